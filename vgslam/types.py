@@ -1,0 +1,232 @@
+"""The data that the parts of vgslam hand to each other: validated containers without algorithms.
+
+Images are uint8 RGB, depth and confidence float32, poses float64. `T_a_b` takes coordinates in b to a.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from vgslam.geometry.camera import Camera
+from vgslam.geometry.sim3 import Sim3
+
+Array = npt.NDArray[np.float64]
+Float32 = npt.NDArray[np.float32]
+Image = npt.NDArray[np.uint8]
+Ids = npt.NDArray[np.int64]
+
+__all__ = [
+    "Camera", "Edge", "EdgeKind", "Frame", "Keyframe", "PoseEstimate", "Sim3", "Status", "Trajectory", "WindowInput",
+    "WindowPrediction",
+]  # fmt: skip
+
+
+class Status(StrEnum):
+    """What is known of a frame's pose. Only TRACKED and RELOCALIZED frames have one."""
+
+    INITIALIZING = "INITIALIZING"
+    TRACKED = "TRACKED"
+    RELOCALIZED = "RELOCALIZED"
+    LOST = "LOST"
+
+
+class EdgeKind(StrEnum):
+    ODOMETRY = "ODOMETRY"
+    LOOP = "LOOP"
+    RELOC = "RELOC"
+
+
+def check_pose(name: str, T: Array) -> None:
+    """Raises ValueError, naming the field, unless T (..., 4, 4) is finite and rigid."""
+    if T.shape[-2:] != (4, 4):
+        raise ValueError(f"{name}: expected 4x4 matrices, got shape {T.shape}")
+    if not np.isfinite(T).all():
+        raise ValueError(f"{name}: holds numbers that are not finite")
+    R = T[..., :3, :3]
+    if np.abs(R @ np.swapaxes(R, -1, -2) - np.eye(3)).max(initial=0.0) > 1e-4:
+        raise ValueError(f"{name}: rotation part is not orthonormal")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image of a source: id counts from 0 without gaps, timestamp_s strictly increases.
+
+    image (H,W,3) uint8 RGB, already undistorted; camera is None when the source is not calibrated.
+    """
+
+    id: int
+    timestamp_s: float
+    image: Image
+    camera: Camera | None = None
+
+    def __post_init__(self) -> None:
+        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
+            raise ValueError(
+                f"frame {self.id}: image must be (H,W,3) uint8, got {self.image.shape} {self.image.dtype}"
+            )
+        if not np.isfinite(self.timestamp_s):
+            raise ValueError(f"frame {self.id}: timestamp is not finite")
+
+
+@dataclass(frozen=True)
+class PoseEstimate:
+    """What the tracker says of one frame.
+
+    T_ref_cam (4,4) is the pose relative to keyframe `ref_id` in that keyframe's units, None unless status says
+    TRACKED or RELOCALIZED. covariance (6,6) of the tangent (rotation rad, translation in keyframe units) applied on
+    the camera side. inlier_ratio in [0,1].
+    """
+
+    frame_id: int
+    timestamp_s: float
+    status: Status
+    ref_id: int = -1
+    T_ref_cam: Array | None = None
+    covariance: Array | None = None
+    n_inliers: int = 0
+    inlier_ratio: float = 0.0
+    component_id: int = 0
+
+    def __post_init__(self) -> None:
+        has_pose = self.status in (Status.TRACKED, Status.RELOCALIZED)
+        if has_pose != (self.T_ref_cam is not None):
+            raise ValueError(f"frame {self.frame_id}: status {self.status} and pose do not agree")
+        if self.T_ref_cam is not None:
+            check_pose("T_ref_cam", self.T_ref_cam)
+
+
+@dataclass(frozen=True)
+class WindowInput:
+    """What a predictor is given: N keyframes and, where the tracker has them, feature tracks and earlier poses.
+
+    frame_ids (N,); images: N arrays (H,W,3); camera of all of them (the current guess where not calibrated);
+    tracks (M,3) rows of (window index, landmark id, -) as int64 with pixels (M,2) aligned to them.
+    T_window_cam (N,4,4) earlier estimate in any gauge, None before initialisation.
+    """
+
+    frame_ids: Ids
+    images: list[Image]
+    camera: Camera
+    track_frame: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    track_id: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    track_px: Array = field(default_factory=lambda: np.zeros((0, 2)))
+    T_window_cam: Array | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.frame_ids)
+        if n == 0 or len(self.images) != n:
+            raise ValueError(f"window: {n} frame ids and {len(self.images)} images")
+        if not (len(self.track_frame) == len(self.track_id) == len(self.track_px)):
+            raise ValueError("window: track_frame, track_id and track_px differ in length")
+        if self.T_window_cam is not None:
+            check_pose("T_window_cam", self.T_window_cam)
+
+
+@dataclass(frozen=True)
+class WindowPrediction:
+    """Geometry of a window of N keyframes in its own gauge: first camera at the identity, median depth 1.
+
+    frame_ids (N,), T_window_cam (N,4,4), cameras: N of the depth maps' resolution, depth (N,h,w) along the optical
+    axis (0 = unknown), confidence (N,h,w) in [0,1], raw_scale: the predictor's own unit in window units, so that
+    raw = raw_scale * window. is_metric when the raw unit is the metre. model_id: name, weights hash, adaptation step.
+    landmark_ids (L,) and landmarks (L,3) in the window frame for predictors that triangulate.
+    """
+
+    frame_ids: Ids
+    T_window_cam: Array
+    cameras: list[Camera]
+    depth: Float32
+    confidence: Float32
+    raw_scale: float = 1.0
+    is_metric: bool = False
+    model_id: str = ""
+    landmark_ids: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    landmarks: Array = field(default_factory=lambda: np.zeros((0, 3)))
+
+    def __post_init__(self) -> None:
+        n = len(self.frame_ids)
+        check_pose("T_window_cam", self.T_window_cam)
+        if len(self.T_window_cam) != n or len(self.cameras) != n or len(self.depth) != n:
+            raise ValueError("window prediction: frame_ids, poses, cameras and depth differ in length")
+        if self.depth.shape != self.confidence.shape:
+            raise ValueError("window prediction: depth and confidence differ in shape")
+        if np.abs(self.T_window_cam[0] - np.eye(4)).max() > 1e-6:
+            raise ValueError("window prediction: the first camera must be the identity")
+        if not np.isfinite(self.depth).all() or (self.depth < 0).any():
+            raise ValueError("window prediction: depth must be finite and >= 0")
+        if not (np.isfinite(self.raw_scale) and self.raw_scale > 0):
+            raise ValueError("window prediction: raw_scale must be positive")
+
+
+@dataclass
+class Keyframe:
+    """A node of the map. `S_world_keyframe` is the only thing that optimisation changes.
+
+    depth, confidence (h,w) float32 in keyframe units along the optical axis (0 = unknown), with depth_camera; None
+    until computed.
+    """
+
+    id: int
+    frame_id: int
+    timestamp_s: float
+    image: Image
+    camera: Camera
+    S_world_keyframe: Sim3
+    component_id: int = 0
+    depth: Float32 | None = None
+    confidence: Float32 | None = None
+    depth_camera: Camera | None = None
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A measurement S_a_b between keyframes a and b.
+
+    sigmas (7,): rotation rad x3, translation (units of a) x3, log-scale.
+    """
+
+    id_a: int
+    id_b: int
+    S_a_b: Sim3
+    sigmas: Array
+    kind: EdgeKind
+    inlier_ratio: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.id_a == self.id_b:
+            raise ValueError(f"edge from keyframe {self.id_a} to itself")
+        if np.shape(self.sigmas) != (7,) or not (np.isfinite(self.sigmas).all() and (self.sigmas > 0).all()):
+            raise ValueError("edge sigmas must be 7 positive finite numbers")
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Poses of N frames: timestamps_s (N,) strictly increasing, frame_ids (N,), T_world_cam (N,4,4).
+
+    component_ids (N,) says which connected piece of the map each belongs to. Lengths are map units unless is_metric.
+    """
+
+    timestamps_s: Array
+    T_world_cam: Array
+    frame_ids: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    component_ids: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    is_metric: bool = False
+
+    def __post_init__(self) -> None:
+        n = len(self.timestamps_s)
+        if len(self.T_world_cam) != n:
+            raise ValueError("trajectory: timestamps and poses differ in length")
+        if n:
+            check_pose("T_world_cam", self.T_world_cam)
+        if not np.isfinite(self.timestamps_s).all() or (np.diff(self.timestamps_s) <= 0).any():
+            raise ValueError("trajectory: timestamps must be finite and strictly increasing")
+        for name, values in (("frame_ids", np.arange(n)), ("component_ids", np.zeros(n, np.int64))):
+            if len(getattr(self, name)) != n:
+                if len(getattr(self, name)):
+                    raise ValueError(f"trajectory: {name} and poses differ in length")
+                object.__setattr__(self, name, values)
+
+    def __len__(self) -> int:
+        return len(self.timestamps_s)
