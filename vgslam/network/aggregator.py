@@ -1,0 +1,160 @@
+"""Alternating attention within frames and across frames (VGGT, arXiv 2503.11651, section 3.2)."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vgslam.network.config import VggtConfig
+from vgslam.network.encoder import PatchEncoder
+from vgslam.network.frame_mask import FrameMask
+from vgslam.network.layers import Block, RopeTable
+from vgslam.network.tables import rope_table
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """How much is computed at once where no gradient is recorded. Bounds working memory; numbers agree to rounding.
+
+    tokens: tokens whose wide intermediate results (qkv, MLP) exist at one time; dpt_frames: frames per pass of a dense
+    head; cache_dtype: dtype of the kept aggregator layers, None for that of the residual stream (float32).
+    """
+
+    tokens: int = 8192
+    dpt_frames: int = 4
+    cache_dtype: torch.dtype | None = None
+
+    def frames(self, tokens_per_frame: int) -> int:
+        return max(1, self.tokens // tokens_per_frame)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What the heads read. B scenes of S frames, T tokens per frame, D = 2 x model width.
+
+    layers: aggregator layer (0-based) -> (B,S,T,D), only those that were asked for; special (B,S,1+R,D): camera and
+    register tokens of the last layer; descriptor (B,S,width): global descriptor of each frame alone, unit length;
+    image_size (height, width) px; grid (rows, cols) of patches.
+    """
+
+    layers: dict[int, Tensor]
+    special: Tensor
+    descriptor: Tensor
+    image_size: tuple[int, int]
+    grid: tuple[int, int]
+
+    def patches(self, layer: int) -> Tensor:
+        """Patch tokens (B, S, h*w, D) of a kept layer."""
+        return self.layers[layer][:, :, self.special.shape[2] :]
+
+
+def frame_descriptor(patches: Tensor, power: float = 3.0) -> Tensor:
+    """Global descriptor (..., width) of patch tokens (..., h*w, width): signed generalised mean, unit length.
+
+    Uses the patch encoder's tokens, so it depends on nothing but the frame itself (place recognition compares frames of
+    different windows). Generalised-mean pooling: Radenovic et al., arXiv 1711.02512; on signed ViT tokens: Keetha et
+    al., AnyLoc, arXiv 2308.00688.
+    """
+    signed = patches.sign() * patches.abs() ** power
+    mean = signed.mean(dim=-2)
+    pooled = mean.sign() * mean.abs() ** (1.0 / power)
+    return nn.functional.normalize(pooled, dim=-1)
+
+
+class Aggregator(nn.Module):
+    """Patch encoder and alternating attention: images -> tokens of the layers that the heads read."""
+
+    def __init__(self, config: VggtConfig) -> None:
+        super().__init__()
+        c, width = config.aggregator, config.width
+        self.config = config
+        self.camera_token = nn.Parameter(torch.zeros(1, 2, 1, width))
+        self.register_token = nn.Parameter(torch.zeros(1, 2, config.n_registers, width))
+        self.patch_embed = PatchEncoder(config)
+        self.frame_blocks, self.global_blocks = (
+            nn.ModuleList(
+                Block(width, c.n_heads, c.mlp_ratio, c.layer_scale, qk_norm=True) for _ in range(c.depth)
+            )
+            for _ in range(2)
+        )
+
+    def rope(self, grid: tuple[int, int], device: torch.device) -> RopeTable:
+        """Rotary table of one frame's tokens; float32, or float64 in a float64 model."""
+        c = self.config
+        head_dim = c.width // c.aggregator.n_heads
+        return rope_table(grid, c.n_special, head_dim, c.aggregator.rope_base, device, self.camera_token.dtype)
+
+    def assemble(self, patches: Tensor) -> Tensor:
+        """Patch tokens (B, S, h*w, width) -> tokens (B, S, T, width): camera, registers, patches of each frame.
+
+        Frame 0 of a scene takes slot 0 of the learned tokens, every other frame slot 1.
+        """
+        b, s = patches.shape[:2]
+        special = torch.cat([self.camera_token, self.register_token], dim=2)
+        special = torch.cat([special[:, :1], special[:, 1:].expand(-1, s - 1, -1, -1)], dim=1)
+        return torch.cat([special.expand(b, -1, -1, -1), patches], dim=2)
+
+    def encode_patches(self, images: Tensor, chunks: Chunks) -> Tensor:
+        """Images (B,S,3,H,W) in [0,1] -> patch tokens (B, S, h*w, width)."""
+        b, s, _, height, width = images.shape
+        chunk = chunks.frames(self.config.tokens_per_frame(height, width))
+        patches: Tensor = self.patch_embed(images.flatten(0, 1), chunk)
+        return patches.unflatten(0, (b, s))
+
+    def forward(
+        self, images: Tensor, layers: Collection[int], mask: FrameMask | None = None, chunks: Chunks | None = None
+    ) -> Encoded:
+        """Images (B,S,3,H,W) in [0,1], sides multiples of the patch size (else ConfigError) -> the asked `layers`.
+
+        `mask` restricts the global blocks to the allowed pairs of frames.
+        """
+        chunks = chunks or Chunks()
+        height, width = images.shape[-2:]
+        grid = self.config.grid(height, width)
+        patches = self.encode_patches(images, chunks)
+        with torch.no_grad():
+            descriptor = torch.stack([frame_descriptor(frame) for frame in patches.flatten(0, 1)])
+        tokens = self.assemble(patches)
+        del patches
+        kept, special = self.alternate(tokens, grid, layers, mask, chunks)
+        return Encoded(kept, special, descriptor.view(*images.shape[:2], -1), (height, width), grid)
+
+    def alternate(
+        self, x: Tensor, grid: tuple[int, int], layers: Collection[int], mask: FrameMask | None, chunks: Chunks
+    ) -> tuple[dict[int, Tensor], Tensor]:
+        """Runs all blocks on tokens x (B,S,T,width), which inference overwrites.
+
+        Returns the asked layers (B,S,T,D), frame part before global part, and the special tokens of the last layer.
+        """
+        rope = self.rope(grid, x.device)
+        size, n_special, last = self.config.aggregator.block_size, self.config.n_special, len(self.frame_blocks) - 1
+        kept: dict[int, Tensor] = {}
+        for start in range(0, len(self.frame_blocks), size):
+            for i in range(start, start + size):
+                x = self._frame_block(i, x, rope, chunks)
+                if i in layers or i == last:
+                    rows = x if i in layers else x[:, :, :n_special]
+                    kept[i] = rows.new_empty(*rows.shape[:3], 2 * rows.shape[3], dtype=chunks.cache_dtype)
+                    kept[i][..., : rows.shape[3]] = rows
+            for i in range(start, start + size):
+                x = self._global_block(i, x, rope, mask, chunks)
+                if i in kept:
+                    kept[i][..., x.shape[3] :] = x[:, :, : kept[i].shape[2]]
+        special = kept[last][:, :, :n_special]
+        return {i: tokens for i, tokens in kept.items() if i in layers}, special
+
+    def _frame_block(self, i: int, x: Tensor, rope: RopeTable, chunks: Chunks) -> Tensor:
+        block: Block = self.frame_blocks[i]  # type: ignore[assignment]
+        frames = x.view(-1, *x.shape[2:])
+        if torch.is_grad_enabled():
+            return block(frames.unsqueeze(1), rope).view_as(x)
+        block.update_frames_(frames, rope, chunks.frames(x.shape[2]))
+        return x
+
+    def _global_block(self, i: int, x: Tensor, rope: RopeTable, mask: FrameMask | None, chunks: Chunks) -> Tensor:
+        block: Block = self.global_blocks[i]  # type: ignore[assignment]
+        if torch.is_grad_enabled():
+            return block(x, rope, mask)
+        block.update_scene_(x, rope, mask, max(1, chunks.frames(x.shape[2]) // len(x)))
+        return x

@@ -1,0 +1,179 @@
+"""Hyper-parameters of the network, typed: they span VGGT-1B, the small models and the tiny ones of the tests."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, get_type_hints
+
+from vgslam.errors import ConfigError
+
+
+def _check(ok: bool, message: str) -> None:
+    if not ok:
+        raise ConfigError(f"network configuration: {message}")
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Patch encoder (a DINOv2 ViT with registers). `grid` is the side of its square position embedding, in patches."""
+
+    depth: int = 24
+    n_heads: int = 16
+    grid: int = 37
+    mlp_ratio: float = 4.0
+    layer_scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class AggregatorConfig:
+    """Alternating attention: `depth` frame blocks and `depth` global blocks, in groups of `block_size`."""
+
+    depth: int = 24
+    n_heads: int = 16
+    block_size: int = 1
+    mlp_ratio: float = 4.0
+    rope_base: float = 100.0
+    layer_scale: float = 0.01
+
+    def __post_init__(self) -> None:
+        ok = self.block_size > 0 and self.depth % self.block_size == 0
+        _check(ok, "aggregator depth must be a multiple of block_size")
+
+
+@dataclass(frozen=True)
+class CameraHeadConfig:
+    """Iterative camera head on the camera tokens (width 2 x model width)."""
+
+    depth: int = 4
+    n_heads: int = 16
+    n_iterations: int = 4
+    mlp_ratio: float = 4.0
+    layer_scale: float = 0.01
+
+
+@dataclass(frozen=True)
+class DptConfig:
+    """A dense (DPT) head: `layers` are the aggregator layers (0-based) read at the four levels, fine to coarse."""
+
+    features: int = 256
+    out_channels: tuple[int, int, int, int] = (256, 512, 1024, 1024)
+    layers: tuple[int, int, int, int] = (4, 11, 17, 23)
+    hidden: int = 32
+
+    def __post_init__(self) -> None:
+        _check(len(self.layers) == 4 and len(self.out_channels) == 4, "a dense head has four levels")
+        _check(all(c % 4 == 0 for c in self.out_channels), "dense head out_channels must be multiples of 4")
+
+
+@dataclass(frozen=True)
+class TrackHeadConfig:
+    """Point tracker: a DPT feature extractor without position embedding and an iterative update transformer."""
+
+    features: int = 128
+    out_channels: tuple[int, int, int, int] = (256, 512, 1024, 1024)
+    layers: tuple[int, int, int, int] = (4, 11, 17, 23)
+    stride: int = 2
+    n_iterations: int = 4
+    corr_levels: int = 7
+    corr_radius: int = 4
+    hidden: int = 384
+    n_heads: int = 8
+    depth: int = 6
+    n_virtual: int = 64
+    max_scale_px: float = 518.0
+    mlp_ratio: float = 4.0
+
+    def __post_init__(self) -> None:
+        _check(self.features % 4 == 0, "track head features must be a multiple of 4")
+
+    @property
+    def dpt(self) -> DptConfig:
+        return DptConfig(self.features, self.out_channels, self.layers)
+
+    @property
+    def corr_channels(self) -> int:
+        return self.corr_levels * (2 * self.corr_radius + 1) ** 2
+
+    @property
+    def token_channels(self) -> int:
+        """Flow embedding + (dx, dy, dx, dy) + correlation + features."""
+        return 3 * self.features + 4
+
+
+@dataclass(frozen=True)
+class VggtConfig:
+    """The whole network. `image_size` is the training width in pixels; a head that is None does not exist.
+
+    Raises ConfigError where values contradict each other.
+    """
+
+    image_size: int = 518
+    patch_size: int = 14
+    width: int = 1024
+    n_registers: int = 4
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    aggregator: AggregatorConfig = field(default_factory=AggregatorConfig)
+    camera: CameraHeadConfig | None = field(default_factory=CameraHeadConfig)
+    depth: DptConfig | None = field(default_factory=DptConfig)
+    points: DptConfig | None = field(default_factory=DptConfig)
+    track: TrackHeadConfig | None = field(default_factory=TrackHeadConfig)
+
+    def __post_init__(self) -> None:
+        _check(self.image_size % self.patch_size == 0, "image_size must be a multiple of patch_size")
+        _check(self.width % self.encoder.n_heads == 0, "width must be a multiple of the encoder's heads")
+        _check(self.width % (4 * self.aggregator.n_heads) == 0, "head width of the aggregator must be a multiple of 4")
+        for name in ("depth", "points", "track"):
+            head = getattr(self, name)
+            if head is not None:
+                _check(max(head.layers) < self.aggregator.depth, f"{name} head reads a layer that does not exist")
+
+    @property
+    def token_width(self) -> int:
+        """Channels of the aggregator's output (frame and global part side by side)."""
+        return 2 * self.width
+
+    @property
+    def n_special(self) -> int:
+        """Tokens of a frame before the patches: one camera token and the registers."""
+        return 1 + self.n_registers
+
+    def grid(self, height_px: int, width_px: int) -> tuple[int, int]:
+        """Rows and columns of patches; ConfigError unless both sizes are multiples of the patch size."""
+        p = self.patch_size
+        _check(
+            height_px > 0 and width_px > 0 and height_px % p == 0 and width_px % p == 0,
+            f"images of {width_px}x{height_px} px: both sides must be multiples of {p}",
+        )
+        return height_px // p, width_px // p
+
+    def tokens_per_frame(self, height_px: int, width_px: int) -> int:
+        rows, cols = self.grid(height_px, width_px)
+        return self.n_special + rows * cols
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> "VggtConfig":
+        """The inverse of `to_dict`; an unknown field is a ConfigError, a missing one takes its default."""
+        config: VggtConfig = _build(VggtConfig, data, "")
+        return config
+
+
+def _build(cls: Any, data: dict[str, Any], prefix: str) -> Any:
+    hints = get_type_hints(cls)
+    unknown = sorted(set(data) - set(hints))
+    _check(not unknown, f"unknown field {prefix}{unknown[0] if unknown else ''}")
+    values: dict[str, Any] = {}
+    for name, value in data.items():
+        inner = [t for t in getattr(hints[name], "__args__", (hints[name],)) if dataclasses.is_dataclass(t)]
+        if isinstance(value, dict) and inner:
+            value = _build(inner[0], value, f"{prefix}{name}.")
+        elif isinstance(value, list):
+            value = tuple(value)
+        values[name] = value
+    return cls(**values)
+
+
+VGGT_1B = VggtConfig()
+"""facebook/VGGT-1B: 1797 tensors, 1,256,537,516 parameters."""

@@ -1,0 +1,162 @@
+"""Dense heads: DPT (arXiv 2103.13413) on four aggregator layers, for depth, points and the tracker's features."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vgslam.network.aggregator import Encoded
+from vgslam.network.config import DptConfig
+from vgslam.network.layers import LayerNorm
+from vgslam.network.tables import uv_embedding
+
+
+class Activation(StrEnum):
+    """EXP: exp(y) (depth). INV_LOG: sign(y) (exp|y| - 1) (points)."""
+
+    EXP = "exp"
+    INV_LOG = "inv_log"
+
+
+def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    return functional.interpolate(x, size=size, mode="bilinear", align_corners=True)
+
+
+class ResidualUnit(nn.Module):
+    """a + conv2(relu(conv1(a))) with a = relu(x).
+
+    The skip adds relu(x) and not x: VGGT was trained with an in-place ReLU that overwrites the unit's input.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(features, features, 3, padding=1)
+        self.conv2 = nn.Conv2d(features, features, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a = x.relu()
+        y: Tensor = self.conv2(self.conv1(a).relu_())
+        return y.add_(a)
+
+
+class FusionBlock(nn.Module):
+    """Adds a finer level to the coarser result, refines, upsamples, projects."""
+
+    def __init__(self, features: int, has_skip: bool) -> None:
+        super().__init__()
+        self.out_conv = nn.Conv2d(features, features, 1)
+        if has_skip:
+            self.resConfUnit1 = ResidualUnit(features)
+        self.resConfUnit2 = ResidualUnit(features)
+
+    def forward(self, x: Tensor, size: tuple[int, int], skip: Tensor | None = None) -> Tensor:
+        """x (N,F,h,w) -> (N,F,*size). The 1x1 projection comes before the upsampling: both are linear and the weights
+        of the interpolation sum to 1, so they commute, and it costs a quarter."""
+        if skip is not None:
+            x = x + self.resConfUnit1(skip)
+        return _resize(self.out_conv(self.resConfUnit2(x)), size)
+
+
+class Scratch(nn.Module):
+    """The parts that state dicts name `scratch`: level convolutions, fusion blocks and output convolutions."""
+
+    def __init__(self, config: DptConfig, out_channels: int | None) -> None:
+        super().__init__()
+        f = config.features
+        for level, channels in enumerate(config.out_channels, start=1):
+            self.add_module(f"layer{level}_rn", nn.Conv2d(channels, f, 3, padding=1, bias=False))
+        for level in range(1, 5):
+            self.add_module(f"refinenet{level}", FusionBlock(f, has_skip=level < 4))
+        if out_channels is None:
+            self.output_conv1 = nn.Conv2d(f, f, 3, padding=1)
+            return
+        self.output_conv1 = nn.Conv2d(f, f // 2, 3, padding=1)
+        self.output_conv2 = nn.Sequential(
+            nn.Conv2d(f // 2, config.hidden, 3, padding=1), nn.ReLU(), nn.Conv2d(config.hidden, out_channels, 1)
+        )
+
+    def level(self, number: int, x: Tensor) -> Tensor:
+        out: Tensor = self.get_submodule(f"layer{number}_rn")(x)
+        return out
+
+    def fuse(self, levels: list[Tensor]) -> Tensor:
+        """Level maps, fine to coarse, F channels each -> fused map (N, F, 2 x size of level 1), convolved."""
+        sizes = [(x.shape[-2], x.shape[-1]) for x in levels]
+        sizes = [(2 * sizes[0][0], 2 * sizes[0][1]), *sizes]
+        x = levels.pop()
+        x = self.get_submodule("refinenet4")(x, sizes[3])
+        for number in (3, 2, 1):
+            x = self.get_submodule(f"refinenet{number}")(x, sizes[number - 1], levels.pop())
+        out: Tensor = self.output_conv1(x)
+        return out
+
+
+class DptHead(nn.Module):
+    """Aggregator tokens -> a map with confidence, at the resolution of the images.
+
+    out_channels counts the confidence; None makes a feature extractor (the tracker's) at 1 / `stride` of the
+    resolution, without position embedding.
+    """
+
+    def __init__(
+        self, config: DptConfig, width: int, patch_size: int, out_channels: int | None = None,
+        activation: Activation = Activation.EXP, stride: int = 1,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.config, self.patch_size, self.activation, self.stride = config, patch_size, activation, stride
+        self.is_feature_extractor = out_channels is None
+        c = config.out_channels
+        self.norm = LayerNorm(width)
+        self.projects = nn.ModuleList(nn.Conv2d(width, channels, 1) for channels in c)
+        self.resize_layers = nn.ModuleList(
+            [
+                nn.ConvTranspose2d(c[0], c[0], 4, 4),
+                nn.ConvTranspose2d(c[1], c[1], 2, 2),
+                nn.Identity(),
+                nn.Conv2d(c[3], c[3], 3, stride=2, padding=1),
+            ]
+        )
+        self.scratch = Scratch(config, out_channels)
+
+    def forward(self, encoded: Encoded, frames_per_pass: int) -> tuple[Tensor, Tensor]:
+        """Values (B,S,H,W,out_channels-1) and confidence (B,S,H,W), > 1."""
+        values, confidence = [], []
+        for logits in self._passes(encoded, frames_per_pass):
+            values.append(self._activate(logits[:, :-1].permute(0, 2, 3, 1)))
+            confidence.append(1 + logits[:, -1].exp())
+        shape = encoded.special.shape[:2]
+        return torch.cat(values).unflatten(0, shape), torch.cat(confidence).unflatten(0, shape)
+
+    def features(self, encoded: Encoded, frames_per_pass: int) -> Tensor:
+        """Feature maps (B, S, F, H/stride, W/stride) of a feature extractor."""
+        return torch.cat(list(self._passes(encoded, frames_per_pass))).unflatten(0, encoded.special.shape[:2])
+
+    def _activate(self, y: Tensor) -> Tensor:
+        return y.exp() if self.activation is Activation.EXP else y.sign() * y.abs().expm1()
+
+    def _passes(self, encoded: Encoded, frames_per_pass: int) -> Iterator[Tensor]:
+        levels = [encoded.patches(layer).flatten(0, 1) for layer in self.config.layers]
+        for i in range(0, len(levels[0]), frames_per_pass):
+            yield self._logits([level[i : i + frames_per_pass] for level in levels], encoded)
+
+    def _logits(self, tokens: list[Tensor], encoded: Encoded) -> Tensor:
+        """Patch tokens (N, h*w, D) of the four levels -> result of the last convolution (N, out_channels, H, W)."""
+        height, width = encoded.image_size
+        maps = []
+        for i, level in enumerate(tokens):
+            x = self.projects[i](self.norm(level).transpose(1, 2).unflatten(2, encoded.grid))
+            if not self.is_feature_extractor:
+                x = self._add_position(x, width / height)
+            maps.append(self.scratch.level(i + 1, self.resize_layers[i](x)))
+        x = self.scratch.fuse(maps)
+        x = _resize(x, (height // self.stride, width // self.stride))
+        if self.is_feature_extractor:
+            return x
+        logits: Tensor = self.scratch.output_conv2(self._add_position(x, width / height))
+        return logits
+
+    def _add_position(self, x: Tensor, aspect: float) -> Tensor:
+        shape = (x.shape[-2], x.shape[-1])
+        return x.add_(uv_embedding(shape, x.shape[1], aspect, x.device, x.dtype))

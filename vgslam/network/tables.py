@@ -1,0 +1,83 @@
+"""Constant tables, computed once per size and device and then shared.
+
+A table is computed on the CPU (in float64 where it matters) and moved to its device the first time it is asked for;
+later calls find it there, so that a forward pass transfers nothing. Tables are made outside inference mode, so that the
+same table serves inference and training.
+"""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+IMAGE_MEAN = (0.485, 0.456, 0.406)
+IMAGE_STD = (0.229, 0.224, 0.225)
+
+
+@lru_cache(maxsize=16)
+def image_statistics(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (3,1,1) that the patch encoder normalises RGB images in [0,1] with."""
+    with torch.inference_mode(False):
+        mean, std = (torch.tensor(v, dtype=dtype).view(3, 1, 1).to(device) for v in (IMAGE_MEAN, IMAGE_STD))
+    return mean, std
+
+
+@lru_cache(maxsize=32)
+def rope_table(
+    grid: tuple[int, int], n_special: int, head_dim: int, base: float, device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Cosine and sine (T, 2, 1, head_dim/4) of the rotary position embedding of one frame's tokens.
+
+    The patch in row i, column j is at (y, x) = (i+1, j+1), the `n_special` tokens before the patches at (0, 0), where
+    the rotation is the identity. Axis 1 is (y, x); the angle of frequency k is p * base^(-2k/n), n = head_dim/2.
+    """
+    rows, cols = grid
+    with torch.inference_mode(False):
+        y = torch.arange(1, rows + 1, dtype=torch.float32).repeat_interleave(cols)
+        x = torch.arange(1, cols + 1, dtype=torch.float32).repeat(rows)
+        positions = torch.cat([torch.zeros(n_special, 2), torch.stack([y, x], dim=1)])
+        n = head_dim // 2
+        exponents = torch.arange(0, n, 2, dtype=torch.float64) / n
+        angles = positions.double()[:, :, None] * base ** -exponents
+        cos, sin = (t[:, :, None, :].to(dtype).to(device) for t in (angles.cos(), angles.sin()))
+    return cos, sin
+
+
+@lru_cache(maxsize=32)
+def uv_embedding(
+    shape: tuple[int, int], channels: int, aspect: float, device: torch.device, dtype: torch.dtype
+) -> Tensor:
+    """Position embedding E (channels, rows, cols) of the dense heads, already scaled by 0.1.
+
+    `shape` is (rows, cols) of the feature map, `aspect` width / height of the image. The first half of the channels
+    encodes u (across), the second v (down); each is [sin(p f_k), cos(p f_k)] with f_k = 100^(-k/(channels/4)).
+    """
+    rows, cols = shape
+    with torch.inference_mode(False):
+        diagonal = (aspect**2 + 1) ** 0.5
+        span_u, span_v = aspect / diagonal * (cols - 1) / cols, 1 / diagonal * (rows - 1) / rows
+        u = torch.linspace(-span_u, span_u, cols, dtype=torch.float64)
+        v = torch.linspace(-span_v, span_v, rows, dtype=torch.float64)
+        n = channels // 4
+        frequencies = 100.0 ** (-torch.arange(n, dtype=torch.float64) / n)
+        half = []
+        for p in (u, v):
+            angle = frequencies[:, None] * p[None, :]
+            half.append(torch.cat([angle.sin(), angle.cos()]))
+        table = torch.cat([half[0][:, None, :].expand(-1, rows, -1), half[1][:, :, None].expand(-1, -1, cols)])
+        return (0.1 * table.float()).to(dtype).to(device)
+
+
+@lru_cache(maxsize=16)
+def grid_embedding(shape: tuple[int, int], channels: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Sinusoidal table (channels, rows, cols): first half of the channels from x, second from y, each [sin, cos]."""
+    rows, cols = shape
+    with torch.inference_mode(False):
+        n = channels // 4
+        frequencies = 1.0 / 10000.0 ** (torch.arange(n, dtype=torch.float64) / n)
+        half = []
+        for p in (torch.arange(cols, dtype=torch.float64), torch.arange(rows, dtype=torch.float64)):
+            angle = frequencies[:, None] * p[None, :]
+            half.append(torch.cat([angle.sin(), angle.cos()]))
+        table = torch.cat([half[0][:, None, :].expand(-1, rows, -1), half[1][:, :, None].expand(-1, -1, cols)])
+        return table.to(dtype).to(device)
