@@ -32,7 +32,8 @@ def sample_bilinear(maps: Tensor, points: Tensor, padding: str) -> Tensor:
     height, width = maps.shape[-2:]
     x, y = points.unbind(-1)
     grid = torch.stack([2 * x / max(width - 1, 1) - 1, 2 * y / max(height - 1, 1) - 1], dim=-1)
-    return functional.grid_sample(maps, grid[:, None], mode="bilinear", padding_mode=padding, align_corners=True)[:, :, 0]
+    sampled = functional.grid_sample(maps, grid[:, None], padding_mode=padding, align_corners=True)
+    return sampled[:, :, 0]
 
 
 def flow_embedding(flow: Tensor, channels: int) -> Tensor:
@@ -84,7 +85,7 @@ class Tracker(nn.Module):
         """Levels (B*S,F,h_l,w_l), each the 2x2 average of the one before."""
         levels = [maps.flatten(0, 1)]
         for _ in range(self.config.corr_levels - 1):
-            levels.append(F.avg_pool2d(levels[-1], 2, 2))
+            levels.append(functional.avg_pool2d(levels[-1], 2, 2))
         return levels
 
     def _constant_part(self, shape: torch.Size, query: Tensor, s: int) -> Tensor:
