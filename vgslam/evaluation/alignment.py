@@ -1,0 +1,88 @@
+"""Alignment of an estimate with its reference, also where the positions alone do not determine it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from evo.core.geometry import GeometryException, umeyama_alignment
+
+from vgslam.geometry import se3
+from vgslam.geometry.sim3 import Sim3
+from vgslam.types import Array
+
+# Second singular value of the positions over the first, below which the rotation about the line is noise.
+LINE_RATIO = 1e-6
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """S_ref_est that takes the estimate to the reference.
+
+    is_scale_free: the scale was estimated. is_from_orientations: the positions lie on a line or in one point, so the
+    rotation (or what of it they leave open) comes from the orientations.
+    """
+
+    S_ref_est: Sim3
+    is_scale_free: bool
+    is_from_orientations: bool = False
+
+    def apply(self, T_est_cam: Array) -> Array:
+        """Poses (N,4,4) of the estimate -> (N,4,4) in the frame and unit of the reference."""
+        S = self.S_ref_est
+        out = T_est_cam.copy()
+        out[:, :3, :3] = S.R @ T_est_cam[:, :3, :3]
+        out[:, :3, 3] = S.apply(T_est_cam[:, :3, 3])
+        return out
+
+
+def spread(points: Array) -> float:
+    """RMS distance of points (N,3) from their centroid."""
+    return float(np.sqrt(((points - points.mean(0)) ** 2).sum(1).mean()))
+
+
+def mean_rotation(R_ref_cam: Array, R_est_cam: Array) -> Array:
+    """R_ref_est (3,3) that best takes orientations (N,3,3) to the reference's: chordal L2 mean.
+
+    Hartley et al., "Rotation averaging", IJCV 2013, section 5.3.
+    """
+    return se3.orthonormalize((R_ref_cam @ np.swapaxes(R_est_cam, 1, 2)).sum(0))
+
+
+def best_scale(points_ref: Array, points_est: Array) -> float | None:
+    """Scale of the best similarity est -> ref (Umeyama, PAMI 1991, eq. 42), defined for collinear points too.
+
+    None where the estimate or the reference has no extent.
+    """
+    a, b = points_ref - points_ref.mean(0), points_est - points_est.mean(0)
+    U, D, Vt = np.linalg.svd(a.T @ b)
+    D = D * np.array([1.0, 1.0, np.sign(np.linalg.det(U @ Vt)) or 1.0])
+    variance = float((b * b).sum())
+    scale = float(D.sum()) / variance if variance > 0 else 0.0
+    return scale if np.isfinite(scale) and scale > 0 else None
+
+
+def align(T_ref_cam: Array, T_est_cam: Array, with_scale: bool) -> Alignment:
+    """Least-squares alignment of N corresponding poses (N,4,4), N >= 3.
+
+    Umeyama's on the positions (evo); when these are collinear or coincident in either trajectory, the orientations
+    fix what they leave open. Without extent no scale is estimated.
+    """
+    p_ref, p_est = T_ref_cam[:, :3, 3].copy(), T_est_cam[:, :3, 3].copy()
+    if not _is_line(p_ref) and not _is_line(p_est):
+        try:
+            R, t, s = umeyama_alignment(p_est.T, p_ref.T, with_scale)
+            return Alignment(Sim3(se3.orthonormalize(R), t, s), with_scale)
+        except (GeometryException, ValueError):  # the rank is lost in the product only
+            pass
+    # Positions (unit spread) outweigh the orientations, which decide only what the positions do not.
+    orientations = (T_ref_cam[:, :3, :3] @ np.swapaxes(T_est_cam[:, :3, :3], 1, 2)).mean(0)
+    size = spread(p_ref) * spread(p_est)
+    positions = (p_ref - p_ref.mean(0)).T @ (p_est - p_est.mean(0)) / (len(p_ref) * size) if size > 0 else 0.0
+    R = se3.orthonormalize(positions + 1e-6 * orientations)
+    scale = best_scale(p_ref, p_est) if with_scale else None
+    t = p_ref.mean(0) - (scale or 1.0) * R @ p_est.mean(0)
+    return Alignment(Sim3(R, t, scale or 1.0), scale is not None, is_from_orientations=True)
+
+
+def _is_line(points: Array) -> bool:
+    D = np.linalg.svd(points - points.mean(0), compute_uv=False)
+    return bool(D[1] <= LINE_RATIO * D[0])

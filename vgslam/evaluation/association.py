@@ -1,0 +1,69 @@
+"""Which poses of two trajectories belong together in time, and which frames were given a pose."""
+
+import numpy as np
+from evo.core.sync import matching_time_indices
+
+from vgslam.errors import EvaluationError
+from vgslam.types import Array, Ids, Trajectory
+
+MAX_DIFFERENCE_CAP_S = 0.02
+SAME_FRAME_S = 1e-3
+NO_POSE = np.iinfo(np.int64).min
+
+
+def default_max_difference_s(timestamps_a_s: Array, timestamps_b_s: Array) -> float:
+    """Half the larger of the two median intervals, at most 0.02 s (the convention of the TUM RGB-D tools)."""
+    intervals = [float(np.median(np.diff(t))) for t in (timestamps_a_s, timestamps_b_s) if len(t) > 1]
+    return min(0.5 * max(intervals), MAX_DIFFERENCE_CAP_S) if intervals else MAX_DIFFERENCE_CAP_S
+
+
+def match_times(timestamps_a_s: Array, timestamps_b_s: Array, max_difference_s: float) -> tuple[Ids, Ids]:
+    """Nearest pairs within max_difference_s, each timestamp used at most once; both sides ascending.
+
+    The search starts from the shorter list, so that a reference at another rate costs no pair.
+    """
+    if not len(timestamps_a_s) or not len(timestamps_b_s):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    if len(timestamps_b_s) < len(timestamps_a_s):
+        ids_b, ids_a = match_times(timestamps_b_s, timestamps_a_s, max_difference_s)
+        return ids_a, ids_b
+    found_a, found_b = matching_time_indices(timestamps_a_s.copy(), timestamps_b_s.copy(), max_difference_s)
+    ids_a, ids_b = np.asarray(found_a, np.int64), np.asarray(found_b, np.int64)
+    difference = np.abs(timestamps_a_s[ids_a] - timestamps_b_s[ids_b])
+    by_closeness = np.lexsort((difference, ids_b))  # of several that want one partner, the closest has it
+    first = np.ones(len(ids_b), bool)
+    first[1:] = np.diff(ids_b[by_closeness]) > 0
+    keep = np.sort(by_closeness[first])
+    return ids_a[keep], ids_b[keep]
+
+
+def associate(estimate: Trajectory, reference: Trajectory, max_difference_s: float | None) -> tuple[Ids, Ids, float]:
+    """Indices into estimate and reference of the poses to compare, and the tolerance used.
+
+    Raises EvaluationError when the two do not overlap in time or fewer than 3 poses belong together.
+    """
+    for name, trajectory in (("estimate", estimate), ("reference", reference)):
+        if len(trajectory) < 3:
+            raise EvaluationError(f"the {name} holds {len(trajectory)} poses, at least 3 are needed for a score")
+    t_a, t_b = estimate.timestamps_s, reference.timestamps_s
+    tolerance = default_max_difference_s(t_a, t_b) if max_difference_s is None else max_difference_s
+    if t_a[0] > t_b[-1] + tolerance or t_b[0] > t_a[-1] + tolerance:
+        raise EvaluationError(
+            f"estimate ({t_a[0]:.3f} to {t_a[-1]:.3f} s) and reference ({t_b[0]:.3f} to {t_b[-1]:.3f} s) "
+            "do not overlap in time; are both in seconds on one clock?"
+        )
+    ids_a, ids_b = match_times(t_a, t_b, tolerance)
+    if len(ids_a) < 3:
+        raise EvaluationError(
+            f"only {len(ids_a)} of {len(t_a)} poses have a reference within {tolerance:.4g} s, at least 3 are needed; "
+            "raise --max-difference if the clocks agree"
+        )
+    return ids_a, ids_b, tolerance
+
+
+def component_of_frames(frame_timestamps_s: Array, estimate: Trajectory) -> Ids:
+    """(F,) component of the frame's pose in the estimate (nearest frame within a millisecond), else NO_POSE."""
+    component = np.full(len(frame_timestamps_s), NO_POSE)
+    ids_pose, ids_frame = match_times(estimate.timestamps_s, frame_timestamps_s, SAME_FRAME_S)
+    component[ids_frame] = estimate.component_ids[ids_pose]
+    return component

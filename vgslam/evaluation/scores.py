@@ -1,0 +1,121 @@
+"""The scores of an estimate, as data."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from vgslam.evaluation.alignment import Alignment
+from vgslam.evaluation.coverage import Coverage
+from vgslam.evaluation.relative import KittiError, RelativeError
+from vgslam.types import Array
+
+
+@dataclass(frozen=True)
+class ErrorStatistics:
+    """Statistics of errors over n poses."""
+
+    rmse: float
+    mean: float
+    median: float
+    max: float
+
+    @staticmethod
+    def of(errors: Array) -> "ErrorStatistics":
+        return ErrorStatistics(
+            float(np.sqrt((errors**2).mean())), float(errors.mean()), float(np.median(errors)), float(errors.max())
+        )
+
+
+@dataclass(frozen=True)
+class ErrorSeries:
+    """What plots need: `alignment` (after Sim(3), after SE(3) where no scale is observable) and its errors over time.
+
+    timestamps_s, position_error_m, rotation_error_deg: (N,).
+    """
+
+    alignment: Alignment
+    timestamps_s: Array
+    position_error_m: Array
+    rotation_error_deg: Array
+
+
+@dataclass(frozen=True)
+class ComponentScore:
+    """Scores of one connected piece of the map, aligned on its own. None = not defined for this piece.
+
+    Lengths in the unit of the reference (metres). scale takes the estimate's unit to the reference's. ate_*: absolute
+    trajectory error of the positions after alignment with (sim3) and without (se3) scale. rotation_ape_deg after the
+    Sim(3) alignment of the positions; rotation_only_ape_deg after aligning the orientations alone, the one to read
+    when the camera turns on the spot. turned_deg: sum of the angles between consecutive reference poses. rpe_frame
+    and rpe_time: relative error over one frame and over `EvaluationOptions.rpe_delta_s`, estimate scaled. kitti:
+    likewise scaled. centroid_ate_m and line_ate_m: what 'never moves' and 'best straight line' would score.
+    """
+
+    component_id: int
+    n_poses: int
+    start_s: float
+    end_s: float
+    path_length_m: float
+    turned_deg: float
+    scale: float | None
+    ate_sim3_m: ErrorStatistics | None
+    ate_se3_m: ErrorStatistics
+    ate_percent_of_path: float | None
+    rotation_ape_deg: ErrorStatistics
+    rotation_only_ape_deg: ErrorStatistics
+    rpe_frame: RelativeError | None
+    rpe_time: RelativeError | None
+    kitti: KittiError | None
+    centroid_ate_m: float
+    line_ate_m: float
+    scale_drift: float | None
+    flags: list[str]
+    series: ErrorSeries = field(repr=False, compare=False)
+
+    @property
+    def ate_m(self) -> ErrorStatistics:
+        """The headline: after Sim(3), after SE(3) where no scale is observable."""
+        return self.ate_sim3_m or self.ate_se3_m
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; the series are left out, the alignment kept as a 4x4 matrix."""
+        out = {k: v for k, v in self.__dict__.items() if k != "series"}
+        out = {k: asdict(v) if hasattr(v, "__dataclass_fields__") else v for k, v in out.items()}
+        out["S_reference_estimate"] = self.series.alignment.S_ref_est.matrix().tolist()
+        return out
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of an estimate against a reference.
+
+    components: pieces with at least 3 scored poses, the one with most first; they are never merged. unscored: ids of
+    the pieces with fewer. keyframes: scores of the keyframes alone (largest piece), None when not asked for.
+    """
+
+    components: list[ComponentScore]
+    unscored: list[int]
+    coverage: Coverage
+    max_difference_s: float
+    rpe_delta_s: float
+    keyframes: ComponentScore | None
+    notes: list[str]
+
+    @property
+    def headline(self) -> ComponentScore:
+        """The component with most scored poses."""
+        return self.components[0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types: numbers, strings, lists, None; no NaN."""
+        return {
+            "headline": self.headline.to_dict(),
+            "components": [c.to_dict() for c in self.components],
+            "unscored_components": list(self.unscored),
+            "coverage": asdict(self.coverage),
+            "keyframes": None if self.keyframes is None else self.keyframes.to_dict(),
+            "max_difference_s": self.max_difference_s,
+            "rpe_delta_s": self.rpe_delta_s,
+            "notes": list(self.notes),
+        }
