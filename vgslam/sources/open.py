@@ -1,0 +1,121 @@
+"""Recognises what a path holds and opens it as a frame source."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from vgslam.errors import CalibrationError, InputError
+from vgslam.interfaces import FrameSource
+from vgslam.sources.calibration import fit_to_image, read_calibration
+from vgslam.sources.image_files import SUFFIXES, list_images
+from vgslam.sources.options import SourceOptions
+from vgslam.sources.recording import Recording
+from vgslam.sources.source import RecordedSource
+from vgslam.sources.truth import attach_chosen_truth
+from vgslam.types import Camera
+
+Opener = Callable[[Path, SourceOptions], Recording]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of source: how a folder of it looks, and where its opener is (imported on use: some need large libraries).
+
+    `matches` is asked in the order of _FORMATS.
+    """
+
+    kind: str
+    matches: Callable[[Path], bool]
+    module: str
+    opener: str
+
+
+def _has(*names: str) -> Callable[[Path], bool]:
+    return lambda folder: any((folder / name).exists() for name in names)
+
+
+def _is_folder_of_images(folder: Path) -> bool:
+    return bool(list_images(folder))
+
+
+_FORMATS = (
+    Format("plain", _has("images"), "folder", "open_plain"),
+    Format("images", _is_folder_of_images, "folder", "open_images"),
+    Format("video", lambda _: False, "video", "open_video"),
+)
+
+
+def open_source(path: Path | str, options: SourceOptions | None = None) -> FrameSource:
+    """Opens the frames at `path`; `source.kind` says as what.
+
+    Kinds (KINDS in `options`): a folder of images, the plain layout, a video file, TUM RGB-D, EuRoC/ASL, KITTI
+    odometry, 7-Scenes, ROS 1 and ROS 2 bags, MCAP. Frames are undistorted and `source.camera` is their pinhole; it is
+    None without a calibration (the data set's own, or `options.calib`).
+    Raises InputError (CalibrationError for a calibration) with one line that names the path and the next step.
+    """
+    path, options = Path(path), options or SourceOptions()
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder; check the path")
+    fmt = _format(path, options.kind)
+    opener: Opener = getattr(import_module(f"vgslam.sources.{fmt.module}"), fmt.opener)
+    recording = opener(path, options)
+    camera = _camera(recording, options)
+    if options.truth is not None:
+        attach_chosen_truth(recording, options.truth)
+    return RecordedSource(recording, camera, options)
+
+
+def recognise(path: Path) -> str:
+    """The kind of source at an existing path. Raises InputError, saying what was found, when there is none."""
+    return _recognise(path).kind
+
+
+def _format(path: Path, kind: str) -> Format:
+    if kind == "auto":
+        return _recognise(path)
+    fmt = next(f for f in _FORMATS if f.kind == kind)
+    is_file_kind = kind == "video"
+    if is_file_kind and path.is_dir():
+        raise InputError(f"{path}: is a folder, and a source of kind {kind} is a file; give the file")
+    if path.is_file() and fmt.kind in ("images", "plain", "tum", "euroc", "kitti", "7scenes"):
+        raise InputError(f"{path}: is a file, and a source of kind {kind} is a folder; give the folder")
+    return fmt
+
+
+def _recognise(path: Path) -> Format:
+    if path.is_dir():
+        for fmt in _FORMATS:
+            if fmt.matches(path):
+                return fmt
+        raise InputError(f"{path}: {_contents(path)}; give a folder of images, a data set, a bag or a video file")
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
+        raise InputError(f"{path}: is a single image; give the folder that holds the sequence")
+    if not path.is_file():
+        raise InputError(f"{path}: is neither a file nor a folder; give a video file or a folder")
+    by_suffix = {".bag": "ros1", ".db3": "ros2", ".mcap": "mcap"}
+    return next(f for f in _FORMATS if f.kind == by_suffix.get(suffix, "video"))
+
+
+def _contents(folder: Path) -> str:
+    names = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("."))
+    if not names:
+        return "the folder is empty"
+    return "no images or known data set in it (it holds " + ", ".join(names[:4]) + (", ...)" if names[4:] else ")")
+
+
+def _camera(recording: Recording, options: SourceOptions) -> Camera | None:
+    """Calibration for images of the recording's size, still with its distortion."""
+    width, height = recording.size
+    camera = recording.camera
+    if options.calib is not None:
+        if not options.calib.is_file():
+            raise CalibrationError(f"{options.calib}: no such calibration file; give a JSON or YAML file")
+        camera = read_calibration(options.calib, recording.size)
+    if camera is None:
+        return None
+    camera, warning = fit_to_image(camera, width, height)
+    if warning:
+        recording.warnings.add(warning)
+    return camera

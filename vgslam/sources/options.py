@@ -1,0 +1,59 @@
+"""What a person may choose about an input: which frames, which calibration, which truth."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vgslam.errors import ConfigError
+
+KINDS = ("images", "plain", "video", "tum", "euroc", "kitti", "7scenes", "ros1", "ros2", "mcap")
+"""The kinds of source that `SourceOptions.kind` accepts besides "auto"."""
+
+DEFAULT_FPS = 30.0
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """Choices for `open_source`.
+
+    kind: one of KINDS, or "auto" to recognise it.
+    calib: calibration file that replaces the data set's own (JSON, OpenCV YAML, ROS camera_info YAML, EuRoC yaml).
+    truth: trajectory file (TUM, KITTI or EuRoC) that replaces the data set's own.
+    start, end, stride: the images used, as in Python's `images[start:end:stride]`, counted in the source from 0.
+    max_frames: at most so many images, after stride.
+    topic: image topic of a bag; the camera of a data set with several (image_2 in KITTI, cam1 in EuRoC); the sequence
+        of a 7-Scenes scene folder (seq-02).
+    fps: frame rate for sources without timestamps, 30 Hz (with a warning) when not given.
+
+    Raises ConfigError, naming the field, for a value out of range.
+    """
+
+    kind: str = "auto"
+    calib: Path | None = None
+    truth: Path | None = None
+    start: int = 0
+    end: int | None = None
+    stride: int = 1
+    max_frames: int | None = None
+    topic: str | None = None
+    fps: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind != "auto" and self.kind not in KINDS:
+            raise ConfigError(f"source kind '{self.kind}' is unknown; use auto or one of {', '.join(KINDS)}")
+        if self.start < 0:
+            raise ConfigError(f"start must be 0 or more, got {self.start}")
+        if self.end is not None and self.end <= self.start:
+            raise ConfigError(f"end must be greater than start ({self.start}), got {self.end}")
+        if self.stride < 1:
+            raise ConfigError(f"stride must be 1 or more, got {self.stride}")
+        if self.max_frames is not None and self.max_frames < 1:
+            raise ConfigError(f"max_frames must be 1 or more, got {self.max_frames}")
+        if self.fps is not None and not (np.isfinite(self.fps) and self.fps > 0):
+            raise ConfigError(f"fps must be a positive number, got {self.fps}")
+
+    def count(self, n_images: int) -> int:
+        """How many of n_images are selected."""
+        n = len(range(n_images)[self.start : self.end : self.stride])
+        return n if self.max_frames is None else min(n, self.max_frames)

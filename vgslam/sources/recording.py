@@ -1,0 +1,77 @@
+"""What a format reader hands over: a stream of undecoded images with time, and what the data set says of them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from vgslam.types import Camera, Trajectory
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class BadImageError(Exception):
+    """One image cannot be used; the frame is skipped. The text says why, and reads after "N images skipped, "."""
+
+
+class Warnings(list[str]):
+    """Lines for the person; repeated troubles of one kind share a line that counts them and names the first five."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._names: dict[str, dict[str, None]] = {}
+
+    def add(self, line: str) -> None:
+        """Appends a line unless it is there already."""
+        if line not in self:
+            self.append(line)
+
+    def tally(self, trouble: str, name: str) -> None:
+        """Counts `name` (once) under `trouble`, rewriting the line of that trouble in place."""
+        names = self._names.setdefault(trouble, {})
+        if name in names:
+            return
+        before = self._line(trouble)
+        names[name] = None
+        if before in self:
+            self[self.index(before)] = self._line(trouble)
+        else:
+            self.append(self._line(trouble))
+
+    def _line(self, trouble: str) -> str:
+        names = list(self._names[trouble])
+        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        return f"{len(names)} image{'s' if len(names) != 1 else ''} skipped, {trouble}: {shown}"
+
+
+@dataclass(frozen=True)
+class RawImage:
+    """One image before it is decoded.
+
+    `load` returns (H,W) grey or (H,W,3) RGB uint8, or raises BadImageError; it is valid until the next image is taken.
+    """
+
+    name: str
+    timestamp_s: float
+    load: Callable[[], Pixels]
+
+
+@dataclass
+class Recording:
+    """A recognised input.
+
+    stream: gives all images anew each time it is called. size: (width, height) of the images. n_images: None when not
+    known in advance. timestamps_s: of all images where known. camera: native calibration, possibly of another
+    resolution, None when there is none. truth: T_world_cam of the data set. warnings: may grow while streaming.
+    """
+
+    kind: str
+    name: str
+    stream: Callable[[], Iterator[RawImage]]
+    size: tuple[int, int]
+    n_images: int | None
+    camera: Camera | None = None
+    truth: Trajectory | None = None
+    timestamps_s: npt.NDArray[np.float64] | None = None
+    warnings: Warnings = field(default_factory=Warnings)

@@ -1,0 +1,238 @@
+"""Trajectory files in and out: TUM, KITTI and EuRoC, in the conventions of `vgslam.types.Trajectory`."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from vgslam.errors import CalibrationError, InputError, OutputError
+from vgslam.geometry import se3
+from vgslam.sources.calibration import Document, read_document
+from vgslam.types import Trajectory
+
+Array = npt.NDArray[np.float64]
+TRAJECTORY_KINDS = ("tum", "kitti", "euroc")
+_COLUMNS = {"tum": 8, "kitti": 12, "euroc": 8}
+_LAYOUT = {
+    "tum": "timestamp tx ty tz qx qy qz qw",
+    "kitti": "the 12 numbers of a 3x4 matrix",
+    "euroc": "timestamp [ns],px,py,pz,qw,qx,qy,qz,...",
+}
+
+
+class Row(NamedTuple):
+    """One line that holds data: its number in the file (from 1), its fields, and whether commas divide them."""
+
+    line: int
+    fields: list[str]
+    is_csv: bool
+
+
+def read_trajectory(
+    path: Path | str,
+    kind: str = "auto",
+    times_s: Array | None = None,
+    *,
+    is_metric: bool = False,
+    drop_unordered: bool = False,
+) -> Trajectory:
+    """Camera poses T_world_cam of a file.
+
+    kind: "tum" (`timestamp tx ty tz qx qy qz qw`, seconds), "kitti" (3x4 rows without time: times_s (N,) gives it,
+    the row number in seconds otherwise), "euroc" (CSV, ns, `qw qx qy qz`; taken from the body to cam0 when the
+    `sensor.yaml` of a mav0 folder lie around it), or "auto" by the look of the first row.
+    drop_unordered leaves out rows whose timestamp is not greater than all before instead of refusing them.
+    Raises InputError, naming file and line, for what is malformed: numbers that are not finite, quaternions that are
+    not of unit length (1 %), duplicate or decreasing timestamps.
+    """
+    path = Path(path)
+    if kind not in ("auto", *TRAJECTORY_KINDS):
+        raise InputError(f"trajectory kind '{kind}' is unknown; use auto, {', '.join(TRAJECTORY_KINDS)}")
+    rows = _read_rows(path)
+    if kind == "auto":
+        kind = _recognise(path, rows[0])
+    numbers = _to_numbers(path, rows, kind)
+    if kind == "kitti":
+        T, stamps = _kitti_poses(path, rows, numbers), _kitti_times(path, len(rows), times_s)
+    else:
+        T, stamps = _quaternion_poses(path, rows, numbers, kind), numbers[:, 0]
+    if kind == "euroc":
+        stamps = np.array([seconds_from_ns(row.fields[0]) for row in rows])
+        T = T @ _euroc_sensor_cam(path)
+    keep = _increasing(path, rows, stamps, drop_unordered)
+    return Trajectory(stamps[keep], np.ascontiguousarray(T[keep]), is_metric=is_metric)
+
+
+def seconds_from_ns(text: str) -> float:
+    """Nanoseconds as written in a file or a file name -> the nearest double in seconds. Raises ValueError."""
+    return int(text) / 10**9 if text.isdecimal() else float(text) / 1e9
+
+
+def write_trajectory(path: Path | str, trajectory: Trajectory, kind: str = "tum") -> None:
+    """Writes poses as "tum", "kitti" (no timestamps) or "euroc"; see `read_trajectory`.
+
+    The file appears complete or not at all. Raises OutputError when it cannot be written.
+    """
+    formats = {"tum": _tum_lines, "kitti": _kitti_lines, "euroc": _euroc_lines}
+    if kind not in formats:
+        raise InputError(f"trajectory kind '{kind}' is unknown; use {', '.join(TRAJECTORY_KINDS)}")
+    write_text_atomically(path, "".join(line + "\n" for line in formats[kind](trajectory)))
+
+
+def write_text_atomically(path: Path | str, text: str) -> None:
+    """Writes to a temporary file beside `path` and renames it, so that no half-written file is ever seen.
+
+    Raises OutputError (no such folder, no permission, disk full); an existing file stays as it was then.
+    """
+    path = Path(path)
+    temporary: str | None = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as err:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+        raise OutputError(f"{path}: cannot be written ({err.strerror}); choose another place with --out") from err
+
+
+def _tum_lines(trajectory: Trajectory) -> list[str]:
+    lines = ["# timestamp tx ty tz qx qy qz qw"]
+    for stamp, T in zip(trajectory.timestamps_s, trajectory.T_world_cam, strict=True):
+        numbers = (*T[:3, 3], *se3.quaternion_from_rotation(T[:3, :3]))
+        lines.append(f"{stamp:.9f} " + " ".join(f"{x:.12g}" for x in numbers))
+    return lines
+
+
+def _kitti_lines(trajectory: Trajectory) -> list[str]:
+    return [" ".join(f"{x:.12e}" for x in T[:3].ravel()) for T in trajectory.T_world_cam]
+
+
+def _euroc_lines(trajectory: Trajectory) -> list[str]:
+    lines = ["#timestamp [ns],p_x [m],p_y [m],p_z [m],q_w [],q_x [],q_y [],q_z []"]
+    for stamp, T in zip(trajectory.timestamps_s, trajectory.T_world_cam, strict=True):
+        x, y, z, w = se3.quaternion_from_rotation(T[:3, :3])
+        nanoseconds = f"{stamp:.9f}".replace(".", "").lstrip("0") or "0"
+        lines.append(nanoseconds + "," + ",".join(f"{v:.12g}" for v in (*T[:3, 3], w, x, y, z)))
+    return lines
+
+
+def _read_rows(path: Path) -> list[Row]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as err:
+        reason = getattr(err, "strerror", None) or "not a text file"
+        raise InputError(f"{path}: trajectory cannot be read ({reason}); give a TUM, KITTI or EuRoC file") from err
+    rows = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        content = line.split("#", 1)[0].strip()
+        if content:
+            rows.append(Row(number, content.replace(",", " ").split(), "," in content))
+    if not rows:
+        raise InputError(f"{path}: holds no poses; give a TUM, KITTI or EuRoC file")
+    return rows
+
+
+def _recognise(path: Path, row: Row) -> str:
+    if row.is_csv:
+        return "euroc"
+    for kind in ("tum", "kitti"):
+        if len(row.fields) == _COLUMNS[kind]:
+            return kind
+    raise InputError(f"{path}: {len(row.fields)} numbers a line are neither a TUM (8) nor a KITTI (12) trajectory")
+
+
+def _to_numbers(path: Path, rows: Sequence[Row], kind: str) -> Array:
+    n = _COLUMNS[kind]
+    numbers = np.empty((len(rows), n))
+    for out, (line, values, _) in zip(numbers, rows, strict=True):
+        if len(values) < n or (len(values) > n and kind != "euroc"):
+            raise InputError(f"{path}, line {line}: {len(values)} numbers instead of {n} ({_LAYOUT[kind]})")
+        try:
+            out[:] = [float(v) for v in values[:n]]
+        except ValueError as err:
+            raise InputError(f"{path}, line {line}: not a number ({_LAYOUT[kind]} expected)") from err
+    bad = ~np.isfinite(numbers).all(axis=1)
+    if bad.any():
+        raise InputError(f"{path}, line {rows[int(np.argmax(bad))].line}: holds a number that is not finite")
+    return numbers
+
+
+def _quaternion_poses(path: Path, rows: Sequence[Row], numbers: Array, kind: str) -> Array:
+    q = numbers[:, 4:8] if kind == "tum" else numbers[:, [5, 6, 7, 4]]
+    bad = np.abs(np.linalg.norm(q, axis=1) - 1.0) > 0.01
+    if bad.any():
+        i = int(np.argmax(bad))
+        norm = float(np.linalg.norm(q[i]))
+        raise InputError(
+            f"{path}, line {rows[i].line}: quaternion has length {norm:.4g} instead of 1; "
+            f"check the order of the columns ({_LAYOUT[kind]})"
+        )
+    T = np.tile(np.eye(4), (len(q), 1, 1))
+    T[:, :3, :3] = [se3.rotation_from_quaternion(one) for one in q]
+    T[:, :3, 3] = numbers[:, 1:4]
+    return T
+
+
+def _kitti_poses(path: Path, rows: Sequence[Row], numbers: Array) -> Array:
+    T = np.tile(np.eye(4), (len(numbers), 1, 1))
+    T[:, :3] = numbers.reshape(-1, 3, 4)
+    R = T[:, :3, :3]
+    error = np.abs(R @ np.swapaxes(R, 1, 2) - np.eye(3)).max(axis=(1, 2))
+    bad = (error > 1e-2) | (np.linalg.det(R) < 0)
+    if bad.any():
+        raise InputError(f"{path}, line {rows[int(np.argmax(bad))].line}: the 3x3 part is not a rotation matrix")
+    T[:, :3, :3] = [se3.orthonormalize(one) for one in R]
+    return T
+
+
+def _kitti_times(path: Path, n: int, times_s: Array | None) -> Array:
+    if times_s is None:
+        return np.arange(n, dtype=np.float64)
+    if len(times_s) != n:
+        raise InputError(f"{path}: {n} poses but {len(times_s)} timestamps; KITTI poses need one row an image")
+    return np.asarray(times_s, np.float64)
+
+
+def _increasing(path: Path, rows: Sequence[Row], stamps: Array, drop: bool) -> npt.NDArray[np.bool_]:
+    """Rows later than all before them; raises InputError at the first other one unless `drop`."""
+    latest = np.concatenate([[-np.inf], np.maximum.accumulate(stamps)[:-1]])
+    keep = stamps > latest
+    if not keep.all() and not drop:
+        i = int(np.argmin(keep))
+        trouble = "repeats the one before" if stamps[i] == stamps[i - 1] else "is not later than those before"
+        raise InputError(f"{path}, line {rows[i].line}: timestamp {stamps[i]:.9f} {trouble}; sort the file by time")
+    return keep
+
+
+def sensor_T_body(sensor_yaml: Path) -> Array | None:
+    """T_BS of a EuRoC sensor.yaml: T_body_sensor (4,4), None when the file is absent. Raises InputError."""
+    if not sensor_yaml.is_file():
+        return None
+    try:
+        document: Document = read_document(sensor_yaml)
+        T = np.asarray(document["T_BS"]["data"], np.float64).reshape(4, 4)
+    except CalibrationError:
+        raise
+    except (KeyError, TypeError, ValueError) as err:
+        raise InputError(f"{sensor_yaml}: T_BS must be a 4x4 matrix") from err
+    if not np.isfinite(T).all() or np.abs(T[:3, :3] @ T[:3, :3].T - np.eye(3)).max() > 1e-3:
+        raise InputError(f"{sensor_yaml}: T_BS is not a rigid motion")
+    return se3.from_rt(se3.orthonormalize(T[:3, :3]), T[:3, 3])
+
+
+def _euroc_sensor_cam(path: Path, camera: str = "cam0") -> Array:
+    """T_sensor_cam (4,4) for the rows of mav0/<sensor>/data.csv; the identity where nothing is known."""
+    T_body_cam = sensor_T_body(path.parent.parent / camera / "sensor.yaml")
+    if T_body_cam is None:
+        return np.eye(4)
+    T_body_sensor = sensor_T_body(path.parent / "sensor.yaml")
+    return T_body_cam if T_body_sensor is None else se3.inverse(T_body_sensor) @ T_body_cam

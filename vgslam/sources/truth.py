@@ -1,0 +1,64 @@
+"""The reference trajectory of a recording: the data set's own is used when it can be, a person's must be usable."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from vgslam.errors import InputError
+from vgslam.sources.recording import Recording
+from vgslam.sources.trajectory_io import read_trajectory
+from vgslam.types import Trajectory
+
+_SLACK_S = 0.5
+"""Truth and frames this far apart may still be associated."""
+
+
+def attach_truth_file(recording: Recording, path: Path) -> None:
+    """Sets `truth` from a data set's trajectory file; one that cannot be used is a warning, not an error."""
+    if not path.is_file():
+        return
+    try:
+        truth = read_trajectory(path, is_metric=True, drop_unordered=True)
+    except InputError as err:
+        recording.warnings.add(f"truth not used: {err}")
+        return
+    if overlaps(truth, recording.timestamps_s):
+        recording.truth = truth
+    else:
+        recording.warnings.add(f"truth not used: {path.name} {_spans(truth, recording.timestamps_s)}")
+
+
+def attach_chosen_truth(recording: Recording, path: Path) -> None:
+    """Sets `truth` from the file that the person named. Raises InputError when it cannot be used."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such truth file; give a TUM, KITTI or EuRoC trajectory")
+    truth = read_trajectory(path, is_metric=True)
+    if _is_untimed(path) and recording.timestamps_s is not None:
+        truth = read_trajectory(path, times_s=recording.timestamps_s, is_metric=True)
+    if not overlaps(truth, recording.timestamps_s):
+        raise InputError(f"{path}: truth {_spans(truth, recording.timestamps_s)}; check that it belongs to this input")
+    recording.truth = truth
+
+
+def overlaps(truth: Trajectory, timestamps_s: npt.NDArray[np.float64] | None) -> bool:
+    """Whether truth and frames share time; unknown frame times count as sharing it."""
+    if timestamps_s is None or not len(timestamps_s) or not len(truth):
+        return True
+    first, last = truth.timestamps_s[0] - _SLACK_S, truth.timestamps_s[-1] + _SLACK_S
+    return bool(((timestamps_s >= first) & (timestamps_s <= last)).any())
+
+
+def _is_untimed(path: Path) -> bool:
+    """KITTI rows carry no time."""
+    with path.open(encoding="utf-8-sig") as file:
+        row = next((line for line in file if line.split("#", 1)[0].strip()), "")
+    return "," not in row and len(row.split()) == 12
+
+
+def _spans(truth: Trajectory, timestamps_s: npt.NDArray[np.float64] | None) -> str:
+    frames = np.zeros(1) if timestamps_s is None else timestamps_s
+    return (
+        f"does not overlap the images in time (truth {truth.timestamps_s[0]:.3f} to {truth.timestamps_s[-1]:.3f} s, "
+        f"images {frames.min():.3f} to {frames.max():.3f} s)"
+    )
