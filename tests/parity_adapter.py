@@ -19,6 +19,8 @@ from vgslam.network.config import (
     VggtConfig,
 )
 from vgslam.network.pose_encoding import decode_intrinsics, decode_pose, encode_pose, unproject
+from vgslam.network.preprocess import ResizeMode
+from vgslam.network.preprocess import preprocess as network_input
 from vgslam.network.vggt import Head, Vggt, skeleton
 
 
@@ -116,3 +118,7 @@ def read_kit(path: str) -> dict[str, Any]:
     with open(path) as file:
         kit: dict[str, Any] = json.load(file)
     return kit
+
+
+def preprocess(images: list[np.ndarray], mode: str) -> np.ndarray:
+    return network_input(images, ResizeMode(mode)).images

@@ -1,0 +1,176 @@
+"""Images into the network and results back to the images' own pixels. Needs no torch.
+
+Resampling, rounding and padding are those that VGGT was trained with: bicubic with antialiasing on 8-bit values, sides
+rounded to multiples of the patch size (so the two axes are scaled slightly differently), padding in white.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from vgslam.errors import InputError
+from vgslam.geometry.camera import Camera
+
+Float = npt.NDArray[np.float64]
+Float32 = npt.NDArray[np.float32]
+UInt8 = npt.NDArray[np.uint8]
+
+
+class ResizeMode(StrEnum):
+    """CROP: full width, rows beyond a square cut off above and below. PAD: whole image, padded to a square."""
+
+    CROP = "crop"
+    PAD = "pad"
+
+
+@dataclass(frozen=True)
+class PixelMap:
+    """The affine map between an image's own pixels and the network's, axis by axis.
+
+    network = scale * (source + 0.5) - 0.5 + offset, for pixel (0,0) at the centre of the top-left pixel. scale and
+    offset are (x, y); sizes are (width, height) px; `content` is the part of the network's image that shows the source,
+    as (left, top, right, bottom) px, right and bottom exclusive.
+    """
+
+    scale: tuple[float, float]
+    offset: tuple[float, float]
+    source_size: tuple[int, int]
+    network_size: tuple[int, int]
+    content: tuple[int, int, int, int]
+
+    def to_network(self, pixels: npt.ArrayLike) -> Float:
+        """Source pixels (...,2) -> network pixels (...,2)."""
+        return np.asarray(self.scale) * (np.asarray(pixels, np.float64) + 0.5) - 0.5 + np.asarray(self.offset)
+
+    def to_source(self, pixels: npt.ArrayLike) -> Float:
+        """Network pixels (...,2) -> source pixels (...,2)."""
+        return (np.asarray(pixels, np.float64) - np.asarray(self.offset) + 0.5) / np.asarray(self.scale) - 0.5
+
+    def camera_to_network(self, camera: Camera) -> Camera:
+        """Known intrinsics of the source image -> those of the network's image (both with pixel centres at integers).
+
+        InputError unless the camera has the size of the source image and no lens distortion.
+        """
+        if (camera.width, camera.height) != self.source_size:
+            raise InputError(
+                f"the camera is calibrated for {camera.width}x{camera.height} px, the image has "
+                f"{self.source_size[0]}x{self.source_size[1]} px"
+            )
+        if camera.is_distorted:
+            raise InputError("undistort the image first: the network takes pinhole images only")
+        cx, cy = self.to_network((camera.cx, camera.cy))
+        return Camera(
+            camera.fx * self.scale[0], camera.fy * self.scale[1], float(cx), float(cy), *self.network_size
+        )  # fmt: skip
+
+    def camera_to_source(self, camera: Camera) -> Camera:
+        """Intrinsics of the network's image -> those of the source image (both with pixel centres at integers)."""
+        cx, cy = self.to_source((camera.cx, camera.cy))
+        return Camera(
+            camera.fx / self.scale[0], camera.fy / self.scale[1], float(cx), float(cy), *self.source_size
+        )  # fmt: skip
+
+    def values_to_source(self, values: Float32, is_linear: bool = True, outside: float = 0.0) -> Float32:
+        """A map of the network's image (h,w) sampled at the source's pixels (H,W), `outside` where it does not reach.
+
+        Linear interpolation, or the nearest value (for depth, where edges must not blend).
+        """
+        width, height = self.source_size
+        corners = self.to_network([(0, 0), (width - 1, height - 1)])
+        x, y = (np.linspace(corners[0, i], corners[1, i], n) for i, n in ((0, width), (1, height)))
+        left, top, right, bottom = self.content
+        inside_x, inside_y = (x > left - 0.5) & (x < right - 0.5), (y > top - 0.5) & (y < bottom - 0.5)
+        x, y = np.clip(x, left, right - 1), np.clip(y, top, bottom - 1)
+        if is_linear:
+            x0, y0 = np.minimum(x.astype(int), right - 2).clip(left), np.minimum(y.astype(int), bottom - 2).clip(top)
+            x1, y1 = np.minimum(x0 + 1, right - 1), np.minimum(y0 + 1, bottom - 1)
+            a, b = (x - x0)[None, :], (y - y0)[:, None]
+            rows = values[y0] * (1 - b) + values[y1] * b
+            out = rows[:, x0] * (1 - a) + rows[:, x1] * a
+        else:
+            out = values[np.rint(y).astype(int)[:, None], np.rint(x).astype(int)[None, :]]
+        return np.where(inside_y[:, None] & inside_x[None, :], out, outside).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class NetworkImages:
+    """images (N,3,H,W) float32 in [0,1], H and W multiples of the patch size, and the map of each to its source."""
+
+    images: Float32
+    maps: tuple[PixelMap, ...]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) px."""
+        return self.images.shape[2], self.images.shape[3]
+
+
+def _to_rgb(image: UInt8, index: int) -> Image.Image:
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (3, 4)):
+        raise InputError(
+            f"image {index}: expected uint8 (H,W), (H,W,3) or (H,W,4), got {image.dtype} {image.shape}"
+        )  # fmt: skip
+    picture = Image.fromarray(image)
+    if picture.mode == "RGBA":
+        white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
+        picture = Image.alpha_composite(white, picture)
+    return picture.convert("RGB")
+
+
+def _resized_size(width: int, height: int, mode: ResizeMode, target: int, patch: int) -> tuple[int, int]:
+    """Size after resizing; Python's round, half to even."""
+    if mode is ResizeMode.PAD and height > width:
+        return round(width * (target / height) / patch) * patch, target
+    return target, round(height * (target / width) / patch) * patch
+
+
+def _place(picture: Image.Image, mode: ResizeMode, target: int, patch: int) -> tuple[UInt8, PixelMap]:
+    """Resized (and cropped or padded) image (h,w,3) and its pixel map."""
+    width, height = picture.size
+    new_width, new_height = _resized_size(width, height, mode, target, patch)
+    if min(new_width, new_height) < patch:
+        raise InputError(f"an image of {width}x{height} px is too elongated for the network")
+    pixels = np.asarray(picture.resize((new_width, new_height), Image.Resampling.BICUBIC))
+    offset_y, content_height = 0, new_height
+    if mode is ResizeMode.CROP and new_height > target:
+        offset_y, content_height = -((new_height - target) // 2), target
+        pixels = pixels[-offset_y : target - offset_y]
+    placed = PixelMap(
+        (new_width / width, new_height / height), (0.0, float(offset_y)), (width, height), (new_width, content_height),
+        (0, 0, new_width, content_height),
+    )  # fmt: skip
+    return _pad(pixels, placed, target, target) if mode is ResizeMode.PAD else (pixels, placed)
+
+
+def _pad(pixels: UInt8, placed: PixelMap, width: int, height: int) -> tuple[UInt8, PixelMap]:
+    """Pads in white to (width, height), half of it (rounded down) at the left and the top."""
+    left, top = (width - pixels.shape[1]) // 2, (height - pixels.shape[0]) // 2
+    out = np.full((height, width, 3), 255, np.uint8)
+    out[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+    x0, y0, x1, y1 = placed.content
+    return out, replace(
+        placed, offset=(placed.offset[0] + left, placed.offset[1] + top), network_size=(width, height),
+        content=(x0 + left, y0 + top, x1 + left, y1 + top),
+    )  # fmt: skip
+
+
+def preprocess(
+    images: Sequence[UInt8], mode: ResizeMode = ResizeMode.CROP, size_px: int = 518, patch_px: int = 14
+) -> NetworkImages:
+    """Images as uint8 (H,W,3) RGB, (H,W,4) RGBA (alpha goes on white) or (H,W) grey -> the network's input.
+
+    `size_px` is the width (longer side in PAD mode) that the network was trained at. Images that come out in different
+    sizes are padded in white to the largest. InputError for an empty list or an array that is no image.
+    """
+    if not images:
+        raise InputError("no images to preprocess")
+    placed = [_place(_to_rgb(image, i), mode, size_px, patch_px) for i, image in enumerate(images)]
+    height, width = (max(pixels.shape[axis] for pixels, _ in placed) for axis in (0, 1))
+    placed = [_pad(pixels, pixel_map, width, height) for pixels, pixel_map in placed]
+    stack = np.stack([pixels for pixels, _ in placed]).transpose(0, 3, 1, 2)
+    values = np.ascontiguousarray(stack).astype(np.float32) / np.float32(255)
+    return NetworkImages(values, tuple(pixel_map for _, pixel_map in placed))
