@@ -1,0 +1,90 @@
+"""The report of a run: `report.json`."""
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vgslam.errors import InputError
+from vgslam.results.environment import Machine, describe_machine, git_commit, package_version
+
+
+@dataclass
+class RunReport:
+    """What a run did, for people and for `vgslam bench`.
+
+    complete: the whole input was processed; otherwise stopped_by says why not. n_frames: frames processed;
+    n_source_frames: frames of the input where known beforehand. statuses: frames by status. n_losses: times that
+    tracking was lost. cpu_s and wall_s: the whole run, all threads; stage_cpu_s: CPU seconds by stage.
+    frames_per_cpu_s = n_frames / cpu_s. camera: fx, fy, cx, cy in px, width, height, fov_x_deg, is_estimated.
+    evaluation: `Evaluation.to_dict()`; further ones (a second reference) by name in evaluations.
+    """
+
+    command: list[str] = field(default_factory=list)
+    version: str = field(default_factory=package_version)
+    commit: str | None = field(default_factory=git_commit)
+    machine: Machine = field(default_factory=describe_machine)
+    complete: bool = False
+    stopped_by: str | None = "still running, or killed"
+    source_kind: str = ""
+    source_name: str = ""
+    warnings: list[str] = field(default_factory=list)
+    n_frames: int = 0
+    n_source_frames: int | None = None
+    n_keyframes: int = 0
+    n_poses: int = 0
+    statuses: dict[str, int] = field(default_factory=dict)
+    n_losses: int = 0
+    n_components: int = 0
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+    stage_cpu_s: dict[str, float] = field(default_factory=dict)
+    frames_per_cpu_s: float | None = None
+    frames_per_wall_s: float | None = None
+    peak_memory_mib: float = 0.0
+    camera: dict[str, Any] | None = None
+    model_id: str = ""
+    end_to_start_percent: float | None = None
+    evaluation: dict[str, Any] | None = None
+    evaluations: dict[str, Any] = field(default_factory=dict)
+
+    def set_timing(self, cpu_s: float, wall_s: float) -> None:
+        """Sets times and the frame rates that follow from n_frames."""
+        self.cpu_s, self.wall_s = cpu_s, wall_s
+        self.frames_per_cpu_s = self.n_frames / cpu_s if cpu_s > 0 else None
+        self.frames_per_wall_s = self.n_frames / wall_s if wall_s > 0 else None
+
+    def finish(self, stopped_by: str | None = None) -> None:
+        """Marks the run complete, or stopped by what `stopped_by` says."""
+        self.complete, self.stopped_by = stopped_by is None, stopped_by
+
+    def to_json(self) -> str:
+        """Strict JSON: a number that is not finite becomes null."""
+        return json.dumps(_plain(asdict(self)), indent=2, allow_nan=False) + "\n"
+
+    @staticmethod
+    def read(path: Path) -> "RunReport":
+        """Reads `report.json`. Raises InputError when it is missing, damaged or of another program."""
+        try:
+            data = json.loads(path.read_text())
+            known = {f.name for f in fields(RunReport)}
+            unknown = set(data) - known
+            if unknown or "complete" not in data:
+                raise InputError(f"{path}: not a report of this version ({', '.join(sorted(unknown)) or 'incomplete'})")
+            return RunReport(**{**data, "machine": Machine(**data["machine"])})
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise InputError(f"{path}: not a readable report ({error})") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

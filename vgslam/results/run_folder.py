@@ -1,0 +1,138 @@
+"""The folder of one run, written as the run goes: what was written stays whatever happens next."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from vgslam.errors import OutputError
+from vgslam.results.atomic import write_atomically, write_text
+from vgslam.results.ply import write_ply
+from vgslam.results.report import RunReport
+from vgslam.results.status import status_csv
+from vgslam.sources.trajectory_io import write_trajectory
+from vgslam.types import PoseEstimate, Trajectory
+
+REPORT, CONFIG, CLOUD, STATUS = "report.json", "config.yaml", "cloud.ply", "status.csv"
+TRAJECTORY_TUM, TRAJECTORY_KITTI, KEYFRAMES = "trajectory.tum", "trajectory.kitti", "keyframes.tum"
+PLOTS = ("top_view.png", "error.png", "status.png", "depth.png")
+RUN_FILES = (
+    TRAJECTORY_TUM, TRAJECTORY_KITTI, STATUS, KEYFRAMES, CONFIG, REPORT, CLOUD, *(f"plots/{name}" for name in PLOTS),
+)  # fmt: skip
+
+FLUSH_MIN_FRAMES = 50
+FLUSH_FRACTION = 0.1
+FLUSH_INTERVAL_S = 10.0
+FLUSH_MAX_LOAD = 0.01
+
+
+class RunWriter:
+    """Writes `out_dir`; every file appears complete or not at all and keeps its last complete state.
+
+    Raises OutputError when out_dir holds anything already and `overwrite` is not set, or cannot be made. `overwrite`
+    removes the files that a run writes (RUN_FILES), never others. Any later OutputError names what is kept.
+    """
+
+    def __init__(self, out_dir: Path | str, overwrite: bool = False) -> None:
+        self.path = Path(out_dir)
+        self._frames_at_flush = 0
+        self._flushed_at_s = time.monotonic()
+        self._flush_took_s = 0.0
+        self._prepare(overwrite)
+
+    def _prepare(self, overwrite: bool) -> None:
+        try:
+            if self.path.exists() and not self.path.is_dir():
+                raise OutputError(f"{self.path} is a file; give a folder with --out")
+            if self.path.is_dir() and any(self.path.iterdir()):
+                if not overwrite:
+                    raise OutputError(f"{self.path} is not empty; add --overwrite or give another folder with --out")
+                self._remove_run_files()
+            (self.path / "plots").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{self.path}: cannot be made ({error.strerror or error}); choose another --out"
+            ) from error
+
+    def _remove_run_files(self) -> None:
+        for name in RUN_FILES:
+            file = self.path / name
+            if file.is_file() or file.is_symlink():
+                file.unlink()
+            if file.parent.is_dir():  # what a killed run was just writing
+                for left in file.parent.glob(f".{file.name}.*"):
+                    left.unlink()
+
+    def is_flush_due(self, n_frames: int) -> bool:
+        """Whether to flush after n_frames frames.
+
+        Every max(50, a tenth of n_frames) frames, so that all flushes together cost a constant times the last one; or
+        after 10 s, while flushing takes at most 1 % of the time.
+        """
+        if n_frames - self._frames_at_flush >= max(FLUSH_MIN_FRAMES, FLUSH_FRACTION * n_frames):
+            return True
+        elapsed = time.monotonic() - self._flushed_at_s
+        is_new = n_frames > self._frames_at_flush
+        return is_new and elapsed >= FLUSH_INTERVAL_S and self._flush_took_s <= FLUSH_MAX_LOAD * elapsed
+
+    def write_config(self, yaml_text: str) -> None:
+        """config.yaml: the resolved configuration."""
+        self._guard(lambda: write_text(self.path / CONFIG, yaml_text))
+
+    def flush(
+        self, trajectory: Trajectory, keyframes: Trajectory, statuses: Sequence[PoseEstimate],
+        report: RunReport | None = None,
+    ) -> None:  # fmt: skip
+        """Rewrites the trajectories in their newest state, the status of every frame so far, and the report.
+
+        trajectory: one pose for each frame that has one; keyframes: the keyframes' poses, whose frame_ids mark them in
+        status.csv. Raises OutputError; every file is then in its old or its new state, none half-written.
+        """
+        started = time.monotonic()
+
+        def write() -> None:
+            write_trajectory(self.path / TRAJECTORY_TUM, trajectory, "tum")
+            write_trajectory(self.path / TRAJECTORY_KITTI, trajectory, "kitti")
+            write_trajectory(self.path / KEYFRAMES, keyframes, "tum")
+            write_text(self.path / STATUS, status_csv(statuses, trajectory, keyframes))
+            if report is not None:
+                write_text(self.path / REPORT, report.to_json())
+
+        self._guard(write)
+        self._frames_at_flush = len(statuses)
+        self._flushed_at_s = time.monotonic()
+        self._flush_took_s = self._flushed_at_s - started
+
+    def write_plot(self, name: str, png: bytes) -> None:
+        """One of PLOTS into plots/. Raises ValueError for another name, OutputError when it cannot be written."""
+        if name not in PLOTS:
+            raise ValueError(f"plot {name} is unknown, expected one of {', '.join(PLOTS)}")
+        self._guard(lambda: write_atomically(self.path / "plots" / name, lambda file: file.write(png)))
+
+    def write_cloud(self, points: npt.NDArray[np.floating], colors: npt.NDArray[np.uint8]) -> int:
+        """cloud.ply of points (N,3) with colors (N,3) uint8; returns the number of (finite) points written."""
+        written = 0
+
+        def write() -> None:
+            nonlocal written
+            written = write_ply(self.path / CLOUD, points, colors)
+
+        self._guard(write)
+        return written
+
+    def write_report(self, report: RunReport) -> None:
+        """report.json; write one at the start too, so that a killed run is seen not to be complete."""
+        self._guard(lambda: write_text(self.path / REPORT, report.to_json()))
+
+    def kept(self) -> list[str]:
+        """The run's files that are there, each complete."""
+        return [name for name in RUN_FILES if (self.path / name).is_file()]
+
+    def _guard(self, write: Callable[[], object]) -> None:
+        try:
+            write()
+        except OutputError as error:
+            kept = ", ".join(self.kept()) or "nothing"
+            raise OutputError(f"{error}; kept in {self.path} as last written: {kept}") from error
