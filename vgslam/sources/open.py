@@ -22,27 +22,48 @@ Opener = Callable[[Path, SourceOptions], Recording]
 class Format:
     """A kind of source: how a folder of it looks, and where its opener is (imported on use: some need large libraries).
 
-    `matches` is asked in the order of _FORMATS.
+    `matches` is asked of folders in the order of _FORMATS; kinds with `is_file` go by the suffix.
     """
 
     kind: str
     matches: Callable[[Path], bool]
     module: str
     opener: str
+    is_file: bool = False
 
 
 def _has(*names: str) -> Callable[[Path], bool]:
     return lambda folder: any((folder / name).exists() for name in names)
 
 
+def _is_ros2_bag(folder: Path) -> bool:
+    storage = any(folder.glob("*.mcap")) or any(folder.glob("*.db3"))
+    return storage or ((folder / "metadata.yaml").is_file() and any(folder.glob("*.zstd")))
+
+
+def _is_7scenes(folder: Path) -> bool:
+    return any(folder.glob("frame-*.color.*")) or any(folder.glob("seq-*/frame-*.color.*"))
+
+
 def _is_folder_of_images(folder: Path) -> bool:
     return bool(list_images(folder))
 
 
+def _never(_: Path) -> bool:
+    return False
+
+
 _FORMATS = (
+    Format("ros2", _is_ros2_bag, "bag", "open_bag"),
+    Format("euroc", _has("mav0", "cam0/data"), "euroc", "open_euroc"),
+    Format("kitti", _has("image_0", "image_1", "image_2", "image_3"), "kitti", "open_kitti"),
+    Format("tum", _has("rgb.txt", "rgb"), "tum", "open_tum"),
+    Format("7scenes", _is_7scenes, "seven_scenes", "open_7scenes"),
     Format("plain", _has("images"), "folder", "open_plain"),
     Format("images", _is_folder_of_images, "folder", "open_images"),
-    Format("video", lambda _: False, "video", "open_video"),
+    Format("ros1", _never, "bag", "open_bag", is_file=True),
+    Format("mcap", _never, "bag", "open_bag", is_file=True),
+    Format("video", _never, "video", "open_video", is_file=True),
 )
 
 
@@ -75,10 +96,9 @@ def _format(path: Path, kind: str) -> Format:
     if kind == "auto":
         return _recognise(path)
     fmt = next(f for f in _FORMATS if f.kind == kind)
-    is_file_kind = kind == "video"
-    if is_file_kind and path.is_dir():
+    if fmt.is_file and path.is_dir() and fmt.kind != "mcap":
         raise InputError(f"{path}: is a folder, and a source of kind {kind} is a file; give the file")
-    if path.is_file() and fmt.kind in ("images", "plain", "tum", "euroc", "kitti", "7scenes"):
+    if not fmt.is_file and path.is_file() and fmt.kind != "ros2":  # .db3 and .mcap files are part of ROS 2 bags
         raise InputError(f"{path}: is a file, and a source of kind {kind} is a folder; give the folder")
     return fmt
 

@@ -39,7 +39,7 @@ class RecordedSource:
         """Frames with ids from 0. Raises InputError at the end if none could be delivered."""
         n, latest_s = 0, float("-inf")
         for raw in self._selected():
-            if not raw.timestamp_s > latest_s:
+            if not latest_s < raw.timestamp_s < float("inf"):
                 self._recording.warnings.tally("timestamp duplicate or decreasing", raw.name)
                 continue
             try:

@@ -94,7 +94,7 @@ def _decoded(container: Any, stream: Any, warnings: Warnings) -> Iterator[Any]:
 def _warn_if_short(container: Any, stream: Any, n: int, end_s: float | None, warnings: Warnings) -> None:
     """A file that was cut off often just ends: compare with what its header promises."""
     if stream.frames and n < stream.frames:
-        warnings.add(f"the video is cut off: {n} of {stream.frames} frames could be read")
+        warnings.add(f"the video is cut off or damaged: {n} of {stream.frames} frames could be read")
         return
     length_s = _length_s(container, stream)
     rate = float(stream.average_rate or DEFAULT_FPS)

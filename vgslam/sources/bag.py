@@ -1,0 +1,158 @@
+"""ROS 1 bags, ROS 2 bags (SQLite and MCAP) and single MCAP files through rosbags; no ROS is needed."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.rosbag1 import ReaderError as Ros1Error
+from rosbags.rosbag2 import ReaderError as Ros2Error
+from rosbags.typesys import Stores, get_typestore
+
+from vgslam.errors import CalibrationError, InputError
+from vgslam.sources.calibration import camera_from_document, with_projection
+from vgslam.sources.options import SourceOptions
+from vgslam.sources.recording import BadImageError, RawImage, Recording, Warnings
+from vgslam.sources.ros_images import message_pixels
+from vgslam.types import Camera
+
+_IMAGE, _COMPRESSED, _INFO = (f"sensor_msgs/msg/{name}" for name in ("Image", "CompressedImage", "CameraInfo"))
+_READ_ERRORS = (AnyReaderError, Ros1Error, Ros2Error, sqlite3.Error, OSError, ValueError, KeyError, EOFError)
+
+
+def open_bag(path: Path, options: SourceOptions) -> Recording:
+    """Images of one topic: the only image topic of the bag, or `options.topic`.
+
+    Time is header.stamp, or the time of recording where that is zero. The calibration is the first camera_info beside
+    the image topic (the bag's only one, if it has one image topic): K and distortion, or P for rectified images.
+    Raises InputError for a damaged bag, and one that lists the topics when there are none or several.
+    """
+    warnings = Warnings()
+    with _opened(path) as reader:
+        topic = _choose_topic(path, reader, options.topic)
+        n_images = reader.topics[topic].msgcount
+        info = _first_camera_info(reader, topic)
+
+    def images() -> Iterator[RawImage]:
+        return _images(path, topic, warnings)
+
+    size = _first_size(path, topic, images())
+    recording = Recording(_kind(path), path.resolve().stem, images, size, n_images, warnings=warnings)
+    if info is not None and options.calib is None:
+        is_rectified = any("rect" in level for level in topic.split("/")[-2:])  # image_rect_color[/compressed]
+        recording.camera = _camera(path, info, is_rectified)
+    return recording
+
+
+def _kind(path: Path) -> str:
+    if path.suffix == ".bag":
+        return "ros1"
+    return "mcap" if path.is_file() and path.suffix == ".mcap" else "ros2"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[AnyReader]:
+    bag = _ros2_file(path)
+    try:
+        reader = AnyReader([bag], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
+        reader.open()
+    except _READ_ERRORS as err:
+        repair = "rosbag reindex" if path.suffix == ".bag" else "mcap recover, or ros2 bag reindex"
+        raise InputError(f"{path}: not a readable bag ({err}); if it was cut off try {repair}") from err
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+def _ros2_file(path: Path) -> Path:
+    """A folder without metadata.yaml is read through its only storage file."""
+    if not path.is_dir() or (path / "metadata.yaml").is_file():
+        return path
+    files = sorted([*path.glob("*.mcap"), *path.glob("*.db3")])
+    if len(files) != 1:
+        raise InputError(f"{path}: metadata.yaml of the ROS 2 bag is missing; give one of its files, or reindex it")
+    return files[0]
+
+
+def _choose_topic(path: Path, reader: AnyReader, wanted: str | None) -> str:
+    found = {c.topic: c.msgtype for c in reader.connections if c.msgtype in (_IMAGE, _COMPRESSED)}
+    listed = ", ".join(sorted(found))
+    if not found:
+        others = ", ".join(sorted(reader.topics)[:6]) or "none"
+        raise InputError(f"{path}: has no image topic (topics: {others}); give a bag with camera images")
+    if wanted is not None:
+        match = [topic for topic in found if topic.strip("/") == wanted.strip("/")]
+        if not match:
+            raise InputError(f"{path}: has no image topic '{wanted}'; image topics: {listed}")
+        return match[0]
+    if len(found) > 1:
+        raise InputError(f"{path}: has {len(found)} image topics: {listed}; choose one with --topic")
+    return next(iter(found))
+
+
+def _first_camera_info(reader: AnyReader, topic: str) -> Any | None:
+    """The first message of the camera_info topic that belongs to an image topic, None if there is none."""
+    infos = {c.topic: c for c in reader.connections if c.msgtype == _INFO}
+    levels = topic.split("/")
+    beside = ["/".join([*levels[:n], "camera_info"]) for n in (len(levels) - 1, len(levels) - 2) if n > 0]
+    connection = next((infos[name] for name in beside if name in infos), None)
+    n_image_topics = len({c.topic for c in reader.connections if c.msgtype in (_IMAGE, _COMPRESSED)})
+    if connection is None and len(infos) == 1 and n_image_topics == 1:
+        connection = next(iter(infos.values()))
+    if connection is None:
+        return None
+    for _, _, data in reader.messages(connections=[connection]):
+        return reader.deserialize(data, _INFO)
+    return None
+
+
+def _camera(path: Path, info: Any, is_rectified: bool) -> Camera | None:
+    """Camera of a CameraInfo message (fields K D P in ROS 1, k d p in ROS 2). Raises CalibrationError."""
+    K, D, P = (list(getattr(info, name, getattr(info, name.lower(), ()))) for name in ("K", "D", "P"))
+    document = {"width": info.width, "height": info.height, "K": K, "D": D, "distortion_model": info.distortion_model}
+    try:
+        camera = camera_from_document(document)
+        return with_projection(camera, P) if camera is not None and is_rectified and any(P) else camera
+    except ValueError as err:
+        raise CalibrationError(f"{path}, camera_info: {err}; give --calib") from err
+
+
+def _images(path: Path, topic: str, warnings: Warnings) -> Iterator[RawImage]:
+    with _opened(path) as reader:
+        connections = [c for c in reader.connections if c.topic == topic]
+        messages = reader.messages(connections=connections)
+        n = 0
+        while True:
+            try:
+                item = next(messages, None)
+            except _READ_ERRORS as err:
+                warnings.add(f"the bag is damaged after {n} images ({err}); the images before are used")
+                return
+            if item is None:
+                return
+            connection, recorded_ns, data = item
+            name = f"message {n}"
+            n += 1
+            try:
+                message: Any = reader.deserialize(data, connection.msgtype)
+            except (*_READ_ERRORS, AssertionError, IndexError) as err:
+                warnings.tally(f"the message cannot be read ({type(err).__name__})", name)
+                continue
+            stamp = message.header.stamp
+            stamp_ns = stamp.sec * 10**9 + stamp.nanosec
+            yield RawImage(name, (stamp_ns or recorded_ns) / 10**9, partial(message_pixels, message))
+
+
+def _first_size(path: Path, topic: str, images: Iterator[RawImage]) -> tuple[int, int]:
+    reason = "the topic is empty"
+    for raw in images:
+        try:
+            height, width = raw.load().shape[:2]
+            return width, height
+        except BadImageError as err:
+            reason = str(err)
+    raise InputError(f"{path}: no image on {topic} can be decoded ({reason}); choose another with --topic")

@@ -1,0 +1,69 @@
+"""Pixels of ROS image messages (sensor_msgs/Image and CompressedImage; encodings as in sensor_msgs/image_encodings)."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vgslam.sources.image_files import decode_image, to_8bit
+from vgslam.sources.recording import BadImageError, Pixels
+
+# Encoding -> (bits, channels, OpenCV colour conversion to RGB or None).
+_ENCODINGS: dict[str, tuple[int, int, int | None]] = {
+    "mono8": (8, 1, None),
+    "8UC1": (8, 1, None),
+    "mono16": (16, 1, None),
+    "16UC1": (16, 1, None),
+    "rgb8": (8, 3, None),
+    "rgb16": (16, 3, None),
+    "bgr8": (8, 3, cv2.COLOR_BGR2RGB),
+    "8UC3": (8, 3, cv2.COLOR_BGR2RGB),
+    "bgr16": (16, 3, cv2.COLOR_BGR2RGB),
+    "16UC3": (16, 3, cv2.COLOR_BGR2RGB),
+    "rgba8": (8, 4, cv2.COLOR_RGBA2RGB),
+    "rgba16": (16, 4, cv2.COLOR_RGBA2RGB),
+    "bgra8": (8, 4, cv2.COLOR_BGRA2RGB),
+    "8UC4": (8, 4, cv2.COLOR_BGRA2RGB),
+    "bgra16": (16, 4, cv2.COLOR_BGRA2RGB),
+    "yuv422": (8, 2, cv2.COLOR_YUV2RGB_UYVY),
+    "uyvy": (8, 2, cv2.COLOR_YUV2RGB_UYVY),
+    "yuv422_yuy2": (8, 2, cv2.COLOR_YUV2RGB_YUY2),
+    "yuyv": (8, 2, cv2.COLOR_YUV2RGB_YUY2),
+    # OpenCV names a pattern by the second row's second and third pixel, ROS by the first two rows.
+    "bayer_rggb8": (8, 1, cv2.COLOR_BayerBG2RGB),
+    "bayer_bggr8": (8, 1, cv2.COLOR_BayerRG2RGB),
+    "bayer_gbrg8": (8, 1, cv2.COLOR_BayerGR2RGB),
+    "bayer_grbg8": (8, 1, cv2.COLOR_BayerGB2RGB),
+    "bayer_rggb16": (16, 1, cv2.COLOR_BayerBG2RGB),
+    "bayer_bggr16": (16, 1, cv2.COLOR_BayerRG2RGB),
+    "bayer_gbrg16": (16, 1, cv2.COLOR_BayerGR2RGB),
+    "bayer_grbg16": (16, 1, cv2.COLOR_BayerGB2RGB),
+}
+
+
+def message_pixels(message: Any) -> Pixels:
+    """Image or CompressedImage message -> (H,W) grey or (H,W,3) RGB uint8. Raises BadImageError."""
+    if hasattr(message, "format"):
+        return decode_image(bytes(message.data))
+    if message.encoding not in _ENCODINGS:
+        raise BadImageError(f"encoding '{message.encoding}' is not supported")
+    bits, channels, conversion = _ENCODINGS[message.encoding]
+    image = _array(message, bits, channels)
+    if conversion is not None:
+        image = cv2.cvtColor(image, conversion)
+    return np.ascontiguousarray(to_8bit(image))
+
+
+def _array(message: Any, bits: int, channels: int) -> npt.NDArray[Any]:
+    """(H,W) or (H,W,C) in native byte order, the padding of the rows (`step`) removed."""
+    height, width, step = int(message.height), int(message.width), int(message.step)
+    row_bytes = width * channels * bits // 8
+    data = np.frombuffer(bytes(message.data), np.uint8)
+    if height <= 0 or width <= 0 or step < row_bytes or data.size < (height - 1) * step + row_bytes:
+        raise BadImageError("message holds fewer bytes than its size and encoding need")
+    data = np.concatenate([data, np.zeros(max(0, height * step - data.size), np.uint8)])[: height * step]
+    rows = np.ascontiguousarray(data.reshape(height, step)[:, :row_bytes])
+    if bits == 16:
+        rows = rows.view(">u2" if message.is_bigendian else "<u2").astype(np.uint16)
+    return rows if channels == 1 else rows.reshape(height, width, channels)
