@@ -1,7 +1,7 @@
 """`status.csv`: what is known of every frame of a run."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,23 @@ class StatusTable:
     timestamps_s: Array
     statuses: list[Status]
     component_ids: Ids
+    n_inliers: Ids
+
+    @staticmethod
+    def of(statuses: Sequence[PoseEstimate], trajectory: Trajectory) -> "StatusTable":
+        """From what the tracker said; a frame with a pose has the trajectory's component, which is the newest."""
+        component = dict(zip(trajectory.frame_ids.tolist(), trajectory.component_ids.tolist(), strict=True))
+        return StatusTable(
+            np.array([s.frame_id for s in statuses], np.int64),
+            np.array([s.timestamp_s for s in statuses], np.float64),
+            [s.status for s in statuses],
+            np.array([component.get(s.frame_id, s.component_id) for s in statuses], np.int64),
+            np.array([s.n_inliers for s in statuses], np.int64),
+        )
+
+    def lost_timestamps_s(self, trajectory: Trajectory) -> Array:
+        """Times of the frames that have no pose in the (labelled) trajectory."""
+        return self.timestamps_s[~np.isin(self.frame_ids, trajectory.frame_ids)]
 
     def label(self, trajectory: Trajectory) -> Trajectory:
         """The trajectory, read back from a file, with the frame ids and components that the file does not hold.
@@ -46,15 +63,14 @@ class StatusTable:
         return replace(trajectory, frame_ids=self.frame_ids[row], component_ids=self.component_ids[row])
 
 
-def status_csv(statuses: Iterable[PoseEstimate], trajectory: Trajectory, keyframes: Trajectory) -> str:
-    """One row a frame; the component of a frame with a pose is the trajectory's (the newest), else the estimate's."""
+def status_csv(statuses: Sequence[PoseEstimate], trajectory: Trajectory, keyframes: Trajectory) -> str:
+    """One row a frame, components as `StatusTable.of`; the frame_ids of `keyframes` are marked."""
     is_keyframe = set(keyframes.frame_ids.tolist())
-    component = dict(zip(trajectory.frame_ids.tolist(), trajectory.component_ids.tolist(), strict=True))
     rows = [",".join(COLUMNS)]
-    for s in statuses:
+    for s, component in zip(statuses, StatusTable.of(statuses, trajectory).component_ids.tolist(), strict=True):
         rows.append(
             f"{s.frame_id},{s.timestamp_s:.9f},{s.status.value},{s.n_inliers},{s.inlier_ratio:.4f},"
-            f"{component.get(s.frame_id, s.component_id)},{int(s.frame_id in is_keyframe)}"
+            f"{component},{int(s.frame_id in is_keyframe)}"
         )
     return "\n".join(rows) + "\n"
 
@@ -69,14 +85,14 @@ def read_status(path: Path | str) -> StatusTable:
             if tuple(reader.fieldnames or ()) != COLUMNS:
                 raise InputError(f"{path}: not a status.csv (its header should be {','.join(COLUMNS)})")
             for row in reader:
-                rows.append(
-                    (int(row["frame_id"]), float(row["timestamp_s"]), Status(row["status"]), int(row["component"]))
-                )
+                numbers = (int(row["frame_id"]), int(row["component"]), int(row["n_inliers"]))
+                rows.append((float(row["timestamp_s"]), Status(row["status"]), numbers))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (ValueError, TypeError) as error:
         raise InputError(f"{path}, line {len(rows) + 2}: {error}") from error
+    numbers_of_rows = np.array([r[2] for r in rows], np.int64).reshape(-1, 3)
     return StatusTable(
-        np.array([r[0] for r in rows], np.int64), np.array([r[1] for r in rows], np.float64),
-        [r[2] for r in rows], np.array([r[3] for r in rows], np.int64),
+        numbers_of_rows[:, 0], np.array([r[0] for r in rows], np.float64), [r[1] for r in rows],
+        numbers_of_rows[:, 1], numbers_of_rows[:, 2],
     )  # fmt: skip

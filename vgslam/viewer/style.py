@@ -1,0 +1,58 @@
+"""Colours (Okabe and Ito's, told apart with colour blindness), figures without a display, and their PNG."""
+
+from io import BytesIO
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from vgslam.types import Status
+
+COMPONENT_COLORS = ("#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#7F3C8D", "#B8A800")
+TRUTH_COLOR = "#5A5A5A"
+LOST_COLOR = "#D62728"
+STATUS_COLORS = {
+    Status.INITIALIZING: "#BDBDBD",
+    Status.TRACKED: "#4C9F70",
+    Status.RELOCALIZED: "#56B4E9",
+    Status.LOST: LOST_COLOR,
+}
+
+
+def component_color(component_id: int) -> str:
+    """Colour of a component, the same in every plot."""
+    return COMPONENT_COLORS[component_id % len(COMPONENT_COLORS)]
+
+
+def new_figure(width_in: float, height_in: float) -> Figure:
+    """An empty figure that needs no display and no global state; sizes in inches at 110 dots an inch."""
+    figure = Figure(figsize=(width_in, height_in), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def style_axes(axes: Axes) -> None:
+    """Light grid, no box."""
+    axes.grid(True, color="#E6E6E6", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def say(axes: Axes, message: str) -> None:
+    """An empty plot that says why."""
+    axes.text(0.5, 0.5, message, ha="center", va="center", transform=axes.transAxes, color=TRUTH_COLOR)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """The figure as PNG, the same bytes for the same figure."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None}, facecolor="white")
+    return buffer.getvalue()
+
+
+def order_of_appearance(component_ids: np.ndarray) -> list[int]:
+    """Component ids in the order in which they first occur."""
+    return list(dict.fromkeys(component_ids.tolist()))
