@@ -99,11 +99,13 @@ class PoseEstimate:
 
 @dataclass(frozen=True)
 class WindowInput:
-    """What a predictor is given: N keyframes and, where the tracker has them, feature tracks and earlier poses.
+    """What a predictor is given: N keyframes and, where the tracker has them, feature tracks and earlier geometry.
 
-    frame_ids (N,); images: N arrays (H,W,3); camera of all of them (the current guess where not calibrated);
-    tracks (M,3) rows of (window index, landmark id, -) as int64 with pixels (M,2) aligned to them.
-    T_window_cam (N,4,4) earlier estimate in any gauge, None before initialisation.
+    frame_ids (N,); images: N arrays (H,W,3); camera of all of them (the current guess where not calibrated).
+    Track m is landmark `track_id[m]` seen in window image `track_frame[m]` at track_px[m] (M,2), at most once an image.
+    T_window_cam (N,4,4): the map's estimate, first camera at the identity, None before initialisation. landmark_ids
+    (L,) ascending and landmarks (L,3) in the same gauge: what the map already knows. dense_frames: window indices
+    whose dense depth is wanted; a predictor that gets depth for free may fill the others too.
     """
 
     frame_ids: Ids
@@ -113,6 +115,9 @@ class WindowInput:
     track_id: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
     track_px: Array = field(default_factory=lambda: np.zeros((0, 2)))
     T_window_cam: Array | None = None
+    landmark_ids: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    landmarks: Array = field(default_factory=lambda: np.zeros((0, 3)))
+    dense_frames: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.frame_ids)
@@ -120,6 +125,8 @@ class WindowInput:
             raise ValueError(f"window: {n} frame ids and {len(self.images)} images")
         if not (len(self.track_frame) == len(self.track_id) == len(self.track_px)):
             raise ValueError("window: track_frame, track_id and track_px differ in length")
+        if len(self.landmark_ids) != len(self.landmarks):
+            raise ValueError("window: landmark_ids and landmarks differ in length")
         if self.T_window_cam is not None:
             check_pose("T_window_cam", self.T_window_cam)
 
@@ -131,7 +138,8 @@ class WindowPrediction:
     frame_ids (N,), T_window_cam (N,4,4), cameras: N of the depth maps' resolution, depth (N,h,w) along the optical
     axis (0 = unknown), confidence (N,h,w) in [0,1], raw_scale: the predictor's own unit in window units, so that
     raw = raw_scale * window. is_metric when the raw unit is the metre. model_id: name, weights hash, adaptation step.
-    landmark_ids (L,) and landmarks (L,3) in the window frame for predictors that triangulate.
+    landmark_ids (L,), landmarks (L,3) in the window frame and their relative depth deviation landmark_rel_sigma (L,),
+    for predictors that triangulate.
     """
 
     frame_ids: Ids
@@ -144,6 +152,7 @@ class WindowPrediction:
     model_id: str = ""
     landmark_ids: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
     landmarks: Array = field(default_factory=lambda: np.zeros((0, 3)))
+    landmark_rel_sigma: Array = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
         n = len(self.frame_ids)

@@ -1,0 +1,162 @@
+"""The map: keyframes as Sim(3) nodes, landmarks hung on the keyframe that first saw them, edges, frame poses.
+
+Everything that is not a keyframe is stored relative to one, so it follows when the graph moves it.
+"""
+
+import numpy as np
+
+from vgslam.backend.growing import GrowingArray
+from vgslam.geometry import se3
+from vgslam.geometry.sim3 import Sim3
+from vgslam.types import Array, Edge, Ids, Keyframe, PoseEstimate, Status, Trajectory
+
+
+class Landmarks:
+    """Landmark table: host keyframe (L,), position (L,3) in the host's frame and units, relative standard deviation of
+    its depth (L,), whether it was triangulated (L,) (else its depth is a guess), and its colour (L,3)."""
+
+    def __init__(self) -> None:
+        self._host = GrowingArray((), np.int64)
+        self._xyz = GrowingArray((3,), np.float64)
+        self._rel_sigma = GrowingArray((), np.float64)
+        self._triangulated = GrowingArray((), np.bool_)
+        self._color = GrowingArray((3,), np.uint8)
+
+    def __len__(self) -> int:
+        return len(self._host)
+
+    @property
+    def host(self) -> Ids:
+        return self._host.view
+
+    @property
+    def xyz_host(self) -> Array:
+        return self._xyz.view
+
+    @property
+    def rel_sigma(self) -> Array:
+        return self._rel_sigma.view
+
+    @property
+    def is_triangulated(self) -> np.ndarray:
+        return self._triangulated.view
+
+    @property
+    def color(self) -> np.ndarray:
+        return self._color.view
+
+    def add(self, host: int, xyz_host: Array, rel_sigma: Array, color: np.ndarray) -> Ids:
+        """New landmarks with guessed depth; returns their ids."""
+        n = len(xyz_host)
+        ids = np.arange(len(self), len(self) + n)
+        self._host.extend(np.full(n, host))
+        self._xyz.extend(xyz_host)
+        self._rel_sigma.extend(rel_sigma)
+        self._triangulated.extend(np.zeros(n, bool))
+        self._color.extend(color)
+        return ids
+
+
+class SlamMap:
+    """Keyframes with their observations, landmarks, edges and the poses of all frames."""
+
+    def __init__(self) -> None:
+        self.keyframes: list[Keyframe] = []
+        self.observed_ids: list[Ids] = []
+        self.observed_px: list[Array] = []
+        self.landmarks = Landmarks()
+        self.edges: dict[tuple[int, int], Edge] = {}
+        self.frames: list[PoseEstimate] = []
+        self._R = GrowingArray((3, 3), np.float64)
+        self._t = GrowingArray((3,), np.float64)
+        self._s = GrowingArray((), np.float64)
+
+    def add_keyframe(self, keyframe: Keyframe, ids: Ids, pixels: Array) -> None:
+        """Append a keyframe (its id must be the next one) with its observations ids (n,), pixels (n,2)."""
+        if keyframe.id != len(self.keyframes):
+            raise ValueError(f"keyframe id {keyframe.id} is not the next one, {len(self.keyframes)}")
+        self.keyframes.append(keyframe)
+        self.observed_ids.append(np.asarray(ids, np.int64))
+        self.observed_px.append(np.asarray(pixels, np.float64))
+        S = keyframe.S_world_keyframe
+        self._R.extend(S.R[None])
+        self._t.extend(S.t[None])
+        self._s.extend([S.s])
+
+    def set_pose(self, keyframe_id: int, S_world_keyframe: Sim3) -> None:
+        self.keyframes[keyframe_id].S_world_keyframe = S_world_keyframe
+        self._R.view[keyframe_id] = S_world_keyframe.R
+        self._t.view[keyframe_id] = S_world_keyframe.t
+        self._s.view[keyframe_id] = S_world_keyframe.s
+
+    def observe(self, keyframe_id: int, ids: Ids, pixels: Array) -> None:
+        """Add observations to an existing keyframe; landmarks that it already observes are left as they are."""
+        new = ~np.isin(ids, self.observed_ids[keyframe_id])
+        self.observed_ids[keyframe_id] = np.concatenate([self.observed_ids[keyframe_id], ids[new]])
+        self.observed_px[keyframe_id] = np.concatenate([self.observed_px[keyframe_id], pixels[new]])
+
+    def unobserve(self, keyframe_id: int, ids: Ids) -> None:
+        """Remove observations (outliers)."""
+        keep = ~np.isin(self.observed_ids[keyframe_id], ids)
+        self.observed_ids[keyframe_id] = self.observed_ids[keyframe_id][keep]
+        self.observed_px[keyframe_id] = self.observed_px[keyframe_id][keep]
+
+    def T_world_keyframes(self, keyframe_ids: Ids) -> Array:
+        """Camera poses (N,4,4) of keyframes."""
+        T = np.zeros((len(keyframe_ids), 4, 4))
+        T[:, :3, :3] = self._R.view[keyframe_ids]
+        T[:, :3, 3] = self._t.view[keyframe_ids]
+        T[:, 3, 3] = 1.0
+        return T
+
+    def landmarks_world(self, ids: Ids) -> Array:
+        """Positions (n,3) in the world."""
+        host = self.landmarks.host[ids]
+        xyz = self.landmarks.xyz_host[ids] * self._s.view[host][:, None]
+        return np.matmul(self._R.view[host], xyz[:, :, None])[:, :, 0] + self._t.view[host]
+
+    def centres(self, keyframe_ids: Ids) -> Array:
+        """Camera centres (n,3) of keyframes."""
+        return self._t.view[keyframe_ids]
+
+    def set_landmarks_world(self, ids: Ids, points: Array) -> None:
+        """Move landmarks to world positions (n,3)."""
+        host = self.landmarks.host[ids]
+        local = np.matmul((points - self._t.view[host])[:, None, :], self._R.view[host])[:, 0]
+        self.landmarks.xyz_host[ids] = local / self._s.view[host][:, None]
+
+    def relative_to(self, keyframe_id: int, T_world_cam: Array) -> Array:
+        """T_keyframe_cam (4,4) in the keyframe's units."""
+        S = self.keyframes[keyframe_id].S_world_keyframe
+        T = se3.inverse(S.pose) @ T_world_cam
+        T[:3, 3] /= S.s
+        return T
+
+    def pose_of(self, estimate: PoseEstimate) -> Array | None:
+        """T_world_cam (4,4) of a frame in the newest state of the map, None if it has no pose."""
+        if estimate.T_ref_cam is None:
+            return None
+        return self.keyframes[estimate.ref_id].S_world_keyframe.compose_pose(estimate.T_ref_cam)
+
+    def trajectory(self) -> Trajectory:
+        """All frames that have a pose."""
+        known = [f for f in self.frames if f.T_ref_cam is not None]
+        poses = [T for T in (self.pose_of(f) for f in known) if T is not None]
+        return Trajectory(
+            np.array([f.timestamp_s for f in known], np.float64),
+            np.stack(poses) if poses else np.zeros((0, 4, 4)),
+            np.array([f.frame_id for f in known], np.int64),
+            np.array([f.component_id for f in known], np.int64),
+        )
+
+    def keyframe_trajectory(self) -> Trajectory:
+        k = self.keyframes
+        return Trajectory(
+            np.array([x.timestamp_s for x in k], np.float64),
+            self.T_world_keyframes(np.arange(len(k))),
+            np.array([x.frame_id for x in k], np.int64),
+            np.array([x.component_id for x in k], np.int64),
+        )
+
+    def status_counts(self) -> dict[Status, int]:
+        return {status: sum(f.status is status for f in self.frames) for status in Status}

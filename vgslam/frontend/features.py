@@ -1,0 +1,116 @@
+"""Corners and their optical flow: Shi-Tomasi on a grid, pyramidal Lucas-Kanade with a forward-backward check."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Gray = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """max_features corners at least min_distance_px apart; quality: fraction of the strong corners' response;
+    LK window (px), pyramid levels, and the largest forward-backward error (px)."""
+
+    max_features: int = 500
+    min_distance_px: int = 14
+    quality: float = 0.005
+    lk_window_px: int = 15
+    lk_levels: int = 4
+    max_back_error_px: float = 1.0
+
+
+def detect_corners(gray: Gray, existing: Pixels, n_wanted: int, config: FeatureConfig) -> Pixels:
+    """The strongest corners (N,2), at most one per grid cell of min_distance_px and none near `existing` (M,2).
+
+    Corner strength is the smaller eigenvalue of the structure tensor (Shi and Tomasi, CVPR 1994). Positions are
+    refined to sub-pixel by the peak of a parabola through the response.
+    """
+    if n_wanted <= 0:
+        return np.zeros((0, 2), np.float32)
+    response = cv2.cornerMinEigenVal(gray, 5, ksize=3)
+    border = 8
+    cell = config.min_distance_px
+    h, w = gray.shape
+    rows, cols = (h - 2 * border) // cell, (w - 2 * border) // cell
+    if rows < 1 or cols < 1:
+        return np.zeros((0, 2), np.float32)
+    inner = response[border : border + rows * cell, border : border + cols * cell]
+    cells = inner.reshape(rows, cell, cols, cell).transpose(0, 2, 1, 3).reshape(rows * cols, cell * cell)
+    best = cells.argmax(axis=1)
+    strength = cells[np.arange(rows * cols), best]
+    u = border + (np.arange(rows * cols) % cols) * cell + best % cell
+    v = border + (np.arange(rows * cols) // cols) * cell + best // cell
+    occupied = np.zeros((h, w), np.uint8)
+    for x, y in existing.astype(np.int32):
+        cv2.circle(occupied, (int(x), int(y)), cell, 255, -1)
+    reference = float(np.partition(strength, -max(1, len(strength) // 20))[-max(1, len(strength) // 20)])
+    good = (strength > max(config.quality * reference, 1e-6)) & (occupied[v, u] == 0) & _is_local_maximum(response, u, v)
+    order = np.flatnonzero(good)[np.argsort(-strength[good], kind="stable")][: 2 * n_wanted]
+    chosen = _spread(u[order], v[order], cell * 0.7, n_wanted)
+    return _subpixel(response, u[order][chosen], v[order][chosen])
+
+
+def _is_local_maximum(response: npt.NDArray[np.float32], u: npt.NDArray, v: npt.NDArray) -> npt.NDArray[np.bool_]:
+    here = response[v, u]
+    return (
+        (here >= response[v, u - 1]) & (here >= response[v, u + 1])
+        & (here >= response[v - 1, u]) & (here >= response[v + 1, u])
+    )  # fmt: skip
+
+
+def _spread(u: npt.NDArray, v: npt.NDArray, distance: float, n_wanted: int) -> list[int]:
+    """Indices, strongest first, no two closer than `distance` (a coarse occupancy grid decides)."""
+    taken: set[tuple[int, int]] = set()
+    chosen: list[int] = []
+    for i, (x, y) in enumerate(zip((u / distance).astype(int).tolist(), (v / distance).astype(int).tolist())):
+        if any((x + dx, y + dy) in taken for dx in (-1, 0, 1) for dy in (-1, 0, 1)):
+            continue
+        taken.add((x, y))
+        chosen.append(i)
+        if len(chosen) == n_wanted:
+            break
+    return chosen
+
+
+def _subpixel(response: npt.NDArray[np.float32], u: npt.NDArray, v: npt.NDArray) -> Pixels:
+    def peak(before: npt.NDArray, here: npt.NDArray, after: npt.NDArray) -> npt.NDArray:
+        curvature = before - 2 * here + after
+        offset = np.where(curvature < -1e-12, 0.5 * (before - after) / np.minimum(curvature, -1e-12), 0.0)
+        return np.clip(offset, -0.5, 0.5)
+
+    here = response[v, u]
+    du = peak(response[v, u - 1], here, response[v, u + 1])
+    dv = peak(response[v - 1, u], here, response[v + 1, u])
+    return np.stack([u + du, v + dv], axis=1).astype(np.float32)
+
+
+def track_flow(
+    previous: Gray, current: Gray, pixels: Pixels, guess: Pixels | None, config: FeatureConfig, levels: int | None = None
+) -> tuple[Pixels, npt.NDArray[np.bool_]]:
+    """Follow pixels (N,2) from previous to current, starting at guess (N,2); returns (N,2) and which succeeded (N,).
+
+    A point succeeds if it stays in the image and, followed back, returns within max_back_error_px.
+    """
+    if len(pixels) == 0:
+        return np.zeros((0, 2), np.float32), np.zeros(0, bool)
+    window = (config.lk_window_px, config.lk_window_px)
+    top = (config.lk_levels if levels is None else levels) - 1
+    start = (pixels if guess is None else guess).astype(np.float32).copy()
+    forward, ok, _ = cv2.calcOpticalFlowPyrLK(
+        previous, current, pixels, start, winSize=window, maxLevel=top, criteria=(3, 20, 0.03),
+        flags=cv2.OPTFLOW_USE_INITIAL_FLOW, minEigThreshold=1e-4,
+    )  # fmt: skip
+    # The way back starts at the answer: it only has to confirm it, so two levels are enough.
+    back, ok_back, _ = cv2.calcOpticalFlowPyrLK(
+        current, previous, forward, pixels.astype(np.float32).copy(), winSize=window, maxLevel=min(1, top),
+        criteria=(3, 10, 0.03), flags=cv2.OPTFLOW_USE_INITIAL_FLOW, minEigThreshold=1e-4,
+    )  # fmt: skip
+    h, w = current.shape
+    inside = (forward[:, 0] > 2) & (forward[:, 1] > 2) & (forward[:, 0] < w - 3) & (forward[:, 1] < h - 3)
+    error = np.linalg.norm(back - pixels, axis=1)
+    good = (ok[:, 0] == 1) & (ok_back[:, 0] == 1) & inside & (error < config.max_back_error_px)
+    return forward, good & np.isfinite(forward).all(1)

@@ -1,0 +1,137 @@
+"""The start of a component: wait until two views tell the geometry, and remember what was seen meanwhile."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vgslam.frontend.features import Pixels, track_flow
+from vgslam.frontend.matching import MatcherConfig, describe, match
+from vgslam.frontend.tracker import Tracker, View
+from vgslam.frontend.two_view import TwoViewConfig, TwoViewVerdict, two_view
+from vgslam.interfaces import Predictor
+from vgslam.types import Ids, WindowInput, WindowPrediction
+
+
+@dataclass(frozen=True)
+class InitializerConfig:
+    """min_alive: share of the first view's corners that must still be followed before another first view is taken;
+    below it the views are matched by descriptors once."""
+
+    two_view: TwoViewConfig = field(default_factory=TwoViewConfig)
+    matcher: MatcherConfig = field(default_factory=MatcherConfig)
+    min_alive: float = 0.35
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What of the first view's corners is seen in a later frame: indices (n,) and pixels (n,2)."""
+
+    frame_id: int
+    timestamp_s: float
+    index: Ids
+    pixels: Pixels
+
+
+@dataclass(frozen=True)
+class Start:
+    """A component can begin: first view with all its corners (N,2); prediction of the window (first view, last view),
+    None when only a rotation is known; the sightings between and including both."""
+
+    first: View
+    last: View
+    corners: Pixels
+    sightings: list[Sighting]
+    prediction: WindowPrediction | None
+
+
+class Initializer:
+    """Follows the corners of a first view until the predictor can tell the geometry of it and the newest view."""
+
+    def __init__(self, tracker: Tracker, predictor: Predictor, config: InitializerConfig) -> None:
+        self._tracker, self._predictor, self._config = tracker, predictor, config
+        self._first: View | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._first is not None
+
+    def reset(self) -> None:
+        self._first = None
+
+    def _begin(self, view: View) -> None:
+        self._first = self._newest = view
+        self._corners = self._tracker.detect(view, np.zeros((0, 2), np.float32))
+        index = np.arange(len(self._corners))
+        self._sightings = [Sighting(view.frame_id, view.timestamp_s, index, self._corners)]
+
+    def step(self, view: View) -> Start | None:
+        """Take one more view; a Start once the geometry, or at least a wide rotation, is known."""
+        if self._first is None:
+            self._begin(view)
+            return None
+        last = self._sightings[-1]
+        R = self._tracker.rotation(self._newest, view, None)
+        guess = self._tracker.rotate_pixels(last.pixels, R)
+        pixels, ok = track_flow(self._newest.gray, view.gray, last.pixels, guess, self._tracker.config.features)
+        sighting = Sighting(view.frame_id, view.timestamp_s, last.index[ok], pixels[ok])
+        self._sightings.append(sighting)
+        self._newest = view
+        prediction = self._predict(view, sighting.index, sighting.pixels)
+        if prediction is not None:
+            return self._start(view, prediction)
+        if len(sighting.index) >= max(self._config.min_alive * len(self._corners), 40):
+            return None
+        return self._out_of_view(view)
+
+    def _out_of_view(self, view: View) -> Start | None:
+        """The first view is about to leave: match by descriptors, or start with a rotation, or begin again here."""
+        first = self._first
+        assert first is not None
+        a, b = describe(first.gray, self._config.matcher), describe(view.gray, self._config.matcher)
+        ia, ib = match(a, b, self._config.matcher)
+        if len(ia) >= self._config.two_view.min_inliers:
+            corners = np.concatenate([self._corners, a.pixels[ia].astype(np.float32)])
+            index = np.arange(len(self._corners), len(corners))
+            pixels = b.pixels[ib].astype(np.float32)
+            kept, self._corners = self._corners, corners
+            prediction = self._predict(view, index, pixels)
+            if prediction is not None:
+                first_sighting = self._sightings[0]
+                self._sightings[0] = Sighting(
+                    first_sighting.frame_id, first_sighting.timestamp_s, np.arange(len(corners)), corners
+                )
+                self._sightings[-1] = Sighting(view.frame_id, view.timestamp_s, index, pixels)
+                return self._start(view, prediction)
+            self._corners = kept
+        if self._is_rotation(self._sightings[-1]):
+            return self._start(view, None)
+        self._begin(view)
+        return None
+
+    def at_end(self) -> Start | None:
+        """At the end of the input: a start without translation, if a rotation explains all that was seen."""
+        if self._first is None or len(self._sightings) < 2 or not self._is_rotation(self._sightings[-1]):
+            return None
+        return self._start(self._newest, None)
+
+    def _is_rotation(self, sighting: Sighting) -> bool:
+        a = self._corners[sighting.index].astype(np.float64)
+        found = two_view(self._tracker.camera, a, sighting.pixels.astype(np.float64), self._config.two_view)
+        return found.verdict is TwoViewVerdict.ROTATION
+
+    def _predict(self, view: View, index: Ids, pixels: Pixels) -> WindowPrediction | None:
+        first = self._first
+        assert first is not None
+        n = len(index)
+        return self._predictor.predict(WindowInput(
+            np.array([first.frame_id, view.frame_id]), [first.image, view.image], self._tracker.camera,
+            np.repeat([0, 1], n), np.tile(index, 2),
+            np.concatenate([self._corners[index], pixels]).astype(np.float64),
+        ))  # fmt: skip
+
+    def _start(self, view: View, prediction: WindowPrediction | None) -> Start:
+        first = self._first
+        assert first is not None
+        start = Start(first, view, self._corners, self._sightings, prediction)
+        self.reset()
+        return start

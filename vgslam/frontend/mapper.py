@@ -1,0 +1,219 @@
+"""Keyframes: what is triangulated, adjusted, linked and looked up again when one is added."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vgslam.backend.map import SlamMap
+from vgslam.frontend.bundle import BundleProblem, BundleResult, bundle_adjust
+from vgslam.frontend.features import Pixels
+from vgslam.frontend.link import link
+from vgslam.frontend.tracker import Tracker, View
+from vgslam.geometry import se3
+from vgslam.geometry.sim3 import Sim3
+from vgslam.interfaces import Predictor
+from vgslam.types import Array, Edge, EdgeKind, Ids, Keyframe, WindowInput
+
+
+@dataclass(frozen=True)
+class MapperConfig:
+    """A keyframe is due at min_parallax_px of median motion since the last one or when less than min_shared of its
+    landmarks are still followed. window: keyframes in bundle adjustment, of which n_fixed hold the gauge; n_linked:
+    keyframes that a new one gets graph edges to. max_residual_px of an observation; bundle iterations and Huber width.
+    guess_rel_sigma: relative deviation of a guessed depth. dense_every: keyframes between dense depth maps, 0 = none.
+    """
+
+    min_parallax_px: float = 20.0
+    min_shared: float = 0.6
+    window: int = 8
+    n_fixed: int = 2
+    n_linked: int = 3
+    max_residual_px: float = 2.5
+    max_iterations: int = 4
+    huber_px: float = 1.5
+    guess_rel_sigma: float = 0.5
+    dense_every: int = 4
+
+
+class Mapper:
+    """Adds keyframes to the map and keeps the window around the newest one adjusted."""
+
+    def __init__(self, slam_map: SlamMap, tracker: Tracker, predictor: Predictor, config: MapperConfig) -> None:
+        self.map, self.tracker, self.predictor, self.config = slam_map, tracker, predictor, config
+        self.camera = tracker.camera
+
+    def add_keyframe(
+        self, view: View, T_world_cam: Array, ids: Ids, pixels: Pixels, component_id: int
+    ) -> tuple[Ids, Pixels]:
+        """Insert a keyframe, let the predictor and the bundle adjustment refine the window, add new corners.
+
+        Returns the landmark ids and pixels to follow from here.
+        """
+        m = self.map
+        k = len(m.keyframes)
+        keyframe = Keyframe(
+            k, view.frame_id, view.timestamp_s, view.image, self.camera, Sim3.from_T(T_world_cam), component_id
+        )
+        m.add_keyframe(keyframe, ids, pixels)
+        recent = self._recent(k)
+        self._predict(recent)
+        self.adjust(recent)
+        self._link_edges(recent)
+        ids, px = m.observed_ids[k], m.observed_px[k].astype(np.float32)
+        new_ids, new_px = self.add_corners(view, k, px)
+        return np.concatenate([ids, new_ids]), np.concatenate([px, new_px])
+
+    def _predict(self, recent: Ids) -> None:
+        """Ask the predictor for the window's geometry; take over landmarks and dense depth."""
+        m = self.map
+        window = self._window(recent)
+        prediction = self.predictor.predict(window)
+        if prediction is None:
+            return
+        T_world_first = m.T_world_keyframes(recent[:1])[0]
+        S_world_window = link(prediction, window, T_world_first)
+        ids = prediction.landmark_ids
+        m.set_landmarks_world(ids, S_world_window.apply(prediction.landmarks))
+        m.landmarks.is_triangulated[ids] = True
+        m.landmarks.rel_sigma[ids] = prediction.landmark_rel_sigma
+        for n in range(len(recent)):
+            if prediction.confidence[n].any():
+                keyframe = m.keyframes[recent[n]]
+                unit = np.float32(S_world_window.s / keyframe.S_world_keyframe.s)
+                keyframe.depth = prediction.depth[n] * unit
+                keyframe.confidence = prediction.confidence[n]
+                keyframe.depth_camera = prediction.cameras[n]
+
+    def _window(self, recent: Ids) -> WindowInput:
+        """The keyframes with their tracks and what the map knows, in the gauge of the first."""
+        m = self.map
+        frame, ids, px = self._observations(recent)
+        T_world = m.T_world_keyframes(recent)
+        T_first_world = se3.inverse(T_world[0])
+        known = np.unique(ids[m.landmarks.is_triangulated[ids]])
+        middle = len(recent) // 2
+        due = len(recent) >= 4 and self.config.dense_every > 0 and recent[-1] % self.config.dense_every == 0
+        return WindowInput(
+            np.array([m.keyframes[i].frame_id for i in recent]), [m.keyframes[i].image for i in recent], self.camera,
+            frame, ids, px, T_first_world @ T_world, known, se3.transform(T_first_world, m.landmarks_world(known)),
+            (middle,) if due else (),
+        )  # fmt: skip
+
+    def _link_edges(self, recent: Ids) -> None:
+        """Relative poses of the window's keyframes as graph edges; the newest window's word replaces older ones."""
+        m = self.map
+        newest = int(recent[-1])
+        for a in recent[-1 - self.config.n_linked : -1]:
+            S = m.keyframes[a].S_world_keyframe.inverse() @ m.keyframes[newest].S_world_keyframe
+            depth = max(float(np.linalg.norm(S.t)), 1e-3)
+            sigmas = np.array([2e-3] * 3 + [0.02 * depth + 1e-4] * 3 + [0.01])
+            m.edges[(int(a), newest)] = Edge(int(a), newest, S, sigmas, EdgeKind.ODOMETRY)
+
+    def add_corners(self, view: View, k: int, existing: Pixels) -> tuple[Ids, Pixels]:
+        """Detect corners of keyframe k where there are none yet; their depth is guessed from their neighbours'."""
+        pixels = self.tracker.detect(view, existing)
+        if len(pixels) == 0:
+            return np.zeros(0, np.int64), pixels
+        depth, rel_sigma = self._guess_depth(k, pixels)
+        u, v = pixels.round().astype(int).T
+        ids = self.map.landmarks.add(k, self.camera.rays(pixels) * depth[:, None], rel_sigma, view.image[v, u])
+        self.map.observe(k, ids, pixels.astype(np.float64))
+        return ids, pixels
+
+    def _guess_depth(self, k: int, pixels: Pixels) -> tuple[Array, Array]:
+        """Median inverse depth of the five nearest known landmarks in the image, in keyframe units."""
+        m = self.map
+        ids, px = m.observed_ids[k], m.observed_px[k]
+        known = m.landmarks.is_triangulated[ids]
+        if known.sum() < 5:
+            known = np.ones(len(ids), bool)
+        S = m.keyframes[k].S_world_keyframe
+        local = S.inverse().apply(m.landmarks_world(ids[known]))
+        ahead = local[:, 2] > 1e-3
+        z, at = local[ahead, 2], px[known][ahead]
+        if len(z) < 5:
+            return np.ones(len(pixels)), np.full(len(pixels), self.config.guess_rel_sigma)
+        distance = ((pixels[:, None, :] - at[None]) ** 2).sum(2)
+        nearest = np.argpartition(distance, 4, axis=1)[:, :5]
+        inverse = 1.0 / z[nearest]
+        middle = np.median(inverse, axis=1)
+        spread = inverse.std(axis=1) / middle
+        return 1.0 / middle, np.maximum(self.config.guess_rel_sigma, np.minimum(spread, 1.0))
+
+    def _recent(self, k: int) -> Ids:
+        """The keyframes to adjust with k, ascending: the newest ones that share landmarks with those already taken.
+
+        Candidates are the last keyframes and, after a recovery, those that first saw what k sees.
+        """
+        m = self.map
+        hosts = np.unique(m.landmarks.host[m.observed_ids[k]])
+        pool = np.union1d(hosts[hosts < k], np.arange(max(0, k - self.config.window + 1), k))
+        taken, seen = [k], m.observed_ids[k]
+        for j in pool[::-1]:
+            if len(taken) == self.config.window:
+                break
+            if m.keyframes[j].component_id != m.keyframes[k].component_id:
+                continue
+            if np.isin(m.observed_ids[j], seen).sum() >= 8:
+                taken.append(int(j))
+                seen = np.union1d(seen, m.observed_ids[j])
+        return np.array(sorted(taken))
+
+    def _observations(self, window: npt.ArrayLike) -> tuple[Ids, Ids, Array]:
+        """(window index (M,), landmark id (M,), pixels (M,2)) of all observations in the window's keyframes."""
+        m = self.map
+        w = np.asarray(window)
+        frame = np.concatenate([np.full(len(m.observed_ids[i]), n) for n, i in enumerate(w)])
+        ids = np.concatenate([m.observed_ids[i] for i in w])
+        px = np.concatenate([m.observed_px[i] for i in w])
+        return frame, ids, px
+
+    def adjust(self, window: Ids) -> BundleResult | None:
+        """Bundle adjustment of the window's keyframes and triangulated landmarks; removes what does not fit.
+
+        The oldest n_fixed keyframes hold the gauge. None where too little is triangulated.
+        """
+        m, c = self.map, self.config
+        frame, ids, px = self._observations(window)
+        usable = m.landmarks.is_triangulated[ids]
+        frame, ids, px = frame[usable], ids[usable], px[usable]
+        _, index, count = np.unique(ids, return_inverse=True, return_counts=True)
+        keep = (count >= 2)[index]
+        frame, px = frame[keep], px[keep]
+        unique, index = np.unique(ids[keep], return_inverse=True)
+        if len(unique) < 20 or len(window) < 2:
+            return None
+        is_fixed = np.arange(len(window)) < min(c.n_fixed, len(window) - 1)
+        T_cw = se3.inverse(m.T_world_keyframes(window))
+        problem = BundleProblem(self.camera, T_cw, is_fixed, m.landmarks_world(unique), frame, index, px)
+        result = bundle_adjust(problem, c.max_iterations, c.huber_px)
+        T_wc = se3.inverse(result.T_cam_world)
+        for n in np.flatnonzero(~is_fixed):
+            S = m.keyframes[window[n]].S_world_keyframe
+            m.set_pose(int(window[n]), Sim3.from_T(T_wc[n], S.s))
+        m.set_landmarks_world(unique, result.landmarks)
+        self._update_depth_sigma(unique, result)
+        self._forget_outliers(window, frame, unique, index, result)
+        return result
+
+    def _forget_outliers(self, window: Ids, frame: Ids, unique: Ids, index: Ids, result: BundleResult) -> None:
+        """Drop observations that do not fit, and landmarks that fit nowhere."""
+        m, c = self.map, self.config
+        bad = result.residual_px > c.max_residual_px
+        for n in np.unique(frame[bad]):
+            m.unobserve(int(window[n]), unique[index[bad & (frame == n)]])
+        worst = np.zeros(len(unique))
+        np.maximum.at(worst, index, np.where(np.isfinite(result.residual_px), result.residual_px, 1e3))
+        lost = worst > 4 * c.max_residual_px
+        m.landmarks.is_triangulated[unique[lost]] = False
+        m.landmarks.rel_sigma[unique[lost]] = c.guess_rel_sigma
+
+    def _update_depth_sigma(self, unique: Ids, result: BundleResult) -> None:
+        """Relative depth deviation along the host's ray, from the window's information on each landmark."""
+        m = self.map
+        ray = result.landmarks - m.centres(m.landmarks.host[unique])
+        length = np.maximum(np.linalg.norm(ray, axis=1), 1e-9)
+        ray /= length[:, None]
+        along = np.einsum("li,lij,lj->l", ray, result.landmark_information, ray)
+        m.landmarks.rel_sigma[unique] = np.clip(1.0 / np.sqrt(np.maximum(along, 1e-12)) / length, 0.003, 0.5)

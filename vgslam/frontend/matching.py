@@ -1,0 +1,56 @@
+"""Wide-baseline matches between two images: SIFT with ratio and mutual tests, for when optical flow cannot follow."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vgslam.types import Array
+
+
+@dataclass(frozen=True)
+class MatcherConfig:
+    """Number of SIFT features an image; a match's distance must be below ratio times the second best."""
+
+    n_features: int = 1200
+    ratio: float = 0.8
+
+
+@dataclass(frozen=True)
+class ImageFeatures:
+    """Keypoints (N,2) px and RootSIFT descriptors (N,128) float32."""
+
+    pixels: Array
+    descriptors: npt.NDArray[np.float32]
+
+
+def describe(gray: npt.NDArray[np.uint8], config: MatcherConfig) -> ImageFeatures:
+    """SIFT keypoints and RootSIFT descriptors (Arandjelovic and Zisserman, CVPR 2012) of a grey image."""
+    keypoints, descriptors = cv2.SIFT_create(nfeatures=config.n_features, contrastThreshold=0.02).detectAndCompute(
+        gray, None
+    )
+    if descriptors is None or len(keypoints) == 0:
+        return ImageFeatures(np.zeros((0, 2)), np.zeros((0, 128), np.float32))
+    d = np.sqrt(descriptors / np.maximum(descriptors.sum(1, keepdims=True), 1e-6)).astype(np.float32)
+    return ImageFeatures(np.array([k.pt for k in keypoints], np.float64), d)
+
+
+def match(a: ImageFeatures, b: ImageFeatures, config: MatcherConfig) -> tuple[npt.NDArray, npt.NDArray]:
+    """Indices into a and b of mutual nearest neighbours that pass the ratio test."""
+    if len(a.pixels) < 2 or len(b.pixels) < 2:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    similarity = a.descriptors @ b.descriptors.T
+    best_b = similarity.argmax(axis=1)
+    best_a = similarity.argmax(axis=0)
+    rows = np.arange(len(best_b))
+    top = similarity[rows, best_b]
+    runner_up = np.partition(similarity, -2, axis=1)[:, -2]
+    distance, second = np.sqrt(np.maximum(2 - 2 * top, 0)), np.sqrt(np.maximum(2 - 2 * runner_up, 1e-9))
+    good = (best_a[best_b] == rows) & (distance < config.ratio * second)
+    # the same keypoint position can carry two orientations: keep one match a place
+    _, first = np.unique(a.pixels[rows[good]].round(1), axis=0, return_index=True)
+    index = rows[good][np.sort(first)]
+    _, first = np.unique(b.pixels[best_b[index]].round(1), axis=0, return_index=True)
+    index = index[np.sort(first)]
+    return index, best_b[index]

@@ -1,0 +1,111 @@
+"""Camera pose from landmarks whose depth is only partly known.
+
+Each landmark was first seen in a host keyframe, so its error is along the host's ray: with relative depth deviation
+`rel_sigma`, the projected landmark is uncertain along one image direction e = rel_sigma * d pixel / d log depth.
+The residual's covariance is sigma_px^2 I + e e^T (first-order propagation; Civera et al., "Inverse Depth
+Parametrization", T-RO 2008, section IV uses the same fact). A corner with a guessed depth then constrains rotation and
+the epipolar direction fully and the translation hardly, and one formula serves triangulated, guessed and
+network-given depths.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vgslam.geometry import se3
+from vgslam.geometry.camera import Camera
+from vgslam.types import Array
+
+
+@dataclass(frozen=True)
+class PoseFit:
+    """T_cam_world (4,4), which points agree (N,), covariance (6,6) of the left tangent of T_cam_world."""
+
+    T_cam_world: Array
+    inliers: np.ndarray
+    covariance: Array
+    median_error_px: float
+
+
+@dataclass(frozen=True)
+class PosePoints:
+    """Landmarks (N,3) in the world, pixels (N,2), direction (N,3) = landmark - host centre, rel_sigma (N,) of depth."""
+
+    landmarks: Array
+    pixels: Array
+    direction: Array
+    rel_sigma: Array
+
+    def __len__(self) -> int:
+        return len(self.landmarks)
+
+
+def _whitened(camera: Camera, T: Array, points: PosePoints, sigma_px: float) -> tuple[Array, Array, Array, Array]:
+    """Residual (N,2) px, squared Mahalanobis distance (N,), Jacobian (N,2,6), information (N,2,2)."""
+    R = T[:3, :3]
+    Xc = points.landmarks @ R.T + T[:3, 3]
+    behind = Xc[:, 2] < 1e-3
+    z = np.where(behind, 1.0, Xc[:, 2])
+    u, v = Xc[:, 0] / z, Xc[:, 1] / z
+    r = np.stack([camera.fx * u + camera.cx, camera.fy * v + camera.cy], axis=1) - points.pixels
+    a, b = camera.fx / z, camera.fy / z
+    zero = np.zeros_like(z)
+    J3 = np.stack([np.stack([a, zero, -a * u], 1), np.stack([zero, b, -b * v], 1)], axis=1)
+    e = np.matmul(J3, ((points.direction * points.rel_sigma[:, None]) @ R.T)[:, :, None])[:, :, 0]
+    e = np.clip(e, -1e3, 1e3)
+    s2 = sigma_px * sigma_px
+    info = (np.eye(2) - e[:, :, None] * e[:, None, :] / (s2 + (e * e).sum(1))[:, None, None]) / s2
+    d2 = (r * np.matmul(info, r[:, :, None])[:, :, 0]).sum(1)
+    d2[behind] = np.inf
+    J = np.concatenate([np.matmul(J3, -se3.skew(Xc)), J3], axis=2)
+    return r, d2, J, info
+
+
+def refine_pose(
+    camera: Camera, T_start: Array, points: PosePoints, sigma_px: float = 1.0, iterations: int = 8, gate: float = 3.0
+) -> PoseFit:
+    """Gauss-Newton with Cauchy weights from T_cam_world = T_start; `gate` (sigmas) decides the inliers.
+
+    sigma_px: standard deviation of a tracked pixel. Needs at least 6 points (ValueError).
+    """
+    if len(points) < 6:
+        raise ValueError("a pose needs at least 6 points")
+    T = T_start
+    H = np.eye(6)
+    for i in range(iterations):
+        r, d2, J, info = _whitened(camera, T, points, sigma_px)
+        width = 4.0 if i < 2 else 2.0  # Cauchy scale in sigmas: wide first, so that a coarse start is not trapped
+        w = np.where(np.isfinite(d2), 1.0 / (1.0 + d2 / width**2), 0.0)
+        A = np.matmul(J.transpose(0, 2, 1), info * w[:, None, None])
+        H = np.matmul(A, J).sum(0) + 1e-9 * np.eye(6)
+        g = np.matmul(A, r[:, :, None])[:, :, 0].sum(0)
+        try:
+            step = np.linalg.solve(H + 1e-6 * np.diag(np.diag(H)), -g)
+        except np.linalg.LinAlgError:
+            break
+        if not np.isfinite(step).all():
+            break
+        T = se3.exp(step) @ T
+        if np.linalg.norm(step[:3]) < 1e-6 and np.linalg.norm(step[3:]) < 1e-6:
+            break
+    r, d2, _, _ = _whitened(camera, T, points, sigma_px)
+    inliers = d2 < gate * gate
+    error = np.linalg.norm(r[inliers], axis=1)
+    covariance = np.linalg.pinv(H)
+    T = se3.from_rt(se3.orthonormalize(T[:3, :3]), T[:3, 3])
+    return PoseFit(T, inliers, covariance, float(np.median(error)) if len(error) else np.inf)
+
+
+def ransac_pose(camera: Camera, points: PosePoints, threshold_px: float, seed: int = 0) -> Array | None:
+    """T_cam_world (4,4) from minimal samples of the points (their depths taken as they are), or None."""
+    if len(points) < 8:
+        return None
+    cv2.setRNGSeed(seed)
+    ok, rvec, tvec, inliers = cv2.solvePnPRansac(
+        np.ascontiguousarray(points.landmarks), np.ascontiguousarray(points.pixels), camera.K, None,
+        iterationsCount=200, reprojectionError=threshold_px, confidence=0.999, flags=cv2.SOLVEPNP_EPNP,
+    )  # fmt: skip
+    if not ok or inliers is None or len(inliers) < 6 or not np.isfinite(rvec).all():
+        return None
+    return se3.from_rt(se3.so3_exp(rvec.reshape(3)), tvec.reshape(3))

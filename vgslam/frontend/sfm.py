@@ -1,0 +1,108 @@
+"""The `sfm` predictor: geometry of a window from its feature tracks alone, without a network."""
+
+import numpy as np
+
+from vgslam.frontend.plane_sweep import PlaneSweepConfig, plane_sweep
+from vgslam.frontend.triangulate import triangulate
+from vgslam.frontend.two_view import TwoViewConfig, TwoViewVerdict, two_view
+from vgslam.geometry import se3
+from vgslam.types import Array, Float32, Ids, WindowInput, WindowPrediction
+
+MIN_ANGLE_DEG = 0.8
+MAX_RESIDUAL_PX = 2.5
+
+
+class SfmPredictor:
+    """Two-view initialisation (refused under low parallax or pure rotation), triangulation of new tracks, and dense
+    depth by plane sweep for the frames that ask for it."""
+
+    model_id = "sfm"
+
+    def __init__(self, two_view_config: TwoViewConfig | None = None, sweep: PlaneSweepConfig | None = None) -> None:
+        self._two_view = two_view_config or TwoViewConfig()
+        self._sweep = sweep or PlaneSweepConfig()
+
+    def predict(self, window: WindowInput) -> WindowPrediction | None:
+        """Without earlier poses: the relative pose of the first and last image, None if it is not determined.
+        With them: the poses as given, and landmarks for the tracks that show enough parallax."""
+        if window.T_window_cam is None:
+            T = self._initial_poses(window)
+            if T is None:
+                return None
+        else:
+            T = window.T_window_cam
+        ids, points, rel_sigma = _new_landmarks(window, T)
+        known_ids = np.concatenate([window.landmark_ids, ids])
+        known = np.concatenate([window.landmarks, points])
+        depth, confidence, cameras = self._dense(window, T, known_ids, known)
+        unit = _median_depth(T, window, known_ids, known)
+        T = T.copy()
+        T[:, :3, 3] /= unit
+        return WindowPrediction(
+            window.frame_ids, T, cameras, depth / np.float32(unit), confidence, raw_scale=unit, model_id=self.model_id,
+            landmark_ids=ids, landmarks=points / unit, landmark_rel_sigma=rel_sigma,
+        )  # fmt: skip
+
+    def _initial_poses(self, window: WindowInput) -> Array | None:
+        last = len(window.frame_ids) - 1
+        a, b, _ = _common(window, 0, last)
+        found = two_view(window.camera, a, b, self._two_view)
+        if found.verdict is not TwoViewVerdict.OK:
+            return None
+        T = np.tile(np.eye(4), (last + 1, 1, 1))
+        T[last] = found.T_a_b
+        if last > 1:
+            return None if len(T) > 2 else T
+        return T
+
+    def _dense(
+        self, window: WindowInput, T: Array, ids: Ids, points: Array
+    ) -> tuple[Float32, Float32, list]:  # type: ignore[type-arg]
+        camera = self._sweep.depth_camera(window.camera)
+        n = len(window.frame_ids)
+        depth = np.zeros((n, camera.height, camera.width), np.float32)
+        confidence = np.zeros_like(depth)
+        for i in window.dense_frames:
+            seen = np.isin(ids, window.track_id[window.track_frame == i])
+            local = se3.transform(se3.inverse(T[i]), points[seen])
+            z = local[local[:, 2] > 1e-3, 2]
+            if len(z) < 20:
+                continue
+            depth[i], confidence[i] = plane_sweep(window.images, camera, T, i, z, self._sweep)
+        return depth, confidence, [camera] * n
+
+
+def _common(window: WindowInput, first: int, second: int) -> tuple[Array, Array, Ids]:
+    """Pixels in two window frames of the tracks that both see, and their ids."""
+    a, b = window.track_frame == first, window.track_frame == second
+    ids, ia, ib = np.intersect1d(window.track_id[a], window.track_id[b], return_indices=True)
+    return window.track_px[a][ia], window.track_px[b][ib], ids
+
+
+def _new_landmarks(window: WindowInput, T: Array) -> tuple[Ids, Array, Array]:
+    """Ids, points (L,3) and relative depth deviations of the tracks that can be triangulated now."""
+    todo = ~np.isin(window.track_id, window.landmark_ids)
+    frame, ids, px = window.track_frame[todo], window.track_id[todo], window.track_px[todo]
+    _, index, count = np.unique(ids, return_inverse=True, return_counts=True)
+    twice = (count >= 2)[index]
+    if not twice.any():
+        return np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros(0)
+    unique, index = np.unique(ids[twice], return_inverse=True)
+    found = triangulate(window.camera, T, frame[twice], index, px[twice])
+    good = found.is_valid & (found.angle_deg > MIN_ANGLE_DEG) & (found.residual_px < MAX_RESIDUAL_PX)
+    # the depth error of a ray intersection is the pixel error over the parallax
+    rel_sigma = np.clip(1.0 / window.camera.fx / np.radians(np.maximum(found.angle_deg, 1e-6)), 0.005, 0.3)
+    return unique[good], found.points[good], rel_sigma[good]
+
+
+def _median_depth(T: Array, window: WindowInput, ids: Ids, points: Array) -> float:
+    """Median depth of the landmarks over all their observations; 1 where there are none."""
+    seen = np.isin(window.track_id, ids)
+    if not seen.any():
+        return 1.0
+    order = np.argsort(ids)
+    at = points[order[np.searchsorted(ids[order], window.track_id[seen])]]
+    frame = window.track_frame[seen]
+    z = ((at - T[frame, :3, 3]) * T[frame, :3, 2]).sum(1)
+    z = z[z > 1e-6]
+    return float(np.median(z)) if len(z) else 1.0

@@ -1,0 +1,193 @@
+"""A pose and a status for every frame: features followed from frame to frame, pose against the map's landmarks."""
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vgslam.backend.map import SlamMap
+from vgslam.frontend.features import FeatureConfig, Gray, Pixels, detect_corners, track_flow
+from vgslam.frontend.pnp import PoseFit, PosePoints, ransac_pose, refine_pose
+from vgslam.frontend.rotation_guess import RotationGuess, Thumbnail
+from vgslam.geometry import se3
+from vgslam.geometry.camera import Camera
+from vgslam.types import Array, Ids
+
+
+@dataclass(frozen=True)
+class TrackerConfig:
+    """sigma_px: deviation of a tracked pixel; gate: inlier distance in sigmas; a frame is lost with fewer than
+    min_inliers landmarks or a smaller share than min_inlier_ratio of the followed ones; below suspicious_ratio it must
+    also not have lost half of its ratio in one frame; fewer inliers than ransac_below (share) triggers RANSAC."""
+
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    sigma_px: float = 0.7
+    gate: float = 3.5
+    min_inliers: int = 15
+    min_inlier_ratio: float = 0.4
+    suspicious_ratio: float = 0.55
+    ransac_below: float = 0.7
+    second_pass_below: float = 0.75
+
+
+@dataclass(frozen=True)
+class View:
+    """One frame as the frontend sees it."""
+
+    frame_id: int
+    timestamp_s: float
+    image: npt.NDArray[np.uint8]
+    gray: Gray
+    thumbnail: Thumbnail
+
+
+@dataclass
+class TrackState:
+    """What is followed: landmark ids (n,) at pixels (n,2) in `view`, whose pose is T_world_cam; motion
+    T_cam_previous of the last step, None after a break; the inlier ratio of the last step."""
+
+    view: View
+    ids: Ids
+    pixels: Pixels
+    T_world_cam: Array
+    motion: Array | None = None
+    ratio: float = 1.0
+
+
+@dataclass(frozen=True)
+class TrackResult:
+    """Outcome for one view: is_lost, or the pose with its support. ids and pixels are the inliers'."""
+
+    is_lost: bool
+    T_world_cam: Array
+    covariance: Array
+    ids: Ids
+    pixels: Pixels
+    n_inliers: int
+    ratio: float
+    survived: float
+
+
+class Tracker:
+    """Follows the landmarks of `slam_map` through consecutive views."""
+
+    def __init__(self, camera: Camera, slam_map: SlamMap, config: TrackerConfig) -> None:
+        self.camera, self.map, self.config = camera, slam_map, config
+        self._rotation: RotationGuess | None = None
+
+    def view(self, frame_id: int, timestamp_s: float, image: npt.NDArray[np.uint8]) -> View:
+        """Grey image and thumbnail of an RGB frame."""
+        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        return View(frame_id, timestamp_s, image, gray, Thumbnail(gray, self.camera))
+
+    def detect(self, view: View, existing: Pixels) -> Pixels:
+        """New corners of a view, away from existing ones."""
+        features = self.config.features
+        return detect_corners(view.gray, existing, features.max_features - len(existing), features)
+
+    def rotation(self, previous: View, current: View, motion: Array | None) -> Array:
+        """R_cur_prev from the thumbnails, started at rest and at the last motion."""
+        if self._rotation is None:
+            h, w = previous.thumbnail.image.shape
+            self._rotation = RotationGuess(previous.thumbnail.camera, h, w)
+        starts = [np.eye(3)] if motion is None else [np.eye(3), motion[:3, :3]]
+        return self._rotation.estimate(previous.thumbnail, current.thumbnail, starts)
+
+    def rotate_pixels(self, pixels: Pixels, R: Array) -> Pixels:
+        """Where pixels (N,2) go when the camera turns by R_cur_prev."""
+        p = self.camera.rays(pixels) @ R.T
+        p[:, 2] = np.maximum(p[:, 2], 0.05)
+        return self.camera.project(p).astype(np.float32)
+
+    def pose_points(self, ids: Ids, pixels: npt.NDArray) -> PosePoints:
+        """What PnP needs to know of landmarks seen at pixels."""
+        landmarks = self.map.landmarks_world(ids)
+        host = self.map.landmarks.host[ids]
+        return PosePoints(
+            landmarks, np.asarray(pixels, np.float64), landmarks - self.map.centres(host),
+            self.map.landmarks.rel_sigma[ids],
+        )  # fmt: skip
+
+    def track(self, state: TrackState, view: View) -> TrackResult:
+        """Pose of `view`, following the features of `state`."""
+        R = self.rotation(state.view, view, state.motion)
+        T_cam_world = se3.inverse(state.T_world_cam)
+        predicted = (state.motion if state.motion is not None else np.eye(4)) @ T_cam_world
+        predicted = se3.from_rt(R @ T_cam_world[:3, :3], predicted[:3, 3])
+        if state.motion is not None:
+            # keep the speed, turn as the thumbnail says: centre of the predicted camera stays
+            centre = se3.inverse(state.motion @ T_cam_world)[:3, 3]
+            predicted[:3, 3] = -predicted[:3, :3] @ centre
+        else:
+            predicted[:3, 3] = -predicted[:3, :3] @ state.T_world_cam[:3, 3]
+        points = self.pose_points(state.ids, state.pixels)
+        guess = self._displaced(points, T_cam_world, predicted, state.pixels)
+        pixels, ok = track_flow(state.view.gray, view.gray, state.pixels, guess, self.config.features)
+        fit = self._fit(points, pixels, ok, predicted)
+        if ok.mean() < self.config.second_pass_below and fit is not None and fit.inliers.sum() >= 8:
+            pixels, ok = self._second_pass(state, view, points, pixels, ok, fit)
+            fit = self._fit(points, pixels, ok, fit.T_cam_world)
+        return self._judge(state, points, pixels, ok, fit)
+
+    def _displaced(self, points: PosePoints, T_from: Array, T_to: Array, pixels: Pixels) -> Pixels:
+        """Pixels moved as the landmarks' projections move from one camera to the other."""
+        a, b = se3.transform(T_from, points.landmarks), se3.transform(T_to, points.landmarks)
+        safe = (a[:, 2] > 1e-3) & (b[:, 2] > 1e-3)
+        out = pixels.astype(np.float64)
+        out[safe] += self.camera.project(b[safe]) - self.camera.project(a[safe])
+        far = np.abs(out - pixels).max(1) > 0.5 * max(self.camera.width, self.camera.height)
+        out[far] = pixels[far]
+        return out.astype(np.float32)
+
+    def _second_pass(
+        self, state: TrackState, view: View, points: PosePoints, pixels: Pixels, ok: np.ndarray, fit: PoseFit
+    ) -> tuple[Pixels, np.ndarray]:
+        """Follow the features that failed once more, from where the pose of the others says they are."""
+        failed = np.flatnonzero(~ok)
+        some = PosePoints(*(a[failed] for a in (points.landmarks, points.pixels, points.direction, points.rel_sigma)))
+        guess = self._displaced(some, se3.inverse(state.T_world_cam), fit.T_cam_world, state.pixels[failed])
+        again, found = track_flow(state.view.gray, view.gray, state.pixels[failed], guess, self.config.features, 2)
+        pixels, ok = pixels.copy(), ok.copy()
+        pixels[failed[found]], ok[failed[found]] = again[found], True
+        return pixels, ok
+
+    def _fit(self, points: PosePoints, pixels: Pixels, ok: np.ndarray, start: Array) -> PoseFit | None:
+        """Pose from the followed features; inliers is over all N features."""
+        c = self.config
+        if ok.sum() < 8:
+            return None
+        some = PosePoints(points.landmarks[ok], pixels[ok].astype(np.float64), points.direction[ok], points.rel_sigma[ok])
+        fit = refine_pose(self.camera, start, some, c.sigma_px, gate=c.gate)
+        if fit.inliers.mean() < c.ransac_below:
+            sure = some.rel_sigma < 0.2
+            if sure.sum() >= 20:
+                sample = PosePoints(some.landmarks[sure], some.pixels[sure], some.direction[sure], some.rel_sigma[sure])
+                found = ransac_pose(self.camera, sample, 3.0 * c.sigma_px)
+                if found is not None:
+                    other = refine_pose(self.camera, found, some, c.sigma_px, gate=c.gate)
+                    fit = other if other.inliers.sum() > fit.inliers.sum() else fit
+        inliers = np.zeros(len(points), bool)
+        inliers[np.flatnonzero(ok)[fit.inliers]] = True
+        return PoseFit(fit.T_cam_world, inliers, fit.covariance, fit.median_error_px)
+
+    def _judge(
+        self, state: TrackState, points: PosePoints, pixels: Pixels, ok: np.ndarray, fit: PoseFit | None
+    ) -> TrackResult:
+        c = self.config
+        empty = TrackResult(True, np.eye(4), np.eye(6), state.ids[:0], state.pixels[:0], 0, 0.0, float(ok.mean()))
+        if fit is None:
+            return empty
+        # Corners with a guessed depth fit almost anything along their epipolar line, so they do not vote when enough
+        # triangulated ones are there.
+        sure = self.map.landmarks.is_triangulated[state.ids]
+        voters = ok & sure if (ok & sure).sum() >= 30 else ok
+        n, total = int((fit.inliers & voters).sum()), int(voters.sum())
+        ratio = n / max(total, 1)
+        dropped = ratio < c.suspicious_ratio and ratio < 0.65 * state.ratio
+        is_lost = n < c.min_inliers or ratio < c.min_inlier_ratio or dropped
+        keep = fit.inliers
+        T_world_cam = se3.inverse(fit.T_cam_world)
+        return TrackResult(
+            is_lost, T_world_cam, fit.covariance, state.ids[keep], pixels[keep], n, ratio, float(ok.mean())
+        )

@@ -1,0 +1,237 @@
+"""The main loop: one frame in, one pose or an honest "lost" out."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vgslam.backend.map import SlamMap
+from vgslam.frontend.features import Pixels
+from vgslam.frontend.initializer import Initializer, InitializerConfig, Sighting, Start
+from vgslam.frontend.mapper import Mapper, MapperConfig
+from vgslam.frontend.pnp import PosePoints, refine_pose
+from vgslam.frontend.recovery import Recovered, Recovery, RecoveryConfig
+from vgslam.frontend.sfm import SfmPredictor
+from vgslam.frontend.tracker import Tracker, TrackerConfig, TrackResult, TrackState, View
+from vgslam.geometry import se3
+from vgslam.geometry.camera import Camera
+from vgslam.geometry.sim3 import Sim3
+from vgslam.interfaces import Predictor
+from vgslam.types import Array, Frame, Ids, Keyframe, PoseEstimate, Status
+
+
+@dataclass(frozen=True)
+class SlamConfig:
+    """All settings of the main loop. patience: frames after a loss during which the old map is tried first, before a
+    new component may begin."""
+
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    mapper: MapperConfig = field(default_factory=MapperConfig)
+    initializer: InitializerConfig = field(default_factory=InitializerConfig)
+    recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
+    patience: int = 5
+
+
+@dataclass
+class _Reference:
+    """The newest keyframe's observations, to measure how far the camera has moved since."""
+
+    ids: Ids
+    pixels: Pixels
+
+    def motion_px(self, ids: Ids, pixels: Pixels) -> float:
+        """Median motion (px) of the landmarks seen in both; infinite when there are none."""
+        _, a, b = np.intersect1d(self.ids, ids, return_indices=True)
+        return float(np.median(np.linalg.norm(self.pixels[a] - pixels[b], axis=1))) if len(a) else np.inf
+
+
+class Slam:
+    """Monocular SLAM over frames of one calibrated pinhole camera.
+
+    `process` returns what is known of each frame at once; `map` holds everything, newest state. The frames seen before
+    a component began get their poses afterwards: `map.frames` has the final word on every frame.
+    """
+
+    def __init__(self, camera: Camera, config: SlamConfig | None = None, predictor: Predictor | None = None) -> None:
+        self.config = config or SlamConfig()
+        self.map = SlamMap()
+        self.predictor: Predictor = predictor or SfmPredictor()
+        self.tracker = Tracker(camera, self.map, self.config.tracker)
+        self.mapper = Mapper(self.map, self.tracker, self.predictor, self.config.mapper)
+        self.initializer = Initializer(self.tracker, self.predictor, self.config.initializer)
+        self.recovery = Recovery(self.map, self.tracker, self.config.recovery)
+        self.stage_cpu_s: dict[str, float] = {}
+        self.n_losses = 0
+        self._component = -1
+        self._lost_for = 0
+        self._state: TrackState | None = None
+        self._reference = _Reference(np.zeros(0, np.int64), np.zeros((0, 2), np.float32))
+
+    @property
+    def is_tracking(self) -> bool:
+        return self._state is not None
+
+    @property
+    def n_components(self) -> int:
+        return self._component + 1
+
+    def process(self, frame: Frame) -> PoseEstimate:
+        """Pose and status of the next frame (ids must count up from 0)."""
+        with self._stage("prepare"):
+            view = self.tracker.view(frame.id, frame.timestamp_s, frame.image)
+        self.map.frames.append(PoseEstimate(frame.id, frame.timestamp_s, self._status_without_pose()))
+        if self._state is not None:
+            with self._stage("track"):
+                result = self.tracker.track(self._state, view)
+            if not result.is_lost:
+                self._accept(view, result, Status.TRACKED)
+                return self.map.frames[-1]
+            self._state, self._lost_for = None, 0
+        if self._component >= 0:
+            self._lost_for += 1
+            if self._try_recovery(view):
+                return self.map.frames[-1]
+            if self._lost_for == 1:
+                self.n_losses += 1
+        with self._stage("initialize"):
+            start = self.initializer.step(view)
+        if start is not None and (self._component < 0 or self._lost_for > self.config.patience):
+            self._begin_component(start)
+        else:
+            self._set(PoseEstimate(frame.id, frame.timestamp_s, self._status_without_pose()))
+        return self.map.frames[-1]
+
+    def finish(self) -> None:
+        """Call after the last frame: a camera that never moved its place still has rotations to report."""
+        if self._state is None:
+            start = self.initializer.at_end()
+            if start is not None:
+                self._begin_component(start)
+
+    def _status_without_pose(self) -> Status:
+        return Status.INITIALIZING if self._component < 0 else Status.LOST
+
+    def _set(self, estimate: PoseEstimate) -> None:
+        """Replace what is known of a frame."""
+        self.map.frames[estimate.frame_id - self.map.frames[0].frame_id] = estimate
+
+    def _accept(self, view: View, result: TrackResult, status: Status) -> None:
+        m = self.map
+        state = self._state
+        k = len(m.keyframes) - 1
+        self._set(PoseEstimate(
+            view.frame_id, view.timestamp_s, status, k, m.relative_to(k, result.T_world_cam), result.covariance,
+            result.n_inliers, result.ratio, self._component,
+        ))  # fmt: skip
+        motion = se3.inverse(result.T_world_cam) @ state.T_world_cam if state is not None else None
+        if self._is_keyframe(result):
+            self._add_keyframe(view, result.T_world_cam, result.ids, result.pixels, motion, result.ratio)
+        else:
+            self._state = TrackState(view, result.ids, result.pixels, result.T_world_cam, motion, result.ratio)
+
+    def _is_keyframe(self, result: TrackResult) -> bool:
+        c = self.config.mapper
+        moved = self._reference.motion_px(result.ids, result.pixels)
+        return moved > c.min_parallax_px or len(result.ids) < c.min_shared * len(self._reference.ids)
+
+    def _add_keyframe(
+        self, view: View, T_world_cam: Array, ids: Ids, pixels: Pixels, motion: Array | None, ratio: float
+    ) -> None:
+        with self._stage("map"):
+            ids, pixels = self.mapper.add_keyframe(view, T_world_cam, ids, pixels, self._component)
+        self._reference = _Reference(ids, pixels)
+        T = self.map.keyframes[-1].S_world_keyframe.pose
+        self._state = TrackState(view, ids, pixels, T, motion, ratio)
+
+    def _try_recovery(self, view: View) -> bool:
+        with self._stage("recover"):
+            found = self.recovery.recover(view, self._component)
+        if found is None:
+            return False
+        self.initializer.reset()
+        # found on the very frame that optical flow lost: nothing was lost
+        self._resume(view, found, Status.TRACKED if self._lost_for == 1 else Status.RELOCALIZED)
+        return True
+
+    def _resume(self, view: View, found: Recovered, status: Status) -> None:
+        m = self.map
+        n = len(found.ids)
+        self._set(PoseEstimate(
+            view.frame_id, view.timestamp_s, status, found.keyframe_id,
+            m.relative_to(found.keyframe_id, found.T_world_cam), found.covariance, n, found.ratio, self._component,
+        ))  # fmt: skip
+        self._add_keyframe(view, found.T_world_cam, found.ids, found.pixels, None, found.ratio)
+
+    def _begin_component(self, start: Start) -> None:
+        """First keyframes of a component, and the poses of the frames between them."""
+        m, first = self.map, start.first
+        self._component += 1
+        self._lost_for = 0
+        k = len(m.keyframes)
+        camera = self.tracker.camera
+        m.add_keyframe(
+            Keyframe(k, first.frame_id, first.timestamp_s, first.image, camera, Sim3.identity(), self._component),
+            np.zeros(0, np.int64), np.zeros((0, 2)),
+        )  # fmt: skip
+        n = len(start.corners)
+        u, v = start.corners.round().astype(int).T
+        ids = m.landmarks.add(k, camera.rays(start.corners), np.full(n, 0.5), first.image[v, u])
+        m.observe(k, ids, start.corners.astype(np.float64))
+        last = start.sightings[-1]
+        T_world_last = self._seed(start, ids)
+        self._add_keyframe(start.last, T_world_last, ids[last.index], last.pixels, None, 1.0)
+        self._fill_in(start, ids, k)
+
+    def _seed(self, start: Start, ids: Ids) -> Array:
+        """Put the prediction's landmarks (unit: its median depth) into the map; returns the last view's pose."""
+        if start.prediction is None:
+            last = start.sightings[-1]
+            points = self.tracker.pose_points(ids[last.index], last.pixels)
+            return se3.inverse(refine_pose(self.tracker.camera, np.eye(4), points, 1.0, iterations=15).T_cam_world)
+        found = ids[start.prediction.landmark_ids]
+        self.map.set_landmarks_world(found, start.prediction.landmarks)
+        self.map.landmarks.is_triangulated[found] = True
+        self.map.landmarks.rel_sigma[found] = start.prediction.landmark_rel_sigma
+        return start.prediction.T_window_cam[-1]
+
+    def _fill_in(self, start: Start, ids: Ids, k: int) -> None:
+        """Poses of the frames between the first two keyframes, against the landmarks that these gave."""
+        m, sigma = self.map, self.config.tracker.sigma_px
+        for sighting in start.sightings[1:-1]:
+            points = self._sighted(sighting, ids)
+            if len(points) < self.config.tracker.min_inliers:
+                continue
+            starts = (np.eye(4), se3.inverse(m.keyframes[k + 1].S_world_keyframe.pose))
+            fits = [refine_pose(self.tracker.camera, T, points, sigma, iterations=12) for T in starts]
+            fit = max(fits, key=lambda f: int(f.inliers.sum()))
+            ratio = float(fit.inliers.mean())
+            if ratio > 0.6 and fit.inliers.sum() >= self.config.tracker.min_inliers:
+                T = m.relative_to(k, se3.inverse(fit.T_cam_world))
+                self._set(PoseEstimate(
+                    sighting.frame_id, sighting.timestamp_s, Status.TRACKED, k, T, fit.covariance,
+                    int(fit.inliers.sum()), ratio, self._component,
+                ))  # fmt: skip
+        for keyframe in (m.keyframes[k], m.keyframes[k + 1]):
+            n = len(start.sightings[-1].index)
+            self._set(PoseEstimate(
+                keyframe.frame_id, keyframe.timestamp_s, Status.TRACKED, keyframe.id, np.eye(4), 1e-6 * np.eye(6), n,
+                1.0, self._component,
+            ))  # fmt: skip
+
+    def _sighted(self, sighting: Sighting, ids: Ids) -> PosePoints:
+        seen = ids[sighting.index]
+        sure = self.map.landmarks.is_triangulated[seen]
+        if sure.sum() < self.config.tracker.min_inliers:
+            sure = np.ones(len(seen), bool)
+        return self.tracker.pose_points(seen[sure], sighting.pixels[sure])
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        """Adds the CPU seconds of the block to the stage's account."""
+        began = time.process_time()
+        try:
+            yield
+        finally:
+            self.stage_cpu_s[name] = self.stage_cpu_s.get(name, 0.0) + time.process_time() - began
