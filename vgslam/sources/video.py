@@ -60,7 +60,7 @@ def _images(path: Path, options: SourceOptions, warnings: Warnings) -> Iterator[
                 warnings.add(f"the video has no timestamps: {DEFAULT_FPS:g} frames/s assumed; give --fps")
             timestamp_s = n / rate if frame.pts is None else float(frame.pts * frame.time_base)
             yield RawImage(f"frame {n}", timestamp_s, partial(_pixels, frame))
-            n, end_s = n + 1, timestamp_s
+            n, end_s = n + 1, timestamp_s + float((frame.duration or 0) * frame.time_base)
         _warn_if_short(container, stream, n, end_s, warnings)
 
 
@@ -97,20 +97,21 @@ def _warn_if_short(container: Any, stream: Any, n: int, end_s: float | None, war
         warnings.add(f"the video is cut off or damaged: {n} of {stream.frames} frames could be read")
         return
     length_s = _length_s(container, stream)
-    rate = float(stream.average_rate or DEFAULT_FPS)
-    if not stream.frames and length_s and end_s is not None and end_s < length_s - max(0.5, 3.0 / rate):
+    slack_s = 2.0 / float(stream.average_rate or DEFAULT_FPS)
+    if not stream.frames and length_s and end_s is not None and end_s < length_s - slack_s:
         warnings.add(f"the video is cut off: it ends at {end_s:.2f} s of {length_s:.2f} s ({n} frames could be read)")
 
 
 def _length_s(container: Any, stream: Any) -> float | None:
-    """Duration of the video stream by the header, None when only that of other streams may be known."""
+    """End of the video stream by the header, None when only that of other streams may be known."""
+    start_s = float(stream.start_time * stream.time_base) if stream.start_time is not None else 0.0
     if stream.duration is not None:
-        return float(stream.duration * stream.time_base)
+        return start_s + float(stream.duration * stream.time_base)
     tag = re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", stream.metadata.get("DURATION", "").strip())
     if tag:
         return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
     if len(container.streams) == 1 and container.duration is not None:
-        return float(container.duration) / av.time_base
+        return start_s + float(container.duration) / av.time_base
     return None
 
 
