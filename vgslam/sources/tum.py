@@ -47,7 +47,9 @@ def _named(path: Path) -> tuple[list[Path], list[float]]:
     try:
         return files, [float(file.stem) for file in files]
     except ValueError as err:
-        raise InputError(f"{path}: no rgb.txt, and image names are no timestamps; add it, or give {path / 'rgb'}") from err
+        raise InputError(
+            f"{path}: no rgb.txt, and image names are no timestamps; add it, or give {path / 'rgb'}"
+        ) from err
 
 
 def _calibration(path: Path, recording: Recording) -> Camera | None:

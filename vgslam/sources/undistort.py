@@ -49,13 +49,13 @@ def pinhole_inside(distorted: Camera) -> Camera:
 
 
 def _inner_rectangle(camera: Camera) -> tuple[float, float, float, float]:
-    """left, top, right, bottom in normalised coordinates, inside the image of the border."""
-    w, h = camera.width - 1.0, camera.height - 1.0
-    n = 64
-    across, down = np.linspace(0.0, w, n), np.linspace(0.0, h, n)
-    left = _rays(camera, np.stack([np.zeros(n), down], 1))[:, 0].max()
+    """left, top, right, bottom in normalised coordinates, inside the image of the border (by 0.1 px, for rounding)."""
+    n, edge = 64, 0.1
+    w, h = camera.width - 1 - edge, camera.height - 1 - edge
+    across, down = np.linspace(edge, w, n), np.linspace(edge, h, n)
+    left = _rays(camera, np.stack([np.full(n, edge), down], 1))[:, 0].max()
     right = _rays(camera, np.stack([np.full(n, w), down], 1))[:, 0].min()
-    top = _rays(camera, np.stack([across, np.zeros(n)], 1))[:, 1].max()
+    top = _rays(camera, np.stack([across, np.full(n, edge)], 1))[:, 1].max()
     bottom = _rays(camera, np.stack([across, np.full(n, h)], 1))[:, 1].min()
     return float(left), float(top), float(right), float(bottom)
 
