@@ -30,6 +30,11 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
             os.unlink(temporary)
 
 
+def write_bytes(path: Path, data: bytes) -> None:
+    """`write_atomically` of given bytes."""
+    write_atomically(path, lambda file: file.write(data))
+
+
 def write_text(path: Path, text: str) -> None:
     """`write_atomically` for text, UTF-8."""
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_bytes(path, text.encode())

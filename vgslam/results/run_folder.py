@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vgslam.errors import OutputError
-from vgslam.results.atomic import write_atomically, write_text
+from vgslam.results.atomic import write_bytes, write_text
 from vgslam.results.ply import write_ply
 from vgslam.results.report import RunReport
 from vgslam.results.status import status_csv
@@ -109,7 +109,7 @@ class RunWriter:
         """One of PLOTS into plots/. Raises ValueError for another name, OutputError when it cannot be written."""
         if name not in PLOTS:
             raise ValueError(f"plot {name} is unknown, expected one of {', '.join(PLOTS)}")
-        self._guard(lambda: write_atomically(self.path / "plots" / name, lambda file: file.write(png)))
+        self._guard(lambda: write_bytes(self.path / "plots" / name, png))
 
     def write_cloud(self, points: npt.NDArray[np.floating], colors: npt.NDArray[np.uint8]) -> int:
         """cloud.ply of points (N,3) with colors (N,3) uint8; returns the number of (finite) points written."""

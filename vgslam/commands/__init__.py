@@ -1,0 +1,1 @@
+"""The commands of the program: what each option means, and what is printed."""

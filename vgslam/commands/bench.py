@@ -1,0 +1,203 @@
+"""`vgslam bench`: runs sequences, each in a process of its own, and writes one JSON and one Markdown table."""
+
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import tyro
+
+from vgslam.commands.isolated import run_isolated
+from vgslam.commands.pycolmap_peer import PEER_REPORT, PEER_TRAJECTORY, load_pycolmap
+from vgslam.errors import ConfigError, EvaluationError, InputError, OutputError, VgslamError
+from vgslam.evaluation.evaluate import evaluate
+from vgslam.results.atomic import write_text
+from vgslam.results.bench import Bench, PeerOutcome, RunOutcome, SequenceOutcome, score_outcome
+from vgslam.results.bench_table import bench_json, markdown
+from vgslam.results.environment import describe_machine, git_commit, package_version
+from vgslam.sources.open import open_source
+from vgslam.sources.trajectory_io import read_trajectory
+from vgslam.types import Trajectory
+
+BENCH_JSON, BENCH_TABLE = "bench.json", "bench.md"
+
+
+@dataclass
+class BenchArgs:
+    """Runs many sequences, scores every run, and writes bench.json and bench.md."""
+
+    sequences: tyro.conf.Positional[tuple[Path, ...]]
+    """Sequences: anything that `vgslam run` takes. A file groundtruth_NAME.txt in a sequence's folder is a further
+    truth, scored too."""
+
+    out: Path = Path("out/bench")
+    """Folder for the results; that of run i of a sequence is OUT/SEQUENCE/i."""
+
+    repeat: int = 1
+    """Runs of each sequence."""
+
+    run_options: str = ""
+    """Options passed on to `vgslam run`, in one string, as in --run-options="--stride 2"."""
+
+    timeout: float = 3600.0
+    """Longest time for one run, in seconds; what takes longer has failed."""
+
+    overwrite: bool = False
+    """Replace the results of an earlier benchmark in OUT."""
+
+    vs_pycolmap: bool = False
+    """Also run pycolmap (pip install 'vgslam[pycolmap]') with the focal length fixed, and compare the speed."""
+
+    pycolmap_stride: int = 1
+    """Give pycolmap every n-th frame only."""
+
+
+SequenceRunner = Callable[[Path, Path, BenchArgs], RunOutcome]
+"""(sequence, folder for the run, arguments) -> outcome without scores; the folder then holds a run's files."""
+
+
+def run_bench(args: BenchArgs, run_sequence: SequenceRunner | None = None) -> int:
+    """Runs everything and prints the table; returns 0, or 1 when a sequence failed.
+
+    Raises a VgslamError for arguments that cannot work; a run that fails is a row of the table, not an error. Ctrl-C
+    writes what is there and ends.
+    """
+    _check(args)
+    run_sequence = run_sequence or run_in_process
+    bench = Bench(["vgslam", "bench", *_given(args)], package_version(), git_commit(), describe_machine(), args.repeat)
+    try:
+        for path, name in zip(args.sequences, _names(args.sequences), strict=True):
+            outcome = SequenceOutcome(name, path, [])
+            bench.sequences.append(outcome)
+            _run_one(args, outcome, run_sequence)
+            _write(args.out, bench)
+    except KeyboardInterrupt:
+        bench.sequences[-1].runs.append(RunOutcome([], "interrupted by Ctrl-C"))
+        _write(args.out, bench)
+        print("interrupted; what was done is in", args.out, file=sys.stderr)
+        return 130
+    print(markdown(bench))
+    print(f"written: {args.out / BENCH_JSON}, {args.out / BENCH_TABLE}")
+    return 1 if bench.n_failed else 0
+
+
+def run_in_process(
+    sequence: Path, run_dir: Path, args: BenchArgs, program: tuple[str, ...] = (sys.executable, "-m", "vgslam", "run")
+) -> RunOutcome:
+    """Runs `program` on a sequence as a process of its own; its output goes into a log beside the run's folder."""
+    options = shlex.split(args.run_options)
+    command = [*program, str(sequence), "--out", str(run_dir), "--overwrite", *options]
+    process = run_isolated(command, run_dir.with_suffix(".log"), args.timeout)
+    return RunOutcome(command, process.failure())
+
+
+def _run_one(args: BenchArgs, outcome: SequenceOutcome, run_sequence: SequenceRunner) -> None:
+    folder = args.out / outcome.name
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        truths = find_truths(outcome.path)
+    except VgslamError as error:
+        outcome.runs.append(RunOutcome([], str(error)))
+        print(f"{outcome.name}: FAILED, {error}", flush=True)
+        return
+    outcome.truths = list(truths)
+    for i in range(1, args.repeat + 1):
+        started = run_sequence(outcome.path, folder / str(i), args)
+        scored = started if started.failure else score_outcome(folder / str(i), started.command, truths)
+        outcome.runs.append(scored)
+        print(f"{outcome.name} {i}/{args.repeat}: {_summary(scored)}", flush=True)
+    if args.vs_pycolmap:
+        outcome.peer = run_peer(args, outcome.path, folder / "pycolmap", truths)
+        print(f"{outcome.name} pycolmap: {outcome.peer.failure or f'{outcome.peer.cpu_s:.0f} s CPU'}", flush=True)
+
+
+def find_truths(sequence: Path) -> dict[str, Trajectory]:
+    """References of a sequence by name: the source's own, then every groundtruth_NAME.txt beside it.
+
+    Raises InputError when the sequence or a reference cannot be read.
+    """
+    own = open_source(sequence).truth
+    truths = {} if own is None else {"groundtruth": own}
+    if sequence.is_dir():
+        for path in sorted(sequence.glob("groundtruth_*.txt")):
+            truths[path.stem] = read_trajectory(path, is_metric=True)
+    return truths
+
+
+def run_peer(args: BenchArgs, sequence: Path, out: Path, truths: dict[str, Trajectory]) -> PeerOutcome:
+    """pycolmap on the sequence in a process of its own."""
+    out.mkdir(parents=True, exist_ok=True)
+    module = "vgslam.commands.pycolmap_peer"
+    command = [sys.executable, "-m", module, str(sequence), str(out), str(args.pycolmap_stride)]
+    (out / PEER_REPORT).unlink(missing_ok=True)
+    process = run_isolated(command, out / "log.txt", args.timeout)
+    peer = PeerOutcome(command, process.failure())
+    if peer.failure is not None:
+        return peer
+    known = {f.name for f in fields(PeerOutcome)}
+    for name, value in json.loads((out / PEER_REPORT).read_text()).items():
+        if name in known:
+            setattr(peer, name, value)
+    if not peer.n_registered:
+        peer.failure = "no model"
+        return peer
+    estimate = read_trajectory(out / PEER_TRAJECTORY)
+    for name, truth in truths.items():
+        try:
+            peer.scores_m[name] = evaluate(estimate, truth).headline.ate_m.rmse
+        except EvaluationError:
+            continue
+    return peer
+
+
+def _check(args: BenchArgs) -> None:
+    if not args.sequences:
+        raise ConfigError("no sequence given; name at least one folder or video")
+    if args.repeat < 1 or args.pycolmap_stride < 1 or not args.timeout > 0:
+        raise ConfigError("repeat and pycolmap-stride must be at least 1, timeout positive")
+    missing = [str(path) for path in args.sequences if not path.exists()]
+    if missing:
+        raise InputError(f"no such sequence: {', '.join(missing)}")
+    if args.vs_pycolmap:
+        load_pycolmap()
+    if (args.out / BENCH_JSON).exists() and not args.overwrite:
+        raise OutputError(f"{args.out} holds a benchmark already; add --overwrite or give another folder with --out")
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{args.out}: cannot be made ({error.strerror or error}); choose another --out") from error
+
+
+def _names(sequences: tuple[Path, ...]) -> list[str]:
+    """Folder names, numbered where they repeat."""
+    names: list[str] = []
+    for path in sequences:
+        name = path.resolve().name or "sequence"
+        same = sum(other == name or other.startswith(f"{name}~") for other in names)
+        names.append(f"{name}~{same + 1}" if same else name)
+    return names
+
+
+def _given(args: BenchArgs) -> list[str]:
+    """The arguments as a person would type them."""
+    words = [str(path) for path in args.sequences] + ["--out", str(args.out), "--repeat", str(args.repeat)]
+    if args.run_options:
+        words.append(f"--run-options={shlex.quote(args.run_options)}")
+    if args.vs_pycolmap:
+        words += ["--vs-pycolmap", "--pycolmap-stride", str(args.pycolmap_stride)]
+    return words
+
+
+def _summary(run: RunOutcome) -> str:
+    if run.failure is not None:
+        return f"FAILED, {run.failure}"
+    scores = [f"ATE {e.headline.ate_m.rmse:.3g} m ({name})" for name, e in run.evaluations.items()]
+    rate = run.report.frames_per_cpu_s if run.report is not None else None
+    return ", ".join([*scores, f"{rate:.1f} frames/CPU s" if rate else "no timing"])
+
+
+def _write(out: Path, bench: Bench) -> None:
+    write_text(out / BENCH_JSON, bench_json(bench))
+    write_text(out / BENCH_TABLE, markdown(bench))

@@ -1,0 +1,74 @@
+"""Runs a command as a process of its own, so that its time is its own, and ends all of it when it must end."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+POLL_S = 0.05
+
+
+@dataclass(frozen=True)
+class ProcessOutcome:
+    """exit_code None: ended after timeout_s. cpu_s: user and system time of the process and its waited-for children."""
+
+    exit_code: int | None
+    cpu_s: float
+    wall_s: float
+    last_line: str
+
+    def failure(self) -> str | None:
+        """One line when it did not succeed."""
+        if self.exit_code == 0:
+            return None
+        if self.exit_code is None:
+            return f"not finished after {self.wall_s:.0f} s"
+        return f"exit code {self.exit_code}: {self.last_line}" if self.last_line else f"exit code {self.exit_code}"
+
+
+def run_isolated(command: Sequence[str], log: Path, timeout_s: float) -> ProcessOutcome:
+    """Runs `command` in a process group of its own, output into `log`; ends the whole group on timeout or Ctrl-C."""
+    started = time.monotonic()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
+        )
+        try:
+            exit_code, cpu_s = _wait(process, started + timeout_s)
+        except BaseException:
+            _end_group(process)
+            raise
+    return ProcessOutcome(exit_code, cpu_s, time.monotonic() - started, _last_line(log))
+
+
+def _wait(process: "subprocess.Popen[bytes]", deadline: float) -> tuple[int | None, float]:
+    while True:
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            process.returncode = os.waitstatus_to_exitcode(status)  # reaped here, not by Popen
+            return process.returncode, usage.ru_utime + usage.ru_stime
+        if time.monotonic() > deadline:
+            _end_group(process)
+            return None, 0.0
+        time.sleep(POLL_S)
+
+
+def _end_group(process: "subprocess.Popen[bytes]") -> None:
+    for sign, patience_s in ((signal.SIGINT, 10.0), (signal.SIGKILL, 10.0)):
+        if process.returncode is not None:
+            return
+        try:
+            os.killpg(process.pid, sign)
+            process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            continue
+        except ProcessLookupError:
+            return
+
+
+def _last_line(log: Path) -> str:
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1][:300] if lines else ""
