@@ -1,0 +1,129 @@
+"""Similarity from corresponding points: exact recovery, optimality, and outliers."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from vgslam.geometry import se3
+from vgslam.geometry.align import robust_similarity, umeyama
+from vgslam.geometry.sim3 import Sim3
+
+vectors = arrays(np.float64, 3, elements=st.floats(-10, 10))
+similarities = st.builds(lambda w, t, s: Sim3(se3.so3_exp(w), t, s), vectors, vectors, st.floats(0.05, 20))
+seeds = st.integers(0, 2**32 - 1)
+
+
+def cloud(seed: int, n: int = 30) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 3, (n, 3))
+
+
+def assert_same(A: Sim3, B: Sim3, tolerance: float = 1e-7) -> None:
+    np.testing.assert_allclose(A.R, B.R, atol=tolerance)
+    np.testing.assert_allclose(A.s, B.s, rtol=tolerance)
+    np.testing.assert_allclose(A.t, B.t, atol=30 * tolerance)
+
+
+@given(similarities, seeds)
+def test_exact_points_give_the_similarity_back(S: Sim3, seed: int) -> None:
+    b = cloud(seed)
+    assert_same(umeyama(S.apply(b), b), S)
+
+
+@given(similarities, seeds)
+def test_points_in_a_plane_are_enough_and_never_give_a_reflection(S: Sim3, seed: int) -> None:
+    b = cloud(seed) * [1, 1, 0]
+    assert_same(umeyama(S.apply(b), b), S)
+
+
+@given(seeds)
+def test_mirrored_points_still_give_a_rotation(seed: int) -> None:
+    b = cloud(seed)
+    assert np.linalg.det(umeyama(b * [1, 1, -1], b).R) == pytest.approx(1.0)
+
+
+@given(similarities, seeds)
+def test_without_scale(S: Sim3, seed: int) -> None:
+    rigid = Sim3(S.R, S.t)
+    b = cloud(seed)
+    assert_same(umeyama(rigid.apply(b), b, with_scale=False), rigid)
+    assert umeyama(S.apply(b), b, with_scale=False).s == 1.0
+
+
+@given(similarities, seeds)
+def test_result_is_optimal(S: Sim3, seed: int) -> None:
+    """With noise, no small change of rotation, translation or scale lowers the weighted squared error."""
+    rng = np.random.default_rng(seed)
+    b = cloud(seed)
+    a = S.apply(b) + rng.normal(0, 0.1 * S.s, b.shape)
+    weights = rng.uniform(0.1, 2, len(b))
+
+    def cost(estimate: Sim3) -> float:
+        return float(weights @ ((a - estimate.apply(b)) ** 2).sum(1))
+
+    found = umeyama(a, b, weights)
+    best = cost(found)
+    for step in np.concatenate([np.eye(7), -np.eye(7)]) * 1e-3:
+        R = found.R @ se3.so3_exp(step[:3])
+        assert cost(Sim3(R, found.t + S.s * step[3:6], found.s * np.exp(step[6]))) >= best * (1 - 1e-9)
+
+
+@given(similarities, seeds)
+def test_weights_of_zero_remove_points(S: Sim3, seed: int) -> None:
+    b = cloud(seed)
+    a = S.apply(b)
+    a[:5] += 100
+    weights = np.r_[np.zeros(5), np.ones(len(b) - 5)]
+    assert_same(umeyama(a, b, weights), S)
+
+
+@settings(max_examples=50)
+@given(similarities, seeds)
+def test_robust_similarity_ignores_a_third_of_outliers(S: Sim3, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    b = cloud(seed, 90)
+    a = S.apply(b) + rng.normal(0, 0.01 * S.s, b.shape)
+    outliers = rng.choice(90, 30, replace=False)
+    a[outliers] += rng.normal(0, 10 * S.s, (30, 3))
+    found, inliers = robust_similarity(a, b)
+    assert abs(np.log(found.s / S.s)) < 0.01
+    assert se3.angle_deg(found.R @ S.R.T) < 0.5
+    is_outlier = np.isin(np.arange(90), outliers)
+    assert inliers[~is_outlier].mean() > 0.85
+    assert inliers[is_outlier].mean() < 0.15
+
+
+@given(similarities, seeds)
+def test_robust_similarity_on_exact_points(S: Sim3, seed: int) -> None:
+    b = cloud(seed)
+    found, _ = robust_similarity(S.apply(b), b)
+    assert_same(found, S, 1e-6)
+
+
+def test_by_hand() -> None:
+    """A square of side 1 becomes one of side 2, turned a quarter about z and moved by (1, 1, 1)."""
+    b = np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
+    a = np.array([[1.0, 1, 1], [1, 3, 1], [-1, 3, 1], [-1, 1, 1]])
+    S = umeyama(a, b)
+    assert S.s == pytest.approx(2.0)
+    np.testing.assert_allclose(S.R, [[0, -1, 0], [1, 0, 0], [0, 0, 1]], atol=1e-12)
+    np.testing.assert_allclose(S.t, [1, 1, 1], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("b", "message"),
+    [
+        (np.zeros((2, 3)), "at least 3"),
+        (np.ones((5, 3)), "coincident or collinear"),
+        (np.outer(np.arange(5.0), [1, 2, 3]), "coincident or collinear"),
+    ],
+)
+def test_what_does_not_determine_a_similarity_is_refused(b: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        umeyama(b, b)
+
+
+def test_different_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match="corresponding"):
+        umeyama(np.zeros((4, 3)), np.zeros((5, 3)))
