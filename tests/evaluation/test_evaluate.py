@@ -236,8 +236,10 @@ def test_dict_is_strict_json_and_table_shows_the_figures():
     assert loaded["headline"]["kitti"] is None
     assert np.allclose(np.array(loaded["headline"]["S_reference_estimate"])[3], [0, 0, 0, 1])
     console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(evaluation_table(result))
+    console.print(evaluation_table(result, "a[b]/c"))
     text = console.export_text()
     assert "scale (reference per estimate)" in text
+    assert "a[b]/c" in text
+    assert "ATE, Sim(3) (m)" in text
     assert "keyframes" in text
     assert "1.0000 (60 of 60)" in text

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 POLL_S = 0.05
+PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,13 @@ def _wait(process: "subprocess.Popen[bytes]", deadline: float) -> tuple[int | No
 
 
 def _end_group(process: "subprocess.Popen[bytes]") -> None:
-    for sign, patience_s in ((signal.SIGINT, 10.0), (signal.SIGKILL, 10.0)):
-        if process.returncode is not None:
-            return
+    """Interrupts the process, so that it can write what it has, then kills what is left of its group."""
+    if process.returncode is not None:
+        return
+    for sign in (signal.SIGINT, signal.SIGKILL):
         try:
             os.killpg(process.pid, sign)
-            process.wait(patience_s)
+            process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             continue
         except ProcessLookupError:

@@ -6,6 +6,7 @@ A process of its own, so that the CPU time is its own.
 
 import json
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -52,42 +53,42 @@ def export_images(sequence: Path, folder: Path, stride: int) -> tuple[Camera, np
 def run_peer(sequence: Path, out: Path, stride: int) -> None:
     """Writes PEER_REPORT and, of the largest model, PEER_TRAJECTORY into `out`. Raises VgslamError."""
     pycolmap = load_pycolmap()
-    images = out / "images"
-    camera, times = export_images(sequence, images, stride)
-    for old in out.glob("database.db*"):
-        old.unlink()
-    cpu_s, wall_started = {}, time.monotonic()
-    database = out / "database.db"
-
-    def timed(name: str, start: float) -> float:
-        now = time.process_time()
-        cpu_s[name] = now - start
-        return now
-
-    clock = time.process_time()
-    reader = pycolmap.ImageReaderOptions()
-    reader.camera_model = "PINHOLE"
-    parameters = (camera.fx, camera.fy, camera.cx + COLMAP_PIXEL_OFFSET, camera.cy + COLMAP_PIXEL_OFFSET)
-    reader.camera_params = ",".join(f"{p:.9g}" for p in parameters)
-    pycolmap.extract_features(database, images, camera_mode=pycolmap.CameraMode.SINGLE, reader_options=reader)
-    clock = timed("features", clock)
-    pycolmap.match_sequential(database)
-    clock = timed("matching", clock)
-    options = pycolmap.IncrementalPipelineOptions()
-    options.ba_refine_focal_length = False
-    options.ba_refine_extra_params = False
-    models = pycolmap.incremental_mapping(database, images, out, options)
-    timed("mapping", clock)
-    largest = max(models.values(), key=lambda model: model.num_reg_images(), default=None)
+    with tempfile.TemporaryDirectory(dir=out) as work:
+        camera, times = export_images(sequence, Path(work) / "images", stride)
+        wall_started = time.monotonic()
+        models, stage_cpu_s = _reconstruct(pycolmap, Path(work), camera)
+        wall_s = time.monotonic() - wall_started
+    largest = max(models, key=lambda model: int(model.num_reg_images()), default=None)
     trajectory = None if largest is None else model_trajectory(largest, times)
     if trajectory is not None:
         write_trajectory(out / PEER_TRAJECTORY, trajectory)
     report = {
         "n_images": len(times), "n_registered": 0 if trajectory is None else len(trajectory), "n_models": len(models),
-        "stride": stride, "cpu_s": sum(cpu_s.values()), "wall_s": time.monotonic() - wall_started,
-        "stage_cpu_s": cpu_s, "version": pycolmap.__version__,
+        "stride": stride, "cpu_s": sum(stage_cpu_s.values()), "wall_s": wall_s, "stage_cpu_s": stage_cpu_s,
+        "version": pycolmap.__version__,
     }  # fmt: skip
     (out / PEER_REPORT).write_text(json.dumps(report, indent=2) + "\n")
+
+
+def _reconstruct(pycolmap: Any, work: Path, camera: Camera) -> tuple[list[Any], dict[str, float]]:
+    """Models of the images in work/images, and the CPU seconds of each stage."""
+    images, database = work / "images", work / "database.db"
+    reader = pycolmap.ImageReaderOptions()
+    reader.camera_model = "PINHOLE"
+    parameters = (camera.fx, camera.fy, camera.cx + COLMAP_PIXEL_OFFSET, camera.cy + COLMAP_PIXEL_OFFSET)
+    reader.camera_params = ",".join(f"{p:.9g}" for p in parameters)
+    options = pycolmap.IncrementalPipelineOptions()
+    options.ba_refine_focal_length = False
+    options.ba_refine_extra_params = False
+    clock = [time.process_time()]
+    pycolmap.extract_features(database, images, camera_mode=pycolmap.CameraMode.SINGLE, reader_options=reader)
+    clock.append(time.process_time())
+    pycolmap.match_sequential(database)
+    clock.append(time.process_time())
+    models = pycolmap.incremental_mapping(database, images, work, options)
+    clock.append(time.process_time())
+    names = ("features", "matching", "mapping")
+    return list(models.values()), dict(zip(names, np.diff(clock).tolist(), strict=True))
 
 
 def model_trajectory(model: Any, times: np.ndarray) -> Trajectory:

@@ -1,5 +1,6 @@
 """Scores as a table for people."""
 
+from rich.markup import escape
 from rich.table import Table
 
 from vgslam.evaluation.relative import RelativeError
@@ -14,7 +15,10 @@ def number(value: float | None, digits: int = 4, unit: str = "") -> str:
 def evaluation_table(evaluation: Evaluation, title: str = "Evaluation") -> Table:
     """One column for all frames of each component (largest first), one for the keyframes."""
     table = Table(
-        title=title, title_justify="left", caption="\n".join(evaluation.notes) or None, caption_justify="left"
+        title=escape(title),
+        title_justify="left",
+        caption=escape("\n".join(["* rmse / mean / median / max", *evaluation.notes])),
+        caption_justify="left",
     )
     table.add_column("score")
     columns = list(evaluation.components)
@@ -35,10 +39,10 @@ def evaluation_table(evaluation: Evaluation, title: str = "Evaluation") -> Table
     return table
 
 
-def _statistics(errors: ErrorStatistics | None, unit: str) -> str:
+def _statistics(errors: ErrorStatistics | None) -> str:
     if errors is None:
         return "n/a"
-    return f"{errors.rmse:.4g} / {errors.mean:.4g} / {errors.median:.4g} / {errors.max:.4g} {unit}"
+    return f"{errors.rmse:.4g} / {errors.mean:.4g} / {errors.median:.4g} / {errors.max:.4g}"
 
 
 def _relative(error: RelativeError | None) -> str:
@@ -51,19 +55,19 @@ def _component_cells(score: ComponentScore, rpe_delta_s: float) -> dict[str, str
     kitti = score.kitti
     return {
         "poses scored": str(score.n_poses),
-        "ATE, Sim(3): rmse / mean / median / max": _statistics(score.ate_sim3_m, "m"),
-        "ATE, SE(3): rmse / mean / median / max": _statistics(score.ate_se3_m, "m"),
+        "ATE, Sim(3) (m) *": _statistics(score.ate_sim3_m),
+        "ATE, SE(3) (m) *": _statistics(score.ate_se3_m),
         "scale (reference per estimate)": number(score.scale),
         "ATE in % of path": number(score.ate_percent_of_path, 3, " %"),
         "path, angle turned": f"{score.path_length_m:.4g} m, {score.turned_deg:.4g} deg",
-        "rotation APE: rmse / mean / median / max": _statistics(score.rotation_ape_deg, "deg"),
-        "rotation APE, rotations aligned": _statistics(score.rotation_only_ape_deg, "deg"),
+        "rotation APE (deg) *": _statistics(score.rotation_ape_deg),
+        "rotation APE, rotations aligned (deg) *": _statistics(score.rotation_only_ape_deg),
         "RPE, 1 frame (rmse)": _relative(score.rpe_frame),
         f"RPE, {rpe_delta_s:g} s (rmse)": _relative(score.rpe_time),
         "KITTI t_rel, r_rel": "n/a" if kitti is None
         else f"{kitti.translation_percent:.4g} %, {kitti.rotation_deg_per_100m:.4g} deg/100 m",
         "scale drift, last / first quarter": number(score.scale_drift),
-        "trivial ATE: centroid, straight line": f"{score.centroid_ate_m:.4g} m, {score.line_ate_m:.4g} m",
+        "trivial ATE: centroid, line": f"{score.centroid_ate_m:.4g} m, {score.line_ate_m:.4g} m",
     }  # fmt: skip
 
 

@@ -162,7 +162,7 @@ def _remarks(sequence: SequenceOutcome) -> list[str]:
         lines.append(f"- {sequence.name}: pycolmap failed, {peer.failure}")
     elif peer is not None:
         lines.append(
-            f"- {sequence.name}: pycolmap {peer.version}, focal length fixed, every {peer.stride}. frame, largest of "
+            f"- {sequence.name}: pycolmap {peer.version}, focal length fixed, one frame in {peer.stride}, largest of "
             f"{peer.n_models} models with {peer.n_registered} of {peer.n_images} images, {peer.cpu_s:.0f} s CPU, "
             f"{peer.wall_s:.0f} s wall"
         )

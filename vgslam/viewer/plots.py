@@ -260,10 +260,9 @@ def _draw_bars(axes: Axes, edges: Array, statuses: list[Status], component_ids: 
         if keys[start] is not None:
             color = component_color(int(component_ids[start]))
             axes.broken_barh([(edges[start], edges[end] - edges[start])], (0.1, 0.8), color=color)
-            axes.text(
-                (edges[start] + edges[end]) / 2, 0.5, str(keys[start]), ha="center", va="center", color="white",
-                fontsize=8, clip_on=True,
-            )  # fmt: skip
+            if edges[end] - edges[start] > 0.02 * (edges[-1] - edges[0]):  # room for a number
+                middle = (edges[start] + edges[end]) / 2
+                axes.text(middle, 0.5, str(keys[start]), ha="center", va="center", color="white", fontsize=8)
     axes.set_ylim(0, 2)
     axes.set_xlim(edges[0], edges[-1])
     axes.set_yticks([0.5, 1.5], ["component", "status"])
