@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import av
 import numpy as np
@@ -150,6 +152,29 @@ def test_a_text_file_called_mp4(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError, match=r"a\.mp4: not a video that ffmpeg can read") as caught:
         open_source(tmp_path / "a.mp4")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a.m3u8", "a.mp4"])
+def test_a_playlist_cannot_reach_the_network(tmp_path: Path, name: str) -> None:
+    asked = []
+
+    class Server(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Server)
+    Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/a.ts"
+    (tmp_path / name).write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{url}\n#EXT-X-ENDLIST\n")
+    with pytest.raises(InputError, match="not a video that ffmpeg can read"):
+        open_source(tmp_path / name)
+    server.shutdown()
+    server.server_close()
+    assert asked == []
 
 
 def test_sound_without_pictures(tmp_path: Path) -> None:

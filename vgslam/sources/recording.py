@@ -30,8 +30,6 @@ class Warnings(list[str]):
     def tally(self, trouble: str, name: str) -> None:
         """Counts `name` (once) under `trouble`, rewriting the line of that trouble in place."""
         names = self._names.setdefault(trouble, {})
-        if name in names:
-            return
         before = self._line(trouble)
         names[name] = None
         if before in self:
