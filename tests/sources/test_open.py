@@ -40,7 +40,8 @@ def test_kind_is_recognised(tmp_path: Path, entries: list[str], kind: str) -> No
 @pytest.mark.parametrize(
     ("entries", "at", "message"),
     [
-        ([], "absent", "absent: no such file or folder; check the path"),
+        ([], "absent", "absent: no such file or folder that can be read .*; check the path"),
+        ([], "x" * 300, "File name too long"),
         ([], "", "the folder is empty; give a folder of images, a data set, a bag or a video file"),
         (["a.txt", "sub/b.png"], "", r"no images or known data set in it \(it holds a\.txt, sub/\)"),
         (["a.png"], "a.png", r"a\.png: is a single image; give the folder that holds the sequence"),

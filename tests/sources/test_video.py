@@ -88,6 +88,16 @@ def test_calibration_of_the_unrotated_video_is_refused(write_video, tmp_path: Pa
         open_source(write_video(rotation=90), SourceOptions(calib=tmp_path / "c.json"))
 
 
+def test_chosen_truth_needs_times(write_video, tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("0.0 0 0 0 0 0 0 1\n0.04 1 0 0 0 0 0 1\n")
+    truth = open_source(write_video(), SourceOptions(truth=tmp_path / "t.txt")).truth
+    assert truth is not None
+    assert truth.timestamps_s.tolist() == [0.0, 0.04]
+    (tmp_path / "t.txt").write_text("1 0 0 0 0 1 0 0 0 0 1 0\n")
+    with pytest.raises(InputError, match="KITTI rows carry no time"):
+        open_source(write_video(), SourceOptions(truth=tmp_path / "t.txt"))
+
+
 def test_selection_counts_frames(write_video) -> None:
     source = open_source(write_video(), SourceOptions(start=4, end=20, stride=5, max_frames=3))
     frames = list(source)

@@ -76,8 +76,11 @@ def open_source(path: Path | str, options: SourceOptions | None = None) -> Frame
     Raises InputError (CalibrationError for a calibration) with one line that names the path and the next step.
     """
     path, options = Path(path), options or SourceOptions()
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder; check the path")
+    try:
+        path.stat()
+    except (OSError, ValueError) as err:
+        reason = getattr(err, "strerror", None) or str(err)
+        raise InputError(f"{path}: no such file or folder that can be read ({reason}); check the path") from err
     fmt = _format(path, options.kind)
     opener: Opener = getattr(import_module(f"vgslam.sources.{fmt.module}"), fmt.opener)
     recording = opener(path, options)

@@ -34,7 +34,11 @@ def attach_chosen_truth(recording: Recording, path: Path) -> None:
     if not path.is_file():
         raise InputError(f"{path}: no such truth file; give a TUM, KITTI or EuRoC trajectory")
     truth = read_trajectory(path, is_metric=True)
-    if _is_untimed(path) and recording.timestamps_s is not None:
+    if _is_untimed(path):
+        if recording.timestamps_s is None:
+            raise InputError(
+                f"{path}: KITTI rows carry no time, and a {recording.kind} needs it; give a TUM trajectory"
+            )
         truth = read_trajectory(path, times_s=recording.timestamps_s, is_metric=True)
     if not overlaps(truth, recording.timestamps_s):
         raise InputError(f"{path}: truth {_spans(truth, recording.timestamps_s)}; check that it belongs to this input")
