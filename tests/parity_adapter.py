@@ -18,6 +18,7 @@ from vgslam.network.config import (
     TrackHeadConfig,
     VggtConfig,
 )
+from vgslam.network.layers import LayerNorm
 from vgslam.network.pose_encoding import decode_intrinsics, decode_pose, encode_pose, unproject
 from vgslam.network.preprocess import ResizeMode
 from vgslam.network.preprocess import preprocess as network_input
@@ -102,7 +103,9 @@ def run(kit: dict[str, Any], weights_path: str, images: np.ndarray, query_points
         aggregator: Aggregator = model.aggregator
         seen["debug/dino_tokens_in"] = aggregator.patch_embed.embed(x[0])
         seen["debug/agg_tokens_in"] = aggregator.assemble(aggregator.encode_patches(x, Chunks()))[0]
-        seen["debug/track_fmaps"] = model.track_head.feature_extractor.features(everything, 8)
+        plain = LayerNorm(1).requires_grad_(False)
+        plain.forward = lambda x: x  # type: ignore[method-assign]
+        seen["debug/track_fmaps"] = model.track_head.feature_extractor.features(everything, 8, plain)
     layers = [everything.layers[i] for i in sorted(everything.layers)]
     return seen | {
         "aggregated_tokens": torch.stack(layers), "pose_enc": encoding,

@@ -177,3 +177,17 @@ def _build(cls: Any, data: dict[str, Any], prefix: str) -> Any:
 
 VGGT_1B = VggtConfig()
 """facebook/VGGT-1B: 1797 tensors, 1,256,537,516 parameters."""
+
+VGGT_TINY = VggtConfig(
+    image_size=224,
+    width=48,
+    encoder=EncoderConfig(depth=2, n_heads=4, grid=16),
+    aggregator=AggregatorConfig(depth=4, n_heads=4),
+    camera=CameraHeadConfig(depth=2, n_heads=4),
+    depth=DptConfig(32, (16, 24, 32, 32), (0, 1, 2, 3)),
+    points=DptConfig(32, (16, 24, 32, 32), (0, 1, 2, 3)),
+    track=TrackHeadConfig(
+        16, (16, 24, 32, 32), (0, 1, 2, 3), corr_levels=3, corr_radius=2, hidden=48, n_heads=4, depth=2
+    ),
+)
+"""A network of the same structure that is small enough for trials with random weights."""

@@ -24,6 +24,19 @@ def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     return functional.interpolate(x, size=size, mode="bilinear", align_corners=True)
 
 
+def _join(parts: Iterator[Tensor], total: int) -> Tensor:
+    """Concatenates along the first axis, of `total` rows; where no gradient is recorded without holding them twice."""
+    if torch.is_grad_enabled():
+        return torch.cat(list(parts))
+    out, start = torch.empty(0), 0
+    for part in parts:
+        if start == 0:
+            out = part.new_empty(total, *part.shape[1:])
+        out[start : start + len(part)] = part
+        start += len(part)
+    return out
+
+
 class ResidualUnit(nn.Module):
     """a + conv2(relu(conv1(a))) with a = relu(x).
 
@@ -74,7 +87,9 @@ class Scratch(nn.Module):
             return
         self.output_conv1 = nn.Conv2d(f, f // 2, 3, padding=1)
         self.output_conv2 = nn.Sequential(
-            nn.Conv2d(f // 2, config.hidden, 3, padding=1), nn.ReLU(), nn.Conv2d(config.hidden, out_channels, 1)
+            nn.Conv2d(f // 2, config.hidden, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(config.hidden, out_channels, 1),
         )
 
     def level(self, number: int, x: Tensor) -> Tensor:
@@ -122,19 +137,21 @@ class DptHead(nn.Module):
 
     def forward(self, encoded: Encoded, frames_per_pass: int) -> tuple[Tensor, Tensor]:
         """Values (B,S,H,W,out_channels-1) and confidence (B,S,H,W), > 1."""
-        values, confidence = [], []
-        for logits in self._passes(encoded, frames_per_pass):
-            values.append(self._activate(logits[:, :-1].permute(0, 2, 3, 1)))
-            confidence.append(1 + logits[:, -1].exp())
         shape = encoded.special.shape[:2]
-        return torch.cat(values).unflatten(0, shape), torch.cat(confidence).unflatten(0, shape)
+        joined = _join((self._activate(logits) for logits in self._passes(encoded, frames_per_pass)), shape.numel())
+        return joined[..., :-1].unflatten(0, shape), joined[..., -1].unflatten(0, shape)
 
-    def features(self, encoded: Encoded, frames_per_pass: int) -> Tensor:
-        """Feature maps (B, S, F, H/stride, W/stride) of a feature extractor."""
-        return torch.cat(list(self._passes(encoded, frames_per_pass))).unflatten(0, encoded.special.shape[:2])
+    def features(self, encoded: Encoded, frames_per_pass: int, norm: LayerNorm) -> Tensor:
+        """Feature maps (B, S, F, H/stride, W/stride) of a feature extractor, normalised over the channels."""
+        maps = (norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2) for x in self._passes(encoded, frames_per_pass))
+        shape = encoded.special.shape[:2]
+        return _join(maps, shape.numel()).unflatten(0, shape)
 
-    def _activate(self, y: Tensor) -> Tensor:
-        return y.exp() if self.activation is Activation.EXP else y.sign() * y.abs().expm1()
+    def _activate(self, logits: Tensor) -> Tensor:
+        """Logits (N,C,H,W) -> values and, last, confidence (N,H,W,C)."""
+        y, c = logits[:, :-1], logits[:, -1:]
+        values = y.exp() if self.activation is Activation.EXP else y.sign() * y.abs().expm1()
+        return torch.cat([values, 1 + c.exp()], dim=1).permute(0, 2, 3, 1)
 
     def _passes(self, encoded: Encoded, frames_per_pass: int) -> Iterator[Tensor]:
         levels = [encoded.patches(layer).flatten(0, 1) for layer in self.config.layers]
@@ -158,5 +175,8 @@ class DptHead(nn.Module):
         return logits
 
     def _add_position(self, x: Tensor, aspect: float) -> Tensor:
-        shape = (x.shape[-2], x.shape[-1])
-        return x.add_(uv_embedding(shape, x.shape[1], aspect, x.device, x.dtype))
+        half = x.shape[1] // 2
+        across, down = uv_embedding((x.shape[-2], x.shape[-1]), x.shape[1], aspect, x.device, x.dtype)
+        x[:, :half].add_(across)
+        x[:, half:].add_(down)
+        return x

@@ -43,11 +43,17 @@ def rope_table(
     return cos, sin
 
 
-@lru_cache(maxsize=32)
+def _sinusoids(positions: Tensor, frequencies: Tensor) -> Tensor:
+    """(2n, len(positions)): sines of all frequencies, then cosines."""
+    angles = frequencies[:, None] * positions[None, :]
+    return torch.cat([angles.sin(), angles.cos()])
+
+
+@lru_cache(maxsize=64)
 def uv_embedding(
     shape: tuple[int, int], channels: int, aspect: float, device: torch.device, dtype: torch.dtype
-) -> Tensor:
-    """Position embedding E (channels, rows, cols) of the dense heads, already scaled by 0.1.
+) -> tuple[Tensor, Tensor]:
+    """Position embedding of the dense heads, already scaled by 0.1: (channels/2, 1, cols) and (channels/2, rows, 1).
 
     `shape` is (rows, cols) of the feature map, `aspect` width / height of the image. The first half of the channels
     encodes u (across), the second v (down); each is [sin(p f_k), cos(p f_k)] with f_k = 100^(-k/(channels/4)).
@@ -58,26 +64,18 @@ def uv_embedding(
         span_u, span_v = aspect / diagonal * (cols - 1) / cols, 1 / diagonal * (rows - 1) / rows
         u = torch.linspace(-span_u, span_u, cols, dtype=torch.float64)
         v = torch.linspace(-span_v, span_v, rows, dtype=torch.float64)
-        n = channels // 4
-        frequencies = 100.0 ** (-torch.arange(n, dtype=torch.float64) / n)
-        half = []
-        for p in (u, v):
-            angle = frequencies[:, None] * p[None, :]
-            half.append(torch.cat([angle.sin(), angle.cos()]))
-        table = torch.cat([half[0][:, None, :].expand(-1, rows, -1), half[1][:, :, None].expand(-1, -1, cols)])
-        return (0.1 * table.float()).to(dtype).to(device)
+        frequencies = 100.0 ** (-torch.arange(channels // 4, dtype=torch.float64) / (channels // 4))
+        across, down = (0.1 * _sinusoids(p, frequencies).float() for p in (u, v))
+        return across[:, None, :].to(dtype).to(device), down[:, :, None].to(dtype).to(device)
 
 
 @lru_cache(maxsize=16)
-def grid_embedding(shape: tuple[int, int], channels: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Sinusoidal table (channels, rows, cols): first half of the channels from x, second from y, each [sin, cos]."""
+def grid_embedding(
+    shape: tuple[int, int], channels: int, device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Position of pixels, each [sin, cos] of channels/4 frequencies: by x (channels/2, 1, cols), by y (.., rows, 1)."""
     rows, cols = shape
     with torch.inference_mode(False):
-        n = channels // 4
-        frequencies = 1.0 / 10000.0 ** (torch.arange(n, dtype=torch.float64) / n)
-        half = []
-        for p in (torch.arange(cols, dtype=torch.float64), torch.arange(rows, dtype=torch.float64)):
-            angle = frequencies[:, None] * p[None, :]
-            half.append(torch.cat([angle.sin(), angle.cos()]))
-        table = torch.cat([half[0][:, None, :].expand(-1, rows, -1), half[1][:, :, None].expand(-1, -1, cols)])
-        return table.to(dtype).to(device)
+        frequencies = 10000.0 ** (-torch.arange(channels // 4, dtype=torch.float64) / (channels // 4))
+        across, down = (_sinusoids(torch.arange(n, dtype=torch.float64), frequencies) for n in (cols, rows))
+        return across[:, None, :].to(dtype).to(device), down[:, :, None].to(dtype).to(device)

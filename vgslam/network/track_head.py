@@ -59,9 +59,8 @@ class Tracker(nn.Module):
         self.conf_predictor = nn.Sequential(Linear(f, 1))
 
     def forward(self, maps: Tensor, queries: Tensor, n_iterations: int | None = None) -> Tracks:
-        """maps (B,S,F,h,w), queries (B,N,2) px of frame 0 of the network input."""
+        """maps (B,S,F,h,w), normalised by `fmap_norm`; queries (B,N,2) px of frame 0 of the network input."""
         stride = self.config.stride
-        maps = self.fmap_norm(maps.permute(0, 1, 3, 4, 2)).permute(0, 1, 4, 2, 3)
         s = maps.shape[1]
         query = queries.to(maps.dtype) / stride
         coords = query[:, None].expand(-1, s, -1, -1)
@@ -91,8 +90,9 @@ class Tracker(nn.Module):
     def _constant_part(self, shape: torch.Size, query: Tensor, s: int) -> Tensor:
         """What is added to the tokens in every iteration (B,S,N,token_channels): position of the query, frame slot."""
         channels = self.config.token_channels
-        table = grid_embedding((shape[0], shape[1]), channels, query.device, query.dtype)
-        position = sample_bilinear(table.expand(len(query), -1, -1, -1), query, "border").transpose(1, 2)
+        tables = grid_embedding((shape[0], shape[1]), channels, query.device, query.dtype)
+        halves = (sample_bilinear(t.expand(len(query), -1, -1, -1), query, "border") for t in tables)
+        position = torch.cat(list(halves), dim=1).transpose(1, 2)
         slots = torch.cat([self.query_ref_token[:, :1], self.query_ref_token[:, 1:].expand(-1, s - 1, -1)], dim=1)
         return position[:, None] + slots[:, :, None]
 
@@ -141,6 +141,6 @@ class TrackHead(nn.Module):
 
     def forward(self, encoded: Encoded, queries: Tensor, frames_per_pass: int) -> Tracks:
         """queries (B,N,2) px of frame 0."""
-        maps = self.feature_extractor.features(encoded, frames_per_pass)
+        maps = self.feature_extractor.features(encoded, frames_per_pass, self.tracker.fmap_norm)
         tracks: Tracks = self.tracker(maps, queries)
         return tracks

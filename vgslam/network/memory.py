@@ -1,0 +1,151 @@
+"""A memory budget: how many frames fit, and how much may be computed at once, so that it runs instead of failing."""
+
+import math
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from vgslam.errors import ConfigError
+from vgslam.network.aggregator import Chunks
+from vgslam.network.config import VggtConfig
+from vgslam.network.vggt import Head
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+_MARGIN = 1.1
+"""Allocators round up and kernels need scratch space: estimates are multiplied by this."""
+
+
+def parse_size(text: str) -> int:
+    """'8GiB', '500 MB', '6g', '123' -> bytes. ConfigError for anything else."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?)?b?\s*", text, re.IGNORECASE)
+    if match is None or float(match[1]) <= 0:
+        raise ConfigError(f"'{text}' is not an amount of memory: write for example 8GiB or 500MB")
+    return int(float(match[1]) * _UNITS[(match[2] or "").lower()])
+
+
+def format_size(n_bytes: float) -> str:
+    """'4.68 GiB', '12 MiB'."""
+    return f"{n_bytes / 2**30:.2f} GiB" if n_bytes >= 2**30 / 10 else f"{n_bytes / 2**20:.0f} MiB"
+
+
+def available_bytes(device: torch.device) -> int | None:
+    """Memory that can still be allocated on a device; None where that is not known."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        found = re.search(r"MemAvailable:\s+(\d+) kB", meminfo.read_text())
+        if found:
+            return int(found[1]) * 1024
+    if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What is to be run: images of height x width px, the heads, and the dtype of the aggregator's linear layers."""
+
+    config: VggtConfig
+    height_px: int
+    width_px: int
+    heads: frozenset[Head]
+    dtype: torch.dtype
+    weights_bytes: int
+
+    @property
+    def tokens(self) -> int:
+        """Per frame."""
+        return self.config.tokens_per_frame(self.height_px, self.width_px)
+
+    @property
+    def kept_layers(self) -> int:
+        dense = {Head.DEPTH: self.config.depth, Head.POINTS: self.config.points, Head.TRACKS: self.config.track}
+        return len({i for head, d in dense.items() if head in self.heads and d is not None for i in d.layers})
+
+
+def estimate_bytes(work: Workload, frames: int, chunks: Chunks) -> int:
+    """Peak memory of weights and tensors of one pass over `frames` frames in inference.
+
+    The terms follow the tensors that live at the three widest places: the end of the patch encoder, the last global
+    block and the last pass of a dense head (compared with `LiveMemory` in the tests).
+    """
+    c, half = work.config, torch.empty((), dtype=work.dtype).element_size()
+    cache = torch.empty((), dtype=chunks.cache_dtype or torch.float32).element_size()
+    tokens = frames * work.tokens
+    chunk_tokens = min(frames, chunks.frames(work.tokens)) * work.tokens
+    images = frames * 3 * work.height_px * work.width_px * 4
+    stream = tokens * c.width * 4
+    kept = tokens * c.token_width * cache * work.kept_layers
+    wide = chunk_tokens * c.width * max(3 * half + 24, 4 + 2 * c.aggregator.mlp_ratio * half + half)
+    encoder = 2 * stream + 2 * chunk_tokens * c.width * 4 + wide
+    blocks = stream + kept + 3 * tokens * c.width * half + wide
+    decoding = kept + _heads_bytes(work, frames, chunks)
+    return int(_MARGIN * (work.weights_bytes + images + max(encoder, blocks, decoding)))
+
+
+def _heads_bytes(work: Workload, frames: int, chunks: Chunks) -> int:
+    """Results of the dense heads and the widest moment of one pass."""
+    c, pixels = work.config, work.height_px * work.width_px
+    patches = work.tokens - c.n_special
+    dense = [(d, channels) for head, d, channels in ((Head.DEPTH, c.depth, 2), (Head.POINTS, c.points, 4))
+             if head in work.heads and d is not None]  # fmt: skip
+    results = frames * pixels * 4 * sum(channels for _, channels in dense)
+    widest = max((4 * d.features // 2 * (pixels + 64 * patches) for d, _ in dense), default=0)
+    if Head.TRACKS in work.heads and c.track is not None:
+        maps = pixels // c.track.stride**2 * c.track.features * 4
+        results += int(frames * maps * 4 / 3)
+        widest = max(widest, 2 * maps + 64 * patches * c.track.features * 4)
+    return results + min(frames, chunks.dpt_frames) * int(widest * 1.05)
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """max_frames of a window, the chunks to compute it in, and what that is estimated to take."""
+
+    max_frames: int
+    chunks: Chunks
+    estimated_bytes: int
+    budget_bytes: int
+
+
+def plan_memory(work: Workload, budget_bytes: int, wanted_frames: int, at_least: int = 2) -> MemoryPlan:
+    """The roomiest chunks with which `wanted_frames` fit into the budget, else as many frames as fit at all.
+
+    ConfigError where not even `at_least` frames fit; it names the budget that would do.
+    """
+    best: MemoryPlan | None = None
+    for chunks in _from_roomy_to_tight(work.tokens):
+        frames = min(wanted_frames, _largest_window(work, budget_bytes, chunks, wanted_frames))
+        if frames >= at_least and (best is None or frames > best.max_frames):
+            best = MemoryPlan(frames, chunks, estimate_bytes(work, frames, chunks), budget_bytes)
+        if best is not None and best.max_frames >= wanted_frames:
+            break
+    if best is None:
+        least = estimate_bytes(work, at_least, _from_roomy_to_tight(work.tokens)[-1])
+        raise ConfigError(
+            f"{format_size(budget_bytes)} are too little: this network needs {format_size(least)} for {at_least} "
+            f"frames of {work.width_px}x{work.height_px} px; use bf16, smaller images, fewer heads or a smaller network"
+        )
+    return best
+
+
+def _from_roomy_to_tight(tokens_per_frame: int) -> list[Chunks]:
+    roomy = [Chunks(tokens, frames) for tokens, frames in ((32768, 8), (8192, 4), (4096, 2))]
+    tight = Chunks(tokens_per_frame, 1)
+    return [*roomy, tight, Chunks(tokens_per_frame, 1, torch.bfloat16)]
+
+
+def _largest_window(work: Workload, budget_bytes: int, chunks: Chunks, limit: int) -> int:
+    """Largest number of frames up to `limit` whose estimate is within the budget (0: none); the estimate grows."""
+    low, high = 0, limit
+    while low < high:
+        middle = math.ceil((low + high) / 2)
+        if estimate_bytes(work, middle, chunks) <= budget_bytes:
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -1,0 +1,152 @@
+"""Files of weights: finding them in a folder, reading them without a copy in memory, saying what is wrong with them."""
+
+import hashlib
+import json
+import pickle
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vgslam.errors import WeightsError
+
+INDEX_ENDING = ".safetensors.index.json"
+METADATA_CONFIG, METADATA_LICENCE, METADATA_ARCHITECTURE = "vgslam.config", "vgslam.licence", "vgslam.architecture"
+
+
+@dataclass(frozen=True)
+class WeightFiles:
+    """The file(s) that hold one set of weights: one, or the shards of one. `config` is a config.json beside them."""
+
+    files: tuple[Path, ...]
+    config: Path | None = None
+
+
+def find_files(path: Path) -> WeightFiles:
+    """A file, or a folder with weights in it (safetensors before .pt). WeightsError says what is missing."""
+    if path.is_file():
+        return WeightFiles((path,), _existing(path.parent / "config.json"))
+    if not path.is_dir():
+        raise WeightsError(f"{path}: no such file or folder of weights")
+    config = _existing(path / "config.json")
+    indices = sorted(path.glob(f"*{INDEX_ENDING}"))
+    if len(indices) == 1:
+        return WeightFiles(_shards(indices[0]), config)
+    for ending in ("safetensors", "pt"):
+        found = sorted(path.glob(f"*.{ending}"))
+        named = [p for p in found if p.stem == "model"]
+        if len(found) == 1 or named:
+            return WeightFiles(((named or found)[0],), config)
+        if found:
+            raise WeightsError(f"{path} holds {len(found)} .{ending} files: pass the one that is meant")
+    raise WeightsError(f"{path} holds no .safetensors or .pt file")
+
+
+def _existing(path: Path) -> Path | None:
+    return path if path.is_file() else None
+
+
+def _shards(index: Path) -> tuple[Path, ...]:
+    try:
+        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    except (ValueError, KeyError, AttributeError):
+        raise WeightsError(f"{index} is not an index of weight files") from None
+    missing = [name for name in names if not (index.parent / name).is_file()]
+    if missing:
+        raise WeightsError(f"{index.parent}: {len(missing)} of {len(names)} parts are missing, first {missing[0]}")
+    return tuple(index.parent / name for name in names)
+
+
+def sha256_of(files: tuple[Path, ...]) -> str:
+    """SHA-256 of the file; of several, the SHA-256 of their digests in order."""
+    digests = []
+    for path in files:
+        with path.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def read_tensors(files: tuple[Path, ...]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors by name, mapped from the files (not copied) where the format allows, and the files' metadata."""
+    tensors: dict[str, Tensor] = {}
+    metadata: dict[str, str] = {}
+    for path in files:
+        if path.suffix == ".safetensors":
+            metadata |= check_safetensors(path)
+            tensors |= _read_safetensors(path)
+        else:
+            tensors |= _read_pickle(path)
+    return tensors, metadata
+
+
+def check_safetensors(path: Path) -> dict[str, str]:
+    """The metadata of a file that is complete; WeightsError, saying what it is instead, for any other."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(512)
+        _refuse_impostors(path, start)
+        length = struct.unpack("<Q", start[:8])[0] if len(start) >= 8 else 0
+        file.seek(8)
+        header = file.read(length) if 0 < length <= 100_000_000 else b""
+    if start[8:9] != b"{":
+        raise WeightsError(f"{path} is not a safetensors file")
+    if len(header) < length:
+        raise _half(path, size, None)
+    try:
+        entries = json.loads(header)
+        end = max((e["data_offsets"][1] for name, e in entries.items() if name != "__metadata__"), default=0)
+    except (ValueError, KeyError, TypeError):
+        raise WeightsError(f"{path} is not a safetensors file (its header cannot be read)") from None
+    if size < 8 + length + end:
+        raise _half(path, size, 8 + length + end)
+    metadata: dict[str, str] = entries.get("__metadata__", {})
+    return metadata
+
+
+def _refuse_impostors(path: Path, start: bytes) -> None:
+    if not start:
+        raise WeightsError(f"{path} is empty: download it again")
+    if start.startswith(b"version https://git-lfs"):
+        raise WeightsError(f"{path} is a Git LFS pointer and not the weights: run `git lfs pull` there")
+    if start.lstrip()[:1] == b"<":
+        raise WeightsError(f"{path} is a web page and not weights: download the file itself")
+
+
+def _half(path: Path, size: int, expected: int | None) -> WeightsError:
+    part = f"{size / 1e6:.1f} MB" + (f" of {expected / 1e6:.1f} MB" if expected else "")
+    return WeightsError(f"{path} is incomplete ({part}): download it again")
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+    except SafetensorError as error:
+        raise WeightsError(f"{path} cannot be read as safetensors ({error})") from error
+
+
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    """A state dict that torch.save wrote; only tensors and plain containers are accepted, never code."""
+    with path.open("rb") as file:
+        start = file.read(512)
+    _refuse_impostors(path, start)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=start.startswith(b"PK"))
+    except pickle.UnpicklingError:
+        raise WeightsError(
+            f"{path} is no file of plain tensors (loading it could run foreign code): convert it to safetensors"
+        ) from None
+    except (RuntimeError, EOFError, ValueError, OSError) as error:
+        if start.startswith(b"PK"):
+            raise _half(path, path.stat().st_size, None) from error
+        raise WeightsError(f"{path} is not a file of weights") from error
+    for wrapper in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise WeightsError(f"{path} holds no state dict (names and tensors)")
+    return content

@@ -1,0 +1,232 @@
+"""Loading and saving the network: `--weights hub-id | file | folder`, strictly, leanly, with hash and licence."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from vgslam.errors import ConfigError, OutputError, WeightsError
+from vgslam.network import licence as licences
+from vgslam.network.config import VGGT_1B, VGGT_TINY, VggtConfig
+from vgslam.network.hub import download, parse_hub_id
+from vgslam.network.initialise import scatter
+from vgslam.network.licence import Licence
+from vgslam.network.memory import available_bytes, format_size
+from vgslam.network.precision import set_precision
+from vgslam.network.vggt import Head, Vggt, build, skeleton
+from vgslam.network.weight_files import (
+    METADATA_ARCHITECTURE,
+    METADATA_CONFIG,
+    METADATA_LICENCE,
+    find_files,
+    read_tensors,
+    sha256_of,
+)
+
+ARCHITECTURE = "vggt"
+
+
+@dataclass(frozen=True)
+class WeightsInfo:
+    """What is recorded of the weights in every report. sha256 is that of the file; of random weights, ''."""
+
+    source: str
+    sha256: str
+    licence: Licence
+    n_parameters: int
+    files: tuple[str, ...] = ()
+    is_random: bool = False
+
+    @property
+    def model_id(self) -> str:
+        """Name and hash, for `WindowPrediction.model_id`."""
+        return f"{ARCHITECTURE}:{self.source}" + (f"@{self.sha256[:12]}" if self.sha256 else "")
+
+
+@dataclass(frozen=True)
+class LoadedVggt:
+    """A network ready to run, and where its weights come from."""
+
+    model: Vggt
+    info: WeightsInfo
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """heads: those to load (None: all; the others take no memory). dtype: of the aggregator's linear layers.
+    sha256: what the file must have. ledger: where shown licences are noted. config: for files that do not name theirs.
+    """
+
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    dtype: torch.dtype = torch.float32
+    heads: frozenset[Head] | None = None
+    sha256: str | None = None
+    config: VggtConfig | None = None
+    ledger: Path | None = None
+    hub_cache: Path | None = None
+
+
+def load(source: str, options: LoadOptions | None = None, show: Callable[[str], None] | None = None) -> LoadedVggt:
+    """Weights from a hub id ('facebook/VGGT-1B', 'owner/name@revision'), a file or folder, or 'random[:seed]'.
+
+    The state dict must fit exactly. `show` receives the licence's terms, once per weights. Raises WeightsError, one
+    line, for: no network and not cached, gated, wrong or incomplete file, keys or shapes that do not fit, another hash
+    than demanded, not enough memory.
+    """
+    options = options or LoadOptions()
+    if source.split(":")[0] == "random":
+        return _random(source, options, show)
+    path = Path(source).expanduser()
+    hub_id = None if path.exists() else parse_hub_id(source)
+    if hub_id:
+        path = download(*hub_id, options.hub_cache)
+    found = find_files(path)
+    tensors, metadata = read_tensors(found.files)
+    config = options.config or _find_config(metadata, found.config) or VGGT_1B
+    check_state_dict(tensors, config, str(path))
+    digest = sha256_of(found.files)
+    if options.sha256 and digest != options.sha256.lower():
+        raise WeightsError(f"{path}: its SHA-256 is {digest}, expected {options.sha256}")
+    model = _fill(tensors, config, options, source)
+    terms = _licence_of(hub_id[0] if hub_id else None, metadata, config)
+    if show is not None:
+        licences.show_once(terms, digest, options.ledger or default_ledger(), show)
+    n_parameters = sum(p.numel() for p in model.parameters())
+    return LoadedVggt(model, WeightsInfo(source, digest, terms, n_parameters, tuple(f.name for f in found.files)))
+
+
+def save(model: Vggt, path: Path, licence: str, dtype: torch.dtype | None = None) -> None:
+    """Writes weights and configuration as one safetensors file, atomically; `dtype` converts (float16 halves the file).
+
+    OutputError where it cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    metadata = {
+        METADATA_ARCHITECTURE: ARCHITECTURE, METADATA_CONFIG: json.dumps(model.config.to_dict()),
+        METADATA_LICENCE: licence,
+    }  # fmt: skip
+    tensors = {k: v.detach().to("cpu", dtype or v.dtype).contiguous() for k, v in model.state_dict().items()}
+    write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Calls `write` with a temporary name beside `path` and renames the result; OutputError where that fails."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        try:
+            write(Path(name))
+            os.replace(name, path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def check_state_dict(tensors: dict[str, Tensor], config: VggtConfig, where: str) -> None:
+    """WeightsError naming the missing and the unexpected keys and the wrong shapes, unless the tensors fit exactly."""
+    expected = {key: value.shape for key, value in skeleton(config).state_dict().items()}
+    missing, unexpected = sorted(set(expected) - set(tensors)), sorted(set(tensors) - set(expected))
+    reshaped = [
+        f"{key} {tuple(tensors[key].shape)} instead of {tuple(shape)}"
+        for key, shape in expected.items()
+        if key in tensors and tensors[key].shape != shape
+    ]
+    problems = [
+        f"{len(keys)} {kind} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
+        for kind, keys in (("missing", missing), ("unexpected", unexpected), ("of another shape", reshaped))
+        if keys
+    ]
+    if problems:
+        raise WeightsError(f"{where}: these weights do not fit the network: keys {'; '.join(problems)}")
+
+
+def without_heads(config: VggtConfig, heads: Collection[Head]) -> VggtConfig:
+    """The same network with the given heads only."""
+    return replace(
+        config,
+        camera=config.camera if Head.POSE in heads else None,
+        depth=config.depth if Head.DEPTH in heads else None,
+        points=config.points if Head.POINTS in heads else None,
+        track=config.track if Head.TRACKS in heads else None,
+    )
+
+
+def default_ledger() -> Path:
+    """Where the licences that were shown are noted: licences.json in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "vgslam" / "licences.json"
+
+
+def _find_config(metadata: dict[str, str], beside: Path | None) -> VggtConfig | None:
+    """The configuration that the file, or a config.json of ours beside it, names."""
+    text = metadata.get(METADATA_CONFIG)
+    if text is None and beside is not None:
+        try:
+            content = json.loads(beside.read_text())
+        except ValueError:
+            return None
+        text = json.dumps(content[METADATA_CONFIG]) if METADATA_CONFIG in content else None
+    if text is None:
+        return None
+    try:
+        return VggtConfig.from_dict(json.loads(text))
+    except (ValueError, TypeError, ConfigError) as error:
+        raise WeightsError(f"the weights name a configuration that cannot be read: {error}") from error
+
+
+def _licence_of(hub_id: str | None, metadata: dict[str, str], config: VggtConfig) -> Licence:
+    if hub_id in licences.BY_HUB_ID:
+        return licences.BY_HUB_ID[hub_id]
+    if METADATA_LICENCE in metadata:
+        return licences.named(metadata[METADATA_LICENCE])
+    return licences.VGGT_1B_FILE if config == VGGT_1B else licences.UNKNOWN
+
+
+def _fill(tensors: dict[str, Tensor], config: VggtConfig, options: LoadOptions, source: str) -> Vggt:
+    """The network with these tensors, converted and moved one by one."""
+    model = skeleton(config if options.heads is None else without_heads(config, options.heads))
+    set_precision(model, options.dtype)
+    needed = sum(p.numel() * p.element_size() for p in model.parameters())
+    free = available_bytes(options.device)
+    too_little = (
+        f"not enough memory on {options.device} for the weights of {source}: they need {format_size(needed)}"
+    )
+    if free is not None and needed > free:
+        raise WeightsError(f"{too_little}, {format_size(free)} are free; try --precision bf16 or a smaller network")
+    filled: dict[str, Tensor] = {}
+    try:
+        for name, p in model.named_parameters():
+            filled[name] = nn.Parameter(tensors.pop(name).to(options.device, p.dtype), requires_grad=p.requires_grad)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise WeightsError(too_little) from error
+    except RuntimeError as error:
+        if "memory" not in str(error):
+            raise
+        raise WeightsError(too_little) from error
+    model.load_state_dict(filled, strict=True, assign=True)
+    return model.eval()
+
+
+def _random(source: str, options: LoadOptions, show: Callable[[str], None] | None) -> LoadedVggt:
+    """Random weights, for trying things out: the result says so wherever it goes."""
+    seed = source.partition(":")[2] or "0"
+    if not seed.isdigit():
+        raise WeightsError(f"'{source}': random weights are written random or random:SEED")
+    config = options.config or VGGT_TINY
+    config = config if options.heads is None else without_heads(config, options.heads)
+    model = build(config, int(seed))
+    scatter(model, int(seed))
+    set_precision(model, options.dtype)
+    model = model.to(options.device)
+    if show is not None:
+        show(licences.RANDOM.terms)
+    n_parameters = sum(p.numel() for p in model.parameters())
+    return LoadedVggt(model, WeightsInfo(source, "", licences.RANDOM, n_parameters, is_random=True))
