@@ -48,7 +48,8 @@ def detect_corners(gray: Gray, existing: Pixels, n_wanted: int, config: FeatureC
     for x, y in existing.astype(np.int32):
         cv2.circle(occupied, (int(x), int(y)), cell, 255, -1)
     reference = float(np.partition(strength, -max(1, len(strength) // 20))[-max(1, len(strength) // 20)])
-    good = (strength > max(config.quality * reference, 1e-6)) & (occupied[v, u] == 0) & _is_local_maximum(response, u, v)
+    strong = strength > max(config.quality * reference, 1e-6)
+    good = strong & (occupied[v, u] == 0) & _is_local_maximum(response, u, v)
     order = np.flatnonzero(good)[np.argsort(-strength[good], kind="stable")][: 2 * n_wanted]
     chosen = _spread(u[order], v[order], cell * 0.7, n_wanted)
     return _subpixel(response, u[order][chosen], v[order][chosen])
@@ -89,7 +90,7 @@ def _subpixel(response: npt.NDArray[np.float32], u: npt.NDArray, v: npt.NDArray)
 
 
 def track_flow(
-    previous: Gray, current: Gray, pixels: Pixels, guess: Pixels | None, config: FeatureConfig, levels: int | None = None
+    previous: Gray, current: Gray, pixels: Pixels, guess: Pixels, config: FeatureConfig, levels: int | None = None
 ) -> tuple[Pixels, npt.NDArray[np.bool_]]:
     """Follow pixels (N,2) from previous to current, starting at guess (N,2); returns (N,2) and which succeeded (N,).
 
@@ -99,7 +100,7 @@ def track_flow(
         return np.zeros((0, 2), np.float32), np.zeros(0, bool)
     window = (config.lk_window_px, config.lk_window_px)
     top = (config.lk_levels if levels is None else levels) - 1
-    start = (pixels if guess is None else guess).astype(np.float32).copy()
+    start = guess.astype(np.float32).copy()
     forward, ok, _ = cv2.calcOpticalFlowPyrLK(
         previous, current, pixels, start, winSize=window, maxLevel=top, criteria=(3, 20, 0.03),
         flags=cv2.OPTFLOW_USE_INITIAL_FLOW, minEigThreshold=1e-4,

@@ -40,6 +40,14 @@ class PosePoints:
     def __len__(self) -> int:
         return len(self.landmarks)
 
+    def select(self, rows: np.ndarray) -> "PosePoints":
+        """The points at `rows` (boolean mask or indices)."""
+        return PosePoints(self.landmarks[rows], self.pixels[rows], self.direction[rows], self.rel_sigma[rows])
+
+    def seen_at(self, pixels: Array) -> "PosePoints":
+        """The same landmarks at other pixels (N,2)."""
+        return PosePoints(self.landmarks, np.asarray(pixels, np.float64), self.direction, self.rel_sigma)
+
 
 def _whitened(camera: Camera, T: Array, points: PosePoints, sigma_px: float) -> tuple[Array, Array, Array, Array]:
     """Residual (N,2) px, squared Mahalanobis distance (N,), Jacobian (N,2,6), information (N,2,2)."""

@@ -109,8 +109,7 @@ class Recovery:
         starts = [T_start]
         sure = points.rel_sigma < 0.3
         if sure.sum() >= 12:
-            sample = PosePoints(points.landmarks[sure], points.pixels[sure], points.direction[sure], points.rel_sigma[sure])
-            found = ransac_pose(camera, sample, 6.0)
+            found = ransac_pose(camera, points.select(sure), 6.0)
             if found is not None:
                 starts.insert(0, found)
         fits = [refine_pose(camera, T, points, 1.2, iterations=15) for T in starts]

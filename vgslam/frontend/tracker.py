@@ -145,8 +145,7 @@ class Tracker:
     ) -> tuple[Pixels, np.ndarray]:
         """Follow the features that failed once more, from where the pose of the others says they are."""
         failed = np.flatnonzero(~ok)
-        some = PosePoints(*(a[failed] for a in (points.landmarks, points.pixels, points.direction, points.rel_sigma)))
-        guess = self._displaced(some, se3.inverse(state.T_world_cam), fit.T_cam_world, state.pixels[failed])
+        guess = self._displaced(points.select(failed), se3.inverse(state.T_world_cam), fit.T_cam_world, state.pixels[failed])
         again, found = track_flow(state.view.gray, view.gray, state.pixels[failed], guess, self.config.features, 2)
         pixels, ok = pixels.copy(), ok.copy()
         pixels[failed[found]], ok[failed[found]] = again[found], True
@@ -157,13 +156,12 @@ class Tracker:
         c = self.config
         if ok.sum() < 8:
             return None
-        some = PosePoints(points.landmarks[ok], pixels[ok].astype(np.float64), points.direction[ok], points.rel_sigma[ok])
+        some = points.seen_at(pixels).select(ok)
         fit = refine_pose(self.camera, start, some, c.sigma_px, gate=c.gate)
         if fit.inliers.mean() < c.ransac_below:
             sure = some.rel_sigma < 0.2
             if sure.sum() >= 20:
-                sample = PosePoints(some.landmarks[sure], some.pixels[sure], some.direction[sure], some.rel_sigma[sure])
-                found = ransac_pose(self.camera, sample, 3.0 * c.sigma_px)
+                found = ransac_pose(self.camera, some.select(sure), 3.0 * c.sigma_px)
                 if found is not None:
                     other = refine_pose(self.camera, found, some, c.sigma_px, gate=c.gate)
                     fit = other if other.inliers.sum() > fit.inliers.sum() else fit

@@ -1,0 +1,71 @@
+"""The `vgslam` program: parses the command line, calls the command, turns errors into one line and an exit code."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import cv2
+import tyro
+
+from vgslam.commands.bench import BenchArgs, run_bench
+from vgslam.commands.demo import DemoArgs, run_demo
+from vgslam.commands.evaluate import EvalArgs, run_eval
+from vgslam.commands.run import RunArgs, run_run
+from vgslam.config import read_yaml
+from vgslam.errors import ConfigError, VgslamError
+from vgslam.slam import SlamConfig
+
+COMMANDS: dict[type, Callable[[Any], int]] = {
+    RunArgs: run_run, EvalArgs: run_eval, BenchArgs: run_bench, DemoArgs: run_demo,
+}  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code. A VgslamError becomes one line on stderr."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    cv2.setNumThreads(1)
+    try:
+        args = parse(arguments)
+        return COMMANDS[type(args)](args)
+    except VgslamError as error:
+        print(f"vgslam: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("vgslam: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 141
+
+
+def parse(arguments: list[str]) -> Any:
+    """The arguments of the command that the words name. `--config FILE` gives the defaults of `--slam.*`."""
+    slam = _slam_defaults(arguments)
+    run = tyro.conf.subcommand("run", default=_with_defaults(RunArgs, slam))
+    commands = (
+        Annotated[RunArgs, run]
+        | Annotated[EvalArgs, tyro.conf.subcommand("eval")]
+        | Annotated[BenchArgs, tyro.conf.subcommand("bench")]
+        | Annotated[DemoArgs, tyro.conf.subcommand("demo")]
+    )
+    return tyro.cli(commands, args=arguments, prog="vgslam", description="Monocular SLAM: poses for every frame.")
+
+
+def _with_defaults(cls: type, slam: SlamConfig) -> Any:
+    return cls(path=tyro.MISSING, slam=slam)
+
+
+def _slam_defaults(arguments: list[str]) -> SlamConfig:
+    defaults = SlamConfig()
+    for i, word in enumerate(arguments):
+        if word == "--config":
+            if i + 1 == len(arguments):
+                raise ConfigError("--config needs a YAML file")
+            defaults = read_yaml(Path(arguments[i + 1]), defaults)
+        elif word.startswith("--config="):
+            defaults = read_yaml(Path(word.split("=", 1)[1]), defaults)
+    return defaults
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""Settings as nested dataclasses: read strictly from YAML, written back with the results."""
+
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from vgslam.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def read_yaml(path: Path, default: T) -> T:
+    """`default` with the values of a YAML file. Raises ConfigError, naming the key, for one that does not exist or has
+    a value of another type."""
+    try:
+        data = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); give a YAML file with --config") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: is not YAML ({str(error).splitlines()[0]})") from error
+    return _merge(default, data or {}, str(path))
+
+
+def _merge(default: T, data: Any, where: str) -> T:
+    if not isinstance(data, dict):
+        raise ConfigError(f"{where}: expected settings by name, got {data!r}")
+    if not is_dataclass(default) or isinstance(default, type):
+        raise TypeError(f"{default!r} holds no settings")
+    known = {f.name: getattr(default, f.name) for f in fields(default)}
+    changes: dict[str, Any] = {}
+    for key, value in data.items():
+        if key not in known:
+            raise ConfigError(f"{where}: unknown setting '{key}'; known are {', '.join(known)}")
+        changes[key] = _value(known[key], value, f"{where}: {key}")
+    return replace(default, **changes)
+
+
+def _value(current: Any, value: Any, where: str) -> Any:
+    if is_dataclass(current):
+        return _merge(current, value, where)
+    if isinstance(current, bool) or isinstance(value, bool):
+        if type(current) is not type(value):
+            raise ConfigError(f"{where}: expected {type(current).__name__}, got {value!r}")
+        return value
+    if isinstance(current, float) and isinstance(value, int):
+        return float(value)
+    if current is not None and not isinstance(value, type(current)):
+        raise ConfigError(f"{where}: expected {type(current).__name__}, got {value!r}")
+    return value
+
+
+def to_plain(settings: Any) -> Any:
+    """Nested dataclasses as plain dicts, lists and scalars, paths as text."""
+    if is_dataclass(settings):
+        return {f.name: to_plain(getattr(settings, f.name)) for f in fields(settings)}
+    if isinstance(settings, list | tuple):
+        return [to_plain(v) for v in settings]
+    return str(settings) if isinstance(settings, Path) else settings
+
+
+def to_yaml(settings: Any) -> str:
+    """YAML text of nested dataclasses."""
+    return yaml.safe_dump(to_plain(settings), sort_keys=False)
