@@ -4,6 +4,7 @@ Everything that is not a keyframe is stored relative to one, so it follows when 
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from vgslam.backend.growing import GrowingArray
 from vgslam.geometry import se3
@@ -71,7 +72,7 @@ class SlamMap:
         self._t = GrowingArray((3,), np.float64)
         self._s = GrowingArray((), np.float64)
 
-    def add_keyframe(self, keyframe: Keyframe, ids: Ids, pixels: Array) -> None:
+    def add_keyframe(self, keyframe: Keyframe, ids: Ids, pixels: npt.NDArray) -> None:
         """Append a keyframe (its id must be the next one) with its observations ids (n,), pixels (n,2)."""
         if keyframe.id != len(self.keyframes):
             raise ValueError(f"keyframe id {keyframe.id} is not the next one, {len(self.keyframes)}")

@@ -62,7 +62,7 @@ def optimize(
     for n in anchors:
         graph.add(gtsam.PriorFactorSimilarity3(n, to_gtsam(nodes[n]), gtsam.noiseModel.Isotropic.Sigma(7, 1e-6)))
     for e in edges:
-        noise = gtsam.noiseModel.Diagonal.Sigmas(e.sigmas)
+        noise: gtsam.noiseModel.Base = gtsam.noiseModel.Diagonal.Sigmas(e.sigmas)
         if e.kind is not EdgeKind.ODOMETRY:
             noise = gtsam.noiseModel.Robust.Create(gtsam.noiseModel.mEstimator.Huber.Create(3.0), noise)
         graph.add(gtsam.BetweenFactorSimilarity3(e.id_a, e.id_b, to_gtsam(e.S_a_b), noise))

@@ -27,9 +27,8 @@ class ImageFeatures:
 
 def describe(gray: npt.NDArray[np.uint8], config: MatcherConfig) -> ImageFeatures:
     """SIFT keypoints and RootSIFT descriptors (Arandjelovic and Zisserman, CVPR 2012) of a grey image."""
-    keypoints, descriptors = cv2.SIFT_create(nfeatures=config.n_features, contrastThreshold=0.02).detectAndCompute(
-        gray, None
-    )
+    sift = cv2.SIFT.create(nfeatures=config.n_features, contrastThreshold=0.02)
+    keypoints, descriptors = sift.detectAndCompute(gray, None)
     if descriptors is None or len(keypoints) == 0:
         return ImageFeatures(np.zeros((0, 2)), np.zeros((0, 128), np.float32))
     d = np.sqrt(descriptors / np.maximum(descriptors.sum(1, keepdims=True), 1e-6)).astype(np.float32)

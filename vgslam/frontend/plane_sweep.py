@@ -38,7 +38,8 @@ class PlaneSweepConfig:
 
 
 def plane_sweep(
-    images: list[Image], camera: Camera, T_window_cam: Array, reference: int, known_depth: Array, config: PlaneSweepConfig
+    images: list[Image], camera: Camera, T_window_cam: Array, reference: int, known_depth: Array,
+    config: PlaneSweepConfig,
 ) -> tuple[Float32, Float32]:
     """Depth (h,w), 0 = unknown, and confidence (h,w) in [0,1] of image `reference`.
 
@@ -52,17 +53,17 @@ def plane_sweep(
         return np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     size = (camera.width, camera.height)
 
-    def small(i: int) -> npt.NDArray[np.float32]:
+    def small(i: int) -> Float32:
         gray = cv2.cvtColor(images[i], cv2.COLOR_RGB2GRAY)
         return cv2.resize(gray, size, interpolation=cv2.INTER_AREA).astype(np.float32)
 
     target = _normalised(small(reference), config.window_px)
     score = np.zeros((config.n_planes, *shape), np.float32)
     weight = np.zeros_like(score)
+    sweep = _Sweep(target, camera, inverse, config.window_px)
     for i in sources:
-        _accumulate(score, weight, target, small(i), camera, se3.inverse(T_window_cam[i]) @ T_window_cam[reference],
-                    inverse, config.window_px)  # fmt: skip
-    mean_score = np.where(weight > 0, score / np.maximum(weight, 1e-6), 0.0)
+        sweep.add(score, weight, small(i), se3.inverse(T_window_cam[i]) @ T_window_cam[reference])
+    mean_score = np.where(weight > 0, score / np.maximum(weight, 1e-6), 0.0).astype(np.float32)
     cost = _smooth_paths(1.0 - mean_score, config.penalty_small, config.penalty_large)
     return _read_out(cost, mean_score, inverse, weight.max(axis=0) > 0)
 
@@ -84,23 +85,30 @@ def _normalised(image: npt.NDArray[np.float32], window: int) -> tuple[npt.NDArra
     return image, mean, np.sqrt(np.maximum(variance, 0.0)) + 1.5
 
 
-def _accumulate(
-    score: Float32, weight: Float32, target: tuple[npt.NDArray, npt.NDArray, npt.NDArray],
-    source: npt.NDArray[np.float32], camera: Camera, T_source_reference: Array, inverse_depths: Array, window: int,
-) -> None:  # fmt: skip
-    """Add the correlation of one source at every plane to score and weight (P,h,w)."""
-    K, K_inv = camera.K, np.linalg.inv(camera.K)
-    image, mean, deviation = target
-    size = (camera.width, camera.height)
-    ones = np.ones_like(source)
-    for p, inv in enumerate(inverse_depths):
-        H = K @ (T_source_reference[:3, :3] + np.outer(T_source_reference[:3, 3], [0.0, 0.0, inv])) @ K_inv
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        _, m, d = warped = _normalised(cv2.warpPerspective(source, H, size, flags=flags), window)
-        inside = cv2.warpPerspective(ones, H, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
-        covariance = cv2.boxFilter(image * warped[0], -1, (window, window)) - mean * m
-        score[p] += inside * np.clip(covariance / (deviation * d), -1.0, 1.0)
-        weight[p] += inside
+@dataclass(frozen=True)
+class _Sweep:
+    """The reference image with its local mean and deviation, and the planes swept."""
+
+    target: tuple[npt.NDArray, npt.NDArray, npt.NDArray]
+    camera: Camera
+    inverse_depths: Array
+    window_px: int
+
+    def add(self, score: Float32, weight: Float32, source: Float32, T_source_reference: Array) -> None:
+        """Add the correlation of one source at every plane to score and weight (P,h,w)."""
+        K = self.camera.K
+        K_inv = np.linalg.inv(K)
+        image, mean, deviation = self.target
+        size, window = (self.camera.width, self.camera.height), (self.window_px, self.window_px)
+        ones = np.ones_like(source)
+        for p, inverse in enumerate(self.inverse_depths):
+            H = K @ (T_source_reference[:3, :3] + np.outer(T_source_reference[:3, 3], [0.0, 0.0, inverse])) @ K_inv
+            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            warped, m, d = _normalised(cv2.warpPerspective(source, H, size, flags=flags), self.window_px)
+            inside = cv2.warpPerspective(ones, H, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
+            covariance = cv2.boxFilter(image * warped, -1, window) - mean * m
+            score[p] += inside * np.clip(covariance / (deviation * d), -1.0, 1.0)
+            weight[p] += inside
 
 
 def _smooth_paths(cost: Float32, small: float, large: float) -> Float32:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
@@ -44,7 +45,7 @@ class PosePoints:
         """The points at `rows` (boolean mask or indices)."""
         return PosePoints(self.landmarks[rows], self.pixels[rows], self.direction[rows], self.rel_sigma[rows])
 
-    def seen_at(self, pixels: Array) -> "PosePoints":
+    def seen_at(self, pixels: npt.NDArray) -> "PosePoints":
         """The same landmarks at other pixels (N,2)."""
         return PosePoints(self.landmarks, np.asarray(pixels, np.float64), self.direction, self.rel_sigma)
 
@@ -100,7 +101,7 @@ def refine_pose(
     r, d2, _, _ = _whitened(camera, T, points, sigma_px)
     inliers = d2 < gate * gate
     error = np.linalg.norm(r[inliers], axis=1)
-    covariance = np.linalg.pinv(H)
+    covariance = np.linalg.pinv(H).astype(np.float64)
     T = se3.from_rt(se3.orthonormalize(T[:3, :3]), T[:3, 3])
     return PoseFit(T, inliers, covariance, float(np.median(error)) if len(error) else np.inf)
 

@@ -40,8 +40,10 @@ class RotationGuess:
         )
         self._camera, self._shape = camera, (height, width)
 
-    def _score(self, previous: Thumbnail, current: Thumbnail, R: Array) -> tuple[float, Array, Array, Array, Array]:
-        """Mean absolute difference on the overlap, and warped image, gradients and validity."""
+    def _score(
+        self, previous: Thumbnail, current: Thumbnail, R: Array
+    ) -> tuple[float, npt.NDArray[np.float32], npt.NDArray[np.bool_], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Mean absolute difference on the overlap, the warped image, its validity, and where it was sampled (u, v)."""
         c = self._camera
         p = self._rays @ R.T
         z = np.maximum(p[:, 2], 0.05)

@@ -3,13 +3,15 @@
 import numpy as np
 
 from vgslam.frontend.plane_sweep import PlaneSweepConfig, plane_sweep
+from vgslam.frontend.pnp import PosePoints, refine_pose
 from vgslam.frontend.triangulate import triangulate
 from vgslam.frontend.two_view import TwoViewConfig, TwoViewVerdict, two_view
 from vgslam.geometry import se3
-from vgslam.types import Array, Float32, Ids, WindowInput, WindowPrediction
+from vgslam.types import Array, Camera, Float32, Ids, WindowInput, WindowPrediction
 
 MIN_ANGLE_DEG = 0.8
 MAX_RESIDUAL_PX = 2.5
+MIN_SEEN = 15
 
 
 class SfmPredictor:
@@ -51,13 +53,37 @@ class SfmPredictor:
             return None
         T = np.tile(np.eye(4), (last + 1, 1, 1))
         T[last] = found.T_a_b
-        if last > 1:
-            return None if len(T) > 2 else T
+        if last > 1 and not self._resect_middle(window, T):
+            return None
         return T
+
+    def _resect_middle(self, window: WindowInput, T: Array) -> bool:
+        """Fill in the poses between the first and the last image, from the landmarks of these two; False if one of
+        them does not see enough."""
+        last = len(T) - 1
+        a, b, ids = _common(window, 0, last)
+        n = len(ids)
+        pair = triangulate(
+            window.camera, T[[0, last]], np.repeat([0, 1], n), np.tile(np.arange(n), 2), np.concatenate([a, b])
+        )
+        good = pair.is_valid & (pair.angle_deg > MIN_ANGLE_DEG) & (pair.residual_px < MAX_RESIDUAL_PX)
+        for i in range(1, last):
+            at = window.track_frame == i
+            _, known, seen = np.intersect1d(ids[good], window.track_id[at], return_indices=True)
+            if len(known) < MIN_SEEN:
+                return False
+            X = pair.points[good][known]
+            points = PosePoints(X, window.track_px[at][seen], X, np.full(len(X), 0.01))
+            fits = [refine_pose(window.camera, start, points) for start in (np.eye(4), se3.inverse(T[last]))]
+            fit = max(fits, key=lambda f: int(f.inliers.sum()))
+            if fit.inliers.sum() < MIN_SEEN:
+                return False
+            T[i] = se3.inverse(fit.T_cam_world)
+        return True
 
     def _dense(
         self, window: WindowInput, T: Array, ids: Ids, points: Array
-    ) -> tuple[Float32, Float32, list]:  # type: ignore[type-arg]
+    ) -> tuple[Float32, Float32, list[Camera]]:
         camera = self._sweep.depth_camera(window.camera)
         n = len(window.frame_ids)
         depth = np.zeros((n, camera.height, camera.width), np.float32)

@@ -145,7 +145,8 @@ class Tracker:
     ) -> tuple[Pixels, np.ndarray]:
         """Follow the features that failed once more, from where the pose of the others says they are."""
         failed = np.flatnonzero(~ok)
-        guess = self._displaced(points.select(failed), se3.inverse(state.T_world_cam), fit.T_cam_world, state.pixels[failed])
+        T_before = se3.inverse(state.T_world_cam)
+        guess = self._displaced(points.select(failed), T_before, fit.T_cam_world, state.pixels[failed])
         again, found = track_flow(state.view.gray, view.gray, state.pixels[failed], guess, self.config.features, 2)
         pixels, ok = pixels.copy(), ok.copy()
         pixels[failed[found]], ok[failed[found]] = again[found], True

@@ -31,7 +31,7 @@ def triangulate(camera: Camera, T_world_cam: Array, frame: Ids, point: Ids, pixe
     c = T_world_cam[frame, :3, 3]
     P = np.eye(3) - d[:, :, None] * d[:, None, :]
     weight = np.ones(len(frame))
-    X = np.zeros((n, 3))
+    X: Array = np.zeros((n, 3))
     for _ in range(2):
         A, b = np.zeros((n, 3, 3)), np.zeros((n, 3))
         Pc = np.matmul(P, c[:, :, None])[:, :, 0]
@@ -40,7 +40,7 @@ def triangulate(camera: Camera, T_world_cam: Array, frame: Ids, point: Ids, pixe
             for j in range(3):
                 A[:, i, j] = np.bincount(point, weight * P[:, i, j], n)
         A[:, np.arange(3), np.arange(3)] += 1e-9
-        X = np.linalg.solve(A, b[:, :, None])[:, :, 0]
+        X = np.linalg.solve(A, b[:, :, None])[:, :, 0].astype(np.float64)
         weight = 1.0 / np.maximum(((X[point] - c) ** 2).sum(1), 1e-9)
     return Triangulation(X, _largest_angle_deg(X, c, point), *_check(camera, T_world_cam, frame, point, pixels, X))
 

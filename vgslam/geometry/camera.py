@@ -48,7 +48,8 @@ class Camera:
 
     @property
     def is_distorted(self) -> bool:
-        return any(abs(k) > 1e-12 for k in self.distortion)
+        """Whether images of it have to be straightened (a fisheye always)."""
+        return self.is_fisheye or any(abs(k) > 1e-12 for k in self.distortion)
 
     @property
     def fov_deg(self) -> tuple[float, float]:
