@@ -1,0 +1,122 @@
+"""Per-frame set-up of ray casting: each surface as linear forms in pixel coordinates, and where it is on the image.
+
+With a ray r = K^-1 (u, v, 1) the point at depth z is z r. On a plane through c with normal n, seen from t with
+rotation R (camera to body), the inverse depth w = 1/z and the products s w and t w of the in-plane coordinates are
+linear in r, hence in (u, v): three forms decide visibility and place on the surface (homogeneous rasterisation,
+Olano and Greer, "Triangle scan conversion using 2D homogeneous coordinates", 1997). All in float64 on the CPU.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vgslam.geometry.camera import Camera
+from vgslam.training.surfaces import Planes, Quadrics
+
+Array = npt.NDArray[np.float64]
+
+NEAR_M = 0.02
+
+
+@dataclass(frozen=True)
+class PlaneForms:
+    """For N frames and P planes.
+
+    forms (N,P,3,3): rows s w, t w, w on (u, v, 1). distance (N,P): camera to plane in metres, > 0 in front.
+    box (N,P,4): pixel columns and rows u0 v0 u1 v1 (end exclusive) that the plane may cover; empty when hidden.
+    """
+
+    forms: Array
+    distance: Array
+    box: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class QuadricForms:
+    """For N frames and C quadrics: ray (N,C,3,3) on (u, v, 1) and origin (N,C,3) in the unit frame; box as above."""
+
+    ray: Array
+    origin: Array
+    box: npt.NDArray[np.int64]
+
+
+def plane_forms(planes: Planes, T_body_cam: Array, camera: Camera) -> PlaneForms:
+    """T_body_cam (N,B,4,4)."""
+    T = T_body_cam[:, planes.body]
+    R, t = T[..., :3, :3], T[..., :3, 3]
+    offset = t - planes.center
+    distance = np.einsum("npi,pi->np", offset, planes.normal)
+    behind = distance < 1e-6
+    w = -np.einsum("npij,pi->npj", R, planes.normal) / np.where(behind, 1.0, distance)[..., None]
+    rows = []
+    for axis in (planes.axis_a, planes.axis_b):
+        dual = axis / np.sum(axis * axis, axis=1, keepdims=True)
+        rows.append(np.einsum("npij,pi->npj", R, dual) + np.einsum("npi,pi->np", offset, dual)[..., None] * w)
+    forms = np.stack([*rows, w], axis=2) @ np.linalg.inv(camera.K)
+    box = _polygon_box(_corners(planes, R, t), camera)
+    box[behind] = 0
+    return PlaneForms(forms, distance, box)
+
+
+def quadric_forms(quadrics: Quadrics, T_body_cam: Array, camera: Camera) -> QuadricForms:
+    """T_body_cam (N,B,4,4)."""
+    T = T_body_cam[:, quadrics.body]
+    R, t = T[..., :3, :3], T[..., :3, 3]
+    ray = quadrics.to_unit @ R @ np.linalg.inv(camera.K)
+    origin = np.einsum("cij,ncj->nci", quadrics.to_unit, t - quadrics.center)
+    center_cam = np.einsum("ncji,ncj->nci", R, quadrics.center - t)
+    box = _sphere_box(center_cam, quadrics.radius_m, camera)
+    side = origin[..., :2] if origin.shape[1] else origin
+    reach = np.where(quadrics.is_cylinder, np.sum(side**2, -1), np.sum(origin**2, -1))
+    box[reach <= 1.0] = 0
+    return QuadricForms(ray, origin, box)
+
+
+def _corners(planes: Planes, R: Array, t: Array) -> Array:
+    """Corners of the planes in camera coordinates (N,P,4,3), in order around the outline."""
+    signs = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float64)
+    a, b = planes.axis_a[:, None], planes.axis_b[:, None]
+    corners = planes.center[:, None] + signs[:, :1] * a + signs[:, 1:] * b
+    return np.einsum("npji,npkj->npki", R, corners - t[:, :, None])
+
+
+def _polygon_box(corners: Array, camera: Camera) -> npt.NDArray[np.int64]:
+    """Pixel box of a polygon (...,K,3), clipped at the near plane."""
+    following = np.roll(corners, -1, axis=-2)
+    z0, z1 = corners[..., 2], following[..., 2]
+    crosses = (z0 < NEAR_M) != (z1 < NEAR_M)
+    ratio = (NEAR_M - z0) / np.where(crosses, z1 - z0, 1.0)
+    cut = corners + ratio[..., None] * (following - corners)
+    points = np.concatenate([corners, cut], axis=-2)
+    valid = np.concatenate([z0 >= NEAR_M, crosses], axis=-1)
+    z = np.where(valid, np.maximum(points[..., 2], NEAR_M), 1.0)
+    u = camera.fx * points[..., 0] / z + camera.cx
+    v = camera.fy * points[..., 1] / z + camera.cy
+    low = [np.where(valid, x, np.inf).min(-1) for x in (u, v)]
+    high = [np.where(valid, x, -np.inf).max(-1) for x in (u, v)]
+    return _clip_box(low, high, camera)
+
+
+def _sphere_box(center: Array, radius: Array, camera: Camera) -> npt.NDArray[np.int64]:
+    """Conservative pixel box of spheres with centres (N,C,3) in camera coordinates."""
+    near, far = center[..., 2] - radius, center[..., 2] + radius
+    safe_near, safe_far = np.maximum(near, NEAR_M), np.maximum(far, NEAR_M)
+    low, high = [], []
+    for axis, (f, c) in enumerate(((camera.fx, camera.cx), (camera.fy, camera.cy))):
+        left, right = center[..., axis] - radius, center[..., axis] + radius
+        low.append(f * np.minimum(left / safe_near, left / safe_far) + c)
+        high.append(f * np.maximum(right / safe_near, right / safe_far) + c)
+    box = _clip_box(low, high, camera)
+    box[near < NEAR_M] = (0, 0, camera.width, camera.height)
+    box[far < NEAR_M] = 0
+    return box
+
+
+def _clip_box(low: list[Array], high: list[Array], camera: Camera) -> npt.NDArray[np.int64]:
+    limits = (camera.width, camera.height)
+    start = [np.clip(np.floor(x), 0, n) for x, n in zip(low, limits, strict=True)]
+    end = [np.clip(np.ceil(x) + 1, 0, n) for x, n in zip(high, limits, strict=True)]
+    box = np.stack([*start, *end], axis=-1).astype(np.int64)
+    box[(box[..., 2] <= box[..., 0]) | (box[..., 3] <= box[..., 1])] = 0
+    return box
