@@ -96,11 +96,9 @@ class Slam:
             if self._lost_for == 1:
                 self.n_losses += 1
         with self._stage("initialize"):
-            start = self.initializer.step(view)
-        if start is not None and (self._component < 0 or self._lost_for > self.config.patience):
+            start = self.initializer.step(view, self._component < 0 or self._lost_for > self.config.patience)
+        if start is not None:
             self._begin_component(start)
-        else:
-            self._set(PoseEstimate(frame.id, frame.timestamp_s, self._status_without_pose()))
         return self.map.frames[-1]
 
     def finish(self) -> None:
@@ -183,6 +181,7 @@ class Slam:
         T_world_last = self._seed(start, ids)
         self._add_keyframe(start.last, T_world_last, ids[last.index], last.pixels, None, 1.0)
         self._fill_in(start, ids, k)
+        self._track_back(start, ids, k)
 
     def _seed(self, start: Start, ids: Ids) -> Array:
         """Put the prediction's landmarks (unit: its median depth) into the map; returns the last view's pose."""
@@ -219,6 +218,21 @@ class Slam:
                 keyframe.frame_id, keyframe.timestamp_s, Status.TRACKED, keyframe.id, np.eye(4), 1e-6 * np.eye(6), n,
                 1.0, self._component,
             ))  # fmt: skip
+
+    def _track_back(self, start: Start, ids: Ids, k: int) -> None:
+        """Poses of the views before the component's first one, by tracking backwards in time."""
+        T = self.map.keyframes[k].S_world_keyframe.pose
+        state = TrackState(start.first, ids, start.corners, T)
+        for view in reversed(start.earlier):
+            result = self.tracker.track(state, view)
+            if result.is_lost:
+                break
+            self._set(PoseEstimate(
+                view.frame_id, view.timestamp_s, Status.TRACKED, k, self.map.relative_to(k, result.T_world_cam),
+                result.covariance, result.n_inliers, result.ratio, self._component,
+            ))  # fmt: skip
+            motion = se3.inverse(result.T_world_cam) @ state.T_world_cam
+            state = TrackState(view, result.ids, result.pixels, result.T_world_cam, motion, result.ratio)
 
     def _sighted(self, sighting: Sighting, ids: Ids) -> PosePoints:
         seen = ids[sighting.index]

@@ -45,8 +45,10 @@ def check_pose(name: str, T: Array) -> None:
     if not np.isfinite(T).all():
         raise ValueError(f"{name}: holds numbers that are not finite")
     R = T[..., :3, :3]
-    if np.abs(R @ np.swapaxes(R, -1, -2) - np.eye(3)).max(initial=0.0) > 1e-4 or (np.linalg.det(R) < 0).any():
-        raise ValueError(f"{name}: rotation part is not a rotation")
+    if np.abs(R @ np.swapaxes(R, -1, -2) - np.eye(3)).max(initial=0.0) > 1e-4:
+        raise ValueError(f"{name}: rotation part is not orthonormal")
+    if (np.linalg.det(R) < 0).any():
+        raise ValueError(f"{name}: rotation part is a reflection")
     if np.abs(T[..., 3, :] - np.array([0.0, 0.0, 0.0, 1.0])).max(initial=0.0) > 1e-9:
         raise ValueError(f"{name}: last row is not (0, 0, 0, 1)")
 

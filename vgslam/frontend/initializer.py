@@ -1,6 +1,6 @@
 """The start of a component: wait until two views tell the geometry, and remember what was seen meanwhile."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,11 +15,13 @@ from vgslam.types import Ids, WindowInput, WindowPrediction
 @dataclass(frozen=True)
 class InitializerConfig:
     """min_alive: share of the first view's corners that must still be followed before another first view is taken;
-    below it the views are matched by descriptors once."""
+    below it the views are matched by descriptors once. max_earlier: views kept from first views that were given up.
+    """
 
     two_view: TwoViewConfig = field(default_factory=TwoViewConfig)
     matcher: MatcherConfig = field(default_factory=MatcherConfig)
     min_alive: float = 0.35
+    max_earlier: int = 150
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,15 @@ class Sighting:
 @dataclass(frozen=True)
 class Start:
     """A component can begin: first view with all its corners (N,2); prediction of the window (first view, last view),
-    None when only a rotation is known; the sightings between and including both."""
+    None when only a rotation is known; the sightings between and including both; the views before the first one, in
+    time order and without their images, that still lack a pose."""
 
     first: View
     last: View
     corners: Pixels
     sightings: list[Sighting]
     prediction: WindowPrediction | None
+    earlier: list[View]
 
 
 class Initializer:
@@ -50,22 +54,30 @@ class Initializer:
     def __init__(self, tracker: Tracker, predictor: Predictor, config: InitializerConfig) -> None:
         self._tracker, self._predictor, self._config = tracker, predictor, config
         self._first: View | None = None
+        self._views: list[View] = []  # every view since the last reset, without the image
+        self._n_given_up = 0
 
     @property
     def is_running(self) -> bool:
         return self._first is not None
 
     def reset(self) -> None:
-        self._first = None
+        """Forget everything seen so far."""
+        self._first, self._views, self._n_given_up = None, [], 0
 
     def _begin(self, view: View) -> None:
         self._first = self._newest = view
+        self._n_given_up = len(self._views) - 1
         self._corners = self._tracker.detect(view, np.zeros((0, 2), np.float32))
         index = np.arange(len(self._corners))
         self._sightings = [Sighting(view.frame_id, view.timestamp_s, index, self._corners)]
 
-    def step(self, view: View) -> Start | None:
-        """Take one more view; a Start once the geometry, or at least a wide rotation, is known."""
+    def step(self, view: View, may_start: bool = True) -> Start | None:
+        """Take one more view; a Start once the geometry, or at least a wide rotation, is known.
+
+        may_start: False only collects, so that a later step can start with all that was seen.
+        """
+        self._views.append(replace(view, image=np.zeros((0, 0, 3), np.uint8)))
         if self._first is None:
             self._begin(view)
             return None
@@ -76,6 +88,8 @@ class Initializer:
         sighting = Sighting(view.frame_id, view.timestamp_s, last.index[ok], pixels[ok])
         self._sightings.append(sighting)
         self._newest = view
+        if not may_start:
+            return None
         prediction = self._predict(view, sighting.index, sighting.pixels)
         if prediction is not None:
             return self._start(view, prediction)
@@ -132,6 +146,7 @@ class Initializer:
     def _start(self, view: View, prediction: WindowPrediction | None) -> Start:
         first = self._first
         assert first is not None
-        start = Start(first, view, self._corners, self._sightings, prediction)
+        earlier = self._views[: self._n_given_up][-self._config.max_earlier :]
+        start = Start(first, view, self._corners, self._sightings, prediction, earlier)
         self.reset()
         return start
