@@ -1,0 +1,223 @@
+"""Low-rank adapters (LoRA, arXiv 2106.09685) on the attention and MLP layers, and the network's parameter groups.
+
+An adapted layer computes W x + b + (alpha / rank) B A x. B starts at zero, so a fresh adapter changes no bit of the
+results. The keys of the base weights stay as they are; only `lora_A` and `lora_B` are added.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vgslam.errors import ConfigError, WeightsError
+from vgslam.network.layers import LayerNorm, LayerScale, Linear
+from vgslam.network.weight_files import check_safetensors, read_tensors
+from vgslam.network.weights import write_atomically
+
+ATTENTION = ("attn.qkv", "attn.proj")
+MLP = ("mlp.fc1", "mlp.fc2")
+
+
+@dataclass(frozen=True)
+class LoraConfig:
+    """Which layers are adapted, and how.
+
+    layers: endings of module names; within: beginnings of module names; blocks: numbers of the blocks, where `within`
+    names lists of blocks (None: all).
+    """
+
+    rank: int = 8
+    alpha: float = 16.0
+    layers: tuple[str, ...] = (*ATTENTION, *MLP)
+    within: tuple[str, ...] = ("aggregator.frame_blocks", "aggregator.global_blocks")
+    blocks: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise ConfigError(f"LoRA rank must be at least 1, got {self.rank}")
+
+    def selects(self, name: str) -> bool:
+        """Whether the module of this name is adapted."""
+        inside = next((w for w in self.within if name.startswith(w + ".")), None)
+        if inside is None or not any(name.endswith("." + layer) for layer in self.layers):
+            return False
+        number = re.match(r"\.(\d+)\.", name[len(inside) :])
+        return self.blocks is None or (number is not None and int(number[1]) in self.blocks)
+
+
+class LoraLinear(Linear):
+    """A linear layer with an adapter beside it. The base weight and bias are shared with the layer it replaces."""
+
+    def __init__(self, base: Linear, config: LoraConfig, generator: torch.Generator | None) -> None:
+        nn.Module.__init__(self)
+        self.in_features, self.out_features = base.in_features, base.out_features
+        self.weight, self.bias = base.weight, base.bias
+        self.scale = config.alpha / config.rank
+        self._unmerged: Tensor | None = None
+        dtype = base.weight.dtype if base.weight.dtype == torch.float64 else torch.float32
+        a = torch.empty(config.rank, base.in_features, dtype=torch.float32)
+        nn.init.uniform_(a, -(base.in_features**-0.5), base.in_features**-0.5, generator=generator)
+        self.lora_A = nn.Parameter(a.to(base.weight.device, dtype))
+        self.lora_B = nn.Parameter(torch.zeros(base.out_features, config.rank, dtype=dtype, device=base.weight.device))
+
+    @property
+    def is_merged(self) -> bool:
+        return self._unmerged is not None
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = super().forward(x)
+        if self.is_merged:
+            return y
+        low = functional.linear(x.to(self.lora_A.dtype), self.lora_A)
+        return y + (functional.linear(low, self.lora_B) * self.scale).to(y.dtype)
+
+    @torch.no_grad()
+    def merge(self) -> None:
+        """Puts the adapter into the weight. The weight as it was is kept, so that `unmerge` restores every bit."""
+        if not self.is_merged:
+            self._unmerged = self.weight.data
+            delta = self.scale * (self.lora_B.to(torch.float64) @ self.lora_A.to(torch.float64))
+            self.weight.data = (self._unmerged.to(torch.float64) + delta).to(self._unmerged.dtype)
+
+    def unmerge(self) -> None:
+        if self._unmerged is not None:
+            self.weight.data = self._unmerged
+            self._unmerged = None
+
+
+def adapters(model: nn.Module) -> Iterator[tuple[str, LoraLinear]]:
+    """The adapted layers by name."""
+    for name, module in model.named_modules():
+        if isinstance(module, LoraLinear):
+            yield name, module
+
+
+def add_lora(model: nn.Module, config: LoraConfig, seed: int = 0) -> int:
+    """Replaces the selected layers by adapted ones, in place, and freezes everything else. Returns their number.
+
+    ConfigError where nothing is selected or the model has adapters already.
+    """
+    if any(True for _ in adapters(model)):
+        raise ConfigError("the network has adapters already: remove or merge them first")
+    generator = torch.Generator().manual_seed(seed)
+    chosen = [(name, m) for name, m in model.named_modules() if isinstance(m, Linear) and config.selects(name)]
+    if not chosen:
+        raise ConfigError(f"LoRA: no layer {' | '.join(config.layers)} within {' | '.join(config.within)}")
+    model.requires_grad_(False)
+    for name, module in chosen:
+        _replace(model, name, LoraLinear(module, config, generator))
+    return len(chosen)
+
+
+def remove_lora(model: nn.Module) -> None:
+    """Takes the adapters out again; a merged adapter stays in the weights."""
+    for name, module in list(adapters(model)):
+        plain = Linear(module.in_features, module.out_features, bias=module.bias is not None, device="meta")
+        plain.weight, plain.bias = module.weight, module.bias
+        _replace(model, name, plain)
+
+
+def merge_lora(model: nn.Module) -> None:
+    """Merges all adapters: the network runs as fast as without, at the memory of a second copy of those weights."""
+    for _, module in adapters(model):
+        module.merge()
+
+
+def unmerge_lora(model: nn.Module) -> None:
+    """The inverse of `merge_lora`, bit for bit."""
+    for _, module in adapters(model):
+        module.unmerge()
+
+
+def _replace(model: nn.Module, name: str, new: nn.Module) -> None:
+    parent, _, own = name.rpartition(".")
+    setattr(model.get_submodule(parent), own, new)
+
+
+def adapter_state(model: nn.Module) -> dict[str, Tensor]:
+    """The adapter's tensors alone (copies)."""
+    return {
+        f"{name}.{part}": getattr(module, part).detach().clone()
+        for name, module in adapters(model)
+        for part in ("lora_A", "lora_B")
+    }
+
+
+@torch.no_grad()
+def set_adapter_state(model: nn.Module, state: dict[str, Tensor]) -> None:
+    """Copies tensors into the adapters of `model`; WeightsError unless names and shapes fit exactly."""
+    own = {f"{n}.{part}": getattr(m, part) for n, m in adapters(model) for part in ("lora_A", "lora_B")}
+    wrong = sorted(set(own) ^ set(state)) or sorted(k for k in own if own[k].shape != state[k].shape)
+    if wrong:
+        raise WeightsError(f"the adapter does not fit this network: {len(wrong)} tensors differ, first {wrong[0]}")
+    for name, module in adapters(model):
+        module.unmerge()
+        module.lora_A.copy_(state[f"{name}.lora_A"])
+        module.lora_B.copy_(state[f"{name}.lora_B"])
+
+
+def save_adapter(model: nn.Module, config: LoraConfig, path: Path, base_sha256: str, step: int = 0) -> None:
+    """Writes the adapter alone, with its configuration, the hash of the base weights and the step, atomically."""
+    from safetensors.torch import save_file
+
+    metadata = {"vgslam.lora": json.dumps(asdict(config)), "vgslam.base_sha256": base_sha256, "vgslam.step": str(step)}
+    state = {key: value.cpu().contiguous() for key, value in adapter_state(model).items()}
+    write_atomically(path, lambda temporary: save_file(state, temporary, metadata=metadata))
+
+
+def load_adapter(model: nn.Module, path: Path, base_sha256: str) -> int:
+    """Adds the adapter of a file to `model`; returns its step. WeightsError, one line, for a file that is no adapter,
+    belongs to other base weights, or does not fit."""
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such adapter file")
+    metadata = check_safetensors(path)
+    if "vgslam.lora" not in metadata:
+        raise WeightsError(f"{path} holds no adapter (it may be a whole network: use --weights)")
+    if metadata.get("vgslam.base_sha256", "") != base_sha256:
+        raise WeightsError(f"{path} was made for other weights than those that are loaded")
+    tensors, _ = read_tensors((path,))
+    add_lora(model, _config_from_json(metadata["vgslam.lora"]))
+    set_adapter_state(model, tensors)
+    return int(metadata.get("vgslam.step", "0"))
+
+
+def _config_from_json(text: str) -> LoraConfig:
+    fields: dict[str, Any] = json.loads(text)
+    return LoraConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Parameters that one learning rate and weight decay make sense for."""
+
+    name: str
+    has_decay: bool
+    parameters: list[nn.Parameter]
+
+
+def parameter_groups(model: nn.Module) -> list[ParameterGroup]:
+    """Trainable parameters by part of the network: encoder, frame, global, tokens, adapter and each head; matrices
+    (with weight decay) apart from norms, biases, LayerScale and learned tokens (without). No parameter is in two."""
+    groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
+    for module_name, module in model.named_modules():
+        is_scale = isinstance(module, LayerNorm | LayerScale | nn.GroupNorm)
+        for name, p in module.named_parameters(recurse=False):
+            if p.requires_grad:
+                part = "adapter" if name.startswith("lora_") else _part(f"{module_name}.{name}")
+                has_decay = p.ndim >= 2 and not is_scale and name.endswith(("weight", "lora_A", "lora_B"))
+                groups.setdefault((part, has_decay), []).append(p)
+    return [ParameterGroup(part, has_decay, params) for (part, has_decay), params in groups.items()]
+
+
+def _part(name: str) -> str:
+    parts = {
+        "aggregator.patch_embed": "encoder", "aggregator.frame_blocks": "frame", "aggregator.global_blocks": "global",
+        "aggregator.": "tokens",
+    }  # fmt: skip
+    return next((part for prefix, part in parts.items() if name.startswith(prefix)), name.partition(".")[0])
