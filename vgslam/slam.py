@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from vgslam.backend.map import SlamMap
+from vgslam.backend.optimize import optimize_map
 from vgslam.frontend.features import Pixels
 from vgslam.frontend.initializer import Initializer, InitializerConfig, Sighting, Start
 from vgslam.frontend.mapper import Mapper, MapperConfig
@@ -102,11 +103,14 @@ class Slam:
         return self.map.frames[-1]
 
     def finish(self) -> None:
-        """Call after the last frame: a camera that never moved its place still has rotations to report."""
+        """Call after the last frame: a camera that never moved its place still has rotations to report; then the graph
+        has its last word."""
         if self._state is None:
             start = self.initializer.at_end()
             if start is not None:
                 self._begin_component(start)
+        with self._stage("graph"):
+            optimize_map(self.map)
 
     def _status_without_pose(self) -> Status:
         return Status.INITIALIZING if self._component < 0 else Status.LOST
@@ -189,11 +193,14 @@ class Slam:
             last = start.sightings[-1]
             points = self.tracker.pose_points(ids[last.index], last.pixels)
             return se3.inverse(refine_pose(self.tracker.camera, np.eye(4), points, 1.0, iterations=15).T_cam_world)
-        found = ids[start.prediction.landmark_ids]
-        self.map.set_landmarks_world(found, start.prediction.landmarks)
+        prediction = start.prediction
+        found = ids[prediction.landmark_ids]
+        self.map.set_landmarks_world(found, prediction.landmarks)
         self.map.landmarks.is_triangulated[found] = True
-        self.map.landmarks.rel_sigma[found] = start.prediction.landmark_rel_sigma
-        return start.prediction.T_window_cam[-1]
+        self.map.landmarks.rel_sigma[found] = prediction.landmark_rel_sigma
+        if prediction.confidence[0].any():
+            self.mapper.take_depth(len(self.map.keyframes) - 1, prediction, 0, 1.0)
+        return prediction.T_window_cam[-1]
 
     def _fill_in(self, start: Start, ids: Ids, k: int) -> None:
         """Poses of the frames between the first two keyframes, against the landmarks that these gave."""

@@ -13,7 +13,7 @@ from vgslam.frontend.tracker import Tracker, View
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.interfaces import Predictor
-from vgslam.types import Array, Edge, EdgeKind, Ids, Keyframe, WindowInput
+from vgslam.types import Array, Edge, EdgeKind, Ids, Keyframe, WindowInput, WindowPrediction
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class MapperConfig:
     landmarks are still followed. window: keyframes in bundle adjustment, of which n_fixed hold the gauge; n_linked:
     keyframes that a new one gets graph edges to. max_residual_px of an observation; bundle iterations and Huber width.
     guess_rel_sigma: relative deviation of a guessed depth. dense_every: keyframes between dense depth maps, 0 = none.
+    A dense depth with at least min_depth_confidence replaces a guess, with relative deviation depth_rel_sigma.
     """
 
     min_parallax_px: float = 20.0
@@ -34,6 +35,8 @@ class MapperConfig:
     huber_px: float = 1.5
     guess_rel_sigma: float = 0.5
     dense_every: int = 4
+    min_depth_confidence: float = 0.5
+    depth_rel_sigma: float = 0.15
 
 
 class Mapper:
@@ -77,13 +80,28 @@ class Mapper:
         m.set_landmarks_world(ids, S_world_window.apply(prediction.landmarks))
         m.landmarks.is_triangulated[ids] = True
         m.landmarks.rel_sigma[ids] = prediction.landmark_rel_sigma
-        for n in range(len(recent)):
+        for n, k in enumerate(recent):
             if prediction.confidence[n].any():
-                keyframe = m.keyframes[recent[n]]
-                unit = np.float32(S_world_window.s / keyframe.S_world_keyframe.s)
-                keyframe.depth = prediction.depth[n] * unit
-                keyframe.confidence = prediction.confidence[n]
-                keyframe.depth_camera = prediction.cameras[n]
+                self.take_depth(int(k), prediction, n, S_world_window.s)
+
+    def take_depth(self, k: int, prediction: WindowPrediction, n: int, scale: float) -> None:
+        """Keep the dense depth of window image n as keyframe k's, and let it replace the guessed depths of the
+        landmarks first seen there. scale: world units per window unit."""
+        m = self.map
+        keyframe = m.keyframes[k]
+        keyframe.depth = prediction.depth[n] * np.float32(scale / keyframe.S_world_keyframe.s)
+        keyframe.confidence, keyframe.depth_camera = prediction.confidence[n], prediction.cameras[n]
+        ids, px = m.observed_ids[k], m.observed_px[k]
+        guessed = ~m.landmarks.is_triangulated[ids] & (m.landmarks.host[ids] == k)
+        ids, px = ids[guessed], px[guessed]
+        h, w = keyframe.depth.shape
+        u = np.clip(((px[:, 0] + 0.5) * w / self.camera.width).astype(int), 0, w - 1)
+        v = np.clip(((px[:, 1] + 0.5) * h / self.camera.height).astype(int), 0, h - 1)
+        depth, confidence = keyframe.depth[v, u].astype(np.float64), keyframe.confidence[v, u]
+        known = (depth > 0) & (confidence > self.config.min_depth_confidence)
+        ids = ids[known]
+        m.landmarks.xyz_host[ids] = self.camera.rays(px[known]) * depth[known, None]
+        m.landmarks.rel_sigma[ids] = np.minimum(m.landmarks.rel_sigma[ids], self.config.depth_rel_sigma)
 
     def _window(self, recent: Ids) -> WindowInput:
         """The keyframes with their tracks and what the map knows, in the gauge of the first."""
@@ -103,12 +121,13 @@ class Mapper:
     def _link_edges(self, recent: Ids) -> None:
         """Relative poses of the window's keyframes as graph edges; the newest window's word replaces older ones."""
         m = self.map
-        newest = int(recent[-1])
-        for a in recent[-1 - self.config.n_linked : -1]:
-            S = m.keyframes[a].S_world_keyframe.inverse() @ m.keyframes[newest].S_world_keyframe
-            depth = max(float(np.linalg.norm(S.t)), 1e-3)
-            sigmas = np.array([2e-3] * 3 + [0.02 * depth + 1e-4] * 3 + [0.01])
-            m.edges[(int(a), newest)] = Edge(int(a), newest, S, sigmas, EdgeKind.ODOMETRY)
+        for i, b in enumerate(recent.tolist()):
+            for a in recent[max(0, i - self.config.n_linked) : i].tolist():
+                S = m.keyframes[a].S_world_keyframe.inverse() @ m.keyframes[b].S_world_keyframe
+                length = max(float(np.linalg.norm(S.t)), 1e-3)
+                sigmas = np.array([2e-3] * 3 + [0.02 * length + 1e-4] * 3 + [0.01])
+                kind = EdgeKind.ODOMETRY if b - a <= self.config.window else EdgeKind.RELOC
+                m.edges[(a, b)] = Edge(a, b, S, sigmas, kind)
 
     def add_corners(self, view: View, k: int, existing: Pixels) -> tuple[Ids, Pixels]:
         """Detect corners of keyframe k where there are none yet; their depth is guessed from their neighbours'."""
