@@ -188,8 +188,9 @@ def load_adapter(model: nn.Module, path: Path, base_sha256: str) -> int:
 
 
 def _config_from_json(text: str) -> LoraConfig:
-    fields: dict[str, Any] = json.loads(text)
-    return LoraConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+    stored = json.loads(text)
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
+    return LoraConfig(**fields)
 
 
 @dataclass(frozen=True)

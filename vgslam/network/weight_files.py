@@ -134,14 +134,17 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     with path.open("rb") as file:
         start = file.read(512)
     _refuse_impostors(path, start)
+    is_zip = start.startswith(b"PK")
+    if not is_zip and not start.startswith(b"\x80"):
+        raise WeightsError(f"{path} is not a file of weights")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=start.startswith(b"PK"))
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except pickle.UnpicklingError:
         raise WeightsError(
             f"{path} is no file of plain tensors (loading it could run foreign code): convert it to safetensors"
         ) from None
-    except (RuntimeError, EOFError, ValueError, OSError) as error:
-        if start.startswith(b"PK"):
+    except Exception as error:  # torch passes on whatever a broken file provokes
+        if is_zip:
             raise _half(path, path.stat().st_size, None) from error
         raise WeightsError(f"{path} is not a file of weights") from error
     for wrapper in ("state_dict", "model"):
