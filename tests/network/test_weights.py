@@ -149,7 +149,7 @@ def test_half_a_pt(fresh_model: Vggt, tmp_path: Path, options: LoadOptions, keep
         ("a.safetensors", b"<!DOCTYPE html><html>Log in</html>", "web page"),
         ("a.safetensors", b"\x93NUMPY" + bytes(500), "not a safetensors file"),
         ("a.pt", b"just some text, nothing else", "not a file of weights"),
-        ("a.pt", b"\x80\x02garbage that is no pickle", "not a file of weights"),
+        ("a.pt", b"\x80\x02garbage that is no pickle", "no file of plain tensors"),
     ],
 )
 def test_wrong_files(tmp_path: Path, options: LoadOptions, name: str, content: bytes, message: str) -> None:
