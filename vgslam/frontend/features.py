@@ -1,6 +1,6 @@
 """Corners and their optical flow: Shi-Tomasi on a grid, pyramidal Lucas-Kanade with a forward-backward check."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 Gray = npt.NDArray[np.uint8]
 Pixels = npt.NDArray[np.float32]
+MAX_DETECTION_WIDTH_PX = 960
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class FeatureConfig:
     min_distance_px: int = 14
     quality: float = 0.005
     lk_window_px: int = 15
-    lk_levels: int = 4
+    lk_levels: int = 3
     max_back_error_px: float = 1.0
 
 
@@ -31,8 +32,14 @@ def detect_corners(gray: Gray, existing: Pixels, n_wanted: int, config: FeatureC
     """
     if n_wanted <= 0:
         return np.zeros((0, 2), np.float32)
+    if gray.shape[1] > MAX_DETECTION_WIDTH_PX:
+        # a quarter of the work, and optical flow does not need the corner to better than a pixel
+        half = cv2.resize(gray, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        smaller = replace(config, min_distance_px=max(4, config.min_distance_px // 2))
+        found = detect_corners(half, (existing + 0.5) * 0.5 - 0.5, n_wanted, smaller)
+        return ((found + 0.5) * 2.0 - 0.5).astype(np.float32)
     response = cv2.cornerMinEigenVal(gray, 5, ksize=3)
-    border = 8
+    border = 8  # px
     cell = config.min_distance_px
     h, w = gray.shape
     rows, cols = (h - 2 * border) // cell, (w - 2 * border) // cell

@@ -32,9 +32,10 @@ class MapperConfig:
     n_linked: int = 3
     max_residual_px: float = 2.5
     max_iterations: int = 4
-    huber_px: float = 1.5
+    huber_px: float = 1.0
+    tolerance: float = 1e-3
     guess_rel_sigma: float = 0.5
-    dense_every: int = 4
+    dense_every: int = 6
     min_depth_confidence: float = 0.5
     depth_rel_sigma: float = 0.15
 
@@ -206,7 +207,7 @@ class Mapper:
         is_fixed = np.arange(len(window)) < min(c.n_fixed, len(window) - 1)
         T_cw = se3.inverse(m.T_world_keyframes(window))
         problem = BundleProblem(self.camera, T_cw, is_fixed, m.landmarks_world(unique), frame, index, px)
-        result = bundle_adjust(problem, c.max_iterations, c.huber_px)
+        result = bundle_adjust(problem, c.max_iterations, c.huber_px, c.tolerance)
         T_wc = se3.inverse(result.T_cam_world)
         for n in np.flatnonzero(~is_fixed):
             S = m.keyframes[window[n]].S_world_keyframe

@@ -23,7 +23,7 @@ class PlaneSweepConfig:
     and largest useful baseline over median depth, and the smoothing penalties for one and more planes' change."""
 
     width_px: int = 160
-    n_planes: int = 40
+    n_planes: int = 32
     window_px: int = 5
     n_sources: int = 3
     min_baseline: float = 0.02
