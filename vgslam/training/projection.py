@@ -42,21 +42,33 @@ class QuadricForms:
 
 
 def plane_forms(planes: Planes, T_body_cam: Array, camera: Camera) -> PlaneForms:
-    """T_body_cam (N,B,4,4)."""
-    T = T_body_cam[:, planes.body]
-    R, t = T[..., :3, :3], T[..., :3, 3]
-    offset = t - planes.center
-    distance = np.einsum("npi,pi->np", offset, planes.normal)
-    behind = distance < 1e-6
-    w = -np.einsum("npij,pi->npj", R, planes.normal) / np.where(behind, 1.0, distance)[..., None]
-    rows = []
-    for axis in (planes.axis_a, planes.axis_b):
-        dual = axis / np.sum(axis * axis, axis=1, keepdims=True)
-        rows.append(np.einsum("npij,pi->npj", R, dual) + np.einsum("npi,pi->np", offset, dual)[..., None] * w)
-    forms = np.stack([*rows, w], axis=2) @ np.linalg.inv(camera.K)
-    box = _polygon_box(_corners(planes, R, t), camera)
-    box[behind] = 0
+    """T_body_cam (N,B,4,4). Forms of planes that no frame sees are zero."""
+    n, count = len(T_body_cam), len(planes.center)
+    K_inverse = np.linalg.inv(camera.K)
+    forms, distance = np.zeros((n, count, 3, 3)), np.zeros((n, count))
+    box = np.zeros((n, count, 4), np.int64)
+    for body in range(T_body_cam.shape[1]):
+        own = np.flatnonzero(planes.body == body)
+        R, t = T_body_cam[:, body, :3, :3], T_body_cam[:, body, :3, 3]
+        distance[:, own] = t @ planes.normal[own].T - np.sum(planes.center * planes.normal, axis=1)[own]
+        corners = (planes.corners[own].reshape(1, -1, 3) - t[:, None]) @ R
+        box[:, own] = _polygon_box(corners.reshape(n, -1, 4, 3), camera)
+        box[:, own] *= (distance[:, own] > 1e-6)[..., None]
+        seen = own[(box[:, own, 2] > 0).any(0)]
+        forms[:, seen] = _forms(planes, seen, R @ K_inverse, t)
     return PlaneForms(forms, distance, box)
+
+
+def _forms(planes: Planes, seen: npt.NDArray[np.int64], ray: Array, t: Array) -> Array:
+    """Forms (N,V,3,3) of the planes `seen`; ray (N,3,3) takes (u, v, 1) to directions in the axes of their body."""
+    n = len(t)
+    halves = (planes.axis_a[seen], planes.axis_b[seen])
+    axes = [planes.normal[seen], *(x / np.sum(x * x, axis=1, keepdims=True) for x in halves)]
+    turned = (np.concatenate(axes) @ ray).reshape(n, 3, len(seen), 3)
+    offset = [t @ x.T - np.sum(planes.center[seen] * x, axis=1) for x in axes]
+    distance = np.where(offset[0] > 1e-6, offset[0], np.inf)[..., None]
+    w = -turned[:, 0] / distance
+    return np.stack([turned[:, k] + offset[k][..., None] * w for k in (1, 2)] + [w], axis=2)
 
 
 def quadric_forms(quadrics: Quadrics, T_body_cam: Array, camera: Camera) -> QuadricForms:
@@ -71,14 +83,6 @@ def quadric_forms(quadrics: Quadrics, T_body_cam: Array, camera: Camera) -> Quad
     reach = np.where(quadrics.is_cylinder, np.sum(side**2, -1), np.sum(origin**2, -1))
     box[reach <= 1.0] = 0
     return QuadricForms(ray, origin, box)
-
-
-def _corners(planes: Planes, R: Array, t: Array) -> Array:
-    """Corners of the planes in camera coordinates (N,P,4,3), in order around the outline."""
-    signs = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float64)
-    a, b = planes.axis_a[:, None], planes.axis_b[:, None]
-    corners = planes.center[:, None] + signs[:, :1] * a + signs[:, 1:] * b
-    return np.einsum("npji,npkj->npki", R, corners - t[:, :, None])
 
 
 def _polygon_box(corners: Array, camera: Camera) -> npt.NDArray[np.int64]:

@@ -6,7 +6,8 @@ from vgslam.training.furniture import WALL_PIECES, Palette, Piece, Place, corner
 from vgslam.training.lighting import Lighting, bake
 from vgslam.training.surfaces import Paint, SceneBuilder
 from vgslam.training.textures import TextureBank
-from vgslam.training.worlds import Free, World
+from vgslam.training.trajectories import Region
+from vgslam.training.worlds import World
 
 _WALL_YAWS = (0.0, -np.pi / 2, np.pi, np.pi / 2)  # the wall at +y, +x, -y, -x
 
@@ -29,7 +30,7 @@ def room(seed: int, bank: TextureBank, variants: int = 3, shadow_rays: int = 0, 
     lighting = _lighting(rng, size)
     light_map = bake(planes, quadrics, lighting, grid, shadow_rays, seed)
     half = size / 2
-    free = Free(np.array([1.0 - half[0], 1.0 - half[1], 0.9]), np.array([half[0] - 1.0, half[1] - 1.0, 1.9]),
+    free = Region(np.array([1.0 - half[0], 1.0 - half[1], 0.9]), np.array([half[0] - 1.0, half[1] - 1.0, 1.9]),
                 np.array([0.0, 0.0, 1.2]))  # fmt: skip
     return World("room", seed, planes, quadrics, builder.looks(), lighting, light_map, bank, free)
 
@@ -64,7 +65,8 @@ def corridor(seed: int, bank: TextureBank, variants: int = 3, shadow_rays: int =
     )  # fmt: skip
     light_map = bake(planes, quadrics, lighting, grid, shadow_rays, seed)
     reach = np.array([half[0] - 0.8, half[1] - 0.65, 0.0])
-    free = Free(-reach + (0, 0, 1.2), reach + (0, 0, 1.8), np.array([0.0, 0.0, 1.4]))
+    up = np.array([0.0, 0.0, 1.0])
+    free = Region(1.2 * up - reach, 1.8 * up + reach, 1.4 * up)
     return World("corridor", seed, planes, quadrics, builder.looks(), lighting, light_map, bank, free)
 
 

@@ -1,6 +1,6 @@
 """The colour of each pixel from what its ray met: texture x tint x light."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from vgslam.training.lighting import Lighting, LightMap
 from vgslam.training.projection import PlaneForms, QuadricForms
 from vgslam.training.raycast import Hits
 from vgslam.training.surfaces import Looks, Planes, Quadrics
+from vgslam.training.terrain import Terrain
 from vgslam.training.textures import TextureTable, sample
 
 _SOFTEST_COSINE = 0.12  # surfaces seen at a flatter angle than 7 degrees are not blurred any further
@@ -18,10 +19,10 @@ _SOFTEST_COSINE = 0.12  # surfaces seen at a flatter angle than 7 degrees are no
 
 @dataclass(frozen=True)
 class Sky:
-    """What rays see that meet nothing: a texture over the directions, stretched over `tiles` per unit cube side."""
+    """What rays see that meet nothing: a texture over azimuth and elevation, `tiles` times all around."""
 
     material: int
-    tiles: float = 0.5
+    tiles: int = 3
 
 
 @dataclass(frozen=True)
@@ -71,23 +72,48 @@ class Shader:
     def __init__(self, appearance: Appearance, lighting: Lighting, camera: Camera) -> None:
         self.appearance, self.lighting, self.camera = appearance, lighting, camera
 
-    def shade(self, hits: Hits, planes: PlaneForms, quadrics: QuadricForms, scene_quadrics: Quadrics,
-              R_world_body: npt.NDArray[np.float64]) -> torch.Tensor:  # fmt: skip
-        """Colours (N,H,W,3) in 0..1 and above; black where nothing was met. R_world_body (N,B,3,3)."""
+    def shade(
+        self, hits: Hits, planes: PlaneForms, quadrics: QuadricForms, scene_quadrics: Quadrics
+    ) -> torch.Tensor:
+        """Colours (N,H,W,3) in 0..1 and above; black where no plane or quadric was met."""
         n_planes = planes.forms.shape[1]
         out = torch.zeros((*hits.surface.shape, 3), device=hits.surface.device)
         flat = out.view(-1, 3)
         surface = hits.surface.reshape(-1)
         is_plane = (surface >= 0) & (surface < n_planes)
-        if bool(is_plane.all()):
-            flat.copy_(self._planes(self._pixels(hits, None), planes))
-            return out
-        at = is_plane.nonzero()[:, 0]
-        flat[at] = self._planes(self._pixels(hits, at), planes)
-        at = (surface >= n_planes).nonzero()[:, 0]
+        if float(is_plane.float().mean()) > 0.6:  # cheaper to colour some pixels in vain than to pick the right ones
+            px = self._pixels(hits, None)
+            px = replace(px, surface=surface.clamp(0, n_planes - 1), w=px.w.clamp(min=1e-3))
+            flat.copy_(self._planes(px, planes))
+            out[hits.surface < 0] = 0.0
+        else:
+            at = is_plane.nonzero()[:, 0]
+            flat[at] = self._planes(self._pixels(hits, at), planes)
+        at = ((surface >= n_planes) & (surface < len(self.appearance.looks))).nonzero()[:, 0]
         if len(at):
-            flat[at] = self._quadrics(self._pixels(hits, at), n_planes, quadrics, scene_quadrics, R_world_body)
+            flat[at] = self._quadrics(self._pixels(hits, at), n_planes, quadrics, scene_quadrics)
         return out
+
+    def shade_terrain(
+        self, image: torch.Tensor, ground: torch.Tensor, hits: Hits, T_world_cam: npt.NDArray[np.float64],
+        terrain: Terrain,
+    ) -> None:  # fmt: skip
+        """Colour the pixels `ground` (N,H,W) of `image` in place."""
+        px = self._pixels(hits, ground.reshape(-1).nonzero()[:, 0])
+        T = torch.from_numpy(T_world_cam.astype(np.float32)).to(image.device)[px.frame]
+        x, y = (px.u - self.camera.cx) / self.camera.fx, (px.v - self.camera.cy) / self.camera.fy
+        ray = torch.stack([x, y, torch.ones_like(x)], 1)
+        way = (T[:, :3, :3] @ ray[:, :, None])[:, :, 0]
+        points = T[:, :3, 3] + way / px.w[:, None]
+        normals = terrain.normals(points)
+        cosine = -(way * normals).sum(1) / px.ray_norm
+        density = 1.0 / (terrain.paint.tile_m or 1.0)
+        footprint = density / (px.w * self.camera.fx * cosine.clamp(min=_SOFTEST_COSINE))
+        material = torch.full_like(px.surface, terrain.paint.material)
+        uv = points[:, :2] * density
+        albedo = sample(self.appearance.textures, material, uv[:, 0], uv[:, 1], footprint)
+        tint = torch.tensor(np.asarray(terrain.paint.tint, np.float32), device=image.device)
+        image[ground] = albedo * tint * self.lighting.unshadowed(points, normals)
 
     def _pixels(self, hits: Hits, at: torch.Tensor | None) -> _Pixels:
         n, height, width = hits.surface.shape
@@ -133,36 +159,45 @@ class Shader:
         y = ((t + 1) * (0.5 * (grid - 1))).clamp_(0, grid - 1.0001)
         x0, y0 = x.floor(), y.floor()
         fx, fy = x - x0, y - y0
-        row = (surface * grid + y0.long()) * grid + x0.long()
+        row = (surface.int() * grid).add_(y0.int()).mul_(grid).add_(x0.int())
         rows = torch.stack([row, row + 1, row + grid, row + grid + 1], 1)
-        weights = torch.stack([(1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy], 1)
+        above = fx * fy
+        weights = torch.stack([1 - fx - fy + above, fx - above, fy - above, above], 1)
         bag = torch.nn.functional.embedding_bag(rows, self.appearance.light, per_sample_weights=weights, mode="sum")
         return bag[:, :3]
 
-    def _quadrics(self, px: _Pixels, first: int, forms: QuadricForms, scene: Quadrics,
-                  R_world_body: npt.NDArray[np.float64]) -> torch.Tensor:  # fmt: skip
-        device = px.u.device
-        n, count = forms.origin.shape[:2]
-        R = R_world_body[:, scene.body]
-        to_metric = np.linalg.inv(scene.to_unit)
-        normal_map = R @ np.swapaxes(scene.to_unit, -1, -2)
-        center = np.broadcast_to(scene.center, forms.origin.shape)
-        flags = np.broadcast_to(scene.is_cylinder[None, :, None], (n, count, 1)).astype(np.float64)
-        parts = [forms.ray, forms.origin, normal_map, np.broadcast_to(to_metric, (n, count, 3, 3)), center, flags]
-        rows = np.concatenate([x.reshape(n * count, -1) for x in parts], 1).astype(np.float32)
-        row = torch.from_numpy(rows).to(device).index_select(0, px.frame * count + px.surface - first)
+    def _quadrics(self, px: _Pixels, first: int, forms: QuadricForms, scene: Quadrics) -> torch.Tensor:
+        rows = _quadric_rows(forms, scene, px.u.device)
+        row = rows.index_select(0, px.frame * len(scene.center) + px.surface - first)
         pixel = torch.stack([px.u, px.v, torch.ones_like(px.u)], 1)
-        ray = (row[:, :9].view(-1, 3, 3) @ pixel[:, :, None])[:, :, 0]
-        unit = row[:, 9:12] + ray / px.w[:, None]
+        unit = row[:, 9:12] + _apply(row[:, :9], pixel) / px.w[:, None]
         radial = unit * torch.cat([torch.ones_like(unit[:, :2]), 1.0 - row[:, 33:34]], 1)
-        normal = torch.nn.functional.normalize((row[:, 12:21].view(-1, 3, 3) @ radial[:, :, None])[:, :, 0], dim=1)
-        metric = (row[:, 21:30].view(-1, 3, 3) @ unit[:, :, None])[:, :, 0]
-        tangent = _cube_map(metric, radial)
-        density = self.appearance.looks[:, 5].index_select(0, px.surface)
-        albedo = self._albedo(px, tangent[0] * density, tangent[1] * density, torch.full_like(px.w, 0.6))
+        normal = torch.nn.functional.normalize(_apply(row[:, 12:21], radial), dim=1)
+        metric = _apply(row[:, 21:30], unit)
+        tile_u, tile_v = _cube_map(metric, normal)
         look = self.appearance.looks.index_select(0, px.surface)
+        albedo = self._albedo(px, tile_u * look[:, 5], tile_v * look[:, 5], torch.full_like(px.w, 0.6))
         light = self.lighting.unshadowed(metric + row[:, 30:33], normal)
         return albedo * look[:, 1:4] * (light + look[:, 4:5])
+
+
+def _quadric_rows(forms: QuadricForms, scene: Quadrics, device: torch.device) -> torch.Tensor:
+    """A row per frame and quadric: ray form 9, origin 3, unit normal to body 9, unit to metres 9, center 3, flag 1."""
+    n, count = forms.origin.shape[:2]
+
+    def each(x: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+        return np.broadcast_to(x, (n, *x.shape)).reshape(n * count, -1)
+
+    parts = [
+        forms.ray.reshape(n * count, 9), forms.origin.reshape(n * count, 3), each(np.swapaxes(scene.to_unit, 1, 2)),
+        each(np.linalg.inv(scene.to_unit)), each(scene.center), each(scene.is_cylinder),
+    ]  # fmt: skip
+    return torch.from_numpy(np.concatenate(parts, 1).astype(np.float32)).to(device)
+
+
+def _apply(matrix: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
+    """Matrices (P,9), row by row, times vectors (P,3)."""
+    return (matrix.view(-1, 3, 3) @ vector[:, :, None])[:, :, 0]
 
 
 def _cube_map(point: torch.Tensor, normal: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -180,8 +215,10 @@ def sky_colour(
     frame, v, u = missed.nonzero(as_tuple=True)
     ray = torch.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, torch.ones_like(u)], 1).float()
     direction = (R_world_cam[frame] @ ray[:, :, None])[:, :, 0]
-    across = direction.abs().amax(1, keepdim=True)
-    x, y = _cube_map(direction / across, direction)
+    azimuth = torch.atan2(direction[:, 1], direction[:, 0])
+    level = torch.hypot(direction[:, 0], direction[:, 1])
+    elevation = torch.atan2(direction[:, 2], level)
     material = torch.full_like(frame, sky.material)
-    footprint = torch.full_like(x, sky.tiles / camera.fx)
-    return sample(textures, material, x * sky.tiles, y * sky.tiles, footprint)
+    footprint = sky.tiles / (2 * np.pi * camera.fx) / (level / direction.norm(dim=1)).clamp(min=0.1)
+    x, y = azimuth * (sky.tiles / (2 * np.pi)), -elevation * (sky.tiles / (2 * np.pi))
+    return sample(textures, material, x, y, footprint)

@@ -5,6 +5,7 @@ may move. Surfaces are single-sided: seen from the side to which their normal po
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,12 @@ class Planes:
     tiles_per_m: Array
     is_disc: npt.NDArray[np.bool_]
     body: npt.NDArray[np.int64]
+
+    @cached_property
+    def corners(self) -> Array:
+        """Corners (P,4,3) in order around the outline (of a disc: of the square around it)."""
+        signs = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float64)
+        return self.center[:, None] + signs[:, :1] * self.axis_a[:, None] + signs[:, 1:] * self.axis_b[:, None]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ class TextureTable:
     """All tiles of a bank on one device.
 
     texels: (T,4) float32 in 0..1 (red, green, blue, unused), all levels of all tiles, finest level first.
-    level_offset: (L,) int64 first row of a level. level_size: (L,) int64 side of a tile at that level in texels.
+    level_offset: (L,) int32 first row of a level. level_size: (L,) int32 side of a tile at that level in texels.
     """
 
     texels: torch.Tensor
@@ -95,7 +95,9 @@ def _build_table(tiles: list[npt.NDArray[np.float32]], device: torch.device) -> 
     offsets = np.cumsum([0] + [lv.shape[0] * lv.shape[1] * lv.shape[2] for lv in levels[:-1]])
     sizes = np.array([lv.shape[1] for lv in levels])
     return TextureTable(
-        torch.from_numpy(texels).to(device), torch.from_numpy(offsets).to(device), torch.from_numpy(sizes).to(device)
+        torch.from_numpy(texels).to(device),
+        torch.from_numpy(offsets.astype(np.int32)).to(device),
+        torch.from_numpy(sizes.astype(np.int32)).to(device),
     )
 
 
@@ -111,32 +113,51 @@ def sample(
     lod = torch.log2(footprint * table.finest_size).clamp_(0.0, n_levels - 1.001)
     low = lod.floor()
     blend = lod - low
-    low_index = low.long()
-    u, v = u - u.floor(), v - v.floor()
-    rows, weights = [], []
-    for level, weight in ((low_index, 1.0 - blend), (low_index + 1, blend)):
-        r, w = _taps(table, material, u, v, level)
-        rows.append(r)
-        weights.append(w * weight[:, None])
+    rows = torch.empty((8, len(u)), dtype=torch.int32, device=u.device)
+    weights = torch.empty((8, len(u)), device=u.device)
+    tile = (u - u.floor(), v - v.floor())
+    low_level, tile_index = low.int(), material.int()
+    for k, (level, weight) in enumerate(((low_level, 1.0 - blend), (low_level + 1, blend))):
+        _taps(table, tile_index, tile, level, rows[4 * k : 4 * k + 4])
+        _weights(table, tile, level, weight, weights[4 * k : 4 * k + 4])
     return torch.nn.functional.embedding_bag(
-        torch.cat(rows, 1), table.texels, per_sample_weights=torch.cat(weights, 1), mode="sum"
+        rows.T.contiguous(), table.texels, per_sample_weights=weights.T.contiguous(), mode="sum"
     )[:, :3]
 
 
 def _taps(
-    table: TextureTable, material: torch.Tensor, u: torch.Tensor, v: torch.Tensor, level: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The four texels around (u, v) in 0..1 of a level: rows (P,4) int64 and bilinear weights (P,4)."""
-    size = table.level_size[level]
-    scale = size.to(u.dtype)
-    x, y = u * scale - 0.5, v * scale - 0.5
-    x0, y0 = x.floor(), y.floor()
-    fx, fy = x - x0, y - y0
+    table: TextureTable, material: torch.Tensor, tile: tuple[torch.Tensor, torch.Tensor], level: torch.Tensor,
+    rows: torch.Tensor,
+) -> None:  # fmt: skip
+    """Rows (4,P) int32 of the four texels around (u, v) in 0..1 of a level."""
+    size = table.level_size.index_select(0, level)
     mask = size - 1
-    ix, iy = x0.long(), y0.long()
-    x_low, x_high = ix & mask, (ix + 1) & mask
-    base = table.level_offset[level] + material * size * size
-    y_low, y_high = base + (iy & mask) * size, base + ((iy + 1) & mask) * size
-    rows = torch.stack([y_low + x_low, y_low + x_high, y_high + x_low, y_high + x_high], 1)
-    gx, gy = 1.0 - fx, 1.0 - fy
-    return rows, torch.stack([gx * gy, fx * gy, gx * fy, fx * fy], 1)
+    scale = size.float()
+    x_low = (tile[0] * scale).sub_(0.5).floor_().int()
+    y_low = (tile[1] * scale).sub_(0.5).floor_().int()
+    x_high = (x_low + 1).bitwise_and_(mask)
+    y_high = (y_low + 1).bitwise_and_(mask)
+    base = (material * size).mul_(size).add_(table.level_offset.index_select(0, level))
+    below = torch.addcmul(base, y_low.bitwise_and_(mask), size)
+    above = torch.addcmul(base, y_high, size)
+    x_low.bitwise_and_(mask)
+    torch.add(below, x_low, out=rows[0])
+    torch.add(below, x_high, out=rows[1])
+    torch.add(above, x_low, out=rows[2])
+    torch.add(above, x_high, out=rows[3])
+
+
+def _weights(
+    table: TextureTable, tile: tuple[torch.Tensor, torch.Tensor], level: torch.Tensor, weight: torch.Tensor,
+    weights: torch.Tensor,
+) -> None:  # fmt: skip
+    """Bilinear weights (4,P) of the texels of `_taps`, times `weight`."""
+    scale = table.level_size.index_select(0, level).float()
+    x, y = (tile[0] * scale).sub_(0.5), (tile[1] * scale).sub_(0.5)
+    fx, fy = x.sub_(x.floor()), y.sub_(y.floor())
+    above = weight * fy
+    below = weight - above
+    torch.mul(below, fx, out=weights[1])
+    torch.sub(below, weights[1], out=weights[0])
+    torch.mul(above, fx, out=weights[3])
+    torch.sub(above, weights[3], out=weights[2])

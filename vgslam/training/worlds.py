@@ -12,11 +12,14 @@ import torch
 
 from vgslam.geometry.camera import Camera
 from vgslam.training.lighting import Lighting, LightMap
+from vgslam.training.motion import Motion
 from vgslam.training.projection import PlaneForms, QuadricForms, plane_forms, quadric_forms
 from vgslam.training.raycast import Hits, cast
 from vgslam.training.shading import Appearance, Shader, Sky, sky_colour, upload
 from vgslam.training.surfaces import Looks, Planes, Quadrics
+from vgslam.training.terrain import Terrain
 from vgslam.training.textures import TextureBank
+from vgslam.training.trajectories import Region
 
 Array = npt.NDArray[np.float64]
 
@@ -24,17 +27,11 @@ _PIXELS_PER_BATCH = {"cpu": 60_000, "cuda": 8_000_000}
 
 
 @dataclass(frozen=True)
-class Free:
-    """Where a camera may be: a box low..high (3,) in metres, and the middle of interest (3,)."""
-
-    low: Array
-    high: Array
-    focus: Array
-
-
-@dataclass(frozen=True)
 class World:
-    """A scene. `kind` and `seed` reproduce it."""
+    """A scene. `kind` and `seed` reproduce it.
+
+    motions: of the bodies 1, 2, ...; body 0 is at rest. The light on moving bodies is that of their first place.
+    """
 
     kind: str
     seed: int
@@ -44,8 +41,10 @@ class World:
     lighting: Lighting
     light_map: LightMap
     bank: TextureBank
-    free: Free
+    free: Region
     sky: Sky | None = None
+    motions: tuple[Motion, ...] = ()
+    terrain: Terrain | None = None
     _appearances: dict[str, Appearance] = field(default_factory=dict, repr=False, compare=False)
 
     def appearance(self, device: torch.device) -> Appearance:
@@ -55,6 +54,18 @@ class World:
             textures = self.bank.table(device)
             self._appearances[key] = upload(self.planes, self.quadrics, self.looks, self.light_map, textures)
         return self._appearances[key]
+
+    def T_body_cam(self, T_world_cam: Array, time_s: Array) -> Array:
+        """Camera poses (N,B,4,4) in the coordinates of each body at times (N,)."""
+        poses = [T_world_cam]
+        for motion in self.motions:
+            T_world_body = motion.T_world_body(time_s)
+            R_inverse = np.swapaxes(T_world_body[:, :3, :3], 1, 2)
+            T = T_world_cam.copy()
+            T[:, :3, :3] = R_inverse @ T_world_cam[:, :3, :3]
+            T[:, :3, 3] = ((T_world_cam[:, :3, 3] - T_world_body[:, :3, 3])[:, None] @ T_world_body[:, :3, :3])[:, 0]
+            poses.append(T)
+        return np.stack(poses, axis=1)
 
 
 @dataclass(frozen=True)
@@ -69,16 +80,21 @@ class RenderResult:
 
 
 def render(
-    world: World, T_world_cam: Array, camera: Camera, supersample: int = 1, device: str | torch.device = "cpu"
-) -> RenderResult:
+    world: World, T_world_cam: Array, camera: Camera, supersample: int = 1, device: str | torch.device = "cpu",
+    time_s: Array | None = None,
+) -> RenderResult:  # fmt: skip
     """Render N views, T_world_cam (N,4,4) float64 on the CPU; the result stays on `device`.
 
     supersample k: each pixel is the mean of k x k rays; depth is always that of the ray through the pixel centre.
+    time_s (N,): when each view is taken, for worlds with moving objects; default 0.
     The lens distortion of `camera` is ignored: the views are those of an ideal pinhole.
-    Raises ValueError when poses have another shape or supersample is below 1.
+    Raises ValueError when poses or times have another shape or supersample is below 1.
     """
     if T_world_cam.ndim != 3 or T_world_cam.shape[1:] != (4, 4):
         raise ValueError(f"T_world_cam must have shape (N,4,4), got {T_world_cam.shape}")
+    time_s = np.zeros(len(T_world_cam)) if time_s is None else np.asarray(time_s, np.float64)
+    if time_s.shape != (len(T_world_cam),):
+        raise ValueError(f"time_s must have shape ({len(T_world_cam)},), got {time_s.shape}")
     if supersample < 1:
         raise ValueError(f"supersample must be at least 1, got {supersample}")
     device = torch.device(device)
@@ -86,13 +102,14 @@ def render(
     batch = max(1, _PIXELS_PER_BATCH.get(device.type, 1_000_000) // (fine.width * fine.height))
     images, depths = [], []
     for start in range(0, len(T_world_cam), batch):
-        T = T_world_cam[start : start + batch]
-        image, depth = _render_batch(world, T, fine, device)
+        T, time = T_world_cam[start : start + batch], time_s[start : start + batch]
+        view = _view(world, T, time, fine, device)
+        image = _colours(world, view, T, fine, device)
         if supersample > 1:
             image = _average(image, supersample)
-            depth = _depth(_view(world, T, camera, device).hits)
+            view = _view(world, T, time, camera, device)
         images.append(image.clamp_(0.0, 1.0))
-        depths.append(depth)
+        depths.append(1.0 / view.hits.inverse_depth)
     return RenderResult(torch.cat(images), torch.cat(depths))
 
 
@@ -103,37 +120,30 @@ class _View:
     quadrics: QuadricForms
 
 
-def _view(world: World, T_world_cam: Array, camera: Camera, device: torch.device) -> _View:
-    T_body_cam = T_world_cam[:, None]
+def _view(world: World, T_world_cam: Array, time_s: Array, camera: Camera, device: torch.device) -> _View:
+    T_body_cam = world.T_body_cam(T_world_cam, time_s)
     planes = plane_forms(world.planes, T_body_cam, camera)
     quadrics = quadric_forms(world.quadrics, T_body_cam, camera)
+    ground = None if world.terrain is None else world.terrain.cast(T_world_cam, camera, device)
     size = (camera.height, camera.width)
-    hits = cast(planes, world.planes.is_disc, quadrics, world.quadrics.is_cylinder, size, device)
+    hits = cast(planes, world.planes.is_disc, quadrics, world.quadrics.is_cylinder, size, device, ground)
     return _View(hits, planes, quadrics)
 
 
-def _render_batch(
-    world: World, T_world_cam: Array, camera: Camera, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    view = _view(world, T_world_cam, camera, device)
+def _colours(world: World, view: _View, T_world_cam: Array, camera: Camera, device: torch.device) -> torch.Tensor:
     appearance = world.appearance(device)
-    R_world_body = np.broadcast_to(np.eye(3), (len(T_world_cam), 1, 3, 3))
-    image = Shader(appearance, world.lighting, camera).shade(
-        view.hits, view.planes, view.quadrics, world.quadrics, R_world_body
-    )
+    shader = Shader(appearance, world.lighting, camera)
+    image = shader.shade(view.hits, view.planes, view.quadrics, world.quadrics)
+    if world.terrain is not None:
+        ground = view.hits.surface == len(appearance.looks)
+        shader.shade_terrain(image, ground, view.hits, T_world_cam, world.terrain)
     missed = view.hits.surface < 0
     if world.sky is not None and bool(missed.any()):
         R = torch.from_numpy(T_world_cam[:, :3, :3].astype(np.float32)).to(device)
         image[missed] = sky_colour(world.sky, appearance.textures, camera, R, missed)
-    return image, _depth(view.hits)
-
-
-def _depth(hits: Hits) -> torch.Tensor:
-    return 1.0 / hits.inverse_depth
+    return image
 
 
 def _average(image: torch.Tensor, k: int) -> torch.Tensor:
     n, height, width, channels = image.shape
     return image.view(n, height // k, k, width // k, k, channels).mean(dim=(2, 4))
-
-
