@@ -4,6 +4,7 @@ World axes are those of the first camera (x right, y down, z forward); lengths a
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -27,8 +28,9 @@ def pose_error(T_estimate: Array, T_truth: Array) -> tuple[float, float]:
     )
 
 
+@cache
 def smooth_texture(size: int, seed: int, finest_px: float = 1.5) -> Image:
-    """Grey random texture (size,size) with detail from finest_px to an eighth of its size."""
+    """Grey random texture (size,size) with detail from finest_px to an eighth of its size. Shared: not to be changed."""
     rng = np.random.default_rng(seed)
     total = np.zeros((size, size))
     sigma = finest_px

@@ -96,7 +96,8 @@ def test_near_views_count_more_than_far_ones() -> None:
     rng = np.random.default_rng(8)
     n = 300
     X = np.array([0.0, 0.0, 20.0]) + rng.uniform(-0.3, 0.3, (n, 3))
-    T = np.stack([pose((0, 0, 0), (-0.3, 0, 18.0)), pose((0, 0, 0), (0.3, 0, 18.0)), pose(), pose((0, 0, 0), (1, 0, 0))])
+    centres = ((-0.3, 0, 18.0), (0.3, 0, 18.0), (0, 0, 0), (1, 0, 0))
+    T = np.stack([pose((0, 0, 0), centre) for centre in centres])
     scene = observe(T, X, 0.5, 9, only_inside=False)
     near = scene.frame < 2
     both = np.linalg.norm(solve(scene).points - X, axis=1)
