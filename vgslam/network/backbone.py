@@ -1,0 +1,164 @@
+"""The protocol between the SLAM system and a feed-forward geometry network, and what such a network returns.
+
+To add a backbone (VGGT-Omega, Depth-Anything-3, Pi3, ...):
+
+1. Write a class with the attributes and methods of `Backbone`. Its own resolution policy goes into `prepare` (image ->
+   network pixels, with the map back), its own token layout into the tokens that `encode` hands to `decode`.
+2. Return a `SceneGeometry`: poses camera-from-world with OpenCV axes, depth along the optical axis, confidences > 1,
+   cameras with pixel (0,0) at the centre of the top-left pixel. `geometry_from_tensors` does this from torch tensors.
+3. Register how its weights are opened in `vgslam.network.open_backbone.ARCHITECTURES`.
+
+Callers rely on nothing else: a backbone may have no point map and no tracks, its first pose is only nearly the
+identity, lengths are in a unit of its own, and a predicted field of view may be unusable (`is_fov_valid`).
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vgslam.geometry.camera import Camera
+from vgslam.network.frame_mask import FrameMask
+from vgslam.network.pose_encoding import decode_intrinsics, decode_pose, to_pixel_centres, unproject
+from vgslam.network.preprocess import NetworkImages, PixelMap
+from vgslam.network.vggt import Head, VggtOutput
+from vgslam.network.weights import WeightsInfo
+
+Float = npt.NDArray[np.float64]
+Float32 = npt.NDArray[np.float32]
+UInt8 = npt.NDArray[np.uint8]
+TokensT = TypeVar("TokensT")
+
+PLAUSIBLE_FOV_RAD = (0.1, 2.8)
+"""Predicted fields of view outside of this are not used."""
+FALLBACK_FOV_RAD = 1.05
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """What a backbone can do. `heads` are the kinds of results that `decode` can be asked for."""
+
+    name: str
+    patch_size_px: int
+    n_special_tokens: int
+    heads: frozenset[Head]
+    descriptor_size: int
+
+
+@dataclass(frozen=True)
+class SceneGeometry:
+    """Results for S frames, on the CPU; None where not asked for. Lengths are in the network's own unit.
+
+    T_cam_world (S,4,4); cameras of the network's images, given or predicted, and is_fov_valid (S,) for predicted ones;
+    depth (S,H,W) along the optical axis, depth_confidence (S,H,W) > 1; points (S,H,W,3) in the frame of camera 0 with
+    points_confidence (S,H,W) > 1; tracks (S,N,2) px of the network's images, frame 0 equal to the queries, with
+    visibility and track_confidence (S,N) in [0,1]; descriptors (S,D), unit length, each of its own frame alone;
+    maps: from the network's pixels to each image's own.
+    """
+
+    descriptors: Float32
+    maps: tuple[PixelMap, ...]
+    T_cam_world: Float | None = None
+    cameras: tuple[Camera, ...] | None = None
+    is_fov_valid: npt.NDArray[np.bool_] | None = None
+    depth: Float32 | None = None
+    depth_confidence: Float32 | None = None
+    points: Float32 | None = None
+    points_confidence: Float32 | None = None
+    tracks: Float | None = None
+    visibility: Float32 | None = None
+    track_confidence: Float32 | None = None
+
+
+class Backbone(Protocol[TokensT]):
+    """A feed-forward network that sees a window of frames at once."""
+
+    spec: BackboneSpec
+    weights: WeightsInfo
+
+    def prepare(self, images: Sequence[UInt8]) -> NetworkImages:
+        """Images (H,W,3) uint8 RGB of any size -> the network's input, by the backbone's own resolution policy."""
+        ...
+
+    def max_frames(self, height_px: int, width_px: int) -> int:
+        """Frames of this network size that fit into the memory budget (at least 2, else it refuses to start)."""
+        ...
+
+    def encode(self, images: NetworkImages, want: Collection[Head], mask: FrameMask | None = None) -> TokensT:
+        """The expensive part, once per window: tokens on the device, only those that the heads in `want` read."""
+        ...
+
+    def decode(
+        self, tokens: TokensT, images: NetworkImages, want: Collection[Head], queries: Float | None = None,
+        known_cameras: Sequence[Camera] | None = None,
+    ) -> SceneGeometry:  # fmt: skip
+        """Results of the heads in `want`. queries (N,2): px of frame 0 of the network's images, for tracks.
+
+        known_cameras: calibrated cameras of the *source* images; they replace the predicted intrinsics. This is where
+        results come from the device to the CPU, and the only place.
+        """
+        ...
+
+
+def geometry_from_tensors(
+    out: VggtOutput, descriptors: Tensor, images: NetworkImages, known_cameras: Sequence[Camera] | None = None
+) -> SceneGeometry:
+    """Network outputs of one scene (batch of 1), on any device -> `SceneGeometry`."""
+    T_cam_world = cameras = is_valid = None
+    if known_cameras is not None:
+        cameras = tuple(m.camera_to_network(c) for m, c in zip(images.maps, known_cameras, strict=True))
+        is_valid = np.ones(len(cameras), bool)
+    if out.pose_encoding is not None:
+        encoding = out.pose_encoding[0].detach().cpu().double()
+        T_cam_world = decode_pose(encoding).numpy()
+        if cameras is None:
+            cameras, is_valid = _cameras(encoding, images.size)
+    tracks = out.tracks
+    return SceneGeometry(
+        np.asarray(_numpy(descriptors)), images.maps, T_cam_world, cameras, is_valid, _numpy(out.depth),
+        _numpy(out.depth_confidence), _numpy(out.points), _numpy(out.points_confidence),
+        None if tracks is None else tracks.positions[-1][0].detach().cpu().double().numpy(),
+        _numpy(tracks.visibility if tracks else None), _numpy(tracks.confidence if tracks else None),
+    )  # fmt: skip
+
+
+def _numpy(x: Tensor | None) -> Float32 | None:
+    """The only scene of a batch, as float32 on the CPU."""
+    return None if x is None else x[0].detach().float().cpu().numpy()
+
+
+def _cameras(encoding: Tensor, size: tuple[int, int]) -> tuple[tuple[Camera, ...], npt.NDArray[np.bool_]]:
+    """Predicted cameras (pixel (0,0) at the centre of the first pixel), and whether their field of view is usable.
+
+    An unusable one is replaced by the median of the others, or by a common field of view where there is none.
+    """
+    height, width = size
+    fov = encoding[:, 7:]
+    is_valid = ((fov > PLAUSIBLE_FOV_RAD[0]) & (fov < PLAUSIBLE_FOV_RAD[1])).all(dim=1)
+    across = torch.tensor(FALLBACK_FOV_RAD, dtype=torch.float64)
+    down = 2 * torch.atan(torch.tan(across / 2) * height / width)
+    other = fov[is_valid].median(dim=0).values if is_valid.any() else torch.stack([down, across])
+    usable = encoding.clone()
+    usable[~is_valid, 7:] = other
+    K = to_pixel_centres(decode_intrinsics(usable, size)).numpy()
+    cameras = tuple(
+        Camera(float(k[0, 0]), float(k[1, 1]), float(k[0, 2]), float(k[1, 2]), width, height) for k in K
+    )  # fmt: skip
+    return cameras, is_valid.numpy()
+
+
+def points_from_depth(geometry: SceneGeometry) -> Float:
+    """Points (S,H,W,3) in the world of the poses, by unprojection of the depth through the geometry's cameras.
+
+    ValueError unless poses and depth were asked for.
+    """
+    if geometry.depth is None or geometry.T_cam_world is None or geometry.cameras is None:
+        raise ValueError("points from depth need poses and depth")
+    K = torch.from_numpy(np.stack([camera.K for camera in geometry.cameras]))
+    depth = torch.from_numpy(geometry.depth).double()
+    points: Float = unproject(depth, torch.from_numpy(geometry.T_cam_world), K).numpy()
+    return points

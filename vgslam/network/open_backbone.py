@@ -1,0 +1,55 @@
+"""From `--weights`, `--device`, `--precision` and `--gpu-memory` to a backbone that is ready to run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from vgslam.errors import ConfigError
+from vgslam.network.backbone import Backbone
+from vgslam.network.memory import parse_size
+from vgslam.network.precision import Precision, choose_device, choose_dtype
+from vgslam.network.preprocess import ResizeMode
+from vgslam.network.vggt import Head
+from vgslam.network.vggt_backbone import RunOptions, VggtBackbone
+from vgslam.network.weights import LoadOptions, load
+
+Show = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class BackboneOptions:
+    """What a person chooses. `gpu_memory` is a budget such as '8GiB', of whichever device runs the network; heads are
+    loaded only if they are named here; sha256 is checked where given."""
+
+    weights: str
+    architecture: str = "vggt"
+    device: str = "auto"
+    precision: Precision = Precision.AUTO
+    gpu_memory: str | None = None
+    window_frames: int = 16
+    resize: ResizeMode = ResizeMode.CROP
+    heads: frozenset[Head] = field(default_factory=lambda: frozenset({Head.POSE, Head.DEPTH}))
+    sha256: str | None = None
+
+
+def _open_vggt(options: BackboneOptions, show: Show | None) -> Backbone[Any]:
+    device = choose_device(options.device)
+    budget = None if options.gpu_memory is None else parse_size(options.gpu_memory)
+    dtype = choose_dtype(options.precision, device)
+    loaded = load(options.weights, LoadOptions(device, dtype, options.heads, options.sha256), show)
+    run = RunOptions(options.window_frames, budget, options.resize, options.heads)
+    return VggtBackbone(loaded, run)
+
+
+ARCHITECTURES: dict[str, Callable[[BackboneOptions, Show | None], Backbone[Any]]] = {"vggt": _open_vggt}
+"""How each kind of backbone is opened. Another one adds a line here and nothing elsewhere."""
+
+
+def open_backbone(options: BackboneOptions, show: Show | None = None) -> Backbone[Any]:
+    """The backbone that the options describe; `show` receives the licence's terms once per weights.
+
+    ConfigError for an unknown architecture, device, precision or budget; WeightsError as `weights.load`.
+    """
+    if options.architecture not in ARCHITECTURES:
+        raise ConfigError(f"unknown backbone '{options.architecture}': use one of {', '.join(sorted(ARCHITECTURES))}")
+    return ARCHITECTURES[options.architecture](options, show)

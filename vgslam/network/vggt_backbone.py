@@ -1,0 +1,96 @@
+"""VGGT behind the `Backbone` protocol: device, precision and memory budget are decided here, once."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import torch
+
+from vgslam.errors import ConfigError
+from vgslam.geometry.camera import Camera
+from vgslam.network.aggregator import Encoded
+from vgslam.network.backbone import BackboneSpec, Float, SceneGeometry, UInt8, geometry_from_tensors
+from vgslam.network.frame_mask import FrameMask
+from vgslam.network.memory import MemoryPlan, Workload, available_bytes, plan_memory
+from vgslam.network.precision import compute_dtype
+from vgslam.network.preprocess import NetworkImages, ResizeMode, preprocess
+from vgslam.network.vggt import Head
+from vgslam.network.weights import LoadedVggt
+
+_UNBOUNDED = 2**60
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """wanted_frames: window size to aim for; memory_bytes: budget for weights and tensors (None: what is free);
+    heads: those that the plan makes room for."""
+
+    wanted_frames: int = 16
+    memory_bytes: int | None = None
+    resize: ResizeMode = ResizeMode.CROP
+    heads: frozenset[Head] = field(default_factory=lambda: frozenset({Head.POSE, Head.DEPTH}))
+
+
+class VggtBackbone:
+    """Implements `Backbone[Encoded]` with a loaded `Vggt`, which stays on the device that it was loaded to."""
+
+    def __init__(self, loaded: LoadedVggt, options: RunOptions | None = None) -> None:
+        self.model, self.weights = loaded.model, loaded.info
+        self.options = options or RunOptions()
+        config = self.model.config
+        self.device = self.model.aggregator.camera_token.device
+        self.spec = BackboneSpec("vggt", config.patch_size, config.n_special, self.model.heads, config.width)
+        self._weights_bytes = sum(p.numel() * p.element_size() for p in self.model.parameters())
+        self._plan = lru_cache(maxsize=8)(self._plan_for)
+
+    def prepare(self, images: Sequence[UInt8]) -> NetworkImages:
+        """The original's crop or pad mode at the width that the network was trained at."""
+        config = self.model.config
+        return preprocess(images, self.options.resize, config.image_size, config.patch_size)
+
+    def max_frames(self, height_px: int, width_px: int) -> int:
+        """ConfigError where not even two frames fit into the budget."""
+        return self._plan(height_px, width_px).max_frames
+
+    def encode(self, images: NetworkImages, want: Collection[Head], mask: FrameMask | None = None) -> Encoded:
+        """ConfigError for more frames than fit into the memory budget."""
+        plan = self._plan(*images.size)
+        n = len(images.images)
+        if n > plan.max_frames:
+            raise ConfigError(
+                f"{n} frames of {images.size[1]}x{images.size[0]} px do not fit into the memory budget, which allows "
+                f"{plan.max_frames}; use a smaller window or a larger --gpu-memory"
+            )
+        dtype = self.model.aggregator.camera_token.dtype
+        batch = torch.from_numpy(images.images).to(self.device, dtype, non_blocking=True)[None]
+        try:
+            with torch.inference_mode():
+                return self.model.encode(batch, want, mask, plan.chunks)
+        except torch.OutOfMemoryError as error:
+            raise ConfigError(_out_of_memory(n)) from error
+
+    def decode(
+        self, tokens: Encoded, images: NetworkImages, want: Collection[Head], queries: Float | None = None,
+        known_cameras: Sequence[Camera] | None = None,
+    ) -> SceneGeometry:  # fmt: skip
+        plan = self._plan(*images.size)
+        points = None if queries is None else torch.from_numpy(queries).to(self.device, tokens.descriptor.dtype)
+        try:
+            with torch.inference_mode():
+                out = self.model.decode(tokens, want, points, plan.chunks)
+        except torch.OutOfMemoryError as error:
+            raise ConfigError(_out_of_memory(len(images.images))) from error
+        return geometry_from_tensors(out, tokens.descriptor, images, known_cameras)
+
+    def _plan_for(self, height_px: int, width_px: int) -> MemoryPlan:
+        budget = self.options.memory_bytes
+        if budget is None:
+            free = available_bytes(self.device)
+            budget = _UNBOUNDED if free is None else int(0.9 * free) + self._weights_bytes
+        config, heads = self.model.config, self.options.heads & self.model.heads
+        work = Workload(config, height_px, width_px, heads, compute_dtype(self.model), self._weights_bytes)
+        return plan_memory(work, budget, self.options.wanted_frames)
+
+
+def _out_of_memory(n: int) -> str:
+    return f"the device ran out of memory at {n} frames: pass a smaller --gpu-memory, or a smaller window"
