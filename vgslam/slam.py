@@ -52,7 +52,8 @@ class Slam:
     """Monocular SLAM over frames of one calibrated pinhole camera.
 
     `process` returns what is known of each frame at once; `map` holds everything, newest state. The frames seen before
-    a component began get their poses afterwards: `map.frames` has the final word on every frame.
+    a component began get their poses afterwards: `map.frames` has the final word on every frame. `notes`: one line for
+    each thing that a user of the poses should know.
     """
 
     def __init__(self, camera: Camera, config: SlamConfig | None = None, predictor: Predictor | None = None) -> None:
@@ -65,6 +66,7 @@ class Slam:
         self.recovery = Recovery(self.map, self.tracker, self.config.recovery)
         self.stage_cpu_s: dict[str, float] = {}
         self.n_losses = 0
+        self.notes: list[str] = []
         self._component = -1
         self._lost_for = 0
         self._state: TrackState | None = None
@@ -190,6 +192,10 @@ class Slam:
     def _seed(self, start: Start, ids: Ids) -> Array:
         """Put the prediction's landmarks (unit: its median depth) into the map; returns the last view's pose."""
         if start.prediction is None:
+            self.notes.append(
+                f"component {self._component} began at frame {start.first.frame_id} with a camera that only turned or "
+                "stood still: rotations are measured, its scale and depth are guesses until it moves sideways"
+            )
             last = start.sightings[-1]
             points = self.tracker.pose_points(ids[last.index], last.pixels)
             return se3.inverse(refine_pose(self.tracker.camera, np.eye(4), points, 1.0, iterations=15).T_cam_world)

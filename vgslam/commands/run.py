@@ -1,6 +1,5 @@
 """`vgslam run`: camera poses for every frame of a sequence."""
 
-import resource
 import sys
 import time
 from dataclasses import dataclass, field, replace
@@ -14,10 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from vgslam.backend.cloud import point_cloud
 from vgslam.commands.outcome import print_outcome, score
 from vgslam.config import to_yaml
-from vgslam.errors import ConfigError, InputError, TrackingError
+from vgslam.errors import ConfigError, EvaluationError, InputError, TrackingError
 from vgslam.evaluation.baselines import end_to_start_percent
 from vgslam.evaluation.evaluate import Evaluation
 from vgslam.interfaces import FrameSource
+from vgslam.results.environment import peak_memory_mib
 from vgslam.results.plots import plot_run
 from vgslam.results.report import RunReport
 from vgslam.results.run_folder import RunWriter
@@ -108,8 +108,8 @@ class Run:
         report.n_losses, report.n_components = self.slam.n_losses, self.slam.n_components
         report.stage_cpu_s = {k: round(v, 4) for k, v in self.slam.stage_cpu_s.items()}
         report.set_timing(time.process_time() - self.began_cpu_s, time.monotonic() - self.began_s)
-        report.peak_memory_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        report.warnings = list(self.source.warnings)
+        report.peak_memory_mib = peak_memory_mib()
+        report.warnings = [*self.source.warnings, *self.slam.notes]
         self.writer.flush(m.trajectory(), m.keyframe_trajectory(), m.frames, report)
 
 
@@ -229,12 +229,13 @@ def _finish(run: Run, stopped_by: str | None) -> int:
         plots = plot_run(trajectory, statuses, run.source.truth, evaluation, m.keyframes, run.source.name)
         for name, png in plots.items():
             run.writer.write_plot(name, png)
-    run.report.warnings = list(run.source.warnings)
     run.writer.write_report(run.report)
     print_outcome(run.report, run.writer.path, evaluation, run.slam)
     if stopped_by is not None:
         print(f"stopped: {stopped_by}; everything up to there is in {run.writer.path}", file=sys.stderr)
         return 130 if stopped_by.startswith("interrupted") else 2
+    if run.args.truth is not None and evaluation is None and len(trajectory):
+        return EvaluationError.exit_code
     if not len(trajectory):
         raise TrackingError(
             f"{run.args.path}: none of {len(m.frames)} frames could be tracked; it needs texture and a camera that "
