@@ -30,7 +30,7 @@ def pose_error(T_estimate: Array, T_truth: Array) -> tuple[float, float]:
 
 @cache
 def smooth_texture(size: int, seed: int, finest_px: float = 1.5) -> Image:
-    """Grey random texture (size,size) with detail from finest_px to an eighth of its size. Shared: not to be changed."""
+    """Grey random texture (size,size) with detail from finest_px to an eighth of its size. Read only."""
     rng = np.random.default_rng(seed)
     total = np.zeros((size, size))
     sigma = finest_px
