@@ -67,7 +67,8 @@ class Slam:
         self.stage_cpu_s: dict[str, float] = {}
         self.n_losses = 0
         self.notes: list[str] = []
-        self._component = -1
+        self.n_components = 0
+        self._component = -1  # the one being tracked or last tracked
         self._lost_for = 0
         self._state: TrackState | None = None
         self._reference = _Reference(np.zeros(0, np.int64), np.zeros((0, 2), np.float32))
@@ -75,10 +76,6 @@ class Slam:
     @property
     def is_tracking(self) -> bool:
         return self._state is not None
-
-    @property
-    def n_components(self) -> int:
-        return self._component + 1
 
     def process(self, frame: Frame) -> PoseEstimate:
         """Pose and status of the next frame (ids must count up from 0)."""
@@ -151,10 +148,11 @@ class Slam:
 
     def _try_recovery(self, view: View) -> bool:
         with self._stage("recover"):
-            found = self.recovery.recover(view, self._component)
+            found = self.recovery.recover(view)
         if found is None:
             return False
         self.initializer.reset()
+        self._component = self.map.keyframes[found.keyframe_id].component_id
         # found on the very frame that optical flow lost: nothing was lost
         self._resume(view, found, Status.TRACKED if self._lost_for == 1 else Status.RELOCALIZED)
         return True
@@ -171,7 +169,8 @@ class Slam:
     def _begin_component(self, start: Start) -> None:
         """First keyframes of a component, and the poses of the frames between them."""
         m, first = self.map, start.first
-        self._component += 1
+        self._component = self.n_components
+        self.n_components += 1
         self._lost_for = 0
         k = len(m.keyframes)
         camera = self.tracker.camera

@@ -11,6 +11,7 @@ from vgslam.frontend.features import Pixels, track_flow
 from vgslam.frontend.matching import ImageFeatures, MatcherConfig, describe, match
 from vgslam.frontend.pnp import PoseFit, PosePoints, ransac_pose, refine_pose
 from vgslam.frontend.tracker import Tracker, View
+from vgslam.frontend.two_view import rotation_between
 from vgslam.geometry import se3
 from vgslam.types import Array, Ids
 
@@ -21,8 +22,8 @@ class RecoveryConfig:
     matches, which are at least min_ratio of those that obey the epipolar geometry."""
 
     matcher: MatcherConfig = field(default_factory=MatcherConfig)
-    n_recent: int = 2
-    n_similar: int = 2
+    n_recent: int = 3
+    n_similar: int = 5
     min_inliers: int = 30
     min_ratio: float = 0.6
     min_refound: int = 15
@@ -48,31 +49,31 @@ class Recovery:
         self._features: dict[int, ImageFeatures] = {}
         self._thumbnails: list[npt.NDArray[np.float32]] = []
 
-    def recover(self, view: View, component_id: int) -> Recovered | None:
-        """Pose of `view` in a component from its recent and its most similar keyframes, or None."""
+    def recover(self, view: View) -> Recovered | None:
+        """Pose of `view` from the recent and the most similar keyframes, of whatever component, or None."""
         here = describe(view.gray, self.config.matcher)
         if len(here.pixels) < self.config.min_inliers:
             return None
-        for k in self._candidates(view, component_id):
+        for k in self._candidates(view):
             found = self._against(k, view, here)
             if found is not None:
                 return found
         return None
 
-    def _candidates(self, view: View, component_id: int) -> list[int]:
+    def _candidates(self, view: View) -> list[int]:
         for k in range(len(self._thumbnails), len(self.map.keyframes)):
             gray = cv2.cvtColor(self.map.keyframes[k].image, cv2.COLOR_RGB2GRAY)
             self._thumbnails.append(_signature(gray))
-        members = [k.id for k in self.map.keyframes if k.component_id == component_id]
-        recent = members[::-1][: self.config.n_recent]
-        rest = members[: len(members) - len(recent)]
-        if not rest:
+        n = len(self.map.keyframes)
+        recent = list(range(n - 1, max(-1, n - 1 - self.config.n_recent), -1))
+        rest = n - len(recent)
+        if rest == 0:
             return recent
-        likeness = np.stack([self._thumbnails[k] for k in rest]) @ _signature(view.gray)
+        likeness = np.stack(self._thumbnails[:rest]) @ _signature(view.gray)
         similar: list[int] = []
-        for j in np.argsort(-likeness, kind="stable"):
-            if len(similar) < self.config.n_similar and all(abs(rest[j] - s) > 2 for s in similar):
-                similar.append(rest[j])
+        for j in np.argsort(-likeness, kind="stable").tolist():
+            if len(similar) < self.config.n_similar and all(abs(j - s) > 2 for s in similar):
+                similar.append(j)
         return recent + similar
 
     def _features_of(self, k: int) -> ImageFeatures:
@@ -99,7 +100,8 @@ class Recovery:
         T_world_k = self.map.keyframes[k].S_world_keyframe.pose
         direction = (camera.rays(a[keep]) * depth[:, None]) @ T_world_k[:3, :3].T
         points = PosePoints(direction + T_world_k[:3, 3], b[keep], direction, rel_sigma)
-        fit = self._fit(points, se3.inverse(T_world_k))
+        R_cam_k, _ = rotation_between(camera, b[keep], a[keep])
+        fit = self._fit(points, se3.from_rt(R_cam_k, np.zeros(3)) @ se3.inverse(T_world_k))
         if fit is None:
             return None
         return self._confirm(k, view, fit)

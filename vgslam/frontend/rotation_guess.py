@@ -39,6 +39,7 @@ class RotationGuess:
             np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).reshape(-1, 2)
         )
         self._camera, self._shape = camera, (height, width)
+        self._window = cv2.createHanningWindow((width, height), cv2.CV_32F)
 
     def _score(
         self, previous: Thumbnail, current: Thumbnail, R: Array
@@ -56,9 +57,15 @@ class RotationGuess:
         error = float(np.abs(warped - previous.image)[valid].mean()) if n > 0.25 * valid.size else np.inf
         return error, warped, valid, u, v
 
+    def _from_shift(self, previous: Thumbnail, current: Thumbnail) -> Array:
+        """The rotation that shifts the middle of the image as phase correlation says: finds turns of any size."""
+        (du, dv), _ = cv2.phaseCorrelate(previous.image, current.image, self._window)
+        return se3.so3_exp(np.array([-np.arctan(dv / self._camera.fy), np.arctan(du / self._camera.fx), 0.0]))
+
     def estimate(self, previous: Thumbnail, current: Thumbnail, starts: list[Array], iterations: int = 6) -> Array:
-        """R_cur_prev (3,3): the best of the start rotations, refined."""
+        """R_cur_prev (3,3): the best of the start rotations and of the phase correlation's, refined."""
         c = self._camera
+        starts = [*starts, self._from_shift(previous, current)]
         best = min(starts, key=lambda R: self._score(previous, current, R)[0])
         best_error = np.inf
         R = best
