@@ -106,7 +106,7 @@ def sample(
 ) -> torch.Tensor:
     """Trilinear lookup, colours (P,3) in 0..1.
 
-    material (P,) int64; u, v (P,) float32 in tiles (periodic; texel i of a level of n texels has its centre at
+    material (P,), whole numbers; u, v (P,) float32 in tiles (periodic; texel i of a level of n texels has its centre at
     (i + 0.5) / n); footprint (P,): size of a pixel on the surface, in tiles.
     """
     n_levels = len(table.level_size)

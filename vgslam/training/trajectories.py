@@ -107,16 +107,6 @@ def _towards(position: Array, target: Array) -> tuple[Array, Array]:
     return np.arctan2(d[:, 1], d[:, 0]), np.arctan2(d[:, 2], np.hypot(d[:, 0], d[:, 1]))
 
 
-def _ahead(position: Array, closed: bool = False) -> Array:
-    """Heading (n,) along a path (n,3), without jumps of 2 pi."""
-    if len(position) < 2:
-        return np.zeros(len(position))
-    step = np.gradient(position, axis=0)
-    if closed:
-        step = np.roll(position, -1, 0) - np.roll(position, 1, 0)
-    return np.unwrap(np.arctan2(step[:, 1], step[:, 0]))
-
-
 def _walk(n: int, rate_hz: float, rng: np.random.Generator, region: Region) -> Array:
     """Hand-held: wander at walking pace, looking about."""
     position = _wander(n, rate_hz, rng, region, rng.uniform(0.4, 1.0))
@@ -127,9 +117,9 @@ def _walk(n: int, rate_hz: float, rng: np.random.Generator, region: Region) -> A
 
 
 def _drone(n: int, rate_hz: float, rng: np.random.Generator, region: Region) -> Array:
-    """Faster, with height changes, looking ahead and down, leaning into curves."""
+    """Faster than a walk, with changes of height, looking about and down, leaning over."""
     position = _wander(n, rate_hz, rng, region, rng.uniform(1.0, 2.5))
-    heading = _ahead(position) + np.radians(25) * sway(n, rate_hz, rng, 0.05, 0.3)
+    heading = rng.uniform(-np.pi, np.pi) + np.radians(70) * sway(n, rate_hz, rng, 0.03, 0.2)
     pitch = np.radians(-15) + np.radians(8) * sway(n, rate_hz, rng, 0.1, 0.6)
     roll = np.radians(8) * sway(n, rate_hz, rng, 0.1, 0.8)
     return look(position, heading, pitch, roll)

@@ -23,7 +23,7 @@ from vgslam.training.trajectories import Region
 
 Array = npt.NDArray[np.float64]
 
-_PIXELS_PER_BATCH = {"cpu": 60_000, "cuda": 8_000_000}
+_PIXELS_PER_BATCH = {"cpu": 120_000, "cuda": 8_000_000}
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def render(
     for start in range(0, len(T_world_cam), batch):
         T, time = T_world_cam[start : start + batch], time_s[start : start + batch]
         view = _view(world, T, time, fine, device)
-        image = _colours(world, view, T, fine, device)
+        image = _colours(world, view, T, fine, supersample)
         if supersample > 1:
             image = _average(image, supersample)
             view = _view(world, T, time, camera, device)
@@ -130,9 +130,10 @@ def _view(world: World, T_world_cam: Array, time_s: Array, camera: Camera, devic
     return _View(hits, planes, quadrics)
 
 
-def _colours(world: World, view: _View, T_world_cam: Array, camera: Camera, device: torch.device) -> torch.Tensor:
+def _colours(world: World, view: _View, T_world_cam: Array, camera: Camera, supersample: int) -> torch.Tensor:
+    device = view.hits.surface.device
     appearance = world.appearance(device)
-    shader = Shader(appearance, world.lighting, camera)
+    shader = Shader(appearance, world.lighting, camera, supersample)
     image = shader.shade(view.hits, view.planes, view.quadrics, world.quadrics)
     if world.terrain is not None:
         ground = view.hits.surface == len(appearance.looks)
