@@ -47,6 +47,13 @@ def test_roll_of_ten_degrees_from_rest() -> None:
     assert se3.angle_deg(estimate(current, [np.eye(3)]).T @ truth) < 0.1
 
 
+@pytest.mark.parametrize("angle_deg", [9.0, 15.0])
+@pytest.mark.parametrize("axis", ["pitch", "yaw", "mixed"])
+def test_fast_turns_from_rest(axis: str, angle_deg: float) -> None:
+    current, truth = turned(axis, angle_deg)
+    assert se3.angle_deg(estimate(current, [np.eye(3)]).T @ truth) < 0.4
+
+
 @pytest.mark.parametrize("axis", AXES)
 def test_fast_turns_from_the_last_motion(axis: str) -> None:
     """15 degrees between two images, the motion before it was a fifth slower."""
@@ -88,6 +95,15 @@ def test_an_even_image_is_no_motion(value: int) -> None:
     np.testing.assert_allclose(R, np.eye(3), atol=1e-9)
     lost = estimate(even, [np.eye(3)])
     np.testing.assert_allclose(lost @ lost.T, np.eye(3), atol=1e-9)
+
+
+def test_thumbnails_are_left_as_they_were() -> None:
+    """The current one is the next frame's previous one."""
+    a, b = Thumbnail(gray_at((0, 0, 0)), CAMERA), Thumbnail(gray_at((0, 2, 0)), CAMERA)
+    before = [x.copy() for t in (a, b) for x in (t.image, t.gradient_u, t.gradient_v)]
+    RotationGuess(a.camera, *a.image.shape).estimate(a, b, [np.eye(3)])
+    for x, y in zip([x for t in (a, b) for x in (t.image, t.gradient_u, t.gradient_v)], before):
+        np.testing.assert_array_equal(x, y)
 
 
 def test_thumbnail_keeps_the_field_of_view() -> None:

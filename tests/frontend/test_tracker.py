@@ -1,0 +1,125 @@
+"""Tracking against landmarks with known depth, in rendered images."""
+
+import numpy as np
+from synthetic import CAMERA, pose, pose_error, render, room, smooth_texture
+
+from vgslam.frontend.tracker import TrackResult, TrackState
+from vgslam.geometry import se3
+from vgslam.types import Image
+
+
+def state_at(known_map, frame: int = 0) -> TrackState:
+    ids, px = known_map.add(frame)
+    view = known_map.tracker.view(frame, frame / 30, known_map.walk.images[frame])
+    return TrackState(view, ids, px.astype(np.float32), known_map.walk.T_world_cam[frame])
+
+
+def track(known_map, state: TrackState, image: Image, frame: int = 1) -> TrackResult:
+    return known_map.tracker.track(state, known_map.tracker.view(frame, frame / 30, image))
+
+
+def unrelated() -> Image:
+    return np.repeat(smooth_texture(320, seed=99)[:240, :, None], 3, axis=2)
+
+
+def test_pose_of_the_next_frames(known_map) -> None:
+    state = state_at(known_map)
+    for i in (1, 2, 4):
+        result = track(known_map, state, known_map.walk.images[i], i)
+        angle, distance = pose_error(result.T_world_cam, known_map.walk.T_world_cam[i])
+        assert not result.is_lost
+        assert angle < 0.15
+        assert distance < 0.015
+        assert result.ratio > 0.8
+        assert result.n_inliers == len(result.ids) > 100
+
+
+def test_inliers_are_where_the_landmarks_project(known_map) -> None:
+    state = state_at(known_map)
+    result = track(known_map, state, known_map.walk.images[3])
+    ids, px = known_map.true_pixels(result.ids, 3)
+    at = np.isin(result.ids, ids)
+    error = np.linalg.norm(result.pixels[at] - px, axis=1)
+    assert np.median(error) < 0.3
+    assert np.percentile(error, 95) < 2.0
+    assert np.isin(result.ids, state.ids).all()
+
+
+def test_the_position_stays_when_the_camera_turns(known_map) -> None:
+    state = state_at(known_map)
+    turned = known_map.walk.T_world_cam[0] @ pose((1.0, 4.0, -2.0))
+    result = track(known_map, state, render(room(), CAMERA, turned)[0])
+    angle, distance = pose_error(result.T_world_cam, turned)
+    assert not result.is_lost
+    assert angle < 0.15
+    assert distance < 0.015
+
+
+def test_a_fast_steady_turn_is_followed_by_its_motion(known_map) -> None:
+    """Nine degrees an image: too fast from rest for the thumbnail, known from the motion before."""
+    state = state_at(known_map)
+    step = pose((0, 9.0, 0))
+    turned = known_map.walk.T_world_cam[0] @ step
+    state.motion = se3.inverse(step)  # T_cam_previous
+    result = track(known_map, state, render(room(), CAMERA, turned)[0])
+    assert not result.is_lost
+    assert pose_error(result.T_world_cam, turned)[0] < 0.3
+
+
+def test_covariance_is_of_the_size_of_the_error(known_map) -> None:
+    state = state_at(known_map)
+    result = track(known_map, state, known_map.walk.images[2])
+    T_cam_world = se3.inverse(result.T_world_cam)
+    xi = se3.log(T_cam_world @ known_map.walk.T_world_cam[2])
+    assert np.linalg.eigvalsh(result.covariance).min() > 0
+    sigma = np.sqrt(np.diag(result.covariance))
+    assert (np.abs(xi) < 8 * sigma).all()
+    assert sigma[:3].max() < np.radians(0.5)
+
+
+def test_a_black_image_is_lost(known_map) -> None:
+    state = state_at(known_map)
+    assert track(known_map, state, np.zeros_like(known_map.walk.images[0])).is_lost
+
+
+def test_another_scene_is_lost(known_map) -> None:
+    state = state_at(known_map)
+    assert track(known_map, state, unrelated()).is_lost
+
+
+def test_wrong_landmarks_are_lost_and_not_fitted(known_map) -> None:
+    """Features that can be followed, on a map that does not fit them."""
+    state = state_at(known_map)
+    rng = np.random.default_rng(1)
+    known_map.map.landmarks.xyz_host[:] *= rng.uniform(0.3, 3.0, (len(known_map.map.landmarks), 1))
+    near = render(room(), CAMERA, pose((0, 0, 0), (0.6, 0.2, 0.0)))[0]
+    assert track(known_map, state, near).is_lost
+
+
+def test_guessed_depths_do_not_vote(known_map) -> None:
+    """A third of the landmarks guessed, and wrong beyond what they say: the ratio is that of the triangulated ones."""
+    state = state_at(known_map)
+    marks = known_map.map.landmarks
+    guessed = np.arange(len(marks)) % 3 == 0
+    marks.is_triangulated[guessed] = False
+    marks.xyz_host[guessed] *= 4.0
+    marks.rel_sigma[guessed] = 0.21
+    result = track(known_map, state, render(room(), CAMERA, pose((0, 0, 0), (0.3, 0, 0)))[0])
+    kept = len(result.ids) / len(state.ids)
+    assert not result.is_lost
+    assert result.ratio > 0.9
+    assert kept < 0.8  # the guessed ones are mostly dropped
+    assert pose_error(result.T_world_cam, pose((0, 0, 0), (0.3, 0, 0)))[1] < 0.05
+
+
+def test_covered_features_are_dropped(known_map) -> None:
+    state = state_at(known_map)
+    image = known_map.walk.images[2].copy()
+    image[60:180, 40:130] = unrelated()[60:180, 40:130]
+    result = track(known_map, state, image)
+    angle, distance = pose_error(result.T_world_cam, known_map.walk.T_world_cam[2])
+    assert not result.is_lost
+    assert angle < 0.2
+    assert distance < 0.03
+    inside = ((result.pixels > [50, 70]) & (result.pixels < [120, 170])).all(axis=1)
+    assert inside.sum() < 0.05 * len(result.pixels)
