@@ -13,6 +13,7 @@ from vgslam.training.scenes import WORLD_KINDS, generate
 from vgslam.training.sequences import Shot, render_sequence
 from vgslam.training.surfaces import Paint, SceneBuilder
 from vgslam.training.terrain import Terrain
+from vgslam.training.texture_kinds import KINDS
 from vgslam.training.textures import TextureBank
 from vgslam.training.trajectories import MOTIONS, Region, look
 from vgslam.training.worlds import World, render
@@ -179,6 +180,16 @@ def test_own_banks_of_equal_seeds_are_equal():
     a, b = TextureBank(5, 32), TextureBank(5, 32)
     b.material("wood", 1)  # made in another order
     np.testing.assert_array_equal(a.tile(a.material("rug", 2)), b.tile(b.material("rug", 2)))
+
+
+def test_a_shared_bank_is_used_and_stays_small():
+    bank = TextureBank(5, 32)
+    world = generate("room", 1, bank, variants=1)
+    assert world.bank is bank
+    assert 5 < len(bank) <= len(KINDS)
+    generate("room", 2, bank, variants=1)
+    bank.fill(1)
+    assert len(bank) == len(KINDS)
 
 
 def test_frames_of_a_batch_are_independent(bank):

@@ -1,5 +1,7 @@
 """Heaps of simple objects: boxes, balls and cylinders on a table top, a floor or hills, under the sky or in a hall."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from vgslam.training.furniture import Palette
@@ -47,14 +49,17 @@ def hills(seed: int, bank: TextureBank, variants: int = 3, shadow_rays: int = 0,
     for _ in range(int(rng.integers(6, 16))):
         at = _spot(rng, 6.0)
         _object(builder, palette, at, float(terrain.height(at[None])[0]) - 0.1)
-    return _finish("hills", seed, builder, bank, _Surroundings(shadow_rays, grid, True, variants, (), terrain))
+    return _finish("hills", seed, builder, bank, _Surroundings(shadow_rays, grid, True, variants, terrain=terrain))
 
 
+@dataclass(frozen=True)
 class _Surroundings:
-    def __init__(self, shadow_rays: int, grid: int, outdoors: bool, variants: int, motions: tuple[Motion, ...],
-                 terrain: Terrain | None = None) -> None:  # fmt: skip
-        self.shadow_rays, self.grid, self.outdoors, self.variants = shadow_rays, grid, outdoors, variants
-        self.motions, self.terrain = motions, terrain
+    shadow_rays: int
+    grid: int
+    outdoors: bool
+    variants: int
+    motions: tuple[Motion, ...] = ()
+    terrain: Terrain | None = None
 
 
 def _finish(kind: str, seed: int, builder: SceneBuilder, bank: TextureBank, around: _Surroundings) -> World:

@@ -25,7 +25,7 @@ def generate(
     """
     if kind not in WORLD_KINDS:
         raise ValueError(f"unknown world '{kind}', known: {', '.join(WORLD_KINDS)}")
-    bank = bank or TextureBank(seed)
+    bank = TextureBank(seed) if bank is None else bank
     if kind == "street":
         return street(seed, bank, variants, shadow_rays, traffic=moving)
     if kind == "clutter":

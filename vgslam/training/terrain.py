@@ -92,7 +92,7 @@ class _Along:
 
     @staticmethod
     def of(terrain: Terrain, T_world_cam: Array, camera: Camera, device: torch.device) -> "_Along":
-        n, pixels = len(T_world_cam), camera.width * camera.height
+        pixels = camera.width * camera.height
         forms = torch.from_numpy((T_world_cam[:, :3, :3] @ np.linalg.inv(camera.K)).astype(np.float32)).to(device)
         u = torch.arange(camera.width, device=device, dtype=torch.float32).repeat(camera.height)
         v = torch.arange(camera.height, device=device, dtype=torch.float32).repeat_interleave(camera.width)
@@ -104,7 +104,6 @@ class _Along:
             """Per frame -> per pixel."""
             return torch.from_numpy(x.astype(np.float32)).to(device).repeat_interleave(pixels, dim=0)
 
-        assert len(ray) == n * pixels
         advance = ray[:, :2] @ _like(terrain.wave.T, ray)
         speed = torch.hypot(ray[:, 0], ray[:, 1])
         return _Along(each(origin[:, 2]), ray[:, 2], speed, each(phase), advance, _like(terrain.amplitude, ray))

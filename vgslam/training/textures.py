@@ -62,6 +62,12 @@ class TextureBank:
             self._tiles.append(_soften(tile))
         return self._index[key]
 
+    def fill(self, variants: int) -> None:
+        """Make `variants` tiles of every kind now, so that the table does not grow while worlds are drawn from it."""
+        for kind in KINDS:
+            for variant in range(variants):
+                self.material(kind, variant)
+
     def tile(self, material: int) -> npt.NDArray[np.float32]:
         """The finest level (S,S,3) of a tile."""
         return self._tiles[material]

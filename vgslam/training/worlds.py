@@ -23,7 +23,7 @@ from vgslam.training.trajectories import Region
 
 Array = npt.NDArray[np.float64]
 
-_PIXELS_PER_BATCH = {"cpu": 120_000, "cuda": 8_000_000}
+_PIXELS_PER_BATCH = {"cpu": 120_000, "cuda": 4_000_000}
 
 
 @dataclass(frozen=True)
