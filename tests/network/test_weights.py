@@ -50,7 +50,7 @@ def test_file_and_folder_round_trip(saved: Path, fresh_model: Vggt, options: Loa
         assert not loaded.model.training
         assert_equal_weights(loaded.model, fresh_model.float())
         assert loaded.info.sha256 == hashlib.sha256(saved.read_bytes()).hexdigest()
-        assert loaded.info.model_id.endswith(loaded.info.sha256[:12])
+        assert loaded.info.model_id == f"vggt:{source.name}@{loaded.info.sha256[:12]}"
         assert not loaded.info.is_random
         assert loaded.info.licence.name == "Apache-2.0"
 
@@ -281,6 +281,20 @@ def test_offline_with_cache(saved: Path, options: LoadOptions, tmp_path: Path, m
     saved.rename(cache / "snapshots" / commit / "model.safetensors")
     loaded = load("owner/small", replace(options, hub_cache=tmp_path / "cache"))
     assert loaded.info.licence.name == "Apache-2.0"
+
+
+def test_offline_with_half_a_download(options: LoadOptions, tmp_path: Path, monkeypatch) -> None:
+    """The cache holds what came before the connection broke: the configuration, and a part under another name."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    cache = tmp_path / "cache" / "models--owner--small"
+    (cache / "refs").mkdir(parents=True)
+    (cache / "refs" / "main").write_text(commit)
+    (cache / "snapshots" / commit).mkdir(parents=True)
+    (cache / "snapshots" / commit / "config.json").write_text("{}")
+    (cache / "blobs").mkdir()
+    (cache / "blobs" / "0123.incomplete").write_bytes(b"half")
+    assert "its download was cut off" in refused("owner/small", replace(options, hub_cache=tmp_path / "cache"))
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,9 @@ def download(repo: str, revision: str | None = None, cache: Path | None = None) 
             raise WeightsError(_explain(repo, revision, error)) from error
         if any(p.suffix in (".safetensors", ".pt") for p in folder.iterdir()):
             return folder
-    raise WeightsError(f"{repo} holds no .safetensors or .pt file")
+    raise WeightsError(
+        f"{repo} holds no .safetensors or .pt file, or its download was cut off: connect to the network and try again"
+    )
 
 
 def _explain(repo: str, revision: str | None, error: Exception) -> str:

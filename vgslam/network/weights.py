@@ -44,8 +44,10 @@ class WeightsInfo:
 
     @property
     def model_id(self) -> str:
-        """Name and hash, for `WindowPrediction.model_id`."""
-        return f"{ARCHITECTURE}:{self.source}" + (f"@{self.sha256[:12]}" if self.sha256 else "")
+        """Hub id or file name, and hash, for `WindowPrediction.model_id`."""
+        is_local = not self.is_random and parse_hub_id(self.source) is None
+        name = Path(self.source).name if is_local else self.source
+        return f"{ARCHITECTURE}:{name}" + (f"@{self.sha256[:12]}" if self.sha256 else "")
 
 
 @dataclass(frozen=True)
