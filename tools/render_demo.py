@@ -82,7 +82,7 @@ def main() -> None:
     if arguments.preview:
         sheet = images[np.linspace(0, N_FRAMES - 1, 12).astype(int)][..., ::-1]
         cv2.imwrite(str(arguments.preview), np.concatenate([np.concatenate(sheet[i : i + 4], 1) for i in (0, 4, 8)], 0))
-    for crf in range(16, 40):
+    for crf in range(13, 40):
         size = write_video(arguments.out / "demo.mp4", images, crf)
         if size <= LIMIT_BYTES:
             break
