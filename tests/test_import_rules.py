@@ -1,0 +1,97 @@
+"""What may import what: light packages stay light, and each heavy library has its one room."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "vgslam"
+FILES = sorted(PACKAGE.rglob("*.py"))
+HEAVY = ("torch", "gtsam", "evo", "rerun", "matplotlib", "pycolmap", "huggingface_hub")
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Names of the top-level packages that a fresh interpreter holds after a statement."""
+    code = f"{statement}\nimport sys\nprint('\\n'.join(sorted({{m.split('.')[0] for m in sys.modules}})))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent, timeout=120
+    )
+    return set(done.stdout.split())
+
+
+def imports(path: Path, at_top_level_only: bool = False) -> set[str]:
+    """Full names of the modules that a file imports; relative ones are refused by the style."""
+    tree = ast.parse(path.read_text())
+    found: set[str] = set()
+    for node in tree.body if at_top_level_only else ast.walk(tree):
+        inner = ast.walk(node) if at_top_level_only and isinstance(node, ast.If | ast.Try | ast.With) else [node]
+        for n in inner:
+            if isinstance(n, ast.Import):
+                found |= {alias.name for alias in n.names}
+            elif isinstance(n, ast.ImportFrom):
+                assert n.level == 0, f"{path}: relative import"
+                found.add(n.module or "")
+    return found
+
+
+def importers_of(library: str, at_top_level_only: bool = False) -> set[str]:
+    """Files of the package, relative to it, that import a library."""
+    return {
+        path.relative_to(PACKAGE).as_posix()
+        for path in FILES
+        if any(name.split(".")[0] == library for name in imports(path, at_top_level_only))
+    }
+
+
+def test_the_scan_sees_imports() -> None:
+    """The rules below would hold for an empty scan too."""
+    assert "backend/map.py" in importers_of("numpy")
+    assert len(FILES) > 30
+
+
+@pytest.mark.parametrize(
+    "statement", ["import vgslam", "import vgslam.sources, vgslam.types", "import vgslam.config, vgslam.interfaces"]
+)
+def test_light_packages_load_nothing_heavy(statement: str) -> None:
+    loaded = loaded_by(statement)
+    assert "vgslam" in loaded
+    assert not loaded & set(HEAVY)
+
+
+def test_the_frontend_and_the_map_need_no_heavy_library() -> None:
+    assert not loaded_by("import vgslam.frontend.tracker, vgslam.frontend.sfm, vgslam.backend.map") & set(HEAVY)
+
+
+def test_heavy_libraries_are_seen_where_they_are_loaded() -> None:
+    assert "gtsam" in loaded_by("import vgslam.backend.pose_graph")
+
+
+def test_gtsam_is_used_in_two_files() -> None:
+    assert importers_of("gtsam") == {"backend/pose_graph.py", "self_calibration.py"}
+
+
+def test_evo_is_used_by_the_evaluation_only() -> None:
+    users = importers_of("evo")
+    assert users
+    assert all(name.startswith("evaluation/") for name in users)
+
+
+@pytest.mark.parametrize("library", ["rerun", "pycolmap", "rclpy"])
+def test_optional_libraries_are_never_imported_at_the_top(library: str) -> None:
+    assert importers_of(library, at_top_level_only=True) == set()
+
+
+def test_torch_stays_with_the_network_and_its_training() -> None:
+    at_top = importers_of("torch", at_top_level_only=True)
+    assert at_top
+    assert {name.split("/")[0] for name in at_top} <= {"network", "training"}
+
+
+def test_packages_stay_light() -> None:
+    """No __init__ drags its package's modules in, but that of the network, which is torch anyway."""
+    for path in FILES:
+        if path.name == "__init__.py" and "network" not in path.parts:
+            heavy = {name.split(".")[0] for name in imports(path)} & set(HEAVY)
+            assert not heavy, f"{path} imports {heavy}"
