@@ -27,8 +27,8 @@ class MapperConfig:
 
     min_parallax_px: float = 20.0
     min_shared: float = 0.6
-    window: int = 8
-    n_fixed: int = 2
+    window: int = 6
+    n_fixed: int = 3
     n_linked: int = 3
     max_residual_px: float = 2.5
     max_iterations: int = 4
