@@ -178,7 +178,7 @@ def test_unit_of_length_does_not_matter() -> None:
     [
         ("no nodes", "no nodes"),
         ("no edges", "no edges"),
-        ("no anchor", "no anchor"),
+        ("no anchor", "gauge is free"),
         ("unknown node", "not in the graph"),
         ("disconnected", "disconnected"),
     ],

@@ -14,7 +14,7 @@ SMALL = CAMERA.resized(160, 120)
 
 
 def poses(n: int = 4) -> Array:
-    return np.stack([pose((0, 2.0 * i, 0), (0.3 * i, 0.05 * i, -0.1 * i)) for i in range(n)])
+    return np.stack([pose((0, 2.0 * i, 0), (0.3 * i, 0.05 * i, -0.3 * i)) for i in range(n)])
 
 
 def prediction(T: Array, depth: Array | None = None, raw_scale: float = 1.0, n_landmarks: int = 0) -> WindowPrediction:
@@ -84,7 +84,7 @@ def test_scale_from_shared_depth_goes_before_baselines() -> None:
     T = poses()
     T[:, :3, 3] *= 3.0
     S = link(prediction(T, depth_at_landmarks(w, SCALE)), w, T_WORLD_FIRST)
-    assert S.s == pytest.approx(SCALE, rel=0.02)
+    assert S.s == pytest.approx(SCALE, rel=1e-3)
 
 
 def test_wrong_depths_among_the_shared_ones_do_not_decide() -> None:

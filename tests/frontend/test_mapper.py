@@ -131,6 +131,17 @@ def test_depth_deviation_is_that_of_the_errors(growing: GrowingMap) -> None:
     assert np.median(depth_error(growing, sure)) < np.median(depth_error(growing, unsure))
 
 
+def test_depth_deviation_is_learned_from_the_window(growing: GrowingMap) -> None:
+    for frame in FRAMES[1:4]:
+        growing.add(frame)
+    marks = growing.map.landmarks
+    marks.rel_sigma[:] = 0.4
+    seen, _ = growing.add(24)
+    sure = seen[marks.is_triangulated[seen] & (marks.host[seen] == 0)]
+    assert len(sure) > 10
+    assert np.median(marks.rel_sigma[sure]) < 0.05
+
+
 def test_an_observation_that_does_not_fit_is_forgotten(growing: GrowingMap) -> None:
     growing.add(6)
     growing.add(12)

@@ -52,6 +52,17 @@ def test_each_place_matches_once() -> None:
     assert len(np.unique(b.pixels[ib].round(1), axis=0)) == len(ib)
 
 
+def test_a_place_with_two_orientations_in_the_other_image_matches_once() -> None:
+    """SIFT describes one place twice when two directions are strong; two places cannot both be there."""
+    a = features([[1, 0, 0], [0, 1, 0]])
+    b = features([[1, 0, 0], [0, 1, 0]])
+    b.pixels[1] = b.pixels[0]
+    ia, ib = match(a, b, CONFIG)
+    assert len(ia) == len(ib) == 1
+    ia, ib = match(b, a, CONFIG)
+    assert len(ia) == len(ib) == 1
+
+
 def test_unrelated_images_hardly_match() -> None:
     a, b = describe(IMAGE, CONFIG), describe(smooth_texture(320, seed=77, finest_px=2.0), CONFIG)
     ia, _ = match(a, b, CONFIG)

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from synthetic import CAMERA, plane, pose, render, room
+from synthetic import CAMERA, TexturedPlane, plane, pose, render, room
 
 from vgslam.frontend.plane_sweep import PlaneSweepConfig, plane_sweep
 from vgslam.types import Array, Float32, Image
@@ -121,6 +121,42 @@ def test_no_useful_neighbour_gives_no_depth() -> None:
         depth, confidence = plane_sweep(images, SMALL, T, REFERENCE, known, CONFIG)
         assert not depth.any()
         assert not confidence.any()
+
+
+def test_depth_beyond_the_swept_range_is_not_claimed() -> None:
+    """The landmarks say that everything is four times nearer than it is: the best plane is then the farthest."""
+    images, truth = views("slanted")
+    known = truth[truth > 0][::97].astype(np.float64)
+    depth, confidence = plane_sweep(images, SMALL, POSES, REFERENCE, 0.25 * known, CONFIG)
+    right, _ = plane_sweep(images, SMALL, POSES, REFERENCE, known, CONFIG)
+    assert (depth > 0).mean() < 0.5 * (right > 0).mean()
+    assert (confidence > 0.5).mean() < 0.05
+
+
+def test_edges_along_the_baseline_are_not_confident() -> None:
+    """Level stripes seen from both sides correlate perfectly at every depth: nothing wins clearly."""
+    stripes = np.tile(np.where(np.arange(2048) // 16 % 2 == 0, 60, 190).astype(np.uint8)[:, None], (1, 2048))
+    wall = TexturedPlane(np.array([0.0, 0.0, 4.0]), np.array([1.0, 0, 0]), np.array([0, 1.0, 0]), 8.0, stripes)
+    T = np.stack([pose(), pose((0, 0, 0), (0.6, 0, 0)), pose((0, 0, 0), (-0.6, 0, 0))])
+    images = [render([wall], CAMERA, x)[0] for x in T]
+    depth, confidence = plane_sweep(images, SMALL, T, 0, np.linspace(3.0, 6.0, 50), CONFIG)
+    assert (depth > 0).any()
+    assert (confidence > 0.5).mean() < 0.02
+
+
+def test_noise_is_smoothed_over() -> None:
+    images, truth = views("slanted")
+    rng = np.random.default_rng(1)
+    noisy = [np.clip(im + rng.normal(0, 40, im.shape[:2])[:, :, None], 0, 255).astype(np.uint8) for im in images]
+    known = truth[truth > 0][::97].astype(np.float64)
+    depth, _ = plane_sweep(noisy, SMALL, POSES, REFERENCE, known, PlaneSweepConfig(n_sources=1))
+    error = relative_error(depth, truth, depth > 0)
+    assert (depth > 0).mean() > 0.5
+    rough, _ = plane_sweep(
+        noisy, SMALL, POSES, REFERENCE, known, PlaneSweepConfig(n_sources=1, penalty_small=0.0, penalty_large=0.0)
+    )
+    unsmoothed = relative_error(rough, truth, rough > 0)
+    assert (error > 0.1).mean() < 0.5 * (unsmoothed > 0.1).mean()
 
 
 def test_wrong_poses_are_seen_in_the_confidence() -> None:

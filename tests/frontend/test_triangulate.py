@@ -107,7 +107,7 @@ def test_near_views_count_more_than_far_ones() -> None:
 
 def test_angle_is_the_largest_to_the_first_ray() -> None:
     X = np.array([[0.0, 0.0, 4.0]])
-    T = np.stack([pose((0, 0, 0), (x, 0, 0)) for x in (0.0, 1.0, -2.0)])
+    T = np.stack([pose((0, 0, 0), (x, 0, 0)) for x in (0.0, -2.0, 1.0)])
     scene = observe(T, X, only_inside=False)
     expected = np.degrees(np.arctan2(2.0, 4.0))
     assert solve(scene).angle_deg[0] == pytest.approx(expected, abs=1e-4)
