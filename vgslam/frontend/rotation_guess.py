@@ -59,7 +59,8 @@ class RotationGuess:
 
     def _from_shift(self, previous: Thumbnail, current: Thumbnail) -> Array:
         """The rotation that shifts the middle of the image as phase correlation says: finds turns of any size."""
-        (du, dv), _ = cv2.phaseCorrelate(previous.image, current.image, self._window)
+        # copies: phaseCorrelate multiplies the window into the images that it is given
+        (du, dv), _ = cv2.phaseCorrelate(previous.image.copy(), current.image.copy(), self._window)
         return se3.so3_exp(np.array([-np.arctan(dv / self._camera.fy), np.arctan(du / self._camera.fx), 0.0]))
 
     def estimate(self, previous: Thumbnail, current: Thumbnail, starts: list[Array], iterations: int = 6) -> Array:
