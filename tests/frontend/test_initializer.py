@@ -93,9 +93,7 @@ def test_a_slow_turn_is_reported_at_the_end_as_a_rotation() -> None:
     "min_distance_px",
     [
         8,
-        pytest.param(14, marks=pytest.mark.xfail(
-            strict=True, reason="with 143 corners or fewer, 35 % of them are too few (50) to be called a rotation"
-        )),
+        14,
     ],
 )
 def test_a_wide_turn_starts_without_geometry(min_distance_px: int) -> None:
@@ -153,7 +151,6 @@ def test_black_images_neither_start_nor_break(walk) -> None:
     assert start.first.frame_id == 3
 
 
-@pytest.mark.xfail(strict=True, reason="Initializer keeps every view since its last reset, however long nothing starts")
 def test_a_camera_that_stands_still_does_not_fill_the_memory(walk) -> None:
     init, tracker = initializer(max_earlier=5)
     grays: list[weakref.ref] = []

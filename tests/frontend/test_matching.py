@@ -29,7 +29,6 @@ def test_matches_follow_a_turned_and_scaled_image(angle_deg: float, scale: float
     assert np.median(error) < 1.0
 
 
-@pytest.mark.xfail(strict=True, reason="SIFT without enable_precise_upscale places keypoints a quarter pixel too far")
 def test_keypoints_lie_where_the_image_has_them() -> None:
     """Round spots at known places; the middle of the first pixel is (0, 0)."""
     rng = np.random.default_rng(6)

@@ -103,7 +103,7 @@ def test_small_angles_are_weak() -> None:
     assert two_view(CAMERA, a, b, TwoViewConfig(min_angle_deg=25.0)).verdict is TwoViewVerdict.WEAK
 
 
-@pytest.mark.parametrize("n", [0, 5, 11, 30])
+@pytest.mark.parametrize("n", [0, 5, 11, 29])
 def test_too_few_matches_are_weak(n: int) -> None:
     for truth in (pose((0, 0, 0), (1.2, 0, 0)), pose((0, 5, 0))):
         a, b = matches(truth, seed=5)

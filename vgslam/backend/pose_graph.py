@@ -24,12 +24,20 @@ def from_gtsam(S: gtsam.Similarity3) -> Sim3:
 
 
 def check_graph(nodes: dict[int, Sim3], edges: list[Edge], anchors: set[int]) -> None:
-    """Raises GraphError when there is nothing to optimise, an edge names an unknown node, or a node hangs on no
-    anchor."""
+    """Raises GraphError when there is nothing to optimise, a number is not finite, an anchor or an edge names an
+    unknown node, or a node hangs on no anchor."""
     if not nodes or not edges:
         raise GraphError("pose graph has no nodes or no edges")
     if not anchors:
         raise GraphError("pose graph has no anchored node: its gauge is free")
+    unknown = anchors - set(nodes)
+    if unknown:
+        raise GraphError(f"anchor {min(unknown)} is not a keyframe of the graph")
+    for name, S in [(f"keyframe {n}", S) for n, S in nodes.items()] + [
+        (f"edge {e.id_a}-{e.id_b}", e.S_a_b) for e in edges
+    ]:
+        if not np.isfinite(S.matrix()).all():
+            raise GraphError(f"{name} holds a number that is not finite")
     parent = {n: n for n in nodes}
 
     def root(n: int) -> int:

@@ -151,6 +151,8 @@ class _NormalEquations:
         V[:, i3, i3] += damping * V[:, i3, i3] + 1e-9 * V[:, i3, i3].max(initial=1e-6)
         V_inv = _invert_3x3(V)
         n6 = 6 * self.n_free
+        if n6 == 0:
+            return np.zeros((0, 6)), -np.matmul(V_inv, self.gp[:, :, None])[:, :, 0]
         W = self.W.reshape(n6, self.n_points, 3)
         WV = np.matmul(W.transpose(1, 0, 2), V_inv).transpose(1, 0, 2).reshape(n6, -1)
         S = -WV @ W.reshape(n6, -1).T
@@ -159,7 +161,7 @@ class _NormalEquations:
             block = S[6 * k : 6 * k + 6, 6 * k : 6 * k + 6]
             block += self.U[k]
             block[i6, i6] += damping * self.U[k][i6, i6] + 1e-9
-        step_cam = np.linalg.solve(S, rhs).reshape(-1, 6) if n6 else np.zeros((0, 6))
+        step_cam = np.linalg.solve(S, rhs).reshape(-1, 6)
         back = self.gp + (step_cam.reshape(-1) @ W.reshape(n6, -1)).reshape(-1, 3)
         return step_cam, -np.matmul(V_inv, back[:, :, None])[:, :, 0]
 

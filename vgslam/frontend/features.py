@@ -58,7 +58,7 @@ def detect_corners(gray: Gray, existing: Pixels, n_wanted: int, config: FeatureC
     strong = strength > max(config.quality * reference, 1e-6)
     good = strong & (occupied[v, u] == 0) & _is_local_maximum(response, u, v)
     order = np.flatnonzero(good)[np.argsort(-strength[good], kind="stable")][: 2 * n_wanted]
-    chosen = _spread(u[order], v[order], cell * 0.7, n_wanted)
+    chosen = _spread(u[order], v[order], cell, n_wanted)
     return _subpixel(response, u[order][chosen], v[order][chosen])
 
 
@@ -71,13 +71,16 @@ def _is_local_maximum(response: npt.NDArray[np.float32], u: npt.NDArray, v: npt.
 
 
 def _spread(u: npt.NDArray, v: npt.NDArray, distance: float, n_wanted: int) -> list[int]:
-    """Indices, strongest first, no two closer than `distance` (a coarse occupancy grid decides)."""
-    taken: set[tuple[int, int]] = set()
+    """Indices, strongest first, no two closer than `distance` px."""
+    taken: dict[tuple[int, int], tuple[int, int]] = {}  # at most one in a bucket of this size
+    bucket = distance / np.sqrt(2.0)
     chosen: list[int] = []
-    for i, (x, y) in enumerate(zip((u / distance).astype(int).tolist(), (v / distance).astype(int).tolist())):
-        if any((x + dx, y + dy) in taken for dx in (-1, 0, 1) for dy in (-1, 0, 1)):
+    for i, (x, y) in enumerate(zip(u.tolist(), v.tolist())):
+        a, b = int(x / bucket), int(y / bucket)
+        near = (taken.get((a + da, b + db)) for da in range(-2, 3) for db in range(-2, 3))
+        if any(p is not None and (p[0] - x) ** 2 + (p[1] - y) ** 2 < distance**2 for p in near):
             continue
-        taken.add((x, y))
+        taken[a, b] = (x, y)
         chosen.append(i)
         if len(chosen) == n_wanted:
             break

@@ -54,7 +54,7 @@ class Initializer:
     def __init__(self, tracker: Tracker, predictor: Predictor, config: InitializerConfig) -> None:
         self._tracker, self._predictor, self._config = tracker, predictor, config
         self._first: View | None = None
-        self._views: list[View] = []  # every view since the last reset, without the image
+        self._views: list[View] = []  # the last views since the reset, without their images
         self._n_given_up = 0
 
     @property
@@ -78,6 +78,9 @@ class Initializer:
         may_start: False only collects, so that a later step can start with all that was seen.
         """
         self._views.append(replace(view, image=np.zeros((0, 0, 3), np.uint8)))
+        if len(self._views) > self._config.max_earlier:
+            self._views.pop(0)
+            self._n_given_up = max(0, self._n_given_up - 1)
         if self._first is None:
             self._begin(view)
             return None
@@ -146,7 +149,7 @@ class Initializer:
     def _start(self, view: View, prediction: WindowPrediction | None) -> Start:
         first = self._first
         assert first is not None
-        earlier = self._views[: self._n_given_up][-self._config.max_earlier :]
+        earlier = self._views[: self._n_given_up]
         start = Start(first, view, self._corners, self._sightings, prediction, earlier)
         self.reset()
         return start

@@ -27,7 +27,7 @@ class ImageFeatures:
 
 def describe(gray: npt.NDArray[np.uint8], config: MatcherConfig) -> ImageFeatures:
     """SIFT keypoints and RootSIFT descriptors (Arandjelovic and Zisserman, CVPR 2012) of a grey image."""
-    sift = cv2.SIFT.create(nfeatures=config.n_features, contrastThreshold=0.02)
+    sift = cv2.SIFT.create(nfeatures=config.n_features, contrastThreshold=0.02, enable_precise_upscale=True)
     keypoints, descriptors = sift.detectAndCompute(gray, None)
     if descriptors is None or len(keypoints) == 0:
         return ImageFeatures(np.zeros((0, 2)), np.zeros((0, 128), np.float32))

@@ -39,9 +39,10 @@ def triangulate(camera: Camera, T_world_cam: Array, frame: Ids, point: Ids, pixe
             b[:, i] = np.bincount(point, weight * Pc[:, i], n)
             for j in range(3):
                 A[:, i, j] = np.bincount(point, weight * P[:, i, j], n)
-        A[:, np.arange(3), np.arange(3)] += 1e-9
+        # parallel rays leave the direction along them open: a trace of the matrix keeps it solvable
+        A[:, np.arange(3), np.arange(3)] += 1e-9 * np.trace(A, axis1=1, axis2=2)[:, None] + 1e-30
         X = np.linalg.solve(A, b[:, :, None])[:, :, 0].astype(np.float64)
-        weight = 1.0 / np.maximum(((X[point] - c) ** 2).sum(1), 1e-9)
+        weight = 1.0 / np.clip(((X[point] - c) ** 2).sum(1), 1e-9, 1e12)
     return Triangulation(X, _largest_angle_deg(X, c, point), *_check(camera, T_world_cam, frame, point, pixels, X))
 
 

@@ -23,11 +23,13 @@ class TwoViewVerdict(StrEnum):
 @dataclass(frozen=True)
 class TwoViewConfig:
     """A pair is accepted when the median rotation-compensated parallax and the median triangulation angle are at least
-    this large and at least min_inliers points agree; threshold_px is the epipolar inlier distance."""
+    this large and at least min_inliers points agree, min_rotation_inliers for a rotation; threshold_px is the epipolar
+    inlier distance."""
 
     min_parallax_px: float = 10.0
     min_angle_deg: float = 1.0
     min_inliers: int = 50
+    min_rotation_inliers: int = 30
     min_inlier_ratio: float = 0.6
     threshold_px: float = 1.0
 
@@ -75,7 +77,7 @@ def two_view(camera: Camera, pixels_a: Array, pixels_b: Array, config: TwoViewCo
     parallax = float(np.median(residual))
     rotation_inliers = residual < 2.0 * config.threshold_px
     if parallax < config.min_parallax_px:
-        is_rotation = rotation_inliers.mean() > 0.8 and n >= config.min_inliers
+        is_rotation = rotation_inliers.mean() > 0.8 and n >= config.min_rotation_inliers
         verdict = TwoViewVerdict.ROTATION if is_rotation else TwoViewVerdict.WEAK
         return TwoView(verdict, se3.from_rt(R, np.zeros(3)), rotation_inliers, parallax)
     cv2.setRNGSeed(seed)
