@@ -90,7 +90,7 @@ def run_in_process(
     options = shlex.split(args.run_options)
     command = [*program, str(sequence), "--out", str(run_dir), "--overwrite", *options]
     process = run_isolated(command, run_dir.with_suffix(".log"), args.timeout)
-    return RunOutcome(command, process.failure())
+    return RunOutcome(_portable(command), process.failure())
 
 
 def _run_one(args: BenchArgs, outcome: SequenceOutcome, run_sequence: SequenceRunner) -> None:
@@ -133,7 +133,7 @@ def run_peer(args: BenchArgs, sequence: Path, out: Path, truths: dict[str, Traje
     command = [sys.executable, "-m", module, str(sequence), str(out), str(args.pycolmap_stride)]
     (out / PEER_REPORT).unlink(missing_ok=True)
     process = run_isolated(command, out / "log.txt", args.timeout)
-    peer = PeerOutcome(command, process.failure())
+    peer = PeerOutcome(_portable(command), process.failure())
     if peer.failure is not None:
         return peer
     known = {f.name for f in fields(PeerOutcome)}
@@ -178,6 +178,11 @@ def _names(sequences: tuple[Path, ...]) -> list[str]:
         same = sum(other == name or other.startswith(f"{name}~") for other in names)
         names.append(f"{name}~{same + 1}" if same else name)
     return names
+
+
+def _portable(command: list[str]) -> list[str]:
+    """The command as it works on any machine: this interpreter is `python` there."""
+    return ["python" if word == sys.executable else word for word in command]
 
 
 def _given(args: BenchArgs) -> list[str]:
