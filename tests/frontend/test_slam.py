@@ -176,6 +176,15 @@ def test_another_place_becomes_another_component(walk) -> None:
         assert angle < 1.0
 
 
+def test_no_new_component_before_patience_is_over(walk) -> None:
+    mirrored = [np.ascontiguousarray(image[:, ::-1]) for image in walk.images]
+    slam, said = run(walk.images[:22] + mirrored, replace(SlamConfig(), patience=27))
+    begun = [e.frame_id for e in said[22:] if e.T_ref_cam is not None]
+    assert slam.n_components == 2
+    assert min(begun) >= 22 + 27
+    assert all(f.component_id == 1 for f in slam.map.frames[22:] if f.T_ref_cam is not None)
+
+
 def test_a_turn_in_place_keeps_its_rotation_and_invents_no_translation() -> None:
     planes = room()
     truth = np.stack([pose((0, 1.5 * i - 12, 0.2 * i)) for i in range(16)])

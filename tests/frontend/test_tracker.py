@@ -1,6 +1,7 @@
 """Tracking against landmarks with known depth, in rendered images."""
 
 import numpy as np
+import pytest
 from synthetic import CAMERA, pose, pose_error, render, room, smooth_texture
 
 from vgslam.frontend.tracker import TrackResult, TrackState
@@ -110,6 +111,13 @@ def test_guessed_depths_do_not_vote(known_map) -> None:
     assert result.ratio > 0.9
     assert kept < 0.8  # the guessed ones are mostly dropped
     assert pose_error(result.T_world_cam, pose((0, 0, 0), (0.3, 0, 0)))[1] < 0.05
+
+
+@pytest.mark.parametrize(("n", "is_lost"), [(6, True), (12, True), (40, False)])
+def test_a_handful_of_landmarks_is_no_pose(known_map, n: int, is_lost: bool) -> None:
+    state = state_at(known_map)
+    state.ids, state.pixels = state.ids[:n], state.pixels[:n]
+    assert track(known_map, state, known_map.walk.images[1]).is_lost is is_lost
 
 
 def test_covered_features_are_dropped(known_map) -> None:
