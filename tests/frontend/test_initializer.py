@@ -89,13 +89,7 @@ def test_a_slow_turn_is_reported_at_the_end_as_a_rotation() -> None:
     assert end.last.frame_id == 7
 
 
-@pytest.mark.parametrize(
-    "min_distance_px",
-    [
-        8,
-        14,
-    ],
-)
+@pytest.mark.parametrize("min_distance_px", [8, 18])
 def test_a_wide_turn_starts_without_geometry(min_distance_px: int) -> None:
     """Once too few corners of the first view are left, a rotation is all there is to say."""
     _, start = feed(turning(20, 3.0), min_distance_px)
@@ -113,6 +107,18 @@ def test_a_cut_begins_anew_and_remembers_the_views_before(walk) -> None:
     assert start.prediction is not None
     assert start.first.frame_id == 3
     assert [v.frame_id for v in start.earlier] == [0, 1, 2]
+
+
+def test_only_the_last_views_before_the_first_are_remembered(walk) -> None:
+    init, tracker = initializer(max_earlier=12)
+    images = [unrelated() for _ in range(4)] + walk.images
+    starts = [init.step(tracker.view(i, i / 30, image)) for i, image in enumerate(images)]
+    start = next(s for s in starts if s is not None)
+    assert start.first.frame_id == 4
+    assert start.last.frame_id > 12  # the views before the first have been forgotten one by one meanwhile
+    ids = [v.frame_id for v in start.earlier]
+    assert all(i < 4 for i in ids)
+    assert ids == [i for i in range(4) if i > start.last.frame_id - 12]
 
 
 def test_collecting_does_not_start(walk) -> None:
