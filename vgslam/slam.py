@@ -10,6 +10,7 @@ import numpy as np
 from vgslam.backend.map import SlamMap
 from vgslam.backend.optimize import optimize_map
 from vgslam.frontend.features import Pixels
+from vgslam.frontend.guide import Guide
 from vgslam.frontend.initializer import Initializer, InitializerConfig, Sighting, Start
 from vgslam.frontend.mapper import Mapper, MapperConfig
 from vgslam.frontend.pnp import PosePoints, refine_pose
@@ -20,7 +21,7 @@ from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
 from vgslam.interfaces import Predictor
-from vgslam.types import Array, Frame, Ids, Keyframe, PoseEstimate, Status
+from vgslam.types import Array, Frame, Ids, Keyframe, PoseEstimate, Status, WindowInput
 
 
 @dataclass(frozen=True)
@@ -53,17 +54,21 @@ class Slam:
 
     `process` returns what is known of each frame at once; `map` holds everything, newest state. The frames seen before
     a component began get their poses afterwards: `map.frames` has the final word on every frame. `notes`: one line for
-    each thing that a user of the poses should know.
+    each thing that a user of the poses should know. guide: a network to ask where geometry is weak.
     """
 
-    def __init__(self, camera: Camera, config: SlamConfig | None = None, predictor: Predictor | None = None) -> None:
+    def __init__(
+        self, camera: Camera, config: SlamConfig | None = None, predictor: Predictor | None = None,
+        guide: Guide | None = None,
+    ) -> None:  # fmt: skip
         self.config = config or SlamConfig()
         self.map = SlamMap()
         self.predictor: Predictor = predictor or SfmPredictor()
+        self.guide = guide
         self.tracker = Tracker(camera, self.map, self.config.tracker)
-        self.mapper = Mapper(self.map, self.tracker, self.predictor, self.config.mapper)
-        self.initializer = Initializer(self.tracker, self.predictor, self.config.initializer)
-        self.recovery = Recovery(self.map, self.tracker, self.config.recovery)
+        self.mapper = Mapper(self.map, self.tracker, self.predictor, self.config.mapper, guide)
+        self.initializer = Initializer(self.tracker, self.predictor, self.config.initializer, guide)
+        self.recovery = Recovery(self.map, self.tracker, self.config.recovery, guide)
         self.stage_cpu_s: dict[str, float] = {}
         self.n_losses = 0
         self.notes: list[str] = []
@@ -85,6 +90,8 @@ class Slam:
         if self._state is not None:
             with self._stage("track"):
                 result = self.tracker.track(self._state, view)
+                if result.is_lost and self.guide is not None and self.guide.use.motion_guess:
+                    result = self._track_guided(self.guide, self._state, view, result)
             if not result.is_lost:
                 self._accept(view, result, Status.TRACKED)
                 return self.map.frames[-1]
@@ -110,6 +117,19 @@ class Slam:
                 self._begin_component(start)
         with self._stage("graph"):
             optimize_map(self.map)
+
+    def _track_guided(self, guide: Guide, state: TrackState, view: View, failed: TrackResult) -> TrackResult:
+        """Once more from where the network says that the camera has gone; its unit is the median depth."""
+        window = WindowInput(
+            np.array([state.view.frame_id, view.frame_id]), [state.view.image, view.image], self.tracker.camera
+        )
+        prediction = guide.predict(window)
+        if prediction is None or len(state.ids) == 0:
+            return failed
+        z = se3.transform(se3.inverse(state.T_world_cam), self.map.landmarks_world(state.ids))[:, 2]
+        motion = se3.inverse(prediction.T_window_cam[1])
+        motion[:3, 3] *= max(float(np.median(z)), 1e-3)
+        return self.tracker.track(state, view, motion)
 
     def _status_without_pose(self) -> Status:
         return Status.INITIALIZING if self._component < 0 else Status.LOST

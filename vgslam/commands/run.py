@@ -11,11 +11,13 @@ import tyro
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vgslam.backend.cloud import point_cloud
+from vgslam.commands.network_guide import open_guide
 from vgslam.commands.outcome import print_outcome, score
 from vgslam.config import to_yaml
 from vgslam.errors import ConfigError, EvaluationError, InputError, TrackingError
 from vgslam.evaluation.baselines import end_to_start_percent
 from vgslam.evaluation.evaluate import Evaluation
+from vgslam.frontend.guide import VggtUse
 from vgslam.interfaces import FrameSource
 from vgslam.results.environment import peak_memory_mib
 from vgslam.results.plots import plot_run
@@ -72,8 +74,23 @@ class RunArgs:
     fps: float | None = None
     """Frame rate of sources without timestamps."""
 
-    predictor: Literal["sfm"] = "sfm"
-    """Where the geometry of keyframe windows comes from: sfm needs no network and no weights."""
+    predictor: Literal["sfm", "vggt"] = "sfm"
+    """Where the geometry comes from: sfm needs no network and no weights; vggt asks a network as well (--weights)."""
+
+    weights: str | None = None
+    """Weights of the network: a Hugging Face id, a file, a folder, or `random` for a trial without meaning."""
+
+    device: str = "auto"
+    """Where the network runs: auto, cpu, cuda, cuda:N or mps."""
+
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Arithmetic of the network."""
+
+    gpu_memory: str | None = None
+    """Memory that the network may use, as in 8GiB; the default is what is free."""
+
+    vggt: VggtUse = field(default_factory=VggtUse)
+    """What the network is used for."""
 
     config: Path | None = None
     """YAML file with settings of `slam`; options on the command line win over it."""
@@ -116,6 +133,7 @@ class Run:
 def run_run(args: RunArgs) -> int:
     """Runs, writes, prints; returns 0, or 130 after Ctrl-C. Raises a VgslamError for everything else that stops it."""
     began_cpu_s, began_s = time.process_time(), time.monotonic()
+    guided = open_guide(args.predictor, args.weights, args.device, args.precision, args.gpu_memory, args.vggt)
     source = open_source(args.path, source_options(args))
     out = args.out or Path("out") / f"{args.path.resolve().stem}-{datetime.now():%Y%m%d-%H%M%S}"
     writer = RunWriter(out, args.overwrite)
@@ -123,9 +141,12 @@ def run_run(args: RunArgs) -> int:
     print(f"{args.path}: {source.kind}, {n} frames")
     camera, estimated = find_camera(args, source)
     writer.write_config(to_yaml(replace(args, out=out)))
-    slam = Slam(camera, args.slam)
+    slam = Slam(camera, args.slam, guide=guided.guide if guided else None)
     report = RunReport(command=["vgslam", *sys.argv[1:]], source_kind=source.kind, source_name=source.name)
     report.n_source_frames, report.model_id = source.n_frames, slam.predictor.model_id
+    if guided is not None:
+        report.model_id, report.weights = guided.guide.model_id, guided.weights
+        slam.notes += guided.notes
     report.camera = describe_camera(camera, estimated)
     run = Run(args, source, writer, report, slam, began_cpu_s, began_s)
     return _finish(run, _loop(run))

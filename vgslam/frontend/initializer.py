@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from vgslam.frontend.features import Pixels, track_flow
+from vgslam.frontend.guide import Guide
 from vgslam.frontend.matching import MatcherConfig, describe, match
 from vgslam.frontend.tracker import Tracker, View
 from vgslam.frontend.two_view import TwoViewConfig, TwoViewVerdict, two_view
@@ -51,8 +52,10 @@ class Start:
 class Initializer:
     """Follows the corners of a first view until the predictor can tell the geometry of it and the newest view."""
 
-    def __init__(self, tracker: Tracker, predictor: Predictor, config: InitializerConfig) -> None:
-        self._tracker, self._predictor, self._config = tracker, predictor, config
+    def __init__(
+        self, tracker: Tracker, predictor: Predictor, config: InitializerConfig, guide: Guide | None = None
+    ) -> None:
+        self._tracker, self._predictor, self._config, self._guide = tracker, predictor, config, guide
         self._first: View | None = None
         self._views: list[View] = []  # the last views since the reset, without their images
         self._n_given_up = 0
@@ -140,11 +143,15 @@ class Initializer:
         first = self._first
         assert first is not None
         n = len(index)
-        return self._predictor.predict(WindowInput(
+        window = WindowInput(
             np.array([first.frame_id, view.frame_id]), [first.image, view.image], self._tracker.camera,
             np.repeat([0, 1], n), np.tile(index, 2),
             np.concatenate([self._corners[index], pixels]).astype(np.float64),
-        ))  # fmt: skip
+        )  # fmt: skip
+        prediction = self._predictor.predict(window)
+        if prediction is None and self._guide is not None and self._guide.use.initialise:
+            return self._guide.start(window)
+        return prediction
 
     def _start(self, view: View, prediction: WindowPrediction | None) -> Start:
         first = self._first

@@ -1,6 +1,6 @@
 """Keyframes: what is triangulated, adjusted, linked and looked up again when one is added."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -8,12 +8,16 @@ import numpy.typing as npt
 from vgslam.backend.map import SlamMap
 from vgslam.frontend.bundle import BundleProblem, BundleResult, bundle_adjust
 from vgslam.frontend.features import Pixels
+from vgslam.frontend.guide import Guide, GuidedDepth, KnownDepth, guided_depth
 from vgslam.frontend.link import link
 from vgslam.frontend.tracker import Tracker, View
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.interfaces import Predictor
 from vgslam.types import Array, Edge, EdgeKind, Ids, Keyframe, WindowInput, WindowPrediction
+
+PRIOR_WEAKNESS = 2.0
+"""The depth errors of neighbouring pixels are alike, so each counts with this multiple of its deviation."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,11 @@ class MapperConfig:
 class Mapper:
     """Adds keyframes to the map and keeps the window around the newest one adjusted."""
 
-    def __init__(self, slam_map: SlamMap, tracker: Tracker, predictor: Predictor, config: MapperConfig) -> None:
-        self.map, self.tracker, self.predictor, self.config = slam_map, tracker, predictor, config
+    def __init__(
+        self, slam_map: SlamMap, tracker: Tracker, predictor: Predictor, config: MapperConfig,
+        guide: Guide | None = None,
+    ) -> None:  # fmt: skip
+        self.map, self.tracker, self.predictor, self.config, self.guide = slam_map, tracker, predictor, config, guide
         self.camera = tracker.camera
 
     def add_keyframe(
@@ -62,10 +69,11 @@ class Mapper:
         m.add_keyframe(keyframe, ids, pixels)
         recent = self._recent(k)
         self._predict(recent)
-        self.adjust(recent)
+        guided = self._ask_guide(recent)
+        self.adjust(recent, guided)
         self._link_edges(recent)
         ids, px = m.observed_ids[k], m.observed_px[k].astype(np.float32)
-        new_ids, new_px = self.add_corners(view, k, px)
+        new_ids, new_px = self.add_corners(view, k, px, guided)
         return np.concatenate([ids, new_ids]), np.concatenate([px, new_px])
 
     def _predict(self, recent: Ids) -> None:
@@ -85,13 +93,39 @@ class Mapper:
             if prediction.confidence[n].any():
                 self.take_depth(int(k), prediction, n, S_world_window.s)
 
+    def _ask_guide(self, recent: Ids) -> GuidedDepth | None:
+        """The network's dense depth of the window in the map's units, kept for the keyframes that lack one."""
+        m, guide = self.map, self.guide
+        if guide is None or not guide.use.needs_depth:
+            return None
+        frame_ids = np.array([m.keyframes[i].frame_id for i in recent])
+        prediction = guide.predict(WindowInput(frame_ids, [m.keyframes[i].image for i in recent], self.camera))
+        if prediction is None:
+            return None
+        n, ids, px = self._observations(recent)
+        T = m.T_world_keyframes(recent)[n]
+        z = ((m.landmarks_world(ids) - T[:, :3, 3]) * T[:, :3, 2]).sum(1)
+        known = KnownDepth(n, px, z, m.landmarks.rel_sigma[ids])
+        guided = guided_depth(prediction, recent, known, self.camera, self.config.min_depth_confidence)
+        if guided is not None and guide.use.dense_depth:
+            for i, k in enumerate(recent.tolist()):
+                if m.keyframes[k].depth is None and prediction.confidence[i].any():
+                    self._keep_depth(k, prediction, i, guided.scale)
+        return guided
+
+    def _keep_depth(self, k: int, prediction: WindowPrediction, n: int, scale: float) -> None:
+        keyframe = self.map.keyframes[k]
+        keyframe.depth = prediction.depth[n] * np.float32(scale / keyframe.S_world_keyframe.s)
+        keyframe.confidence, keyframe.depth_camera = prediction.confidence[n], prediction.cameras[n]
+
     def take_depth(self, k: int, prediction: WindowPrediction, n: int, scale: float) -> None:
         """Keep the dense depth of window image n as keyframe k's, and let it replace the guessed depths of the
         landmarks first seen there. scale: world units per window unit."""
         m = self.map
         keyframe = m.keyframes[k]
-        keyframe.depth = prediction.depth[n] * np.float32(scale / keyframe.S_world_keyframe.s)
-        keyframe.confidence, keyframe.depth_camera = prediction.confidence[n], prediction.cameras[n]
+        self._keep_depth(k, prediction, n, scale)
+        assert keyframe.depth is not None
+        assert keyframe.confidence is not None
         ids, px = m.observed_ids[k], m.observed_px[k]
         guessed = ~m.landmarks.is_triangulated[ids] & (m.landmarks.host[ids] == k)
         ids, px = ids[guessed], px[guessed]
@@ -113,6 +147,7 @@ class Mapper:
         known = np.unique(ids[m.landmarks.is_triangulated[ids]])
         middle = len(recent) // 2
         due = len(recent) >= 4 and self.config.dense_every > 0 and recent[-1] % self.config.dense_every == 0
+        due = due and not (self.guide is not None and self.guide.use.dense_depth)
         return WindowInput(
             np.array([m.keyframes[i].frame_id for i in recent]), [m.keyframes[i].image for i in recent], self.camera,
             frame, ids, px, T_first_world @ T_world, known, se3.transform(T_first_world, m.landmarks_world(known)),
@@ -130,12 +165,19 @@ class Mapper:
                 kind = EdgeKind.ODOMETRY if b - a <= self.config.window else EdgeKind.RELOC
                 m.edges[(a, b)] = Edge(a, b, S, sigmas, kind)
 
-    def add_corners(self, view: View, k: int, existing: Pixels) -> tuple[Ids, Pixels]:
-        """Detect corners of keyframe k where there are none yet; their depth is guessed from their neighbours'."""
+    def add_corners(
+        self, view: View, k: int, existing: Pixels, guided: GuidedDepth | None = None
+    ) -> tuple[Ids, Pixels]:
+        """Detect corners of keyframe k where there are none yet; their depth is the guide's or guessed from their
+        neighbours'."""
         pixels = self.tracker.detect(view, existing)
         if len(pixels) == 0:
             return np.zeros(0, np.int64), pixels
         depth, rel_sigma = self._guess_depth(k, pixels)
+        if guided is not None and self.guide is not None and self.guide.use.corner_depth:
+            z, sigma = guided.of_keyframe(k, pixels.astype(np.float64))
+            z = z / self.map.keyframes[k].S_world_keyframe.s
+            depth, rel_sigma = np.where(np.isnan(z), depth, z), np.where(np.isnan(z), rel_sigma, sigma)
         u, v = pixels.round().astype(int).T
         ids = self.map.landmarks.add(k, self.camera.rays(pixels) * depth[:, None], rel_sigma, view.image[v, u])
         self.map.observe(k, ids, pixels.astype(np.float64))
@@ -189,14 +231,19 @@ class Mapper:
         px = np.concatenate([m.observed_px[i] for i in w])
         return frame, ids, px
 
-    def adjust(self, window: Ids) -> BundleResult | None:
+    def adjust(self, window: Ids, guided: GuidedDepth | None = None) -> BundleResult | None:
         """Bundle adjustment of the window's keyframes and triangulated landmarks; removes what does not fit.
 
-        The oldest n_fixed keyframes hold the gauge. None where too little is triangulated.
+        The oldest n_fixed keyframes hold the gauge. None where too little is triangulated. With a guide that holds the
+        scale, its depth is a prior where a landmark was first seen, and landmarks that have one take part as well.
         """
         m, c = self.map, self.config
         frame, ids, px = self._observations(window)
         usable = m.landmarks.is_triangulated[ids]
+        prior = self._depth_prior(window, frame, ids, px, guided)
+        if prior is not None:
+            usable = usable | np.isin(ids, ids[np.isfinite(prior[0])])
+            prior = prior[0][usable], prior[1][usable]
         frame, ids, px = frame[usable], ids[usable], px[usable]
         _, index, count = np.unique(ids, return_inverse=True, return_counts=True)
         keep = (count >= 2)[index]
@@ -207,6 +254,8 @@ class Mapper:
         is_fixed = np.arange(len(window)) < min(c.n_fixed, len(window) - 1)
         T_cw = se3.inverse(m.T_world_keyframes(window))
         problem = BundleProblem(self.camera, T_cw, is_fixed, m.landmarks_world(unique), frame, index, px)
+        if prior is not None:
+            problem = replace(problem, depth_prior=prior[0][keep], depth_sigma=prior[1][keep])
         result = bundle_adjust(problem, c.max_iterations, c.huber_px, c.tolerance)
         T_wc = se3.inverse(result.T_cam_world)
         for n in np.flatnonzero(~is_fixed):
@@ -216,6 +265,17 @@ class Mapper:
         self._update_depth_sigma(unique, result)
         self._forget_outliers(window, frame, unique, index, result)
         return result
+
+    def _depth_prior(
+        self, window: Ids, frame: Ids, ids: Ids, px: Array, guided: GuidedDepth | None
+    ) -> tuple[Array, Array] | None:
+        """Depth in world units (NaN: none) and log-depth deviation of every observation; the host's only, so that a
+        landmark has one prior."""
+        if guided is None or self.guide is None or not self.guide.use.hold_scale:
+            return None
+        z, sigma = guided.at(frame, px)
+        is_host = self.map.landmarks.host[ids] == np.asarray(window)[frame]
+        return np.where(is_host, z, np.nan), PRIOR_WEAKNESS * sigma
 
     def _forget_outliers(self, window: Ids, frame: Ids, unique: Ids, index: Ids, result: BundleResult) -> None:
         """Drop observations that do not fit, and landmarks that fit nowhere."""

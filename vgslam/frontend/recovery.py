@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from vgslam.backend.map import SlamMap
 from vgslam.frontend.features import Pixels, track_flow
+from vgslam.frontend.guide import Guide
 from vgslam.frontend.matching import ImageFeatures, MatcherConfig, describe, match
 from vgslam.frontend.pnp import PoseFit, PosePoints, ransac_pose, refine_pose
 from vgslam.frontend.tracker import Tracker, View
@@ -44,10 +45,12 @@ class Recovered:
 class Recovery:
     """Finds a view's pose in the map without any guess of it."""
 
-    def __init__(self, slam_map: SlamMap, tracker: Tracker, config: RecoveryConfig) -> None:
-        self.map, self.tracker, self.config = slam_map, tracker, config
+    def __init__(
+        self, slam_map: SlamMap, tracker: Tracker, config: RecoveryConfig, guide: Guide | None = None
+    ) -> None:
+        self.map, self.tracker, self.config, self.guide = slam_map, tracker, config, guide
         self._features: dict[int, ImageFeatures] = {}
-        self._thumbnails: list[npt.NDArray[np.float32]] = []
+        self._signatures: list[npt.NDArray[np.float32]] = []
 
     def recover(self, view: View) -> Recovered | None:
         """Pose of `view` from the recent and the most similar keyframes, of whatever component, or None."""
@@ -61,20 +64,26 @@ class Recovery:
         return None
 
     def _candidates(self, view: View) -> list[int]:
-        for k in range(len(self._thumbnails), len(self.map.keyframes)):
-            gray = cv2.cvtColor(self.map.keyframes[k].image, cv2.COLOR_RGB2GRAY)
-            self._thumbnails.append(_signature(gray))
+        for k in range(len(self._signatures), len(self.map.keyframes)):
+            keyframe = self.map.keyframes[k]
+            self._signatures.append(self._signature_of(keyframe.frame_id, keyframe.image))
         n = len(self.map.keyframes)
         recent = list(range(n - 1, max(-1, n - 1 - self.config.n_recent), -1))
         rest = n - len(recent)
         if rest == 0:
             return recent
-        likeness = np.stack(self._thumbnails[:rest]) @ _signature(view.gray)
+        likeness = np.stack(self._signatures[:rest]) @ self._signature_of(view.frame_id, view.image)
         similar: list[int] = []
         for j in np.argsort(-likeness, kind="stable").tolist():
             if len(similar) < self.config.n_similar and all(abs(j - s) > 2 for s in similar):
                 similar.append(j)
         return recent + similar
+
+    def _signature_of(self, frame_id: int, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """The network's descriptor where it is asked for them, else the thumbnail."""
+        if self.guide is not None and self.guide.use.descriptors:
+            return self.guide.descriptor(frame_id, image)
+        return _signature(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
 
     def _features_of(self, k: int) -> ImageFeatures:
         if k not in self._features:

@@ -109,8 +109,22 @@ class Tracker:
             self.map.landmarks.rel_sigma[ids],
         )  # fmt: skip
 
-    def track(self, state: TrackState, view: View) -> TrackResult:
-        """Pose of `view`, following the features of `state`."""
+    def track(self, state: TrackState, view: View, motion: Array | None = None) -> TrackResult:
+        """Pose of `view`, following the features of `state`; motion: T_view_previous (4,4) in world units where it is
+        known from elsewhere."""
+        T_cam_world = se3.inverse(state.T_world_cam)
+        predicted = self._predicted(state, view) if motion is None else motion @ T_cam_world
+        points = self.pose_points(state.ids, state.pixels)
+        guess = self._displaced(points, T_cam_world, predicted, state.pixels)
+        pixels, ok = track_flow(state.view.gray, view.gray, state.pixels, guess, self.config.features)
+        fit = self._fit(points, pixels, ok, predicted)
+        if ok.mean() < self.config.second_pass_below and fit is not None and fit.inliers.sum() >= 8:
+            pixels, ok = self._second_pass(state, view, points, pixels, ok, fit)
+            fit = self._fit(points, pixels, ok, fit.T_cam_world)
+        return self._judge(state, points, pixels, ok, fit)
+
+    def _predicted(self, state: TrackState, view: View) -> Array:
+        """T_cam_world of `view`: the last speed, and the rotation that the thumbnails show."""
         R = self.rotation(state.view, view, state.motion)
         T_cam_world = se3.inverse(state.T_world_cam)
         predicted = (state.motion if state.motion is not None else np.eye(4)) @ T_cam_world
@@ -121,14 +135,7 @@ class Tracker:
             predicted[:3, 3] = -predicted[:3, :3] @ centre
         else:
             predicted[:3, 3] = -predicted[:3, :3] @ state.T_world_cam[:3, 3]
-        points = self.pose_points(state.ids, state.pixels)
-        guess = self._displaced(points, T_cam_world, predicted, state.pixels)
-        pixels, ok = track_flow(state.view.gray, view.gray, state.pixels, guess, self.config.features)
-        fit = self._fit(points, pixels, ok, predicted)
-        if ok.mean() < self.config.second_pass_below and fit is not None and fit.inliers.sum() >= 8:
-            pixels, ok = self._second_pass(state, view, points, pixels, ok, fit)
-            fit = self._fit(points, pixels, ok, fit.T_cam_world)
-        return self._judge(state, points, pixels, ok, fit)
+        return predicted
 
     def _displaced(self, points: PosePoints, T_from: Array, T_to: Array, pixels: Pixels) -> Pixels:
         """Pixels moved as the landmarks' projections move from one camera to the other."""

@@ -19,6 +19,8 @@ class RunReport:
     n_source_frames: frames of the input where known beforehand. statuses: frames by status. n_losses: times that
     tracking was lost. cpu_s and wall_s: the whole run, all threads; stage_cpu_s: CPU seconds by stage.
     frames_per_cpu_s = n_frames / cpu_s. camera: fx, fy, cx, cy in px, width, height, fov_x_deg, is_estimated.
+    weights: of the network, if one was used: model_id, sha256, files, n_parameters, is_random, licence, whether that
+    allows commercial use.
     evaluation: `Evaluation.to_dict()`; further ones (a second reference) by name in evaluations.
     """
 
@@ -46,6 +48,7 @@ class RunReport:
     peak_memory_mib: float = 0.0
     camera: dict[str, Any] | None = None
     model_id: str = ""
+    weights: dict[str, Any] | None = None
     end_to_start_percent: float | None = None
     evaluation: dict[str, Any] | None = None
     evaluations: dict[str, Any] = field(default_factory=dict)

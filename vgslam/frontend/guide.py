@@ -1,0 +1,134 @@
+"""Where a network helps the geometry: the switches, the protocol, and a network's depth in the map's units.
+
+The skeleton (features, triangulation, bundle adjustment) stays in charge. A guide is asked only at the points below and
+may always answer None; with every switch off, the result is that without a guide.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from vgslam.types import Array, Camera, Float32, Ids, Image, WindowInput, WindowPrediction
+
+REL_SIGMA_UNCONFIDENT = 0.3
+MAX_LOG_SPREAD = 0.3
+MIN_COMMON = 20
+SURE_REL_SIGMA = 0.4
+
+
+@dataclass(frozen=True)
+class VggtUse:
+    """What the network is asked for.
+
+    initialise: a component starts with its second frame instead of waiting for parallax. corner_depth: new corners get
+    the network's depth instead of their neighbours'. motion_guess: when tracking fails, features are looked for once
+    more where the network's motion says, before the frame counts as lost. hold_scale: in bundle adjustment the
+    network's depth is a weak prior, always (a triangulated landmark knows better and hardly feels it; where translation
+    cannot be observed it is all there is). dense_depth: every keyframe gets depth and confidence; the plane sweep is
+    left out. descriptors: a lost view is compared with the keyframes by the network's descriptors instead of
+    thumbnails.
+    """
+
+    initialise: bool = True
+    corner_depth: bool = True
+    motion_guess: bool = True
+    hold_scale: bool = True
+    dense_depth: bool = True
+    descriptors: bool = True
+
+    @property
+    def needs_depth(self) -> bool:
+        """Whether the network has to see the window of every keyframe."""
+        return self.corner_depth or self.hold_scale or self.dense_depth
+
+
+class Guide(Protocol):
+    """A network beside the predictor. It answers whatever it is asked; `use` says what it is asked."""
+
+    model_id: str
+    use: VggtUse
+
+    def predict(self, window: WindowInput) -> WindowPrediction | None:
+        """Poses and depth of a window without using its tracks or the map's poses; None when it cannot say."""
+        ...
+
+    def start(self, window: WindowInput) -> WindowPrediction | None:
+        """Geometry of a window without poses, refined by its tracks, parallax or not."""
+        ...
+
+    def descriptor(self, frame_id: int, image: Image) -> Float32:
+        """Unit vector (D,) of one image; a scalar product tells how alike two images are."""
+        ...
+
+
+def rel_sigma_of(confidence: Float32) -> Array:
+    """Relative depth deviation for confidence in [0,1]: 0.3 (1 - confidence), at least 0.03.
+
+    Under the loss c |error| - alpha log c that such networks are trained with (Kendall and Gal, NeurIPS 2017; Wang et
+    al., VGGT, CVPR 2025, section 3.4) the expected error is proportional to 1/c, and confidence is 1 - 1/c.
+    """
+    return np.maximum(REL_SIGMA_UNCONFIDENT * (1.0 - confidence.astype(np.float64)), 0.03)
+
+
+@dataclass(frozen=True)
+class GuidedDepth:
+    """A window's dense depth in the map's units. keyframe_ids (N,) are the window's; scale: world units per window
+    unit; camera: of the full images."""
+
+    prediction: WindowPrediction
+    keyframe_ids: Ids
+    scale: float
+    camera: Camera
+    min_confidence: float
+
+    def at(self, n: Ids, pixels: Array) -> tuple[Array, Array]:
+        """Depth in world units (NaN: not known) and its relative deviation at pixels (M,2) of window images n (M,)."""
+        depth, confidence = _sample(self.prediction, self.camera, n, pixels)
+        known = (depth > 0) & (confidence > self.min_confidence)
+        return np.where(known, depth * self.scale, np.nan), rel_sigma_of(confidence)
+
+    def of_keyframe(self, k: int, pixels: Array) -> tuple[Array, Array]:
+        """The same at pixels (M,2) of keyframe k of the window."""
+        n = int(np.searchsorted(self.keyframe_ids, k))
+        return self.at(np.full(len(pixels), n), pixels)
+
+
+def _sample(prediction: WindowPrediction, camera: Camera, n: Ids, pixels: Array) -> tuple[Array, Float32]:
+    h, w = prediction.depth.shape[1:]
+    u = np.clip(((pixels[:, 0] + 0.5) * w / camera.width).astype(int), 0, w - 1)
+    v = np.clip(((pixels[:, 1] + 0.5) * h / camera.height).astype(int), 0, h - 1)
+    return prediction.depth[n, v, u].astype(np.float64), prediction.confidence[n, v, u]
+
+
+@dataclass(frozen=True)
+class KnownDepth:
+    """Depths z (M,) in world units that the map has at pixels (M,2) of window images n (M,), with rel_sigma (M,)."""
+
+    n: Ids
+    pixels: Array
+    z: Array
+    rel_sigma: Array
+
+
+def guided_depth(
+    prediction: WindowPrediction, keyframe_ids: Ids, known: KnownDepth, camera: Camera, min_confidence: float
+) -> GuidedDepth | None:
+    """Scale a prediction to the map by the median ratio of depths; None where the two contradict each other.
+
+    Landmarks whose depth is known decide; where there are too few of them, guessed ones give the scale. The robust
+    spread of the log ratios of known depths must stay below 0.3: a network that sees another scene than the features
+    do is not listened to.
+    """
+    predicted, confidence = _sample(prediction, camera, known.n, known.pixels)
+    usable = (predicted > 0) & (known.z > 1e-6) & (confidence > min_confidence)
+    sure = usable & (known.rel_sigma < SURE_REL_SIGMA)
+    is_sure = sure.sum() >= MIN_COMMON
+    chosen = sure if is_sure else usable
+    if not chosen.any():
+        return None
+    log_ratio = np.log(known.z[chosen] / predicted[chosen])
+    middle = float(np.median(log_ratio))
+    if is_sure and 1.48 * float(np.median(np.abs(log_ratio - middle))) > MAX_LOG_SPREAD:
+        return None
+    return GuidedDepth(prediction, keyframe_ids, float(np.exp(middle)), camera, min_confidence)
