@@ -9,6 +9,7 @@ import numpy as np
 
 from vgslam.backend.map import SlamMap
 from vgslam.backend.optimize import optimize_map
+from vgslam.errors import GraphError
 from vgslam.frontend.features import Pixels
 from vgslam.frontend.guide import Guide
 from vgslam.frontend.initializer import Initializer, InitializerConfig, Sighting, Start
@@ -116,7 +117,10 @@ class Slam:
             if start is not None:
                 self._begin_component(start)
         with self._stage("graph"):
-            optimize_map(self.map)
+            try:
+                optimize_map(self.map)
+            except GraphError as error:
+                self.notes.append(f"the graph was not optimised, poses are those of the odometry: {error}")
 
     def _track_guided(self, guide: Guide, state: TrackState, view: View, failed: TrackResult) -> TrackResult:
         """Once more from where the network says that the camera has gone; its unit is the median depth."""

@@ -76,8 +76,9 @@ def optimize(
         graph.add(gtsam.BetweenFactorSimilarity3(e.id_a, e.id_b, to_gtsam(e.S_a_b), noise))
     parameters = gtsam.LevenbergMarquardtParams()
     parameters.setMaxIterations(max_iterations)
-    result = gtsam.LevenbergMarquardtOptimizer(graph, values, parameters).optimize()
-    solved = {n: from_gtsam(result.atSimilarity3(n)) for n in nodes}
-    if not all(np.isfinite(S.t).all() and np.isfinite(S.s) for S in solved.values()):
-        raise GraphError("pose graph optimisation diverged")
+    try:
+        result = gtsam.LevenbergMarquardtOptimizer(graph, values, parameters).optimize()
+        solved = {n: from_gtsam(result.atSimilarity3(n)) for n in nodes}  # ValueError where not finite
+    except (RuntimeError, ValueError, np.linalg.LinAlgError) as error:
+        raise GraphError(f"pose graph optimisation diverged ({str(error).splitlines()[0]})") from error
     return solved, float(graph.error(result))
