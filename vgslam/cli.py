@@ -9,6 +9,7 @@ import cv2
 import tyro
 
 from vgslam.commands.bench import BenchArgs, run_bench
+from vgslam.commands.bench_model import BenchModelArgs, run_bench_model
 from vgslam.commands.demo import DemoArgs, run_demo
 from vgslam.commands.evaluate import EvalArgs, run_eval
 from vgslam.commands.run import RunArgs, run_run
@@ -17,7 +18,7 @@ from vgslam.errors import ConfigError, VgslamError
 from vgslam.slam import SlamConfig
 
 COMMANDS: dict[type, Callable[[Any], int]] = {
-    RunArgs: run_run, EvalArgs: run_eval, BenchArgs: run_bench, DemoArgs: run_demo,
+    RunArgs: run_run, EvalArgs: run_eval, BenchArgs: run_bench, BenchModelArgs: run_bench_model, DemoArgs: run_demo,
 }  # fmt: skip
 
 
@@ -39,7 +40,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse(arguments: list[str]) -> Any:
-    """The arguments of the command that the words name. `--config FILE` gives the defaults of `--slam.*`."""
+    """The arguments of the command that the words name. `--config FILE` gives the defaults of `--slam.*`.
+
+    `bench model` is a command of its own; a sequence in a folder `model` is written `bench ./model`.
+    """
+    if arguments[:2] == ["bench", "model"]:
+        return tyro.cli(BenchModelArgs, args=arguments[2:], prog="vgslam bench model")
     slam = _slam_defaults(arguments)
     run = tyro.conf.subcommand("run", default=_with_defaults(RunArgs, slam))
     commands = (

@@ -26,7 +26,8 @@ BENCH_JSON, BENCH_TABLE = "bench.json", "bench.md"
 
 @dataclass
 class BenchArgs:
-    """Runs many sequences, scores every run, and writes bench.json and bench.md."""
+    """Runs many sequences, scores every run, and writes bench.json and bench.md. `vgslam bench model` measures the
+    network instead."""
 
     sequences: tyro.conf.Positional[tuple[Path, ...]]
     """Sequences: anything that `vgslam run` takes. A file groundtruth_NAME.txt in a sequence's folder is a further

@@ -1,0 +1,61 @@
+"""`vgslam bench model`: a row for every stage of every case, in the table and in the JSON."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+SMALL = ("--width-px", 56, "--height-px", 42, "--repeats", 1, "--device", "cpu")
+
+
+def test_rows_and_their_provenance(vgslam, tmp_path: Path) -> None:
+    out = tmp_path / "bench"
+    code, printed, _ = vgslam("bench", "model", "--sizes", 2, 6, "--precision", "fp32", "bf16", "--out", out, *SMALL)
+    assert code == 0
+    data = json.loads((out / "bench_model.json").read_text())
+    rows = data["rows"]
+    cases = {(r["precision"], r["mask"], r["frames"], r["stage"]) for r in rows}
+    assert len(rows) == len(cases) == 2 * 2 * 2 * 3
+    assert {r["stage"] for r in rows} == {"aggregator", "pose", "depth"}
+    assert data["machine"]["cores"] >= 1
+    assert data["command"].startswith("vgslam")
+    assert {"commit", "version", "config", "n_parameters"} <= set(data)
+    assert all(r["time_s"] > 0 and r["peak_bytes"] > 0 and r["flops"] > 0 for r in rows)
+    flops = {(r["mask"], r["frames"]): r["flops"] for r in rows if r["stage"] == "aggregator"}
+    assert flops["star", 2] == flops["dense", 2]
+    assert flops["star", 6] < flops["dense", 6]
+    weights = {r["precision"]: r["peak_bytes"] for r in rows if (r["stage"], r["frames"]) == ("pose", 2)}
+    assert weights["bfloat16"] < weights["float32"]
+    assert "aggregator" in printed
+    assert "random weights" in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("--sizes", 0), 2, "at least 1"),
+        (("--width-px", 57), 2, "multiples of 14"),
+        (("--device", "cpu", "--precision", "fp16"), 2, "fp16"),
+        (("--full", "--sizes", 100000), 2, "are free"),
+        (("--repeats", 0), 2, "--repeats"),
+    ],
+)
+def test_what_cannot_work_is_one_line(words, code: int, says: str, vgslam, tmp_path: Path) -> None:
+    found, _, err = vgslam("bench", "model", "--out", tmp_path / "b", *words)
+    assert found == code
+    assert says in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_earlier_results_are_kept(vgslam, tmp_path: Path) -> None:
+    (tmp_path / "bench_model.json").write_text("{}")
+    code, _, err = vgslam("bench", "model", "--sizes", 2, "--out", tmp_path, *SMALL)
+    assert code == 3
+    assert "--overwrite" in err
+    assert (tmp_path / "bench_model.json").read_text() == "{}"
+
+
+def test_bench_still_takes_sequences(vgslam, tmp_path: Path) -> None:
+    code, _, err = vgslam("bench", tmp_path / "nothing-here", "--out", tmp_path / "b")
+    assert code != 0
+    assert "nothing-here" in err

@@ -1,0 +1,310 @@
+"""The network beside the geometry, with a stand-in backbone that knows the rendered truth in a unit of its own."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import pytest
+from synthetic import CAMERA, pose, render, room
+
+from vgslam.errors import InputError
+from vgslam.frontend.guide import VggtUse, rel_sigma_of
+from vgslam.frontend.vggt_predictor import VggtPredictor, confidence_from_network
+from vgslam.geometry import se3
+from vgslam.network.backbone import BackboneSpec, SceneGeometry
+from vgslam.network.licence import APACHE_2
+from vgslam.network.preprocess import NetworkImages, ResizeMode, preprocess
+from vgslam.network.vggt import Head
+from vgslam.network.weights import WeightsInfo
+from vgslam.slam import Slam
+from vgslam.types import Array, Camera, Frame, Image, Status, WindowInput
+
+NOTHING = VggtUse(False, False, False, False, False, False)
+UNIT = 3.7  # the stand-in's lengths per true length
+
+
+@dataclass(frozen=True)
+class Film:
+    """Rendered frames (320 x 240) with true depth and poses."""
+
+    images: list[Image]
+    depth: list[np.ndarray]
+    T_world_cam: Array
+
+    def index(self, image: Image) -> int:
+        return next(i for i, x in enumerate(self.images) if np.array_equal(x, image))
+
+
+def film(poses: Sequence[Array]) -> Film:
+    views = [render(room(), CAMERA, T) for T in poses]
+    return Film([v[0] for v in views], [np.asarray(v[1]) for v in views], np.stack(poses))
+
+
+class TrueBackbone:
+    """Implements `Backbone`: recognises the film's images and returns their truth, `distort`ed, at its own size."""
+
+    def __init__(self, truth: Film, most: int = 100) -> None:
+        self.spec = BackboneSpec("true", 14, 1, frozenset({Head.POSE, Head.DEPTH}), 8)
+        self.weights = WeightsInfo("true", "0123456789abcdef", APACHE_2, 1)
+        self.truth, self.most = truth, most
+        self.seen: list[list[int]] = []
+        self.confidence = 20.0
+        self.change: Callable[[SceneGeometry], SceneGeometry] = lambda scene: scene
+        self.mode = ResizeMode.CROP
+
+    def prepare(self, images: Sequence[Image]) -> NetworkImages:
+        self._images = list(images)
+        return preprocess(images, self.mode, 224, 14)
+
+    def max_frames(self, height_px: int, width_px: int) -> int:
+        return self.most
+
+    def encode(self, images: NetworkImages, want: Collection[Head], mask: object = None) -> list[int]:
+        frames = [self.truth.index(image) for image in self._images]
+        self.seen.append(frames)
+        return frames
+
+    def decode(
+        self, tokens: list[int], images: NetworkImages, want: Collection[Head], queries: object = None,
+        known_cameras: Sequence[Camera] | None = None,
+    ) -> SceneGeometry:  # fmt: skip
+        descriptors = np.stack([np.eye(8, dtype=np.float32)[i % 8] for i in tokens])
+        if Head.DEPTH not in want:
+            return SceneGeometry(descriptors, images.maps)
+        h, w = images.size
+        grid = np.stack(np.meshgrid(np.arange(w), np.arange(h)), axis=-1)
+        depth = []
+        for i, pixel_map in zip(tokens, images.maps, strict=True):
+            at = pixel_map.to_source(grid)
+            u = np.clip(np.rint(at[..., 0]).astype(int), 0, CAMERA.width - 1)
+            v = np.clip(np.rint(at[..., 1]).astype(int), 0, CAMERA.height - 1)
+            depth.append(UNIT * self.truth.depth[i][v, u])
+        T = se3.inverse(self.truth.T_world_cam[tokens])
+        T[:, :3, 3] *= UNIT
+        stack = np.stack(depth).astype(np.float32)
+        scene = SceneGeometry(
+            descriptors, images.maps, T, depth=stack, depth_confidence=np.full_like(stack, self.confidence)
+        )
+        return self.change(scene)
+
+
+def window(truth: Film, frames: Sequence[int]) -> WindowInput:
+    return WindowInput(np.array(frames), [truth.images[i] for i in frames], CAMERA)
+
+
+def run(truth: Film, use: VggtUse, n: int | None = None) -> tuple[Slam, TrueBackbone]:
+    backbone = TrueBackbone(truth)
+    slam = Slam(CAMERA, guide=VggtPredictor(backbone, use))
+    for i, image in enumerate(truth.images[:n]):
+        slam.process(Frame(i, i / 30, image))
+    return slam, backbone
+
+
+def scale_at(slam: Slam, truth: Film, k: int) -> float:
+    """Median ratio of the map's landmark depths in keyframe k to the true ones."""
+    m = slam.map
+    ids, px = m.observed_ids[k], m.observed_px[k].round().astype(int)
+    keyframe = m.keyframes[k]
+    z = keyframe.S_world_keyframe.inverse().apply(m.landmarks_world(ids))[:, 2]
+    true = truth.depth[keyframe.frame_id][px[:, 1], px[:, 0]]
+    return float(np.median(z / true))
+
+
+@pytest.fixture(scope="module")
+def walk() -> Film:
+    return film([pose((0, -0.4 * i, 0.2 * i), (0.09 * i, 0.01 * i, 0)) for i in range(24)])
+
+
+@pytest.fixture(scope="module")
+def turn_then_walk() -> Film:
+    """A turn on the spot by 29 degrees, then sideways."""
+    turn = [pose((0, -1.25 * i, 0), (0, 0, 0)) for i in range(24)]
+    side = [turn[-1] @ se3.from_rt(np.eye(3), np.array([0.06 * i, 0, 0])) for i in range(1, 14)]
+    return film([*turn, *side])
+
+
+@pytest.fixture(scope="module")
+def guided_walk(walk: Film) -> Slam:
+    return run(walk, VggtUse())[0]
+
+
+def test_a_window_in_its_own_gauge(walk: Film) -> None:
+    backbone = TrueBackbone(walk)
+    found = VggtPredictor(backbone).predict(window(walk, [3, 9, 15]))
+    assert found is not None
+    np.testing.assert_allclose(found.T_window_cam[0], np.eye(4), atol=1e-12)
+    assert np.median(found.depth[found.depth > 0]) == pytest.approx(1.0, rel=1e-6)
+    true = se3.inverse(walk.T_world_cam[3]) @ walk.T_world_cam[[3, 9, 15]]
+    true[:, :3, 3] *= UNIT / found.raw_scale
+    np.testing.assert_allclose(found.T_window_cam, true, atol=1e-9)
+    assert (found.model_id, found.is_metric) == ("vggt:true@0123456789ab", False)
+    h, w = found.depth.shape[1:]
+    assert found.cameras == [CAMERA.resized(w, h)] * 3
+    np.testing.assert_allclose(found.confidence, 1 - 1 / 20.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", list(ResizeMode))
+def test_depth_lies_where_the_pixels_are(walk: Film, mode: ResizeMode) -> None:
+    """Every grid cell holds the depth of the frame's pixel at its centre, whatever the network's own layout."""
+    backbone = TrueBackbone(walk)
+    backbone.mode = mode
+    found = VggtPredictor(backbone).predict(window(walk, [0, 5]))
+    assert found is not None
+    h, w = found.depth.shape[1:]
+    u = ((np.arange(w) + 0.5) * CAMERA.width / w).astype(int)
+    v = ((np.arange(h) + 0.5) * CAMERA.height / h).astype(int)
+    true = walk.depth[5][np.ix_(v, u)] * UNIT / found.raw_scale
+    ratio = found.depth[1] / true
+    assert (found.depth[1] > 0).all()
+    assert np.median(np.abs(ratio - 1)) < 0.005
+    assert np.mean(np.abs(ratio - 1) < 0.03) > 0.95
+
+
+def test_rows_that_the_network_does_not_see_are_unknown() -> None:
+    tall = Camera.from_fov(60, 120, 50.0)
+    image = np.random.default_rng(0).integers(0, 255, (120, 60, 3), np.uint8)
+    truth = Film([image], [np.full((CAMERA.height, CAMERA.width), 2.0)], np.eye(4)[None])
+    found = VggtPredictor(TrueBackbone(truth)).predict(WindowInput(np.array([0]), [image], tall))
+    assert found is not None
+    h = found.depth.shape[1]
+    assert (found.depth[0, : h // 5] == 0).all()
+    assert (found.confidence[0, : h // 5] == 0).all()
+    assert (found.depth[0, 2 * h // 5 : 3 * h // 5] > 0).all()
+
+
+def test_confidence_and_deviation() -> None:
+    c = np.array([1.0, 2.0, 4.0, 1e9, np.nan, np.inf], np.float32)
+    np.testing.assert_allclose(confidence_from_network(c)[:4], [0, 0.5, 0.75, 1], atol=1e-6)
+    assert confidence_from_network(c)[4] == 0
+    np.testing.assert_allclose(rel_sigma_of(np.array([0, 0.5, 1.0], np.float32)), [0.3, 0.15, 0.03])
+
+
+def test_a_window_too_large_for_the_memory_is_thinned(walk: Film) -> None:
+    backbone = TrueBackbone(walk, most=3)
+    found = VggtPredictor(backbone).predict(window(walk, [0, 2, 4, 6, 8]))
+    assert found is not None
+    assert backbone.seen == [[0, 4, 8]]
+    assert [bool(d.any()) for d in found.depth] == [True, False, True, False, True]
+    true = walk.T_world_cam[[0, 2, 4, 6, 8]] @ np.eye(4)
+    true = se3.inverse(true[0]) @ true
+    true[:, :3, 3] *= UNIT / found.raw_scale
+    np.testing.assert_allclose(found.T_window_cam, true, atol=2e-3)
+
+
+def test_an_answer_that_is_not_finite_is_no_answer(walk: Film) -> None:
+    backbone = TrueBackbone(walk)
+    backbone.change = lambda scene: replace(scene, T_cam_world=scene.T_cam_world * np.nan)
+    assert VggtPredictor(backbone).predict(window(walk, [0, 5])) is None
+    backbone.change = lambda scene: replace(scene, depth=scene.depth * np.nan)
+    assert VggtPredictor(backbone).predict(window(walk, [0, 5])) is None
+
+
+def test_a_camera_of_another_size_is_refused_by_the_pixel_map(walk: Film) -> None:
+    maps = TrueBackbone(walk).prepare(walk.images[:1]).maps
+    with pytest.raises(InputError, match="calibrated for"):
+        maps[0].camera_to_network(Camera.from_fov(100, 80, 60.0))
+
+
+def test_all_off_is_sfm(walk: Film) -> None:
+    """To the last bit, and the network is not asked once."""
+    slam, backbone = run(walk, NOTHING)
+    plain = Slam(CAMERA)
+    for i, image in enumerate(walk.images):
+        plain.process(Frame(i, i / 30, image))
+    slam.finish()
+    plain.finish()
+    assert backbone.seen == []
+    assert len(plain.map.trajectory())
+    assert slam.map.trajectory().T_world_cam.tobytes() == plain.map.trajectory().T_world_cam.tobytes()
+
+
+def test_a_component_starts_with_the_second_frame_of_a_turn(turn_then_walk: Film) -> None:
+    slam, _ = run(turn_then_walk, VggtUse(), 3)
+    assert [f.status for f in slam.map.frames] == [Status.TRACKED] * 3
+    k = slam.map.keyframes[0]
+    assert k.depth is not None
+    waiting, backbone = run(turn_then_walk, replace(VggtUse(), initialise=False), 3)
+    assert [f.status for f in waiting.map.frames] == [Status.INITIALIZING] * 3
+    assert backbone.seen == []
+
+
+def test_scale_is_held_through_a_turn_and_a_walk(turn_then_walk: Film) -> None:
+    slam, _ = run(turn_then_walk, VggtUse())
+    assert slam.n_components == 1
+    assert {f.status for f in slam.map.frames} == {Status.TRACKED}
+    scale = [scale_at(slam, turn_then_walk, k) for k in range(len(slam.map.keyframes))]
+    assert len(scale) >= 4
+    np.testing.assert_allclose(np.array(scale) / scale[0], 1, atol=0.05)
+    T = slam.map.trajectory().T_world_cam
+    true = turn_then_walk.T_world_cam
+    length = np.linalg.norm(T[-1, :3, 3] - T[23, :3, 3]) / np.linalg.norm(true[-1, :3, 3] - true[23, :3, 3])
+    assert length / scale[0] == pytest.approx(1, abs=0.06)
+    turned = se3.inverse(T[0]) @ T[23]
+    assert se3.angle_deg(turned[:3, :3].T @ (se3.inverse(true[0]) @ true[23])[:3, :3]) < 0.5
+
+
+def corner_error(slam: Slam, truth: Film) -> float:
+    """Median relative error of the landmarks that the newest keyframe hosts."""
+    m = slam.map
+    k = len(m.keyframes) - 1
+    new = m.landmarks.host[m.observed_ids[k]] == k
+    ids, px = m.observed_ids[k][new], m.observed_px[k][new].round().astype(int)
+    assert len(ids) >= 10
+    z = m.landmarks.xyz_host[ids][:, 2] * m.keyframes[k].S_world_keyframe.s
+    true = truth.depth[m.keyframes[k].frame_id][px[:, 1], px[:, 0]]
+    return float(np.median(np.abs(z / true / scale_at(slam, truth, k) - 1)))
+
+
+def test_corner_depths_come_from_the_network_or_from_neighbours(walk: Film) -> None:
+    with_network = run(walk, replace(NOTHING, corner_depth=True))[0]
+    alone = run(walk, NOTHING)[0]
+    assert corner_error(with_network, walk) < 0.02
+    assert corner_error(with_network, walk) < 0.6 * corner_error(alone, walk)
+
+
+def test_every_keyframe_has_dense_depth(guided_walk: Slam, walk: Film) -> None:
+    for k in guided_walk.map.keyframes:
+        assert k.depth is not None
+        assert k.confidence is not None
+        h, w = k.depth.shape
+        true = cv2.resize(walk.depth[k.frame_id].astype(np.float32), (w, h), interpolation=cv2.INTER_NEAREST)
+        ratio = k.depth / true / scale_at(guided_walk, walk, k.id)
+        assert np.median(np.abs(ratio - 1)) < 0.03
+    off = run(walk, replace(VggtUse(), dense_depth=False, initialise=False))[0]
+    assert any(k.depth is None for k in off.map.keyframes)
+
+
+def test_a_network_that_contradicts_the_features_is_not_listened_to(walk: Film) -> None:
+    backbone = TrueBackbone(walk)
+    noise = np.random.default_rng(0)
+    backbone.change = lambda s: replace(s, depth=s.depth * np.exp(noise.normal(size=s.depth.shape)).astype(np.float32))
+    slam = Slam(CAMERA, guide=VggtPredictor(backbone, replace(NOTHING, dense_depth=True)))
+    for i, image in enumerate(walk.images):
+        slam.process(Frame(i, i / 30, image))
+    assert backbone.seen
+    assert all(k.depth is None for k in slam.map.keyframes[1:])
+
+
+def test_motion_guess_is_asked_only_when_tracking_fails(walk: Film) -> None:
+    """A roll of 40 degrees between two frames: the network sees these two, and no others."""
+    leap = walk.T_world_cam[-1] @ pose((0, 0, 40), (0, 0, 0))
+    jumped = film([*walk.T_world_cam, leap])
+    _, backbone = run(jumped, replace(NOTHING, motion_guess=True))
+    assert backbone.seen == [[23, 24]]
+    assert run(jumped, NOTHING)[1].seen == []
+
+
+def test_descriptors_order_the_candidates(walk: Film) -> None:
+    """The stand-in's descriptor of frame i is the unit vector i mod 8: the keyframe of that class comes first."""
+    slam, backbone = run(walk, VggtUse())
+    recovery = replace(slam.recovery.config, n_recent=0, n_similar=1)
+    slam.recovery.config = recovery
+    target = slam.map.keyframes[1]
+    view = slam.tracker.view(target.frame_id, 9.0, walk.images[target.frame_id])
+    first = slam.recovery._candidates(view)[0]
+    assert slam.map.keyframes[first].frame_id % 8 == target.frame_id % 8
+    slam.recovery.recover(view)
+    n = len(backbone.seen)
+    slam.recovery.recover(view)
+    assert len(backbone.seen) == n, "descriptors are remembered"
