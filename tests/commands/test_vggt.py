@@ -1,0 +1,85 @@
+"""`vgslam run --predictor vggt` with random weights: it ends cleanly, and it does not pretend."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vgslam.errors import WeightsError
+from vgslam.results.report import RunReport
+from vgslam.sources.trajectory_io import read_trajectory
+
+LINGBOT = Path(__file__).resolve().parents[3] / "shared" / "data" / "lingbot_loop"
+RANDOM = ("--predictor", "vggt", "--weights", "random", "--device", "cpu")
+
+
+def check_it_does_not_pretend(vgslam, out: str) -> None:
+    """Printed, in the report's warnings, and in what it records of the weights."""
+    assert "RANDOM" in out
+    assert sum("RANDOM" in line for line in out.splitlines() if line.startswith("warning:")) == 1
+    report = vgslam.report()
+    assert report["complete"] is True
+    assert any("RANDOM" in warning and "meaningless" in warning for warning in report["warnings"])
+    assert report["weights"]["is_random"] is True
+    assert report["weights"]["licence"] == "random weights"
+    assert "random" in report["model_id"]
+    assert len(vgslam.statuses()) == report["n_frames"]
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.skipif(not LINGBOT.is_dir(), reason="needs ../shared/data/lingbot_loop")
+def test_an_uncalibrated_sequence_ends_cleanly(vgslam) -> None:
+    code, out, err = vgslam.run(LINGBOT, "--max-frames", 40, *RANDOM)
+    assert (code, err) == (0, "")
+    check_it_does_not_pretend(vgslam, out)
+    report = vgslam.report()
+    assert report["n_frames"] == 40
+    assert report["camera"]["is_estimated"] is True
+    assert len(read_trajectory(vgslam.out / "trajectory.tum")) == report["n_poses"]
+
+
+def test_the_demo_ends_cleanly(sequence: Path, vgslam) -> None:
+    code, out, err = vgslam.run(sequence, "--max-frames", 16, *RANDOM)
+    assert (code, err) == (0, "")
+    check_it_does_not_pretend(vgslam, out)
+    assert vgslam.report()["weights"]["n_parameters"] > 0
+
+
+def test_with_every_use_switched_off_it_is_sfm(sequence: Path, vgslam, tmp_path: Path) -> None:
+    """To the last byte of the trajectory; but the weights are still named."""
+    off = [
+        f"--vggt.no-{use}"
+        for use in ("initialise", "corner-depth", "motion-guess", "hold-scale", "dense-depth", "descriptors")
+    ]
+    code, out, _ = vgslam.run(sequence, "--max-frames", 30, *RANDOM, *off)
+    assert code == 0
+    assert "RANDOM" in out
+    assert vgslam("run", sequence, "--max-frames", 30, "--out", tmp_path / "sfm", "--quiet")[0] == 0
+    alone, guided = ((folder / "trajectory.tum").read_bytes() for folder in (tmp_path / "sfm", vgslam.out))
+    assert guided == alone
+    assert len(alone) > 1000
+    assert json.loads((tmp_path / "sfm" / "report.json").read_text())["weights"] is None
+
+
+def test_without_weights_one_line_says_what_to_do(sequence: Path, vgslam) -> None:
+    code, out, err = vgslam.run(sequence, "--predictor", "vggt")
+    assert code == WeightsError.exit_code == 5
+    assert out == ""
+    lines = err.strip().splitlines()
+    assert len(lines) == 1
+    assert "--weights" in lines[0]
+    assert not vgslam.out.exists()
+
+
+def test_a_report_from_before_there_were_weights_is_read(sequence: Path, vgslam, tmp_path: Path) -> None:
+    assert vgslam.run(sequence, "--max-frames", 12)[0] == 0
+    data = vgslam.report()
+    for later in ("weights", "evaluations"):
+        del data[later]
+    older = tmp_path / "older.json"
+    older.write_text(json.dumps(data))
+    report = RunReport.read(older)
+    assert report.weights is None
+    assert report.evaluations == {}
+    assert report.n_frames == 12
