@@ -9,7 +9,7 @@ import numpy as np
 
 from vgslam.backend.map import SlamMap
 from vgslam.backend.optimize import optimize_map
-from vgslam.errors import GraphError
+from vgslam.errors import GraphError, InputError
 from vgslam.frontend.features import Pixels
 from vgslam.frontend.guide import Guide
 from vgslam.frontend.initializer import Initializer, InitializerConfig, Sighting, Start
@@ -39,8 +39,10 @@ class SlamConfig:
 
 @dataclass
 class _Reference:
-    """The newest keyframe's observations, to measure how far the camera has moved since."""
+    """The keyframe that poses are told from, and what was seen when it was taken, to measure how far the camera has
+    moved since."""
 
+    keyframe_id: int
     ids: Ids
     pixels: Pixels
 
@@ -56,14 +58,22 @@ class Slam:
     `process` returns what is known of each frame at once; `map` holds everything, newest state. The frames seen before
     a component began get their poses afterwards: `map.frames` has the final word on every frame. `notes`: one line for
     each thing that a user of the poses should know. guide: a network to ask where geometry is weak.
+
+    slam_map: a map from an earlier run to go on with. The run begins lost and looks for itself in the map before a new
+    component may begin; its frames are appended to the map's and their ids count up from `first_frame_id`.
+    is_localizing: the map gets no keyframes, landmarks or edges, and a frame that does not see it is lost.
+    Raises InputError for is_localizing without a keyframe in the map.
     """
 
     def __init__(
         self, camera: Camera, config: SlamConfig | None = None, predictor: Predictor | None = None,
-        guide: Guide | None = None,
+        guide: Guide | None = None, slam_map: SlamMap | None = None, is_localizing: bool = False,
     ) -> None:  # fmt: skip
         self.config = config or SlamConfig()
-        self.map = SlamMap()
+        self.map = SlamMap() if slam_map is None else slam_map
+        if is_localizing and not self.map.keyframes:
+            raise InputError("localizing needs a map with keyframes: this one is empty, run without --localize first")
+        self.is_localizing = is_localizing
         self.predictor: Predictor = predictor or SfmPredictor()
         self.guide = guide
         self.tracker = Tracker(camera, self.map, self.config.tracker)
@@ -73,18 +83,28 @@ class Slam:
         self.stage_cpu_s: dict[str, float] = {}
         self.n_losses = 0
         self.notes: list[str] = []
-        self.n_components = 0
-        self._component = -1  # the one being tracked or last tracked
+        self.first_frame_id = 1 + max((f.frame_id for f in self.map.frames), default=-1)
+        self._first_row = len(self.map.frames)
+        self._component = max((k.component_id for k in self.map.keyframes), default=-1)  # tracked now, or last
+        self._next_component = self._component + 1
         self._lost_for = 0
+        self._has_tracked = False
         self._state: TrackState | None = None
-        self._reference = _Reference(np.zeros(0, np.int64), np.zeros((0, 2), np.float32))
+        self._reference = _Reference(-1, np.zeros(0, np.int64), np.zeros((0, 2), np.float32))
 
     @property
     def is_tracking(self) -> bool:
         return self._state is not None
 
+    @property
+    def n_components(self) -> int:
+        """Pieces of the map that have no common frame of reference."""
+        return len({k.component_id for k in self.map.keyframes})
+
     def process(self, frame: Frame) -> PoseEstimate:
-        """Pose and status of the next frame (ids must count up from 0)."""
+        """Pose and status of the next frame (ids must count up from `first_frame_id`, else ValueError)."""
+        if frame.id != self.first_frame_id + len(self.map.frames) - self._first_row:
+            raise ValueError(f"frame {frame.id} out of turn: ids count up from {self.first_frame_id} without gaps")
         with self._stage("prepare"):
             view = self.tracker.view(frame.id, frame.timestamp_s, frame.image)
         self.map.frames.append(PoseEstimate(frame.id, frame.timestamp_s, self._status_without_pose()))
@@ -101,8 +121,10 @@ class Slam:
             self._lost_for += 1
             if self._try_recovery(view):
                 return self.map.frames[-1]
-            if self._lost_for == 1:
+            if self._lost_for == 1 and self._has_tracked:
                 self.n_losses += 1
+        if self.is_localizing:
+            return self.map.frames[-1]
         with self._stage("initialize"):
             start = self.initializer.step(view, self._component < 0 or self._lost_for > self.config.patience)
         if start is not None:
@@ -112,6 +134,8 @@ class Slam:
     def finish(self) -> None:
         """Call after the last frame: a camera that never moved its place still has rotations to report; then the graph
         has its last word."""
+        if self.is_localizing:
+            return
         if self._state is None:
             start = self.initializer.at_end()
             if start is not None:
@@ -140,21 +164,36 @@ class Slam:
 
     def _set(self, estimate: PoseEstimate) -> None:
         """Replace what is known of a frame."""
-        self.map.frames[estimate.frame_id - self.map.frames[0].frame_id] = estimate
+        self.map.frames[self._first_row + estimate.frame_id - self.first_frame_id] = estimate
 
     def _accept(self, view: View, result: TrackResult, status: Status) -> None:
         m = self.map
         state = self._state
-        k = len(m.keyframes) - 1
+        k = self._reference.keyframe_id
         self._set(PoseEstimate(
             view.frame_id, view.timestamp_s, status, k, m.relative_to(k, result.T_world_cam), result.covariance,
             result.n_inliers, result.ratio, self._component,
         ))  # fmt: skip
         motion = se3.inverse(result.T_world_cam) @ state.T_world_cam if state is not None else None
-        if self._is_keyframe(result):
+        is_due = self._is_keyframe(result)
+        if is_due and self.is_localizing:
+            self._look_again(view, result, motion)
+        elif is_due:
             self._add_keyframe(view, result.T_world_cam, result.ids, result.pixels, motion, result.ratio)
         else:
             self._state = TrackState(view, result.ids, result.pixels, result.T_world_cam, motion, result.ratio)
+
+    def _look_again(self, view: View, result: TrackResult, motion: Array | None) -> None:
+        """What the map shows from here takes the place of a keyframe's landmarks; it adds to those still followed."""
+        with self._stage("recover"):
+            seen = self.recovery.look_again(view, result.T_world_cam, self._component)
+        ids, pixels, k = result.ids, result.pixels, self._reference.keyframe_id
+        if seen is not None:
+            more = ~np.isin(seen.ids, ids)
+            ids, pixels = np.concatenate([ids, seen.ids[more]]), np.concatenate([pixels, seen.pixels[more]])
+            k = seen.keyframe_id
+        self._reference = _Reference(k, ids, pixels)
+        self._state = TrackState(view, ids, pixels, result.T_world_cam, motion, result.ratio)
 
     def _is_keyframe(self, result: TrackResult) -> bool:
         c = self.config.mapper
@@ -166,7 +205,7 @@ class Slam:
     ) -> None:
         with self._stage("map"):
             ids, pixels = self.mapper.add_keyframe(view, T_world_cam, ids, pixels, self._component)
-        self._reference = _Reference(ids, pixels)
+        self._reference = _Reference(len(self.map.keyframes) - 1, ids, pixels)
         T = self.map.keyframes[-1].S_world_keyframe.pose
         self._state = TrackState(view, ids, pixels, T, motion, ratio)
 
@@ -178,7 +217,8 @@ class Slam:
         self.initializer.reset()
         self._component = self.map.keyframes[found.keyframe_id].component_id
         # found on the very frame that optical flow lost: nothing was lost
-        self._resume(view, found, Status.TRACKED if self._lost_for == 1 else Status.RELOCALIZED)
+        is_unbroken = self._lost_for == 1 and self._has_tracked
+        self._resume(view, found, Status.TRACKED if is_unbroken else Status.RELOCALIZED)
         return True
 
     def _resume(self, view: View, found: Recovered, status: Status) -> None:
@@ -188,14 +228,19 @@ class Slam:
             view.frame_id, view.timestamp_s, status, found.keyframe_id,
             m.relative_to(found.keyframe_id, found.T_world_cam), found.covariance, n, found.ratio, self._component,
         ))  # fmt: skip
-        self._add_keyframe(view, found.T_world_cam, found.ids, found.pixels, None, found.ratio)
+        self._has_tracked = True
+        if self.is_localizing:
+            self._reference = _Reference(found.keyframe_id, found.ids, found.pixels)
+            self._state = TrackState(view, found.ids, found.pixels, found.T_world_cam, None, found.ratio)
+        else:
+            self._add_keyframe(view, found.T_world_cam, found.ids, found.pixels, None, found.ratio)
 
     def _begin_component(self, start: Start) -> None:
         """First keyframes of a component, and the poses of the frames between them."""
         m, first = self.map, start.first
-        self._component = self.n_components
-        self.n_components += 1
-        self._lost_for = 0
+        self._component = self._next_component
+        self._next_component += 1
+        self._lost_for, self._has_tracked = 0, True
         k = len(m.keyframes)
         camera = self.tracker.camera
         m.add_keyframe(

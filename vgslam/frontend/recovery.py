@@ -19,12 +19,14 @@ from vgslam.types import Array, Ids
 
 @dataclass(frozen=True)
 class RecoveryConfig:
-    """n_recent: last keyframes tried, n_similar: keyframes whose thumbnails look most alike; a pose needs min_inliers
+    """n_recent: last keyframes tried, n_similar: keyframes whose thumbnails look most alike; n_nearby:
+    keyframes considered, when the pose is known, for one that looks the same way; a pose needs min_inliers
     matches, which are at least min_ratio of those that obey the epipolar geometry."""
 
     matcher: MatcherConfig = field(default_factory=MatcherConfig)
     n_recent: int = 3
     n_similar: int = 5
+    n_nearby: int = 12
     min_inliers: int = 30
     min_ratio: float = 0.6
     min_refound: int = 15
@@ -59,6 +61,22 @@ class Recovery:
             return None
         for k in self._candidates(view):
             found = self._against(k, view, here)
+            if found is not None:
+                return found
+        return None
+
+    def look_again(self, view: View, T_world_cam: Array, component_id: int) -> Recovered | None:
+        """The landmarks of a nearby keyframe of the component in a view whose pose is roughly known, or None."""
+        m = self.map
+        mine = np.array([k.id for k in m.keyframes if k.component_id == component_id], np.int64)
+        T = m.T_world_keyframes(mine)
+        facing = T[:, :3, 2] @ T_world_cam[:3, 2]
+        distance = np.linalg.norm(T[:, :3, 3] - T_world_cam[:3, 3], axis=1)
+        nearest = np.argsort(distance)[: self.config.n_nearby]
+        order = nearest[np.argsort(-facing[nearest], kind="stable")]
+        for k in mine[order][: self.config.n_recent].tolist():
+            fit = PoseFit(se3.inverse(T_world_cam), np.zeros(0, bool), np.eye(6), 0.0)
+            found = self._confirm(k, view, fit)
             if found is not None:
                 return found
         return None
