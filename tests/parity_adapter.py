@@ -22,7 +22,7 @@ from vgslam.network.layers import LayerNorm
 from vgslam.network.pose_encoding import decode_intrinsics, decode_pose, encode_pose, unproject
 from vgslam.network.preprocess import ResizeMode
 from vgslam.network.preprocess import preprocess as network_input
-from vgslam.network.vggt import Head, Vggt, skeleton
+from vgslam.network.vggt import PUBLISHED_HEADS, Vggt, skeleton
 
 
 def full_state_dict_shapes() -> dict[str, tuple[int, ...]]:
@@ -95,7 +95,7 @@ def run(kit: dict[str, Any], weights_path: str, images: np.ndarray, query_points
     x, queries = torch.from_numpy(images)[None], torch.from_numpy(query_points)
     with torch.no_grad():
         everything = model.aggregator(x, range(model.config.aggregator.depth), chunks=Chunks(tokens=10**6))
-        out = model(x, set(Head), queries, chunks=Chunks(tokens=10**6, dpt_frames=8))
+        out = model(x, PUBLISHED_HEADS, queries, chunks=Chunks(tokens=10**6, dpt_frames=8))
         size = (images.shape[-2], images.shape[-1])
         encoding = out.pose_encoding
         T_cam_world, K = decode_pose(encoding), decode_intrinsics(encoding, size)

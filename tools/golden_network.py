@@ -21,7 +21,7 @@ from vgslam.network.config import (
     VggtConfig,
 )
 from vgslam.network.initialise import scatter
-from vgslam.network.vggt import Head, Vggt, build
+from vgslam.network.vggt import PUBLISHED_HEADS, Vggt, build
 
 DEFAULT_OUT = Path(__file__).parents[1] / "tests" / "network" / "golden_network.npz"
 
@@ -59,7 +59,7 @@ def golden_inputs() -> tuple[torch.Tensor, torch.Tensor]:
 def golden_outputs() -> dict[str, np.ndarray]:
     images, queries = golden_inputs()
     with torch.no_grad():
-        out = golden_model()(images, set(Head), queries)
+        out = golden_model()(images, PUBLISHED_HEADS, queries)
     dense = {
         "depth": out.depth, "depth_confidence": out.depth_confidence, "points": out.points,
         "points_confidence": out.points_confidence,

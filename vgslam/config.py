@@ -40,6 +40,8 @@ def _merge(default: T, data: Any, where: str) -> T:
 def _value(current: Any, value: Any, where: str) -> Any:
     if is_dataclass(current):
         return _merge(current, value, where)
+    if isinstance(current, tuple) and current and is_dataclass(current[0]) and isinstance(value, list):
+        return tuple(_merge(current[0], v, f"{where}, entry {i + 1}") for i, v in enumerate(value))
     if isinstance(current, bool) or isinstance(value, bool):
         if type(current) is not type(value):
             raise ConfigError(f"{where}: expected {type(current).__name__}, got {value!r}")

@@ -13,11 +13,11 @@ from vgslam.network.backbone import Backbone, geometry_from_tensors, points_from
 from vgslam.network.frame_mask import FrameMask
 from vgslam.network.open_backbone import ARCHITECTURES, BackboneOptions, open_backbone
 from vgslam.network.precision import Precision
-from vgslam.network.vggt import Head, VggtOutput
+from vgslam.network.vggt import PUBLISHED_HEADS, Head, VggtOutput
 from vgslam.network.vggt_backbone import VggtBackbone
 from vgslam.network.weights import save
 
-EVERYTHING = frozenset(Head)
+EVERYTHING = PUBLISHED_HEADS
 
 
 @pytest.fixture(scope="module")

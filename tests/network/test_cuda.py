@@ -7,15 +7,15 @@ from vgslam.network.frame_mask import FrameMask
 from vgslam.network.masked_attention import MaskBackend, attend
 from vgslam.network.precision import set_precision
 from vgslam.network.profile import AGGREGATOR, ProfileCase, profile
-from vgslam.network.vggt import Head, Vggt
+from vgslam.network.vggt import PUBLISHED_HEADS, Head, Vggt
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")]
 
 
 @torch.no_grad()
 def test_float64_equals_the_cpu(fresh_model: Vggt, images, queries) -> None:
-    on_cpu = fresh_model(images, set(Head), queries)
-    on_gpu = fresh_model.cuda()(images.cuda(), set(Head), queries.cuda())
+    on_cpu = fresh_model(images, PUBLISHED_HEADS, queries)
+    on_gpu = fresh_model.cuda()(images.cuda(), PUBLISHED_HEADS, queries.cuda())
     torch.testing.assert_close(on_gpu.depth.cpu(), on_cpu.depth, rtol=0, atol=1e-8)
     torch.testing.assert_close(on_gpu.pose_encoding.cpu(), on_cpu.pose_encoding, rtol=0, atol=1e-8)
     torch.testing.assert_close(on_gpu.tracks.positions[0].cpu(), on_cpu.tracks.positions[0], rtol=0, atol=1e-6)

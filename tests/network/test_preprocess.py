@@ -28,7 +28,7 @@ def test_maps_invert_and_send_corners_to_corners(size: tuple[int, int], mode: Re
     left, top, right, bottom = m.content
     inside = m.to_network(corners) + 0.5
     np.testing.assert_allclose(inside[:, 0], [left, right], atol=1e-9)
-    if m.network_size[1] < 518 or mode is ResizeMode.PAD:  # nothing cut off
+    if m.network_size[1] < 518 or mode is not ResizeMode.CROP:  # nothing cut off
         np.testing.assert_allclose(inside[:, 1], [top, bottom], atol=1e-9)
     assert m.network_size[0] % 14 == m.network_size[1] % 14 == 0
 
@@ -86,7 +86,7 @@ def test_values_come_back_to_the_source_pixels(mode: ResizeMode) -> None:
     inner[1:-1] &= reached[:-2] & reached[2:]
     inner[[0, -1]] = False
     np.testing.assert_allclose(back[inner], expected[inner], atol=1e-2)
-    assert reached.all() == (mode is ResizeMode.PAD)
+    assert reached.all() == (mode is not ResizeMode.CROP)
     nearest = m.values_to_source(values, is_linear=False, outside=FILL)
     assert set(np.unique(nearest)) <= set(np.unique(values)) | {FILL}
     assert np.array_equal(nearest != FILL, reached)
@@ -118,3 +118,11 @@ def test_other_network_sizes() -> None:
 def test_bad_images(images, message) -> None:
     with pytest.raises(InputError, match=message):
         preprocess(images)
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 480), (1226, 370), (480, 640), (752, 480), (500, 500)])
+def test_area_mode_keeps_shape_and_number_of_pixels(width: int, height: int) -> None:
+    m = preprocess([np.zeros((height, width, 3), np.uint8)], ResizeMode.AREA, 64, 8).maps[0]
+    w, h = m.network_size
+    assert 0.75 < w * h / (64 * 48) < 1.3
+    assert 0.75 < (w / h) / (width / height) < 1.3

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from vgslam.errors import ConfigError
 from vgslam.network.aggregator import Chunks
 from vgslam.network.config import VGGT_1B, DptConfig, VggtConfig
-from vgslam.network.vggt import Head, Vggt, VggtOutput, build, skeleton
+from vgslam.network.vggt import PUBLISHED_HEADS, Head, Vggt, VggtOutput, build, skeleton
 
 EXACT = {"rtol": 0, "atol": 1e-9}
 
@@ -39,9 +39,9 @@ def assert_same(a: VggtOutput, b: VggtOutput, **tolerance: float) -> None:
 def test_batch_of_two_equals_two_runs(model: Vggt, images, queries) -> None:
     both = torch.cat([images, images.flip(1).flip(-1)])
     points = torch.cat([queries, queries.flip(1) + 1])
-    together = tensors(model(both, set(Head), points))
+    together = tensors(model(both, PUBLISHED_HEADS, points))
     for i in range(2):
-        alone = tensors(model(both[i : i + 1], set(Head), points[i : i + 1]))
+        alone = tensors(model(both[i : i + 1], PUBLISHED_HEADS, points[i : i + 1]))
         for name, value in alone.items():
             torch.testing.assert_close(together[name][i : i + 1], value, **EXACT, msg=lambda m, n=name: f"{n}: {m}")
 
@@ -50,7 +50,8 @@ def test_batch_of_two_equals_two_runs(model: Vggt, images, queries) -> None:
 def test_permuting_later_frames_permutes_the_results(model: Vggt, images, queries) -> None:
     frames = torch.cat([images, images.flip(-1)[:, 1:]], dim=1)
     order = [0, 3, 1, 4, 2]
-    plain, permuted = tensors(model(frames, set(Head), queries)), tensors(model(frames[:, order], set(Head), queries))
+    plain = tensors(model(frames, PUBLISHED_HEADS, queries))
+    permuted = tensors(model(frames[:, order], PUBLISHED_HEADS, queries))
     for name, value in plain.items():
         torch.testing.assert_close(permuted[name], value[:, order], **EXACT, msg=lambda m, n=name: f"{n}: {m}")
 
@@ -65,7 +66,7 @@ def test_first_frame_is_special(model: Vggt, images) -> None:
 
 @torch.no_grad()
 def test_single_frame(model: Vggt, images, queries) -> None:
-    out = model(images[:, :1], set(Head), queries)
+    out = model(images[:, :1], PUBLISHED_HEADS, queries)
     torch.testing.assert_close(out.tracks.positions[-1][:, 0], queries)
     assert out.depth.shape == (1, 1, 40, 56)
 
@@ -110,7 +111,7 @@ def test_only_the_layers_that_heads_read_are_kept(images) -> None:
 
 
 def test_1b_keeps_four_of_its_layers() -> None:
-    assert skeleton(VGGT_1B).layers_read(set(Head)) == {4, 11, 17, 23}
+    assert skeleton(VGGT_1B).layers_read(PUBLISHED_HEADS) == {4, 11, 17, 23}
 
 
 @torch.no_grad()
@@ -125,22 +126,22 @@ def test_dense_heads_work_in_chunks(model: Vggt, images) -> None:
 
 @torch.no_grad()
 def test_token_chunks_do_not_change_the_numbers(model: Vggt, images, queries) -> None:
-    whole = model(images, set(Head), queries, chunks=Chunks(tokens=10**9))
-    assert_same(model(images, set(Head), queries, chunks=Chunks(tokens=1)), whole)
+    whole = model(images, PUBLISHED_HEADS, queries, chunks=Chunks(tokens=10**9))
+    assert_same(model(images, PUBLISHED_HEADS, queries, chunks=Chunks(tokens=1)), whole)
 
 
 def test_inference_equals_training_mode(model: Vggt, images, queries) -> None:
     """The in-place, chunked path and the one that records gradients are the same function."""
     with torch.no_grad():
-        lean = model(images, set(Head), queries)
-    recorded = model(images, set(Head), queries)
+        lean = model(images, PUBLISHED_HEADS, queries)
+    recorded = model(images, PUBLISHED_HEADS, queries)
     assert recorded.depth.requires_grad
     for name, value in tensors(recorded).items():
         torch.testing.assert_close(value.detach(), tensors(lean)[name], **EXACT)
 
 
 def test_gradients_reach_every_parameter_that_is_used(fresh_model: Vggt, images, queries) -> None:
-    out = fresh_model(images, set(Head), queries)
+    out = fresh_model(images, PUBLISHED_HEADS, queries)
     sum(value.sum() for value in tensors(out).values()).backward()
     without = {name for name, p in fresh_model.named_parameters() if p.grad is None or not p.grad.abs().any()}
     assert without == {"aggregator.patch_embed.mask_token"}
@@ -187,9 +188,9 @@ def test_no_hidden_transfer_or_synchronisation(golden_tool, images, queries) -> 
     network = golden_tool.golden_model().to("meta")
     on_device, points = images.to("meta"), queries.to("meta")
     with torch.no_grad():
-        network(on_device, set(Head), points)  # makes the tables
+        network(on_device, PUBLISHED_HEADS, points)  # makes the tables
         with _Transfers() as transfers:
-            out = network(on_device, set(Head), points)
+            out = network(on_device, PUBLISHED_HEADS, points)
     assert transfers.found == []
     assert out.points.shape == (1, 3, 40, 56, 3)
     assert out.points.is_meta

@@ -10,6 +10,7 @@ from vgslam.network.config import VggtConfig
 from vgslam.network.encoder import PatchEncoder
 from vgslam.network.frame_mask import FrameMask
 from vgslam.network.layers import Block, RopeTable
+from vgslam.network.matching import MatchAdapter, Matches
 from vgslam.network.tables import rope_table
 
 
@@ -35,7 +36,7 @@ class Encoded:
 
     layers: aggregator layer (0-based) -> (B,S,T,D), only those that were asked for; special (B,S,1+R,D): camera and
     register tokens of the last layer; descriptor (B,S,width): global descriptor of each frame alone, unit length;
-    image_size (height, width) px; grid (rows, cols) of patches.
+    image_size (height, width) px; grid (rows, cols) of patches; matches: of the matching adapter, where there is one.
     """
 
     layers: dict[int, Tensor]
@@ -43,6 +44,7 @@ class Encoded:
     descriptor: Tensor
     image_size: tuple[int, int]
     grid: tuple[int, int]
+    matches: Matches | None = None
 
     def patches(self, layer: int) -> Tensor:
         """Patch tokens (B, S, h*w, D) of a kept layer."""
@@ -72,6 +74,7 @@ class Aggregator(nn.Module):
         self.camera_token = nn.Parameter(torch.zeros(1, 2, 1, width))
         self.register_token = nn.Parameter(torch.zeros(1, 2, config.n_registers, width))
         self.patch_embed = PatchEncoder(config)
+        self.matching = MatchAdapter(config.matching, width, config.patch_size) if config.matching else None
         self.frame_blocks, self.global_blocks = (
             nn.ModuleList(
                 Block(width, c.n_heads, c.mlp_ratio, c.layer_scale, qk_norm=True) for _ in range(c.depth)
@@ -115,10 +118,14 @@ class Aggregator(nn.Module):
         patches = self.encode_patches(images, chunks)
         with torch.no_grad():
             descriptor = torch.stack([frame_descriptor(frame) for frame in patches.flatten(0, 1)])
+        matches = None
+        if self.matching is not None:
+            matches = self.matching(images)
+            patches = patches + self.matching.embed(matches)
         tokens = self.assemble(patches)
         del patches
         kept, special = self.alternate(tokens, grid, layers, mask, chunks)
-        return Encoded(kept, special, descriptor.view(*images.shape[:2], -1), (height, width), grid)
+        return Encoded(kept, special, descriptor.view(*images.shape[:2], -1), (height, width), grid, matches)
 
     def alternate(
         self, x: Tensor, grid: tuple[int, int], layers: Collection[int], mask: FrameMask | None, chunks: Chunks

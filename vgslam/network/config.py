@@ -100,8 +100,30 @@ class TrackHeadConfig:
 
 
 @dataclass(frozen=True)
+class MatchingConfig:
+    """Local cost volume as an input adapter (see `matching`): features of cells of `stride` px are compared within
+    `radius` cells. initial_scale: factor on the scalar products of unit features before training."""
+
+    features: int = 32
+    stride: int = 4
+    radius: int = 6
+    hidden: int = 64
+    initial_scale: float = 20.0
+
+    def __post_init__(self) -> None:
+        _check(self.stride == 4, "matching cells are 4 px wide")
+        _check(self.features % 8 == 0 and self.radius > 0, "matching features must be a multiple of 8, radius positive")
+
+    @property
+    def n_displacements(self) -> int:
+        return (2 * self.radius + 1) ** 2
+
+
+@dataclass(frozen=True)
 class VggtConfig:
-    """The whole network. `image_size` is the training width in pixels; a head that is None does not exist.
+    """The whole network. `image_size` is the training width in pixels; a head that is None does not exist; nor does the
+    matching adapter, with its flow head, where `matching` is None, as in the published networks. keeps_area: trained on
+    images of many shapes with about 3/4 `image_size`^2 pixels, instead of on images of one width.
 
     Raises ConfigError where values contradict each other.
     """
@@ -116,11 +138,15 @@ class VggtConfig:
     depth: DptConfig | None = field(default_factory=DptConfig)
     points: DptConfig | None = field(default_factory=DptConfig)
     track: TrackHeadConfig | None = field(default_factory=TrackHeadConfig)
+    matching: MatchingConfig | None = None
+    keeps_area: bool = False
 
     def __post_init__(self) -> None:
         _check(self.image_size % self.patch_size == 0, "image_size must be a multiple of patch_size")
         _check(self.width % self.encoder.n_heads == 0, "width must be a multiple of the encoder's heads")
         _check(self.width % (4 * self.aggregator.n_heads) == 0, "head width of the aggregator must be a multiple of 4")
+        if self.matching is not None:
+            _check(self.patch_size % self.matching.stride == 0, "patch_size must be a multiple of the matching stride")
         for name in ("depth", "points", "track"):
             head = getattr(self, name)
             if head is not None:
@@ -191,3 +217,38 @@ VGGT_TINY = VggtConfig(
     ),
 )
 """A network of the same structure that is small enough for trials with random weights."""
+
+VGGT_S = VggtConfig(
+    image_size=64,
+    patch_size=8,
+    width=96,
+    n_registers=1,
+    encoder=EncoderConfig(depth=1, n_heads=3, grid=8),
+    aggregator=AggregatorConfig(depth=2, n_heads=3, layer_scale=1.0),
+    camera=CameraHeadConfig(depth=1, n_heads=3, n_iterations=3, layer_scale=1.0),
+    depth=DptConfig(16, (16, 16, 24, 24), (0, 0, 1, 1), hidden=16),
+    points=None,
+    track=None,
+    matching=MatchingConfig(),
+    keeps_area=True,
+)
+"""The small network that is trained on procedural worlds: images of about 64x48 px."""
+
+VGGT_M = VggtConfig(
+    image_size=128,
+    patch_size=8,
+    width=256,
+    n_registers=2,
+    encoder=EncoderConfig(depth=2, n_heads=8, grid=16),
+    aggregator=AggregatorConfig(depth=6, n_heads=8, layer_scale=1.0),
+    camera=CameraHeadConfig(depth=2, n_heads=8, n_iterations=4, layer_scale=1.0),
+    depth=DptConfig(64, (48, 64, 96, 96), (1, 2, 4, 5), hidden=32),
+    points=None,
+    track=None,
+    matching=MatchingConfig(features=64, radius=12, hidden=128),
+    keeps_area=True,
+)
+"""The recipe's network for a GPU: images of about 128x96 px, within 25 M parameters."""
+
+PRESETS = {"vggt-1b": VGGT_1B, "vggt-tiny": VGGT_TINY, "vggt-s": VGGT_S, "vggt-m": VGGT_M}
+"""Networks by name, for training from scratch."""

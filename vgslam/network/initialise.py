@@ -11,8 +11,10 @@ from vgslam.network.layers import LayerScale
 def initialise(model: nn.Module, seed: int) -> None:
     """Fills every parameter of `model` in place, in the order of its modules.
 
-    Linear layers: truncated normal, standard deviation 0.02, biases 0. Convolutions: variance kept for ReLU (He et al.,
-    arXiv 1502.01852). Norms: 1 and 0. LayerScale: its initial value. Learned tokens and embeddings: normal, 0.02.
+    Linear layers: truncated normal, standard deviation 0.02 as at VGGT's width of 1024 and, for fewer inputs, in
+    proportion to their inverse root; biases 0, but for the camera head's: no rotation, a field of view of 0.9 rad.
+    Convolutions: variance kept for ReLU (He et al., arXiv 1502.01852). Norms: 1 and 0. LayerScale: its initial value.
+    Learned tokens and embeddings: normal, 0.02.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -41,7 +43,13 @@ def initialise(model: nn.Module, seed: int) -> None:
                 if name.endswith("bias"):
                     nn.init.zeros_(p)
                 else:
-                    normal_(p, 0.02)
+                    fan_in = p.shape[-1] if p.ndim == 2 else 1024
+                    normal_(p, max(0.02, 0.64 / fan_in**0.5))
+    head = getattr(model, "camera_head", None)
+    if head is not None:
+        n = head.n_iterations
+        bias = head.pose_branch.fc2.bias
+        bias.copy_(torch.tensor([0, 0, 0, 0, 0, 0, 1.0, 0.9, 0.9], device=bias.device) / n)
 
 
 @torch.no_grad()

@@ -27,7 +27,7 @@ class BackboneOptions:
     precision: Precision = Precision.AUTO
     gpu_memory: str | None = None
     window_frames: int = 16
-    resize: ResizeMode = ResizeMode.CROP
+    resize: ResizeMode | None = None
     heads: frozenset[Head] = field(default_factory=lambda: frozenset({Head.POSE, Head.DEPTH}))
     sha256: str | None = None
 

@@ -21,10 +21,12 @@ UInt8 = npt.NDArray[np.uint8]
 
 
 class ResizeMode(StrEnum):
-    """CROP: full width, rows beyond a square cut off above and below. PAD: whole image, padded to a square."""
+    """CROP: full width, rows beyond a square cut off above and below. PAD: whole image, padded to a square. AREA: whole
+    image in its own shape, about 3/4 `size_px`^2 pixels, each the mean of the pixels that it covers."""
 
     CROP = "crop"
     PAD = "pad"
+    AREA = "area"
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,10 @@ def _to_rgb(image: UInt8, index: int) -> Image.Image:
 
 def _resized_size(width: int, height: int, mode: ResizeMode, target: int, patch: int) -> tuple[int, int]:
     """Size after resizing; Python's round, half to even."""
+    if mode is ResizeMode.AREA:
+        aspect = (width / height) ** 0.5
+        side = target * 0.75**0.5
+        return max(1, round(side * aspect / patch)) * patch, max(1, round(side / aspect / patch)) * patch
     if mode is ResizeMode.PAD and height > width:
         return round(width * (target / height) / patch) * patch, target
     return target, round(height * (target / width) / patch) * patch
@@ -134,7 +140,9 @@ def _place(picture: Image.Image, mode: ResizeMode, target: int, patch: int) -> t
     new_width, new_height = _resized_size(width, height, mode, target, patch)
     if min(new_width, new_height) < patch:
         raise InputError(f"an image of {width}x{height} px is too elongated for the network")
-    pixels = np.asarray(picture.resize((new_width, new_height), Image.Resampling.BICUBIC))
+    is_mean = mode is ResizeMode.AREA and new_width <= width and new_height <= height
+    kernel = Image.Resampling.BOX if is_mean else Image.Resampling.BICUBIC
+    pixels = np.asarray(picture.resize((new_width, new_height), kernel))
     offset_y, content_height = 0, new_height
     if mode is ResizeMode.CROP and new_height > target:
         offset_y, content_height = -((new_height - target) // 2), target

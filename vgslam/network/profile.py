@@ -1,6 +1,7 @@
 """Time, memory and arithmetic of the network against the number of frames: what `vgslam bench model` prints.
 
-Time is measured. Memory is measured on CUDA and otherwise the sum of the tensors that live at one time (`LiveMemory`).
+Time is measured. Peak memory is measured on CUDA and otherwise the sum of the tensors that live at one time
+(`LiveMemory`); what a stage adds to what was there before is measured on CUDA and Linux.
 FLOPs (2 per multiply-add; matrix products, attention and convolutions only) are counted by torch's FlopCounterMode on
 a network without data, so they are exact for any size.
 """
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -19,12 +21,14 @@ from vgslam.network.config import VggtConfig
 from vgslam.network.frame_mask import FrameMask
 from vgslam.network.live_memory import LiveMemory
 from vgslam.network.precision import compute_dtype, set_precision
+from vgslam.network.resident_memory import peak_resident_bytes, reset_peak, resident_bytes
 from vgslam.network.vggt import Head, Vggt, skeleton
 
 AGGREGATOR = "aggregator"
 MASKS = {"dense": FrameMask.dense, "star": FrameMask.star}
 _N_QUERIES = 64
 Run = Callable[[], object]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class ProfileCase:
 class ProfileRow:
     """One stage ('aggregator' or a head's name) of one case. time_s is the median wall time, cpu_s the processor time
     of one run; peak_bytes counts weights and inputs, is_memory_measured tells measured from summed (see the module).
+    added_bytes: how far the stage's peak lay above what was held before it; process_bytes: the process's resident peak
+    during the stage. Both None where they cannot be measured.
     """
 
     device: str
@@ -60,6 +66,8 @@ class ProfileRow:
     peak_bytes: int
     is_memory_measured: bool
     flops: int
+    added_bytes: int | None = None
+    process_bytes: int | None = None
 
     @property
     def time_per_frame_s(self) -> float:
@@ -67,9 +75,12 @@ class ProfileRow:
 
 
 def profile(
-    model: Vggt, cases: Sequence[ProfileCase], want: Collection[Head], repeats: int = 3
+    model: Vggt, cases: Sequence[ProfileCase], want: Collection[Head], repeats: int = 3, warm_up: bool = True
 ) -> Iterator[ProfileRow]:
-    """Rows for every case and stage, as they are measured; one run of each stage warms up and is not counted."""
+    """Rows for every case and stage, as they are measured; one run of each stage warms up and is not counted.
+
+    Without `warm_up` and with one repeat each stage runs once, which is for networks that take minutes.
+    """
     device, dtype = model.aggregator.camera_token.device, compute_dtype(model)
     for case in cases:
         generator = torch.Generator().manual_seed(0)
@@ -77,12 +88,13 @@ def profile(
         images = images.to(device, model.aggregator.camera_token.dtype)
         flops = count_flops(model.config, case, want)
         live = {} if device.type == "cuda" else live_bytes(model.config, case, want, dtype)
-        for stage, run in _stages(model, images, case, want):
-            time_s, cpu_s, measured = _measure(run, device, repeats)
-            peak = live.get(stage, 0) if measured is None else measured
+        runs = _Stage(model, images, case, want)
+        for stage, m in _each_stage(runs, want, partial(_measure, device=device, repeats=repeats, warm_up=warm_up)):
+            peak = live.get(stage, 0) if m.cuda_peak_bytes is None else m.cuda_peak_bytes
             yield ProfileRow(
                 str(device), str(dtype).removeprefix("torch."), case.mask, case.frames, case.height_px, case.width_px,
-                stage, time_s, cpu_s, peak, measured is not None, flops[stage],
+                stage, m.time_s, m.cpu_s, peak, m.cuda_peak_bytes is not None, flops[stage], m.added_bytes,
+                m.process_bytes,
             )  # fmt: skip
 
 
@@ -103,45 +115,66 @@ class _Stage:
         self.model.decode(encoded, {head}, spread[:, None] * size, self.case.chunks)
 
 
-def _stages(model: Vggt, images: Tensor, case: ProfileCase, want: Collection[Head]) -> Iterator[tuple[str, Run]]:
-    stage = _Stage(model, images, case, want)
-    yield AGGREGATOR, stage.encode
-    encoded = stage.encode()
+def _each_stage(
+    stage: _Stage, want: Collection[Head], measure: Callable[[Run], tuple[T, object]]
+) -> Iterator[tuple[str, T]]:
+    """What `measure` says of each stage in order; it runs it and also hands on the last run's result."""
+    measured, encoded = measure(stage.encode)
+    yield AGGREGATOR, measured
+    assert isinstance(encoded, Encoded)
     for head in sorted(want):
-        yield str(head), partial(stage.decode, encoded, head)
+        yield str(head), measure(partial(stage.decode, encoded, head))[0]
 
 
-def _measure(run: Run, device: torch.device, repeats: int) -> tuple[float, float, int | None]:
-    """Median wall time, mean processor time, peak bytes (CUDA only)."""
+@dataclass(frozen=True)
+class _Measured:
+    """Median wall time, mean processor time, memory as in `ProfileRow`."""
+
+    time_s: float
+    cpu_s: float
+    cuda_peak_bytes: int | None
+    added_bytes: int | None
+    process_bytes: int | None
+
+
+def _measure(run: Run, device: torch.device, repeats: int, warm_up: bool) -> tuple[_Measured, object]:
     is_cuda = device.type == "cuda"
-    run()
+    if warm_up:
+        run()
+    can_reset = reset_peak()
+    held = torch.cuda.memory_allocated(device) if is_cuda else resident_bytes()
     if is_cuda:
         torch.cuda.reset_peak_memory_stats(device)
     walls, cpu_start = [], time.process_time()
+    result = None
     for _ in range(repeats):
+        result = None  # before the next one is made
         if is_cuda:
             torch.cuda.synchronize(device)
         start = time.perf_counter()
-        run()
+        result = run()
         if is_cuda:
             torch.cuda.synchronize(device)
         walls.append(time.perf_counter() - start)
     cpu_s = (time.process_time() - cpu_start) / repeats
     peak = torch.cuda.max_memory_allocated(device) if is_cuda else None
-    return sorted(walls)[len(walls) // 2], cpu_s, peak
+    process = peak_resident_bytes()
+    top = peak if is_cuda else (process if can_reset and device.type == "cpu" else None)
+    added = top - held if top is not None and held is not None else None
+    return _Measured(sorted(walls)[len(walls) // 2], cpu_s, peak, added, process), result
 
 
 def count_flops(config: VggtConfig, case: ProfileCase, want: Collection[Head]) -> dict[str, int]:
     """FLOPs of each stage, exact, without running it."""
     roomy = ProfileCase(case.frames, case.height_px, case.width_px, case.mask, Chunks(2**40, case.frames))
-    counts = {}
     model = skeleton(config).requires_grad_(False)
-    images = _images_on_meta(case)
-    for stage, run in _stages(model, images, roomy, want):
-        with FlopCounterMode(display=False) as counter:
-            run()
-        counts[stage] = int(counter.get_total_flops())
-    return counts
+    return dict(_each_stage(_Stage(model, _images_on_meta(case), roomy, want), want, _count))
+
+
+def _count(run: Run) -> tuple[int, object]:
+    with FlopCounterMode(display=False) as counter:
+        result = run()
+    return int(counter.get_total_flops()), result
 
 
 def live_bytes(

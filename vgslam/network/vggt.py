@@ -16,6 +16,7 @@ from vgslam.network.camera_head import CameraHead
 from vgslam.network.config import VggtConfig
 from vgslam.network.dpt import Activation, DptHead
 from vgslam.network.frame_mask import FrameMask
+from vgslam.network.matching import Flow, FlowHead
 from vgslam.network.track_head import TrackHead, Tracks
 
 
@@ -26,6 +27,11 @@ class Head(StrEnum):
     DEPTH = "depth"
     POINTS = "points"
     TRACKS = "tracks"
+    FLOW = "flow"
+
+
+PUBLISHED_HEADS = frozenset(Head) - {Head.FLOW}
+"""The heads of the published networks."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,8 @@ class VggtOutput:
 
     pose_encodings: one (B,S,9) per refinement iteration, the last is the result (see `pose_encoding`);
     depth (B,S,H,W), depth_confidence (B,S,H,W) > 1; points (B,S,H,W,3) in the frame of camera 0,
-    points_confidence (B,S,H,W) > 1; tracks. Lengths are in the network's own unit.
+    points_confidence (B,S,H,W) > 1; tracks; flow, of networks with a matching adapter.
+    Lengths are in the network's own unit.
     """
 
     pose_encodings: list[Tensor] | None = None
@@ -43,6 +50,7 @@ class VggtOutput:
     points: Tensor | None = None
     points_confidence: Tensor | None = None
     tracks: Tracks | None = None
+    flow: Flow | None = None
 
     @property
     def pose_encoding(self) -> Tensor | None:
@@ -61,13 +69,14 @@ class Vggt(nn.Module):
         self.point_head = DptHead(config.points, width, patch, 4, Activation.INV_LOG) if config.points else None
         self.depth_head = DptHead(config.depth, width, patch, 2, Activation.EXP) if config.depth else None
         self.track_head = TrackHead(config.track, width, patch) if config.track else None
+        self.flow_head = FlowHead(config.matching, width, patch) if config.matching else None
 
     @property
     def heads(self) -> frozenset[Head]:
         """The heads that this network has."""
         modules = {
             Head.POSE: self.camera_head, Head.DEPTH: self.depth_head, Head.POINTS: self.point_head,
-            Head.TRACKS: self.track_head,
+            Head.TRACKS: self.track_head, Head.FLOW: self.flow_head,
         }  # fmt: skip
         return frozenset(head for head, module in modules.items() if module is not None)
 
@@ -75,7 +84,8 @@ class Vggt(nn.Module):
         """Aggregator layers that the heads in `want` read besides the special tokens of the last one."""
         c = self.config
         dense = {Head.DEPTH: c.depth, Head.POINTS: c.points, Head.TRACKS: c.track}
-        return frozenset(i for head, d in dense.items() if head in want and d is not None for i in d.layers)
+        last = {c.aggregator.depth - 1} if Head.FLOW in want and c.matching is not None else set()
+        return frozenset(i for head, d in dense.items() if head in want and d is not None for i in d.layers) | last
 
     def encode(
         self, images: Tensor, want: Collection[Head], mask: FrameMask | None = None, chunks: Chunks | None = None
@@ -109,9 +119,14 @@ class Vggt(nn.Module):
                 raise ConfigError("tracks need query points (N,2) in pixels of frame 0")
             batch = len(encoded.special)
             tracks = self.track_head(encoded, queries.expand(batch, -1, -1), frames)
+        flow = None
+        if Head.FLOW in want and self.flow_head is not None and encoded.matches is not None:
+            flow = self.flow_head(
+                encoded.patches(self.config.aggregator.depth - 1), encoded.matches, encoded.grid
+            )  # fmt: skip
         z, z_confidence = (depth[0].squeeze(-1), depth[1]) if depth else (None, None)
         xyz, xyz_confidence = points or (None, None)
-        return VggtOutput(poses, z, z_confidence, xyz, xyz_confidence, tracks)
+        return VggtOutput(poses, z, z_confidence, xyz, xyz_confidence, tracks, flow)
 
     def forward(
         self, images: Tensor, want: Collection[Head], queries: Tensor | None = None, mask: FrameMask | None = None,

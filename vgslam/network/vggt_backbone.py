@@ -23,11 +23,11 @@ _UNBOUNDED = 2**60
 @dataclass(frozen=True)
 class RunOptions:
     """wanted_frames: window size to aim for; memory_bytes: budget for weights and tensors (None: what is free);
-    heads: those that the plan makes room for."""
+    resize: None for what the network was trained with; heads: those that the plan makes room for."""
 
     wanted_frames: int = 16
     memory_bytes: int | None = None
-    resize: ResizeMode = ResizeMode.CROP
+    resize: ResizeMode | None = None
     heads: frozenset[Head] = field(default_factory=lambda: frozenset({Head.POSE, Head.DEPTH}))
 
 
@@ -44,9 +44,10 @@ class VggtBackbone:
         self._plan = lru_cache(maxsize=8)(self._plan_for)
 
     def prepare(self, images: Sequence[UInt8]) -> NetworkImages:
-        """The original's crop or pad mode at the width that the network was trained at."""
+        """At the width (the published networks: the original's crop mode) or area that the network was trained at."""
         config = self.model.config
-        return preprocess(images, self.options.resize, config.image_size, config.patch_size)
+        mode = self.options.resize or (ResizeMode.AREA if config.keeps_area else ResizeMode.CROP)
+        return preprocess(images, mode, config.image_size, config.patch_size)
 
     def max_frames(self, height_px: int, width_px: int) -> int:
         """ConfigError where not even two frames fit into the budget."""

@@ -1,0 +1,74 @@
+"""`vgslam train`: a network from scratch, on procedural worlds."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from rich.console import Console
+
+from vgslam.config import read_yaml
+
+if TYPE_CHECKING:
+    from vgslam.training.loop import Progress
+
+
+@dataclass
+class TrainArgs:
+    """Trains a network as a recipe says: renders its data, trains, validates; call again to go on after a stop.
+
+    With several GPUs: `torchrun --nproc-per-node N -m vgslam train CONFIG`.
+    """
+
+    config: Annotated[Path, tyro.conf.Positional]
+    """Recipe (YAML); see configs/."""
+
+    out: Path = Path("out/train")
+    """Folder for checkpoint.pt, weights.safetensors (averaged, fp16), log.jsonl and validation tables."""
+
+    data: Path | None = None
+    """Folder of the rendered clips; the recipe's own by default."""
+
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+
+    threads: int = 0
+    """CPU threads of the network; 0 leaves it to torch."""
+
+    max_minutes: float | None = None
+    """Stop cleanly after so many minutes; the same command goes on from there."""
+
+    changed: bool = False
+    """Go on from a checkpoint although the recipe is another one now."""
+
+
+def run_train(args: TrainArgs) -> int:
+    """Trains; returns 0. ConfigError, WeightsError and OutputError as the loop; Ctrl-C keeps the last checkpoint."""
+    import torch
+
+    from vgslam.network.precision import choose_device
+    from vgslam.training.loop import Hooks, RunLimits, train
+    from vgslam.training.recipe import Recipe
+    from vgslam.training.suite import TrainingData, Validator
+
+    recipe: Recipe = read_yaml(args.config, Recipe())
+    if args.data is not None:
+        recipe = replace(recipe, data=replace(recipe.data, folder=str(args.data)))
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    device = choose_device(args.device)
+    console = Console()
+    console.print(f"{recipe.model}: {recipe.n_steps} steps on {device}, results in {args.out}")
+    data = TrainingData(recipe.data, console.print)
+    validator = Validator(data.validation_windows(), args.out, device)
+    limits = RunLimits(device, float("inf") if args.max_minutes is None else 60 * args.max_minutes, args.changed)
+    hooks = Hooks(lambda progress: console.print(_line(progress)), validator)
+    state = train(recipe, data.batches, args.out, limits, hooks)
+    done = "finished" if state.step >= recipe.n_steps else "stopped; the same command goes on"
+    console.print(f"{done} at step {state.step}: {args.out}/weights.safetensors")
+    return 0
+
+
+def _line(p: "Progress") -> str:
+    parts = "  ".join(f"{name} {value:.3f}" for name, value in p.parts.items() if value)
+    return f"{p.step:>7}/{p.n_steps}  loss {p.loss:.3f}  {parts}  lr {p.lr:.1e}  {p.windows_per_s:.1f} windows/s"

@@ -1,0 +1,150 @@
+"""Local matching between frames as an input adapter: an explicit cost volume.
+
+For networks that are too small, or trained too briefly, to learn correspondence by attention alone.
+
+Optional (`VggtConfig.matching`): the published VGGT networks run without it. Each frame is compared with frame 0 of its
+window ("first") and with the frame before it ("previous"); the result is added to the patch tokens.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vgslam.network.config import MatchingConfig
+from vgslam.network.layers import LayerNorm, Linear
+from vgslam.network.tables import image_statistics
+
+N_REFERENCES = 2
+"""First and previous frame, in this order everywhere."""
+_OUTSIDE = -20.0
+"""Logit of a cell outside of the reference image."""
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Of B scenes of S frames with h x w cells of `stride` px; the references are (first, previous).
+
+    logits (B,S,2,h,w,K): of the K = (2 radius + 1)^2 displacements (row-major, dy before dx) of a cell in a reference;
+    displacement (B,S,2,h,w,2): their soft-argmax (dx, dy) in px; both of frame 0 with itself are those of no motion.
+    """
+
+    logits: Tensor
+    displacement: Tensor
+
+
+class CellFeatures(nn.Module):
+    """Images (N,3,H,W) in [0,1] -> unit feature vectors (N,C,H/stride,W/stride), stride 4."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        half = channels // 2
+        self.down1 = nn.Conv2d(3, half, 5, stride=2, padding=2)
+        self.norm1 = nn.GroupNorm(4, half)
+        self.down2 = nn.Conv2d(half, channels, 3, stride=2, padding=1)
+        self.norm2 = nn.GroupNorm(4, channels)
+        self.mix1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.mix2 = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        mean, std = image_statistics(images.device, images.dtype)
+        x = (images - mean) / std
+        x = self.norm1(self.down1(x.to(self.down1.weight.dtype))).relu()
+        x = self.norm2(self.down2(x)).relu()
+        x = x + self.mix2(self.mix1(x).relu())
+        return functional.normalize(x, dim=1)
+
+
+def window_indices(rows: int, cols: int, radius: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """For every cell, the indices (rows*cols, K) of the cells around it, and which of them lie outside the grid."""
+    d = torch.arange(-radius, radius + 1, device=device)
+    r = torch.arange(rows, device=device)[:, None, None, None] + d[:, None]
+    c = torch.arange(cols, device=device)[None, :, None, None] + d[None, :]
+    r, c = r.expand(rows, cols, len(d), len(d)), c.expand(rows, cols, len(d), len(d))
+    outside = (r < 0) | (r >= rows) | (c < 0) | (c >= cols)
+    index = r.clamp(0, rows - 1) * cols + c.clamp(0, cols - 1)
+    return index.reshape(rows * cols, -1), outside.reshape(rows * cols, -1)
+
+
+class MatchAdapter(nn.Module):
+    """Images -> matches, and matches -> what is added to the patch tokens."""
+
+    def __init__(self, config: MatchingConfig, width: int, patch_size: int) -> None:
+        super().__init__()
+        self.config = config
+        self.cells_per_patch = patch_size // config.stride
+        self.features = CellFeatures(config.features)
+        self.log_temperature = nn.Parameter(torch.zeros(()))
+        per_cell = N_REFERENCES * (config.n_displacements + 3)
+        self.cell_norm = LayerNorm(per_cell)
+        self.cell = Linear(per_cell, config.hidden)
+        self.patch = nn.Conv2d(config.hidden, width, self.cells_per_patch, self.cells_per_patch)
+
+    def forward(self, images: Tensor) -> Matches:
+        """Images (B,S,3,H,W) in [0,1], sides multiples of the patch size."""
+        b, s = images.shape[:2]
+        f = self.features(images.flatten(0, 1)).unflatten(0, (b, s))
+        rows, cols = f.shape[-2:]
+        f = f.flatten(3)  # (B,S,C,h*w)
+        reference = torch.stack([f[:, :1].expand_as(f), torch.cat([f[:, :1], f[:, :-1]], dim=1)], dim=2)
+        scale = self.config.initial_scale * self.log_temperature.exp()
+        full = torch.einsum("bsci,bsrcj->bsrij", f * scale, reference)
+        index, outside = window_indices(rows, cols, self.config.radius, images.device)
+        logits = full.gather(-1, index.expand(b, s, N_REFERENCES, -1, -1))
+        logits = logits.masked_fill(outside, _OUTSIDE)
+        displacement = torch.einsum("bsrik,kd->bsrid", logits.softmax(-1), self._offsets(images))
+        return Matches(
+            logits.unflatten(3, (rows, cols)), displacement.unflatten(3, (rows, cols)) * self.config.stride
+        )
+
+    def embed(self, matches: Matches) -> Tensor:
+        """What matches say to the patch tokens (B,S,patches,width)."""
+        b, s = matches.logits.shape[:2]
+        reach = float(self.config.stride * self.config.radius)
+        peak = matches.logits.softmax(-1).amax(-1, keepdim=True)
+        x = torch.cat([matches.logits.clamp(min=_OUTSIDE / 2), matches.displacement / reach, peak], dim=-1)
+        x = functional.gelu(self.cell(self.cell_norm(x.permute(0, 1, 3, 4, 2, 5).flatten(4))))
+        x = self.patch(x.flatten(0, 1).permute(0, 3, 1, 2))
+        return x.flatten(2).transpose(1, 2).unflatten(0, (b, s))
+
+    def _offsets(self, images: Tensor) -> Tensor:
+        """(K,2): dx, dy in cells."""
+        d = torch.arange(-self.config.radius, self.config.radius + 1, device=images.device, dtype=images.dtype)
+        dy, dx = torch.meshgrid(d, d, indexing="ij")
+        return torch.stack([dx, dy], dim=-1).reshape(-1, 2)
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Where each cell's point lies in the reference frames, (first, previous): displacement (B,S,2,h,w,2) in px of the
+    network's images at the cells' centres, and log_scale (B,S,2,h,w): log of the expected error in px."""
+
+    displacement: Tensor
+    log_scale: Tensor
+
+    @property
+    def weight(self) -> Tensor:
+        """Inverse expected error (B,S,2,h,w), in 1/px."""
+        return (-self.log_scale).exp()
+
+
+class FlowHead(nn.Module):
+    """Patch tokens of the last layer and the matches they came from -> flow at the cells."""
+
+    def __init__(self, config: MatchingConfig, token_width: int, patch_size: int) -> None:
+        super().__init__()
+        self.side = patch_size // config.stride
+        self.norm = LayerNorm(token_width)
+        self.hidden = Linear(token_width, 2 * config.hidden)
+        self.out = Linear(2 * config.hidden, self.side**2 * N_REFERENCES * 3)
+        self.reach = float(config.stride * config.radius)
+
+    def forward(self, patches: Tensor, matches: Matches, grid: tuple[int, int]) -> Flow:
+        """patches (B,S,rows*cols,token_width) of a grid of patches."""
+        x = self.out(functional.gelu(self.hidden(self.norm(patches))))
+        x = x.unflatten(2, grid).unflatten(-1, (self.side, self.side, N_REFERENCES, 3))
+        x = x.permute(0, 1, 6, 2, 4, 3, 5, 7)  # (B,S,refs,rows,side,cols,side,3)
+        x = x.flatten(5, 6).flatten(3, 4)
+        displacement = matches.displacement + self.reach * x[..., :2]
+        return Flow(displacement, x[..., 2].clamp(-5.0, 5.0) + 1.0)

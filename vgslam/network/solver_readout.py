@@ -1,0 +1,327 @@
+"""Camera poses of a window solved from flow and depth: robust Gauss-Newton beside (or instead of) the camera head.
+
+Every cell of frame i with depth d is a point X_i = d * ray. With T_0_i (coordinates of camera i to camera 0) the point
+lies at pi(K T_0_i X_i) in frame 0 and at pi(K T_0_{i-1}^-1 T_0_i X_i) in the frame before; the flow says where it was
+seen. The S - 1 poses minimise, jointly,
+
+    sum over i, reference r of  mean over cells of rho(sqrt(w) |e| / s_ir)  +  lambda sum over i of |t_i / d_m|^2
+
+with e the reprojection error in px, w the weight of the cell, s_ir the robust scale of that frame's whitened errors
+(1.4826 times the weighted median of their magnitude per axis), rho Cauchy's or Huber's loss (Hartley and Zisserman,
+Multiple View Geometry, A6.8), d_m the window's median depth. Levenberg-Marquardt with iteratively reweighted least
+squares; the update is T <- exp(xi) T with xi = (rotation, translation) (Sola et al., arXiv 1812.01537). Scale: that of
+the depth. Knows nothing of networks: tensors in, tensors out, float64 inside, no gradients.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from torch import Tensor
+
+_MIN_DEPTH_SHARE = 0.05
+"""Points that a trial pose brings nearer than this share of the median depth are projected as if they were there."""
+_MAX_DAMPING = 1e9
+
+
+class RobustLoss(StrEnum):
+    CAUCHY = "cauchy"
+    HUBER = "huber"
+
+
+@dataclass(frozen=True)
+class SolverConfig:
+    """loss, tuning: loss and where it leaves the quadratic, in robust standard deviations.
+    translation_damping: lambda above; 0: none; large: rotation only. floor_px: smallest robust scale.
+    min_cells: a window needs this many usable cells a frame. Raises ValueError for a value out of range.
+    """
+
+    iterations: int = 15
+    loss: RobustLoss = RobustLoss.CAUCHY
+    tuning: float = 2.4
+    translation_damping: float = 1.0
+    floor_px: float = 0.01
+    min_cells: int = 6
+    initial_damping: float = 1e-3
+
+    def __post_init__(self) -> None:
+        for name in ("iterations", "tuning", "floor_px", "min_cells", "initial_damping"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"solver {name} must be positive, got {getattr(self, name)}")
+        if not self.translation_damping >= 0:
+            raise ValueError(f"solver translation_damping must be 0 or more, got {self.translation_damping}")
+
+
+@dataclass(frozen=True)
+class SolverResult:
+    """T_cam_world (B,S,4,4) float64, frame 0 the identity; is_valid (B,): False where the window could not be solved
+    and T_cam_world is T_init (identities without one); residual_px (B,S): weighted median error of each frame's cells
+    at the solution, over both references, 0 for frame 0 and where not valid."""
+
+    T_cam_world: Tensor
+    is_valid: Tensor
+    residual_px: Tensor
+
+
+def cell_centres(rows: int, cols: int, stride: int = 4, device: torch.device | None = None) -> Tensor:
+    """Pixel positions (rows*cols,2) float64 of the cells' centres, row-major: (stride c + (stride - 1)/2, ...)."""
+    middle = (stride - 1) / 2
+    v = torch.arange(rows, dtype=torch.float64, device=device) * stride + middle
+    u = torch.arange(cols, dtype=torch.float64, device=device) * stride + middle
+    return torch.stack([u.expand(rows, cols), v[:, None].expand(rows, cols)], dim=-1).reshape(-1, 2)
+
+
+def solve_poses(
+    depth: Tensor, flow_first: Tensor, flow_previous: Tensor, weight_first: Tensor, weight_previous: Tensor, K: Tensor,
+    T_init: Tensor | None = None, config: SolverConfig = SolverConfig(), stride: int = 4,
+) -> SolverResult:  # fmt: skip  # noqa: PLR0913
+    """Poses of B windows of S >= 1 frames from what a network says of h x w cells of `stride` px.
+
+    depth (B,S,h,w) along the optical axis at the cells' centres; flow_first, flow_previous (B,S,h,w,2): where a cell's
+    point is seen in frame 0 and in the frame before, minus the cell's centre, px; weight_first, weight_previous
+    (B,S,h,w) >= 0: inverse variances up to a factor, 0: do not use; K (B,3,3), pixel (0,0) the centre of the top-left
+    pixel; T_init (B,S,4,4) start, T_cam_world with frame 0 the identity (identities without it). Cells whose depth is
+    not positive, or with anything not finite, are left out. Raises ValueError when shapes do not agree.
+    """
+    b, s, rows, cols = depth.shape
+    if flow_first.shape != (b, s, rows, cols, 2) or flow_previous.shape != flow_first.shape:
+        raise ValueError(f"flow {tuple(flow_first.shape)} does not fit depth {tuple(depth.shape)}")
+    matches = CellMatches(
+        cell_centres(rows, cols, stride, depth.device), depth.flatten(2),
+        torch.stack([flow_first, flow_previous], dim=2).flatten(3, 4),
+        torch.stack([weight_first, weight_previous], dim=2).flatten(3, 4),
+    )  # fmt: skip
+    return solve_cells(matches, K, T_init, config)
+
+
+@dataclass(frozen=True)
+class CellMatches:
+    """N cells of each frame: cells_px (N,2), depth (B,S,N), flow (B,S,2,N,2) px and weight (B,S,2,N) for the references
+    (first, previous). The order of the cells has no meaning."""
+
+    cells_px: Tensor
+    depth: Tensor
+    flow: Tensor
+    weight: Tensor
+
+    def __post_init__(self) -> None:
+        b, s, n = self.depth.shape
+        if self.cells_px.shape != (n, 2) or self.flow.shape != (b, s, 2, n, 2) or self.weight.shape != (b, s, 2, n):
+            raise ValueError(
+                f"cells {tuple(self.cells_px.shape)}, depth {tuple(self.depth.shape)}, flow {tuple(self.flow.shape)} "
+                f"and weight {tuple(self.weight.shape)} do not agree"
+            )
+
+
+@torch.no_grad()
+def solve_cells(
+    matches: CellMatches, K: Tensor, T_init: Tensor | None = None, config: SolverConfig = SolverConfig()
+) -> SolverResult:
+    """As `solve_poses`, for cells at any positions. K (B,3,3), T_init (B,S,4,4) or None."""
+    b, s = matches.depth.shape[:2]
+    if K.shape != (b, 3, 3) or (T_init is not None and T_init.shape != (b, s, 4, 4)):
+        raise ValueError(f"K {tuple(K.shape)} or T_init does not fit {b} windows of {s} frames")
+    start = torch.eye(4, dtype=torch.float64, device=K.device).repeat(b, s, 1, 1)
+    if T_init is not None:
+        usable = torch.isfinite(T_init).all(-1).all(-1)[..., None, None]
+        start = torch.where(usable, T_init.double(), start)
+    if s == 1:
+        return SolverResult(start, torch.ones(b, dtype=torch.bool, device=K.device), start.new_zeros(b, 1))
+    problem = _Problem.build(matches, K, config)
+    T = _inverse(start)[:, 1:]
+    T, is_determined = _minimise(problem, T, config)
+    solved = torch.cat([start[:, :1], _inverse(T)], dim=1)
+    finite = torch.isfinite(solved).flatten(1).all(1)
+    is_valid = problem.is_usable & is_determined & finite
+    residual = problem.median_error_px(T).masked_fill(~is_valid[:, None], 0.0)
+    T_cam_world = torch.where(is_valid[:, None, None, None], solved, start)
+    return SolverResult(T_cam_world, is_valid, torch.cat([residual.new_zeros(b, 1), residual], dim=1))
+
+
+def _minimise(problem: "_Problem", T: Tensor, config: SolverConfig) -> tuple[Tensor, Tensor]:
+    """Levenberg-Marquardt, every window with its own damping. Poses (B,S-1,4,4) and whether all are determined (B,)."""
+    damping = torch.full((len(T),), config.initial_damping, dtype=T.dtype, device=T.device)
+    for _ in range(config.iterations):
+        scale = problem.scale(T)
+        H, g = problem.normal_equations(T, scale)
+        diagonal = H.diagonal(dim1=1, dim2=2).clamp(min=1e-12)
+        step, info = torch.linalg.solve_ex(H + torch.diag_embed(diagonal * damping[:, None]), -g)
+        step = torch.where((info == 0)[:, None], torch.nan_to_num(step, 0.0, 0.0, 0.0), 0.0)
+        trial = _exp(step.unflatten(1, (-1, 6)).clamp(-_MAX_STEP, _MAX_STEP)) @ T
+        is_better = problem.cost(trial, scale) < problem.cost(T, scale)
+        T = torch.where(is_better[:, None, None, None], trial, T)
+        damping = torch.where(is_better, damping * 0.2, damping * 10.0).clamp(1e-9, _MAX_DAMPING)
+    H, _ = problem.normal_equations(T, problem.scale(T))
+    return T, _is_determined(H)
+
+
+_MAX_STEP = 1.0
+"""Largest change of one coordinate in a step: rad, or median depths."""
+
+
+def _is_determined(H: Tensor) -> Tensor:
+    """Whether each (N,D,D) system, scaled to a unit diagonal, is far from singular."""
+    diagonal = H.diagonal(dim1=1, dim2=2)
+    has_all = (diagonal > 1e-9).all(1)
+    root = diagonal.clamp(min=1e-12).rsqrt()
+    scaled = root[:, :, None] * H * root[:, None, :]
+    eye = torch.eye(H.shape[1], dtype=H.dtype, device=H.device)
+    scaled = torch.where((has_all & torch.isfinite(scaled).flatten(1).all(1))[:, None, None], scaled, eye)
+    return has_all & (torch.linalg.eigvalsh(scaled)[:, 0] > 1e-9)
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """Points (B,n,N,3) of frames 1..n in units of the median depth, targets (B,n,2,N,2) px, weights (B,n,2,N), and
+    focal lengths and principal points (B,2); `unit` (B,) the median depth. Poses T (B,n,4,4) are T_0_i in true units.
+    """
+
+    points: Tensor
+    target_px: Tensor
+    weight: Tensor
+    focal: Tensor
+    center: Tensor
+    unit: Tensor
+    is_usable: Tensor
+    config: SolverConfig
+
+    @staticmethod
+    def build(matches: CellMatches, K: Tensor, config: SolverConfig) -> "_Problem":
+        depth, flow = matches.depth[:, 1:].double(), matches.flow[:, 1:].double()
+        cells = matches.cells_px.to(depth)
+        good = torch.isfinite(depth) & (depth > 0)
+        weight = matches.weight[:, 1:].double()
+        fine = good[:, :, None] & torch.isfinite(flow).all(-1) & torch.isfinite(weight) & (weight > 0)
+        weight = torch.where(fine, weight, 0.0)
+        flow = torch.where(fine[..., None], flow, 0.0)
+        unit = _median(torch.where(good, depth, 0.0).flatten(1), good.flatten(1).double()).clamp(min=1e-12)
+        depth = torch.where(good, depth / unit[:, None, None], 1.0)
+        K = K.double()
+        K_ok = torch.isfinite(K).flatten(1).all(1) & (K[:, 0, 0] > 0) & (K[:, 1, 1] > 0)
+        K = torch.where(K_ok[:, None, None], K, torch.eye(3).to(K))
+        focal, center = K[:, (0, 1), (0, 1)], K[:, :2, 2]
+        ray = (cells - center[:, None]) / focal[:, None]
+        ray = torch.cat([ray, torch.ones_like(ray[..., :1])], dim=-1)
+        points = ray[:, None] * depth[..., None]
+        enough = (fine.any(2).sum(-1) >= config.min_cells).any(1)
+        return _Problem(points, cells + flow, weight, focal, center, unit, enough & K_ok, config)
+
+    def _project(self, T: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Points in frame 0 (B,n,N,3), in each reference (B,n,2,N,3), and rotations (B,n,3,3) reference from 0."""
+        R, t = T[..., :3, :3], T[..., :3, 3] / self.unit[:, None, None]
+        first = self.points @ R.mT + t[..., None, :]
+        eye = torch.eye(3).to(R).expand(len(T), 1, 3, 3)
+        R_previous = torch.cat([eye, R[:, :-1]], dim=1).mT
+        t_previous = torch.cat([torch.zeros_like(t[:, :1]), t[:, :-1]], dim=1)
+        previous = (first - t_previous[..., None, :]) @ R_previous.mT
+        return first, torch.stack([first, previous], dim=2), R_previous
+
+    def _errors(self, seen: Tensor) -> Tensor:
+        """Whitened reprojection errors (B,n,2,N,2) of points (B,n,2,N,3) in their reference frames."""
+        z = seen[..., 2:].clamp(min=_MIN_DEPTH_SHARE)
+        px = seen[..., :2] / z * self.focal[:, None, None, None] + self.center[:, None, None, None]
+        return (px - self.target_px) * self.weight.sqrt()[..., None]
+
+    def scale(self, T: Tensor) -> Tensor:
+        """Robust deviation (B,n,2) of the whitened errors of each frame and reference."""
+        size = self._errors(self._project(T)[1]).abs()
+        spread = 1.4826 * _median(size.flatten(-2), self.weight[..., None].expand_as(size).flatten(-2))
+        mean_weight = self.weight.square().sum(-1) / self.weight.sum(-1).clamp(min=1e-300)
+        return torch.maximum(spread, self.config.floor_px * mean_weight.sqrt()).clamp(min=1e-150)
+
+    def cost(self, T: Tensor, scale: Tensor) -> Tensor:
+        """The sum in the heading (B,)."""
+        e2 = (self._errors(self._project(T)[1]) / scale[..., None, None]).square().sum(-1)
+        c2 = self.config.tuning**2
+        if self.config.loss is RobustLoss.CAUCHY:
+            rho = c2 * torch.log1p(e2 / c2)
+        else:
+            rho = torch.where(e2 <= c2, e2, 2 * (c2 * e2).sqrt() - c2)
+        prior = (T[..., :3, 3] / self.unit[:, None, None]).square().sum((1, 2))
+        return rho.mean(-1).sum((1, 2)) + self.config.translation_damping * prior
+
+    def normal_equations(self, T: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+        """H (B,6n,6n) and gradient (B,6n) (both halved) for xi = (rotation, translation in median depths)."""
+        first, seen, R_previous = self._project(T)
+        e = self._errors(seen) / scale[..., None, None]
+        c2 = self.config.tuning**2
+        e2 = e.square().sum(-1)
+        if self.config.loss is RobustLoss.CAUCHY:
+            robust = 1 / (1 + e2 / c2)
+        else:
+            robust = (c2 / e2.clamp(min=c2)).sqrt()
+        J = self._jacobian(first, seen, R_previous) * (self.weight.sqrt() / scale[..., None])[..., None, None]
+        weighted = J * (robust / e.shape[-2])[..., None, None]
+        h = torch.einsum("bnrkei,bnrkej->bnrij", weighted, J)
+        v = torch.einsum("bnrkei,bnrke->bnri", weighted, e)
+        return self._assemble(T, h, v)
+
+    def _jacobian(self, first: Tensor, seen: Tensor, R_previous: Tensor) -> Tensor:
+        """Derivative (B,n,2,N,2,6) of the projections by the xi of the frame itself."""
+        z = seen[..., 2].clamp(min=_MIN_DEPTH_SHARE)
+        is_ahead = (seen[..., 2] > _MIN_DEPTH_SHARE).to(z)
+        f = self.focal[:, None, None, None] / z[..., None]
+        zero = torch.zeros_like(z)
+        rows = [
+            torch.stack([f[..., 0], zero, -f[..., 0] * seen[..., 0] / z * is_ahead], dim=-1),
+            torch.stack([zero, f[..., 1], -f[..., 1] * seen[..., 1] / z * is_ahead], dim=-1),
+        ]
+        to_px = torch.stack(rows, dim=-2)
+        to_px = torch.stack([to_px[:, :, 0], to_px[:, :, 1] @ R_previous[:, :, None]], dim=2)
+        turn = torch.linalg.cross(first[:, :, None, :, None].expand_as(to_px), to_px)  # row a: -a [X]x = X x a
+        return torch.cat([turn, to_px], dim=-1)
+
+    def _assemble(self, T: Tensor, h: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Blocks h (B,n,2,6,6), v (B,n,2,6) and the prior; a frame and the one before move oppositely."""
+        b, n = h.shape[:2]
+        H, g = h.new_zeros(b, n, 6, n, 6), v.sum(2)
+        t = T[..., :3, 3] / self.unit[:, None, None]
+        prior = torch.cat([_skew(-t), torch.eye(3).to(t).expand(b, n, 3, 3)], dim=-1)
+        own = h.sum(2) + self.config.translation_damping * prior.mT @ prior
+        g = g + self.config.translation_damping * (prior.mT @ t[..., None])[..., 0]
+        for i in range(n):
+            H[:, i, :, i] += own[:, i]
+            if i:
+                H[:, i - 1, :, i - 1] += h[:, i, 1]
+                H[:, i, :, i - 1] -= h[:, i, 1]
+                H[:, i - 1, :, i] -= h[:, i, 1]
+                g[:, i - 1] -= v[:, i, 1]
+        return H.reshape(b, 6 * n, 6 * n), g.flatten(1)
+
+    def median_error_px(self, T: Tensor) -> Tensor:
+        """Weighted median length (B,n) of the errors in px, over both references."""
+        whitened = self._errors(self._project(T)[1]).square().sum(-1)
+        size = (whitened / self.weight.clamp(min=1e-300)).sqrt()
+        return _median(size.flatten(2), self.weight.flatten(2))
+
+
+def _median(values: Tensor, weights: Tensor) -> Tensor:
+    """Weighted lower median over the last axis; 0 where all weights are 0."""
+    order = values.argsort(-1)
+    total = weights.gather(-1, order).cumsum(-1)
+    index = (total < 0.5 * total[..., -1:]).sum(-1, keepdim=True).clamp(max=values.shape[-1] - 1)
+    median = values.gather(-1, order).gather(-1, index)[..., 0]
+    return torch.where(total[..., -1] > 0, median, 0.0)
+
+
+def _skew(v: Tensor) -> Tensor:
+    """(...,3) -> (...,3,3) with skew(v) @ w = v x w."""
+    x, y, z = v.unbind(-1)
+    zero = torch.zeros_like(x)
+    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
+
+
+def _exp(xi: Tensor) -> Tensor:
+    """Tangent (...,6) -> T (...,4,4)."""
+    out = torch.zeros(*xi.shape[:-1], 4, 4, dtype=xi.dtype, device=xi.device)
+    out[..., :3, :3] = _skew(xi[..., :3])
+    out[..., :3, 3] = xi[..., 3:]
+    return torch.linalg.matrix_exp(out)
+
+
+def _inverse(T: Tensor) -> Tensor:
+    """Inverse of rigid motions (...,4,4)."""
+    out = T.clone()
+    out[..., :3, :3] = T[..., :3, :3].mT
+    out[..., :3, 3] = -(T[..., :3, :3].mT @ T[..., :3, 3:])[..., 0]
+    return out

@@ -1,0 +1,213 @@
+"""The training loop: steps, averaged weights, checkpoints, logs. A resumed run gives what an unbroken one would have."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, Dataset
+
+from vgslam.network.vggt import Vggt, build
+from vgslam.network.weights import save
+from vgslam.training.checkpoint import (
+    TrainingState,
+    is_main_process,
+    load_checkpoint,
+    save_checkpoint,
+    update_average,
+)
+from vgslam.training.recipe import Phase, Recipe
+from vgslam.training.step import LossParts, TrainingStep
+from vgslam.training.windows import WindowBatch
+
+LOG_NAME = "log.jsonl"
+LICENCE = "Apache-2.0"
+
+
+class Batches(Protocol):
+    """Where windows come from: a pure function of the step, so that a resumed run sees what it would have seen."""
+
+    def batch(self, step: int) -> WindowBatch: ...
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is shown of a run: steps done and in all, the loss and its parts, windows per second of wall time."""
+
+    step: int
+    n_steps: int
+    loss: float
+    parts: dict[str, float]
+    lr: float
+    windows_per_s: float
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What the caller wants to hear. validate: called with the averaged network, returns what goes to the log."""
+
+    show: Callable[[Progress], None] = lambda _: None
+    validate: Callable[[Vggt], dict[str, float]] | None = None
+
+
+@dataclass(frozen=True)
+class RunLimits:
+    """Where and how long: the run stops cleanly, with a checkpoint, after max_s seconds and goes on when called
+    again."""
+
+    device: torch.device
+    max_s: float = float("inf")
+    may_differ: bool = False
+
+
+class _Steps(Dataset[WindowBatch]):
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+
+    def __getitem__(self, step: int) -> WindowBatch:
+        return self._batches.batch(step)
+
+
+def averaged(state: TrainingState, recipe: Recipe, device: torch.device) -> Vggt:
+    """A network with the averaged weights, for validation and for shipping."""
+    model = build(recipe.network, recipe.seed, device)
+    model.load_state_dict(state.average)
+    return model.eval()
+
+
+def train(
+    recipe: Recipe, open_batches: Callable[[Phase], Batches], folder: Path, limits: RunLimits, hooks: Hooks
+) -> TrainingState:
+    """Runs or resumes a recipe in `folder`; leaves checkpoint.pt, log.jsonl and weights.safetensors there.
+
+    Under torchrun each process takes its own windows and the gradients are averaged (DDP).
+    Raises ConfigError and WeightsError as `load_checkpoint`; OutputError where the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    device = limits.device
+    model = build(recipe.network, recipe.seed, device).train()
+    state = _fresh_state(model, recipe)
+    load_checkpoint(state, recipe, folder, limits.may_differ)
+    step_module = _wrapped(TrainingStep(model, recipe.losses), device)
+    run = _Run(recipe, state, step_module, folder, limits, hooks)
+    while state.step < recipe.n_steps and not run.is_out_of_time:
+        phase, first = recipe.phase_at(state.step)
+        stop = min(first + phase.n_steps, recipe.n_steps)
+        run.steps(phase, _loader(open_batches(phase), recipe, state.step, stop))
+    run.finish()
+    return state
+
+
+def _fresh_state(model: Vggt, recipe: Recipe) -> TrainingState:
+    o = recipe.optimizer
+    if recipe.init:
+        from vgslam.network.weights import load
+
+        model.load_state_dict(load(recipe.init).model.state_dict())
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    plain = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": o.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate(0), betas=(0.9, o.beta2))
+    average = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    return TrainingState(model, average, optimizer)
+
+
+def _wrapped(module: TrainingStep, device: torch.device) -> nn.Module:
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return module
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return DistributedDataParallel(module, device_ids=[device.index] if device.type == "cuda" else None)
+
+
+def _loader(batches: Batches, recipe: Recipe, start: int, stop: int) -> Iterator[WindowBatch]:
+    """Batches of steps start..stop-1, prepared ahead by worker processes where the recipe asks for them."""
+    n, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    order = [step * n + rank for step in range(start, stop)]
+    workers = recipe.data.batch_workers
+    loader = DataLoader(
+        _Steps(batches), batch_size=None, sampler=order, num_workers=workers,
+        multiprocessing_context="spawn" if workers else None, persistent_workers=bool(workers),
+    )  # fmt: skip
+    return iter(loader)
+
+
+class _Run:
+    """The state of a running loop: what is measured, written and shown."""
+
+    def __init__(
+        self, recipe: Recipe, state: TrainingState, module: nn.Module, folder: Path, limits: RunLimits, hooks: Hooks
+    ) -> None:
+        self.recipe, self.state, self.module = recipe, state, module
+        self.folder, self.limits, self.hooks = folder, limits, hooks
+        self._began = self._logged = time.monotonic()
+        self._windows = 0
+        self._bf16 = recipe.optimizer.bf16 and limits.device.type == "cuda"
+
+    @property
+    def is_out_of_time(self) -> bool:
+        return time.monotonic() - self._began > self.limits.max_s
+
+    def steps(self, phase: Phase, batches: Iterator[WindowBatch]) -> None:
+        for batch in batches:
+            loss, parts = self._step(phase, batch.to(self.limits.device))
+            self._windows += phase.batch_size
+            self._after(loss, parts)
+            if self.is_out_of_time:
+                break
+
+    def _step(self, phase: Phase, batch: WindowBatch) -> tuple[torch.Tensor, LossParts]:
+        state, o = self.state, self.recipe.optimizer
+        lr = self.recipe.learning_rate(state.step)
+        for group in state.optimizer.param_groups:
+            group["lr"] = lr
+        with torch.autocast(self.limits.device.type, torch.bfloat16, enabled=self._bf16):
+            loss, parts = self.module(batch, state.step, phase.depth_share)
+        state.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(state.model.parameters(), o.clip_norm)
+        if bool(torch.isfinite(norm)):
+            state.optimizer.step()
+            update_average(state.average, state.model, o.ema_decay, state.step)
+        state.step += 1
+        return loss, parts
+
+    def _after(self, loss: torch.Tensor, parts: LossParts) -> None:
+        recipe, step = self.recipe, self.state.step
+        if not is_main_process():
+            return
+        if step % recipe.log_every == 0:
+            now = time.monotonic()
+            speed = self._windows / max(now - self._logged, 1e-9)
+            self._logged, self._windows = now, 0
+            lr = recipe.learning_rate(step - 1)
+            progress = Progress(step, recipe.n_steps, float(loss.detach()), parts.to_floats(), lr, speed)
+            about: dict[str, object] = {"step": step, "loss": progress.loss, "lr": lr, "windows_per_s": round(speed, 2)}
+            self._log(about | progress.parts)
+            self.hooks.show(progress)
+        if step % recipe.checkpoint_every == 0:
+            save_checkpoint(self.state, recipe, self.folder)
+        if self.hooks.validate is not None and step % recipe.validate_every == 0:
+            self.validate()
+
+    def validate(self) -> None:
+        """The averaged network's figures into the log, its weights into weights.safetensors."""
+        model = averaged(self.state, self.recipe, self.limits.device)
+        save(model, self.folder / "weights.safetensors", LICENCE, torch.float16)
+        if self.hooks.validate is not None:
+            self._log({"step": self.state.step, "validation": self.hooks.validate(model)})
+
+    def finish(self) -> None:
+        if is_main_process():
+            save_checkpoint(self.state, self.recipe, self.folder)
+            self.validate()
+
+    def _log(self, entry: Mapping[str, object]) -> None:
+        with (self.folder / LOG_NAME).open("a") as file:
+            file.write(json.dumps(entry) + "\n")
