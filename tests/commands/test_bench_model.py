@@ -28,6 +28,44 @@ def test_rows_and_their_provenance(vgslam, tmp_path: Path) -> None:
     assert weights["bfloat16"] < weights["float32"]
     assert "aggregator" in printed
     assert "random weights" in printed
+    assert data["process_peak_bytes"] is None or data["process_peak_bytes"] > data["rows"][0]["peak_bytes"]
+
+
+def test_the_record_holds_every_row_and_how_to_make_it_again(vgslam, tmp_path: Path) -> None:
+    out = tmp_path / "bench"
+    code, _, _ = vgslam(
+        "bench", "model", "--sizes", 2, "--masks", "dense", "--out", out, "--no-warm-up", "--threads", 1, *SMALL
+    )
+    assert code == 0
+    data = json.loads((out / "bench_model.json").read_text())
+    record = (out / "bench_model.md").read_text()
+    lines = [line for line in record.splitlines() if line.startswith("| cpu")]
+    cells = [[c.strip() for c in line.strip("|").split("|")] for line in lines]
+    assert [c[3] for c in cells] == ["aggregator", "depth", "pose", "all"]
+    assert float(cells[3][9]) == pytest.approx(sum(r["flops"] for r in data["rows"]) / 1e9, abs=0.01)
+    assert data["threads"] == 1
+    assert f"Command: `{data['command']}`" in record
+    assert data["aggregator_memory"] == []
+
+
+def test_memory_at_more_frames_than_measured(vgslam, tmp_path: Path) -> None:
+    """The line goes through the measured points; what is counted grows evenly once a chunk is full."""
+    words = ("--masks", "dense", "--repeats", 1, "--device", "cpu", "--width-px", 448, "--height-px", 336)
+    code, printed, _ = vgslam(
+        "bench", "model", "--sizes", 2, 4, "--memory-at", 4, 12, "--chunk-tokens", 800, "--out", tmp_path / "b", *words
+    )
+    assert code == 0
+    data = json.loads((tmp_path / "b" / "bench_model.json").read_text())
+    points = {p["frames"]: p for p in data["aggregator_memory"]}
+    assert list(points) == [2, 4, 12]
+    counted = [points[n]["counted_bytes"] for n in (2, 4, 12)]
+    assert (counted[2] - counted[1]) / 8 == pytest.approx((counted[1] - counted[0]) / 2, rel=0.02)
+    assert points[12]["measured_bytes"] is None
+    assert points[12]["original_bytes"] is None, "another network than the original's"
+    assert "line" in printed
+    if points[2]["measured_bytes"] is not None:
+        two, four = (points[n]["measured_bytes"] for n in (2, 4))
+        assert points[12]["extrapolated_bytes"] == pytest.approx(four + 4 * (four - two), rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +76,8 @@ def test_rows_and_their_provenance(vgslam, tmp_path: Path) -> None:
         (("--device", "cpu", "--precision", "fp16"), 2, "fp16"),
         (("--full", "--sizes", 100000), 2, "are free"),
         (("--repeats", 0), 2, "--repeats"),
+        (("--threads", 0), 2, "--threads"),
+        (("--memory-at", 0), 2, "--memory-at"),
     ],
 )
 def test_what_cannot_work_is_one_line(words, code: int, says: str, vgslam, tmp_path: Path) -> None:

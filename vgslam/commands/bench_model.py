@@ -5,11 +5,11 @@ import shlex
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
-from rich.table import Table
 
+from vgslam.commands.bench_model_table import TextTable, memory_table, record, stage_table
 from vgslam.errors import ConfigError, OutputError
 from vgslam.results.atomic import write_text
 from vgslam.results.environment import describe_machine, git_commit, package_version
@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     import torch
 
     from vgslam.network.config import VggtConfig
+    from vgslam.network.memory_growth import MemoryPoint
     from vgslam.network.profile import ProfileCase, ProfileRow
     from vgslam.network.vggt import Head
 
 BENCH_MODEL_JSON = "bench_model.json"
+BENCH_MODEL_MD = "bench_model.md"
 
 
 @dataclass
 class BenchModelArgs:
-    """Measures the network, with random weights, for every number of frames, mask and precision; a table and JSON."""
+    """Measures the network, with random weights, for every number of frames, mask and precision; tables and JSON."""
 
     sizes: tuple[int, ...] = (2, 4, 8)
     """Numbers of frames."""
@@ -55,11 +57,23 @@ class BenchModelArgs:
     repeats: int = 3
     """Runs of each stage; the median time counts."""
 
+    warm_up: bool = True
+    """Run each stage once more beforehand, without counting it."""
+
+    threads: int | None = None
+    """Threads of the processor; the default is torch's own choice."""
+
+    memory_at: tuple[int, ...] = ()
+    """Also say how much memory the aggregator takes at these numbers of frames, by a line through the measured ones."""
+
+    chunk_tokens: int | None = None
+    """Tokens whose wide intermediate results exist at one time; less of them take less memory."""
+
     out: Path = Path("out/bench-model")
-    """Folder for bench_model.json."""
+    """Folder for bench_model.json and bench_model.md."""
 
     overwrite: bool = False
-    """Replace an earlier bench_model.json in OUT."""
+    """Replace earlier results in OUT."""
 
 
 def run_bench_model(args: BenchModelArgs) -> int:
@@ -71,15 +85,24 @@ def run_bench_model(args: BenchModelArgs) -> int:
 
     config = VGGT_1B if args.full else VGGT_TINY
     device = choose_device(args.device)
+    _set_threads(args.threads)
     dtypes = list(dict.fromkeys(choose_dtype(Precision(p), device) for p in args.precision))
     cases = _cases(args, config)
-    rows: list[ProfileRow] = []
-    n_parameters = 0
+    measured = _Measured([], [], 0, 0)
     for dtype in dtypes:
-        measured, n_parameters = _measure(args, config, cases, device, dtype)
-        rows += measured
-    _write(args, rows, {"config": config.to_dict(), "n_parameters": n_parameters, "device_name": _name(device)})
+        _measure(args, config, cases, (device, dtype), measured)
+    _write(args, measured, config, device)
     return 0
+
+
+@dataclass
+class _Measured:
+    """What has been measured so far."""
+
+    rows: "list[ProfileRow]"
+    memory: "list[MemoryPoint]"
+    n_parameters: int
+    process_peak_bytes: int
 
 
 def _check(args: BenchModelArgs) -> None:
@@ -87,6 +110,12 @@ def _check(args: BenchModelArgs) -> None:
         raise ConfigError("--sizes: give one or more numbers of frames, each at least 1")
     if not (args.masks and args.heads and args.precision):
         raise ConfigError("give at least one of each: --masks, --heads, --precision")
+    for name in ("threads", "chunk_tokens"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise ConfigError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
+    if args.memory_at and min(args.memory_at) < 1:
+        raise ConfigError("--memory-at: give numbers of frames, each at least 1")
     if args.repeats < 1:
         raise ConfigError(f"--repeats must be at least 1, got {args.repeats}")
     if (args.out / BENCH_MODEL_JSON).exists() and not args.overwrite:
@@ -100,37 +129,58 @@ def _make_folder(path: Path) -> None:
         raise OutputError(f"{path} cannot be made ({error.strerror or error}): give another --out") from error
 
 
+def _set_threads(threads: int | None) -> None:
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
 def _cases(args: BenchModelArgs, config: "VggtConfig") -> "list[ProfileCase]":
+    from vgslam.network.aggregator import Chunks
     from vgslam.network.profile import ProfileCase
 
     width = config.image_size if args.width_px is None else args.width_px
     patch = config.patch_size
     height = max(1, round(0.757 * width / patch)) * patch if args.height_px is None else args.height_px
     config.grid(height, width)
-    return [ProfileCase(n, height, width, mask) for n in args.sizes for mask in args.masks]
+    chunks = Chunks() if args.chunk_tokens is None else Chunks(args.chunk_tokens)
+    return [ProfileCase(n, height, width, mask, chunks) for n in args.sizes for mask in args.masks]
 
 
 def _measure(
-    args: BenchModelArgs, config: "VggtConfig", cases: "list[ProfileCase]", device: "torch.device",
-    dtype: "torch.dtype",
-) -> "tuple[list[ProfileRow], int]":  # fmt: skip
-    """Rows and the number of parameters of the heads' network in one precision."""
+    args: BenchModelArgs, config: "VggtConfig", cases: "list[ProfileCase]",
+    target: "tuple[torch.device, torch.dtype]", measured: _Measured,
+) -> None:  # fmt: skip
+    """Adds what one precision gives on a device."""
     from vgslam.network.precision import set_precision
     from vgslam.network.profile import profile
+    from vgslam.network.resident_memory import peak_resident_bytes
     from vgslam.network.vggt import Head, build
     from vgslam.network.weights import without_heads
 
+    device, dtype = target
     want = {Head(h) for h in args.heads}
     config = without_heads(config, want)
     _check_memory(config, cases, want, device, dtype)
     model = build(config, 0, device).requires_grad_(False)
     set_precision(model, dtype)
+    peaks = [measured.process_peak_bytes, peak_resident_bytes() or 0]
     rows = []
-    for row in profile(model, cases, want, args.repeats):
+    for row in profile(model, cases, want, args.repeats, args.warm_up):
         rows.append(row)
+        peaks.append(row.process_bytes or 0)
         if len(rows) % (1 + len(want)) == 0:
             print(f"{row.device} {row.precision} {row.mask}: {row.frames} frames done", file=sys.stderr)
-    return rows, sum(p.numel() for p in model.parameters())
+    measured.process_peak_bytes = max(*peaks, peak_resident_bytes() or 0)
+    measured.n_parameters = sum(p.numel() for p in model.parameters())
+    measured.rows += rows
+    if args.memory_at:
+        from vgslam.network.memory_growth import aggregator_memory
+
+        one_mask = [row for row in rows if row.mask == args.masks[0]]
+        is_original = args.full and row.precision != "float32"
+        measured.memory += aggregator_memory(config, one_mask, args.memory_at, want, cases[0].chunks, is_original)
 
 
 def _check_memory(
@@ -160,33 +210,27 @@ def _name(device: "torch.device") -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def _write(args: BenchModelArgs, rows: "list[ProfileRow]", network: dict[str, Any]) -> None:
-    path = args.out / BENCH_MODEL_JSON
+def _write(args: BenchModelArgs, measured: _Measured, config: "VggtConfig", device: "torch.device") -> None:
+    import torch
+
     data = {
         "command": shlex.join(["vgslam", *sys.argv[1:]]), "version": package_version(), "commit": git_commit(),
-        "machine": asdict(describe_machine()), **network,
-        "rows": [asdict(row) | {"time_per_frame_s": row.time_per_frame_s} for row in rows],
+        "machine": asdict(describe_machine()), "torch": torch.__version__, "threads": torch.get_num_threads(),
+        "device_name": _name(device), "config": config.to_dict(), "n_parameters": measured.n_parameters,
+        "process_peak_bytes": measured.process_peak_bytes or None,
+        "rows": [asdict(row) | {"time_per_frame_s": row.time_per_frame_s} for row in measured.rows],
+        "aggregator_memory": [asdict(point) for point in measured.memory],
     }  # fmt: skip
+    tables = [stage_table(measured.rows, measured.n_parameters)]
+    tables += [memory_table(measured.memory)] if measured.memory else []
+    _print(tables)
+    write_text(args.out / BENCH_MODEL_JSON, json.dumps(data, indent=1) + "\n")
+    write_text(args.out / BENCH_MODEL_MD, record(data, tables))
+    print(f"written: {args.out / BENCH_MODEL_JSON}, {args.out / BENCH_MODEL_MD}")
+
+
+def _print(tables: list[TextTable]) -> None:
     console = Console()
     console.width = max(console.width, 110)
-    console.print(_table(rows, network["n_parameters"]))
-    write_text(path, json.dumps(data, indent=1) + "\n")
-    print(f"written: {path}")
-
-
-def _table(rows: "list[ProfileRow]", n_parameters: int) -> Table:
-    first = rows[0]
-    measured = "measured" if first.is_memory_measured else "sum of the tensors that live at one time"
-    table = Table(
-        title=f"{n_parameters / 1e6:.1f} million parameters, {first.width_px}x{first.height_px} px, random weights",
-        caption=f"memory: {measured}, with weights; GFLOP: matrix products, attention and convolutions",
-    )
-    for name in ("device", "precision", "mask", "frames", "stage", "time (s)", "per frame (s)", "CPU (s)", "peak (MiB)",
-                 "GFLOP"):  # fmt: skip
-        table.add_column(name, justify="left" if name in ("device", "precision", "mask", "stage") else "right")
-    for r in rows:
-        table.add_row(
-            r.device, r.precision, r.mask, str(r.frames), r.stage, f"{r.time_s:.4f}", f"{r.time_per_frame_s:.4f}",
-            f"{r.cpu_s:.4f}", f"{r.peak_bytes / 2**20:.1f}", f"{r.flops / 1e9:.2f}",
-        )  # fmt: skip
-    return table
+    for table in tables:
+        console.print(table.rich())

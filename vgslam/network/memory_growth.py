@@ -1,4 +1,4 @@
-"""The aggregator's memory against the number of frames: measured where it fits, beyond that by a line and by counting."""
+"""The aggregator's memory against the number of frames: measured where it fits, then by a line and by counting."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -49,11 +49,14 @@ def aggregator_memory(
     measured = {r.frames: aggregator + r.added_bytes for r in stage if r.added_bytes is not None}
     line = np.polyfit(list(measured), list(measured.values()), 1) if len(measured) >= 2 else None
     points = []
+    beyond: int | None = None
     for n in sorted({r.frames for r in stage} | set(frames)):
         case = ProfileCase(n, stage[0].height_px, stage[0].width_px, stage[0].mask, chunks)
         counted = live_bytes(config, case, want, dtype)[AGGREGATOR] - others
+        if line is not None:
+            beyond = round(float(np.polyval(line, n)))
         points.append(MemoryPoint(
-            stage[0].precision, n, measured.get(n), None if line is None else round(float(np.polyval(line, n))), counted,
+            stage[0].precision, n, measured.get(n), beyond, counted,
             original_bytes(n) if is_original_size else None,
         ))  # fmt: skip
     return points
