@@ -22,6 +22,9 @@ from torch import Tensor
 _MIN_DEPTH_SHARE = 0.05
 """Points that a trial pose brings nearer than this share of the median depth are projected as if they were there."""
 _MAX_DAMPING = 1e9
+_CONVERGED = 1e-7
+_MAX_STEP = 1.0
+"""Largest change of one coordinate in a step: rad, or median depths."""
 
 
 class RobustLoss(StrEnum):
@@ -32,8 +35,10 @@ class RobustLoss(StrEnum):
 @dataclass(frozen=True)
 class SolverConfig:
     """loss, tuning: loss and where it leaves the quadratic, in robust standard deviations.
-    translation_damping: lambda above; 0: none; large: rotation only. floor_px: smallest robust scale.
-    min_cells: a window needs this many usable cells a frame. Raises ValueError for a value out of range.
+
+    translation_damping: lambda above; 0: none; large: rotation only. floor_px: smallest robust scale. min_cells: every
+    frame needs this many usable cells, its own or those of the next frame matched with it. Raises ValueError for a
+    value out of range.
     """
 
     iterations: int = 15
@@ -72,25 +77,22 @@ def cell_centres(rows: int, cols: int, stride: int = 4, device: torch.device | N
 
 
 def solve_poses(
-    depth: Tensor, flow_first: Tensor, flow_previous: Tensor, weight_first: Tensor, weight_previous: Tensor, K: Tensor,
-    T_init: Tensor | None = None, config: SolverConfig = SolverConfig(), stride: int = 4,
-) -> SolverResult:  # fmt: skip  # noqa: PLR0913
+    depth: Tensor, flow: Tensor, weight: Tensor, K: Tensor, T_init: Tensor | None = None,
+    config: SolverConfig = SolverConfig(), stride: int = 4,
+) -> SolverResult:  # fmt: skip
     """Poses of B windows of S >= 1 frames from what a network says of h x w cells of `stride` px.
 
-    depth (B,S,h,w) along the optical axis at the cells' centres; flow_first, flow_previous (B,S,h,w,2): where a cell's
-    point is seen in frame 0 and in the frame before, minus the cell's centre, px; weight_first, weight_previous
-    (B,S,h,w) >= 0: inverse variances up to a factor, 0: do not use; K (B,3,3), pixel (0,0) the centre of the top-left
-    pixel; T_init (B,S,4,4) start, T_cam_world with frame 0 the identity (identities without it). Cells whose depth is
-    not positive, or with anything not finite, are left out. Raises ValueError when shapes do not agree.
+    depth (B,S,h,w) along the optical axis at the cells' centres; flow (B,S,2,h,w,2): where a cell's point is seen in
+    the references (frame 0, the frame before), minus the cell's centre, px; weight (B,S,2,h,w) >= 0: inverse variances
+    up to a factor, 0: do not use; K (B,3,3), pixel (0,0) the centre of the top-left pixel; T_init (B,S,4,4) start,
+    T_cam_world with frame 0 the identity (identities without it). Cells whose depth is not positive, or with anything
+    not finite, are left out. Values of frame 0 are not used. Raises ValueError when shapes do not agree.
     """
     b, s, rows, cols = depth.shape
-    if flow_first.shape != (b, s, rows, cols, 2) or flow_previous.shape != flow_first.shape:
-        raise ValueError(f"flow {tuple(flow_first.shape)} does not fit depth {tuple(depth.shape)}")
-    matches = CellMatches(
-        cell_centres(rows, cols, stride, depth.device), depth.flatten(2),
-        torch.stack([flow_first, flow_previous], dim=2).flatten(3, 4),
-        torch.stack([weight_first, weight_previous], dim=2).flatten(3, 4),
-    )  # fmt: skip
+    if flow.shape != (b, s, 2, rows, cols, 2) or weight.shape != flow.shape[:-1]:
+        raise ValueError(f"flow {tuple(flow.shape)}, weight {tuple(weight.shape)}, depth {tuple(depth.shape)} disagree")
+    cells = cell_centres(rows, cols, stride, depth.device)
+    matches = CellMatches(cells, depth.flatten(2), flow.flatten(3, 4), weight.flatten(3, 4))
     return solve_cells(matches, K, T_init, config)
 
 
@@ -128,12 +130,11 @@ def solve_cells(
     if s == 1:
         return SolverResult(start, torch.ones(b, dtype=torch.bool, device=K.device), start.new_zeros(b, 1))
     problem = _Problem.build(matches, K, config)
-    T = _inverse(start)[:, 1:]
-    T, is_determined = _minimise(problem, T, config)
-    solved = torch.cat([start[:, :1], _inverse(T)], dim=1)
+    T, is_determined = _minimise(problem, _with_unit(_inverse(start)[:, 1:], 1 / problem.unit), config)
+    solved = torch.cat([start[:, :1], _inverse(_with_unit(T, problem.unit))], dim=1)
     finite = torch.isfinite(solved).flatten(1).all(1)
     is_valid = problem.is_usable & is_determined & finite
-    residual = problem.median_error_px(T).masked_fill(~is_valid[:, None], 0.0)
+    residual = problem.median_error_px(problem.view(T)).masked_fill(~is_valid[:, None], 0.0)
     T_cam_world = torch.where(is_valid[:, None, None, None], solved, start)
     return SolverResult(T_cam_world, is_valid, torch.cat([residual.new_zeros(b, 1), residual], dim=1))
 
@@ -141,22 +142,24 @@ def solve_cells(
 def _minimise(problem: "_Problem", T: Tensor, config: SolverConfig) -> tuple[Tensor, Tensor]:
     """Levenberg-Marquardt, every window with its own damping. Poses (B,S-1,4,4) and whether all are determined (B,)."""
     damping = torch.full((len(T),), config.initial_damping, dtype=T.dtype, device=T.device)
+    is_done = torch.zeros(len(T), dtype=torch.bool, device=T.device)
     for _ in range(config.iterations):
-        scale = problem.scale(T)
-        H, g = problem.normal_equations(T, scale)
+        view = problem.view(T)
+        scale = problem.scale(view)
+        H, g = problem.normal_equations(view, scale)
         diagonal = H.diagonal(dim1=1, dim2=2).clamp(min=1e-12)
         step, info = torch.linalg.solve_ex(H + torch.diag_embed(diagonal * damping[:, None]), -g)
         step = torch.where((info == 0)[:, None], torch.nan_to_num(step, 0.0, 0.0, 0.0), 0.0)
         trial = _exp(step.unflatten(1, (-1, 6)).clamp(-_MAX_STEP, _MAX_STEP)) @ T
-        is_better = problem.cost(trial, scale) < problem.cost(T, scale)
-        T = torch.where(is_better[:, None, None, None], trial, T)
+        is_better = problem.cost(problem.view(trial), scale) < problem.cost(view, scale)
+        T = torch.where((is_better & ~is_done)[:, None, None, None], trial, T)
         damping = torch.where(is_better, damping * 0.2, damping * 10.0).clamp(1e-9, _MAX_DAMPING)
-    H, _ = problem.normal_equations(T, problem.scale(T))
+        is_done |= step.abs().amax(1) < _CONVERGED  # each window on its own: a batch equals its windows
+        if is_done.all():
+            break
+    view = problem.view(T)
+    H, _ = problem.normal_equations(view, problem.scale(view))
     return T, _is_determined(H)
-
-
-_MAX_STEP = 1.0
-"""Largest change of one coordinate in a step: rad, or median depths."""
 
 
 def _is_determined(H: Tensor) -> Tensor:
@@ -171,9 +174,21 @@ def _is_determined(H: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
+class _View:
+    """What poses T (B,n,4,4) make of the points: in frame 0 (B,n,N,3), in each reference (B,n,2,N,3) with rotations
+    R_previous (B,n,3,3) from frame 0 to the frame before, and whitened errors (B,n,2,N,2)."""
+
+    T: Tensor
+    first: Tensor
+    seen: Tensor
+    R_previous: Tensor
+    error: Tensor
+
+
+@dataclass(frozen=True)
 class _Problem:
     """Points (B,n,N,3) of frames 1..n in units of the median depth, targets (B,n,2,N,2) px, weights (B,n,2,N), and
-    focal lengths and principal points (B,2); `unit` (B,) the median depth. Poses T (B,n,4,4) are T_0_i in true units.
+    focal lengths and principal points (B,2); `unit` (B,) the median depth. Poses T (B,n,4,4) are T_0_i in that unit.
     """
 
     points: Tensor
@@ -203,61 +218,59 @@ class _Problem:
         ray = (cells - center[:, None]) / focal[:, None]
         ray = torch.cat([ray, torch.ones_like(ray[..., :1])], dim=-1)
         points = ray[:, None] * depth[..., None]
-        enough = (fine.any(2).sum(-1) >= config.min_cells).any(1)
+        count = fine.any(2).sum(-1)
+        count[:, :-1] += fine[:, 1:, 1].sum(-1)  # the next frame was matched with this one
+        enough = (count >= config.min_cells).all(1)
         return _Problem(points, cells + flow, weight, focal, center, unit, enough & K_ok, config)
 
-    def _project(self, T: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Points in frame 0 (B,n,N,3), in each reference (B,n,2,N,3), and rotations (B,n,3,3) reference from 0."""
-        R, t = T[..., :3, :3], T[..., :3, 3] / self.unit[:, None, None]
+    def view(self, T: Tensor) -> _View:
+        R, t = T[..., :3, :3], T[..., :3, 3]
         first = self.points @ R.mT + t[..., None, :]
         eye = torch.eye(3).to(R).expand(len(T), 1, 3, 3)
         R_previous = torch.cat([eye, R[:, :-1]], dim=1).mT
         t_previous = torch.cat([torch.zeros_like(t[:, :1]), t[:, :-1]], dim=1)
         previous = (first - t_previous[..., None, :]) @ R_previous.mT
-        return first, torch.stack([first, previous], dim=2), R_previous
-
-    def _errors(self, seen: Tensor) -> Tensor:
-        """Whitened reprojection errors (B,n,2,N,2) of points (B,n,2,N,3) in their reference frames."""
+        seen = torch.stack([first, previous], dim=2)
         z = seen[..., 2:].clamp(min=_MIN_DEPTH_SHARE)
         px = seen[..., :2] / z * self.focal[:, None, None, None] + self.center[:, None, None, None]
-        return (px - self.target_px) * self.weight.sqrt()[..., None]
+        return _View(T, first, seen, R_previous, (px - self.target_px) * self.weight.sqrt()[..., None])
 
-    def scale(self, T: Tensor) -> Tensor:
+    def scale(self, view: _View) -> Tensor:
         """Robust deviation (B,n,2) of the whitened errors of each frame and reference."""
-        size = self._errors(self._project(T)[1]).abs()
+        size = view.error.abs()
         spread = 1.4826 * _median(size.flatten(-2), self.weight[..., None].expand_as(size).flatten(-2))
         mean_weight = self.weight.square().sum(-1) / self.weight.sum(-1).clamp(min=1e-300)
         return torch.maximum(spread, self.config.floor_px * mean_weight.sqrt()).clamp(min=1e-150)
 
-    def cost(self, T: Tensor, scale: Tensor) -> Tensor:
+    def cost(self, view: _View, scale: Tensor) -> Tensor:
         """The sum in the heading (B,)."""
-        e2 = (self._errors(self._project(T)[1]) / scale[..., None, None]).square().sum(-1)
+        e2 = (view.error / scale[..., None, None]).square().sum(-1)
         c2 = self.config.tuning**2
         if self.config.loss is RobustLoss.CAUCHY:
             rho = c2 * torch.log1p(e2 / c2)
         else:
             rho = torch.where(e2 <= c2, e2, 2 * (c2 * e2).sqrt() - c2)
-        prior = (T[..., :3, 3] / self.unit[:, None, None]).square().sum((1, 2))
+        prior = view.T[..., :3, 3].square().sum((1, 2))
         return rho.mean(-1).sum((1, 2)) + self.config.translation_damping * prior
 
-    def normal_equations(self, T: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    def normal_equations(self, view: _View, scale: Tensor) -> tuple[Tensor, Tensor]:
         """H (B,6n,6n) and gradient (B,6n) (both halved) for xi = (rotation, translation in median depths)."""
-        first, seen, R_previous = self._project(T)
-        e = self._errors(seen) / scale[..., None, None]
+        e = view.error / scale[..., None, None]
         c2 = self.config.tuning**2
         e2 = e.square().sum(-1)
         if self.config.loss is RobustLoss.CAUCHY:
             robust = 1 / (1 + e2 / c2)
         else:
             robust = (c2 / e2.clamp(min=c2)).sqrt()
-        J = self._jacobian(first, seen, R_previous) * (self.weight.sqrt() / scale[..., None])[..., None, None]
+        J = self._jacobian(view) * (self.weight.sqrt() / scale[..., None])[..., None, None]
         weighted = J * (robust / e.shape[-2])[..., None, None]
         h = torch.einsum("bnrkei,bnrkej->bnrij", weighted, J)
         v = torch.einsum("bnrkei,bnrke->bnri", weighted, e)
-        return self._assemble(T, h, v)
+        return self._assemble(view.T[..., :3, 3], h, v)
 
-    def _jacobian(self, first: Tensor, seen: Tensor, R_previous: Tensor) -> Tensor:
+    def _jacobian(self, view: _View) -> Tensor:
         """Derivative (B,n,2,N,2,6) of the projections by the xi of the frame itself."""
+        seen = view.seen
         z = seen[..., 2].clamp(min=_MIN_DEPTH_SHARE)
         is_ahead = (seen[..., 2] > _MIN_DEPTH_SHARE).to(z)
         f = self.focal[:, None, None, None] / z[..., None]
@@ -267,15 +280,17 @@ class _Problem:
             torch.stack([zero, f[..., 1], -f[..., 1] * seen[..., 1] / z * is_ahead], dim=-1),
         ]
         to_px = torch.stack(rows, dim=-2)
-        to_px = torch.stack([to_px[:, :, 0], to_px[:, :, 1] @ R_previous[:, :, None]], dim=2)
-        turn = torch.linalg.cross(first[:, :, None, :, None].expand_as(to_px), to_px)  # row a: -a [X]x = X x a
+        to_px = torch.stack([to_px[:, :, 0], to_px[:, :, 1] @ view.R_previous[:, :, None]], dim=2)
+        turn = torch.linalg.cross(view.first[:, :, None, :, None].expand_as(to_px), to_px)  # row a: -a [X]x = X x a
         return torch.cat([turn, to_px], dim=-1)
 
-    def _assemble(self, T: Tensor, h: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Blocks h (B,n,2,6,6), v (B,n,2,6) and the prior; a frame and the one before move oppositely."""
+    def _assemble(self, t: Tensor, h: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Blocks h (B,n,2,6,6), v (B,n,2,6) and the prior on the translations t (B,n,3).
+
+        A match with the frame before depends on both poses, oppositely.
+        """
         b, n = h.shape[:2]
         H, g = h.new_zeros(b, n, 6, n, 6), v.sum(2)
-        t = T[..., :3, 3] / self.unit[:, None, None]
         prior = torch.cat([_skew(-t), torch.eye(3).to(t).expand(b, n, 3, 3)], dim=-1)
         own = h.sum(2) + self.config.translation_damping * prior.mT @ prior
         g = g + self.config.translation_damping * (prior.mT @ t[..., None])[..., 0]
@@ -288,9 +303,9 @@ class _Problem:
                 g[:, i - 1] -= v[:, i, 1]
         return H.reshape(b, 6 * n, 6 * n), g.flatten(1)
 
-    def median_error_px(self, T: Tensor) -> Tensor:
+    def median_error_px(self, view: _View) -> Tensor:
         """Weighted median length (B,n) of the errors in px, over both references."""
-        whitened = self._errors(self._project(T)[1]).square().sum(-1)
+        whitened = view.error.square().sum(-1)
         size = (whitened / self.weight.clamp(min=1e-300)).sqrt()
         return _median(size.flatten(2), self.weight.flatten(2))
 
@@ -317,6 +332,13 @@ def _exp(xi: Tensor) -> Tensor:
     out[..., :3, :3] = _skew(xi[..., :3])
     out[..., :3, 3] = xi[..., 3:]
     return torch.linalg.matrix_exp(out)
+
+
+def _with_unit(T: Tensor, factor: Tensor) -> Tensor:
+    """Poses (B,n,4,4) with their translations times factor (B,)."""
+    out = T.clone()
+    out[..., :3, 3] *= factor[:, None, None]
+    return out
 
 
 def _inverse(T: Tensor) -> Tensor:
