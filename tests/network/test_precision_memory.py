@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from vgslam.byte_size import format_size, parse_size
 from vgslam.errors import ConfigError
 from vgslam.network.aggregator import Chunks
 from vgslam.network.config import VGGT_1B, VggtConfig
@@ -13,8 +14,6 @@ from vgslam.network.memory import (
     Workload,
     available_bytes,
     estimate_bytes,
-    format_size,
-    parse_size,
     plan_memory,
 )
 from vgslam.network.precision import Precision, choose_device, choose_dtype, compute_dtype, set_precision

@@ -5,8 +5,8 @@ import os
 import numpy as np
 import pytest
 
+from vgslam import atomic
 from vgslam.errors import InputError, OutputError
-from vgslam.results import atomic
 from vgslam.results.report import RunReport
 from vgslam.results.run_folder import RUN_FILES, RunWriter
 from vgslam.results.status import read_status

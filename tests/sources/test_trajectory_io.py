@@ -9,7 +9,6 @@ import pytest
 from vgslam.errors import InputError, OutputError
 from vgslam.geometry import se3
 from vgslam.sources import read_trajectory, write_trajectory
-from vgslam.sources.trajectory_io import write_text_atomically
 from vgslam.types import Trajectory
 
 TUM_ROW = "{} 0 0 0 0 0 0 1\n"
@@ -160,4 +159,4 @@ def test_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path, monkeypa
 
 def test_write_into_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be written"):
-        write_text_atomically(tmp_path / "absent" / "t.txt", "text")
+        write_trajectory(tmp_path / "absent" / "t.txt", random_trajectory())

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import tyro
 
+from vgslam.atomic import write_text
 from vgslam.commands.isolated import run_isolated
 from vgslam.commands.pycolmap_peer import PEER_REPORT, PEER_TRAJECTORY, load_pycolmap
 from vgslam.errors import ConfigError, EvaluationError, InputError, OutputError, VgslamError
 from vgslam.evaluation.evaluate import evaluate
-from vgslam.results.atomic import write_text
 from vgslam.results.bench import Bench, PeerOutcome, RunOutcome, SequenceOutcome, score_outcome
 from vgslam.results.bench_table import bench_json, markdown
 from vgslam.results.environment import describe_machine, git_commit, package_version

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 
+from vgslam.atomic import write_text
+from vgslam.byte_size import format_size
 from vgslam.commands.bench_model_table import TextTable, memory_table, record, stage_table
 from vgslam.errors import ConfigError, OutputError
-from vgslam.results.atomic import write_text
 from vgslam.results.environment import describe_machine, git_commit, package_version
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ def _check_memory(
     config: "VggtConfig", cases: "list[ProfileCase]", want: "set[Head]", device: "torch.device", dtype: "torch.dtype"
 ) -> None:
     """ConfigError unless the largest case fits; the weights are made in float32 before they are converted."""
-    from vgslam.network.memory import Workload, available_bytes, estimate_bytes, format_size
+    from vgslam.network.memory import Workload, available_bytes, estimate_bytes
     from vgslam.network.vggt import skeleton
 
     free = available_bytes(device)

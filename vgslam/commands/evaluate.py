@@ -8,10 +8,10 @@ import numpy as np
 import tyro
 from rich.console import Console
 
+from vgslam.atomic import write_bytes
 from vgslam.errors import EvaluationError, OutputError
 from vgslam.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate
 from vgslam.evaluation.table import evaluation_table
-from vgslam.results.atomic import write_bytes
 from vgslam.results.plots import plot_run
 from vgslam.results.read_run import read_keyframes
 from vgslam.results.run_folder import KEYFRAMES, STATUS, TRAJECTORY_KITTI, TRAJECTORY_TUM

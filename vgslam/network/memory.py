@@ -8,27 +8,14 @@ from pathlib import Path
 
 import torch
 
+from vgslam.byte_size import format_size
 from vgslam.errors import ConfigError
 from vgslam.network.aggregator import Chunks
 from vgslam.network.config import VggtConfig
 from vgslam.network.vggt import Head
 
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 _MARGIN = 1.1
 """Allocators round up and kernels need scratch space: estimates are multiplied by this."""
-
-
-def parse_size(text: str) -> int:
-    """'8GiB', '500 MB', '6g', '123' -> bytes. ConfigError for anything else."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?)?b?\s*", text, re.IGNORECASE)
-    if match is None or float(match[1]) <= 0:
-        raise ConfigError(f"'{text}' is not an amount of memory: write for example 8GiB or 500MB")
-    return int(float(match[1]) * _UNITS[(match[2] or "").lower()])
-
-
-def format_size(n_bytes: float) -> str:
-    """'4.68 GiB', '12 MiB'."""
-    return f"{n_bytes / 2**30:.2f} GiB" if n_bytes >= 2**30 / 10 else f"{n_bytes / 2**20:.0f} MiB"
 
 
 def available_bytes(device: torch.device) -> int | None:

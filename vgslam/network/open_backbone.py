@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from vgslam.byte_size import parse_size
 from vgslam.errors import ConfigError
 from vgslam.network.backbone import Backbone
-from vgslam.network.memory import parse_size
 from vgslam.network.precision import Precision, choose_device, choose_dtype
 from vgslam.network.preprocess import ResizeMode
 from vgslam.network.vggt import Head

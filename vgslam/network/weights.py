@@ -10,13 +10,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from vgslam.byte_size import format_size
 from vgslam.errors import ConfigError, OutputError, WeightsError
 from vgslam.network import licence as licences
 from vgslam.network.config import VGGT_1B, VGGT_TINY, VggtConfig
 from vgslam.network.hub import download, parse_hub_id
 from vgslam.network.initialise import scatter
 from vgslam.network.licence import Licence
-from vgslam.network.memory import available_bytes, format_size
+from vgslam.network.memory import available_bytes
 from vgslam.network.precision import set_precision
 from vgslam.network.vggt import Head, Vggt, build, skeleton
 from vgslam.network.weight_files import (

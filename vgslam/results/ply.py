@@ -6,7 +6,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.results.atomic import write_atomically
+from vgslam.atomic import write_atomically
 
 _VERTEX = np.dtype([("xyz", "<f4", 3), ("rgb", "u1", 3)])
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from vgslam.atomic import write_bytes, write_text
 from vgslam.errors import OutputError
-from vgslam.results.atomic import write_bytes, write_text
 from vgslam.results.ply import write_ply
 from vgslam.results.report import RunReport
 from vgslam.results.status import status_csv

@@ -1,7 +1,5 @@
 """Trajectory files in and out: TUM, KITTI and EuRoC, in the conventions of `vgslam.types.Trajectory`."""
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.errors import CalibrationError, InputError, OutputError
+from vgslam.atomic import write_text
+from vgslam.errors import CalibrationError, InputError
 from vgslam.geometry import se3
 from vgslam.sources.calibration import Document, read_document
 from vgslam.types import Trajectory
@@ -80,28 +79,7 @@ def write_trajectory(path: Path | str, trajectory: Trajectory, kind: str = "tum"
     formats = {"tum": _tum_lines, "kitti": _kitti_lines, "euroc": _euroc_lines}
     if kind not in formats:
         raise InputError(f"trajectory kind '{kind}' is unknown; use {', '.join(TRAJECTORY_KINDS)}")
-    write_text_atomically(path, "".join(line + "\n" for line in formats[kind](trajectory)))
-
-
-def write_text_atomically(path: Path | str, text: str) -> None:
-    """Writes to a temporary file beside `path` and renames it, so that no half-written file is ever seen.
-
-    Raises OutputError (no such folder, no permission, disk full); an existing file stays as it was then.
-    """
-    path = Path(path)
-    temporary: str | None = None
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as err:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
-        raise OutputError(f"{path}: cannot be written ({err.strerror}); choose another place with --out") from err
+    write_text(Path(path), "".join(line + "\n" for line in formats[kind](trajectory)))
 
 
 def _tum_lines(trajectory: Trajectory) -> list[str]:
