@@ -120,19 +120,23 @@ class Mapper:
 
     def take_depth(self, k: int, prediction: WindowPrediction, n: int, scale: float) -> None:
         """Keep the dense depth of window image n as keyframe k's, and let it replace the guessed depths of the
-        landmarks first seen there. scale: world units per window unit."""
+        landmarks first seen there. scale: world units per window unit.
+
+        A guide's dense depth is kept only where its use says so; the landmarks get theirs all the same.
+        """
         m = self.map
         keyframe = m.keyframes[k]
-        self._keep_depth(k, prediction, n, scale)
-        assert keyframe.depth is not None
-        assert keyframe.confidence is not None
+        guide = self.guide
+        if guide is None or guide.use.dense_depth or prediction.model_id != guide.model_id:
+            self._keep_depth(k, prediction, n, scale)
         ids, px = m.observed_ids[k], m.observed_px[k]
         guessed = ~m.landmarks.is_triangulated[ids] & (m.landmarks.host[ids] == k)
         ids, px = ids[guessed], px[guessed]
-        h, w = keyframe.depth.shape
+        h, w = prediction.depth[n].shape
         u = np.clip(((px[:, 0] + 0.5) * w / self.camera.width).astype(int), 0, w - 1)
         v = np.clip(((px[:, 1] + 0.5) * h / self.camera.height).astype(int), 0, h - 1)
-        depth, confidence = keyframe.depth[v, u].astype(np.float64), keyframe.confidence[v, u]
+        local_scale = np.float32(scale / keyframe.S_world_keyframe.s)
+        depth, confidence = (prediction.depth[n][v, u] * local_scale).astype(np.float64), prediction.confidence[n][v, u]
         known = (depth > 0) & (confidence > self.config.min_depth_confidence)
         ids = ids[known]
         m.landmarks.xyz_host[ids] = self.camera.rays(px[known]) * depth[known, None]

@@ -111,12 +111,15 @@ class Tracker:
 
     def track(self, state: TrackState, view: View, motion: Array | None = None) -> TrackResult:
         """Pose of `view`, following the features of `state`; motion: T_view_previous (4,4) in world units where it is
-        known from elsewhere."""
+        known from elsewhere: then the patches are turned as it says before they are looked for."""
         T_cam_world = se3.inverse(state.T_world_cam)
         predicted = self._predicted(state, view) if motion is None else motion @ T_cam_world
         points = self.pose_points(state.ids, state.pixels)
-        guess = self._displaced(points, T_cam_world, predicted, state.pixels)
-        pixels, ok = track_flow(state.view.gray, view.gray, state.pixels, guess, self.config.features)
+        guess = self._displaced(points, T_cam_world, predicted, state.pixels, is_sure=motion is not None)
+        before, at = state.view.gray, state.pixels
+        if motion is not None:
+            before, at = self._turned(before, at, motion[:3, :3])
+        pixels, ok = track_flow(before, view.gray, at, guess, self.config.features)
         fit = self._fit(points, pixels, ok, predicted)
         if ok.mean() < self.config.second_pass_below and fit is not None and fit.inliers.sum() >= 8:
             pixels, ok = self._second_pass(state, view, points, pixels, ok, fit)
@@ -137,15 +140,27 @@ class Tracker:
             predicted[:3, 3] = -predicted[:3, :3] @ state.T_world_cam[:3, 3]
         return predicted
 
-    def _displaced(self, points: PosePoints, T_from: Array, T_to: Array, pixels: Pixels) -> Pixels:
-        """Pixels moved as the landmarks' projections move from one camera to the other."""
+    def _displaced(
+        self, points: PosePoints, T_from: Array, T_to: Array, pixels: Pixels, is_sure: bool = False
+    ) -> Pixels:
+        """Pixels moved as the landmarks' projections move from one camera to the other, unless that is so far that the
+        cameras are hardly right; is_sure: they are."""
         a, b = se3.transform(T_from, points.landmarks), se3.transform(T_to, points.landmarks)
         safe = (a[:, 2] > 1e-3) & (b[:, 2] > 1e-3)
         out = pixels.astype(np.float64)
         out[safe] += self.camera.project(b[safe]) - self.camera.project(a[safe])
-        far = np.abs(out - pixels).max(1) > 0.5 * max(self.camera.width, self.camera.height)
-        out[far] = pixels[far]
+        if not is_sure:
+            far = np.abs(out - pixels).max(1) > 0.5 * max(self.camera.width, self.camera.height)
+            out[far] = pixels[far]
         return out.astype(np.float32)
+
+    def _turned(self, gray: Gray, pixels: Pixels, R: Array) -> tuple[Gray, Pixels]:
+        """An image as the camera sees it once it has turned by R_cur_prev, and where its pixels (N,2) are then: optical
+        flow takes patches for shifted only."""
+        H = self.camera.K @ R @ np.linalg.inv(self.camera.K)
+        size = (self.camera.width, self.camera.height)
+        turned = cv2.warpPerspective(gray, H, size, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(turned, np.uint8), self.rotate_pixels(pixels, R)
 
     def _second_pass(
         self, state: TrackState, view: View, points: PosePoints, pixels: Pixels, ok: np.ndarray, fit: PoseFit
