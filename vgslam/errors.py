@@ -57,3 +57,9 @@ class EvaluationError(VgslamError):
     """Estimate and reference cannot be compared."""
 
     exit_code = 8
+
+
+class MapError(VgslamError):
+    """A saved map cannot be opened: damaged, of another program, of a newer version, or in use."""
+
+    exit_code = 9

@@ -3,10 +3,15 @@
 Everything that is not a keyframe is stored relative to one, so it follows when the graph moves it.
 """
 
+from bisect import bisect_right
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
 from vgslam.backend.growing import GrowingArray
+from vgslam.backend.paged_keyframe import PagedKeyframe
+from vgslam.backend.pictures import Pictures
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.types import Array, Edge, Ids, Keyframe, PoseEstimate, Status, Trajectory
@@ -58,10 +63,28 @@ class Landmarks:
         return ids
 
 
-class SlamMap:
-    """Keyframes with their observations, landmarks, edges and the poses of all frames."""
+@dataclass(frozen=True)
+class Session:
+    """One run that went into a map: its name, when it began (ISO 8601), the id of its first frame in the map.
 
-    def __init__(self) -> None:
+    Frame ids of a map count up through all its sessions; a frame's number in its own source is its id less this one.
+    """
+
+    name: str
+    began: str
+    first_frame_id: int
+
+
+class SlamMap:
+    """Keyframes with their observations, landmarks, edges and the poses of all frames.
+
+    pictures keeps the images and the dense depth of the keyframes within a memory budget. sessions: the runs that went
+    into the map, in order; none where the map is that of a single run which nobody has named.
+    """
+
+    def __init__(self, pictures: Pictures | None = None) -> None:
+        self.pictures = Pictures() if pictures is None else pictures
+        self.sessions: list[Session] = []
         self.keyframes: list[Keyframe] = []
         self.observed_ids: list[Ids] = []
         self.observed_px: list[Array] = []
@@ -76,13 +99,40 @@ class SlamMap:
         """Append a keyframe (its id must be the next one) with its observations ids (n,), pixels (n,2)."""
         if keyframe.id != len(self.keyframes):
             raise ValueError(f"keyframe id {keyframe.id} is not the next one, {len(self.keyframes)}")
-        self.keyframes.append(keyframe)
+        self.keyframes.append(self._paged(keyframe))
         self.observed_ids.append(np.asarray(ids, np.int64))
         self.observed_px.append(np.asarray(pixels, np.float64))
         S = keyframe.S_world_keyframe
         self._R.extend(S.R[None])
         self._t.extend(S.t[None])
         self._s.extend([S.s])
+
+    def _paged(self, keyframe: Keyframe) -> PagedKeyframe:
+        if isinstance(keyframe, PagedKeyframe) and keyframe.is_in(self.pictures):
+            return keyframe
+        return PagedKeyframe.of(keyframe, self.pictures)
+
+    def begin_session(self, name: str, began: str) -> Session:
+        """What is added from now on belongs to a new session."""
+        session = Session(name, began, 1 + max((f.frame_id for f in self.frames), default=-1))
+        self.sessions.append(session)
+        return session
+
+    def session_of(self, frame_id: int) -> int:
+        """Index of the session that a frame belongs to; 0 where there are none."""
+        return max(0, bisect_right([s.first_frame_id for s in self.sessions], frame_id) - 1)
+
+    def session_frames(self, session: int = -1) -> list[PoseEstimate]:
+        """The frames of a session, by default those of the newest; all frames where there are no sessions."""
+        begin, end = self._session_range(session)
+        return [f for f in self.frames if begin <= f.frame_id < end]
+
+    def _session_range(self, session: int) -> tuple[float, float]:
+        if not self.sessions:
+            return -np.inf, np.inf
+        i = range(len(self.sessions))[session]
+        is_last = i + 1 == len(self.sessions)
+        return self.sessions[i].first_frame_id, np.inf if is_last else self.sessions[i + 1].first_frame_id
 
     def set_pose(self, keyframe_id: int, S_world_keyframe: Sim3) -> None:
         self.keyframes[keyframe_id].S_world_keyframe = S_world_keyframe
@@ -139,9 +189,9 @@ class SlamMap:
             return None
         return self.keyframes[estimate.ref_id].S_world_keyframe.compose_pose(estimate.T_ref_cam)
 
-    def trajectory(self) -> Trajectory:
-        """All frames that have a pose."""
-        known = [f for f in self.frames if f.T_ref_cam is not None]
+    def trajectory(self, session: int = -1) -> Trajectory:
+        """All frames of a session (by default the newest) that have a pose."""
+        known = [f for f in self.session_frames(session) if f.T_ref_cam is not None]
         poses = [T for T in (self.pose_of(f) for f in known) if T is not None]
         return Trajectory(
             np.array([f.timestamp_s for f in known], np.float64),
@@ -150,11 +200,13 @@ class SlamMap:
             np.array([f.component_id for f in known], np.int64),
         )
 
-    def keyframe_trajectory(self) -> Trajectory:
-        k = self.keyframes
+    def keyframe_trajectory(self, session: int = -1) -> Trajectory:
+        """The keyframes that a session (by default the newest) has added."""
+        begin, end = self._session_range(session)
+        k = [x for x in self.keyframes if begin <= x.frame_id < end]
         return Trajectory(
             np.array([x.timestamp_s for x in k], np.float64),
-            self.T_world_keyframes(np.arange(len(k))),
+            self.T_world_keyframes(np.array([x.id for x in k], np.int64)),
             np.array([x.frame_id for x in k], np.int64),
             np.array([x.component_id for x in k], np.int64),
         )
