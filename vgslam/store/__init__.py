@@ -1,0 +1,1 @@
+"""Maps on disk: saved, opened again, checked, merged, exported."""

@@ -1,0 +1,204 @@
+"""A map as named arrays and text, without its pictures, and back, bit for bit.
+
+Arrays (K keyframes, L landmarks, O observations, E edges, F frames, C cameras, P pictures, N sessions):
+keyframe_*: frame_id, timestamp_s, camera, depth_camera (rows of `camera`, -1 = none), component, R, t, s.
+observation_*: count (K,), landmark (O,), px (O,2), those of keyframe 0 first. landmark_*: host, xyz, rel_sigma,
+is_triangulated, color. edge_*: ids (E,2), R, t, s, sigmas, kind, inlier_ratio. frame_*: id, timestamp_s, status, ref,
+T (F,4,4), has_pose, covariance (F,6,6), has_covariance, n_inliers, inlier_ratio, component. camera_*: intrinsics
+(C,4) fx fy cx cy, size (C,2) width height, distortion (C,D) padded with zeros, n_distortion, is_fisheye.
+session_first_frame (N,). picture_*: key (P,2) keyframe and kind, size (P,), sha256 (P,32).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vgslam.backend.map import Session, SlamMap
+from vgslam.backend.paged_keyframe import PagedKeyframe
+from vgslam.types import Camera, Edge, EdgeKind, Keyframe, PoseEstimate, Sim3, Status
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+STATUSES = (Status.INITIALIZING, Status.TRACKED, Status.RELOCALIZED, Status.LOST)
+EDGE_KINDS = (EdgeKind.ODOMETRY, EdgeKind.LOOP, EdgeKind.RELOC)
+_NO_POSE = np.zeros((4, 4))
+_NO_COVARIANCE = np.zeros((6, 6))
+_NO_IMAGE = np.zeros((0, 0, 3), np.uint8)
+
+
+class Cameras:
+    """The different cameras of a map, numbered."""
+
+    def __init__(self) -> None:
+        self._index: dict[Camera, int] = {}
+
+    def number(self, camera: Camera | None) -> int:
+        """Row of the camera, -1 for none."""
+        return -1 if camera is None else self._index.setdefault(camera, len(self._index))
+
+    def arrays(self) -> Arrays:
+        cameras = list(self._index)
+        longest = max((len(c.distortion) for c in cameras), default=0)
+        padded = [[*c.distortion, *[0.0] * (longest - len(c.distortion))] for c in cameras]
+        return {
+            "camera_intrinsics": _table([[c.fx, c.fy, c.cx, c.cy] for c in cameras], (4,), np.float64),
+            "camera_size": _table([[c.width, c.height] for c in cameras], (2,), np.int64),
+            "camera_distortion": _table(padded, (longest,), np.float64),
+            "camera_n_distortion": _table([len(c.distortion) for c in cameras], (), np.int64),
+            "camera_is_fisheye": _table([c.is_fisheye for c in cameras], (), np.bool_),
+        }
+
+
+def read_cameras(a: Arrays) -> list[Camera]:
+    """The inverse of `Cameras.arrays`."""
+    cameras = []
+    for i, (fx, fy, cx, cy) in enumerate(a["camera_intrinsics"].tolist()):
+        width, height = a["camera_size"][i].tolist()
+        distortion = tuple(a["camera_distortion"][i, : int(a["camera_n_distortion"][i])].tolist())
+        cameras.append(Camera(fx, fy, cx, cy, width, height, distortion, bool(a["camera_is_fisheye"][i])))
+    return cameras
+
+
+@dataclass(frozen=True)
+class SessionNames:
+    """The text of the sessions, which no array holds."""
+
+    names: list[str]
+    began: list[str]
+
+
+def to_arrays(slam_map: SlamMap) -> Arrays:
+    """Everything of the map but the pictures and the names of its sessions."""
+    m, cameras = slam_map, Cameras()
+    a = _keyframe_arrays(m, cameras) | _landmark_arrays(m) | _edge_arrays(list(m.edges.values()))
+    a |= _frame_arrays(m.frames) | cameras.arrays()
+    a["session_first_frame"] = _table([s.first_frame_id for s in m.sessions], (), np.int64)
+    return a
+
+
+def _table(rows: Iterable[Any], row_shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Rows as one C-contiguous array, of the right shape even when there are none."""
+    rows = list(rows)
+    return np.ascontiguousarray(np.array(rows, dtype).reshape(len(rows), *row_shape))
+
+
+def _keyframe_arrays(m: SlamMap, cameras: Cameras) -> Arrays:
+    k = m.keyframes
+    return {
+        "keyframe_frame_id": _table([x.frame_id for x in k], (), np.int64),
+        "keyframe_timestamp_s": _table([x.timestamp_s for x in k], (), np.float64),
+        "keyframe_camera": _table([cameras.number(x.camera) for x in k], (), np.int64),
+        "keyframe_depth_camera": _table([cameras.number(x.depth_camera) for x in k], (), np.int64),
+        "keyframe_component": _table([x.component_id for x in k], (), np.int64),
+        "keyframe_R": _table([x.S_world_keyframe.R for x in k], (3, 3), np.float64),
+        "keyframe_t": _table([x.S_world_keyframe.t for x in k], (3,), np.float64),
+        "keyframe_s": _table([x.S_world_keyframe.s for x in k], (), np.float64),
+        "observation_count": _table([len(ids) for ids in m.observed_ids], (), np.int64),
+        "observation_landmark": np.concatenate([np.zeros(0, np.int64), *m.observed_ids]),
+        "observation_px": np.concatenate([np.zeros((0, 2)), *m.observed_px]),
+    }
+
+
+def _landmark_arrays(m: SlamMap) -> Arrays:
+    marks = m.landmarks
+    return {
+        "landmark_host": marks.host.copy(), "landmark_xyz": marks.xyz_host.copy(),
+        "landmark_rel_sigma": marks.rel_sigma.copy(), "landmark_is_triangulated": marks.is_triangulated.copy(),
+        "landmark_color": marks.color.copy(),
+    }  # fmt: skip
+
+
+def _edge_arrays(edges: Sequence[Edge]) -> Arrays:
+    return {
+        "edge_ids": _table([(e.id_a, e.id_b) for e in edges], (2,), np.int64),
+        "edge_R": _table([e.S_a_b.R for e in edges], (3, 3), np.float64),
+        "edge_t": _table([e.S_a_b.t for e in edges], (3,), np.float64),
+        "edge_s": _table([e.S_a_b.s for e in edges], (), np.float64),
+        "edge_sigmas": _table([e.sigmas for e in edges], (7,), np.float64),
+        "edge_kind": _table([EDGE_KINDS.index(e.kind) for e in edges], (), np.uint8),
+        "edge_inlier_ratio": _table([e.inlier_ratio for e in edges], (), np.float64),
+    }
+
+
+def _frame_arrays(frames: Sequence[PoseEstimate]) -> Arrays:
+    T = [_NO_POSE if f.T_ref_cam is None else f.T_ref_cam for f in frames]
+    covariance = [_NO_COVARIANCE if f.covariance is None else f.covariance for f in frames]
+    return {
+        "frame_id": _table([f.frame_id for f in frames], (), np.int64),
+        "frame_timestamp_s": _table([f.timestamp_s for f in frames], (), np.float64),
+        "frame_status": _table([STATUSES.index(f.status) for f in frames], (), np.uint8),
+        "frame_ref": _table([f.ref_id for f in frames], (), np.int64),
+        "frame_T": _table(T, (4, 4), np.float64),
+        "frame_has_pose": _table([f.T_ref_cam is not None for f in frames], (), np.bool_),
+        "frame_covariance": _table(covariance, (6, 6), np.float64),
+        "frame_has_covariance": _table([f.covariance is not None for f in frames], (), np.bool_),
+        "frame_n_inliers": _table([f.n_inliers for f in frames], (), np.int64),
+        "frame_inlier_ratio": _table([f.inlier_ratio for f in frames], (), np.float64),
+        "frame_component": _table([f.component_id for f in frames], (), np.int64),
+    }
+
+
+def fill(slam_map: SlamMap, a: Arrays, names: SessionNames) -> None:
+    """Put what the arrays say into an empty map. Raises ValueError, KeyError or IndexError where they do not agree."""
+    _check_ids(a)
+    m = slam_map
+    firsts = a["session_first_frame"].tolist()
+    m.sessions = [Session(n, b, i) for n, b, i in zip(names.names, names.began, firsts, strict=True)]
+    _fill_keyframes(m, a)
+    ids = m.landmarks.add(0, a["landmark_xyz"], a["landmark_rel_sigma"], a["landmark_color"])
+    m.landmarks.host[ids], m.landmarks.is_triangulated[ids] = a["landmark_host"], a["landmark_is_triangulated"]
+    for i, (id_a, id_b) in enumerate(a["edge_ids"].tolist()):
+        S = Sim3(a["edge_R"][i], a["edge_t"][i], float(a["edge_s"][i]))
+        kind = EDGE_KINDS[int(a["edge_kind"][i])]
+        m.edges[id_a, id_b] = Edge(id_a, id_b, S, a["edge_sigmas"][i], kind, float(a["edge_inlier_ratio"][i]))
+    m.frames = _read_frames(a)
+
+
+def _fill_keyframes(m: SlamMap, a: Arrays) -> None:
+    cameras = read_cameras(a)
+    ends = np.cumsum(a["observation_count"])
+    for k, frame_id in enumerate(a["keyframe_frame_id"].tolist()):
+        S = Sim3(a["keyframe_R"][k], a["keyframe_t"][k], float(a["keyframe_s"][k]))
+        depth_camera = int(a["keyframe_depth_camera"][k])
+        keyframe = Keyframe(
+            k, frame_id, float(a["keyframe_timestamp_s"][k]), _NO_IMAGE, cameras[int(a["keyframe_camera"][k])], S,
+            int(a["keyframe_component"][k]), depth_camera=None if depth_camera < 0 else cameras[depth_camera],
+        )  # fmt: skip
+        seen = slice(int(ends[k] - a["observation_count"][k]), int(ends[k]))
+        m.add_keyframe(
+            PagedKeyframe.without_pictures(keyframe, m.pictures), a["observation_landmark"][seen].copy(),
+            a["observation_px"][seen].copy(),
+        )  # fmt: skip
+
+
+def _read_frames(a: Arrays) -> list[PoseEstimate]:
+    frames = []
+    for i, frame_id in enumerate(a["frame_id"].tolist()):
+        frames.append(PoseEstimate(
+            frame_id, float(a["frame_timestamp_s"][i]), STATUSES[int(a["frame_status"][i])], int(a["frame_ref"][i]),
+            a["frame_T"][i].copy() if a["frame_has_pose"][i] else None,
+            a["frame_covariance"][i].copy() if a["frame_has_covariance"][i] else None,
+            int(a["frame_n_inliers"][i]), float(a["frame_inlier_ratio"][i]), int(a["frame_component"][i]),
+        ))  # fmt: skip
+    return frames
+
+
+def _check_ids(a: Arrays) -> None:
+    """Raises ValueError when something names a keyframe, landmark or camera that does not exist."""
+    n_keyframes, n_landmarks = len(a["keyframe_frame_id"]), len(a["landmark_host"])
+    n_cameras = len(a["camera_intrinsics"])
+    for name, low, high in (
+        ("landmark_host", 0, n_keyframes), ("edge_ids", 0, n_keyframes), ("frame_ref", -1, n_keyframes),
+        ("observation_landmark", 0, n_landmarks), ("keyframe_camera", 0, n_cameras),
+        ("keyframe_depth_camera", -1, n_cameras), ("frame_status", 0, len(STATUSES)),
+        ("edge_kind", 0, len(EDGE_KINDS)), ("picture_key", 0, max(n_keyframes, 3)),
+    ):  # fmt: skip
+        if ((a[name] < low) | (a[name] >= high)).any():
+            raise ValueError(f"{name} points outside the map")
+    if a["observation_count"].sum() != len(a["observation_landmark"]):
+        raise ValueError("observation_count and observation_landmark do not agree")
+    if len(a["observation_count"]) != n_keyframes:
+        raise ValueError("observation_count and the keyframes do not agree")

@@ -1,0 +1,74 @@
+"""`manifest.json`: the one file that says which others make up the newest complete state of a saved map."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vgslam.errors import MapError
+
+FORMAT = "vgslam map"
+VERSION = 2
+"""1: one session, without names. 2: sessions."""
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """state: name, SHA-256 and size of the file with the arrays. generation counts the saves.
+
+    session_names, session_began: text beside the array `session_first_frame`. summary: counts for people.
+    """
+
+    generation: int
+    program: str
+    saved_at: str
+    state: str
+    state_sha256: str
+    state_size: int
+    version: int = VERSION
+    session_names: list[str] = field(default_factory=list)
+    session_began: list[str] = field(default_factory=list)
+    summary: dict[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """With the format's name and a checksum of all the rest."""
+        body: dict[str, Any] = {"format": FORMAT, **asdict(self)}
+        return json.dumps({**body, "checksum": _checksum(body)}, indent=1) + "\n"
+
+
+def _checksum(body: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Raises MapError for a folder that holds no map, one of a newer version, or a damaged manifest."""
+    path = folder / MANIFEST
+    if not folder.is_dir():
+        raise MapError(f"{folder}: {'is a file, a map is a folder' if folder.exists() else 'there is no such map'}")
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MapError(f"{folder}: is not a vgslam map (it has no {MANIFEST})") from None
+    except OSError as error:
+        raise MapError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except ValueError as error:
+        raise MapError(f"{path}: is damaged (not JSON)") from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise MapError(f"{folder}: is not a vgslam map ({MANIFEST} is that of another program)")
+    version = data.get("version")
+    if not isinstance(version, int):
+        raise MapError(f"{path}: is damaged (no version)")
+    if version > VERSION:
+        raise MapError(
+            f"{folder}: is a map of version {version}, this program reads up to {VERSION}; update vgslam to open it"
+        )
+    checksum = data.pop("checksum", None)
+    if checksum != _checksum(data):
+        raise MapError(f"{path}: is damaged (its checksum differs)")
+    del data["format"]
+    try:
+        return Manifest(**data)
+    except TypeError as error:
+        raise MapError(f"{path}: is damaged ({error})") from error

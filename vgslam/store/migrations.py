@@ -1,0 +1,32 @@
+"""Maps of older versions, brought to the arrays of the newest one, a version at a time."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from vgslam.store.arrays import Arrays
+from vgslam.store.manifest import VERSION, Manifest
+
+
+def _sessions(manifest: Manifest, arrays: Arrays) -> tuple[Manifest, Arrays]:
+    """Version 1 knew a single run: it becomes the first session."""
+    if not len(arrays["frame_id"]):
+        first: list[int] = []
+    else:
+        first = [int(arrays["frame_id"][0])]
+    names = ["first run"] * len(first)
+    return (
+        replace(manifest, version=2, session_names=names, session_began=[manifest.saved_at] * len(first)),
+        {**arrays, "session_first_frame": np.array(first, np.int64)},
+    )
+
+
+MIGRATIONS: dict[int, Callable[[Manifest, Arrays], tuple[Manifest, Arrays]]] = {1: _sessions}
+
+
+def migrate(manifest: Manifest, arrays: Arrays) -> tuple[Manifest, Arrays]:
+    """The manifest and arrays as the newest version has them. Raises KeyError for a version that never was."""
+    while manifest.version < VERSION:
+        manifest, arrays = MIGRATIONS[manifest.version](manifest, arrays)
+    return manifest, arrays
