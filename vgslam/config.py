@@ -42,6 +42,8 @@ def _value(current: Any, value: Any, where: str) -> Any:
         return _merge(current, value, where)
     if isinstance(current, tuple) and current and is_dataclass(current[0]) and isinstance(value, list):
         return tuple(_merge(current[0], v, f"{where}, entry {i + 1}") for i, v in enumerate(value))
+    if isinstance(current, tuple) and isinstance(value, list):
+        return _tuple(value)
     if isinstance(current, bool) or isinstance(value, bool):
         if type(current) is not type(value):
             raise ConfigError(f"{where}: expected {type(current).__name__}, got {value!r}")
@@ -51,6 +53,10 @@ def _value(current: Any, value: Any, where: str) -> Any:
     if current is not None and not isinstance(value, type(current)):
         raise ConfigError(f"{where}: expected {type(current).__name__}, got {value!r}")
     return value
+
+
+def _tuple(value: list[Any]) -> tuple[Any, ...]:
+    return tuple(_tuple(v) if isinstance(v, list) else v for v in value)
 
 
 def to_plain(settings: Any) -> Any:

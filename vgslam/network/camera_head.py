@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vgslam.network.config import CameraHeadConfig
+from vgslam.network.frame_mask import FrameMask
 from vgslam.network.layers import Block, LayerNorm, Linear, Mlp
 
 POSE_CHANNELS = 9
@@ -30,8 +31,11 @@ class CameraHead(nn.Module):
         self.poseLN_modulation = nn.Sequential(nn.SiLU(), Linear(width, 3 * width))
         self.pose_branch = Mlp(width, width // 2, POSE_CHANNELS)
 
-    def forward(self, tokens: Tensor, n_iterations: int | None = None) -> list[Tensor]:
-        """The frames of a scene attend to each other; the raw (not activated) encoding is carried on."""
+    def forward(
+        self, tokens: Tensor, n_iterations: int | None = None, mask: FrameMask | None = None
+    ) -> list[Tensor]:
+        """The frames of a scene attend to each other, or to those that `mask` allows; the raw (not activated) encoding
+        is carried on."""
         normed = self.token_norm(tokens)
         raw = self.empty_pose_tokens.expand(*tokens.shape[:2], -1)
         encodings: list[Tensor] = []
@@ -40,7 +44,7 @@ class CameraHead(nn.Module):
             plain = functional.layer_norm(normed, normed.shape[-1:], eps=1e-6)
             x = (normed + gate * (plain * (1 + scale) + shift)).unsqueeze(2)
             for block in self.trunk:
-                x = block(x)
+                x = block(x, mask=mask)
             delta = self.pose_branch(self.trunk_norm(x.squeeze(2)))
             raw = delta if i == 0 else raw + delta
             encodings.append(torch.cat([raw[..., :7], raw[..., 7:].relu()], dim=-1))

@@ -67,6 +67,12 @@ def window_indices(rows: int, cols: int, radius: int, device: torch.device) -> t
     return index.reshape(rows * cols, -1), outside.reshape(rows * cols, -1)
 
 
+def take_frames(x: Tensor, frames: Tensor) -> Tensor:
+    """Frames (B,R) of x (B,S,...) -> (B,R,...)."""
+    batch = torch.arange(len(x), device=x.device)[:, None]
+    return x[batch, frames]
+
+
 class MatchAdapter(nn.Module):
     """Images -> matches, and matches -> what is added to the patch tokens."""
 
@@ -81,19 +87,29 @@ class MatchAdapter(nn.Module):
         self.cell = Linear(per_cell, config.hidden)
         self.patch = nn.Conv2d(config.hidden, width, self.cells_per_patch, self.cells_per_patch)
 
-    def forward(self, images: Tensor) -> Matches:
-        """Images (B,S,3,H,W) in [0,1], sides multiples of the patch size."""
-        b, s = images.shape[:2]
-        f = self.features(images.flatten(0, 1)).unflatten(0, (b, s))
-        rows, cols = f.shape[-2:]
-        f = f.flatten(3)  # (B,S,C,h*w)
-        reference = torch.stack([f[:, :1].expand_as(f), torch.cat([f[:, :1], f[:, :-1]], dim=1)], dim=2)
+    def forward(self, images: Tensor, second: Tensor | None = None) -> Matches:
+        """Images (B,S,3,H,W) in [0,1], sides multiples of the patch size.
+
+        `second` (B,S): index of the frame that each frame is compared with in the place of the one before it.
+        """
+        f = self.cells(images)
+        previous = torch.cat([f[:, :1], f[:, :-1]], dim=1) if second is None else take_frames(f, second)
+        return self.compare(f, torch.stack([f[:, :1].expand_as(f), previous], dim=2))
+
+    def cells(self, images: Tensor) -> Tensor:
+        """Unit feature vectors (B,S,C,h,w) of the cells of images (B,S,3,H,W)."""
+        found: Tensor = self.features(images.flatten(0, 1))
+        return found.unflatten(0, images.shape[:2])
+
+    def compare(self, f: Tensor, references: Tensor) -> Matches:
+        """Cell features f (B,S,C,h,w) against those of two reference frames each (B,S,2,C,h,w)."""
+        b, s, _, rows, cols = f.shape
         scale = self.config.initial_scale * self.log_temperature.exp()
-        full = torch.einsum("bsci,bsrcj->bsrij", f * scale, reference)
-        index, outside = window_indices(rows, cols, self.config.radius, images.device)
+        full = torch.einsum("bsci,bsrcj->bsrij", f.flatten(3) * scale, references.flatten(4))
+        index, outside = window_indices(rows, cols, self.config.radius, f.device)
         logits = full.gather(-1, index.expand(b, s, N_REFERENCES, -1, -1))
         logits = logits.masked_fill(outside, _OUTSIDE)
-        displacement = torch.einsum("bsrik,kd->bsrid", logits.softmax(-1), self._offsets(images))
+        displacement = torch.einsum("bsrik,kd->bsrid", logits.softmax(-1), self._offsets(f))
         return Matches(
             logits.unflatten(3, (rows, cols)), displacement.unflatten(3, (rows, cols)) * self.config.stride
         )
@@ -108,9 +124,9 @@ class MatchAdapter(nn.Module):
         x = self.patch(x.flatten(0, 1).permute(0, 3, 1, 2))
         return x.flatten(2).transpose(1, 2).unflatten(0, (b, s))
 
-    def _offsets(self, images: Tensor) -> Tensor:
+    def _offsets(self, like: Tensor) -> Tensor:
         """(K,2): dx, dy in cells."""
-        d = torch.arange(-self.config.radius, self.config.radius + 1, device=images.device, dtype=images.dtype)
+        d = torch.arange(-self.config.radius, self.config.radius + 1, device=like.device, dtype=like.dtype)
         dy, dx = torch.meshgrid(d, d, indexing="ij")
         return torch.stack([dx, dy], dim=-1).reshape(-1, 2)
 

@@ -9,6 +9,7 @@ from vgslam.errors import ConfigError
 from vgslam.network.backbone import Backbone
 from vgslam.network.precision import Precision, choose_device, choose_dtype
 from vgslam.network.preprocess import ResizeMode
+from vgslam.network.readout import Readout
 from vgslam.network.vggt import Head
 from vgslam.network.vggt_backbone import RunOptions, VggtBackbone
 from vgslam.network.weights import LoadOptions, load
@@ -30,6 +31,7 @@ class BackboneOptions:
     resize: ResizeMode | None = None
     heads: frozenset[Head] = field(default_factory=lambda: frozenset({Head.POSE, Head.DEPTH}))
     sha256: str | None = None
+    readout: Readout = Readout.AUTO
 
 
 def _open_vggt(options: BackboneOptions, show: Show | None) -> Backbone[Any]:
@@ -37,7 +39,7 @@ def _open_vggt(options: BackboneOptions, show: Show | None) -> Backbone[Any]:
     budget = None if options.gpu_memory is None else parse_size(options.gpu_memory)
     dtype = choose_dtype(options.precision, device)
     loaded = load(options.weights, LoadOptions(device, dtype, options.heads, options.sha256), show)
-    run = RunOptions(options.window_frames, budget, options.resize, options.heads)
+    run = RunOptions(options.window_frames, budget, options.resize, options.heads, options.readout)
     return VggtBackbone(loaded, run)
 
 

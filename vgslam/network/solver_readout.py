@@ -44,7 +44,7 @@ class SolverConfig:
     iterations: int = 15
     loss: RobustLoss = RobustLoss.CAUCHY
     tuning: float = 2.4
-    translation_damping: float = 1.0
+    translation_damping: float = 3.0
     floor_px: float = 0.01
     min_cells: int = 6
     initial_damping: float = 1e-3

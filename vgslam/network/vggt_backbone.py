@@ -12,9 +12,11 @@ from vgslam.network.aggregator import Encoded
 from vgslam.network.backbone import BackboneSpec, Float, SceneGeometry, UInt8, geometry_from_tensors
 from vgslam.network.frame_mask import FrameMask
 from vgslam.network.memory import MemoryPlan, Workload, available_bytes, plan_memory
+from vgslam.network.pose_encoding import decode_intrinsics, to_pixel_centres
 from vgslam.network.precision import compute_dtype
 from vgslam.network.preprocess import NetworkImages, ResizeMode, preprocess
-from vgslam.network.vggt import Head
+from vgslam.network.readout import Readout, with_solved_poses
+from vgslam.network.vggt import Head, VggtOutput
 from vgslam.network.weights import LoadedVggt
 
 _UNBOUNDED = 2**60
@@ -23,12 +25,14 @@ _UNBOUNDED = 2**60
 @dataclass(frozen=True)
 class RunOptions:
     """wanted_frames: window size to aim for; memory_bytes: budget for weights and tensors (None: what is free);
-    resize: None for what the network was trained with; heads: those that the plan makes room for."""
+    resize: None for what the network was trained with; heads: those that the plan makes room for;
+    readout: where poses come from."""
 
     wanted_frames: int = 16
     memory_bytes: int | None = None
     resize: ResizeMode | None = None
     heads: frozenset[Head] = field(default_factory=lambda: frozenset({Head.POSE, Head.DEPTH}))
+    readout: Readout = Readout.AUTO
 
 
 class VggtBackbone:
@@ -38,6 +42,7 @@ class VggtBackbone:
         self.model, self.weights = loaded.model, loaded.info
         self.options = options or RunOptions()
         config = self.model.config
+        self.readout = _readout(self.options.readout, self.model.heads)
         self.device = self.model.aggregator.camera_token.device
         self.spec = BackboneSpec("vggt", config.patch_size, config.n_special, self.model.heads, config.width)
         self._weights_bytes = sum(p.numel() * p.element_size() for p in self.model.parameters())
@@ -66,7 +71,7 @@ class VggtBackbone:
         batch = torch.from_numpy(images.images).to(self.device, dtype, non_blocking=True)[None]
         try:
             with torch.inference_mode():
-                return self.model.encode(batch, want, mask, plan.chunks)
+                return self.model.encode(batch, self._needed(want), mask, plan.chunks)
         except torch.OutOfMemoryError as error:
             raise ConfigError(_out_of_memory(n)) from error
 
@@ -78,10 +83,26 @@ class VggtBackbone:
         points = None if queries is None else torch.from_numpy(queries).to(self.device, tokens.descriptor.dtype)
         try:
             with torch.inference_mode():
-                out = self.model.decode(tokens, want, points, plan.chunks)
+                out = self.model.decode(tokens, self._needed(want), points, plan.chunks)
+                if self.readout is Readout.SOLVER and Head.POSE in want:
+                    out = with_solved_poses(out, self._intrinsics(out, images, known_cameras))
         except torch.OutOfMemoryError as error:
             raise ConfigError(_out_of_memory(len(images.images))) from error
         return geometry_from_tensors(out, tokens.descriptor, images, known_cameras)
+
+    def _needed(self, want: Collection[Head]) -> frozenset[Head]:
+        """What has to be computed for the results in `want`."""
+        solver = {Head.DEPTH, Head.FLOW} if self.readout is Readout.SOLVER and Head.POSE in want else set()
+        return frozenset(want) | solver
+
+    def _intrinsics(self, out: VggtOutput, images: NetworkImages, known: Sequence[Camera] | None) -> torch.Tensor:
+        """K (1,3,3) of the network's images: the first frame's."""
+        if known is not None:
+            K = torch.from_numpy(images.maps[0].camera_to_network(known[0]).K)
+        else:
+            assert out.pose_encoding is not None
+            K = to_pixel_centres(decode_intrinsics(out.pose_encoding[0, 0].double(), images.size))
+        return K.to(self.device)[None]
 
     def _plan_for(self, height_px: int, width_px: int) -> MemoryPlan:
         budget = self.options.memory_bytes
@@ -91,6 +112,14 @@ class VggtBackbone:
         config, heads = self.model.config, self.options.heads & self.model.heads
         work = Workload(config, height_px, width_px, heads, compute_dtype(self.model), self._weights_bytes)
         return plan_memory(work, budget, self.options.wanted_frames)
+
+
+def _readout(wanted: Readout, heads: frozenset[Head]) -> Readout:
+    """ConfigError for the solver with a network that has no flow."""
+    can_solve = {Head.POSE, Head.DEPTH, Head.FLOW} <= heads
+    if wanted is Readout.SOLVER and not can_solve:
+        raise ConfigError("this network has no flow for the solver to read poses from: use --readout head")
+    return Readout.SOLVER if can_solve and wanted is not Readout.HEAD else Readout.HEAD
 
 
 def _out_of_memory(n: int) -> str:

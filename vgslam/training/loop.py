@@ -1,4 +1,4 @@
-"""The training loop: steps, averaged weights, checkpoints, logs. A resumed run gives what an unbroken one would have."""
+"""The training loop: steps, averaged weights, checkpoints, logs. A resumed run equals an unbroken one."""
 
 import json
 import os
@@ -53,7 +53,7 @@ class Hooks:
     """What the caller wants to hear. validate: called with the averaged network, returns what goes to the log."""
 
     show: Callable[[Progress], None] = lambda _: None
-    validate: Callable[[Vggt], dict[str, float]] | None = None
+    validate: Callable[[Vggt], dict[str, object]] | None = None
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ class Phase:
 @dataclass(frozen=True)
 class DataConfig:
     """folder: where clips are rendered to and read from; n_clips, n_validation_clips: how many; seed: of the worlds;
-    workers: processes that render and that prepare batches (0: none, all in one process); height, width: of the clips;
-    window_height, window_width: of the windows most often drawn."""
+    render_workers, batch_workers: processes that render, and that prepare batches (0: none, all in one process);
+    clip_height, clip_width: of the clips in px; sizes: (height, width, weight) of the windows."""
 
     folder: str = "training_data"
     n_clips: int = 5000
@@ -39,6 +39,9 @@ class DataConfig:
     seed: int = 0
     render_workers: int = 2
     batch_workers: int = 0
+    clip_height: int = 96
+    clip_width: int = 128
+    sizes: tuple[tuple[int, int, float], ...] = ((48, 64, 0.65), (40, 72, 0.12), (32, 96, 0.13), (64, 48, 0.1))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,59 @@
+"""The data of a recipe and its validation, ready for the training loop."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from vgslam.network.vggt import Vggt
+from vgslam.training.clips import ClipConfig, ClipSet, generate_clips
+from vgslam.training.model_guess import ModelGuess
+from vgslam.training.recipe import DataConfig, Phase
+from vgslam.training.validation import ValidationSet, validate
+from vgslam.training.windows import WindowConfig, WindowSampler
+
+VALIDATION_FRAMES = 8
+VALIDATION_BATCHES = 4
+TABLE_NAME = "validation.md"
+
+
+class TrainingData:
+    """Renders the recipe's clips where they are missing (validation first) and hands out windows of them."""
+
+    def __init__(self, config: DataConfig, show: Callable[[str], None]) -> None:
+        self.config = config
+        folder = Path(config.folder)
+        for name, n_clips in (("val", config.n_validation_clips), ("train", config.n_clips)):
+            clips = ClipConfig(
+                config.seed, is_validation=name == "val", height=config.clip_height, width=config.clip_width
+            )
+            generate_clips(folder / name, clips, n_clips, config.render_workers, show)
+        self._train = ClipSet.open(folder / "train", config.n_clips)
+        self._validation = ClipSet.open(folder / "val", config.n_validation_clips)
+
+    def batches(self, phase: Phase) -> WindowSampler:
+        """Windows of a phase; phases with windows of other sizes see other ones."""
+        return WindowSampler(
+            self._train, WindowConfig(phase.batch_size, phase.n_frames, self.config.sizes, seed=self.config.seed)
+        )
+
+    def validation_windows(self) -> list[ValidationSet]:
+        """Fixed windows of worlds that are never trained on, of the most frequent size: 8 frames, cut to 2, 4 and 8."""
+        height, width, _ = max(self.config.sizes, key=lambda size: size[2])
+        config = WindowConfig(32, VALIDATION_FRAMES, ((height, width, 1.0),), 0.15, 0.4, seed=1, augment=False)
+        sampler = WindowSampler(self._validation, config)
+        whole = ValidationSet("unseen worlds", [sampler.batch(i) for i in range(VALIDATION_BATCHES)])
+        return [whole.first_frames(n) for n in (2, 4, 8)]
+
+
+class Validator:
+    """Called with a network: writes validation.md and returns the figures for the log."""
+
+    def __init__(self, windows: list[ValidationSet], out: Path, device: torch.device) -> None:
+        self._windows, self._out, self._device = windows, out, device
+
+    def __call__(self, model: Vggt) -> dict[str, object]:
+        table = validate(ModelGuess(model, self._device), self._windows)
+        (self._out / TABLE_NAME).write_text(table.to_markdown())
+        return {"rows": json.loads(table.to_json())}
