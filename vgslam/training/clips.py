@@ -28,9 +28,6 @@ from vgslam.training.worlds import World
 Array = npt.NDArray[np.float64]
 
 INDEX_NAME = "index.json"
-CLIPS_PER_WORLD = 8
-WORLDS_PER_SHARD = 8
-CLIPS_PER_SHARD = CLIPS_PER_WORLD * WORLDS_PER_SHARD
 VALIDATION_SEEDS = 1 << 30
 """Added to the seed of validation worlds: no world, texture or path of theirs is trained on."""
 
@@ -47,13 +44,24 @@ _ARRAYS = ("images", "inverse_depth", "T_world_cam", "K", "overlap", "flow_px")
 
 @dataclass(frozen=True)
 class ClipConfig:
-    """n_frames of height x width px a clip; is_validation takes the worlds from another range of seeds."""
+    """n_frames of height x width px a clip; is_validation takes the worlds from another range of seeds. A shard holds
+    worlds_per_shard worlds, which share textures, with clips_per_world clips of each."""
 
     seed: int = 0
     is_validation: bool = False
     n_frames: int = 12
     height: int = 96
     width: int = 128
+    worlds_per_shard: int = 8
+    clips_per_world: int = 8
+
+    @property
+    def clips_per_shard(self) -> int:
+        return self.worlds_per_shard * self.clips_per_world
+
+    @property
+    def first_seed(self) -> int:
+        return self.seed * 1_000_003 + (VALIDATION_SEEDS if self.is_validation else 0)
 
 
 @dataclass(frozen=True)
@@ -115,13 +123,13 @@ def overlaps(
 
 def _render_shard(folder: str, config: ClipConfig, number: int) -> int:
     torch.set_num_threads(1)
-    first = config.seed * 1_000_003 + number * WORLDS_PER_SHARD + (VALIDATION_SEEDS if config.is_validation else 0)
+    first, n = config.first_seed + number * config.worlds_per_shard, config.clips_per_world
     bank = TextureBank(first)
     clips = []
-    for w in range(WORLDS_PER_SHARD):
+    for w in range(config.worlds_per_shard):
         kind = _KINDS[w % len(_KINDS)]
         world = generate(kind, first + w, bank)
-        clips += [render_clip(world, kind, (first + w) * CLIPS_PER_WORLD + c, config) for c in range(CLIPS_PER_WORLD)]
+        clips += [render_clip(world, kind, (first + w) * n + c, config) for c in range(n)]
     final = Path(folder) / f"shard_{number:05d}"
     temporary = Path(folder) / f".shard_{number:05d}"
     shutil.rmtree(temporary, ignore_errors=True)
@@ -144,7 +152,7 @@ def generate_clips(
     if index.exists() and index.read_text() != wanted:
         raise ConfigError(f"{folder} holds clips of another kind ({index.read_text()}): use another data folder")
     index.write_text(wanted)
-    n_shards = -(-n_clips // CLIPS_PER_SHARD)
+    n_shards = -(-n_clips // config.clips_per_shard)
     missing = [k for k in range(n_shards) if not (folder / f"shard_{k:05d}").is_dir()]
     if not missing:
         return
@@ -154,30 +162,33 @@ def generate_clips(
             job.result()
             if show is not None:
                 n = n_shards - len(missing) + done
-                show(f"rendered {n * CLIPS_PER_SHARD} of {n_shards * CLIPS_PER_SHARD} clips")
+                show(f"rendered {n * config.clips_per_shard} of {n_shards * config.clips_per_shard} clips")
 
 
 class ClipSet:
     """The clips of a folder, memory-mapped. Only shards that are complete count."""
 
-    def __init__(self, shards: list[Path]) -> None:
-        self._shards = shards
+    def __init__(self, shards: list[Path], config: ClipConfig) -> None:
+        self._shards, self.config = shards, config
         self._open: dict[int, tuple[np.ndarray, ...]] = {}
 
     @staticmethod
     def open(folder: Path, n_clips: int | None = None) -> "ClipSet":
         """ConfigError where there are none, or fewer than `n_clips`."""
         shards = sorted(folder.glob("shard_*"))
-        n_shards = len(shards) if n_clips is None else -(-n_clips // CLIPS_PER_SHARD)
-        if not shards or n_shards > len(shards):
-            raise ConfigError(f"{folder}: only {len(shards) * CLIPS_PER_SHARD} clips are there; render more")
-        return ClipSet(shards[:n_shards])
+        if not shards:
+            raise ConfigError(f"{folder}: no clips are there; render some")
+        config = ClipConfig(**json.loads((folder / INDEX_NAME).read_text()))
+        n_shards = len(shards) if n_clips is None else -(-n_clips // config.clips_per_shard)
+        if n_shards > len(shards):
+            raise ConfigError(f"{folder}: only {len(shards) * config.clips_per_shard} clips are there; render more")
+        return ClipSet(shards[:n_shards], config)
 
     def __len__(self) -> int:
-        return len(self._shards) * CLIPS_PER_SHARD
+        return len(self._shards) * self.config.clips_per_shard
 
     def __getitem__(self, k: int) -> Clip:
-        shard, i = divmod(k, CLIPS_PER_SHARD)
+        shard, i = divmod(k, self.config.clips_per_shard)
         if shard not in self._open:
             self._open[shard] = tuple(np.load(self._shards[shard] / f"{name}.npy", mmap_mode="r") for name in _ARRAYS)
         return Clip(*(array[i] for array in self._open[shard]))
