@@ -8,11 +8,14 @@ import torch
 
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
+from vgslam.network.readout import cell_depth
+from vgslam.network.solver_readout import solve_poses
+from vgslam.training.clips import Clip, overlaps
 from vgslam.training.pose_measures import constant_depth, identity_poses
 from vgslam.training.sequences import render_sequence
 from vgslam.training.textures import TextureBank
-from vgslam.training.validation import ValidationSet, WindowGuess, validate
-from vgslam.training.windows import WindowBatch
+from vgslam.training.validation import ValidationSet, WindowGuess, procedural_sets, real_sets, validate
+from vgslam.training.windows import WindowBatch, true_flow
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +112,54 @@ def test_what_cannot_be_scored_is_named(rendered):
 
     with pytest.raises(ValueError, match="'rooms': guesses"):
         validate(short, [rendered])
+
+
+def test_true_flow_and_depth_solved_are_the_true_poses(rendered):
+    """Flow, depth, poses and solver agree on every convention: axes, half pixels, references, direction."""
+
+    def solved(batch):
+        pairs = [true_flow(batch, reference) for reference in ("first", "previous")]
+        flow, seen = (torch.stack(x, dim=2) for x in zip(*pairs, strict=True))
+        depth = cell_depth(batch.depth.clamp(min=1e-3))
+        result = solve_poses(depth, flow, seen.double(), batch.K)
+        assert result.is_valid.all()
+        return WindowGuess(result.T_cam_world, result.T_cam_world, batch.depth.clamp(min=1e-3))
+
+    (row,) = validate(solved, [rendered.first_frames(4)]).rows
+    assert row.identity.rotation_deg.mean > 1
+    assert row.solver.rotation_deg.mean < 0.02
+    assert row.solver.direction_deg.mean < 1
+
+
+class FewClips:
+    """Stands in for a ClipSet: two clips of 8 frames, 64x48."""
+
+    def __init__(self):
+        bank, camera = TextureBank(4, 64), Camera.from_fov(64, 48, 70.0)
+        K = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
+        self.clips = []
+        for seed in range(2):
+            s = render_sequence("room", "walk", 8, seed, camera, bank=bank)
+            inverse = (1 / s.depth).astype(np.float16)
+            self.clips.append(Clip(s.images, inverse, s.T_world_cam, K, *overlaps(inverse, s.T_world_cam, K)))
+
+    def __len__(self):
+        return len(self.clips)
+
+    def __getitem__(self, k):
+        return self.clips[k]
+
+
+def test_procedural_sets_are_fixed():
+    clips = FewClips()
+    sets, again = (procedural_sets(clips, (2, 4), 3) for _ in range(2))
+    assert [(s.name, s.n_windows, s.n_frames) for s in sets] == [
+        ("procedural, 2 frames", 3, 2), ("procedural, 4 frames", 3, 4)
+    ]  # fmt: skip
+    for a, b in zip(sets, again, strict=True):
+        assert torch.equal(a.batches[0].images, b.batches[0].images)
+        assert torch.equal(a.batches[0].T_world_cam, b.batches[0].T_world_cam)
+
+
+def test_sequences_that_are_not_there_are_left_out(tmp_path):
+    assert real_sets(tmp_path) == []

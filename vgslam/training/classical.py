@@ -28,10 +28,10 @@ class LucasKanade:
     max_corners: int = 300
     quality: float = 0.005
     distance_px: float = 2.0
-    window_px: int = 9
+    window_px: int = 7
     levels: int = 3
     back_px: float = 0.5
-    threshold_px: float = 0.4
+    threshold_px: float = 0.2
     min_matches: int = 8
 
 

@@ -7,11 +7,13 @@ matrix at the same resolution. Every figure is over windows that were never trai
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from vgslam.training.classical import classical_poses
+from vgslam.training.clips import ClipSet
 from vgslam.training.pose_measures import (
     PoseScore,
     Statistics,
@@ -22,7 +24,10 @@ from vgslam.training.pose_measures import (
     identity_poses,
     pose_score,
 )
-from vgslam.training.windows import WindowBatch
+from vgslam.training.real_windows import REAL_SETS, real_windows
+from vgslam.training.windows import WindowBatch, WindowConfig, WindowSampler
+
+_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,28 @@ class ValidationSet:
         cut = [WindowBatch(b.images[:, :n_frames], b.depth[:, :n_frames], b.T_world_cam[:, :n_frames], b.K)
                for b in self.batches]  # fmt: skip
         return ValidationSet(f"{self.name}, {n_frames} frames", cut)
+
+
+def procedural_sets(
+    clips: ClipSet, n_frames: Sequence[int] = (2, 4, 8), n_windows: int = 128, size: tuple[int, int] = (48, 64)
+) -> list[ValidationSet]:
+    """Fixed windows of rendered clips, one set for each number of frames; size: (height, width) px.
+
+    They follow from the clips and their number alone, so open the same number each time (`ClipSet.open`).
+    """
+    sets = []
+    for n in n_frames:
+        config = WindowConfig(min(n_windows, _BATCH), n, ((*size, 1.0),), augment=False)
+        sampler = WindowSampler(clips, config)
+        batches = [sampler.batch(step) for step in range(-(-n_windows // config.batch_size))]
+        sets.append(ValidationSet(f"procedural, {n} frames", batches))
+    return sets
+
+
+def real_sets(root: Path, n_frames: int = 4, n_windows: int = 64, size_px: int = 64) -> list[ValidationSet]:
+    """Windows of the recorded sequences in `root` (`real_windows.REAL_SETS`); those that are not there are left out."""
+    present = [chosen for chosen in REAL_SETS if (root / chosen.folder).is_dir()]
+    return [ValidationSet(c.name, [real_windows(root, c, n_frames, n_windows, size_px)]) for c in present]
 
 
 @dataclass(frozen=True)
