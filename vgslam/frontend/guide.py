@@ -23,11 +23,15 @@ class VggtUse:
 
     initialise: a component starts with its second frame instead of waiting for parallax. corner_depth: new corners get
     the network's depth instead of their neighbours'. motion_guess: when tracking fails, features are looked for once
-    more where the network's motion says, before the frame counts as lost. hold_scale: in bundle adjustment the
-    network's depth is a weak prior, always (a triangulated landmark knows better and hardly feels it; where translation
-    cannot be observed it is all there is). dense_depth: every keyframe gets depth and confidence; the plane sweep is
-    left out. descriptors: a lost view is compared with the keyframes by the network's descriptors instead of
-    thumbnails.
+    more where the network's motion says, with their patches turned as it says, before the frame counts as lost.
+    hold_scale: in bundle adjustment the network's depth is a weak prior, always (a triangulated landmark knows better
+    and hardly feels it; where translation cannot be observed it is all there is). dense_depth: every keyframe gets
+    depth and confidence; the plane sweep is left out. descriptors: a lost view is compared with the keyframes by the
+    network's descriptors instead of thumbnails.
+
+    With a stand-in that has a network's errors (docs/bench/model_uses.md), on and off: initialise, map begun at frame 1
+    and 8; corner_depth, median error 3 and 10 %; motion_guess, 8 and 2 of 8 fast turns kept; hold_scale, scale within
+    6 % and 37 to 105 %. descriptors brought nothing there: 48 and 47 of 56 views found again.
     """
 
     initialise: bool = True
