@@ -1,28 +1,38 @@
 """What a run says at its end."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
-from vgslam.backend.map import SlamMap
 from vgslam.errors import EvaluationError
 from vgslam.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate
 from vgslam.evaluation.table import evaluation_table
 from vgslam.results.report import RunReport
 from vgslam.slam import Slam
-from vgslam.types import Trajectory
+from vgslam.types import PoseEstimate, Trajectory
 
 
-def score(truth: Trajectory | None, slam_map: SlamMap, report: RunReport) -> Evaluation | None:
+@dataclass(frozen=True)
+class Poses:
+    """What a run found: what is known of each frame, the poses, those of its keyframes."""
+
+    frames: list[PoseEstimate]
+    trajectory: Trajectory
+    keyframes: Trajectory
+
+
+def score(truth: Trajectory | None, poses: Poses, report: RunReport) -> Evaluation | None:
     """Compare with the truth, if there is one; a truth that does not fit becomes a warning in the report."""
     if truth is None:
         return None
-    times = np.array([f.timestamp_s for f in slam_map.frames], np.float64)
+    times = np.array([f.timestamp_s for f in poses.frames], np.float64)
     try:
         evaluation = evaluate(
-            slam_map.trajectory(), truth, EvaluationOptions(frame_timestamps_s=times), slam_map.keyframe_trajectory()
-        )
+            poses.trajectory, truth, EvaluationOptions(frame_timestamps_s=times),
+            poses.keyframes if len(poses.keyframes) else None,
+        )  # fmt: skip
     except EvaluationError as error:
         report.warnings.append(f"not scored: {error}")
         print(f"not scored: {error}")

@@ -2,17 +2,20 @@
 
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import tyro
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vgslam.backend.cloud import point_cloud
+from vgslam.commands.map_session import MapSession, uninterrupted
 from vgslam.commands.network_guide import open_guide
-from vgslam.commands.outcome import print_outcome, score
+from vgslam.commands.outcome import Poses, print_outcome, score
 from vgslam.config import to_yaml
 from vgslam.errors import ConfigError, EvaluationError, InputError, TrackingError
 from vgslam.evaluation.baselines import end_to_start_percent
@@ -28,7 +31,7 @@ from vgslam.self_calibration import CalibrationEstimate, estimate_camera
 from vgslam.slam import Slam, SlamConfig
 from vgslam.sources.open import open_source
 from vgslam.sources.options import SourceOptions
-from vgslam.types import Camera, Frame, PoseEstimate, Status
+from vgslam.types import Camera, Frame, PoseEstimate, Status, Trajectory
 
 
 @dataclass
@@ -89,6 +92,15 @@ class RunArgs:
     gpu_memory: str | None = None
     """Memory that the network may use, as in 8GiB; the default is what is free."""
 
+    map: Path | None = None
+    """Folder of a saved map: continued if it exists, begun if not, saved as the run goes and at its end."""
+
+    localize: bool = False
+    """Only find the camera in the map; the map stays as it is."""
+
+    memory: str = "1GiB"
+    """Memory for images and depth of keyframes; older ones go to disk and come back when they are needed."""
+
     vggt: VggtUse = field(default_factory=VggtUse)
     """What the network is used for."""
 
@@ -111,23 +123,48 @@ class Run:
     writer: RunWriter
     report: RunReport
     slam: Slam
+    session: MapSession
     began_cpu_s: float
     began_s: float
 
+    @property
+    def n_frames(self) -> int:
+        return len(self.slam.map.frames) - self.session.n_frames_before
+
+    def frames(self) -> list[PoseEstimate]:
+        """What is known of the run's frames, numbered as in the source."""
+        return [self._numbered(f) for f in self.slam.map.session_frames()]
+
+    def _numbered(self, frame: PoseEstimate) -> PoseEstimate:
+        first = self.session.first_frame_id
+        return replace(frame, frame_id=frame.frame_id - first) if first else frame
+
+    def trajectory(self) -> Trajectory:
+        """The run's poses, numbered as in the source."""
+        return self._as_in_source(self.slam.map.trajectory())
+
+    def keyframes(self) -> Trajectory:
+        """Poses of the keyframes that the run has added, numbered as in the source."""
+        added = self.slam.map.keyframe_trajectory()
+        return Trajectory(np.zeros(0), np.zeros((0, 4, 4))) if self.args.localize else self._as_in_source(added)
+
+    def _as_in_source(self, trajectory: Trajectory) -> Trajectory:
+        return replace(trajectory, frame_ids=trajectory.frame_ids - self.session.first_frame_id)
+
     def save(self) -> None:
         """Bring the folder to the newest state."""
-        m = self.slam.map
-        report, counts = self.report, m.status_counts()
-        report.n_frames = len(m.frames)
-        report.n_keyframes = len(m.keyframes)
-        report.statuses = {str(k): v for k, v in counts.items() if v}
+        report, frames = self.report, self.frames()
+        counts = Counter(f.status for f in frames)
+        report.n_frames, report.n_keyframes = len(frames), len(self.keyframes())
+        report.map = self.session.describe()
+        report.statuses = {str(s): counts[s] for s in Status if counts[s]}
         report.n_poses = counts[Status.TRACKED] + counts[Status.RELOCALIZED]
         report.n_losses, report.n_components = self.slam.n_losses, self.slam.n_components
         report.stage_cpu_s = {k: round(v, 4) for k, v in self.slam.stage_cpu_s.items()}
         report.set_timing(time.process_time() - self.began_cpu_s, time.monotonic() - self.began_s)
         report.peak_memory_mib = peak_memory_mib()
         report.warnings = [*self.source.warnings, *self.slam.notes]
-        self.writer.flush(m.trajectory(), m.keyframe_trajectory(), m.frames, report)
+        self.writer.flush(self.trajectory(), self.keyframes(), frames, report)
 
 
 def run_run(args: RunArgs) -> int:
@@ -135,21 +172,24 @@ def run_run(args: RunArgs) -> int:
     began_cpu_s, began_s = time.process_time(), time.monotonic()
     guided = open_guide(args.predictor, args.weights, args.device, args.precision, args.gpu_memory, args.vggt)
     source = open_source(args.path, source_options(args))
-    out = args.out or Path("out") / f"{args.path.resolve().stem}-{datetime.now():%Y%m%d-%H%M%S}"
-    writer = RunWriter(out, args.overwrite)
-    n = "unknown number of" if source.n_frames is None else source.n_frames
-    print(f"{args.path}: {source.kind}, {n} frames")
-    camera, estimated = find_camera(args, source)
-    writer.write_config(to_yaml(replace(args, out=out)))
-    slam = Slam(camera, args.slam, guide=guided.guide if guided else None)
-    report = RunReport(command=["vgslam", *sys.argv[1:]], source_kind=source.kind, source_name=source.name)
-    report.n_source_frames, report.model_id = source.n_frames, slam.predictor.model_id
-    if guided is not None:
-        report.model_id, report.weights = guided.guide.model_id, guided.weights
-        slam.notes += guided.notes
-    report.camera = describe_camera(camera, estimated)
-    run = Run(args, source, writer, report, slam, began_cpu_s, began_s)
-    return _finish(run, _loop(run))
+    with MapSession.open(args.map, args.localize, args.memory) as session:
+        out = args.out or Path("out") / f"{args.path.resolve().stem}-{datetime.now():%Y%m%d-%H%M%S}"
+        writer = RunWriter(out, args.overwrite)
+        n = "unknown number of" if source.n_frames is None else source.n_frames
+        print(f"{args.path}: {source.kind}, {n} frames")
+        camera, estimated = find_camera(args, source, session.camera)
+        writer.write_config(to_yaml(replace(args, out=out)))
+        session.begin(source.name, camera)
+        guide = guided.guide if guided else None
+        slam = Slam(camera, args.slam, None, guide, session.slam_map, session.is_localizing)
+        report = RunReport(command=["vgslam", *sys.argv[1:]], source_kind=source.kind, source_name=source.name)
+        report.n_source_frames, report.model_id = source.n_frames, slam.predictor.model_id
+        if guided is not None:
+            report.model_id, report.weights = guided.guide.model_id, guided.weights
+            slam.notes += guided.notes
+        report.camera = describe_camera(camera, estimated)
+        run = Run(args, source, writer, report, slam, session, began_cpu_s, began_s)
+        return _finish(run, _loop(run))
 
 
 def source_options(args: RunArgs) -> SourceOptions:
@@ -159,8 +199,10 @@ def source_options(args: RunArgs) -> SourceOptions:
     )
 
 
-def find_camera(args: RunArgs, source: FrameSource) -> tuple[Camera, CalibrationEstimate | None]:
-    """The source's camera, or one with the given or the estimated field of view."""
+def find_camera(
+    args: RunArgs, source: FrameSource, of_map: Camera | None = None
+) -> tuple[Camera, CalibrationEstimate | None]:
+    """The source's camera, or one with the given field of view, or that of the map, or with the estimated field."""
     if source.camera is not None:
         if args.fov_deg is not None:
             raise ConfigError("the source is calibrated already; leave --fov-deg out or give another --calib")
@@ -173,6 +215,9 @@ def find_camera(args: RunArgs, source: FrameSource) -> tuple[Camera, Calibration
             raise InputError(f"{args.path}: no frame could be read")
         h, w = first.image.shape[:2]
         return Camera.from_fov(w, h, args.fov_deg), None
+    if of_map is not None:
+        print(f"no calibration: the map's camera is taken, field of view {of_map.fov_deg[0]:.1f} degrees")
+        return of_map, None
     print("no calibration: estimating the field of view from the first frames (--calib or --fov-deg skips this)")
     estimate = estimate_camera(source, args.slam)
     note = "" if estimate.is_reliable else "; the motion does not determine it well, a calibration would help"
@@ -203,20 +248,24 @@ def _loop(run: Run) -> str | None:
         try:
             for frame in run.source:
                 _check_size(frame, run.slam.tracker.camera)
-                estimate = run.slam.process(frame)
+                with uninterrupted():
+                    estimate = run.slam.process(replace(frame, id=frame.id + run.slam.first_frame_id))
                 progress.update(task, advance=1, description=_describe(run, estimate))
-                if run.writer.is_flush_due(len(run.slam.map.frames)):
+                if run.writer.is_flush_due(run.n_frames):
                     run.save()
-            run.slam.finish()
+                run.session.save_when_due()
+            with uninterrupted():
+                run.slam.finish()
         except KeyboardInterrupt:
             return "interrupted (Ctrl-C)"
         except InputError as error:
-            if not run.slam.map.frames:
+            if not run.n_frames:
                 raise
             return str(error)
         except BaseException as error:
             run.report.finish(f"{type(error).__name__}: {error}")
             run.save()
+            run.session.save_what_is_whole()
             raise
     return None
 
@@ -228,8 +277,7 @@ def _check_size(frame: Frame, camera: Camera) -> None:
 
 
 def _describe(run: Run, estimate: PoseEstimate) -> str:
-    n = len(run.slam.map.frames)
-    rate = n / max(time.monotonic() - run.began_s, 1e-6)
+    rate = run.n_frames / max(time.monotonic() - run.began_s, 1e-6)
     return f"{estimate.status:<12} {rate:5.1f} frames/s, {len(run.slam.map.keyframes)} keyframes"
 
 
@@ -237,16 +285,17 @@ def _finish(run: Run, stopped_by: str | None) -> int:
     """Write everything, score, draw, print."""
     run.report.finish(stopped_by)
     run.save()
-    m = run.slam.map
-    if not m.frames:
+    m, frames = run.slam.map, run.frames()
+    if not frames:
         raise InputError(f"{run.args.path}: no frame could be read")
-    trajectory = m.trajectory()
+    run.session.save()
+    trajectory = run.trajectory()
     evaluation: Evaluation | None = None
     if len(trajectory):
         run.writer.write_cloud(*point_cloud(m))
-        evaluation = score(run.source.truth, m, run.report)
+        evaluation = score(run.source.truth, Poses(frames, trajectory, run.keyframes()), run.report)
         run.report.end_to_start_percent = end_to_start_percent(trajectory)
-        statuses = StatusTable.of(m.frames, trajectory)
+        statuses = StatusTable.of(frames, trajectory)
         plots = plot_run(trajectory, statuses, run.source.truth, evaluation, m.keyframes, run.source.name)
         for name, png in plots.items():
             run.writer.write_plot(name, png)
@@ -259,7 +308,7 @@ def _finish(run: Run, stopped_by: str | None) -> int:
         return EvaluationError.exit_code
     if not len(trajectory):
         raise TrackingError(
-            f"{run.args.path}: none of {len(m.frames)} frames could be tracked; it needs texture and a camera that "
+            f"{run.args.path}: none of {len(frames)} frames could be tracked; it needs texture and a camera that "
             f"moves sideways (statuses are in {run.writer.path})"
         )
     return 0

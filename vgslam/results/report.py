@@ -20,7 +20,8 @@ class RunReport:
     tracking was lost. cpu_s and wall_s: the whole run, all threads; stage_cpu_s: CPU seconds by stage.
     frames_per_cpu_s = n_frames / cpu_s. camera: fx, fy, cx, cy in px, width, height, fov_x_deg, is_estimated.
     weights: of the network, if one was used: model_id, sha256, files, n_parameters, is_random, licence, whether that
-    allows commercial use.
+    allows commercial use. map: the saved map that the run worked on: path, is_localizing, session, n_keyframes_before,
+    n_keyframes; n_keyframes beside it are those that the run added.
     evaluation: `Evaluation.to_dict()`; further ones (a second reference) by name in evaluations.
     """
 
@@ -49,6 +50,7 @@ class RunReport:
     camera: dict[str, Any] | None = None
     model_id: str = ""
     weights: dict[str, Any] | None = None
+    map: dict[str, Any] | None = None
     end_to_start_percent: float | None = None
     evaluation: dict[str, Any] | None = None
     evaluations: dict[str, Any] = field(default_factory=dict)

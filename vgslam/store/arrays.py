@@ -71,11 +71,17 @@ class SessionNames:
 
 
 def to_arrays(slam_map: SlamMap) -> Arrays:
-    """Everything of the map but the pictures and the names of its sessions."""
+    """Everything of the map but the pictures and the names of its sessions.
+
+    Raises ValueError for a map that is just being changed: loading would refuse it.
+    """
     m, cameras = slam_map, Cameras()
     a = _keyframe_arrays(m, cameras) | _landmark_arrays(m) | _edge_arrays(list(m.edges.values()))
     a |= _frame_arrays(m.frames) | cameras.arrays()
     a["session_first_frame"] = _table([s.first_frame_id for s in m.sessions], (), np.int64)
+    if not len(m.keyframes) == len(m.observed_ids) == len(m.observed_px):
+        raise ValueError("keyframes and observations do not agree")
+    _check_ids(a)
     return a
 
 
@@ -194,11 +200,11 @@ def _check_ids(a: Arrays) -> None:
         ("landmark_host", 0, n_keyframes), ("edge_ids", 0, n_keyframes), ("frame_ref", -1, n_keyframes),
         ("observation_landmark", 0, n_landmarks), ("keyframe_camera", 0, n_cameras),
         ("keyframe_depth_camera", -1, n_cameras), ("frame_status", 0, len(STATUSES)),
-        ("edge_kind", 0, len(EDGE_KINDS)), ("picture_key", 0, max(n_keyframes, 3)),
+        ("edge_kind", 0, len(EDGE_KINDS)),
     ):  # fmt: skip
         if ((a[name] < low) | (a[name] >= high)).any():
             raise ValueError(f"{name} points outside the map")
     if a["observation_count"].sum() != len(a["observation_landmark"]):
         raise ValueError("observation_count and observation_landmark do not agree")
-    if len(a["observation_count"]) != n_keyframes:
-        raise ValueError("observation_count and the keyframes do not agree")
+    if len(a["observation_px"]) != len(a["observation_landmark"]) or len(a["observation_count"]) != n_keyframes:
+        raise ValueError("observations and keyframes do not agree")
