@@ -92,7 +92,7 @@ def memory_table(points: "Sequence[MemoryPoint]") -> TextTable:
 
 
 def _gb(n_bytes: int | None) -> str:
-    return "–" if n_bytes is None else f"{n_bytes / _GB:.2f}"
+    return "–" if n_bytes is None else f"{n_bytes / _GB:.{2 if n_bytes >= _GB else 4}f}"
 
 
 def record(data: dict[str, Any], tables: Sequence[TextTable]) -> str:
