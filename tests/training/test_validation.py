@@ -86,10 +86,14 @@ def test_baselines_alone(rendered):
     assert row.head is None
     assert row.depth is None
     assert 0 <= row.classical_found <= 1
+    assert row.classical.rotation_deg.count == row.identity.rotation_deg.count
+    (quick,) = validate(None, [rendered], with_classical=False).rows
+    assert (quick.classical, quick.classical_found, quick.identity) == (None, None, row.identity)
 
 
-def test_markdown_and_json_say_the_same(rendered):
-    table = validate(perfect, [rendered, rendered.first_frames(2)])
+@pytest.mark.parametrize("with_classical", [True, False])
+def test_markdown_and_json_say_the_same(rendered, with_classical):
+    table = validate(perfect, [rendered, rendered.first_frames(2)], with_classical=with_classical)
     lines = table.to_markdown().splitlines()
     assert len(lines) == 4
     heading, _, *rows = ([c.strip() for c in line.strip("|").split("|")] for line in lines)
