@@ -150,7 +150,8 @@ def _row(predict: Predictor | None, chosen: ValidationSet, with_classical: bool)
         chosen.name, chosen.n_windows, chosen.n_frames, head, solver,
         identity=pose_score(batches, [identity_poses(b) for b in batches]),
         forward=pose_score(batches, [forward_poses(b) for b in batches]),
-        classical=classical, classical_found=found, depth=depth, constant_depth=depth_score(batches, [constant_depth(b) for b in batches]),
+        classical=classical, classical_found=found, depth=depth,
+        constant_depth=depth_score(batches, [constant_depth(b) for b in batches]),
     )  # fmt: skip
 
 
