@@ -80,7 +80,7 @@ def test_evo_is_used_by_the_evaluation_only() -> None:
     assert all(name.startswith("evaluation/") for name in users)
 
 
-@pytest.mark.parametrize("library", ["rerun", "pycolmap", "rclpy"])
+@pytest.mark.parametrize("library", ["rerun", "pycolmap", "rclpy", "open3d"])
 def test_optional_libraries_are_never_imported_at_the_top(library: str) -> None:
     assert importers_of(library, at_top_level_only=True) == set()
 

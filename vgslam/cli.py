@@ -12,6 +12,7 @@ from vgslam.commands.bench import BenchArgs, run_bench
 from vgslam.commands.bench_model import BenchModelArgs, run_bench_model
 from vgslam.commands.demo import DemoArgs, run_demo
 from vgslam.commands.evaluate import EvalArgs, run_eval
+from vgslam.commands.map import MapArgs, run_map
 from vgslam.commands.run import RunArgs, run_run
 from vgslam.commands.train import TrainArgs, run_train
 from vgslam.config import read_yaml
@@ -20,7 +21,7 @@ from vgslam.slam import SlamConfig
 
 COMMANDS: dict[type, Callable[[Any], int]] = {
     RunArgs: run_run, EvalArgs: run_eval, BenchArgs: run_bench, BenchModelArgs: run_bench_model, DemoArgs: run_demo,
-    TrainArgs: run_train,
+    TrainArgs: run_train, MapArgs: run_map,
 }  # fmt: skip
 
 
@@ -55,6 +56,7 @@ def parse(arguments: list[str]) -> Any:
         | Annotated[EvalArgs, tyro.conf.subcommand("eval")]
         | Annotated[BenchArgs, tyro.conf.subcommand("bench")]
         | Annotated[DemoArgs, tyro.conf.subcommand("demo")]
+        | Annotated[MapArgs, tyro.conf.subcommand("map")]
         | Annotated[TrainArgs, tyro.conf.subcommand("train")]
     )
     return tyro.cli(commands, args=arguments, prog="vgslam", description="Monocular SLAM: poses for every frame.")

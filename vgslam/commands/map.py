@@ -1,0 +1,206 @@
+"""`vgslam map`: look at saved maps, verify, merge and export them."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from vgslam.backend.map import SlamMap
+from vgslam.byte_size import format_size, parse_size
+from vgslam.commands.map_export import EXPORTS, ExportRequest, Format
+from vgslam.errors import MapError, OutputError
+from vgslam.store.check import check_map
+from vgslam.store.manifest import MANIFEST, read_manifest
+from vgslam.store.map_folder import MapFolder
+from vgslam.store.merge import Joiner, put_beside
+from vgslam.store.open import load_map
+from vgslam.types import Status
+
+
+@dataclass
+class InfoArgs:
+    """What a saved map holds."""
+
+    map: tyro.conf.Positional[Path]
+    """Folder of the map."""
+
+    json: bool = False
+    """As JSON."""
+
+
+@dataclass
+class CheckArgs:
+    """Reads every file of a map and verifies its checksum; exit code 9 if anything is wrong."""
+
+    map: tyro.conf.Positional[Path]
+    """Folder of the map."""
+
+    json: bool = False
+    """As JSON."""
+
+
+@dataclass
+class MergeArgs:
+    """Two maps in one: the second's components beside the first's."""
+
+    a: tyro.conf.Positional[Path]
+    """The map whose world stays."""
+
+    b: tyro.conf.Positional[Path]
+    """The map that is added."""
+
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """Folder of the new map."""
+
+    memory: str = "1GiB"
+    """Memory for images and depth."""
+
+
+@dataclass
+class ExportArgs:
+    """A map, or a component of it, as files of other programs."""
+
+    map: tyro.conf.Positional[Path]
+    """Folder of the map."""
+
+    format: Format
+    """tum, kitti: poses of every frame. ply, gltf: coloured cloud. mesh: surface of the dense depth (needs Open3D).
+    colmap, colmap-text: COLMAP model with images. nerfstudio: transforms.json with images."""
+
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """File to write; for colmap and nerfstudio a new folder."""
+
+    component: int | None = None
+    """Component to export; the default is the one with most keyframes."""
+
+    session: int | None = None
+    """Session whose poses are written, from 0; needed for tum and kitti where the map has several."""
+
+    overwrite: bool = False
+    """Replace what is there."""
+
+
+Action = (
+    Annotated[InfoArgs, tyro.conf.subcommand("info")]
+    | Annotated[CheckArgs, tyro.conf.subcommand("check")]
+    | Annotated[MergeArgs, tyro.conf.subcommand("merge")]
+    | Annotated[ExportArgs, tyro.conf.subcommand("export")]
+)
+
+
+@dataclass
+class MapArgs:
+    """Saved maps: info, check, merge, export."""
+
+    action: tyro.conf.OmitSubcommandPrefixes[tyro.conf.OmitArgPrefixes[Action]]
+    """What to do."""
+
+
+def run_map(args: MapArgs) -> int:
+    """Returns the exit code. Raises MapError and what the actions raise."""
+    action: Any = args.action
+    actions: dict[type, Callable[[Any], int]] = {
+        InfoArgs: run_info, CheckArgs: run_check, MergeArgs: run_merge, ExportArgs: run_export,
+    }  # fmt: skip
+    return actions[type(action)](action)
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """What `info` says. Raises MapError."""
+    manifest, m = read_manifest(path), load_map(path)
+    statuses = Counter(f.status for f in m.frames)
+    sessions = [
+        {
+            "name": s.name, "began": s.began, "first_frame_id": s.first_frame_id, "n_frames": len(m.session_frames(i)),
+            "n_poses": len(m.trajectory(i)), "n_keyframes": len(m.keyframe_trajectory(i)),
+        }
+        for i, s in enumerate(m.sessions)
+    ]  # fmt: skip
+    return {
+        "path": str(path), "version": manifest.version, "program": manifest.program, "saved_at": manifest.saved_at,
+        "generation": manifest.generation, "n_bytes": sum(p.stat().st_size for p in path.rglob("*") if p.is_file()),
+        "n_keyframes": len(m.keyframes), "n_landmarks": len(m.landmarks),
+        "n_triangulated": int(m.landmarks.is_triangulated.sum()), "n_frames": len(m.frames),
+        "statuses": {str(s): statuses[s] for s in Status if statuses[s]},
+        "edges": {str(kind): n for kind, n in Counter(e.kind for e in m.edges.values()).items()},
+        "components": [{"id": c, "n_keyframes": n} for c, n in _components(m).items()], "sessions": sessions,
+    }  # fmt: skip
+
+
+def _components(m: SlamMap) -> dict[int, int]:
+    return dict(sorted(Counter(k.component_id for k in m.keyframes).items()))
+
+
+def run_info(args: InfoArgs) -> int:
+    """Prints what the map holds."""
+    data = describe(args.map)
+    if args.json:
+        print(json.dumps(data, indent=2))
+        return 0
+    print(f"{args.map}: version {data['version']}, saved {data['saved_at']} by {data['program']}, "
+          f"{format_size(data['n_bytes'])}")  # fmt: skip
+    edges = ", ".join(f"{n} {kind}" for kind, n in data["edges"].items()) or "none"
+    print(f"{data['n_keyframes']} keyframes, {data['n_landmarks']} landmarks ({data['n_triangulated']} triangulated), "
+          f"edges: {edges}")  # fmt: skip
+    parts = ", ".join(f"{c['id']} ({c['n_keyframes']} keyframes)" for c in data["components"])
+    print(f"components: {parts or 'none'}")
+    table = Table("session", "name", "began", "frames", "poses", "keyframes")
+    for i, s in enumerate(data["sessions"]):
+        table.add_row(*map(str, (i, s["name"], s["began"], s["n_frames"], s["n_poses"], s["n_keyframes"])))
+    if data["sessions"]:
+        Console().print(table)
+    return 0
+
+
+def run_check(args: CheckArgs) -> int:
+    """Prints what is wrong; returns 0 for a sound map, MapError's exit code otherwise."""
+    found = check_map(args.map)
+    if args.json:
+        print(json.dumps({"path": str(args.map), "is_sound": not found.problems, **asdict(found)}, indent=2))
+    else:
+        for problem in found.problems:
+            print(problem)
+        if not found.problems:
+            print(f"{args.map}: sound, {found.n_pictures} pictures, {format_size(found.n_bytes)}")
+        if found.n_leftovers:
+            print(f"{found.n_leftovers} file(s) of a save that was killed; the next save removes them")
+    return MapError.exit_code if found.problems else 0
+
+
+def run_merge(args: MergeArgs, joiner: Joiner | None = None) -> int:
+    """Writes the merged map; joiner: what finds places that both have in common. Returns 0."""
+    if (args.out / MANIFEST).exists():
+        raise OutputError(f"{args.out}: there is a map already; name a new folder with -o")
+    budget = parse_size(args.memory)
+    merged, other = load_map(args.a, budget), load_map(args.b, budget)
+    put_beside(merged, other)
+    n_joined = joiner.join(merged) if joiner is not None else 0
+    with MapFolder(args.out) as folder:
+        folder.save(merged)
+    n = len(_components(merged))
+    print(f"{args.out}: {len(merged.keyframes)} keyframes, {n} component(s), {n_joined} joined")
+    if n > 1:
+        print("components that nothing joins keep their own scale and origin")
+    return 0
+
+
+def run_export(args: ExportArgs) -> int:
+    """Writes the export; returns 0."""
+    if args.out.exists() and not args.overwrite:
+        raise OutputError(f"{args.out}: exists already; add --overwrite or give another -o")
+    m = load_map(args.map)
+    request = ExportRequest(m, args.out, args.component, args.session)
+    written = EXPORTS[args.format](request)
+    print(f"{args.out}: {written}")
+    n = len(_components(m))
+    if n > 1:
+        print(f"one of {n} components, which share no frame of reference; choose with --component")
+    return 0
+
+

@@ -1,0 +1,61 @@
+"""Two maps in one."""
+
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from vgslam.backend.map import SlamMap
+from vgslam.backend.paged_keyframe import PagedKeyframe
+from vgslam.backend.pictures import PictureKind
+
+
+class Joiner(Protocol):
+    """Finds places that components of a map have in common."""
+
+    def join(self, slam_map: SlamMap) -> int:
+        """Join what can be proven to belong together, with the right scale; returns how many components were joined
+        to another."""
+        ...
+
+
+def put_beside(slam_map: SlamMap, other: SlamMap) -> None:
+    """Add everything of `other` to `slam_map`, as components and sessions of their own; `other` stays as it is.
+
+    Ids of keyframes, landmarks, frames and components of `other` are raised by as much as there are in `slam_map`.
+    Raises MapError when a picture of `other` cannot be read, OutputError when the memory budget needs a disk that is
+    full.
+    """
+    m = slam_map
+    k0, l0 = len(m.keyframes), len(m.landmarks)
+    f0 = 1 + max((f.frame_id for f in m.frames), default=-1)
+    c0 = 1 + max((k.component_id for k in m.keyframes), default=-1)
+    m.sessions += [replace(s, first_frame_id=s.first_frame_id + f0) for s in other.sessions]
+    for keyframe, ids, pixels in zip(other.keyframes, other.observed_ids, other.observed_px, strict=True):
+        mine = PagedKeyframe.without_pictures(keyframe, m.pictures)
+        mine.id, mine.frame_id = keyframe.id + k0, keyframe.frame_id + f0
+        mine.component_id = keyframe.component_id + c0
+        _take_pictures(m, mine.id, other, keyframe.id)
+        m.add_keyframe(mine, ids + l0, pixels.copy())
+    marks = other.landmarks
+    new = m.landmarks.add(k0, marks.xyz_host, marks.rel_sigma, marks.color)
+    m.landmarks.host[new] = marks.host + k0
+    m.landmarks.is_triangulated[new] = marks.is_triangulated
+    for (a, b), edge in other.edges.items():
+        m.edges[a + k0, b + k0] = replace(edge, id_a=edge.id_a + k0, id_b=edge.id_b + k0)
+    for f in other.frames:
+        ref = f.ref_id + k0 if f.ref_id >= 0 else f.ref_id
+        m.frames.append(
+            replace(f, frame_id=f.frame_id + f0, ref_id=ref, component_id=f.component_id + (c0 if f.ref_id >= 0 else 0))
+        )
+
+
+def _take_pictures(m: SlamMap, new_id: int, other: SlamMap, old_id: int) -> None:
+    for kind in PictureKind:
+        file = other.pictures.file((old_id, kind))
+        if file is not None:
+            m.pictures.put_file((new_id, kind), file)
+            continue
+        picture = other.pictures.get((old_id, kind))
+        if picture is not None:
+            m.pictures.put((new_id, kind), np.array(picture))
