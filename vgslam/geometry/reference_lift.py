@@ -1,0 +1,94 @@
+"""From poses of a query in a network's own frame to its pose in the world of its references.
+
+Direct: the query's pose relative to the anchor times the scale that the network's input was divided by. By consensus:
+each reference, known in both frames, lifts the query into the world, and the lifts are averaged (as RIC-Loc, arXiv
+2607.04722, does on plain VGGT); needs no training, and the spread of the lifts says how far it can be trusted.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vgslam.geometry import se3
+from vgslam.geometry.robust_point import student_t_mean
+from vgslam.geometry.rotation_mean import angles_to_deg, robust_mean_rotation
+from vgslam.geometry.se3 import Array
+
+_DISTINCT = 1e-9
+"""Distances of centres below this share of the largest one count as none."""
+
+
+def direct_pose(T_query_anchor: Array, scale: float, T_world_anchor: Array) -> Array:
+    """T_world_query (4,4) of a query whose pose relative to the anchor has translations in units of `scale` (units of
+    the world per unit of the network)."""
+    T = np.array(T_query_anchor, np.float64)
+    T[:3, 3] *= scale
+    return T_world_anchor @ se3.inverse(T)
+
+
+@dataclass(frozen=True)
+class LiftedPose:
+    """T_world_query (4,4); its translation is NaN where the scale is unobservable (fewer than two references with
+    distinct centres): rotation alone is known then, and `direction_world`, from the first used reference.
+
+    scale: units of the world per unit of the network, NaN where unobservable; dispersion: root mean square distance of
+    the lifted centres from their mean, weighted, in units of the world; rotation_dispersion_deg: median angle of the
+    lifted rotations from their mean; used (K,): references that agree in rotation; weights (K,): of their centres, sum
+    1; direction_world (3,): unit vector from the first used reference to the query, NaN where they coincide.
+    """
+
+    T_world_query: Array
+    scale: float
+    dispersion: float
+    rotation_dispersion_deg: float
+    used: npt.NDArray[np.bool_]
+    weights: Array
+    direction_world: Array
+
+    @property
+    def is_scale_unobservable(self) -> bool:
+        return not np.isfinite(self.scale)
+
+
+def lift(T_local_refs: Array, T_local_query: Array, T_world_refs: Array) -> LiftedPose:
+    """Consensus over K references: T_local_cam of references (K,4,4) and query (4,4) as the network says, in any unit,
+    and T_world_cam (K,4,4) of the references.
+
+    Any similarity of either frame moves the answer with it. ValueError for no references, shapes that do not fit, or
+    poses that are not finite.
+    """
+    if not len(T_local_refs) or T_local_refs.shape != T_world_refs.shape:
+        raise ValueError(f"references: {T_local_refs.shape} local and {T_world_refs.shape} world poses")
+    if not (np.isfinite(T_local_refs).all() and np.isfinite(T_world_refs).all() and np.isfinite(T_local_query).all()):
+        raise ValueError("poses to be lifted must be finite")
+    turn = T_world_refs[:, :3, :3] @ np.swapaxes(T_local_refs[:, :3, :3], 1, 2)  # R_world_local by each reference
+    rotations = turn @ T_local_query[:3, :3]
+    R, used = robust_mean_rotation(rotations)
+    spread_deg = float(np.median(angles_to_deg(rotations[used], R)))
+    scale = _scale(T_local_refs[:, :3, 3], T_world_refs[:, :3, 3], used)
+    offset = np.einsum("kij,kj->ki", turn, T_local_query[:3, 3] - T_local_refs[:, :3, 3])
+    first = offset[used][0]
+    length = float(np.linalg.norm(first))
+    direction = first / length if length > 0 else np.full(3, np.nan)
+    weights = np.zeros(len(used))
+    if not np.isfinite(scale):
+        T = se3.from_rt(R, np.full(3, np.nan))
+        return LiftedPose(T, scale, np.nan, spread_deg, used, weights, direction)
+    centres = (T_world_refs[:, :3, 3] + scale * offset)[used]
+    centre, weights[used] = student_t_mean(centres)
+    dispersion = float(np.sqrt(weights[used] @ np.sum((centres - centre) ** 2, axis=1)))
+    return LiftedPose(se3.from_rt(R, centre), scale, dispersion, spread_deg, used, weights, direction)
+
+
+def _scale(local: Array, world: Array, used: npt.NDArray[np.bool_]) -> float:
+    """Median ratio of the distances between centres (K,3), world to local, over pairs of used references; NaN for
+    none with distinct centres."""
+    a, b = np.triu_indices(int(used.sum()), k=1)
+    ours = np.linalg.norm(local[used][a] - local[used][b], axis=1)
+    theirs = np.linalg.norm(world[used][a] - world[used][b], axis=1)
+    if not len(a):
+        return float("nan")
+    size_local, size_world = 1e-3 * np.abs(local).max(), 1e-3 * np.abs(world).max()
+    distinct = (ours > _DISTINCT * max(ours.max(), size_local)) & (theirs > _DISTINCT * max(theirs.max(), size_world))
+    return float(np.median(theirs[distinct] / ours[distinct])) if distinct.any() else float("nan")
