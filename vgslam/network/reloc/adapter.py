@@ -1,0 +1,63 @@
+"""What relocalization adds to a network: pose tokens, the ways they enter, and the query token."""
+
+import torch
+from torch import Tensor, nn
+
+from vgslam.network.initialise import initialise
+from vgslam.network.layers import Linear
+from vgslam.network.reloc.config import Injection, RelocConfig
+from vgslam.network.reloc.known_poses import KnownPoses
+from vgslam.network.reloc.tokenizer import PoseTokenizer
+
+
+class RelocAdapter(nn.Module):
+    """The tokenizer, its zero-initialised ways into the network and the query token (width,)."""
+
+    def __init__(self, config: RelocConfig, width: int, depth: int) -> None:
+        super().__init__()
+        self.config = config
+        self.tokenizer = PoseTokenizer(config, width)
+        is_residual = config.injection is Injection.RESIDUAL
+        self.entry = Linear(width, width) if is_residual else None
+        self.block_entries = (
+            nn.ModuleList(Linear(width, width) for _ in range(depth)) if config.inject_every_block else None
+        )
+        self.query_token = nn.Parameter(torch.zeros(width))
+
+    @torch.no_grad()
+    def reset(self, seed: int, other_camera_token: Tensor) -> None:
+        """Initial values: the query token is the network's camera token of "other" frames (width,), entries are 0."""
+        initialise(self, seed)
+        for entry in ([] if self.entry is None else [self.entry]) + list(self.block_entries or []):
+            assert isinstance(entry, Linear)
+            nn.init.zeros_(entry.weight)
+            nn.init.zeros_(entry.bias)
+        for fourier in (self.tokenizer.translation, self.tokenizer.rotation, self.tokenizer.fov):
+            if fourier.octaves is not None:
+                fourier.octaves.copy_(torch.arange(fourier.bands))
+        self.query_token.copy_(other_camera_token)
+
+    def pose_tokens(self, known: KnownPoses) -> Tensor:
+        """(B,K,width) of the database frames, in the adapter's dtype."""
+        tokens: Tensor = self.tokenizer(known.encoding.to(self.query_token.dtype))
+        return tokens
+
+    def database_tokens(self, camera_tokens: Tensor, pose_tokens: Tensor, has_pose: Tensor) -> Tensor:
+        """Camera tokens (B,K,width) of the database frames with the poses that are told (B,K)."""
+        has_pose = has_pose[..., None]
+        if self.entry is None:
+            return torch.where(has_pose, pose_tokens.to(camera_tokens.dtype), camera_tokens)
+        return camera_tokens + torch.where(has_pose, self.entry(pose_tokens), 0.0).to(camera_tokens.dtype)
+
+    def after_frame_block(self, i: int, x: Tensor, pose_tokens: Tensor, has_pose: Tensor) -> Tensor:
+        """Tokens x (B,S,T,width), S >= K: adds the poses to the camera tokens of the K first frames again; in place
+        where no gradient is recorded."""
+        if self.block_entries is None:
+            return x
+        added = torch.where(has_pose[..., None], self.block_entries[i](pose_tokens), 0.0)
+        k = added.shape[1]
+        if torch.is_grad_enabled():
+            database = torch.cat([x[:, :k, :1] + added[:, :, None].to(x.dtype), x[:, :k, 1:]], dim=2)
+            return torch.cat([database, x[:, k:]], dim=1)
+        x[:, :k, 0] += added.to(x.dtype)
+        return x

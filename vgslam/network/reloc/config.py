@@ -1,0 +1,120 @@
+"""Hyper-parameters of the relocalization adapter, typed."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from vgslam.errors import ConfigError
+from vgslam.network.frame_mask import FrameMask
+
+
+class Injection(StrEnum):
+    """How a known pose enters. RESIDUAL: added to the frame's camera token through a layer that starts at zero, so that
+    an untrained adapter changes nothing. REPLACE: it becomes the camera token (the paper's figure)."""
+
+    RESIDUAL = "residual"
+    REPLACE = "replace"
+
+
+class MaskKind(StrEnum):
+    """Which frames of N attend to which in the global blocks.
+
+    STAR: the paper's sparse mask. CACHEABLE: the star in which no database frame sees the query, so that the database
+    is computed once for all queries. DILATED and CAUSAL are the paper's ablations.
+    """
+
+    DENSE = "dense"
+    STAR = "star"
+    CACHEABLE = "cacheable"
+    DILATED = "dilated"
+    CAUSAL = "causal"
+
+
+class MatchOrder(StrEnum):
+    """With what a network with a matching adapter compares a frame beside the anchor.
+
+    RETRIEVAL: the query with its most similar other view, a database frame with the query, or with the anchor alone
+    where the database must not depend on the query. VIDEO: each frame with the one before it.
+    """
+
+    RETRIEVAL = "retrieval"
+    VIDEO = "video"
+
+
+@dataclass(frozen=True)
+class RelocConfig:
+    """bands_*: octaves of the Fourier features of translation, quaternion and field of view; hidden: width of the
+    projector; max_translation: where translations are cut off, in units of the median distance from the anchor;
+    inject_every_block: known poses are added after every frame block too (RESIDUAL only).
+
+    tuned: beginnings of names of base parameters that are trained and kept with the adapter; lora_rank: of low-rank
+    adapters on attention and MLP layers, 0 for none. Raises ConfigError for values that contradict each other.
+    """
+
+    injection: Injection = Injection.RESIDUAL
+    mask: MaskKind = MaskKind.STAR
+    match_order: MatchOrder = MatchOrder.RETRIEVAL
+    bands_translation: int = 10
+    bands_rotation: int = 4
+    bands_fov: int = 4
+    learned_frequencies: bool = False
+    hidden: int = 512
+    max_translation: float = 8.0
+    inject_every_block: bool = False
+    tuned: tuple[str, ...] = ()
+    lora_rank: int = 0
+
+    def __post_init__(self) -> None:
+        for name, kind in (("injection", Injection), ("mask", MaskKind), ("match_order", MatchOrder)):
+            value = getattr(self, name)
+            if value not in list(kind):
+                raise ConfigError(f"relocalization: unknown {name} '{value}': use one of {', '.join(kind)}")
+            object.__setattr__(self, name, kind(value))
+        if min(self.bands_translation, self.bands_rotation, self.bands_fov, self.hidden) < 1 or self.lora_rank < 0:
+            raise ConfigError("relocalization: bands and hidden must be positive, lora_rank not negative")
+        if not self.max_translation > 0:
+            raise ConfigError("relocalization: max_translation must be positive")
+        if self.inject_every_block and self.injection is Injection.REPLACE:
+            raise ConfigError("relocalization: inject_every_block needs residual injection")
+        if self.tuned and self.lora_rank:
+            raise ConfigError("relocalization: base parameters are either tuned or adapted (lora_rank), not both")
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> "RelocConfig":
+        """The inverse of `to_json`; ConfigError for an unknown field."""
+        data = json.loads(text)
+        unknown = sorted(set(data) - {f.name for f in dataclasses.fields(RelocConfig)})
+        if unknown:
+            raise ConfigError(f"relocalization: unknown field {unknown[0]}")
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        return RelocConfig(**values)
+
+
+def frame_mask(kind: MaskKind, n: int) -> FrameMask:
+    """The mask of the global blocks for n frames, anchor first, query last."""
+    if kind is MaskKind.CACHEABLE:
+        allow = FrameMask.star(n).allow.copy()
+        allow[:-1, -1] = False
+        return FrameMask(allow)
+    makers = {
+        MaskKind.DENSE: FrameMask.dense, MaskKind.STAR: FrameMask.star, MaskKind.DILATED: FrameMask.dilated,
+        MaskKind.CAUSAL: FrameMask.causal,
+    }  # fmt: skip
+    return makers[kind](n)
+
+
+def head_mask(kind: MaskKind, n: int) -> FrameMask | None:
+    """The mask among the camera tokens in the camera head: None (all see all), except that a cacheable database does
+    not see the query."""
+    if kind is not MaskKind.CACHEABLE:
+        return None
+    allow = np.ones((n, n), bool)
+    allow[:-1, -1] = False
+    return FrameMask(allow)

@@ -1,0 +1,78 @@
+"""The adapter as a file of its own: it names the network that it was trained on and refuses any other."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vgslam.errors import ConfigError, WeightsError
+from vgslam.network.reloc.config import RelocConfig
+from vgslam.network.reloc.network import RelocNetwork, build_reloc
+from vgslam.network.vggt import Vggt
+from vgslam.network.weight_files import METADATA_LICENCE, check_safetensors, read_tensors
+from vgslam.network.weights import WeightsInfo, write_atomically
+
+METADATA_RELOC, METADATA_BASE, METADATA_STEP = "vgslam.reloc", "vgslam.base_sha256", "vgslam.step"
+
+
+def base_identity(info: WeightsInfo) -> str:
+    """What an adapter calls its base network: the hash of its file; of random weights, their source."""
+    return info.sha256 or info.source
+
+
+def own_parameters(network: RelocNetwork) -> dict[str, Tensor]:
+    """All that is not shared with the base network, by name: adapter, tuned and low-rank parameters."""
+    tuned = network.config.tuned
+    return {
+        name: p
+        for name, p in network.named_parameters()
+        if name.startswith("adapter.")
+        or name.removeprefix("vggt.").startswith(tuned)
+        or name.endswith(("lora_A", "lora_B"))
+    }
+
+
+def save_reloc(
+    network: RelocNetwork, path: Path, base: str, licence: str, step: int = 0, dtype: torch.dtype | None = None
+) -> None:
+    """Writes what belongs to the adapter alone, its configuration, `base` (see `base_identity`) and the step,
+    atomically; `dtype` converts. OutputError where it cannot be written."""
+    from safetensors.torch import save_file
+
+    metadata = {
+        METADATA_RELOC: network.config.to_json(), METADATA_BASE: base, METADATA_STEP: str(step),
+        METADATA_LICENCE: licence,
+    }  # fmt: skip
+    state = {k: p.detach().to("cpu", dtype or p.dtype).contiguous() for k, p in own_parameters(network).items()}
+    write_atomically(path, lambda temporary: save_file(state, temporary, metadata=metadata))
+
+
+def load_reloc(base: Vggt, path: Path, identity: str) -> RelocNetwork:
+    """The relocalization network of a file on `base`, whose weights it shares.
+
+    WeightsError, one line, for a file that is no relocalization adapter, belongs to other base weights than those of
+    `identity`, or does not fit.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such relocalization adapter")
+    metadata = check_safetensors(path)
+    if METADATA_RELOC not in metadata:
+        raise WeightsError(f"{path} holds no relocalization adapter")
+    if metadata.get(METADATA_BASE) != identity:
+        raise WeightsError(
+            f"{path} was trained on other weights ({metadata.get(METADATA_BASE, 'unnamed')[:12]}) than those that are "
+            f"loaded ({identity[:12]}): load the ones it belongs to, or train it again"
+        )
+    try:
+        network = build_reloc(base, RelocConfig.from_json(metadata[METADATA_RELOC]))
+    except (ValueError, TypeError, ConfigError) as error:
+        raise WeightsError(f"{path} names a configuration that does not fit: {error}") from error
+    tensors, _ = read_tensors((path,))
+    own = own_parameters(network)
+    wrong = sorted(set(own) ^ set(tensors)) or sorted(k for k in own if own[k].shape != tensors[k].shape)
+    if wrong:
+        raise WeightsError(f"{path} does not fit this network: {len(wrong)} tensors differ, first {wrong[0]}")
+    with torch.no_grad():
+        for name, p in own.items():
+            p.copy_(tensors[name])
+    return network

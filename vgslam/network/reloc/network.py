@@ -1,0 +1,164 @@
+"""The relocalization network: a VGGT whose database frames carry their known poses (Reloc-VGGT, arXiv 2512.21883).
+
+Frame order is fixed: anchor first, query last. Poses that come out are T_cam_anchor in units of `KnownPoses.scale`.
+"""
+
+import copy
+from enum import StrEnum
+
+import torch
+from torch import Tensor, nn
+
+from vgslam.errors import ConfigError
+from vgslam.network.aggregator import Chunks, frame_descriptor
+from vgslam.network.frame_mask import FrameMask
+from vgslam.network.layers import Block, RopeTable
+from vgslam.network.lora import LoraConfig, add_lora
+from vgslam.network.matching import Matches
+from vgslam.network.reloc.adapter import RelocAdapter
+from vgslam.network.reloc.config import RelocConfig, frame_mask, head_mask
+from vgslam.network.reloc.known_poses import KnownPoses
+from vgslam.network.reloc.references import second_references
+from vgslam.network.vggt import Vggt
+
+LORA_WITHIN = ("aggregator.frame_blocks", "aggregator.global_blocks", "camera_head.trunk")
+
+
+class Stage(StrEnum):
+    """What is trained: the adapter alone, or the tuned and low-rank parts of the network as well."""
+
+    ADAPTER = "adapter"
+    ALL = "all"
+
+
+class RelocNetwork(nn.Module):
+    """`vggt` shares the weights of the network it was made from, except for those that are tuned."""
+
+    def __init__(self, vggt: Vggt, config: RelocConfig) -> None:
+        super().__init__()
+        if vggt.camera_head is None:
+            raise ConfigError("relocalization needs a network with a camera head")
+        self.vggt, self.config = vggt, config
+        self.adapter = RelocAdapter(config, vggt.config.width, vggt.config.aggregator.depth)
+
+    def set_trained(self, stage: Stage) -> None:
+        """Lets the parameters of a stage be trained and freezes all others."""
+        self.requires_grad_(False)
+        self.adapter.requires_grad_(True)
+        if stage is Stage.ALL:
+            for name, p in self.vggt.named_parameters():
+                p.requires_grad_(name.startswith(self.config.tuned) or name.endswith(("lora_A", "lora_B")))
+
+    def forward(
+        self, images: Tensor, known: KnownPoses, mask: FrameMask | None = None, chunks: Chunks | None = None
+    ) -> list[Tensor]:
+        """Images (B,N,3,H,W) in [0,1] and the poses of frames 0..N-2 -> pose encodings (B,N,9), one per refinement.
+
+        The last one's row N-1 is the answer, the other rows re-predict the database. `mask` takes the place of the
+        configured one. ConfigError where the numbers of frames do not fit.
+        """
+        n, chunks = images.shape[1], chunks or Chunks()
+        if known.encoding.shape[:2] != (len(images), n - 1):
+            raise ConfigError(
+                f"{len(images)} scenes of {n} frames need the poses of {n - 1}, got {tuple(known.encoding.shape[:2])}"
+            )
+        grid = self.vggt.config.grid(*images.shape[-2:])
+        patches = self.patches(images, chunks)
+        pose_tokens = self.adapter.pose_tokens(known)
+        x = self.assemble(patches, pose_tokens, known.has_pose)
+        mask = mask or frame_mask(self.config.mask, n)
+        camera = self._alternate(x, grid, (pose_tokens, known.has_pose), mask, chunks)
+        assert self.vggt.camera_head is not None
+        encodings: list[Tensor] = self.vggt.camera_head(camera, mask=head_mask(self.config.mask, n))
+        return encodings
+
+    def patches(self, images: Tensor, chunks: Chunks) -> Tensor:
+        """Patch tokens (B,N,h*w,width) of all frames, with what the matching adapter says where there is one."""
+        aggregator = self.vggt.aggregator
+        patches = aggregator.encode_patches(images, chunks)
+        if aggregator.matching is None:
+            return patches
+        second = second_references(descriptors(patches), self.config.mask, self.config.match_order)
+        matches: Matches = aggregator.matching(images, second)
+        return patches + aggregator.matching.embed(matches)
+
+    def assemble(self, patches: Tensor, pose_tokens: Tensor, has_pose: Tensor) -> Tensor:
+        """Tokens (B,N,T,width) of patch tokens (B,N,h*w,width): known poses and the query token in the camera slots."""
+        tokens = self.vggt.aggregator.assemble(patches)
+        database = self.adapter.database_tokens(tokens[:, :-1, 0], pose_tokens, has_pose)
+        query = self.adapter.query_token.to(tokens.dtype).expand(len(tokens), 1, -1)
+        camera = torch.cat([database, query], dim=1)
+        return torch.cat([camera[:, :, None], tokens[:, :, 1:]], dim=2)
+
+    def _alternate(
+        self, x: Tensor, grid: tuple[int, int], poses: tuple[Tensor, Tensor], mask: FrameMask, chunks: Chunks
+    ) -> Tensor:
+        """All blocks on tokens x (B,N,T,width), which inference overwrites -> camera tokens (B,N,2 width)."""
+        aggregator = self.vggt.aggregator
+        rope = aggregator.rope(grid, x.device)
+        size = aggregator.config.aggregator.block_size
+        of_frame = x[:, :, 0]
+        for start in range(0, len(aggregator.frame_blocks), size):
+            for i in range(start, start + size):
+                x = frame_block(aggregator.frame_blocks[i], x, rope, chunks)
+                x = self.adapter.after_frame_block(i, x, *poses)
+                of_frame = x[:, :, 0].clone()
+            for i in range(start, start + size):
+                x = _global_block(aggregator.global_blocks[i], x, rope, mask, chunks)
+        return torch.cat([of_frame, x[:, :, 0]], dim=-1)
+
+
+def descriptors(patches: Tensor) -> Tensor:
+    """Global descriptors (B,N,width) of patch tokens (B,N,h*w,width); no gradient."""
+    with torch.no_grad():
+        return frame_descriptor(patches)
+
+
+def frame_block(block: nn.Module, x: Tensor, rope: RopeTable, chunks: Chunks) -> Tensor:
+    """Attention within each frame of x (B,N,T,width), in place where no gradient is recorded."""
+    assert isinstance(block, Block)
+    frames = x.view(-1, *x.shape[2:])
+    if torch.is_grad_enabled():
+        return block(frames.unsqueeze(1), rope).view_as(x)
+    block.update_frames_(frames, rope, chunks.frames(x.shape[2]))
+    return x
+
+
+def _global_block(block: nn.Module, x: Tensor, rope: RopeTable, mask: FrameMask, chunks: Chunks) -> Tensor:
+    assert isinstance(block, Block)
+    of_all = None if mask.is_dense else mask
+    if torch.is_grad_enabled():
+        return block(x, rope, of_all)
+    block.update_scene_(x, rope, of_all, max(1, chunks.frames(x.shape[2]) // len(x)))
+    return x
+
+
+def build_reloc(base: Vggt, config: RelocConfig, seed: int = 0) -> RelocNetwork:
+    """A relocalization network on the weights of `base`, which it shares and leaves as they are.
+
+    With residual injection its answers are those of `base` until it is trained. ConfigError where `config.tuned` names
+    no parameter or `base` has no camera head.
+    """
+    own = _sharing_copy(base, config.tuned)
+    if config.lora_rank:
+        lora = LoraConfig(config.lora_rank, float(config.lora_rank), within=LORA_WITHIN)
+        add_lora(own, lora, seed)
+    network = RelocNetwork(own, config)
+    token = base.aggregator.camera_token
+    network.adapter.to(token.device, token.dtype)
+    network.adapter.reset(seed, token[0, 1, 0])
+    network.set_trained(Stage.ADAPTER)
+    return network.eval()
+
+
+def _sharing_copy(base: Vggt, tuned: tuple[str, ...]) -> Vggt:
+    """The modules of `base` again, on the same weights; only parameters whose names begin as in `tuned` are copied."""
+    names = [name for name, _ in base.named_parameters()]
+    for prefix in tuned:
+        if not any(name.startswith(prefix) for name in names):
+            raise ConfigError(f"relocalization: no parameter of the network begins with '{prefix}'")
+    shared: dict[int, object] = {}
+    for name, p in base.named_parameters():
+        data = p.detach().clone() if name.startswith(tuned) else p.detach()
+        shared[id(p)] = nn.Parameter(data, requires_grad=False)
+    return copy.deepcopy(base, shared)
