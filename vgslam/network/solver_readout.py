@@ -41,7 +41,7 @@ class SolverConfig:
     value out of range.
     """
 
-    iterations: int = 15
+    iterations: int = 10
     loss: RobustLoss = RobustLoss.CAUCHY
     tuning: float = 2.4
     translation_damping: float = 3.0
