@@ -5,15 +5,19 @@ from typing import Any
 
 import cv2
 import numpy as np
+import trimesh
 
 from vgslam.atomic import write_bytes
 from vgslam.errors import InputError, MissingDependencyError
+from vgslam.geometry import se3
 from vgslam.store.exports.component import Component
 from vgslam.types import Keyframe
 
 VOXELS_ACROSS = 256
 """Voxels along the median depth: the mesh's resolution follows the scene's unknown unit."""
-TRUNCATION_VOXELS = 6
+TRUNCATION_VOXELS = 6.0
+FARTHEST = 4.0
+"""Depth beyond so many median depths is left out."""
 
 
 def export_mesh(component: Component, out: Path, min_confidence: float = 0.5) -> str:
@@ -24,28 +28,32 @@ def export_mesh(component: Component, out: Path, min_confidence: float = 0.5) ->
     try:
         import open3d
     except ImportError as error:
-        raise MissingDependencyError("meshes need Open3D: pip install 'vgslam[mesh]'") from error
+        why = str(error).splitlines()[0]
+        raise MissingDependencyError(f"meshes need Open3D: pip install 'vgslam[mesh]' ({why})") from error
     with_depth = [k for k in component.keyframes if k.depth is not None]
     medians = [_median_depth(k) for k in with_depth]
     if not medians:
         raise InputError(f"component {component.id} has no dense depth: a mesh needs some")
-    voxel = float(np.median(medians)) / VOXELS_ACROSS
-    volume = open3d.pipelines.integration.ScalableTSDFVolume(
-        voxel, TRUNCATION_VOXELS * voxel, open3d.pipelines.integration.TSDFVolumeColorType.RGB8
-    )
-    farthest = 4.0 * float(np.median(medians))
+    median = float(np.median(medians))
+    grid = _grid(open3d, median / VOXELS_ACROSS)
     for k in with_depth:
-        _integrate(open3d, volume, k, min_confidence, farthest)
-    mesh = volume.extract_triangle_mesh()
-    vertices, triangles = np.asarray(mesh.vertices), np.asarray(mesh.triangles)
-    if not len(triangles):
+        _integrate(open3d, grid, k, min_confidence, FARTHEST * median)
+    mesh = grid.extract_triangle_mesh(weight_threshold=0.5)
+    if "indices" not in mesh.triangle or not len(mesh.triangle.indices):
         raise InputError(f"component {component.id}: its depth maps do not make up a surface")
-    import trimesh
-
-    colors = (np.asarray(mesh.vertex_colors) * 255).round().astype(np.uint8)
+    vertices, triangles = mesh.vertex.positions.numpy(), mesh.triangle.indices.numpy()
+    colors = np.clip(mesh.vertex.colors.numpy() * 255, 0, 255).round().astype(np.uint8)
     built = trimesh.Trimesh(vertices, triangles, vertex_colors=colors, process=False)
     write_bytes(out, bytes(built.export(file_type="ply")))
     return f"{len(vertices)} vertices, {len(triangles)} triangles"
+
+
+def _grid(open3d: Any, voxel: float) -> Any:
+    """An empty signed distance field with colour, of blocks that are made where they are needed."""
+    float32 = open3d.core.float32
+    return open3d.t.geometry.VoxelBlockGrid(
+        ("tsdf", "weight", "color"), (float32, float32, float32), ((1), (1), (3)), voxel, 16, 10_000
+    )
 
 
 def _median_depth(k: Keyframe) -> float:
@@ -54,19 +62,21 @@ def _median_depth(k: Keyframe) -> float:
     return float(np.median(known)) * k.S_world_keyframe.s if len(known) else 1.0
 
 
-def _integrate(open3d: Any, volume: Any, k: Keyframe, min_confidence: float, farthest: float) -> None:
+def _integrate(open3d: Any, grid: Any, k: Keyframe, min_confidence: float, farthest: float) -> None:
     """Add one keyframe's confident depth, in world units."""
     assert k.depth is not None
     assert k.depth_camera is not None
     depth = k.depth * np.float32(k.S_world_keyframe.s)
     if k.confidence is not None:
         depth = np.where(k.confidence > min_confidence, depth, np.float32(0))
+    if not (depth > 0).any():
+        return
     h, w = depth.shape
-    color = cv2.resize(k.image, (w, h), interpolation=cv2.INTER_AREA)
-    image = open3d.geometry.RGBDImage.create_from_color_and_depth(
-        open3d.geometry.Image(np.ascontiguousarray(color)), open3d.geometry.Image(np.ascontiguousarray(depth)),
-        depth_scale=1.0, depth_trunc=farthest, convert_rgb_to_intensity=False,
-    )  # fmt: skip
-    c = k.depth_camera
-    camera = open3d.camera.PinholeCameraIntrinsic(w, h, c.fx, c.fy, c.cx, c.cy)
-    volume.integrate(image, camera, np.linalg.inv(k.S_world_keyframe.pose))
+    color = cv2.resize(k.image, (w, h), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    depth_image = open3d.t.geometry.Image(np.ascontiguousarray(depth))
+    color_image = open3d.t.geometry.Image(color)
+    K = open3d.core.Tensor(k.depth_camera.K)
+    T_cam_world = open3d.core.Tensor(se3.inverse(k.S_world_keyframe.pose))
+    range_of_depth = (1.0, farthest, TRUNCATION_VOXELS)  # units per depth value, farthest depth, truncation
+    blocks = grid.compute_unique_block_coordinates(depth_image, K, T_cam_world, *range_of_depth)
+    grid.integrate(blocks, depth_image, color_image, K, K, T_cam_world, *range_of_depth)

@@ -1,0 +1,109 @@
+"""`vgslam map`: what it says of maps, sound and damaged, and what it makes of them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from random_map import random_map
+
+from vgslam.sources.trajectory_io import read_trajectory
+from vgslam.store.map_folder import MapFolder
+from vgslam.store.open import load_map
+
+
+def saved(path: Path, seed: int = 0, n: int = 7) -> Path:
+    with MapFolder(path) as folder:
+        folder.save(random_map(n, seed))
+    return path
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return saved(tmp_path / "m.vgslam")
+
+
+def test_info(path: Path, vgslam) -> None:
+    code, out, _ = vgslam("map", "info", path)
+    assert code == 0
+    assert "7 keyframes, 35 landmarks (21 triangulated)" in out
+    assert "0 (5 keyframes), 1 (2 keyframes)" in out
+    assert "walk 0" in out
+    code, out, _ = vgslam("map", "info", path, "--json")
+    data = json.loads(out)
+    assert code == 0
+    assert (data["n_keyframes"], data["n_landmarks"], data["n_frames"], data["version"]) == (7, 35, 14, 2)
+    assert data["statuses"] == {"TRACKED": 7, "LOST": 7}
+    assert sum(data["edges"].values()) == 5
+    assert data["sessions"] == [{
+        "name": "walk 0", "began": "2026-01-02T03:04:05", "first_frame_id": 0, "n_frames": 14, "n_poses": 7,
+        "n_keyframes": 7,
+    }]  # fmt: skip
+
+
+def test_info_of_an_empty_map(tmp_path: Path, vgslam) -> None:
+    code, out, _ = vgslam("map", "info", saved(tmp_path / "e", n=0))
+    assert code == 0
+    assert "components: none" in out
+
+
+def test_check(path: Path, vgslam) -> None:
+    code, out, _ = vgslam("map", "check", path)
+    assert (code, out.count("\n")) == (0, 1)
+    assert "sound, 15 pictures" in out
+    file = next(path.rglob("000002-image*"))
+    file.write_bytes(file.read_bytes()[:-3])
+    code, out, _ = vgslam("map", "check", path)
+    assert code == 9
+    assert file.name in out
+    code, out, _ = vgslam("map", "check", path, "--json")
+    assert code == 9
+    data = json.loads(out)
+    assert (data["is_sound"], len(data["problems"])) == (False, 1)
+
+
+@pytest.mark.parametrize("action", ["info", "export"])
+def test_what_is_no_map_is_said_in_one_line(action: str, tmp_path: Path, vgslam) -> None:
+    more = ("--format", "tum", "-o", tmp_path / "t") if action == "export" else ()
+    code, _, err = vgslam("map", action, tmp_path, *more)
+    assert (code, len(err.splitlines())) == (9, 1)
+    assert "not a vgslam map" in err
+
+
+def test_merge(path: Path, tmp_path: Path, vgslam) -> None:
+    other, out = saved(tmp_path / "b", seed=1, n=3), tmp_path / "c"
+    code, text, _ = vgslam("map", "merge", path, other, "-o", out)
+    assert code == 0
+    assert "10 keyframes, 3 component(s), 0 joined" in text
+    m = load_map(out)
+    np.testing.assert_array_equal(m.trajectory(1).T_world_cam, random_map(3, 1).trajectory().T_world_cam)
+    code, _, err = vgslam("map", "merge", path, other, "-o", out)
+    assert code == 3
+    assert "a map already" in err
+
+
+def test_export(path: Path, tmp_path: Path, vgslam) -> None:
+    out = tmp_path / "poses.tum"
+    code, text, _ = vgslam("map", "export", path, "--format", "tum", "-o", out)
+    assert code == 0
+    assert "5 poses" in text
+    assert "one of 2 components" in text
+    np.testing.assert_allclose(
+        read_trajectory(out).T_world_cam, random_map(7).trajectory().T_world_cam[:5], atol=1e-9
+    )
+    code, _, err = vgslam("map", "export", path, "--format", "tum", "-o", out)
+    assert code == 3
+    assert "--overwrite" in err
+    code, _, _ = vgslam("map", "export", path, "--format", "kitti", "-o", out, "--overwrite", "--component", 1)
+    assert code == 0
+    assert len(read_trajectory(out, "kitti")) == 2
+
+
+@pytest.mark.parametrize(("name", "file"), [
+    ("ply", ""), ("gltf", ""), ("colmap", "sparse/0/images.bin"), ("colmap-text", "sparse/0/images.txt"),
+    ("nerfstudio", "transforms.json"),
+])  # fmt: skip
+def test_every_format_is_written(path: Path, tmp_path: Path, vgslam, name: str, file: str) -> None:
+    code, _, err = vgslam("map", "export", path, "--format", name, "-o", tmp_path / "x")
+    assert code == 0, err
+    assert (tmp_path / "x" / file).stat().st_size > 100
