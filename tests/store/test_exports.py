@@ -186,7 +186,8 @@ def test_the_mesh_lies_on_the_wall(component: Component, tmp_path: Path) -> None
     export_mesh(component, tmp_path / "m.ply")
     mesh = trimesh.load(tmp_path / "m.ply")
     assert len(mesh.faces) > 1000
-    assert np.abs(mesh.vertices[:, 2] - 5.0).max() < 0.02
+    assert np.abs(mesh.vertices[:, 2] - 5.0).max() < 0.02  # a voxel
+    assert abs(mesh.vertices[:, 2].mean() - 5.0) < 0.002  # half a pixel of error is 0.004
     assert mesh.area > 10.0
     with pytest.raises(InputError, match="no dense depth"):
         export_mesh(Component.of(component.slam_map, 3), tmp_path / "n.ply")

@@ -16,6 +16,8 @@ from vgslam.types import Keyframe
 VOXELS_ACROSS = 256
 """Voxels along the median depth: the mesh's resolution follows the scene's unknown unit."""
 TRUNCATION_VOXELS = 6.0
+_PIXEL_CORNER = np.array([[0.0, 0.0, 0.5], [0.0, 0.0, 0.5], [0.0, 0.0, 0.0]])
+"""Open3D cuts off the fraction of a voxel's pixel: the centre of the top-left pixel is (0.5, 0.5) there."""
 FARTHEST = 4.0
 """Depth beyond so many median depths is left out."""
 
@@ -75,7 +77,7 @@ def _integrate(open3d: Any, grid: Any, k: Keyframe, min_confidence: float, farth
     color = cv2.resize(k.image, (w, h), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     depth_image = open3d.t.geometry.Image(np.ascontiguousarray(depth))
     color_image = open3d.t.geometry.Image(color)
-    K = open3d.core.Tensor(k.depth_camera.K)
+    K = open3d.core.Tensor(k.depth_camera.K + _PIXEL_CORNER)
     T_cam_world = open3d.core.Tensor(se3.inverse(k.S_world_keyframe.pose))
     range_of_depth = (1.0, farthest, TRUNCATION_VOXELS)  # units per depth value, farthest depth, truncation
     blocks = grid.compute_unique_block_coordinates(depth_image, K, T_cam_world, *range_of_depth)
