@@ -86,6 +86,26 @@ def test_no_more_points_than_asked_for(limit: int) -> None:
     assert len(points) >= min(limit, 768) / 2  # not thinned more than a whole step
 
 
+@pytest.mark.parametrize("limit", [50, 300, 2000, 5000])
+def test_many_keyframes_are_thinned_evenly(limit: int) -> None:
+    m = SlamMap()
+    for k in range(12):
+        add_keyframe(m, Sim3.from_T(pose((0, 0, 0), (0, 0, 100.0 * k))))
+    points, colors = point_cloud(m, max_points=limit)
+    assert limit / 4 < len(points) == len(colors) <= limit
+    of_keyframe = np.bincount((points[:, 2] // 100).astype(int), minlength=12)
+    assert of_keyframe.min() > 0.5 * of_keyframe.max()
+
+
+def test_one_component_is_chosen() -> None:
+    m = SlamMap()
+    add_keyframe(m, Sim3.identity(), component_id=0, depth=1.0)
+    for _ in range(2):
+        add_keyframe(m, Sim3.identity(), component_id=1, depth=2.0)
+    np.testing.assert_allclose(point_cloud(m, component_id=0)[0][:, 2], 1.0)
+    assert len(point_cloud(m, component_id=7)[0]) == 0
+
+
 def test_an_empty_map() -> None:
     points, colors = point_cloud(SlamMap())
     assert points.shape == (0, 3)

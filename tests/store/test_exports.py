@@ -114,7 +114,7 @@ def test_ply(component: Component, tmp_path: Path) -> None:
 
 def test_clouds_stay_within_their_size(component: Component) -> None:
     points, colors = cloud_of(component, max_points=1000)
-    assert 500 < len(points) == len(colors) <= 1000
+    assert 200 < len(points) == len(colors) <= 1000
     with pytest.raises(InputError, match="no points"):
         cloud_of(Component.of(component.slam_map, 3))
 

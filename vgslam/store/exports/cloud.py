@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import trimesh
 
 from vgslam.atomic import write_bytes
+from vgslam.backend.cloud import point_cloud
 from vgslam.errors import InputError
 from vgslam.results.ply import write_ply
 from vgslam.store.exports.component import Component
@@ -17,32 +17,15 @@ GLTF_AXES = np.diag([1.0, -1.0, -1.0])
 """OpenCV axes (y down, z forward) to those of glTF and OpenGL (y up, z backward)."""
 
 
-def cloud_of(
-    component: Component, min_confidence: float = 0.5, max_points: int = 2_000_000
-) -> tuple[Array, npt.NDArray[np.uint8]]:
+def cloud_of(component: Component, max_points: int = 2_000_000) -> tuple[Array, npt.NDArray[np.uint8]]:
     """Points (N,3) in the component's frame, N <= max_points, and colours (N,3): landmarks and confident dense depth.
 
-    Every keyframe gives its share of the points at most, chosen evenly. Raises InputError when there are none.
+    Raises InputError when there are none.
     """
-    keyframes = component.keyframes
-    points, colors = component.landmarks()
-    all_points, all_colors = [points[:max_points]], [colors[:max_points]]
-    share = (max_points - len(all_points[0])) // len(keyframes)
-    for keyframe in keyframes:
-        depth, confidence, camera = keyframe.depth, keyframe.confidence, keyframe.depth_camera
-        if depth is None or confidence is None or camera is None or share == 0:
-            continue
-        v, u = np.nonzero((confidence > min_confidence) & (depth > 0))
-        step = max(1, -(-len(v) // share))
-        v, u = v[::step], u[::step]
-        local = camera.rays(np.stack([u, v], axis=1)) * depth[v, u][:, None]
-        all_points.append(keyframe.S_world_keyframe.apply(local))
-        h, w = depth.shape
-        all_colors.append(cv2.resize(keyframe.image, (w, h), interpolation=cv2.INTER_AREA)[v, u])
-    found = np.concatenate(all_points)
-    if not len(found):
+    points, colors = point_cloud(component.slam_map, max_points=max_points, component_id=component.id)
+    if not len(points):
         raise InputError(f"component {component.id} has no points: neither landmarks nor dense depth")
-    return found, np.concatenate(all_colors)
+    return points, colors
 
 
 def export_ply(component: Component, out: Path) -> str:
