@@ -89,4 +89,4 @@ def reloc_loss(
     pose = mean.new_tensor([weights.translation, weights.quaternion, weights.field_of_view])
     of_database = weights.database * (pose @ database[:3]) + weights.database_angle * database[3]
     loss = pose @ query[:3] + weights.angle * query[3] + of_database
-    return loss, RelocParts(*query, of_database)
+    return loss, RelocParts(query[0], query[1], query[2], query[3], of_database)
