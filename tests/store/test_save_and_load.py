@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ from random_map import add_random_keyframe, assert_same, assert_same_map, random
 from vgslam.backend.map import SlamMap
 from vgslam.backend.pictures import Pictures
 from vgslam.errors import MapError, OutputError
+from vgslam.store.arrays import EDGE_KINDS, STATUSES
 from vgslam.store.check import check_map
 from vgslam.store.map_folder import MapFolder
 from vgslam.store.open import load_map
+from vgslam.types import Camera, Edge, EdgeKind, Keyframe, PoseEstimate, Status
 
 
 def save(m: SlamMap, path: Path) -> Path:
@@ -207,3 +210,21 @@ def test_a_map_beyond_its_memory_budget_saves_and_loads_alike(tmp_path: Path) ->
     m = random_map(7, pictures=Pictures(budget_bytes=5000, spill_into=tmp_path))
     assert_same_map(load_map(save(m, tmp_path / "m")), random_map(7))
     assert_same_map(m, random_map(7))
+
+
+@pytest.mark.parametrize(("kind", "stored"), [
+    (Keyframe, {"id", "frame_id", "timestamp_s", "image", "camera", "S_world_keyframe", "component_id", "depth",
+                "confidence", "depth_camera"}),
+    (Edge, {"id_a", "id_b", "S_a_b", "sigmas", "kind", "inlier_ratio"}),
+    (PoseEstimate, {"frame_id", "timestamp_s", "status", "ref_id", "T_ref_cam", "covariance", "n_inliers",
+                    "inlier_ratio", "component_id"}),
+    (Camera, {"fx", "fy", "cx", "cy", "width", "height", "distortion", "is_fisheye"}),
+])  # fmt: skip
+def test_no_field_is_forgotten(kind: type, stored: set[str]) -> None:
+    """A field that joins these types has to join the format too, with a new version."""
+    assert {f.name for f in fields(kind)} == stored
+
+
+def test_every_kind_of_edge_and_status_has_its_number() -> None:
+    assert set(EDGE_KINDS) == set(EdgeKind)
+    assert set(STATUSES) == set(Status)
