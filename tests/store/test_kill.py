@@ -67,7 +67,7 @@ def test_the_map_opens_after_every_kill(tmp_path: Path) -> None:
     generation, in_mid_save = 1, 0
     moments = random.Random(0)
     for _ in range(N_KILLS):
-        n = killed_child(path, moments.uniform(0.0, 0.02))
+        n = killed_child(path, moments.uniform(0.0, 0.06))
         found = read_manifest(path).generation
         assert generation + n <= found <= generation + n + 1  # renamed, but killed before it could say so
         in_mid_save += check_map(path).n_leftovers > 0
