@@ -62,7 +62,7 @@ def run_train(args: TrainArgs) -> int:
     data = TrainingData(recipe.data, console.print)
     validator = Validator(data.validation_windows(), args.out, device)
     limits = RunLimits(device, float("inf") if args.max_minutes is None else 60 * args.max_minutes, args.changed)
-    hooks = Hooks(lambda progress: console.print(_line(progress)), validator)
+    hooks = Hooks(lambda progress: console.print(_line(progress), soft_wrap=True), validator)
     state = train(recipe, data.batches, args.out, limits, hooks)
     done = "finished" if state.step >= recipe.n_steps else "stopped; the same command goes on"
     console.print(f"{done} at step {state.step}: {args.out}/weights.safetensors")

@@ -30,6 +30,8 @@ from vgslam.network.weight_files import (
 )
 
 ARCHITECTURE = "vggt"
+PACKAGED = ("vggt-s",)
+"""Weights that come with the package."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ class LoadOptions:
 
 
 def load(source: str, options: LoadOptions | None = None, show: Callable[[str], None] | None = None) -> LoadedVggt:
-    """Weights from a hub id ('facebook/VGGT-1B', 'owner/name@revision'), a file or folder, or 'random[:seed]'.
+    """Weights from the package ('vggt-s'), a hub id ('facebook/VGGT-1B', 'owner/name@revision'), a file or folder, or
+    'random[:seed]'.
 
     The state dict must fit exactly. `show` receives the licence's terms, once per weights. Raises WeightsError, one
     line, for: no network and not cached, gated, wrong or incomplete file, keys or shapes that do not fit, another hash
@@ -84,7 +87,7 @@ def load(source: str, options: LoadOptions | None = None, show: Callable[[str], 
     options = options or LoadOptions()
     if source.split(":")[0] == "random":
         return _random(source, options, show)
-    path = Path(source).expanduser()
+    path = packaged(source) or Path(source).expanduser()
     hub_id = None if path.exists() else parse_hub_id(source)
     if hub_id:
         path = download(*hub_id, options.hub_cache)
@@ -101,6 +104,12 @@ def load(source: str, options: LoadOptions | None = None, show: Callable[[str], 
         licences.show_once(terms, digest, options.ledger or default_ledger(), show)
     n_parameters = sum(p.numel() for p in model.parameters())
     return LoadedVggt(model, WeightsInfo(source, digest, terms, n_parameters, tuple(f.name for f in found.files)))
+
+
+def packaged(name: str) -> Path | None:
+    """The file of weights that come with the package by their name; None for any other name."""
+    path = Path(__file__).parents[1] / "assets" / "weights" / f"{name}.safetensors"
+    return path if name in PACKAGED and path.is_file() else None
 
 
 def save(model: Vggt, path: Path, licence: str, dtype: torch.dtype | None = None) -> None:

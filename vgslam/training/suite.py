@@ -10,11 +10,9 @@ from vgslam.network.vggt import Vggt
 from vgslam.training.clips import ClipConfig, ClipSet, generate_clips
 from vgslam.training.model_guess import ModelGuess
 from vgslam.training.recipe import DataConfig, Phase
-from vgslam.training.validation import ValidationSet, validate
+from vgslam.training.validation import ValidationSet, procedural_sets, validate
 from vgslam.training.windows import WindowConfig, WindowSampler
 
-VALIDATION_FRAMES = 8
-VALIDATION_BATCHES = 4
 TABLE_NAME = "validation.md"
 
 
@@ -39,12 +37,9 @@ class TrainingData:
         )
 
     def validation_windows(self) -> list[ValidationSet]:
-        """Fixed windows of worlds that are never trained on, of the most frequent size: 8 frames, cut to 2, 4 and 8."""
+        """Fixed windows of worlds that are never trained on, of the most frequent size."""
         height, width, _ = max(self.config.sizes, key=lambda size: size[2])
-        config = WindowConfig(32, VALIDATION_FRAMES, ((height, width, 1.0),), 0.15, 0.4, seed=1, augment=False)
-        sampler = WindowSampler(self._validation, config)
-        whole = ValidationSet("unseen worlds", [sampler.batch(i) for i in range(VALIDATION_BATCHES)])
-        return [whole.first_frames(n) for n in (2, 4, 8)]
+        return procedural_sets(self._validation, size=(height, width))
 
 
 class Validator:
@@ -54,6 +49,6 @@ class Validator:
         self._windows, self._out, self._device = windows, out, device
 
     def __call__(self, model: Vggt) -> dict[str, object]:
-        table = validate(ModelGuess(model, self._device), self._windows)
+        table = validate(ModelGuess(model, self._device), self._windows, with_classical=False)
         (self._out / TABLE_NAME).write_text(table.to_markdown())
         return {"rows": json.loads(table.to_json())}
