@@ -8,6 +8,8 @@ import numpy.typing as npt
 
 from vgslam.types import Array
 
+QUICK_AREA_PX = 100_000
+
 
 @dataclass(frozen=True)
 class MatcherConfig:
@@ -31,8 +33,34 @@ def describe(gray: npt.NDArray[np.uint8], config: MatcherConfig) -> ImageFeature
     keypoints, descriptors = sift.detectAndCompute(gray, None)
     if descriptors is None or len(keypoints) == 0:
         return ImageFeatures(np.zeros((0, 2)), np.zeros((0, 128), np.float32))
-    d = np.sqrt(descriptors / np.maximum(descriptors.sum(1, keepdims=True), 1e-6)).astype(np.float32)
-    return ImageFeatures(np.array([k.pt for k in keypoints], np.float64), d)
+    return ImageFeatures(np.array([k.pt for k in keypoints], np.float64), _root(descriptors))
+
+
+def describe_quick(gray: npt.NDArray[np.uint8], n_features: int = 500) -> ImageFeatures:
+    """Oriented corners on a pyramid (the detector of ORB, Rublee et al., ICCV 2011) of a reduced image, with RootSIFT
+    descriptors: a third of the time of `describe`, for every keyframe. Pixels are those of the full image."""
+    scale = min(1.0, float(np.sqrt(QUICK_AREA_PX / gray.size)))
+    size = (round(gray.shape[1] * scale), round(gray.shape[0] * scale))
+    small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA) if scale < 1 else gray
+    step = 2.0**0.5
+    orb = cv2.ORB.create(
+        nfeatures=n_features, scaleFactor=step, nlevels=5, edgeThreshold=10, patchSize=31, fastThreshold=7
+    )
+    keypoints = orb.detect(small, None)
+    for k in keypoints:
+        # the octave and layer of SIFT's pyramid with this level's blur: 1.6 px times 2^(octave + layer / 3)
+        thirds = 1 + round(3 * k.octave * float(np.log2(step)))
+        k.size = 3.2 * 2.0 ** (thirds / 3)
+        k.octave = thirds // 3 | (thirds % 3) << 8
+    keypoints, descriptors = cv2.SIFT.create().compute(small, keypoints)
+    if descriptors is None or len(keypoints) == 0:
+        return ImageFeatures(np.zeros((0, 2)), np.zeros((0, 128), np.float32))
+    pixels = (np.array([k.pt for k in keypoints], np.float64) + 0.5) / np.divide(size, gray.shape[::-1]) - 0.5
+    return ImageFeatures(pixels, _root(descriptors))
+
+
+def _root(descriptors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return np.sqrt(descriptors / np.maximum(descriptors.sum(1, keepdims=True), 1e-6)).astype(np.float32)
 
 
 def match(a: ImageFeatures, b: ImageFeatures, config: MatcherConfig) -> tuple[npt.NDArray, npt.NDArray]:

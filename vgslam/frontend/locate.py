@@ -1,0 +1,171 @@
+"""The pose of an image against one keyframe, from wide-baseline matches and then the keyframe's own landmarks."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vgslam.backend.map import SlamMap
+from vgslam.frontend.features import FeatureConfig, Gray, Pixels, track_flow
+from vgslam.frontend.matching import ImageFeatures, MatcherConfig, match
+from vgslam.frontend.pnp import PoseFit, PosePoints, ransac_pose, refine_pose
+from vgslam.frontend.two_view import rotation_between
+from vgslam.geometry import se3
+from vgslam.geometry.camera import Camera
+from vgslam.types import Array, Ids
+
+
+@dataclass(frozen=True)
+class LocateConfig:
+    """A pose needs min_inliers matches, which are at least min_ratio of those that obey the epipolar geometry, and
+    min_refound of the keyframe's landmarks found where it says. sigma_px: deviation of a matched feature."""
+
+    min_inliers: int = 30
+    min_ratio: float = 0.6
+    min_refound: int = 15
+    sigma_px: float = 1.2
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """Pose of an image in the map, the landmarks seen in it, and the keyframe that they were found from."""
+
+    T_world_cam: Array
+    covariance: Array
+    ids: Ids
+    pixels: Pixels
+    keyframe_id: int
+    ratio: float
+
+
+def epipolar_matches(
+    a: ImageFeatures, b: ImageFeatures, matcher: MatcherConfig, threshold_px: float = 1.5
+) -> tuple[Array, Array]:
+    """Pixels (N,2) of a and b that match and obey one fundamental matrix; empty when none is found."""
+    ia, ib = match(a, b, matcher)
+    nothing = np.zeros((0, 2)), np.zeros((0, 2))
+    if len(ia) < 8:
+        return nothing
+    px_a, px_b = a.pixels[ia], b.pixels[ib]
+    cv2.setRNGSeed(0)
+    try:
+        _, mask = cv2.findFundamentalMat(px_a, px_b, cv2.USAC_MAGSAC, threshold_px, 0.999, 2000)
+    except cv2.error:  # degenerate matches: the solver asserts instead of returning nothing
+        return nothing
+    if mask is None:
+        return nothing
+    keep = mask[:, 0] > 0
+    return px_a[keep], px_b[keep]
+
+
+def depth_near(slam_map: SlamMap, k: int, pixels: Array) -> tuple[Array, Array]:
+    """Depth of pixels (N,2) of keyframe k in world units, from its landmarks nearby, with relative deviation."""
+    m = slam_map
+    ids, px = m.observed_ids[k], m.observed_px[k]
+    known = m.landmarks.is_triangulated[ids]
+    if known.sum() < 8:
+        known = np.ones(len(ids), bool)
+    S = m.keyframes[k].S_world_keyframe
+    z = S.inverse().apply(m.landmarks_world(ids[known]))[:, 2] * S.s
+    ahead = z > 1e-6
+    if ahead.sum() < 5:
+        return np.ones(len(pixels)), np.full(len(pixels), 1.0)
+    z, px = z[ahead], px[known][ahead]
+    d2 = ((pixels[:, None, :] - px[None]) ** 2).sum(2)
+    nearest = np.argpartition(d2, 2, axis=1)[:, :3]
+    inverse = 1.0 / z[nearest]
+    weight = 1.0 / (np.take_along_axis(d2, nearest, 1) + 4.0)
+    mean = (weight * inverse).sum(1) / weight.sum(1)
+    spread = np.sqrt((weight * (inverse - mean[:, None]) ** 2).sum(1) / weight.sum(1)) / mean
+    gap = np.sqrt(d2.min(axis=1)) / m.keyframes[k].camera.width
+    return 1.0 / mean, np.clip(spread + 4.0 * gap, 0.02, 1.0)
+
+
+@dataclass(frozen=True)
+class Target:
+    """The image whose pose is asked for, and its camera."""
+
+    gray: Gray
+    camera: Camera
+
+
+class Locator:
+    """Poses of images against keyframes of `slam_map`; pixels are followed as `features` says."""
+
+    def __init__(self, slam_map: SlamMap, config: LocateConfig, features: FeatureConfig) -> None:
+        self.map, self.config, self.features = slam_map, config, features
+
+    def locate(self, k: int, px_k: Array, target: Target, px: Array) -> Recovered | None:
+        """Pose from pixels px_k (N,2) of keyframe k matched to px (N,2) of the target, None where it does not hold."""
+        if len(px) < self.config.min_inliers:
+            return None
+        depth, rel_sigma = depth_near(self.map, k, px_k)
+        camera_k = self.map.keyframes[k].camera
+        T_world_k = self.map.keyframes[k].S_world_keyframe.pose
+        direction = (camera_k.rays(px_k) * depth[:, None]) @ T_world_k[:3, :3].T
+        points = PosePoints(direction + T_world_k[:3, 3], px, direction, rel_sigma)
+        R_cam_k, _ = rotation_between(target.camera, px, target.camera.project(camera_k.rays(px_k)))
+        fit = self._fit(points, se3.from_rt(R_cam_k, np.zeros(3)) @ se3.inverse(T_world_k), target.camera)
+        return None if fit is None else self.confirm(k, target, fit.T_cam_world)
+
+    def _fit(self, points: PosePoints, T_start: Array, camera: Camera) -> PoseFit | None:
+        c = self.config
+        starts = [T_start]
+        sure = points.rel_sigma < 0.3
+        if sure.sum() >= 12:
+            found = ransac_pose(camera, points.select(sure), 5.0 * c.sigma_px)
+            if found is not None:
+                starts.insert(0, found)
+        fits = [refine_pose(camera, T, points, c.sigma_px, iterations=15) for T in starts]
+        best = max(fits, key=lambda f: int(f.inliers.sum()))
+        good = best.inliers.sum() >= c.min_inliers and best.inliers.mean() >= c.min_ratio
+        return best if good else None
+
+    def confirm(self, k: int, target: Target, T_cam_world: Array) -> Recovered | None:
+        """Find the keyframe's own landmarks where the pose says they are; their agreement is the proof."""
+        c, m, camera = self.config, self.map, target.camera
+        ids, px = m.observed_ids[k], m.observed_px[k]
+        if len(ids) < c.min_refound:
+            return None
+        T_world_k = m.keyframes[k].S_world_keyframe.pose
+        warped, at_warped = self._warp(k, px, T_cam_world @ T_world_k, camera)
+        Xc = se3.transform(T_cam_world, m.landmarks_world(ids))
+        at = np.full_like(px, -1.0)
+        ahead = Xc[:, 2] > 1e-3
+        at[ahead] = camera.project(Xc[ahead])
+        size = np.array([camera.width, camera.height])
+        inside = ((at > 8) & (at < size - 9) & (at_warped > 8) & (at_warped < size - 9)).all(1)
+        if inside.sum() < c.min_refound:
+            return None
+        found, ok = track_flow(
+            warped, target.gray, at_warped[inside].astype(np.float32), at[inside].astype(np.float32), self.features, 3
+        )
+        ids, found = ids[inside][ok], found[ok]
+        if len(ids) < c.min_refound:
+            return None
+        final = refine_pose(camera, T_cam_world, self._pose_points(ids, found), 1.0)
+        sure = m.landmarks.is_triangulated[ids]
+        voters = sure if sure.sum() >= c.min_refound else np.ones(len(ids), bool)
+        ratio = float(final.inliers[voters].mean())
+        if final.inliers.sum() < c.min_refound or ratio < c.min_ratio:
+            return None
+        keep = final.inliers
+        return Recovered(se3.inverse(final.T_cam_world), final.covariance, ids[keep], found[keep], k, ratio)
+
+    def _pose_points(self, ids: Ids, pixels: npt.NDArray) -> PosePoints:
+        m = self.map
+        landmarks = m.landmarks_world(ids)
+        direction = landmarks - m.centres(m.landmarks.host[ids])
+        return PosePoints(landmarks, np.asarray(pixels, np.float64), direction, m.landmarks.rel_sigma[ids])
+
+    def _warp(self, k: int, px: Array, T_cam_k: Array, camera: Camera) -> tuple[Gray, Array]:
+        """The keyframe's image as the target would see it if it were a plane at the median depth."""
+        depth, _ = depth_near(self.map, k, px)
+        keyframe = self.map.keyframes[k]
+        normal_over_depth = np.array([0.0, 0.0, 1.0 / float(np.median(depth))])
+        plane = T_cam_k[:3, :3] + np.outer(T_cam_k[:3, 3], normal_over_depth)
+        H = camera.K @ plane @ np.linalg.inv(keyframe.camera.K)
+        gray = cv2.cvtColor(keyframe.image, cv2.COLOR_RGB2GRAY)
+        warped = cv2.warpPerspective(gray, H, (camera.width, camera.height))
+        return warped, cv2.perspectiveTransform(px[None], H)[0]
