@@ -45,7 +45,7 @@ class BenchRelocArgs:
     """Arithmetic of the linear layers and the attention."""
 
     repeats: int = 3
-    """Runs of each case; the median time counts."""
+    """Runs of each case; the least time counts."""
 
     time: bool = True
     """Measure times; without it FLOPs alone, which works for any network on any machine."""

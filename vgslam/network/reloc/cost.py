@@ -64,7 +64,8 @@ def count_flops(config: VggtConfig, size: tuple[int, int], frames: int, variant:
 
 @torch.no_grad()
 def measure_time_s(case: CostCase, frames: int, variant: Variant, repeats: int = 3) -> float:
-    """Median wall time of all global blocks; one run more warms up."""
+    """Wall time of all global blocks: the least of the repeats, to which other work on the machine adds; one run more
+    warms up."""
     block = _block(case.config, case.device, case.dtype)
     run = _run(block, case.config, (case.height_px, case.width_px), frames, variant)
     run()
@@ -75,7 +76,7 @@ def measure_time_s(case: CostCase, frames: int, variant: Variant, repeats: int =
         run()
         _wait(case.device)
         times.append(time.perf_counter() - start)
-    return float(np.median(times)) * case.config.aggregator.depth
+    return min(times) * case.config.aggregator.depth
 
 
 def cost_table(case: CostCase, frames: Sequence[int], repeats: int = 3, is_timed: bool = True) -> list[CostRow]:

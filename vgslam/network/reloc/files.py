@@ -12,7 +12,15 @@ from vgslam.network.vggt import Vggt
 from vgslam.network.weight_files import METADATA_LICENCE, check_safetensors, read_tensors
 from vgslam.network.weights import WeightsInfo, write_atomically
 
+PACKAGED = ("vggt-s",)
+"""Networks whose adapter comes with the package."""
 METADATA_RELOC, METADATA_BASE, METADATA_STEP = "vgslam.reloc", "vgslam.base_sha256", "vgslam.step"
+
+
+def packaged_adapter(name: str) -> Path | None:
+    """The adapter that comes with the package for weights of that name ('vggt-s'); None where there is none."""
+    path = Path(__file__).parents[2] / "assets" / "weights" / f"{name}-reloc.safetensors"
+    return path if name in PACKAGED and path.is_file() else None
 
 
 def base_identity(info: WeightsInfo) -> str:

@@ -1,0 +1,156 @@
+"""How well queries are located, by each method, on windows that are never trained on: anchor first, query last."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vgslam.geometry import se3
+from vgslam.geometry.late_fusion import average_motions
+from vgslam.geometry.reference_lift import direct_pose, lift
+from vgslam.network.pose_encoding import decode_pose
+from vgslam.network.reloc.known_poses import KnownPoses, inverse_rigid, known_poses
+from vgslam.network.reloc.network import RelocNetwork
+from vgslam.network.vggt import Head, Vggt
+from vgslam.training.windows import WindowBatch
+
+Array = npt.NDArray[np.float64]
+Locate = Callable[[WindowBatch], Array]
+"""Windows -> T_world_query (B,4,4), NaN where there is no answer."""
+LEVELS = ((0.05, 5.0), (0.25, 10.0))
+"""Recall is counted within (m, deg)."""
+
+
+@dataclass(frozen=True)
+class RelocScore:
+    """Of one method on n_queries: medians of the error of position in m, and as a share of the database's scale, and
+    of rotation in deg, where no answer counts as infinite; found: share with an answer; recall: share within LEVELS."""
+
+    method: str
+    n_queries: int
+    found: float
+    position_m: float
+    position_share: float
+    rotation_deg: float
+    recall: tuple[float, ...]
+
+
+def validate_reloc(methods: Mapping[str, Locate], batches: Sequence[WindowBatch]) -> list[RelocScore]:
+    """The score of each method over all windows. ValueError for no windows."""
+    if not batches:
+        raise ValueError("no windows to validate on")
+    truth = np.concatenate([b.T_world_cam[:, -1].double().cpu().numpy() for b in batches])
+    scale = np.concatenate([_known(b).scale.cpu().numpy() for b in batches])
+    return [
+        _score(name, np.concatenate([locate(b) for b in batches]), truth, scale) for name, locate in methods.items()
+    ]
+
+
+def to_markdown(scores: Sequence[RelocScore]) -> str:
+    """One line a method."""
+    levels = [f"within {m:g} m, {deg:g} deg" for m, deg in LEVELS]
+    header = ["method", "queries", "found", "position (m)", "position / scale", "rotation (deg)", *levels]
+    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    for s in scores:
+        cells = [
+            s.method, str(s.n_queries), f"{s.found:.0%}", f"{s.position_m:.3f}", f"{s.position_share:.3f}",
+            f"{s.rotation_deg:.2f}", *(f"{r:.0%}" for r in s.recall),
+        ]  # fmt: skip
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def to_json(scores: Sequence[RelocScore]) -> str:
+    """All scores; what is infinite is null."""
+    plain = [{k: None if v == float("inf") else v for k, v in asdict(s).items()} for s in scores]
+    return json.dumps(plain, indent=1) + "\n"
+
+
+def _score(name: str, found: Array, truth: Array, scale: Array) -> RelocScore:
+    ok = np.isfinite(found).all(axis=(1, 2))
+    position = np.where(ok, np.linalg.norm(found[:, :3, 3] - truth[:, :3, 3], axis=1), np.inf)
+    angle = np.array([
+        se3.angle_deg(a[:3, :3].T @ b[:3, :3]) if is_ok else np.inf for a, b, is_ok in zip(found, truth, ok)
+    ])  # fmt: skip
+    recall = tuple(float(np.mean((position <= m) & (angle <= deg))) for m, deg in LEVELS)
+    return RelocScore(
+        name, len(truth), float(ok.mean()), _median(position), _median(position / scale), _median(angle), recall
+    )
+
+
+def _median(errors: Array) -> float:
+    """The upper one of two middle values, so that half of infinite errors is infinite."""
+    return float(np.sort(errors)[len(errors) // 2])
+
+
+def _known(batch: WindowBatch) -> KnownPoses:
+    T, n = batch.T_world_cam[:, :-1], batch.T_world_cam.shape[1] - 1
+    height, width = batch.images.shape[-2:]
+    return known_poses(T, batch.K[:, None].expand(-1, n, 3, 3), (height, width))
+
+
+class Learned:
+    """The relocalization network; by_consensus: its poses of all frames are lifted instead of the query's alone."""
+
+    def __init__(self, network: RelocNetwork, by_consensus: bool) -> None:
+        self.network, self.by_consensus = network, by_consensus
+
+    @torch.no_grad()
+    def __call__(self, batch: WindowBatch) -> Array:
+        known = _known(batch)
+        T_cam_anchor = decode_pose(self.network(batch.images, known)[-1].double())
+        T_world = batch.T_world_cam.double().cpu().numpy()
+        if self.by_consensus:
+            return _lifted(T_cam_anchor, T_world)
+        T = T_cam_anchor[:, -1].cpu().numpy()
+        found = np.stack([direct_pose(t, float(s), w[0]) for t, s, w in zip(T, known.scale, T_world)])
+        found[known.is_scale_unobservable.cpu().numpy()] = np.nan
+        return found
+
+
+class PlainLift:
+    """Consensus of the references over the poses of a network that is told none: needs no training."""
+
+    def __init__(self, vggt: Vggt) -> None:
+        self.vggt = vggt
+
+    @torch.no_grad()
+    def __call__(self, batch: WindowBatch) -> Array:
+        encoding = self.vggt(batch.images, {Head.POSE}).pose_encoding
+        assert encoding is not None
+        return _lifted(decode_pose(encoding.double()), batch.T_world_cam.double().cpu().numpy())
+
+
+class LateFusion:
+    """Motion averaging over pairs (reference, query), each seen by a network alone: the baseline."""
+
+    def __init__(self, vggt: Vggt) -> None:
+        self.vggt = vggt
+
+    @torch.no_grad()
+    def __call__(self, batch: WindowBatch) -> Array:
+        b, k = batch.images.shape[0], batch.images.shape[1] - 1
+        query = batch.images[:, -1:].expand(-1, k, -1, -1, -1)
+        pairs = torch.stack([batch.images[:, :-1], query], dim=2).flatten(0, 1)
+        encoding = self.vggt(pairs, {Head.POSE}).pose_encoding
+        assert encoding is not None
+        T = decode_pose(encoding.double())
+        T_ref_query = (T[:, 0] @ inverse_rigid(T[:, 1])).unflatten(0, (b, k)).cpu().numpy()
+        T_world = batch.T_world_cam.double().cpu().numpy()
+        found = np.full((b, 4, 4), np.nan)
+        for i in range(b):
+            offset = T_ref_query[i, :, :3, 3]
+            if (np.linalg.norm(offset, axis=1) > 0).all():
+                averaged = average_motions(T_world[i, :-1], T_ref_query[i, :, :3, :3], offset).T_world_query
+                found[i] = np.nan if averaged is None else averaged
+        return found
+
+
+def _lifted(T_cam_local: Tensor, T_world: Array) -> Array:
+    """Queries (B,4,4) in the world of their references, from poses (B,N,4,4) in any frame."""
+    T_local_cam = inverse_rigid(T_cam_local).cpu().numpy()
+    return np.stack([lift(T[:-1], T[-1], w[:-1]).T_world_query for T, w in zip(T_local_cam, T_world)])
