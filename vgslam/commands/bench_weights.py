@@ -4,7 +4,7 @@ import json
 import shlex
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +67,7 @@ def run_bench_weights(args: BenchWeightsArgs) -> int:
     seconds = _window_seconds(loaded.model, device)
     about = {
         "command": "vgslam " + shlex.join(sys.argv[1:]), "version": package_version(), "commit": git_commit(),
-        "machine": describe_machine(), "weights": loaded.info.model_id, "sha256": loaded.info.sha256,
+        "machine": asdict(describe_machine()), "weights": loaded.info.model_id, "sha256": loaded.info.sha256,
         "n_parameters": loaded.info.n_parameters, "ms_per_window_of_4": round(1e3 * seconds, 1),
     }  # fmt: skip
     head = "\n".join(f"- {name}: {value}" for name, value in about.items())

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vgslam.errors import WeightsError
 from vgslam.frontend.guide import Guide, VggtUse
 
 if TYPE_CHECKING:
     from vgslam.network.weights import WeightsInfo
 
+DEFAULT_WEIGHTS = "vggt-s"
+"""Those that come with the package."""
 RANDOM_NOTE = "the network's weights are RANDOM: what it said is meaningless, and so is the geometry that came from it"
 
 
@@ -22,24 +23,25 @@ class OpenedGuide:
 
 
 def open_guide(
-    predictor: str, weights: str | None, device: str, precision: str, gpu_memory: str | None, use: VggtUse
-) -> OpenedGuide | None:
-    """None for `sfm`, without loading torch. WeightsError without weights; then the errors of `open_backbone`."""
+    predictor: str, weights: str | None, device: str, precision: str, gpu_memory: str | None, use: VggtUse,
+    readout: str = "auto",
+) -> OpenedGuide | None:  # fmt: skip
+    """None for `sfm`, without loading torch. Without `weights`: those of the package. Errors as `open_backbone`."""
     if predictor == "sfm":
         return None
-    if weights is None:
-        raise WeightsError(
-            "--predictor vggt needs --weights: a Hugging Face id (facebook/VGGT-1B), a file or a folder; "
-            "`--weights random` tries the program out, with meaningless geometry"
-        )
     from vgslam.frontend.vggt_predictor import VggtPredictor
     from vgslam.network.open_backbone import BackboneOptions, open_backbone
     from vgslam.network.precision import Precision
+    from vgslam.network.readout import Readout
 
-    options = BackboneOptions(weights, device=device, precision=Precision(precision), gpu_memory=gpu_memory)
+    options = BackboneOptions(
+        weights or DEFAULT_WEIGHTS, device=device, precision=Precision(precision), gpu_memory=gpu_memory,
+        readout=Readout(readout),
+    )  # fmt: skip
     backbone = open_backbone(options, show=print)
     notes = [RANDOM_NOTE] if backbone.weights.is_random else []
-    return OpenedGuide(VggtPredictor(backbone, use), describe_weights(backbone.weights), notes)
+    about = describe_weights(backbone.weights) | {"poses_from": backbone.spec.poses_from}
+    return OpenedGuide(VggtPredictor(backbone, use), about, notes)
 
 
 def describe_weights(weights: "WeightsInfo") -> dict[str, Any]:

@@ -81,7 +81,8 @@ class RunArgs:
     """Where the geometry comes from: sfm needs no network and no weights; vggt asks a network as well (--weights)."""
 
     weights: str | None = None
-    """Weights of the network: a Hugging Face id, a file, a folder, or `random` for a trial without meaning."""
+    """Weights of the network: a Hugging Face id, a file, a folder, or `random` for a trial without meaning; the default
+    is the small network of the package."""
 
     device: str = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:N or mps."""
@@ -91,6 +92,9 @@ class RunArgs:
 
     gpu_memory: str | None = None
     """Memory that the network may use, as in 8GiB; the default is what is free."""
+
+    readout: Literal["auto", "head", "solver"] = "auto"
+    """Where the network's poses come from: its camera head, or solved from its flow and depth where it has flow."""
 
     map: Path | None = None
     """Folder of a saved map: continued if it exists, begun if not, saved as the run goes and at its end."""
@@ -170,7 +174,9 @@ class Run:
 def run_run(args: RunArgs) -> int:
     """Runs, writes, prints; returns 0, or 130 after Ctrl-C. Raises a VgslamError for everything else that stops it."""
     began_cpu_s, began_s = time.process_time(), time.monotonic()
-    guided = open_guide(args.predictor, args.weights, args.device, args.precision, args.gpu_memory, args.vggt)
+    guided = open_guide(
+        args.predictor, args.weights, args.device, args.precision, args.gpu_memory, args.vggt, args.readout
+    )
     source = open_source(args.path, source_options(args))
     with MapSession.open(args.map, args.localize, args.memory) as session:
         out = args.out or Path("out") / f"{args.path.resolve().stem}-{datetime.now():%Y%m%d-%H%M%S}"

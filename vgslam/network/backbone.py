@@ -40,13 +40,15 @@ FALLBACK_FOV_RAD = 1.05
 
 @dataclass(frozen=True)
 class BackboneSpec:
-    """What a backbone can do. `heads` are the kinds of results that `decode` can be asked for."""
+    """What a backbone can do. `heads` are the kinds of results that `decode` can be asked for; poses_from: head, or
+    solver where poses are solved from the network's flow and depth."""
 
     name: str
     patch_size_px: int
     n_special_tokens: int
     heads: frozenset[Head]
     descriptor_size: int
+    poses_from: str = "head"
 
 
 @dataclass(frozen=True)

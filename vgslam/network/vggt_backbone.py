@@ -44,7 +44,10 @@ class VggtBackbone:
         config = self.model.config
         self.readout = _readout(self.options.readout, self.model.heads)
         self.device = self.model.aggregator.camera_token.device
-        self.spec = BackboneSpec("vggt", config.patch_size, config.n_special, self.model.heads, config.width)
+        heads = self.model.heads
+        self.spec = BackboneSpec(
+            "vggt", config.patch_size, config.n_special, heads, config.width, str(self.readout)
+        )  # fmt: skip
         self._weights_bytes = sum(p.numel() * p.element_size() for p in self.model.parameters())
         self._plan = lru_cache(maxsize=8)(self._plan_for)
 
