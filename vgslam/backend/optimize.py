@@ -1,17 +1,28 @@
 """The graph's word on the map."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from vgslam.backend.map import SlamMap
-from vgslam.backend.pose_graph import optimize
+from vgslam.backend.robust import SwitchedOff, solve_robust
 
 
-def optimize_map(slam_map: SlamMap) -> float:
-    """Optimise every component's keyframes over their edges, the first keyframe of each held; returns the error left.
+@dataclass(frozen=True)
+class MapSolution:
+    """error: GTSAM's error that is left; switched_off: loops and relocalizations that the graph contradicts."""
 
-    Landmarks and frames follow their keyframes. Components without edges stay as they are. Raises GraphError.
+    error: float
+    switched_off: list[SwitchedOff]
+
+
+def optimize_map(slam_map: SlamMap, is_metric: bool = False) -> MapSolution:
+    """Robust solve of every component's keyframes over their edges, the first keyframe of each held.
+
+    Landmarks and frames follow their keyframes. Components without edges stay as they are; the edges of the map stay
+    too, also those that are switched off. Raises GraphError.
     """
-    error = 0.0
+    error, switched_off = 0.0, []
     component = np.array([k.component_id for k in slam_map.keyframes], np.int64)
     for c in np.unique(component):
         members = set(np.flatnonzero(component == c).tolist())
@@ -19,8 +30,9 @@ def optimize_map(slam_map: SlamMap) -> float:
         if not edges:
             continue
         nodes = {k: slam_map.keyframes[k].S_world_keyframe for k in members}
-        solved, left = optimize(nodes, edges, {min(members)})
-        for k, S in solved.items():
+        solution = solve_robust(nodes, edges, {min(members)}, is_metric)
+        for k, S in solution.nodes.items():
             slam_map.set_pose(k, S)
-        error += left
-    return error
+        error += solution.error
+        switched_off += solution.switched_off
+    return MapSolution(error, switched_off)

@@ -1,0 +1,300 @@
+"""The pose graph while the camera moves: ISAM2, at a cost per keyframe that does not grow with the map.
+
+Kaess et al., "iSAM2: Incremental smoothing and mapping using the Bayes tree", IJRR 2012.
+"""
+
+from collections.abc import Iterable
+
+import gtsam
+import numpy as np
+
+from vgslam.backend.loop_consistency import agree_in_pairs, agrees_with_odometry, chi2_3sigma
+from vgslam.backend.odometry_path import OdometryPath
+from vgslam.backend.pose_graph import check_measurement, factor_graph, space_of
+from vgslam.backend.robust import RobustSolution, SwitchedOff, edge_errors_sigma, solve_robust
+from vgslam.errors import GraphError
+from vgslam.geometry.sim3 import Sim3
+from vgslam.types import Edge, EdgeKind
+
+Key = tuple[int, int, EdgeKind]
+BLOCK = 32  # keyframes among which one is read back to learn whether a loop moved them
+WITNESSES = 16  # active loops that a new one is compared with
+RELINEARIZE = 0.02
+
+
+class IncrementalGraph:
+    """Keyframes and edges of all components; every component's first keyframe is held.
+
+    add_keyframe, add_edge, then update() once per keyframe. is_metric: a graph over SE(3), all scales 1.
+    threshold: movement of a keyframe (rad, log-scale, and position over `length` units) below which update() does not
+    report it.
+    """
+
+    def __init__(self, is_metric: bool = False, threshold: float = 1e-3) -> None:
+        self.is_metric, self.threshold = is_metric, threshold
+        self.nodes: dict[int, Sim3] = {}
+        self.component: dict[int, int] = {}
+        self.members: dict[int, list[int]] = {}
+        self.edges: dict[Key, Edge] = {}
+        self.switched_off: dict[Key, SwitchedOff] = {}
+        self._space = space_of(is_metric)
+        self._path = OdometryPath()
+        self._loops: list[Key] = []
+        self._slot: dict[Key, int] = {}
+        self._new_nodes: dict[int, Sim3] = {}
+        self._new_edges: list[Key] = []
+        self._removed: list[int] = []
+        self._loop_span: set[int] = set()
+        self._must_rebuild = False
+        self._isam = self._fresh()
+
+    @classmethod
+    def from_map(
+        cls, nodes: dict[int, Sim3], component: dict[int, int], edges: Iterable[Edge], is_metric: bool = False
+    ) -> "IncrementalGraph":
+        """The graph of a saved map; its keyframes stay where they are until an edge moves them. Raises GraphError."""
+        graph = cls(is_metric)
+        for n in sorted(nodes):
+            graph.add_keyframe(n, nodes[n], component[n])
+        for e in edges:
+            graph._register(e)
+            graph._new_edges.append(_key(e))
+        graph._rebuild()
+        return graph
+
+    def add_keyframe(self, keyframe_id: int, S_world_keyframe: Sim3, component: int) -> None:
+        """A node at its first estimate; the first of a component is held there. Raises GraphError for an id that is
+        known or numbers that are not finite."""
+        if keyframe_id in self.nodes:
+            raise GraphError(f"keyframe {keyframe_id} is in the pose graph already")
+        check_measurement(f"keyframe {keyframe_id}", S_world_keyframe, self.is_metric)
+        self.nodes[keyframe_id] = S_world_keyframe
+        self.component[keyframe_id] = component
+        self.members.setdefault(component, []).append(keyframe_id)
+        self._new_nodes[keyframe_id] = S_world_keyframe
+
+    def add_edge(self, edge: Edge) -> bool:
+        """A measurement; returns whether it is in use.
+
+        A LOOP or RELOC edge within a component must lie within 3 sigma of the odometry and of most of the nearest
+        active loops, else it goes to switched_off; solve() looks at it again. An edge between two components joins
+        them: the one that began later is moved onto the other. Raises GraphError for unknown keyframes, an edge that
+        is there already, or numbers that are not finite.
+        """
+        self._register(edge)
+        if self.component[edge.id_a] != self.component[edge.id_b]:
+            self._join(edge)
+        elif edge.kind is not EdgeKind.ODOMETRY and not self._is_plausible(edge):
+            self._switch_off(edge)
+            return False
+        self._new_edges.append(_key(edge))
+        if edge.kind is not EdgeKind.ODOMETRY:
+            self._loops.append(_key(edge))
+            self._loop_span.add(self.component[edge.id_a])
+        return True
+
+    def remove_edge(self, id_a: int, id_b: int, kind: EdgeKind) -> None:
+        """Forget an edge. Raises GraphError when there is none, or for odometry (a keyframe could come loose)."""
+        key = (id_a, id_b, kind)
+        if key not in self.edges:
+            raise GraphError(f"no {kind} edge {id_a}-{id_b} in the pose graph")
+        if kind is EdgeKind.ODOMETRY:
+            raise GraphError(f"odometry edge {id_a}-{id_b} cannot be removed: keyframes would come loose")
+        self._take_out(key)
+        self.switched_off.pop(key, None)
+        del self.edges[key]
+
+    def update(self) -> dict[int, Sim3]:
+        """Optimise with what was added; returns the keyframes that moved by more than the threshold, with new poses.
+
+        Edges beyond 3 sigma afterwards are switched off. Raises GraphError when a new keyframe has no edge (and is
+        not the first of its component) or the solve diverges.
+        """
+        if not (self._new_nodes or self._new_edges or self._removed or self._must_rebuild):
+            return {}
+        loops = [k for k in self._new_edges if k[2] is not EdgeKind.ODOMETRY]
+        has_loops, spans = bool(loops or self._removed), set(self._loop_span)
+        try:
+            fresh = self._step()
+            for _ in range(2 if has_loops else 0):
+                self._isam.update()
+            changed = self._moved(fresh, spans if has_loops else set())
+            bad = self._contradicted(loops)
+            if bad:
+                for key, error in bad:
+                    self._take_out(key)
+                    self.switched_off[key] = SwitchedOff(self.edges[key], error)
+                self._step()
+                self._isam.update()
+                changed |= self._moved(set(), spans)
+        except (RuntimeError, ValueError, np.linalg.LinAlgError) as error:
+            raise GraphError(f"pose graph optimisation diverged ({str(error).splitlines()[0]})") from error
+        self._loop_span.clear()
+        return changed
+
+    def solve(self) -> list[RobustSolution]:
+        """Full robust solve of every component with edges (solve_robust), from which the graph goes on; edges that
+        were switched off get another chance. One solution per component, in order of its number."""
+        solutions = []
+        for c in sorted(self.members):
+            members = set(self.members[c])
+            edges = [e for e in self.edges.values() if e.id_a in members]
+            if not edges:
+                continue
+            solution = solve_robust({n: self.nodes[n] for n in members}, edges, {min(members)}, self.is_metric)
+            self.nodes.update(solution.nodes)
+            for e in solution.active:
+                self.switched_off.pop(_key(e), None)
+            self.switched_off.update({_key(x.edge): x for x in solution.switched_off})
+            solutions.append(solution)
+        self._rebuild()
+        return solutions
+
+    def active_edges(self) -> list[Edge]:
+        return [e for key, e in self.edges.items() if key not in self.switched_off]
+
+    def _register(self, edge: Edge) -> None:
+        for n in (edge.id_a, edge.id_b):
+            if n not in self.nodes:
+                raise GraphError(f"edge {edge.id_a}-{edge.id_b} names keyframe {n}, which is not in the graph")
+        if _key(edge) in self.edges:
+            raise GraphError(f"edge {edge.id_a}-{edge.id_b} ({edge.kind}) is in the pose graph already")
+        check_measurement(f"edge {edge.id_a}-{edge.id_b}", edge.S_a_b, self.is_metric)
+        self.edges[_key(edge)] = edge
+        if edge.kind is EdgeKind.ODOMETRY:
+            if edge.id_a not in self._path and edge.id_b not in self._path:
+                first = min(edge.id_a, edge.id_b)
+                self._path.start(first, self.nodes[first])
+            self._path.grow_by(edge)
+
+    def _is_plausible(self, edge: Edge) -> bool:
+        for n in (edge.id_a, edge.id_b):
+            if n not in self._path:
+                return True  # the odometry has no word on it
+        if not agrees_with_odometry(self._path, [edge], self.is_metric)[0]:
+            return False
+        near = [self.edges[k] for k in self._loops[-WITNESSES:]]
+        near = [e for e in near if e.id_a in self._path and e.id_b in self._path]
+        pairs = np.array([[0, i + 1] for i in range(len(near))], np.int64).reshape(-1, 2)
+        agree, known = agree_in_pairs(self._path, [edge, *near], pairs, self.is_metric)
+        return not known.any() or bool(agree[known].mean() >= 0.5)
+
+    def _switch_off(self, edge: Edge) -> None:
+        error = float(edge_errors_sigma(self.nodes, [edge], self.is_metric)[0])
+        self.switched_off[_key(edge)] = SwitchedOff(edge, error)
+
+    def _take_out(self, key: Key) -> None:
+        if key in self._slot:
+            self._removed.append(self._slot.pop(key))
+            self._loop_span.add(self.component[key[0]])
+        if key in self._new_edges:
+            self._new_edges.remove(key)
+        if key in self._loops:
+            self._loops.remove(key)
+
+    def _join(self, edge: Edge) -> None:
+        """Move the component that began later by the Sim(3) that satisfies the edge, and give up its gauge."""
+        c_a, c_b = self.component[edge.id_a], self.component[edge.id_b]
+        if min(self.members[c_a]) < min(self.members[c_b]):
+            old, young = c_a, c_b
+            move = self.nodes[edge.id_a] @ edge.S_a_b @ self.nodes[edge.id_b].inverse()
+        else:
+            old, young = c_b, c_a
+            move = self.nodes[edge.id_b] @ edge.S_a_b.inverse() @ self.nodes[edge.id_a].inverse()
+        for n in self.members.pop(young):
+            self.nodes[n] = move @ self.nodes[n]
+            self.component[n] = old
+            self.members[old].append(n)
+            self._loop_span.add(old)
+        self._must_rebuild = True
+
+    def _fresh(self) -> gtsam.ISAM2:
+        parameters = gtsam.ISAM2Params()
+        parameters.setRelinearizeThreshold(RELINEARIZE)
+        parameters.relinearizeSkip = 1
+        parameters.enablePartialRelinearizationCheck = True
+        parameters.setOptimizationParams(gtsam.ISAM2GaussNewtonParams(1e-4))
+        return gtsam.ISAM2(parameters)
+
+    def _anchors(self) -> set[int]:
+        return {m[0] for m in self.members.values()}
+
+    def _rebuild(self) -> None:
+        """A new ISAM2 over all nodes, where they are now, and all edges in use."""
+        self._isam = self._fresh()
+        self._new_nodes = dict(self.nodes)
+        self._new_edges = [k for k in self.edges if k not in self.switched_off]
+        self._loops = [k for k in self._new_edges if k[2] is not EdgeKind.ODOMETRY]
+        self._slot.clear()
+        self._removed.clear()
+        self._must_rebuild = False
+        self._add_all()
+
+    def _step(self) -> set[int]:
+        if self._must_rebuild:
+            self._rebuild()
+            return set(self.nodes)
+        return self._add_all()
+
+    def _add_all(self) -> set[int]:
+        """Hand new nodes and edges to ISAM2; returns the keyframes it touched."""
+        self._check_tied()
+        anchors = {n for n in self._new_nodes if self.members[self.component[n]][0] == n}
+        edges = [self.edges[k] for k in self._new_edges]
+        graph, values = factor_graph(self._new_nodes, edges, anchors, self._space)
+        result = self._isam.update(graph, values, self._removed)
+        slots = list(result.getNewFactorsIndices())[len(anchors) :]
+        self._slot.update((k, s) for k, s in zip(self._new_edges, slots, strict=True) if k[2] is not EdgeKind.ODOMETRY)
+        touched = set(self._new_nodes) | {int(k) for k in result.getMarkedKeys()}
+        self._new_nodes, self._new_edges, self._removed = {}, [], []
+        return touched
+
+    def _check_tied(self) -> None:
+        tied = {n for k in self._new_edges for n in k[:2]}
+        for n in self._new_nodes:
+            if n not in tied and self.members[self.component[n]][0] != n:
+                raise GraphError(f"pose graph is disconnected: keyframe {n} has no edge")
+
+    def _moved(self, touched: set[int], spans: set[int]) -> dict[int, Sim3]:
+        """Read back the touched keyframes and, after a loop, those blocks of its component whose ends moved."""
+        changed: dict[int, Sim3] = {}
+        for n in touched:
+            self._read(n, changed)
+        for c in spans & set(self.members):
+            members = self.members[c]
+            previous = True
+            for begin in range(0, len(members), BLOCK):
+                moved = self._read(members[begin], changed)
+                for n in members[begin + 1 : begin + BLOCK] if moved else ():
+                    self._read(n, changed)
+                if moved and not previous:
+                    for n in members[begin - BLOCK + 1 : begin]:
+                        self._read(n, changed)
+                previous = moved
+        return changed
+
+    def _read(self, n: int, changed: dict[int, Sim3]) -> bool:
+        if n in changed:
+            return True
+        new, old = self._space.read_incremental(self._isam, n), self.nodes[n]
+        shift = np.abs(new.t - old.t).max() / old.s
+        if max(shift, np.abs(new.R - old.R).max(), abs(new.s / old.s - 1)) <= self.threshold:
+            return False
+        self.nodes[n] = changed[n] = new
+        return True
+
+    def _contradicted(self, loops: list[Key]) -> list[tuple[Key, float]]:
+        near = [k for k in dict.fromkeys(self._loops[-WITNESSES:] + loops) if k in self._slot] if loops else []
+        errors = edge_errors_sigma(self.nodes, [self.edges[k] for k in near], self.is_metric)
+        limit = np.sqrt(chi2_3sigma(self.is_metric))
+        return [(k, float(x)) for k, x in zip(near, errors, strict=True) if x > limit and not self._holds(k)]
+
+    def _holds(self, key: Key) -> bool:
+        """Whether the odometry leaves the two ends apart, so that this edge may be all that joins them."""
+        a, b = key[:2]
+        return a not in self._path or b not in self._path or not self._path.between(
+            np.array([a]), np.array([b]))[2][0]  # fmt: skip
+
+
+def _key(edge: Edge) -> Key:
+    return edge.id_a, edge.id_b, edge.kind
