@@ -73,9 +73,9 @@ def to_json(scores: Sequence[RelocScore]) -> str:
 def _score(name: str, found: Array, truth: Array, scale: Array) -> RelocScore:
     ok = np.isfinite(found).all(axis=(1, 2))
     position = np.where(ok, np.linalg.norm(found[:, :3, 3] - truth[:, :3, 3], axis=1), np.inf)
-    angle = np.array([
-        se3.angle_deg(a[:3, :3].T @ b[:3, :3]) if is_ok else np.inf for a, b, is_ok in zip(found, truth, ok)
-    ])  # fmt: skip
+    angle = np.full(len(truth), np.inf)
+    for i in np.flatnonzero(ok):
+        angle[i] = se3.angle_deg(found[i, :3, :3].T @ truth[i, :3, :3])
     recall = tuple(float(np.mean((position <= m) & (angle <= deg))) for m, deg in LEVELS)
     return RelocScore(
         name, len(truth), float(ok.mean()), _median(position), _median(position / scale), _median(angle), recall
