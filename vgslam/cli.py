@@ -9,7 +9,9 @@ import cv2
 import tyro
 
 from vgslam.commands.bench import BenchArgs, run_bench
+from vgslam.commands.bench_backend import BenchBackendArgs, run_bench_backend
 from vgslam.commands.bench_model import BenchModelArgs, run_bench_model
+from vgslam.commands.bench_weights import BenchWeightsArgs, run_bench_weights
 from vgslam.commands.demo import DemoArgs, run_demo
 from vgslam.commands.evaluate import EvalArgs, run_eval
 from vgslam.commands.map import MapArgs, run_map
@@ -21,8 +23,12 @@ from vgslam.slam import SlamConfig
 
 COMMANDS: dict[type, Callable[[Any], int]] = {
     RunArgs: run_run, EvalArgs: run_eval, BenchArgs: run_bench, BenchModelArgs: run_bench_model, DemoArgs: run_demo,
-    TrainArgs: run_train, MapArgs: run_map,
+    TrainArgs: run_train, BenchWeightsArgs: run_bench_weights, MapArgs: run_map,
+    BenchBackendArgs: run_bench_backend,
 }  # fmt: skip
+
+BENCHES = {"model": BenchModelArgs, "backend": BenchBackendArgs, "weights": BenchWeightsArgs}
+"""Measurements of a part, named by the word after `bench`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,10 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parse(arguments: list[str]) -> Any:
     """The arguments of the command that the words name. `--config FILE` gives the defaults of `--slam.*`.
 
-    `bench model` is a command of its own; a sequence in a folder `model` is written `bench ./model`.
+    `bench model` and the like are commands of their own; a sequence in a folder `model` is written `bench ./model`.
     """
-    if arguments[:2] == ["bench", "model"]:
-        return tyro.cli(BenchModelArgs, args=arguments[2:], prog="vgslam bench model")
+    if arguments[:1] == ["bench"] and len(arguments) > 1 and arguments[1] in BENCHES:
+        return tyro.cli(BENCHES[arguments[1]], args=arguments[2:], prog=f"vgslam bench {arguments[1]}")
     slam = _slam_defaults(arguments)
     run = tyro.conf.subcommand("run", default=_with_defaults(RunArgs, slam))
     commands = (

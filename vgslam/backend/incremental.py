@@ -17,7 +17,7 @@ from vgslam.geometry.sim3 import Sim3
 from vgslam.types import Edge, EdgeKind
 
 Key = tuple[int, int, EdgeKind]
-BLOCK = 32  # keyframes among which one is read back to learn whether a loop moved them
+BLOCK = 16  # keyframes among which one is read back to learn whether a loop moved them
 WITNESSES = 16  # active loops that a new one is compared with
 RELINEARIZE = 0.02
 
@@ -256,21 +256,19 @@ class IncrementalGraph:
                 raise GraphError(f"pose graph is disconnected: keyframe {n} has no edge")
 
     def _moved(self, touched: set[int], spans: set[int]) -> dict[int, Sim3]:
-        """Read back the touched keyframes and, after a loop, those blocks of its component whose ends moved."""
+        """Read back the touched keyframes and, after a loop, every BLOCK-th and the last of its component, with all
+        between two of which one moved."""
         changed: dict[int, Sim3] = {}
         for n in touched:
             self._read(n, changed)
         for c in spans & set(self.members):
             members = self.members[c]
-            previous = True
-            for begin in range(0, len(members), BLOCK):
-                moved = self._read(members[begin], changed)
-                for n in members[begin + 1 : begin + BLOCK] if moved else ():
-                    self._read(n, changed)
-                if moved and not previous:
-                    for n in members[begin - BLOCK + 1 : begin]:
+            at = [*range(0, len(members) - 1, BLOCK), len(members) - 1]
+            has_moved = [self._read(members[i], changed) for i in at]
+            for i in range(len(at) - 1):
+                if has_moved[i] or has_moved[i + 1]:
+                    for n in members[at[i] + 1 : at[i + 1]]:
                         self._read(n, changed)
-                previous = moved
         return changed
 
     def _read(self, n: int, changed: dict[int, Sim3]) -> bool:
