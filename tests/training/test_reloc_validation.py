@@ -1,6 +1,7 @@
 """Scores of relocalization methods: exact answers score full, and each method does what its name says."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -93,6 +94,14 @@ def test_learned_direct_and_by_consensus() -> None:
     pair = windows(2)
     assert np.isnan(Learned(network, False)(pair)[:, :3, 3]).all()
     assert np.isnan(Learned(network, True)(pair)[:, :3, 3]).all()
+
+
+def test_windows_without_a_scale_do_not_count() -> None:
+    batch = windows()
+    T = batch.T_world_cam.clone()
+    T[0, :-1, :3, 3] = 0
+    score = validate_reloc({"lift": PlainLift(Oracle(batch))}, [replace(batch, T_world_cam=T)])[0]  # type: ignore[arg-type]
+    assert score.n_queries == 1
 
 
 def test_nothing_to_validate_on() -> None:

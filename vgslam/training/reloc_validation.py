@@ -16,6 +16,7 @@ from vgslam.network.pose_encoding import decode_pose
 from vgslam.network.reloc.known_poses import KnownPoses, inverse_rigid, known_poses
 from vgslam.network.reloc.network import RelocNetwork
 from vgslam.network.vggt import Head, Vggt
+from vgslam.training.reloc_step import PoseNoise, told_poses
 from vgslam.training.windows import WindowBatch
 
 Array = npt.NDArray[np.float64]
@@ -40,13 +41,18 @@ class RelocScore:
 
 
 def validate_reloc(methods: Mapping[str, Locate], batches: Sequence[WindowBatch]) -> list[RelocScore]:
-    """The score of each method over all windows. ValueError for no windows."""
-    if not batches:
+    """The score of each method over all windows whose database has a scale (see `reloc_step.PoseNoise`). ValueError
+    for no such windows."""
+    exact = PoseNoise(dropout=0.0, rotation_deg=0.0, translation_share=0.0)
+    told = [told_poses(b, exact, torch.Generator()) for b in batches]
+    counts = np.concatenate([t.has_scale.cpu().numpy() for t in told]) if told else np.zeros(0, bool)
+    if not counts.any():
         raise ValueError("no windows to validate on")
-    truth = np.concatenate([b.T_world_cam[:, -1].double().cpu().numpy() for b in batches])
-    scale = np.concatenate([_known(b).scale.cpu().numpy() for b in batches])
+    truth = np.concatenate([b.T_world_cam[:, -1].double().cpu().numpy() for b in batches])[counts]
+    scale = np.concatenate([t.known.scale.cpu().numpy() for t in told])[counts]
     return [
-        _score(name, np.concatenate([locate(b) for b in batches]), truth, scale) for name, locate in methods.items()
+        _score(name, np.concatenate([locate(b) for b in batches])[counts], truth, scale)
+        for name, locate in methods.items()
     ]
 
 
