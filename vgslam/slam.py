@@ -22,6 +22,7 @@ from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
 from vgslam.interfaces import Predictor
+from vgslam.reloc.places import Places
 from vgslam.types import Array, Frame, Ids, Keyframe, PoseEstimate, Status, WindowInput
 
 
@@ -79,7 +80,9 @@ class Slam:
         self.tracker = Tracker(camera, self.map, self.config.tracker)
         self.mapper = Mapper(self.map, self.tracker, self.predictor, self.config.mapper, guide)
         self.initializer = Initializer(self.tracker, self.predictor, self.config.initializer, guide)
-        self.recovery = Recovery(self.map, self.tracker, self.config.recovery, guide)
+        self.recovery = Recovery(
+            self.map, self.tracker, self.config.recovery, guide, Places(self.map, guide).like_view
+        )
         self.stage_cpu_s: dict[str, float] = {}
         self.n_losses = 0
         self.notes: list[str] = []

@@ -1,0 +1,104 @@
+"""Recognising a place: codes, their index, and the keyframes of a map."""
+
+import cv2
+import numpy as np
+import pytest
+from synthetic import CAMERA, pose, render, room, smooth_texture
+
+from vgslam.backend.map import SlamMap
+from vgslam.frontend.matching import describe_quick, match
+from vgslam.frontend.recovery import MatcherConfig
+from vgslam.geometry.sim3 import Sim3
+from vgslam.reloc.index import PlaceIndex
+from vgslam.reloc.places import Places
+from vgslam.reloc.vocabulary import N_BITS, bits_of_vector, shipped_vocabulary
+from vgslam.types import Image, Keyframe
+
+
+def likeness(a: np.ndarray, b: np.ndarray) -> float:
+    return 1.0 - 2.0 * float(np.unpackbits(a ^ b).sum()) / N_BITS
+
+
+def view(x: float, yaw_deg: float = 0.0) -> Image:
+    return render(room(), CAMERA, pose((0, yaw_deg, 0), (x, 0, 0)))[0]
+
+
+def elsewhere(i: int) -> Image:
+    return np.repeat(smooth_texture(320, seed=60 + i)[:240, :, None], 3, axis=2)
+
+
+@pytest.fixture(scope="module")
+def known() -> SlamMap:
+    """Keyframe 4 looks at the room, the others elsewhere."""
+    m = SlamMap()
+    for k in range(9):
+        image = view(0.0) if k == 4 else elsewhere(k)
+        m.add_keyframe(Keyframe(k, k, k / 30, image, CAMERA, Sim3.identity()), np.zeros(0), np.zeros((0, 2)))
+    return m
+
+
+def test_a_known_place_is_recognised_from_aside(known: SlamMap) -> None:
+    places = Places(known)
+    places.catch_up()
+    ids, like = places.index.search(places.code(99, view(0.4, 5.0)), 3)
+    assert ids[0] == 4
+    assert like[0] > like[1] + 0.05
+
+
+def test_a_keyframe_is_most_like_itself_and_features_are_kept_within_bounds(known: SlamMap) -> None:
+    places = Places(known, kept=3)
+    for k in range(9):
+        ids, like = places.like_keyframe(k, 2)
+        assert ids[0] == k
+        assert like[0] == 1.0
+        assert len(places._features) <= 3
+
+
+def test_the_index_orders_by_hamming_distance() -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 256, (500, N_BITS // 8), dtype=np.uint8)
+    index = PlaceIndex()
+    index.add(codes[:200])
+    index.add(codes[200:])
+    noisy = codes[321] ^ np.packbits(rng.random(N_BITS) < 0.2)
+    ids, like = index.search(noisy, 500)
+    expected = [likeness(noisy, codes[i]) for i in ids]
+    assert ids[0] == 321
+    np.testing.assert_allclose(like, expected)
+    assert (np.diff(like) <= 0).all()
+
+
+def test_an_empty_index_finds_nothing() -> None:
+    ids, like = PlaceIndex().search(np.zeros(N_BITS // 8, np.uint8), 5)
+    assert len(ids) == len(like) == 0
+
+
+def test_bits_of_vectors_tell_their_angle() -> None:
+    rng = np.random.default_rng(1)
+    a = rng.normal(size=384).astype(np.float32)
+    a /= np.linalg.norm(a)
+    b = rng.normal(size=384).astype(np.float32)
+    b -= (a @ b) * a
+    b /= np.linalg.norm(b)
+    for angle in (0.2, 0.8, np.pi / 2):
+        c = (np.cos(angle) * a + np.sin(angle) * b).astype(np.float32)
+        assert likeness(bits_of_vector(a), bits_of_vector(c)) == pytest.approx(1 - 2 * angle / np.pi, abs=0.07)
+
+
+def test_an_image_without_features_has_a_code() -> None:
+    black = describe_quick(np.zeros((240, 320), np.uint8))
+    assert len(black.pixels) == 0
+    assert shipped_vocabulary().bits(black.descriptors).shape == (N_BITS // 8,)
+
+
+def test_quick_features_lie_on_the_full_image() -> None:
+    """Twice the size, the same places. Without the pixel centres' half pixel the mean would be 0.6 px off."""
+    small = cv2.cvtColor(view(0.0), cv2.COLOR_RGB2GRAY)
+    large = cv2.resize(small, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    a, b = describe_quick(small), describe_quick(large)
+    ia, ib = match(a, b, MatcherConfig())
+    assert len(ia) > 100
+    offset = b.pixels[ib] - ((a.pixels[ia] + 0.5) * 2 - 0.5)
+    right = np.linalg.norm(offset, axis=1) < 4
+    assert right.mean() > 0.75
+    assert np.abs(offset[right].mean(axis=0)).max() < 0.5

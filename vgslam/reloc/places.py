@@ -1,0 +1,66 @@
+"""The places that the keyframes of a map show, to be recognised again."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vgslam.backend.map import SlamMap
+from vgslam.frontend.features import Gray
+from vgslam.frontend.guide import Guide
+from vgslam.frontend.matching import ImageFeatures, describe_quick
+from vgslam.frontend.tracker import View
+from vgslam.reloc.index import PlaceIndex
+from vgslam.reloc.vocabulary import Bits, bits_of_vector, shipped_vocabulary
+from vgslam.types import Ids, Image
+
+N_FEATURES = 500
+
+
+class Places:
+    """Codes of all keyframes of `slam_map` in an index, and the features of those used last.
+
+    guide: a network whose descriptor is the code where it is asked for descriptors; else local features are
+    aggregated. kept: keyframes whose features stay in memory (about 0.25 MB each).
+    """
+
+    def __init__(self, slam_map: SlamMap, guide: Guide | None = None, kept: int = 128) -> None:
+        self.map, self.guide, self.kept = slam_map, guide, kept
+        self.index = PlaceIndex()
+        self._features: dict[int, ImageFeatures] = {}
+
+    def catch_up(self) -> None:
+        """Take in the keyframes that the map has got since."""
+        for k in range(len(self.index), len(self.map.keyframes)):
+            keyframe = self.map.keyframes[k]
+            self.index.add(self.code(keyframe.frame_id, keyframe.image, self.features(k)))
+
+    def code(self, frame_id: int, image: Image, features: ImageFeatures | None = None) -> Bits:
+        """Code (256,) of an image."""
+        if self.guide is not None and self.guide.use.descriptors:
+            return bits_of_vector(self.guide.descriptor(frame_id, image))
+        found = features or describe_quick(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), N_FEATURES)
+        return shipped_vocabulary().bits(found.descriptors)
+
+    def features(self, k: int) -> ImageFeatures:
+        """Quick features of keyframe k."""
+        if k in self._features:
+            self._features[k] = self._features.pop(k)  # used last
+        else:
+            while len(self._features) >= self.kept:
+                self._features.pop(next(iter(self._features)))
+            self._features[k] = describe_quick(self.gray(k), N_FEATURES)
+        return self._features[k]
+
+    def gray(self, k: int) -> Gray:
+        return cv2.cvtColor(self.map.keyframes[k].image, cv2.COLOR_RGB2GRAY)
+
+    def like_keyframe(self, k: int, n: int) -> tuple[Ids, npt.NDArray[np.float64]]:
+        """The n keyframes that look most like keyframe k, itself among them, and their likeness."""
+        self.catch_up()
+        keyframe = self.map.keyframes[k]
+        return self.index.search(self.code(keyframe.frame_id, keyframe.image, self.features(k)), n)
+
+    def like_view(self, view: View, n: int = 50) -> list[int]:
+        """The n keyframes that look most like a view, best first."""
+        self.catch_up()
+        return self.index.search(self.code(view.frame_id, view.image), n)[0].tolist()
