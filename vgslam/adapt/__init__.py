@@ -1,0 +1,1 @@
+"""Self-supervised adaptation of the network to the video that it is watching (after GPA-VGGT, arXiv 2601.16885)."""

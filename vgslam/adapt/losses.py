@@ -1,0 +1,158 @@
+"""Self-supervised losses of a window, after GPA-VGGT (arXiv 2601.16885) with completions where it is silent.
+
+Poses are T_cam_world. Costs are per target, source and pixel: (k, S-1, H, W).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vgslam.adapt.warp import inverse_pose, warp
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """ssim_weight: mu of the photometric cost; geometry, smoothness, scale, mixed: weights of their terms.
+    mask_margin: how much better than no motion a pixel has to be explained (None: no auto-mask); hidden_gate: signed
+    relative depth above which a point counts as hidden from a source; open_gate: L_geo below which it surely is seen;
+    min_kept: share of a target's visible pixels that must be kept."""
+
+    ssim_weight: float = 0.85
+    geometry: float = 0.5
+    smoothness: float = 1e-3
+    scale: float = 0.1
+    mixed: float = 0.5
+    mask_margin: float | None = 1e-3
+    hidden_gate: float = 0.2
+    open_gate: float = 0.05
+    min_kept: float = 0.05
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Of k targets: photometric, geometric and joint cost (k,S-1,H,W); seen: valid and not hidden; static (k,S-1,H,W):
+    photometric cost of the source as it is. joint is infinite where not seen."""
+
+    photometric: Tensor
+    geometric: Tensor
+    joint: Tensor
+    seen: Tensor
+    static: Tensor
+
+
+@dataclass(frozen=True)
+class WindowLoss:
+    """total: what is minimised; hard: the minimum's part, mean over kept pixels; kept: share of visible pixels that
+    count; n_targets: targets that were not skipped. With none, total is 0 with gradient 0."""
+
+    total: Tensor
+    hard: float
+    kept: float
+    n_targets: int
+
+
+def ssim_cost(a: Tensor, b: Tensor) -> Tensor:
+    """(1 - SSIM) / 2 in [0,1] of images (N,3,H,W) with 3x3 windows and reflected borders, mean of channels (N,H,W)
+    (Wang et al. 2004, eq. 13; C1 = 0.01^2, C2 = 0.03^2)."""
+    c1, c2 = 0.01**2, 0.03**2
+    a, b = (functional.pad(x, (1, 1, 1, 1), mode="reflect") for x in (a, b))
+
+    def mean(x: Tensor) -> Tensor:
+        return functional.avg_pool2d(x, 3, 1)
+
+    ma, mb = mean(a), mean(b)
+    va, vb, vab = mean(a * a) - ma * ma, mean(b * b) - mb * mb, mean(a * b) - ma * mb
+    ssim = (2 * ma * mb + c1) * (2 * vab + c2) / ((ma * ma + mb * mb + c1) * (va + vb + c2))
+    return ((1 - ssim) / 2).clamp(0, 1).mean(dim=1)
+
+
+def photometric_cost(a: Tensor, b: Tensor, ssim_weight: float) -> Tensor:
+    """mu (1 - SSIM) / 2 + (1 - mu) |a - b|_1, (N,3,H,W) -> (N,H,W) (Godard et al., arXiv 1806.01260, eq. 3)."""
+    return ssim_weight * ssim_cost(a, b) + (1 - ssim_weight) * (a - b).abs().mean(dim=1)
+
+
+def geometric_cost(computed: Tensor, projected: Tensor) -> Tensor:
+    """|D_c - D_p| / (D_c + D_p) in [0,1], symmetric (Bian et al., arXiv 1908.10553, eq. 5)."""
+    return (computed - projected).abs() / (computed + projected + 1e-7)
+
+
+def smoothness(depth: Tensor, images: Tensor) -> Tensor:
+    """Mean over pixels of |dx d| e^-|dx I| + |dy d| e^-|dy I|, d = (1/D) / mean(1/D) (arXiv 1806.01260, eq. 4).
+
+    depth (N,H,W), images (N,3,H,W) -> scalar.
+    """
+    d = 1 / depth.clamp(min=1e-6)
+    d = d / d.mean(dim=(1, 2), keepdim=True)
+    gx, gy = (images.diff(dim=-1).abs().mean(1), images.diff(dim=-2).abs().mean(1))
+    return (d.diff(dim=-1).abs() * (-gx).exp()).mean() + (d.diff(dim=-2).abs() * (-gy).exp()).mean()
+
+
+def scale_anchor(depth: Tensor, log_median_reference: Tensor) -> Tensor:
+    """(log median D - log median D_ref)^2: the other terms do not see a joint scale of depth and translation."""
+    return (depth.median().clamp(min=1e-6).log() - log_median_reference) ** 2
+
+
+def pair_costs(
+    images: Tensor, depth: Tensor, T_cam_world: Tensor, K: Tensor, targets: Sequence[int], config: LossConfig
+) -> Costs:
+    """Every other frame warped to every target. images (S,3,H,W), depth (S,H,W), T_cam_world (S,4,4), K (3,3)."""
+    n, k = len(images), len(targets)
+    t = torch.tensor([i for i in targets for _ in range(n - 1)], device=images.device)
+    s = torch.tensor([j for i in targets for j in range(n) if j != i], device=images.device)
+    w = warp(images[s], depth[s], depth[t], T_cam_world[s] @ inverse_pose(T_cam_world[t]), K)
+    signed = (w.depth_computed - w.depth_projected) / (w.depth_computed + w.depth_projected + 1e-7)
+    seen = w.valid & (signed.detach() < config.hidden_gate)
+    image = torch.where(seen[:, None], w.image, images[t])
+    photo = photometric_cost(images[t], image, config.ssim_weight)
+    geo = torch.where(seen, geometric_cost(w.depth_computed, w.depth_projected), 0.0)
+    joint = torch.where(seen, photo + config.geometry * geo, torch.inf)
+    static = photometric_cost(images[t], images[s], config.ssim_weight).detach()
+    return Costs(*(x.unflatten(0, (k, n - 1)) for x in (photo, geo, joint, seen, static)))
+
+
+def kept_pixels(costs: Costs, config: LossConfig) -> Tensor:
+    """Auto-mask (k,H,W): seen by a source, and min_s L_photo < min_s L_static - margin (arXiv 1806.01260, eq. 5)."""
+    visible = costs.seen.any(dim=1)
+    if config.mask_margin is None:
+        return visible
+    best = costs.photometric.detach().masked_fill(~costs.seen, torch.inf).amin(1)
+    return visible & (best < costs.static.amin(1) - config.mask_margin)
+
+
+def mixed_cost(costs: Costs, kept: Tensor, config: LossConfig) -> Tensor:
+    """Mean over all sources of the joint cost where a kept pixel is surely seen (L_geo below the gate, detached).
+
+    The minimum gives sources that rarely win no gradient; this term does.
+    """
+    use = costs.seen & kept[:, None] & (costs.geometric.detach() < config.open_gate)
+    return torch.where(use, costs.joint, 0.0).sum() / use.sum().clamp(min=1)
+
+
+def window_loss(
+    images: Tensor, depth: Tensor, T_cam_world: Tensor, K: Tensor, targets: Sequence[int],
+    config: LossConfig | None = None, log_median_reference: Tensor | None = None,
+) -> WindowLoss:  # fmt: skip
+    """mean over targets of mean_V min_s (L_photo + lambda L_geo), and the weighted other terms.
+
+    images (S,3,H,W) in [0,1], depth (S,H,W) > 0, T_cam_world (S,4,4), K (3,3); log_median_reference: of the start
+    model's depth, None for no anchor. Targets with too few kept pixels are skipped.
+    """
+    config = config or LossConfig()
+    costs = pair_costs(images, depth, T_cam_world, K, targets, config)
+    kept = kept_pixels(costs, config)
+    n_kept, n_visible = kept.sum(dim=(1, 2)), costs.seen.any(dim=1).sum(dim=(1, 2))
+    use = (n_kept > 0) & (n_kept >= config.min_kept * n_visible)
+    share = float(n_kept.sum() / n_visible.sum().clamp(min=1))
+    if not bool(use.any()):
+        return WindowLoss((depth.sum() + T_cam_world.sum()) * 0.0, 0.0, share, 0)
+    kept = kept & use[:, None, None]
+    best = torch.where(kept, costs.joint.amin(dim=1), 0.0).sum(dim=(1, 2))
+    hard = (best[use] / n_kept[use]).mean()
+    total = hard + config.mixed * mixed_cost(costs, kept, config)
+    total = total + config.smoothness * smoothness(depth[list(targets)], images[list(targets)])
+    if log_median_reference is not None:
+        total = total + config.scale * scale_anchor(depth, log_median_reference)
+    return WindowLoss(total, float(hard.detach()), share, int(use.sum()))
