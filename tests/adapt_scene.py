@@ -3,8 +3,11 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from vgslam.geometry.camera import Camera
 
 
 @dataclass
@@ -40,12 +43,12 @@ def _texture(x: Tensor, y: Tensor, seed: int, finest: float) -> Tensor:
 
 def make_scene(
     scale: float = 1.0, with_square: bool = True, moving: tuple[float, ...] = (0, 0, 0, 0), is_static: bool = False,
-    half_size: float = 0.5,
+    half_size: float = 0.5, xi: Tensor | None = None,
 ) -> Scene:  # fmt: skip
     """scale: of the resolution (1: 160x120, f 140). moving: sideways shift of the square in each frame."""
     W, H, f = int(160 * scale), int(120 * scale), 140.0 * scale
     K = torch.tensor([[f, 0, (W - 1) / 2], [0, f, (H - 1) / 2], [0, 0, 1]], dtype=torch.float64)
-    xi = torch.tensor(
+    xi = xi if xi is not None else torch.tensor(
         [[0, 0, 0, 0, 0, 0], [-0.3, 0.05, 0.02, 0, 0.02, 0], [0.28, -0.04, 0.1, 0.01, -0.02, 0.01],
          [0.04, 0.3, -0.05, -0.02, 0, 0.01]], dtype=torch.float64,
     )  # fmt: skip
@@ -54,7 +57,7 @@ def make_scene(
     rays = torch.stack([(u - K[0, 2]) / f, (v - K[1, 2]) / f, torch.ones_like(u)], -1)
     n = torch.tensor([0.15, -0.1, 1.0], dtype=torch.float64)
     images, depths, squares = [], [], []
-    for i in range(4):
+    for i in range(len(T)):
         R, t = T[i, :3, :3], T[i, :3, 3]
         o, d = -R.T @ t, rays @ R
         z_plane = (5.0 - n @ o) / (d @ n)
@@ -62,9 +65,19 @@ def make_scene(
         colour = _texture(X[..., 0], X[..., 1], 1, 4.0)
         z_square = (3.0 - o[2]) / d[..., 2]
         Y = o + d * z_square[..., None]
-        x, y = Y[..., 0] - moving[i] - 0.1, Y[..., 1]
+        x, y = Y[..., 0] - (moving[i] if i < len(moving) else 0) - 0.1, Y[..., 1]
         on = (x.abs() < half_size) & (y.abs() < half_size) & with_square
         images.append(torch.where(on, _texture(x, y, 2, 6.0), colour))
         depths.append(torch.where(on, z_square, z_plane))
         squares.append(on)
     return Scene(torch.stack(images), torch.stack(depths), T, K, torch.stack(squares))
+
+
+def make_video(n: int) -> tuple[list[np.ndarray], Camera]:
+    """n frames (120,160,3) uint8 of a camera that moves sideways and turns a little."""
+    i = torch.arange(n, dtype=torch.float64)
+    xi = torch.zeros(n, 6, dtype=torch.float64)
+    xi[:, 0], xi[:, 1], xi[:, 4] = -0.12 * i, 0.05 * torch.sin(i), 0.01 * torch.sin(i / 2)
+    s = make_scene(xi=xi)
+    images = (255 * s.images.permute(0, 2, 3, 1)).round().to(torch.uint8).numpy()
+    return list(images), Camera(140.0, 140.0, 79.5, 59.5, 160, 120)

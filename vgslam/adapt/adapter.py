@@ -1,0 +1,150 @@
+"""Adaptation in rounds: collects windows, trains a copy, commits what held-out windows approve, else rolls back."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vgslam.adapt.losses import LossConfig
+from vgslam.adapt.safeguards import Limits, Measures, measure, objections
+from vgslam.adapt.trainer import State, TrainConfig, Trainer
+from vgslam.adapt.windows import Image, ScreenConfig, Skip, Window, make_window
+from vgslam.geometry.camera import Camera
+from vgslam.network.lora import save_adapter
+from vgslam.network.vggt import Vggt
+
+
+@dataclass(frozen=True)
+class AdaptConfig:
+    """window_every: a round after so many accepted windows; probe_every: each so-manieth window is held out, never
+    trained on, up to max_probes (the first ones are, until there are min_probes); memory_bytes: of kept windows;
+    max_rollbacks: in a row, then adaptation stops; max_commits: likewise ends it."""
+
+    train: TrainConfig = field(default_factory=TrainConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    limits: Limits = field(default_factory=Limits)
+    screen: ScreenConfig = field(default_factory=ScreenConfig)
+    window_every: int = 4
+    probe_every: int = 3
+    max_probes: int = 8
+    memory_bytes: int = 256 << 20
+    max_rollbacks: int = 2
+    max_commits: int = 1000
+
+
+@dataclass(frozen=True)
+class Event:
+    """A record for the report: 'commit', 'rollback', 'skip', 'stop' or 'drop', at which frame, with which figures."""
+
+    kind: str
+    frame_id: int
+    step: int
+    reasons: tuple[str, ...] = ()
+    learning_rate: float = 0.0
+    photometric: tuple[float, float] = (0.0, 0.0)
+    epipolar_px: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Committed:
+    """Weights to serve from the next window on. step: training steps behind them, for `model_id`."""
+
+    step: int
+    state: State
+
+    def model_id(self, base: str) -> str:
+        return f"{base}+adapt{self.step}"
+
+
+class Adapter:
+    """Synchronous adaptation: `observe` runs a round whenever enough windows came, so that the same windows give the
+    same weights. The given model is never changed."""
+
+    def __init__(self, model: Vggt, config: AdaptConfig | None = None, base_sha256: str = "") -> None:
+        self.config, self.base_sha256 = config or AdaptConfig(), base_sha256
+        self.trainer = Trainer(model, self.config.train, self.config.loss)
+        self.network = model.config
+        self.events: list[Event] = []
+        self.step = 0
+        self.is_stopped = False
+        self._learning_rate = self.config.train.learning_rate
+        self._windows: deque[Window] = deque()
+        self._probes: list[Window] = []
+        self._n_seen = self._n_new = self._rollbacks = self._commits = 0
+        self._served, self._ready = self.trainer.state(), None  # type: tuple[State, Committed | None]
+
+    def observe(self, images: Sequence[Image], frame_ids: Sequence[int], camera: Camera) -> None:
+        """Takes a window of images (H,W,3) uint8, all of `camera` (pinhole)."""
+        if self.is_stopped:
+            return
+        window = make_window(images, frame_ids, camera, self.network, self.config.screen)
+        if isinstance(window, Skip):
+            self.events.append(Event("skip", int(frame_ids[-1]), self.step, (window.value,)))
+            return
+        self._keep(window)
+        is_enough = len(self._probes) >= self.config.limits.min_probes and self._n_new >= self.config.window_every
+        if is_enough:
+            self._n_new = 0
+            self.run_round()
+
+    def poll(self) -> Committed | None:
+        """The newest weights that were not handed out yet."""
+        ready, self._ready = self._ready, None
+        return ready
+
+    def close(self) -> None:
+        """Ends adaptation; windows are let go."""
+        self.is_stopped = True
+        self._windows.clear()
+
+    def save(self, path: Path) -> None:
+        """The last committed adapter (LoRA only), atomically."""
+        self.trainer.set_state(self._served)
+        save_adapter(self.trainer.model, self.config.train.lora, path, self.base_sha256, self.step)
+
+    def run_round(self, show: Callable[[float], None] | None = None) -> Event:
+        """One round on the windows kept, and its verdict, as an event that is recorded too."""
+        start, served = self._measure_start(), self._measure(self._served)
+        self.trainer.set_state(self._served)
+        state = self.trainer.run_round(list(self._windows), self._learning_rate, show)
+        after = self._measure(state)
+        reasons = objections(start, served, after, self.config.limits)
+        if not reasons:
+            self.step += self.config.train.steps
+            self._served, self._rollbacks, self._commits = state, 0, self._commits + 1
+            self._ready = Committed(self.step, {k: v.clone() for k, v in state.items()})
+        else:
+            self.trainer.set_state(self._served)
+            self._rollbacks += 1
+        frame_id = self._windows[-1].frame_ids[-1]
+        event = Event(
+            "rollback" if reasons else "commit", frame_id, self.step, reasons, self._learning_rate,
+            (served.photometric, after.photometric), (served.epipolar_px, after.epipolar_px),
+        )  # fmt: skip
+        self.events.append(event)
+        self._learning_rate *= 0.5 if reasons else 1.0
+        if self._rollbacks >= self.config.max_rollbacks or self._commits >= self.config.max_commits:
+            self.events.append(Event("stop", frame_id, self.step))
+            self.close()
+        return event
+
+    def _keep(self, window: Window) -> None:
+        needed = len(self._probes) < self.config.limits.min_probes
+        is_probe = self._n_seen % (2 if needed else self.config.probe_every) == 0
+        self._n_seen += 1
+        if is_probe and len(self._probes) < self.config.max_probes:
+            self._probes.append(window)
+            return
+        if any(set(window.frame_ids) & set(p.frame_ids) for p in self._probes):
+            return  # would be trained on what is held out
+        self._windows.append(window)
+        self._n_new += 1
+        while len(self._windows) > 1 and sum(w.n_bytes() for w in self._windows) > self.config.memory_bytes:
+            self._windows.popleft()
+
+    def _measure(self, state: State) -> Measures:
+        self.trainer.set_state(state)
+        return measure(self.trainer.model, self._probes, self.config.loss)
+
+    def _measure_start(self) -> Measures:
+        return measure(self.trainer.base, self._probes, self.config.loss)

@@ -1,0 +1,114 @@
+"""What is measured on held-out windows before and after a round, and whether the round may be committed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vgslam.adapt.losses import LossConfig, window_loss
+from vgslam.adapt.windows import Matches, Window
+from vgslam.network.pose_encoding import decode_pose
+from vgslam.network.readout import relative_to_first, solved_poses
+from vgslam.network.vggt import Head, Vggt
+
+
+@dataclass(frozen=True)
+class Guess:
+    """Of a window: depth (S,H,W), T_cam_first (S,4,4) as they are served, float32."""
+
+    depth: Tensor
+    T_cam_first: Tensor
+
+
+@dataclass(frozen=True)
+class Measures:
+    """photometric: mean loss of the windows; epipolar_px: median over windows of the median matched-point error;
+    guesses: what the model says of each window."""
+
+    photometric: float
+    epipolar_px: float
+    guesses: tuple[Guess, ...]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """A round is committed only within these. tolerance: relative rise that still counts as none."""
+
+    scale_drift: float = 0.05
+    rotation_deg: float = 5.0
+    translation: float = 0.2
+    tolerance: float = 0.0
+    min_probes: int = 4
+
+
+def guess(model: Vggt, window: Window) -> Guess:
+    """As served: poses of the solver where the network has flow, else of its head."""
+    with torch.no_grad():
+        out = model(window.images[None], model.heads & {Head.POSE, Head.DEPTH, Head.FLOW})
+        T = relative_to_first(decode_pose(out.pose_encoding.double()))
+        if out.flow is not None:
+            T = solved_poses(out, window.K[None].double())
+    return Guess(out.depth[0], T[0].float())
+
+
+def epipolar_error_px(matches: Matches, T_cam_first: Tensor, K: Tensor) -> float:
+    """Median Sampson distance in px (Hartley and Zisserman, eq. 11.9); infinite for a pose without translation."""
+    T = T_cam_first[matches.frame].double().numpy()
+    length = float(np.linalg.norm(T[:3, 3]))
+    if not np.isfinite(T).all() or length < 1e-9:
+        return float("inf")
+    x, y, z = T[:3, 3] / length
+    K_inverse = np.linalg.inv(K.double().numpy())
+    F = K_inverse.T @ np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) @ T[:3, :3] @ K_inverse
+    p, q = (np.column_stack([m, np.ones(len(m))]) for m in (matches.first_px, matches.other_px))
+    Fp, Fq = p @ F.T, q @ F
+    slope = Fp[:, 0] ** 2 + Fp[:, 1] ** 2 + Fq[:, 0] ** 2 + Fq[:, 1] ** 2
+    return float(np.median(np.abs((q * Fp).sum(1)) / np.sqrt(slope + 1e-24)))
+
+
+def measure(model: Vggt, probes: Sequence[Window], config: LossConfig) -> Measures:
+    """Of all probe windows; every frame is a target once."""
+    photometric, epipolar, guesses = [], [], []
+    for window in probes:
+        g = guess(model, window)
+        loss = window_loss(window.images, g.depth, g.T_cam_first, window.K, range(len(window.images)), config)
+        photometric.append(float(loss.total) if loss.n_targets else float("inf"))
+        epipolar.append(float(np.median([epipolar_error_px(m, g.T_cam_first, window.K) for m in window.matches])))
+        guesses.append(g)
+    return Measures(float(np.median(photometric)), float(np.median(epipolar)), tuple(guesses))
+
+
+def scale_drift(before: Measures, after: Measures) -> float:
+    """Largest |log ratio of the median depths| of a window."""
+    logs = [
+        float((a.depth.median() / b.depth.median()).log()) for a, b in zip(after.guesses, before.guesses, strict=True)
+    ]
+    return float(np.max(np.abs(logs)))
+
+
+def pose_change(before: Measures, after: Measures) -> tuple[float, float]:
+    """Mean rotation in degrees, and mean change of translation as a share of the mean translation."""
+    a, b = (torch.stack([g.T_cam_first[1:] for g in m.guesses]).double() for m in (after, before))
+    cosine = ((a[..., :3, :3].mT @ b[..., :3, :3]).diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2
+    angle = torch.rad2deg(cosine.clamp(-1, 1).acos()).mean()
+    moved = (a[..., :3, 3] - b[..., :3, 3]).norm(dim=-1).mean() / b[..., :3, 3].norm(dim=-1).mean().clamp(min=1e-9)
+    return float(angle), float(moved)
+
+
+def objections(start: Measures, served: Measures, after: Measures, limits: Limits) -> tuple[str, ...]:
+    """Why a round must not be committed; empty when it may. Drift is against the start model, the rest against what is
+    served. What is not finite is an objection."""
+    drift, (angle, moved) = scale_drift(start, after), pose_change(served, after)
+    room = 1 + limits.tolerance
+    checks = {
+        f"photometric loss {served.photometric:.4g} -> {after.photometric:.4g}":
+            after.photometric < served.photometric * room,
+        f"epipolar error {served.epipolar_px:.3f} -> {after.epipolar_px:.3f} px":
+            after.epipolar_px <= served.epipolar_px * room and np.isfinite(after.epipolar_px),
+        f"scale drift {drift:.3f}": drift < limits.scale_drift,
+        f"rotations change by {angle:.2f} deg": angle < limits.rotation_deg,
+        f"translations change by {100 * moved:.0f} %": moved < limits.translation,
+    }  # fmt: skip
+    return tuple(reason for reason, ok in checks.items() if not ok)

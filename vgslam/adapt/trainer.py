@@ -1,0 +1,126 @@
+"""Rounds of training on a copy of the network, with averaged weights."""
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vgslam.adapt.losses import LossConfig, window_loss
+from vgslam.adapt.windows import Window
+from vgslam.network.lora import LoraConfig, add_lora
+from vgslam.network.pose_encoding import decode_pose
+from vgslam.network.readout import relative_to_first
+from vgslam.network.vggt import Head, Vggt
+
+State = dict[str, Tensor]
+
+
+class Trainable(StrEnum):
+    """LORA: adapters beside the attention and MLP layers; HEADS: camera and depth head; ALL: all but the encoder."""
+
+    LORA = "lora"
+    HEADS = "heads"
+    ALL = "all"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """steps: of a round; n_targets: of a window; ema: decay of the averaged weights a step; max_round_s: a round stops
+    there."""
+
+    trainable: Trainable = Trainable.LORA
+    lora: LoraConfig = field(default_factory=LoraConfig)
+    steps: int = 20
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    n_targets: int = 3
+    ema: float = 0.9
+    clip: float = 1.0
+    max_round_s: float = float("inf")
+    seed: int = 0
+
+
+class Trainer:
+    """Trains a copy of `model`; with LORA the copy shares the base weights, which nothing changes."""
+
+    def __init__(self, model: Vggt, config: TrainConfig, loss: LossConfig) -> None:
+        self.config, self.loss = config, loss
+        is_lora = config.trainable is Trainable.LORA
+        self.model: Vggt = copy.deepcopy(model, {id(p): p for p in model.parameters()} if is_lora else {})
+        self.base = model
+        if is_lora:
+            add_lora(self.model, config.lora, config.seed)
+        else:
+            wanted = ("camera_head.", "depth_head.") if config.trainable is Trainable.HEADS else ("",)
+            for name, p in self.model.named_parameters():
+                p.requires_grad_(name.startswith(wanted) and not name.startswith("aggregator.patch_embed"))
+        self._rng = np.random.default_rng(config.seed)
+        self._log_median: dict[tuple[int, ...], Tensor] = {}
+
+    def state(self) -> State:
+        """Copies of the trained tensors."""
+        return {n: p.detach().clone() for n, p in self._trained()}
+
+    @torch.no_grad()
+    def set_state(self, state: State) -> None:
+        for name, p in self._trained():
+            p.copy_(state[name])
+
+    def run_round(
+        self, windows: Sequence[Window], learning_rate: float, show: Callable[[float], None] | None = None
+    ) -> State:
+        """Trains on `windows` from where the model stands; returns the averaged weights. The model holds them too."""
+        parameters = [p for _, p in self._trained()]
+        adam = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=self.config.weight_decay)
+        average, ends = self.state(), time.monotonic() + self.config.max_round_s
+        for _ in range(self.config.steps):
+            loss = self.window_loss(windows[int(self._rng.integers(len(windows)))])
+            adam.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(parameters, self.config.clip)
+            if all(p.grad is None or bool(torch.isfinite(p.grad).all()) for p in parameters):
+                adam.step()
+            with torch.no_grad():
+                for name, p in self._trained():
+                    average[name].lerp_(p, 1 - self.config.ema)
+            if show is not None:
+                show(float(loss.detach()))
+            if time.monotonic() > ends:
+                break
+        self.set_state(average)
+        return average
+
+    def window_loss(self, window: Window) -> Tensor:
+        """Of random targets of one window, with the scale anchored at the start model's."""
+        n = len(window.images)
+        targets = self._rng.choice(n, min(self.config.n_targets, n), replace=False).tolist()
+        out = self.model(window.images[None], {Head.POSE, Head.DEPTH})
+        T = relative_to_first(decode_pose(out.pose_encoding))[0]
+        anchor = self._anchor(window)
+        return window_loss(window.images, out.depth[0], T, window.K, targets, self.loss, anchor).total
+
+    def _anchor(self, window: Window) -> Tensor:
+        if window.frame_ids not in self._log_median:
+            with torch.no_grad():
+                depth = self.base(window.images[None], {Head.DEPTH}).depth
+            self._log_median[window.frame_ids] = depth.median().log()
+        return self._log_median[window.frame_ids]
+
+    def _trained(self) -> list[tuple[str, nn.Parameter]]:
+        return [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
+
+
+@torch.no_grad()
+def apply_state(model: Vggt, state: State, config: TrainConfig) -> None:
+    """Puts committed weights into a served network, adding the adapters at the first call. Call between windows."""
+    own = dict(model.named_parameters())
+    if config.trainable is Trainable.LORA and not set(state) <= set(own):
+        add_lora(model, config.lora, config.seed)
+        own = dict(model.named_parameters())
+    for name, value in state.items():
+        own[name].copy_(value)

@@ -1,0 +1,122 @@
+"""Adaptation in another process, so that tracking waits neither for training nor for Python's lock.
+
+A thread would share the interpreter and torch's thread pool with the tracker. The worker is spawned, runs at low
+priority with its own number of threads, and hands weights over as files that appear complete or not at all.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import queue
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vgslam.adapt.adapter import AdaptConfig, Adapter, Committed, Event
+from vgslam.adapt.windows import Image
+from vgslam.atomic import write_bytes
+from vgslam.geometry.camera import Camera
+from vgslam.network.config import VggtConfig
+from vgslam.network.vggt import Vggt, build
+
+STATE_NAME = "committed.safetensors"
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """threads: of torch in the worker; max_waiting: windows that may wait, more are dropped; nice: its priority."""
+
+    threads: int = 1
+    max_waiting: int = 4
+    nice: int = 10
+
+
+class BackgroundAdapter:
+    """The interface of `Adapter`; no call waits for training. `folder` holds the weights that pass between the
+    processes and keeps the last committed ones."""
+
+    def __init__(
+        self, model: Vggt, folder: Path, config: AdaptConfig | None = None, options: WorkerOptions | None = None
+    ) -> None:
+        from safetensors.torch import save
+
+        options = options or WorkerOptions()
+        self.folder, self.events, self.n_dropped = folder, [], 0  # type: Path, list[Event], int
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+        write_bytes(folder / "base.safetensors", save(state))
+        context = multiprocessing.get_context("spawn")
+        self._windows = context.Queue(options.max_waiting)
+        self._results = context.Queue()
+        job = (self._windows, self._results, folder, model.config, config or AdaptConfig(), options)
+        self.process = context.Process(target=_work, args=job, daemon=True)
+        self.process.start()
+
+    def observe(self, images: Sequence[Image], frame_ids: Sequence[int], camera: Camera) -> None:
+        """Hands a window over; drops it, with an event, when the worker is behind or gone."""
+        try:
+            self._windows.put_nowait((list(images), list(frame_ids), camera))
+        except queue.Full:
+            self.n_dropped += 1
+            self.events.append(Event("drop", int(frame_ids[-1]), 0, ("the worker is behind",)))
+
+    def poll(self) -> Committed | None:
+        """The newest committed weights that were not handed out yet, if any. Never waits."""
+        newest: int | None = None
+        while True:
+            try:
+                event: Event = self._results.get_nowait()
+            except queue.Empty:
+                break
+            self.events.append(event)
+            newest = event.step if event.kind == "commit" else newest
+        return None if newest is None else read_committed(self.folder / STATE_NAME)
+
+    def close(self, wait_s: float = 2.0) -> None:
+        """Ends the worker, in the middle of a round if need be; what it committed stays in `folder`."""
+        with contextlib.suppress(queue.Full):
+            self._windows.put_nowait(None)
+        self.process.join(wait_s)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+        self._windows.cancel_join_thread()
+
+
+def write_committed(path: Path, committed: Committed) -> None:
+    """Atomically."""
+    from safetensors.torch import save
+
+    tensors = {k: v.cpu().contiguous() for k, v in committed.state.items()}
+    write_bytes(path, save(tensors, metadata={"vgslam.step": str(committed.step)}))
+
+
+def read_committed(path: Path) -> Committed:
+    """The inverse of `write_committed`."""
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        return Committed(int(file.metadata()["vgslam.step"]), {k: file.get_tensor(k) for k in file.keys()})  # noqa: SIM118
+
+
+def _work(
+    windows: Any, results: Any, folder: Path, network: VggtConfig, config: AdaptConfig, options: WorkerOptions
+) -> None:
+    from safetensors.torch import load_file
+
+    os.nice(options.nice)
+    torch.set_num_threads(options.threads)
+    model = build(network, 0)
+    model.load_state_dict(load_file(folder / "base.safetensors"))
+    adapter, n_told = Adapter(model, config), 0
+    while (item := windows.get()) is not None:
+        adapter.observe(*item)
+        committed = adapter.poll()
+        if committed is not None:
+            write_committed(folder / STATE_NAME, committed)
+        for event in adapter.events[n_told:]:
+            results.put(event)
+        n_told = len(adapter.events)
