@@ -77,7 +77,7 @@ def make_video(n: int) -> tuple[list[np.ndarray], Camera]:
     """n frames (120,160,3) uint8 of a camera that moves sideways and turns a little."""
     i = torch.arange(n, dtype=torch.float64)
     xi = torch.zeros(n, 6, dtype=torch.float64)
-    xi[:, 0], xi[:, 1], xi[:, 4] = -0.12 * i, 0.05 * torch.sin(i), 0.01 * torch.sin(i / 2)
+    xi[:, 0], xi[:, 2], xi[:, 4] = -0.5 * torch.sin(0.6 * i), 0.2 * torch.cos(0.4 * i), 0.01 * torch.sin(i / 2)
     s = make_scene(xi=xi)
     images = (255 * s.images.permute(0, 2, 3, 1)).round().to(torch.uint8).numpy()
     return list(images), Camera(140.0, 140.0, 79.5, 59.5, 160, 120)
