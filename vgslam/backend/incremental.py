@@ -20,6 +20,7 @@ Key = tuple[int, int, EdgeKind]
 BLOCK = 16  # keyframes among which one is read back to learn whether a loop moved them
 WITNESSES = 16  # active loops that a new one is compared with
 RELINEARIZE = 0.02
+MOST_WAITING = 50  # keyframes that wait, so that a look at them all stays cheap
 
 
 class IncrementalGraph:
@@ -46,6 +47,7 @@ class IncrementalGraph:
         self._removed: list[int] = []
         self._loop_span: set[int] = set()
         self._must_rebuild = False
+        self._n_placed = 0
         self._isam = self._fresh()
 
     @classmethod
@@ -112,6 +114,8 @@ class IncrementalGraph:
         """
         if not (self._new_nodes or self._new_edges or self._removed or self._must_rebuild):
             return {}
+        if self._only_grows():
+            return self._grow()
         loops = [k for k in self._new_edges if k[2] is not EdgeKind.ODOMETRY]
         has_loops, spans = bool(loops or self._removed), set(self._loop_span)
         try:
@@ -152,6 +156,28 @@ class IncrementalGraph:
 
     def active_edges(self) -> list[Edge]:
         return [e for key, e in self.edges.items() if key not in self.switched_off]
+
+    def _only_grows(self) -> bool:
+        """Whether all that waits is keyframes on one odometry edge each: these satisfy it exactly and move nothing."""
+        if self._must_rebuild or self._removed or any(k[2] is not EdgeKind.ODOMETRY for k in self._new_edges):
+            return False
+        hung = [max(k[:2]) for k in self._new_edges]
+        free = {n for n in self._new_nodes if self.members[self.component[n]][0] != n}
+        return len(hung) == len(free) <= MOST_WAITING and set(hung) == free
+
+    def _grow(self) -> dict[int, Sim3]:
+        """Place the keyframes that came since the last call; ISAM2 gets them with the next edge that closes a cycle."""
+        changed: dict[int, Sim3] = {}
+        for key in self._new_edges[self._n_placed :]:
+            e = self.edges[key]
+            n, S = max(e.id_a, e.id_b), self.nodes[min(e.id_a, e.id_b)] @ (
+                e.S_a_b if e.id_a < e.id_b else e.S_a_b.inverse()
+            )
+            if np.abs(S.matrix() - self.nodes[n].matrix()).max() > self.threshold:
+                changed[n] = S
+            self.nodes[n] = self._new_nodes[n] = S
+        self._n_placed = len(self._new_edges)
+        return changed
 
     def _register(self, edge: Edge) -> None:
         for n in (edge.id_a, edge.id_b):
@@ -213,6 +239,7 @@ class IncrementalGraph:
         parameters.setRelinearizeThreshold(RELINEARIZE)
         parameters.relinearizeSkip = 1
         parameters.enablePartialRelinearizationCheck = True
+        parameters.setFactorization("QR")  # Cholesky loses rank after some 19,000 keyframes of drift
         parameters.setOptimizationParams(gtsam.ISAM2GaussNewtonParams(1e-4))
         return gtsam.ISAM2(parameters)
 
@@ -246,7 +273,7 @@ class IncrementalGraph:
         slots = list(result.getNewFactorsIndices())[len(anchors) :]
         self._slot.update((k, s) for k, s in zip(self._new_edges, slots, strict=True) if k[2] is not EdgeKind.ODOMETRY)
         touched = set(self._new_nodes) | {int(k) for k in result.getMarkedKeys()}
-        self._new_nodes, self._new_edges, self._removed = {}, [], []
+        self._new_nodes, self._new_edges, self._removed, self._n_placed = {}, [], [], 0
         return touched
 
     def _check_tied(self) -> None:
