@@ -3,7 +3,18 @@
 from collections.abc import Iterator
 from typing import Protocol
 
-from vgslam.types import Camera, Frame, Trajectory, WindowInput, WindowPrediction
+from vgslam.types import (
+    Array,
+    Camera,
+    Edge,
+    Frame,
+    Ids,
+    Keyframe,
+    PoseEstimate,
+    Trajectory,
+    WindowInput,
+    WindowPrediction,
+)
 
 
 class FrameSource(Protocol):
@@ -33,3 +44,35 @@ class Predictor(Protocol):
     model_id: str
 
     def predict(self, window: WindowInput) -> WindowPrediction | None: ...
+
+
+class ViewedMap(Protocol):
+    """What a viewer reads of the map; `vgslam.backend.map.SlamMap` has it all."""
+
+    keyframes: list[Keyframe]
+    observed_px: list[Array]
+    edges: dict[tuple[int, int], Edge]
+
+    def pose_of(self, estimate: PoseEstimate) -> Array | None: ...
+
+    def T_world_keyframes(self, keyframe_ids: Ids) -> Array: ...
+
+    def session_frames(self) -> list[PoseEstimate]: ...
+
+    def trajectory(self) -> Trajectory: ...
+
+
+class Viewer(Protocol):
+    """Shows a run while it goes on.
+
+    `show` is called after each frame with what the tracker said, the map's newest state and the wall-clock seconds
+    that the frame took; it only reads, must return soon, and may leave out what it has no time for. `close` is called
+    once, whatever ended the run, and shows the last state. `where` says, in one line, how to look; empty when there is
+    nothing to look at.
+    """
+
+    where: str
+
+    def show(self, frame: Frame, estimate: PoseEstimate, slam_map: ViewedMap, latency_s: float) -> None: ...
+
+    def close(self, slam_map: ViewedMap) -> None: ...

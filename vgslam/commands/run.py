@@ -16,12 +16,13 @@ from vgslam.backend.cloud import point_cloud
 from vgslam.commands.map_session import MapSession, uninterrupted
 from vgslam.commands.network_guide import open_guide
 from vgslam.commands.outcome import Poses, print_outcome, score
+from vgslam.commands.viewing import shown, stay
 from vgslam.config import to_yaml
 from vgslam.errors import ConfigError, EvaluationError, InputError, TrackingError
 from vgslam.evaluation.baselines import end_to_start_percent
 from vgslam.evaluation.evaluate import Evaluation
 from vgslam.frontend.guide import VggtUse
-from vgslam.interfaces import FrameSource
+from vgslam.interfaces import FrameSource, Viewer
 from vgslam.results.environment import peak_memory_mib
 from vgslam.results.plots import plot_run
 from vgslam.results.report import RunReport
@@ -108,6 +109,9 @@ class RunArgs:
     vggt: VggtUse = field(default_factory=VggtUse)
     """What the network is used for."""
 
+    viewer: str | None = None
+    """Show the run in rerun: `spawn` (a window), `web` (a server for a browser) or a file FILE.rrd to open later."""
+
     config: Path | None = None
     """YAML file with settings of `slam`; options on the command line win over it."""
 
@@ -128,6 +132,7 @@ class Run:
     report: RunReport
     slam: Slam
     session: MapSession
+    viewer: Viewer
     began_cpu_s: float
     began_s: float
 
@@ -194,8 +199,12 @@ def run_run(args: RunArgs) -> int:
             report.model_id, report.weights = guided.guide.model_id, guided.weights
             slam.notes += guided.notes
         report.camera = describe_camera(camera, estimated)
-        run = Run(args, source, writer, report, slam, session, began_cpu_s, began_s)
-        return _finish(run, _loop(run))
+        with shown(args.viewer, source.name, args.overwrite, session.slam_map) as viewer:
+            run = Run(args, source, writer, report, slam, session, viewer, began_cpu_s, began_s)
+            stopped_by = _loop(run)
+        code = _finish(run, stopped_by)
+    stay(args.viewer)
+    return code
 
 
 def source_options(args: RunArgs) -> SourceOptions:
@@ -254,8 +263,10 @@ def _loop(run: Run) -> str | None:
         try:
             for frame in run.source:
                 _check_size(frame, run.slam.tracker.camera)
+                arrived_s = time.monotonic()
                 with uninterrupted():
                     estimate = run.slam.process(replace(frame, id=frame.id + run.slam.first_frame_id))
+                run.viewer.show(frame, estimate, run.slam.map, time.monotonic() - arrived_s)
                 progress.update(task, advance=1, description=_describe(run, estimate))
                 if run.writer.is_flush_due(run.n_frames):
                     run.save()
@@ -318,5 +329,3 @@ def _finish(run: Run, stopped_by: str | None) -> int:
             f"moves sideways (statuses are in {run.writer.path})"
         )
     return 0
-
-

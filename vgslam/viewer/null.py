@@ -1,0 +1,16 @@
+"""The viewer of runs that nobody watches."""
+
+from vgslam.interfaces import ViewedMap
+from vgslam.types import Frame, PoseEstimate
+
+
+class NullViewer:
+    """Shows nothing and costs nothing."""
+
+    where = ""
+
+    def show(self, frame: Frame, estimate: PoseEstimate, slam_map: ViewedMap, latency_s: float) -> None:
+        """Does nothing."""
+
+    def close(self, slam_map: ViewedMap) -> None:
+        """Does nothing."""

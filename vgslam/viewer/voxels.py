@@ -1,0 +1,40 @@
+"""A cloud that grows, with at most one point in a voxel and a bound on all of them."""
+
+import numpy as np
+
+from vgslam.types import Array, Ids
+
+_OFFSET, _SPAN = 2**20, 2**21  # 21 bits an axis in one 63-bit key
+
+
+class VoxelFilter:
+    """Chooses, of the points that come, those in voxels that hold none yet.
+
+    voxel: edge length. From max_points / 2 accepted points on, and at every further halving of what is left, the edge
+    doubles for the points to come, so that a long run still shows its end; never more than max_points are accepted.
+    """
+
+    def __init__(self, voxel: float, max_points: int) -> None:
+        if not voxel > 0:
+            raise ValueError(f"voxel must be positive, got {voxel}")
+        self.voxel, self._max_points = voxel, max_points
+        self.n_accepted = 0
+        self._next_doubling = max_points // 2
+        self._taken = np.zeros(0, np.int64)
+
+    def choose(self, points: Array) -> Ids:
+        """Ascending indices of the points (N,3) that are new; they count as shown from now on."""
+        room = self._max_points - self.n_accepted
+        if room <= 0 or not len(points):
+            return np.zeros(0, np.int64)
+        cell = np.clip(np.floor(points / self.voxel), -_OFFSET, _OFFSET - 1).astype(np.int64) + _OFFSET
+        keys, first = np.unique((cell[:, 0] * _SPAN + cell[:, 1]) * _SPAN + cell[:, 2], return_index=True)
+        new = ~np.isin(keys, self._taken, assume_unique=True)
+        keys, first = keys[new][:room], first[new][:room]
+        self._taken = np.union1d(self._taken, keys)
+        self.n_accepted += len(first)
+        if self.n_accepted >= self._next_doubling:
+            self.voxel *= 2.0
+            self._next_doubling += max(1, (self._max_points - self.n_accepted) // 2)
+            self._taken = np.zeros(0, np.int64)
+        return np.sort(first)
