@@ -15,6 +15,7 @@ from vgslam.commands.bench_weights import BenchWeightsArgs, run_bench_weights
 from vgslam.commands.demo import DemoArgs, run_demo
 from vgslam.commands.evaluate import EvalArgs, run_eval
 from vgslam.commands.map import MapArgs, run_map
+from vgslam.commands.report import ReportArgs, run_report
 from vgslam.commands.run import RunArgs, run_run
 from vgslam.commands.train import TrainArgs, run_train
 from vgslam.config import read_yaml
@@ -24,7 +25,7 @@ from vgslam.slam import SlamConfig
 COMMANDS: dict[type, Callable[[Any], int]] = {
     RunArgs: run_run, EvalArgs: run_eval, BenchArgs: run_bench, BenchModelArgs: run_bench_model, DemoArgs: run_demo,
     TrainArgs: run_train, BenchWeightsArgs: run_bench_weights, MapArgs: run_map,
-    BenchBackendArgs: run_bench_backend,
+    BenchBackendArgs: run_bench_backend, ReportArgs: run_report,
 }  # fmt: skip
 
 BENCHES = {"model": BenchModelArgs, "backend": BenchBackendArgs, "weights": BenchWeightsArgs}
@@ -64,6 +65,7 @@ def parse(arguments: list[str]) -> Any:
         | Annotated[DemoArgs, tyro.conf.subcommand("demo")]
         | Annotated[MapArgs, tyro.conf.subcommand("map")]
         | Annotated[TrainArgs, tyro.conf.subcommand("train")]
+        | Annotated[ReportArgs, tyro.conf.subcommand("report")]
     )
     return tyro.cli(commands, args=arguments, prog="vgslam", description="Monocular SLAM: poses for every frame.")
 

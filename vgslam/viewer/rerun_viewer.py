@@ -5,6 +5,7 @@ Entities: `world/camera` (pose, image, inliers), and for each component N, which
 confidence; `latency_ms`, `inlier_ratio`, `n_inliers`. Time lines: `frame` and `time` (seconds from the first frame).
 """
 
+import sys
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy as np
 import rerun as rr
 import rerun.blueprint as rrb
 
+from vgslam.errors import OutputError
 from vgslam.interfaces import ViewedMap
 from vgslam.types import Array, Camera, EdgeKind, Frame, Keyframe, PoseEstimate, Status
 from vgslam.viewer.load_limit import HEAVY_SHARE, LIGHT_SHARE, LoadLimit
@@ -64,9 +66,14 @@ class RerunViewer:
 
     @staticmethod
     def spawn(title: str) -> "RerunViewer":
-        """A window of its own."""
+        """A window of its own. Raises OutputError when the viewer's program cannot be started."""
         recording = rr.RecordingStream(f"vgslam {title}")
-        recording.spawn()
+        beside = Path(sys.executable).parent / "rerun"  # a virtual environment need not be on the PATH
+        try:
+            rr.spawn(recording=recording, executable_path=str(beside) if beside.is_file() else None)
+        except RuntimeError as error:
+            first = str(error).strip().splitlines()[0]
+            raise OutputError(f"no viewer window ({first}); --viewer web or --viewer FILE.rrd need none") from error
         return RerunViewer(recording, "the viewer has a window of its own")
 
     @staticmethod

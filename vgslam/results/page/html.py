@@ -1,0 +1,78 @@
+"""Small pieces of HTML. Every text that comes from data is escaped here."""
+
+import base64
+from collections.abc import Iterable, Mapping
+from html import escape
+from io import BytesIO
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+
+def section(title: str, *parts: str) -> str:
+    """A section with a heading; nothing when there is nothing in it."""
+    inside = "\n".join(p for p in parts if p)
+    return f"<section>\n<h2>{escape(title)}</h2>\n{inside}\n</section>\n" if inside else ""
+
+
+def paragraph(text: str, css_class: str = "") -> str:
+    """A paragraph; nothing for an empty text."""
+    marked = f' class="{css_class}"' if css_class else ""
+    return f"<p{marked}>{escape(text)}</p>" if text else ""
+
+
+def pairs_table(pairs: Mapping[str, Any]) -> str:
+    """A table of two columns; pairs without a value are left out."""
+    rows = [f"<tr><th>{escape(k)}</th><td>{escape(show(v))}</td></tr>" for k, v in pairs.items() if v is not None]
+    return f'<table class="pairs">{"".join(rows)}</table>' if rows else ""
+
+
+def rows_table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """A table with a header; numbers are aligned right. Nothing when there is no row."""
+    head = "".join(f"<th>{escape(h)}</th>" for h in header)
+    body = "".join("<tr>" + "".join(_cell(v) for v in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if body else ""
+
+
+def _cell(value: Any) -> str:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{'<td class=number>' if is_number else '<td>'}{escape(show(value))}</td>"
+
+
+def show(value: Any) -> str:
+    """A value for a person: four significant digits, yes and no, a dash for what is not known."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(show(v) for v in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {show(v)}" for k, v in value.items())
+    return str(value)
+
+
+def preformatted(text: str, summary: str) -> str:
+    """Text in a fold that prints open."""
+    return f"<details><summary>{escape(summary)}</summary><pre>{escape(text)}</pre></details>" if text else ""
+
+
+def svg_image(figure: Figure, alternative: str) -> str:
+    """The figure as a vector image within the page; identical for identical figures."""
+    buffer = BytesIO()
+    with rc_context({"svg.hashsalt": "vgslam"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, facecolor="white")
+    return _image("image/svg+xml", buffer.getvalue(), alternative)
+
+
+def png_image(png: bytes, alternative: str) -> str:
+    """A PNG within the page."""
+    return _image("image/png", png, alternative)
+
+
+def _image(media_type: str, data: bytes, alternative: str) -> str:
+    encoded = base64.b64encode(data).decode("ascii")
+    return f'<figure><img alt="{escape(alternative, quote=True)}" src="data:{media_type};base64,{encoded}"></figure>'

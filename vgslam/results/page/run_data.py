@@ -1,0 +1,74 @@
+"""What the folder of a run says, as far as it is there: older and interrupted runs have less."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vgslam.errors import EvaluationError, InputError
+from vgslam.evaluation.evaluate import Evaluation
+from vgslam.results.read_run import RunTrajectories, read_run, score_run
+from vgslam.results.run_folder import CONFIG, PLOTS, REPORT
+from vgslam.types import Trajectory
+
+
+@dataclass
+class RunData:
+    """report: report.json as it stands, whatever version wrote it. run: None when no frame has a pose or the files are
+    missing. plots: the PNG files of the run by name. evaluation is there when truth is. notes: what the page should
+    say of itself."""
+
+    path: Path
+    report: dict[str, Any]
+    config_text: str = ""
+    run: RunTrajectories | None = None
+    truth: Trajectory | None = None
+    evaluation: Evaluation | None = None
+    plots: dict[str, bytes] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return str(self.report.get("source_name") or self.path.resolve().name)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """config.yaml; empty when it is missing or damaged."""
+        try:
+            data = yaml.safe_load(self.config_text)
+        except yaml.YAMLError:
+            return {}
+        return data if isinstance(data, dict) else {}
+
+    def compare(self, truth: Trajectory) -> None:
+        """Score against the truth; one that does not fit becomes a note."""
+        if self.run is None or not len(self.run.trajectory):
+            return
+        try:
+            self.evaluation = score_run(self.run, truth)
+            self.truth = truth
+        except EvaluationError as error:
+            self.notes.append(f"not compared with the truth: {error}")
+
+
+def read_run_data(folder: Path) -> RunData:
+    """Raises InputError unless the folder holds a report.json; all the rest may be missing."""
+    try:
+        report = json.loads((folder / REPORT).read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: no readable {REPORT} in it ({error}); give the folder of a run") from error
+    if not isinstance(report, dict) or "complete" not in report:
+        raise InputError(f"{folder / REPORT}: not the report of a run")
+    data = RunData(folder, report)
+    if (folder / CONFIG).is_file():
+        data.config_text = (folder / CONFIG).read_text(errors="replace")
+    try:
+        data.run = read_run(folder)
+    except InputError as error:
+        data.notes.append(str(error))
+    for name in PLOTS:
+        if (folder / "plots" / name).is_file():
+            data.plots[name] = (folder / "plots" / name).read_bytes()
+    return data

@@ -1,0 +1,197 @@
+"""The sections of the page; each is empty where the run has no data for it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vgslam.results.page import html
+from vgslam.results.page.run_data import RunData
+from vgslam.results.page.spans import Span, spans_without_pose
+from vgslam.types import Edge, Status
+from vgslam.viewer import plots
+
+MAX_ROWS = 40
+
+
+def headline(data: RunData) -> str:
+    """What happened, in a few figures."""
+    r = data.report
+    tiles = [("frames", r.get("n_frames")), ("with a pose", _share(r.get("n_poses"), r.get("n_frames")))]
+    if data.evaluation is not None:
+        tiles.append(("ATE (RMSE)", f"{data.evaluation.headline.ate_m.rmse:.3g} m"))
+    elif _recorded_ate(r) is not None:
+        tiles.append(("ATE (RMSE)", f"{_recorded_ate(r):.3g} m"))
+    tiles += [("keyframes", r.get("n_keyframes")), ("losses", r.get("n_losses"))]
+    tiles += [("frames per CPU second", r.get("frames_per_cpu_s")), ("peak memory, MiB", r.get("peak_memory_mib"))]
+    cells = "".join(
+        f'<div class="tile"><b>{html.escape(_short(value))}</b><span>{html.escape(name)}</span></div>'
+        for name, value in tiles if value is not None
+    )  # fmt: skip
+    stopped = "" if r.get("complete") else f"The run did not reach its end: {r.get('stopped_by') or 'reason not known'}"
+    return f'<div class="tiles">{cells}</div>{html.paragraph(stopped, "warning")}'
+
+
+def warnings(data: RunData) -> str:
+    """What a user of the poses should know."""
+    lines = [*map(str, data.report.get("warnings") or []), *data.notes]
+    items = "".join(f"<li>{html.escape(line)}</li>" for line in lines[:MAX_ROWS])
+    more = html.paragraph(f"and {len(lines) - MAX_ROWS} more in report.json") if len(lines) > MAX_ROWS else ""
+    return html.section("Warnings", f'<ul class="warning">{items}</ul>' if items else "", more)
+
+
+def path(data: RunData) -> str:
+    """The path, over the truth where there is one."""
+    if data.run is None or not len(data.run.trajectory):
+        return html.section("Path", _stored(data, "top_view.png", "path from above"))
+    trajectory = data.run.trajectory
+    if data.evaluation is None and "top_view.png" in data.plots and _recorded_ate(data.report) is not None:
+        return html.section("Path", _stored(data, "top_view.png", "path from above, over the truth"))
+    alignments = {}
+    if data.evaluation is not None:
+        alignments = {c.component_id: c.series.alignment.S_ref_est for c in data.evaluation.components}
+    lost = data.run.frames.lost_timestamps_s(trajectory)
+    figure = plots.top_view(trajectory, data.truth, alignments, lost)
+    return html.section("Path", html.svg_image(figure, "path from above"))
+
+
+def errors(data: RunData) -> str:
+    """Errors over time, and the scores."""
+    scores = html.pairs_table(_scores(data.report))
+    if data.evaluation is None:
+        return html.section("Error", _stored(data, "error.png", "error over time"), scores)
+    series = [(c.component_id, c.series) for c in data.evaluation.components]
+    curves = [plots.ErrorCurve(i, s.timestamps_s, s.position_error_m, s.rotation_error_deg) for i, s in series]
+    return html.section("Error", html.svg_image(plots.error_over_time(curves), "error over time"), scores)
+
+
+def status(data: RunData) -> str:
+    """Status and inliers of every frame."""
+    if data.run is None or not len(data.run.frames.frame_ids):
+        return html.section("Status", _stored(data, "status.png", "status over time"))
+    f = data.run.frames
+    figure = plots.status_over_time(f.timestamps_s, f.statuses, f.component_ids, f.n_inliers)
+    return html.section("Status", html.svg_image(figure, "status over time"))
+
+
+def depth(data: RunData) -> str:
+    """Keyframes and their depth."""
+    return html.section("Depth", _stored(data, "depth.png", "keyframes and their depth"))
+
+
+def relocalizations(data: RunData) -> str:
+    """Times without a pose after tracking had begun, and how each ended."""
+    if data.run is None:
+        return ""
+    spans = spans_without_pose(data.run.frames)
+    header = ("from frame", "at [s]", "frames without a pose", "seconds", "ended by")
+    rows = [(s.first_frame, s.start_s, s.n_frames, s.duration_s, s.ended_by) for s in spans[:MAX_ROWS]]
+    return html.section("Losses and relocalizations", html.rows_table(header, rows), html.paragraph(_sum_up(spans)))
+
+
+def _sum_up(spans: Sequence[Span]) -> str:
+    if not spans:
+        return ""
+    n = sum(s.ended_by == Status.RELOCALIZED for s in spans)
+    text = f"{len(spans)} times without a pose, {n} ended by relocalization in the same map."
+    return text if len(spans) <= MAX_ROWS else f"{text} The first {MAX_ROWS} are listed."
+
+
+def loops(data: RunData, edges: Sequence[Edge]) -> str:
+    """Loops that the report tells of, or else those of the map that the run was saved to."""
+    told = html.section("Loops", records(data.report.get("loops")))
+    if told or not edges:
+        return told
+    rows = [
+        (e.id_a, e.id_b, e.kind.value.lower(), e.inlier_ratio, float(np.linalg.norm(e.S_a_b.t)), e.S_a_b.s)
+        for e in edges[:MAX_ROWS]
+    ]
+    header = ("keyframe", "to keyframe", "kind", "inlier ratio", "distance [map units]", "relative scale")
+    return html.section("Loops", html.rows_table(header, rows), html.paragraph(f"{len(edges)} in the map."))
+
+
+def adaptation(data: RunData) -> str:
+    """What was learnt during the run."""
+    told = data.report.get("adaptation") or data.report.get("adapt")
+    return html.section("Adaptation", records(told))
+
+
+def records(told: Any) -> str:
+    """Records of any kind: a list of them as a table, their summary as pairs."""
+    if isinstance(told, Mapping):
+        plain = {str(k): v for k, v in told.items() if not _is_records(v)}
+        lists = [html.paragraph(str(k)) + records(v) for k, v in told.items() if _is_records(v)]
+        return html.pairs_table(plain) + "".join(lists)
+    if _is_records(told):
+        header = list(dict.fromkeys(key for row in told for key in row))
+        return html.rows_table(map(str, header), [[row.get(key) for key in header] for row in told[:MAX_ROWS]])
+    return html.paragraph(html.show(told)) if told else ""
+
+
+def _is_records(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(v, Mapping) for v in value)
+
+
+def timings(data: RunData) -> str:
+    """CPU seconds of the stages, as bars."""
+    r = data.report
+    stages = {str(k): float(v) for k, v in (r.get("stage_cpu_s") or {}).items()}
+    n, total = r.get("n_frames") or 0, r.get("cpu_s")
+    if isinstance(total, int | float) and stages:
+        stages["everything else"] = max(0.0, float(total) - sum(stages.values()))
+    longest = max(stages.values(), default=0.0) or 1.0
+    rows = "".join(
+        f"<tr><th>{html.escape(name)}</th><td class='number'>{s:.3g} s</td>"
+        f"<td class='number'>{1e3 * s / n if n else 0.0:.3g} ms a frame</td>"
+        f"<td class='bar'><i style='width:{100 * s / longest:.1f}%'></i></td></tr>"
+        for name, s in sorted(stages.items(), key=lambda item: -item[1])
+    )
+    about = {"whole run, CPU seconds": total, "whole run, seconds": r.get("wall_s")}
+    table = f'<table class="timings">{rows}</table>' if rows else ""
+    return html.section("Timings", table, html.pairs_table(about))
+
+
+def circumstances(data: RunData) -> str:
+    """Versions, machine, input, camera, weights, configuration."""
+    r = data.report
+    machine = {f"machine: {k}": v for k, v in (r.get("machine") or {}).items()}
+    about = {
+        "command": " ".join(map(str, r.get("command") or [])) or None, "version": r.get("version"),
+        "commit": r.get("commit"), "source": r.get("source_kind"), "geometry": r.get("model_id") or None, **machine,
+    }  # fmt: skip
+    for name in ("camera", "weights", "map"):
+        about |= {f"{name}: {k.replace('_', ' ')}": v for k, v in (r.get(name) or {}).items()}
+    return html.section("Versions and settings", html.pairs_table(about), html.preformatted(data.config_text, "config"))
+
+
+def _stored(data: RunData, name: str, alternative: str) -> str:
+    return html.png_image(data.plots[name], alternative) if name in data.plots else ""
+
+
+def _recorded_ate(report: Mapping[str, Any]) -> float | None:
+    try:
+        return float(report["evaluation"]["headline"]["ate_sim3_m"]["rmse"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _scores(report: Mapping[str, Any]) -> dict[str, Any]:
+    head = (report.get("evaluation") or {}).get("headline") or {}
+    ate, se3 = head.get("ate_sim3_m") or {}, head.get("ate_se3_m") or {}
+    turned, rpe = head.get("rotation_ape_deg") or {}, head.get("rpe_time") or {}
+    return {
+        "poses scored": head.get("n_poses"), "ATE after Sim(3), RMSE [m]": ate.get("rmse"),
+        "ATE after Sim(3), largest [m]": ate.get("max"), "ATE after SE(3), RMSE [m]": se3.get("rmse"),
+        "scale (reference per estimate)": head.get("scale"), "path length [m]": head.get("path_length_m"),
+        "ATE in % of the path": head.get("ate_percent_of_path"), "rotation error, RMSE [deg]": turned.get("rmse"),
+        "RPE over 1 s, RMSE [m]": rpe.get("translation_rmse_m"), "RPE over 1 s, RMSE [deg]": rpe.get("rotation_rmse_deg"),
+        "path's end to its start [% of length]": report.get("end_to_start_percent"),
+    }  # fmt: skip
+
+
+def _share(part: Any, whole: Any) -> str | None:
+    return f"{100 * part / whole:.1f} %" if isinstance(part, int) and isinstance(whole, int) and whole else None
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) and abs(value) < 1000 else html.show(value)
