@@ -22,6 +22,8 @@ from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
 from vgslam.interfaces import Predictor
+from vgslam.reloc.closing import LoopCloser
+from vgslam.reloc.loops import LoopConfig
 from vgslam.reloc.places import Places
 from vgslam.types import Array, Frame, Ids, Keyframe, PoseEstimate, Status, WindowInput
 
@@ -35,6 +37,7 @@ class SlamConfig:
     mapper: MapperConfig = field(default_factory=MapperConfig)
     initializer: InitializerConfig = field(default_factory=InitializerConfig)
     recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
+    loops: LoopConfig = field(default_factory=LoopConfig)
     patience: int = 5
 
 
@@ -80,9 +83,9 @@ class Slam:
         self.tracker = Tracker(camera, self.map, self.config.tracker)
         self.mapper = Mapper(self.map, self.tracker, self.predictor, self.config.mapper, guide)
         self.initializer = Initializer(self.tracker, self.predictor, self.config.initializer, guide)
-        self.recovery = Recovery(
-            self.map, self.tracker, self.config.recovery, guide, Places(self.map, guide).like_view
-        )
+        places = Places(self.map, guide)
+        self.recovery = Recovery(self.map, self.tracker, self.config.recovery, guide, places.like_view)
+        self.loops = LoopCloser(self.map, places, self.config.tracker.features, self.config.loops)
         self.stage_cpu_s: dict[str, float] = {}
         self.n_losses = 0
         self.notes: list[str] = []
@@ -208,7 +211,12 @@ class Slam:
     ) -> None:
         with self._stage("map"):
             ids, pixels = self.mapper.add_keyframe(view, T_world_cam, ids, pixels, self._component)
-        self._reference = _Reference(len(self.map.keyframes) - 1, ids, pixels)
+        k = len(self.map.keyframes) - 1
+        with self._stage("loops"):
+            if self.loops.at_keyframe(k) is not None:
+                ids, pixels = self.map.observed_ids[k], self.map.observed_px[k].astype(np.float32)
+                self._component = self.map.keyframes[k].component_id
+        self._reference = _Reference(k, ids, pixels)
         T = self.map.keyframes[-1].S_world_keyframe.pose
         self._state = TrackState(view, ids, pixels, T, motion, ratio)
 

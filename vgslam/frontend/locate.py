@@ -19,12 +19,16 @@ from vgslam.types import Array, Ids
 @dataclass(frozen=True)
 class LocateConfig:
     """A pose needs min_inliers matches, which are at least min_ratio of those that obey the epipolar geometry, and
-    min_refound of the keyframe's landmarks found where it says. sigma_px: deviation of a matched feature."""
+    min_refound of the keyframe's landmarks found where it says. sigma_px: deviation of a matched feature,
+    refound_sigma_px: of a landmark found again; min_rel_sigma: least relative depth deviation that landmarks are
+    granted then (over a long way the map is not as exact as within its windows)."""
 
     min_inliers: int = 30
     min_ratio: float = 0.6
     min_refound: int = 15
     sigma_px: float = 1.2
+    refound_sigma_px: float = 1.0
+    min_rel_sigma: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,7 @@ class Locator:
         ids, found = ids[inside][ok], found[ok]
         if len(ids) < c.min_refound:
             return None
-        final = refine_pose(camera, T_cam_world, self._pose_points(ids, found), 1.0)
+        final = refine_pose(camera, T_cam_world, self._pose_points(ids, found), c.refound_sigma_px)
         sure = m.landmarks.is_triangulated[ids]
         voters = sure if sure.sum() >= c.min_refound else np.ones(len(ids), bool)
         ratio = float(final.inliers[voters].mean())
@@ -157,7 +161,7 @@ class Locator:
         m = self.map
         landmarks = m.landmarks_world(ids)
         direction = landmarks - m.centres(m.landmarks.host[ids])
-        return PosePoints(landmarks, np.asarray(pixels, np.float64), direction, m.landmarks.rel_sigma[ids])
+        return PosePoints(landmarks, np.asarray(pixels, np.float64), direction, np.maximum(m.landmarks.rel_sigma[ids], self.config.min_rel_sigma))
 
     def _warp(self, k: int, px: Array, T_cam_k: Array, camera: Camera) -> tuple[Gray, Array]:
         """The keyframe's image as the target would see it if it were a plane at the median depth."""

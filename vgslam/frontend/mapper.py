@@ -27,6 +27,8 @@ class MapperConfig:
     keyframes that a new one gets graph edges to. max_residual_px of an observation; bundle iterations and Huber width.
     guess_rel_sigma: relative deviation of a guessed depth. dense_every: keyframes between dense depth maps, 0 = none.
     A dense depth with at least min_depth_confidence replaces a guess, with relative deviation depth_rel_sigma.
+    edge_sigmas of a graph edge: rotation (rad), position (share of the edge's length), log-scale. A keyframe has
+    n_linked edges with the same errors, and windows drift together: each is granted more than its own error.
     """
 
     min_parallax_px: float = 20.0
@@ -42,6 +44,7 @@ class MapperConfig:
     dense_every: int = 6
     min_depth_confidence: float = 0.5
     depth_rel_sigma: float = 0.15
+    edge_sigmas: tuple[float, float, float] = (0.01, 0.1, 0.05)
 
 
 class Mapper:
@@ -165,7 +168,8 @@ class Mapper:
             for a in recent[max(0, i - self.config.n_linked) : i].tolist():
                 S = m.keyframes[a].S_world_keyframe.inverse() @ m.keyframes[b].S_world_keyframe
                 length = max(float(np.linalg.norm(S.t)), 1e-3)
-                sigmas = np.array([2e-3] * 3 + [0.02 * length + 1e-4] * 3 + [0.01])
+                sigma_R, share, sigma_s = self.config.edge_sigmas
+                sigmas = np.array([sigma_R] * 3 + [share * length + 1e-4] * 3 + [sigma_s])
                 kind = EdgeKind.ODOMETRY if b - a <= self.config.window else EdgeKind.RELOC
                 m.edges[(a, b)] = Edge(a, b, S, sigmas, kind)
 

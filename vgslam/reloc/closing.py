@@ -1,0 +1,123 @@
+"""What a confirmed loop does to the map: an edge, components brought together, the graph solved anew."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vgslam.backend.map import SlamMap
+from vgslam.backend.optimize import optimize_map
+from vgslam.errors import GraphError
+from vgslam.frontend.features import FeatureConfig
+from vgslam.frontend.guide import Guide
+from vgslam.geometry.sim3 import Sim3
+from vgslam.reloc.loops import LoopConfig, LoopFinder, Meeting
+from vgslam.reloc.places import Places
+from vgslam.types import EdgeKind
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A loop that was closed at keyframe id_b: with id_a, correction of id_b's position in world units, and the
+    component that was joined to id_a's, or None."""
+
+    id_a: int
+    id_b: int
+    shift: float
+    joined: int | None = None
+
+
+class LoopCloser:
+    """Finds loops at new keyframes and corrects the map. `closed`: the log of loops; `refused`: edges that the graph
+    contradicted after the solve, which are taken out of the map again."""
+
+    def __init__(self, slam_map: SlamMap, places: Places, features: FeatureConfig, config: LoopConfig) -> None:
+        self.map, self.config = slam_map, config
+        self.finder = LoopFinder(slam_map, places, features, config)
+        self.closed: list[Closed] = []
+        self.refused: list[tuple[int, int]] = []
+
+    def at_keyframe(self, k: int, other_components: bool = False) -> Closed | None:
+        """Close what keyframe k closes; None mostly. The map moves: poses held by the caller have to be read again."""
+        if not self.config.is_on:
+            return None
+        confirmed = self.finder.find(k, other_components)
+        if not confirmed:
+            return None
+        last = confirmed[-1]
+        joined = self._join(last)
+        if joined is None and not self.finder.is_drift(last):
+            return None
+        before = self.map.keyframes[k].S_world_keyframe.t.copy()
+        if not self._solve(confirmed):
+            return None
+        self._tie(last)
+        self.finder.forget()
+        shift = float(np.linalg.norm(self.map.keyframes[k].S_world_keyframe.t - before))
+        self.closed.append(Closed(last.edge.id_a, last.edge.id_b, shift, joined))
+        return self.closed[-1]
+
+    def _solve(self, confirmed: list[Meeting]) -> bool:
+        """Add the edges and solve; False, with the edges taken out again, where the graph contradicts them."""
+        m = self.map
+        edges = {(x.edge.id_a, x.edge.id_b): x.edge for x in confirmed}
+        new = [key for key in edges if key not in m.edges]
+        for key in new:
+            m.edges[key] = edges[key]
+        try:
+            off = {(x.edge.id_a, x.edge.id_b) for x in optimize_map(m).switched_off if x.edge.kind is EdgeKind.LOOP}
+        except GraphError:
+            off = set(new)
+        for key in off:
+            m.edges.pop(key, None)
+            self.refused.append(key)
+        return any(key not in off for key in new)
+
+    def _tie(self, meeting: Meeting) -> None:
+        """Let the keyframe observe the old landmarks that were found in it, so that what follows is tied to them."""
+        self.map.observe(meeting.edge.id_b, meeting.found.ids, meeting.found.pixels.astype(np.float64))
+
+    def _join(self, meeting: Meeting) -> int | None:
+        """Move the younger of two components onto the older one; returns its number, None within one component."""
+        m = self.map
+        a, b = meeting.edge.id_a, meeting.edge.id_b
+        of_a, of_b = m.keyframes[a].component_id, m.keyframes[b].component_id
+        if of_a == of_b:
+            return None
+        correction = meeting.S_world_b @ m.keyframes[b].S_world_keyframe.inverse()
+        first = {c: min(k.id for k in m.keyframes if k.component_id == c) for c in (of_a, of_b)}
+        young, old = (of_b, of_a) if first[of_b] > first[of_a] else (of_a, of_b)
+        move_component(m, young, old, correction if young == of_b else correction.inverse())
+        return young
+
+
+def move_component(slam_map: SlamMap, young: int, old: int, S_old_young: Sim3) -> None:
+    """All keyframes and frames of component `young` become part of `old`, moved by S_old_young."""
+    for keyframe in slam_map.keyframes:
+        if keyframe.component_id == young:
+            slam_map.set_pose(keyframe.id, S_old_young @ keyframe.S_world_keyframe)
+            keyframe.component_id = old
+    frames = slam_map.frames
+    for i, frame in enumerate(frames):
+        if frame.component_id == young and frame.T_ref_cam is not None:
+            frames[i] = replace(frame, component_id=old)
+
+
+def join_components(
+    slam_map: SlamMap, features: FeatureConfig | None = None, config: LoopConfig | None = None,
+    guide: Guide | None = None,
+) -> int:  # fmt: skip
+    """Look for places that components of a finished map share and join them; returns how many were joined."""
+    closer = LoopCloser(slam_map, Places(slam_map, guide), features or FeatureConfig(), config or LoopConfig())
+    joined, progress = 0, True
+    while progress:
+        progress = False
+        numbers = [k.component_id for k in slam_map.keyframes]
+        if len(set(numbers)) < 2:
+            break
+        main = max(set(numbers), key=numbers.count)
+        for k in [keyframe.id for keyframe in slam_map.keyframes if keyframe.component_id != main]:
+            closed = closer.at_keyframe(k, other_components=True)
+            if closed is not None and closed.joined is not None:
+                joined, progress = joined + 1, True
+                break
+    return joined

@@ -1,0 +1,206 @@
+"""Loops: places seen again, verified from both sides, and components joined where they meet.
+
+A look-alike is not a place: a loop needs landmarks of each side found in the other's image, one scale from both sides,
+inliers all over the image, no second place that fits as well, and several keyframes in a row that say the same.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vgslam.backend.map import SlamMap
+from vgslam.frontend.features import FeatureConfig
+from vgslam.frontend.locate import LocateConfig, Locator, Recovered, Target, depth_near, epipolar_matches
+from vgslam.frontend.matching import MatcherConfig
+from vgslam.geometry import se3
+from vgslam.geometry.sim3 import Sim3
+from vgslam.reloc.places import Places
+from vgslam.types import Array, Edge, EdgeKind
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """is_on: whether loops are looked for. n_similar: places asked for, n_verified: of which so many are looked at.
+    min_gap: keyframes apart, within a component. max_shared landmarks: more are no loop but the present window.
+    agreement: (rotation deg, position as a share of the median depth, log-scale) within which two answers are the same.
+    n_agreeing keyframes in a row make a loop, n_joining a join of components. max_correction: of the path between the
+    two ends, in position, and as log-scale; more is no drift. min_cells of 16 image cells hold inliers."""
+
+    is_on: bool = True
+    n_similar: int = 20
+    n_verified: int = 3
+    min_gap: int = 15
+    max_shared: int = 10
+    min_matches: int = 25
+    agreement: tuple[float, float, float] = (3.0, 0.15, 0.15)
+    n_agreeing: int = 2
+    n_joining: int = 3
+    max_correction: float = 0.15
+    max_log_scale: float = 0.7
+    min_cells: int = 4
+    matcher: MatcherConfig = field(default_factory=MatcherConfig)
+    locate: LocateConfig = field(default_factory=lambda: LocateConfig(25, 0.6, 20, 2.0, 2.0, 0.03))
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """Keyframe b seen from the place of keyframe a: S_world_b is where b would be if the map were right at a.
+    n_inliers landmarks of a were found in b; depth: median depth of b in world units at a; edge: the measurement;
+    found: a's landmarks in b."""
+
+    edge: Edge
+    S_world_b: Sim3
+    n_inliers: int
+    depth: float
+    found: Recovered
+
+
+class LoopFinder:
+    """Looks for places that the newest keyframes show again. Holds what has been seen but not yet confirmed."""
+
+    def __init__(self, slam_map: SlamMap, places: Places, features: FeatureConfig, config: LoopConfig) -> None:
+        self.map, self.places, self.config = slam_map, places, config
+        self._locator = Locator(slam_map, config.locate, features)
+        self._pending: list[Meeting] = []
+
+    def forget(self) -> None:
+        """The map has moved, or tracking was lost: what was seen must be seen again."""
+        self._pending = []
+
+    def find(self, k: int, other_components: bool = False) -> list[Meeting]:
+        """Confirmed meetings that end at keyframe k or shortly before, empty mostly.
+
+        other_components: look only at keyframes of other components than k's.
+        """
+        meeting = self._best(k, self._candidates(k, other_components))
+        if meeting is None:
+            self._pending = [p for p in self._pending if k - p.edge.id_b <= 2]
+            return []
+        m = self.map.keyframes
+        joins = m[meeting.edge.id_a].component_id != m[k].component_id
+        agreeing = [p for p in self._pending if k - p.edge.id_b <= 4 and self._agree(p, meeting)]
+        self._pending = [*agreeing, meeting]
+        if len(self._pending) < (self.config.n_joining if joins else self.config.n_agreeing):
+            return []
+        confirmed, self._pending = self._pending, [meeting]
+        return confirmed
+
+    def _candidates(self, k: int, other_components: bool) -> list[int]:
+        c, m = self.config, self.map
+        component = m.keyframes[k].component_id
+        similar, _ = self.places.like_keyframe(k, c.n_similar + 2 * c.min_gap)
+        taken: list[int] = []
+        for j in similar.tolist():
+            same = m.keyframes[j].component_id == component
+            if j == k or (same and (abs(j - k) < c.min_gap or other_components)):
+                continue
+            if np.isin(m.observed_ids[j], m.observed_ids[k]).sum() > c.max_shared:
+                continue
+            if all(abs(j - i) > 2 for i in taken):
+                taken.append(j)
+            if len(taken) == c.n_verified:
+                break
+        return taken
+
+    def _best(self, k: int, candidates: list[int]) -> Meeting | None:
+        """The best meeting of k with the candidates; None without one, or when another place fits nearly as well."""
+        meetings = [x for x in (self.verify(j, k) for j in candidates) if x is not None]
+        if not meetings:
+            return None
+        best = max(meetings, key=lambda x: x.n_inliers)
+        for other in meetings:
+            if other.n_inliers >= 0.7 * best.n_inliers and not self._same_place(best, other):
+                return None
+        return best
+
+    def verify(self, a: int, b: int) -> Meeting | None:
+        """Keyframe b against a and a against b: a meeting when both hold and say the same."""
+        c, m, places = self.config, self.map, self.places
+        px_a, px_b = epipolar_matches(places.features(a), places.features(b), c.matcher, 3.0)
+        if len(px_a) < c.min_matches:
+            return None
+        cameras = m.keyframes[a].camera, m.keyframes[b].camera
+        forth = self._locator.locate(a, px_a, Target(places.gray(b), cameras[1]), px_b)
+        if forth is None or _cells(forth.pixels, cameras[1].width, cameras[1].height) < c.min_cells:
+            return None
+        back = self._locator.locate(b, px_b, Target(places.gray(a), cameras[0]), px_a)
+        if back is None or _cells(back.pixels, cameras[0].width, cameras[0].height) < c.min_cells:
+            return None
+        log_ratios = np.concatenate([self._log_ratio(forth, b), -self._log_ratio(back, a)])
+        log_scale = float(np.median(log_ratios))
+        spread = 1.4826 * float(np.median(np.abs(log_ratios - log_scale)))
+        return self._meeting(a, b, forth, back, (log_scale, spread))
+
+    def _log_ratio(self, found: Recovered, k: int) -> Array:
+        """log of (depth of the found landmarks at the found pose / depth that keyframe k has there)."""
+        z = se3.transform(se3.inverse(found.T_world_cam), self.map.landmarks_world(found.ids))[:, 2]
+        own, _ = depth_near(self.map, k, found.pixels.astype(np.float64))
+        return np.log(np.maximum(z, 1e-9) / np.maximum(own, 1e-9))
+
+    def _meeting(
+        self, a: int, b: int, forth: Recovered, back: Recovered, scale: tuple[float, float]
+    ) -> Meeting | None:
+        m, (log_scale, spread) = self.map, scale
+        S_a, S_b = m.keyframes[a].S_world_keyframe, m.keyframes[b].S_world_keyframe
+        S_world_b = Sim3.from_T(forth.T_world_cam, S_b.s * float(np.exp(log_scale)))
+        S_world_a = Sim3.from_T(back.T_world_cam, S_a.s * float(np.exp(-log_scale)))
+        S_forth, S_back = S_a.inverse() @ S_world_b, S_world_a.inverse() @ S_b
+        z = se3.transform(se3.inverse(forth.T_world_cam), m.landmarks_world(forth.ids))[:, 2]
+        depth = float(np.median(z))
+        if not self._close(S_forth, S_back, depth / S_a.s):
+            return None
+        angle = np.radians(se3.angle_deg(S_forth.R.T @ S_back.R))
+        apart = float(np.linalg.norm(S_forth.t - S_back.t))
+        sigma_R, sigma_t = max(5e-3, angle / 2), max(0.01 * depth / S_a.s, apart / 2)
+        sigmas = np.array([sigma_R] * 3 + [sigma_t] * 3 + [max(0.02, 3 * spread / np.sqrt(len(z)))])
+        S_a_b = _between(S_forth, S_back)
+        edge = Edge(a, b, S_a_b, sigmas, EdgeKind.LOOP, forth.ratio)
+        return Meeting(edge, S_a @ S_a_b, len(forth.ids), depth, forth)
+
+    def _close(self, S: Sim3, other: Sim3, depth: float) -> bool:
+        degrees, share, log_scale = self.config.agreement
+        return (
+            se3.angle_deg(S.R.T @ other.R) < degrees
+            and float(np.linalg.norm(S.t - other.t)) < share * depth
+            and abs(float(np.log(S.s / other.s))) < log_scale
+        )
+
+    def _same_place(self, meeting: Meeting, other: Meeting) -> bool:
+        """Two meetings of one keyframe: the places they put it at, the map's drift between them allowed for."""
+        return (
+            se3.angle_deg(meeting.S_world_b.R.T @ other.S_world_b.R) < 15.0
+            and float(np.linalg.norm(meeting.S_world_b.t - other.S_world_b.t)) < 0.5 * meeting.depth
+        )
+
+    def _agree(self, earlier: Meeting, later: Meeting) -> bool:
+        """Whether two keyframes call for the same correction of the map."""
+        m = self.map.keyframes
+        if m[earlier.edge.id_a].component_id != m[later.edge.id_a].component_id:
+            return False
+        correction = earlier.S_world_b @ m[earlier.edge.id_b].S_world_keyframe.inverse()
+        predicted = correction @ m[later.edge.id_b].S_world_keyframe
+        return self._close(predicted, later.S_world_b, later.depth)
+
+    def is_drift(self, meeting: Meeting) -> bool:
+        """Whether the correction that a meeting within a component calls for can be drift of the path between."""
+        c, m = self.config, self.map
+        a, b = sorted((meeting.edge.id_a, meeting.edge.id_b))
+        centres = m.centres(np.arange(a, b + 1))
+        path = float(np.linalg.norm(np.diff(centres, axis=0), axis=1).sum())
+        S_b = m.keyframes[meeting.edge.id_b].S_world_keyframe
+        shift = float(np.linalg.norm(meeting.S_world_b.t - S_b.t))
+        is_near = shift <= c.max_correction * path + 0.05 * meeting.depth
+        return is_near and abs(float(np.log(meeting.S_world_b.s / S_b.s))) < c.max_log_scale
+
+
+def _between(S: Sim3, other: Sim3) -> Sim3:
+    """The middle of two nearly equal transforms."""
+    half = 0.5 * se3.so3_log(S.R.T @ other.R)
+    return Sim3(S.R @ se3.so3_exp(half), 0.5 * (S.t + other.t), float(np.sqrt(S.s * other.s)))
+
+
+def _cells(pixels: Array, width: int, height: int) -> int:
+    """How many of 4 x 4 parts of the image hold at least two of the pixels (N,2)."""
+    col = np.clip(pixels[:, 0] * 4 / width, 0, 3).astype(int)
+    row = np.clip(pixels[:, 1] * 4 / height, 0, 3).astype(int)
+    return int((np.bincount(row * 4 + col, minlength=16) >= 2).sum())
