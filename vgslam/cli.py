@@ -13,6 +13,7 @@ from vgslam.commands.bench_backend import BenchBackendArgs, run_bench_backend
 from vgslam.commands.bench_model import BenchModelArgs, run_bench_model
 from vgslam.commands.bench_weights import BenchWeightsArgs, run_bench_weights
 from vgslam.commands.demo import DemoArgs, run_demo
+from vgslam.commands.doctor import DoctorArgs, run_doctor
 from vgslam.commands.evaluate import EvalArgs, run_eval
 from vgslam.commands.map import MapArgs, run_map
 from vgslam.commands.report import ReportArgs, run_report
@@ -25,7 +26,7 @@ from vgslam.slam import SlamConfig
 COMMANDS: dict[type, Callable[[Any], int]] = {
     RunArgs: run_run, EvalArgs: run_eval, BenchArgs: run_bench, BenchModelArgs: run_bench_model, DemoArgs: run_demo,
     TrainArgs: run_train, BenchWeightsArgs: run_bench_weights, MapArgs: run_map,
-    BenchBackendArgs: run_bench_backend, ReportArgs: run_report,
+    BenchBackendArgs: run_bench_backend, ReportArgs: run_report, DoctorArgs: run_doctor,
 }  # fmt: skip
 
 BENCHES = {"model": BenchModelArgs, "backend": BenchBackendArgs, "weights": BenchWeightsArgs}
@@ -66,6 +67,7 @@ def parse(arguments: list[str]) -> Any:
         | Annotated[MapArgs, tyro.conf.subcommand("map")]
         | Annotated[TrainArgs, tyro.conf.subcommand("train")]
         | Annotated[ReportArgs, tyro.conf.subcommand("report")]
+        | Annotated[DoctorArgs, tyro.conf.subcommand("doctor")]
     )
     return tyro.cli(commands, args=arguments, prog="vgslam", description="Monocular SLAM: poses for every frame.")
 

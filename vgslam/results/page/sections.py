@@ -154,7 +154,7 @@ def timings(data: RunData) -> str:
 def circumstances(data: RunData) -> str:
     """Versions, machine, input, camera, weights, configuration."""
     r = data.report
-    machine = {f"machine: {k}": v for k, v in (r.get("machine") or {}).items()}
+    machine = {f"machine: {k.replace('_', ' ')}": v for k, v in (r.get("machine") or {}).items()}
     about = {
         "command": " ".join(map(str, r.get("command") or [])) or None, "version": r.get("version"),
         "commit": r.get("commit"), "source": r.get("source_kind"), "geometry": r.get("model_id") or None, **machine,
@@ -184,7 +184,8 @@ def _scores(report: Mapping[str, Any]) -> dict[str, Any]:
         "ATE after Sim(3), largest [m]": ate.get("max"), "ATE after SE(3), RMSE [m]": se3.get("rmse"),
         "scale (reference per estimate)": head.get("scale"), "path length [m]": head.get("path_length_m"),
         "ATE in % of the path": head.get("ate_percent_of_path"), "rotation error, RMSE [deg]": turned.get("rmse"),
-        "RPE over 1 s, RMSE [m]": rpe.get("translation_rmse_m"), "RPE over 1 s, RMSE [deg]": rpe.get("rotation_rmse_deg"),
+        "RPE over 1 s, RMSE [m]": rpe.get("translation_rmse_m"),
+        "RPE over 1 s, RMSE [deg]": rpe.get("rotation_rmse_deg"),
         "path's end to its start [% of length]": report.get("end_to_start_percent"),
     }  # fmt: skip
 

@@ -1,0 +1,236 @@
+"""`vgslam doctor`: what this installation has, what it lacks, and whether it works."""
+
+import importlib.util
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+import av
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vgslam.byte_size import format_size
+from vgslam.commands.self_test import SelfTest, self_test
+from vgslam.results.environment import describe_machine, git_commit, package_version
+
+LIBRARIES = ("numpy", "scipy", "opencv-python-headless", "gtsam", "torch", "av", "evo", "faiss-cpu", "rosbags", "tyro")
+EXTRAS = {
+    "rerun": ("--viewer", "pip install 'vgslam[viewer]'"),
+    "open3d": ("meshes", "pip install 'vgslam[mesh]'"),
+    "pycolmap": ("the comparison with COLMAP", "pip install 'vgslam[pycolmap]'"),
+    "rclpy": ("ROS 2 topics", "comes with a ROS 2 installation"),
+}
+"""Optional modules: what each is for, and how it is installed."""
+DECODERS = ("h264", "hevc", "mjpeg", "mpeg4", "vp9", "av1")
+LOW_MEMORY_BYTES = 2 * 2**30
+
+
+class Verdict(StrEnum):
+    OK = "ok"
+    INFO = "info"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+COLORS = {Verdict.OK: "green", Verdict.INFO: "dim", Verdict.WARNING: "yellow", Verdict.FAILED: "bold red"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the examination; advice says what to do next, where there is something to do."""
+
+    topic: str
+    name: str
+    verdict: Verdict
+    found: str
+    advice: str = ""
+
+
+@dataclass
+class DoctorArgs:
+    """Examines the installation: versions, GPU, memory, codecs, weights and their licences, extras, and a self-test on
+    a rendered sequence. The exit code is 1 when something is broken."""
+
+    json: bool = False
+    """Print JSON instead of a table."""
+
+    self_test: bool = True
+    """Track a few seconds of a rendered sequence and compare with its truth."""
+
+
+def run_doctor(args: DoctorArgs) -> int:
+    """Prints the checks; returns 0, or 1 when one has failed."""
+    checks = examine()
+    tested = self_test() if args.self_test else None
+    if tested is not None:
+        checks.append(_of_self_test(tested))
+    healthy = all(c.verdict is not Verdict.FAILED for c in checks)
+    if args.json:
+        out: dict[str, Any] = {"healthy": healthy, "checks": [asdict(c) for c in checks]}
+        out["self_test"] = None if tested is None else asdict(tested)
+        print(json.dumps(out, indent=2, allow_nan=False))
+    else:
+        _print(checks, healthy)
+    return 0 if healthy else 1
+
+
+def examine() -> list[Check]:
+    """All checks but the self-test."""
+    return [*_versions(), *_machine(), _gpu(), _codecs(), *_weights(), *_extras()]
+
+
+def _versions() -> list[Check]:
+    commit = git_commit()
+    about = package_version() + (f", commit {commit[:12]}" if commit else "")
+    checks = [Check("versions", "vgslam", Verdict.OK, about), Check("versions", "python", Verdict.OK, _python())]
+    found, missing = [], []
+    for name in LIBRARIES:
+        try:
+            found.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            missing.append(name)
+    if not missing:
+        return [*checks, Check("versions", "libraries", Verdict.OK, ", ".join(found))]
+    advice = "pip install " + " ".join(missing)
+    lacking = f"missing: {', '.join(missing)}; there: {', '.join(found)}"
+    # another build of OpenCV serves as well; what cannot be imported the self-test tells
+    return [*checks, Check("versions", "libraries", Verdict.WARNING, lacking, advice)]
+
+
+def _python() -> str:
+    return f"{describe_machine().python} in {sys.prefix}"
+
+
+def _machine() -> list[Check]:
+    m = describe_machine()
+    cores = f"{m.cpu}, {m.cores} core{'s' if m.cores != 1 else ''} for this process, {m.system}"
+    free = _free_memory_bytes()
+    memory = f"{m.memory_gib:.1f} GiB" + (f", {format_size(free)} free" if free is not None else "")
+    is_low = free is not None and free < LOW_MEMORY_BYTES
+    advice = "close other programs, or lower --memory of run" if is_low else ""
+    return [
+        Check("machine", "processor", Verdict.OK, cores),
+        Check("machine", "memory", Verdict.WARNING if is_low else Verdict.OK, memory, advice),
+    ]
+
+
+def _free_memory_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _gpu() -> Check:
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        return Check("machine", "GPU", Verdict.WARNING, f"torch cannot be loaded ({error})", "pip install torch")
+    if torch.cuda.is_available():
+        about = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+        names = ", ".join(f"{p.name} with {format_size(p.total_memory)}" for p in about)
+        return Check("machine", "GPU", Verdict.OK, f"{names}, CUDA {torch.version.cuda}")
+    if torch.backends.mps.is_available():
+        return Check("machine", "GPU", Verdict.OK, "Apple GPU (mps)")
+    build = f"torch {torch.__version__} sees no GPU"
+    advice = "nothing to do for --predictor sfm; the large networks need one to be quick"
+    return Check("machine", "GPU", Verdict.INFO, build, advice)
+
+
+def _codecs() -> Check:
+    there = [c for c in DECODERS if _decodes(c)]
+    missing = [c for c in DECODERS if c not in there]
+    about = f"decodes {', '.join(there) or 'nothing'} (PyAV {av.__version__})"
+    if "h264" in missing:
+        return Check("codecs", "video", Verdict.FAILED, about, "pip install --force-reinstall av")
+    advice = f"{', '.join(missing)} video must be converted first" if missing else ""
+    return Check("codecs", "video", Verdict.INFO if missing else Verdict.OK, about, advice)
+
+
+def _decodes(codec: str) -> bool:
+    try:
+        av.codec.Codec(codec, "r")
+    except (ValueError, LookupError):
+        return False
+    return True
+
+
+def _weights() -> list[Check]:
+    """Weights in the package and in Hugging Face's cache, each with its licence."""
+    try:
+        from vgslam.network.licence import BY_HUB_ID
+    except (ImportError, OSError) as error:
+        return [Check("weights", "network", Verdict.WARNING, f"the network cannot be loaded ({error})")]
+    folder = Path(str(resources.files("vgslam"))) / "assets" / "weights"
+    checks = [
+        Check("weights", path.stem, Verdict.OK, f"in the package, {format_size(path.stat().st_size)}", _licence(path))
+        for path in sorted(folder.rglob("*.safetensors"))
+    ]
+    if not checks:
+        advice = "--predictor sfm needs none; otherwise give --weights"
+        checks.append(Check("weights", "in the package", Verdict.INFO, "none", advice))
+    for hub_id, licence in BY_HUB_ID.items():
+        is_there = _is_cached(hub_id)
+        found = "in the Hugging Face cache" if is_there else f"not here; --weights {hub_id} fetches it"
+        checks.append(Check("weights", hub_id, Verdict.OK if is_there else Verdict.INFO, found, licence.terms))
+    return checks
+
+
+def _licence(path: Path) -> str:
+    from safetensors import safe_open
+
+    from vgslam.network.licence import UNKNOWN, named
+    from vgslam.network.weight_files import METADATA_LICENCE
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            name = (file.metadata() or {}).get(METADATA_LICENCE)
+    except Exception as error:  # safetensors raises its own kinds
+        return f"cannot be read: {error}"
+    return named(name).terms if name else UNKNOWN.terms
+
+
+def _is_cached(hub_id: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    names = ("model.safetensors", "model.pt", "model.safetensors.index.json")
+    return any(isinstance(try_to_load_from_cache(hub_id, name), str) for name in names)
+
+
+def _extras() -> list[Check]:
+    checks = []
+    for module, (use, install) in EXTRAS.items():
+        is_there = importlib.util.find_spec(module) is not None
+        found = f"installed, for {use}" if is_there else f"not installed; only for {use}"
+        verdict = Verdict.OK if is_there else Verdict.INFO
+        checks.append(Check("extras", module, verdict, found, "" if is_there else install))
+    return checks
+
+
+def _of_self_test(tested: SelfTest) -> Check:
+    ate = "" if tested.ate_m is None else f", ATE {tested.ate_m:.4f} m"
+    found = f"{tested.n_poses} of {tested.n_frames} frames with a pose{ate}, {tested.seconds:.1f} s"
+    if not tested.problem:
+        return Check("self-test", "rendered room", Verdict.OK, found)
+    advice = "install the package again; if it stays, report it with the output of vgslam doctor --json"
+    return Check("self-test", "rendered room", Verdict.FAILED, f"{tested.problem} ({found})", advice)
+
+
+def _print(checks: list[Check], healthy: bool) -> None:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    topic = ""
+    for c in checks:
+        about = Text(c.found) + Text(f"\n{c.advice}" if c.advice else "", style="dim")
+        table.add_row(
+            c.topic if c.topic != topic else "", c.name, Text(c.verdict.value, style=COLORS[c.verdict]), about
+        )
+        topic = c.topic
+    console = Console()
+    console.print(table)
+    console.print("everything that is needed works" if healthy else "something is broken: see above")
