@@ -15,6 +15,7 @@ from vgslam.backend.map import SlamMap
 from vgslam.byte_size import format_size, parse_size
 from vgslam.commands.map_export import EXPORTS, ExportRequest, Format
 from vgslam.errors import MapError, OutputError
+from vgslam.reloc.closing import PlaceJoiner
 from vgslam.store.check import check_map
 from vgslam.store.manifest import MANIFEST, read_manifest
 from vgslam.store.map_folder import MapFolder
@@ -174,13 +175,14 @@ def run_check(args: CheckArgs) -> int:
 
 
 def run_merge(args: MergeArgs, joiner: Joiner | None = None) -> int:
-    """Writes the merged map; joiner: what finds places that both have in common. Returns 0."""
+    """Writes the merged map; joiner: what finds places that both have in common, by default by their looks and then
+    their geometry. Returns 0."""
     if (args.out / MANIFEST).exists():
         raise OutputError(f"{args.out}: there is a map already; name a new folder with -o")
     budget = parse_size(args.memory)
     merged, other = load_map(args.a, budget), load_map(args.b, budget)
     put_beside(merged, other)
-    n_joined = joiner.join(merged) if joiner is not None else 0
+    n_joined = (joiner or PlaceJoiner()).join(merged)
     with MapFolder(args.out) as folder:
         folder.save(merged)
     n = len(_components(merged))

@@ -161,7 +161,8 @@ class Locator:
         m = self.map
         landmarks = m.landmarks_world(ids)
         direction = landmarks - m.centres(m.landmarks.host[ids])
-        return PosePoints(landmarks, np.asarray(pixels, np.float64), direction, np.maximum(m.landmarks.rel_sigma[ids], self.config.min_rel_sigma))
+        rel_sigma = np.maximum(m.landmarks.rel_sigma[ids], self.config.min_rel_sigma)
+        return PosePoints(landmarks, np.asarray(pixels, np.float64), direction, rel_sigma)
 
     def _warp(self, k: int, px: Array, T_cam_k: Array, camera: Camera) -> tuple[Gray, Array]:
         """The keyframe's image as the target would see it if it were a plane at the median depth."""

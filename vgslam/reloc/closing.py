@@ -1,6 +1,6 @@
 """What a confirmed loop does to the map: an edge, components brought together, the graph solved anew."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -8,7 +8,6 @@ from vgslam.backend.map import SlamMap
 from vgslam.backend.optimize import optimize_map
 from vgslam.errors import GraphError
 from vgslam.frontend.features import FeatureConfig
-from vgslam.frontend.guide import Guide
 from vgslam.geometry.sim3 import Sim3
 from vgslam.reloc.loops import LoopConfig, LoopFinder, Meeting
 from vgslam.reloc.places import Places
@@ -102,22 +101,26 @@ def move_component(slam_map: SlamMap, young: int, old: int, S_old_young: Sim3) -
             frames[i] = replace(frame, component_id=old)
 
 
-def join_components(
-    slam_map: SlamMap, features: FeatureConfig | None = None, config: LoopConfig | None = None,
-    guide: Guide | None = None,
-) -> int:  # fmt: skip
-    """Look for places that components of a finished map share and join them; returns how many were joined."""
-    closer = LoopCloser(slam_map, Places(slam_map, guide), features or FeatureConfig(), config or LoopConfig())
-    joined, progress = 0, True
-    while progress:
-        progress = False
+@dataclass(frozen=True)
+class PlaceJoiner:
+    """Joins the components of a finished map where they show the same places; implements `store.merge.Joiner`."""
+
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    config: LoopConfig = field(default_factory=LoopConfig)
+
+    def join(self, slam_map: SlamMap) -> int:
+        """Number of components that were joined to another; the graph is solved after each."""
+        closer = LoopCloser(slam_map, Places(slam_map), self.features, self.config)
+        joined = 0
+        while self._join_one(slam_map, closer):
+            joined += 1
+        return joined
+
+    def _join_one(self, slam_map: SlamMap, closer: LoopCloser) -> bool:
         numbers = [k.component_id for k in slam_map.keyframes]
-        if len(set(numbers)) < 2:
-            break
         main = max(set(numbers), key=numbers.count)
         for k in [keyframe.id for keyframe in slam_map.keyframes if keyframe.component_id != main]:
             closed = closer.at_keyframe(k, other_components=True)
             if closed is not None and closed.joined is not None:
-                joined, progress = joined + 1, True
-                break
-    return joined
+                return True
+        return False

@@ -7,6 +7,7 @@ inliers all over the image, no second place that fits as well, and several keyfr
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from vgslam.backend.map import SlamMap
 from vgslam.frontend.features import FeatureConfig
@@ -199,7 +200,7 @@ def _between(S: Sim3, other: Sim3) -> Sim3:
     return Sim3(S.R @ se3.so3_exp(half), 0.5 * (S.t + other.t), float(np.sqrt(S.s * other.s)))
 
 
-def _cells(pixels: Array, width: int, height: int) -> int:
+def _cells(pixels: npt.NDArray, width: int, height: int) -> int:
     """How many of 4 x 4 parts of the image hold at least two of the pixels (N,2)."""
     col = np.clip(pixels[:, 0] * 4 / width, 0, 3).astype(int)
     row = np.clip(pixels[:, 1] * 4 / height, 0, 3).astype(int)
