@@ -11,7 +11,9 @@ import tyro
 from vgslam.commands.bench import BenchArgs, run_bench
 from vgslam.commands.bench_backend import BenchBackendArgs, run_bench_backend
 from vgslam.commands.bench_model import BenchModelArgs, run_bench_model
+from vgslam.commands.bench_reloc import BenchRelocArgs, run_bench_reloc
 from vgslam.commands.bench_weights import BenchWeightsArgs, run_bench_weights
+from vgslam.commands.config import NO_PATH, ConfigArgs, run_config, run_defaults
 from vgslam.commands.demo import DemoArgs, run_demo
 from vgslam.commands.doctor import DoctorArgs, run_doctor
 from vgslam.commands.evaluate import EvalArgs, run_eval
@@ -19,18 +21,23 @@ from vgslam.commands.map import MapArgs, run_map
 from vgslam.commands.report import ReportArgs, run_report
 from vgslam.commands.run import RunArgs, run_run
 from vgslam.commands.train import TrainArgs, run_train
-from vgslam.config import read_yaml
 from vgslam.errors import ConfigError, VgslamError
-from vgslam.slam import SlamConfig
 
 COMMANDS: dict[type, Callable[[Any], int]] = {
     RunArgs: run_run, EvalArgs: run_eval, BenchArgs: run_bench, BenchModelArgs: run_bench_model, DemoArgs: run_demo,
     TrainArgs: run_train, BenchWeightsArgs: run_bench_weights, MapArgs: run_map,
     BenchBackendArgs: run_bench_backend, ReportArgs: run_report, DoctorArgs: run_doctor,
+    ConfigArgs: run_config, BenchRelocArgs: run_bench_reloc,
 }  # fmt: skip
 
-BENCHES = {"model": BenchModelArgs, "backend": BenchBackendArgs, "weights": BenchWeightsArgs}
+BENCHES = {
+    "model": BenchModelArgs, "backend": BenchBackendArgs, "weights": BenchWeightsArgs, "reloc-cost": BenchRelocArgs,
+}  # fmt: skip
 """Measurements of a part, named by the word after `bench`."""
+
+
+DESCRIPTION = """Monocular SLAM: poses for every frame. Completion for the shell:
+vgslam --tyro-write-completion bash FILE (or zsh, tcsh), then `source FILE`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,8 +64,10 @@ def parse(arguments: list[str]) -> Any:
     """
     if arguments[:1] == ["bench"] and len(arguments) > 1 and arguments[1] in BENCHES:
         return tyro.cli(BENCHES[arguments[1]], args=arguments[2:], prog=f"vgslam bench {arguments[1]}")
-    slam = _slam_defaults(arguments)
-    run = tyro.conf.subcommand("run", default=_with_defaults(RunArgs, slam))
+    defaults = run_defaults(_config_file(arguments))
+    run = tyro.conf.subcommand("run", default=defaults)
+    path = {"path": NO_PATH} if defaults.path is tyro.MISSING else {}
+    config = tyro.conf.subcommand("config", default=ConfigArgs(**(vars(defaults) | path)))
     commands = (
         Annotated[RunArgs, run]
         | Annotated[EvalArgs, tyro.conf.subcommand("eval")]
@@ -68,24 +77,22 @@ def parse(arguments: list[str]) -> Any:
         | Annotated[TrainArgs, tyro.conf.subcommand("train")]
         | Annotated[ReportArgs, tyro.conf.subcommand("report")]
         | Annotated[DoctorArgs, tyro.conf.subcommand("doctor")]
+        | Annotated[ConfigArgs, config]
     )
-    return tyro.cli(commands, args=arguments, prog="vgslam", description="Monocular SLAM: poses for every frame.")
+    return tyro.cli(commands, args=arguments, prog="vgslam", description=DESCRIPTION)
 
 
-def _with_defaults(cls: type, slam: SlamConfig) -> Any:
-    return cls(path=tyro.MISSING, slam=slam)
-
-
-def _slam_defaults(arguments: list[str]) -> SlamConfig:
-    defaults = SlamConfig()
+def _config_file(arguments: list[str]) -> Path | None:
+    """The file that `--config` names, the last one where there are several."""
+    found = None
     for i, word in enumerate(arguments):
         if word == "--config":
             if i + 1 == len(arguments):
                 raise ConfigError("--config needs a YAML file")
-            defaults = read_yaml(Path(arguments[i + 1]), defaults)
+            found = Path(arguments[i + 1])
         elif word.startswith("--config="):
-            defaults = read_yaml(Path(word.split("=", 1)[1]), defaults)
-    return defaults
+            found = Path(word.split("=", 1)[1])
+    return found
 
 
 if __name__ == "__main__":

@@ -113,7 +113,8 @@ class RunArgs:
     """Show the run in rerun: `spawn` (a window), `web` (a server for a browser) or a file FILE.rrd to open later."""
 
     config: Path | None = None
-    """YAML file with settings of `slam`; options on the command line win over it."""
+    """YAML file with settings: those of `slam`, all as `vgslam config` prints them, or the config.yaml of another run.
+    Options on the command line win over it."""
 
     quiet: bool = False
     """No progress bar."""
@@ -169,6 +170,7 @@ class Run:
         report.statuses = {str(s): counts[s] for s in Status if counts[s]}
         report.n_poses = counts[Status.TRACKED] + counts[Status.RELOCALIZED]
         report.n_losses, report.n_components = self.slam.n_losses, self.slam.n_components
+        report.loops, report.n_loops_refused = closed_loops(self.slam), len(self.slam.loops.refused)
         report.stage_cpu_s = {k: round(v, 4) for k, v in self.slam.stage_cpu_s.items()}
         report.set_timing(time.process_time() - self.began_cpu_s, time.monotonic() - self.began_s)
         report.peak_memory_mib = peak_memory_mib()
@@ -238,6 +240,15 @@ def find_camera(
     note = "" if estimate.is_reliable else "; the motion does not determine it well, a calibration would help"
     print(f"field of view {estimate.camera.fov_deg[0]:.1f} degrees, +- {estimate.sigma_deg:.1f}{note}")
     return estimate.camera, estimate
+
+
+def closed_loops(slam: Slam) -> list[dict[str, int | float | None]]:
+    """One row a loop: its two frames, how far it moved the later one (map units), the component it joined."""
+    k = slam.map.keyframes
+    return [
+        {"frame_a": k[x.id_a].frame_id, "frame_b": k[x.id_b].frame_id, "shift": round(x.shift, 4), "joined": x.joined}
+        for x in slam.loops.closed
+    ]
 
 
 def describe_camera(camera: Camera, estimated: CalibrationEstimate | None) -> dict[str, object]:

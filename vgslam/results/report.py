@@ -19,6 +19,8 @@ class RunReport:
     n_source_frames: frames of the input where known beforehand. statuses: frames by status. n_losses: times that
     tracking was lost. cpu_s and wall_s: the whole run, all threads; stage_cpu_s: CPU seconds by stage.
     frames_per_cpu_s = n_frames / cpu_s. camera: fx, fy, cx, cy in px, width, height, fov_x_deg, is_estimated.
+    loops: those that were closed: frame_a, frame_b, shift of the later one in map units, joined: the component that it
+    joined or null; n_loops_refused: those that the graph contradicted.
     weights: of the network, if one was used: model_id, sha256, files, n_parameters, is_random, licence, whether that
     allows commercial use. map: the saved map that the run worked on: path, is_localizing, session, n_keyframes_before,
     n_keyframes; n_keyframes beside it are those that the run added.
@@ -41,6 +43,8 @@ class RunReport:
     statuses: dict[str, int] = field(default_factory=dict)
     n_losses: int = 0
     n_components: int = 0
+    loops: list[dict[str, Any]] = field(default_factory=list)
+    n_loops_refused: int = 0
     cpu_s: float = 0.0
     wall_s: float = 0.0
     stage_cpu_s: dict[str, float] = field(default_factory=dict)
