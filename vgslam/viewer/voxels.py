@@ -5,13 +5,14 @@ import numpy as np
 from vgslam.types import Array, Ids
 
 _OFFSET, _SPAN = 2**20, 2**21  # 21 bits an axis in one 63-bit key
+_SHARE_OF_ROOM = 8
 
 
 class VoxelFilter:
     """Chooses, of the points that come, those in voxels that hold none yet.
 
-    voxel: edge length. From max_points / 2 accepted points on, and at every further halving of what is left, the edge
-    doubles for the points to come, so that a long run still shows its end; never more than max_points are accepted.
+    voxel: edge length. Never more than max_points are accepted, and at one time no more than an eighth of what is
+    left, evenly chosen: a long run grows thinner, but its end is shown too.
     """
 
     def __init__(self, voxel: float, max_points: int) -> None:
@@ -19,7 +20,6 @@ class VoxelFilter:
             raise ValueError(f"voxel must be positive, got {voxel}")
         self.voxel, self._max_points = voxel, max_points
         self.n_accepted = 0
-        self._next_doubling = max_points // 2
         self._taken = np.zeros(0, np.int64)
 
     def choose(self, points: Array) -> Ids:
@@ -30,11 +30,9 @@ class VoxelFilter:
         cell = np.clip(np.floor(points / self.voxel), -_OFFSET, _OFFSET - 1).astype(np.int64) + _OFFSET
         keys, first = np.unique((cell[:, 0] * _SPAN + cell[:, 1]) * _SPAN + cell[:, 2], return_index=True)
         new = ~np.isin(keys, self._taken, assume_unique=True)
-        keys, first = keys[new][:room], first[new][:room]
+        keys, first = keys[new], first[new]
+        step = max(1, -(-len(keys) // max(1, room // _SHARE_OF_ROOM)))
+        keys, first = keys[::step], first[::step]
         self._taken = np.union1d(self._taken, keys)
         self.n_accepted += len(first)
-        if self.n_accepted >= self._next_doubling:
-            self.voxel *= 2.0
-            self._next_doubling += max(1, (self._max_points - self.n_accepted) // 2)
-            self._taken = np.zeros(0, np.int64)
         return np.sort(first)

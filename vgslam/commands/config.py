@@ -1,0 +1,104 @@
+"""`vgslam config`: the settings of a run with a sentence on each, and their way back through `--config`."""
+
+import json
+import textwrap
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
+
+import tyro
+import yaml
+
+from vgslam.commands.run import RunArgs
+from vgslam.commands.settings_text import sentences_of
+from vgslam.config import read_yaml, to_plain
+from vgslam.errors import ConfigError
+from vgslam.slam import SlamConfig
+
+ONE_RUN_ONLY = ("out", "overwrite", "config", "quiet", "viewer")
+"""Fields of `run` that belong to one run: not printed, and not taken from a file."""
+NO_PATH = Path("-")
+WIDTH = 110
+
+
+@dataclass
+class ConfigArgs(RunArgs):
+    """Prints the settings that `run` would use with the same options, as YAML with a sentence on each. Write it to a
+    file, change it, and pass it on: vgslam config > my.yaml; vgslam run VIDEO --config my.yaml."""
+
+    json: bool = False
+    """Print JSON, without the sentences."""
+
+
+def run_config(args: ConfigArgs) -> int:
+    """Prints; returns 0."""
+    left_out = (*ONE_RUN_ONLY, "json", *(["path"] if args.path == NO_PATH else []))
+    if args.json:
+        plain = {k: v for k, v in to_plain(args).items() if k not in left_out}
+        print(json.dumps(plain, indent=2, allow_nan=False))
+    else:
+        print(commented_yaml(args, left_out), end="")
+    return 0
+
+
+def commented_yaml(settings: Any, left_out: tuple[str, ...] = (), indent: str = "") -> str:
+    """YAML text of nested dataclasses (without the fields left_out), each field under a comment that explains it."""
+    sentences = sentences_of(type(settings))
+    parts = []
+    for f in fields(settings):
+        if f.name in left_out:
+            continue
+        value = getattr(settings, f.name)
+        width = WIDTH - len(indent)
+        parts += [f"{indent}# {line}\n" for line in textwrap.wrap(sentences.get(f.name, ""), width)]
+        if is_dataclass(value):
+            parts.append(f"{indent}{f.name}:\n{commented_yaml(value, (), indent + '  ')}")
+        else:
+            text = yaml.safe_dump({f.name: to_plain(value)}, sort_keys=False, default_flow_style=False)
+            parts.append(textwrap.indent(text, indent))
+    return "".join(parts)
+
+
+def run_defaults(path: Path | None) -> RunArgs:
+    """The defaults of `run`, changed by a YAML file: settings of `slam`, or of `run` as `vgslam config` and the
+    config.yaml of a run have them. Raises ConfigError, naming the key."""
+    nothing = RunArgs(path=tyro.MISSING)
+    if path is None:
+        return nothing
+    if not _is_of_run(path):
+        return replace(nothing, slam=read_yaml(path, nothing.slam))
+    given = read_yaml(path, replace(nothing, path=cast(Path, None)))
+    kept = {name: getattr(nothing, name) for name in ONE_RUN_ONLY}
+    hints = get_type_hints(RunArgs)
+    for f in fields(RunArgs):
+        if f.name not in ONE_RUN_ONLY and not is_dataclass(getattr(given, f.name)):
+            kept[f.name] = _typed(getattr(given, f.name), hints[f.name], f"{path}: {f.name}")
+    return replace(given, **(kept | ({"path": tyro.MISSING} if given.path is None else {})))
+
+
+def _is_of_run(path: Path) -> bool:
+    """Whether a file has settings of `run`; one that cannot be read is left to `read_yaml` to complain of."""
+    try:
+        data = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return False
+    of_run = {f.name for f in fields(RunArgs)} - {f.name for f in fields(SlamConfig)}
+    return isinstance(data, dict) and not of_run.isdisjoint(data)
+
+
+def _typed(value: Any, hint: Any, where: str) -> Any:
+    """The value as its field wants it: a path for a text, one of the words that are allowed."""
+    if value is None:
+        return None
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise ConfigError(f"{where}: expected one of {', '.join(map(str, get_args(hint)))}, got {value!r}")
+        return value
+    kinds = [k for k in (get_args(hint) or (hint,)) if isinstance(k, type) and k is not type(None)]
+    if Path in kinds and isinstance(value, str):
+        return Path(value)
+    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if (bool not in kinds and isinstance(value, bool)) or not isinstance(value, tuple(kinds)):
+        raise ConfigError(f"{where}: expected {kinds[0].__name__}, got {value!r}")
+    return value
