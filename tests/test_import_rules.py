@@ -80,9 +80,14 @@ def test_evo_is_used_by_the_evaluation_only() -> None:
     assert all(name.startswith("evaluation/") for name in users)
 
 
-@pytest.mark.parametrize("library", ["rerun", "pycolmap", "rclpy", "open3d"])
+@pytest.mark.parametrize("library", ["pycolmap", "rclpy", "open3d"])
 def test_optional_libraries_are_never_imported_at_the_top(library: str) -> None:
     assert importers_of(library, at_top_level_only=True) == set()
+
+
+def test_rerun_stays_in_a_module_that_is_loaded_when_a_viewer_is_asked_for() -> None:
+    assert importers_of("rerun") == {"viewer/rerun_viewer.py"}
+    assert "rerun" not in loaded_by("import vgslam.viewer.open, vgslam.commands.run, vgslam.viewer.null")
 
 
 def test_torch_stays_with_the_network_and_its_training() -> None:

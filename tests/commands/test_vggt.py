@@ -62,14 +62,27 @@ def test_with_every_use_switched_off_it_is_sfm(sequence: Path, vgslam, tmp_path:
     assert json.loads((tmp_path / "sfm" / "report.json").read_text())["weights"] is None
 
 
-def test_without_weights_one_line_says_what_to_do(sequence: Path, vgslam) -> None:
-    code, out, err = vgslam.run(sequence, "--predictor", "vggt")
+def test_wrong_weights_are_one_line(sequence: Path, vgslam, tmp_path: Path) -> None:
+    code, out, err = vgslam.run(sequence, "--predictor", "vggt", "--weights", tmp_path / "none.safetensors")
     assert code == WeightsError.exit_code == 5
     assert out == ""
     lines = err.strip().splitlines()
     assert len(lines) == 1
-    assert "--weights" in lines[0]
+    assert "none.safetensors" in lines[0]
     assert not vgslam.out.exists()
+
+
+def test_without_weights_those_of_the_package_are_used(sequence: Path, vgslam) -> None:
+    code, out, _ = vgslam.run(sequence, "--max-frames", 12, "--predictor", "vggt")
+    assert code == 0
+    assert "RANDOM" not in out
+    weights = vgslam.report()["weights"]
+    assert weights["model_id"].startswith("vggt:vggt-s@")
+    assert weights["licence"] == "Apache-2.0"
+    assert weights["allows_commercial_use"]
+    assert weights["poses_from"] == "solver"
+    assert vgslam.run(sequence, "--max-frames", 12, "--predictor", "vggt", "--readout", "head", "--overwrite")[0] == 0
+    assert vgslam.report()["weights"]["poses_from"] == "head"
 
 
 def test_a_report_from_before_there_were_weights_is_read(sequence: Path, vgslam, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def weights_of(folder: Path) -> dict[str, torch.Tensor]:
     return content["model"] | {f"average.{k}": v for k, v in content["average"].items()}
 
 
-class Stop(Exception):
+class StopError(Exception):
     pass
 
 
@@ -60,9 +60,9 @@ def test_resumed_equals_unbroken(tmp_path: Path) -> None:
 
         def show(p: Progress, stop_at: int = stop_at) -> None:
             if p.step == stop_at + 1:
-                raise Stop
+                raise StopError
 
-        with pytest.raises(Stop):
+        with pytest.raises(StopError):
             train(recipe, Planes, broken, LIMITS, Hooks(show))
         train(recipe, Planes, broken, LIMITS, Hooks())
         a, b = weights_of(tmp_path / "whole"), weights_of(broken)

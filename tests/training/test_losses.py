@@ -91,7 +91,8 @@ def test_rotation_gradient_points_home_even_from_far() -> None:
         g.requires_grad_(True)
         (grad,) = torch.autograd.grad(camera_terms([g], truth, 0.8).rotation, g)
         moved = g.detach() - 1e-3 * grad
-        assert float(camera_terms([moved], truth, 0.8).rotation) < float(camera_terms([g], truth, 0.8).rotation.detach())
+        before = float(camera_terms([g], truth, 0.8).rotation.detach())
+        assert float(camera_terms([moved], truth, 0.8).rotation) < before
 
 
 def test_later_iterations_count_more() -> None:

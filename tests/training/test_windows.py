@@ -72,7 +72,8 @@ def test_warping_by_depth_and_pose_gives_the_reference_image(clips: ClipSet, aug
             if seen.sum() < 20:
                 continue
             v, u = torch.meshgrid(torch.arange(12) * 4 + 1.5, torch.arange(16) * 4 + 1.5, indexing="ij")
-            grid = torch.stack([(u + flow[b, s, ..., 0] + 0.5) * 2 / 64 - 1, (v + flow[b, s, ..., 1] + 0.5) * 2 / 48 - 1], -1)
+            x, y = u + flow[b, s, ..., 0], v + flow[b, s, ..., 1]
+            grid = torch.stack([(x + 0.5) * 2 / 64 - 1, (y + 0.5) * 2 / 48 - 1], -1)
             blurred = torch.nn.functional.avg_pool2d(batch.images[b, :1], 3, 1, 1)
             there = torch.nn.functional.grid_sample(blurred, grid[None].float(), align_corners=False)[0]
             errors.append(float((there - cells[b, s]).abs().mean(0)[seen].median()))

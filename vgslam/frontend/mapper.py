@@ -45,6 +45,7 @@ class MapperConfig:
     min_depth_confidence: float = 0.5
     depth_rel_sigma: float = 0.15
     edge_sigmas: tuple[float, float, float] = (0.01, 0.1, 0.05)
+    """Deviations of a graph edge: rotation (rad), position (share of the edge's length), log-scale."""
 
 
 class Mapper:

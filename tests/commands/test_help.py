@@ -1,0 +1,158 @@
+"""report, doctor, config and the completion: what a person asks the program about itself."""
+
+import json
+import shutil
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from vgslam.commands import doctor, self_test
+from vgslam.commands.config import ONE_RUN_ONLY, run_defaults
+from vgslam.commands.run import RunArgs
+from vgslam.commands.settings_text import SENTENCES, sentences_of
+from vgslam.slam import SlamConfig
+
+
+def settings_classes(cls: type) -> dict[str, type]:
+    """All settings dataclasses within one, by name."""
+    found = {cls.__name__: cls}
+    settings = cls(path=Path("x")) if cls is RunArgs else cls()
+    for f in fields(cls):
+        value = getattr(settings, f.name)
+        if is_dataclass(value):
+            found |= settings_classes(type(value))
+    return found
+
+
+@pytest.mark.parametrize("cls", settings_classes(RunArgs).values(), ids=lambda c: c.__name__)
+def test_every_setting_is_explained(cls: type) -> None:
+    missing = {f.name for f in fields(cls)} - set(sentences_of(cls))
+    assert not missing, f"give {cls.__name__} a docstring beneath {', '.join(sorted(missing))}"
+
+
+def test_no_sentence_explains_what_is_not_there() -> None:
+    known = {f"{name}.{f.name}" for name, cls in settings_classes(RunArgs).items() for f in fields(cls)}
+    assert set(SENTENCES) <= known
+
+
+def test_the_printed_settings_are_read_back_as_they_were(vgslam, tmp_path: Path) -> None:
+    code, out, _ = vgslam("config", "--slam.tracker.gate", 4.25, "--stride", 3, "--predictor", "vggt")
+    assert code == 0
+    file = tmp_path / "c.yaml"
+    file.write_text(out)
+    args = run_defaults(file)
+    assert (args.slam.tracker.gate, args.stride, args.predictor) == (4.25, 3, "vggt")
+    assert vgslam("config", "--config", file)[1] == out
+    assert "# Largest distance of an inlier, in standard deviations.\n    gate: 4.25\n" in out
+
+
+def test_the_command_line_wins_over_the_file(vgslam, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("stride: 3\nslam:\n  patience: 7\n")
+    code, out, _ = vgslam("config", "--config", tmp_path / "c.yaml", "--stride", 2, "--json")
+    assert code == 0
+    settings = json.loads(out)
+    assert (settings["stride"], settings["slam"]["patience"]) == (2, 7)
+    assert not set(ONE_RUN_ONLY) & set(settings)
+
+
+def test_a_file_with_settings_of_slam_alone_is_still_read(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("patience: 7\n")
+    assert run_defaults(tmp_path / "c.yaml").slam == SlamConfig(patience=7)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("stride: fast", "stride"), ("stride: true", "stride"), ("predictor: magic", "sfm, vggt"),
+        ("stride: 2\nspeed: 3", "unknown setting 'speed'"), ("max_frames: few", "max_frames"), ("fps: x", "fps"),
+    ],
+)  # fmt: skip
+def test_wrong_settings_are_named(vgslam, tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+    code, _, err = vgslam("config", "--config", tmp_path / "c.yaml")
+    assert code == 2
+    assert said in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_a_run_is_repeated_from_its_own_settings_elsewhere(sequence: Path, vgslam, tmp_path: Path) -> None:
+    assert vgslam.run(sequence, "--max-frames", 15)[0] == 0
+    code, _, err = vgslam("run", "--config", vgslam.out / "config.yaml", "--out", tmp_path / "again", "--quiet")
+    assert code == 0, err
+    first, again = ((folder / "trajectory.tum").read_bytes() for folder in (vgslam.out, tmp_path / "again"))
+    assert first == again
+    assert len(first) > 500
+
+
+def test_a_run_becomes_a_page_with_its_truth(sequence: Path, vgslam) -> None:
+    assert vgslam.run(sequence)[0] == 0
+    code, out, _ = vgslam("report", vgslam.out)
+    assert code == 0
+    assert str(vgslam.out / "report.html") in out
+    text = (vgslam.out / "report.html").read_text()
+    assert all(f"<h2>{h}</h2>" in text for h in ("Path", "Error", "Status", "Depth", "Timings"))
+    assert "the truth is not where it was" not in text
+    shutil.rmtree(sequence)  # a run outlives its input
+    assert vgslam("report", vgslam.out)[0] == 0
+    text = (vgslam.out / "report.html").read_text()
+    assert "the truth is not where it was" in text
+    assert "<h2>Error</h2>" in text
+
+
+def test_a_page_of_nothing_is_one_line(vgslam, tmp_path: Path) -> None:
+    code, _, err = vgslam("report", tmp_path)
+    assert code == 2
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_the_doctor_finds_a_healthy_installation_healthy(vgslam, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(self_test, "N_FRAMES", 30)
+    code, out, _ = vgslam("doctor", "--json")
+    said = json.loads(out)
+    assert code == 0
+    assert said["healthy"] is True
+    assert said["self_test"]["n_poses"] == 30
+    assert {c["topic"] for c in said["checks"]} == {"versions", "machine", "codecs", "weights", "extras", "self-test"}
+
+
+@pytest.mark.parametrize("damage", ["no video", "cut video", "other truth"])
+def test_the_self_test_fails_where_something_is_broken(tmp_path: Path, damage: str) -> None:
+    folder = Path(shutil.copytree(self_test.demo_folder(), tmp_path / "demo"))
+    video = folder / "demo.mp4"
+    if damage == "no video":
+        video.unlink()
+    elif damage == "cut video":
+        video.write_bytes(video.read_bytes()[:2000])
+    else:
+        rows = (folder / "groundtruth.txt").read_text().splitlines()
+        wrong = [
+            " ".join([r.split()[0], *rows[-1 - i].split()[1:]]) for i, r in enumerate(rows) if not r.startswith("#")
+        ]
+        shuffled = [wrong[(37 * i) % len(wrong)].split()[1:] for i in range(len(wrong))]
+        (folder / "groundtruth.txt").write_text(
+            "\n".join(" ".join([w.split()[0], *s]) for w, s in zip(wrong, shuffled)) + "\n"
+        )
+    assert self_test.self_test(folder).problem != ""
+
+
+def test_a_failed_self_test_fails_the_doctor(vgslam, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "self_test", lambda: self_test.SelfTest(60, 3, None, 1.0, "3 of 60 frames have a pose"))
+    code, out, _ = vgslam("doctor")
+    assert code == 1
+    assert "something is broken" in out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_the_shell_can_complete_the_commands(vgslam, capsys: pytest.CaptureFixture[str], shell: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        vgslam("--tyro-print-completion", shell)
+    assert ended.value.code in (0, None)
+    script = capsys.readouterr().out
+    assert all(word in script for word in ("run", "eval", "report", "doctor", "config", "--slam.tracker.gate"))
+
+
+def test_the_printed_yaml_is_yaml(vgslam) -> None:
+    settings = yaml.safe_load(vgslam("config")[1])
+    assert settings["slam"]["tracker"]["sigma_px"] == SlamConfig().tracker.sigma_px

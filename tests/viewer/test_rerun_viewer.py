@@ -1,0 +1,88 @@
+"""A recording read back: what a run with `--viewer FILE.rrd` leaves in it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vgslam.errors import MissingDependencyError
+from vgslam.geometry.camera import Camera
+from vgslam.geometry.sim3 import Sim3
+from vgslam.types import Edge, EdgeKind, Frame, Keyframe, PoseEstimate, Status
+from vgslam.viewer.open import open_viewer
+
+N = 12
+LOST = (4, 5, 6)
+
+
+def slam_map_of(n: int):
+    """A camera that goes along x at 0.1 a frame, a keyframe every second frame, lost for a while; frames so far."""
+    from vgslam.backend.map import SlamMap
+
+    m = SlamMap()
+    for i in range(n):
+        image = np.full((48, 64, 3), 10 * i, np.uint8)
+        if i % 2 == 0 and i not in LOST:
+            k = len(m.keyframes)
+            S = Sim3(np.eye(3), np.array([0.1 * i, 0, 0]), 1.0)
+            camera = Camera.from_fov(64, 48, 70.0)
+            kf = Keyframe(k, i, float(i), image, camera, S)
+            kf.depth, kf.confidence = np.full((48, 64), 1.0 + k, np.float32), np.ones((48, 64), np.float32)
+            kf.depth_camera = camera
+            m.add_keyframe(kf, np.arange(3), np.array([[1.0, 2.0], [3.0, 4.0], [63.0, 47.0]]))
+            if k:
+                kind = EdgeKind.LOOP if k == 3 else EdgeKind.ODOMETRY
+                m.edges[(k - 1, k)] = Edge(k - 1, k, Sim3.identity(), np.ones(7), kind)
+        if i in LOST:
+            m.frames.append(PoseEstimate(i, float(i), Status.LOST))
+        else:
+            k = len(m.keyframes) - 1
+            T = np.eye(4)
+            T[0, 3] = 0.1 * i - m.keyframes[k].S_world_keyframe.t[0]
+            status = Status.RELOCALIZED if i == LOST[-1] + 1 else Status.TRACKED
+            m.frames.append(PoseEstimate(i, float(i), status, k, T, np.eye(6), 3, 0.75))
+    return m
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("rerun", reason="the viewer extra is not installed")
+    path = tmp_path_factory.mktemp("rrd") / "run.rrd"
+    viewer = open_viewer(str(path), "test")
+    for i in range(N):
+        m = slam_map_of(i + 1)
+        viewer.show(Frame(i, float(i), np.full((48, 64, 3), 10 * i, np.uint8)), m.frames[-1], m, 10.0)
+    viewer.close(m)
+    return path
+
+
+@pytest.fixture(scope="module")
+def printed(recording: Path) -> str:
+    """The recording as rerun's own program prints it."""
+    rerun = Path(sys.executable).parent / "rerun"
+    if not rerun.is_file():
+        pytest.skip("rerun's program is not beside python")
+    verified = subprocess.run([rerun, "rrd", "verify", recording], capture_output=True, text=True, timeout=60)
+    assert verified.returncode == 0, verified.stderr
+    return subprocess.run(
+        [rerun, "rrd", "print", "-vvv", recording], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+
+
+@pytest.mark.parametrize("entity", [
+    "/world/camera", "/world/camera/image", "/world/camera/image/inliers", "/world/component_0/path",
+    "/world/component_0/lost", "/world/component_0/relocalized", "/world/component_0/keyframes",
+    "/world/component_0/edges/odometry", "/world/component_0/edges/loop", "/world/component_0/points/0",
+    "/keyframe/depth", "/keyframe/confidence", "/latency_ms", "/inlier_ratio",
+])  # fmt: skip
+def test_everything_promised_is_in_the_recording(printed: str, entity: str) -> None:
+    assert f"{entity} " in printed or f"{entity}\n" in printed or f"{entity}\t" in printed or f"{entity}│" in printed
+
+
+def test_without_rerun_the_pip_command_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "rerun", None)
+    monkeypatch.delitem(sys.modules, "vgslam.viewer.rerun_viewer", raising=False)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'vgslam\[viewer\]'"):
+        open_viewer(str(tmp_path / "x.rrd"), "x")

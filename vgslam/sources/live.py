@@ -1,0 +1,204 @@
+"""Frames of something that goes on by itself: captured on a thread, the newest one handed out, the others counted."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vgslam.errors import CalibrationError, InputError
+from vgslam.sources.calibration import fit_to_image, read_calibration
+from vgslam.sources.live_clock import LiveClock
+from vgslam.sources.recording import BadImageError, Pixels
+from vgslam.sources.undistort import Undistorter
+from vgslam.types import Camera, Frame, Trajectory
+
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 5.0
+
+
+@dataclass(frozen=True)
+class LiveImage:
+    """An image as it arrives: `load` decodes it to (H,W,3) RGB; source_s by the source's clock, None without one."""
+
+    load: Callable[[], Pixels]
+    source_s: float | None = None
+    is_absolute: bool = False
+
+
+Feed = Callable[[], Iterator[LiveImage]]
+"""Connects and yields images until the stream ends. Raises InputError when it cannot connect or the stream breaks."""
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """calib: calibration file. keep_all: the capture waits for the tracker instead of dropping frames. give_up_s: a
+    stream that once gave frames is tried again for so long (0: it ends when the connection does)."""
+
+    calib: Path | None = None
+    keep_all: bool = False
+    give_up_s: float = 60.0
+
+
+@dataclass(frozen=True)
+class _Arrived:
+    image: LiveImage
+    timestamp_s: float
+    arrival_s: float
+
+
+class LiveSource:
+    """A FrameSource over a Feed. Capture begins with the first use; `close` ends it.
+
+    Each frame is the newest there is: those that arrived while the last was worked on are dropped and counted in
+    `n_dropped`. `arrived_s` is the monotonic time of arrival of the frame handed out last. Iterating again goes on
+    with the stream, with ids from 0. `wait` and `now` may be replaced by a test's clock.
+    """
+
+    n_frames: int | None = None
+    truth: Trajectory | None = None
+
+    def __init__(
+        self, kind: str, name: str, feed: Feed, options: LiveOptions | None = None,
+        wait: Callable[[float], object] | None = None, now: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self.kind, self.name = kind, name
+        self.camera: Camera | None = None
+        self.warnings: list[str] = []
+        self.n_captured = self.n_dropped = self.n_reconnects = self.n_damaged = 0
+        self.arrived_s = 0.0
+        self._feed, self._options = feed, options or LiveOptions()
+        self._now = now
+        self._changed = threading.Condition()
+        self._newest: _Arrived | None = None
+        self._is_over = False
+        self._error: InputError | None = None
+        self._stop = threading.Event()
+        self._wait = wait or self._stop.wait
+        self._thread: threading.Thread | None = None
+        self._undistort: Undistorter | None = None
+
+    def open(self) -> tuple[int, int]:
+        """Wait for the first image; returns its width and height, and sets `camera` where there is a calibration.
+
+        The image is handed out again. Raises InputError when the source cannot be opened or gives no image.
+        """
+        while True:
+            arrived = self._take()
+            if arrived is None:
+                raise self._error or InputError(f"{self.name}: the stream ended before its first image")
+            image = self._load(arrived)
+            if image is not None:
+                break
+        with self._changed:
+            if self._newest is None:
+                self._newest = arrived
+                self._changed.notify_all()
+            else:
+                self.n_dropped += 1
+        height, width = image.shape[:2]
+        if self._options.calib is not None and self.camera is None:
+            self._calibrate(self._options.calib, width, height)
+        return width, height
+
+    def __iter__(self) -> Iterator[Frame]:
+        n = 0
+        while (arrived := self._take()) is not None:
+            image = self._load(arrived)
+            if image is None:
+                continue
+            self.arrived_s = arrived.arrival_s
+            yield Frame(n, arrived.timestamp_s, image if self._undistort is None else self._undistort(image))
+            n += 1
+        if self._error is not None:
+            raise self._error
+
+    def close(self) -> None:
+        """End the capture; safe to call twice."""
+        self._stop.set()
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout=2.0)
+
+    def _calibrate(self, path: Path, width: int, height: int) -> None:
+        if not path.is_file():
+            raise CalibrationError(f"{path}: no such calibration file; give a JSON or YAML file")
+        camera = read_calibration(path, (width, height))
+        if camera is None:
+            return
+        camera, warning = fit_to_image(camera, width, height)
+        self.warnings += [warning] if warning else []
+        if any(camera.distortion):
+            self._undistort = Undistorter(camera)
+            camera = self._undistort.camera
+        self.camera = replace(camera, distortion=())
+
+    def _load(self, arrived: _Arrived) -> Pixels | None:
+        try:
+            return arrived.image.load()
+        except BadImageError:
+            self.n_damaged += 1
+            return None
+
+    def _take(self) -> _Arrived | None:
+        """The newest image, as soon as there is one; None at the end."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._capture, name="capture", daemon=True)
+            self._thread.start()
+        with self._changed:
+            while self._newest is None and not self._is_over:
+                self._changed.wait(0.2)  # lets Ctrl-C through
+            arrived, self._newest = self._newest, None
+            self._changed.notify_all()
+            return arrived
+
+    def _put(self, arrived: _Arrived) -> None:
+        with self._changed:
+            while self._options.keep_all and self._newest is not None and not self._stop.is_set():
+                self._changed.wait(0.2)
+            self.n_captured += 1
+            self.n_dropped += self._newest is not None
+            self._newest = arrived
+            self._changed.notify_all()
+
+    def _capture(self) -> None:
+        """The capture thread: connect, read, and connect again, waiting longer each time."""
+        try:
+            self._connect_and_read()
+        except InputError as error:
+            self._error = error
+        except Exception as error:
+            self._error = InputError(f"{self.name}: the capture broke down ({type(error).__name__}: {error})")
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+
+    def _connect_and_read(self) -> None:
+        clock = LiveClock()
+        wait_s, last_s, is_broken = FIRST_WAIT_S, self._now(), False
+        while not self._stop.is_set():
+            reason = "the stream ended"
+            try:
+                for image in self._feed():
+                    if self._stop.is_set():
+                        return
+                    if is_broken:
+                        clock.reconnected()
+                        self.n_reconnects, is_broken = self.n_reconnects + 1, False
+                    last_s, wait_s = self._now(), FIRST_WAIT_S
+                    self._put(_Arrived(image, clock.stamp(image.source_s, time.time(), image.is_absolute), last_s))
+            except InputError as error:
+                if not self.n_captured:
+                    raise
+                reason = str(error)
+            if not self.n_captured or self._options.give_up_s <= 0:
+                return
+            if not is_broken:
+                self.warnings.append(f"after {self.n_captured} frames: {reason}; trying to connect again")
+            is_broken = True
+            if self._now() - last_s > self._options.give_up_s:
+                self.warnings.append(f"no frame for {self._options.give_up_s:g} s: given up ({reason})")
+                return
+            self._wait(wait_s)
+            wait_s = min(2.0 * wait_s, LONGEST_WAIT_S)

@@ -1,0 +1,83 @@
+"""Streams that ffmpeg reads (RTSP, transport streams, a pipe), through PyAV, with as little buffering as it allows."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, Protocol
+
+import av
+
+from vgslam.errors import InputError
+from vgslam.sources.live import LiveImage
+from vgslam.sources.video import _pixels
+
+CLOCKLESS = frozenset({"mjpeg", "mpjpeg", "jpeg_pipe", "image2pipe", "png_pipe", "h264", "hevc", "rawvideo"})
+"""Formats without timestamps: those that ffmpeg invents are not used."""
+
+TIMEOUT_S = (10.0, 5.0)
+"""For the connection, for the next packet."""
+
+
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Pipe:
+    """What a pipe can do and no more: ffmpeg must not try to seek in it."""
+
+    def __init__(self, stream: Readable) -> None:
+        self._stream = stream
+
+    def read(self, size: int) -> bytes:
+        # what is there now, not what fills the buffer: a frame must not wait for the next one
+        return getattr(self._stream, "read1", self._stream.read)(size)
+
+
+def av_images(url: str) -> Iterator[LiveImage]:
+    """Images of an address that ffmpeg opens. Raises InputError."""
+    options = {"fflags": "nobuffer", "flags": "low_delay"}
+    if url.startswith("rtsp"):
+        options["rtsp_transport"] = "tcp"
+    try:
+        container = av.open(url, options=options, timeout=TIMEOUT_S)
+    except (av.FFmpegError, OSError, ValueError) as err:
+        raise InputError(f"{url}: cannot be opened ({_reason(err)}); check the address and that it is served") from err
+    return _images(container, url)
+
+
+def pipe_images(stream: Readable, name: str) -> Iterator[LiveImage]:
+    """Images of a byte stream in any container, or bare JPEG images. Raises InputError."""
+    try:
+        container = av.open(Pipe(stream), options={"fflags": "nobuffer", "probesize": "1000000"})
+    except (av.FFmpegError, OSError, ValueError) as err:
+        raise InputError(
+            f"{name}: no video comes in that ffmpeg can read ({_reason(err)}); try `ffmpeg -i INPUT -f mjpeg -q:v 3 -`"
+        ) from err
+    return _images(container, name)
+
+
+def _images(container: Any, name: str) -> Iterator[LiveImage]:
+    with container:
+        if not container.streams.video:
+            raise InputError(f"{name}: has no video stream")
+        stream = container.streams.video[0]
+        stream.thread_type = "SLICE"  # threads over frames would hold frames back
+        has_clock = not CLOCKLESS & set(container.format.name.split(","))
+        try:
+            for packet in container.demux(stream):
+                for frame in _decoded(packet):
+                    time_s = float(frame.pts * frame.time_base) if has_clock and frame.pts is not None else None
+                    yield LiveImage(partial(_pixels, frame), time_s)
+        except (av.FFmpegError, OSError) as err:
+            raise InputError(f"{name}: the stream broke off ({_reason(err)})") from err
+
+
+def _decoded(packet: Any) -> list[Any]:
+    """A packet that arrived damaged (as after a lost key frame) gives nothing."""
+    try:
+        return [frame for frame in packet.decode() if not frame.is_corrupt]
+    except av.InvalidDataError:
+        return []
+
+
+def _reason(err: Exception) -> str:
+    return getattr(err, "strerror", None) or str(err)

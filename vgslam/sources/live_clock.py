@@ -1,0 +1,37 @@
+"""Timestamps of a live stream: the source's own clock where it has one, else the time of arrival."""
+
+SMALLEST_STEP_S = 1e-6
+
+
+class LiveClock:
+    """Strictly increasing timestamps over any number of connections of one stream.
+
+    A source that tells the time of day (`is_absolute`) is taken at its word; one that counts from its own zero (pts)
+    is put at the arrival of the connection's first frame and runs by its own clock from there; a clock that runs
+    backwards is put at the arrival anew.
+    """
+
+    def __init__(self) -> None:
+        self._offset_s: float | None = None
+        self._last_s = float("-inf")
+        self._last_arrival_s = 0.0
+
+    def reconnected(self) -> None:
+        """The next frame comes from a new connection."""
+        self._offset_s = None
+
+    def stamp(self, source_s: float | None, arrival_s: float, is_absolute: bool = False) -> float:
+        """Time (s) of a frame that arrived at arrival_s (s, the same epoch for all frames)."""
+        if source_s is None:
+            time_s = arrival_s
+        else:
+            if self._offset_s is None:
+                self._offset_s = 0.0 if is_absolute else arrival_s - source_s
+            time_s = source_s + self._offset_s
+            if time_s <= self._last_s:
+                waited_s = max(arrival_s - self._last_arrival_s, SMALLEST_STEP_S)
+                self._offset_s = self._last_s + waited_s - source_s
+                time_s = source_s + self._offset_s
+        self._last_s = max(time_s, self._last_s + SMALLEST_STEP_S)
+        self._last_arrival_s = arrival_s
+        return self._last_s

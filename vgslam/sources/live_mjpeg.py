@@ -1,0 +1,115 @@
+"""Motion JPEG over HTTP: a multipart answer whose parts are JPEG images (multipart/x-mixed-replace, RFC 2046)."""
+
+import http.client
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from vgslam.errors import InputError
+from vgslam.sources.live import LiveImage
+from vgslam.sources.live_av import av_images
+from vgslam.sources.recording import BadImageError, Pixels
+
+LARGEST_PART = 64 * 2**20
+TIMEOUT_S = 5.0
+
+
+class ByteStream(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+    def readline(self, size: int, /) -> bytes: ...
+
+
+def http_images(url: str) -> Iterator[LiveImage]:
+    """Images of an HTTP address: Motion JPEG, or any container that ffmpeg reads. Raises InputError."""
+    request = urllib.request.Request(url, headers={"User-Agent": "vgslam"})
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+            if answer.headers.get_content_maintype() == "multipart":
+                yield from multipart_images(answer, answer.headers.get_boundary() or "")
+                return
+    except urllib.error.HTTPError as err:
+        raise InputError(f"{url}: the server answers {err.code} {err.reason}; check the address") from err
+    except (OSError, ValueError, http.client.HTTPException) as err:
+        reason = getattr(err, "reason", None) or err
+        raise InputError(f"{url}: no stream there ({reason}); check the address and that the server runs") from err
+    yield from av_images(url)
+
+
+def multipart_images(stream: ByteStream, boundary: str) -> Iterator[LiveImage]:
+    """JPEG images of a multipart body; `X-Timestamp` (s) in a part's header is the source's clock.
+
+    Ends where the body ends; a part that was cut off is left out.
+    """
+    mark = b"--" + boundary.encode().strip().removeprefix(b"--")
+    while True:
+        headers = _headers(stream, mark)
+        if headers is None:
+            return
+        body = _body(stream, headers)
+        if body is None:
+            return
+        stamp = _number(headers.get("x-timestamp"))
+        yield LiveImage(partial(decode_jpeg, body), stamp, is_absolute=True)
+
+
+def decode_jpeg(data: bytes) -> Pixels:
+    """(H,W,3) RGB. Raises BadImageError."""
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as err:
+        raise BadImageError("not a JPEG image") from err
+    if image is None:
+        raise BadImageError("not a JPEG image")
+    return np.ascontiguousarray(image[..., ::-1])
+
+
+def _headers(stream: ByteStream, mark: bytes) -> dict[str, str] | None:
+    """Headers of the next part, names in lower case; None at the end."""
+    while not (line := stream.readline(65536)).strip().startswith(mark):
+        if not line:
+            return None
+    if line.strip() == mark + b"--":
+        return None
+    headers: dict[str, str] = {}
+    while (line := stream.readline(65536)).strip():
+        name, _, value = line.decode("latin-1").partition(":")
+        headers[name.strip().lower()] = value.strip()
+    return headers if line else None
+
+
+def _body(stream: ByteStream, headers: dict[str, str]) -> bytes | None:
+    length = headers.get("content-length", "")
+    if length.isdigit():
+        n = int(length)
+        if n > LARGEST_PART:
+            raise InputError(f"an image of {n} bytes is announced; is this a Motion JPEG stream?")
+        data = stream.read(n)
+        return data if len(data) == n else None
+    data = b""
+    while not _is_whole(data):
+        line = stream.readline(65536)
+        if not line:
+            return None
+        data += line
+        if len(data) > LARGEST_PART:
+            raise InputError("an image without end; is this a Motion JPEG stream?")
+    return data
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether a part without a stated length ends here: with the JPEG marker "end of image"."""
+    return data.rstrip(b"\r\n").endswith(b"\xff\xd9")
+
+
+def _number(text: Any) -> float | None:
+    try:
+        value = float(text)
+    except (TypeError, ValueError):
+        return None
+    return value if np.isfinite(value) else None
