@@ -1,0 +1,41 @@
+"""Candidate poses of a query image in a map, and who proposes them; nothing here decides whether they are right."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vgslam.geometry.camera import Camera
+from vgslam.types import Array
+
+if TYPE_CHECKING:
+    from vgslam.backend.map import SlamMap
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A candidate pose of a query.
+
+    T_world_cam: (4,4), in the world and the units of the map; method: which way it came about; spread: how far the
+    evidence for its position disagrees, in units of the map, >= 0, larger is less sure; infinite where nothing is
+    known of it. Spreads of different methods are not comparable.
+    """
+
+    T_world_cam: Array
+    method: str
+    spread: float
+
+
+class PoseProposer(Protocol):
+    """Whoever proposes poses of an image from a few keyframes of a map that probably see the same place."""
+
+    def propose(
+        self, slam_map: "SlamMap", keyframe_ids: Sequence[int], image: npt.NDArray[np.uint8], camera: Camera
+    ) -> list[Proposal]:
+        """Candidates of an image (H,W,3) RGB of a camera, none where there is nothing to say; all are finite.
+
+        keyframe_ids: keyframes of the map, the one most like the image (the anchor) first.
+        """
+        ...
