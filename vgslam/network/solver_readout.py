@@ -43,7 +43,7 @@ class SolverConfig:
 
     iterations: int = 10
     loss: RobustLoss = RobustLoss.CAUCHY
-    tuning: float = 2.4
+    tuning: float = 0.6
     translation_damping: float = 3.0
     floor_px: float = 0.01
     min_cells: int = 6
