@@ -5,13 +5,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from vgslam.backend.map import SlamMap
-from vgslam.backend.optimize import optimize_map
+from vgslam.backend.map_graph import MapGraph
 from vgslam.errors import GraphError
 from vgslam.frontend.features import FeatureConfig
 from vgslam.geometry.sim3 import Sim3
 from vgslam.reloc.loops import LoopConfig, LoopFinder, Meeting
 from vgslam.reloc.places import Places
-from vgslam.types import EdgeKind
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,7 @@ class LoopCloser:
     def __init__(self, slam_map: SlamMap, places: Places, features: FeatureConfig, config: LoopConfig) -> None:
         self.map, self.config = slam_map, config
         self.finder = LoopFinder(slam_map, places, features, config)
+        self._graph = MapGraph(slam_map)
         self.closed: list[Closed] = []
         self.refused: list[tuple[int, int]] = []
 
@@ -43,6 +43,10 @@ class LoopCloser:
         if not confirmed:
             return None
         last = confirmed[-1]
+        try:
+            self._graph.take_in()
+        except GraphError:
+            return None
         joined = self._join(last)
         if joined is None and not self.finder.is_drift(last):
             return None
@@ -58,14 +62,12 @@ class LoopCloser:
     def _solve(self, confirmed: list[Meeting]) -> bool:
         """Add the edges and solve; False, with the edges taken out again, where the graph contradicts them."""
         m = self.map
-        edges = {(x.edge.id_a, x.edge.id_b): x.edge for x in confirmed}
-        new = [key for key in edges if key not in m.edges]
-        for key in new:
-            m.edges[key] = edges[key]
+        new = {(x.edge.id_a, x.edge.id_b): x.edge for x in confirmed if (x.edge.id_a, x.edge.id_b) not in m.edges}
         try:
-            off = {(x.edge.id_a, x.edge.id_b) for x in optimize_map(m).switched_off if x.edge.kind is EdgeKind.LOOP}
+            off = self._graph.close(list(new.values()))
         except GraphError:
-            off = set(new)
+            off = list(new)
+        m.edges.update(new)
         for key in off:
             m.edges.pop(key, None)
             self.refused.append(key)
