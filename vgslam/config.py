@@ -14,13 +14,23 @@ T = TypeVar("T")
 def read_yaml(path: Path, default: T) -> T:
     """`default` with the values of a YAML file. Raises ConfigError, naming the key, for one that does not exist or has
     a value of another type."""
+    return _merge(default, _load(path), str(path))
+
+
+def names_in_yaml(path: Path) -> frozenset[str]:
+    """The settings that a YAML file names at its top level; none where it holds no settings. ConfigError for a file
+    that cannot be read."""
+    data = _load(path)
+    return frozenset(str(key) for key in data) if isinstance(data, dict) else frozenset()
+
+
+def _load(path: Path) -> Any:
     try:
-        data = yaml.safe_load(path.read_text())
+        return yaml.safe_load(path.read_text()) or {}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}); give a YAML file with --config") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: is not YAML ({str(error).splitlines()[0]})") from error
-    return _merge(default, data or {}, str(path))
 
 
 def _merge(default: T, data: Any, where: str) -> T:

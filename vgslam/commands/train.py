@@ -1,4 +1,4 @@
-"""`vgslam train`: a network from scratch, on procedural worlds."""
+"""`vgslam train`: a network from scratch, or what relocalization adds to one, on procedural worlds."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from rich.console import Console
 
-from vgslam.config import read_yaml
-
 if TYPE_CHECKING:
-    from vgslam.training.loop import Progress
+    from collections.abc import Callable
+
+    from vgslam.training.checkpoint import TrainingState
+    from vgslam.training.loop import Progress, RunLimits
+    from vgslam.training.recipe import Recipe
+    from vgslam.training.suite import TrainingData
 
 
 @dataclass
@@ -21,7 +24,7 @@ class TrainArgs:
     """
 
     config: Annotated[Path, tyro.conf.Positional]
-    """Recipe (YAML); see configs/."""
+    """Recipe (YAML); see configs/. One with a section `adapter` trains relocalization on its base network."""
 
     out: Path = Path("out/train")
     """Folder for checkpoint.pt, weights.safetensors (averaged, fp16), log.jsonl and validation tables."""
@@ -47,26 +50,43 @@ def run_train(args: TrainArgs) -> int:
     import torch
 
     from vgslam.network.precision import choose_device
-    from vgslam.training.loop import Hooks, RunLimits, train
-    from vgslam.training.recipe import Recipe
-    from vgslam.training.suite import TrainingData, Validator
+    from vgslam.training.loop import RunLimits
+    from vgslam.training.recipe_file import read_recipe
+    from vgslam.training.suite import TrainingData
 
-    recipe: Recipe = read_yaml(args.config, Recipe())
+    recipe = read_recipe(args.config)
     if args.data is not None:
         recipe = replace(recipe, data=replace(recipe.data, folder=str(args.data)))
     if args.threads:
         torch.set_num_threads(args.threads)
     device = choose_device(args.device)
     console = Console()
-    console.print(f"{recipe.model}: {recipe.n_steps} steps on {device}, results in {args.out}")
+    console.print(f"{recipe.title}: {recipe.n_steps} steps on {device}, results in {args.out}")
     data = TrainingData(recipe.data, console.print)
-    validator = Validator(data.validation_windows(), args.out, device)
     limits = RunLimits(device, float("inf") if args.max_minutes is None else 60 * args.max_minutes, args.changed)
-    hooks = Hooks(lambda progress: console.print(_line(progress), soft_wrap=True), validator)
-    state = train(recipe, data.batches, args.out, limits, hooks)
+    state = _trained(recipe, data, args.out, limits, lambda p: console.print(_line(p), soft_wrap=True))
     done = "finished" if state.step >= recipe.n_steps else "stopped; the same command goes on"
     console.print(f"{done} at step {state.step}: {args.out}/weights.safetensors")
     return 0
+
+
+def _trained(
+    recipe: "Recipe", data: "TrainingData", out: Path, limits: "RunLimits", show: "Callable[[Progress], None]"
+) -> "TrainingState":
+    """Runs the job that belongs to the kind of recipe."""
+    from vgslam.training.loop import Hooks, train_job
+    from vgslam.training.reloc_job import RelocJob, RelocValidator
+    from vgslam.training.reloc_recipe import RelocRecipe
+    from vgslam.training.suite import Validator
+    from vgslam.training.vggt_job import VggtJob
+
+    if isinstance(recipe, RelocRecipe):
+        reloc = RelocJob(recipe, limits.device)
+        windows = reloc.validation_windows(data.validation_clips)
+        hooks = Hooks(show, RelocValidator(reloc, windows, out))
+        return train_job(reloc, lambda phase: reloc.batches(data.train_clips, phase), out, limits, hooks)
+    validator = Validator(data.validation_windows(), out, limits.device)
+    return train_job(VggtJob(recipe, limits.device), data.batches, out, limits, Hooks(show, validator))
 
 
 def _line(p: "Progress") -> str:

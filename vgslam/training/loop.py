@@ -6,15 +6,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 
-from vgslam.network.vggt import Vggt, build
-from vgslam.network.weights import save
+from vgslam.network.vggt import Vggt
 from vgslam.training.checkpoint import (
     TrainingState,
     is_main_process,
@@ -23,11 +22,42 @@ from vgslam.training.checkpoint import (
     update_average,
 )
 from vgslam.training.recipe import Phase, Recipe
-from vgslam.training.step import LossParts, TrainingStep
+from vgslam.training.vggt_job import VggtJob
 from vgslam.training.windows import WindowBatch
 
 LOG_NAME = "log.jsonl"
-LICENCE = "Apache-2.0"
+WEIGHTS_NAME = "weights.safetensors"
+M = TypeVar("M", bound=nn.Module)
+M_contra = TypeVar("M_contra", bound=nn.Module, contravariant=True)
+
+
+class Job(Protocol[M]):
+    """What is trained: the network of a recipe, its step, what its phases free, and its file."""
+
+    @property
+    def recipe(self) -> Recipe: ...
+
+    def build(self) -> M:
+        """A fresh network on the device of the run; always the same one."""
+        ...
+
+    def step(self, model: M) -> nn.Module:
+        """The module whose forward is (batch, step, depth_share) -> (loss, parts)."""
+        ...
+
+    def enter(self, model: M, phase: Phase) -> None:
+        """Freezes and frees parameters as a phase says; called before its first step, and after a resume."""
+        ...
+
+    def save(self, model: M, path: Path, step: int) -> None:
+        """Writes what is shipped of a network."""
+        ...
+
+
+class Parts(Protocol):
+    """The terms of a loss."""
+
+    def to_floats(self) -> dict[str, float]: ...
 
 
 class Batches(Protocol):
@@ -49,11 +79,11 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Hooks:
+class Hooks(Generic[M_contra]):
     """What the caller wants to hear. validate: called with the averaged network, returns what goes to the log."""
 
     show: Callable[[Progress], None] = lambda _: None
-    validate: Callable[[Vggt], dict[str, object]] | None = None
+    validate: Callable[[M_contra], dict[str, object]] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,42 +104,48 @@ class _Steps(Dataset[WindowBatch]):
         return self._batches.batch(step)
 
 
-def averaged(state: TrainingState, recipe: Recipe, device: torch.device) -> Vggt:
+def averaged(state: TrainingState, job: Job[M]) -> M:
     """A network with the averaged weights, for validation and for shipping."""
-    model = build(recipe.network, recipe.seed, device)
+    model = job.build()
     model.load_state_dict(state.average)
     return model.eval()
 
 
 def train(
-    recipe: Recipe, open_batches: Callable[[Phase], Batches], folder: Path, limits: RunLimits, hooks: Hooks
+    recipe: Recipe, open_batches: Callable[[Phase], Batches], folder: Path, limits: RunLimits, hooks: Hooks[Vggt]
 ) -> TrainingState:
-    """Runs or resumes a recipe in `folder`; leaves checkpoint.pt, log.jsonl and weights.safetensors there.
+    """`train_job` for a VGGT."""
+    return train_job(VggtJob(recipe, limits.device), open_batches, folder, limits, hooks)
+
+
+def train_job(
+    job: Job[M], open_batches: Callable[[Phase], Batches], folder: Path, limits: RunLimits, hooks: Hooks[M]
+) -> TrainingState:
+    """Runs or resumes a job in `folder`; leaves checkpoint.pt, log.jsonl and weights.safetensors there.
 
     Under torchrun each process takes its own windows and the gradients are averaged (DDP).
     Raises ConfigError and WeightsError as `load_checkpoint`; OutputError where the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    device = limits.device
-    model = build(recipe.network, recipe.seed, device).train()
+    recipe = job.recipe
+    model = job.build().train()
     state = _fresh_state(model, recipe)
     load_checkpoint(state, recipe, folder, limits.may_differ)
-    step_module = _wrapped(TrainingStep(model, recipe.losses), device)
-    run = _Run(recipe, state, step_module, folder, limits, hooks)
+    step_module = job.step(model)
+    run = _Run(job, state, folder, limits, hooks)
     while state.step < recipe.n_steps and not run.is_out_of_time:
         phase, first = recipe.phase_at(state.step)
+        job.enter(model, phase)
         stop = min(first + phase.n_steps, recipe.n_steps)
-        run.steps(phase, _loader(open_batches(phase), recipe, state.step, stop))
+        batches = _loader(open_batches(phase), recipe, state.step, stop)
+        run.steps(phase, _wrapped(step_module, limits.device), batches)
     run.finish()
     return state
 
 
-def _fresh_state(model: Vggt, recipe: Recipe) -> TrainingState:
+def _fresh_state(model: nn.Module, recipe: Recipe) -> TrainingState:
+    """The optimiser holds all parameters; those that a phase has frozen get no gradient and stay as they are."""
     o = recipe.optimizer
-    if recipe.init:
-        from vgslam.network.weights import load
-
-        model.load_state_dict(load(recipe.init).model.state_dict())
     decayed = [p for p in model.parameters() if p.ndim > 1]
     plain = [p for p in model.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": o.weight_decay}, {"params": plain, "weight_decay": 0.0}]
@@ -118,7 +154,7 @@ def _fresh_state(model: Vggt, recipe: Recipe) -> TrainingState:
     return TrainingState(model, average, optimizer)
 
 
-def _wrapped(module: TrainingStep, device: torch.device) -> nn.Module:
+def _wrapped(module: nn.Module, device: torch.device) -> nn.Module:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return module
     if not torch.distributed.is_initialized():
@@ -138,37 +174,36 @@ def _loader(batches: Batches, recipe: Recipe, start: int, stop: int) -> Iterator
     return iter(loader)
 
 
-class _Run:
+class _Run(Generic[M]):
     """The state of a running loop: what is measured, written and shown."""
 
-    def __init__(
-        self, recipe: Recipe, state: TrainingState, module: nn.Module, folder: Path, limits: RunLimits, hooks: Hooks
-    ) -> None:
-        self.recipe, self.state, self.module = recipe, state, module
+    def __init__(self, job: Job[M], state: TrainingState, folder: Path, limits: RunLimits, hooks: Hooks[M]) -> None:
+        self.job, self.recipe, self.state = job, job.recipe, state
         self.folder, self.limits, self.hooks = folder, limits, hooks
         self._began = self._logged = time.monotonic()
         self._windows = 0
-        self._bf16 = recipe.optimizer.bf16 and limits.device.type == "cuda"
+        self._bf16 = self.recipe.optimizer.bf16 and limits.device.type == "cuda"
 
     @property
     def is_out_of_time(self) -> bool:
         return time.monotonic() - self._began > self.limits.max_s
 
-    def steps(self, phase: Phase, batches: Iterator[WindowBatch]) -> None:
+    def steps(self, phase: Phase, module: nn.Module, batches: Iterator[WindowBatch]) -> None:
+        """The steps of a phase that are left, by the module of `Job.step`."""
         for batch in batches:
-            loss, parts = self._step(phase, batch.to(self.limits.device))
+            loss, parts = self._step(phase, module, batch.to(self.limits.device))
             self._windows += phase.batch_size
             self._after(loss, parts)
             if self.is_out_of_time:
                 break
 
-    def _step(self, phase: Phase, batch: WindowBatch) -> tuple[torch.Tensor, LossParts]:
+    def _step(self, phase: Phase, module: nn.Module, batch: WindowBatch) -> tuple[Tensor, Parts]:
         state, o = self.state, self.recipe.optimizer
         lr = self.recipe.learning_rate(state.step)
         for group in state.optimizer.param_groups:
             group["lr"] = lr
         with torch.autocast(self.limits.device.type, torch.bfloat16, enabled=self._bf16):
-            loss, parts = self.module(batch, state.step, phase.depth_share)
+            loss, parts = module(batch, state.step, phase.depth_share)
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(state.model.parameters(), o.clip_norm)
@@ -178,7 +213,7 @@ class _Run:
         state.step += 1
         return loss, parts
 
-    def _after(self, loss: torch.Tensor, parts: LossParts) -> None:
+    def _after(self, loss: Tensor, parts: Parts) -> None:
         recipe, step = self.recipe, self.state.step
         if not is_main_process():
             return
@@ -198,8 +233,8 @@ class _Run:
 
     def validate(self) -> None:
         """The averaged network's figures into the log, its weights into weights.safetensors."""
-        model = averaged(self.state, self.recipe, self.limits.device)
-        save(model, self.folder / "weights.safetensors", LICENCE, torch.float16)
+        model = averaged(self.state, self.job)
+        self.job.save(model, self.folder / WEIGHTS_NAME, self.state.step)
         if self.hooks.validate is not None:
             self._log({"step": self.state.step, "validation": self.hooks.validate(model)})
 

@@ -72,6 +72,11 @@ class Recipe:
     checkpoint_every: int = 500
 
     @property
+    def title(self) -> str:
+        """What is trained, for people."""
+        return self.model
+
+    @property
     def n_steps(self) -> int:
         return sum(phase.n_steps for phase in self.phases)
 

@@ -64,6 +64,10 @@ class RelocRecipe(Recipe):
     min_overlap: float = 0.25
     max_flow: float = 0.33
 
+    @property
+    def title(self) -> str:
+        return f"relocalization on {self.init}"
+
     def stage_at(self, step: int) -> Stage:
         """What is trained in a step."""
         phase, _ = self.phase_at(step)

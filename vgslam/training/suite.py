@@ -27,19 +27,19 @@ class TrainingData:
                 config.seed, is_validation=name == "val", height=config.clip_height, width=config.clip_width
             )
             generate_clips(folder / name, clips, n_clips, config.render_workers, show)
-        self._train = ClipSet.open(folder / "train", config.n_clips)
-        self._validation = ClipSet.open(folder / "val", config.n_validation_clips)
+        self.train_clips = ClipSet.open(folder / "train", config.n_clips)
+        self.validation_clips = ClipSet.open(folder / "val", config.n_validation_clips)
 
     def batches(self, phase: Phase) -> WindowSampler:
         """Windows of a phase; phases with windows of other sizes see other ones."""
         return WindowSampler(
-            self._train, WindowConfig(phase.batch_size, phase.n_frames, self.config.sizes, seed=self.config.seed)
+            self.train_clips, WindowConfig(phase.batch_size, phase.n_frames, self.config.sizes, seed=self.config.seed)
         )
 
     def validation_windows(self) -> list[ValidationSet]:
         """Fixed windows of worlds that are never trained on, of the most frequent size."""
         height, width, _ = max(self.config.sizes, key=lambda size: size[2])
-        return procedural_sets(self._validation, size=(height, width))
+        return procedural_sets(self.validation_clips, size=(height, width))
 
 
 class Validator:
