@@ -11,6 +11,7 @@ import tyro
 from vgslam.commands.bench import BenchArgs, run_bench
 from vgslam.commands.bench_backend import BenchBackendArgs, run_bench_backend
 from vgslam.commands.bench_model import BenchModelArgs, run_bench_model
+from vgslam.commands.bench_places import BenchPlacesArgs, run_bench_places
 from vgslam.commands.bench_reloc import BenchRelocArgs, run_bench_reloc
 from vgslam.commands.bench_weights import BenchWeightsArgs, run_bench_weights
 from vgslam.commands.config import NO_PATH, ConfigArgs, run_config, run_defaults
@@ -27,11 +28,12 @@ COMMANDS: dict[type, Callable[[Any], int]] = {
     RunArgs: run_run, EvalArgs: run_eval, BenchArgs: run_bench, BenchModelArgs: run_bench_model, DemoArgs: run_demo,
     TrainArgs: run_train, BenchWeightsArgs: run_bench_weights, MapArgs: run_map,
     BenchBackendArgs: run_bench_backend, ReportArgs: run_report, DoctorArgs: run_doctor,
-    ConfigArgs: run_config, BenchRelocArgs: run_bench_reloc,
+    ConfigArgs: run_config, BenchRelocArgs: run_bench_reloc, BenchPlacesArgs: run_bench_places,
 }  # fmt: skip
 
 BENCHES = {
     "model": BenchModelArgs, "backend": BenchBackendArgs, "weights": BenchWeightsArgs, "reloc-cost": BenchRelocArgs,
+    "places": BenchPlacesArgs,
 }  # fmt: skip
 """Measurements of a part, named by the word after `bench`."""
 

@@ -26,12 +26,12 @@ class VggtUse:
     more where the network's motion says, with their patches turned as it says, before the frame counts as lost.
     hold_scale: in bundle adjustment the network's depth is a weak prior, always (a triangulated landmark knows better
     and hardly feels it; where translation cannot be observed it is all there is). dense_depth: every keyframe gets
-    depth and confidence; the plane sweep is left out. descriptors: a lost view is compared with the keyframes by the
-    network's descriptors instead of thumbnails.
+    depth and confidence; the plane sweep is left out. descriptors: places are recognised by the
+    network's descriptors instead of local features, which is off because it is worse (docs/bench/places.md).
 
     With a stand-in that has a network's errors (docs/bench/model_uses.md), on and off: initialise, map begun at frame 1
     and 8; corner_depth, median error 3 and 10 %; motion_guess, 8 and 2 of 8 fast turns kept; hold_scale, scale within
-    6 % and 37 to 105 %. descriptors brought nothing there: 48 and 47 of 56 views found again.
+    6 % and 37 to 105 %.
     """
 
     initialise: bool = True
@@ -39,7 +39,7 @@ class VggtUse:
     motion_guess: bool = True
     hold_scale: bool = True
     dense_depth: bool = True
-    descriptors: bool = True
+    descriptors: bool = False
 
     @property
     def needs_depth(self) -> bool:
