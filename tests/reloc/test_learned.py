@@ -1,0 +1,107 @@
+"""Poses proposed by a network: exact networks give exact poses in the map's gauge, in both ways."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from vgslam.backend.map import SlamMap
+from vgslam.geometry import se3
+from vgslam.geometry.camera import Camera
+from vgslam.geometry.sim3 import Sim3
+from vgslam.network.reloc.query_poses import LocalPoses
+from vgslam.reloc.learned import NetworkProposer
+from vgslam.reloc.proposal import PoseProposer
+from vgslam.types import Array, Image, Keyframe
+
+CAMERA = Camera(60.0, 60.0, 39.5, 31.5, 80, 64)
+QUERY = 99
+
+
+def pose(rng: np.random.Generator) -> Array:
+    return se3.exp(np.concatenate([rng.normal(0, 0.3, 3), rng.normal(0, 2.0, 3)]))
+
+
+def image(number: int) -> Image:
+    return np.full((64, 80, 3), number, np.uint8)
+
+
+@pytest.fixture
+def slam_map() -> SlamMap:
+    rng, made = np.random.default_rng(0), SlamMap()
+    for k in range(6):
+        S = Sim3.from_T(pose(rng), 0.5 + k)  # every keyframe in units of its own
+        made.add_keyframe(Keyframe(k, k, float(k), image(k), CAMERA, S), np.zeros(0, np.int64), np.zeros((0, 2)))
+    return made
+
+
+class Oracle:
+    """Knows the pose of every image, in the frame of the anchor and in a unit of its own; errs as it is told."""
+
+    def __init__(self, slam_map: SlamMap, T_world_query: Array, knows_scale: bool, error_m: float = 0.0) -> None:
+        self.name = "learned" if knows_scale else "consensus"
+        self.map, self.T_world_query, self.knows_scale, self.error_m = slam_map, T_world_query, knows_scale, error_m
+
+    def predict(
+        self, images: Sequence[Image], cameras: Sequence[Camera], T_world_refs: Array, n_anchors: int = 1
+    ) -> list[LocalPoses]:
+        ids = np.array([int(x[0, 0, 0]) for x in images])
+        assert ids[-1] == QUERY
+        T = np.concatenate([self.map.T_world_keyframes(ids[:-1]), self.T_world_query[None]])
+        np.testing.assert_allclose(T[:-1], T_world_refs)
+        answers = []
+        for a in range(min(n_anchors, len(T_world_refs))):
+            local = se3.inverse(T[a]) @ T
+            local[-1, :3, 3] += self.error_m * (-1) ** a * np.array([1.0, 0, 0])
+            local[:, :3, 3] /= 0.3 + a
+            answers.append(LocalPoses(a, local[:-1], local[-1], 0.3 + a if self.knows_scale else float("nan")))
+        return answers
+
+
+@pytest.mark.parametrize("knows_scale", [True, False])
+def test_exact_networks_propose_exact_poses(slam_map: SlamMap, knows_scale: bool) -> None:
+    T = pose(np.random.default_rng(1))
+    proposer: PoseProposer = NetworkProposer(Oracle(slam_map, T, knows_scale))
+    found = proposer.propose(slam_map, [3, 1, 4, 0], image(QUERY), CAMERA)
+    assert [p.method for p in found] == (["learned", "learned-consensus"] if knows_scale else ["consensus"])
+    for p in found:
+        np.testing.assert_allclose(p.T_world_cam, T, atol=1e-9)
+        assert 0 <= p.spread < 1e-9
+
+
+def test_spread_is_how_far_the_anchors_disagree(slam_map: SlamMap) -> None:
+    T = pose(np.random.default_rng(1))
+    spreads = []
+    for error in (0.01, 0.1):
+        proposer = NetworkProposer(Oracle(slam_map, T, True, error))
+        direct, consensus = proposer.propose(slam_map, [3, 1, 4, 0], image(QUERY), CAMERA)
+        assert np.linalg.norm(direct.T_world_cam[:3, 3] - T[:3, 3]) < 1.5 * error
+        assert np.isfinite(consensus.T_world_cam).all()
+        spreads.append(direct.spread)
+    assert spreads[1] == pytest.approx(10 * spreads[0], rel=1e-3)
+    single = NetworkProposer(Oracle(slam_map, T, True), n_anchors=1)
+    assert single.propose(slam_map, [3, 1], image(QUERY), CAMERA)[0].spread == float("inf")
+
+
+def test_no_more_keyframes_than_asked_for_and_each_once(slam_map: SlamMap) -> None:
+    seen: list[int] = []
+
+    class Counting(Oracle):
+        def predict(
+            self, images: Sequence[Image], cameras: Sequence[Camera], T_world_refs: Array, n_anchors: int = 1
+        ) -> list[LocalPoses]:
+            seen.extend(int(x[0, 0, 0]) for x in images)
+            assert len(cameras) == len(images)
+            return super().predict(images, cameras, T_world_refs, n_anchors)
+
+    proposer = NetworkProposer(Counting(slam_map, np.eye(4), True), max_references=3)
+    proposer.propose(slam_map, [5, 2, 5, 2, 0, 1], image(QUERY), CAMERA)
+    assert seen == [5, 2, 0, QUERY]
+
+
+def test_nothing_is_proposed_where_the_scale_is_unknown(slam_map: SlamMap) -> None:
+    proposer = NetworkProposer(Oracle(slam_map, np.eye(4), False))
+    assert proposer.propose(slam_map, [2], image(QUERY), CAMERA) == []
+    S = slam_map.keyframes[2].S_world_keyframe
+    slam_map.set_pose(3, Sim3(np.eye(3), S.t, 2.0))  # turned in place
+    assert proposer.propose(slam_map, [2, 3], image(QUERY), CAMERA) == []
