@@ -280,8 +280,8 @@ def test_recipe_file() -> None:
     assert config.mask is MaskKind.STAR
     assert recipe.stage_at(0) is Stage.ADAPTER
     assert recipe.stage_at(recipe.n_steps - 1) is Stage.ALL
-    assert recipe.learning_rate(recipe.n_steps - 1) == pytest.approx(2e-5)
-    assert {phase.n_frames for phase in recipe.phases} == {8}
+    assert recipe.learning_rate(recipe.n_steps - 1) == pytest.approx(1e-5)
+    assert {phase.n_frames for phase in recipe.phases} == {7}
     assert config.tuned[-1] == "camera_head"
 
 

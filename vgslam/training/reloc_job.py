@@ -27,7 +27,7 @@ from vgslam.training.windows import WindowBatch, WindowConfig
 TABLE_NAME = "validation_reloc.md"
 LICENCE = "Apache-2.0"
 _VALIDATION_FRAMES = 6
-_VALIDATION_BATCHES = 4
+_VALIDATION_BATCH = 32
 
 
 class RelocJob:
@@ -66,11 +66,12 @@ class RelocJob:
         """Fixed windows of worlds that are never trained on, of the most frequent size, without augmentation."""
         height, width, _ = max(self.recipe.data.sizes, key=lambda size: size[2])
         overlap, flow = self.recipe.min_overlap, self.recipe.max_flow
+        size = min(_VALIDATION_BATCH, self.recipe.n_validation_windows)
         config = WindowConfig(
-            32, sizes=((height, width, 1.0),), min_overlap=overlap, max_flow=flow, seed=1, augment=False
+            size, sizes=((height, width, 1.0),), min_overlap=overlap, max_flow=flow, seed=1, augment=False
         )
         sampler = RelocSampler(clips, config, FrameCount(_VALIDATION_FRAMES, _VALIDATION_FRAMES))
-        return [sampler.batch(i) for i in range(_VALIDATION_BATCHES)]
+        return [sampler.batch(i) for i in range(self.recipe.n_validation_windows // size)]
 
 
 class RelocValidator:

@@ -55,7 +55,8 @@ class AdapterSettings:
 @dataclass(frozen=True)
 class RelocRecipe(Recipe):
     """init: weights of the base network, which stay as they are. min_overlap: share of the query that each database
-    frame of a window sees; max_flow: largest median flow between them, as a share of the width."""
+    frame of a window sees; max_flow: largest median flow between them, as a share of the width;
+    n_validation_windows: of 6 frames each."""
 
     phases: tuple[Phase, ...] = (RelocPhase(),)
     adapter: AdapterSettings = field(default_factory=AdapterSettings)
@@ -63,6 +64,7 @@ class RelocRecipe(Recipe):
     reloc_losses: RelocLossWeights = field(default_factory=RelocLossWeights)
     min_overlap: float = 0.25
     max_flow: float = 0.33
+    n_validation_windows: int = 128
 
     @property
     def title(self) -> str:

@@ -1,0 +1,126 @@
+"""How good a network's proposals are on a recording with true poses, before any verification.
+
+    python tools/reloc_proposals.py SEQUENCE [--truth FILE] [--adapter FILE]
+
+The map: keyframes at their true poses, every tenth of the first part of the recording. Queries: every tenth frame of
+the rest that has a keyframe within 0.5 m and 30 deg. The keyframes that look most like the query (place codes) are its
+references. Prints medians of the error, for each method, and for the pose of the best reference alone.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+
+from vgslam.backend.map import SlamMap
+from vgslam.geometry import se3
+from vgslam.geometry.late_fusion import average_motions
+from vgslam.geometry.sim3 import Sim3
+from vgslam.network.reloc.files import packaged_adapter
+from vgslam.network.reloc.query_poses import PlainQueryPoses, QueryPoses, with_adapter
+from vgslam.network.vggt_backbone import VggtBackbone
+from vgslam.network.weights import load
+from vgslam.reloc.learned import MAX_REFERENCES, NetworkProposer
+from vgslam.reloc.places import Places
+from vgslam.reloc.proposal import Proposal
+from vgslam.sources.open import open_source
+from vgslam.sources.options import SourceOptions
+from vgslam.types import Array, Frame, Keyframe
+
+NEAR_M, NEAR_DEG = 0.5, 30.0
+LEVELS = ((0.05, 5.0), (0.25, 10.0))
+
+
+@dataclass
+class Args:
+    """sequence: a recording; truth: its true poses (its own by default); weights, adapter: of the network; mapped:
+    frames that go into the map; stride: of keyframes and of queries; references: keyframes a network is shown."""
+
+    sequence: tyro.conf.Positional[Path]
+    truth: Path | None = None
+    weights: str = "vggt-s"
+    adapter: Path | None = None
+    mapped: int = 600
+    stride: int = 10
+    references: int = MAX_REFERENCES
+
+
+def main(args: Args) -> None:
+    source = open_source(args.sequence, SourceOptions(truth=args.truth))
+    assert source.truth is not None
+    frames = list(source)
+    at = np.searchsorted(source.truth.timestamps_s, [f.timestamp_s - 1e-4 for f in frames])
+    T = source.truth.T_world_cam[at]
+    keyframes = range(0, args.mapped, args.stride)
+    slam_map = true_map(frames, T, keyframes)
+    queries = [i for i in range(args.mapped, len(frames), args.stride) if is_near(T[i], T[list(keyframes)])]
+    backbone = VggtBackbone(load(args.weights))
+    adapter = args.adapter or packaged_adapter(args.weights)
+    networks: list[QueryPoses] = [PlainQueryPoses(backbone)]
+    if adapter is not None:
+        networks.append(with_adapter(backbone, adapter))
+    proposers = [NetworkProposer(n, args.references) for n in networks]
+    places, errors = Places(slam_map), defaultdict(list)
+    places.catch_up()
+    for i in queries:
+        near = places.index.search(places.code(frames[i].id, frames[i].image), args.references)[0].tolist()
+        found = [p for x in proposers for p in x.propose(slam_map, near, frames[i].image, frames[i].camera)]
+        found.append(Proposal(slam_map.T_world_keyframes(np.array(near))[0], "best reference", float("inf")))
+        fused = late_fusion(networks[0], slam_map, near, frames[i])
+        found += [] if fused is None else [Proposal(fused, "late fusion", float("inf"))]
+        for p in found:
+            errors[p.method].append((*error(p.T_world_cam, T[i]), p.spread))
+    for name, rows in errors.items():
+        print(line(name, np.array(rows), len(queries)))
+
+
+def true_map(frames: list[Frame], T: Array, chosen: range) -> SlamMap:
+    """A map of keyframes without landmarks, at their true poses."""
+    slam_map = SlamMap()
+    for k, i in enumerate(chosen):
+        f = frames[i]
+        keyframe = Keyframe(k, f.id, f.timestamp_s, f.image, f.camera, Sim3.from_T(T[i]))
+        slam_map.add_keyframe(keyframe, np.zeros(0, np.int64), np.zeros((0, 2)))
+    return slam_map
+
+
+def is_near(T: Array, keyframes: Array) -> bool:
+    return any(e[0] <= NEAR_M and e[1] <= NEAR_DEG for e in (error(T, k) for k in keyframes))
+
+
+def error(T: Array, truth: Array) -> tuple[float, float]:
+    """Position in m, rotation in deg."""
+    return float(np.linalg.norm(T[:3, 3] - truth[:3, 3])), se3.angle_deg(T[:3, :3].T @ truth[:3, :3])
+
+
+def late_fusion(network: QueryPoses, slam_map: SlamMap, near: list[int], frame: Frame) -> Array | None:
+    """Motion averaging over pairs, the baseline."""
+    T_refs = slam_map.T_world_keyframes(np.array(near))
+    pairs = []
+    for k, T in zip(near, T_refs):
+        keyframe = slam_map.keyframes[k]
+        images, cameras = [keyframe.image, frame.image], [keyframe.camera, frame.camera]
+        pairs += [se3.inverse(a.T_local_refs[0]) @ a.T_local_query for a in network.predict(images, cameras, T[None])]
+    if len(pairs) != len(near):
+        return None
+    seen = np.stack(pairs)
+    return average_motions(T_refs, seen[:, :3, :3], seen[:, :3, 3]).T_world_query
+
+
+def line(name: str, rows: Array, n: int) -> str:
+    """rows (m,3): position, rotation, spread of m answers to n queries; no answer counts as infinitely wrong."""
+    position, rotation = (np.append(rows[:, i], np.full(n - len(rows), np.inf)) for i in (0, 1))
+    recall = "  ".join(f"{np.mean((position <= m) & (rotation <= d)):5.0%} in {m} m {d:g} deg" for m, d in LEVELS)
+    finite = np.isfinite(rows[:, 2])
+    rank = ""
+    if finite.sum() > 2:
+        ranks = [np.argsort(np.argsort(rows[finite, i])) for i in (0, 2)]
+        rank = f"  rank correlation of spread and error {np.corrcoef(ranks)[0, 1]:.2f}"
+    medians = f"median {np.median(position):.3f} m {np.median(rotation):.2f} deg"
+    return f"{name:18} {len(rows)}/{n} answers  {medians}  {recall}{rank}"
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args))
