@@ -1,6 +1,7 @@
 """`vgslam train` on relocalization: the training loop with another job; a resumed run equals an unbroken one."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from vgslam.network.initialise import scatter
 from vgslam.network.reloc.files import base_identity, load_reloc, own_parameters
 from vgslam.network.vggt import build
 from vgslam.network.weights import load, save
+from vgslam.training import suite
 from vgslam.training.checkpoint import NAME
 from vgslam.training.clips import ClipConfig, ClipSet, generate_clips
 from vgslam.training.loop import Hooks, Progress, RunLimits, train_job
@@ -22,6 +24,7 @@ from vgslam.training.recipe_file import read_recipe
 from vgslam.training.reloc_job import RelocJob
 from vgslam.training.reloc_recipe import AdapterSettings, RelocPhase, RelocRecipe
 
+SmallShards = partial(ClipConfig, n_frames=8, worlds_per_shard=2, clips_per_world=2)
 CPU = RunLimits(torch.device("cpu"))
 N_CLIPS = 4
 
@@ -30,7 +33,7 @@ N_CLIPS = 4
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     for name in ("train", "val"):
-        generate_clips(folder / name, ClipConfig(is_validation=name == "val", height=48, width=64), N_CLIPS)
+        generate_clips(folder / name, SmallShards(0, is_validation=name == "val"), N_CLIPS)
     return folder
 
 
@@ -41,7 +44,7 @@ def recipe(tmp_path: Path, data: Path) -> RelocRecipe:
     save(base, tmp_path / "base.safetensors", "Apache-2.0")
     return RelocRecipe(
         init=str(tmp_path / "base.safetensors"), seed=2,
-        data=DataConfig(str(data), N_CLIPS, N_CLIPS, render_workers=1, clip_height=48, clip_width=64, sizes=((32, 40, 1.0),)),
+        data=DataConfig(str(data), N_CLIPS, N_CLIPS, render_workers=1, sizes=((32, 40, 1.0),)),
         optimizer=OptimizerConfig(warmup_steps=2), log_every=1, validate_every=100, checkpoint_every=1,
         phases=(RelocPhase(3, 4, 2, lr=1e-2), RelocPhase(3, 4, 2, lr=1e-3, stage="all")),
         adapter=AdapterSettings(hidden=16, tuned="camera_head"), n_validation_windows=8,
@@ -90,7 +93,10 @@ def test_stages_change_what_they_name(recipe: RelocRecipe, data: Path, tmp_path:
         assert {k.split(".")[0] if k.startswith("adapter") else ".".join(k.split(".")[:2]) for k in changed} == expected
 
 
-def test_command_trains_validates_and_ships_an_adapter(recipe: RelocRecipe, tmp_path: Path) -> None:
+def test_command_trains_validates_and_ships_an_adapter(
+    recipe: RelocRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suite, "ClipConfig", SmallShards)
     config, out = tmp_path / "recipe.yaml", tmp_path / "out"
     config.write_text(to_yaml(recipe))
     assert read_recipe(config) == recipe
