@@ -102,11 +102,12 @@ def late_fusion(network: QueryPoses, slam_map: SlamMap, near: list[int], frame: 
     for k, T in zip(near, T_refs):
         keyframe = slam_map.keyframes[k]
         images, cameras = [keyframe.image, frame.image], [keyframe.camera, frame.camera]
-        pairs += [se3.inverse(a.T_local_refs[0]) @ a.T_local_query for a in network.predict(images, cameras, T[None])]
-    if len(pairs) != len(near):
-        return None
-    seen = np.stack(pairs)
-    return average_motions(T_refs, seen[:, :3, :3], seen[:, :3, 3]).T_world_query
+        seen = network.predict(images, cameras, T[None])
+        if seen is None:
+            return None
+        pairs.append(se3.inverse(seen.T_local_refs[0]) @ seen.T_local_query)
+    T_refs_query = np.stack(pairs)
+    return average_motions(T_refs, T_refs_query[:, :3, :3], T_refs_query[:, :3, 3]).T_world_query
 
 
 def line(name: str, rows: Array, n: int) -> str:

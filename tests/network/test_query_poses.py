@@ -1,5 +1,6 @@
 """A network beside K references: the frames it is shown, the poses it is told, and what it answers in which order."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from vgslam.network.reloc.files import base_identity, save_reloc
 from vgslam.network.reloc.known_poses import known_poses
 from vgslam.network.reloc.network import build_reloc
 from vgslam.network.reloc.query_poses import PlainQueryPoses, ToldQueryPoses, with_adapter
-from vgslam.network.vggt import build
+from vgslam.network.vggt import Head, build
 from vgslam.network.vggt_backbone import VggtBackbone
 from vgslam.network.weights import load, save
 
@@ -47,32 +48,34 @@ def case(k: int = 4, seed: int = 0) -> tuple[list[np.ndarray], list[Camera], np.
 
 def test_answers_are_those_of_the_network_on_the_prepared_images(told: ToldQueryPoses) -> None:
     images, cameras, T = case()
-    (answer,) = told.predict(images, cameras, T)
+    answer = told.predict(images, cameras, T)
     prepared = told.backbone.prepare(images)
     K = torch.from_numpy(prepared.maps[0].camera_to_network(CAMERA).K).expand(1, 4, 3, 3)
     known = known_poses(torch.from_numpy(T)[None], K, prepared.size)
     with torch.no_grad():
         encoding = told.network(torch.from_numpy(prepared.images)[None], known)[-1][0].double()
     T_cam_local = decode_pose(encoding).numpy()
-    assert answer.anchor == 0
     assert answer.scale == pytest.approx(np.median(np.linalg.norm(T[1:, :3, 3] - T[0, :3, 3], axis=1)))
     np.testing.assert_allclose(se3.inverse(answer.T_local_query), T_cam_local[-1], atol=1e-5)
     np.testing.assert_allclose(np.linalg.inv(answer.T_local_refs), T_cam_local[:-1], atol=1e-5)
 
 
-@pytest.mark.parametrize("is_told", [True, False])
-def test_each_anchor_answers_as_if_it_were_alone_and_in_the_order_given(
-    told: ToldQueryPoses, backbone: VggtBackbone, is_told: bool
-) -> None:
-    poser = told if is_told else PlainQueryPoses(backbone)
+def test_a_plain_network_does_not_know_the_scale(backbone: VggtBackbone) -> None:
     images, cameras, T = case()
-    answers = poser.predict(images, cameras, T, n_anchors=9)
-    assert [a.anchor for a in answers] == [0, 1, 2, 3]
-    order = [2, 0, 1, 3]
-    (alone,) = poser.predict([images[i] for i in [*order, 4]], cameras, T[order])
-    np.testing.assert_allclose(answers[2].T_local_query, alone.T_local_query, atol=1e-4)
-    np.testing.assert_allclose(answers[2].T_local_refs[order], alone.T_local_refs, atol=1e-4)
-    assert np.isfinite(alone.scale) == is_told
+    answer = PlainQueryPoses(backbone).predict(images, cameras, T)
+    assert np.isnan(answer.scale)
+    prepared = backbone.prepare(images)
+    scene = backbone.decode(backbone.encode(prepared, {Head.POSE}), prepared, {Head.POSE}, known_cameras=cameras)
+    np.testing.assert_allclose(np.linalg.inv(answer.T_local_refs), scene.T_cam_world[:-1], atol=1e-5)
+    np.testing.assert_allclose(np.linalg.inv(answer.T_local_query), scene.T_cam_world[-1], atol=1e-5)
+
+
+def test_answers_that_are_not_finite_are_none(told: ToldQueryPoses) -> None:
+    broken = copy.deepcopy(told.network)
+    with torch.no_grad():
+        broken.adapter.query_token.fill_(float("nan"))
+    images, cameras, T = case()
+    assert ToldQueryPoses(told.backbone, broken).predict(images, cameras, T) is None
 
 
 def test_only_the_shape_of_the_known_poses_enters(told: ToldQueryPoses) -> None:
@@ -80,19 +83,19 @@ def test_only_the_shape_of_the_known_poses_enters(told: ToldQueryPoses) -> None:
     G = se3.exp(np.array([0.3, -1.0, 2.0, 5.0, 6.0, -7.0]))
     moved = T.copy()
     moved[:, :3, 3] *= 3.7
-    a, b = (told.predict(images, cameras, x)[0] for x in (T, G @ moved))
+    a, b = (told.predict(images, cameras, x) for x in (T, G @ moved))
     assert b.scale == pytest.approx(3.7 * a.scale)
     np.testing.assert_allclose(a.T_local_query, b.T_local_query, atol=1e-4)
-    other = told.predict(images, cameras, T[[0, 2, 3, 1]])[0]
+    other = told.predict(images, cameras, T[[0, 2, 3, 1]])
     assert np.abs(other.T_local_query - a.T_local_query).max() > 1e-3
 
 
 def test_scale_is_unknown_for_one_reference_or_one_place(told: ToldQueryPoses) -> None:
     images, cameras, T = case(1)
-    assert np.isnan(told.predict(images, cameras, T)[0].scale)
+    assert np.isnan(told.predict(images, cameras, T).scale)
     images, cameras, T = case(3)
     T[:, :3, 3] = T[0, :3, 3]
-    assert np.isnan(told.predict(images, cameras, T)[0].scale)
+    assert np.isnan(told.predict(images, cameras, T).scale)
 
 
 def test_numbers_that_do_not_fit_are_refused(told: ToldQueryPoses) -> None:
@@ -109,8 +112,8 @@ def test_adapter_file_on_its_backbone_and_on_no_other(backbone: VggtBackbone, tm
     for name, base in (("right", base_identity(backbone.weights)), ("wrong", "0" * 64)):
         save_reloc(network, tmp_path / f"{name}.safetensors", base, "Apache-2.0")
     images, cameras, T = case()
-    a = ToldQueryPoses(backbone, network).predict(images, cameras, T)[0]
-    b = with_adapter(backbone, tmp_path / "right.safetensors").predict(images, cameras, T)[0]
+    a = ToldQueryPoses(backbone, network).predict(images, cameras, T)
+    b = with_adapter(backbone, tmp_path / "right.safetensors").predict(images, cameras, T)
     np.testing.assert_allclose(a.T_local_query, b.T_local_query, atol=1e-6)
     with pytest.raises(WeightsError, match="trained on other weights"):
         with_adapter(backbone, tmp_path / "wrong.safetensors")

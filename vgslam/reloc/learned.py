@@ -15,8 +15,6 @@ import numpy.typing as npt
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.reference_lift import direct_pose, lift
-from vgslam.geometry.robust_point import student_t_mean
-from vgslam.geometry.rotation_mean import robust_mean_rotation
 from vgslam.reloc.proposal import Proposal
 from vgslam.types import Array
 
@@ -27,21 +25,17 @@ if TYPE_CHECKING:
 
 MAX_REFERENCES = 6
 """Most keyframes that a network is shown with a query: what the packaged adapter was trained with."""
-N_ANCHORS = 3
 
 
 class NetworkProposer:
     """Implements `PoseProposer`; looks at the first `max_references` keyframes that it is given.
 
-    Each of the first `n_anchors` keyframes is made the anchor in turn. The methods are called after the network's:
-    `learned` (direct) and `learned-consensus` of one that is told poses, `consensus` of a plain one. The spread of a
-    direct proposal is the root mean square distance of the anchors' answers from their mean, infinite for a single
-    one; that of a consensus, of the lifted centres from theirs. Of keyframes that all lie at one place, nothing is
-    proposed: the scale is not known.
+    The methods are called after the network's: `learned` (direct) and `learned-consensus` of one that is told poses,
+    `consensus` of a plain one. Of keyframes that all lie at one place nothing is proposed: the scale is not known.
     """
 
-    def __init__(self, poses: "QueryPoses", max_references: int = MAX_REFERENCES, n_anchors: int = N_ANCHORS) -> None:
-        self.poses, self.max_references, self.n_anchors = poses, max_references, n_anchors
+    def __init__(self, poses: "QueryPoses", max_references: int = MAX_REFERENCES) -> None:
+        self.poses, self.max_references = poses, max_references
 
     def propose(
         self, slam_map: "SlamMap", keyframe_ids: Sequence[int], image: npt.NDArray[np.uint8], camera: Camera
@@ -53,33 +47,32 @@ class NetworkProposer:
         keyframes = [slam_map.keyframes[k] for k in chosen]
         images, cameras = [k.image for k in keyframes], [k.camera for k in keyframes]
         T_world_refs = slam_map.T_world_keyframes(np.array(chosen))
-        seen = self.poses.predict([*images, image], [*cameras, camera], T_world_refs, self.n_anchors)
-        return proposals(seen, T_world_refs, self.poses.name)
+        seen = self.poses.predict([*images, image], [*cameras, camera], T_world_refs)
+        return [] if seen is None else proposals(seen, T_world_refs, self.poses.name)
 
 
-def proposals(seen: "Sequence[LocalPoses]", T_world_refs: Array, name: str) -> list[Proposal]:
-    """From what a network says with each anchor, and T_world_cam (K,4,4) of the references, to poses in the world."""
+def proposals(seen: "LocalPoses", T_world_refs: Array, name: str) -> list[Proposal]:
+    """What a network says of references and a query, as poses in the world of the references, T_world_cam (K,4,4).
+
+    The spread of the direct one is the root mean square distance of the references, as the network places them, from
+    where they are; that of the consensus, of the lifted centres from their mean.
+    """
     found = []
-    direct = [
-        direct_pose(se3.inverse(p.T_local_query), p.scale, T_world_refs[p.anchor]) for p in seen if np.isfinite(p.scale)
-    ]
-    if direct:
-        found.append(Proposal(*_direct(np.stack(direct), name)))
-    lifted = [lift(p.T_local_refs, p.T_local_query, T_world_refs) for p in seen]
-    lifted = [x for x in lifted if not x.is_scale_unobservable]
-    if lifted:
-        best = min(lifted, key=lambda x: x.dispersion)
-        method = f"{name}-consensus" if direct else name
-        found.append(Proposal(best.T_world_query, method, best.dispersion))
+    if np.isfinite(seen.scale):
+        direct = direct_pose(se3.inverse(seen.T_local_query), seen.scale, T_world_refs[0])
+        found.append(Proposal(direct, name, _misplaced(seen, T_world_refs)))
+    lifted = lift(seen.T_local_refs, seen.T_local_query, T_world_refs)
+    if not lifted.is_scale_unobservable:
+        method = f"{name}-consensus" if found else name
+        found.append(Proposal(lifted.T_world_query, method, lifted.dispersion))
     return found
 
 
-def _direct(T: Array, name: str) -> tuple[Array, str, float]:
-    """The mean (4,4) of poses T_world_query (A,4,4), and how far they disagree."""
-    R, _ = robust_mean_rotation(T[:, :3, :3])
-    centre, weights = student_t_mean(T[:, :3, 3])
-    spread = float(np.sqrt(weights @ np.sum((T[:, :3, 3] - centre) ** 2, axis=1))) if len(T) > 1 else float("inf")
-    return se3.from_rt(R, centre), name, spread
+def _misplaced(seen: "LocalPoses", T_world_refs: Array) -> float:
+    """How far the network misplaces the references whose poses it was told, in units of the world."""
+    T_world_anchor = T_world_refs[0]
+    centres = seen.scale * seen.T_local_refs[:, :3, 3] @ T_world_anchor[:3, :3].T + T_world_anchor[:3, 3]
+    return float(np.sqrt(np.mean(np.sum((centres - T_world_refs[:, :3, 3]) ** 2, axis=1))))
 
 
 def proposer_on(backbone: "VggtBackbone", adapter: Path | None = None) -> NetworkProposer:

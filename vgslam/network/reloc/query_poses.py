@@ -24,14 +24,12 @@ _POSES = frozenset({Head.POSE})
 
 @dataclass(frozen=True)
 class LocalPoses:
-    """What a network says of K references and a query, seen from one anchor.
+    """What a network says of K references and a query, seen from the first reference, the anchor.
 
-    anchor: index of the reference that was shown first; T_local_refs (K,4,4), in the order given, and T_local_query
-    (4,4): poses T_local_cam in the frame of the anchor's camera and a unit of the network's own; scale: units of the
-    world per unit of the network, NaN where that is not known. Everything but scale is finite.
+    T_local_refs (K,4,4) and T_local_query (4,4): poses T_local_cam in the frame of the anchor's camera and a unit of
+    the network's own, finite; scale: units of the world per unit of the network, NaN where that is not known.
     """
 
-    anchor: int
     T_local_refs: Float
     T_local_query: Float
     scale: float
@@ -42,12 +40,10 @@ class QueryPoses(Protocol):
 
     name: str
 
-    def predict(
-        self, images: Sequence[UInt8], cameras: Sequence[Camera], T_world_refs: Float, n_anchors: int = 1
-    ) -> list[LocalPoses]:
-        """Images (H,W,3) RGB of K >= 1 references and, last, the query, their cameras, and T_world_cam (K,4,4) of the
-        references -> one answer for each of the first n_anchors references as the anchor; those that are not finite
-        are left out. ConfigError for numbers that do not fit."""
+    def predict(self, images: Sequence[UInt8], cameras: Sequence[Camera], T_world_refs: Float) -> LocalPoses | None:
+        """Images (H,W,3) RGB of K >= 1 references, the anchor first, and, last, the query, their cameras, and
+        T_world_cam (K,4,4) of the references; None where the answer is not finite. ConfigError for numbers that do not
+        fit."""
         ...
 
 
@@ -59,18 +55,13 @@ class PlainQueryPoses:
     def __init__(self, backbone: Backbone[Any]) -> None:
         self.backbone = backbone
 
-    def predict(
-        self, images: Sequence[UInt8], cameras: Sequence[Camera], T_world_refs: Float, n_anchors: int = 1
-    ) -> list[LocalPoses]:
+    def predict(self, images: Sequence[UInt8], cameras: Sequence[Camera], T_world_refs: Float) -> LocalPoses | None:
         _check(images, cameras, T_world_refs)
-        answers = []
-        for order in _orders(len(T_world_refs), n_anchors):
-            prepared = self.backbone.prepare([images[i] for i in order])
-            tokens = self.backbone.encode(prepared, _POSES)
-            scene = self.backbone.decode(tokens, prepared, _POSES, known_cameras=[cameras[i] for i in order])
-            assert scene.T_cam_world is not None
-            answers += _local(scene.T_cam_world, order, float("nan"))
-        return answers
+        prepared = self.backbone.prepare(images)
+        tokens = self.backbone.encode(prepared, _POSES)
+        scene = self.backbone.decode(tokens, prepared, _POSES, known_cameras=cameras)
+        assert scene.T_cam_world is not None
+        return _local(scene.T_cam_world, float("nan"))
 
 
 class ToldQueryPoses:
@@ -81,24 +72,18 @@ class ToldQueryPoses:
     def __init__(self, backbone: VggtBackbone, network: RelocNetwork) -> None:
         self.backbone, self.network = backbone, network
 
-    def predict(
-        self, images: Sequence[UInt8], cameras: Sequence[Camera], T_world_refs: Float, n_anchors: int = 1
-    ) -> list[LocalPoses]:
-        """All anchors in one pass."""
+    def predict(self, images: Sequence[UInt8], cameras: Sequence[Camera], T_world_refs: Float) -> LocalPoses | None:
         _check(images, cameras, T_world_refs)
-        prepared, k = self.backbone.prepare(images), len(T_world_refs)
-        orders = _orders(k, n_anchors)
-        K = np.stack([m.camera_to_network(c).K for m, c in zip(prepared.maps, cameras, strict=True)])
+        prepared = self.backbone.prepare(images)
+        K = np.stack([m.camera_to_network(c).K for m, c in zip(prepared.maps, cameras, strict=True)])[:-1]
+        T, intrinsics = torch.from_numpy(T_world_refs)[None], torch.from_numpy(K)[None]
+        known = known_poses(T, intrinsics, prepared.size, self.network.config.max_translation)
         device, dtype = self.backbone.device, self.network.adapter.query_token.dtype
-        pixels = torch.from_numpy(prepared.images).to(device, dtype)
-        refs = np.array([order[:-1] for order in orders])
-        T, intrinsics = torch.from_numpy(T_world_refs[refs]), torch.from_numpy(K[refs])
-        known = known_poses(T, intrinsics, prepared.size, self.network.config.max_translation).to(device)
+        pixels = torch.from_numpy(prepared.images).to(device, dtype)[None]
         with torch.inference_mode():
-            encoding = self.network(pixels[torch.tensor(orders, device=device)], known)[-1]
-        T_cam_local = decode_pose(encoding.double()).cpu().numpy()
-        scale = torch.where(known.is_scale_unobservable, torch.nan, known.scale).cpu().numpy()
-        return [a for T, order, s in zip(T_cam_local, orders, scale) for a in _local(T, order, float(s))]
+            encoding = self.network(pixels, known.to(device))[-1]
+        T_cam_local = decode_pose(encoding[0].double()).cpu().numpy()
+        return _local(T_cam_local, float("nan") if bool(known.is_scale_unobservable) else float(known.scale))
 
 
 def with_adapter(backbone: VggtBackbone, adapter: Path) -> ToldQueryPoses:
@@ -115,17 +100,9 @@ def _check(images: Sequence[UInt8], cameras: Sequence[Camera], T_world_refs: Flo
         )
 
 
-def _orders(k: int, n_anchors: int) -> list[list[int]]:
-    """Orders of k references and the query, each with another of the first references in front."""
-    return [[a, *(i for i in range(k) if i != a), k] for a in range(min(max(n_anchors, 1), k))]
-
-
-def _local(T_cam_local: Float, order: list[int], scale: float) -> list[LocalPoses]:
-    """Poses (K+1,4,4) of frames in `order` -> the answer, or none where they are not finite."""
+def _local(T_cam_local: Float, scale: float) -> LocalPoses | None:
+    """From poses (K+1,4,4), query last; None where they are not finite."""
     if not np.isfinite(T_cam_local).all():
-        return []
-    T = np.empty_like(T_cam_local, dtype=np.float64)
-    for at, i in enumerate(order):
-        R, t = se3.orthonormalize(T_cam_local[at, :3, :3]), T_cam_local[at, :3, 3]
-        T[i] = se3.inverse(se3.from_rt(R, t))
-    return [LocalPoses(order[0], T[:-1], T[-1], scale)]
+        return None
+    T = np.stack([se3.inverse(se3.from_rt(se3.orthonormalize(T[:3, :3]), T[:3, 3])) for T in T_cam_local])
+    return LocalPoses(T[:-1], T[-1], scale)
