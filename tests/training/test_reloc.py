@@ -285,6 +285,14 @@ def test_recipe_file() -> None:
     assert config.tuned[-1] == "camera_head"
 
 
+def test_recipe_of_the_large_network() -> None:
+    recipe = read_yaml(Path(__file__).parents[2] / "configs" / "reloc-1b-gpu.yaml", RelocRecipe())
+    assert recipe.adapter.to_config().lora_rank == 32
+    assert all(height % 14 == 0 and width % 14 == 0 for height, width, _ in recipe.data.sizes)
+    assert recipe.data.clip_height >= max(size[0] for size in recipe.data.sizes)
+    assert [recipe.stage_at(i) for i in (0, recipe.n_steps - 1)] == [Stage.ADAPTER, Stage.ALL]
+
+
 def test_recipe_refuses_what_does_not_exist() -> None:
     with pytest.raises(ConfigError, match="unknown stage 'decoder'"):
         RelocPhase(stage="decoder")
