@@ -2,8 +2,8 @@
 
     python tools/reloc_proposals.py SEQUENCE [--truth FILE] [--adapter FILE]
 
-The map: keyframes at their true poses, every tenth of the first part of the recording. Queries: every tenth frame of
-the rest that has a keyframe within 0.5 m and 30 deg. The keyframes that look most like the query (place codes) are its
+The map: keyframes at their true poses, every tenth of the first part of the recording. Queries: frames of the rest
+that have a keyframe within 0.5 m and 30 deg. The keyframes that look most like the query (place codes) are its
 references. Prints medians of the error, for each method, and for the pose of the best reference alone.
 """
 
@@ -36,7 +36,8 @@ LEVELS = ((0.05, 5.0), (0.25, 10.0))
 @dataclass
 class Args:
     """sequence: a recording; truth: its true poses (its own by default); weights, adapter: of the network; mapped:
-    frames that go into the map; stride: of keyframes and of queries; references: keyframes a network is shown."""
+    frames that go into the map; stride, query_stride: of keyframes and of queries; references: keyframes that a network
+    is shown."""
 
     sequence: tyro.conf.Positional[Path]
     truth: Path | None = None
@@ -44,6 +45,7 @@ class Args:
     adapter: Path | None = None
     mapped: int = 600
     stride: int = 10
+    query_stride: int = 4
     references: int = MAX_REFERENCES
 
 
@@ -55,7 +57,7 @@ def main(args: Args) -> None:
     T = source.truth.T_world_cam[at]
     keyframes = range(0, args.mapped, args.stride)
     slam_map = true_map(frames, T, keyframes)
-    queries = [i for i in range(args.mapped, len(frames), args.stride) if is_near(T[i], T[list(keyframes)])]
+    queries = [i for i in range(args.mapped, len(frames), args.query_stride) if is_near(T[i], T[list(keyframes)])]
     backbone = VggtBackbone(load(args.weights))
     adapter = args.adapter or packaged_adapter(args.weights)
     networks: list[QueryPoses] = [PlainQueryPoses(backbone)]
