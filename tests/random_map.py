@@ -51,6 +51,14 @@ def random_map(n_keyframes: int, seed: int = 0, pictures: Pictures | None = None
     return m
 
 
+def with_place_codes(m: SlamMap, seed: int = 0) -> SlamMap:
+    """The same map, with codes of all its keyframes but the last."""
+    rng = np.random.default_rng(seed)
+    m.place_codes.vocabulary = np.arange(8, dtype=np.uint8)
+    m.place_codes.codes.extend(rng.integers(0, 256, (len(m.keyframes) - 1, 256)))
+    return m
+
+
 def assert_same_map(a: SlamMap, b: SlamMap) -> None:
     """Equal to the last bit."""
     assert a.sessions == b.sessions
@@ -72,6 +80,8 @@ def assert_same_map(a: SlamMap, b: SlamMap) -> None:
         assert (e.id_a, e.id_b, e.kind, e.inlier_ratio) == (f.id_a, f.id_b, f.kind, f.inlier_ratio)
         assert_same_sim3(e.S_a_b, f.S_a_b)
         assert_same(e.sigmas, f.sigmas)
+    assert_same(a.place_codes.vocabulary, b.place_codes.vocabulary)
+    assert_same(a.place_codes.codes.view, b.place_codes.codes.view)
     assert len(a.frames) == len(b.frames)
     for f, g in zip(a.frames, b.frames):
         for name in ("frame_id", "timestamp_s", "status", "ref_id", "n_inliers", "inlier_ratio", "component_id"):

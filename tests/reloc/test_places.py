@@ -102,3 +102,25 @@ def test_quick_features_lie_on_the_full_image() -> None:
     right = np.linalg.norm(offset, axis=1) < 4
     assert right.mean() > 0.75
     assert np.abs(offset[right].mean(axis=0)).max() < 0.5
+
+
+def test_codes_that_came_with_the_map_are_not_made_again(known: SlamMap, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Places(known)
+    first.catch_up()
+    expected = first.index.search(known.place_codes.codes.view[4], 9)
+    monkeypatch.setattr(Places, "code", lambda *_: pytest.fail("made again"))
+    again = Places(known)
+    again.catch_up()
+    for a, b in zip(again.index.search(known.place_codes.codes.view[4], 9), expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_codes_of_another_vocabulary_are_made_anew(known: SlamMap) -> None:
+    Places(known).catch_up()
+    right = known.place_codes.codes.view.copy()
+    known.place_codes.vocabulary = np.zeros(8, np.uint8)
+    known.place_codes.codes.view[:] = 0
+    places = Places(known)
+    places.catch_up()
+    np.testing.assert_array_equal(known.place_codes.codes.view, right)
+    assert len(places.index) == len(known.keyframes)

@@ -4,7 +4,7 @@ Everything that is not a keyframe is stored relative to one, so it follows when 
 """
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -75,6 +75,14 @@ class Session:
     first_frame_id: int
 
 
+@dataclass
+class PlaceCodes:
+    """Codes (k,256) uint8 by which the first k keyframes are recognised; vocabulary (8,) uint8 names what made them."""
+
+    vocabulary: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(8, np.uint8))
+    codes: GrowingArray = field(default_factory=lambda: GrowingArray((256,), np.uint8))
+
+
 class SlamMap:
     """Keyframes with their observations, landmarks, edges and the poses of all frames.
 
@@ -91,6 +99,7 @@ class SlamMap:
         self.landmarks = Landmarks()
         self.edges: dict[tuple[int, int], Edge] = {}
         self.frames: list[PoseEstimate] = []
+        self.place_codes = PlaceCodes()
         self._R = GrowingArray((3, 3), np.float64)
         self._t = GrowingArray((3,), np.float64)
         self._s = GrowingArray((), np.float64)

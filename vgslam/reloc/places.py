@@ -4,13 +4,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.backend.map import SlamMap
+from vgslam.backend.map import PlaceCodes, SlamMap
 from vgslam.frontend.features import Gray
 from vgslam.frontend.guide import Guide
 from vgslam.frontend.matching import ImageFeatures, describe_quick
 from vgslam.frontend.tracker import View
 from vgslam.reloc.index import PlaceIndex
-from vgslam.reloc.vocabulary import Bits, bits_of_vector, shipped_vocabulary
+from vgslam.reloc.vocabulary import Bits, bits_of_vector, shipped_vocabulary, shipped_vocabulary_id
 from vgslam.types import Ids, Image
 
 N_FEATURES = 500
@@ -26,13 +26,29 @@ class Places:
     def __init__(self, slam_map: SlamMap, guide: Guide | None = None, kept: int = 128) -> None:
         self.map, self.guide, self.kept = slam_map, guide, kept
         self.index = PlaceIndex()
+        self._kept_codes = self._open_codes()
         self._features: dict[int, ImageFeatures] = {}
 
     def catch_up(self) -> None:
         """Take in the keyframes that the map has got since."""
+        kept = self._kept_codes
+        if kept is not None and len(kept.codes) > len(self.index):
+            self.index.add(kept.codes.view[len(self.index) :])
         for k in range(len(self.index), len(self.map.keyframes)):
             keyframe = self.map.keyframes[k]
-            self.index.add(self.code(keyframe.frame_id, keyframe.image, self.features(k)))
+            code = self.code(keyframe.frame_id, keyframe.image, self.features(k))
+            self.index.add(code)
+            if kept is not None:
+                kept.codes.extend(code)
+
+    def _open_codes(self) -> PlaceCodes | None:
+        """The map's own codes, emptied where another vocabulary made them; None where a network makes them."""
+        if self.guide is not None and self.guide.use.descriptors:
+            return None
+        mine = np.frombuffer(shipped_vocabulary_id(), np.uint8).copy()
+        if not np.array_equal(self.map.place_codes.vocabulary, mine):
+            self.map.place_codes = PlaceCodes(mine)
+        return self.map.place_codes
 
     def code(self, frame_id: int, image: Image, features: ImageFeatures | None = None) -> Bits:
         """Code (256,) of an image."""

@@ -5,6 +5,7 @@ word's residual normalised on its own (Arandjelovic and Zisserman, CVPR 2013, se
 above or below its median. Hamming distance between such codes orders images as the cosine of the vectors does.
 """
 
+import hashlib
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -49,6 +50,13 @@ def shipped_vocabulary() -> Vocabulary:
     """The vocabulary of the package, learned on rendered worlds by tools/make_vocabulary.py."""
     with resources.as_file(resources.files("vgslam") / "assets" / "places.npz") as path, np.load(path) as z:
         return Vocabulary(z["mean"], z["projection"], z["centres"], z["middle"])
+
+
+@cache
+def shipped_vocabulary_id() -> bytes:
+    """8 bytes that change with the shipped vocabulary."""
+    data = resources.files("vgslam").joinpath("assets", "places.npz").read_bytes()
+    return hashlib.sha256(data).digest()[:8]
 
 
 @cache

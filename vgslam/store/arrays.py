@@ -6,7 +6,8 @@ observation_*: count (K,), landmark (O,), px (O,2), those of keyframe 0 first. l
 is_triangulated, color. edge_*: ids (E,2), R, t, s, sigmas, kind, inlier_ratio. frame_*: id, timestamp_s, status, ref,
 T (F,4,4), has_pose, covariance (F,6,6), has_covariance, n_inliers, inlier_ratio, component. camera_*: intrinsics
 (C,4) fx fy cx cy, size (C,2) width height, distortion (C,D) padded with zeros, n_distortion, is_fisheye.
-session_first_frame (N,). picture_*: key (P,2) keyframe and kind, size (P,), sha256 (P,32).
+session_first_frame (N,). place_vocabulary (8,), place_code (k,256): `PlaceCodes`.
+picture_*: key (P,2) keyframe and kind, size (P,), sha256 (P,32).
 """
 
 from collections.abc import Iterable, Sequence
@@ -79,6 +80,7 @@ def to_arrays(slam_map: SlamMap) -> Arrays:
     a = _keyframe_arrays(m, cameras) | _landmark_arrays(m) | _edge_arrays(list(m.edges.values()))
     a |= _frame_arrays(m.frames) | cameras.arrays()
     a["session_first_frame"] = _table([s.first_frame_id for s in m.sessions], (), np.int64)
+    a["place_vocabulary"], a["place_code"] = m.place_codes.vocabulary.copy(), m.place_codes.codes.view.copy()
     if not len(m.keyframes) == len(m.observed_ids) == len(m.observed_px):
         raise ValueError("keyframes and observations do not agree")
     _check_ids(a)
@@ -161,6 +163,8 @@ def fill(slam_map: SlamMap, a: Arrays, names: SessionNames) -> None:
         kind = EDGE_KINDS[int(a["edge_kind"][i])]
         m.edges[id_a, id_b] = Edge(id_a, id_b, S, a["edge_sigmas"][i], kind, float(a["edge_inlier_ratio"][i]))
     m.frames = _read_frames(a)
+    m.place_codes.vocabulary = a["place_vocabulary"].copy()
+    m.place_codes.codes.extend(a["place_code"])
 
 
 def _fill_keyframes(m: SlamMap, a: Arrays) -> None:
@@ -206,5 +210,7 @@ def _check_ids(a: Arrays) -> None:
             raise ValueError(f"{name} points outside the map")
     if a["observation_count"].sum() != len(a["observation_landmark"]):
         raise ValueError("observation_count and observation_landmark do not agree")
+    if len(a["place_code"]) > n_keyframes or a["place_code"].shape[1:] != (256,):
+        raise ValueError("place codes and keyframes do not agree")
     if len(a["observation_px"]) != len(a["observation_landmark"]) or len(a["observation_count"]) != n_keyframes:
         raise ValueError("observations and keyframes do not agree")

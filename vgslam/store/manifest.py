@@ -9,7 +9,7 @@ from typing import Any
 from vgslam.errors import MapError
 
 FORMAT = "vgslam map"
-VERSION = 2
+VERSION = 3
 """1: one session, without names. 2: sessions."""
 MANIFEST = "manifest.json"
 

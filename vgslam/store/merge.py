@@ -30,6 +30,7 @@ def put_beside(slam_map: SlamMap, other: SlamMap) -> None:
     k0, l0 = len(m.keyframes), len(m.landmarks)
     f0 = 1 + max((f.frame_id for f in m.frames), default=-1)
     c0 = 1 + max((k.component_id for k in m.keyframes), default=-1)
+    _take_place_codes(m, other)
     m.sessions += [replace(s, first_frame_id=s.first_frame_id + f0) for s in other.sessions]
     for keyframe, ids, pixels in zip(other.keyframes, other.observed_ids, other.observed_px, strict=True):
         mine = PagedKeyframe.without_pictures(keyframe, m.pictures)
@@ -48,6 +49,15 @@ def put_beside(slam_map: SlamMap, other: SlamMap) -> None:
         m.frames.append(
             replace(f, frame_id=f.frame_id + f0, ref_id=ref, component_id=f.component_id + (c0 if f.ref_id >= 0 else 0))
         )
+
+
+def _take_place_codes(m: SlamMap, other: SlamMap) -> None:
+    """Codes of `other` where those of m are complete and of the same kind; else they are made when asked for."""
+    mine, others = m.place_codes, other.place_codes
+    if not len(mine.codes):
+        mine.vocabulary = others.vocabulary.copy()
+    if len(mine.codes) == len(m.keyframes) and np.array_equal(mine.vocabulary, others.vocabulary):
+        mine.codes.extend(others.codes.view)
 
 
 def _take_pictures(m: SlamMap, new_id: int, other: SlamMap, old_id: int) -> None:

@@ -22,7 +22,13 @@ def _sessions(manifest: Manifest, arrays: Arrays) -> tuple[Manifest, Arrays]:
     )
 
 
-MIGRATIONS: dict[int, Callable[[Manifest, Arrays], tuple[Manifest, Arrays]]] = {1: _sessions}
+def _places(manifest: Manifest, arrays: Arrays) -> tuple[Manifest, Arrays]:
+    """Version 2 did not keep the codes of places: they are made anew when they are asked for."""
+    none = {"place_vocabulary": np.zeros(8, np.uint8), "place_code": np.zeros((0, 256), np.uint8)}
+    return replace(manifest, version=3), arrays | none
+
+
+MIGRATIONS: dict[int, Callable[[Manifest, Arrays], tuple[Manifest, Arrays]]] = {1: _sessions, 2: _places}
 
 
 def migrate(manifest: Manifest, arrays: Arrays) -> tuple[Manifest, Arrays]:
