@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from vgslam.network.readout import Readout
 from vgslam.network.reloc.files import base_identity, save_reloc
 from vgslam.network.reloc.network import RelocNetwork, Stage, build_reloc
 from vgslam.network.weights import LoadedVggt, LoadOptions, load
@@ -17,6 +18,7 @@ from vgslam.training.reloc_validation import (
     Learned,
     Locate,
     PlainLift,
+    can_solve,
     to_json,
     to_markdown,
     validate_reloc,
@@ -82,6 +84,9 @@ class RelocValidator:
         self._windows = [batch.to(job.device) for batch in windows]
         plain = job.base.model
         methods: dict[str, Locate] = {"late fusion": LateFusion(plain), "consensus, untrained": PlainLift(plain)}
+        if can_solve(plain):
+            methods["late fusion, solver"] = LateFusion(plain, Readout.SOLVER)
+            methods["consensus, untrained, solver"] = PlainLift(plain, Readout.SOLVER)
         self._baselines = validate_reloc(methods, self._windows)
 
     def __call__(self, model: RelocNetwork) -> dict[str, object]:

@@ -13,6 +13,7 @@ from vgslam.geometry import se3
 from vgslam.geometry.late_fusion import average_motions
 from vgslam.geometry.reference_lift import direct_pose, lift
 from vgslam.network.pose_encoding import decode_pose
+from vgslam.network.readout import Readout, solved_poses
 from vgslam.network.reloc.known_poses import KnownPoses, inverse_rigid, known_poses
 from vgslam.network.reloc.network import RelocNetwork
 from vgslam.network.vggt import Head, Vggt
@@ -118,33 +119,44 @@ class Learned:
         return found
 
 
+def can_solve(vggt: Vggt) -> bool:
+    """Whether a network has what the solver's read-out of poses needs."""
+    return {Head.POSE, Head.DEPTH, Head.FLOW} <= vggt.heads
+
+
+def _plain_poses(vggt: Vggt, images: Tensor, K: Tensor, readout: Readout) -> Tensor:
+    """T_cam_world (B,S,4,4) of windows by a network that is told nothing, from its head or by the solver."""
+    if readout is Readout.HEAD:
+        encoding = vggt(images, {Head.POSE}).pose_encoding
+        assert encoding is not None
+        return decode_pose(encoding.double())
+    return solved_poses(vggt(images, {Head.POSE, Head.DEPTH, Head.FLOW}), K.double())
+
+
 class PlainLift:
     """Consensus of the references over the poses of a network that is told none: needs no training."""
 
-    def __init__(self, vggt: Vggt) -> None:
-        self.vggt = vggt
+    def __init__(self, vggt: Vggt, readout: Readout = Readout.HEAD) -> None:
+        self.vggt, self.readout = vggt, readout
 
     @torch.no_grad()
     def __call__(self, batch: WindowBatch) -> Array:
-        encoding = self.vggt(batch.images, {Head.POSE}).pose_encoding
-        assert encoding is not None
-        return _lifted(decode_pose(encoding.double()), batch.T_world_cam.double().cpu().numpy())
+        T_cam_local = _plain_poses(self.vggt, batch.images, batch.K, self.readout)
+        return _lifted(T_cam_local, batch.T_world_cam.double().cpu().numpy())
 
 
 class LateFusion:
     """Motion averaging over pairs (reference, query), each seen by a network alone: the baseline."""
 
-    def __init__(self, vggt: Vggt) -> None:
-        self.vggt = vggt
+    def __init__(self, vggt: Vggt, readout: Readout = Readout.HEAD) -> None:
+        self.vggt, self.readout = vggt, readout
 
     @torch.no_grad()
     def __call__(self, batch: WindowBatch) -> Array:
         b, k = batch.images.shape[0], batch.images.shape[1] - 1
         query = batch.images[:, -1:].expand(-1, k, -1, -1, -1)
         pairs = torch.stack([batch.images[:, :-1], query], dim=2).flatten(0, 1)
-        encoding = self.vggt(pairs, {Head.POSE}).pose_encoding
-        assert encoding is not None
-        T = decode_pose(encoding.double())
+        T = _plain_poses(self.vggt, pairs, batch.K.repeat_interleave(k, dim=0), self.readout)
         T_ref_query = (T[:, 0] @ inverse_rigid(T[:, 1])).unflatten(0, (b, k)).cpu().numpy()
         T_world = batch.T_world_cam.double().cpu().numpy()
         found = np.full((b, 4, 4), np.nan)
