@@ -3,10 +3,12 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from vgslam.errors import CalibrationError, InputError
+import cv2
+
+from vgslam.errors import CalibrationError, InputError, VgslamError
 from vgslam.sources.calibration import fit_to_image, read_calibration
 from vgslam.sources.live_clock import LiveClock
 from vgslam.sources.recording import BadImageError, Pixels
@@ -18,7 +20,8 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 5.0
 
 @dataclass(frozen=True)
 class LiveImage:
-    """An image as it arrives: `load` decodes it to (H,W,3) RGB; source_s by the source's clock, None without one."""
+    """An image as it arrives: `load` decodes it to (H,W) grey or (H,W,3) RGB; source_s by the source's clock, None
+    without one."""
 
     load: Callable[[], Pixels]
     source_s: float | None = None
@@ -70,8 +73,9 @@ class LiveSource:
         self._now = now
         self._changed = threading.Condition()
         self._newest: _Arrived | None = None
+        self._again: _Arrived | None = None
         self._is_over = False
-        self._error: InputError | None = None
+        self._error: VgslamError | None = None
         self._stop = threading.Event()
         self._wait = wait or self._stop.wait
         self._thread: threading.Thread | None = None
@@ -89,12 +93,7 @@ class LiveSource:
             image = self._load(arrived)
             if image is not None:
                 break
-        with self._changed:
-            if self._newest is None:
-                self._newest = arrived
-                self._changed.notify_all()
-            else:
-                self.n_dropped += 1
+        self._again = arrived
         height, width = image.shape[:2]
         if self._options.calib is not None and self.camera is None:
             self._calibrate(self._options.calib, width, height)
@@ -118,7 +117,7 @@ class LiveSource:
         with self._changed:
             self._is_over = True
             self._changed.notify_all()
-        if self._thread is not None:
+        if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout=2.0)
 
     def _calibrate(self, path: Path, width: int, height: int) -> None:
@@ -129,17 +128,18 @@ class LiveSource:
             return
         camera, warning = fit_to_image(camera, width, height)
         self.warnings += [warning] if warning else []
-        if any(camera.distortion):
+        if camera.is_distorted or camera.is_fisheye:
             self._undistort = Undistorter(camera)
             camera = self._undistort.camera
-        self.camera = replace(camera, distortion=())
+        self.camera = camera
 
     def _load(self, arrived: _Arrived) -> Pixels | None:
         try:
-            return arrived.image.load()
+            image = arrived.image.load()
         except BadImageError:
             self.n_damaged += 1
             return None
+        return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image
 
     def _take(self) -> _Arrived | None:
         """The newest image, as soon as there is one; None at the end."""
@@ -147,6 +147,10 @@ class LiveSource:
             self._thread = threading.Thread(target=self._capture, name="capture", daemon=True)
             self._thread.start()
         with self._changed:
+            again, self._again = self._again, None
+            if again is not None and (self._newest is None or self._options.keep_all):
+                return again
+            self.n_dropped += again is not None
             while self._newest is None and not self._is_over:
                 self._changed.wait(0.2)  # lets Ctrl-C through
             arrived, self._newest = self._newest, None
@@ -166,7 +170,7 @@ class LiveSource:
         """The capture thread: connect, read, and connect again, waiting longer each time."""
         try:
             self._connect_and_read()
-        except InputError as error:
+        except VgslamError as error:
             self._error = error
         except Exception as error:
             self._error = InputError(f"{self.name}: the capture broke down ({type(error).__name__}: {error})")
@@ -178,7 +182,7 @@ class LiveSource:
         clock = LiveClock()
         wait_s, last_s, is_broken = FIRST_WAIT_S, self._now(), False
         while not self._stop.is_set():
-            reason = "the stream ended"
+            reason, is_broken_off = "the stream ended", False
             try:
                 for image in self._feed():
                     if self._stop.is_set():
@@ -191,7 +195,9 @@ class LiveSource:
             except InputError as error:
                 if not self.n_captured:
                     raise
-                reason = str(error)
+                reason, is_broken_off = str(error), True
+            if self._options.give_up_s <= 0 and is_broken_off:
+                self.warnings.append(f"after {self.n_captured} frames: {reason}")
             if not self.n_captured or self._options.give_up_s <= 0:
                 return
             if not is_broken:

@@ -1,4 +1,4 @@
-"""Streams that ffmpeg reads (RTSP, transport streams, a pipe), through PyAV, with as little buffering as it allows."""
+"""Streams that ffmpeg reads (RTSP, transport streams, a pipe), through PyAV, with as little waiting as it allows."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -17,6 +17,10 @@ TIMEOUT_S = (10.0, 5.0)
 """For the connection, for the next packet."""
 
 
+LISTEN = "rtsp+listen"
+"""An address whose senders connect to us, as phones and `ffmpeg -f rtsp` do."""
+
+
 class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
@@ -33,21 +37,26 @@ class Pipe:
 
 
 def av_images(url: str) -> Iterator[LiveImage]:
-    """Images of an address that ffmpeg opens. Raises InputError."""
-    options = {"fflags": "nobuffer", "flags": "low_delay"}
+    """Images of an address that ffmpeg opens; `rtsp+listen://` waits for a sender. Raises InputError."""
+    options = {"flags": "low_delay", "analyzeduration": "1000000"}
+    name = url
+    timeout_s: tuple[float | None, float | None] = TIMEOUT_S
     if url.startswith("rtsp"):
         options["rtsp_transport"] = "tcp"
+    if url.startswith(LISTEN):
+        url, timeout_s = f"rtsp{url.removeprefix(LISTEN)}", (None, TIMEOUT_S[1])
+        options["rtsp_flags"] = "listen"
     try:
-        container = av.open(url, options=options, timeout=TIMEOUT_S)
+        container = av.open(url, options=options, timeout=timeout_s)
     except (av.FFmpegError, OSError, ValueError) as err:
-        raise InputError(f"{url}: cannot be opened ({_reason(err)}); check the address and that it is served") from err
-    return _images(container, url)
+        raise InputError(f"{name}: cannot be opened ({_reason(err)}); check the address and that it is served") from err
+    return _images(container, name)
 
 
 def pipe_images(stream: Readable, name: str) -> Iterator[LiveImage]:
     """Images of a byte stream in any container, or bare JPEG images. Raises InputError."""
     try:
-        container = av.open(Pipe(stream), options={"fflags": "nobuffer", "probesize": "1000000"})
+        container = av.open(Pipe(stream), options={"probesize": "1000000", "analyzeduration": "1000000"})
     except (av.FFmpegError, OSError, ValueError) as err:
         raise InputError(
             f"{name}: no video comes in that ffmpeg can read ({_reason(err)}); try `ffmpeg -i INPUT -f mjpeg -q:v 3 -`"

@@ -12,7 +12,7 @@ import numpy as np
 
 from vgslam.errors import InputError
 from vgslam.sources.live import LiveImage
-from vgslam.sources.live_av import av_images
+from vgslam.sources.live_av import av_images, pipe_images
 from vgslam.sources.recording import BadImageError, Pixels
 
 LARGEST_PART = 64 * 2**20
@@ -33,12 +33,20 @@ def http_images(url: str) -> Iterator[LiveImage]:
             if answer.headers.get_content_maintype() == "multipart":
                 yield from multipart_images(answer, answer.headers.get_boundary() or "")
                 return
+            if not _is_playlist(answer.headers.get_content_type(), url):
+                yield from pipe_images(answer, url)  # many servers serve one reader: do not connect twice
+                return
     except urllib.error.HTTPError as err:
         raise InputError(f"{url}: the server answers {err.code} {err.reason}; check the address") from err
     except (OSError, ValueError, http.client.HTTPException) as err:
         reason = getattr(err, "reason", None) or err
         raise InputError(f"{url}: no stream there ({reason}); check the address and that the server runs") from err
     yield from av_images(url)
+
+
+def _is_playlist(content_type: str, url: str) -> bool:
+    """Whether an answer names other addresses (HLS, DASH), which ffmpeg has to fetch."""
+    return "mpegurl" in content_type or "dash+xml" in content_type or url.endswith((".m3u8", ".mpd"))
 
 
 def multipart_images(stream: ByteStream, boundary: str) -> Iterator[LiveImage]:
@@ -70,10 +78,14 @@ def decode_jpeg(data: bytes) -> Pixels:
 
 
 def _headers(stream: ByteStream, mark: bytes) -> dict[str, str] | None:
-    """Headers of the next part, names in lower case; None at the end."""
+    """Headers of the next part, names in lower case; None at the end. Raises InputError where no part begins."""
+    n_skipped = 0
     while not (line := stream.readline(65536)).strip().startswith(mark):
         if not line:
             return None
+        n_skipped += len(line)
+        if n_skipped > LARGEST_PART:
+            raise InputError("no image begins in a long stretch of the stream; is this a Motion JPEG stream?")
     if line.strip() == mark + b"--":
         return None
     headers: dict[str, str] = {}

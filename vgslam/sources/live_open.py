@@ -1,0 +1,102 @@
+"""What `vgslam live` can be given, and the source that it becomes."""
+
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from vgslam.errors import InputError
+from vgslam.interfaces import FrameSource
+from vgslam.sources.live import Feed, LiveImage, LiveOptions, LiveSource
+from vgslam.sources.live_av import av_images, pipe_images
+from vgslam.sources.live_devices import camera_images, gstreamer_images, ros2_images
+from vgslam.sources.live_mjpeg import http_images
+from vgslam.sources.recording import Pixels
+
+_FFMPEG = re.compile(r"(rtsp|rtsps|rtsp\+listen|rtmp|rtmps|udp|rtp|srt|tcp)://")
+KNOWN = (
+    "a camera (0, /dev/video0), rtsp://, http://, udp://, tcp://, srt://, `-` for a pipe, a GStreamer pipeline "
+    "(gst:...), a ROS 2 topic (ros2:/camera/image_raw) or a recording"
+)
+
+
+def is_live(name: str) -> bool:
+    """Whether a name is that of a live source rather than of a recording."""
+    return _feed(name) is not None
+
+
+def open_live(name: str, options: LiveOptions | None = None) -> LiveSource:
+    """The live source of a name; nothing is connected to yet.
+
+    0, 1, /dev/video0: a camera. rtsp://, rtmp://, udp://, tcp://, srt://: whatever ffmpeg reads; rtsp+listen:// waits
+    for a sender. http://, https://: Motion JPEG or any container. -: a pipe on standard input. gst:PIPELINE, or one
+    with a `!`: GStreamer. ros2:/topic: images of ROS 2. Raises InputError for another name.
+    """
+    found = _feed(name)
+    if found is None:
+        raise InputError(f"{name}: not something live; give {KNOWN}")
+    kind, feed = found
+    options = options or LiveOptions()
+    if kind == "pipe":  # what has ended cannot be opened again
+        options = LiveOptions(options.calib, options.keep_all, 0.0)
+    return LiveSource(kind, _title(name), feed, options)
+
+
+def in_real_time(
+    recorded: FrameSource, options: LiveOptions | None = None, wait: Callable[[float], object] = time.sleep,
+    now: Callable[[], float] = time.monotonic,
+) -> LiveSource:  # fmt: skip
+    """A recording played at its own times, as if it were a camera: frames that come too fast are dropped."""
+    keep_all = options.keep_all if options else False
+    feed = partial(_played, recorded, wait, now)
+    source = LiveSource(recorded.kind, recorded.name, feed, LiveOptions(None, keep_all, 0.0), now=now)
+    source.camera, source.truth, source.warnings = recorded.camera, recorded.truth, recorded.warnings
+    return source
+
+
+def _feed(name: str) -> tuple[str, Feed] | None:
+    if name == "-":
+        return "pipe", _stdin_images
+    if name.isdigit() or name.startswith("/dev/video"):
+        return "camera", partial(camera_images, name)
+    if name.startswith(("http://", "https://")):
+        return "http", partial(http_images, name)
+    if _FFMPEG.match(name):
+        return name.split(":", 1)[0], partial(av_images, name)
+    if name.startswith("ros2:"):
+        return "ros2 topic", partial(ros2_images, name.removeprefix("ros2:"))
+    if name.startswith("gst:") or " ! " in name:
+        return "gstreamer", partial(gstreamer_images, name.removeprefix("gst:"))
+    return None
+
+
+def _title(name: str) -> str:
+    """A name for folders and titles, without user, password and query."""
+    if name == "-":
+        return "stdin"
+    return re.sub(r"://[^/@]*@", "://", name).split("?", 1)[0]
+
+
+def _stdin_images() -> Iterator[LiveImage]:
+    if sys.stdin is None or sys.stdin.isatty():
+        raise InputError("-: nothing is piped in; as in `ffmpeg -i INPUT -f mjpeg -q:v 3 - | vgslam live -`")
+    # without a buffer: a frame must not wait for the next one, and no lock is held when the program ends
+    return pipe_images(open(sys.stdin.fileno(), "rb", buffering=0, closefd=False), "-")
+
+
+def _played(
+    recorded: FrameSource, wait: Callable[[float], object], now: Callable[[], float]
+) -> Iterator[LiveImage]:
+    began_s = first_s = None
+    for frame in recorded:
+        if began_s is None or first_s is None:
+            began_s, first_s = now(), frame.timestamp_s
+        ahead_s = began_s + (frame.timestamp_s - first_s) - now()
+        if ahead_s > 0:
+            wait(ahead_s)
+        yield LiveImage(partial(_same, frame.image), frame.timestamp_s, is_absolute=True)
+
+
+def _same(image: Pixels) -> Pixels:
+    return image
