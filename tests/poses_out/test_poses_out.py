@@ -1,0 +1,335 @@
+"""Poses for other programs: what a line says, and that no reader, however slow, holds anybody up."""
+
+import io
+import json
+import os
+import socket
+import sys
+import threading
+import time
+import types
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from synthetic import CAMERA, pose
+
+from vgslam.backend.map import SlamMap
+from vgslam.errors import ConfigError, MissingDependencyError, OutputError
+from vgslam.geometry import se3
+from vgslam.geometry.sim3 import Sim3
+from vgslam.poses_out.frame_pose import FramePose
+from vgslam.poses_out.open import open_sink, opened_sinks
+from vgslam.poses_out.ros2 import Ros2Sink, ros_covariance
+from vgslam.poses_out.sockets import SocketSink, listen_tcp, listen_unix
+from vgslam.poses_out.stream import StreamSink
+from vgslam.types import Array, Keyframe, PoseEstimate, Status
+
+T_KEYFRAME = pose((10, -20, 5), (1, 2, 3))
+T_REF_CAM = pose((0, 4, 0), (0.1, 0.0, 0.2))
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10.0
+    while not is_so():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.005)
+
+
+def map_with_a_keyframe(scale: float) -> SlamMap:
+    slam_map = SlamMap()
+    image = np.zeros((CAMERA.height, CAMERA.width, 3), np.uint8)
+    keyframe = Keyframe(0, 0, 0.0, image, CAMERA, Sim3.from_T(T_KEYFRAME, scale))
+    slam_map.add_keyframe(keyframe, np.zeros(0, np.int64), np.zeros((0, 2)))
+    return slam_map
+
+
+def a_covariance(seed: int = 0) -> Array:
+    A = np.random.default_rng(seed).normal(size=(6, 6))
+    return A @ A.T
+
+
+def tracked(i: int = 0, has_covariance: bool = True) -> FramePose:
+    covariance = a_covariance() if has_covariance else None
+    return FramePose(i, 0.1 * i, Status.TRACKED, pose((0, i, 0), (i, 0, 0)), covariance, 0, 50)
+
+
+class TestFramePose:
+    def test_is_the_pose_in_the_world_with_its_covariance_in_map_units(self) -> None:
+        scale = 2.5
+        cov = a_covariance()
+        estimate = PoseEstimate(7, 0.25, Status.TRACKED, 0, T_REF_CAM, cov, 80, 0.9, 3)
+        found = FramePose.of(estimate, map_with_a_keyframe(scale), "flat.vgslam", 0.02)
+        T = T_KEYFRAME.copy()
+        T[:3, :3] = T_KEYFRAME[:3, :3] @ T_REF_CAM[:3, :3]
+        T[:3, 3] = T_KEYFRAME[:3, 3] + scale * T_KEYFRAME[:3, :3] @ T_REF_CAM[:3, 3]
+        np.testing.assert_allclose(found.T_world_cam, T, atol=1e-12)
+        assert found.covariance is not None
+        np.testing.assert_allclose(found.covariance[:3, :3], cov[:3, :3])
+        np.testing.assert_allclose(found.covariance[:3, 3:], scale * cov[:3, 3:])
+        np.testing.assert_allclose(found.covariance[3:, 3:], scale**2 * cov[3:, 3:])
+        assert (found.component_id, found.map_name, found.latency_s) == (3, "flat.vgslam", 0.02)
+
+    def test_covariance_is_that_of_poses_that_scatter(self) -> None:
+        """T exp(xi) with xi drawn from the covariance, as an onlooker in the world sees it."""
+        T, small = pose((30, 50, -20), (4, 5, 6)), 1e-4 * a_covariance(3)
+        xi = np.random.default_rng(0).multivariate_normal(np.zeros(6), small, 2000)
+        poses = T @ np.array([se3.exp(x) for x in xi])
+        moved = poses[:, :3, 3] - T[:3, 3]
+        turned = np.array([se3.so3_log(P[:3, :3] @ T[:3, :3].T) for P in poses])
+        seen = np.cov(np.hstack([moved, turned]).T)
+        np.testing.assert_allclose(ros_covariance(small, T), seen, atol=0.12 * np.abs(seen).max())
+
+    def test_a_line_holds_everything(self) -> None:
+        row = json.loads(tracked(3).to_json())
+        T = np.array(row["T_world_cam"])
+        np.testing.assert_allclose(T, tracked(3).T_world_cam, atol=1e-8)
+        np.testing.assert_allclose(row["position"], T[:3, 3])
+        np.testing.assert_allclose(se3.rotation_from_quaternion(np.array(row["quaternion_xyzw"])), T[:3, :3], atol=1e-7)
+        assert np.shape(row["covariance"]) == (6, 6)
+        assert (row["frame"], row["timestamp_s"], row["status"], row["component"], row["map"]) == (
+            3, pytest.approx(0.3), "TRACKED", 0, None,
+        )  # fmt: skip
+
+    def test_a_lost_frame_has_no_pose(self) -> None:
+        estimate = PoseEstimate(7, 0.25, Status.LOST)
+        row = json.loads(FramePose.of(estimate, map_with_a_keyframe(1.0)).to_json())
+        assert row["status"] == "LOST"
+        assert all(row[name] is None for name in ("T_world_cam", "position", "quaternion_xyzw", "covariance"))
+
+    def test_numbers_that_are_not_finite_become_null(self) -> None:
+        unsure = FramePose(0, 0.0, Status.TRACKED, np.eye(4), np.full((6, 6), np.inf))
+        assert json.loads(unsure.to_json())["covariance"] is None
+
+
+class Stuck(io.RawIOBase):
+    """A reader that takes nothing until it is let go."""
+
+    def __init__(self) -> None:
+        self.may_go, self.data = threading.Event(), b""
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        self.may_go.wait(10)
+        self.data += bytes(data)[:100]
+        return min(len(data), 100)  # a part at a time, as pipes do
+
+    def rows(self) -> list[int]:
+        return [json.loads(line)["frame"] for line in self.data.splitlines()]
+
+
+class TestStream:
+    def test_all_lines_in_order(self) -> None:
+        stream = Stuck()
+        stream.may_go.set()
+        sink = StreamSink(stream)
+        for i in range(50):
+            sink.send(tracked(i))
+        sink.close()
+        sink.close()
+        assert stream.rows() == list(range(50))
+        assert sink.n_dropped == 0
+
+    def test_a_slow_reader_misses_the_oldest_and_holds_nobody_up(self) -> None:
+        stream = Stuck()
+        sink = StreamSink(stream, max_waiting=10)
+        sink.send(tracked(0))
+        until(lambda: not sink._lines)  # the thread has taken it and is stuck with it
+        for i in range(1, 101):
+            sink.send(tracked(i))
+        stream.may_go.set()
+        sink.close()
+        assert stream.rows() == [0, *range(91, 101)]
+        assert sink.n_dropped == 90
+
+    def test_a_reader_that_goes_away_costs_only_its_lines(self) -> None:
+        read_end, write_end = os.pipe()
+        with os.fdopen(write_end, "wb", buffering=0) as file:
+            sink = StreamSink(file)
+            os.close(read_end)
+            sink.send(tracked(0))
+            until(lambda: sink.n_dropped == 1)
+            sink.send(tracked(1))
+            sink.close()
+        assert sink.n_dropped == 2
+
+
+def reader(sink: SocketSink) -> socket.socket:
+    """Connects to a sink; returns when it has been accepted."""
+    n = sink.n_readers
+    address = sink.where.split(":", 2)[2]
+    if sink.where.startswith("poses: unix"):
+        peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        peer.connect(address)
+    else:
+        host, port = address.rsplit(":", 1)
+        peer = socket.socket()
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+        peer.connect((host, int(port)))
+    peer.settimeout(10)
+    until(lambda: sink.n_readers == n + 1)
+    return peer
+
+
+def frames_read(peer: socket.socket, may_be_cut: bool = False) -> list[int]:
+    """Frames of all lines until the other side hangs up; a last line that is cut off is an error, or left out."""
+    data = b""
+    while piece := peer.recv(65536):
+        data += piece
+    peer.close()
+    assert may_be_cut or data == b"" or data.endswith(b"\n")
+    data = data[: data.rfind(b"\n") + 1]
+    return [json.loads(line)["frame"] for line in data.splitlines()]
+
+
+class TestSockets:
+    @pytest.mark.parametrize("kind", ["tcp", "unix"])
+    def test_readers_get_whole_lines_from_when_they_come(self, kind: str, tmp_path: Path) -> None:
+        path = tmp_path / "poses.sock"
+        sink = SocketSink(listen_tcp("127.0.0.1", 0) if kind == "tcp" else listen_unix(path))
+        sink.send(tracked(0))  # nobody is there
+        until(lambda: not sink._lines)
+        first = reader(sink)
+        sink.send(tracked(1))
+        until(lambda: not sink._lines)
+        second = reader(sink)
+        sink.send(tracked(2))
+        sink.close()
+        assert frames_read(first) == [1, 2]
+        assert frames_read(second) == [2]
+        assert not path.exists()
+
+    def test_a_slow_reader_misses_lines_and_the_other_gets_all(self) -> None:
+        sink = SocketSink(listen_tcp("127.0.0.1", 0), max_pending_bytes=20_000)
+        slow, quick = reader(sink), reader(sink)
+        got: list[int] = []
+
+        def read() -> None:
+            with quick.makefile("r") as lines:
+                for line in lines:
+                    got.append(json.loads(line)["frame"])
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        n = 0
+        while sink.n_dropped == 0:  # the buffers of the system are large
+            for _ in range(10):
+                sink.send(tracked(n))
+                n += 1
+            until(lambda n=n: len(got) == n)
+        sink.close()
+        thread.join(10)
+        slow_got = frames_read(slow, may_be_cut=True)
+        assert 0 < len(slow_got) < n
+        assert slow_got == sorted(slow_got)
+        assert got == list(range(n))
+
+    def test_readers_that_hang_up_are_forgotten(self) -> None:
+        sink = SocketSink(listen_tcp("127.0.0.1", 0))
+        reader(sink).close()
+        until(lambda: sink.n_readers == 0)
+        sink.send(tracked(0))
+        stays = reader(sink)
+        sink.send(tracked(1))
+        sink.close()
+        assert frames_read(stays) == [1]
+
+    def test_a_dead_socket_is_replaced_and_a_live_one_is_not(self, tmp_path: Path) -> None:
+        path = tmp_path / "s"
+        listen_unix(path).close()  # its file stays
+        sink = SocketSink(listen_unix(path))
+        with pytest.raises(OutputError, match="choose another"):
+            listen_unix(path)
+        sink.close()
+        path.write_text("mine")
+        with pytest.raises(OutputError):
+            listen_unix(path)
+        assert path.read_text() == "mine"
+
+    def test_a_port_in_use_is_one_line(self) -> None:
+        with listen_tcp("127.0.0.1", 0) as taken, pytest.raises(OutputError, match="choose another port"):
+            listen_tcp("127.0.0.1", taken.getsockname()[1])
+
+
+class TestOpening:
+    @pytest.mark.parametrize("target", ["tcp:", "tcp:5555", "tcp:host:", "tcp:h:99999", "unix:", "file.txt", ""])
+    def test_other_words_are_refused(self, target: str) -> None:
+        with pytest.raises(ConfigError, match="expected"):
+            open_sink(target)
+
+    def test_on_standard_output_the_poses_are_alone(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with opened_sinks(["-", "-"]) as sinks:
+            sys.stdout.write("for people\n")
+            for sink in sinks:
+                sink.send(tracked(4))
+        sys.stdout.write("after\n")
+        printed = capsys.readouterr()
+        line, after = printed.out.splitlines()
+        assert json.loads(line)["frame"] == 4
+        assert after == "after"
+        assert printed.err == "for people\n"
+
+    def test_a_sink_that_cannot_be_opened_closes_the_others(self, tmp_path: Path) -> None:
+        path = tmp_path / "s"
+        with pytest.raises(ConfigError), opened_sinks([f"unix:{path}", "nonsense"]):
+            pass
+        assert not path.exists()
+
+
+class Record(types.SimpleNamespace):
+    """A message: any field, made when it is first asked for."""
+
+    def __getattr__(self, name: str) -> "Record":
+        if name.startswith("__"):
+            raise AttributeError(name)
+        setattr(self, name, Record())
+        return vars(self)[name]
+
+
+@pytest.fixture
+def ros(monkeypatch: pytest.MonkeyPatch) -> Record:
+    """A stand-in for rclpy and its messages that records what is published."""
+    log = Record(published=[], transforms=[], calls=[])
+    node = types.SimpleNamespace(
+        create_publisher=lambda kind, topic, depth: (
+            log.calls.append(topic) or types.SimpleNamespace(publish=log.published.append)
+        ),
+        destroy_node=lambda: log.calls.append("destroyed"),
+    )
+    modules = {
+        "rclpy": {"Context": object, "init": lambda context: None, "create_node": lambda name, context: node,
+                  "shutdown": lambda context: log.calls.append("shut down")},
+        "nav_msgs": {}, "nav_msgs.msg": {"Odometry": Record},
+        "geometry_msgs": {}, "geometry_msgs.msg": {"TransformStamped": Record},
+        "tf2_ros": {"TransformBroadcaster": lambda n: types.SimpleNamespace(sendTransform=log.transforms.append)},
+    }  # fmt: skip
+    for name, members in modules.items():
+        module = types.ModuleType(name)
+        vars(module).update(members)
+        monkeypatch.setitem(sys.modules, name, module)
+    return log
+
+
+class TestRos2:
+    def test_odometry_and_tf(self, ros: Record) -> None:
+        sink = open_sink("ros2:/drone/")
+        T = pose((10, 20, 30), (1, 2, 3))
+        sink.send(FramePose(0, 12.75, Status.TRACKED, T, a_covariance()))
+        sink.send(FramePose(1, 12.85, Status.LOST))
+        sink.close()
+        sink.close()
+        assert ros.calls == ["/drone/odometry", "destroyed", "shut down"]
+        (message,), (transform,) = ros.published, ros.transforms
+        assert (message.header.stamp.sec, message.header.stamp.nanosec) == (12, 750_000_000)
+        assert (message.header.frame_id, message.child_frame_id) == ("map", "camera_optical_frame")
+        p, q = message.pose.pose.position, message.pose.pose.orientation
+        assert (p.x, p.y, p.z) == (1, 2, 3)
+        np.testing.assert_allclose(se3.rotation_from_quaternion(np.array([q.x, q.y, q.z, q.w])), T[:3, :3], atol=1e-9)
+        np.testing.assert_allclose(np.reshape(message.pose.covariance, (6, 6)), ros_covariance(a_covariance(), T))
+        t, r = transform.transform.translation, transform.transform.rotation
+        assert (t.x, t.y, t.z, r.w) == (1, 2, 3, q.w)
+        assert transform.child_frame_id == "camera_optical_frame"
+
+    def test_without_ros_the_next_step_is_named(self) -> None:
+        with pytest.raises(MissingDependencyError, match="source"):
+            Ros2Sink()

@@ -1,0 +1,83 @@
+"""What is known of one frame, as it is handed to other programs."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vgslam.geometry.se3 import quaternion_from_rotation
+from vgslam.interfaces import ViewedMap
+from vgslam.types import Array, PoseEstimate, Status
+
+
+@dataclass(frozen=True)
+class FramePose:
+    """A frame's pose in the map as it was when the frame had been processed.
+
+    timestamp_s: the frame's, by the source's clock. T_world_cam (4,4): OpenCV axes (x right, y down, z forward), map
+    units; None unless status is TRACKED or RELOCALIZED. covariance (6,6) of xi (rotation rad x3, translation in map
+    units x3) in T_world_cam exp(xi), so in the axes of the camera; None without a pose. component_id: poses of the
+    same component have the same origin and scale, those of others have nothing to do with them. map_name: the map
+    that the run works on, None where none is kept. latency_s: from the arrival of the frame, None where not known.
+    """
+
+    frame_id: int
+    timestamp_s: float
+    status: Status
+    T_world_cam: Array | None = None
+    covariance: Array | None = None
+    component_id: int = 0
+    n_inliers: int = 0
+    map_name: str | None = None
+    latency_s: float | None = None
+
+    @staticmethod
+    def of(
+        estimate: PoseEstimate, slam_map: ViewedMap, map_name: str | None = None, latency_s: float | None = None
+    ) -> "FramePose":
+        """What the tracker said of a frame, in the world of the map's newest state."""
+        T = slam_map.pose_of(estimate)
+        covariance = None
+        if T is not None and estimate.covariance is not None:
+            unit = slam_map.keyframes[estimate.ref_id].S_world_keyframe.s  # map units per keyframe unit
+            D = np.diag([1.0, 1.0, 1.0, unit, unit, unit])
+            covariance = D @ estimate.covariance @ D
+        return FramePose(
+            estimate.frame_id, estimate.timestamp_s, estimate.status, T, covariance, estimate.component_id,
+            estimate.n_inliers, map_name, latency_s,
+        )  # fmt: skip
+
+    @property
+    def has_pose(self) -> bool:
+        return self.T_world_cam is not None
+
+    @property
+    def position(self) -> Array | None:
+        """Centre of the camera (3,) in map units."""
+        return None if self.T_world_cam is None else self.T_world_cam[:3, 3]
+
+    @property
+    def quaternion_xyzw(self) -> Array | None:
+        """Rotation of T_world_cam as a unit quaternion (x, y, z, w), w >= 0."""
+        return None if self.T_world_cam is None else quaternion_from_rotation(self.T_world_cam[:3, :3])
+
+    def to_json(self) -> str:
+        """One line of strict JSON without its end; matrices row by row; null for what is not known."""
+        return json.dumps({
+            "frame": self.frame_id, "timestamp_s": round(self.timestamp_s, 9), "status": self.status.value,
+            "T_world_cam": _rows(self.T_world_cam), "position": _rows(self.position),
+            "quaternion_xyzw": _rows(self.quaternion_xyzw), "covariance": _rows(self.covariance),
+            "component": self.component_id, "map": self.map_name, "n_inliers": self.n_inliers,
+            "latency_s": None if self.latency_s is None else round(self.latency_s, 6),
+        }, allow_nan=False)  # fmt: skip
+
+
+PoseCallback = Callable[[FramePose], object]
+
+
+def _rows(values: Array | None) -> list[Any] | None:
+    if values is None or not np.isfinite(values).all():
+        return None
+    return list(np.vectorize(lambda x: float(f"{x:.9g}"))(values).tolist())
