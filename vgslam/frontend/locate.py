@@ -1,6 +1,7 @@
 """The pose of an image against one keyframe, from wide-baseline matches and then the keyframe's own landmarks."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -86,12 +87,27 @@ def depth_near(slam_map: SlamMap, k: int, pixels: Array) -> tuple[Array, Array]:
     return 1.0 / mean, np.clip(spread + 4.0 * gap, 0.02, 1.0)
 
 
+def evened(gray: Gray, radius_px: int = 12) -> Gray:
+    """A grey image whose windows of 2 radius_px + 1 px all have the same mean and contrast, so that patches compare
+    across exposures; windows without contrast stay flat."""
+    size = (2 * radius_px + 1,) * 2
+    x = gray.astype(np.float32)
+    mean = cv2.blur(x, size)
+    deviation = np.sqrt(np.maximum(cv2.blur(x * x, size) - mean * mean, 1.0))
+    return np.asarray(np.clip(128.0 + 40.0 * (x - mean) / (deviation + 4.0), 0, 255), np.uint8)
+
+
 @dataclass(frozen=True)
 class Target:
     """The image whose pose is asked for, and its camera."""
 
     gray: Gray
     camera: Camera
+
+    @cached_property
+    def even(self) -> Gray:
+        """The image with its exposure evened out."""
+        return evened(self.gray)
 
 
 class Locator:
@@ -142,9 +158,8 @@ class Locator:
         inside = ((at > 8) & (at < size - 9) & (at_warped > 8) & (at_warped < size - 9)).all(1)
         if inside.sum() < c.min_refound:
             return None
-        found, ok = track_flow(
-            warped, target.gray, at_warped[inside].astype(np.float32), at[inside].astype(np.float32), self.features, 3
-        )
+        start, guess = at_warped[inside].astype(np.float32), at[inside].astype(np.float32)
+        found, ok = track_flow(evened(warped), target.even, start, guess, self.features, 3)
         ids, found = ids[inside][ok], found[ok]
         if len(ids) < c.min_refound:
             return None
