@@ -118,6 +118,11 @@ class Locator:
 
     def locate(self, k: int, px_k: Array, target: Target, px: Array) -> Recovered | None:
         """Pose from pixels px_k (N,2) of keyframe k matched to px (N,2) of the target, None where it does not hold."""
+        fit = self.from_matches(k, px_k, target, px)
+        return None if fit is None else self.confirm(k, target, fit.T_cam_world)
+
+    def from_matches(self, k: int, px_k: Array, target: Target, px: Array) -> PoseFit | None:
+        """The pose that the matches alone give, None where too few agree."""
         if len(px) < self.config.min_inliers:
             return None
         depth, rel_sigma = depth_near(self.map, k, px_k)
@@ -126,8 +131,7 @@ class Locator:
         direction = (camera_k.rays(px_k) * depth[:, None]) @ T_world_k[:3, :3].T
         points = PosePoints(direction + T_world_k[:3, 3], px, direction, rel_sigma)
         R_cam_k, _ = rotation_between(target.camera, px, target.camera.project(camera_k.rays(px_k)))
-        fit = self._fit(points, se3.from_rt(R_cam_k, np.zeros(3)) @ se3.inverse(T_world_k), target.camera)
-        return None if fit is None else self.confirm(k, target, fit.T_cam_world)
+        return self._fit(points, se3.from_rt(R_cam_k, np.zeros(3)) @ se3.inverse(T_world_k), target.camera)
 
     def _fit(self, points: PosePoints, T_start: Array, camera: Camera) -> PoseFit | None:
         c = self.config
@@ -144,10 +148,16 @@ class Locator:
 
     def confirm(self, k: int, target: Target, T_cam_world: Array) -> Recovered | None:
         """Find the keyframe's own landmarks where the pose says they are; their agreement is the proof."""
-        c, m, camera = self.config, self.map, target.camera
+        ids, found = self.refind(k, target, T_cam_world)
+        return self.judge(k, target.camera, T_cam_world, ids, found)
+
+    def refind(self, k: int, target: Target, T_cam_world: Array) -> tuple[Ids, Pixels]:
+        """Landmarks (n,) of keyframe k found in the target near where the pose says, and where they are (n,2)."""
+        m, camera = self.map, target.camera
         ids, px = m.observed_ids[k], m.observed_px[k]
-        if len(ids) < c.min_refound:
-            return None
+        nothing = ids[:0], np.zeros((0, 2), np.float32)
+        if len(ids) < self.config.min_refound:
+            return nothing
         T_world_k = m.keyframes[k].S_world_keyframe.pose
         warped, at_warped = self._warp(k, px, T_cam_world @ T_world_k, camera)
         Xc = se3.transform(T_cam_world, m.landmarks_world(ids))
@@ -156,12 +166,16 @@ class Locator:
         at[ahead] = camera.project(Xc[ahead])
         size = np.array([camera.width, camera.height])
         inside = ((at > 8) & (at < size - 9) & (at_warped > 8) & (at_warped < size - 9)).all(1)
-        if inside.sum() < c.min_refound:
-            return None
+        if inside.sum() < self.config.min_refound:
+            return nothing
         start, guess = at_warped[inside].astype(np.float32), at[inside].astype(np.float32)
         found, ok = track_flow(evened(warped), target.even, start, guess, self.features, 3)
-        ids, found = ids[inside][ok], found[ok]
-        if len(ids) < c.min_refound:
+        return ids[inside][ok], found[ok]
+
+    def judge(self, k: int, camera: Camera, T_cam_world: Array, ids: Ids, found: Pixels) -> Recovered | None:
+        """The pose by landmarks (n,) seen at pixels (n,2), started at T_cam_world; None where too few agree."""
+        c, m = self.config, self.map
+        if len(ids) < max(c.min_refound, 6):
             return None
         final = refine_pose(camera, T_cam_world, self._pose_points(ids, found), c.refound_sigma_px)
         sure = m.landmarks.is_triangulated[ids]
