@@ -16,15 +16,12 @@ import tyro
 
 from vgslam.backend.map import SlamMap
 from vgslam.geometry import se3
-from vgslam.geometry.late_fusion import average_motions
 from vgslam.geometry.sim3 import Sim3
-from vgslam.network.reloc.files import packaged_adapter
-from vgslam.network.reloc.query_poses import PlainQueryPoses, QueryPoses, with_adapter
 from vgslam.network.vggt_backbone import VggtBackbone
 from vgslam.network.weights import load
-from vgslam.reloc.learned import MAX_REFERENCES, NetworkProposer
+from vgslam.reloc.learned import MAX_REFERENCES, consensus_proposer, learned_proposer, pairwise_proposer
 from vgslam.reloc.places import Places
-from vgslam.reloc.proposal import Proposal
+from vgslam.reloc.proposal import PoseProposer, Proposal
 from vgslam.sources.open import open_source
 from vgslam.sources.options import SourceOptions
 from vgslam.types import Array, Frame, Keyframe
@@ -59,19 +56,15 @@ def main(args: Args) -> None:
     slam_map = true_map(frames, T, keyframes)
     queries = [i for i in range(args.mapped, len(frames), args.query_stride) if is_near(T[i], T[list(keyframes)])]
     backbone = VggtBackbone(load(args.weights))
-    adapter = args.adapter or packaged_adapter(args.weights)
-    networks: list[QueryPoses] = [PlainQueryPoses(backbone)]
-    if adapter is not None:
-        networks.append(with_adapter(backbone, adapter))
-    proposers = [NetworkProposer(n, args.references) for n in networks]
+    proposers: list[PoseProposer] = [consensus_proposer(backbone), pairwise_proposer(backbone)]
+    learned = learned_proposer(backbone, args.adapter)
+    proposers += [] if learned is None else [learned]
     places, errors = Places(slam_map), defaultdict(list)
     places.catch_up()
     for i in queries:
         near = places.index.search(places.code(frames[i].id, frames[i].image), args.references)[0].tolist()
         found = [p for x in proposers for p in x.propose(slam_map, near, frames[i].image, frames[i].camera)]
         found.append(Proposal(slam_map.T_world_keyframes(np.array(near))[0], "best reference", float("inf")))
-        fused = late_fusion(networks[0], slam_map, near, frames[i])
-        found += [] if fused is None else [Proposal(fused, "late fusion", float("inf"))]
         for p in found:
             errors[p.method].append((*error(p.T_world_cam, T[i]), p.spread))
     for name, rows in errors.items():
@@ -95,21 +88,6 @@ def is_near(T: Array, keyframes: Array) -> bool:
 def error(T: Array, truth: Array) -> tuple[float, float]:
     """Position in m, rotation in deg."""
     return float(np.linalg.norm(T[:3, 3] - truth[:3, 3])), se3.angle_deg(T[:3, :3].T @ truth[:3, :3])
-
-
-def late_fusion(network: QueryPoses, slam_map: SlamMap, near: list[int], frame: Frame) -> Array | None:
-    """Motion averaging over pairs, the baseline."""
-    T_refs = slam_map.T_world_keyframes(np.array(near))
-    pairs = []
-    for k, T in zip(near, T_refs):
-        keyframe = slam_map.keyframes[k]
-        images, cameras = [keyframe.image, frame.image], [keyframe.camera, frame.camera]
-        seen = network.predict(images, cameras, T[None])
-        if seen is None:
-            return None
-        pairs.append(se3.inverse(seen.T_local_refs[0]) @ seen.T_local_query)
-    T_refs_query = np.stack(pairs)
-    return average_motions(T_refs, T_refs_query[:, :3, :3], T_refs_query[:, :3, 3]).T_world_query
 
 
 def line(name: str, rows: Array, n: int) -> str:

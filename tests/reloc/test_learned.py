@@ -10,9 +10,12 @@ from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
 from vgslam.network.reloc.query_poses import LocalPoses
-from vgslam.reloc.learned import NetworkProposer
+from vgslam.network.vggt_backbone import VggtBackbone
+from vgslam.network.weights import load
+from vgslam.reloc.learned import NetworkProposer, consensus_proposer, learned_proposer, pairwise_proposer
+from vgslam.reloc.pairwise import PairwiseProposer
 from vgslam.reloc.proposal import PoseProposer
-from vgslam.types import Array, Image, Keyframe
+from vgslam.types import Array, Image, Keyframe, check_pose
 
 CAMERA = Camera(60.0, 60.0, 39.5, 31.5, 80, 64)
 QUERY = 99
@@ -95,3 +98,38 @@ def test_nothing_is_proposed_where_the_scale_is_unknown(slam_map: SlamMap) -> No
     S = slam_map.keyframes[2].S_world_keyframe
     slam_map.set_pose(3, Sim3(np.eye(3), S.t, 2.0))  # turned in place
     assert proposer.propose(slam_map, [2, 3], image(QUERY), CAMERA) == []
+
+
+def test_late_fusion_of_exact_pairs_is_exact(slam_map: SlamMap) -> None:
+    T = pose(np.random.default_rng(1))
+    proposer: PoseProposer = PairwiseProposer(Oracle(slam_map, T, False))
+    (found,) = proposer.propose(slam_map, [3, 1, 4, 0], image(QUERY), CAMERA)
+    np.testing.assert_allclose(found.T_world_cam, T, atol=1e-9)
+    assert found.method == "late-fusion"
+    assert found.spread < 1e-9
+    assert proposer.propose(slam_map, [3, 3], image(QUERY), CAMERA) == []
+
+
+def test_late_fusion_says_nothing_where_the_query_lies_on_one_line_with_all(slam_map: SlamMap) -> None:
+    for k in range(3):
+        slam_map.set_pose(k, Sim3(np.eye(3), np.array([float(k), 0, 0])))
+    T = se3.from_rt(np.eye(3), np.array([5.0, 0, 0]))
+    pairwise = PairwiseProposer(Oracle(slam_map, T, False)).propose(slam_map, [0, 1, 2], image(QUERY), CAMERA)
+    assert pairwise == []
+    (found,) = NetworkProposer(Oracle(slam_map, T, False)).propose(slam_map, [0, 1, 2], image(QUERY), CAMERA)
+    np.testing.assert_allclose(found.T_world_cam, T, atol=1e-9)
+
+
+def test_proposers_of_the_packaged_network(slam_map: SlamMap) -> None:
+    backbone = VggtBackbone(load("vggt-s"))
+    learned = learned_proposer(backbone)
+    assert learned is not None
+    pictures = np.random.default_rng(0).integers(0, 255, (6, 64, 80, 3), np.uint8)
+    for keyframe, picture in zip(slam_map.keyframes, pictures):
+        keyframe.image = picture
+    proposers = (learned, consensus_proposer(backbone), pairwise_proposer(backbone))
+    found = [p for x in proposers for p in x.propose(slam_map, [0, 1, 2], pictures[3], CAMERA)]
+    assert {"learned", "learned-consensus", "consensus"} <= {p.method for p in found}
+    for p in found:
+        check_pose(p.method, p.T_world_cam)
+        assert p.spread >= 0

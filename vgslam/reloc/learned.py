@@ -7,7 +7,7 @@ lifts the query into the map (`geometry.reference_lift`); works with any network
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,13 @@ import numpy.typing as npt
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.reference_lift import direct_pose, lift
+from vgslam.reloc.pairwise import PairwiseProposer
 from vgslam.reloc.proposal import Proposal
 from vgslam.types import Array
 
 if TYPE_CHECKING:
     from vgslam.backend.map import SlamMap
+    from vgslam.network.backbone import Backbone
     from vgslam.network.reloc.query_poses import LocalPoses, QueryPoses
     from vgslam.network.vggt_backbone import VggtBackbone
 
@@ -75,21 +77,25 @@ def _misplaced(seen: "LocalPoses", T_world_refs: Array) -> float:
     return float(np.sqrt(np.mean(np.sum((centres - T_world_refs[:, :3, 3]) ** 2, axis=1))))
 
 
-def proposer_on(backbone: "VggtBackbone", adapter: Path | None = None) -> NetworkProposer:
-    """The best that a loaded network can do: with `adapter`, or the one that comes with the package for its weights;
-    else the consensus without training. WeightsError for an adapter of other weights."""
+def learned_proposer(backbone: "VggtBackbone", adapter: Path | None = None) -> NetworkProposer | None:
+    """With `adapter`, or the one that comes with the package for the backbone's weights; None where there is none.
+    WeightsError for an adapter of other weights."""
     from vgslam.network.reloc.files import packaged_adapter
-    from vgslam.network.reloc.query_poses import PlainQueryPoses, with_adapter
+    from vgslam.network.reloc.query_poses import with_adapter
 
     found = adapter or packaged_adapter(backbone.weights.source)
-    return NetworkProposer(PlainQueryPoses(backbone) if found is None else with_adapter(backbone, found))
+    return None if found is None else NetworkProposer(with_adapter(backbone, found))
 
 
-def open_proposer(weights: str = "vggt-s", device: str = "auto", adapter: Path | None = None) -> NetworkProposer:
-    """Loads a network and its adapter; see `proposer_on`. ConfigError and WeightsError as `weights.load`."""
-    from vgslam.network.precision import Precision, choose_device, choose_dtype
-    from vgslam.network.vggt_backbone import VggtBackbone
-    from vgslam.network.weights import LoadOptions, load
+def consensus_proposer(backbone: "Backbone[Any]") -> NetworkProposer:
+    """With a plain network, without training."""
+    from vgslam.network.reloc.query_poses import PlainQueryPoses
 
-    on = choose_device(device)
-    return proposer_on(VggtBackbone(load(weights, LoadOptions(on, choose_dtype(Precision.AUTO, on)))), adapter)
+    return NetworkProposer(PlainQueryPoses(backbone))
+
+
+def pairwise_proposer(backbone: "Backbone[Any]") -> PairwiseProposer:
+    """Late fusion with a plain network."""
+    from vgslam.network.reloc.query_poses import PlainQueryPoses
+
+    return PairwiseProposer(PlainQueryPoses(backbone), MAX_REFERENCES)

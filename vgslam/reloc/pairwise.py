@@ -1,0 +1,56 @@
+"""Late fusion: a network sees the query with one keyframe at a time, and the relative poses are averaged."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from vgslam.geometry import se3
+from vgslam.geometry.camera import Camera
+from vgslam.geometry.late_fusion import average_motions
+from vgslam.reloc.proposal import Proposal
+
+if TYPE_CHECKING:
+    from vgslam.backend.map import SlamMap
+    from vgslam.network.reloc.query_poses import QueryPoses
+
+
+class PairwiseProposer:
+    """Implements `PoseProposer` with method `late-fusion`: the baseline of those that see several keyframes at once.
+
+    Looks at the first `max_references` keyframes, one pass of the network for each. The spread is the root mean square
+    distance of the answer from the lines on which the pairs put it. Where these do not determine a place (see
+    `geometry.late_fusion`), nothing is proposed.
+    """
+
+    METHOD = "late-fusion"
+
+    def __init__(self, poses: "QueryPoses", max_references: int = 6) -> None:
+        self.poses, self.max_references = poses, max_references
+
+    def propose(
+        self, slam_map: "SlamMap", keyframe_ids: Sequence[int], image: npt.NDArray[np.uint8], camera: Camera
+    ) -> list[Proposal]:
+        """See `PoseProposer`."""
+        chosen = list(dict.fromkeys(keyframe_ids))[: self.max_references]
+        if len(chosen) < 2:
+            return []
+        T_refs = slam_map.T_world_keyframes(np.array(chosen))
+        used, pairs = [], []
+        for i, k in enumerate(chosen):
+            keyframe = slam_map.keyframes[k]
+            seen = self.poses.predict([keyframe.image, image], [keyframe.camera, camera], T_refs[i : i + 1])
+            if seen is None:
+                continue
+            T = se3.inverse(seen.T_local_refs[0]) @ seen.T_local_query
+            if np.linalg.norm(T[:3, 3]) > 0:
+                used.append(i)
+                pairs.append(T)
+        if len(used) < 2:
+            return []
+        T_refs_query = np.stack(pairs)
+        found = average_motions(T_refs[used], T_refs_query[:, :3, :3], T_refs_query[:, :3, 3])
+        if found.T_world_query is None:
+            return []
+        return [Proposal(found.T_world_query, self.METHOD, found.dispersion)]
