@@ -18,6 +18,7 @@ from vgslam.commands.config import NO_PATH, ConfigArgs, run_config, run_defaults
 from vgslam.commands.demo import DemoArgs, run_demo
 from vgslam.commands.doctor import DoctorArgs, run_doctor
 from vgslam.commands.evaluate import EvalArgs, run_eval
+from vgslam.commands.live import LiveArgs, live_defaults, run_live
 from vgslam.commands.map import MapArgs, run_map
 from vgslam.commands.report import ReportArgs, run_report
 from vgslam.commands.run import RunArgs, run_run
@@ -29,6 +30,7 @@ COMMANDS: dict[type, Callable[[Any], int]] = {
     TrainArgs: run_train, BenchWeightsArgs: run_bench_weights, MapArgs: run_map,
     BenchBackendArgs: run_bench_backend, ReportArgs: run_report, DoctorArgs: run_doctor,
     ConfigArgs: run_config, BenchRelocArgs: run_bench_reloc, BenchPlacesArgs: run_bench_places,
+    LiveArgs: run_live,
 }  # fmt: skip
 
 BENCHES = {
@@ -72,6 +74,7 @@ def parse(arguments: list[str]) -> Any:
     config = tyro.conf.subcommand("config", default=ConfigArgs(**(vars(defaults) | path)))
     commands = (
         Annotated[RunArgs, run]
+        | Annotated[LiveArgs, tyro.conf.subcommand("live", default=live_defaults(defaults))]
         | Annotated[EvalArgs, tyro.conf.subcommand("eval")]
         | Annotated[BenchArgs, tyro.conf.subcommand("bench")]
         | Annotated[DemoArgs, tyro.conf.subcommand("demo")]

@@ -15,7 +15,7 @@ from vgslam.config import read_yaml, to_plain
 from vgslam.errors import ConfigError
 from vgslam.slam import SlamConfig
 
-ONE_RUN_ONLY = ("out", "overwrite", "config", "quiet", "viewer")
+ONE_RUN_ONLY = ("out", "overwrite", "config", "quiet", "viewer", "poses")
 """Fields of `run` that belong to one run: not printed, and not taken from a file."""
 NO_PATH = Path("-")
 WIDTH = 110

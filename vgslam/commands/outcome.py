@@ -50,6 +50,11 @@ def print_outcome(report: RunReport, out: Path, evaluation: Evaluation | None, s
     rate = report.frames_per_cpu_s or 0.0
     print(f"{rate:.1f} frames per CPU second, {report.frames_per_wall_s or 0.0:.1f} frames/s, "
           f"{report.peak_memory_mib:.0f} MiB peak memory")  # fmt: skip
+    if report.live is not None:
+        live = report.live
+        print(f"latency {live['latency_p50_ms']:.0f} ms (median), {live['latency_p95_ms']:.0f} ms (95 %); "
+              f"{live['n_dropped']} of {live['n_captured']} frames dropped, "
+              f"{live['n_reconnects']} times reconnected")  # fmt: skip
     if evaluation is not None:
         console = Console()
         console.width = max(console.width, 110)

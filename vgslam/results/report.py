@@ -24,6 +24,8 @@ class RunReport:
     weights: of the network, if one was used: model_id, sha256, files, n_parameters, is_random, licence, whether that
     allows commercial use. map: the saved map that the run worked on: path, is_localizing, session, n_keyframes_before,
     n_keyframes; n_keyframes beside it are those that the run added.
+    live: of a source that does not wait: n_captured, n_dropped, n_damaged, n_reconnects; latency_p50_ms,
+    latency_p95_ms, latency_max_ms from a frame's arrival to its pose; n_pose_lines_dropped for slow readers.
     evaluation: `Evaluation.to_dict()`; further ones (a second reference) by name in evaluations.
     """
 
@@ -55,6 +57,7 @@ class RunReport:
     model_id: str = ""
     weights: dict[str, Any] | None = None
     map: dict[str, Any] | None = None
+    live: dict[str, Any] | None = None
     end_to_start_percent: float | None = None
     evaluation: dict[str, Any] | None = None
     evaluations: dict[str, Any] = field(default_factory=dict)

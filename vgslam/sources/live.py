@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 
 from vgslam.errors import CalibrationError, InputError, VgslamError
+from vgslam.interfaces import FrameSource
 from vgslam.sources.calibration import fit_to_image, read_calibration
 from vgslam.sources.live_clock import LiveClock
 from vgslam.sources.recording import BadImageError, Pixels
@@ -35,11 +36,14 @@ Feed = Callable[[], Iterator[LiveImage]]
 @dataclass(frozen=True)
 class LiveOptions:
     """calib: calibration file. keep_all: the capture waits for the tracker instead of dropping frames. give_up_s: a
-    stream that once gave frames is tried again for so long (0: it ends when the connection does)."""
+    stream that once gave frames is tried again for so long (0: it ends when the connection does). max_frames and
+    duration_s: where an iteration ends."""
 
     calib: Path | None = None
     keep_all: bool = False
     give_up_s: float = 60.0
+    max_frames: int | None = None
+    duration_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,13 @@ class LiveSource:
 
     Each frame is the newest there is: those that arrived while the last was worked on are dropped and counted in
     `n_dropped`. `arrived_s` is the monotonic time of arrival of the frame handed out last. Iterating again goes on
-    with the stream, with ids from 0. `wait` and `now` may be replaced by a test's clock.
+    with the stream, with ids from 0. `recorded` is the recording that is played, None where there is none. `wait` and
+    `now` may be replaced by a test's clock.
     """
 
     n_frames: int | None = None
     truth: Trajectory | None = None
+    recorded: FrameSource | None = None
 
     def __init__(
         self, kind: str, name: str, feed: Feed, options: LiveOptions | None = None,
@@ -100,8 +106,8 @@ class LiveSource:
         return width, height
 
     def __iter__(self) -> Iterator[Frame]:
-        n = 0
-        while (arrived := self._take()) is not None:
+        n, began_s = 0, self._now()
+        while not self._is_enough(n, began_s) and (arrived := self._take()) is not None:
             image = self._load(arrived)
             if image is None:
                 continue
@@ -110,6 +116,13 @@ class LiveSource:
             n += 1
         if self._error is not None:
             raise self._error
+
+    def _is_enough(self, n: int, began_s: float) -> bool:
+        """Whether an iteration that has given n frames since began_s is at its end."""
+        o = self._options
+        if o.duration_s is not None and self._now() - began_s >= o.duration_s:
+            return True
+        return o.max_frames is not None and n >= o.max_frames
 
     def close(self) -> None:
         """End the capture; safe to call twice."""

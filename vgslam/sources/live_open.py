@@ -4,6 +4,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 from vgslam.errors import InputError
@@ -39,7 +40,7 @@ def open_live(name: str, options: LiveOptions | None = None) -> LiveSource:
     kind, feed = found
     options = options or LiveOptions()
     if kind == "pipe":  # what has ended cannot be opened again
-        options = LiveOptions(options.calib, options.keep_all, 0.0)
+        options = replace(options, give_up_s=0.0)
     return LiveSource(kind, _title(name), feed, options)
 
 
@@ -48,10 +49,10 @@ def in_real_time(
     now: Callable[[], float] = time.monotonic,
 ) -> LiveSource:  # fmt: skip
     """A recording played at its own times, as if it were a camera: frames that come too fast are dropped."""
-    keep_all = options.keep_all if options else False
-    feed = partial(_played, recorded, wait, now)
-    source = LiveSource(recorded.kind, recorded.name, feed, LiveOptions(None, keep_all, 0.0), now=now)
-    source.camera, source.truth, source.warnings = recorded.camera, recorded.truth, recorded.warnings
+    options = replace(options or LiveOptions(), calib=None, give_up_s=0.0)
+    source = LiveSource(recorded.kind, recorded.name, partial(_played, recorded, wait, now), options, now=now)
+    source.recorded, source.warnings = recorded, recorded.warnings
+    source.camera, source.truth = recorded.camera, recorded.truth
     return source
 
 

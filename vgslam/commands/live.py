@@ -1,0 +1,91 @@
+"""`vgslam live`: poses from a camera, a network stream, a pipe or a ROS 2 topic, as they happen."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from vgslam.commands.tracking_args import TrackingArgs
+from vgslam.commands.tracking_run import track
+from vgslam.errors import ConfigError, InputError
+from vgslam.sources.live import LiveOptions, LiveSource
+from vgslam.sources.live_open import KNOWN, in_real_time, is_live, open_live
+from vgslam.sources.open import open_source
+from vgslam.sources.options import SourceOptions
+from vgslam.sources.trajectory_io import read_trajectory
+
+
+@dataclass
+class LiveArgs(TrackingArgs):
+    """Tracks something that goes on by itself: always the newest frame, poses as they happen. Ctrl-C ends it and
+    keeps everything, as `vgslam run` would."""
+
+    stream: tyro.conf.Positional[str]
+    """A camera (0, /dev/video0), rtsp:// or http:// or another address that ffmpeg reads, rtsp+listen:// to be sent to,
+    `-` for a pipe (`ffmpeg ... | vgslam live -`), a GStreamer pipeline (gst:...), a ROS 2 topic (ros2:/image), or a
+    recording, which is played at its own times."""
+
+    every_frame: bool = False
+    """Let the stream wait instead of dropping frames; the latency grows where tracking is too slow."""
+
+    max_frames: int | None = None
+    """End after so many frames."""
+
+    duration_s: float | None = None
+    """End after so many seconds."""
+
+    give_up_s: float = 60.0
+    """A stream that broke off is tried again for so long."""
+
+    def settings(self) -> TrackingArgs:
+        """Without the stream, so that they fit `run` as well."""
+        return TrackingArgs(**{f.name: getattr(self, f.name) for f in fields(TrackingArgs)})
+
+
+def run_live(args: LiveArgs) -> int:
+    """Runs until the stream ends or Ctrl-C or SIGTERM comes; returns 0. Raises a VgslamError for what stops it."""
+    for name in ("max_frames", "duration_s"):
+        value = getattr(args, name)
+        if value is not None and not value > 0:
+            raise ConfigError(f"--{name.replace('_', '-')} must be positive, got {value}")
+    with _terminated_as_interrupted():
+        return track(args, lambda: _opened(args), args.stream, "live")
+
+
+def _opened(args: LiveArgs) -> LiveSource:
+    """Connected, the first image seen."""
+    options = LiveOptions(args.calib, args.every_frame, args.give_up_s, args.max_frames, args.duration_s)
+    if is_live(args.stream):
+        source = open_live(args.stream, options)
+        source.open()
+        if args.truth is not None:
+            source.truth = read_trajectory(args.truth, is_metric=True)
+        return source
+    path = Path(args.stream)
+    if not path.exists():
+        raise InputError(f"{args.stream}: neither a live source nor a file; give {KNOWN}")
+    return in_real_time(open_source(path, SourceOptions(calib=args.calib, truth=args.truth)), options)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM, by which services are ended, ends a run as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def live_defaults(run_defaults: TrackingArgs) -> LiveArgs:
+    """The defaults of `live`, with what a file says of `run` too."""
+    values: dict[str, Any] = {f.name: getattr(run_defaults, f.name) for f in fields(TrackingArgs)}
+    return LiveArgs(tyro.MISSING, **values)

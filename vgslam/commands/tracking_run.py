@@ -1,0 +1,280 @@
+"""Tracking a source to its end, whatever ends it, with everything on the disk: what `run` and `live` have in common."""
+
+import sys
+import time
+from array import array
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from vgslam.backend.cloud import point_cloud
+from vgslam.commands.find_camera import describe_camera, find_camera
+from vgslam.commands.map_session import MapSession, uninterrupted
+from vgslam.commands.network_guide import open_guide
+from vgslam.commands.outcome import Poses, print_outcome, score
+from vgslam.commands.tracking_args import TrackingArgs
+from vgslam.commands.viewing import shown, stay
+from vgslam.config import to_yaml
+from vgslam.errors import EvaluationError, InputError, TrackingError
+from vgslam.evaluation.baselines import end_to_start_percent
+from vgslam.evaluation.evaluate import Evaluation
+from vgslam.interfaces import FrameSource, Viewer
+from vgslam.poses_out.frame_pose import FramePose
+from vgslam.poses_out.open import opened_sinks
+from vgslam.poses_out.sink import PoseSink
+from vgslam.results.environment import peak_memory_mib
+from vgslam.results.plots import plot_run
+from vgslam.results.report import RunReport
+from vgslam.results.run_folder import RunWriter
+from vgslam.results.status import StatusTable
+from vgslam.slam import Slam
+from vgslam.sources.live import LiveSource
+from vgslam.types import Camera, Frame, PoseEstimate, Status, Trajectory
+
+
+@dataclass
+class Run:
+    """A run in progress: everything that has to reach the disk, whatever ends it. title: the input as it was given."""
+
+    args: TrackingArgs
+    title: str
+    source: FrameSource
+    writer: RunWriter
+    report: RunReport
+    slam: Slam
+    session: MapSession
+    viewer: Viewer
+    sinks: list[PoseSink]
+    began_cpu_s: float
+    began_s: float
+    latencies_s: "array[float]" = field(default_factory=lambda: array("d"))
+
+    @property
+    def n_frames(self) -> int:
+        return len(self.slam.map.frames) - self.session.n_frames_before
+
+    def frames(self) -> list[PoseEstimate]:
+        """What is known of the run's frames, numbered as in the source."""
+        return [self._numbered(f) for f in self.slam.map.session_frames()]
+
+    def _numbered(self, frame: PoseEstimate) -> PoseEstimate:
+        first = self.session.first_frame_id
+        return replace(frame, frame_id=frame.frame_id - first) if first else frame
+
+    def trajectory(self) -> Trajectory:
+        """The run's poses, numbered as in the source."""
+        return self._as_in_source(self.slam.map.trajectory())
+
+    def keyframes(self) -> Trajectory:
+        """Poses of the keyframes that the run has added, numbered as in the source."""
+        added = self.slam.map.keyframe_trajectory()
+        return Trajectory(np.zeros(0), np.zeros((0, 4, 4))) if self.args.localize else self._as_in_source(added)
+
+    def _as_in_source(self, trajectory: Trajectory) -> Trajectory:
+        return replace(trajectory, frame_ids=trajectory.frame_ids - self.session.first_frame_id)
+
+    def hand_out(self, estimate: PoseEstimate, arrived_s: float) -> None:
+        """Give the pose of a frame that arrived at arrived_s (monotonic) to whoever wants it."""
+        latency_s = time.monotonic() - arrived_s
+        self.latencies_s.append(latency_s)
+        if self.sinks:
+            name = self.session.path.name if self.session.path else None
+            pose = FramePose.of(estimate, self.slam.map, name, latency_s)
+            pose = replace(pose, frame_id=pose.frame_id - self.session.first_frame_id)
+            for sink in self.sinks:
+                sink.send(pose)
+
+    def save(self) -> None:
+        """Bring the folder to the newest state."""
+        report, frames = self.report, self.frames()
+        counts = Counter(f.status for f in frames)
+        report.n_frames, report.n_keyframes = len(frames), len(self.keyframes())
+        report.map = self.session.describe()
+        report.statuses = {str(s): counts[s] for s in Status if counts[s]}
+        report.n_poses = counts[Status.TRACKED] + counts[Status.RELOCALIZED]
+        report.n_losses, report.n_components = self.slam.n_losses, self.slam.n_components
+        report.loops, report.n_loops_refused = closed_loops(self.slam), len(self.slam.loops.refused)
+        report.stage_cpu_s = {k: round(v, 4) for k, v in self.slam.stage_cpu_s.items()}
+        report.set_timing(time.process_time() - self.began_cpu_s, time.monotonic() - self.began_s)
+        report.peak_memory_mib = peak_memory_mib()
+        report.warnings = [*self.source.warnings, *self.slam.notes]
+        report.live = self._live()
+        self.writer.flush(self.trajectory(), self.keyframes(), frames, report)
+
+    def _live(self) -> dict[str, Any] | None:
+        """For the report: what came of a source that does not wait."""
+        if not isinstance(self.source, LiveSource):
+            return None
+        s = self.source
+        ms = 1000.0 * np.array(self.latencies_s if len(self.latencies_s) else [np.nan])
+        return {
+            "n_captured": s.n_captured, "n_dropped": s.n_dropped, "n_damaged": s.n_damaged,
+            "n_reconnects": s.n_reconnects, "latency_p50_ms": round(float(np.percentile(ms, 50)), 2),
+            "latency_p95_ms": round(float(np.percentile(ms, 95)), 2), "latency_max_ms": round(float(ms.max()), 2),
+            "n_pose_lines_dropped": sum(sink.n_dropped for sink in self.sinks),
+        }  # fmt: skip
+
+
+def track(args: TrackingArgs, open_frames: Callable[[], FrameSource], title: str, stem: str) -> int:
+    """Runs, writes, prints; returns 0, or 130 after Ctrl-C. Raises a VgslamError for everything else that stops it.
+
+    title: the input as it was given; stem: what the default folder of the results is called after.
+    """
+    began = time.process_time(), time.monotonic()
+    guided = open_guide(
+        args.predictor, args.weights, args.device, args.precision, args.gpu_memory, args.vggt, args.readout
+    )
+    source = open_frames()
+    try:
+        with opened_sinks(args.poses) as sinks, MapSession.open(args.map, args.localize, args.memory) as session:
+            out = args.out or Path("out") / f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
+            writer = RunWriter(out, args.overwrite)
+            _announce(title, source, sinks)
+            camera, estimated = find_camera(args, source, session.camera, title)
+            writer.write_config(to_yaml(replace(args.settings(), out=out)))
+            session.begin(source.name, camera)
+            guide = guided.guide if guided else None
+            slam = Slam(camera, args.slam, None, guide, session.slam_map, session.is_localizing)
+            report = RunReport(command=["vgslam", *sys.argv[1:]], source_kind=source.kind, source_name=source.name)
+            report.n_source_frames, report.model_id = source.n_frames, slam.predictor.model_id
+            if guided is not None:
+                report.model_id, report.weights = guided.guide.model_id, guided.weights
+                slam.notes += guided.notes
+            report.camera = describe_camera(camera, estimated)
+            with shown(args.viewer, source.name, args.overwrite, session.slam_map) as viewer:
+                run = Run(args, title, source, writer, report, slam, session, viewer, sinks, *began)
+                stopped_by = _loop(run)
+            code = _finish(run, stopped_by)
+    finally:
+        if isinstance(source, LiveSource):
+            source.close()
+    stay(args.viewer)
+    return code
+
+
+def _announce(title: str, source: FrameSource, sinks: list[PoseSink]) -> None:
+    n = "unknown number of" if source.n_frames is None else source.n_frames
+    print(f"{title}: {source.kind}, live" if isinstance(source, LiveSource) else f"{title}: {source.kind}, {n} frames")
+    for sink in sinks:
+        if sink.where:
+            print(sink.where)
+    sys.stdout.flush()
+
+
+def closed_loops(slam: Slam) -> list[dict[str, int | float | None]]:
+    """One row a loop: its two frames, how far it moved the later one (map units), the component it joined."""
+    k = slam.map.keyframes
+    return [
+        {"frame_a": k[x.id_a].frame_id, "frame_b": k[x.id_b].frame_id, "shift": round(x.shift, 4), "joined": x.joined}
+        for x in slam.loops.closed
+    ]
+
+
+def _loop(run: Run) -> str | None:
+    """Process all frames; returns what stopped it, None when the input was processed to its end."""
+    run.report.finish("still running, or killed")
+    try:
+        _process_all(run)
+        with uninterrupted():
+            run.slam.finish()
+    except KeyboardInterrupt:
+        return "interrupted (Ctrl-C)"
+    except InputError as error:
+        if not run.n_frames:
+            raise
+        return str(error)
+    except BaseException as error:
+        run.report.finish(f"{type(error).__name__}: {error}")
+        run.save()
+        run.session.save_what_is_whole()
+        raise
+    return None
+
+
+def _process_all(run: Run) -> None:
+    """Frame by frame. Ctrl-C is the usual end of what is live, and nothing to report."""
+    live = run.source if isinstance(run.source, LiveSource) else None
+    with _progress(run) as progress:
+        task = progress.add_task("starting", total=run.source.n_frames)
+        try:
+            for frame in run.source:
+                _check_size(frame, run.slam.tracker.camera)
+                began_s = time.monotonic()
+                with uninterrupted():
+                    estimate = run.slam.process(replace(frame, id=frame.id + run.slam.first_frame_id))
+                took_s = time.monotonic() - began_s
+                run.hand_out(estimate, began_s if live is None else live.arrived_s)
+                run.viewer.show(frame, estimate, run.slam.map, took_s)
+                progress.update(task, advance=1, description=_describe(run, estimate, live))
+                if run.writer.is_flush_due(run.n_frames):
+                    run.save()
+                run.session.save_when_due()
+        except KeyboardInterrupt:
+            if live is None or not run.n_frames:
+                raise
+            live.close()
+
+
+def _progress(run: Run) -> Progress:
+    is_hidden = run.args.quiet or not sys.stderr.isatty()
+    text = TextColumn("{task.description}")
+    if isinstance(run.source, LiveSource):
+        return Progress(SpinnerColumn(), text, disable=is_hidden, transient=True)
+    return Progress(
+        text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), disable=is_hidden, transient=True
+    )  # fmt: skip
+
+
+def _check_size(frame: Frame, camera: Camera) -> None:
+    h, w = frame.image.shape[:2]
+    if (w, h) != (camera.width, camera.height):
+        raise InputError(f"frame {frame.id} is {w}x{h}, the camera {camera.width}x{camera.height}")
+
+
+def _describe(run: Run, estimate: PoseEstimate, live: LiveSource | None) -> str:
+    rate = run.n_frames / max(time.monotonic() - run.began_s, 1e-6)
+    text = f"{estimate.status:<12} {rate:5.1f} frames/s, {len(run.slam.map.keyframes)} keyframes"
+    if live is None:
+        return text
+    latency_ms = 1000.0 * float(np.median(run.latencies_s[-30:]))
+    text += f", {run.n_frames} frames, latency {latency_ms:.0f} ms, {live.n_dropped} dropped"
+    return text + (f", {live.n_reconnects} times reconnected" if live.n_reconnects else "")
+
+
+def _finish(run: Run, stopped_by: str | None) -> int:
+    """Write everything, score, draw, print."""
+    run.report.finish(stopped_by)
+    run.save()
+    m, frames = run.slam.map, run.frames()
+    if not frames:
+        raise InputError(f"{run.title}: no frame could be read")
+    run.session.save()
+    trajectory = run.trajectory()
+    evaluation: Evaluation | None = None
+    if len(trajectory):
+        run.writer.write_cloud(*point_cloud(m))
+        evaluation = score(run.source.truth, Poses(frames, trajectory, run.keyframes()), run.report)
+        run.report.end_to_start_percent = end_to_start_percent(trajectory)
+        statuses = StatusTable.of(frames, trajectory)
+        plots = plot_run(trajectory, statuses, run.source.truth, evaluation, m.keyframes, run.source.name)
+        for name, png in plots.items():
+            run.writer.write_plot(name, png)
+    run.writer.write_report(run.report)
+    print_outcome(run.report, run.writer.path, evaluation, run.slam)
+    if stopped_by is not None:
+        print(f"stopped: {stopped_by}; everything up to there is in {run.writer.path}", file=sys.stderr)
+        return 130 if stopped_by.startswith("interrupted") else 2
+    if run.args.truth is not None and evaluation is None and len(trajectory):
+        return EvaluationError.exit_code
+    if not len(trajectory):
+        raise TrackingError(
+            f"{run.title}: none of {len(frames)} frames could be tracked; it needs texture and a camera that "
+            f"moves sideways (statuses are in {run.writer.path})"
+        )
+    return 0
