@@ -34,7 +34,11 @@ class LocateConfig:
 
 @dataclass(frozen=True)
 class Recovered:
-    """Pose of an image in the map, the landmarks seen in it, and the keyframe that they were found from."""
+    """Pose of an image in the map, the landmarks seen in it, and the keyframe that they were found from.
+
+    ratio: of the landmarks found, the share that agrees; share: of those that should be in the image, the share that
+    was found and agrees.
+    """
 
     T_world_cam: Array
     covariance: Array
@@ -42,6 +46,16 @@ class Recovered:
     pixels: Pixels
     keyframe_id: int
     ratio: float
+    share: float = 0.0
+
+
+@dataclass(frozen=True)
+class Refound:
+    """Landmarks (n,) found again at pixels (n,2), of n_inside that a pose puts inside the image."""
+
+    ids: Ids
+    pixels: Pixels
+    n_inside: int
 
 
 def epipolar_matches(
@@ -148,14 +162,13 @@ class Locator:
 
     def confirm(self, k: int, target: Target, T_cam_world: Array) -> Recovered | None:
         """Find the keyframe's own landmarks where the pose says they are; their agreement is the proof."""
-        ids, found = self.refind(k, target, T_cam_world)
-        return self.judge(k, target.camera, T_cam_world, ids, found)
+        return self.judge(k, target.camera, T_cam_world, self.refind(k, target, T_cam_world))
 
-    def refind(self, k: int, target: Target, T_cam_world: Array) -> tuple[Ids, Pixels]:
-        """Landmarks (n,) of keyframe k found in the target near where the pose says, and where they are (n,2)."""
+    def refind(self, k: int, target: Target, T_cam_world: Array) -> Refound:
+        """Look for the landmarks of keyframe k in the target, near where the pose says that they are."""
         m, camera = self.map, target.camera
         ids, px = m.observed_ids[k], m.observed_px[k]
-        nothing = ids[:0], np.zeros((0, 2), np.float32)
+        nothing = Refound(ids[:0], np.zeros((0, 2), np.float32), 0)
         if len(ids) < self.config.min_refound:
             return nothing
         T_world_k = m.keyframes[k].S_world_keyframe.pose
@@ -170,23 +183,25 @@ class Locator:
             return nothing
         start, guess = at_warped[inside].astype(np.float32), at[inside].astype(np.float32)
         found, ok = track_flow(evened(warped), target.even, start, guess, self.features, 3)
-        return ids[inside][ok], found[ok]
+        return Refound(ids[inside][ok], found[ok], int(inside.sum()))
 
-    def judge(self, k: int, camera: Camera, T_cam_world: Array, ids: Ids, found: Pixels) -> Recovered | None:
-        """The pose by landmarks (n,) seen at pixels (n,2), started at T_cam_world; None where too few agree."""
-        c, m = self.config, self.map
+    def judge(self, k: int, camera: Camera, T_cam_world: Array, seen: Refound) -> Recovered | None:
+        """The pose by the landmarks found again, started at T_cam_world; None where too few agree."""
+        c, m, ids, found = self.config, self.map, seen.ids, seen.pixels
         if len(ids) < max(c.min_refound, 6):
             return None
-        final = refine_pose(camera, T_cam_world, self._pose_points(ids, found), c.refound_sigma_px)
+        final = refine_pose(camera, T_cam_world, self.pose_points(ids, found), c.refound_sigma_px)
         sure = m.landmarks.is_triangulated[ids]
         voters = sure if sure.sum() >= c.min_refound else np.ones(len(ids), bool)
         ratio = float(final.inliers[voters].mean())
         if final.inliers.sum() < c.min_refound or ratio < c.min_ratio:
             return None
         keep = final.inliers
-        return Recovered(se3.inverse(final.T_cam_world), final.covariance, ids[keep], found[keep], k, ratio)
+        share = float(keep.sum()) / max(seen.n_inside, 1)
+        T_world_cam = se3.inverse(final.T_cam_world)
+        return Recovered(T_world_cam, final.covariance, ids[keep], found[keep], k, ratio, share)
 
-    def _pose_points(self, ids: Ids, pixels: npt.NDArray) -> PosePoints:
+    def pose_points(self, ids: Ids, pixels: npt.NDArray) -> PosePoints:
         m = self.map
         landmarks = m.landmarks_world(ids)
         direction = landmarks - m.centres(m.landmarks.host[ids])

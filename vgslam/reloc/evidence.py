@@ -1,0 +1,44 @@
+"""How far a pose of an image in a map can be trusted, from what speaks for it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+BIAS = -0.3
+WEIGHTS = (1.5, 3.0, 4.0, 4.0, 0.7)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What speaks for a pose.
+
+    n_inliers: landmarks found again where the pose says; ratio: their share of those found at all; share: their share
+    of those that the pose puts into the image; n_cells: of 4 x 4 parts of the image that hold two or more of them;
+    n_references: keyframes whose answers agree.
+    """
+
+    n_inliers: int
+    ratio: float
+    share: float
+    n_cells: int
+    n_references: int
+
+    def features(self) -> tuple[float, ...]:
+        """The five numbers that trust is made of."""
+        return (
+            float(np.log(max(self.n_inliers, 1) / 30.0)), self.ratio - 0.6, self.share - 0.2,
+            self.n_cells / 16.0 - 0.5, float(np.log2(max(self.n_references, 1))),
+        )  # fmt: skip
+
+    @property
+    def trust(self) -> float:
+        """Probability in (0,1) that the pose is right."""
+        z = BIAS + float(np.dot(WEIGHTS, self.features()))
+        return float(1.0 / (1.0 + np.exp(-np.clip(z, -50.0, 50.0))))
+
+
+def cells(pixels: np.ndarray, width: int, height: int) -> int:
+    """How many of 4 x 4 parts of the image hold at least two of the pixels (N,2)."""
+    col = np.clip(pixels[:, 0] * 4 / width, 0, 3).astype(int)
+    row = np.clip(pixels[:, 1] * 4 / height, 0, 3).astype(int)
+    return int((np.bincount(row * 4 + col, minlength=16) >= 2).sum())

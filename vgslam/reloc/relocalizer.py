@@ -1,0 +1,257 @@
+"""The pose of an image in a map without any guess of it: references, hypotheses by several methods, verification.
+
+Keyframes that look alike give hypotheses; each must find the map's landmarks again where it says they are. Hypotheses
+that agree are taken together; a second place that fits nearly as well makes the answer ambiguous.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from vgslam.backend.map import SlamMap
+from vgslam.frontend.features import FeatureConfig, Pixels
+from vgslam.frontend.locate import LocateConfig, Locator, Recovered, Target, epipolar_matches
+from vgslam.frontend.matching import ImageFeatures, MatcherConfig, describe
+from vgslam.frontend.pnp import refine_pose
+from vgslam.frontend.tracker import View
+from vgslam.geometry import se3
+from vgslam.geometry.camera import Camera
+from vgslam.reloc.evidence import Evidence, cells
+from vgslam.reloc.places import Places
+from vgslam.reloc.proposal import PoseProposer
+from vgslam.types import Array, Ids
+
+PNP = "pnp"
+
+
+@dataclass(frozen=True)
+class RelocConfig:
+    """n_recent: last keyframes tried, n_similar: keyframes that look most alike; n_nearby: keyframes considered, when
+    the pose is known, for one that looks the same way; n_joint: hypotheses taken together for the final pose.
+    min_trust: least probability of an accepted answer. rival: a second place with so large a share of the best one's
+    landmarks makes an answer ambiguous. agreement: (rotation deg, position as a share of the median depth) within
+    which two answers are the same place. matcher, locate: what a hypothesis must fulfil to be looked at."""
+
+    n_recent: int = 3
+    n_similar: int = 8
+    n_nearby: int = 12
+    n_joint: int = 4
+    min_trust: float = 0.5
+    rival: float = 0.6
+    agreement: tuple[float, float] = (15.0, 0.5)
+    matcher: MatcherConfig = field(default_factory=MatcherConfig)
+    locate: LocateConfig = field(default_factory=lambda: LocateConfig(15, 0.5, 12, 2.0, 2.0, 0.03))
+
+
+@dataclass(frozen=True)
+class Localization:
+    """An answer: the pose, what speaks for it, and the landmarks (n,) seen at pixels (n,2).
+
+    keyframe_id: the reference that most of them were found from; references: all that agree, best first; method: where
+    the pose came from. is_ambiguous: another place of the map fits nearly as well. covariance (6,6) of the tangent
+    applied on the camera side, rotation (rad) first.
+    """
+
+    T_world_cam: Array
+    covariance: Array
+    evidence: Evidence
+    method: str
+    references: tuple[int, ...]
+    keyframe_id: int
+    component_id: int
+    ids: Ids
+    pixels: Pixels
+    depth: float
+    is_ambiguous: bool = False
+
+    @property
+    def trust(self) -> float:
+        """Probability that the pose is right; 0 for an ambiguous one."""
+        return 0.0 if self.is_ambiguous else self.evidence.trust
+
+
+@dataclass(frozen=True)
+class _Query:
+    view: View
+    target: Target
+    features: ImageFeatures
+
+
+@dataclass(frozen=True)
+class _Hypothesis:
+    found: Recovered
+    method: str
+    depth: float
+
+
+class Relocalizer:
+    """Finds images in `slam_map`. proposer: a network that proposes poses as well; None goes without."""
+
+    def __init__(
+        self, slam_map: SlamMap, places: Places, features: FeatureConfig, config: RelocConfig | None = None,
+        proposer: PoseProposer | None = None,
+    ) -> None:  # fmt: skip
+        self.map, self.places, self.proposer = slam_map, places, proposer
+        self.config = config or RelocConfig()
+        self.locator = Locator(slam_map, self.config.locate, features)
+        self._features: dict[int, ImageFeatures] = {}
+
+    def accepts(self, answer: Localization | None, min_trust: float | None = None) -> bool:
+        """Whether an answer may be used."""
+        least = self.config.min_trust if min_trust is None else min_trust
+        return answer is not None and not answer.is_ambiguous and answer.trust >= least
+
+    def locate(self, view: View, camera: Camera, n_recent: int = 0) -> Localization | None:
+        """The best answer for a view, accepted or not; None where no hypothesis stands.
+
+        n_recent: last keyframes that are tried first; an answer from there that is accepted ends the search, as where
+        the camera was a moment ago it probably is.
+        """
+        if not self.map.keyframes:
+            return None
+        query = _Query(view, Target(view.gray, camera), describe(view.gray, self.config.matcher))
+        n = len(self.map.keyframes)
+        recent = list(range(n - 1, max(-1, n - 1 - n_recent), -1))
+        answer = self._together(self._by_matches(query, recent), camera)
+        if self.accepts(answer):
+            return answer
+        references = [k for k in self.references(view) if k not in recent]
+        hypotheses = self._by_matches(query, recent + references)
+        answer = self._together(hypotheses, camera)
+        if self.proposer is not None and references and not self.accepts(answer):
+            answer = self._together(hypotheses + self._by_network(query, references), camera)
+        return answer
+
+    def by_method(self, view: View, camera: Camera, method: str) -> Localization | None:
+        """The answer of one method alone: `pnp`, or one of the proposer's. None where it has none."""
+        query = _Query(view, Target(view.gray, camera), describe(view.gray, self.config.matcher))
+        references = self.references(view)
+        if method == PNP:
+            return self._together(self._by_matches(query, references), camera)
+        return self._together([h for h in self._by_network(query, references) if h.method == method], camera)
+
+    def references(self, view: View) -> list[int]:
+        """Keyframes that look most like the view, best first (the anchor), no two of them neighbours."""
+        return spaced(self.places.like_view(view), self.config.n_similar)
+
+    def look_again(self, view: View, camera: Camera, T_world_cam: Array, component_id: int) -> Recovered | None:
+        """The landmarks of a nearby keyframe of the component in a view whose pose is roughly known, or None."""
+        target = Target(view.gray, camera)
+        strict = Locator(self.map, replace(self.config.locate, min_ratio=0.6, min_refound=15), self.locator.features)
+        for k in self._facing(T_world_cam, component_id)[:3]:
+            found = strict.confirm(k, target, se3.inverse(T_world_cam))
+            if found is not None:
+                return found
+        return None
+
+    def _facing(self, T_world_cam: Array, component_id: int) -> list[int]:
+        """The nearest keyframes of a component, those that look the same way first."""
+        mine = np.array([k.id for k in self.map.keyframes if k.component_id == component_id], np.int64)
+        T = self.map.T_world_keyframes(mine)
+        facing = T[:, :3, 2] @ T_world_cam[:3, 2]
+        distance = np.linalg.norm(T[:, :3, 3] - T_world_cam[:3, 3], axis=1)
+        nearest = np.argsort(distance)[: self.config.n_nearby]
+        return [int(k) for k in mine[nearest[np.argsort(-facing[nearest], kind="stable")]]]
+
+    def _by_matches(self, query: _Query, references: Sequence[int]) -> list[_Hypothesis]:
+        """One hypothesis a reference at most, from its matched features."""
+        out = []
+        for k in references:
+            px_k, px = epipolar_matches(self._features_of(k), query.features, self.config.matcher)
+            fit = self.locator.from_matches(k, px_k, query.target, px)
+            if fit is not None:
+                out += self._confirmed(k, query.target, fit.T_cam_world, PNP)
+        return out
+
+    def _by_network(self, query: _Query, references: list[int]) -> list[_Hypothesis]:
+        """What the network proposes, confirmed by the references that look most alike."""
+        if self.proposer is None:
+            return []
+        out = []
+        for p in self.proposer.propose(self.map, references, query.view.image, query.target.camera):
+            for k in references[:3]:
+                out += self._confirmed(k, query.target, se3.inverse(p.T_world_cam), p.method)
+        return out
+
+    def _confirmed(self, k: int, target: Target, T_cam_world: Array, method: str) -> list[_Hypothesis]:
+        found = self.locator.confirm(k, target, T_cam_world)
+        if found is None:
+            return []
+        z = se3.transform(se3.inverse(found.T_world_cam), self.map.landmarks_world(found.ids))[:, 2]
+        return [_Hypothesis(found, method, max(float(np.median(z)), 1e-6))]
+
+    def _together(self, hypotheses: list[_Hypothesis], camera: Camera) -> Localization | None:
+        """The best-supported place among the hypotheses, from all that agree on it."""
+        answers: list[Localization] = []
+        left = sorted(hypotheses, key=lambda h: -len(h.found.ids) * h.found.ratio)
+        while left and len(answers) < 3:
+            is_same = [self._is_same_place(left[0], h) for h in left]
+            same = [h for h, yes in zip(left, is_same, strict=True) if yes]
+            left = [h for h, yes in zip(left, is_same, strict=True) if not yes]
+            answers.append(self._joint(same, camera))
+        if not answers:
+            return None
+        answers.sort(key=lambda a: -a.evidence.n_inliers)
+        best = max(answers, key=lambda a: a.trust)
+        has_rival = any(
+            a is not best and a.evidence.n_inliers >= self.config.rival * best.evidence.n_inliers
+            and a.trust >= self.config.rival * best.trust for a in answers
+        )  # fmt: skip
+        return replace(best, is_ambiguous=has_rival)
+
+    def _is_same_place(self, a: _Hypothesis, b: _Hypothesis) -> bool:
+        k = self.map.keyframes
+        if k[a.found.keyframe_id].component_id != k[b.found.keyframe_id].component_id:
+            return False
+        degrees, share = self.config.agreement
+        Ta, Tb = a.found.T_world_cam, b.found.T_world_cam
+        apart = float(np.linalg.norm(Ta[:3, 3] - Tb[:3, 3]))
+        return se3.angle_deg(Ta[:3, :3].T @ Tb[:3, :3]) < degrees and apart < share * min(a.depth, b.depth)
+
+    def _joint(self, agreeing: list[_Hypothesis], camera: Camera) -> Localization:
+        """One pose from the landmarks of the best of the hypotheses that agree; of the best alone, where together they
+        are no better."""
+        first, found = agreeing[0], agreeing[0].found
+        together = self._refined([h.found for h in agreeing[: self.config.n_joint]], camera)
+        if together is not None and len(together.ids) > len(found.ids):
+            found = together
+        references = tuple(dict.fromkeys(h.found.keyframe_id for h in agreeing))
+        evidence = Evidence(
+            len(found.ids), found.ratio, found.share, cells(found.pixels, camera.width, camera.height), len(references)
+        )
+        return Localization(
+            found.T_world_cam, found.covariance, evidence, first.method, references, found.keyframe_id,
+            self.map.keyframes[found.keyframe_id].component_id, found.ids, found.pixels, first.depth,
+        )  # fmt: skip
+
+    def _refined(self, found: list[Recovered], camera: Camera) -> Recovered | None:
+        """All landmarks of several answers in one; ratio and share are the first one's."""
+        if len(found) < 2:
+            return None
+        ids, rows = np.unique(np.concatenate([f.ids for f in found]), return_index=True)
+        pixels = np.concatenate([f.pixels for f in found])[rows]
+        start = se3.inverse(found[0].T_world_cam)
+        points = self.locator.pose_points(ids, pixels)
+        fit = refine_pose(camera, start, points, self.config.locate.refound_sigma_px)
+        keep = fit.inliers
+        T = se3.inverse(fit.T_cam_world)
+        return replace(found[0], T_world_cam=T, covariance=fit.covariance, ids=ids[keep], pixels=pixels[keep])
+
+    def _features_of(self, k: int) -> ImageFeatures:
+        if k not in self._features:
+            if len(self._features) >= 64:
+                self._features.pop(next(iter(self._features)))
+            self._features[k] = describe(self.places.gray(k), self.config.matcher)
+        return self._features[k]
+
+
+def spaced(ids: list[int], n: int, gap: int = 2) -> list[int]:
+    """The first n of ids that are more than `gap` apart from those taken before them."""
+    taken: list[int] = []
+    for k in ids:
+        if len(taken) == n:
+            break
+        if all(abs(k - j) > gap for j in taken):
+            taken.append(k)
+    return taken
