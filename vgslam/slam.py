@@ -3,7 +3,9 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,9 +17,9 @@ from vgslam.frontend.guide import Guide
 from vgslam.frontend.initializer import Initializer, InitializerConfig, Sighting, Start
 from vgslam.frontend.mapper import Mapper, MapperConfig
 from vgslam.frontend.pnp import PosePoints, refine_pose
-from vgslam.frontend.recovery import Recovered, Recovery, RecoveryConfig
 from vgslam.frontend.sfm import SfmPredictor
 from vgslam.frontend.tracker import Tracker, TrackerConfig, TrackResult, TrackState, View
+from vgslam.frontend.tracking_state import Phase, StateConfig, TrackingState
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
@@ -25,18 +27,23 @@ from vgslam.interfaces import Predictor
 from vgslam.reloc.closing import LoopCloser
 from vgslam.reloc.loops import LoopConfig
 from vgslam.reloc.places import Places
+from vgslam.reloc.relocalizer import Localization, Relocalizer, RelocConfig
 from vgslam.types import Array, Frame, Ids, Keyframe, PoseEstimate, Status, WindowInput
+
+if TYPE_CHECKING:
+    from vgslam.pose_stream import PoseStream
 
 
 @dataclass(frozen=True)
 class SlamConfig:
     """All settings of the main loop. patience: frames after a loss during which the old map is tried first, before a
-    new component may begin."""
+    new component may begin; see also `StateConfig`."""
 
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     mapper: MapperConfig = field(default_factory=MapperConfig)
     initializer: InitializerConfig = field(default_factory=InitializerConfig)
-    recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
+    states: StateConfig = field(default_factory=StateConfig)
+    reloc: RelocConfig = field(default_factory=RelocConfig)
     loops: LoopConfig = field(default_factory=LoopConfig)
     patience: int = 5
 
@@ -84,7 +91,7 @@ class Slam:
         self.mapper = Mapper(self.map, self.tracker, self.predictor, self.config.mapper, guide)
         self.initializer = Initializer(self.tracker, self.predictor, self.config.initializer, guide)
         places = Places(self.map, guide)
-        self.recovery = Recovery(self.map, self.tracker, self.config.recovery, guide, places.like_view)
+        self.relocalizer = Relocalizer(self.map, places, self.config.tracker.features, self.config.reloc)
         self.loops = LoopCloser(self.map, places, self.config.tracker.features, self.config.loops)
         self.stage_cpu_s: dict[str, float] = {}
         self.n_losses = 0
@@ -93,10 +100,20 @@ class Slam:
         self._first_row = len(self.map.frames)
         self._component = max((k.component_id for k in self.map.keyframes), default=-1)  # tracked now, or last
         self._next_component = self._component + 1
-        self._lost_for = 0
+        self.states = TrackingState(self.config.states, Phase.INITIALIZING if self._component < 0 else Phase.LOST)
+        self._pending: list[tuple[int, PoseEstimate | None]] = []  # unsure frames, with what will be known of them
         self._has_tracked = False
         self._state: TrackState | None = None
         self._reference = _Reference(-1, np.zeros(0, np.int64), np.zeros((0, 2), np.float32))
+
+    @staticmethod
+    def open(source: str | Path, **options: Any) -> "PoseStream":
+        """Poses of a live stream (`rtsp://...`, a camera's index, ...) or a recording, one after another:
+        `for pose in Slam.open("rtsp://...", fov_deg=70): ...`. options: fields of `pose_stream.StreamOptions`.
+        Raises InputError and others, as `PoseStream.open`."""
+        from vgslam.pose_stream import PoseStream, StreamOptions  # a door to the layer above
+
+        return PoseStream.open(source, StreamOptions(**options))
 
     @property
     def is_tracking(self) -> bool:
@@ -114,25 +131,17 @@ class Slam:
         with self._stage("prepare"):
             view = self.tracker.view(frame.id, frame.timestamp_s, frame.image)
         self.map.frames.append(PoseEstimate(frame.id, frame.timestamp_s, self._status_without_pose()))
-        if self._state is not None:
-            with self._stage("track"):
-                result = self.tracker.track(self._state, view)
-                if result.is_lost and self.guide is not None and self.guide.use.motion_guess:
-                    result = self._track_guided(self.guide, self._state, view, result)
-            if not result.is_lost:
-                self._accept(view, result, Status.TRACKED)
-                return self.map.frames[-1]
-            self._state, self._lost_for = None, 0
+        if self._state is not None and self._follow(view):
+            return self.map.frames[-1]
         if self._component >= 0:
-            self._lost_for += 1
             if self._try_recovery(view):
                 return self.map.frames[-1]
-            if self._lost_for == 1 and self._has_tracked:
-                self.n_losses += 1
+            self._without_pose(view)
         if self.is_localizing:
             return self.map.frames[-1]
+        may_start = self._component < 0 or self.states.is_patience_over(self.config.patience)
         with self._stage("initialize"):
-            start = self.initializer.step(view, self._component < 0 or self._lost_for > self.config.patience)
+            start = self.initializer.step(view, may_start)
         if start is not None:
             self._begin_component(start)
         return self.map.frames[-1]
@@ -140,6 +149,7 @@ class Slam:
     def finish(self) -> None:
         """Call after the last frame: a camera that never moved its place still has rotations to report; then the graph
         has its last word."""
+        self._drop_pending()
         if self.is_localizing:
             return
         if self._state is None:
@@ -151,6 +161,78 @@ class Slam:
                 optimize_map(self.map)
             except GraphError as error:
                 self.notes.append(f"the graph was not optimised, poses are those of the odometry: {error}")
+
+    def _follow(self, view: View) -> bool:
+        """Track from the frame before; False where that fails, or is too weak to be believed any longer."""
+        assert self._state is not None
+        with self._stage("track"):
+            result = self.tracker.track(self._state, view)
+            if result.is_lost and self.guide is not None and self.guide.use.motion_guess:
+                result = self._track_guided(self.guide, self._state, view, result)
+        if result.is_lost:
+            return False
+        if not self.states.is_sure(result, view.timestamp_s):
+            confirmed = self._confirmed(view, result)
+            if confirmed is None:
+                return self._follow_unsurely(view, result)
+            result = confirmed
+        for frame_id, estimate in self._pending:
+            if estimate is not None:
+                self._set(estimate)
+            else:
+                self._set(replace(self._frame(frame_id), status=Status.LOST))
+        self._pending = []
+        self.initializer.reset()
+        self.states.tracked(view.frame_id, view.timestamp_s, self._component)
+        self._accept(view, result, Status.TRACKED)
+        return True
+
+    def _confirmed(self, view: View, result: TrackResult) -> TrackResult | None:
+        """A weak result with what the map shows from there added to it; None where the map does not show it."""
+        with self._stage("recover"):
+            seen = self.relocalizer.look_again(view, self.tracker.camera, result.T_world_cam, self._component)
+        if seen is None:
+            return None
+        more = ~np.isin(result.ids, seen.ids)
+        ids, pixels = np.concatenate([seen.ids, result.ids[more]]), np.concatenate([seen.pixels, result.pixels[more]])
+        return replace(
+            result, T_world_cam=seen.T_world_cam, covariance=seen.covariance, ids=ids, pixels=pixels,
+            n_inliers=len(ids), ratio=seen.ratio,
+        )  # fmt: skip
+
+    def _follow_unsurely(self, view: View, result: TrackResult) -> bool:
+        """The pose is kept back until later frames are sure; False where that has lasted too long."""
+        if self._state is None or not self.states.may_stay_unsure(view.timestamp_s):
+            return False
+        self.states.unsure(view.frame_id, view.timestamp_s, self._component)
+        self._pending.append((view.frame_id, self._estimate(view, result, Status.TRACKED)))
+        self._set(PoseEstimate(view.frame_id, view.timestamp_s, Status.UNSURE))
+        motion = se3.inverse(result.T_world_cam) @ self._state.T_world_cam
+        self._state = TrackState(view, result.ids, result.pixels, result.T_world_cam, motion, result.ratio)
+        return True
+
+    def _without_pose(self, view: View) -> None:
+        """Neither followed nor found: unsure at first, when the next frame is followed from the last good one; then
+        lost."""
+        if self._state is not None and self.states.may_stay_unsure(view.timestamp_s):
+            self.states.unsure(view.frame_id, view.timestamp_s, self._component)
+            self._pending.append((view.frame_id, None))
+            self._set(PoseEstimate(view.frame_id, view.timestamp_s, Status.UNSURE))
+            self._state = replace(self._state, motion=None)
+            return
+        if self.states.phase is not Phase.LOST:
+            self.n_losses += 1
+            self.states.lost(view.frame_id, view.timestamp_s)
+        if self.relocalizer.saw_something:
+            self.states.shows_something(view.timestamp_s)
+        self._state = None
+        self._drop_pending()
+
+    def _drop_pending(self) -> None:
+        """The unsure frames stay without a pose."""
+        for frame_id, _ in self._pending:
+            self._set(replace(self._frame(frame_id), status=Status.LOST))
+        self._pending = []
 
     def _track_guided(self, guide: Guide, state: TrackState, view: View, failed: TrackResult) -> TrackResult:
         """Once more from where the network says that the camera has gone; its unit is the median depth."""
@@ -168,18 +250,16 @@ class Slam:
     def _status_without_pose(self) -> Status:
         return Status.INITIALIZING if self._component < 0 else Status.LOST
 
+    def _frame(self, frame_id: int) -> PoseEstimate:
+        return self.map.frames[self._first_row + frame_id - self.first_frame_id]
+
     def _set(self, estimate: PoseEstimate) -> None:
         """Replace what is known of a frame."""
         self.map.frames[self._first_row + estimate.frame_id - self.first_frame_id] = estimate
 
     def _accept(self, view: View, result: TrackResult, status: Status) -> None:
-        m = self.map
         state = self._state
-        k = self._reference.keyframe_id
-        self._set(PoseEstimate(
-            view.frame_id, view.timestamp_s, status, k, m.relative_to(k, result.T_world_cam), result.covariance,
-            result.n_inliers, result.ratio, self._component,
-        ))  # fmt: skip
+        self._set(self._estimate(view, result, status))
         motion = se3.inverse(result.T_world_cam) @ state.T_world_cam if state is not None else None
         is_due = self._is_keyframe(result)
         if is_due and self.is_localizing:
@@ -189,10 +269,17 @@ class Slam:
         else:
             self._state = TrackState(view, result.ids, result.pixels, result.T_world_cam, motion, result.ratio)
 
+    def _estimate(self, view: View, result: TrackResult, status: Status) -> PoseEstimate:
+        k = self._reference.keyframe_id
+        return PoseEstimate(
+            view.frame_id, view.timestamp_s, status, k, self.map.relative_to(k, result.T_world_cam), result.covariance,
+            result.n_inliers, result.ratio, self._component,
+        )  # fmt: skip
+
     def _look_again(self, view: View, result: TrackResult, motion: Array | None) -> None:
         """What the map shows from here takes the place of a keyframe's landmarks; it adds to those still followed."""
         with self._stage("recover"):
-            seen = self.recovery.look_again(view, result.T_world_cam, self._component)
+            seen = self.relocalizer.look_again(view, self.tracker.camera, result.T_world_cam, self._component)
         ids, pixels, k = result.ids, result.pixels, self._reference.keyframe_id
         if seen is not None:
             more = ~np.isin(seen.ids, ids)
@@ -221,37 +308,51 @@ class Slam:
         self._state = TrackState(view, ids, pixels, T, motion, ratio)
 
     def _try_recovery(self, view: View) -> bool:
+        """Look for the view in the whole map. Found close to where it was last, nothing was lost."""
         with self._stage("recover"):
-            found = self.recovery.recover(view)
-        if found is None:
+            found = self.relocalizer.locate(view, self.tracker.camera, self.config.reloc.n_recent)
+        if found is None or not self.relocalizer.accepts(found):
             return False
+        is_unbroken = self._state is not None and self._is_near(self._state.T_world_cam, found)
         self.initializer.reset()
-        self._component = self.map.keyframes[found.keyframe_id].component_id
-        # found on the very frame that optical flow lost: nothing was lost
-        is_unbroken = self._lost_for == 1 and self._has_tracked
+        self._drop_pending()
+        self._component = found.component_id
+        if is_unbroken:
+            self.states.tracked(view.frame_id, view.timestamp_s, self._component)
+        else:
+            self.n_losses += int(self.states.phase is not Phase.LOST)
+            self.states.relocalized(view.frame_id, view.timestamp_s, self._component, found.trust)
+        self._state = None
         self._resume(view, found, Status.TRACKED if is_unbroken else Status.RELOCALIZED)
         return True
 
-    def _resume(self, view: View, found: Recovered, status: Status) -> None:
-        m = self.map
-        n = len(found.ids)
+    def _is_near(self, T_world_cam: Array, found: Localization) -> bool:
+        """Whether a camera can have come from a pose to the found one within a few frames."""
+        if found.component_id != self._component:
+            return False
+        apart = float(np.linalg.norm(found.T_world_cam[:3, 3] - T_world_cam[:3, 3]))
+        return apart < 0.3 * found.depth and se3.angle_deg(T_world_cam[:3, :3].T @ found.T_world_cam[:3, :3]) < 45.0
+
+    def _resume(self, view: View, found: Localization, status: Status) -> None:
+        m, n, ratio = self.map, len(found.ids), found.evidence.ratio
         self._set(PoseEstimate(
             view.frame_id, view.timestamp_s, status, found.keyframe_id,
-            m.relative_to(found.keyframe_id, found.T_world_cam), found.covariance, n, found.ratio, self._component,
+            m.relative_to(found.keyframe_id, found.T_world_cam), found.covariance, n, ratio, self._component,
         ))  # fmt: skip
         self._has_tracked = True
         if self.is_localizing:
             self._reference = _Reference(found.keyframe_id, found.ids, found.pixels)
-            self._state = TrackState(view, found.ids, found.pixels, found.T_world_cam, None, found.ratio)
+            self._state = TrackState(view, found.ids, found.pixels, found.T_world_cam, None, ratio)
         else:
-            self._add_keyframe(view, found.T_world_cam, found.ids, found.pixels, None, found.ratio)
+            self._add_keyframe(view, found.T_world_cam, found.ids, found.pixels, None, ratio)
 
     def _begin_component(self, start: Start) -> None:
         """First keyframes of a component, and the poses of the frames between them."""
         m, first = self.map, start.first
         self._component = self._next_component
         self._next_component += 1
-        self._lost_for, self._has_tracked = 0, True
+        self._drop_pending()
+        self._has_tracked = True
         k = len(m.keyframes)
         camera = self.tracker.camera
         m.add_keyframe(
@@ -267,6 +368,8 @@ class Slam:
         self._add_keyframe(start.last, T_world_last, ids[last.index], last.pixels, None, 1.0)
         self._fill_in(start, ids, k)
         self._track_back(start, ids, k)
+        first_s = next(f.timestamp_s for f in m.frames if f.component_id == self._component and f.T_ref_cam is not None)
+        self.states.began(start.last.frame_id, start.last.timestamp_s, self._component, first_s)
 
     def _seed(self, start: Start, ids: Ids) -> Array:
         """Put the prediction's landmarks (unit: its median depth) into the map; returns the last view's pose."""

@@ -136,7 +136,7 @@ def track(args: TrackingArgs, open_frames: Callable[[], FrameSource], title: str
             out = args.out or Path("out") / f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
             writer = RunWriter(out, args.overwrite)
             _announce(title, source, sinks)
-            camera, estimated = find_camera(args, source, session.camera, title)
+            camera, estimated = find_camera(args, source, session.camera)
             writer.write_config(to_yaml(replace(args.settings(), out=out)))
             session.begin(source.name, camera)
             guide = guided.guide if guided else None
