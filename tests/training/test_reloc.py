@@ -235,6 +235,16 @@ def test_database_frames_see_what_the_query_sees(clips: ClipSet) -> None:
                 assert not torch.equal(batch.images[b, k], batch.images[b, -1])
 
 
+def test_clustered_database_frames_lie_closer_together(clips: ClipSet) -> None:
+    config = WindowConfig(batch_size=16, min_overlap=0.25, augment=False)
+    extents = []
+    for share in (0.0, 0.5, 1.0):
+        made = RelocSampler(clips, config, FrameCount(4, 4), share)
+        centres = torch.cat([made.batch(step).T_world_cam[:, :-1, :3, 3] for step in range(4)])
+        extents.append(float(torch.cdist(centres, centres).amax((1, 2)).mean()))
+    assert extents[0] > extents[1] > extents[2]
+
+
 def test_impossible_windows_are_refused(clips: ClipSet) -> None:
     strict = RelocSampler(clips, WindowConfig(batch_size=1, min_overlap=1.1), FrameCount(4, 4))
     with pytest.raises(ValueError, match="no windows"):
