@@ -10,6 +10,7 @@ import tyro
 
 from vgslam.commands.bench import BenchArgs, run_bench
 from vgslam.commands.bench_backend import BenchBackendArgs, run_bench_backend
+from vgslam.commands.bench_live import BenchLiveArgs, run_bench_live
 from vgslam.commands.bench_model import BenchModelArgs, run_bench_model
 from vgslam.commands.bench_places import BenchPlacesArgs, run_bench_places
 from vgslam.commands.bench_reloc import BenchRelocArgs, run_bench_reloc
@@ -30,12 +31,12 @@ COMMANDS: dict[type, Callable[[Any], int]] = {
     TrainArgs: run_train, BenchWeightsArgs: run_bench_weights, MapArgs: run_map,
     BenchBackendArgs: run_bench_backend, ReportArgs: run_report, DoctorArgs: run_doctor,
     ConfigArgs: run_config, BenchRelocArgs: run_bench_reloc, BenchPlacesArgs: run_bench_places,
-    LiveArgs: run_live,
+    LiveArgs: run_live, BenchLiveArgs: run_bench_live,
 }  # fmt: skip
 
 BENCHES = {
     "model": BenchModelArgs, "backend": BenchBackendArgs, "weights": BenchWeightsArgs, "reloc-cost": BenchRelocArgs,
-    "places": BenchPlacesArgs,
+    "places": BenchPlacesArgs, "live": BenchLiveArgs,
 }  # fmt: skip
 """Measurements of a part, named by the word after `bench`."""
 
