@@ -14,6 +14,7 @@ from vgslam.commands.bench_live import BenchLiveArgs, run_bench_live
 from vgslam.commands.bench_model import BenchModelArgs, run_bench_model
 from vgslam.commands.bench_places import BenchPlacesArgs, run_bench_places
 from vgslam.commands.bench_reloc import BenchRelocArgs, run_bench_reloc
+from vgslam.commands.bench_survival import BenchSurvivalArgs, run_bench_survival
 from vgslam.commands.bench_weights import BenchWeightsArgs, run_bench_weights
 from vgslam.commands.config import NO_PATH, ConfigArgs, run_config, run_defaults
 from vgslam.commands.demo import DemoArgs, run_demo
@@ -31,6 +32,7 @@ COMMANDS: dict[type, Callable[[Any], int]] = {
     TrainArgs: run_train, BenchWeightsArgs: run_bench_weights, MapArgs: run_map,
     BenchBackendArgs: run_bench_backend, ReportArgs: run_report, DoctorArgs: run_doctor,
     ConfigArgs: run_config, BenchRelocArgs: run_bench_reloc, BenchPlacesArgs: run_bench_places,
+    BenchSurvivalArgs: run_bench_survival,
     LiveArgs: run_live, BenchLiveArgs: run_bench_live,
 }  # fmt: skip
 

@@ -9,9 +9,11 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from oracle import Film, OracleBackbone
 
-from vgslam.frontend.guide import VggtUse
+from vgslam.frontend.guide import VggtUse, confidence_gate, fused_depth
 from vgslam.frontend.vggt_predictor import VggtPredictor
 from vgslam.geometry import se3
 from vgslam.slam import Slam, SlamConfig
@@ -19,7 +21,7 @@ from vgslam.training.scenes import generate
 from vgslam.training.sequences import Shot
 from vgslam.training.sequences import film as shoot
 from vgslam.training.trajectories import look
-from vgslam.types import Array, Camera, Frame, Image, Status
+from vgslam.types import Array, Camera, Frame, Image, Status, WindowPrediction
 
 CAMERA = Camera.from_fov(320, 240, 70.0)
 NOTHING = VggtUse(False, False, False, False, False, False)
@@ -226,3 +228,25 @@ def test_dense_depth_only_where_it_is_wanted(corridor: Film, is_dense: bool) -> 
     assert [k.depth is not None for k in slam.map.keyframes] == [is_dense] * len(slam.map.keyframes)
     sure = slam.map.landmarks.rel_sigma[slam.map.observed_ids[0]] < 0.3
     assert sure.mean() > 0.5, "the first keyframe's landmarks have the network's depth in both cases"
+
+
+def test_two_depths_are_one_by_their_deviations_and_no_surer_than_the_network_is() -> None:
+    guess = np.array([2.0, 2.0, 2.0]), np.array([0.5, 0.5, 0.5])
+    network = np.array([1.0, 1.0, np.nan]), np.array([0.05, 0.3, 0.05])
+    depth, sigma = fused_depth(guess, network)
+    assert depth[0] == pytest.approx(1.0, rel=0.02)
+    assert 1.0 < depth[1] < np.sqrt(2.0)
+    assert depth[2] == 2.0
+    np.testing.assert_allclose(sigma, [0.05, 0.5, 0.5])
+
+
+@given(st.floats(0.0, 0.9), st.floats(0.0, 0.9))
+def test_of_an_unsure_network_all_but_the_least_confident_depth_is_used(low: float, high: float) -> None:
+    confidence = np.linspace(min(low, high), max(low, high) + 0.01, 4800, dtype=np.float32).reshape(1, 60, 80)
+    prediction = WindowPrediction(
+        np.arange(1), np.eye(4)[None], [Camera.from_fov(80, 60, 70.0)], np.ones((1, 60, 80), np.float32), confidence
+    )
+    gate = confidence_gate(prediction, 0.5)
+    assert gate <= 0.5
+    used = float((confidence > gate).mean())
+    assert used > 0.75 or gate == 0.5

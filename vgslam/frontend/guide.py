@@ -14,6 +14,8 @@ from vgslam.types import Array, Camera, Float32, Ids, Image, WindowInput, Window
 REL_SIGMA_UNCONFIDENT = 0.3
 MAX_LOG_SPREAD = 0.3
 MIN_COMMON = 20
+LEAST_SHARE = 0.2
+FUSED_REL_SIGMA = 0.15
 SURE_REL_SIGMA = 0.4
 
 
@@ -98,6 +100,27 @@ class GuidedDepth:
         return self.at(np.full(len(pixels), n), pixels)
 
 
+def fused_depth(guess: tuple[Array, Array], predicted: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Depth (M,) and relative deviation (M,) from the neighbours' and a network's, each (depth, deviation).
+
+    The logarithms are weighted by their inverse variances. A network that is sure (FUSED_REL_SIGMA) gives its own
+    deviation; one that is not errs alike over parts of an image, which the deviation of a pixel does not tell, and the
+    larger of both stays. Where the network's depth is NaN the guess stays.
+    """
+    (z, sigma), (z_net, sigma_net) = guess, predicted
+    is_known = np.isfinite(z_net)
+    weight = sigma**2 / (sigma**2 + sigma_net**2)
+    fused = np.exp((1 - weight) * np.log(z) + weight * np.log(np.where(is_known, z_net, z)))
+    joint = np.where(sigma_net <= FUSED_REL_SIGMA, np.minimum(sigma, sigma_net), np.maximum(sigma, sigma_net))
+    return np.where(is_known, fused, z), np.where(is_known, joint, sigma)
+
+
+def confidence_gate(prediction: WindowPrediction, min_confidence: float) -> float:
+    """Confidence above which a network's depth is used: min_confidence, or less where so little of the window reaches
+    it that the least confident LEAST_SHARE would not be all that is left out (small networks are never sure)."""
+    return min(min_confidence, float(np.quantile(prediction.confidence[:, ::4, ::4], LEAST_SHARE)))
+
+
 def _sample(prediction: WindowPrediction, camera: Camera, n: Ids, pixels: Array) -> tuple[Array, Float32]:
     h, w = prediction.depth.shape[1:]
     u = np.clip(((pixels[:, 0] + 0.5) * w / camera.width).astype(int), 0, w - 1)
@@ -124,6 +147,7 @@ def guided_depth(
     spread of the log ratios of known depths must stay below 0.3: a network that sees another scene than the features
     do is not listened to.
     """
+    min_confidence = confidence_gate(prediction, min_confidence)
     predicted, confidence = _sample(prediction, camera, known.n, known.pixels)
     usable = (predicted > 0) & (known.z > 1e-6) & (confidence > min_confidence)
     sure = usable & (known.rel_sigma < SURE_REL_SIGMA)

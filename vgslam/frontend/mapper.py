@@ -8,7 +8,15 @@ import numpy.typing as npt
 from vgslam.backend.map import SlamMap
 from vgslam.frontend.bundle import BundleProblem, BundleResult, bundle_adjust
 from vgslam.frontend.features import Pixels
-from vgslam.frontend.guide import Guide, GuidedDepth, KnownDepth, guided_depth
+from vgslam.frontend.guide import (
+    Guide,
+    GuidedDepth,
+    KnownDepth,
+    confidence_gate,
+    fused_depth,
+    guided_depth,
+    rel_sigma_of,
+)
 from vgslam.frontend.link import link
 from vgslam.frontend.tracker import Tracker, View
 from vgslam.geometry import se3
@@ -17,6 +25,7 @@ from vgslam.interfaces import Predictor
 from vgslam.types import Array, Edge, EdgeKind, Ids, Keyframe, WindowInput, WindowPrediction
 
 PRIOR_WEAKNESS = 2.0
+MIN_SURE_SHARE = 0.05
 """The depth errors of neighbouring pixels are alike, so each counts with this multiple of its deviation."""
 
 
@@ -113,9 +122,13 @@ class Mapper:
         guided = guided_depth(prediction, recent, known, self.camera, self.config.min_depth_confidence)
         if guided is not None and guide.use.dense_depth:
             for i, k in enumerate(recent.tolist()):
-                if m.keyframes[k].depth is None and prediction.confidence[i].any():
+                if m.keyframes[k].depth is None and self._is_sure(prediction, i):
                     self._keep_depth(k, prediction, i, guided.scale)
         return guided
+
+    def _is_sure(self, prediction: WindowPrediction, n: int) -> bool:
+        """Whether enough of window image n's depth is good enough to be shown; else the plane sweep makes it."""
+        return float((prediction.confidence[n] > self.config.min_depth_confidence).mean()) >= MIN_SURE_SHARE
 
     def _keep_depth(self, k: int, prediction: WindowPrediction, n: int, scale: float) -> None:
         keyframe = self.map.keyframes[k]
@@ -131,7 +144,8 @@ class Mapper:
         m = self.map
         keyframe = m.keyframes[k]
         guide = self.guide
-        if guide is None or guide.use.dense_depth or prediction.model_id != guide.model_id:
+        is_guides = guide is not None and prediction.model_id == guide.model_id
+        if guide is None or not is_guides or (guide.use.dense_depth and self._is_sure(prediction, n)):
             self._keep_depth(k, prediction, n, scale)
         ids, px = m.observed_ids[k], m.observed_px[k]
         guessed = ~m.landmarks.is_triangulated[ids] & (m.landmarks.host[ids] == k)
@@ -141,10 +155,13 @@ class Mapper:
         v = np.clip(((px[:, 1] + 0.5) * h / self.camera.height).astype(int), 0, h - 1)
         local_scale = np.float32(scale / keyframe.S_world_keyframe.s)
         depth, confidence = (prediction.depth[n][v, u] * local_scale).astype(np.float64), prediction.confidence[n][v, u]
-        known = (depth > 0) & (confidence > self.config.min_depth_confidence)
+        least, sigma = self.config.min_depth_confidence, np.full(len(ids), self.config.depth_rel_sigma)
+        if is_guides:
+            least, sigma = confidence_gate(prediction, least), np.maximum(sigma, rel_sigma_of(confidence))
+        known = (depth > 0) & (confidence > least)
         ids = ids[known]
         m.landmarks.xyz_host[ids] = self.camera.rays(px[known]) * depth[known, None]
-        m.landmarks.rel_sigma[ids] = np.minimum(m.landmarks.rel_sigma[ids], self.config.depth_rel_sigma)
+        m.landmarks.rel_sigma[ids] = np.minimum(m.landmarks.rel_sigma[ids], sigma[known])
 
     def _window(self, recent: Ids) -> WindowInput:
         """The keyframes with their tracks and what the map knows, in the gauge of the first."""
@@ -155,7 +172,7 @@ class Mapper:
         known = np.unique(ids[m.landmarks.is_triangulated[ids]])
         middle = len(recent) // 2
         due = len(recent) >= 4 and self.config.dense_every > 0 and recent[-1] % self.config.dense_every == 0
-        due = due and not (self.guide is not None and self.guide.use.dense_depth)
+        due = due and m.keyframes[recent[middle]].depth is None
         return WindowInput(
             np.array([m.keyframes[i].frame_id for i in recent]), [m.keyframes[i].image for i in recent], self.camera,
             frame, ids, px, T_first_world @ T_world, known, se3.transform(T_first_world, m.landmarks_world(known)),
@@ -186,7 +203,7 @@ class Mapper:
         if guided is not None and self.guide is not None and self.guide.use.corner_depth:
             z, sigma = guided.of_keyframe(k, pixels.astype(np.float64))
             z = z / self.map.keyframes[k].S_world_keyframe.s
-            depth, rel_sigma = np.where(np.isnan(z), depth, z), np.where(np.isnan(z), rel_sigma, sigma)
+            depth, rel_sigma = fused_depth((depth, rel_sigma), (z, sigma))
         u, v = pixels.round().astype(int).T
         ids = self.map.landmarks.add(k, self.camera.rays(pixels) * depth[:, None], rel_sigma, view.image[v, u])
         self.map.observe(k, ids, pixels.astype(np.float64))
