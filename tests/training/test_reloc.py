@@ -235,18 +235,6 @@ def test_database_frames_see_what_the_query_sees(clips: ClipSet) -> None:
                 assert not torch.equal(batch.images[b, k], batch.images[b, -1])
 
 
-def test_clustered_database_frames_lie_closer_together(clips: ClipSet) -> None:
-    """Around the same queries: a window of one scene draws clip, query and candidates before it clusters."""
-    config = WindowConfig(batch_size=1, min_overlap=0.25, augment=False)
-    extents = []
-    for share in (0.0, 1.0):
-        made = RelocSampler(clips, config, FrameCount(4, 4), share)
-        T = torch.cat([made.batch(step).T_world_cam[:, :-1] for step in range(40)])
-        extents.append(torch.cdist(T[:, :, :3, 3], T[:, :, :3, 3]).amax((1, 2)))
-    assert extents[1].mean() < 0.9 * extents[0].mean()
-    assert (extents[1] <= extents[0] + 1e-9).double().mean() > 0.7
-
-
 def test_impossible_windows_are_refused(clips: ClipSet) -> None:
     strict = RelocSampler(clips, WindowConfig(batch_size=1, min_overlap=1.1), FrameCount(4, 4))
     with pytest.raises(ValueError, match="no windows"):

@@ -58,23 +58,21 @@ class RelocJob:
     def batches(self, clips: ClipSet, phase: Phase) -> RelocSampler:
         """Windows of a phase."""
         r = self.recipe
-        p = phase if isinstance(phase, RelocPhase) else RelocPhase(least_frames=phase.n_frames, n_frames=phase.n_frames)
         config = WindowConfig(
-            phase.batch_size, sizes=r.data.sizes, min_overlap=r.min_overlap, max_flow=p.max_flow or r.max_flow,
-            seed=r.data.seed,
-        )  # fmt: skip
-        return RelocSampler(clips, config, FrameCount(p.least_frames, p.n_frames), p.clustered)
+            phase.batch_size, sizes=r.data.sizes, min_overlap=r.min_overlap, max_flow=r.max_flow, seed=r.data.seed
+        )
+        least = phase.least_frames if isinstance(phase, RelocPhase) else phase.n_frames
+        return RelocSampler(clips, config, FrameCount(least, phase.n_frames))
 
-    def validation_windows(self, clips: ClipSet, clustered: float = 0.0) -> list[WindowBatch]:
-        """Fixed windows of worlds that are never trained on, of the most frequent size, without augmentation;
-        clustered: see `RelocSampler`."""
+    def validation_windows(self, clips: ClipSet) -> list[WindowBatch]:
+        """Fixed windows of worlds that are never trained on, of the most frequent size, without augmentation."""
         height, width, _ = max(self.recipe.data.sizes, key=lambda size: size[2])
         overlap, flow = self.recipe.min_overlap, self.recipe.max_flow
         size = min(_VALIDATION_BATCH, self.recipe.n_validation_windows)
         config = WindowConfig(
             size, sizes=((height, width, 1.0),), min_overlap=overlap, max_flow=flow, seed=1, augment=False
         )
-        sampler = RelocSampler(clips, config, FrameCount(_VALIDATION_FRAMES, _VALIDATION_FRAMES), clustered)
+        sampler = RelocSampler(clips, config, FrameCount(_VALIDATION_FRAMES, _VALIDATION_FRAMES))
         return [sampler.batch(i) for i in range(self.recipe.n_validation_windows // size)]
 
 

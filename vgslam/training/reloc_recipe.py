@@ -13,14 +13,11 @@ from vgslam.training.reloc_step import PoseNoise
 @dataclass(frozen=True)
 class RelocPhase(Phase):
     """stage: 'adapter' trains pose and query tokens alone, 'all' the tuned or low-rank parts of the network as well.
-    n_frames: most frames of a window, least_frames: fewest; both with anchor and query. clustered: share of windows
-    whose database frames lie close together; max_flow: in place of the recipe's, 0 for the recipe's."""
+    n_frames: most frames of a window, least_frames: fewest; both with anchor and query."""
 
     n_frames: int = 8
     least_frames: int = 2
     stage: str = "adapter"
-    clustered: float = 0.0
-    max_flow: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -23,25 +23,20 @@ class RelocSampler:
     """Implements `loop.Batches`: batch(step) follows from the seed and the step alone.
 
     `config.min_overlap` is the share of the query that each database frame sees, `config.max_flow` the largest median
-    flow between them; `config.n_frames` is not used. `clustered`: share of the windows whose database frames lie close
-    together, as neighbouring keyframes of a map do, so that the query lies outside of them; else they are any.
+    flow between them; `config.n_frames` is not used.
     """
 
-    def __init__(self, clips: ClipSet, config: WindowConfig, count: FrameCount, clustered: float = 0.0) -> None:
-        self._clips, self.config, self.count, self.clustered = clips, config, count, clustered
+    def __init__(self, clips: ClipSet, config: WindowConfig, count: FrameCount) -> None:
+        self._clips, self.config, self.count = clips, config, count
 
     def batch(self, step: int) -> WindowBatch:
         """ValueError when the clips hold no such windows."""
         rng = np.random.default_rng([self.config.seed, step, 1])
         n = int(rng.integers(self.count.least, self.count.most + 1))
-        return _AroundQuery(self._clips, replace(self.config, n_frames=n), self.clustered).batch(step)
+        return _AroundQuery(self._clips, replace(self.config, n_frames=n)).batch(step)
 
 
 class _AroundQuery(WindowSampler):
-    def __init__(self, clips: ClipSet, config: WindowConfig, clustered: float) -> None:
-        super().__init__(clips, config)
-        self.clustered = clustered
-
     def _choose(self, clip: Clip, rng: np.random.Generator) -> list[int] | None:
         c = self.config
         query = int(rng.integers(len(clip.images)))
@@ -50,10 +45,7 @@ class _AroundQuery(WindowSampler):
         candidates = np.setdiff1d(np.flatnonzero(seen & near), [query])
         if len(candidates) < c.n_frames - 1:
             return None
-        order = rng.permutation(candidates)
-        if self.clustered and rng.random() < self.clustered:
-            order = order[np.argsort(clip.flow_px[order[0], order], kind="stable")]
-        chosen = order[: c.n_frames - 1].copy()
+        chosen = rng.permutation(candidates)[: c.n_frames - 1]
         if rng.random() < _BEST_ANCHOR_SHARE:
             best = int(clip.overlap[query, chosen].argmax())
             chosen[[0, best]] = chosen[[best, 0]]
