@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from live_servers import Server, jpeg, number_of, part, picture
 
+from vgslam.commands.stream_server import wait_for_listener
 from vgslam.errors import CalibrationError, InputError, MissingDependencyError
 from vgslam.sources import live_devices
 from vgslam.sources.live import LiveImage, LiveOptions, LiveSource
@@ -324,6 +325,43 @@ class TestPipes:
         feed = lambda: pipe_images(io.BytesIO(data[: len(data) * 2 // 3]), "-")  # noqa: E731
         source = LiveSource("pipe", "-", feed, ALL)
         assert 5 <= len(numbers(source)) < 20
+
+
+def send_rtsp(port: int, n: int) -> None:
+    """Sends n pictures as H.264 to whoever listens."""
+    wait_for_listener(port)
+    with av.open(f"rtsp://127.0.0.1:{port}/cam", "w", format="rtsp", options={"rtsp_transport": "tcp"}) as out:
+        stream = out.add_stream("libx264", rate=25, options={"tune": "zerolatency", "g": "5", "crf": "10"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for i in range(n):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture(i), format="rgb24")))
+        out.mux(stream.encode(None))
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs /proc to see who listens")
+class TestRtsp:
+    def test_a_sender_connects_to_us_dies_and_comes_back(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        url = f"rtsp+listen://127.0.0.1:{port}/cam"
+        options = LiveOptions(keep_all=True, give_up_s=60.0)
+        source = LiveSource("rtsp", url, open_live(url)._feed, options, wait=lambda _: time.sleep(0.02))
+        times, seen = [], []
+        for connection in range(2):
+            sender = threading.Thread(target=send_rtsp, args=(port, 15))
+            sender.start()
+            for frame in source:
+                times.append(frame.timestamp_s)
+                seen.append(number_of(frame.image))
+                if seen[-1] == 12:
+                    break
+            sender.join(10)
+            assert source.n_reconnects == connection
+        source.close()
+        assert seen.count(12) == 2
+        assert set(range(5, 13)) <= set(seen)
+        assert (np.diff(times) > 0).all()
 
 
 class TestClock:

@@ -19,6 +19,8 @@ TIMEOUT_S = (10.0, 5.0)
 
 LISTEN = "rtsp+listen"
 """An address whose senders connect to us, as phones and `ffmpeg -f rtsp` do."""
+LISTEN_TIMEOUT_S = "1000000"
+"""ffmpeg refuses its own default, which means for ever."""
 
 
 class Readable(Protocol):
@@ -45,7 +47,7 @@ def av_images(url: str) -> Iterator[LiveImage]:
         options["rtsp_transport"] = "tcp"
     if url.startswith(LISTEN):
         url, timeout_s = f"rtsp{url.removeprefix(LISTEN)}", (None, TIMEOUT_S[1])
-        options["rtsp_flags"] = "listen"
+        options |= {"rtsp_flags": "listen", "listen_timeout": LISTEN_TIMEOUT_S}
     try:
         container = av.open(url, options=options, timeout=timeout_s)
     except (av.FFmpegError, OSError, ValueError) as err:

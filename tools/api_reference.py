@@ -1,0 +1,79 @@
+"""Writes docs/api.md: signatures and docstrings of what programs that use vgslam need. It imports nothing of them.
+
+python tools/api_reference.py
+"""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TARGET = ROOT / "docs" / "api.md"
+MODULES = {
+    "vgslam.slam": ("Slam", "SlamConfig"),
+    "vgslam.pose_stream": ("StreamOptions", "PoseStream"),
+    "vgslam.poses_out.frame_pose": ("FramePose",),
+    "vgslam.poses_out.open": ("open_sink",),
+    "vgslam.types": ("Frame", "Status", "PoseEstimate", "Trajectory", "Keyframe", "Edge", "WindowInput",
+                     "WindowPrediction"),
+    "vgslam.interfaces": ("FrameSource", "Predictor", "Viewer"),
+    "vgslam.geometry.camera": ("Camera",),
+    "vgslam.geometry.sim3": ("Sim3",),
+    "vgslam.sources.open": ("open_source",),
+    "vgslam.sources.options": ("SourceOptions",),
+    "vgslam.sources.live_open": ("open_live", "in_real_time"),
+    "vgslam.sources.live": ("LiveOptions", "LiveSource"),
+    "vgslam.sources.recording": ("Recording", "RawImage"),
+    "vgslam.sources.trajectory_io": ("read_trajectory", "write_trajectory"),
+    "vgslam.backend.map": ("SlamMap",),
+    "vgslam.store.open": ("load_map",),
+    "vgslam.store.map_folder": ("MapFolder",),
+    "vgslam.evaluation.evaluate": ("evaluate", "EvaluationOptions"),
+    "vgslam.results.report": ("RunReport",),
+    "vgslam.errors": ("VgslamError", "InputError", "CalibrationError", "ConfigError", "OutputError", "TrackingError",
+                      "WeightsError", "MissingDependencyError", "MapError"),
+}  # fmt: skip
+
+
+def reference() -> str:
+    """The page. Raises KeyError for a name that a module does not define."""
+    parts = [
+        "# API reference\n\nMade from the docstrings by `python tools/api_reference.py`. Poses `T_a_b` take\n"
+        "coordinates in b to a; OpenCV axes; pixel (0, 0) is the centre of the top-left pixel; lengths are map units.\n"
+    ]
+    for module, names in MODULES.items():
+        tree = ast.parse((ROOT / Path(*module.split("."))).with_suffix(".py").read_text())
+        found = {n.name: n for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef)}
+        parts.append(f"\n## {module}\n\n{_quoted(ast.get_docstring(tree))}")
+        for name in names:
+            node = found[name]
+            parts.append(_class(node) if isinstance(node, ast.ClassDef) else _function(node, "###"))
+    return "".join(parts)
+
+
+def _class(node: ast.ClassDef) -> str:
+    bases = ", ".join(ast.unparse(b) for b in node.bases)
+    text = f"\n### class `{node.name}{f'({bases})' if bases else ''}`\n\n{_quoted(ast.get_docstring(node))}"
+    fields = [n for n in node.body if isinstance(n, ast.AnnAssign) and not ast.unparse(n.target).startswith("_")]
+    if fields:
+        text += "\n" + "".join(f"- `{ast.unparse(f)}`\n" for f in fields)
+    for n in node.body:
+        if isinstance(n, ast.FunctionDef) and (not n.name.startswith("_") or n.name in ("__init__", "__iter__")):
+            text += _function(n, "####")
+    return text
+
+
+def _function(node: ast.FunctionDef, level: str) -> str:
+    is_property = any(ast.unparse(d) == "property" for d in node.decorator_list)
+    returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    arguments = ast.unparse(node.args).removeprefix("self, ").removeprefix("self")
+    title = f"{node.name}{returns}" if is_property else f"{node.name}({arguments}){returns}"
+    return f"\n{level} `{title}`\n\n{_quoted(ast.get_docstring(node))}"
+
+
+def _quoted(text: str | None) -> str:
+    return f"{text.strip()}\n" if text else ""
+
+
+if __name__ == "__main__":
+    TARGET.write_text(reference())
+    print(TARGET)
