@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vgslam.adapt.losses import LossConfig
-from vgslam.adapt.safeguards import Limits, Measures, measure, objections
-from vgslam.adapt.trainer import State, TrainConfig, Trainer
+from vgslam.adapt.safeguards import Limits, Measures, measure, objections, pose_change, scale_drift
+from vgslam.adapt.trainer import State, Trainable, TrainConfig, Trainer
 from vgslam.adapt.windows import Image, ScreenConfig, Skip, Window, make_window
 from vgslam.geometry.camera import Camera
 from vgslam.network.lora import save_adapter
 from vgslam.network.vggt import Vggt
+from vgslam.network.weights import save
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,22 @@ class Event:
     learning_rate: float = 0.0
     photometric: tuple[float, float] = (0.0, 0.0)
     epipolar_px: tuple[float, float] = (0.0, 0.0)
+    scale_drift: float = 0.0
+    pose_change: tuple[float, float] = (0.0, 0.0)
+
+    def as_numbers(self) -> dict[str, object]:
+        """A row for the report."""
+        row: dict[str, object] = {"event": self.kind, "frame": self.frame_id, "step": self.step}
+        if self.reasons:
+            row["why"] = "; ".join(self.reasons)
+        if self.kind in ("commit", "rollback"):
+            row |= {
+                "learning_rate": self.learning_rate, "photometric": [round(x, 5) for x in self.photometric],
+                "epipolar_px": [round(x, 4) for x in self.epipolar_px], "scale_drift": round(self.scale_drift, 4),
+                "rotation_change_deg": round(self.pose_change[0], 3),
+                "translation_change": round(self.pose_change[1], 3),
+            }  # fmt: skip
+        return row
 
 
 @dataclass(frozen=True)
@@ -72,6 +89,8 @@ class Adapter:
         self._probes: list[Window] = []
         self._n_seen = self._n_new = self._rollbacks = self._commits = 0
         self._served, self._ready = self.trainer.state(), None  # type: tuple[State, Committed | None]
+        self._start_measures: tuple[int, Measures] | None = None
+        self._served_measures: tuple[int, Measures] | None = None
 
     def observe(self, images: Sequence[Image], frame_ids: Sequence[int], camera: Camera) -> None:
         """Takes a window of images (H,W,3) uint8, all of `camera` (pinhole)."""
@@ -81,7 +100,7 @@ class Adapter:
         if isinstance(window, Skip):
             self.events.append(Event("skip", int(frame_ids[-1]), self.step, (window.value,)))
             return
-        self._keep(window)
+        self.keep(window)
         is_enough = len(self._probes) >= self.config.limits.min_probes and self._n_new >= self.config.window_every
         if is_enough:
             self._n_new = 0
@@ -97,21 +116,24 @@ class Adapter:
         self.is_stopped = True
         self._windows.clear()
 
-    def save(self, path: Path) -> None:
-        """The last committed adapter (LoRA only), atomically."""
+    def save(self, path: Path, licence: str = "unknown") -> None:
+        """The last committed adapter, atomically; of other trainables than LORA the whole network, as weights."""
         self.trainer.set_state(self._served)
-        save_adapter(self.trainer.model, self.config.train.lora, path, self.base_sha256, self.step)
+        if self.config.train.trainable is Trainable.LORA:
+            save_adapter(self.trainer.model, self.config.train.lora, path, self.base_sha256, self.step)
+        else:
+            save(self.trainer.model, path, licence)
 
     def run_round(self, show: Callable[[float], None] | None = None) -> Event:
         """One round on the windows kept, and its verdict, as an event that is recorded too."""
-        start, served = self._measure_start(), self._measure(self._served)
-        self.trainer.set_state(self._served)
+        start, served = self.measure_start(), self.measure_served()
         state = self.trainer.run_round(list(self._windows), self._learning_rate, show)
         after = self._measure(state)
         reasons = objections(start, served, after, self.config.limits)
         if not reasons:
             self.step += self.config.train.steps
             self._served, self._rollbacks, self._commits = state, 0, self._commits + 1
+            self._served_measures = (len(self._probes), after)
             self._ready = Committed(self.step, {k: v.clone() for k, v in state.items()})
         else:
             self.trainer.set_state(self._served)
@@ -120,6 +142,7 @@ class Adapter:
         event = Event(
             "rollback" if reasons else "commit", frame_id, self.step, reasons, self._learning_rate,
             (served.photometric, after.photometric), (served.epipolar_px, after.epipolar_px),
+            scale_drift(start, after), pose_change(served, after),
         )  # fmt: skip
         self.events.append(event)
         self._learning_rate *= 0.5 if reasons else 1.0
@@ -128,7 +151,8 @@ class Adapter:
             self.close()
         return event
 
-    def _keep(self, window: Window) -> None:
+    def keep(self, window: Window) -> None:
+        """Puts a window among those to train on, or holds it back."""
         needed = len(self._probes) < self.config.limits.min_probes
         is_probe = self._n_seen % (2 if needed else self.config.probe_every) == 0
         self._n_seen += 1
@@ -142,9 +166,28 @@ class Adapter:
         while len(self._windows) > 1 and sum(w.n_bytes() for w in self._windows) > self.config.memory_bytes:
             self._windows.popleft()
 
+    @property
+    def probes(self) -> tuple[Window, ...]:
+        """The windows held back."""
+        return tuple(self._probes)
+
+    @property
+    def n_training_windows(self) -> int:
+        return len(self._windows)
+
+    def measure_start(self) -> Measures:
+        """Of the network as it was given, on the windows held back."""
+        if self._start_measures is None or self._start_measures[0] != len(self._probes):
+            self._start_measures = (len(self._probes), measure(self.trainer.base, self._probes, self.config.loss))
+        return self._start_measures[1]
+
+    def measure_served(self) -> Measures:
+        """Of the last committed weights, which the trainer's model holds afterwards."""
+        self.trainer.set_state(self._served)
+        if self._served_measures is None or self._served_measures[0] != len(self._probes):
+            self._served_measures = (len(self._probes), measure(self.trainer.model, self._probes, self.config.loss))
+        return self._served_measures[1]
+
     def _measure(self, state: State) -> Measures:
         self.trainer.set_state(state)
         return measure(self.trainer.model, self._probes, self.config.loss)
-
-    def _measure_start(self) -> Measures:
-        return measure(self.trainer.base, self._probes, self.config.loss)

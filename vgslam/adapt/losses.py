@@ -16,6 +16,7 @@ from vgslam.adapt.warp import inverse_pose, warp
 @dataclass(frozen=True)
 class LossConfig:
     """ssim_weight: mu of the photometric cost; geometry, smoothness, scale, mixed: weights of their terms.
+    sparse_depth, flow, pose: of what the matched points teach (see `match_losses`).
     mask_margin: how much better than no motion a pixel has to be explained (None: no auto-mask); hidden_gate: signed
     relative depth above which a point counts as hidden from a source; open_gate: L_geo below which it surely is seen;
     min_kept: share of a target's visible pixels that must be kept."""
@@ -25,6 +26,9 @@ class LossConfig:
     smoothness: float = 1e-3
     scale: float = 0.1
     mixed: float = 0.5
+    sparse_depth: float = 1.0
+    flow: float = 0.1
+    pose: float = 0.3
     mask_margin: float | None = 1e-3
     hidden_gate: float = 0.2
     open_gate: float = 0.05

@@ -8,18 +8,9 @@ import torch
 from torch import Tensor
 
 from vgslam.adapt.losses import LossConfig, window_loss
+from vgslam.adapt.served import Guess, guess
 from vgslam.adapt.windows import Matches, Window
-from vgslam.network.pose_encoding import decode_pose
-from vgslam.network.readout import relative_to_first, solved_poses
-from vgslam.network.vggt import Head, Vggt
-
-
-@dataclass(frozen=True)
-class Guess:
-    """Of a window: depth (S,H,W), T_cam_first (S,4,4) as they are served, float32."""
-
-    depth: Tensor
-    T_cam_first: Tensor
+from vgslam.network.vggt import Vggt
 
 
 @dataclass(frozen=True)
@@ -41,16 +32,6 @@ class Limits:
     translation: float = 0.2
     tolerance: float = 0.0
     min_probes: int = 4
-
-
-def guess(model: Vggt, window: Window) -> Guess:
-    """As served: poses of the solver where the network has flow, else of its head."""
-    with torch.no_grad():
-        out = model(window.images[None], model.heads & {Head.POSE, Head.DEPTH, Head.FLOW})
-        T = relative_to_first(decode_pose(out.pose_encoding.double()))
-        if out.flow is not None:
-            T = solved_poses(out, window.K[None].double())
-    return Guess(out.depth[0], T[0].float())
 
 
 def epipolar_error_px(matches: Matches, T_cam_first: Tensor, K: Tensor) -> float:
@@ -81,11 +62,14 @@ def measure(model: Vggt, probes: Sequence[Window], config: LossConfig) -> Measur
 
 
 def scale_drift(before: Measures, after: Measures) -> float:
-    """Largest |log ratio of the median depths| of a window."""
+    """|log of how much larger the scene has become|: median over windows of the log ratio of their median depths.
+
+    A single window may well get another median, where its depth was wrong; a common change is drift.
+    """
     logs = [
         float((a.depth.median() / b.depth.median()).log()) for a, b in zip(after.guesses, before.guesses, strict=True)
     ]
-    return float(np.max(np.abs(logs)))
+    return abs(float(np.median(logs)))
 
 
 def pose_change(before: Measures, after: Measures) -> tuple[float, float]:

@@ -10,14 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vgslam.adapt.bundle import SparseGeometry, reconstruct
 from vgslam.adapt.losses import LossConfig, window_loss
+from vgslam.adapt.match_losses import flow_match_loss, pose_loss, sparse_depth_loss
+from vgslam.adapt.served import SERVED, guess
 from vgslam.adapt.windows import Window
 from vgslam.network.lora import LoraConfig, add_lora
 from vgslam.network.pose_encoding import decode_pose
-from vgslam.network.readout import relative_to_first
-from vgslam.network.vggt import Head, Vggt
+from vgslam.network.readout import CELL_PX, relative_to_first
+from vgslam.network.vggt import Vggt
 
 State = dict[str, Tensor]
+SIGMA_MATCH_PX = 0.5
+"""Deviation of a matched point in the images that were matched."""
 
 
 class Trainable(StrEnum):
@@ -51,7 +56,7 @@ class Trainer:
     def __init__(self, model: Vggt, config: TrainConfig, loss: LossConfig) -> None:
         self.config, self.loss = config, loss
         is_lora = config.trainable is Trainable.LORA
-        self.model: Vggt = copy.deepcopy(model, {id(p): p for p in model.parameters()} if is_lora else {})
+        self.model: Vggt = copy.deepcopy(model, _shared(model) if is_lora else {})
         self.base = model
         if is_lora:
             add_lora(self.model, config.lora, config.seed)
@@ -60,7 +65,7 @@ class Trainer:
             for name, p in self.model.named_parameters():
                 p.requires_grad_(name.startswith(wanted) and not name.startswith("aggregator.patch_embed"))
         self._rng = np.random.default_rng(config.seed)
-        self._log_median: dict[tuple[int, ...], Tensor] = {}
+        self._lessons: dict[tuple[int, ...], _Lesson] = {}
 
     def state(self) -> State:
         """Copies of the trained tensors."""
@@ -96,23 +101,49 @@ class Trainer:
         return average
 
     def window_loss(self, window: Window) -> Tensor:
-        """Of random targets of one window, with the scale anchored at the start model's."""
-        n = len(window.images)
-        targets = self._rng.choice(n, min(self.config.n_targets, n), replace=False).tolist()
-        out = self.model(window.images[None], {Head.POSE, Head.DEPTH})
-        T = relative_to_first(decode_pose(out.pose_encoding))[0]
-        anchor = self._anchor(window)
-        return window_loss(window.images, out.depth[0], T, window.K, targets, self.loss, anchor).total
+        """Of random targets of one window, with the scale anchored at the start model's.
 
-    def _anchor(self, window: Window) -> Tensor:
-        if window.frame_ids not in self._log_median:
-            with torch.no_grad():
-                depth = self.base(window.images[None], {Head.DEPTH}).depth
-            self._log_median[window.frame_ids] = depth.median().log()
-        return self._log_median[window.frame_ids]
+        Poses of the photometric terms: those that the matched points gave; of a network without flow, whose served
+        poses are its head's, the head's own, which learn from these terms too.
+        """
+        n, lesson = len(window.images), self._lesson(window)
+        targets = self._rng.choice(n, min(self.config.n_targets, n), replace=False).tolist()
+        out = self.model(window.images[None], self.model.heads & SERVED)
+        depth, head = out.depth[0], relative_to_first(decode_pose(out.pose_encoding))[0]
+        T, c = head, self.loss
+        if lesson.geometry is not None and out.flow is not None:
+            T = torch.as_tensor(lesson.geometry.T_cam_first, dtype=head.dtype)
+        total = window_loss(window.images, depth, T, window.K, targets, c, lesson.log_median).total
+        if lesson.geometry is not None:
+            total = total + c.sparse_depth * sparse_depth_loss(depth, lesson.geometry)
+            total = total + c.pose * pose_loss(head, lesson.geometry, float(lesson.log_median.exp()))
+        if out.flow is not None:
+            total = total + c.flow * flow_match_loss(out.flow, window.matches, CELL_PX)
+        return total
+
+    def _lesson(self, window: Window) -> "_Lesson":
+        if window.frame_ids not in self._lessons:
+            g = guess(self.base, window)
+            depth, T, K = (x.double().numpy() for x in (g.depth[0], g.T_cam_first, window.K))
+            geometry = reconstruct(window.matches, depth, T, K, SIGMA_MATCH_PX * window.match_px)
+            self._lessons[window.frame_ids] = _Lesson(g.depth.median().log(), geometry)
+        return self._lessons[window.frame_ids]
 
     def _trained(self) -> list[tuple[str, nn.Parameter]]:
         return [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
+
+
+def _shared(model: nn.Module) -> dict[int, object]:
+    """For `copy.deepcopy`: parameters over the same memory, whose flags are their own."""
+    return {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in model.parameters()}
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    """What is taught of a window: the start model's log median depth, and what the matched points say, if they do."""
+
+    log_median: Tensor
+    geometry: SparseGeometry | None
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
 """Windows of frames as the adapter takes them: which are worth learning from, and their matched points."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -30,32 +30,41 @@ class Skip(StrEnum):
 
 @dataclass(frozen=True)
 class ScreenConfig:
-    """Grey values in 0..255; lengths in px of the network's images."""
+    """Grey values in 0..255. Points are matched in images at most `match_width_px` wide, and lengths are px of those:
+    a network for small images sees less motion than there is."""
 
     min_brightness: float = 20.0
     min_contrast: float = 6.0
-    min_matches: int = 24
+    min_matches: int = 40
     min_motion_px: float = 1.0
     min_parallax_px: float = 1.0
+    match_width_px: int = 320
 
 
 @dataclass(frozen=True)
 class Matches:
-    """Points of frame 0 and of frame `frame`, (M,2) each, px of the network's images."""
+    """Points seen in frame 0, in the frame before `frame` and in `frame`, (M,2) each, px of the network's images."""
 
     frame: int
     first_px: Array
+    previous_px: Array
     other_px: Array
+
+    def mapped(self, move: Callable[[Array], Array]) -> "Matches":
+        """The same points in another image's pixels."""
+        return Matches(self.frame, move(self.first_px), move(self.previous_px), move(self.other_px))
 
 
 @dataclass(frozen=True)
 class Window:
-    """images (S,3,H,W) float32 in [0,1], the network's input; K (3,3) float32 of them; matches from frame 0."""
+    """images (S,3,H,W) float32 in [0,1], the network's input; K (3,3) float32 of them; matches from frame 0;
+    match_px: how many of its pixels a pixel of the images is wide in which the points were matched."""
 
     frame_ids: tuple[int, ...]
     images: Tensor
     K: Tensor
     matches: tuple[Matches, ...]
+    match_px: float = 1.0
 
     def n_bytes(self) -> int:
         return self.images.numel() * self.images.element_size()
@@ -69,41 +78,63 @@ def make_window(
     screen = screen or ScreenConfig()
     mode = ResizeMode.AREA if network.keeps_area else ResizeMode.CROP
     ready = preprocess(images, mode, network.image_size, network.patch_size)
-    K = ready.maps[0].camera_to_network(camera).K
-    grey = [cv2.cvtColor((255 * x.transpose(1, 2, 0)).astype(np.uint8), cv2.COLOR_RGB2GRAY) for x in ready.images]
+    grey = [_grey(image, screen.match_width_px) for image in images]
     if any(g.mean() < screen.min_brightness or g.std() < screen.min_contrast for g in grey):
         return Skip.DARK
-    matches = tuple(m for m in (_match(grey, i) for i in range(1, len(grey))) if len(m.first_px) >= screen.min_matches)
+    height, width = grey[0].shape
+    matches = [m for m in _match(grey) if len(m.first_px) >= screen.min_matches]
     if len(matches) < len(grey) - 1:
         return Skip.UNMATCHED
     if max(float(np.median(np.linalg.norm(m.other_px - m.first_px, axis=1))) for m in matches) < screen.min_motion_px:
         return Skip.STATIC
-    if max(parallax_px(m, K) for m in matches) < screen.min_parallax_px:
+    if max(parallax_px(m, camera.resized(width, height).K) for m in matches) < screen.min_parallax_px:
         return Skip.ROTATION_ONLY
+    to_source = (camera.width / width, camera.height / height)
+
+    def to_network(px: Array) -> Array:
+        return ready.maps[0].to_network((px + 0.5) * to_source - 0.5)
+
     images_ = torch.from_numpy(ready.images)
-    return Window(tuple(frame_ids), images_, torch.from_numpy(K).float(), matches)
+    K = torch.from_numpy(ready.maps[0].camera_to_network(camera).K).float()
+    match_px = ready.maps[0].scale[0] * to_source[0]
+    return Window(tuple(frame_ids), images_, K, tuple(m.mapped(to_network) for m in matches), match_px)
 
 
-def _match(grey: list[Image], other: int) -> Matches:
-    """Corners of frame 0 followed frame by frame (Lucas-Kanade), there and back within 1 px, and consistent with an
-    epipolar geometry."""
-    points = cv2.goodFeaturesToTrack(grey[0], 200, 0.01, 3)
+def _grey(image: Image, max_width_px: int) -> Image:
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    height, width = grey.shape
+    if width > max_width_px:
+        size = (max_width_px, round(height * max_width_px / width))
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(grey, np.uint8)
+
+
+def _match(grey: list[Image]) -> list[Matches]:
+    """Corners of frame 0 followed frame by frame (Lucas-Kanade), there and back within 0.5 px, and consistent with an
+    epipolar geometry; one for each frame but the first."""
+    points = cv2.goodFeaturesToTrack(grey[0], 220, 0.005, max(3, grey[0].shape[1] // 40))
     if points is None:
-        return Matches(other, np.zeros((0, 2)), np.zeros((0, 2)))
+        return []
     start = points.reshape(-1, 1, 2).astype(np.float32)
-    now, ok = start, np.ones(len(start), bool)
-    for a, b in pairwise(grey[: other + 1]):
-        then, found, _ = cv2.calcOpticalFlowPyrLK(a, b, now, now.copy(), winSize=(11, 11), maxLevel=3)
-        back, returned, _ = cv2.calcOpticalFlowPyrLK(b, a, then, then.copy(), winSize=(11, 11), maxLevel=3)
-        ok &= (found.ravel() > 0) & (returned.ravel() > 0) & (np.linalg.norm(back - now, axis=2).ravel() < 1.0)
+    now, ok, found_matches = start, np.ones(len(start), bool), []
+    for frame, (a, b) in enumerate(pairwise(grey), start=1):
+        then, found, _ = cv2.calcOpticalFlowPyrLK(a, b, now, now.copy(), winSize=(13, 13), maxLevel=4)
+        back, returned, _ = cv2.calcOpticalFlowPyrLK(b, a, then, then.copy(), winSize=(13, 13), maxLevel=4)
+        ok &= (found.ravel() > 0) & (returned.ravel() > 0) & (np.linalg.norm(back - now, axis=2).ravel() < 0.5)
+        p, m, q = (x[ok, 0].astype(np.float64) for x in (start, now, then))
+        keep = _on_epipolar_lines(p, q)
+        found_matches.append(Matches(frame, p[keep], m[keep], q[keep]))
         now = then
-    p, q = start[ok, 0].astype(np.float64), now[ok, 0].astype(np.float64)
-    if len(p) >= 8:
-        _, inlier = cv2.findFundamentalMat(p, q, cv2.USAC_MAGSAC, 1.0, 0.999, 1000)
-        keep = np.zeros(len(p), bool) if inlier is None else inlier.ravel() > 0
-        keep = keep if keep.mean() > 0.5 else np.zeros(len(p), bool)
-        p, q = p[keep], q[keep]
-    return Matches(other, p, q)
+    return found_matches
+
+
+def _on_epipolar_lines(p: Array, q: Array) -> npt.NDArray[np.bool_]:
+    """Which matches agree with a common fundamental matrix; none where hardly more than half do."""
+    if len(p) < 15:
+        return np.zeros(len(p), bool)
+    _, inlier = cv2.findFundamentalMat(p, q, cv2.USAC_MAGSAC, 1.0, 0.999, 1000)
+    keep = np.zeros(len(p), bool) if inlier is None else inlier.ravel() > 0
+    return keep if keep.mean() > 0.6 else np.zeros(len(p), bool)
 
 
 def parallax_px(matches: Matches, K: Array) -> float:

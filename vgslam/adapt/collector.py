@@ -1,0 +1,71 @@
+"""Windows from a stream of frames: neighbours far enough apart that depth can be learned from them."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vgslam.adapt.windows import Image
+from vgslam.geometry.camera import Camera
+
+MAX_WIDTH_PX = 320
+"""Frames are kept at most so wide: finer ones are neither matched nor shown to a small network."""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Images (H,W,3) of one camera with their ids: what `Adapter.observe` takes."""
+
+    images: tuple[Image, ...]
+    frame_ids: tuple[int, ...]
+    camera: Camera
+
+
+@dataclass(frozen=True)
+class CollectorConfig:
+    """n_frames: of a window; advance: frames by which the next window begins later; min_motion: median motion between
+    neighbours as a share of the image's width; max_gap: frames after which the next is taken anyway."""
+
+    n_frames: int = 4
+    advance: int = 2
+    min_motion: float = 0.03
+    max_gap: int = 30
+
+
+class Collector:
+    """Takes frames in their order and gives windows of some of them. `is_chosen_already`: every frame is used, because
+    somebody has chosen them (keyframes)."""
+
+    def __init__(self, camera: Camera, config: CollectorConfig | None = None, is_chosen_already: bool = False) -> None:
+        self.config, self.is_chosen_already = config or CollectorConfig(), is_chosen_already
+        width = min(camera.width, MAX_WIDTH_PX)
+        self.camera = camera.resized(width, round(camera.height * width / camera.width))
+        self._kept: list[tuple[int, Image]] = []
+
+    def add(self, image: Image, frame_id: int) -> Frames | None:
+        """A window, where this frame completes one. image (H,W,3) of the camera given."""
+        size = (self.camera.width, self.camera.height)
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if image.shape[1] != size[0] else image
+        if self._kept and not self.is_chosen_already and not self._is_due(small, frame_id):
+            return None
+        self._kept.append((frame_id, np.ascontiguousarray(small)))
+        if len(self._kept) < self.config.n_frames:
+            return None
+        ids, images = zip(*self._kept, strict=True)
+        del self._kept[: self.config.advance]
+        return Frames(images, ids, self.camera)
+
+    def _is_due(self, image: Image, frame_id: int) -> bool:
+        last_id, last = self._kept[-1]
+        if frame_id - last_id >= self.config.max_gap:
+            return True
+        a, b = (cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (last, image))
+        points = cv2.goodFeaturesToTrack(a, 100, 0.01, 8)
+        if points is None:
+            return False
+        then, found, _ = cv2.calcOpticalFlowPyrLK(a, b, points, None, winSize=(13, 13), maxLevel=4)
+        ok = found.ravel() > 0
+        if ok.mean() < 0.5:
+            return True
+        motion_px = float(np.median(np.linalg.norm((then - points)[ok], axis=-1)))
+        return motion_px >= self.config.min_motion * image.shape[1]

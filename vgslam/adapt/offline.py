@@ -1,0 +1,71 @@
+"""Adaptation to a recording: all windows first, then rounds."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from vgslam.adapt.adapter import Adapter, Event
+from vgslam.adapt.collector import Frames
+from vgslam.adapt.safeguards import Measures
+from vgslam.adapt.windows import Skip, make_window
+from vgslam.errors import InputError
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """before, after: on the windows held back; skipped: how many windows for which reason; steps: committed ones."""
+
+    before: Measures
+    after: Measures
+    n_training: int
+    n_held_back: int
+    skipped: dict[str, int]
+    steps: int
+    events: tuple[Event, ...]
+
+
+def collect(adapter: Adapter, windows: Iterable[Frames]) -> dict[str, int]:
+    """Shares the windows out between training and validation; returns how many were skipped, by reason.
+
+    InputError where too few are left.
+    """
+    skipped: Counter[str] = Counter()
+    for frames in windows:
+        made = make_window(frames.images, frames.frame_ids, frames.camera, adapter.network, adapter.config.screen)
+        if isinstance(made, Skip):
+            skipped[made.value] += 1
+        else:
+            adapter.keep(made)
+    enough = adapter.config.limits.min_probes
+    if len(adapter.probes) < enough or not adapter.n_training_windows:
+        why = ", ".join(f"{n} {reason}" for reason, n in skipped.items()) or "the recording is short"
+        raise InputError(
+            f"too little to learn from: {adapter.n_training_windows} windows to train on and {len(adapter.probes)} to "
+            f"hold back, of which {enough} are needed ({why}); use a longer recording of a camera that moves sideways"
+        )
+    return dict(skipped)
+
+
+def adapt(
+    adapter: Adapter, windows: Iterable[Frames], n_steps: int, show: Callable[[int, float], None] | None = None,
+    tell: Callable[[Event], None] | None = None,
+) -> Outcome:  # fmt: skip
+    """Collects, then runs rounds until n_steps were trained or the adapter stops. show(steps, loss) after each step,
+    tell(event) after each round. InputError as `collect`."""
+    skipped = collect(adapter, windows)
+    before, done = adapter.measure_start(), 0
+
+    def count(loss: float) -> None:
+        nonlocal done
+        done += 1
+        if show is not None:
+            show(done, loss)
+
+    while done < n_steps and not adapter.is_stopped:
+        event = adapter.run_round(count)
+        if tell is not None:
+            tell(event)
+    return Outcome(
+        before, adapter.measure_served(), adapter.n_training_windows, len(adapter.probes), skipped, adapter.step,
+        tuple(adapter.events),
+    )  # fmt: skip

@@ -1,0 +1,32 @@
+"""What a network says of a window, as it is served."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vgslam.adapt.windows import Window
+from vgslam.network.pose_encoding import decode_pose
+from vgslam.network.readout import relative_to_first, solved_poses
+from vgslam.network.vggt import Head, Vggt
+
+SERVED = frozenset({Head.POSE, Head.DEPTH, Head.FLOW})
+"""What is trained and measured, where the network has it."""
+
+
+@dataclass(frozen=True)
+class Guess:
+    """Of a window: depth (S,H,W), T_cam_first (S,4,4) as they are served, float32."""
+
+    depth: Tensor
+    T_cam_first: Tensor
+
+
+def guess(model: Vggt, window: Window) -> Guess:
+    """As served: poses of the solver where the network has flow, else of its head."""
+    with torch.no_grad():
+        out = model(window.images[None], model.heads & SERVED)
+        T = relative_to_first(decode_pose(out.pose_encoding.double()))
+        if out.flow is not None:
+            T = solved_poses(out, window.K[None].double())
+    return Guess(out.depth[0], T[0].float())
