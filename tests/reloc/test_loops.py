@@ -1,6 +1,7 @@
 """Loops in rendered rooms whose geometry is known: closed where they are, refused where they are not."""
 
 import functools
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -172,3 +173,16 @@ def test_components_without_a_common_place_stay_apart() -> None:
     assert PlaceJoiner(FeatureConfig(), CONFIG).join(m) == 0
     assert {k.component_id for k in m.keyframes} == {0, 1}
     assert np.array_equal(m.T_world_keyframes(np.arange(N + 4)), before)
+
+
+@pytest.mark.parametrize("scale_per_step", [1.0, 1.02])
+def test_where_lengths_are_known_loops_turn_and_move_but_never_scale(scale_per_step: float) -> None:
+    n = 2 * N + 4
+    m = make_map(list(range(n)), drifted(n, scale_per_step, 0.4), [0] * n)
+    before, scales = error_m(m, n - 1, n - 1), [k.S_world_keyframe.s for k in m.keyframes]
+    closer = closer_of(m, replace(CONFIG, is_metric=True))
+    closed = [c for c in (closer.at_keyframe(k) for k in range(n)) if c is not None]
+    assert [k.S_world_keyframe.s for k in m.keyframes] == scales
+    assert bool(closed) == (scale_per_step == 1.0), "a map with other scales is not metric"
+    if closed:
+        assert error_m(m, n - 1, n - 1) < 0.4 * before

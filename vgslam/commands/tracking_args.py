@@ -1,6 +1,6 @@
 """What can be chosen about a run, whatever its frames come from."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -54,6 +54,10 @@ class TrackingArgs:
     localize: bool = False
     """Only find the camera in the map; the map stays as it is."""
 
+    metric: bool = False
+    """The depth that the map is made of is metric, so scale cannot drift: loops correct places and rotations alone (a
+    pose graph over SE(3)). Not for the predictors that come with the program."""
+
     memory: str = "1GiB"
     """Memory for images and depth of keyframes; older ones go to disk and come back when they are needed."""
 
@@ -76,6 +80,10 @@ class TrackingArgs:
 
     slam: SlamConfig = field(default_factory=SlamConfig)
     """Settings of tracking and mapping."""
+
+    def slam_config(self) -> SlamConfig:
+        """The settings of tracking and mapping, with what other options say of them."""
+        return replace(self.slam, loops=replace(self.slam.loops, is_metric=True)) if self.metric else self.slam
 
     def settings(self) -> "TrackingArgs":
         """What is written down of a run, to be used for another one."""

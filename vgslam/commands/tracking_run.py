@@ -140,7 +140,7 @@ def track(args: TrackingArgs, open_frames: Callable[[], FrameSource], title: str
             writer.write_config(to_yaml(replace(args.settings(), out=out)))
             session.begin(source.name, camera)
             guide = guided.guide if guided else None
-            slam = Slam(camera, args.slam, None, guide, session.slam_map, session.is_localizing)
+            slam = Slam(camera, args.slam_config(), None, guide, session.slam_map, session.is_localizing)
             report = RunReport(command=["vgslam", *sys.argv[1:]], source_kind=source.kind, source_name=source.name)
             report.n_source_frames, report.model_id = source.n_frames, slam.predictor.model_id
             if guided is not None:

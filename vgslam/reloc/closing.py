@@ -31,7 +31,7 @@ class LoopCloser:
     def __init__(self, slam_map: SlamMap, places: Places, features: FeatureConfig, config: LoopConfig) -> None:
         self.map, self.config = slam_map, config
         self.finder = LoopFinder(slam_map, places, features, config)
-        self._graph = MapGraph(slam_map)
+        self._graph = MapGraph(slam_map, config.is_metric)
         self.closed: list[Closed] = []
         self.refused: list[tuple[int, int]] = []
 

@@ -39,6 +39,8 @@ class LoopConfig:
     max_correction: float = 0.15
     max_log_scale: float = 0.7
     min_cells: int = 4
+    is_metric: bool = False
+    """All scales are 1 (the depth that the map is made of is metric): loops correct place and rotation alone."""
     matcher: MatcherConfig = field(default_factory=MatcherConfig)
     locate: LocateConfig = field(default_factory=lambda: LocateConfig(25, 0.6, 20, 2.0, 2.0, 0.03))
 
@@ -129,6 +131,10 @@ class LoopFinder:
             return None
         log_ratios = np.concatenate([self._log_ratio(forth, b), -self._log_ratio(back, a)])
         log_scale = float(np.median(log_ratios))
+        if c.is_metric:
+            if abs(log_scale) > c.agreement[2]:
+                return None
+            log_scale = 0.0
         spread = 1.4826 * float(np.median(np.abs(log_ratios - log_scale)))
         return self._meeting(a, b, forth, back, (log_scale, spread))
 
