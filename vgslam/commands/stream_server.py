@@ -102,7 +102,7 @@ def serve_through_ffmpeg(images: list[EncodedImage], args: ServerArgs) -> None:
     if args.protocol == "ffmpeg-rtsp":
         how = [
             "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-crf", "18", "-g", "30",
-            "-pix_fmt", "yuv420p", "-f", "rtsp", "-rtsp_transport", "tcp", f"rtsp://127.0.0.1:{args.port}/cam",
+            "-pix_fmt", "yuv420p", "-fps_mode", "passthrough", "-f", "rtsp", "-rtsp_transport", "tcp", f"rtsp://127.0.0.1:{args.port}/cam",
         ]  # fmt: skip
     command = [args.ffmpeg, "-v", "error", "-use_wallclock_as_timestamps", "1", "-f", "mjpeg", "-framerate",
                f"{args.rate_hz:g}", "-probesize", "200000", "-i", "-", *how]  # fmt: skip
