@@ -70,7 +70,8 @@ class BenchLiveArgs:
 @dataclass
 class LiveOutcome:
     """One run. n_sent: images served. n_outage: those that fell into the outage. ate_m: by truth. clock_offsets_s: what
-    was added to the stream's clock before and after the outage to make it the sequence's; empty where they agree."""
+    was added to the stream's clock before and after the outage to make it the sequence's; empty where they agree.
+    load: processes that wanted a core, on average over the last minute, this run's included."""
 
     protocol: str
     n_sent: int = 0
@@ -84,6 +85,7 @@ class LiveOutcome:
     first_pose_after_restart_frames: int | None = None
     ate_m: dict[str, float] = field(default_factory=dict)
     clock_offsets_s: list[float] = field(default_factory=list)
+    load: float = 0.0
 
 
 def run_bench_live(args: BenchLiveArgs) -> int:
@@ -138,6 +140,7 @@ def _measure(
                 outcome.n_sent += _follow(second, live, n)
             outcome.n_outage = again_at - kill_at
         time.sleep(1.0)
+        outcome.load = round(os.getloadavg()[0], 1)
         live.send_signal(signal.SIGINT)
         code = live.wait(PATIENCE_S)
     if code != 0:
@@ -289,8 +292,8 @@ def markdown(args: BenchLiveArgs, outcomes: list[LiveOutcome]) -> str:
     lines = [
         f"`{_command(args)}` (commit {(git_commit() or 'unknown')[:10]}, {machine.cpu}, {machine.cores} cores)", "",
         "| stream | sent | dropped | frames tracked | latency median | latency 95 % | CPU a frame | reconnected | "
-        "frames to the first pose after it | components | ATE |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|",
+        "frames to the first pose after it | components | ATE | load |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---:|",
     ]  # fmt: skip
     for o in outcomes:
         poses = o.statuses.get("TRACKED", 0) + o.statuses.get("RELOCALIZED", 0)
@@ -299,6 +302,6 @@ def markdown(args: BenchLiveArgs, outcomes: list[LiveOutcome]) -> str:
         lines.append(
             f"| {o.protocol} | {o.n_sent} | {o.live['n_dropped']} | {poses} of {o.n_frames} | "
             f"{o.live['latency_p50_ms']:.0f} ms | {o.live['latency_p95_ms']:.0f} ms | {o.cpu_ms_per_frame:.0f} ms | "
-            f"{o.live['n_reconnects']} | {after} | {o.n_components} | {ate} |"
+            f"{o.live['n_reconnects']} | {after} | {o.n_components} | {ate} | {o.load:.1f} |"
         )
     return "\n".join(lines) + "\n"
