@@ -15,6 +15,7 @@ import av
 import numpy as np
 import pytest
 from live_servers import Server, jpeg, number_of, part, picture
+from rtsp_server import RtspServer
 
 from vgslam.commands.stream_server import wait_for_listener
 from vgslam.errors import CalibrationError, InputError, MissingDependencyError
@@ -338,6 +339,27 @@ def send_rtsp(port: int, n: int) -> None:
         for i in range(n):
             out.mux(stream.encode(av.VideoFrame.from_ndarray(picture(i), format="rgb24")))
         out.mux(stream.encode(None))
+
+
+def test_rtsp_is_pulled_over_tcp_and_again_after_the_server_hung_up() -> None:
+    with RtspServer([picture(i) for i in range(20)]) as server:
+        options = LiveOptions(keep_all=True, give_up_s=60.0)
+        source = LiveSource("rtsp", server.url, open_live(server.url)._feed, options, lambda _: time.sleep(0.02))
+        seen, times = [], []
+        for frame in source:
+            seen.append(number_of(frame.image))
+            times.append(frame.timestamp_s)
+            if source.n_reconnects and seen[-1] == 15:
+                break
+        source.close()
+        assert server.n_readers >= 2
+    assert all("TCP" in t for t in server.transports)
+    again = seen.index(min(seen[10:]), 10)
+    assert seen[:again] == list(range(seen[0], 20))  # nothing is lost but, perhaps, what came before a key frame
+    assert seen[0] <= 5
+    first = np.array(times[:again])
+    np.testing.assert_allclose(np.diff(first), 0.04, atol=1e-3)  # the clock of RTP, not the pace of arrival
+    assert (np.diff(times) > 0).all()
 
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs /proc to see who listens")

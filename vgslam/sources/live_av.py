@@ -13,6 +13,9 @@ from vgslam.sources.video import _pixels
 CLOCKLESS = frozenset({"mjpeg", "mpjpeg", "jpeg_pipe", "image2pipe", "png_pipe", "h264", "hevc", "rawvideo"})
 """Formats without timestamps: those that ffmpeg invents are not used."""
 
+MAX_UNTIMED = 5
+"""RTP streams begin with frames without a time; so many are left out rather than given that of their arrival."""
+
 TIMEOUT_S = (10.0, 5.0)
 """For the connection, for the next packet."""
 
@@ -73,9 +76,13 @@ def _images(container: Any, name: str) -> Iterator[LiveImage]:
         stream = container.streams.video[0]
         stream.thread_type = "SLICE"  # threads over frames would hold frames back
         has_clock = not CLOCKLESS & set(container.format.name.split(","))
+        n_untimed = 0
         try:
             for packet in container.demux(stream):
                 for frame in _decoded(packet):
+                    if has_clock and frame.pts is None and n_untimed < MAX_UNTIMED:
+                        n_untimed += 1
+                        continue
                     time_s = float(frame.pts * frame.time_base) if has_clock and frame.pts is not None else None
                     yield LiveImage(partial(_pixels, frame), time_s)
         except (av.FFmpegError, OSError) as err:
