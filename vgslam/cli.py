@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import cv2
 import tyro
 
+from vgslam.commands.adapt import AdaptArgs, run_adapt
 from vgslam.commands.bench import BenchArgs, run_bench
 from vgslam.commands.bench_backend import BenchBackendArgs, run_bench_backend
 from vgslam.commands.bench_live import BenchLiveArgs, run_bench_live
@@ -33,7 +34,7 @@ COMMANDS: dict[type, Callable[[Any], int]] = {
     BenchBackendArgs: run_bench_backend, ReportArgs: run_report, DoctorArgs: run_doctor,
     ConfigArgs: run_config, BenchRelocArgs: run_bench_reloc, BenchPlacesArgs: run_bench_places,
     BenchSurvivalArgs: run_bench_survival,
-    LiveArgs: run_live, BenchLiveArgs: run_bench_live,
+    LiveArgs: run_live, BenchLiveArgs: run_bench_live, AdaptArgs: run_adapt,
 }  # fmt: skip
 
 BENCHES = {
@@ -83,6 +84,7 @@ def parse(arguments: list[str]) -> Any:
         | Annotated[DemoArgs, tyro.conf.subcommand("demo")]
         | Annotated[MapArgs, tyro.conf.subcommand("map")]
         | Annotated[TrainArgs, tyro.conf.subcommand("train")]
+        | Annotated[AdaptArgs, tyro.conf.subcommand("adapt")]
         | Annotated[ReportArgs, tyro.conf.subcommand("report")]
         | Annotated[DoctorArgs, tyro.conf.subcommand("doctor")]
         | Annotated[ConfigArgs, config]

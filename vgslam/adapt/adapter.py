@@ -1,5 +1,6 @@
 """Adaptation in rounds: collects windows, trains a copy, commits what held-out windows approve, else rolls back."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,8 @@ from vgslam.network.weights import save
 class AdaptConfig:
     """window_every: a round after so many accepted windows; probe_every: each so-manieth window is held out, never
     trained on, up to max_probes (the first ones are, until there are min_probes); memory_bytes: of kept windows;
-    max_rollbacks: in a row, then adaptation stops; max_commits: likewise ends it."""
+    max_rollbacks: in a row, then adaptation stops; max_commits: likewise ends it, and
+    max_train_s: seconds spent in rounds."""
 
     train: TrainConfig = field(default_factory=TrainConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -31,6 +33,7 @@ class AdaptConfig:
     memory_bytes: int = 256 << 20
     max_rollbacks: int = 2
     max_commits: int = 1000
+    max_train_s: float = float("inf")
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ class Adapter:
         self._probes: list[Window] = []
         self._n_seen = self._n_new = self._rollbacks = self._commits = 0
         self._served, self._ready = self.trainer.state(), None  # type: tuple[State, Committed | None]
+        self._spent_s = 0.0
         self._start_measures: tuple[int, Measures] | None = None
         self._served_measures: tuple[int, Measures] | None = None
 
@@ -126,6 +130,7 @@ class Adapter:
 
     def run_round(self, show: Callable[[float], None] | None = None) -> Event:
         """One round on the windows kept, and its verdict, as an event that is recorded too."""
+        began_s = time.monotonic()
         start, served = self.measure_start(), self.measure_served()
         state = self.trainer.run_round(list(self._windows), self._learning_rate, show)
         after = self._measure(state)
@@ -146,8 +151,15 @@ class Adapter:
         )  # fmt: skip
         self.events.append(event)
         self._learning_rate *= 0.5 if reasons else 1.0
-        if self._rollbacks >= self.config.max_rollbacks or self._commits >= self.config.max_commits:
-            self.events.append(Event("stop", frame_id, self.step))
+        self._spent_s += time.monotonic() - began_s
+        ends = {
+            f"{self._rollbacks} rollbacks": self._rollbacks >= self.config.max_rollbacks,
+            f"{self._commits} commits": self._commits >= self.config.max_commits,
+            f"{self._spent_s:.0f} s of training": self._spent_s >= self.config.max_train_s,
+        }
+        if any(ends.values()):
+            why = tuple(reason for reason, ended in ends.items() if ended)
+            self.events.append(Event("stop", frame_id, self.step, why))
             self.close()
         return event
 

@@ -30,7 +30,8 @@ def sparse_depth_loss(depth: Tensor, geometry: SparseGeometry) -> Tensor:
     for i in range(len(depth)):
         chosen = geometry.frame == i
         px, z, w = (
-            torch.as_tensor(x[chosen], dtype=depth.dtype) for x in (geometry.px, geometry.depth, geometry.trust)
+            torch.as_tensor(x[chosen], dtype=depth.dtype, device=depth.device)
+            for x in (geometry.px, geometry.depth, geometry.trust)
         )
         inverse = at_points(1 / depth[i][None].clamp(min=MIN_DEPTH), px)[:, 0]
         terms.append((w * (inverse.log() + z.log()).abs()).sum())
@@ -40,7 +41,7 @@ def sparse_depth_loss(depth: Tensor, geometry: SparseGeometry) -> Tensor:
 
 def pose_loss(T_cam_first: Tensor, geometry: SparseGeometry, median_depth: float) -> Tensor:
     """Mean over frames 1.. of |R - R*|_F + |t - t*| / median depth. T_cam_first (S,4,4)."""
-    truth = torch.as_tensor(geometry.T_cam_first, dtype=T_cam_first.dtype)
+    truth = torch.as_tensor(geometry.T_cam_first, dtype=T_cam_first.dtype, device=T_cam_first.device)
     difference = (T_cam_first - truth)[1:]
     turn = difference[:, :3, :3].flatten(1).square().sum(1).add(1e-12).sqrt()
     move = difference[:, :3, 3].square().sum(1).add(1e-12).sqrt() / median_depth

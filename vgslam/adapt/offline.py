@@ -51,7 +51,7 @@ def adapt(
     tell: Callable[[Event], None] | None = None,
 ) -> Outcome:  # fmt: skip
     """Collects, then runs rounds until n_steps were trained or the adapter stops. show(steps, loss) after each step,
-    tell(event) after each round. InputError as `collect`."""
+    tell(event) after each round. Ctrl-C ends it with what was committed. InputError as `collect`."""
     skipped = collect(adapter, windows)
     before, done = adapter.measure_start(), 0
 
@@ -61,10 +61,13 @@ def adapt(
         if show is not None:
             show(done, loss)
 
-    while done < n_steps and not adapter.is_stopped:
-        event = adapter.run_round(count)
-        if tell is not None:
-            tell(event)
+    try:
+        while done < n_steps and not adapter.is_stopped:
+            event = adapter.run_round(count)
+            if tell is not None:
+                tell(event)
+    except KeyboardInterrupt:
+        adapter.close()
     return Outcome(
         before, adapter.measure_served(), adapter.n_training_windows, len(adapter.probes), skipped, adapter.step,
         tuple(adapter.events),

@@ -24,9 +24,10 @@ class Guess:
 
 def guess(model: Vggt, window: Window) -> Guess:
     """As served: poses of the solver where the network has flow, else of its head."""
+    device = model.aggregator.camera_token.device
     with torch.no_grad():
-        out = model(window.images[None], model.heads & SERVED)
+        out = model(window.images[None].to(device), model.heads & SERVED)
         T = relative_to_first(decode_pose(out.pose_encoding.double()))
         if out.flow is not None:
-            T = solved_poses(out, window.K[None].double())
-    return Guess(out.depth[0], T[0].float())
+            T = solved_poses(out, window.K[None].double().to(device))
+    return Guess(out.depth[0].float().cpu(), T[0].float().cpu())

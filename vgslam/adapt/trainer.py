@@ -3,7 +3,7 @@
 import copy
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
@@ -15,7 +15,7 @@ from vgslam.adapt.losses import LossConfig, window_loss
 from vgslam.adapt.match_losses import flow_match_loss, pose_loss, sparse_depth_loss
 from vgslam.adapt.served import SERVED, guess
 from vgslam.adapt.windows import Window
-from vgslam.network.lora import LoraConfig, add_lora
+from vgslam.network.lora import ATTENTION, MLP, LoraConfig, adapters, add_lora
 from vgslam.network.pose_encoding import decode_pose
 from vgslam.network.readout import CELL_PX, relative_to_first
 from vgslam.network.vggt import Vggt
@@ -26,11 +26,19 @@ SIGMA_MATCH_PX = 0.5
 
 
 class Trainable(StrEnum):
-    """LORA: adapters beside the attention and MLP layers; HEADS: camera and depth head; ALL: all but the encoder."""
+    """LORA: adapters beside linear layers; HEADS: camera, depth and flow head; ALL: all but the encoder."""
 
     LORA = "lora"
     HEADS = "heads"
     ALL = "all"
+
+
+HEADS = ("camera_head.", "depth_head.", "flow_head.")
+ADAPTED = LoraConfig(
+    rank=16, alpha=32.0, layers=(*ATTENTION, *MLP, "hidden", "out", "cell"),
+    within=("aggregator.frame_blocks", "aggregator.global_blocks", "aggregator.matching", "camera_head", "flow_head"),
+)  # fmt: skip
+"""Where adapters go by default: attention and MLPs, and what makes flow of matches where a network has it."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +47,11 @@ class TrainConfig:
     there."""
 
     trainable: Trainable = Trainable.LORA
-    lora: LoraConfig = field(default_factory=LoraConfig)
+    lora: LoraConfig = ADAPTED
     steps: int = 20
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     weight_decay: float = 0.0
-    n_targets: int = 3
+    n_targets: int = 2
     ema: float = 0.9
     clip: float = 1.0
     max_round_s: float = float("inf")
@@ -51,19 +59,23 @@ class TrainConfig:
 
 
 class Trainer:
-    """Trains a copy of `model`; with LORA the copy shares the base weights, which nothing changes."""
+    """Trains a copy of `model`, whose adapters it goes on with if it has some. `base` is the network as it was given;
+    with LORA both share the memory of the base weights, which nothing changes."""
 
     def __init__(self, model: Vggt, config: TrainConfig, loss: LossConfig) -> None:
         self.config, self.loss = config, loss
         is_lora = config.trainable is Trainable.LORA
-        self.model: Vggt = copy.deepcopy(model, _shared(model) if is_lora else {})
-        self.base = model
+        self.base = copy_of(model, is_lora)
+        self.model = copy_of(model, is_lora)
         if is_lora:
-            add_lora(self.model, config.lora, config.seed)
+            if not any(True for _ in adapters(self.model)):
+                add_lora(self.model, config.lora, config.seed)
+            wanted: tuple[str, ...] = tuple(f"{name}.lora_" for name, _ in adapters(self.model))
         else:
-            wanted = ("camera_head.", "depth_head.") if config.trainable is Trainable.HEADS else ("",)
-            for name, p in self.model.named_parameters():
-                p.requires_grad_(name.startswith(wanted) and not name.startswith("aggregator.patch_embed"))
+            wanted = HEADS if config.trainable is Trainable.HEADS else ("",)
+        for name, p in self.model.named_parameters():
+            p.requires_grad_(name.startswith(wanted) and (is_lora or not name.startswith("aggregator.patch_embed")))
+        self._device = model.aggregator.camera_token.device
         self._rng = np.random.default_rng(config.seed)
         self._lessons: dict[tuple[int, ...], _Lesson] = {}
 
@@ -106,14 +118,14 @@ class Trainer:
         Poses of the photometric terms: those that the matched points gave; of a network without flow, whose served
         poses are its head's, the head's own, which learn from these terms too.
         """
-        n, lesson = len(window.images), self._lesson(window)
+        n, lesson, window = len(window.images), self._lesson(window), window.to(self._device)
         targets = self._rng.choice(n, min(self.config.n_targets, n), replace=False).tolist()
         out = self.model(window.images[None], self.model.heads & SERVED)
         depth, head = out.depth[0], relative_to_first(decode_pose(out.pose_encoding))[0]
         T, c = head, self.loss
         if lesson.geometry is not None and out.flow is not None:
-            T = torch.as_tensor(lesson.geometry.T_cam_first, dtype=head.dtype)
-        total = window_loss(window.images, depth, T, window.K, targets, c, lesson.log_median).total
+            T = torch.as_tensor(lesson.geometry.T_cam_first, dtype=head.dtype, device=head.device)
+        total = window_loss(window.images, depth, T, window.K, targets, c, lesson.log_median.to(depth)).total
         if lesson.geometry is not None:
             total = total + c.sparse_depth * sparse_depth_loss(depth, lesson.geometry)
             total = total + c.pose * pose_loss(head, lesson.geometry, float(lesson.log_median.exp()))
@@ -124,7 +136,7 @@ class Trainer:
     def _lesson(self, window: Window) -> "_Lesson":
         if window.frame_ids not in self._lessons:
             g = guess(self.base, window)
-            depth, T, K = (x.double().numpy() for x in (g.depth[0], g.T_cam_first, window.K))
+            depth, T, K = (x.cpu().double().numpy() for x in (g.depth[0], g.T_cam_first, window.K))
             geometry = reconstruct(window.matches, depth, T, K, SIGMA_MATCH_PX * window.match_px)
             self._lessons[window.frame_ids] = _Lesson(g.depth.median().log(), geometry)
         return self._lessons[window.frame_ids]
@@ -133,9 +145,15 @@ class Trainer:
         return [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
 
 
-def _shared(model: nn.Module) -> dict[int, object]:
-    """For `copy.deepcopy`: parameters over the same memory, whose flags are their own."""
-    return {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in model.parameters()}
+def copy_of(model: Vggt, is_sharing: bool) -> Vggt:
+    """The same network with modules and flags of its own. is_sharing: all but adapters over the same memory."""
+    shared = {
+        id(p): nn.Parameter(p.detach(), requires_grad=False)
+        for name, p in model.named_parameters()
+        if is_sharing and ".lora_" not in name
+    }
+    copied: Vggt = copy.deepcopy(model, dict(shared))
+    return copied.requires_grad_(False)
 
 
 @dataclass(frozen=True)

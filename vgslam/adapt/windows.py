@@ -1,7 +1,7 @@
 """Windows of frames as the adapter takes them: which are worth learning from, and their matched points."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 
@@ -65,6 +65,10 @@ class Window:
     K: Tensor
     matches: tuple[Matches, ...]
     match_px: float = 1.0
+
+    def to(self, device: torch.device) -> "Window":
+        """The same with its tensors on a device."""
+        return replace(self, images=self.images.to(device), K=self.K.to(device))
 
     def n_bytes(self) -> int:
         return self.images.numel() * self.images.element_size()

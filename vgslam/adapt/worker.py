@@ -20,8 +20,10 @@ from vgslam.adapt.windows import Image
 from vgslam.atomic import write_bytes
 from vgslam.geometry.camera import Camera
 from vgslam.network.config import VggtConfig
+from vgslam.network.lora import add_lora
 from vgslam.network.vggt import Vggt, build
 
+BASE_NAME = "base.safetensors"
 STATE_NAME = "committed.safetensors"
 
 
@@ -47,7 +49,7 @@ class BackgroundAdapter:
         self.folder, self.events, self.n_dropped = folder, [], 0  # type: Path, list[Event], int
         folder.mkdir(parents=True, exist_ok=True)
         state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-        write_bytes(folder / "base.safetensors", save(state))
+        write_bytes(folder / BASE_NAME, save(state))
         context = multiprocessing.get_context("spawn")
         self._windows = context.Queue(options.max_waiting)
         self._results = context.Queue()
@@ -110,7 +112,10 @@ def _work(
     os.nice(options.nice)
     torch.set_num_threads(options.threads)
     model = build(network, 0)
-    model.load_state_dict(load_file(folder / "base.safetensors"))
+    state = load_file(folder / BASE_NAME)
+    if any(".lora_" in name for name in state):
+        add_lora(model, config.train.lora, 0)
+    model.load_state_dict(state)
     adapter, n_told = Adapter(model, config), 0
     while (item := windows.get()) is not None:
         adapter.observe(*item)

@@ -6,6 +6,7 @@ from typing import Literal
 
 import tyro
 
+from vgslam.commands.adaptation import AdaptOptions
 from vgslam.frontend.guide import VggtUse
 from vgslam.slam import SlamConfig
 
@@ -63,6 +64,17 @@ class TrackingArgs:
 
     vggt: VggtUse = field(default_factory=VggtUse)
     """What the network is used for."""
+
+    adapter: Path | None = None
+    """Adapter of the network, as `vgslam adapt` or an earlier run with --adapt wrote it."""
+
+    adapt: Literal["off", "sync", "background"] = "off"
+    """Let the network learn from what it sees: off; background: in a process beside the tracking, which never waits;
+    sync: at fixed keyframes, repeatable. What is learned is served only if windows that are held back get better, and
+    is written as adapter.safetensors into the results and the map."""
+
+    adaptation: AdaptOptions = field(default_factory=AdaptOptions)
+    """Settings of --adapt."""
 
     viewer: str | None = None
     """Show the run in rerun: `spawn` (a window), `web` (a server for a browser) or a file FILE.rrd to open later."""

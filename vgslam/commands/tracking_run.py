@@ -5,6 +5,7 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from vgslam.backend.cloud import point_cloud
+from vgslam.commands.adaptation import Adaptation, open_adaptation
 from vgslam.commands.find_camera import describe_camera, find_camera
 from vgslam.commands.map_session import MapSession, uninterrupted
 from vgslam.commands.network_guide import open_guide
@@ -51,6 +53,7 @@ class Run:
     session: MapSession
     viewer: Viewer
     sinks: list[PoseSink]
+    adaptation: Adaptation
     began_cpu_s: float
     began_s: float
     latencies_s: "array[float]" = field(default_factory=lambda: array("d"))
@@ -90,6 +93,12 @@ class Run:
             for sink in self.sinks:
                 sink.send(pose)
 
+    def learn(self, frame: Frame) -> None:
+        """Let the network learn from a frame that has become a keyframe."""
+        m = self.slam.map
+        model_id = self.adaptation.after_frame(frame.image, frame.id, self.slam.tracker.camera, len(m.keyframes))
+        self.report.model_id = model_id or self.report.model_id
+
     def save(self) -> None:
         """Bring the folder to the newest state."""
         report, frames = self.report, self.frames()
@@ -105,6 +114,7 @@ class Run:
         report.peak_memory_mib = peak_memory_mib()
         report.warnings = [*self.source.warnings, *self.slam.notes]
         report.live = self._live()
+        report.adaptation = self.adaptation.report()
         self.writer.flush(self.trajectory(), self.keyframes(), frames, report)
 
     def _live(self) -> dict[str, Any] | None:
@@ -132,7 +142,9 @@ def track(args: TrackingArgs, open_frames: Callable[[], FrameSource], title: str
     )
     source = open_frames()
     try:
-        with opened_sinks(args.poses) as sinks, MapSession.open(args.map, args.localize, args.memory) as session:
+        with ExitStack() as stack:
+            sinks = stack.enter_context(opened_sinks(args.poses))
+            session = stack.enter_context(MapSession.open(args.map, args.localize, args.memory))
             out = args.out or Path("out") / f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
             writer = RunWriter(out, args.overwrite)
             _announce(title, source, sinks)
@@ -140,6 +152,7 @@ def track(args: TrackingArgs, open_frames: Callable[[], FrameSource], title: str
             writer.write_config(to_yaml(replace(args.settings(), out=out)))
             session.begin(source.name, camera)
             guide = guided.guide if guided else None
+            adaptation = stack.enter_context(open_adaptation(guide, args.adapt, args.adapter, args.adaptation))
             slam = Slam(camera, args.slam_config(), None, guide, session.slam_map, session.is_localizing)
             report = RunReport(command=["vgslam", *sys.argv[1:]], source_kind=source.kind, source_name=source.name)
             report.n_source_frames, report.model_id = source.n_frames, slam.predictor.model_id
@@ -148,7 +161,7 @@ def track(args: TrackingArgs, open_frames: Callable[[], FrameSource], title: str
                 slam.notes += guided.notes
             report.camera = describe_camera(camera, estimated)
             with shown(args.viewer, source.name, args.overwrite, session.slam_map) as viewer:
-                run = Run(args, title, source, writer, report, slam, session, viewer, sinks, *began)
+                run = Run(args, title, source, writer, report, slam, session, viewer, sinks, adaptation, *began)
                 stopped_by = _loop(run)
             code = _finish(run, stopped_by)
     finally:
@@ -212,6 +225,7 @@ def _process_all(run: Run) -> None:
                 run.hand_out(estimate, began_s if live is None else live.arrived_s)
                 run.viewer.show(frame, estimate, run.slam.map, took_s)
                 progress.update(task, advance=1, description=_describe(run, estimate, live))
+                run.learn(frame)
                 if run.writer.is_flush_due(run.n_frames):
                     run.save()
                 run.session.save_when_due()
@@ -250,6 +264,8 @@ def _describe(run: Run, estimate: PoseEstimate, live: LiveSource | None) -> str:
 def _finish(run: Run, stopped_by: str | None) -> int:
     """Write everything, score, draw, print."""
     run.report.finish(stopped_by)
+    map_folder = [run.session.folder.path] if run.session.folder is not None else []
+    run.adaptation.finish([run.writer.path, *map_folder])
     run.save()
     m, frames = run.slam.map, run.frames()
     if not frames:

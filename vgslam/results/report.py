@@ -22,8 +22,9 @@ class RunReport:
     loops: those that were closed: frame_a, frame_b, shift of the later one in map units, joined: the component that it
     joined or null; n_loops_refused: those that the graph contradicted.
     weights: of the network, if one was used: model_id, sha256, files, n_parameters, is_random, licence, whether that
-    allows commercial use. map: the saved map that the run worked on: path, is_localizing, session, n_keyframes_before,
-    n_keyframes; n_keyframes beside it are those that the run added.
+    allows commercial use. adaptation: of a network that learned during the run: model_id and step that were served
+    last, n_commits, n_rollbacks, n_skips, n_drops, and the events. map: the saved map that the run worked on: path,
+    is_localizing, session, n_keyframes_before, n_keyframes; n_keyframes beside it are those that the run added.
     live: of a source that does not wait: n_captured, n_dropped, n_damaged, n_reconnects; latency_p50_ms,
     latency_p95_ms, latency_max_ms from a frame's arrival to its pose; n_pose_lines_dropped for slow readers.
     evaluation: `Evaluation.to_dict()`; further ones (a second reference) by name in evaluations.
@@ -56,6 +57,7 @@ class RunReport:
     camera: dict[str, Any] | None = None
     model_id: str = ""
     weights: dict[str, Any] | None = None
+    adaptation: dict[str, Any] | None = None
     map: dict[str, Any] | None = None
     live: dict[str, Any] | None = None
     end_to_start_percent: float | None = None

@@ -1,0 +1,75 @@
+"""Adaptation while a camera is tracked: keyframes in, better weights out, between two frames."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vgslam.adapt.adapter import Adapter, Committed
+from vgslam.adapt.collector import Collector
+from vgslam.adapt.trainer import State, Trainable, TrainConfig, apply_state
+from vgslam.adapt.windows import Image
+from vgslam.adapt.worker import BackgroundAdapter
+from vgslam.geometry.camera import Camera
+from vgslam.network.lora import save_adapter
+from vgslam.network.vggt import Vggt
+
+
+@dataclass(frozen=True)
+class Served:
+    """The network that answers, what its weights are called, and the hash of its base weights."""
+
+    model: Vggt
+    model_id: str
+    base_sha256: str
+    start_step: int = 0
+
+
+class OnlineAdaptation:
+    """Gives keyframes to an adapter and puts what it commits into the served network. With a `BackgroundAdapter` no
+    call waits for training."""
+
+    def __init__(self, served: Served, adapter: Adapter | BackgroundAdapter, train: TrainConfig) -> None:
+        self.served, self.adapter, self.train = served, adapter, train
+        self.model_id = served.model_id
+        self.step = served.start_step
+        self._collector: Collector | None = None
+        self._state: State | None = None
+
+    def at_keyframe(self, image: Image, frame_id: int, camera: Camera) -> bool:
+        """Whether other weights are served from now on. image (H,W,3) of a pinhole camera, in the frames' order."""
+        if self._collector is None:
+            self._collector = Collector(camera, is_chosen_already=True)
+        window = self._collector.add(image, frame_id)
+        if window is not None:
+            self.adapter.observe(window.images, window.frame_ids, window.camera)
+        committed = self.adapter.poll()
+        if committed is not None:
+            self._serve(committed)
+        return committed is not None
+
+    def finish(self) -> None:
+        """Ends the adapter; a commit that has just come is still taken, for `save`."""
+        committed = self.adapter.poll()
+        if committed is not None:
+            self._serve(committed)
+        self.adapter.close()
+
+    def save(self, path: Path) -> bool:
+        """Writes the served adapter, if there is one; False where nothing was committed. LORA only."""
+        if self._state is None or self.train.trainable is not Trainable.LORA:
+            return False
+        save_adapter(self.served.model, self.train.lora, path, self.served.base_sha256, self.step)
+        return True
+
+    def report(self) -> dict[str, Any]:
+        """For report.json: what is served, how often, and every event."""
+        events = [e.as_numbers() for e in self.adapter.events]
+        kinds = [e.kind for e in self.adapter.events]
+        counts = {f"n_{kind}s": kinds.count(kind) for kind in ("commit", "rollback", "skip", "drop")}
+        shown = [row for row in events if row["event"] not in ("skip", "drop")]
+        return {"model_id": self.model_id, "step": self.step, **counts, "events": shown}
+
+    def _serve(self, committed: Committed) -> None:
+        apply_state(self.served.model, committed.state, self.train)
+        self._state, self.step = committed.state, self.served.start_step + committed.step
+        self.model_id = f"{self.served.model_id}+adapt{self.step}"

@@ -1,0 +1,204 @@
+"""`vgslam adapt`: the network learns from a recording without ground truth."""
+
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from vgslam.atomic import write_bytes, write_text
+from vgslam.choose_camera import camera_with_fov
+from vgslam.errors import InputError
+from vgslam.interfaces import FrameSource
+from vgslam.results.environment import describe_machine, git_commit, package_version
+from vgslam.sources.open import open_source
+from vgslam.sources.options import SourceOptions
+from vgslam.types import Camera
+
+if TYPE_CHECKING:
+    from vgslam.adapt.adapter import AdaptConfig, Adapter
+    from vgslam.adapt.collector import Frames
+    from vgslam.adapt.offline import Outcome
+
+N_PICTURES = 4
+
+
+@dataclass
+class AdaptArgs:
+    """Adapts a network to a recording by self-supervision. What it learns is kept only if windows that are held back
+    get better; the result is a small file for `vgslam run --predictor vggt --adapter FILE`."""
+
+    path: Annotated[Path, tyro.conf.Positional]
+    """The recording: anything that `vgslam run` takes."""
+
+    out: Path = Path("adapter.safetensors")
+    """The adapter; beside it, of the same name, a table (.json) and pictures of depth before and after (.png)."""
+
+    weights: str = "vggt-s"
+    """Weights to start from: a name of the package, a Hugging Face id, a file or a folder."""
+
+    trainable: Literal["lora", "heads", "all"] = "lora"
+    """What is trained: adapters beside the layers, the heads, or everything but the encoder. Of heads and all the whole
+    network is written, to be loaded with --weights."""
+
+    steps: int = 300
+    """Training steps."""
+
+    learning_rate: float | None = None
+    """Step size at the start; the default is 2e-3 of lora and 3e-4 of the others."""
+
+    seed: int = 0
+    """Of everything random."""
+
+    source: str = "auto"
+    """Kind of source, as of `vgslam run`."""
+
+    calib: Path | None = None
+    """Camera calibration; the default is the data set's own."""
+
+    fov_deg: float | None = None
+    """Horizontal field of view in degrees, where there is no calibration."""
+
+    start: int = 0
+    """First image used, counted from 0."""
+
+    end: int | None = None
+    """Image after the last one used."""
+
+    stride: int = 1
+    """Use every n-th image."""
+
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+
+    threads: int = 0
+    """CPU threads; 0 leaves it to torch."""
+
+    quiet: bool = False
+    """No progress bar."""
+
+
+def run_adapt(args: AdaptArgs) -> int:
+    """Adapts, prints and writes; returns 0, or 1 when nothing could be improved (no adapter is written then). Ctrl-C
+    keeps what was committed. InputError, WeightsError and OutputError with one line each."""
+    import torch
+
+    from vgslam.adapt.adapter import Adapter
+    from vgslam.adapt.offline import adapt
+    from vgslam.network.weights import load
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    console = Console()
+    loaded = load(args.weights, show=console.print)
+    source = open_source(args.path, SourceOptions(args.source, args.calib, None, args.start, args.end, args.stride))
+    adapter = Adapter(loaded.model, adapt_config(args), loaded.info.sha256)
+    with Progress(console=console, disable=args.quiet or not sys.stderr.isatty(), transient=True) as progress:
+        task = progress.add_task("collecting windows", total=args.steps)
+        outcome = adapt(
+            adapter, windows(source, camera_of(args, source)), args.steps,
+            lambda n, loss: progress.update(task, completed=n, description=f"loss {loss:.3f}"),
+            lambda event: console.print(_line(event.as_numbers()), soft_wrap=True),
+        )  # fmt: skip
+    console.print(_table(outcome))
+    about = {
+        "command": "vgslam " + shlex.join(sys.argv[1:]), "version": package_version(), "commit": git_commit(),
+        "machine": asdict(describe_machine()), "weights": loaded.info.model_id, "trainable": args.trainable,
+    }  # fmt: skip
+    write_text(args.out.with_suffix(".json"), json.dumps(about | outcome_numbers(outcome), indent=1) + "\n")
+    write_bytes(args.out.with_suffix(".png"), depth_pictures(adapter, outcome))
+    if not outcome.steps:
+        console.print("nothing was learned that the held-back windows confirm: no adapter is written")
+        return 1
+    adapter.save(args.out, loaded.info.licence.name)
+    how = f"--adapter {args.out}" if args.trainable == "lora" else f"--weights {args.out}"
+    console.print(f"{outcome.steps} steps are in {args.out}: vgslam run ... --predictor vggt {how}")
+    return 0
+
+
+def adapt_config(args: AdaptArgs) -> "AdaptConfig":
+    """The arguments as settings of the adapter."""
+    from vgslam.adapt.adapter import AdaptConfig
+    from vgslam.adapt.trainer import Trainable, TrainConfig
+
+    rate = args.learning_rate or (TrainConfig.learning_rate if args.trainable == "lora" else 3e-4)
+    train = TrainConfig(Trainable(args.trainable), steps=min(30, args.steps), learning_rate=rate, seed=args.seed)
+    return replace(AdaptConfig(), train=train)
+
+
+def camera_of(args: AdaptArgs, source: FrameSource) -> Camera:
+    """The calibration, or the field of view given. InputError without either."""
+    camera = source.camera
+    if args.fov_deg is not None:
+        camera = camera_with_fov(source, args.fov_deg)
+    if camera is None:
+        raise InputError(f"{args.path} has no calibration: give --calib FILE or --fov-deg DEGREES")
+    return camera
+
+
+def windows(source: FrameSource, camera: Camera) -> "Iterator[Frames]":
+    """Of all frames of a source."""
+    from vgslam.adapt.collector import Collector
+
+    collector = Collector(camera)
+    for frame in source:
+        found = collector.add(frame.image, frame.id)
+        if found is not None:
+            yield found
+
+
+def outcome_numbers(outcome: "Outcome") -> dict[str, Any]:
+    """For JSON."""
+    return {
+        "steps": outcome.steps, "n_training_windows": outcome.n_training, "n_held_back": outcome.n_held_back,
+        "skipped": outcome.skipped,
+        "before": {"photometric": outcome.before.photometric, "epipolar_px": outcome.before.epipolar_px},
+        "after": {"photometric": outcome.after.photometric, "epipolar_px": outcome.after.epipolar_px},
+        "events": [event.as_numbers() for event in outcome.events],
+    }  # fmt: skip
+
+
+def _table(outcome: "Outcome") -> Table:
+    table = Table("held-back windows", "before", "after", "change")
+    rows = {
+        "photometric loss": (outcome.before.photometric, outcome.after.photometric),
+        "epipolar error [px]": (outcome.before.epipolar_px, outcome.after.epipolar_px),
+    }
+    for name, (before, after) in rows.items():
+        table.add_row(name, f"{before:.4f}", f"{after:.4f}", f"{100 * (after / before - 1):+.1f} %")
+    return table
+
+
+def _line(row: dict[str, object]) -> str:
+    return "  ".join(f"{k} {v}" for k, v in row.items())
+
+
+def depth_pictures(adapter: "Adapter", outcome: "Outcome") -> bytes:
+    """PNG: a row for each of some held-back windows: its first image, depth before and after, near is bright."""
+    import cv2
+
+    rows = []
+    for k in np.unique(np.linspace(0, len(adapter.probes) - 1, N_PICTURES).astype(int)):
+        image = (255 * adapter.probes[k].images[0].permute(1, 2, 0).numpy()).astype(np.uint8)[..., ::-1]
+        inverse = [1 / m.guesses[k].depth[0].clamp(min=1e-6).numpy() for m in (outcome.before, outcome.after)]
+        low, high = np.percentile(inverse, (2, 98))
+        maps = [
+            cv2.applyColorMap(
+                np.clip(255 * (x - low) / max(high - low, 1e-9), 0, 255).astype(np.uint8), cv2.COLORMAP_INFERNO
+            )
+            for x in inverse
+        ]  # fmt: skip
+        rows.append(np.hstack([np.ascontiguousarray(image), *maps]))
+    wide = np.vstack(rows)
+    factor = max(1, 640 // wide.shape[1])
+    ok, png = cv2.imencode(".png", cv2.resize(wide, None, fx=factor, fy=factor, interpolation=cv2.INTER_NEAREST))
+    assert ok
+    return bytes(png)

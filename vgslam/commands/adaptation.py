@@ -1,0 +1,117 @@
+"""`vgslam run --adapt` and `--adapter`: sets adaptation up for a run."""
+
+import json
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from vgslam.byte_size import parse_size
+from vgslam.errors import ConfigError
+from vgslam.types import Camera, Image
+
+if TYPE_CHECKING:
+    from vgslam.adapt.online import OnlineAdaptation
+    from vgslam.frontend.guide import Guide
+    from vgslam.network.lora import LoraConfig
+
+ADAPTER_NAME = "adapter.safetensors"
+
+
+@dataclass(frozen=True)
+class AdaptOptions:
+    """steps: of a round; windows: new ones that start a round; max_seconds: of training in all; memory: of the windows
+    kept; threads: of the background process."""
+
+    steps: int = 20
+    windows: int = 4
+    learning_rate: float = 2e-3
+    max_seconds: float = 600.0
+    memory: str = "256MiB"
+    threads: int = 1
+    seed: int = 0
+
+
+@dataclass
+class Adaptation:
+    """Of a run; does nothing where the run does not adapt."""
+
+    online: "OnlineAdaptation | None" = None
+    guide: "Guide | None" = None
+    folder: tempfile.TemporaryDirectory[str] | None = None
+    _n_keyframes: int = field(default=0)
+
+    def after_frame(self, image: Image, frame_id: int, camera: Camera, n_keyframes: int) -> str | None:
+        """Call after each frame; the new model id, where other weights are served from now on."""
+        if self.online is None or n_keyframes <= self._n_keyframes:
+            return None
+        self._n_keyframes = n_keyframes
+        if not self.online.at_keyframe(image, frame_id, camera):
+            return None
+        assert self.guide is not None
+        self.guide.model_id = self.online.model_id
+        return self.online.model_id
+
+    def report(self) -> dict[str, Any] | None:
+        return self.online.report() if self.online is not None else None
+
+    def finish(self, folders: list[Path]) -> None:
+        """Ends it and writes the adapter into the folders, where something was committed."""
+        if self.online is not None:
+            self.online.finish()
+            for folder in folders:
+                self.online.save(folder / ADAPTER_NAME)
+
+    def __enter__(self) -> "Adaptation":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends the background process, whatever happened."""
+        if self.online is not None:
+            self.online.adapter.close()
+        if self.folder is not None:
+            self.folder.cleanup()
+
+
+def open_adaptation(
+    guide: "Guide | None", mode: Literal["off", "sync", "background"], adapter: Path | None, options: AdaptOptions
+) -> Adaptation:
+    """Loads the adapter of a file into the guide's network, and begins to adapt it. ConfigError without a network,
+    WeightsError for an adapter that does not fit it."""
+    if mode == "off" and adapter is None:
+        return Adaptation()
+    model = getattr(getattr(guide, "backbone", None), "model", None)
+    if guide is None or model is None:
+        raise ConfigError("--adapt and --adapter need a network: add --predictor vggt")
+    from vgslam.adapt.adapter import AdaptConfig, Adapter
+    from vgslam.adapt.online import OnlineAdaptation, Served
+    from vgslam.adapt.trainer import ADAPTED, TrainConfig
+    from vgslam.adapt.worker import BackgroundAdapter, WorkerOptions
+    from vgslam.network.lora import load_adapter
+
+    info, lora, start = guide.backbone.weights, ADAPTED, 0  # type: ignore[attr-defined]
+    if adapter is not None:
+        start, lora = load_adapter(model, adapter, info.sha256), _lora_of(adapter)
+        guide.model_id = f"{info.model_id}+adapt{start}"
+    if mode == "off":
+        return Adaptation()
+    train = TrainConfig(lora=lora, steps=options.steps, learning_rate=options.learning_rate, seed=options.seed)
+    config = replace(
+        AdaptConfig(), train=train, window_every=options.windows, memory_bytes=parse_size(options.memory),
+        max_train_s=options.max_seconds,
+    )  # fmt: skip
+    served = Served(model, info.model_id, info.sha256, start)
+    if mode == "sync":
+        return Adaptation(OnlineAdaptation(served, Adapter(model, config, info.sha256), train), guide)
+    folder = tempfile.TemporaryDirectory(prefix="vgslam-adapt-")
+    worker = BackgroundAdapter(model, Path(folder.name), config, WorkerOptions(options.threads))
+    return Adaptation(OnlineAdaptation(served, worker, train), guide, folder)
+
+
+def _lora_of(path: Path) -> "LoraConfig":
+    from vgslam.network.lora import LoraConfig
+    from vgslam.network.weight_files import check_safetensors
+
+    stored = json.loads(check_safetensors(path)["vgslam.lora"])
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
+    return LoraConfig(**values)
