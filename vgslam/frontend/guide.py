@@ -15,7 +15,7 @@ REL_SIGMA_UNCONFIDENT = 0.3
 MAX_LOG_SPREAD = 0.3
 MIN_COMMON = 20
 LEAST_SHARE = 0.2
-FUSED_REL_SIGMA = 0.15
+SURE_DEPTH_REL_SIGMA = 0.15
 SURE_REL_SIGMA = 0.4
 
 
@@ -103,7 +103,7 @@ class GuidedDepth:
 def fused_depth(guess: tuple[Array, Array], predicted: tuple[Array, Array]) -> tuple[Array, Array]:
     """Depth (M,) and relative deviation (M,) from the neighbours' and a network's, each (depth, deviation).
 
-    The logarithms are weighted by their inverse variances. A network that is sure (FUSED_REL_SIGMA) gives its own
+    The logarithms are weighted by their inverse variances. A network that is sure (SURE_DEPTH_REL_SIGMA) gives its own
     deviation; one that is not errs alike over parts of an image, which the deviation of a pixel does not tell, and the
     larger of both stays. Where the network's depth is NaN the guess stays.
     """
@@ -111,7 +111,7 @@ def fused_depth(guess: tuple[Array, Array], predicted: tuple[Array, Array]) -> t
     is_known = np.isfinite(z_net)
     weight = sigma**2 / (sigma**2 + sigma_net**2)
     fused = np.exp((1 - weight) * np.log(z) + weight * np.log(np.where(is_known, z_net, z)))
-    joint = np.where(sigma_net <= FUSED_REL_SIGMA, np.minimum(sigma, sigma_net), np.maximum(sigma, sigma_net))
+    joint = np.where(sigma_net <= SURE_DEPTH_REL_SIGMA, np.minimum(sigma, sigma_net), np.maximum(sigma, sigma_net))
     return np.where(is_known, fused, z), np.where(is_known, joint, sigma)
 
 

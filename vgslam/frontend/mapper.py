@@ -9,6 +9,7 @@ from vgslam.backend.map import SlamMap
 from vgslam.frontend.bundle import BundleProblem, BundleResult, bundle_adjust
 from vgslam.frontend.features import Pixels
 from vgslam.frontend.guide import (
+    SURE_DEPTH_REL_SIGMA,
     Guide,
     GuidedDepth,
     KnownDepth,
@@ -296,12 +297,13 @@ class Mapper:
         self, window: Ids, frame: Ids, ids: Ids, px: Array, guided: GuidedDepth | None
     ) -> tuple[Array, Array] | None:
         """Depth in world units (NaN: none) and log-depth deviation of every observation; the host's only, so that a
-        landmark has one prior."""
+        landmark has one prior. None from depth that the network is not sure of: its errors are alike over whole
+        parts of an image, and hundreds of such priors would outvote the parallax."""
         if guided is None or self.guide is None or not self.guide.use.hold_scale:
             return None
         z, sigma = guided.at(frame, px)
         is_host = self.map.landmarks.host[ids] == np.asarray(window)[frame]
-        return np.where(is_host, z, np.nan), PRIOR_WEAKNESS * sigma
+        return np.where(is_host & (sigma <= SURE_DEPTH_REL_SIGMA), z, np.nan), PRIOR_WEAKNESS * sigma
 
     def _forget_outliers(self, window: Ids, frame: Ids, unique: Ids, index: Ids, result: BundleResult) -> None:
         """Drop observations that do not fit, and landmarks that fit nowhere."""
