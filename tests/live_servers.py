@@ -1,5 +1,6 @@
 """Motion JPEG over HTTP on loopback, in this process, with every fault that a camera has."""
 
+import base64
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -37,10 +38,12 @@ def part(data: bytes, stamp_s: float | None = None, has_length: bool = True) -> 
 
 
 class Server:
-    """Serves `body(n)` to connection n; `kill` stops listening and cuts off who is connected."""
+    """Serves `body(n)` to connection n, to who has the login (USER:PASSWORD); `kill` stops listening and cuts off who
+    is connected."""
 
     def __init__(
-        self, body: Body, content_type: str = f"multipart/x-mixed-replace; boundary={BOUNDARY}", port: int = 0
+        self, body: Body, content_type: str = f"multipart/x-mixed-replace; boundary={BOUNDARY}", port: int = 0,
+        login: str = "",
     ) -> None:  # fmt: skip
         outer = self
         self.n_connections = 0
@@ -48,6 +51,12 @@ class Server:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                wanted = "Basic " + base64.b64encode(login.encode()).decode()
+                if login and self.headers.get("Authorization") != wanted:
+                    self.send_response(401)
+                    self.send_header("WWW-Authenticate", 'Basic realm="camera"')
+                    self.end_headers()
+                    return
                 n, outer.n_connections = outer.n_connections, outer.n_connections + 1
                 self.send_response(200)
                 self.send_header("Content-Type", content_type)

@@ -21,6 +21,7 @@ from vgslam.commands.stream_server import wait_for_listener
 from vgslam.errors import CalibrationError, InputError, MissingDependencyError
 from vgslam.sources import live_devices
 from vgslam.sources.live import LiveImage, LiveOptions, LiveSource
+from vgslam.sources.live_address import public
 from vgslam.sources.live_av import pipe_images
 from vgslam.sources.live_clock import LiveClock
 from vgslam.sources.live_mjpeg import multipart_images
@@ -234,6 +235,17 @@ class TestMotionJpeg:
         assert [number_of(f.image) for f in frames] == [1, 2, 3, 4, 5, 6]
         assert [f.timestamp_s for f in frames] == [51, 52, 53, 54, 55, 56]
         assert source.arrived_s > 0
+
+    def test_a_login_is_used_and_never_shown(self) -> None:
+        with Server(lambda _: (part(jpeg(picture(i))) for i in range(3)), login="me:p@ss word") as server:
+            right = server.url.replace("://", "://me:p%40ss%20word@")
+            source = open_live(right, ALL)
+            assert numbers(source) == [0, 1, 2]
+            assert "ss" not in source.name
+            for url in (server.url, server.url.replace("://", "://me:secret@") + "?token=secret"):
+                with pytest.raises(InputError, match="401") as said:
+                    open_live(url, ALL).open()
+                assert "secret" not in str(said.value)
 
     def test_without_lengths_and_with_garbage_between(self) -> None:
         rng = np.random.default_rng(0)
@@ -510,6 +522,15 @@ class TestDevices:
         kind = "CompressedImage" if is_compressed else "Image"
         assert (kind, topic, "sensor data") in log
         assert log[-2:] == ["destroyed", "shut down"]
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [("rtsp://u:p@h:1/x?t=1", "rtsp://h:1/x"), ("http://h/a@b", "http://h/a@b"), ("-", "-"),
+     ("/dev/video0", "/dev/video0"), ("--fov-deg", "--fov-deg"), ("what?", "what?")],
+)  # fmt: skip
+def test_what_is_shown_of_an_address(address: str, shown: str) -> None:
+    assert public(address) == shown
 
 
 class TestOpening:

@@ -14,6 +14,7 @@ from vgslam.commands.tracking_args import TrackingArgs
 from vgslam.commands.tracking_run import track
 from vgslam.errors import ConfigError, InputError
 from vgslam.sources.live import LiveOptions, LiveSource
+from vgslam.sources.live_address import public
 from vgslam.sources.live_open import KNOWN, in_real_time, is_live, open_live
 from vgslam.sources.open import open_source
 from vgslam.sources.options import SourceOptions
@@ -54,7 +55,7 @@ def run_live(args: LiveArgs) -> int:
         if value is not None and not value > 0:
             raise ConfigError(f"--{name.replace('_', '-')} must be positive, got {value}")
     with _terminated_as_interrupted():
-        return track(args, lambda: _opened(args), args.stream, "live")
+        return track(args, lambda: _opened(args), public(args.stream), "live")
 
 
 def _opened(args: LiveArgs) -> LiveSource:

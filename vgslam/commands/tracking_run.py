@@ -37,6 +37,7 @@ from vgslam.results.run_folder import RunWriter
 from vgslam.results.status import StatusTable
 from vgslam.slam import Slam
 from vgslam.sources.live import LiveSource
+from vgslam.sources.live_address import public
 from vgslam.types import Camera, Frame, PoseEstimate, Status, Trajectory
 
 
@@ -154,7 +155,8 @@ def track(args: TrackingArgs, open_frames: Callable[[], FrameSource], title: str
             guide = guided.guide if guided else None
             adaptation = stack.enter_context(open_adaptation(guide, args.adapt, args.adapter, args.adaptation))
             slam = Slam(camera, args.slam_config(), None, guide, session.slam_map, session.is_localizing)
-            report = RunReport(command=["vgslam", *sys.argv[1:]], source_kind=source.kind, source_name=source.name)
+            command = ["vgslam", *map(public, sys.argv[1:])]
+            report = RunReport(command=command, source_kind=source.kind, source_name=source.name)
             report.n_source_frames, report.model_id = source.n_frames, slam.predictor.model_id
             if guided is not None:
                 report.model_id, report.weights = guided.guide.model_id, guided.weights

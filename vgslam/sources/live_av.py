@@ -8,6 +8,7 @@ import av
 
 from vgslam.errors import InputError
 from vgslam.sources.live import LiveImage
+from vgslam.sources.live_address import public
 from vgslam.sources.video import _pixels
 
 CLOCKLESS = frozenset({"mjpeg", "mpjpeg", "jpeg_pipe", "image2pipe", "png_pipe", "h264", "hevc", "rawvideo"})
@@ -44,7 +45,7 @@ class Pipe:
 def av_images(url: str) -> Iterator[LiveImage]:
     """Images of an address that ffmpeg opens; `rtsp+listen://` waits for a sender. Raises InputError."""
     options = {"flags": "low_delay", "analyzeduration": "1000000"}
-    name = url
+    name = public(url)
     timeout_s: tuple[float | None, float | None] = TIMEOUT_S
     if url.startswith("rtsp"):
         options["rtsp_transport"] = "tcp"

@@ -12,6 +12,7 @@ import numpy as np
 
 from vgslam.errors import InputError
 from vgslam.sources.live import LiveImage
+from vgslam.sources.live_address import public, split_login
 from vgslam.sources.live_av import av_images, pipe_images
 from vgslam.sources.recording import BadImageError, Pixels
 
@@ -26,22 +27,36 @@ class ByteStream(Protocol):
 
 
 def http_images(url: str) -> Iterator[LiveImage]:
-    """Images of an HTTP address: Motion JPEG, or any container that ffmpeg reads. Raises InputError."""
-    request = urllib.request.Request(url, headers={"User-Agent": "vgslam"})
+    """Images of an HTTP address: Motion JPEG, or any container that ffmpeg reads. A login in the address
+    (http://USER:PASSWORD@HOST/) is used for Basic and Digest authentication. Raises InputError."""
+    name = public(url)
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+        with _opened(url) as answer:
             if answer.headers.get_content_maintype() == "multipart":
                 yield from multipart_images(answer, answer.headers.get_boundary() or "")
                 return
             if not _is_playlist(answer.headers.get_content_type(), url):
-                yield from pipe_images(answer, url)  # many servers serve one reader: do not connect twice
+                yield from pipe_images(answer, name)  # many servers serve one reader: do not connect twice
                 return
     except urllib.error.HTTPError as err:
-        raise InputError(f"{url}: the server answers {err.code} {err.reason}; check the address") from err
+        raise InputError(f"{name}: the server answers {err.code} {err.reason}; check the address") from err
     except (OSError, ValueError, http.client.HTTPException) as err:
         reason = getattr(err, "reason", None) or err
-        raise InputError(f"{url}: no stream there ({reason}); check the address and that the server runs") from err
+        raise InputError(f"{name}: no stream there ({reason}); check the address and that the server runs") from err
     yield from av_images(url)
+
+
+def _opened(url: str) -> Any:
+    """The answer to a GET request."""
+    address, user, password = split_login(url)
+    logins = urllib.request.HTTPPasswordMgrWithDefaultRealm()
+    if user:
+        logins.add_password(None, address, user, password)
+    opener = urllib.request.build_opener(
+        urllib.request.HTTPBasicAuthHandler(logins), urllib.request.HTTPDigestAuthHandler(logins)
+    )
+    request = urllib.request.Request(address, headers={"User-Agent": "vgslam"})
+    return opener.open(request, timeout=TIMEOUT_S)
 
 
 def _is_playlist(content_type: str, url: str) -> bool:

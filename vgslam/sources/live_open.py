@@ -10,6 +10,7 @@ from functools import partial
 from vgslam.errors import InputError
 from vgslam.interfaces import FrameSource
 from vgslam.sources.live import Feed, LiveImage, LiveOptions, LiveSource
+from vgslam.sources.live_address import public
 from vgslam.sources.live_av import av_images, pipe_images
 from vgslam.sources.live_devices import camera_images, gstreamer_images, ros2_images
 from vgslam.sources.live_mjpeg import http_images
@@ -36,12 +37,12 @@ def open_live(name: str, options: LiveOptions | None = None) -> LiveSource:
     """
     found = _feed(name)
     if found is None:
-        raise InputError(f"{name}: not something live; give {KNOWN}")
+        raise InputError(f"{public(name)}: not something live; give {KNOWN}")
     kind, feed = found
     options = options or LiveOptions()
     if kind == "pipe":  # what has ended cannot be opened again
         options = replace(options, give_up_s=0.0)
-    return LiveSource(kind, _title(name), feed, options)
+    return LiveSource(kind, "stdin" if name == "-" else public(name), feed, options)
 
 
 def in_real_time(
@@ -70,13 +71,6 @@ def _feed(name: str) -> tuple[str, Feed] | None:
     if name.startswith("gst:") or " ! " in name:
         return "gstreamer", partial(gstreamer_images, name.removeprefix("gst:"))
     return None
-
-
-def _title(name: str) -> str:
-    """A name for folders and titles, without user, password and query."""
-    if name == "-":
-        return "stdin"
-    return re.sub(r"://[^/@]*@", "://", name).split("?", 1)[0]
 
 
 def _stdin_images() -> Iterator[LiveImage]:
