@@ -158,7 +158,7 @@ class Slam:
                 self._begin_component(start)
         with self._stage("graph"):
             try:
-                optimize_map(self.map)
+                optimize_map(self.map, self.config.loops.is_metric)
             except GraphError as error:
                 self.notes.append(f"the graph was not optimised, poses are those of the odometry: {error}")
 
@@ -320,7 +320,7 @@ class Slam:
         if is_unbroken:
             self.states.tracked(view.frame_id, view.timestamp_s, self._component)
         else:
-            self.n_losses += int(self.states.phase is not Phase.LOST)
+            self.n_losses += int(self.states.phase is Phase.UNSURE)
             self.states.relocalized(view.frame_id, view.timestamp_s, self._component, found.trust)
         self._state = None
         self._resume(view, found, Status.TRACKED if is_unbroken else Status.RELOCALIZED)

@@ -24,12 +24,17 @@ __all__ = [
 
 
 class Status(StrEnum):
-    """What is known of a frame's pose. Only TRACKED and RELOCALIZED frames have one."""
+    """What is known of a frame's pose. Only TRACKED and RELOCALIZED frames have one.
+
+    UNSURE: followed, or just not found, but not given up; the frames after it decide, and at the end of a run it is
+    TRACKED or LOST.
+    """
 
     INITIALIZING = "INITIALIZING"
     TRACKED = "TRACKED"
     RELOCALIZED = "RELOCALIZED"
     LOST = "LOST"
+    UNSURE = "UNSURE"
 
 
 class EdgeKind(StrEnum):

@@ -298,13 +298,12 @@ def test_motion_guess_is_asked_only_when_tracking_fails(walk: Film) -> None:
 def test_descriptors_order_the_candidates(walk: Film) -> None:
     """The stand-in's descriptor of frame i is the unit vector i mod 8: the keyframe of that class comes first."""
     slam, backbone = run(walk, VggtUse())
-    recovery = replace(slam.recovery.config, n_recent=0, n_similar=1)
-    slam.recovery.config = recovery
+    slam.relocalizer.config = replace(slam.relocalizer.config, n_similar=1)
     target = slam.map.keyframes[1]
     view = slam.tracker.view(target.frame_id, 9.0, walk.images[target.frame_id])
-    first = slam.recovery._candidates(view)[0]
+    first = slam.relocalizer.references(view)[0]
     assert slam.map.keyframes[first].frame_id % 8 == target.frame_id % 8
-    slam.recovery.recover(view)
+    slam.relocalizer.locate(view, slam.tracker.camera)
     n = len(backbone.seen)
-    slam.recovery.recover(view)
+    slam.relocalizer.locate(view, slam.tracker.camera)
     assert len(backbone.seen) == n, "descriptors are remembered"

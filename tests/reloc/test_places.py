@@ -6,8 +6,7 @@ import pytest
 from synthetic import CAMERA, pose, render, room, smooth_texture
 
 from vgslam.backend.map import SlamMap
-from vgslam.frontend.matching import describe_quick, match
-from vgslam.frontend.recovery import MatcherConfig
+from vgslam.frontend.matching import MatcherConfig, describe_quick, match
 from vgslam.geometry.sim3 import Sim3
 from vgslam.reloc.index import PlaceIndex
 from vgslam.reloc.places import Places

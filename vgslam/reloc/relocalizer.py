@@ -96,6 +96,8 @@ class Relocalizer:
         self.config = config or RelocConfig()
         self.locator = Locator(slam_map, self.config.locate, features)
         self._features: dict[int, ImageFeatures] = {}
+        self.saw_something = False
+        """Whether the last view had enough features to be found by."""
 
     def accepts(self, answer: Localization | None, min_trust: float | None = None) -> bool:
         """Whether an answer may be used."""
@@ -110,14 +112,18 @@ class Relocalizer:
         """
         if not self.map.keyframes:
             return None
-        query = _Query(view, Target(view.gray, camera), describe(view.gray, self.config.matcher))
+        query = self._query(view, camera)
+        self.saw_something = len(query.features.pixels) >= self.config.locate.min_inliers
+        if not self.saw_something:
+            return None
         n = len(self.map.keyframes)
         recent = list(range(n - 1, max(-1, n - 1 - n_recent), -1))
-        answer = self._together(self._by_matches(query, recent), camera)
+        near = self._by_matches(query, recent)
+        answer = self._together(near, camera)
         if self.accepts(answer):
             return answer
         references = [k for k in self.references(view) if k not in recent]
-        hypotheses = self._by_matches(query, recent + references)
+        hypotheses = near + self._by_matches(query, references)
         answer = self._together(hypotheses, camera)
         if self.proposer is not None and references and not self.accepts(answer):
             answer = self._together(hypotheses + self._by_network(query, references), camera)
@@ -125,11 +131,14 @@ class Relocalizer:
 
     def by_method(self, view: View, camera: Camera, method: str) -> Localization | None:
         """The answer of one method alone: `pnp`, or one of the proposer's. None where it has none."""
-        query = _Query(view, Target(view.gray, camera), describe(view.gray, self.config.matcher))
+        query = self._query(view, camera)
         references = self.references(view)
         if method == PNP:
             return self._together(self._by_matches(query, references), camera)
         return self._together([h for h in self._by_network(query, references) if h.method == method], camera)
+
+    def _query(self, view: View, camera: Camera) -> _Query:
+        return _Query(view, Target(view.gray, camera), describe(view.gray, self.config.matcher))
 
     def references(self, view: View) -> list[int]:
         """Keyframes that look most like the view, best first (the anchor), no two of them neighbours."""

@@ -23,7 +23,7 @@ from vgslam.types import Camera, Edge, EdgeKind, Keyframe, PoseEstimate, Sim3, S
 
 Arrays = dict[str, npt.NDArray[Any]]
 
-STATUSES = (Status.INITIALIZING, Status.TRACKED, Status.RELOCALIZED, Status.LOST)
+STATUSES = (Status.INITIALIZING, Status.TRACKED, Status.RELOCALIZED, Status.LOST, Status.UNSURE)
 EDGE_KINDS = (EdgeKind.ODOMETRY, EdgeKind.LOOP, EdgeKind.RELOC)
 _NO_POSE = np.zeros((4, 4))
 _NO_COVARIANCE = np.zeros((6, 6))

@@ -17,6 +17,7 @@ STATUS_COLORS = {
     Status.TRACKED: "#4C9F70",
     Status.RELOCALIZED: "#56B4E9",
     Status.LOST: LOST_COLOR,
+    Status.UNSURE: "#E69F00",
 }
 
 

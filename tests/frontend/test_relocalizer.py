@@ -5,13 +5,20 @@ import numpy as np
 import pytest
 from synthetic import CAMERA, pose, pose_error, render, room, smooth_texture
 
-from vgslam.frontend.recovery import Recovered, Recovery, RecoveryConfig
+from vgslam.reloc.places import Places
+from vgslam.reloc.relocalizer import Localization, Relocalizer, RelocConfig
 from vgslam.types import Image
 
 
-def recover(known_map, image: Image) -> Recovered | None:
-    recovery = Recovery(known_map.map, known_map.tracker, RecoveryConfig())
-    return recovery.recover(known_map.tracker.view(99, 3.3, image))
+def relocalizer_of(known_map, config: RelocConfig | None = None) -> Relocalizer:
+    return Relocalizer(known_map.map, Places(known_map.map), known_map.tracker.config.features, config)
+
+
+def recover(known_map, image: Image, n_recent: int = 3) -> Localization | None:
+    """The answer, where it is accepted."""
+    relocalizer = relocalizer_of(known_map)
+    found = relocalizer.locate(known_map.tracker.view(99, 3.3, image), CAMERA, n_recent)
+    return found if relocalizer.accepts(found) else None
 
 
 @pytest.fixture
@@ -29,7 +36,9 @@ def test_a_frame_between_the_keyframes_is_found(mapped, frame: int) -> None:
     angle, distance = pose_error(found.T_world_cam, mapped.walk.T_world_cam[frame])
     assert angle < 0.3
     assert distance < 0.05
-    assert found.ratio >= 0.6
+    assert found.evidence.ratio >= 0.6
+    assert found.trust > 0.9
+    assert found.method == "pnp"
 
 
 def test_a_turned_view_from_aside_is_found(mapped) -> None:
@@ -44,7 +53,9 @@ def test_a_turned_view_from_aside_is_found(mapped) -> None:
 def test_the_landmarks_found_are_those_of_the_keyframe(mapped) -> None:
     found = recover(mapped, mapped.walk.images[26])
     assert found is not None
-    assert (mapped.map.landmarks.host[found.ids] == found.keyframe_id).all()
+    assert np.isin(mapped.map.landmarks.host[found.ids], found.references).all()
+    assert found.keyframe_id in found.references
+    assert found.evidence.n_inliers == len(found.ids) == len(np.unique(found.ids))
     ids, px = mapped.true_pixels(found.ids, 26)
     at = np.isin(found.ids, ids)
     assert at.mean() > 0.95
