@@ -14,8 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import least_squares
-from scipy.sparse import coo_matrix
 
 from vgslam.adapt.windows import Matches
 from vgslam.geometry import se3
@@ -24,7 +22,9 @@ Array = npt.NDArray[np.float64]
 
 SIGMA_LOG = 0.5
 """How far the network's depth may be from the truth, as a deviation of the logarithm."""
-MAX_SEED_ERROR = 2.0
+MAX_ERROR = 2.0
+"""Largest median reprojection error, in deviations of the matches."""
+MAX_STEPS = 30
 _MIN_DEPTH = 1e-3
 
 
@@ -43,44 +43,90 @@ class SparseGeometry:
 
 
 @dataclass(frozen=True)
+class _State:
+    """Poses (S,4,4), and by how much each point's log depth is more than the network's (M,)."""
+
+    T: Array
+    log_more: Array
+
+
+@dataclass(frozen=True)
 class _Problem:
-    """Of M points and N observations of them in frames 1..: first_px (M,2), point (N,), frame (N,), seen_px (N,2)."""
+    """Of M points and N observations of them in frames 1..: rays (M,3) and the network's log_depth (M,) in frame 0;
+    point (N,), frame (N,), seen_px (N,2)."""
 
     rays: Array
+    log_depth: Array
     point: npt.NDArray[np.int64]
     frame: npt.NDArray[np.int64]
     seen_px: Array
     K: Array
-    T_start: Array
-    log_depth: Array
     sigma_px: float
 
-    def poses(self, x: Array) -> Array:
-        steps = np.stack([se3.exp(v) for v in x[: 6 * (len(self.T_start) - 1)].reshape(-1, 6)])
-        return np.concatenate([np.eye(4)[None], steps @ self.T_start[1:]])
+    def turned(self, x: _State) -> Array:
+        """The points (N,3) in the axes of the cameras that see them."""
+        X = self.rays * np.exp(self.log_depth + x.log_more)[:, None]
+        return np.einsum("nij,nj->ni", x.T[self.frame, :3, :3], X[self.point])
 
-    def seen(self, x: Array) -> tuple[Array, Array]:
+    def seen(self, x: _State) -> tuple[Array, Array]:
         """Points (N,3) in the cameras that see them, and where they are projected (N,2)."""
-        T = self.poses(x)[self.frame]
-        z = np.exp(x[6 * (len(self.T_start) - 1) :] + self.log_depth)
-        X = self.rays * z[:, None]
-        Y = np.einsum("nij,nj->ni", T[:, :3, :3], X[self.point]) + T[:, :3, 3]
+        Y = self.turned(x) + x.T[self.frame, :3, 3]
         safe = np.maximum(Y[:, 2:], _MIN_DEPTH)
         return Y, Y[:, :2] / safe * self.K[(0, 1), (0, 1)] + self.K[:2, 2]
 
-    def residuals(self, x: Array) -> Array:
-        _, px = self.seen(x)
-        prior = x[6 * (len(self.T_start) - 1) :] / SIGMA_LOG
-        return np.concatenate([((px - self.seen_px) / self.sigma_px).ravel(), prior])
+    def cost(self, x: _State) -> float:
+        """The sum in the heading, halved; infinite where it is no number."""
+        e2 = (((self.seen(x)[1] - self.seen_px) / self.sigma_px) ** 2).sum(1)
+        total = float((np.sqrt(1 + e2) - 1).sum() + 0.5 * ((x.log_more / SIGMA_LOG) ** 2).sum())
+        return total if np.isfinite(total) else np.inf
 
-    def sparsity(self) -> coo_matrix:
-        n, m, p = len(self.point), len(self.rays), 6 * (len(self.T_start) - 1)
-        rows = np.arange(2 * n)
-        poses = (6 * (self.frame - 1))[:, None].repeat(2, 0) + np.arange(6)
-        points = p + self.point.repeat(2)
-        r = np.concatenate([rows.repeat(6), rows, 2 * n + np.arange(m)])
-        c = np.concatenate([poses.ravel(), points, p + np.arange(m)])
-        return coo_matrix((np.ones(len(r)), (r, c)), shape=(2 * n + m, p + m))
+    def step(self, x: _State, damping: float) -> _State:
+        """Gauss-Newton on the reweighted squares, the points eliminated first (Schur complement)."""
+        m, n_frames = len(self.rays), len(x.T)
+        Y, px = self.seen(x)
+        e = (px - self.seen_px) / self.sigma_px
+        weight = 1 / np.sqrt(1 + (e * e).sum(1))
+        z, f = np.maximum(Y[:, 2], _MIN_DEPTH), self.K[(0, 1), (0, 1)] / self.sigma_px
+        J = np.zeros((len(Y), 2, 3))
+        J[:, 0, 0], J[:, 1, 1] = f[0] / z, f[1] / z
+        J[:, :, 2] = -f * Y[:, :2] / (z * z)[:, None]
+        J_pose = np.concatenate([np.cross(Y[:, None], J), J], axis=2)  # row a: -a [Y]x = Y x a
+        J_depth = np.einsum("nij,nj->ni", J, self.turned(x))
+        C = np.bincount(self.point, weight * (J_depth**2).sum(1), m) + 1 / SIGMA_LOG**2
+        g_depth = np.bincount(self.point, weight * (J_depth * e).sum(1), m) + x.log_more / SIGMA_LOG**2
+        H = np.zeros((n_frames - 1, 6, n_frames - 1, 6))
+        E, g = np.zeros((n_frames - 1, 6, m)), np.zeros((n_frames - 1, 6))
+        for k in range(n_frames - 1):
+            on = self.frame == k + 1
+            A, w = J_pose[on], weight[on][:, None]
+            H[k, :, k] = np.einsum("nei,nej->ij", A * w[..., None], A)
+            g[k] = np.einsum("nei,ne->i", A, w * e[on])
+            E[k][:, self.point[on]] = np.einsum("nei,ne->in", A, w * J_depth[on])
+        size = 6 * (n_frames - 1)
+        H_, E_ = H.reshape(size, size), E.reshape(size, m)
+        H_ = H_ + np.diag(damping * np.diag(H_) + 1e-9)
+        C = C * (1 + damping)
+        xi = np.linalg.solve(H_ - (E_ / C) @ E_.T, -g.ravel() + (E_ / C) @ g_depth)
+        more = np.clip(-(g_depth + E_.T @ xi) / C, -1.0, 1.0)
+        moved = [se3.exp(v) @ T for v, T in zip(np.clip(xi, -1, 1).reshape(-1, 6), x.T[1:], strict=True)]
+        return _State(np.stack([x.T[0], *moved]), x.log_more + more)
+
+    def solve(self, x: _State) -> _State:
+        """Levenberg-Marquardt."""
+        damping, cost = 1e-3, self.cost(x)
+        for _ in range(MAX_STEPS):
+            trial = self.step(x, damping)
+            trial_cost = self.cost(trial)
+            if trial_cost < cost:
+                is_done = cost - trial_cost < 1e-5 * cost
+                x, cost, damping = trial, trial_cost, max(damping * 0.2, 1e-7)
+                if is_done:
+                    break
+            else:
+                damping *= 10
+                if damping > 1e4:
+                    break
+        return x
 
 
 def reconstruct(
@@ -90,43 +136,35 @@ def reconstruct(
 
     None where it does not converge to something that the matches agree with.
     """
-    problem = _problem(matches, depth_first, T_cam_first, K, sigma_px)
-    n_poses = 6 * (len(T_cam_first) - 1)
+    problem = _problem(matches, depth_first, K, sigma_px)
     try:
-        fit = least_squares(
-            problem.residuals, np.zeros(n_poses + len(problem.rays)), jac_sparsity=problem.sparsity(),
-            loss="soft_l1", max_nfev=20, xtol=1e-4, ftol=1e-4,
-        )  # fmt: skip
-    except ValueError:
+        x = problem.solve(_State(T_cam_first, np.zeros(len(problem.rays))))
+    except np.linalg.LinAlgError:
         return None
-    Y, px = problem.seen(fit.x)
+    Y, px = problem.seen(x)
     error = np.linalg.norm(px - problem.seen_px, axis=1)
-    if not np.isfinite(fit.x).all() or np.median(error) > MAX_SEED_ERROR * sigma_px:
+    if not np.median(error) < MAX_ERROR * sigma_px:
         return None
-    shift = np.zeros_like(fit.x)
-    shift[n_poses:] = 1e-3
-    slope = np.linalg.norm(problem.seen(fit.x + shift)[1] - px, axis=1) / 1e-3
+    slope = np.linalg.norm(problem.seen(_State(x.T, x.log_more + 1e-3))[1] - px, axis=1) / 1e-3
     good = (error < 3 * sigma_px) & (Y[:, 2] > _MIN_DEPTH)
-    n = len(problem.rays)
-    information = np.bincount(problem.point[good], (slope[good] / sigma_px) ** 2, n)
-    trust = information / (information + 4 / SIGMA_LOG**2) * (np.bincount(problem.point[good], minlength=n) > 0)
-    z = np.exp(fit.x[n_poses:] + problem.log_depth)
+    n, index = len(problem.rays), problem.point[good]
+    information = np.bincount(index, (slope[good] / sigma_px) ** 2, n)
+    trust = information / (information + 4 / SIGMA_LOG**2)
+    z = np.exp(problem.log_depth + x.log_more)
     first_px = problem.rays[:, :2] * K[(0, 1), (0, 1)] + K[:2, 2]
     return SparseGeometry(
-        problem.poses(fit.x), np.concatenate([np.zeros(n, np.int64), problem.frame[good]]),
+        x.T, np.concatenate([np.zeros(n, np.int64), problem.frame[good]]),
         np.concatenate([first_px, problem.seen_px[good]]), np.concatenate([z, Y[good, 2]]),
-        np.concatenate([trust, trust[problem.point[good]]]), float(np.median(error)),
+        np.concatenate([trust, trust[index]]), float(np.median(error)),
     )  # fmt: skip
 
 
-def _problem(matches: Sequence[Matches], depth: Array, T: Array, K: Array, sigma_px: float) -> _Problem:
+def _problem(matches: Sequence[Matches], depth: Array, K: Array, sigma_px: float) -> _Problem:
     """The same point is known by its place in frame 0."""
     first = np.concatenate([m.first_px for m in matches])
     points, index = np.unique(first, axis=0, return_inverse=True)
     frame = np.concatenate([np.full(len(m.first_px), m.frame) for m in matches])
     u, v = (np.clip(np.rint(points[:, k]).astype(int), 0, depth.shape[1 - k] - 1) for k in (0, 1))
     rays = np.column_stack([(points - K[:2, 2]) / K[(0, 1), (0, 1)], np.ones(len(points))])
-    log_depth = np.log(np.maximum(depth[v, u], _MIN_DEPTH))
-    return _Problem(
-        rays, index.ravel(), frame, np.concatenate([m.other_px for m in matches]), K, T, log_depth, sigma_px
-    )
+    seen_px = np.concatenate([m.other_px for m in matches])
+    return _Problem(rays, np.log(np.maximum(depth[v, u], _MIN_DEPTH)), index.ravel(), frame, seen_px, K, sigma_px)

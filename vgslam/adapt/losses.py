@@ -16,7 +16,8 @@ from vgslam.adapt.warp import inverse_pose, warp
 @dataclass(frozen=True)
 class LossConfig:
     """ssim_weight: mu of the photometric cost; geometry, smoothness, scale, mixed: weights of their terms.
-    sparse_depth, flow, pose: of what the matched points teach (see `match_losses`).
+    sparse_depth, flow, pose: of what the matched points teach (see `match_losses`); photometric: of the sum of the
+    others; correction: of how unsmooth the change of depth is.
     mask_margin: how much better than no motion a pixel has to be explained (None: no auto-mask); hidden_gate: signed
     relative depth above which a point counts as hidden from a source; open_gate: L_geo below which it surely is seen;
     min_kept: share of a target's visible pixels that must be kept."""
@@ -29,6 +30,8 @@ class LossConfig:
     sparse_depth: float = 1.0
     flow: float = 0.1
     pose: float = 0.3
+    photometric: float = 1.0
+    correction: float = 0.5
     mask_margin: float | None = 1e-3
     hidden_gate: float = 0.2
     open_gate: float = 0.05
@@ -92,6 +95,13 @@ def smoothness(depth: Tensor, images: Tensor) -> Tensor:
     d = d / d.mean(dim=(1, 2), keepdim=True)
     gx, gy = (images.diff(dim=-1).abs().mean(1), images.diff(dim=-2).abs().mean(1))
     return (d.diff(dim=-1).abs() * (-gx).exp()).mean() + (d.diff(dim=-2).abs() * (-gy).exp()).mean()
+
+
+def correction_smoothness(depth: Tensor, start: Tensor) -> Tensor:
+    """Mean |gradient| of log D - log D_start, both (N,H,W): between the points that are taught, depth keeps the detail
+    that the start model saw, and only what is wrong on a larger scale changes."""
+    c = depth.clamp(min=1e-6).log() - start.clamp(min=1e-6).log()
+    return c.diff(dim=-1).abs().mean() + c.diff(dim=-2).abs().mean()
 
 
 def scale_anchor(depth: Tensor, log_median_reference: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Adaptation while a camera is tracked: keyframes in, better weights out, between two frames."""
+"""Adaptation while a camera is tracked: frames in, better weights out, between two frames."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +25,8 @@ class Served:
 
 
 class OnlineAdaptation:
-    """Gives keyframes to an adapter and puts what it commits into the served network. With a `BackgroundAdapter` no
-    call waits for training."""
+    """Gives frames to an adapter, those that have moved enough, and puts what it commits into the served network. With
+    a `BackgroundAdapter` no call waits for training."""
 
     def __init__(self, served: Served, adapter: Adapter | BackgroundAdapter, train: TrainConfig) -> None:
         self.served, self.adapter, self.train = served, adapter, train
@@ -35,10 +35,13 @@ class OnlineAdaptation:
         self._collector: Collector | None = None
         self._state: State | None = None
 
-    def at_keyframe(self, image: Image, frame_id: int, camera: Camera) -> bool:
-        """Whether other weights are served from now on. image (H,W,3) of a pinhole camera, in the frames' order."""
+    def at_frame(self, image: Image, frame_id: int, camera: Camera) -> bool:
+        """Whether other weights are served from now on. image (H,W,3) of a pinhole camera, in the frames' order.
+
+        Keyframes alone would be too far apart for points to be followed from one to the next.
+        """
         if self._collector is None:
-            self._collector = Collector(camera, is_chosen_already=True)
+            self._collector = Collector(camera)
         window = self._collector.add(image, frame_id)
         if window is not None:
             self.adapter.observe(window.images, window.frame_ids, window.camera)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vgslam.adapt.bundle import SparseGeometry, reconstruct
-from vgslam.adapt.losses import LossConfig, window_loss
+from vgslam.adapt.losses import LossConfig, correction_smoothness, window_loss
 from vgslam.adapt.match_losses import flow_match_loss, pose_loss, sparse_depth_loss
 from vgslam.adapt.served import SERVED, guess
 from vgslam.adapt.windows import Window
@@ -125,7 +125,11 @@ class Trainer:
         T, c = head, self.loss
         if lesson.geometry is not None and out.flow is not None:
             T = torch.as_tensor(lesson.geometry.T_cam_first, dtype=head.dtype, device=head.device)
-        total = window_loss(window.images, depth, T, window.K, targets, c, lesson.log_median.to(depth)).total
+        total = (
+            c.photometric
+            * window_loss(window.images, depth, T, window.K, targets, c, lesson.log_median.to(depth)).total
+        )
+        total = total + c.correction * correction_smoothness(depth, lesson.depth.to(depth))
         if lesson.geometry is not None:
             total = total + c.sparse_depth * sparse_depth_loss(depth, lesson.geometry)
             total = total + c.pose * pose_loss(head, lesson.geometry, float(lesson.log_median.exp()))
@@ -138,7 +142,7 @@ class Trainer:
             g = guess(self.base, window)
             depth, T, K = (x.cpu().double().numpy() for x in (g.depth[0], g.T_cam_first, window.K))
             geometry = reconstruct(window.matches, depth, T, K, SIGMA_MATCH_PX * window.match_px)
-            self._lessons[window.frame_ids] = _Lesson(g.depth.median().log(), geometry)
+            self._lessons[window.frame_ids] = _Lesson(g.depth, g.depth.median().log(), geometry)
         return self._lessons[window.frame_ids]
 
     def _trained(self) -> list[tuple[str, nn.Parameter]]:
@@ -158,8 +162,9 @@ def copy_of(model: Vggt, is_sharing: bool) -> Vggt:
 
 @dataclass(frozen=True)
 class _Lesson:
-    """What is taught of a window: the start model's log median depth, and what the matched points say, if they do."""
+    """What is taught of a window: the start model's depth and its log median, and what the matched points say, if they do."""
 
+    depth: Tensor
     log_median: Tensor
     geometry: SparseGeometry | None
 

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -39,14 +39,10 @@ class Adaptation:
     online: "OnlineAdaptation | None" = None
     guide: "Guide | None" = None
     folder: tempfile.TemporaryDirectory[str] | None = None
-    _n_keyframes: int = field(default=0)
 
-    def after_frame(self, image: Image, frame_id: int, camera: Camera, n_keyframes: int) -> str | None:
+    def after_frame(self, image: Image, frame_id: int, camera: Camera) -> str | None:
         """Call after each frame; the new model id, where other weights are served from now on."""
-        if self.online is None or n_keyframes <= self._n_keyframes:
-            return None
-        self._n_keyframes = n_keyframes
-        if not self.online.at_keyframe(image, frame_id, camera):
+        if self.online is None or not self.online.at_frame(image, frame_id, camera):
             return None
         assert self.guide is not None
         self.guide.model_id = self.online.model_id

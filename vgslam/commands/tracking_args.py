@@ -70,7 +70,7 @@ class TrackingArgs:
 
     adapt: Literal["off", "sync", "background"] = "off"
     """Let the network learn from what it sees: off; background: in a process beside the tracking, which never waits;
-    sync: at fixed keyframes, repeatable. What is learned is served only if windows that are held back get better, and
+    sync: in between frames, repeatable. What is learned is served only if windows that are held back get better, and
     is written as adapter.safetensors into the results and the map."""
 
     adaptation: AdaptOptions = field(default_factory=AdaptOptions)

@@ -95,9 +95,8 @@ class Run:
                 sink.send(pose)
 
     def learn(self, frame: Frame) -> None:
-        """Let the network learn from a frame that has become a keyframe."""
-        m = self.slam.map
-        model_id = self.adaptation.after_frame(frame.image, frame.id, self.slam.tracker.camera, len(m.keyframes))
+        """Let the network learn from a frame."""
+        model_id = self.adaptation.after_frame(frame.image, frame.id, self.slam.tracker.camera)
         self.report.model_id = model_id or self.report.model_id
 
     def save(self) -> None:
@@ -109,6 +108,9 @@ class Run:
         report.statuses = {str(s): counts[s] for s in Status if counts[s]}
         report.n_poses = counts[Status.TRACKED] + counts[Status.RELOCALIZED]
         report.n_losses, report.n_components = self.slam.n_losses, self.slam.n_components
+        states, first = self.slam.states, self.session.first_frame_id
+        report.transitions = [replace(t, frame_id=t.frame_id - first).to_dict() for t in states.transitions]
+        report.lost_s = round(states.lost_s, 6)
         report.loops, report.n_loops_refused = closed_loops(self.slam), len(self.slam.loops.refused)
         report.stage_cpu_s = {k: round(v, 4) for k, v in self.slam.stage_cpu_s.items()}
         report.set_timing(time.process_time() - self.began_cpu_s, time.monotonic() - self.began_s)
