@@ -23,6 +23,7 @@ from vgslam.commands.doctor import DoctorArgs, run_doctor
 from vgslam.commands.evaluate import EvalArgs, run_eval
 from vgslam.commands.live import LiveArgs, live_defaults, run_live
 from vgslam.commands.map import MapArgs, run_map
+from vgslam.commands.relocalize import RelocalizeArgs, run_relocalize
 from vgslam.commands.report import ReportArgs, run_report
 from vgslam.commands.run import RunArgs, run_run
 from vgslam.commands.train import TrainArgs, run_train
@@ -34,7 +35,7 @@ COMMANDS: dict[type, Callable[[Any], int]] = {
     BenchBackendArgs: run_bench_backend, ReportArgs: run_report, DoctorArgs: run_doctor,
     ConfigArgs: run_config, BenchRelocArgs: run_bench_reloc, BenchPlacesArgs: run_bench_places,
     BenchSurvivalArgs: run_bench_survival,
-    LiveArgs: run_live, BenchLiveArgs: run_bench_live, AdaptArgs: run_adapt,
+    LiveArgs: run_live, BenchLiveArgs: run_bench_live, AdaptArgs: run_adapt, RelocalizeArgs: run_relocalize,
 }  # fmt: skip
 
 BENCHES = {
@@ -85,6 +86,7 @@ def parse(arguments: list[str]) -> Any:
         | Annotated[MapArgs, tyro.conf.subcommand("map")]
         | Annotated[TrainArgs, tyro.conf.subcommand("train")]
         | Annotated[AdaptArgs, tyro.conf.subcommand("adapt")]
+        | Annotated[RelocalizeArgs, tyro.conf.subcommand("relocalize")]
         | Annotated[ReportArgs, tyro.conf.subcommand("report")]
         | Annotated[DoctorArgs, tyro.conf.subcommand("doctor")]
         | Annotated[ConfigArgs, config]

@@ -47,6 +47,9 @@ def print_outcome(report: RunReport, out: Path, evaluation: Evaluation | None, s
     print(f"{report.n_frames} frames: {counts}; {report.n_keyframes} keyframes, {slam.n_components} component(s)")
     if slam.n_components > 1:
         print(f"tracking was lost {report.n_losses} time(s); each component has its own scale and origin")
+    n_found = sum(t["after"] == "RELOCALIZED" for t in report.transitions)
+    if n_found or report.lost_s > 0:
+        print(f"relocalized {n_found} time(s); {report.lost_s:.2f} s without a pose until one was back")
     rate = report.frames_per_cpu_s or 0.0
     print(f"{rate:.1f} frames per CPU second, {report.frames_per_wall_s or 0.0:.1f} frames/s, "
           f"{report.peak_memory_mib:.0f} MiB peak memory")  # fmt: skip

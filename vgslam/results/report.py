@@ -19,6 +19,9 @@ class RunReport:
     n_source_frames: frames of the input where known beforehand. statuses: frames by status. n_losses: times that
     tracking was lost. cpu_s and wall_s: the whole run, all threads; stage_cpu_s: CPU seconds by stage.
     frames_per_cpu_s = n_frames / cpu_s. camera: fx, fy, cx, cy in px, width, height, fov_x_deg, is_estimated.
+    transitions: every change of the state of tracking: frame_id, timestamp_s, before, after (INITIALIZING, TRACKED,
+    UNSURE, LOST, RELOCALIZED, NEW_COMPONENT), lost_s: seconds without a pose that ended there, component, trust of a
+    relocalization; lost_s: their sum.
     loops: those that were closed: frame_a, frame_b, shift of the later one in map units, joined: the component that it
     joined or null; n_loops_refused: those that the graph contradicted.
     weights: of the network, if one was used: model_id, sha256, files, n_parameters, is_random, licence, whether that
@@ -45,6 +48,8 @@ class RunReport:
     n_poses: int = 0
     statuses: dict[str, int] = field(default_factory=dict)
     n_losses: int = 0
+    transitions: list[dict[str, Any]] = field(default_factory=list)
+    lost_s: float = 0.0
     n_components: int = 0
     loops: list[dict[str, Any]] = field(default_factory=list)
     n_loops_refused: int = 0

@@ -1,0 +1,161 @@
+"""`vgslam relocalize`: where images were taken, in a saved map."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from vgslam.errors import ConfigError, InputError, TrackingError
+
+if TYPE_CHECKING:
+    from vgslam.localizer import Localization, Localizer
+    from vgslam.sources.undistort import Undistorter
+
+
+@dataclass
+class RelocalizeArgs:
+    """Finds images in a saved map: pose, trust and the keyframes that it was found from.
+
+    Exit code 4 when no image is found. Poses are T_world_cam in the units of the map.
+    """
+
+    map: Annotated[Path, tyro.conf.Positional]
+    """Folder of a saved map (`vgslam run --map`)."""
+
+    images: Annotated[list[Path], tyro.conf.Positional]
+    """Image files, or folders of them."""
+
+    calib: Path | None = None
+    """Camera calibration of the images (as for `vgslam run`); the default is the map's camera."""
+
+    weights: str | None = None
+    """Network that proposes poses where matching finds none, `vggt-s` for that of the package; the default is none."""
+
+    device: str = "auto"
+    """Where the network runs: auto, cpu, cuda, cuda:N or mps."""
+
+    method: str | None = None
+    """Only this method: pnp, or one of the network's (learned, learned-consensus, consensus)."""
+
+    json: bool = False
+    """Print JSON, one object with a list, instead of a table."""
+
+
+def run_relocalize(args: RelocalizeArgs) -> int:
+    """Finds and prints; returns 0. Raises MapError, InputError, ConfigError, WeightsError, and TrackingError when
+    nothing is found."""
+    from vgslam.localizer import Localizer
+
+    paths = image_paths(args.images)
+    if args.method not in (None, "pnp") and args.weights is None:
+        raise ConfigError(f"--method {args.method} needs a network: add --weights vggt-s")
+    undistort = _undistorter(args.calib)
+    localizer = Localizer(args.map, undistort.camera if undistort else None, None, _proposer(args))
+    rows = []
+    for path in paths:
+        image = read_rgb(path)
+        rows.append(describe(path, localizer, args.method, undistort(image) if undistort else image))
+    n = sum(bool(row["is_found"]) for row in rows)
+    if args.json:
+        print(json.dumps({"map": str(args.map), "n_images": len(rows), "n_found": n, "images": rows}, indent=2))
+    else:
+        console = Console()
+        console.width = max(console.width, 100)
+        console.print(table(rows))
+    if n == 0:
+        raise TrackingError(f"none of {len(rows)} image(s) was found in {args.map}")
+    if not args.json:
+        print(f"{n} of {len(rows)} image(s) found")
+    return 0
+
+
+def _undistorter(calib: Path | None) -> "Undistorter | None":
+    """For the calibration in a file; None leaves the images as they are. Raises ConfigError, CalibrationError."""
+    from vgslam.sources.calibration import read_calibration
+    from vgslam.sources.undistort import Undistorter
+
+    if calib is None:
+        return None
+    camera = read_calibration(calib)
+    if camera is None:
+        raise ConfigError(f"{calib}: says nothing of the camera; give its calibration with --calib")
+    return Undistorter(camera)
+
+
+def _proposer(args: RelocalizeArgs) -> Any:
+    if args.weights is None:
+        return None
+    from vgslam.reloc.learned import open_proposer
+
+    return open_proposer(args.weights, args.device)
+
+
+def image_paths(given: list[Path]) -> list[Path]:
+    """The files, and those of folders in natural order. Raises InputError when there are none."""
+    from vgslam.sources.image_files import list_images
+
+    found: list[Path] = []
+    for path in given:
+        found += list_images(path) if path.is_dir() else [path]
+    if not found:
+        raise InputError("no images were given; name image files or a folder of them")
+    return found
+
+
+def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
+    """RGB image (H,W,3) of a file. Raises InputError."""
+    from vgslam.sources.image_files import decode_image
+    from vgslam.sources.recording import BadImageError
+
+    try:
+        image = decode_image(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except BadImageError as error:
+        raise InputError(f"{path}: {error}") from error
+    return image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
+
+
+def describe(path: Path, localizer: "Localizer", method: str | None, image: npt.NDArray[np.uint8]) -> dict[str, Any]:
+    """One row of the answer."""
+    try:
+        found = localizer.locate(image, method)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    row: dict[str, Any] = {"image": str(path), "is_found": localizer.accepts(found)}
+    return row if found is None else row | _answer(found, localizer)
+
+
+def _answer(found: "Localization", localizer: "Localizer") -> dict[str, Any]:
+    keyframes = localizer.map.keyframes
+    return {
+        "T_world_cam": np.round(found.T_world_cam, 9).tolist(), "trust": round(found.trust, 4),
+        "is_ambiguous": found.is_ambiguous, "method": found.method, "component": found.component_id,
+        "references": [{"keyframe": k, "frame": keyframes[k].frame_id} for k in found.references],
+        "evidence": asdict(found.evidence),
+    }  # fmt: skip
+
+
+def table(rows: list[dict[str, Any]]) -> Table:
+    """The answers for people."""
+    out = Table(title="in the map")
+    for name in ("image", "found", "position", "trust", "inliers", "method", "keyframes"):
+        out.add_column(name, overflow="fold")
+    for row in rows:
+        name = Path(row["image"]).name
+        if "trust" not in row:
+            out.add_row(name, "no", "", "", "", "", "")
+            continue
+        verdict = "yes" if row["is_found"] else "ambiguous" if row["is_ambiguous"] else "no"
+        position = ", ".join(f"{r[3]:.3f}" for r in row["T_world_cam"][:3]) if row["is_found"] else ""
+        keyframes = ", ".join(str(r["keyframe"]) for r in row["references"])
+        out.add_row(
+            name, verdict, position, f"{row['trust']:.2f}", str(row["evidence"]["n_inliers"]), row["method"], keyframes
+        )
+    return out

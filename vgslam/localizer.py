@@ -1,0 +1,62 @@
+"""Where single images were taken, in a finished map."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from vgslam.backend.map import SlamMap
+from vgslam.errors import InputError
+from vgslam.frontend.tracker import Tracker, TrackerConfig
+from vgslam.geometry.camera import Camera
+from vgslam.reloc.places import Places
+from vgslam.reloc.proposal import PoseProposer
+from vgslam.reloc.relocalizer import Localization, Relocalizer, RelocConfig
+from vgslam.store.open import load_map
+
+__all__ = ["Localization", "Localizer"]
+
+
+class Localizer:
+    """Poses of images in a map, without any guess; the map stays as it is.
+
+    slam_map: a map, or the folder of a saved one (MapError where it cannot be opened). camera: of the images; the
+    default is that of the map's newest keyframe. proposer: a network that proposes poses too; none is needed.
+    Raises InputError for a map without keyframes.
+    """
+
+    def __init__(
+        self, slam_map: SlamMap | Path | str, camera: Camera | None = None, config: RelocConfig | None = None,
+        proposer: PoseProposer | None = None,
+    ) -> None:  # fmt: skip
+        m = slam_map if isinstance(slam_map, SlamMap) else load_map(Path(slam_map))
+        if not m.keyframes:
+            raise InputError("the map has no keyframes: nothing can be found in it")
+        self.map, self.camera = m, camera or m.keyframes[-1].camera
+        features = TrackerConfig().features
+        self.relocalizer = Relocalizer(m, Places(m), features, config, proposer)
+        self._tracker = Tracker(self.camera, m, TrackerConfig())
+
+    def locate(self, image: npt.NDArray[np.uint8], method: str | None = None) -> Localization | None:
+        """Where an undistorted RGB image (H,W,3) uint8 of the camera was taken: T_world_cam in the map's world and
+        units, with trust. None where nothing is found; see `accepts` for whether an answer may be used.
+
+        method: `pnp`, or one of the proposer's; the default takes whichever answers. Raises InputError for an image
+        that is not of the camera's size.
+        """
+        size = (self.camera.height, self.camera.width)
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise InputError(f"an image must be (H,W,3) uint8 RGB, got {image.shape} {image.dtype}")
+        if image.shape[:2] != size:
+            raise InputError(
+                f"the image is {image.shape[1]}x{image.shape[0]}, its camera {size[1]}x{size[0]}; "
+                "give the camera of the image or resize it"
+            )
+        view = self._tracker.view(-1, 0.0, image)
+        if method is not None:
+            return self.relocalizer.by_method(view, self.camera, method)
+        return self.relocalizer.locate(view, self.camera)
+
+    def accepts(self, answer: Localization | None) -> bool:
+        """Whether an answer is trusted enough to be used, and not ambiguous."""
+        return self.relocalizer.accepts(answer)
