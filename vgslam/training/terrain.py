@@ -11,8 +11,8 @@ from vgslam.training.surfaces import Paint
 
 Array = npt.NDArray[np.float64]
 
-_MARCH_STEPS = 16
-_SLOW_STEPS = 150  # for the few rays that graze the ground
+_STEPS_A_LOOK = 8
+_SLOW_STEPS = 166  # most rays need a tenth of them; those that graze the ground, all
 _MET_M = 1e-3
 _NEWTON_STEPS = 3
 _FARTHEST_M = 60.0
@@ -66,9 +66,8 @@ class Terrain:
         then makes the depth exact. The camera must be above the terrain.
         """
         along = _Along.of(self, T_world_cam, camera, device)
-        z = along.march(torch.zeros_like(along.ray_z), self.steepest, _MARCH_STEPS)
-        slow = ((along.gap(z) > _MET_M) & (z < _FARTHEST_M)).nonzero()[:, 0]
-        z[slow] = along.at(slow).march(z[slow], self.steepest, _SLOW_STEPS, stretch=1.7)
+        z = along.above(self.highest)
+        z = along.approach(z, self.steepest, _SLOW_STEPS, stretch=1.7)
         met = (along.gap(z).abs() < 5 * _MET_M) & (z > 0.02) & (z < _FARTHEST_M)
         z = along.polish(z)
         inverse = torch.where(met, 1.0 / z.clamp(min=0.02), torch.zeros_like(z))
@@ -124,6 +123,24 @@ class _Along:
         """Derivative of `gap` by z."""
         waves = torch.cos(torch.addcmul(self.start, self.advance, z[:, None])) * self.advance
         return self.ray_z - waves @ self.amplitude
+
+    def above(self, highest: float) -> torch.Tensor:
+        """Depth at which each ray comes down to the height that nothing exceeds; beyond all for one that never does."""
+        down = (self.origin_z - highest).clamp(min=0.0) / (-self.ray_z).clamp(min=1e-9)
+        return down.clamp(max=2 * _FARTHEST_M)
+
+    def approach(self, z: torch.Tensor, steepest: float, steps: int, stretch: float = 1.0) -> torch.Tensor:
+        """`march` for the rays that have neither met the terrain nor gone too far, looked at every few steps."""
+        z = z.clone()
+        left = ((self.gap(z) > _MET_M) & (z < _FARTHEST_M)).nonzero()[:, 0]
+        for _ in range(-(-steps // _STEPS_A_LOOK)):
+            if not len(left):
+                break
+            rays = self.at(left)
+            at = rays.march(z[left], steepest, _STEPS_A_LOOK, stretch)
+            z[left] = at
+            left = left[(rays.gap(at) > _MET_M) & (at < _FARTHEST_M)]
+        return z
 
     def march(self, z: torch.Tensor, steepest: float, steps: int, stretch: float = 1.0) -> torch.Tensor:
         """Go from depth z towards the terrain. Steps are those that cannot pass it, times `stretch`; a stretched step
