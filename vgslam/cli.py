@@ -15,6 +15,7 @@ from vgslam.commands.bench_live import BenchLiveArgs, run_bench_live
 from vgslam.commands.bench_model import BenchModelArgs, run_bench_model
 from vgslam.commands.bench_places import BenchPlacesArgs, run_bench_places
 from vgslam.commands.bench_reloc import BenchRelocArgs, run_bench_reloc
+from vgslam.commands.bench_relocalization import BenchRelocalizationArgs, run_bench_relocalization
 from vgslam.commands.bench_survival import BenchSurvivalArgs, run_bench_survival
 from vgslam.commands.bench_weights import BenchWeightsArgs, run_bench_weights
 from vgslam.commands.config import NO_PATH, ConfigArgs, run_config, run_defaults
@@ -36,11 +37,12 @@ COMMANDS: dict[type, Callable[[Any], int]] = {
     ConfigArgs: run_config, BenchRelocArgs: run_bench_reloc, BenchPlacesArgs: run_bench_places,
     BenchSurvivalArgs: run_bench_survival,
     LiveArgs: run_live, BenchLiveArgs: run_bench_live, AdaptArgs: run_adapt, RelocalizeArgs: run_relocalize,
+    BenchRelocalizationArgs: run_bench_relocalization,
 }  # fmt: skip
 
 BENCHES = {
     "model": BenchModelArgs, "backend": BenchBackendArgs, "weights": BenchWeightsArgs, "reloc-cost": BenchRelocArgs,
-    "places": BenchPlacesArgs, "live": BenchLiveArgs,
+    "places": BenchPlacesArgs, "live": BenchLiveArgs, "relocalization": BenchRelocalizationArgs,
 }  # fmt: skip
 """Measurements of a part, named by the word after `bench`."""
 

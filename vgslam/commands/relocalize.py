@@ -1,6 +1,7 @@
 """`vgslam relocalize`: where images were taken, in a saved map."""
 
 import json
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -91,9 +92,17 @@ def _undistorter(calib: Path | None) -> "Undistorter | None":
 def _proposer(args: RelocalizeArgs) -> Any:
     if args.weights is None:
         return None
-    from vgslam.reloc.learned import open_proposer
+    from vgslam.network.open_backbone import BackboneOptions, open_backbone
+    from vgslam.network.vggt_backbone import VggtBackbone
+    from vgslam.reloc.learned import consensus_proposer, learned_proposer
 
-    return open_proposer(args.weights, args.device)
+    backbone = open_backbone(BackboneOptions(args.weights, device=args.device), show=_say)
+    learned = learned_proposer(backbone) if isinstance(backbone, VggtBackbone) else None
+    return learned or consensus_proposer(backbone)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def image_paths(given: list[Path]) -> list[Path]:
