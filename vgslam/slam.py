@@ -12,23 +12,22 @@ import numpy as np
 from vgslam.backend.map import SlamMap
 from vgslam.backend.optimize import optimize_map
 from vgslam.errors import GraphError, InputError
+from vgslam.frontend.component_start import ComponentStart
 from vgslam.frontend.features import Pixels
 from vgslam.frontend.guide import Guide
-from vgslam.frontend.initializer import Initializer, InitializerConfig, Sighting, Start
+from vgslam.frontend.initializer import Initializer, InitializerConfig, Start
 from vgslam.frontend.mapper import Mapper, MapperConfig
-from vgslam.frontend.pnp import PosePoints, refine_pose
 from vgslam.frontend.sfm import SfmPredictor
 from vgslam.frontend.tracker import Tracker, TrackerConfig, TrackResult, TrackState, View
 from vgslam.frontend.tracking_state import Phase, StateConfig, TrackingState
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
-from vgslam.geometry.sim3 import Sim3
 from vgslam.interfaces import Predictor
 from vgslam.reloc.closing import LoopCloser
 from vgslam.reloc.loops import LoopConfig
 from vgslam.reloc.places import Places
 from vgslam.reloc.relocalizer import Localization, Relocalizer, RelocConfig
-from vgslam.types import Array, Frame, Ids, Keyframe, PoseEstimate, Status, WindowInput
+from vgslam.types import Array, Frame, Ids, PoseEstimate, Status, WindowInput
 
 if TYPE_CHECKING:
     from vgslam.pose_stream import PoseStream
@@ -347,94 +346,21 @@ class Slam:
             self._add_keyframe(view, found.T_world_cam, found.ids, found.pixels, None, ratio)
 
     def _begin_component(self, start: Start) -> None:
-        """First keyframes of a component, and the poses of the frames between them."""
-        m, first = self.map, start.first
+        """First keyframes of a component, and the poses of the frames before and between them."""
         self._component = self._next_component
         self._next_component += 1
         self._drop_pending()
         self._has_tracked = True
-        k = len(m.keyframes)
-        camera = self.tracker.camera
-        m.add_keyframe(
-            Keyframe(k, first.frame_id, first.timestamp_s, first.image, camera, Sim3.identity(), self._component),
-            np.zeros(0, np.int64), np.zeros((0, 2)),
-        )  # fmt: skip
-        n = len(start.corners)
-        u, v = start.corners.round().astype(int).T
-        ids = m.landmarks.add(k, camera.rays(start.corners), np.full(n, 0.5), first.image[v, u])
-        m.observe(k, ids, start.corners.astype(np.float64))
+        begun = ComponentStart(self.map, self.tracker, self.mapper, start, self._component)
         last = start.sightings[-1]
-        T_world_last = self._seed(start, ids)
-        self._add_keyframe(start.last, T_world_last, ids[last.index], last.pixels, None, 1.0)
-        self._fill_in(start, ids, k)
-        self._track_back(start, ids, k)
-        first_s = next(f.timestamp_s for f in m.frames if f.component_id == self._component and f.T_ref_cam is not None)
-        self.states.began(start.last.frame_id, start.last.timestamp_s, self._component, first_s)
-
-    def _seed(self, start: Start, ids: Ids) -> Array:
-        """Put the prediction's landmarks (unit: its median depth) into the map; returns the last view's pose."""
         if start.prediction is None:
-            self.notes.append(
-                f"component {self._component} began at frame {start.first.frame_id} with a camera that only turned or "
-                "stood still: rotations are measured, its scale and depth are guesses until it moves sideways"
-            )
-            last = start.sightings[-1]
-            points = self.tracker.pose_points(ids[last.index], last.pixels)
-            return se3.inverse(refine_pose(self.tracker.camera, np.eye(4), points, 1.0, iterations=15).T_cam_world)
-        prediction = start.prediction
-        found = ids[prediction.landmark_ids]
-        self.map.set_landmarks_world(found, prediction.landmarks)
-        self.map.landmarks.is_triangulated[found] = True
-        self.map.landmarks.rel_sigma[found] = prediction.landmark_rel_sigma
-        if prediction.confidence[0].any():
-            self.mapper.take_depth(len(self.map.keyframes) - 1, prediction, 0, 1.0)
-        return prediction.T_window_cam[-1]
-
-    def _fill_in(self, start: Start, ids: Ids, k: int) -> None:
-        """Poses of the frames between the first two keyframes, against the landmarks that these gave."""
-        m, sigma = self.map, self.config.tracker.sigma_px
-        for sighting in start.sightings[1:-1]:
-            points = self._sighted(sighting, ids)
-            if len(points) < self.config.tracker.min_inliers:
-                continue
-            starts = (np.eye(4), se3.inverse(m.keyframes[k + 1].S_world_keyframe.pose))
-            fits = [refine_pose(self.tracker.camera, T, points, sigma, iterations=12) for T in starts]
-            fit = max(fits, key=lambda f: int(f.inliers.sum()))
-            ratio = float(fit.inliers.mean())
-            if ratio > 0.6 and fit.inliers.sum() >= self.config.tracker.min_inliers:
-                T = m.relative_to(k, se3.inverse(fit.T_cam_world))
-                self._set(PoseEstimate(
-                    sighting.frame_id, sighting.timestamp_s, Status.TRACKED, k, T, fit.covariance,
-                    int(fit.inliers.sum()), ratio, self._component,
-                ))  # fmt: skip
-        for keyframe in (m.keyframes[k], m.keyframes[k + 1]):
-            n = len(start.sightings[-1].index)
-            self._set(PoseEstimate(
-                keyframe.frame_id, keyframe.timestamp_s, Status.TRACKED, keyframe.id, np.eye(4), 1e-6 * np.eye(6), n,
-                1.0, self._component,
-            ))  # fmt: skip
-
-    def _track_back(self, start: Start, ids: Ids, k: int) -> None:
-        """Poses of the views before the component's first one, by tracking backwards in time."""
-        T = self.map.keyframes[k].S_world_keyframe.pose
-        state = TrackState(start.first, ids, start.corners, T)
-        for view in reversed(start.earlier):
-            result = self.tracker.track(state, view)
-            if result.is_lost:
-                break
-            self._set(PoseEstimate(
-                view.frame_id, view.timestamp_s, Status.TRACKED, k, self.map.relative_to(k, result.T_world_cam),
-                result.covariance, result.n_inliers, result.ratio, self._component,
-            ))  # fmt: skip
-            motion = se3.inverse(result.T_world_cam) @ state.T_world_cam
-            state = TrackState(view, result.ids, result.pixels, result.T_world_cam, motion, result.ratio)
-
-    def _sighted(self, sighting: Sighting, ids: Ids) -> PosePoints:
-        seen = ids[sighting.index]
-        sure = self.map.landmarks.is_triangulated[seen]
-        if sure.sum() < self.config.tracker.min_inliers:
-            sure = np.ones(len(seen), bool)
-        return self.tracker.pose_points(seen[sure], sighting.pixels[sure])
+            self.notes.append(begun.without_translation)
+        self._add_keyframe(start.last, begun.T_world_last, begun.ids[last.index], last.pixels, None, 1.0)
+        estimates = begun.estimates(self._component)
+        for estimate in estimates:
+            self._set(estimate)
+        first_s = min(estimate.timestamp_s for estimate in estimates)
+        self.states.began(start.last.frame_id, start.last.timestamp_s, self._component, first_s)
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

@@ -1,0 +1,109 @@
+"""What a start puts into the map: the first keyframe of a component, its landmarks, poses of the frames around it."""
+
+import numpy as np
+
+from vgslam.backend.map import SlamMap
+from vgslam.frontend.initializer import Sighting, Start
+from vgslam.frontend.mapper import Mapper
+from vgslam.frontend.pnp import PosePoints, refine_pose
+from vgslam.frontend.tracker import Tracker, TrackState
+from vgslam.geometry import se3
+from vgslam.geometry.sim3 import Sim3
+from vgslam.types import Array, Keyframe, PoseEstimate, Status
+
+
+class ComponentStart:
+    """Adds the first keyframe of component `component_id` to `slam_map`, with its landmarks `ids`.
+
+    T_world_last (4,4): pose of the start's last view, which the caller makes the second keyframe before it asks for
+    `estimates`.
+    """
+
+    def __init__(self, slam_map: SlamMap, tracker: Tracker, mapper: Mapper, start: Start, component_id: int) -> None:
+        self.map, self.tracker, self.mapper, self.start = slam_map, tracker, mapper, start
+        self.without_translation = (
+            f"component {component_id} began at frame {start.first.frame_id} with a camera that only turned or "
+            "stood still: rotations are measured, its scale and depth are guesses until it moves sideways"
+        )
+        m, first, camera = slam_map, start.first, tracker.camera
+        self.k = len(m.keyframes)
+        m.add_keyframe(
+            Keyframe(self.k, first.frame_id, first.timestamp_s, first.image, camera, Sim3.identity(), component_id),
+            np.zeros(0, np.int64), np.zeros((0, 2)),
+        )  # fmt: skip
+        u, v = start.corners.round().astype(int).T
+        rel_sigma = np.full(len(start.corners), 0.5)
+        self.ids = m.landmarks.add(self.k, camera.rays(start.corners), rel_sigma, first.image[v, u])
+        m.observe(self.k, self.ids, start.corners.astype(np.float64))
+        self.T_world_last = self._seed()
+
+    def estimates(self, component_id: int) -> list[PoseEstimate]:
+        """Poses of the two keyframes, of the frames between them and of those before, as far as they are known."""
+        return [*self._between(component_id), *self._keyframes(component_id), *self._before(component_id)]
+
+    def _seed(self) -> Array:
+        """Put the prediction's landmarks (unit: its median depth) into the map; returns the last view's pose."""
+        m, prediction = self.map, self.start.prediction
+        if prediction is None:
+            last = self.start.sightings[-1]
+            points = self.tracker.pose_points(self.ids[last.index], last.pixels)
+            return se3.inverse(refine_pose(self.tracker.camera, np.eye(4), points, 1.0, iterations=15).T_cam_world)
+        found = self.ids[prediction.landmark_ids]
+        m.set_landmarks_world(found, prediction.landmarks)
+        m.landmarks.is_triangulated[found] = True
+        m.landmarks.rel_sigma[found] = prediction.landmark_rel_sigma
+        if prediction.confidence[0].any():
+            self.mapper.take_depth(self.k, prediction, 0, 1.0)
+        return prediction.T_window_cam[-1]
+
+    def _between(self, component_id: int) -> list[PoseEstimate]:
+        """Frames between the first two keyframes, against the landmarks that these gave."""
+        m, config, out = self.map, self.tracker.config, []
+        starts = (np.eye(4), se3.inverse(m.keyframes[self.k + 1].S_world_keyframe.pose))
+        for sighting in self.start.sightings[1:-1]:
+            points = self._sighted(sighting)
+            if len(points) < config.min_inliers:
+                continue
+            fits = [refine_pose(self.tracker.camera, T, points, config.sigma_px, iterations=12) for T in starts]
+            fit = max(fits, key=lambda f: int(f.inliers.sum()))
+            n, ratio = int(fit.inliers.sum()), float(fit.inliers.mean())
+            if ratio > 0.6 and n >= config.min_inliers:
+                T = m.relative_to(self.k, se3.inverse(fit.T_cam_world))
+                out.append(PoseEstimate(
+                    sighting.frame_id, sighting.timestamp_s, Status.TRACKED, self.k, T, fit.covariance, n, ratio,
+                    component_id,
+                ))  # fmt: skip
+        return out
+
+    def _keyframes(self, component_id: int) -> list[PoseEstimate]:
+        n = len(self.start.sightings[-1].index)
+        return [
+            PoseEstimate(
+                keyframe.frame_id, keyframe.timestamp_s, Status.TRACKED, keyframe.id, np.eye(4), 1e-6 * np.eye(6), n,
+                1.0, component_id,
+            )
+            for keyframe in self.map.keyframes[self.k : self.k + 2]
+        ]  # fmt: skip
+
+    def _before(self, component_id: int) -> list[PoseEstimate]:
+        """Views before the component's first one, by tracking backwards in time."""
+        m, k, out = self.map, self.k, []
+        state = TrackState(self.start.first, self.ids, self.start.corners, m.keyframes[k].S_world_keyframe.pose)
+        for view in reversed(self.start.earlier):
+            result = self.tracker.track(state, view)
+            if result.is_lost:
+                break
+            out.append(PoseEstimate(
+                view.frame_id, view.timestamp_s, Status.TRACKED, k, m.relative_to(k, result.T_world_cam),
+                result.covariance, result.n_inliers, result.ratio, component_id,
+            ))  # fmt: skip
+            motion = se3.inverse(result.T_world_cam) @ state.T_world_cam
+            state = TrackState(view, result.ids, result.pixels, result.T_world_cam, motion, result.ratio)
+        return out
+
+    def _sighted(self, sighting: Sighting) -> PosePoints:
+        seen = self.ids[sighting.index]
+        sure = self.map.landmarks.is_triangulated[seen]
+        if sure.sum() < self.tracker.config.min_inliers:
+            sure = np.ones(len(seen), bool)
+        return self.tracker.pose_points(seen[sure], sighting.pixels[sure])
