@@ -6,6 +6,7 @@ import numpy as np
 
 BIAS = -0.3
 WEIGHTS = (1.5, 3.0, 4.0, 4.0, 0.7)
+"""Of `Evidence.features`, as log odds. Set by hand, not fitted: hardly any wrong pose comes this far."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Evidence:
 
     @property
     def trust(self) -> float:
-        """Probability in (0,1) that the pose is right."""
+        """1 / (1 + exp(-BIAS - WEIGHTS . features)), in (0,1): nearly 1 for a pose that is right, below a half for one
+        that a few landmarks in a corner of the image would explain."""
         z = BIAS + float(np.dot(WEIGHTS, self.features()))
         return float(1.0 / (1.0 + np.exp(-np.clip(z, -50.0, 50.0))))
 
