@@ -86,7 +86,7 @@ def test_hold_scale_through_a_turn(corridor: Film, record_property: Record) -> N
     only = scale_spread(run(corridor, replace(NOTHING, hold_scale=True)), corridor)
     without = scale_spread(run(corridor, None), corridor)
     for name, value in (("on", on), ("off", off), ("only", only), ("without a network", without)):
-        record_property(f"scale, largest over smallest, {name}", value)
+        record_property(f"scale, largest over smallest, {name}", np.asarray(value).tolist())
     assert max(on) < 1.12 < min(off)
     assert only < 1.12
     assert without > 2.0
@@ -100,7 +100,7 @@ def test_initialise_begins_with_the_second_frame(corridor: Film, record_property
     true = se3.inverse(corridor.T_world_cam[0]) @ corridor.T_world_cam[: N_WALK + 1]
     moved = np.linalg.norm(T[-1, :3, 3] - T[0, :3, 3]) / scale_of(on, corridor, 1) / np.linalg.norm(true[-1, :3, 3])
     record_property("frame with which the map begins, on and off", first)
-    record_property("length of the first walk over the true one, on", moved)
+    record_property("length of the first walk over the true one, on", float(moved))
     assert first[0] == 1
     assert first[1] > 3
     assert {f.status for f in on.map.frames} == {Status.TRACKED}
