@@ -42,7 +42,8 @@ COMMANDS: dict[type, Callable[[Any], int]] = {
 
 BENCHES = {
     "model": BenchModelArgs, "backend": BenchBackendArgs, "weights": BenchWeightsArgs, "reloc-cost": BenchRelocArgs,
-    "places": BenchPlacesArgs, "survival": BenchSurvivalArgs, "live": BenchLiveArgs, "relocalization": BenchRelocalizationArgs,
+    "places": BenchPlacesArgs, "survival": BenchSurvivalArgs, "live": BenchLiveArgs,
+    "relocalization": BenchRelocalizationArgs,
 }  # fmt: skip
 """Measurements of a part, named by the word after `bench`."""
 

@@ -17,6 +17,7 @@ from vgslam.results.environment import describe_machine, git_commit, package_ver
 
 if TYPE_CHECKING:
     from vgslam.commands.relocalization_trials import Kidnap, Query, Recorded
+    from vgslam.localizer import Localizer
 
 JSON_NAME, TABLE_NAME = "reloc.json", "reloc.md"
 
@@ -36,6 +37,9 @@ class BenchRelocalizationArgs:
 
     truth: Path | None = None
     """Another reference than the sequence's own."""
+
+    weights: str | None = None
+    """Network whose ways to propose poses are measured too, `vggt-s` for that of the package."""
 
     every: int = 10
     """Every n-th image after the mapped ones is a query."""
@@ -72,8 +76,10 @@ def run_bench_relocalization(args: BenchRelocalizationArgs) -> int:
     localizer = Localizer(args.map, seq.camera)
     n_mapped = 1 + max(f.frame_id for f in localizer.map.frames)
     frames = list(range(n_mapped, len(seq.images), args.every))
-    queries = {"pnp": recall_trial(localizer, seq, frames, "pnp")} if frames else {}
-    show("recall: done")
+    queries = {}
+    for method in ("pnp", *_add_network(localizer, args.weights)) if frames else ():
+        queries[method] = recall_trial(localizer, seq, frames, method)
+        show(f"recall of {method}: done")
     foreign = {}
     for path in args.foreign:
         images, camera = _images(path, args.n_foreign)
@@ -91,6 +97,17 @@ def run_bench_relocalization(args: BenchRelocalizationArgs) -> int:
     write_text(args.out / TABLE_NAME, text)
     Console().print(text, soft_wrap=True)
     return 0
+
+
+def _add_network(localizer: "Localizer", weights: str | None) -> tuple[str, ...]:
+    """The methods that a network adds to the localizer."""
+    if weights is None:
+        return ()
+    from vgslam.network.open_backbone import BackboneOptions, open_backbone
+    from vgslam.reloc.learned import network_proposer
+
+    localizer.relocalizer.proposer = network_proposer(open_backbone(BackboneOptions(weights), show=print))
+    return "consensus", "late-fusion", "learned", "learned-consensus"
 
 
 def _finite(value: Any) -> Any:

@@ -7,6 +7,7 @@ from vgslam.frontend.guide import Guide, VggtUse
 
 if TYPE_CHECKING:
     from vgslam.network.weights import WeightsInfo
+    from vgslam.reloc.proposal import PoseProposer
 
 DEFAULT_WEIGHTS = "vggt-s"
 """Those that come with the package."""
@@ -20,6 +21,13 @@ class OpenedGuide:
     guide: Guide
     weights: dict[str, Any]
     notes: list[str]
+    backbone: Any
+
+    def proposer(self) -> "PoseProposer":
+        """The network as one who proposes poses to a lost camera."""
+        from vgslam.reloc.learned import network_proposer
+
+        return network_proposer(self.backbone)
 
 
 def open_guide(
@@ -41,7 +49,7 @@ def open_guide(
     backbone = open_backbone(options, show=print)
     notes = [RANDOM_NOTE] if backbone.weights.is_random else []
     about = describe_weights(backbone.weights) | {"poses_from": backbone.spec.poses_from}
-    return OpenedGuide(VggtPredictor(backbone, use), about, notes)
+    return OpenedGuide(VggtPredictor(backbone, use), about, notes, backbone)
 
 
 def describe_weights(weights: "WeightsInfo") -> dict[str, Any]:

@@ -42,7 +42,7 @@ class RelocalizeArgs:
     """Where the network runs: auto, cpu, cuda, cuda:N or mps."""
 
     method: str | None = None
-    """Only this method: pnp, or one of the network's (learned, learned-consensus, consensus)."""
+    """Only this method: pnp, or one of the network's (consensus, late-fusion, learned, learned-consensus)."""
 
     json: bool = False
     """Print JSON, one object with a list, instead of a table."""
@@ -93,12 +93,9 @@ def _proposer(args: RelocalizeArgs) -> Any:
     if args.weights is None:
         return None
     from vgslam.network.open_backbone import BackboneOptions, open_backbone
-    from vgslam.network.vggt_backbone import VggtBackbone
-    from vgslam.reloc.learned import consensus_proposer, learned_proposer
+    from vgslam.reloc.learned import network_proposer
 
-    backbone = open_backbone(BackboneOptions(args.weights, device=args.device), show=_say)
-    learned = learned_proposer(backbone) if isinstance(backbone, VggtBackbone) else None
-    return learned or consensus_proposer(backbone)
+    return network_proposer(open_backbone(BackboneOptions(args.weights, device=args.device), show=_say))
 
 
 def _say(line: str) -> None:

@@ -16,7 +16,7 @@ from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.reference_lift import direct_pose, lift
 from vgslam.reloc.pairwise import PairwiseProposer
-from vgslam.reloc.proposal import Proposal
+from vgslam.reloc.proposal import AllOf, PoseProposer, Proposal
 from vgslam.types import Array
 
 if TYPE_CHECKING:
@@ -99,3 +99,13 @@ def pairwise_proposer(backbone: "Backbone[Any]") -> PairwiseProposer:
     from vgslam.network.reloc.query_poses import PlainQueryPoses
 
     return PairwiseProposer(PlainQueryPoses(backbone), MAX_REFERENCES)
+
+
+def network_proposer(backbone: "Backbone[Any]") -> PoseProposer:
+    """All that a network can propose, the best first: consensus, late fusion, and what it learned where there is an
+    adapter for its weights."""
+    from vgslam.network.vggt_backbone import VggtBackbone
+
+    learned = learned_proposer(backbone) if isinstance(backbone, VggtBackbone) else None
+    plain: tuple[PoseProposer, ...] = (consensus_proposer(backbone), pairwise_proposer(backbone))
+    return AllOf(plain if learned is None else (*plain, learned))

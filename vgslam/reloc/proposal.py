@@ -39,3 +39,16 @@ class PoseProposer(Protocol):
         keyframe_ids: keyframes of the map, the one most like the image (the anchor) first.
         """
         ...
+
+
+@dataclass(frozen=True)
+class AllOf:
+    """Everything that several propose, in their order."""
+
+    proposers: tuple[PoseProposer, ...]
+
+    def propose(
+        self, slam_map: "SlamMap", keyframe_ids: Sequence[int], image: npt.NDArray[np.uint8], camera: Camera
+    ) -> list[Proposal]:
+        """As `PoseProposer.propose`."""
+        return [p for who in self.proposers for p in who.propose(slam_map, keyframe_ids, image, camera)]
