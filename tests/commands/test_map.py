@@ -8,6 +8,7 @@ import pytest
 from random_map import random_map
 
 from vgslam.sources.trajectory_io import read_trajectory
+from vgslam.store.manifest import VERSION
 from vgslam.store.map_folder import MapFolder
 from vgslam.store.open import load_map
 
@@ -32,7 +33,7 @@ def test_info(path: Path, vgslam) -> None:
     code, out, _ = vgslam("map", "info", path, "--json")
     data = json.loads(out)
     assert code == 0
-    assert (data["n_keyframes"], data["n_landmarks"], data["n_frames"], data["version"]) == (7, 35, 14, 2)
+    assert (data["n_keyframes"], data["n_landmarks"], data["n_frames"], data["version"]) == (7, 35, 14, VERSION)
     assert data["statuses"] == {"TRACKED": 7, "LOST": 7}
     assert sum(data["edges"].values()) == 5
     assert data["sessions"] == [{

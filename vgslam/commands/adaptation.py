@@ -20,16 +20,28 @@ ADAPTER_NAME = "adapter.safetensors"
 
 @dataclass(frozen=True)
 class AdaptOptions:
-    """steps: of a round; windows: new ones that start a round; max_seconds: of training in all; memory: of the windows
-    kept; threads: of the background process."""
+    """How a network adapts during a run."""
 
     steps: int = 20
+    """Training steps of a round."""
+
     windows: int = 4
+    """New windows of frames that start a round."""
+
     learning_rate: float = 2e-3
+    """Step size at the start."""
+
     max_seconds: float = 600.0
+    """Longest time of training in all, in seconds."""
+
     memory: str = "256MiB"
+    """Memory of the windows that are kept."""
+
     threads: int = 1
+    """CPU threads of the background process."""
+
     seed: int = 0
+    """Of everything random."""
 
 
 @dataclass
