@@ -163,10 +163,12 @@ class Adapter:
             self.close()
         return event
 
-    def keep(self, window: Window) -> None:
-        """Puts a window among those to train on, or holds it back."""
+    def keep(self, window: Window, is_held_back: bool | None = None) -> None:
+        """Puts a window among those to train on, or holds it back; None: as the configuration says."""
         needed = len(self._probes) < self.config.limits.min_probes
-        is_probe = self._n_seen % (2 if needed else self.config.probe_every) == 0
+        is_probe = (
+            is_held_back if is_held_back is not None else self._n_seen % (2 if needed else self.config.probe_every) == 0
+        )
         self._n_seen += 1
         if is_probe and len(self._probes) < self.config.max_probes:
             self._probes.append(window)

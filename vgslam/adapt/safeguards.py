@@ -12,11 +12,14 @@ from vgslam.adapt.served import Guess, guess
 from vgslam.adapt.windows import Matches, Window
 from vgslam.network.vggt import Vggt
 
+MAX_PHOTOMETRIC = 1.0
+MAX_EPIPOLAR_PX = 2.0
+
 
 @dataclass(frozen=True)
 class Measures:
-    """photometric: mean loss of the windows; epipolar_px: median over windows of the median matched-point error;
-    guesses: what the model says of each window."""
+    """photometric: mean loss of the windows; epipolar_px: mean over windows and frames of the median matched-point
+    error; both truncated, so that no window decides alone. guesses: what the model says of each window."""
 
     photometric: float
     epipolar_px: float
@@ -55,10 +58,11 @@ def measure(model: Vggt, probes: Sequence[Window], config: LossConfig) -> Measur
     for window in probes:
         g = guess(model, window)
         loss = window_loss(window.images, g.depth, g.T_cam_first, window.K, range(len(window.images)), config)
-        photometric.append(float(loss.total) if loss.n_targets else float("inf"))
-        epipolar.append(float(np.median([epipolar_error_px(m, g.T_cam_first, window.K) for m in window.matches])))
+        photometric.append(min(float(loss.total), MAX_PHOTOMETRIC) if loss.n_targets else MAX_PHOTOMETRIC)
+        errors = [epipolar_error_px(m, g.T_cam_first, window.K) for m in window.matches]
+        epipolar.append(float(np.mean(np.minimum(errors, MAX_EPIPOLAR_PX))))
         guesses.append(g)
-    return Measures(float(np.median(photometric)), float(np.median(epipolar)), tuple(guesses))
+    return Measures(float(np.mean(photometric)), float(np.mean(epipolar)), tuple(guesses))
 
 
 def scale_drift(before: Measures, after: Measures) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vgslam.adapt.augment import in_other_light, mirrored, mirrored_geometry
 from vgslam.adapt.bundle import SparseGeometry, reconstruct
 from vgslam.adapt.losses import LossConfig, correction_smoothness, window_loss
 from vgslam.adapt.match_losses import flow_match_loss, pose_loss, sparse_depth_loss
@@ -44,7 +45,7 @@ ADAPTED = LoraConfig(
 @dataclass(frozen=True)
 class TrainConfig:
     """steps: of a round; n_targets: of a window; ema: decay of the averaged weights a step; max_round_s: a round stops
-    there."""
+    there; mirrors: half of the windows are mirrored; light: how far exposure and tint are changed, 0: not."""
 
     trainable: Trainable = Trainable.LORA
     lora: LoraConfig = ADAPTED
@@ -55,6 +56,8 @@ class TrainConfig:
     ema: float = 0.9
     clip: float = 1.0
     max_round_s: float = float("inf")
+    mirrors: bool = True
+    light: float = 1.0
     seed: int = 0
 
 
@@ -119,8 +122,11 @@ class Trainer:
         poses are its head's, the head's own, which learn from these terms too.
         """
         n, lesson, window = len(window.images), self._lesson(window), window.to(self._device)
+        if self.config.mirrors and self._rng.random() < 0.5:
+            window, lesson = mirrored(window), lesson.mirrored()
         targets = self._rng.choice(n, min(self.config.n_targets, n), replace=False).tolist()
-        out = self.model(window.images[None], self.model.heads & SERVED)
+        seen = in_other_light(window.images, self._rng, self.config.light)
+        out = self.model(seen[None], self.model.heads & SERVED)
         depth, head = out.depth[0], relative_to_first(decode_pose(out.pose_encoding))[0]
         T, c = head, self.loss
         if lesson.geometry is not None and out.flow is not None:
@@ -162,11 +168,15 @@ def copy_of(model: Vggt, is_sharing: bool) -> Vggt:
 
 @dataclass(frozen=True)
 class _Lesson:
-    """What is taught of a window: the start model's depth and its log median, and what the matched points say, if they do."""
+    """What is taught of a window: the start model's depth and its log median, and what matches say, if they do."""
 
     depth: Tensor
     log_median: Tensor
     geometry: SparseGeometry | None
+
+    def mirrored(self) -> "_Lesson":
+        geometry = None if self.geometry is None else mirrored_geometry(self.geometry, self.depth.shape[-1])
+        return _Lesson(self.depth.flip(-1), self.log_median, geometry)
 
 
 @torch.no_grad()

@@ -136,7 +136,7 @@ def _on_epipolar_lines(p: Array, q: Array) -> npt.NDArray[np.bool_]:
     """Which matches agree with a common fundamental matrix; none where hardly more than half do."""
     if len(p) < 15:
         return np.zeros(len(p), bool)
-    _, inlier = cv2.findFundamentalMat(p, q, cv2.USAC_MAGSAC, 1.0, 0.999, 1000)
+    _, inlier = cv2.findFundamentalMat(p, q, cv2.FM_RANSAC, 1.0, 0.999, 1000)
     keep = np.zeros(len(p), bool) if inlier is None else inlier.ravel() > 0
     return keep if keep.mean() > 0.6 else np.zeros(len(p), bool)
 

@@ -1,0 +1,226 @@
+"""`vgslam bench adapt`: what adaptation gains where the network is strange, and what it costs where it is at home."""
+
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+
+from vgslam.atomic import write_text
+from vgslam.results.environment import describe_machine, git_commit, package_version
+
+if TYPE_CHECKING:
+    from vgslam.adapt.adapter import Adapter
+    from vgslam.network.vggt import Vggt
+    from vgslam.training.real_windows import RealSet
+    from vgslam.training.windows import WindowBatch
+
+NAME = "adapt"
+MEASURES = ("depth_absrel", "rotation_deg", "direction_deg", "translation")
+
+
+@dataclass
+class BenchAdaptArgs:
+    """Rendered worlds of a kind, with a lens and a motion that the network was not trained on, and recorded sequences:
+    depth and relative poses of windows that adaptation never saw, before and after; a table and JSON."""
+
+    weights: str = "vggt-s"
+    """Weights to adapt."""
+
+    seeds: int = 5
+    """Rendered worlds; 0: none."""
+
+    steps: int = 150
+    """Training steps for each."""
+
+    frames: int = 108
+    """Frames of a rendered video."""
+
+    sequences: Path | None = None
+    """Folder of recorded sequences (kitti00_f000-199, 7scenes_redkitchen_seq01)."""
+
+    threads: int = 1
+    """CPU threads."""
+
+    out: Path = Path("out/bench-adapt")
+    """Folder for the table and the JSON."""
+
+
+def run_bench_adapt(args: BenchAdaptArgs) -> int:
+    """Measures, prints and writes after each world; returns 0."""
+    import torch
+
+    from vgslam.network.weights import load
+
+    torch.set_num_threads(max(args.threads, 1))
+    loaded = load(args.weights, show=print)
+    about: dict[str, Any] = {
+        "command": "vgslam " + shlex.join(sys.argv[1:]), "version": package_version(), "commit": git_commit(),
+        "machine": asdict(describe_machine()), "weights": loaded.info.model_id, "steps": args.steps,
+    }  # fmt: skip
+    rows: list[dict[str, Any]] = []
+
+    def take(row: dict[str, Any]) -> None:
+        rows.append(row)
+        Console().print(_cells(row), soft_wrap=True)
+        args.out.mkdir(parents=True, exist_ok=True)
+        write_text(args.out / f"{NAME}.json", json.dumps(about | {"rows": rows}, indent=1) + "\n")
+        write_text(args.out / f"{NAME}.md", _page(about, rows))
+
+    if args.seeds:
+        _rendered(loaded.model, args, take)
+    if args.sequences is not None:
+        for chosen in _real_sets():
+            take(_recorded(loaded.model, args, chosen))
+    print(f"results: {args.out}/{NAME}.md")
+    return 0
+
+
+def _rendered(model: "Vggt", args: BenchAdaptArgs, take: Callable[[dict[str, Any]], None]) -> None:
+    from vgslam.adapt.adapter import Adapter
+    from vgslam.commands.adapt_domains import FIRST_SEED, SHIFTED, original_windows, split
+
+    original = original_windows(model.config)
+    home = errors(model, original)
+    for seed in range(args.seeds):
+        parts = split(SHIFTED.film(FIRST_SEED + seed, args.frames), model.config)
+        adapter = Adapter(model, _config(args, seed))
+        for window in parts.held_back:
+            adapter.keep(window, True)
+        for window in parts.training:
+            adapter.keep(window, False)
+        before = errors(model, parts.unseen)
+        train(adapter, args.steps)
+        adapter.measure_served()  # leaves the committed weights in the trainer's model
+        after, at_home = errors(adapter.trainer.model, parts.unseen), errors(adapter.trainer.model, original)
+        counts = (len(parts.training), len(parts.held_back), len(parts.unseen.images))
+        take(_row(f"world {seed}", adapter, counts, before, after) | {"home_before": home, "home_after": at_home})
+
+
+def _recorded(model: "Vggt", args: BenchAdaptArgs, chosen: "RealSet") -> dict[str, Any]:
+    """Adapts to the first half of a sequence, measures on windows of the second."""
+    from vgslam.adapt.adapter import Adapter
+    from vgslam.adapt.offline import collect
+    from vgslam.commands.adapt import windows
+    from vgslam.sources import SourceOptions, open_source
+    from vgslam.training.real_windows import real_windows
+    from vgslam.training.windows import WindowBatch
+
+    assert args.sequences is not None
+    all_windows = real_windows(args.sequences, chosen, 4)
+    half = len(all_windows.images) // 2 + 2  # no frame in common
+    later = WindowBatch(*(x[half:] for x in vars(all_windows).values()))
+    folder = args.sequences / chosen.folder
+    n_images = sum(1 for _ in open_source(folder, SourceOptions()))
+    source = open_source(folder, SourceOptions(end=n_images // 2))
+    adapter = Adapter(model, _config(args, 0))
+    assert source.camera is not None
+    collect(adapter, windows(source, source.camera))
+    before = errors(model, later)
+    train(adapter, args.steps)
+    adapter.measure_served()
+    counts = (adapter.n_training_windows, len(adapter.probes), len(later.images))
+    return _row(chosen.name, adapter, counts, before, errors(adapter.trainer.model, later))
+
+
+def _real_sets() -> "list[RealSet]":
+    from vgslam.training.real_windows import REAL_SETS
+
+    return [s for s in REAL_SETS if s.name in ("kitti00, stride 2", "redkitchen, stride 5")]
+
+
+def _config(args: BenchAdaptArgs, seed: int) -> Any:
+    from vgslam.adapt.adapter import AdaptConfig
+    from vgslam.adapt.trainer import TrainConfig
+
+    return replace(AdaptConfig(), train=TrainConfig(steps=min(30, args.steps), seed=seed), max_probes=12)
+
+
+def train(adapter: "Adapter", n_steps: int) -> None:
+    """Rounds until so many steps were trained, committed or not, or the adapter stops."""
+    done = 0
+
+    def count(_: float) -> None:
+        nonlocal done
+        done += 1
+
+    while done < n_steps and not adapter.is_stopped:
+        adapter.run_round(count)
+
+
+def errors(model: "Vggt", batch: "WindowBatch") -> dict[str, list[float]]:
+    """[mean, median] over windows or poses: depth_absrel; rotation_deg, direction_deg of the served poses; translation:
+    |t - t*| / |t*|, both in units of the window's median depth. Empty where there is no true depth."""
+    import torch
+
+    from vgslam.training import pose_measures as measures
+    from vgslam.training.model_guess import ModelGuess
+
+    guesses = ModelGuess(model, torch.device("cpu"))
+    found: dict[str, list[float]] = {name: [] for name in MEASURES}
+    for k in range(len(batch.images)):
+        one = type(batch)(*(x[k : k + 1] for x in vars(batch).values()))
+        g = guesses(one)
+        T = torch.linalg.inv(g.T_cam_world if g.T_solver is None else g.T_solver)
+        median = measures.window_median_depth_m(one.depth)
+        found["depth_absrel"] += [float(x) for x in measures.depth_errors(one.depth, g.depth)]
+        found["rotation_deg"] += measures.rotation_errors_deg(one.T_world_cam, T).ravel().tolist()
+        found["direction_deg"] += measures.direction_errors_deg(one.T_world_cam, T, median).ravel().tolist()
+        true, said = one.T_world_cam[0, 1:, :3, 3] / median[0], T[0, 1:, :3, 3] / float(g.depth.median())
+        if bool((one.depth > 0).any()):
+            found["translation"] += ((said - true).norm(dim=1) / true.norm(dim=1).clamp(min=1e-9)).tolist()
+    known = {name: [x for x in values if np.isfinite(x)] for name, values in found.items()}
+    return {n: [round(float(np.mean(v)), 4), round(float(np.median(v)), 4)] for n, v in known.items() if v}
+
+
+def _row(
+    name: str, adapter: "Adapter", counts: tuple[int, int, int], before: dict[str, Any], after: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "name": name, "n_training": counts[0], "n_held_back": counts[1], "n_unseen": counts[2], "steps": adapter.step,
+        "before": before, "after": after, "events": [e.as_numbers() for e in adapter.events],
+    }  # fmt: skip
+
+
+def _page(about: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    head = "\n".join(f"- {name}: {value}" for name, value in about.items())
+    columns = ["video", "windows: trained, held back, unseen", "committed steps"]
+    columns += ["AbsRel", "rotation [deg]", "direction [deg]", "translation", "home: AbsRel", "home: rotation [deg]"]
+    table = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    table += [_cells(row) for row in rows]
+    worlds = [r for r in rows if "home_after" in r]
+    if worlds:
+        table.append("| all worlds, mean change | | | " + " | ".join(_mean_changes(worlds)) + " |")
+    return (
+        "# What adaptation gains, and what it costs\n\nMeans over windows that were never seen, before -> after "
+        "(change). home: windows of the kinds of worlds that the network was trained on.\n\n"
+        f"{head}\n\n" + "\n".join(table) + "\n"
+    )
+
+
+def _cells(row: dict[str, Any]) -> str:
+    cells = [row["name"], f"{row['n_training']}, {row['n_held_back']}, {row['n_unseen']}", str(row["steps"])]
+    cells += [_change(row["before"], row["after"], m) for m in MEASURES]
+    if "home_after" in row:
+        cells += [_change(row["home_before"], row["home_after"], m) for m in MEASURES[:2]]
+    else:
+        cells += ["-", "-"]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _change(before: dict[str, Any], after: dict[str, Any], measure: str) -> str:
+    if measure not in before:
+        return "-"
+    a, b = before[measure][0], after[measure][0]
+    return f"{a:.3f} -> {b:.3f} ({100 * (b / a - 1):+.0f} %)"
+
+
+def _mean_changes(worlds: list[dict[str, Any]]) -> list[str]:
+    pairs = [("before", "after", m) for m in MEASURES] + [("home_before", "home_after", m) for m in MEASURES[:2]]
+    return [f"{100 * np.mean([w[b][m][0] / w[a][m][0] - 1 for w in worlds]):+.1f} %"
+            for a, b, m in pairs]  # fmt: skip
