@@ -10,6 +10,7 @@ import tyro
 
 from vgslam.commands.adapt import AdaptArgs, run_adapt
 from vgslam.commands.bench import BenchArgs, run_bench
+from vgslam.commands.bench_adapt import BenchAdaptArgs, run_bench_adapt
 from vgslam.commands.bench_backend import BenchBackendArgs, run_bench_backend
 from vgslam.commands.bench_live import BenchLiveArgs, run_bench_live
 from vgslam.commands.bench_model import BenchModelArgs, run_bench_model
@@ -36,11 +37,13 @@ COMMANDS: dict[type, Callable[[Any], int]] = {
     BenchBackendArgs: run_bench_backend, ReportArgs: run_report, DoctorArgs: run_doctor,
     ConfigArgs: run_config, BenchRelocArgs: run_bench_reloc, BenchPlacesArgs: run_bench_places,
     BenchSurvivalArgs: run_bench_survival,
-    LiveArgs: run_live, BenchLiveArgs: run_bench_live, AdaptArgs: run_adapt, RelocalizeArgs: run_relocalize,
+    LiveArgs: run_live, BenchLiveArgs: run_bench_live, AdaptArgs: run_adapt,
+    BenchAdaptArgs: run_bench_adapt, RelocalizeArgs: run_relocalize,
     BenchRelocalizationArgs: run_bench_relocalization,
 }  # fmt: skip
 
 BENCHES = {
+    "adapt": BenchAdaptArgs,
     "model": BenchModelArgs, "backend": BenchBackendArgs, "weights": BenchWeightsArgs, "reloc-cost": BenchRelocArgs,
     "places": BenchPlacesArgs, "survival": BenchSurvivalArgs, "live": BenchLiveArgs,
     "relocalization": BenchRelocalizationArgs,
