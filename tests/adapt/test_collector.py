@@ -19,7 +19,7 @@ def windows(images: list[np.ndarray], collector: Collector) -> list[tuple[int, .
 
 def test_frames_are_taken_when_the_camera_has_moved() -> None:
     camera = Camera(120.0, 120.0, 79.5, 59.5, 160, 120)
-    found = windows(shifted(24, 3), Collector(camera, CollectorConfig(min_motion=0.05)))  # 8 px: every third
+    found = windows(shifted(24, 3), Collector(camera, CollectorConfig(advance=2, min_motion=0.05)))  # 8 px: every third
     assert found[:2] == [(0, 3, 6, 9), (6, 9, 12, 15)]
 
 
@@ -30,7 +30,7 @@ def test_a_camera_at_rest_gives_none() -> None:
 
 def test_keyframes_are_all_taken_and_made_small() -> None:
     camera = Camera(480.0, 480.0, 319.5, 239.5, 640, 480)
-    collector = Collector(camera, is_chosen_already=True)
+    collector = Collector(camera, CollectorConfig(advance=2), is_chosen_already=True)
     images = [np.full((480, 640, 3), k, np.uint8) for k in range(6)]
     found = [collector.add(image, 10 * k) for k, image in enumerate(images)]
     assert [None if f is None else f.frame_ids for f in found] == [

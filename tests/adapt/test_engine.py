@@ -37,7 +37,7 @@ LOADED = weights.load("vggt-s")
 def video() -> Video:
     """A world that was not trained on, seen through a lens wider than most."""
     camera = Camera.from_fov(160, 120, 100.0)
-    film = render_sequence("clutter", "orbit", 32, 900011, camera, Shot(rate_hz=10.0, supersample=1))
+    film = render_sequence("clutter", "orbit", 48, 900011, camera, Shot(rate_hz=6.0, supersample=1))
     return list(film.images), camera
 
 
@@ -67,7 +67,8 @@ def test_g16_a_window_is_learned(model: Vggt, video: Video) -> None:
     window = make_window(video[0][:4], range(4), video[1], model.config)
     assert isinstance(window, Window)
     config = LossConfig(flow=0.0)
-    trainer = Trainer(model, TrainConfig(Trainable.ALL, steps=40, n_targets=1, ema=0.0, mirrors=False, light=0.0), config)
+    train = TrainConfig(Trainable.ALL, steps=40, n_targets=1, ema=0.0, mirrors=False, light=0.0)
+    trainer = Trainer(model, train, config)
     geometry = trainer._lesson(window).geometry
     assert geometry is not None
 
@@ -87,7 +88,7 @@ def test_g16_a_window_is_learned(model: Vggt, video: Video) -> None:
 
 def test_a_strange_world_is_learned_and_held_back_windows_get_better(model: Vggt, video: Video, tmp_path: Path) -> None:
     untouched, before = {k: v.clone() for k, v in model.state_dict().items()}, outputs(model)
-    train = TrainConfig(steps=20, learning_rate=3e-3)
+    train = TrainConfig(steps=30, learning_rate=3e-3)
     adapter = Adapter(model, AdaptConfig(train, limits=Limits(min_probes=3), window_every=4), LOADED.info.sha256)
     feed(adapter, *video)
     commits = [e for e in adapter.events if e.kind == "commit"]

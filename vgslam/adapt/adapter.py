@@ -166,12 +166,13 @@ class Adapter:
     def keep(self, window: Window, is_held_back: bool | None = None) -> None:
         """Puts a window among those to train on, or holds it back; None: as the configuration says."""
         needed = len(self._probes) < self.config.limits.min_probes
-        is_probe = (
-            is_held_back if is_held_back is not None else self._n_seen % (2 if needed else self.config.probe_every) == 0
-        )
+        every = 2 if needed else self.config.probe_every
+        is_probe = self._n_seen % every == 0 if is_held_back is None else is_held_back
         self._n_seen += 1
         if is_probe and len(self._probes) < self.config.max_probes:
             self._probes.append(window)
+            shown = set(window.frame_ids)
+            self._windows = deque(w for w in self._windows if not shown & set(w.frame_ids))
             return
         if any(set(window.frame_ids) & set(p.frame_ids) for p in self._probes):
             return  # would be trained on what is held out

@@ -10,7 +10,7 @@ posteriori; Triggs et al. 1999, Bundle Adjustment - A Modern Synthesis).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -157,6 +157,19 @@ def reconstruct(
         np.concatenate([first_px, problem.seen_px[good]]), np.concatenate([z, Y[good, 2]]),
         np.concatenate([trust, trust[index]]), float(np.median(error)),
     )  # fmt: skip
+
+
+def in_unit_of(geometry: SparseGeometry, depth: Array) -> SparseGeometry:
+    """The same with lengths scaled so that the depths are, in the median, those of maps (S,H,W): what is taught does
+    not change the network's unit."""
+    height, width = depth.shape[1:]
+    u = np.clip(np.rint(geometry.px[:, 0]).astype(int), 0, width - 1)
+    v = np.clip(np.rint(geometry.px[:, 1]).astype(int), 0, height - 1)
+    sure = geometry.trust > 0.5 * geometry.trust.max()
+    scale = float(np.exp(np.median(np.log(depth[geometry.frame, v, u] / geometry.depth)[sure])))
+    T = geometry.T_cam_first.copy()
+    T[:, :3, 3] *= scale
+    return replace(geometry, T_cam_first=T, depth=geometry.depth * scale)
 
 
 def _problem(matches: Sequence[Matches], depth: Array, K: Array, sigma_px: float) -> _Problem:

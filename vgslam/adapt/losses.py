@@ -25,7 +25,7 @@ class LossConfig:
     ssim_weight: float = 0.85
     geometry: float = 0.5
     smoothness: float = 1e-3
-    scale: float = 0.1
+    scale: float = 3.0
     mixed: float = 0.5
     sparse_depth: float = 1.0
     flow: float = 0.1
@@ -143,6 +143,16 @@ def mixed_cost(costs: Costs, kept: Tensor, config: LossConfig) -> Tensor:
     """
     use = costs.seen & kept[:, None] & (costs.geometric.detach() < config.open_gate)
     return torch.where(use, costs.joint, 0.0).sum() / use.sum().clamp(min=1)
+
+
+def unmasked_photometric(images: Tensor, depth: Tensor, T_cam_world: Tensor, K: Tensor, config: LossConfig) -> float:
+    """Mean over all pixels of all frames of min_s L_photo, and of the unmoved sources' where none sees the pixel.
+
+    For comparing models: the auto-mask of the loss keeps other pixels for each of them.
+    """
+    costs = pair_costs(images, depth, T_cam_world, K, range(len(images)), config)
+    best = costs.photometric.masked_fill(~costs.seen, torch.inf).amin(1)
+    return float(torch.where(costs.seen.any(dim=1), best, costs.static.amin(1)).mean())
 
 
 def window_loss(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vgslam.adapt.augment import in_other_light, mirrored, mirrored_geometry
-from vgslam.adapt.bundle import SparseGeometry, reconstruct
+from vgslam.adapt.bundle import SparseGeometry, in_unit_of, reconstruct
 from vgslam.adapt.losses import LossConfig, correction_smoothness, window_loss
 from vgslam.adapt.match_losses import flow_match_loss, pose_loss, sparse_depth_loss
 from vgslam.adapt.served import SERVED, guess
@@ -148,6 +148,8 @@ class Trainer:
             g = guess(self.base, window)
             depth, T, K = (x.cpu().double().numpy() for x in (g.depth[0], g.T_cam_first, window.K))
             geometry = reconstruct(window.matches, depth, T, K, SIGMA_MATCH_PX * window.match_px)
+            if geometry is not None:
+                geometry = in_unit_of(geometry, g.depth.double().numpy())
             self._lessons[window.frame_ids] = _Lesson(g.depth, g.depth.median().log(), geometry)
         return self._lessons[window.frame_ids]
 
