@@ -88,7 +88,7 @@ def test_g16_a_window_is_learned(model: Vggt, video: Video) -> None:
 
 def test_a_strange_world_is_learned_and_held_back_windows_get_better(model: Vggt, video: Video, tmp_path: Path) -> None:
     untouched, before = {k: v.clone() for k, v in model.state_dict().items()}, outputs(model)
-    train = TrainConfig(steps=30, learning_rate=3e-3)
+    train = TrainConfig(steps=40, learning_rate=3e-3, ema=0.9)
     adapter = Adapter(model, AdaptConfig(train, limits=Limits(min_probes=3), window_every=4), LOADED.info.sha256)
     feed(adapter, *video)
     commits = [e for e in adapter.events if e.kind == "commit"]

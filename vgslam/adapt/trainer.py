@@ -34,6 +34,8 @@ class Trainable(StrEnum):
     ALL = "all"
 
 
+WARM_UP = 10
+"""Steps of a round until the learning rate is reached."""
 HEADS = ("camera_head.", "depth_head.", "flow_head.")
 ADAPTED = LoraConfig(
     rank=16, alpha=32.0, layers=(*ATTENTION, *MLP, "hidden", "out", "cell"),
@@ -49,11 +51,11 @@ class TrainConfig:
 
     trainable: Trainable = Trainable.LORA
     lora: LoraConfig = ADAPTED
-    steps: int = 20
-    learning_rate: float = 2e-3
+    steps: int = 50
+    learning_rate: float = 3e-3
     weight_decay: float = 0.0
     n_targets: int = 2
-    ema: float = 0.9
+    ema: float = 0.95
     clip: float = 1.0
     max_round_s: float = float("inf")
     mirrors: bool = True
@@ -98,7 +100,9 @@ class Trainer:
         parameters = [p for _, p in self._trained()]
         adam = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=self.config.weight_decay)
         average, ends = self.state(), time.monotonic() + self.config.max_round_s
-        for _ in range(self.config.steps):
+        for k in range(self.config.steps):
+            for group in adam.param_groups:
+                group["lr"] = learning_rate * _schedule(k, self.config.steps)
             loss = self.window_loss(windows[int(self._rng.integers(len(windows)))])
             adam.zero_grad()
             loss.backward()
@@ -155,6 +159,11 @@ class Trainer:
 
     def _trained(self) -> list[tuple[str, nn.Parameter]]:
         return [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
+
+
+def _schedule(step: int, n_steps: int) -> float:
+    """Share of the learning rate: a warm-up, since Adam's first steps are as long as any, then down to a fifth."""
+    return min(1.0, (step + 1) / WARM_UP) * (1.0 - 0.8 * step / n_steps)
 
 
 def copy_of(model: Vggt, is_sharing: bool) -> Vggt:

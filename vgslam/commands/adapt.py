@@ -53,7 +53,7 @@ class AdaptArgs:
     """Training steps."""
 
     learning_rate: float | None = None
-    """Step size at the start; the default is 2e-3 of lora and 3e-4 of the others."""
+    """Step size at the start; the default is 3e-3 of lora and 3e-4 of the others."""
 
     seed: int = 0
     """Of everything random."""
@@ -130,7 +130,7 @@ def adapt_config(args: AdaptArgs) -> "AdaptConfig":
     from vgslam.adapt.trainer import Trainable, TrainConfig
 
     rate = args.learning_rate or (TrainConfig.learning_rate if args.trainable == "lora" else 3e-4)
-    train = TrainConfig(Trainable(args.trainable), steps=min(30, args.steps), learning_rate=rate, seed=args.seed)
+    train = TrainConfig(Trainable(args.trainable), steps=min(50, args.steps), learning_rate=rate, seed=args.seed)
     return replace(AdaptConfig(), train=train)
 
 

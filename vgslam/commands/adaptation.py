@@ -22,13 +22,13 @@ ADAPTER_NAME = "adapter.safetensors"
 class AdaptOptions:
     """How a network adapts during a run."""
 
-    steps: int = 20
+    steps: int = 50
     """Training steps of a round."""
 
     windows: int = 4
     """New windows of frames that start a round."""
 
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     """Step size at the start."""
 
     max_seconds: float = 600.0

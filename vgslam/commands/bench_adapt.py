@@ -38,7 +38,7 @@ class BenchAdaptArgs:
     steps: int = 150
     """Training steps for each."""
 
-    frames: int = 108
+    frames: int = 144
     """Frames of a rendered video."""
 
     sequences: Path | None = None
@@ -83,7 +83,7 @@ def run_bench_adapt(args: BenchAdaptArgs) -> int:
 
 def _rendered(model: "Vggt", args: BenchAdaptArgs, take: Callable[[dict[str, Any]], None]) -> None:
     from vgslam.adapt.adapter import Adapter
-    from vgslam.commands.adapt_domains import FIRST_SEED, SHIFTED, original_windows, split
+    from vgslam.adapt.domains import FIRST_SEED, SHIFTED, original_windows, split
 
     original = original_windows(model.config)
     home = errors(model, original)
@@ -138,7 +138,7 @@ def _config(args: BenchAdaptArgs, seed: int) -> Any:
     from vgslam.adapt.adapter import AdaptConfig
     from vgslam.adapt.trainer import TrainConfig
 
-    return replace(AdaptConfig(), train=TrainConfig(steps=min(30, args.steps), seed=seed), max_probes=12)
+    return replace(AdaptConfig(), train=TrainConfig(steps=min(50, args.steps), seed=seed), max_probes=16)
 
 
 def train(adapter: "Adapter", n_steps: int) -> None:

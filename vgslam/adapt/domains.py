@@ -1,0 +1,104 @@
+"""Videos for `vgslam bench adapt`: of a domain that the network never saw, and of those that it was trained on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from vgslam.adapt.windows import Window, make_window
+from vgslam.geometry import se3
+from vgslam.geometry.camera import Camera
+from vgslam.network.config import VggtConfig
+from vgslam.training.sequences import Sequence, Shot, render_sequence
+from vgslam.training.windows import WindowBatch
+
+BLOCK = 12
+"""Frames of a block: blocks are trained on, watched by the adapter, or measured; no window spans two of them."""
+N_FRAMES = 4
+
+
+@dataclass(frozen=True)
+class Domain:
+    """How a video is made: see `render_sequence`."""
+
+    kind: str
+    motion: str
+    fov_deg: float
+    rate_hz: float
+
+    def film(self, seed: int, n_frames: int) -> Sequence:
+        camera = Camera.from_fov(160, 120, self.fov_deg)
+        return render_sequence(
+            self.kind, self.motion, n_frames, seed, camera, Shot(rate_hz=self.rate_hz, supersample=1)
+        )  # fmt: skip
+
+
+SHIFTED = Domain("hills", "drone", 115.0, 5.0)
+"""Hills were never trained on, nor so wide a lens."""
+ORIGINAL = (
+    Domain("room", "walk", 70.0, 8.0),
+    Domain("clutter", "orbit", 70.0, 8.0),
+    Domain("street", "drive", 70.0, 8.0),
+)
+FIRST_SEED = 900_000
+"""Worlds from here on: beyond those of training and of its validation."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Windows of a video: to train on, for the adapter to hold back, and the truth of those that it never sees."""
+
+    training: list[Window]
+    held_back: list[Window]
+    unseen: WindowBatch
+
+
+def split(film: Sequence, network: VggtConfig) -> Split:
+    """Of every three blocks the second is never seen; every sixth block is for the adapter to hold back."""
+    training, held_back, unseen = [], [], []
+    for block in range(len(film) // BLOCK):
+        if block % 3 == 1:
+            unseen += windows(film, network, block, 2, 1)
+        elif block % 6 == 3:
+            held_back += windows(film, network, block, 2, 1)
+        else:
+            training += windows(film, network, block, 1, 1) + windows(film, network, block, 1, 2)
+    return Split(training, held_back, with_truth(film, unseen))
+
+
+def windows(film: Sequence, network: VggtConfig, block: int, step: int, stride: int) -> list[Window]:
+    """The usable ones of a block."""
+    found = []
+    for k in range(block * BLOCK, block * BLOCK + BLOCK - (N_FRAMES - 1) * stride, step):
+        ids = [k + i * stride for i in range(N_FRAMES)]
+        made = make_window([film.images[i] for i in ids], ids, film.camera, network)
+        if isinstance(made, Window):
+            found.append(made)
+    return found
+
+
+def with_truth(film: Sequence, chosen: list[Window]) -> WindowBatch:
+    """The windows with the video's own depth, at the pixel centres of the network's images, and poses."""
+    height, width = chosen[0].images.shape[-2:]
+    v = np.rint((np.arange(height) + 0.5) * film.camera.height / height - 0.5).astype(int)
+    u = np.rint((np.arange(width) + 0.5) * film.camera.width / width - 0.5).astype(int)
+    depth, poses = [], []
+    for window in chosen:
+        ids = list(window.frame_ids)
+        z = film.depth[ids][:, v][:, :, u]
+        depth.append(np.where(np.isfinite(z), z, 0.0))
+        T = film.T_world_cam[ids]
+        poses.append(se3.inverse(T[:1]) @ T)
+    images, K = torch.stack([w.images for w in chosen]), torch.stack([w.K for w in chosen]).double()
+    return WindowBatch(images, torch.from_numpy(np.stack(depth)), torch.from_numpy(np.stack(poses)), K)
+
+
+def original_windows(network: VggtConfig) -> WindowBatch:
+    """Of worlds of the kinds that were trained on, with an ordinary lens."""
+    batches = []
+    for i, domain in enumerate(ORIGINAL):
+        film = domain.film(FIRST_SEED + 500 + i, 2 * BLOCK)
+        chosen = [w for block in range(2) for w in windows(film, network, block, 1, 1)]
+        if chosen:
+            batches.append(with_truth(film, chosen))
+    return WindowBatch(*(torch.cat([getattr(b, x) for b in batches]) for x in ("images", "depth", "T_world_cam", "K")))
