@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from vgslam.adapt.adapter import AdaptConfig, Adapter
     from vgslam.adapt.collector import Frames
     from vgslam.adapt.offline import Outcome
+    from vgslam.adapt.trainer import Trainable
 
 N_PICTURES = 4
 
@@ -53,7 +54,7 @@ class AdaptArgs:
     """Training steps."""
 
     learning_rate: float | None = None
-    """Step size at the start; the default is 3e-3 of lora and 3e-4 of the others."""
+    """Step size at the start; the default is 3e-3 of lora and 5e-4 of the others."""
 
     seed: int = 0
     """Of everything random."""
@@ -129,9 +130,17 @@ def adapt_config(args: AdaptArgs) -> "AdaptConfig":
     from vgslam.adapt.adapter import AdaptConfig
     from vgslam.adapt.trainer import Trainable, TrainConfig
 
-    rate = args.learning_rate or (TrainConfig.learning_rate if args.trainable == "lora" else 3e-4)
-    train = TrainConfig(Trainable(args.trainable), steps=min(50, args.steps), learning_rate=rate, seed=args.seed)
+    trainable = Trainable(args.trainable)
+    rate = args.learning_rate or learning_rate(trainable)
+    train = TrainConfig(trainable, steps=min(50, args.steps), learning_rate=rate, seed=args.seed)
     return replace(AdaptConfig(), train=train)
+
+
+def learning_rate(trainable: "Trainable") -> float:
+    """The default."""
+    from vgslam.adapt.trainer import Trainable, TrainConfig
+
+    return TrainConfig.learning_rate if trainable is Trainable.LORA else 5e-4
 
 
 def camera_of(args: AdaptArgs, source: FrameSource) -> Camera:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from vgslam.adapt.windows import Window, make_window
 from vgslam.geometry import se3
@@ -79,6 +78,8 @@ def windows(film: Sequence, network: VggtConfig, block: int, step: int, stride: 
 
 def with_truth(film: Sequence, chosen: list[Window]) -> WindowBatch:
     """The windows with the video's own depth, at the pixel centres of the network's images, and poses."""
+    import torch
+
     height, width = chosen[0].images.shape[-2:]
     v = np.rint((np.arange(height) + 0.5) * film.camera.height / height - 0.5).astype(int)
     u = np.rint((np.arange(width) + 0.5) * film.camera.width / width - 0.5).astype(int)
@@ -95,6 +96,8 @@ def with_truth(film: Sequence, chosen: list[Window]) -> WindowBatch:
 
 def original_windows(network: VggtConfig) -> WindowBatch:
     """Of worlds of the kinds that were trained on, with an ordinary lens."""
+    import torch
+
     batches = []
     for i, domain in enumerate(ORIGINAL):
         film = domain.film(FIRST_SEED + 500 + i, 2 * BLOCK)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from rich.console import Console
@@ -35,6 +35,9 @@ class BenchAdaptArgs:
     seeds: int = 5
     """Rendered worlds; 0: none."""
 
+    trainable: Literal["lora", "heads", "all"] = "lora"
+    """What is trained, as of `vgslam adapt`."""
+
     steps: int = 150
     """Training steps for each."""
 
@@ -61,7 +64,7 @@ def run_bench_adapt(args: BenchAdaptArgs) -> int:
     loaded = load(args.weights, show=print)
     about: dict[str, Any] = {
         "command": "vgslam " + shlex.join(sys.argv[1:]), "version": package_version(), "commit": git_commit(),
-        "machine": asdict(describe_machine()), "weights": loaded.info.model_id, "steps": args.steps,
+        "machine": asdict(describe_machine()), "weights": loaded.info.model_id, "trainable": args.trainable, "steps": args.steps,
     }  # fmt: skip
     rows: list[dict[str, Any]] = []
 
@@ -83,7 +86,7 @@ def run_bench_adapt(args: BenchAdaptArgs) -> int:
 
 def _rendered(model: "Vggt", args: BenchAdaptArgs, take: Callable[[dict[str, Any]], None]) -> None:
     from vgslam.adapt.adapter import Adapter
-    from vgslam.adapt.domains import FIRST_SEED, SHIFTED, original_windows, split
+    from vgslam.commands.adapt_domains import FIRST_SEED, SHIFTED, original_windows, split
 
     original = original_windows(model.config)
     home = errors(model, original)
@@ -136,9 +139,12 @@ def _real_sets() -> "list[RealSet]":
 
 def _config(args: BenchAdaptArgs, seed: int) -> Any:
     from vgslam.adapt.adapter import AdaptConfig
-    from vgslam.adapt.trainer import TrainConfig
+    from vgslam.commands.adapt import learning_rate
+    from vgslam.adapt.trainer import Trainable, TrainConfig
 
-    return replace(AdaptConfig(), train=TrainConfig(steps=min(50, args.steps), seed=seed), max_probes=16)
+    trainable, steps = Trainable(args.trainable), min(50, args.steps)
+    train = TrainConfig(trainable, steps=steps, learning_rate=learning_rate(trainable), seed=seed)
+    return replace(AdaptConfig(), train=train, max_probes=16)
 
 
 def train(adapter: "Adapter", n_steps: int) -> None:
