@@ -64,7 +64,8 @@ def run_bench_adapt(args: BenchAdaptArgs) -> int:
     loaded = load(args.weights, show=print)
     about: dict[str, Any] = {
         "command": "vgslam " + shlex.join(sys.argv[1:]), "version": package_version(), "commit": git_commit(),
-        "machine": asdict(describe_machine()), "weights": loaded.info.model_id, "trainable": args.trainable, "steps": args.steps,
+        "machine": asdict(describe_machine()), "weights": loaded.info.model_id,
+        "trainable": args.trainable, "steps": args.steps,
     }  # fmt: skip
     rows: list[dict[str, Any]] = []
 
