@@ -140,8 +140,8 @@ def _real_sets() -> "list[RealSet]":
 
 def _config(args: BenchAdaptArgs, seed: int) -> Any:
     from vgslam.adapt.adapter import AdaptConfig
-    from vgslam.commands.adapt import learning_rate
     from vgslam.adapt.trainer import Trainable, TrainConfig
+    from vgslam.commands.adapt import learning_rate
 
     trainable, steps = Trainable(args.trainable), min(50, args.steps)
     train = TrainConfig(trainable, steps=steps, learning_rate=learning_rate(trainable), seed=seed)
