@@ -62,7 +62,7 @@ class PoseStream:
         source = _source(str(name), options)
         try:
             camera = options.camera or source.camera or _camera(source, options)
-            slam = Slam(camera, options.config, None, None, options.slam_map, options.is_localizing)
+            slam = Slam(camera, _config(source, options), None, None, options.slam_map, options.is_localizing)
         except BaseException:
             _close(source)
             raise
@@ -96,6 +96,14 @@ class PoseStream:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _config(source: FrameSource, options: StreamOptions) -> SlamConfig:
+    """What does not wait has its loops looked for in the background."""
+    config = options.config
+    if not isinstance(source, LiveSource):
+        return config
+    return replace(config, loops=replace(config.loops, in_background=True))
 
 
 def _close(source: FrameSource) -> None:

@@ -91,8 +91,12 @@ class Slam:
         self.initializer = Initializer(self.tracker, self.predictor, self.config.initializer, guide)
         places = Places(self.map, guide)
         self.relocalizer = Relocalizer(self.map, places, self.config.tracker.features, self.config.reloc)
-        self.loops = LoopCloser(self.map, places, self.config.tracker.features, self.config.loops)
+        loops = self.config.loops
+        if guide is not None and guide.use.descriptors:
+            loops = replace(loops, in_background=False)  # the network serves one caller at a time
+        self.loops = LoopCloser(self.map, places, self.config.tracker.features, loops)
         self.stage_cpu_s: dict[str, float] = {}
+        self._search_cpu_s = 0.0
         self.n_losses = 0
         self.notes: list[str] = []
         self.first_frame_id = 1 + max((f.frame_id for f in self.map.frames), default=-1)
@@ -155,6 +159,9 @@ class Slam:
             start = self.initializer.at_end()
             if start is not None:
                 self._begin_component(start)
+        with self._stage("loops"):
+            if self.loops.finish() is not None:
+                self._component = self.map.keyframes[-1].component_id
         with self._stage("graph"):
             try:
                 optimize_map(self.map, self.config.loops.is_metric)
@@ -364,9 +371,14 @@ class Slam:
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
-        """Adds the CPU seconds of the block to the stage's account."""
-        began = time.process_time()
+        """Adds the CPU seconds of the block to the stage's account; those of a search beside it go to `loops`."""
+        clock = time.thread_time if self.loops.config.in_background else time.process_time
+        began = clock()
         try:
             yield
         finally:
-            self.stage_cpu_s[name] = self.stage_cpu_s.get(name, 0.0) + time.process_time() - began
+            spent = clock() - began
+            if name == "loops":
+                spent += self.loops.search_cpu_s - self._search_cpu_s
+                self._search_cpu_s = self.loops.search_cpu_s
+            self.stage_cpu_s[name] = self.stage_cpu_s.get(name, 0.0) + spent

@@ -1,6 +1,7 @@
 """Loops in rendered rooms whose geometry is known: closed where they are, refused where they are not."""
 
 import functools
+import time
 from dataclasses import replace
 
 import cv2
@@ -101,6 +102,25 @@ def test_a_loop_takes_out_drift_of_place_and_scale() -> None:
     assert error_m(m, n - 1, n - 1) < 0.4 * before
     assert abs(np.log(m.keyframes[n - 1].S_world_keyframe.s)) < 0.4 * abs(np.log(scale_before))
     assert not closer.refused
+
+
+def test_the_search_in_the_background_closes_what_the_other_closes() -> None:
+    """It is given time at each keyframe here, so that both look at all of them; it closes one keyframe later."""
+    n = 2 * N + 4
+    errors, closed = [], []
+    for in_background in (False, True):
+        m = make_map(list(range(n)), drifted(n, 1.02, 0.4), [0] * n)
+        closer = closer_of(m, replace(CONFIG, in_background=in_background))
+        for k in range(n):
+            closer.at_keyframe(k)
+            while closer.is_searching:
+                time.sleep(0.001)
+        closer.finish()
+        errors.append(error_m(m, n - 1, n - 1))
+        closed.append([(c.id_a, c.id_b) for c in closer.closed])
+    assert closed[0]
+    assert closed[1] == closed[0]
+    assert errors[1] == pytest.approx(errors[0], abs=1e-9)
 
 
 def test_off_means_off() -> None:

@@ -1,6 +1,7 @@
 """Images and dense depth of keyframes under a memory budget: what was not used for longest lies in files."""
 
 import tempfile
+import threading
 from collections import OrderedDict
 from enum import IntEnum
 from pathlib import Path
@@ -60,7 +61,7 @@ class Pictures:
 
     What does not fit is read from its file when asked for: that of a saved map, or a temporary one, written when a
     picture leaves the memory for the first time. Who asks holds the array besides; do not write into it. Lossless:
-    the same bits come back.
+    the same bits come back. Safe to be asked by two threads.
     """
 
     def __init__(self, budget_bytes: int = DEFAULT_BUDGET_BYTES, spill_into: Path | None = None) -> None:
@@ -72,32 +73,44 @@ class Pictures:
         self._files: dict[PictureKey, PictureFile] = {}
         self._spill_into = spill_into
         self._spill: SpillFolder | None = None
+        self._lock = threading.RLock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies: everything but the lock."""
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._lock = threading.RLock()
 
     def __contains__(self, key: PictureKey) -> bool:
         return key in self._resident or key in self._files
 
     def put(self, key: PictureKey, picture: Picture | None) -> None:
         """Set a picture, (H,W,3) uint8 or (H,W) float32, or remove it with None. Raises OutputError (disk full)."""
-        self._drop(key)
-        self._files.pop(key, None)
-        if picture is not None:
-            self._keep(key, _alone(picture))
+        with self._lock:
+            self._drop(key)
+            self._files.pop(key, None)
+            if picture is not None:
+                self._keep(key, _alone(picture))
 
     def put_file(self, key: PictureKey, file: PictureFile) -> None:
         """Set a picture that lies in a file already; it is read when asked for."""
-        self._drop(key)
-        self._files[key] = file
+        with self._lock:
+            self._drop(key)
+            self._files[key] = file
 
     def get(self, key: PictureKey) -> Picture | None:
         """The picture, None where there is none. Raises MapError when its file is damaged or gone."""
-        if key in self._resident:
-            self._resident.move_to_end(key)
-            return self._resident[key]
-        if key not in self._files:
-            return None
-        picture = self._files[key].read()
-        self._keep(key, picture)
-        return picture
+        with self._lock:
+            if key in self._resident:
+                self._resident.move_to_end(key)
+                return self._resident[key]
+            if key not in self._files:
+                return None
+            picture = self._files[key].read()
+            self._keep(key, picture)
+            return picture
 
     def file(self, key: PictureKey) -> PictureFile | None:
         """Where the picture lies on disk, None if only in memory."""

@@ -86,6 +86,7 @@ SENTENCES = {
     "LoopConfig.max_correction": "Largest correction of position, as a share of the path between the two ends.",
     "LoopConfig.max_log_scale": "Largest correction of scale, as its logarithm.",
     "LoopConfig.min_cells": "Least number of 16 image cells that hold inliers.",
+    "LoopConfig.in_background": "Look for loops on a thread beside the tracking; `live` always does.",
     "LoopConfig.matcher": "Matching by descriptors.",
     "LoopConfig.locate": "What the pose of a loop must fulfil.",
     "VggtUse.initialise": "A component starts with its second frame instead of waiting for parallax.",

@@ -93,9 +93,12 @@ class TrackingArgs:
     slam: SlamConfig = field(default_factory=SlamConfig)
     """Settings of tracking and mapping."""
 
-    def slam_config(self) -> SlamConfig:
-        """The settings of tracking and mapping, with what other options say of them."""
-        return replace(self.slam, loops=replace(self.slam.loops, is_metric=True)) if self.metric else self.slam
+    def slam_config(self, is_live: bool = False) -> SlamConfig:
+        """The settings of tracking and mapping, with what other options say of them, and what a source that does not
+        wait asks for."""
+        loops = self.slam.loops
+        loops = replace(loops, is_metric=loops.is_metric or self.metric, in_background=loops.in_background or is_live)
+        return replace(self.slam, loops=loops)
 
     def settings(self) -> "TrackingArgs":
         """What is written down of a run, to be used for another one."""

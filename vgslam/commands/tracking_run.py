@@ -156,7 +156,8 @@ def track(args: TrackingArgs, open_frames: Callable[[], FrameSource], title: str
             session.begin(source.name, camera)
             guide = guided.guide if guided else None
             adaptation = stack.enter_context(open_adaptation(guide, args.adapt, args.adapter, args.adaptation))
-            slam = Slam(camera, args.slam_config(), None, guide, session.slam_map, session.is_localizing)
+            settings = args.slam_config(isinstance(source, LiveSource))
+            slam = Slam(camera, settings, None, guide, session.slam_map, session.is_localizing)
             slam.relocalizer.proposer = guided.proposer() if guided else None
             command = ["vgslam", *map(public, sys.argv[1:])]
             report = RunReport(command=command, source_kind=source.kind, source_name=source.name)

@@ -9,6 +9,7 @@ from vgslam.backend.map_graph import MapGraph
 from vgslam.errors import GraphError
 from vgslam.frontend.features import FeatureConfig
 from vgslam.geometry.sim3 import Sim3
+from vgslam.reloc.loop_search import LoopSearch
 from vgslam.reloc.loops import LoopConfig, LoopFinder, Meeting
 from vgslam.reloc.places import Places
 
@@ -26,20 +27,45 @@ class Closed:
 
 class LoopCloser:
     """Finds loops at new keyframes and corrects the map. `closed`: the log of loops; `refused`: edges that the graph
-    contradicted after the solve, which are taken out of the map again."""
+    contradicted after the solve, which are taken out of the map again.
+
+    With `config.in_background` the search goes on beside the caller, and what it found is closed with a later keyframe
+    or by `finish`; the map moves within these calls only.
+    """
 
     def __init__(self, slam_map: SlamMap, places: Places, features: FeatureConfig, config: LoopConfig) -> None:
         self.map, self.config = slam_map, config
         self.finder = LoopFinder(slam_map, places, features, config)
         self._graph = MapGraph(slam_map, config.is_metric)
+        self._search = LoopSearch(self.finder.find) if config.in_background else None
         self.closed: list[Closed] = []
         self.refused: list[tuple[int, int]] = []
+
+    @property
+    def is_searching(self) -> bool:
+        """Whether a search goes on in the background."""
+        return self._search is not None and self._search.is_busy
+
+    @property
+    def search_cpu_s(self) -> float:
+        """CPU seconds of the search in the background."""
+        return self._search.cpu_s if self._search is not None else 0.0
 
     def at_keyframe(self, k: int, other_components: bool = False) -> Closed | None:
         """Close what keyframe k closes; None mostly. The map moves: poses held by the caller have to be read again."""
         if not self.config.is_on:
             return None
-        confirmed = self.finder.find(k, other_components)
+        if self._search is None or other_components:
+            return self._close(self.finder.find(k, other_components))
+        closed = self._close(self._search.take())
+        self._search.start(k)
+        return closed
+
+    def finish(self) -> Closed | None:
+        """Close what a search that is still under way finds."""
+        return self._close(self._search.wait()) if self._search is not None else None
+
+    def _close(self, confirmed: list[Meeting]) -> Closed | None:
         if not confirmed:
             return None
         last = confirmed[-1]
@@ -50,6 +76,7 @@ class LoopCloser:
         joined = self._join(last)
         if joined is None and not self.finder.is_drift(last):
             return None
+        k = last.edge.id_b
         before = self.map.keyframes[k].S_world_keyframe.t.copy()
         if not self._solve(confirmed):
             return None

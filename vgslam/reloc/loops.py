@@ -41,6 +41,9 @@ class LoopConfig:
     min_cells: int = 4
     is_metric: bool = False
     """All scales are 1 (the depth that the map is made of is metric): loops correct place and rotation alone."""
+    in_background: bool = False
+    """Look for loops on a thread beside the tracking. For live cameras: which keyframes are looked at depends on the
+    machine's speed."""
     matcher: MatcherConfig = field(default_factory=MatcherConfig)
     locate: LocateConfig = field(default_factory=lambda: LocateConfig(25, 0.6, 20, 2.0, 2.0, 0.03))
 

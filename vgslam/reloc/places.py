@@ -1,5 +1,7 @@
 """The places that the keyframes of a map show, to be recognised again."""
 
+import threading
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +22,7 @@ class Places:
     """Codes of all keyframes of `slam_map` in an index, and the features of those used last.
 
     guide: a network whose descriptor is the code where it is asked for descriptors; else local features are
-    aggregated. kept: keyframes whose features stay in memory (about 0.25 MB each).
+    aggregated. kept: keyframes whose features stay in memory (about 0.25 MB each). Safe to be asked by two threads.
     """
 
     def __init__(self, slam_map: SlamMap, guide: Guide | None = None, kept: int = 128) -> None:
@@ -28,18 +30,20 @@ class Places:
         self.index = PlaceIndex()
         self._kept_codes = self._open_codes()
         self._features: dict[int, ImageFeatures] = {}
+        self._lock = threading.RLock()
 
     def catch_up(self) -> None:
         """Take in the keyframes that the map has got since."""
         kept = self._kept_codes
-        if kept is not None and len(kept.codes) > len(self.index):
-            self.index.add(kept.codes.view[len(self.index) :])
-        for k in range(len(self.index), len(self.map.keyframes)):
-            keyframe = self.map.keyframes[k]
-            code = self.code(keyframe.frame_id, keyframe.image, self.features(k))
-            self.index.add(code)
-            if kept is not None:
-                kept.codes.extend(code)
+        with self._lock:
+            if kept is not None and len(kept.codes) > len(self.index):
+                self.index.add(kept.codes.view[len(self.index) :])
+            for k in range(len(self.index), len(self.map.keyframes)):
+                keyframe = self.map.keyframes[k]
+                code = self.code(keyframe.frame_id, keyframe.image, self.features(k))
+                self.index.add(code)
+                if kept is not None:
+                    kept.codes.extend(code)
 
     def _open_codes(self) -> PlaceCodes | None:
         """The map's own codes, emptied where another vocabulary made them; None where a network makes them."""
@@ -59,24 +63,27 @@ class Places:
 
     def features(self, k: int) -> ImageFeatures:
         """Quick features of keyframe k."""
-        if k in self._features:
-            self._features[k] = self._features.pop(k)  # used last
-        else:
-            while len(self._features) >= self.kept:
-                self._features.pop(next(iter(self._features)))
-            self._features[k] = describe_quick(self.gray(k), N_FEATURES)
-        return self._features[k]
+        with self._lock:
+            if k in self._features:
+                self._features[k] = self._features.pop(k)  # used last
+            else:
+                while len(self._features) >= self.kept:
+                    self._features.pop(next(iter(self._features)))
+                self._features[k] = describe_quick(self.gray(k), N_FEATURES)
+            return self._features[k]
 
     def gray(self, k: int) -> Gray:
         return cv2.cvtColor(self.map.keyframes[k].image, cv2.COLOR_RGB2GRAY)
 
     def like_keyframe(self, k: int, n: int) -> tuple[Ids, npt.NDArray[np.float64]]:
         """The n keyframes that look most like keyframe k, itself among them, and their likeness."""
-        self.catch_up()
         keyframe = self.map.keyframes[k]
-        return self.index.search(self.code(keyframe.frame_id, keyframe.image, self.features(k)), n)
+        with self._lock:
+            self.catch_up()
+            return self.index.search(self.code(keyframe.frame_id, keyframe.image, self.features(k)), n)
 
     def like_view(self, view: View, n: int = 50) -> list[int]:
         """The n keyframes that look most like a view, best first."""
-        self.catch_up()
-        return self.index.search(self.code(view.frame_id, view.image), n)[0].tolist()
+        with self._lock:
+            self.catch_up()
+            return self.index.search(self.code(view.frame_id, view.image), n)[0].tolist()

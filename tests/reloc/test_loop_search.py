@@ -1,0 +1,77 @@
+"""The search beside the tracking: one keyframe at a time, nothing lost, errors heard."""
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from vgslam.backend.pictures import PictureKind, Pictures
+from vgslam.reloc.loop_search import LoopSearch
+from vgslam.reloc.loops import Meeting
+
+
+def test_one_search_at_a_time_and_every_result_is_taken_once() -> None:
+    may_end, asked = threading.Event(), []
+
+    def find(k: int) -> list[Meeting]:
+        asked.append(k)
+        may_end.wait(10.0)
+        return [f"meeting {k}"]  # type: ignore[list-item]
+
+    search = LoopSearch(find)
+    search.start(3)
+    assert search.take() == [], "still under way"
+    search.start(4)
+    search.start(5)
+    may_end.set()
+    assert search.wait() == ["meeting 3"]
+    assert search.wait() == []
+    assert search.take() == []
+    search.start(6)
+    assert search.wait() == ["meeting 6"]
+    assert asked == [3, 6], "those that came while it was busy are left out"
+    assert search.cpu_s >= 0.0
+
+
+def test_an_error_of_the_search_reaches_who_takes_its_result() -> None:
+    def find(k: int) -> list[Meeting]:
+        raise RuntimeError(f"keyframe {k}")
+
+    search = LoopSearch(find)
+    search.start(7)
+    with pytest.raises(RuntimeError, match="keyframe 7"):
+        search.wait()
+    assert search.wait() == [], "and only once"
+
+
+def test_pictures_may_be_asked_by_two_threads_at_once() -> None:
+    """A budget of three pictures and two readers of eight: each gets what was put in, and the budget holds."""
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (24, 32, 3), dtype=np.uint8) for _ in range(8)]
+    pictures = Pictures(3 * images[0].nbytes)
+    for k, image in enumerate(images):
+        pictures.put((k, PictureKind.IMAGE), image)
+    wrong: list[int] = []
+
+    def read(seed: int) -> None:
+        order = np.random.default_rng(seed).integers(0, 8, 300)
+        wrong.extend(int(k) for k in order if not np.array_equal(pictures.get((int(k), PictureKind.IMAGE)), images[k]))
+
+    readers = [threading.Thread(target=read, args=(seed,)) for seed in (1, 2)]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    assert not wrong
+    assert pictures.resident_bytes <= pictures.budget_bytes
+    assert pictures.resident_bytes == sum(p.nbytes for p in pictures._resident.values())
+
+
+def test_the_setting_is_for_live_sources_alone() -> None:
+    from vgslam.commands.tracking_args import TrackingArgs
+
+    args = TrackingArgs()
+    assert not args.slam_config().loops.in_background
+    assert args.slam_config(is_live=True).loops.in_background
+    assert replace(args, metric=True).slam_config(is_live=True).loops.is_metric
