@@ -92,6 +92,16 @@ def test_loops_and_adaptation_appear_once_the_report_tells_of_them(folder: Path)
     assert "<th>loss_after</th>" in text
 
 
+def test_a_live_run_tells_how_it_kept_up(folder: Path) -> None:
+    report = json.loads((folder / "report.json").read_text())
+    report["live"] = {"n_captured": 200, "n_dropped": 25, "n_reconnects": 1, "latency_p50_ms": 31.5, "n_damaged": None}
+    (folder / "report.json").write_text(json.dumps(report))
+    text = page(read_run_data(folder))
+    assert "Live input" in headings(text)
+    assert "12.5 %" in text
+    assert "31.5" in text
+
+
 def test_with_the_truth_the_errors_are_those_of_the_evaluation(folder: Path) -> None:
     data = read_run_data(folder)
     assert data.run is not None

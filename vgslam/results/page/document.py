@@ -53,7 +53,7 @@ def page(data: RunData, edges: Sequence[Edge] = ()) -> str:
     subtitle = escape(f"{data.report.get('source_kind') or 'run'}, {data.path.resolve().name}")
     parts = [
         sections.headline(data), sections.warnings(data), sections.path(data), sections.errors(data),
-        sections.status(data), sections.relocalizations(data), sections.loops(data, edges),
+        sections.status(data), sections.live(data), sections.relocalizations(data), sections.loops(data, edges),
         sections.adaptation(data), sections.depth(data), sections.timings(data), sections.circumstances(data),
     ]  # fmt: skip
     return (

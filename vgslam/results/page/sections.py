@@ -132,6 +132,23 @@ def _is_records(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(v, Mapping) for v in value)
 
 
+def live(data: RunData) -> str:
+    """How a camera that does not wait was kept up with; empty for recordings."""
+    told = data.report.get("live")
+    if not isinstance(told, Mapping):
+        return ""
+    n, n_dropped = told.get("n_captured"), told.get("n_dropped")
+    rows = {
+        "frames captured": n, "dropped, as newer ones had come": n_dropped, "share dropped": _share(n_dropped, n),
+        "damaged": told.get("n_damaged"), "reconnected": told.get("n_reconnects"),
+        "frame to pose, median [ms]": told.get("latency_p50_ms"),
+        "frame to pose, 95 % [ms]": told.get("latency_p95_ms"),
+        "frame to pose, longest [ms]": told.get("latency_max_ms"),
+        "lines of poses dropped by slow readers": told.get("n_pose_lines_dropped"),
+    }  # fmt: skip
+    return html.section("Live input", html.pairs_table(rows))
+
+
 def timings(data: RunData) -> str:
     """CPU seconds of the stages, as bars."""
     r = data.report
