@@ -44,6 +44,16 @@ def test_a_run_leaves_poses_for_every_frame_and_its_honest_report(sequence: Path
     assert (vgslam.out / "cloud.ply").read_bytes().startswith(b"ply\n")
 
 
+def test_json_is_the_report_and_nothing_else(sequence: Path, vgslam) -> None:
+    code, out, err = vgslam.run(sequence, "--json")
+    assert code == 0
+    assert json.loads(out) == vgslam.report()
+    assert "keyframes" in err, "what is told otherwise goes to standard error"
+    code, out, err = vgslam.run(sequence, "--json", "--poses", "-", "--overwrite")
+    assert (code, out) == (2, "")
+    assert "--json" in one_line(err)
+
+
 def test_the_same_input_gives_the_same_trajectory(sequence: Path, vgslam, tmp_path: Path) -> None:
     vgslam("run", sequence, "--out", tmp_path / "a", "--quiet")
     vgslam("run", sequence, "--out", tmp_path / "b", "--quiet")

@@ -2,7 +2,7 @@
 
 import json
 import textwrap
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
@@ -15,7 +15,7 @@ from vgslam.config import read_yaml, to_plain
 from vgslam.errors import ConfigError
 from vgslam.slam import SlamConfig
 
-ONE_RUN_ONLY = ("out", "overwrite", "config", "quiet", "viewer", "poses")
+ONE_RUN_ONLY = ("out", "overwrite", "config", "quiet", "viewer", "poses", "json")
 """Fields of `run` that belong to one run: not printed, and not taken from a file."""
 NO_PATH = Path("-")
 WIDTH = 110
@@ -26,13 +26,13 @@ class ConfigArgs(RunArgs):
     """Prints the settings that `run` would use with the same options, as YAML with a sentence on each. Write it to a
     file, change it, and pass it on: vgslam config > my.yaml; vgslam run VIDEO --config my.yaml."""
 
-    json: bool = False
+    json: bool = field(default=False, kw_only=True)
     """Print JSON, without the sentences."""
 
 
 def run_config(args: ConfigArgs) -> int:
     """Prints; returns 0."""
-    left_out = (*ONE_RUN_ONLY, "json", *(["path"] if args.path == NO_PATH else []))
+    left_out = (*ONE_RUN_ONLY, *(["path"] if args.path == NO_PATH else []))
     if args.json:
         plain = {k: v for k, v in to_plain(args).items() if k not in left_out}
         print(json.dumps(plain, indent=2, allow_nan=False))

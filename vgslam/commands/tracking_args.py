@@ -90,6 +90,9 @@ class TrackingArgs:
     quiet: bool = False
     """No progress bar."""
 
+    json: bool = False
+    """Print the report (report.json) on standard output at the end, and everything else on standard error."""
+
     slam: SlamConfig = field(default_factory=SlamConfig)
     """Settings of tracking and mapping."""
 

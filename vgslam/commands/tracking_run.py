@@ -5,7 +5,7 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -23,12 +23,12 @@ from vgslam.commands.outcome import Poses, print_outcome, score
 from vgslam.commands.tracking_args import TrackingArgs
 from vgslam.commands.viewing import shown, stay
 from vgslam.config import to_yaml
-from vgslam.errors import EvaluationError, InputError, TrackingError
+from vgslam.errors import ConfigError, EvaluationError, InputError, TrackingError
 from vgslam.evaluation.baselines import end_to_start_percent
 from vgslam.evaluation.evaluate import Evaluation
 from vgslam.interfaces import FrameSource, Viewer
 from vgslam.poses_out.frame_pose import FramePose
-from vgslam.poses_out.open import opened_sinks
+from vgslam.poses_out.open import STDOUT, opened_sinks
 from vgslam.poses_out.sink import PoseSink
 from vgslam.results.environment import peak_memory_mib
 from vgslam.results.plots import plot_run
@@ -139,6 +139,20 @@ def track(args: TrackingArgs, open_frames: Callable[[], FrameSource], title: str
 
     title: the input as it was given; stem: what the default folder of the results is called after.
     """
+    if not args.json:
+        return _track(args, open_frames, title, stem)[0]
+    if STDOUT in args.poses:
+        raise ConfigError("--json and --poses - both want standard output; hand out the poses by tcp: or unix:")
+    out = sys.stdout
+    with redirect_stdout(sys.stderr):
+        code, report = _track(args, open_frames, title, stem)
+    out.write(report.to_json())
+    return code
+
+
+def _track(
+    args: TrackingArgs, open_frames: Callable[[], FrameSource], title: str, stem: str
+) -> tuple[int, RunReport]:  # fmt: skip
     began = time.process_time(), time.monotonic()
     guided = open_guide(
         args.predictor, args.weights, args.device, args.precision, args.gpu_memory, args.vggt, args.readout
@@ -174,7 +188,7 @@ def track(args: TrackingArgs, open_frames: Callable[[], FrameSource], title: str
         if isinstance(source, LiveSource):
             source.close()
     stay(args.viewer)
-    return code
+    return code, report
 
 
 def _announce(title: str, source: FrameSource, sinks: list[PoseSink]) -> None:
