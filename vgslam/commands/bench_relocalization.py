@@ -137,8 +137,9 @@ def _text(
     lines += [f"| {name} | {a} of {n} |" for name, (a, n) in foreign.items()]
     lines += [
         "", "| kidnap | trials | recovered within 15 frames | median frames | error before | error after "
-        "| after / before, worst trial | new components |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| within 2 x before | the same frames when mapped: before | after | off by more than 3 x the map's error "
+        "| new components |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]  # fmt: skip
     kinds = dict.fromkeys(k.kind for k in kidnaps)
     lines += [_kidnap_row(kind, [k for k in kidnaps if k.kind == kind]) for kind in kinds]
@@ -161,9 +162,12 @@ def _recall_row(name: str, label: str, rows: "list[Query]") -> str:
 def _kidnap_row(kind: str, rows: "list[Kidnap]") -> str:
     waits = [np.inf if k.frames_to_pose is None else k.frames_to_pose for k in rows]
     before, after = np.array([k.error_before for k in rows]), np.array([k.error_after for k in rows])
+    mapped = np.median([[k.mapped_before, k.mapped_after] for k in rows], axis=0)
     return (
         f"| {kind} | {len(rows)} | {sum(w < 15 for w in waits)} | {np.median(waits):.0f} | {np.median(before):.3f} m | "
-        f"{np.median(after):.3f} m | {(after / before).max():.2f} | {sum(k.n_components for k in rows)} |"
+        f"{np.median(after):.3f} m | {(after <= 2 * before).sum()} (worst {(after / before).max():.2f}) | "
+        f"{mapped[0]:.3f} m | {mapped[1]:.3f} m | {sum(k.n_wrong for k in rows)} of {sum(k.n_posed for k in rows)} | "
+        f"{sum(k.n_components for k in rows)} |"
     )
 
 

@@ -19,7 +19,7 @@ from vgslam.types import Array, Frame, Image, PoseEstimate, Status
 
 LEVELS = ((0.05, 5.0), (0.25, 10.0))
 """Position (units of the truth) and angle (deg) within which a query counts as found."""
-N_BEFORE, N_AFTER, N_CUT, N_BLACK = 45, 30, 40, 60
+N_BEFORE, N_AFTER, N_CUT, N_BLACK, N_BACK = 45, 30, 40, 60, 600
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,10 @@ def false_accepts(
 
 @dataclass(frozen=True)
 class Kidnap:
-    """One trial. frames_to_pose: usable frames until a pose of the same map, None without one; errors: medians
-    (units of the truth) before and after; worst: largest error of a frame TRACKED or RELOCALIZED after the kidnap."""
+    """One trial, from frame `frame` to frame `there`. frames_to_pose: usable frames until a pose of the same map, None
+    without one; errors: medians (units of the truth) before and after; mapped_before, mapped_after: those of the same
+    frames when the map was made; worst: largest error of a frame TRACKED or RELOCALIZED after the kidnap; n_wrong:
+    those of them, of n_posed, that are off by more than three times the map's root mean square error."""
 
     kind: str
     frame: int
@@ -110,18 +112,26 @@ class Kidnap:
     error_after: float
     worst: float
     n_components: int
+    there: int
+    mapped_before: float
+    mapped_after: float
+    n_posed: int
+    n_wrong: int
 
 
 def kidnap_trials(
     path: Path, seq: Recorded, n_mapped: int, n_trials: int, seed: int, show: Callable[[str], None]
 ) -> list[Kidnap]:
-    """Cut, jump and darkness at random frames of the mapped part, in runs that go on with the saved map."""
+    """Cut, jump and darkness at random frames of the mapped part, in runs that go on with the saved map. Jumps go back
+    by N_BACK frames where so many are mapped, else anywhere."""
     rng = np.random.default_rng(seed)
     out = []
     for kind in ("cut", "jump", "dark"):
         for _ in range(n_trials):
-            last = int(rng.integers(N_BEFORE, n_mapped - N_CUT - N_AFTER))
-            there = {"cut": last + N_CUT, "dark": last + 1, "jump": int(rng.integers(0, n_mapped - N_AFTER))}[kind]
+            goes_back = kind == "jump" and n_mapped > N_BACK + N_BEFORE
+            last = int(rng.integers(N_BACK if goes_back else N_BEFORE, n_mapped - N_CUT - N_AFTER))
+            anywhere = last - N_BACK if goes_back else int(rng.integers(0, n_mapped - N_AFTER))
+            there = {"cut": last + N_CUT, "dark": last + 1, "jump": anywhere}[kind]
             out.append(kidnap(path, seq, kind, last, there))
             show(f"{kind} at {last}: {out[-1].frames_to_pose} frames, error {out[-1].error_after:.3f}")
     return out
@@ -132,6 +142,9 @@ def kidnap(path: Path, seq: Recorded, kind: str, last: int, there: int) -> Kidna
     m = load_map(path)
     found = m.trajectory()
     S = umeyama(seq.T_world_cam[found.frame_ids, :3, 3], found.T_world_cam[:, :3, 3])
+    off = np.linalg.norm(S.apply(found.T_world_cam[:, :3, 3]) - seq.T_world_cam[found.frame_ids, :3, 3], axis=1)
+    mapped = np.full(len(seq.images), np.nan)
+    mapped[found.frame_ids] = off
     n_components = len({k.component_id for k in m.keyframes})
     slam = Slam(seq.camera, slam_map=m)
     black: list[int | None] = [None] * (N_BLACK if kind == "dark" else 0)
@@ -144,10 +157,13 @@ def kidnap(path: Path, seq: Recorded, kind: str, last: int, there: int) -> Kidna
     errors = np.array([_error(slam, S, f, seq, i) for f, i in zip(frames, order, strict=True)])
     after = errors[-N_AFTER:]
     posed = np.flatnonzero(np.isfinite(after))
+    limit = 3.0 * float(np.sqrt(np.mean(off**2)))
     return Kidnap(
         kind, last, int(posed[0]) if len(posed) else None, float(np.nanmedian(errors[:N_BEFORE])),
         float(np.median(after[posed])) if len(posed) else float("inf"),
-        float(after[posed].max()) if len(posed) else float("nan"), slam.n_components - n_components,
+        float(after[posed].max()) if len(posed) else float("nan"), slam.n_components - n_components, there,
+        float(np.nanmedian(mapped[order[:N_BEFORE]])), float(np.nanmedian(mapped[there : there + N_AFTER])),
+        len(posed), int((after[posed] > limit).sum()),
     )  # fmt: skip
 
 
