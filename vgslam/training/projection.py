@@ -34,11 +34,18 @@ class PlaneForms:
 
 @dataclass(frozen=True)
 class QuadricForms:
-    """For N frames and C quadrics: ray (N,C,3,3) on (u, v, 1) and origin (N,C,3) in the unit frame; box as above."""
+    """For N frames and C quadrics: ray (N,C,3,3) on (u, v, 1) and origin (N,C,3) in the unit frame; box as above.
+
+    meet (N,C,14): inverse depth in the pixel coordinates x, y from the middle (m, n) of the box. On the unit sphere
+    |o + z r|² = 1 (for cylinders x and y only) w = 1/z solves c w² + 2 b w + a = 0, so w = sqrt(q) - p with the
+    quadratic form q = (b² - a c) / c² and the linear form p = b / c. The columns are m, n; q on x², x y, y², x, y, 1;
+    p on x, y, 1; and for cylinders, which end where |o_z w + h| > w, h on x, y, 1. Hidden: q is -1 everywhere.
+    """
 
     ray: Array
     origin: Array
     box: npt.NDArray[np.int64]
+    meet: Array
 
 
 def plane_forms(planes: Planes, T_body_cam: Array, camera: Camera) -> PlaneForms:
@@ -77,12 +84,30 @@ def quadric_forms(quadrics: Quadrics, T_body_cam: Array, camera: Camera) -> Quad
     R, t = T[..., :3, :3], T[..., :3, 3]
     ray = quadrics.to_unit @ R @ np.linalg.inv(camera.K)
     origin = np.einsum("cij,ncj->nci", quadrics.to_unit, t - quadrics.center)
-    center_cam = np.einsum("ncji,ncj->nci", R, quadrics.center - t)
-    box = _sphere_box(center_cam, quadrics.radius_m, camera)
+    box = _quadric_box(quadrics, R, t, camera)
     side = origin[..., :2] if origin.shape[1] else origin
     reach = np.where(quadrics.is_cylinder, np.sum(side**2, -1), np.sum(origin**2, -1))
     box[reach <= 1.0] = 0
-    return QuadricForms(ray, origin, box)
+    return QuadricForms(ray, origin, box, _meet_forms(ray, origin, quadrics.is_cylinder, box))
+
+
+def _meet_forms(
+    ray: Array, origin: Array, is_cylinder: npt.NDArray[np.bool_], box: npt.NDArray[np.int64]
+) -> Array:  # fmt: skip
+    """Columns of `QuadricForms.meet`."""
+    middle = 0.5 * (box[..., :2] + box[..., 2:])
+    ray = ray.copy()
+    ray[..., 2] += ray[..., 0] * middle[..., :1] + ray[..., 1] * middle[..., 1:]
+    kept = np.stack([np.ones_like(is_cylinder), np.ones_like(is_cylinder), ~is_cylinder], -1).astype(np.float64)
+    seen = box[..., 2] > 0
+    c = np.where(seen, np.sum(kept * origin**2, -1) - 1.0, 1.0)[..., None]
+    p = np.einsum("nck,nckj->ncj", kept * origin, ray) / c
+    square = np.swapaxes(ray, 2, 3) @ (kept[..., None] * ray)
+    q = p[..., :, None] * p[..., None, :] - square / c[..., None]
+    q[~seen] = np.diag([0.0, 0.0, -1.0])
+    twice = [2 * q[..., 0, 1], q[..., 1, 1], 2 * q[..., 0, 2], 2 * q[..., 1, 2], q[..., 2, 2]]
+    quadratic = np.stack([q[..., 0, 0], *twice], -1)
+    return np.concatenate([middle, quadratic, p, ray[:, :, 2]], -1)
 
 
 def _polygon_box(corners: Array, camera: Camera) -> npt.NDArray[np.int64]:
@@ -102,15 +127,29 @@ def _polygon_box(corners: Array, camera: Camera) -> npt.NDArray[np.int64]:
     return _clip_box(low, high, camera)
 
 
-def _sphere_box(center: Array, radius: Array, camera: Camera) -> npt.NDArray[np.int64]:
-    """Conservative pixel box of spheres with centres (N,C,3) in camera coordinates."""
-    near, far = center[..., 2] - radius, center[..., 2] + radius
-    safe_near, safe_far = np.maximum(near, NEAR_M), np.maximum(far, NEAR_M)
+def _quadric_box(quadrics: Quadrics, R: Array, t: Array, camera: Camera) -> npt.NDArray[np.int64]:
+    """Pixel box of quadrics seen from t (N,C,3) with rotation R (N,C,3,3).
+
+    A surface {m + M y: |y| = 1} has the outline {l: l' C l = 0} of tangent lines l, with C = K (M M' - m m') K'
+    (Hartley and Zisserman, "Multiple View Geometry", 8.3); a cylinder reaches as far as the discs at its two ends.
+    What comes too near the camera covers the whole image.
+    """
+    M = np.swapaxes(R, 2, 3) @ np.linalg.inv(quadrics.to_unit)
+    m = np.einsum("ncji,ncj->nci", R, quadrics.center - t)
+    half = M[..., 2] * quadrics.is_cylinder[:, None]
+    M = np.concatenate([M[..., :2], np.where(quadrics.is_cylinder[:, None], 0.0, M[..., 2])[..., None]], -1)
+    m = np.stack([m - half, m + half])
+    extent = np.linalg.norm(M[..., 2, :], axis=-1)
+    near, far = (m[..., 2] - extent).min(0), (m[..., 2] + extent).max(0)
+    m = np.where((near < NEAR_M)[..., None], (0.0, 0.0, 1e9), m)
     low, high = [], []
     for axis, (f, c) in enumerate(((camera.fx, camera.cx), (camera.fy, camera.cy))):
-        left, right = center[..., axis] - radius, center[..., axis] + radius
-        low.append(f * np.minimum(left / safe_near, left / safe_far) + c)
-        high.append(f * np.maximum(right / safe_near, right / safe_far) + c)
+        c_33 = np.sum(M[..., 2, :] ** 2, -1) - m[..., 2] ** 2
+        c_13 = np.sum(M[..., axis, :] * M[..., 2, :], -1) - m[..., axis] * m[..., 2]
+        c_11 = np.sum(M[..., axis, :] ** 2, -1) - m[..., axis] ** 2
+        root = np.sqrt(np.maximum(c_13**2 - c_11 * c_33, 0.0))
+        low.append((f * (c_13 + root) / c_33 + c).min(0))
+        high.append((f * (c_13 - root) / c_33 + c).max(0))
     box = _clip_box(low, high, camera)
     box[near < NEAR_M] = (0, 0, camera.width, camera.height)
     box[far < NEAR_M] = 0

@@ -10,6 +10,7 @@ import torch
 from vgslam.training.projection import PlaneForms, QuadricForms
 
 _TILES_PX = (6, 12, 24, 48)  # planes that fit a square of such a size are cast together, larger ones one by one
+_FARTHEST = 1e-12  # inverse depth in 1/m
 _OVERLAP = 1.0 - 2e-6  # planes reach this much further than their outline: no pinholes where two of them meet
 
 
@@ -34,7 +35,7 @@ class _Canvas:
     surface: torch.Tensor
 
     def keep_nearest(self, box: tuple[slice, slice], candidate: torch.Tensor, index: int) -> None:
-        """candidate: inverse depth over the box, 0 where the surface is not met."""
+        """candidate: inverse depth over the box, 0 or less where the surface is not met."""
         best, owner = self.inverse_depth[:, box[0], box[1]], self.surface[:, box[0], box[1]]
         nearer = torch.empty_like(candidate)
         torch.gt(candidate, best, out=nearer)
@@ -59,11 +60,12 @@ def cast(
     )
     scale = np.array([_OVERLAP, _OVERLAP, 1.0])[:, None]
     forms = torch.from_numpy((planes.forms * scale).astype(np.float32)).to(device)
-    discs = torch.from_numpy(is_disc).to(device)
-    for tiles in _tiles(canvas, planes.box):
-        _cast_tiles(canvas, tiles, _meet_planes(tiles, forms, discs), 0)
+    for tiles in _tiles(canvas, planes.box, is_disc):
+        values = tiles.evaluate(forms[tiles.frame, tiles.surface])
+        _cast_tiles(canvas, tiles, _meet_plane(values, tiles.is_round), 0)
     for p, box in _boxes(planes.box, _TILES_PX[-1]):
-        _cast_plane(canvas, box, forms[:, p], p, bool(is_disc[p]))
+        w = _meet_plane(_evaluate(canvas, box, forms[:, p]), bool(is_disc[p]))
+        canvas.keep_nearest(box, w, p)
     if quadrics.ray.shape[1]:
         _cast_quadrics(canvas, quadrics, is_cylinder, planes.forms.shape[1])
     if ground is not None:
@@ -92,13 +94,15 @@ def _boxes(box: npt.NDArray[np.int64], larger_than_px: int) -> list[tuple[int, t
 class _Tiles:
     """M squares of T x T pixels, each for one surface in one frame.
 
-    frame, surface (M,) int64; u, v (M,T) columns and rows (at the image edge some are repeated).
+    frame, surface (M,) int64; u, v (M,T) int64 columns and rows (at the image edge some are repeated). is_round: they
+    are all discs, or all cylinders; or none is.
     """
 
     frame: torch.Tensor
     surface: torch.Tensor
     u: torch.Tensor
     v: torch.Tensor
+    is_round: bool
 
     def evaluate(self, form: torch.Tensor) -> list[torch.Tensor]:
         """Linear forms (M,F,3) on the pixels: F tensors (M,T,T), rows first."""
@@ -107,21 +111,24 @@ class _Tiles:
         return [line[:, k, None, :] + column[:, k, :, None] for k in range(form.shape[1])]
 
 
-def _tiles(canvas: _Canvas, box: npt.NDArray[np.int64]) -> Iterator[_Tiles]:
-    """The small boxes among box (N,S,4), grouped by size."""
+def _tiles(
+    canvas: _Canvas, box: npt.NDArray[np.int64], is_round: npt.NDArray[np.bool_]
+) -> Iterator[_Tiles]:  # fmt: skip
+    """The small boxes among box (N,S,4), grouped by size and by is_round (S,)."""
     device = canvas.u.device
     height, width = canvas.inverse_depth.shape[1:]
-    side, smaller = _side(box), 0
-    for size in _TILES_PX:
-        frame, surface = np.nonzero((side > smaller) & (side <= size))
-        smaller = size
-        if len(frame) == 0:
-            continue
-        corner = torch.from_numpy(box[frame, surface]).to(device)
-        step = torch.arange(size, device=device)
-        u = (corner[:, 0:1] + step).clamp_(max=width - 1)
-        v = (corner[:, 1:2] + step).clamp_(max=height - 1)
-        yield _Tiles(torch.from_numpy(frame).to(device), torch.from_numpy(surface).to(device), u, v)
+    side = _side(box)
+    level = np.searchsorted((0, *_TILES_PX), side)  # 0: hidden, 1, 2, ...: sizes, then the large ones
+    for k, size in enumerate(_TILES_PX, 1):
+        for flag in (False, True):
+            frame, surface = np.nonzero((level == k) & (is_round == flag))
+            if len(frame) == 0:
+                continue
+            corner = torch.from_numpy(box[frame, surface]).to(device)
+            step = torch.arange(size, device=device)
+            u = (corner[:, 0:1] + step).clamp_(max=width - 1)
+            v = (corner[:, 1:2] + step).clamp_(max=height - 1)
+            yield _Tiles(torch.from_numpy(frame).to(device), torch.from_numpy(surface).to(device), u, v, flag)
 
 
 def _evaluate(canvas: _Canvas, box: tuple[slice, slice], form: torch.Tensor) -> list[torch.Tensor]:
@@ -131,65 +138,58 @@ def _evaluate(canvas: _Canvas, box: tuple[slice, slice], form: torch.Tensor) -> 
     return [line[:, k, None, :] + column[:, k, :, None] for k in range(form.shape[1])]
 
 
-def _cast_plane(canvas: _Canvas, box: tuple[slice, slice], form: torch.Tensor, index: int, is_disc: bool) -> None:
-    s, t, w = _evaluate(canvas, box, form)
+def _meet_plane(forms: list[torch.Tensor], is_disc: bool) -> torch.Tensor:
+    """Inverse depth (M,h,w), 0 or less where not met, from s w, t w and w on the pixels, which are overwritten."""
+    s, t, w = forms
     if is_disc:
-        reach = torch.hypot(s, t)
+        reach, limit = s.square_().addcmul_(t, t), w * w
     else:
-        reach = torch.maximum(s.abs_(), t.abs_(), out=s)
-    inside = torch.empty_like(w)
-    torch.le(reach, w, out=inside)
-    canvas.keep_nearest(box, inside.mul_(w), index)
-
-
-def _meet_planes(tiles: _Tiles, forms: torch.Tensor, is_disc: torch.Tensor) -> torch.Tensor:
-    """Inverse depth (M,T,T), 0 where a plane is not met."""
-    s, t, w = tiles.evaluate(forms[tiles.frame, tiles.surface])
-    disc = is_disc[tiles.surface][:, None, None]
-    reach = torch.where(disc, torch.hypot(s, t), torch.maximum(s.abs(), t.abs()))
-    return w * (reach <= w)
+        reach, limit = torch.maximum(s.abs_(), t.abs_(), out=s), w
+    torch.le(reach, limit, out=t)
+    return w.mul_(t)
 
 
 def _cast_tiles(canvas: _Canvas, tiles: _Tiles, inverse_depth: torch.Tensor, first: int) -> None:
     """Keep the nearest of the surfaces in all tiles at once; `first` is added to their numbers."""
     height, width = canvas.inverse_depth.shape[1:]
-    m, row, col = (inverse_depth > 0).nonzero(as_tuple=True)
-    candidate = inverse_depth[m, row, col]
-    at = (tiles.frame[m] * height + tiles.v[m, row]) * width + tiles.u[m, col]
     best, owner = canvas.inverse_depth.view(-1), canvas.surface.view(-1)
-    best.scatter_reduce_(0, at, candidate, "amax")
-    nearest = (candidate >= best[at]).nonzero()[:, 0]
-    owner[at[nearest]] = (tiles.surface[m[nearest]] + first).float()
+    pixel = ((tiles.frame[:, None] * height + tiles.v) * width)[:, :, None] + tiles.u[:, None, :]
+    pixel, candidate = pixel.view(-1), inverse_depth.view(-1)
+    chosen = (candidate >= best.index_select(0, pixel).clamp_(min=_FARTHEST)).nonzero()[:, 0]
+    pixel, candidate = pixel.index_select(0, chosen), candidate.index_select(0, chosen)
+    best.scatter_reduce_(0, pixel, candidate, "amax")
+    nearest = (candidate >= best.index_select(0, pixel)).nonzero()[:, 0]
+    surface = tiles.surface.index_select(0, chosen[nearest] // (tiles.u.shape[1] * tiles.v.shape[1])) + first
+    owner[pixel[nearest]] = surface.float()
 
 
 def _cast_quadrics(canvas: _Canvas, quadrics: QuadricForms, is_cylinder: npt.NDArray[np.bool_], first: int) -> None:
-    device = canvas.u.device
-    rays = torch.from_numpy(quadrics.ray.astype(np.float32)).to(device)
-    origins = torch.from_numpy(quadrics.origin.astype(np.float32)).to(device)
-    cylinder = torch.from_numpy(is_cylinder).to(device)
-    for tiles in _tiles(canvas, quadrics.box):
-        pick = (tiles.frame, tiles.surface)
-        flag = cylinder[tiles.surface].float()[:, None, None]
-        w = _meet_quadrics(tiles.evaluate(rays[pick]), origins[pick][..., None, None], flag)
-        _cast_tiles(canvas, tiles, w, first)
+    columns = np.concatenate([quadrics.meet, quadrics.origin[..., 2:]], 2)
+    rows = torch.from_numpy(columns.astype(np.float32)).to(canvas.u.device)
+    for tiles in _tiles(canvas, quadrics.box, is_cylinder):
+        row = rows[tiles.frame, tiles.surface]
+        _cast_tiles(canvas, tiles, _meet_quadric(row, tiles.u.float(), tiles.v.float(), tiles.is_round), first)
     for q, box in _boxes(quadrics.box, _TILES_PX[-1]):
-        w = _meet_quadrics(
-            _evaluate(canvas, box, rays[:, q]), origins[:, q, :, None, None], cylinder[q].float()[None, None, None]
-        )
+        w = _meet_quadric(rows[:, q], canvas.u[None, box[1]], canvas.v[None, box[0]], bool(is_cylinder[q]))
         canvas.keep_nearest(box, w, first + q)
 
 
-def _meet_quadrics(ray: list[torch.Tensor], origin: torch.Tensor, cylinder: torch.Tensor) -> torch.Tensor:
-    """Inverse depth (M,h,w), 0 where not met: |o + z r|² = 1, for cylinders of x and y only.
+def _meet_quadric(row: torch.Tensor, u: torch.Tensor, v: torch.Tensor, is_cylinder: bool) -> torch.Tensor:
+    """Inverse depth (M,h,w), 0 or less where not met, of quadrics with rows (M,15): `QuadricForms.meet` and o_z.
 
-    With w = 1/z: c w² + 2 b w + a = 0. ray: three (M,h,w); origin (M,3,1,1); cylinder (M,1,1): 1 or 0.
+    u (M,w) or (1,w), v (M,h) or (1,h): columns and rows of the pixels.
     """
-    x, y, z = ray
-    upright = (1.0 - cylinder) * z
-    a = (x * x).addcmul_(y, y).addcmul_(upright, z)
-    b = (origin[:, 0] * x).addcmul_(origin[:, 1], y).addcmul_(origin[:, 2], upright)
-    c = (origin[:, :2] ** 2).sum(1) + (1.0 - cylinder) * origin[:, 2] ** 2 - 1.0
-    discriminant = b * b - a * c
-    w = (discriminant.clamp(min=0).sqrt() - b) / c.clamp(min=1e-9)
-    height = (origin[:, 2] * w + z).abs() * cylinder
-    return w * ((discriminant > 0) & (w > 0) & (c > 0) & (height <= w))
+    m, n, q_xx, q_xy, q_yy, q_x, q_y, q_1, p_x, p_y, p_1, h_x, h_y, h_1, o_z = row.T[:, :, None].unbind()
+    x, y = u - m, v - n
+    q = (x * (q_xx * x + q_x))[:, None, :] + (y * (q_yy * y + q_y) + q_1)[:, :, None]
+    q.addcmul_(x[:, None, :], (q_xy * y)[:, :, None])
+    met = torch.empty_like(q)
+    torch.gt(q, 0.0, out=met)
+    w = q.clamp_(min=1e-20).sqrt_()
+    w.sub_((p_x * x)[:, None, :]).sub_((p_y * y + p_1)[:, :, None]).mul_(met)
+    if is_cylinder:
+        height = (h_x * x)[:, None, :] + (h_y * y + h_1)[:, :, None]
+        height.addcmul_(o_z[:, None], w).abs_()
+        torch.le(height, w, out=met)
+        w.mul_(met)
+    return w
