@@ -182,6 +182,8 @@ class Slam:
             if confirmed is None:
                 return self._follow_unsurely(view, result)
             result = confirmed
+        elif self.states.is_worth_a_look(result):
+            result = self._confirmed(view, result) or result
         for frame_id, estimate in self._pending:
             if estimate is not None:
                 self._set(estimate)
@@ -302,6 +304,7 @@ class Slam:
     def _add_keyframe(
         self, view: View, T_world_cam: Array, ids: Ids, pixels: Pixels, motion: Array | None, ratio: float
     ) -> None:
+        ids, pixels = self._with_old_landmarks(view, T_world_cam, ids, pixels)
         with self._stage("map"):
             ids, pixels = self.mapper.add_keyframe(view, T_world_cam, ids, pixels, self._component)
         k = len(self.map.keyframes) - 1
@@ -312,6 +315,18 @@ class Slam:
         self._reference = _Reference(k, ids, pixels)
         T = self.map.keyframes[-1].S_world_keyframe.pose
         self._state = TrackState(view, ids, pixels, T, motion, ratio)
+
+    def _with_old_landmarks(self, view: View, T_world_cam: Array, ids: Ids, pixels: Pixels) -> tuple[Ids, Pixels]:
+        """What is followed, and what old keyframes show of the same place: so the new one is tied to them."""
+        before = len(self.map.keyframes) - self.config.loops.min_gap
+        if before <= 0 or not self.config.loops.is_on:
+            return ids, pixels
+        with self._stage("back"):
+            seen = self.relocalizer.look_back(view, self.tracker.camera, T_world_cam, self._component, before)
+        if seen is None:
+            return ids, pixels
+        more = ~np.isin(seen.ids, ids)
+        return np.concatenate([ids, seen.ids[more]]), np.concatenate([pixels, seen.pixels[more]])
 
     def _try_recovery(self, view: View) -> bool:
         """Look for the view in the whole map. Found close to where it was last, nothing was lost."""

@@ -185,6 +185,13 @@ class SlamMap:
         local = np.matmul((points - self._t.view[host])[:, None, :], self._R.view[host])[:, 0]
         self.landmarks.xyz_host[ids] = local / self._s.view[host][:, None]
 
+    def is_revisit(self, keyframe_id: int, centre: Array, times: float = 4.0) -> bool:
+        """Whether the newest keyframe has come back to an old one: the way between them is at least so many times as
+        long as it is from the old one to centre (3,), where the camera is now."""
+        centres = self.centres(np.arange(keyframe_id, len(self.keyframes)))
+        way = float(np.linalg.norm(np.diff(centres, axis=0), axis=1).sum())
+        return way > times * float(np.linalg.norm(centres[0] - centre))
+
     def relative_to(self, keyframe_id: int, T_world_cam: Array) -> Array:
         """T_keyframe_cam (4,4) in the keyframe's units."""
         S = self.keyframes[keyframe_id].S_world_keyframe

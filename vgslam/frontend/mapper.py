@@ -33,8 +33,9 @@ MIN_SURE_SHARE = 0.05
 @dataclass(frozen=True)
 class MapperConfig:
     """A keyframe is due at min_parallax_px of median motion since the last one or when less than min_shared of its
-    landmarks are still followed. window: keyframes in bundle adjustment, of which n_fixed hold the gauge; n_linked:
-    keyframes that a new one gets graph edges to. max_residual_px of an observation; bundle iterations and Huber width.
+    landmarks are still followed. window: keyframes in bundle adjustment, of which n_fixed hold the gauge, beside n_old
+    of an earlier visit where the camera has come back; n_linked: keyframes that a new one gets graph edges to.
+    max_residual_px of an observation; bundle iterations and Huber width.
     guess_rel_sigma: relative deviation of a guessed depth. dense_every: keyframes between dense depth maps, 0 = none.
     A dense depth with at least min_depth_confidence replaces a guess, with relative deviation depth_rel_sigma.
     edge_sigmas of a graph edge: rotation (rad), position (share of the edge's length), log-scale. A keyframe has
@@ -44,6 +45,7 @@ class MapperConfig:
     min_parallax_px: float = 20.0
     min_shared: float = 0.6
     window: int = 6
+    n_old: int = 2
     n_fixed: int = 3
     n_linked: int = 3
     max_residual_px: float = 2.5
@@ -238,16 +240,26 @@ class Mapper:
         m = self.map
         hosts = np.unique(m.landmarks.host[m.observed_ids[k]])
         pool = np.union1d(hosts[hosts < k], np.arange(max(0, k - self.config.window + 1), k))
-        taken, seen = [k], m.observed_ids[k]
+        old = self._old(k, hosts)
+        taken, seen = [k, *old], m.observed_ids[k]
         for j in pool[::-1]:
-            if len(taken) == self.config.window:
+            if len(taken) == self.config.window + len(old):
                 break
-            if m.keyframes[j].component_id != m.keyframes[k].component_id:
+            if j in taken or m.keyframes[j].component_id != m.keyframes[k].component_id:
                 continue
             if np.isin(m.observed_ids[j], seen).sum() >= 8:
                 taken.append(int(j))
                 seen = np.union1d(seen, m.observed_ids[j])
         return np.array(sorted(taken))
+
+    def _old(self, k: int, hosts: Ids) -> list[int]:
+        """The keyframes of an earlier visit whose landmarks k sees most of."""
+        m, c = self.map, self.config
+        centre, component = m.centres(np.array([k]))[0], m.keyframes[k].component_id
+        old = [j for j in hosts[hosts < k - 2 * c.window].tolist() if m.keyframes[j].component_id == component]
+        shared = {j: int(np.isin(m.observed_ids[j], m.observed_ids[k]).sum()) for j in old if m.is_revisit(j, centre)}
+        best = sorted((j for j in shared if shared[j] >= 8), key=lambda j: -shared[j])
+        return best[: c.n_old]
 
     def _observations(self, window: npt.ArrayLike) -> tuple[Ids, Ids, Array]:
         """(window index (M,), landmark id (M,), pixels (M,2)) of all observations in the window's keyframes."""

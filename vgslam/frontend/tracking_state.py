@@ -25,12 +25,14 @@ class Phase(StrEnum):
 @dataclass(frozen=True)
 class StateConfig:
     """sure_inliers, sure_ratio: a followed frame with less of either is unsure until the map confirms it or tracking
-    is sure again; strict_*: the same for settle_s after a relocalization. unsure_s: a frame that cannot be followed
-    makes tracking unsure for so long, then it is lost. A new component may begin after patience_s and
+    is sure again. look_share: where a smaller share of the landmarks could be followed at all, what the map shows from
+    there is taken in as well. strict_*: as sure_*, for settle_s after a relocalization. unsure_s: a frame that cannot
+    be followed makes tracking unsure for so long, then it is lost. A new component may begin after patience_s and
     `SlamConfig.patience` frames, counting only frames that show something."""
 
     sure_inliers: int = 20
     sure_ratio: float = 0.5
+    look_share: float = 0.25
     strict_inliers: int = 30
     strict_ratio: float = 0.6
     unsure_s: float = 0.12
@@ -82,6 +84,10 @@ class TrackingState:
         if self.is_settling(timestamp_s):
             return result.n_inliers >= c.strict_inliers and result.ratio >= c.strict_ratio
         return result.n_inliers >= c.sure_inliers and result.ratio >= c.sure_ratio
+
+    def is_worth_a_look(self, result: TrackResult) -> bool:
+        """Whether so much was lost from one frame to the next that the map should be asked as well."""
+        return result.survived < self.config.look_share
 
     def may_stay_unsure(self, timestamp_s: float) -> bool:
         """Whether a frame without proof leaves tracking unsure, rather than lost."""

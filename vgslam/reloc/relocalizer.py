@@ -28,15 +28,19 @@ PNP = "pnp"
 @dataclass(frozen=True)
 class RelocConfig:
     """n_recent: last keyframes tried, n_similar: keyframes that look most alike; n_nearby: keyframes considered, when
-    the pose is known, for one that looks the same way; n_joint: hypotheses taken together for the final pose.
-    min_trust: least probability of an accepted answer. rival: a second place with so large a share of the best one's
-    landmarks makes an answer ambiguous. agreement: (rotation deg, position as a share of the median depth) within
-    which two answers are the same place. matcher, locate: what a hypothesis must fulfil to be looked at."""
+    the pose is known, for one that looks the same way; n_joint: hypotheses taken together for the final pose. n_back:
+    old keyframes whose landmarks are looked for in a new one, and back_agreement: (rotation deg, position as a share of
+    the median depth) within which they must say the same pose. min_trust: least probability of an accepted answer.
+    rival: a second place with so large a share of the best one's landmarks makes an answer ambiguous. agreement:
+    (rotation deg, position as a share of the median depth) within which two answers are the same place. matcher,
+    locate: what a hypothesis must fulfil to be looked at."""
 
     n_recent: int = 3
     n_similar: int = 8
     n_nearby: int = 12
     n_joint: int = 4
+    n_back: int = 2
+    back_agreement: tuple[float, float] = (3.0, 0.08)
     min_trust: float = 0.5
     rival: float = 0.6
     agreement: tuple[float, float] = (15.0, 0.5)
@@ -154,9 +158,40 @@ class Relocalizer:
                 return found
         return None
 
-    def _facing(self, T_world_cam: Array, component_id: int) -> list[int]:
-        """The nearest keyframes of a component, those that look the same way first."""
-        mine = np.array([k.id for k in self.map.keyframes if k.component_id == component_id], np.int64)
+    def look_back(
+        self, view: View, camera: Camera, T_world_cam: Array, component_id: int, before: int
+    ) -> Recovered | None:
+        """The landmarks of an old keyframe (its id is below `before`) of the component in a view whose pose is known,
+        where they say the same pose; None where there are none or they do not."""
+        c = self.config
+        near = self._facing(T_world_cam, component_id, before)
+        old = [k for k in near if self.map.is_revisit(k, T_world_cam[:3, 3])]
+        facing = [k for k in old if self._looks_alike(k, T_world_cam)]
+        strict = Locator(self.map, replace(c.locate, min_ratio=0.6, min_refound=20), self.locator.features)
+        target = Target(view.gray, camera)
+        for k in facing[: c.n_back]:
+            found = strict.confirm(k, target, se3.inverse(T_world_cam))
+            if found is None:
+                continue
+            depth = float(np.median(se3.transform(se3.inverse(T_world_cam), self.map.landmarks_world(found.ids))[:, 2]))
+            apart = float(np.linalg.norm(found.T_world_cam[:3, 3] - T_world_cam[:3, 3]))
+            angle = se3.angle_deg(found.T_world_cam[:3, :3].T @ T_world_cam[:3, :3])
+            if apart < c.back_agreement[1] * depth and angle < c.back_agreement[0]:
+                return found
+        return None
+
+    def _looks_alike(self, k: int, T_world_cam: Array) -> bool:
+        """Whether keyframe k looks the same way, from a place that is near for what it shows."""
+        T = self.map.keyframes[k].S_world_keyframe.pose
+        hosted = self.map.observed_ids[k]
+        if T[:3, 2] @ T_world_cam[:3, 2] < 0.85 or len(hosted) == 0:
+            return False
+        z = se3.transform(se3.inverse(T), self.map.landmarks_world(hosted))[:, 2]
+        return float(np.linalg.norm(T[:3, 3] - T_world_cam[:3, 3])) < 0.4 * max(float(np.median(z)), 1e-6)
+
+    def _facing(self, T_world_cam: Array, component_id: int, before: int | None = None) -> list[int]:
+        """The nearest keyframes of a component, those that look the same way first; ids below `before`."""
+        mine = np.array([k.id for k in self.map.keyframes[:before] if k.component_id == component_id], np.int64)
         T = self.map.T_world_keyframes(mine)
         facing = T[:, :3, 2] @ T_world_cam[:3, 2]
         distance = np.linalg.norm(T[:, :3, 3] - T_world_cam[:3, 3], axis=1)
