@@ -1,0 +1,101 @@
+"""A camera that comes back is tied to the landmarks of its first visit; one that goes on is not."""
+
+import numpy as np
+import pytest
+from synthetic import CAMERA, frames_of, pose, render, room
+
+from vgslam.backend.map import SlamMap
+from vgslam.frontend.mapper import MapperConfig
+from vgslam.geometry import se3
+from vgslam.geometry.sim3 import Sim3
+from vgslam.reloc.loops import LoopConfig
+from vgslam.slam import Slam, SlamConfig
+from vgslam.types import Array, Image, Keyframe
+
+N = 40
+GAP = LoopConfig().min_gap
+
+
+def walk_pose(i: float) -> Array:
+    return pose((1.5 * np.sin(i / 5), 2.0 * i, 0), (0.06 * i, 0.12 * np.sin(i / 3), 0.02 * i))
+
+
+@pytest.fixture(scope="module")
+def images() -> list[Image]:
+    planes = room()
+    there = [render(planes, CAMERA, walk_pose(i))[0] for i in range(N)]
+    return there + there[::-1]
+
+
+def run(images: list[Image], loops: LoopConfig) -> Slam:
+    mapper = MapperConfig(min_parallax_px=4.0, window=4)
+    slam = Slam(CAMERA, SlamConfig(loops=loops, mapper=mapper))
+    for frame in frames_of(images):
+        slam.process(frame)
+    slam.finish()
+    return slam
+
+
+@pytest.fixture(scope="module")
+def walked(images: list[Image]) -> Slam:
+    return run(images, LoopConfig())
+
+
+def n_old(m: SlamMap, k: int) -> int:
+    """How many landmarks of the first keyframes keyframe k sees."""
+    return int((m.landmarks.host[m.observed_ids[k]] < GAP // 2).sum())
+
+
+def test_the_way_back_is_tied_to_the_way_there(walked: Slam, images: list[Image]) -> None:
+    m, last = walked.map, len(walked.map.keyframes) - 1
+    assert last > 2 * GAP, "long enough to have gone away"
+    alone = run(images, LoopConfig(is_on=False)).map
+    assert n_old(m, last) > 50
+    assert n_old(m, last) > 3 * n_old(alone, len(alone.keyframes) - 1)
+
+
+def test_the_way_back_ends_where_it_began(walked: Slam) -> None:
+    m = walked.map
+    first, last = m.pose_of(m.frames[0]), m.pose_of(m.frames[-1])
+    assert first is not None
+    assert last is not None
+    extent = np.ptp([m.keyframes[k].S_world_keyframe.t for k in range(len(m.keyframes))], axis=0).max()
+    assert np.linalg.norm(last[:3, 3] - first[:3, 3]) < 0.01 * extent
+    assert se3.angle_deg(first[:3, :3].T @ last[:3, :3]) < 0.3
+
+
+def look(slam: Slam, image: Image, T: Array, before: int, component: int = 0) -> object:
+    view = slam.tracker.view(-1, 0.0, image)
+    return slam.relocalizer.look_back(view, CAMERA, T, component, before)
+
+
+def test_only_old_keyframes_of_the_component_that_say_the_same_pose_count(walked: Slam, images: list[Image]) -> None:
+    m = walked.map
+    T = m.pose_of(m.frames[-1])
+    assert T is not None
+    n = len(m.keyframes)
+    found = look(walked, images[-1], T, n - GAP)
+    assert found is not None
+    assert found.keyframe_id < n - GAP  # type: ignore[attr-defined]
+    assert look(walked, images[-1], T, 0) is None, "no keyframe is old enough"
+    assert look(walked, images[-1], T, n - GAP, component=1) is None
+    depth = float(np.median(m.landmarks_world(m.observed_ids[n - 1]) @ T[:3, 2] - T[:3, 3] @ T[:3, 2]))
+    beside = T @ pose((0, 0, 0), (0.12 * depth, 0, 0))
+    assert look(walked, images[-1], beside, n - GAP) is None, "they say another pose: that is for a loop to settle"
+
+
+def straight(n: int, step: float) -> SlamMap:
+    m = SlamMap()
+    for k in range(n):
+        S = Sim3.from_T(pose((0, 0, 0), (0, 0, step * k)))
+        image = np.zeros((CAMERA.height, CAMERA.width, 3), np.uint8)
+        m.add_keyframe(Keyframe(k, k, 0.1 * k, image, CAMERA, S, 0), np.zeros(0, np.int64), np.zeros((0, 2)))
+    return m
+
+
+def test_going_on_is_no_revisit_and_coming_back_is() -> None:
+    m = straight(30, 1.0)
+    centre = m.keyframes[-1].S_world_keyframe.t
+    assert not any(m.is_revisit(k, centre) for k in range(29))
+    assert m.is_revisit(3, np.array([0.0, 0.0, 3.5])), "back near the fourth"
+    assert not m.is_revisit(3, np.array([0.0, 0.0, 13.0]))
