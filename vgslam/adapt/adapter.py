@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vgslam.adapt.losses import LossConfig
 from vgslam.adapt.safeguards import Limits, Measures, measure, objections, pose_change, scale_drift
-from vgslam.adapt.trainer import State, Trainable, TrainConfig, Trainer
+from vgslam.adapt.trainer import Familiar, State, Trainable, TrainConfig, Trainer
 from vgslam.adapt.windows import Image, ScreenConfig, Skip, Window, make_window
 from vgslam.geometry.camera import Camera
 from vgslam.network.lora import save_adapter
@@ -78,11 +78,13 @@ class Committed:
 
 class Adapter:
     """Synchronous adaptation: `observe` runs a round whenever enough windows came, so that the same windows give the
-    same weights. The given model is never changed."""
+    same weights. The given model is never changed. familiar: as of `Trainer`."""
 
-    def __init__(self, model: Vggt, config: AdaptConfig | None = None, base_sha256: str = "") -> None:
+    def __init__(
+        self, model: Vggt, config: AdaptConfig | None = None, base_sha256: str = "", familiar: Familiar | None = None,
+    ) -> None:  # fmt: skip
         self.config, self.base_sha256 = config or AdaptConfig(), base_sha256
-        self.trainer = Trainer(model, self.config.train, self.config.loss)
+        self.trainer = Trainer(model, self.config.train, self.config.loss, familiar)
         self.network = model.config
         self.events: list[Event] = []
         self.step = 0

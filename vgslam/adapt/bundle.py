@@ -15,13 +15,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from vgslam.adapt.start_poses import essential_poses
 from vgslam.adapt.windows import Matches
 from vgslam.geometry import se3
 
 Array = npt.NDArray[np.float64]
 
-SIGMA_LOG = 0.5
-"""How far the network's depth may be from the truth, as a deviation of the logarithm."""
+SIGMA_LOG = 1.0
+"""How far the network's depth may be from the truth, as a deviation of the logarithm: far, where it is strange. With
+0.5 the prior bends rotations by degrees there."""
 MAX_ERROR = 2.0
 """Largest median reprojection error, in deviations of the matches."""
 MAX_STEPS = 30
@@ -111,6 +113,13 @@ class _Problem:
         moved = [se3.exp(v) @ T for v, T in zip(np.clip(xi, -1, 1).reshape(-1, 6), x.T[1:], strict=True)]
         return _State(np.stack([x.T[0], *moved]), x.log_more + more)
 
+    def solved(self, T_cam_first: Array) -> _State | None:
+        """From start poses (S,4,4) and the network's depth; None where the equations are singular."""
+        try:
+            return self.solve(_State(T_cam_first, np.zeros(len(self.rays))))
+        except np.linalg.LinAlgError:
+            return None
+
     def solve(self, x: _State) -> _State:
         """Levenberg-Marquardt."""
         damping, cost = 1e-3, self.cost(x)
@@ -133,14 +142,16 @@ def reconstruct(
     matches: Sequence[Matches], depth_first: Array, T_cam_first: Array, K: Array, sigma_px: float
 ) -> SparseGeometry | None:
     """From the network's depth (H,W) of frame 0, start poses (S,4,4) and K (3,3); sigma_px: deviation of the matches.
+    It is started from the essential matrices' poses as well, and the better result counts.
 
     None where it does not converge to something that the matches agree with.
     """
     problem = _problem(matches, depth_first, K, sigma_px)
-    try:
-        x = problem.solve(_State(T_cam_first, np.zeros(len(problem.rays))))
-    except np.linalg.LinAlgError:
+    starts = (T_cam_first, essential_poses(matches, depth_first, K, sigma_px))
+    results = [x for x in (problem.solved(T) for T in starts) if x is not None]
+    if not results:
         return None
+    x = min(results, key=problem.cost)
     Y, px = problem.seen(x)
     error = np.linalg.norm(px - problem.seen_px, axis=1)
     if not np.median(error) < MAX_ERROR * sigma_px:

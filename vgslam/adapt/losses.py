@@ -17,7 +17,7 @@ from vgslam.adapt.warp import inverse_pose, warp
 class LossConfig:
     """ssim_weight: mu of the photometric cost; geometry, smoothness, scale, mixed: weights of their terms.
     sparse_depth, flow, pose: of what the matched points teach (see `match_losses`); photometric: of the sum of the
-    others; correction: of how unsmooth the change of depth is.
+    others; correction: of how unsmooth the change of depth is; rehearsal: of what was said before of familiar images.
     mask_margin: how much better than no motion a pixel has to be explained (None: no auto-mask); hidden_gate: signed
     relative depth above which a point counts as hidden from a source; open_gate: L_geo below which it surely is seen;
     min_kept: share of a target's visible pixels that must be kept."""
@@ -25,13 +25,14 @@ class LossConfig:
     ssim_weight: float = 0.85
     geometry: float = 0.5
     smoothness: float = 1e-3
-    scale: float = 3.0
+    scale: float = 10.0
     mixed: float = 0.5
     sparse_depth: float = 1.0
     flow: float = 0.1
     pose: float = 0.3
     photometric: float = 1.0
     correction: float = 0.5
+    rehearsal: float = 6.0
     mask_margin: float | None = 1e-3
     hidden_gate: float = 0.2
     open_gate: float = 0.05

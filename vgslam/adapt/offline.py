@@ -38,7 +38,8 @@ def collect(adapter: Adapter, windows: Iterable[Frames]) -> dict[str, int]:
             adapter.keep(made)
     enough = adapter.config.limits.min_probes
     if len(adapter.probes) < enough or not adapter.n_training_windows:
-        why = ", ".join(f"{n} {reason}" for reason, n in skipped.items()) or "the recording is short"
+        why = ", ".join(f"{n} {reason}" for reason, n in skipped.items())
+        why = why or "the recording is short, or its camera hardly moves"
         raise InputError(
             f"too little to learn from: {adapter.n_training_windows} windows to train on and {len(adapter.probes)} to "
             f"hold back, of which {enough} are needed ({why}); use a longer recording of a camera that moves sideways"

@@ -28,13 +28,18 @@ class Measures:
 
 @dataclass(frozen=True)
 class Limits:
-    """A round is committed only within these. tolerance: relative rise that still counts as none."""
+    """A round is committed only within these. rotation_deg, translation: changes of the poses that are served, so that
+    tracking sees no jump. tolerance: relative rise that still counts as none."""
 
     scale_drift: float = 0.05
     rotation_deg: float = 5.0
     translation: float = 0.3
     tolerance: float = 0.0
     min_probes: int = 4
+
+
+OFFLINE = Limits(rotation_deg=10.0, translation=1.0)
+"""Nobody is tracking with the network while it learns from a recording: poses may change further in a round."""
 
 
 def epipolar_error_px(matches: Matches, T_cam_first: Tensor, K: Tensor) -> float:

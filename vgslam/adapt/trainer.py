@@ -14,6 +14,7 @@ from vgslam.adapt.augment import in_other_light, mirrored, mirrored_geometry
 from vgslam.adapt.bundle import SparseGeometry, in_unit_of, reconstruct
 from vgslam.adapt.losses import LossConfig, correction_smoothness, window_loss
 from vgslam.adapt.match_losses import flow_match_loss, pose_loss, sparse_depth_loss
+from vgslam.adapt.rehearsal import Memory, rehearsal_loss, remember
 from vgslam.adapt.served import SERVED, guess
 from vgslam.adapt.windows import Window
 from vgslam.network.lora import ATTENTION, MLP, LoraConfig, adapters, add_lora
@@ -22,6 +23,7 @@ from vgslam.network.readout import CELL_PX, relative_to_first
 from vgslam.network.vggt import Vggt
 
 State = dict[str, Tensor]
+Familiar = Callable[[], Sequence[Tensor]]
 SIGMA_MATCH_PX = 0.5
 """Deviation of a matched point in the images that were matched."""
 
@@ -46,12 +48,15 @@ ADAPTED = LoraConfig(
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """steps: of a round; n_targets: of a window; ema: decay of the averaged weights a step; max_round_s: a round stops
-    there; mirrors: half of the windows are mirrored; light: how far exposure and tint are changed, 0: not."""
+    """steps: of a round; batch: windows of a step; n_targets: of a window; ema: decay of the averaged weights a step;
+    max_round_s: a round stops there; mirrors: half of the windows are mirrored; light: how far exposure and tint are
+    changed, 0: not; rehearse_every: so-manieth step holds the network to what it said of familiar images, where it was
+    given some."""
 
     trainable: Trainable = Trainable.LORA
     lora: LoraConfig = ADAPTED
     steps: int = 50
+    batch: int = 1
     learning_rate: float = 3e-3
     weight_decay: float = 0.0
     n_targets: int = 2
@@ -60,14 +65,16 @@ class TrainConfig:
     max_round_s: float = float("inf")
     mirrors: bool = True
     light: float = 1.0
+    rehearse_every: int = 2
     seed: int = 0
 
 
 class Trainer:
     """Trains a copy of `model`, whose adapters it goes on with if it has some. `base` is the network as it was given;
-    with LORA both share the memory of the base weights, which nothing changes."""
+    with LORA both share the memory of the base weights, which nothing changes. familiar: gives windows of images
+    (S,3,H,W) of what the network knows and should not forget; asked for once, when the first round begins."""
 
-    def __init__(self, model: Vggt, config: TrainConfig, loss: LossConfig) -> None:
+    def __init__(self, model: Vggt, config: TrainConfig, loss: LossConfig, familiar: Familiar | None = None) -> None:
         self.config, self.loss = config, loss
         is_lora = config.trainable is Trainable.LORA
         self.base = copy_of(model, is_lora)
@@ -83,6 +90,8 @@ class Trainer:
         self._device = model.aggregator.camera_token.device
         self._rng = np.random.default_rng(config.seed)
         self._lessons: dict[tuple[int, ...], _Lesson] = {}
+        self._familiar = familiar
+        self._memories: list[Memory] = []
 
     def state(self) -> State:
         """Copies of the trained tensors."""
@@ -97,15 +106,17 @@ class Trainer:
         self, windows: Sequence[Window], learning_rate: float, show: Callable[[float], None] | None = None
     ) -> State:
         """Trains on `windows` from where the model stands; returns the averaged weights. The model holds them too."""
+        if self._familiar is not None:
+            self._memories = remember(self.base, self._familiar())
+            self._familiar = None
         parameters = [p for _, p in self._trained()]
         adam = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=self.config.weight_decay)
         average, ends = self.state(), time.monotonic() + self.config.max_round_s
         for k in range(self.config.steps):
             for group in adam.param_groups:
-                group["lr"] = learning_rate * _schedule(k, self.config.steps)
-            loss = self.window_loss(windows[int(self._rng.integers(len(windows)))])
+                group["lr"] = learning_rate * learning_rate_at(k, self.config.steps)
             adam.zero_grad()
-            loss.backward()
+            loss = self._backward(windows, k)
             nn.utils.clip_grad_norm_(parameters, self.config.clip)
             if all(p.grad is None or bool(torch.isfinite(p.grad).all()) for p in parameters):
                 adam.step()
@@ -113,11 +124,23 @@ class Trainer:
                 for name, p in self._trained():
                     average[name].lerp_(p, 1 - self.config.ema)
             if show is not None:
-                show(float(loss.detach()))
+                show(loss)
             if time.monotonic() > ends:
                 break
         self.set_state(average)
         return average
+
+    def _backward(self, windows: Sequence[Window], step: int) -> float:
+        """Adds up the gradients of a step; returns the mean loss of its windows."""
+        total = 0.0
+        for _ in range(self.config.batch):
+            loss = self.window_loss(windows[int(self._rng.integers(len(windows)))]) / self.config.batch
+            loss.backward()
+            total += float(loss.detach())
+        if self._memories and step % self.config.rehearse_every == 0:
+            memory = self._memories[int(self._rng.integers(len(self._memories)))]
+            (self.loss.rehearsal * rehearsal_loss(self.model, memory)).backward()
+        return total
 
     def window_loss(self, window: Window) -> Tensor:
         """Of random targets of one window, with the scale anchored at the start model's.
@@ -161,7 +184,7 @@ class Trainer:
         return [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
 
 
-def _schedule(step: int, n_steps: int) -> float:
+def learning_rate_at(step: int, n_steps: int) -> float:
     """Share of the learning rate: a warm-up, since Adam's first steps are as long as any, then down to a fifth."""
     return min(1.0, (step + 1) / WARM_UP) * (1.0 - 0.8 * step / n_steps)
 

@@ -91,6 +91,7 @@ def open_adaptation(
     model = getattr(getattr(guide, "backbone", None), "model", None)
     if guide is None or model is None:
         raise ConfigError("--adapt and --adapter need a network: add --predictor vggt")
+    _check(options)
     from vgslam.adapt.adapter import AdaptConfig, Adapter
     from vgslam.adapt.online import OnlineAdaptation, Served
     from vgslam.adapt.trainer import ADAPTED, TrainConfig
@@ -114,6 +115,16 @@ def open_adaptation(
     folder = tempfile.TemporaryDirectory(prefix="vgslam-adapt-")
     worker = BackgroundAdapter(model, Path(folder.name), config, WorkerOptions(options.threads))
     return Adaptation(OnlineAdaptation(served, worker, train), guide, folder)
+
+
+def _check(options: AdaptOptions) -> None:
+    """ConfigError for settings that make no sense."""
+    for name in ("steps", "windows", "threads"):
+        if getattr(options, name) < 1:
+            raise ConfigError(f"--adaptation.{name} must be at least 1, got {getattr(options, name)}")
+    if not options.learning_rate > 0 or not options.max_seconds > 0:
+        raise ConfigError("--adaptation.learning-rate and --adaptation.max-seconds must be positive")
+    parse_size(options.memory)
 
 
 def _lora_of(path: Path) -> "LoraConfig":

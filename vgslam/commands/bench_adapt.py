@@ -1,10 +1,12 @@
 """`vgslam bench adapt`: what adaptation gains where the network is strange, and what it costs where it is at home."""
 
+import itertools
 import json
 import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,10 +14,13 @@ import numpy as np
 from rich.console import Console
 
 from vgslam.atomic import write_text
+from vgslam.commands.adapt_familiar import familiar_windows
 from vgslam.results.environment import describe_machine, git_commit, package_version
 
 if TYPE_CHECKING:
-    from vgslam.adapt.adapter import Adapter
+    from torch import Tensor
+
+    from vgslam.adapt.adapter import AdaptConfig, Adapter
     from vgslam.network.vggt import Vggt
     from vgslam.training.real_windows import RealSet
     from vgslam.training.windows import WindowBatch
@@ -33,13 +38,25 @@ class BenchAdaptArgs:
     """Weights to adapt."""
 
     seeds: int = 5
-    """Rendered worlds; 0: none."""
+    """Rendered worlds of each domain; 0: none."""
+
+    first_seed: int = 0
+    """Number of the first of them."""
+
+    domains: tuple[Literal["side", "wide"], ...] = ("side",)
+    """side: hills, a camera mounted on its side; wide: hills, a lens of 115 degrees."""
+
+    headroom: bool = False
+    """Train with the truth as well, as long and with the same parameters: what there is to gain."""
 
     trainable: Literal["lora", "heads", "all"] = "lora"
     """What is trained, as of `vgslam adapt`."""
 
-    steps: int = 150
+    steps: int = 300
     """Training steps for each."""
+
+    rehearse: bool = True
+    """As of `vgslam adapt`."""
 
     frames: int = 144
     """Frames of a rendered video."""
@@ -87,13 +104,15 @@ def run_bench_adapt(args: BenchAdaptArgs) -> int:
 
 def _rendered(model: "Vggt", args: BenchAdaptArgs, take: Callable[[dict[str, Any]], None]) -> None:
     from vgslam.adapt.adapter import Adapter
-    from vgslam.commands.adapt_domains import FIRST_SEED, SHIFTED, original_windows, split
+    from vgslam.commands.adapt_domains import SHIFTED, SHIFTED_SEED, original_windows, split, with_truth
+    from vgslam.commands.adapt_headroom import Lessons, supervised
 
     original = original_windows(model.config)
     home = errors(model, original)
-    for seed in range(args.seeds):
-        parts = split(SHIFTED.film(FIRST_SEED + seed, args.frames), model.config)
-        adapter = Adapter(model, _config(args, seed))
+    for domain, seed in itertools.product(args.domains, range(args.first_seed, args.first_seed + args.seeds)):
+        video = SHIFTED[domain].film(SHIFTED_SEED + seed, args.frames)
+        parts, config = split(video, model.config), _config(args, seed)
+        adapter = Adapter(model, config, familiar=familiar(model, args, seed))
         for window in parts.held_back:
             adapter.keep(window, True)
         for window in parts.training:
@@ -103,7 +122,16 @@ def _rendered(model: "Vggt", args: BenchAdaptArgs, take: Callable[[dict[str, Any
         adapter.measure_served()  # leaves the committed weights in the trainer's model
         after, at_home = errors(adapter.trainer.model, parts.unseen), errors(adapter.trainer.model, original)
         counts = (len(parts.training), len(parts.held_back), len(parts.unseen.images))
-        take(_row(f"world {seed}", adapter, counts, before, after) | {"home_before": home, "home_after": at_home})
+        row = _row(f"{domain} {seed}", adapter, counts, before, after) | {"home_before": home, "home_after": at_home}
+        if args.headroom:
+            taught = supervised(model, Lessons(with_truth(video, parts.training), args.steps), config.train)
+            row["with_truth"] = errors(taught, parts.unseen)
+        take(row)
+
+
+def familiar(model: "Vggt", args: BenchAdaptArgs, seed: int) -> "Callable[[], list[Tensor]] | None":
+    """What is rehearsed, if anything is."""
+    return partial(familiar_windows, model.config, seed) if args.rehearse else None
 
 
 def _recorded(model: "Vggt", args: BenchAdaptArgs, chosen: "RealSet") -> dict[str, Any]:
@@ -122,7 +150,7 @@ def _recorded(model: "Vggt", args: BenchAdaptArgs, chosen: "RealSet") -> dict[st
     folder = args.sequences / chosen.folder
     n_images = sum(1 for _ in open_source(folder, SourceOptions()))
     source = open_source(folder, SourceOptions(end=n_images // 2))
-    adapter = Adapter(model, _config(args, 0))
+    adapter = Adapter(model, _config(args, 0), familiar=familiar(model, args, 0))
     assert source.camera is not None
     collect(adapter, windows(source, source.camera))
     before = errors(model, later)
@@ -138,14 +166,15 @@ def _real_sets() -> "list[RealSet]":
     return [s for s in REAL_SETS if s.name in ("kitti00, stride 2", "redkitchen, stride 5")]
 
 
-def _config(args: BenchAdaptArgs, seed: int) -> Any:
+def _config(args: BenchAdaptArgs, seed: int) -> "AdaptConfig":
     from vgslam.adapt.adapter import AdaptConfig
+    from vgslam.adapt.safeguards import OFFLINE
     from vgslam.adapt.trainer import Trainable, TrainConfig
     from vgslam.commands.adapt import learning_rate
 
     trainable, steps = Trainable(args.trainable), min(50, args.steps)
     train = TrainConfig(trainable, steps=steps, learning_rate=learning_rate(trainable), seed=seed)
-    return replace(AdaptConfig(), train=train, max_probes=16)
+    return replace(AdaptConfig(), train=train, limits=OFFLINE, max_probes=32)
 
 
 def train(adapter: "Adapter", n_steps: int) -> None:
@@ -198,11 +227,12 @@ def _page(about: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     head = "\n".join(f"- {name}: {value}" for name, value in about.items())
     columns = ["video", "windows: trained, held back, unseen", "committed steps"]
     columns += ["AbsRel", "rotation [deg]", "direction [deg]", "translation", "home: AbsRel", "home: rotation [deg]"]
+    columns += ["trained with the truth: AbsRel", "rotation [deg]", "direction [deg]", "translation"]
     table = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     table += [_cells(row) for row in rows]
-    worlds = [r for r in rows if "home_after" in r]
-    if worlds:
-        table.append("| all worlds, mean change | | | " + " | ".join(_mean_changes(worlds)) + " |")
+    for domain in dict.fromkeys(r["name"].split()[0] for r in rows if "home_after" in r):
+        worlds = [r for r in rows if r["name"].split()[0] == domain]
+        table.append(f"| {domain}, mean change | | | " + " | ".join(_mean_changes(worlds)) + " |")
     return (
         "# What adaptation gains, and what it costs\n\nMeans over windows that were never seen, before -> after "
         "(change). home: windows of the kinds of worlds that the network was trained on.\n\n"
@@ -217,11 +247,13 @@ def _cells(row: dict[str, Any]) -> str:
         cells += [_change(row["home_before"], row["home_after"], m) for m in MEASURES[:2]]
     else:
         cells += ["-", "-"]
+    truth = row.get("with_truth", {})
+    cells += [_change(row["before"], truth, m) for m in MEASURES]
     return "| " + " | ".join(cells) + " |"
 
 
 def _change(before: dict[str, Any], after: dict[str, Any], measure: str) -> str:
-    if measure not in before:
+    if measure not in before or measure not in after:
         return "-"
     a, b = before[measure][0], after[measure][0]
     return f"{a:.3f} -> {b:.3f} ({100 * (b / a - 1):+.0f} %)"
@@ -229,5 +261,6 @@ def _change(before: dict[str, Any], after: dict[str, Any], measure: str) -> str:
 
 def _mean_changes(worlds: list[dict[str, Any]]) -> list[str]:
     pairs = [("before", "after", m) for m in MEASURES] + [("home_before", "home_after", m) for m in MEASURES[:2]]
-    return [f"{100 * np.mean([w[b][m][0] / w[a][m][0] - 1 for w in worlds]):+.1f} %"
-            for a, b, m in pairs]  # fmt: skip
+    pairs += [("before", "with_truth", m) for m in MEASURES]
+    changes = [[w[b][m][0] / w[a][m][0] - 1 for w in worlds if b in w] for a, b, m in pairs]
+    return [f"{100 * np.mean(c):+.1f} %" if c else "-" for c in changes]

@@ -169,10 +169,11 @@ def _track(
             writer.write_config(to_yaml(replace(args.settings(), out=out)))
             session.begin(source.name, camera)
             guide = guided.guide if guided else None
+            proposer = guided.proposer() if guided else None  # before adapters change the names of the weights
             adaptation = stack.enter_context(open_adaptation(guide, args.adapt, args.adapter, args.adaptation))
             settings = args.slam_config(isinstance(source, LiveSource))
             slam = Slam(camera, settings, None, guide, session.slam_map, session.is_localizing)
-            slam.relocalizer.proposer = guided.proposer() if guided else None
+            slam.relocalizer.proposer = proposer
             command = ["vgslam", *map(public, sys.argv[1:])]
             report = RunReport(command=command, source_kind=source.kind, source_name=source.name)
             report.n_source_frames, report.model_id = source.n_frames, slam.predictor.model_id

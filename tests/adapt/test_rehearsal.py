@@ -1,0 +1,59 @@
+"""What is held to what was said before: the loss, and that less is forgotten with it."""
+
+import pytest
+import torch
+
+from vgslam.adapt.losses import LossConfig
+from vgslam.adapt.rehearsal import rehearsal_loss, remember
+from vgslam.adapt.trainer import Trainable, TrainConfig, Trainer, copy_of
+from vgslam.adapt.windows import Window, make_window
+from vgslam.commands import adapt_familiar
+from vgslam.geometry.camera import Camera
+from vgslam.network import weights
+from vgslam.training.sequences import Shot, render_sequence
+
+LOADED = weights.load("vggt-s")
+
+
+@pytest.fixture(scope="module")
+def familiar() -> list[torch.Tensor]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(adapt_familiar, "WORLDS", adapt_familiar.WORLDS[:1])
+        patch.setattr(adapt_familiar, "ROUNDS", 1)
+        return adapt_familiar.familiar_windows(LOADED.model.config, 0)
+
+
+def test_familiar_windows_are_of_the_networks_size_and_repeat(familiar: list[torch.Tensor]) -> None:
+    assert len(familiar) == 4
+    assert all(x.shape == (4, 3, 48, 64) for x in familiar)
+    assert torch.equal(familiar[1], familiar[0].flip(-1))
+    assert not torch.equal(familiar[0], familiar[2])
+    assert 0.05 < float(familiar[0].std()) < 0.5
+
+
+def test_nothing_forgotten_costs_nothing_and_more_costs_more(familiar: list[torch.Tensor]) -> None:
+    model = copy_of(LOADED.model, False)
+    memory = remember(model, familiar[:1])[0]
+    assert float(rehearsal_loss(model, memory)) == 0.0
+    torch.manual_seed(0)
+    costs, noise = [], {n: torch.randn_like(p) for n, p in model.named_parameters()}
+    for _ in range(3):
+        with torch.no_grad():
+            for name, p in model.named_parameters():
+                p += 0.01 * p.std(correction=0) * noise[name]
+        costs.append(float(rehearsal_loss(model, memory)))
+    assert 0 < costs[0] < costs[1] < costs[2]
+
+
+def test_less_is_forgotten(familiar: list[torch.Tensor]) -> None:
+    camera = Camera.from_fov(160, 120, 100.0)
+    film = render_sequence("clutter", "orbit", 4, 900011, camera, Shot(rate_hz=6.0, supersample=1))
+    window = make_window(list(film.images), range(4), camera, LOADED.model.config)
+    assert isinstance(window, Window)
+    memory, forgotten = remember(LOADED.model, familiar[:1])[0], []
+    for given in (None, lambda: familiar[:1]):
+        config = TrainConfig(Trainable.ALL, steps=20, ema=0.0, rehearse_every=1)
+        trainer = Trainer(LOADED.model, config, LossConfig(), given)
+        trainer.run_round([window], 1e-3)
+        forgotten.append(float(rehearsal_loss(trainer.model, memory).detach()))
+    assert forgotten[1] < 0.5 * forgotten[0]
