@@ -35,7 +35,7 @@ class ScreenConfig:
 
     min_brightness: float = 20.0
     min_contrast: float = 6.0
-    min_matches: int = 40
+    min_matches: int = 25
     min_motion_px: float = 1.0
     min_parallax_px: float = 1.0
     match_width_px: int = 320

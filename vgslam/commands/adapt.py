@@ -175,10 +175,10 @@ def camera_of(args: AdaptArgs, source: FrameSource) -> Camera:
 
 
 def windows(source: FrameSource, camera: Camera) -> "Iterator[Frames]":
-    """Of all frames of a source."""
-    from vgslam.adapt.collector import Collector
+    """Of all frames of a source, overlapping: a recording is short."""
+    from vgslam.adapt.collector import Collector, CollectorConfig
 
-    collector = Collector(camera)
+    collector = Collector(camera, CollectorConfig(advance=2))
     for frame in source:
         found = collector.add(frame.image, frame.id)
         if found is not None:
