@@ -185,10 +185,7 @@ class Slam:
         elif self.states.is_worth_a_look(result):
             result = self._confirmed(view, result) or result
         for frame_id, estimate in self._pending:
-            if estimate is not None:
-                self._set(estimate)
-            else:
-                self._set(replace(self._frame(frame_id), status=Status.LOST))
+            self._set(estimate or replace(self._frame(frame_id), status=Status.LOST))
         self._pending = []
         self.initializer.reset()
         self.states.tracked(view.frame_id, view.timestamp_s, self._component)
@@ -313,6 +310,9 @@ class Slam:
                 ids, pixels = self.map.observed_ids[k], self.map.observed_px[k].astype(np.float32)
                 self._component = self.map.keyframes[k].component_id
         self._reference = _Reference(k, ids, pixels)
+        own = self._frame(view.frame_id)
+        if own.T_ref_cam is not None:  # from now on, the frame is where its keyframe is
+            self._set(replace(own, ref_id=k, T_ref_cam=np.eye(4), component_id=self._component))
         T = self.map.keyframes[-1].S_world_keyframe.pose
         self._state = TrackState(view, ids, pixels, T, motion, ratio)
 

@@ -99,3 +99,12 @@ def test_going_on_is_no_revisit_and_coming_back_is() -> None:
     assert not any(m.is_revisit(k, centre) for k in range(29))
     assert m.is_revisit(3, np.array([0.0, 0.0, 3.5])), "back near the fourth"
     assert not m.is_revisit(3, np.array([0.0, 0.0, 13.0]))
+
+
+def test_the_frame_of_a_keyframe_is_where_the_keyframe_is(walked: Slam) -> None:
+    m = walked.map
+    by_frame = {k.frame_id: k for k in m.keyframes}
+    own = [f for f in m.frames if f.frame_id in by_frame and f.ref_id == by_frame[f.frame_id].id]
+    assert len(own) >= len(m.keyframes) - 2, "all but those a component began with"
+    for f in own:
+        np.testing.assert_allclose(m.pose_of(f), by_frame[f.frame_id].S_world_keyframe.pose, atol=1e-12)
