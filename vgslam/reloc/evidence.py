@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-BIAS = -0.3
-WEIGHTS = (1.5, 3.0, 4.0, 4.0, 0.7)
-"""Of `Evidence.features`, as log odds. Set by hand, not fitted: hardly any wrong pose comes this far."""
+BIAS = -1.07
+WEIGHTS = (0.46, 1.58, 3.02, 0.94, 0.33)
+"""Of `Evidence.features`, as log odds; fitted by `tools/fit_trust.py` on 16 rendered worlds. On 16 others, answers with
+far less support than in use counted too, trust is off by 0.07 on average, and 3 of 145 right answers and 23 of 31
+wrong ones are rejected at a half."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,7 @@ class Evidence:
 
     @property
     def trust(self) -> float:
-        """1 / (1 + exp(-BIAS - WEIGHTS . features)), in (0,1): nearly 1 for a pose that is right, below a half for one
-        that a few landmarks in a corner of the image would explain."""
+        """1 / (1 + exp(-BIAS - WEIGHTS . features)), in (0,1): the share of such answers that are right."""
         z = BIAS + float(np.dot(WEIGHTS, self.features()))
         return float(1.0 / (1.0 + np.exp(-np.clip(z, -50.0, 50.0))))
 
