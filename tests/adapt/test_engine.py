@@ -13,7 +13,7 @@ from vgslam.adapt.adapter import AdaptConfig, Adapter, Committed
 from vgslam.adapt.losses import LossConfig
 from vgslam.adapt.match_losses import pose_loss, sparse_depth_loss
 from vgslam.adapt.online import OnlineAdaptation, Served
-from vgslam.adapt.safeguards import Limits, measure, objections
+from vgslam.adapt.safeguards import Limits, Probe, measure, objections
 from vgslam.adapt.served import guess
 from vgslam.adapt.trainer import Trainable, TrainConfig, Trainer, apply_state, copy_of
 from vgslam.adapt.windows import ScreenConfig, Skip, Window, make_window
@@ -174,7 +174,7 @@ def test_a_camera_that_only_turns_is_skipped(video: Video) -> None:
 def test_figures_that_are_not_finite_are_objections(model: Vggt, video: Video) -> None:
     window = make_window(video[0][:4], range(4), video[1], model.config)
     assert isinstance(window, Window)
-    m = measure(model, [window], CONFIG.loss)
+    m = measure(model, [Probe(window, None)], CONFIG.loss)
     assert objections(m, m, replace(m, epipolar_px=float("nan")), WIDE)
     assert objections(m, m, replace(m, photometric=float("nan")), WIDE)
 

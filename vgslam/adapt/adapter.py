@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vgslam.adapt.losses import LossConfig
-from vgslam.adapt.safeguards import Limits, Measures, measure, objections, pose_change, scale_drift
+from vgslam.adapt.safeguards import Limits, Measures, Probe, measure, objections, pose_change, scale_drift
 from vgslam.adapt.trainer import Familiar, State, Trainable, TrainConfig, Trainer
 from vgslam.adapt.windows import Image, ScreenConfig, Skip, Window, make_window
 from vgslam.geometry.camera import Camera
@@ -195,16 +195,19 @@ class Adapter:
     def measure_start(self) -> Measures:
         """Of the network as it was given, on the windows held back."""
         if self._start_measures is None or self._start_measures[0] != len(self._probes):
-            self._start_measures = (len(self._probes), measure(self.trainer.base, self._probes, self.config.loss))
+            self._start_measures = (len(self._probes), self._measures_of(self.trainer.base))
         return self._start_measures[1]
 
     def measure_served(self) -> Measures:
         """Of the last committed weights, which the trainer's model holds afterwards."""
         self.trainer.set_state(self._served)
         if self._served_measures is None or self._served_measures[0] != len(self._probes):
-            self._served_measures = (len(self._probes), measure(self.trainer.model, self._probes, self.config.loss))
+            self._served_measures = (len(self._probes), self._measures_of(self.trainer.model))
         return self._served_measures[1]
 
     def _measure(self, state: State) -> Measures:
         self.trainer.set_state(state)
-        return measure(self.trainer.model, self._probes, self.config.loss)
+        return self._measures_of(self.trainer.model)
+
+    def _measures_of(self, model: Vggt) -> Measures:
+        return measure(model, [Probe(w, self.trainer.geometry(w)) for w in self._probes], self.config.loss)

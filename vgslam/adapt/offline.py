@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from vgslam.adapt.adapter import Adapter, Event
 from vgslam.adapt.collector import Frames
 from vgslam.adapt.safeguards import Measures
-from vgslam.adapt.windows import Skip, make_window
+from vgslam.adapt.windows import Skip, Window, make_window
 from vgslam.errors import InputError
 
 
@@ -24,18 +24,31 @@ class Outcome:
     events: tuple[Event, ...]
 
 
+BLOCK = 3
+"""Windows that are held back together: neighbours share frames, and those beside a block are lost for training."""
+HELD_BACK = 4
+"""Of so many blocks one is held back, or fewer: as many as the adapter takes, over the whole recording."""
+
+
 def collect(adapter: Adapter, windows: Iterable[Frames]) -> dict[str, int]:
     """Shares the windows out between training and validation; returns how many were skipped, by reason.
 
     InputError where too few are left.
     """
     skipped: Counter[str] = Counter()
+    usable: list[Window] = []
     for frames in windows:
         made = make_window(frames.images, frames.frame_ids, frames.camera, adapter.network, adapter.config.screen)
         if isinstance(made, Skip):
             skipped[made.value] += 1
         else:
-            adapter.keep(made)
+            usable.append(made)
+    every = max(HELD_BACK, -(-len(usable) // adapter.config.max_probes))
+    is_held_back = [k // BLOCK % every == 1 for k in range(len(usable))]
+    for wanted in (True, False):
+        for window, held in zip(usable, is_held_back, strict=True):
+            if held is wanted:
+                adapter.keep(window, held)
     enough = adapter.config.limits.min_probes
     if len(adapter.probes) < enough or not adapter.n_training_windows:
         why = ", ".join(f"{n} {reason}" for reason, n in skipped.items())

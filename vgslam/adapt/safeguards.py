@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vgslam.adapt.bundle import SparseGeometry, in_unit_of
 from vgslam.adapt.losses import LossConfig, unmasked_photometric
 from vgslam.adapt.served import Guess, guess
 from vgslam.adapt.windows import Matches, Window
@@ -17,9 +18,10 @@ MAX_EPIPOLAR_PX = 2.0
 
 @dataclass(frozen=True)
 class Measures:
-    """photometric: mean error of all pixels (see `unmasked_photometric`); epipolar_px: mean over windows and frames of
-    the median matched-point error, truncated, so that no window decides alone. guesses: what the model says of
-    each window."""
+    """photometric: mean error of all pixels (see `unmasked_photometric`) through the poses that the matched points
+    give, so that it judges the depth: wrong depth and wrong poses can make up for each other. epipolar_px: of the
+    served poses, mean over windows and frames of the median matched-point error, truncated, so that no window decides
+    alone. guesses: what the model says of each window."""
 
     photometric: float
     epipolar_px: float
@@ -57,12 +59,25 @@ def epipolar_error_px(matches: Matches, T_cam_first: Tensor, K: Tensor) -> float
     return float(np.median(np.abs((q * Fp).sum(1)) / np.sqrt(slope + 1e-24)))
 
 
-def measure(model: Vggt, probes: Sequence[Window], config: LossConfig) -> Measures:
-    """Of all probe windows; every frame is a target once."""
+@dataclass(frozen=True)
+class Probe:
+    """A window held back, and what its matched points say, where they do: the same for all models."""
+
+    window: Window
+    geometry: SparseGeometry | None
+
+
+def measure(model: Vggt, probes: Sequence[Probe], config: LossConfig) -> Measures:
+    """Of all probes; every frame is a target once. Without a geometry the photometric error is through the served
+    poses."""
     photometric, epipolar, guesses = [], [], []
-    for window in probes:
+    for probe in probes:
+        window = probe.window
         g = guess(model, window)
-        photometric.append(unmasked_photometric(window.images, g.depth, g.T_cam_first, window.K, config))
+        T = g.T_cam_first
+        if probe.geometry is not None:
+            T = torch.from_numpy(in_unit_of(probe.geometry, g.depth.double().numpy()).T_cam_first).float()
+        photometric.append(unmasked_photometric(window.images, g.depth, T, window.K, config))
         errors = [epipolar_error_px(m, g.T_cam_first, window.K) for m in window.matches]
         epipolar.append(float(np.mean(np.minimum(errors, MAX_EPIPOLAR_PX))))
         guesses.append(g)

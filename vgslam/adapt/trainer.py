@@ -170,6 +170,10 @@ class Trainer:
             total = total + c.flow * flow_match_loss(out.flow, window.matches, CELL_PX)
         return total
 
+    def geometry(self, window: Window) -> SparseGeometry | None:
+        """What the window's matched points say, from where the start model puts them."""
+        return self._lesson(window).geometry
+
     def _lesson(self, window: Window) -> "_Lesson":
         if window.frame_ids not in self._lessons:
             g = guess(self.base, window)

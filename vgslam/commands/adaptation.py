@@ -32,7 +32,7 @@ class AdaptOptions:
     """Step size at the start."""
 
     max_seconds: float = 600.0
-    """Longest time of training in all, in seconds."""
+    """Longest time of training in all, in seconds, of the background process (sync repeats whatever the clock says)."""
 
     memory: str = "256MiB"
     """Memory of the windows that are kept."""
@@ -107,7 +107,7 @@ def open_adaptation(
     train = TrainConfig(lora=lora, steps=options.steps, learning_rate=options.learning_rate, seed=options.seed)
     config = replace(
         AdaptConfig(), train=train, window_every=options.windows, memory_bytes=parse_size(options.memory),
-        max_train_s=options.max_seconds,
+        max_train_s=options.max_seconds if mode == "background" else float("inf"),
     )  # fmt: skip
     served = Served(model, info.model_id, info.sha256, start)
     if mode == "sync":
