@@ -64,7 +64,7 @@ def poses(folder: Path) -> bytes:
 def test_a_recording_is_learned_or_it_is_said_that_it_was_not(clip: Path, vgslam, tmp_path: Path) -> None:
     """Whichever it is, code, files, table and sentence agree; the table and the pictures are always there."""
     out = tmp_path / "learned.safetensors"
-    code, printed, err = vgslam("adapt", clip, "--out", out, "--steps", 12, *QUIET)
+    code, printed, err = vgslam("adapt", clip, "--out", out, "--steps", 8, *QUIET)
     assert err == ""
     table = json.loads(out.with_suffix(".json").read_text())
     kinds = [event["event"] for event in table["events"]]
@@ -80,7 +80,7 @@ def test_a_recording_is_learned_or_it_is_said_that_it_was_not(clip: Path, vgslam
     assert ("no adapter is written" in printed) == (code == 1)
     if code == 0:
         loaded = weights.load("vggt-s")
-        assert load_adapter(loaded.model, out, loaded.info.sha256) == table["steps"] == 12
+        assert load_adapter(loaded.model, out, loaded.info.sha256) == table["steps"] == 8
 
 
 def test_what_gets_no_better_is_not_written(clip: Path, vgslam, tmp_path: Path) -> None:
