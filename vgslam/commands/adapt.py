@@ -153,8 +153,14 @@ def adapt_config(args: AdaptArgs) -> "AdaptConfig":
 
     trainable = Trainable(args.trainable)
     rate = args.learning_rate or learning_rate(trainable)
-    train = TrainConfig(trainable, steps=min(50, args.steps), learning_rate=rate, seed=args.seed)
+    train = TrainConfig(trainable, steps=steps_of_a_round(args.steps), learning_rate=rate, seed=args.seed)
     return replace(AdaptConfig(), train=train, limits=OFFLINE)
+
+
+def steps_of_a_round(n_steps: int) -> int:
+    """Of n_steps in all: half, up to 150. Nobody waits for what a short round has learned, and on few windows that are
+    held back a small gain is lost in the noise."""
+    return min(150, -(-n_steps // 2))
 
 
 def learning_rate(trainable: "Trainable") -> float:

@@ -58,7 +58,7 @@ class BenchAdaptArgs:
     rehearse: bool = True
     """As of `vgslam adapt`."""
 
-    frames: int = 144
+    frames: int = 240
     """Frames of a rendered video."""
 
     sequences: Path | None = None
@@ -170,9 +170,9 @@ def _config(args: BenchAdaptArgs, seed: int) -> "AdaptConfig":
     from vgslam.adapt.adapter import AdaptConfig
     from vgslam.adapt.safeguards import OFFLINE
     from vgslam.adapt.trainer import Trainable, TrainConfig
-    from vgslam.commands.adapt import learning_rate
+    from vgslam.commands.adapt import learning_rate, steps_of_a_round
 
-    trainable, steps = Trainable(args.trainable), min(50, args.steps)
+    trainable, steps = Trainable(args.trainable), steps_of_a_round(args.steps)
     train = TrainConfig(trainable, steps=steps, learning_rate=learning_rate(trainable), seed=seed)
     return replace(AdaptConfig(), train=train, limits=OFFLINE, max_probes=32)
 
