@@ -31,6 +31,10 @@ class PlaneForms:
     distance: Array
     box: npt.NDArray[np.int64]
 
+    def part(self, frames: slice) -> "PlaneForms":
+        """Those of some of the frames."""
+        return PlaneForms(self.forms[frames], self.distance[frames], self.box[frames])
+
 
 @dataclass(frozen=True)
 class QuadricForms:
@@ -47,6 +51,10 @@ class QuadricForms:
     box: npt.NDArray[np.int64]
     meet: Array
 
+    def part(self, frames: slice) -> "QuadricForms":
+        """Those of some of the frames."""
+        return QuadricForms(self.ray[frames], self.origin[frames], self.box[frames], self.meet[frames])
+
 
 def plane_forms(planes: Planes, T_body_cam: Array, camera: Camera) -> PlaneForms:
     """T_body_cam (N,B,4,4). Forms of planes that no frame sees are zero."""
@@ -58,9 +66,10 @@ def plane_forms(planes: Planes, T_body_cam: Array, camera: Camera) -> PlaneForms
         own = np.flatnonzero(planes.body == body)
         R, t = T_body_cam[:, body, :3, :3], T_body_cam[:, body, :3, 3]
         distance[:, own] = t @ planes.normal[own].T - np.sum(planes.center * planes.normal, axis=1)[own]
-        corners = (planes.corners[own].reshape(1, -1, 3) - t[:, None]) @ R
-        box[:, own] = _polygon_box(corners.reshape(n, -1, 4, 3), camera)
-        box[:, own] *= (distance[:, own] > 1e-6)[..., None]
+        center_cam = (planes.center[own] - t[:, None]) @ R
+        frame, near = np.nonzero((distance[:, own] > 1e-6) & _may_be_seen(center_cam, planes.radius_m[own], camera))
+        corners = (planes.corners[own[near]] - t[frame, None]) @ R[frame]
+        box[frame, own[near]] = _polygon_box(corners, camera)
         seen = own[(box[:, own, 2] > 0).any(0)]
         forms[:, seen] = _forms(planes, seen, R @ K_inverse, t)
     return PlaneForms(forms, distance, box)
@@ -108,6 +117,17 @@ def _meet_forms(
     twice = [2 * q[..., 0, 1], q[..., 1, 1], 2 * q[..., 0, 2], 2 * q[..., 1, 2], q[..., 2, 2]]
     quadratic = np.stack([q[..., 0, 0], *twice], -1)
     return np.concatenate([middle, quadratic, p, ray[:, :, 2]], -1)
+
+
+def _may_be_seen(center: Array, radius_m: Array, camera: Camera) -> npt.NDArray[np.bool_]:
+    """Whether spheres with centres (N,S,3) in camera coordinates may reach into the image: (N,S)."""
+    seen = center[..., 2] + radius_m >= NEAR_M
+    edges = ((camera.fx, camera.cx, camera.width), (camera.fy, camera.cy, camera.height))
+    for axis, (focal, middle, side) in enumerate(edges):
+        for sign, tangent in ((1.0, (side - middle) / focal), (-1.0, (middle + 1.0) / focal)):
+            outside = (sign * center[..., axis] - tangent * center[..., 2]) / np.hypot(1.0, tangent)
+            seen &= outside <= radius_m
+    return seen
 
 
 def _polygon_box(corners: Array, camera: Camera) -> npt.NDArray[np.int64]:

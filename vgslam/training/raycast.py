@@ -40,7 +40,7 @@ class _Canvas:
         nearer = torch.empty_like(candidate)
         torch.gt(candidate, best, out=nearer)
         torch.maximum(best, candidate, out=best)
-        owner.addcmul_(nearer, float(index) - owner)
+        owner.lerp_(owner.new_tensor(float(index)), nearer)
 
 
 def cast(

@@ -29,10 +29,12 @@ class Sky:
 class Appearance:
     """Everything that shading needs of a scene, on one device.
 
-    looks (S,6): material, tint, emission, tiles_per_m. plane_uv (P,6). light (P*G*G,4) with grid G nodes a side.
+    looks (S,3): material, emission, tiles_per_m. tint (S,4), plane_uv (P,6). light (P*G*G,4) with grid G nodes a side.
+    Colours have an unused fourth channel, which keeps them aligned.
     """
 
     looks: torch.Tensor
+    tint: torch.Tensor
     plane_uv: torch.Tensor
     light: torch.Tensor
     grid: int
@@ -45,13 +47,14 @@ def upload(
     """Copy a scene's appearance to the device of `textures`."""
     device = textures.texels.device
     density = np.concatenate([planes.tiles_per_m, quadrics.tiles_per_m])[:, None]
-    rows = np.concatenate([looks.material[:, None], looks.tint, looks.emission[:, None], density], 1)
+    rows = np.concatenate([looks.material[:, None], looks.emission[:, None], density], 1)
+    tint = np.concatenate([looks.tint, np.zeros((len(looks.tint), 1))], 1)
     light = np.concatenate([light_map.nodes.reshape(-1, 3), np.zeros((light_map.nodes.size // 3, 1), np.float32)], 1)
 
     def put(x: npt.NDArray[np.generic]) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(x, np.float32)).to(device)
 
-    return Appearance(put(rows), put(planes.uv.reshape(-1, 6)), put(light), light_map.grid, textures)
+    return Appearance(put(rows), put(tint), put(planes.uv.reshape(-1, 6)), put(light), light_map.grid, textures)
 
 
 @dataclass(frozen=True)
@@ -101,25 +104,36 @@ class Shader:
         return out
 
     def shade_terrain(
-        self, image: torch.Tensor, ground: torch.Tensor, hits: Hits, T_world_cam: npt.NDArray[np.float64],
-        terrain: Terrain,
+        self, image: torch.Tensor, hits: Hits, T_world_cam: npt.NDArray[np.float64], terrain: Terrain
     ) -> None:  # fmt: skip
-        """Colour the pixels `ground` (N,H,W) of `image` in place."""
-        px = self._pixels(hits, ground.reshape(-1).nonzero()[:, 0])
-        T = torch.from_numpy(T_world_cam.astype(np.float32)).to(image.device)[px.frame]
-        x, y = (px.u - self.camera.cx) / self.camera.fx, (px.v - self.camera.cy) / self.camera.fy
-        ray = torch.stack([x, y, torch.ones_like(x)], 1)
-        way = (T[:, :3, :3] @ ray[:, :, None])[:, :, 0]
-        points = T[:, :3, 3] + way / px.w[:, None]
-        normals = terrain.normals(points)
-        cosine = -(way * normals).sum(1) / px.ray_norm
+        """Colour the pixels of `image` (N,H,W,3) that show the terrain, in place."""
+        at = (hits.surface.view(-1) == len(self.appearance.looks)).nonzero()[:, 0]
+        way = _ways(self.camera, T_world_cam, image.device, at)
+        w = hits.inverse_depth.reshape(-1).index_select(0, at)
+        start = torch.from_numpy(T_world_cam[:, :3, 3].T.astype(np.float32)).to(image.device)
+        points = start.index_select(1, at // hits.surface[0].numel()).add_(way / w)
+        normals = terrain.normals(points.T)
+        cosine = -(way * normals.T).sum(0).div_(torch.linalg.vector_norm(way, dim=0))
         density = 1.0 / (terrain.paint.tile_m or 1.0)
-        footprint = self._pixel * density / (px.w * cosine.clamp(min=_SOFTEST_COSINE))
-        material = torch.full_like(px.surface, terrain.paint.material)
-        uv = points[:, :2] * density
-        albedo = sample(self.appearance.textures, material, uv[:, 0], uv[:, 1], footprint)
+        footprint = self._pixel * density / (w * cosine.clamp_(min=_SOFTEST_COSINE))
+        material = torch.full_like(at, terrain.paint.material)
+        albedo = sample(self.appearance.textures, material, points[0] * density, points[1] * density, footprint)
+        light = self.lighting.unshadowed(points.T, normals)
         tint = torch.tensor(np.asarray(terrain.paint.tint, np.float32), device=image.device)
-        image[ground] = albedo * tint * self.lighting.unshadowed(points, normals)
+        image.view(-1, 3)[at] = albedo[:, :3] * light.mul_(tint)
+
+    def shade_sky(
+        self, image: torch.Tensor, hits: Hits, T_world_cam: npt.NDArray[np.float64], sky: Sky
+    ) -> None:  # fmt: skip
+        """Colour the pixels of `image` (N,H,W,3) that show nothing, in place."""
+        at = (hits.surface.view(-1) < 0).nonzero()[:, 0]
+        x, y, z = _ways(self.camera, T_world_cam, image.device, at)
+        level = torch.hypot(x, y)
+        scale = sky.tiles / (2 * np.pi)
+        footprint = scale / self.camera.fx / (level / torch.hypot(level, z)).clamp_(min=0.1)
+        u, v = torch.atan2(y, x).mul_(scale), torch.atan2(z, level).mul_(-scale)
+        material = torch.full_like(at, sky.material)
+        image.view(-1, 3)[at] = sample(self.appearance.textures, material, u, v, footprint)[:, :3]
 
     def _pixels(self, hits: Hits, at: torch.Tensor | None) -> _Pixels:
         n, height, width = hits.surface.shape
@@ -138,20 +152,21 @@ class Shader:
         n, p = planes.forms.shape[:2]
         rows = np.concatenate([planes.forms[:, :, :2].reshape(n, p, 6), planes.distance[..., None]], 2)
         per_frame = torch.from_numpy(rows.astype(np.float32)).to(px.u.device)
-        fixed = torch.cat([self.appearance.plane_uv, self.appearance.looks[:p]], 1).expand(n, p, 12)
-        table = torch.cat([per_frame, fixed], 2).view(n * p, 19).T.contiguous()
+        fixed = torch.cat([self.appearance.plane_uv, self.appearance.looks[:p]], 1).expand(n, p, 9)
+        table = torch.cat([per_frame, fixed], 2).view(n * p, 16).T.contiguous()
         f = table.index_select(1, px.frame * p + px.surface)  # one contiguous row per quantity: fast to compute with
         z = 1.0 / px.w
         s = (f[0] * px.u).addcmul_(f[1], px.v).add_(f[2]).mul_(z)
         t = (f[3] * px.u).addcmul_(f[4], px.v).add_(f[5]).mul_(z)
         u = (f[7] * s).addcmul_(f[8], t).add_(f[9])
         v = (f[10] * s).addcmul_(f[11], t).add_(f[12])
-        footprint = self._pixel * f[18] / (px.w * (f[6] * px.w / px.ray_norm).clamp_(min=_SOFTEST_COSINE))
+        footprint = self._pixel * f[15] / (px.w * (f[6] * px.w / px.ray_norm).clamp_(min=_SOFTEST_COSINE))
         albedo = sample(self.appearance.textures, f[13], u, v, footprint)
-        return albedo * f[14:17].T * (self._light(px.surface, s, t) + f[17][:, None])
+        light = self._light(px.surface, s, t).add_(f[14][:, None])
+        return albedo.mul_(light).mul_(self.appearance.tint.index_select(0, px.surface))[:, :3]
 
     def _light(self, surface: torch.Tensor, s: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        """Bilinear lookup in the light map."""
+        """Bilinear lookup in the light map, (P,4)."""
         grid = self.appearance.grid
         x = ((s + 1) * (0.5 * (grid - 1))).clamp_(0, grid - 1.0001)
         y = ((t + 1) * (0.5 * (grid - 1))).clamp_(0, grid - 1.0001)
@@ -161,8 +176,7 @@ class Shader:
         rows = torch.stack([row, row + 1, row + grid, row + grid + 1], 1)
         above = fx * fy
         weights = torch.stack([1 - fx - fy + above, fx - above, fy - above, above], 1)
-        bag = torch.nn.functional.embedding_bag(rows, self.appearance.light, per_sample_weights=weights, mode="sum")
-        return bag[:, :3]
+        return torch.nn.functional.embedding_bag(rows, self.appearance.light, per_sample_weights=weights, mode="sum")
 
     def _quadrics(self, px: _Pixels, first: int, forms: QuadricForms, scene: Quadrics) -> torch.Tensor:
         rows = _quadric_rows(forms, scene, px.u.device)
@@ -174,10 +188,10 @@ class Shader:
         metric = _apply(row[:, 21:30], unit)
         tile_u, tile_v = _cube_map(metric, normal)
         look = self.appearance.looks.index_select(0, px.surface)
-        footprint = self._pixel * look[:, 5] / (px.w * 0.6)
-        albedo = sample(self.appearance.textures, look[:, 0], tile_u * look[:, 5], tile_v * look[:, 5], footprint)
-        light = self.lighting.unshadowed(metric + row[:, 30:33], normal)
-        return albedo * look[:, 1:4] * (light + look[:, 4:5])
+        footprint = self._pixel * look[:, 2] / (px.w * 0.6)
+        albedo = sample(self.appearance.textures, look[:, 0], tile_u * look[:, 2], tile_v * look[:, 2], footprint)
+        light = self.lighting.unshadowed(metric + row[:, 30:33], normal).add_(look[:, 1:2])
+        return albedo.mul_(self.appearance.tint.index_select(0, px.surface))[:, :3] * light
 
 
 def _quadric_rows(forms: QuadricForms, scene: Quadrics, device: torch.device) -> torch.Tensor:
@@ -207,17 +221,12 @@ def _cube_map(point: torch.Tensor, normal: torch.Tensor) -> tuple[torch.Tensor, 
     return u, -v
 
 
-def sky_colour(
-    sky: Sky, textures: TextureTable, camera: Camera, R_world_cam: torch.Tensor, missed: torch.Tensor
+def _ways(
+    camera: Camera, T_world_cam: npt.NDArray[np.float64], device: torch.device, at: torch.Tensor
 ) -> torch.Tensor:
-    """Colours (M,3) of the pixels where `missed` (N,H,W) is true. R_world_cam (N,3,3)."""
-    frame, v, u = missed.nonzero(as_tuple=True)
-    ray = torch.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, torch.ones_like(u)], 1).float()
-    direction = (R_world_cam[frame] @ ray[:, :, None])[:, :, 0]
-    azimuth = torch.atan2(direction[:, 1], direction[:, 0])
-    level = torch.hypot(direction[:, 0], direction[:, 1])
-    elevation = torch.atan2(direction[:, 2], level)
-    material = torch.full_like(frame, sky.material)
-    footprint = sky.tiles / (2 * np.pi * camera.fx) / (level / direction.norm(dim=1)).clamp(min=0.1)
-    x, y = azimuth * (sky.tiles / (2 * np.pi)), -elevation * (sky.tiles / (2 * np.pi))
-    return sample(textures, material, x, y, footprint)
+    """Rays (3,M) in the axes of the world, of length 1 along the optical axis, of the pixels `at` of N flat images."""
+    forms = np.swapaxes(T_world_cam[:, :3, :3] @ np.linalg.inv(camera.K), 0, 1)
+    line = np.ascontiguousarray(forms[..., :1] * np.arange(camera.width) + forms[..., 2:], np.float32)
+    column = np.ascontiguousarray(forms[..., 1:2] * np.arange(camera.height), np.float32)
+    way = torch.from_numpy(line).to(device)[:, :, None, :] + torch.from_numpy(column).to(device)[:, :, :, None]
+    return way.view(3, -1).index_select(1, at)

@@ -52,6 +52,11 @@ class Planes:
         signs = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float64)
         return self.center[:, None] + signs[:, :1] * self.axis_a[:, None] + signs[:, 1:] * self.axis_b[:, None]
 
+    @cached_property
+    def radius_m(self) -> Array:
+        """Radius (P,) of the sphere around each centre that holds the corners."""
+        return np.sqrt(np.sum(self.axis_a**2 + self.axis_b**2, axis=1))
+
 
 @dataclass(frozen=True)
 class Quadrics:

@@ -110,7 +110,7 @@ def _build_table(tiles: list[npt.NDArray[np.float32]], device: torch.device) -> 
 def sample(
     table: TextureTable, material: torch.Tensor, u: torch.Tensor, v: torch.Tensor, footprint: torch.Tensor
 ) -> torch.Tensor:
-    """Trilinear lookup, colours (P,3) in 0..1.
+    """Trilinear lookup, colours (P,4) in 0..1 (red, green, blue, unused).
 
     material (P,), whole numbers; u, v (P,) float32 in tiles (periodic; texel i of a level of n texels has its centre at
     (i + 0.5) / n); footprint (P,): size of a pixel on the surface, in tiles.
@@ -124,46 +124,39 @@ def sample(
     tile = (u - u.floor(), v - v.floor())
     low_level, tile_index = low.int(), material.int()
     for k, (level, weight) in enumerate(((low_level, 1.0 - blend), (low_level + 1, blend))):
-        _taps(table, tile_index, tile, level, rows[4 * k : 4 * k + 4])
-        _weights(table, tile, level, weight, weights[4 * k : 4 * k + 4])
+        _taps(table, tile_index, tile, (level, weight), (rows[4 * k : 4 * k + 4], weights[4 * k : 4 * k + 4]))
     return torch.nn.functional.embedding_bag(
         rows.T.contiguous(), table.texels, per_sample_weights=weights.T.contiguous(), mode="sum"
-    )[:, :3]
+    )
 
 
 def _taps(
-    table: TextureTable, material: torch.Tensor, tile: tuple[torch.Tensor, torch.Tensor], level: torch.Tensor,
-    rows: torch.Tensor,
+    table: TextureTable, material: torch.Tensor, tile: tuple[torch.Tensor, torch.Tensor],
+    at: tuple[torch.Tensor, torch.Tensor], out: tuple[torch.Tensor, torch.Tensor],
 ) -> None:  # fmt: skip
-    """Rows (4,P) int32 of the four texels around (u, v) in 0..1 of a level."""
+    """Rows (4,P) int32 of the four texels around (u, v) in 0..1 of a level, and their bilinear weights (4,P) times the
+    weight of the level; at: (level, weight), out: (rows, weights)."""
+    (level, weight), (rows, weights) = at, out
     size = table.level_size.index_select(0, level)
     mask = size - 1
     scale = size.float()
-    x_low = (tile[0] * scale).sub_(0.5).floor_().int()
-    y_low = (tile[1] * scale).sub_(0.5).floor_().int()
+    x, y = (tile[0] * scale).sub_(0.5), (tile[1] * scale).sub_(0.5)
+    x_floor, y_floor = x.floor(), y.floor()
+    x_low, y_low = x_floor.int(), y_floor.int()
     x_high = (x_low + 1).bitwise_and_(mask)
     y_high = (y_low + 1).bitwise_and_(mask)
     base = (material * size).mul_(size).add_(table.level_offset.index_select(0, level))
     below = torch.addcmul(base, y_low.bitwise_and_(mask), size)
-    above = torch.addcmul(base, y_high, size)
+    above = base.addcmul_(y_high, size)
     x_low.bitwise_and_(mask)
     torch.add(below, x_low, out=rows[0])
     torch.add(below, x_high, out=rows[1])
     torch.add(above, x_low, out=rows[2])
     torch.add(above, x_high, out=rows[3])
-
-
-def _weights(
-    table: TextureTable, tile: tuple[torch.Tensor, torch.Tensor], level: torch.Tensor, weight: torch.Tensor,
-    weights: torch.Tensor,
-) -> None:  # fmt: skip
-    """Bilinear weights (4,P) of the texels of `_taps`, times `weight`."""
-    scale = table.level_size.index_select(0, level).float()
-    x, y = (tile[0] * scale).sub_(0.5), (tile[1] * scale).sub_(0.5)
-    fx, fy = x.sub_(x.floor()), y.sub_(y.floor())
-    above = weight * fy
-    below = weight - above
-    torch.mul(below, fx, out=weights[1])
-    torch.sub(below, weights[1], out=weights[0])
-    torch.mul(above, fx, out=weights[3])
-    torch.sub(above, weights[3], out=weights[2])
+    above_weight = y.sub_(y_floor).mul_(weight)
+    below_weight = weight - above_weight
+    x.sub_(x_floor)
+    torch.mul(below_weight, x, out=weights[1])
+    torch.sub(below_weight, weights[1], out=weights[0])
+    torch.mul(above_weight, x, out=weights[3])
+    torch.sub(above_weight, weights[3], out=weights[2])

@@ -12,10 +12,11 @@ import torch
 
 from vgslam.geometry.camera import Camera
 from vgslam.training.lighting import Lighting, LightMap
+from vgslam.training.marching import cast_terrain
 from vgslam.training.motion import Motion
 from vgslam.training.projection import PlaneForms, QuadricForms, plane_forms, quadric_forms
 from vgslam.training.raycast import Hits, cast
-from vgslam.training.shading import Appearance, Shader, Sky, sky_colour, upload
+from vgslam.training.shading import Appearance, Shader, Sky, upload
 from vgslam.training.surfaces import Looks, Planes, Quadrics
 from vgslam.training.terrain import Terrain
 from vgslam.training.textures import TextureBank
@@ -24,6 +25,7 @@ from vgslam.training.trajectories import Region
 Array = npt.NDArray[np.float64]
 
 _PIXELS_PER_BATCH = {"cpu": 120_000, "cuda": 4_000_000}
+_SHADED_AT_ONCE = {"cpu": 40_000}  # pixels whose quantities the cache holds; elsewhere the whole batch
 
 
 @dataclass(frozen=True)
@@ -119,12 +121,16 @@ class _View:
     planes: PlaneForms
     quadrics: QuadricForms
 
+    def part(self, frames: slice) -> "_View":
+        hits = Hits(self.hits.inverse_depth[frames], self.hits.surface[frames])
+        return _View(hits, self.planes.part(frames), self.quadrics.part(frames))
+
 
 def _view(world: World, T_world_cam: Array, time_s: Array, camera: Camera, device: torch.device) -> _View:
     T_body_cam = world.T_body_cam(T_world_cam, time_s)
     planes = plane_forms(world.planes, T_body_cam, camera)
     quadrics = quadric_forms(world.quadrics, T_body_cam, camera)
-    ground = None if world.terrain is None else world.terrain.cast(T_world_cam, camera, device)
+    ground = None if world.terrain is None else cast_terrain(world.terrain, T_world_cam, camera, device)
     size = (camera.height, camera.width)
     hits = cast(planes, world.planes.is_disc, quadrics, world.quadrics.is_cylinder, size, device, ground)
     return _View(hits, planes, quadrics)
@@ -132,16 +138,18 @@ def _view(world: World, T_world_cam: Array, time_s: Array, camera: Camera, devic
 
 def _colours(world: World, view: _View, T_world_cam: Array, camera: Camera, supersample: int) -> torch.Tensor:
     device = view.hits.surface.device
-    appearance = world.appearance(device)
-    shader = Shader(appearance, world.lighting, camera, supersample)
+    shader = Shader(world.appearance(device), world.lighting, camera, supersample)
+    n = max(1, _SHADED_AT_ONCE.get(device.type, 1 << 30) // (camera.width * camera.height))
+    parts = [slice(start, start + n) for start in range(0, len(T_world_cam), n)]
+    return torch.cat([_shade(world, shader, view.part(frames), T_world_cam[frames]) for frames in parts])
+
+
+def _shade(world: World, shader: Shader, view: _View, T_world_cam: Array) -> torch.Tensor:
     image = shader.shade(view.hits, view.planes, view.quadrics, world.quadrics)
     if world.terrain is not None:
-        ground = view.hits.surface == len(appearance.looks)
-        shader.shade_terrain(image, ground, view.hits, T_world_cam, world.terrain)
-    missed = view.hits.surface < 0
-    if world.sky is not None and bool(missed.any()):
-        R = torch.from_numpy(T_world_cam[:, :3, :3].astype(np.float32)).to(device)
-        image[missed] = sky_colour(world.sky, appearance.textures, camera, R, missed)
+        shader.shade_terrain(image, view.hits, T_world_cam, world.terrain)
+    if world.sky is not None:
+        shader.shade_sky(image, view.hits, T_world_cam, world.sky)
     return image
 
 
