@@ -31,17 +31,17 @@ def overlapping(n: int) -> list[Frames]:
     return [Frames((), tuple(range(2 * k, 2 * k + 4)), CAMERA) for k in range(n)]
 
 
-@pytest.mark.parametrize("n", [19, 60, 300])
+@pytest.mark.parametrize("n", [14, 19, 60, 300])
 def test_what_is_held_back_is_spread_and_shares_no_frame_with_training(adapter: Adapter, n: int) -> None:
     offline.collect(adapter, overlapping(n))
     assert 4 <= len(adapter.probes) <= 16
-    assert adapter.n_training_windows >= n / 3
+    assert adapter.n_training_windows >= n / 4
     shown = set(itertools.chain(*(w.frame_ids for w in adapter._windows)))
     kept = [set(p.frame_ids) for p in adapter.probes]
     assert not any(shown & ids for ids in kept)
     first = [p.frame_ids[0] / (2 * n) for p in adapter.probes]
     assert min(first) < 0.4
-    assert max(first) > 0.7
+    assert max(first) > 0.6
 
 
 def test_too_little_is_said(adapter: Adapter) -> None:

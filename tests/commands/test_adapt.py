@@ -7,6 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from vgslam.geometry.camera import Camera
 from vgslam.network import weights
@@ -123,7 +125,10 @@ def test_sync_twice_gives_the_same_poses_to_the_last_bit(clip: Path, vgslam, tmp
     assert reports[0]["n_commits"] + reports[0]["n_rollbacks"] > 0
     written = [(tmp_path / name / "adapter.safetensors") for name in "ab"]
     assert [w.exists() for w in written] == [reports[0]["n_commits"] > 0] * 2
-    assert reports[0]["n_commits"] == 0 or written[0].read_bytes() == written[1].read_bytes()
+    if reports[0]["n_commits"]:
+        a, b = (load_file(w) for w in written)
+        assert a.keys() == b.keys()
+        assert all(torch.equal(a[k], b[k]) for k in a)
 
 
 def test_off_is_a_run_without_the_option(clip: Path, vgslam, tmp_path: Path) -> None:

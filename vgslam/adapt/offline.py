@@ -43,8 +43,7 @@ def collect(adapter: Adapter, windows: Iterable[Frames]) -> dict[str, int]:
             skipped[made.value] += 1
         else:
             usable.append(made)
-    every = max(HELD_BACK, -(-len(usable) // adapter.config.max_probes))
-    is_held_back = [k // BLOCK % every == 1 for k in range(len(usable))]
+    is_held_back = _held_back(len(usable), adapter.config.limits.min_probes, adapter.config.max_probes)
     for wanted in (True, False):
         for window, held in zip(usable, is_held_back, strict=True):
             if held is wanted:
@@ -58,6 +57,15 @@ def collect(adapter: Adapter, windows: Iterable[Frames]) -> dict[str, int]:
             f"hold back, of which {enough} are needed ({why}); use a longer recording of a camera that moves sideways"
         )
     return dict(skipped)
+
+
+def _held_back(n: int, least: int, most: int) -> list[bool]:
+    """Which of n windows: every so-manieth block of them, more often where that would be too few."""
+    for every in (max(HELD_BACK, -(-n // most)), 3, 2):
+        chosen = [k // BLOCK % every == 1 for k in range(n)]
+        if sum(chosen) >= least:
+            break
+    return chosen
 
 
 def adapt(
