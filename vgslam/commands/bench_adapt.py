@@ -153,10 +153,9 @@ def _recorded(model: "Vggt", args: BenchAdaptArgs, chosen: "RealSet") -> dict[st
     adapter = Adapter(model, _config(args, 0), familiar=familiar(model, args, 0))
     assert source.camera is not None
     collect(adapter, windows(source, source.camera))
-    before = errors(model, later)
+    before, counts = errors(model, later), (adapter.n_training_windows, len(adapter.probes), len(later.images))
     train(adapter, args.steps)
     adapter.measure_served()
-    counts = (adapter.n_training_windows, len(adapter.probes), len(later.images))
     return _row(chosen.name, adapter, counts, before, errors(adapter.trainer.model, later))
 
 

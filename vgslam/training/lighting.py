@@ -49,7 +49,10 @@ class Lighting:
 
     def unshadowed(self, points: torch.Tensor, normals: torch.Tensor) -> torch.Tensor:
         """All light at points (...,3) with unit normals (...,3): (...,3)."""
-        total = self.ambient(normals) + self.sunlight(normals)
+        up = torch.full_like(normals[..., 2], 0.5).add_(normals[..., 2], alpha=0.5)
+        facing = torch.stack([torch.ones_like(up), up, (normals @ _like(self.sun, normals)).clamp_(min=0)], -1)
+        colours = np.stack([self.ambient_down, self.ambient_up - self.ambient_down, self.sun_colour])
+        total = facing @ _like(colours, normals)
         for k in range(len(self.lamps)):
             total = total + self.lamp(k, points, normals)
         return total

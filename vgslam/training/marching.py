@@ -30,7 +30,7 @@ def cast_terrain(terrain: Terrain, T_world_cam: Array, camera: Camera, device: t
     z = rays.march(rays.above(terrain.highest))
     inverse = torch.zeros_like(z)
     for chosen in (z < _FARTHEST_M).nonzero()[:, 0].split(_RAYS_AT_ONCE.get(device.type, len(z))):
-        inverse[chosen] = rays.at(chosen).inverse_depth(z[chosen])
+        inverse.scatter_(0, chosen, rays.at(chosen).inverse_depth(z.index_select(0, chosen)))
     return inverse.view(len(T_world_cam), camera.height, camera.width)
 
 
@@ -115,12 +115,12 @@ class _Rays:
 
     def _advance(self, z: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
         """Some steps of some rays, in place; those that have not yet arrived."""
-        rays, at = self.at(chosen), z[chosen]
+        rays, at = self.at(chosen), z.index_select(0, chosen)
         for _ in range(_STEPS_A_LOOK):
             gap, slope = rays.gap(at)
             at = rays._step(at, gap, slope)
-        z[chosen] = at
-        return chosen[(gap > _MET_M) & (at < _FARTHEST_M)]
+        z.scatter_(0, chosen, at)
+        return chosen.index_select(0, ((gap > _MET_M) & (at < _FARTHEST_M)).nonzero()[:, 0])
 
     def _step(self, z: torch.Tensor, gap: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
         """A step that cannot pass the surface: gap / steep, or h with gap + slope h - bend h² / 4 = 0 if longer."""

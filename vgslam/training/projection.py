@@ -119,15 +119,18 @@ def _meet_forms(
     return np.concatenate([middle, quadratic, p, ray[:, :, 2]], -1)
 
 
+def _side_normals(camera: Camera) -> Array:
+    """Outward unit normals (4,3) of the planes through the camera's centre and the edges of the image."""
+    right, below = (camera.width - camera.cx) / camera.fx, (camera.height - camera.cy) / camera.fy
+    left, above = (camera.cx + 1.0) / camera.fx, (camera.cy + 1.0) / camera.fy
+    normals = np.array([[1, 0, -right], [-1, 0, -left], [0, 1, -below], [0, -1, -above]])
+    return normals / np.linalg.norm(normals, axis=1, keepdims=True)
+
+
 def _may_be_seen(center: Array, radius_m: Array, camera: Camera) -> npt.NDArray[np.bool_]:
     """Whether spheres with centres (N,S,3) in camera coordinates may reach into the image: (N,S)."""
-    seen = center[..., 2] + radius_m >= NEAR_M
-    edges = ((camera.fx, camera.cx, camera.width), (camera.fy, camera.cy, camera.height))
-    for axis, (focal, middle, side) in enumerate(edges):
-        for sign, tangent in ((1.0, (side - middle) / focal), (-1.0, (middle + 1.0) / focal)):
-            outside = (sign * center[..., axis] - tangent * center[..., 2]) / np.hypot(1.0, tangent)
-            seen &= outside <= radius_m
-    return seen
+    beyond = (center @ _side_normals(camera).T).max(-1)
+    return (center[..., 2] + radius_m >= NEAR_M) & (beyond <= radius_m)
 
 
 def _polygon_box(corners: Array, camera: Camera) -> npt.NDArray[np.int64]:
@@ -161,18 +164,20 @@ def _quadric_box(quadrics: Quadrics, R: Array, t: Array, camera: Camera) -> npt.
     m = np.stack([m - half, m + half])
     extent = np.linalg.norm(M[..., 2, :], axis=-1)
     near, far = (m[..., 2] - extent).min(0), (m[..., 2] + extent).max(0)
-    m = np.where((near < NEAR_M)[..., None], (0.0, 0.0, 1e9), m)
+    safe = np.where((near < NEAR_M)[..., None], (0.0, 0.0, 1e9), m)
     low, high = [], []
     for axis, (f, c) in enumerate(((camera.fx, camera.cx), (camera.fy, camera.cy))):
-        c_33 = np.sum(M[..., 2, :] ** 2, -1) - m[..., 2] ** 2
-        c_13 = np.sum(M[..., axis, :] * M[..., 2, :], -1) - m[..., axis] * m[..., 2]
-        c_11 = np.sum(M[..., axis, :] ** 2, -1) - m[..., axis] ** 2
+        c_33 = np.sum(M[..., 2, :] ** 2, -1) - safe[..., 2] ** 2
+        c_13 = np.sum(M[..., axis, :] * M[..., 2, :], -1) - safe[..., axis] * safe[..., 2]
+        c_11 = np.sum(M[..., axis, :] ** 2, -1) - safe[..., axis] ** 2
         root = np.sqrt(np.maximum(c_13**2 - c_11 * c_33, 0.0))
         low.append((f * (c_13 + root) / c_33 + c).min(0))
         high.append((f * (c_13 - root) / c_33 + c).max(0))
     box = _clip_box(low, high, camera)
     box[near < NEAR_M] = (0, 0, camera.width, camera.height)
-    box[far < NEAR_M] = 0
+    sides = _side_normals(camera)
+    beyond = (m @ sides.T).min(0) - np.linalg.norm(np.swapaxes(M, 2, 3) @ sides.T, axis=2)
+    box[(far < NEAR_M) | (beyond > 0).any(-1)] = 0
     return box
 
 

@@ -159,8 +159,9 @@ def _cast_tiles(canvas: _Canvas, tiles: _Tiles, inverse_depth: torch.Tensor, fir
     pixel, candidate = pixel.index_select(0, chosen), candidate.index_select(0, chosen)
     best.scatter_reduce_(0, pixel, candidate, "amax")
     nearest = (candidate >= best.index_select(0, pixel)).nonzero()[:, 0]
-    surface = tiles.surface.index_select(0, chosen[nearest] // (tiles.u.shape[1] * tiles.v.shape[1])) + first
-    owner[pixel[nearest]] = surface.float()
+    tile = chosen.index_select(0, nearest) // (tiles.u.shape[1] * tiles.v.shape[1])
+    surface = tiles.surface.index_select(0, tile).add_(first).float()
+    owner.scatter_(0, pixel.index_select(0, nearest), surface)
 
 
 def _cast_quadrics(canvas: _Canvas, quadrics: QuadricForms, is_cylinder: npt.NDArray[np.bool_], first: int) -> None:

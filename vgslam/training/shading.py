@@ -14,6 +14,7 @@ from vgslam.training.surfaces import Looks, Planes, Quadrics
 from vgslam.training.terrain import Terrain
 from vgslam.training.textures import TextureTable, sample
 
+_MOSTLY = 0.9
 _SOFTEST_COSINE = 0.12  # surfaces seen at a flatter angle than 7 degrees are not blurred any further
 
 
@@ -80,6 +81,10 @@ class Shader:
         """
         self.appearance, self.lighting, self.camera = appearance, lighting, camera
         self._pixel = max(1.5, 1.1 * supersample) / camera.fx  # footprint at 1 m
+        u, v = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
+        ray_norm = np.sqrt(((u - camera.cx) / camera.fx) ** 2 + ((v - camera.cy) / camera.fy) ** 2 + 1.0)
+        grid = np.stack([u, v, ray_norm]).reshape(3, -1).astype(np.float32)
+        self._grid = torch.from_numpy(grid).to(appearance.light.device)
 
     def shade(
         self, hits: Hits, planes: PlaneForms, quadrics: QuadricForms, scene_quadrics: Quadrics
@@ -88,19 +93,19 @@ class Shader:
         n_planes = planes.forms.shape[1]
         out = torch.zeros((*hits.surface.shape, 3), device=hits.surface.device)
         flat = out.view(-1, 3)
-        surface = hits.surface.reshape(-1)
+        surface = hits.surface.view(-1)
         is_plane = (surface >= 0) & (surface < n_planes)
-        if float(is_plane.float().mean()) > 0.6:  # cheaper to colour some pixels in vain than to pick the right ones
+        at = is_plane.nonzero()[:, 0]
+        if len(at) > _MOSTLY * len(surface):  # cheaper to colour some pixels in vain than to pick the right ones
             px = self._pixels(hits, None)
             px = replace(px, surface=surface.clamp(0, n_planes - 1), w=px.w.clamp(min=1e-3))
             flat.copy_(self._planes(px, planes))
             out[hits.surface < 0] = 0.0
         else:
-            at = is_plane.nonzero()[:, 0]
-            flat[at] = self._planes(self._pixels(hits, at), planes)
+            flat.index_copy_(0, at, self._planes(self._pixels(hits, at), planes))
         at = ((surface >= n_planes) & (surface < len(self.appearance.looks))).nonzero()[:, 0]
         if len(at):
-            flat[at] = self._quadrics(self._pixels(hits, at), n_planes, quadrics, scene_quadrics)
+            flat.index_copy_(0, at, self._quadrics(self._pixels(hits, at), n_planes, quadrics, scene_quadrics))
         return out
 
     def shade_terrain(
@@ -112,15 +117,15 @@ class Shader:
         w = hits.inverse_depth.reshape(-1).index_select(0, at)
         start = torch.from_numpy(T_world_cam[:, :3, 3].T.astype(np.float32)).to(image.device)
         points = start.index_select(1, at // hits.surface[0].numel()).add_(way / w)
-        normals = terrain.normals(points.T)
-        cosine = -(way * normals.T).sum(0).div_(torch.linalg.vector_norm(way, dim=0))
+        normals = terrain.normals(points)
+        cosine = (way * normals).sum(0).div_((way * way).sum(0).sqrt_()).neg_()
         density = 1.0 / (terrain.paint.tile_m or 1.0)
         footprint = self._pixel * density / (w * cosine.clamp_(min=_SOFTEST_COSINE))
         material = torch.full_like(at, terrain.paint.material)
         albedo = sample(self.appearance.textures, material, points[0] * density, points[1] * density, footprint)
-        light = self.lighting.unshadowed(points.T, normals)
+        light = self.lighting.unshadowed(points.T, normals.T)
         tint = torch.tensor(np.asarray(terrain.paint.tint, np.float32), device=image.device)
-        image.view(-1, 3)[at] = albedo[:, :3] * light.mul_(tint)
+        image.view(-1, 3).index_copy_(0, at, light.mul_(tint).mul_(albedo[:, :3]))
 
     def shade_sky(
         self, image: torch.Tensor, hits: Hits, T_world_cam: npt.NDArray[np.float64], sky: Sky
@@ -128,25 +133,24 @@ class Shader:
         """Colour the pixels of `image` (N,H,W,3) that show nothing, in place."""
         at = (hits.surface.view(-1) < 0).nonzero()[:, 0]
         x, y, z = _ways(self.camera, T_world_cam, image.device, at)
-        level = torch.hypot(x, y)
+        square = (x * x).addcmul_(y, y)
+        level = square.clamp(min=1e-20).sqrt_()
         scale = sky.tiles / (2 * np.pi)
-        footprint = scale / self.camera.fx / (level / torch.hypot(level, z)).clamp_(min=0.1)
+        footprint = scale / self.camera.fx / (level * square.addcmul_(z, z).rsqrt_()).clamp_(min=0.1)
         u, v = torch.atan2(y, x).mul_(scale), torch.atan2(z, level).mul_(-scale)
         material = torch.full_like(at, sky.material)
-        image.view(-1, 3)[at] = sample(self.appearance.textures, material, u, v, footprint)[:, :3]
+        image.view(-1, 3).index_copy_(0, at, sample(self.appearance.textures, material, u, v, footprint)[:, :3])
 
     def _pixels(self, hits: Hits, at: torch.Tensor | None) -> _Pixels:
-        n, height, width = hits.surface.shape
-        device = hits.surface.device
-        v, u = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
-        x, y = (u - self.camera.cx) / self.camera.fx, (v - self.camera.cy) / self.camera.fy
-        ray_norm = (x * x + y * y + 1.0).sqrt()
-        frame = torch.arange(n, device=device).repeat_interleave(height * width)
-        values = [
-            frame, u.float().reshape(-1).repeat(n), v.float().reshape(-1).repeat(n), hits.surface.reshape(-1),
-            hits.inverse_depth.reshape(-1), ray_norm.float().reshape(-1).repeat(n),
-        ]  # fmt: skip
-        return _Pixels(*(x if at is None else x[at] for x in values))
+        n, size = len(hits.surface), self._grid.shape[1]
+        surface, w = hits.surface.view(-1), hits.inverse_depth.view(-1)
+        if at is None:
+            frame = torch.arange(n, device=w.device).repeat_interleave(size)
+            u, v, ray_norm = self._grid.repeat(1, n)
+            return _Pixels(frame, u, v, surface, w, ray_norm)
+        frame = at // size
+        u, v, ray_norm = self._grid.index_select(1, at - frame * size)
+        return _Pixels(frame, u, v, surface.index_select(0, at), w.index_select(0, at), ray_norm)
 
     def _planes(self, px: _Pixels, planes: PlaneForms) -> torch.Tensor:
         n, p = planes.forms.shape[:2]

@@ -53,10 +53,11 @@ class Terrain:
         return np.sin(at @ self.wave.T + self.phase) @ self.amplitude
 
     def normals(self, points: torch.Tensor) -> torch.Tensor:
-        """Upward unit normals (P,3) at points (P,3)."""
-        phase = points[:, :2] @ _like(self.wave.T, points) + _like(self.phase, points)
-        slope = torch.cos(phase) @ _like(self.amplitude[:, None] * self.wave, points)
-        return torch.nn.functional.normalize(torch.cat([-slope, torch.ones_like(slope[:, :1])], 1), dim=1)
+        """Upward unit normals (3,P) at points (3,P)."""
+        phase = torch.addmm(_like(self.phase[:, None], points), _like(self.wave, points), points[:2])
+        normal = torch.ones_like(points)
+        torch.mm(_like(-self.wave.T * self.amplitude, points), phase.cos_(), out=normal[:2])
+        return normal.mul_((normal[0] * normal[0]).addcmul_(normal[1], normal[1]).add_(1.0).rsqrt_())
 
 
 def _like(x: Array, other: torch.Tensor) -> torch.Tensor:
