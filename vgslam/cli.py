@@ -19,6 +19,7 @@ from vgslam.commands.bench_reloc import BenchRelocArgs, run_bench_reloc
 from vgslam.commands.bench_relocalization import BenchRelocalizationArgs, run_bench_relocalization
 from vgslam.commands.bench_survival import BenchSurvivalArgs, run_bench_survival
 from vgslam.commands.bench_weights import BenchWeightsArgs, run_bench_weights
+from vgslam.commands.bench_worlds import BenchWorldsArgs, run_bench_worlds
 from vgslam.commands.config import NO_PATH, ConfigArgs, run_config, run_defaults
 from vgslam.commands.demo import DemoArgs, run_demo
 from vgslam.commands.doctor import DoctorArgs, run_doctor
@@ -39,14 +40,14 @@ COMMANDS: dict[type, Callable[[Any], int]] = {
     BenchSurvivalArgs: run_bench_survival,
     LiveArgs: run_live, BenchLiveArgs: run_bench_live, AdaptArgs: run_adapt,
     BenchAdaptArgs: run_bench_adapt, RelocalizeArgs: run_relocalize,
-    BenchRelocalizationArgs: run_bench_relocalization,
+    BenchRelocalizationArgs: run_bench_relocalization, BenchWorldsArgs: run_bench_worlds,
 }  # fmt: skip
 
 BENCHES = {
     "adapt": BenchAdaptArgs,
     "model": BenchModelArgs, "backend": BenchBackendArgs, "weights": BenchWeightsArgs, "reloc-cost": BenchRelocArgs,
     "places": BenchPlacesArgs, "survival": BenchSurvivalArgs, "live": BenchLiveArgs,
-    "relocalization": BenchRelocalizationArgs,
+    "relocalization": BenchRelocalizationArgs, "worlds": BenchWorldsArgs,
 }  # fmt: skip
 """Measurements of a part, named by the word after `bench`."""
 

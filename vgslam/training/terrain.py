@@ -10,12 +10,6 @@ from vgslam.training.surfaces import Paint
 
 Array = npt.NDArray[np.float64]
 
-_STEPS_A_LOOK = 8
-_SLOW_STEPS = 166  # most rays need a tenth of them; those that graze the ground, all
-_MET_M = 1e-3
-_NEWTON_STEPS = 3
-_FARTHEST_M = 60.0
-
 
 @dataclass(frozen=True)
 class Terrain:

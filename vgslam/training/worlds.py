@@ -24,8 +24,8 @@ from vgslam.training.trajectories import Region
 
 Array = npt.NDArray[np.float64]
 
-_PIXELS_PER_BATCH = {"cpu": 120_000, "cuda": 4_000_000}
-_SHADED_AT_ONCE = {"cpu": 40_000}  # pixels whose quantities the cache holds; elsewhere the whole batch
+_PIXELS_PER_BATCH = {"cpu": 240_000, "cuda": 4_000_000}
+_SHADED_AT_ONCE = {"cpu": 80_000}  # pixels whose quantities the cache holds; elsewhere the whole batch
 
 
 @dataclass(frozen=True)
