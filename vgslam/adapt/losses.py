@@ -28,7 +28,7 @@ class LossConfig:
     scale: float = 10.0
     mixed: float = 0.5
     sparse_depth: float = 1.0
-    flow: float = 0.1
+    flow: float = 0.5
     pose: float = 0.3
     photometric: float = 1.0
     correction: float = 0.5

@@ -50,8 +50,8 @@ ADAPTED = LoraConfig(
 class TrainConfig:
     """steps: of a round; batch: windows of a step; n_targets: of a window; ema: decay of the averaged weights a step;
     max_round_s: a round stops there; mirrors: half of the windows are mirrored; light: how far exposure and tint are
-    changed, 0: not; rehearse_every: so-manieth step holds the network to what it said of familiar images, where it was
-    given some."""
+    changed, 0: not; rehearse_every: so-manieth step holds the network to what it said of familiar images, one for
+    each window, where it was given some."""
 
     trainable: Trainable = Trainable.LORA
     lora: LoraConfig = ADAPTED
@@ -65,7 +65,7 @@ class TrainConfig:
     max_round_s: float = float("inf")
     mirrors: bool = True
     light: float = 1.0
-    rehearse_every: int = 2
+    rehearse_every: int = 1
     seed: int = 0
 
 
@@ -137,9 +137,9 @@ class Trainer:
             loss = self.window_loss(windows[int(self._rng.integers(len(windows)))]) / self.config.batch
             loss.backward()
             total += float(loss.detach())
-        if self._memories and step % self.config.rehearse_every == 0:
-            memory = self._memories[int(self._rng.integers(len(self._memories)))]
-            (self.loss.rehearsal * rehearsal_loss(self.model, memory)).backward()
+            if self._memories and step % self.config.rehearse_every == 0:
+                memory = self._memories[int(self._rng.integers(len(self._memories)))]
+                (self.loss.rehearsal / self.config.batch * rehearsal_loss(self.model, memory)).backward()
         return total
 
     def window_loss(self, window: Window) -> Tensor:

@@ -12,7 +12,7 @@ WORLDS = (
     ("clutter", "drone"), ("street", "walk"), ("clutter", "walk"),
 )  # fmt: skip
 """Kinds and motions, as of training."""
-ROUNDS = 3
+ROUNDS = 8
 """So many worlds of each."""
 WINDOWS_A_WORLD = 2
 FRAMES = 4

@@ -13,15 +13,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Lessons:
-    """The windows of training with their truth, and how many steps are trained, one window each."""
+    """The windows of training with their truth, and how many steps are trained."""
 
     windows: "WindowBatch"
     n_steps: int
 
 
 def supervised(model: "Vggt", lessons: Lessons, config: "TrainConfig") -> "Vggt":
-    """A copy of the network, trained on the true depth and poses: the same parameters, learning rate, warm-up and
-    averaging as `Trainer.run_round`, but no safeguard. Its error is about the least that adaptation can hope for."""
+    """A copy of the network, trained on the true depth and poses: the same parameters, windows a step, learning
+    rate, warm-up and averaging as `Trainer.run_round`, but no safeguard. Its error is about the least that adaptation
+    can hope for."""
     import torch
 
     from vgslam.adapt.losses import LossConfig
@@ -37,7 +38,7 @@ def supervised(model: "Vggt", lessons: Lessons, config: "TrainConfig") -> "Vggt"
     for k in range(lessons.n_steps):
         for group in adam.param_groups:
             group["lr"] = config.learning_rate * learning_rate_at(k, lessons.n_steps)
-        i = rng.integers(len(lessons.windows.images), size=1)
+        i = rng.integers(len(lessons.windows.images), size=config.batch)
         loss, _ = step(type(lessons.windows)(*(x[i] for x in vars(lessons.windows).values())), k)
         adam.zero_grad()
         loss.backward()

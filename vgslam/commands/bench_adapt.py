@@ -55,10 +55,13 @@ class BenchAdaptArgs:
     steps: int = 300
     """Training steps for each."""
 
+    batch: int = 4
+    """Windows of a step, as of `vgslam adapt`."""
+
     rehearse: bool = True
     """As of `vgslam adapt`."""
 
-    frames: int = 240
+    frames: int = 600
     """Frames of a rendered video."""
 
     sequences: Path | None = None
@@ -82,7 +85,7 @@ def run_bench_adapt(args: BenchAdaptArgs) -> int:
     about: dict[str, Any] = {
         "command": "vgslam " + shlex.join(sys.argv[1:]), "version": package_version(), "commit": git_commit(),
         "machine": asdict(describe_machine()), "weights": loaded.info.model_id,
-        "trainable": args.trainable, "steps": args.steps,
+        "trainable": args.trainable, "steps": args.steps, "batch": args.batch,
     }  # fmt: skip
     rows: list[dict[str, Any]] = []
 
@@ -172,7 +175,7 @@ def _config(args: BenchAdaptArgs, seed: int) -> "AdaptConfig":
     from vgslam.commands.adapt import learning_rate, steps_of_a_round
 
     trainable, steps = Trainable(args.trainable), steps_of_a_round(args.steps)
-    train = TrainConfig(trainable, steps=steps, learning_rate=learning_rate(trainable), seed=seed)
+    train = TrainConfig(trainable, steps=steps, batch=args.batch, learning_rate=learning_rate(trainable), seed=seed)
     return replace(AdaptConfig(), train=train, limits=OFFLINE, max_probes=32)
 
 
