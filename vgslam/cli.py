@@ -11,6 +11,7 @@ import tyro
 from vgslam.commands.adapt import AdaptArgs, run_adapt
 from vgslam.commands.bench import BenchArgs, run_bench
 from vgslam.commands.bench_adapt import BenchAdaptArgs, run_bench_adapt
+from vgslam.commands.bench_adapt_runs import BenchAdaptRunsArgs, run_bench_adapt_runs
 from vgslam.commands.bench_backend import BenchBackendArgs, run_bench_backend
 from vgslam.commands.bench_live import BenchLiveArgs, run_bench_live
 from vgslam.commands.bench_model import BenchModelArgs, run_bench_model
@@ -39,12 +40,12 @@ COMMANDS: dict[type, Callable[[Any], int]] = {
     ConfigArgs: run_config, BenchRelocArgs: run_bench_reloc, BenchPlacesArgs: run_bench_places,
     BenchSurvivalArgs: run_bench_survival,
     LiveArgs: run_live, BenchLiveArgs: run_bench_live, AdaptArgs: run_adapt,
-    BenchAdaptArgs: run_bench_adapt, RelocalizeArgs: run_relocalize,
+    BenchAdaptArgs: run_bench_adapt, BenchAdaptRunsArgs: run_bench_adapt_runs, RelocalizeArgs: run_relocalize,
     BenchRelocalizationArgs: run_bench_relocalization, BenchWorldsArgs: run_bench_worlds,
 }  # fmt: skip
 
 BENCHES = {
-    "adapt": BenchAdaptArgs,
+    "adapt": BenchAdaptArgs, "adapt-runs": BenchAdaptRunsArgs,
     "model": BenchModelArgs, "backend": BenchBackendArgs, "weights": BenchWeightsArgs, "reloc-cost": BenchRelocArgs,
     "places": BenchPlacesArgs, "survival": BenchSurvivalArgs, "live": BenchLiveArgs,
     "relocalization": BenchRelocalizationArgs, "worlds": BenchWorldsArgs,
