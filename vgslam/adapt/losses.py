@@ -27,12 +27,12 @@ class LossConfig:
     smoothness: float = 1e-3
     scale: float = 10.0
     mixed: float = 0.5
-    sparse_depth: float = 1.0
-    flow: float = 0.5
+    sparse_depth: float = 3.0
+    flow: float = 1.0
     pose: float = 0.3
-    photometric: float = 1.0
+    photometric: float = 0.5
     correction: float = 0.5
-    rehearsal: float = 6.0
+    rehearsal: float = 10.0
     mask_margin: float | None = 1e-3
     hidden_gate: float = 0.2
     open_gate: float = 0.05

@@ -18,6 +18,9 @@ from vgslam.network.preprocess import ResizeMode, preprocess
 Array = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]
 
+MAX_CORNERS = 800
+"""Of a window's first frame: so many that the network's small depth and flow maps are taught nearly everywhere."""
+
 
 class Skip(StrEnum):
     """Why a window is not learned from."""
@@ -116,7 +119,7 @@ def _grey(image: Image, max_width_px: int) -> Image:
 def _match(grey: list[Image]) -> list[Matches]:
     """Corners of frame 0 followed frame by frame (Lucas-Kanade), there and back within 0.5 px, and consistent with an
     epipolar geometry; one for each frame but the first."""
-    points = cv2.goodFeaturesToTrack(grey[0], 220, 0.005, max(3, grey[0].shape[1] // 40))
+    points = cv2.goodFeaturesToTrack(grey[0], MAX_CORNERS, 0.002, max(3, grey[0].shape[1] // 80))
     if points is None:
         return []
     start = points.reshape(-1, 1, 2).astype(np.float32)

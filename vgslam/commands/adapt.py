@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from vgslam.adapt.trainer import Trainable
 
 N_PICTURES = 4
+EMA = 0.98
+"""Decay a step of the averaged weights: of rounds that are longer than those beside tracking."""
 
 
 @dataclass
@@ -56,7 +58,7 @@ class AdaptArgs:
     """Training steps."""
 
     learning_rate: float | None = None
-    """Step size at the start; the default is 3e-3 of lora and 1.5e-3 of the others."""
+    """Step size at the start; the default is 3e-3 of lora and 2e-3 of the others."""
 
     batch: int = 4
     """Windows of a step."""
@@ -157,7 +159,7 @@ def adapt_config(args: AdaptArgs) -> "AdaptConfig":
     trainable = Trainable(args.trainable)
     rate = args.learning_rate or learning_rate(trainable)
     train = TrainConfig(
-        trainable, steps=steps_of_a_round(args.steps), batch=args.batch, learning_rate=rate, seed=args.seed
+        trainable, steps=steps_of_a_round(args.steps), batch=args.batch, learning_rate=rate, ema=EMA, seed=args.seed
     )
     return replace(AdaptConfig(), train=train, limits=OFFLINE)
 
@@ -172,7 +174,7 @@ def learning_rate(trainable: "Trainable") -> float:
     """The default."""
     from vgslam.adapt.trainer import Trainable, TrainConfig
 
-    return TrainConfig.learning_rate if trainable is Trainable.LORA else 1.5e-3
+    return TrainConfig.learning_rate if trainable is Trainable.LORA else 2e-3
 
 
 def camera_of(args: AdaptArgs, source: FrameSource) -> Camera:

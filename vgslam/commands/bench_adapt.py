@@ -172,10 +172,11 @@ def _config(args: BenchAdaptArgs, seed: int) -> "AdaptConfig":
     from vgslam.adapt.adapter import AdaptConfig
     from vgslam.adapt.safeguards import OFFLINE
     from vgslam.adapt.trainer import Trainable, TrainConfig
-    from vgslam.commands.adapt import learning_rate, steps_of_a_round
+    from vgslam.commands.adapt import EMA, learning_rate, steps_of_a_round
 
     trainable, steps = Trainable(args.trainable), steps_of_a_round(args.steps)
-    train = TrainConfig(trainable, steps=steps, batch=args.batch, learning_rate=learning_rate(trainable), seed=seed)
+    rate = learning_rate(trainable)
+    train = TrainConfig(trainable, steps=steps, batch=args.batch, learning_rate=rate, ema=EMA, seed=seed)
     return replace(AdaptConfig(), train=train, limits=OFFLINE, max_probes=32)
 
 
