@@ -151,7 +151,7 @@ def test_an_adapter_of_another_base_is_refused(clip: Path, vgslam, tmp_path: Pat
 
 @pytest.mark.parametrize("words", [("--adapt", "sync"), ("--adapter", "a.safetensors")])
 def test_without_a_network_nothing_can_adapt(words: tuple[str, ...], clip: Path, vgslam) -> None:
-    code, _, err = vgslam.run(clip, *words)
+    code, _, err = vgslam.run(clip, "--predictor", "sfm", *words)
     assert code != 0
     assert "--predictor vggt" in one_line(err)
 

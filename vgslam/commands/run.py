@@ -1,7 +1,8 @@
 """`vgslam run`: camera poses for every frame of a sequence."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
@@ -18,6 +19,10 @@ class RunArgs(TrackingArgs):
 
     path: tyro.conf.Positional[Path]
     """A video file, a folder of images, a data set (TUM RGB-D, EuRoC, KITTI odometry, 7-Scenes) or a ROS bag."""
+
+    predictor: Literal["sfm", "vggt"] = field(default="vggt", kw_only=True)
+    """Where the geometry comes from: vggt asks a network as well, by default the package's own (--weights); sfm needs
+    none, and half the time."""
 
     source: str = "auto"
     """Kind of source: auto, images, plain, video, tum, euroc, kitti, 7scenes, ros1, ros2 or mcap."""
