@@ -12,7 +12,7 @@ import numpy as np
 from vgslam.backend.map import SlamMap
 from vgslam.backend.optimize import optimize_map
 from vgslam.errors import GraphError, InputError
-from vgslam.frontend.component_start import ComponentStart
+from vgslam.frontend.component_start import ComponentStart, guessed_depths
 from vgslam.frontend.features import Pixels
 from vgslam.frontend.guide import Guide
 from vgslam.frontend.initializer import Initializer, InitializerConfig, Start
@@ -99,6 +99,7 @@ class Slam:
         self._search_cpu_s = 0.0
         self.n_losses = 0
         self.notes: list[str] = []
+        self._begun_by_guide: list[int] = []
         self.first_frame_id = 1 + max((f.frame_id for f in self.map.frames), default=-1)
         self._first_row = len(self.map.frames)
         self._component = max((k.component_id for k in self.map.keyframes), default=-1)  # tracked now, or last
@@ -159,6 +160,7 @@ class Slam:
             start = self.initializer.at_end()
             if start is not None:
                 self._begin_component(start)
+        self.notes += guessed_depths(self.map, self._begun_by_guide)
         with self._stage("loops"):
             if self.loops.finish() is not None:
                 self._component = self.map.keyframes[-1].component_id
@@ -377,6 +379,8 @@ class Slam:
         last = start.sightings[-1]
         if start.prediction is None:
             self.notes.append(begun.without_translation)
+        elif self.guide is not None and start.prediction.model_id == self.guide.model_id:
+            self._begun_by_guide.append(self._component)
         self._add_keyframe(start.last, begun.T_world_last, begun.ids[last.index], last.pixels, None, 1.0)
         estimates = begun.estimates(self._component)
         for estimate in estimates:

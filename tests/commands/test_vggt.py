@@ -55,7 +55,8 @@ def test_with_every_use_switched_off_it_is_sfm(sequence: Path, vgslam, tmp_path:
     code, out, _ = vgslam.run(sequence, "--max-frames", 30, *RANDOM, *off)
     assert code == 0
     assert "RANDOM" in out
-    assert vgslam("run", sequence, "--max-frames", 30, "--out", tmp_path / "sfm", "--quiet")[0] == 0
+    alone_words = ("--predictor", "sfm", "--max-frames", 30, "--out", tmp_path / "sfm", "--quiet")
+    assert vgslam("run", sequence, *alone_words)[0] == 0
     alone, guided = ((folder / "trajectory.tum").read_bytes() for folder in (tmp_path / "sfm", vgslam.out))
     assert guided == alone
     assert len(alone) > 1000

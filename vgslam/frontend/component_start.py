@@ -1,5 +1,7 @@
 """What a start puts into the map: the first keyframe of a component, its landmarks, poses of the frames around it."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from vgslam.backend.map import SlamMap
@@ -10,6 +12,20 @@ from vgslam.frontend.tracker import Tracker, TrackState
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.types import Array, Keyframe, PoseEstimate, Status
+
+_LEAST_MOVE = 0.02
+
+
+def guessed_depths(slam_map: SlamMap, component_ids: Iterable[int]) -> list[str]:
+    """A line for each component, begun by a network, whose camera stayed within 2 % of the scene's first depth."""
+    lines = []
+    for c in component_ids:
+        places = [k.S_world_keyframe.t for k in slam_map.keyframes if k.component_id == c]
+        if places and np.linalg.norm(np.array(places) - places[0], axis=1).max() < _LEAST_MOVE:
+            lines.append(
+                f"component {c}: the camera hardly moved sideways; its scale and depth are the network's guesses"
+            )
+    return lines
 
 
 class ComponentStart:
