@@ -18,7 +18,7 @@ from vgslam.training.sequences import Sequence, Shot, render_sequence
 N = 44
 QUICK = ("--adaptation.steps", 2, "--adaptation.windows", 1)
 QUIET = ("--device", "cpu", "--quiet", "--no-rehearse")
-VGGT = ("--predictor", "vggt", "--device", "cpu")
+VGGT = ("--predictor", "vggt", "--device", "cpu", "--vggt.initialise")
 
 
 def one_line(err: str) -> str:

@@ -226,12 +226,15 @@ def test_black_frames_in_between_are_lost_and_the_rest_is_not(sequence: Path, vg
     assert report["evaluation"]["headline"]["ate_sim3_m"]["rmse"] < 0.02
 
 
-def test_a_camera_that_stands_still_stays_where_it_is(sequence: Path, vgslam, demo_images) -> None:
+@pytest.mark.parametrize("words", [(), ("--vggt.initialise",)])
+def test_a_camera_that_stands_still_stays_where_it_is(
+    words: tuple[str, ...], sequence: Path, vgslam, demo_images
+) -> None:
     rng = np.random.default_rng(0)
     first = demo_images[0].astype(np.float64)
     write_images(sequence, [np.clip(first + rng.normal(0, 2, first.shape), 0, 255).astype(np.uint8) for _ in range(N)])
     (sequence / "groundtruth.txt").unlink()
-    code, _, _ = vgslam.run(sequence)
+    code, _, _ = vgslam.run(sequence, *words)
     assert code == 0
     trajectory = read_trajectory(vgslam.out / "trajectory.tum")
     assert len(trajectory) == N

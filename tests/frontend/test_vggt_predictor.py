@@ -21,6 +21,7 @@ from vgslam.slam import Slam
 from vgslam.types import Array, Camera, Frame, Image, Status, WindowInput
 
 NOTHING = VggtUse(False, False, False, False, False, False)
+ALL = replace(VggtUse(), initialise=True)
 UNIT = 3.7  # the stand-in's lengths per true length
 
 
@@ -126,7 +127,7 @@ def turn_then_walk() -> Film:
 
 @pytest.fixture(scope="module")
 def guided_walk(walk: Film) -> Slam:
-    return run(walk, VggtUse())[0]
+    return run(walk, ALL)[0]
 
 
 def test_a_window_in_its_own_gauge(walk: Film) -> None:
@@ -220,17 +221,17 @@ def test_all_off_is_sfm(walk: Film) -> None:
 
 
 def test_a_component_starts_with_the_second_frame_of_a_turn(turn_then_walk: Film) -> None:
-    slam, _ = run(turn_then_walk, VggtUse(), 3)
+    slam, _ = run(turn_then_walk, ALL, 3)
     assert [f.status for f in slam.map.frames] == [Status.TRACKED] * 3
     k = slam.map.keyframes[0]
     assert k.depth is not None
-    waiting, backbone = run(turn_then_walk, replace(VggtUse(), initialise=False), 3)
+    waiting, backbone = run(turn_then_walk, replace(ALL, initialise=False), 3)
     assert [f.status for f in waiting.map.frames] == [Status.INITIALIZING] * 3
     assert backbone.seen == []
 
 
 def test_scale_is_held_through_a_turn_and_a_walk(turn_then_walk: Film) -> None:
-    slam, _ = run(turn_then_walk, VggtUse())
+    slam, _ = run(turn_then_walk, ALL)
     assert slam.n_components == 1
     assert {f.status for f in slam.map.frames} == {Status.TRACKED}
     scale = [scale_at(slam, turn_then_walk, k) for k in range(len(slam.map.keyframes))]
@@ -271,7 +272,7 @@ def test_every_keyframe_has_dense_depth(guided_walk: Slam, walk: Film) -> None:
         true = cv2.resize(walk.depth[k.frame_id].astype(np.float32), (w, h), interpolation=cv2.INTER_NEAREST)
         ratio = k.depth / true / scale_at(guided_walk, walk, k.id)
         assert np.median(np.abs(ratio - 1)) < 0.03
-    off = run(walk, replace(VggtUse(), dense_depth=False, initialise=False))[0]
+    off = run(walk, replace(ALL, dense_depth=False, initialise=False))[0]
     assert any(k.depth is None for k in off.map.keyframes)
 
 
@@ -297,7 +298,7 @@ def test_motion_guess_is_asked_only_when_tracking_fails(walk: Film) -> None:
 
 def test_descriptors_order_the_candidates(walk: Film) -> None:
     """The stand-in's descriptor of frame i is the unit vector i mod 8: the keyframe of that class comes first."""
-    slam, backbone = run(walk, VggtUse())
+    slam, backbone = run(walk, ALL)
     slam.relocalizer.config = replace(slam.relocalizer.config, n_similar=1)
     target = slam.map.keyframes[1]
     view = slam.tracker.view(target.frame_id, 9.0, walk.images[target.frame_id])

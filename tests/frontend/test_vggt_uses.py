@@ -25,6 +25,7 @@ from vgslam.types import Array, Camera, Frame, Image, Status, WindowPrediction
 
 CAMERA = Camera.from_fov(320, 240, 70.0)
 NOTHING = VggtUse(False, False, False, False, False, False)
+ALL = replace(VggtUse(), initialise=True)
 N_WALK, N_TURN = 10, 24
 SEEDS = (0, 1, 2)
 Record = Callable[[str, object], None]
@@ -81,8 +82,8 @@ def scale_of(slam: Slam, film: Film, k: int) -> float:
 @pytest.mark.slow
 def test_hold_scale_through_a_turn(corridor: Film, record_property: Record) -> None:
     """With all other uses, and alone beside plain geometry."""
-    on = [scale_spread(run(corridor, VggtUse(), seed), corridor) for seed in SEEDS]
-    off = [scale_spread(run(corridor, replace(VggtUse(), hold_scale=False), seed), corridor) for seed in SEEDS]
+    on = [scale_spread(run(corridor, ALL, seed), corridor) for seed in SEEDS]
+    off = [scale_spread(run(corridor, replace(ALL, hold_scale=False), seed), corridor) for seed in SEEDS]
     only = scale_spread(run(corridor, replace(NOTHING, hold_scale=True)), corridor)
     without = scale_spread(run(corridor, None), corridor)
     for name, value in (("on", on), ("off", off), ("only", only), ("without a network", without)):
@@ -94,7 +95,7 @@ def test_hold_scale_through_a_turn(corridor: Film, record_property: Record) -> N
 
 @pytest.mark.slow
 def test_initialise_begins_with_the_second_frame(corridor: Film, record_property: Record) -> None:
-    on, off = (run(corridor, use) for use in (VggtUse(), replace(VggtUse(), initialise=False)))
+    on, off = (run(corridor, use) for use in (ALL, replace(ALL, initialise=False)))
     first = [slam.map.keyframes[1].frame_id for slam in (on, off)]
     T = on.map.trajectory().T_world_cam[: N_WALK + 1]
     true = se3.inverse(corridor.T_world_cam[0]) @ corridor.T_world_cam[: N_WALK + 1]
@@ -131,7 +132,7 @@ class CornerErrors:
 @pytest.mark.slow
 def test_corner_depth(corridor: Film, record_property: Record) -> None:
     found = {}
-    for name, use in (("on", VggtUse()), ("off", replace(VggtUse(), corner_depth=False))):
+    for name, use in (("on", ALL), ("off", replace(ALL, corner_depth=False))):
         slam = Slam(CAMERA, guide=VggtPredictor(OracleBackbone(corridor), use))
         watched = CornerErrors(slam, corridor)
         for i, image in enumerate(corridor.images):
@@ -178,7 +179,7 @@ def leaps() -> list[Film]:
 def test_motion_guess_follows_a_fast_turn(leaps: list[Film], record_property: Record) -> None:
     """Frames with a pose, and how far its turn is from the true one; the other uses are on in both cases."""
     kept, errors = {}, {}
-    for name, use in (("on", VggtUse()), ("off", replace(VggtUse(), motion_guess=False))):
+    for name, use in (("on", ALL), ("off", replace(ALL, motion_guess=False))):
         slams = [run(film, use) for film in leaps]
         last = [slam.map.frames[-1] for slam in slams]
         kept[name] = [estimate.status is Status.TRACKED for estimate in last]
@@ -207,7 +208,7 @@ def test_patches_turn_with_a_rolling_camera(leaps: list[Film]) -> None:
     image = cv2.warpPerspective(film.images[-2], H, (CAMERA.width, CAMERA.height), borderMode=cv2.BORDER_REPLICATE)
     T = np.stack([*film.T_world_cam[:-1], rolled])
     film = Film([*film.images[:-1], np.asarray(image, np.uint8)], film.depth, T, CAMERA)
-    slam = run(film, VggtUse())
+    slam = run(film, ALL)
     assert slam.map.frames[-1].status is Status.TRACKED
     assert "recover" not in slam.stage_cpu_s
     assert slam.map.frames[-1].n_inliers >= 40
@@ -222,7 +223,7 @@ def test_dense_depth_only_where_it_is_wanted(corridor: Film, is_dense: bool) -> 
     config = SlamConfig()
     config = replace(config, mapper=replace(config.mapper, dense_every=0))
     film = Film(corridor.images[:16], corridor.depth[:16], corridor.T_world_cam[:16], CAMERA)
-    slam = run(film, replace(VggtUse(), dense_depth=is_dense), config=config)
+    slam = run(film, replace(ALL, dense_depth=is_dense), config=config)
     assert slam.map.keyframes[1].frame_id == 1
     assert [k.depth is not None for k in slam.map.keyframes] == [is_dense] * len(slam.map.keyframes)
     sure = slam.map.landmarks.rel_sigma[slam.map.observed_ids[0]] < 0.3

@@ -23,7 +23,9 @@ SURE_REL_SIGMA = 0.4
 class VggtUse:
     """What the network is asked for.
 
-    initialise: a component starts with its second frame instead of waiting for parallax. corner_depth: new corners get
+    initialise: a component starts with its second frame instead of waiting for parallax; off,
+    because more frames survive fast motion with it (docs/bench/survival.md), but the trajectory is less exact
+    (docs/bench/predictors.md). corner_depth: new corners get
     the network's depth instead of their neighbours'. motion_guess: when tracking fails, features are looked for once
     more where the network's motion says, with their patches turned as it says, before the frame counts as lost.
     hold_scale: in bundle adjustment the network's depth is a weak prior, always (a triangulated landmark knows better
@@ -36,7 +38,7 @@ class VggtUse:
     6 % and 37 to 105 %.
     """
 
-    initialise: bool = True
+    initialise: bool = False
     corner_depth: bool = True
     motion_guess: bool = True
     hold_scale: bool = True
