@@ -75,7 +75,23 @@ def adapt(
     """Collects, then runs rounds until n_steps were trained or the adapter stops. show(steps, loss) after each step,
     tell(event) after each round. Ctrl-C ends it with what was committed. InputError as `collect`."""
     skipped = collect(adapter, windows)
-    before, done = adapter.measure_start(), 0
+    before = adapter.measure_start()
+    try:
+        run_rounds(adapter, n_steps, show, tell)
+    except KeyboardInterrupt:
+        adapter.close()
+    return Outcome(
+        before, adapter.measure_served(), adapter.n_training_windows, len(adapter.probes), skipped, adapter.step,
+        tuple(adapter.events),
+    )  # fmt: skip
+
+
+def run_rounds(
+    adapter: Adapter, n_steps: int, show: Callable[[int, float], None] | None = None,
+    tell: Callable[[Event], None] | None = None,
+) -> None:  # fmt: skip
+    """Rounds until n_steps were trained, committed or not, or the adapter stops; show and tell as of `adapt`."""
+    done = 0
 
     def count(loss: float) -> None:
         nonlocal done
@@ -83,14 +99,7 @@ def adapt(
         if show is not None:
             show(done, loss)
 
-    try:
-        while done < n_steps and not adapter.is_stopped:
-            event = adapter.run_round(count)
-            if tell is not None:
-                tell(event)
-    except KeyboardInterrupt:
-        adapter.close()
-    return Outcome(
-        before, adapter.measure_served(), adapter.n_training_windows, len(adapter.probes), skipped, adapter.step,
-        tuple(adapter.events),
-    )  # fmt: skip
+    while done < n_steps and not adapter.is_stopped:
+        event = adapter.run_round(count)
+        if tell is not None:
+            tell(event)

@@ -1,10 +1,9 @@
 """`vgslam adapt`: the network learns from a recording without ground truth."""
 
 import json
-import shlex
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -20,7 +19,7 @@ from vgslam.choose_camera import camera_with_fov
 from vgslam.commands.adapt_familiar import familiar_windows
 from vgslam.errors import ConfigError, InputError, OutputError
 from vgslam.interfaces import FrameSource
-from vgslam.results.environment import describe_machine, git_commit, package_version
+from vgslam.results.environment import provenance
 from vgslam.sources.open import open_source
 from vgslam.sources.options import SourceOptions
 from vgslam.types import Camera
@@ -125,9 +124,8 @@ def run_adapt(args: AdaptArgs) -> int:
             lambda event: console.print(_line(event.as_numbers()), soft_wrap=True),
         )  # fmt: skip
     console.print(_table(outcome))
-    about = {
-        "command": "vgslam " + shlex.join(sys.argv[1:]), "version": package_version(), "commit": git_commit(),
-        "machine": asdict(describe_machine()), "weights": loaded.info.model_id, "trainable": args.trainable,
+    about = provenance() | {
+        "weights": loaded.info.model_id, "trainable": args.trainable,
     }  # fmt: skip
     write_text(args.out.with_suffix(".json"), json.dumps(about | outcome_numbers(outcome), indent=1) + "\n")
     write_bytes(args.out.with_suffix(".png"), depth_pictures(adapter, outcome))

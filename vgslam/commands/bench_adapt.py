@@ -2,10 +2,8 @@
 
 import itertools
 import json
-import shlex
-import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +13,7 @@ from rich.console import Console
 
 from vgslam.atomic import write_text
 from vgslam.commands.adapt_familiar import familiar_windows
-from vgslam.results.environment import describe_machine, git_commit, package_version
+from vgslam.results.environment import provenance
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,9 +80,8 @@ def run_bench_adapt(args: BenchAdaptArgs) -> int:
 
     torch.set_num_threads(max(args.threads, 1))
     loaded = load(args.weights, show=print)
-    about: dict[str, Any] = {
-        "command": "vgslam " + shlex.join(sys.argv[1:]), "version": package_version(), "commit": git_commit(),
-        "machine": asdict(describe_machine()), "weights": loaded.info.model_id,
+    about: dict[str, Any] = provenance() | {
+        "weights": loaded.info.model_id,
         "trainable": args.trainable, "steps": args.steps, "batch": args.batch,
     }  # fmt: skip
     rows: list[dict[str, Any]] = []
@@ -107,6 +104,7 @@ def run_bench_adapt(args: BenchAdaptArgs) -> int:
 
 def _rendered(model: "Vggt", args: BenchAdaptArgs, take: Callable[[dict[str, Any]], None]) -> None:
     from vgslam.adapt.adapter import Adapter
+    from vgslam.adapt.offline import run_rounds
     from vgslam.commands.adapt_domains import SHIFTED, SHIFTED_SEED, original_windows, split, with_truth
     from vgslam.commands.adapt_headroom import Lessons, supervised
 
@@ -121,7 +119,7 @@ def _rendered(model: "Vggt", args: BenchAdaptArgs, take: Callable[[dict[str, Any
         for window in parts.training:
             adapter.keep(window, False)
         before = errors(model, parts.unseen)
-        train(adapter, args.steps)
+        run_rounds(adapter, args.steps)
         adapter.measure_served()  # leaves the committed weights in the trainer's model
         after, at_home = errors(adapter.trainer.model, parts.unseen), errors(adapter.trainer.model, original)
         counts = (len(parts.training), len(parts.held_back), len(parts.unseen.images))
@@ -140,7 +138,7 @@ def familiar(model: "Vggt", args: BenchAdaptArgs, seed: int) -> "Callable[[], li
 def _recorded(model: "Vggt", args: BenchAdaptArgs, chosen: "RealSet") -> dict[str, Any]:
     """Adapts to the first half of a sequence, measures on windows of the second."""
     from vgslam.adapt.adapter import Adapter
-    from vgslam.adapt.offline import collect
+    from vgslam.adapt.offline import collect, run_rounds
     from vgslam.commands.adapt import windows
     from vgslam.sources import SourceOptions, open_source
     from vgslam.training.real_windows import real_windows
@@ -157,7 +155,7 @@ def _recorded(model: "Vggt", args: BenchAdaptArgs, chosen: "RealSet") -> dict[st
     assert source.camera is not None
     collect(adapter, windows(source, source.camera))
     before, counts = errors(model, later), (adapter.n_training_windows, len(adapter.probes), len(later.images))
-    train(adapter, args.steps)
+    run_rounds(adapter, args.steps)
     adapter.measure_served()
     return _row(chosen.name, adapter, counts, before, errors(adapter.trainer.model, later))
 
@@ -169,27 +167,10 @@ def _real_sets() -> "list[RealSet]":
 
 
 def _config(args: BenchAdaptArgs, seed: int) -> "AdaptConfig":
-    from vgslam.adapt.adapter import AdaptConfig
-    from vgslam.adapt.safeguards import OFFLINE
-    from vgslam.adapt.trainer import Trainable, TrainConfig
-    from vgslam.commands.adapt import EMA, learning_rate, steps_of_a_round
+    from vgslam.commands.adapt import AdaptArgs, adapt_config
 
-    trainable, steps = Trainable(args.trainable), steps_of_a_round(args.steps)
-    rate = learning_rate(trainable)
-    train = TrainConfig(trainable, steps=steps, batch=args.batch, learning_rate=rate, ema=EMA, seed=seed)
-    return replace(AdaptConfig(), train=train, limits=OFFLINE, max_probes=32)
-
-
-def train(adapter: "Adapter", n_steps: int) -> None:
-    """Rounds until so many steps were trained, committed or not, or the adapter stops."""
-    done = 0
-
-    def count(_: float) -> None:
-        nonlocal done
-        done += 1
-
-    while done < n_steps and not adapter.is_stopped:
-        adapter.run_round(count)
+    given = AdaptArgs(Path(), trainable=args.trainable, steps=args.steps, batch=args.batch, seed=seed)
+    return replace(adapt_config(given), max_probes=32)
 
 
 def errors(model: "Vggt", batch: "WindowBatch") -> dict[str, list[float]]:

@@ -13,8 +13,9 @@ import tyro
 
 from vgslam.atomic import write_text
 from vgslam.commands.isolated import run_isolated
-from vgslam.errors import ConfigError, OutputError
-from vgslam.results.environment import describe_machine, git_commit, package_version
+from vgslam.errors import ConfigError
+from vgslam.results.claim import claim_folder
+from vgslam.results.environment import provenance
 from vgslam.sources.open import open_source
 
 NAME = "adapt_runs"
@@ -71,10 +72,7 @@ def run_bench_adapt_runs(args: BenchAdaptRunsArgs) -> int:
     cannot work."""
     lengths = _check(args)
     rows: list[Tracked] = []
-    about: dict[str, Any] = {
-        "command": "vgslam " + shlex.join(sys.argv[1:]), "version": package_version(), "commit": git_commit(),
-        "machine": asdict(describe_machine()),
-    }  # fmt: skip
+    about: dict[str, Any] = provenance()
     for sequence, n_frames in lengths.items():
         for number, mode in itertools.product(range(args.runs), args.modes):
             case = Tracked(sequence.name, number, mode)
@@ -92,14 +90,8 @@ def _check(args: BenchAdaptRunsArgs) -> dict[Path, int]:
     """The sequences and their lengths in frames."""
     if not args.sequences or not args.modes or not 1 <= args.runs < N_TENTHS:
         raise ConfigError(f"give at least one sequence and mode, and --runs between 1 and {N_TENTHS - 1}")
-    if (args.out / f"{NAME}.json").exists() and not args.overwrite:
-        raise OutputError(f"{args.out} holds results already; add --overwrite or give another folder with --out")
-    lengths = {path: sum(1 for _ in open_source(path)) for path in args.sequences}
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{args.out}: cannot be made ({error.strerror or error}); choose another --out") from error
-    return lengths
+    claim_folder(args.out, f"{NAME}.json", args.overwrite)
+    return {path: sum(1 for _ in open_source(path)) for path in args.sequences}
 
 
 def _tracked(args: BenchAdaptRunsArgs, sequence: Path, start: int, case: Tracked) -> Tracked:

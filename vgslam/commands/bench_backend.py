@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from vgslam.atomic import write_text
-from vgslam.errors import ConfigError, OutputError
+from vgslam.errors import ConfigError
 from vgslam.geometry.sim3 import Sim3
+from vgslam.results.claim import claim_folder
 from vgslam.results.environment import describe_machine, git_commit, package_version
 from vgslam.types import Array
 
@@ -157,9 +158,4 @@ def _check(args: BenchBackendArgs) -> None:
         raise ConfigError("nothing to measure; give --trajectory FILE, --scale N, or both")
     if args.seeds < 1 or args.loop_every < 1 or args.scale < 0 or 0 < args.scale < 1000:
         raise ConfigError("seeds and loop-every must be at least 1, scale 0 or at least 1000")
-    if (args.out / JSON_NAME).exists() and not args.overwrite:
-        raise OutputError(f"{args.out} holds results already; add --overwrite or give another folder with --out")
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{args.out}: cannot be made ({error.strerror or error}); choose another --out") from error
+    claim_folder(args.out, JSON_NAME, args.overwrite)

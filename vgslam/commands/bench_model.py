@@ -1,7 +1,6 @@
 """`vgslam bench model`: time, peak memory and FLOPs of the network against the number of frames."""
 
 import json
-import shlex
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from vgslam.atomic import write_text
 from vgslam.byte_size import format_size
 from vgslam.commands.bench_model_table import TextTable, memory_table, record, stage_table
 from vgslam.errors import ConfigError, OutputError
-from vgslam.results.environment import describe_machine, git_commit, package_version
+from vgslam.results.environment import provenance
 
 if TYPE_CHECKING:
     import torch
@@ -214,9 +213,8 @@ def _name(device: "torch.device") -> str:
 def _write(args: BenchModelArgs, measured: _Measured, config: "VggtConfig", device: "torch.device") -> None:
     import torch
 
-    data = {
-        "command": shlex.join(["vgslam", *sys.argv[1:]]), "version": package_version(), "commit": git_commit(),
-        "machine": asdict(describe_machine()), "torch": torch.__version__, "threads": torch.get_num_threads(),
+    data = provenance() | {
+        "torch": torch.__version__, "threads": torch.get_num_threads(),
         "device_name": _name(device), "config": config.to_dict(), "n_parameters": measured.n_parameters,
         "process_peak_bytes": measured.process_peak_bytes or None,
         "rows": [asdict(row) | {"time_per_frame_s": row.time_per_frame_s} for row in measured.rows],

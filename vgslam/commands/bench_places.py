@@ -1,7 +1,6 @@
 """`vgslam bench places`: how often a place is recognised by its code, for each way to make codes."""
 
 import json
-import shlex
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,8 +12,9 @@ import tyro
 from rich.console import Console
 
 from vgslam.atomic import write_text
-from vgslam.errors import ConfigError, InputError, OutputError
-from vgslam.results.environment import describe_machine, git_commit, package_version
+from vgslam.errors import ConfigError, InputError
+from vgslam.results.claim import claim_folder
+from vgslam.results.environment import provenance
 from vgslam.types import Array, Image
 
 if TYPE_CHECKING:
@@ -60,9 +60,8 @@ def run_bench_places(args: BenchPlacesArgs) -> int:
             rows.append((path.name, name, recall(images, poses, code, options)))
             print(f"{path.name}, {name}: done", file=sys.stderr)
     table = _table(rows, options)
-    about = {
-        "command": shlex.join(["vgslam", *sys.argv[1:]]), "version": package_version(), "commit": git_commit(),
-        "machine": asdict(describe_machine()), "options": asdict(options),
+    about = provenance() | {
+        "options": asdict(options),
         "rows": [{"sequence": s, "codes": m} | asdict(r) for s, m, r in rows],
     }  # fmt: skip
     write_text(args.out / JSON_NAME, json.dumps(about, indent=2) + "\n")
@@ -128,9 +127,4 @@ def _table(rows: "list[tuple[str, str, Recall]]", options: "RecallOptions") -> s
 def _check(args: BenchPlacesArgs) -> None:
     if args.gap < 0:
         raise ConfigError(f"--gap must be 0 or more, got {args.gap}")
-    if (args.out / JSON_NAME).exists() and not args.overwrite:
-        raise OutputError(f"{args.out} holds results already; add --overwrite or give another folder with --out")
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{args.out}: cannot be made ({error.strerror or error}); choose another --out") from error
+    claim_folder(args.out, JSON_NAME, args.overwrite)

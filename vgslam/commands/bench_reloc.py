@@ -1,8 +1,6 @@
 """`vgslam bench reloc-cost`: what relocalization costs against the number of frames."""
 
 import json
-import shlex
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,7 +10,7 @@ from rich.console import Console
 from vgslam.atomic import write_text
 from vgslam.commands.bench_model_table import TextTable
 from vgslam.errors import ConfigError, OutputError
-from vgslam.results.environment import describe_machine, git_commit, package_version
+from vgslam.results.environment import provenance
 
 if TYPE_CHECKING:
     from vgslam.network.config import VggtConfig
@@ -81,9 +79,8 @@ def run_bench_reloc(args: BenchRelocArgs) -> int:
     summaries = summarise(rows)
     title = f"{args.model}, {width}x{height} px, {device}, {str(dtype).removeprefix('torch.')}"
     tables = [_cost_table(rows, title), _summary_table(summaries, max(args.sizes))]
-    data: dict[str, object] = {
-        "command": shlex.join(["vgslam", *sys.argv[1:]]), "version": package_version(), "commit": git_commit(),
-        "machine": asdict(describe_machine()), "torch": torch.__version__, "threads": torch.get_num_threads(),
+    data: dict[str, object] = provenance() | {
+        "torch": torch.__version__, "threads": torch.get_num_threads(),
         "model": args.model, "height_px": height, "width_px": width, "device": str(device),
         "precision": str(dtype).removeprefix("torch."), "rows": [asdict(r) for r in rows],
         "summary": [asdict(s) for s in summaries],

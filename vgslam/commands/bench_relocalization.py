@@ -12,8 +12,9 @@ import tyro
 from rich.console import Console
 
 from vgslam.atomic import write_text
-from vgslam.errors import ConfigError, InputError, OutputError
-from vgslam.results.environment import describe_machine, git_commit, package_version
+from vgslam.errors import ConfigError, InputError
+from vgslam.results.claim import claim_folder
+from vgslam.results.environment import provenance
 
 if TYPE_CHECKING:
     from vgslam.commands.relocalization_trials import Kidnap, Query, Recorded
@@ -87,9 +88,8 @@ def run_bench_relocalization(args: BenchRelocalizationArgs) -> int:
         show(f"{path.name}: {foreign[path.name][0]} of {foreign[path.name][1]} accepted")
     kidnaps = kidnap_trials(args.map, seq, n_mapped, args.n_kidnaps, args.seed, show)
     text = _text(args, n_mapped, queries, foreign, kidnaps)
-    about: dict[str, Any] = {
-        "command": shlex.join(["vgslam", *sys.argv[1:]]), "version": package_version(), "commit": git_commit(),
-        "machine": asdict(describe_machine()), "n_mapped": n_mapped,
+    about: dict[str, Any] = provenance() | {
+        "n_mapped": n_mapped,
         "queries": {name: [asdict(q) for q in rows] for name, rows in queries.items()},
         "foreign": foreign, "kidnaps": [asdict(k) for k in kidnaps],
     }  # fmt: skip
@@ -204,9 +204,4 @@ def _images(path: Path, n: int) -> tuple[list[Any], Any]:
 def _check(args: BenchRelocalizationArgs) -> None:
     if args.every < 1:
         raise ConfigError(f"--every must be 1 or more, got {args.every}")
-    if (args.out / JSON_NAME).exists() and not args.overwrite:
-        raise OutputError(f"{args.out} holds results already; add --overwrite or give another folder with --out")
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{args.out}: cannot be made ({error.strerror or error}); choose another --out") from error
+    claim_folder(args.out, JSON_NAME, args.overwrite)

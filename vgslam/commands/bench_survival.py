@@ -1,7 +1,6 @@
 """`vgslam bench survival`: rendered sequences at few frames a second, where features are easily lost."""
 
 import json
-import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -12,8 +11,9 @@ import numpy as np
 from rich.console import Console
 
 from vgslam.atomic import write_text
-from vgslam.errors import ConfigError, OutputError
-from vgslam.results.environment import describe_machine, git_commit, package_version
+from vgslam.errors import ConfigError
+from vgslam.results.claim import claim_folder
+from vgslam.results.environment import provenance
 
 if TYPE_CHECKING:
     from vgslam.frontend.guide import Guide
@@ -80,9 +80,8 @@ def run_bench_survival(args: BenchSurvivalArgs) -> int:
                 rows.append(_survival(film, guide(), (world, motion, seed, name, rate_hz)))
             print(f"{world}, {motion}, seed {seed}: done", file=sys.stderr)
     table = _table(rows, list(predictors))
-    about = {
-        "command": shlex.join(["vgslam", *sys.argv[1:]]), "version": package_version(), "commit": git_commit(),
-        "machine": asdict(describe_machine()), "rows": [asdict(r) for r in rows],
+    about = provenance() | {
+        "rows": [asdict(r) for r in rows],
     }  # fmt: skip
     write_text(args.out / JSON_NAME, json.dumps(about, indent=1) + "\n")
     write_text(args.out / TABLE_NAME, table)
@@ -143,9 +142,4 @@ def _table(rows: list[Survival], names: list[str]) -> str:
 def _check(args: BenchSurvivalArgs) -> None:
     if args.seeds < 1 or args.frames < 10:
         raise ConfigError("--seeds must be at least 1 and --frames at least 10")
-    if (args.out / JSON_NAME).exists() and not args.overwrite:
-        raise OutputError(f"{args.out} holds results already; add --overwrite or give another folder with --out")
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{args.out}: cannot be made ({error.strerror or error}); choose another --out") from error
+    claim_folder(args.out, JSON_NAME, args.overwrite)

@@ -1,10 +1,8 @@
 """`vgslam bench weights`: what a network makes of windows that it was not trained on, beside what costs nothing."""
 
 import json
-import shlex
-import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +10,7 @@ from rich.console import Console
 
 from vgslam.atomic import write_text
 from vgslam.errors import ConfigError
-from vgslam.results.environment import describe_machine, git_commit, package_version
+from vgslam.results.environment import provenance
 
 if TYPE_CHECKING:
     import torch
@@ -65,9 +63,8 @@ def run_bench_weights(args: BenchWeightsArgs) -> int:
     sets = _sets(args, loaded.model)
     table = validate(ModelGuess(loaded.model, device), sets)
     seconds = _window_seconds(loaded.model, device)
-    about = {
-        "command": "vgslam " + shlex.join(sys.argv[1:]), "version": package_version(), "commit": git_commit(),
-        "machine": asdict(describe_machine()), "weights": loaded.info.model_id, "sha256": loaded.info.sha256,
+    about = provenance() | {
+        "weights": loaded.info.model_id, "sha256": loaded.info.sha256,
         "n_parameters": loaded.info.n_parameters, "ms_per_window_of_4": round(1e3 * seconds, 1),
     }  # fmt: skip
     head = "\n".join(f"- {name}: {value}" for name, value in about.items())

@@ -1,10 +1,8 @@
 """`vgslam bench worlds`: how fast worlds are rendered."""
 
 import json
-import shlex
-import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +11,7 @@ from rich.console import Console
 
 from vgslam.atomic import write_text
 from vgslam.errors import ConfigError
-from vgslam.results.environment import describe_machine, git_commit, package_version
+from vgslam.results.environment import provenance
 
 if TYPE_CHECKING:
     import torch
@@ -66,9 +64,8 @@ def run_bench_worlds(args: BenchWorldsArgs) -> int:
     device = choose_device(args.device)
     camera = Camera.from_fov(*args.size, FOV_DEG)
     rates = {kind: [_rate(kind, seed, camera, args, device) for seed in range(args.seeds)] for kind in MOTIONS}
-    about: dict[str, Any] = {
-        "command": "vgslam " + shlex.join(sys.argv[1:]), "version": package_version(), "commit": git_commit(),
-        "machine": asdict(describe_machine()), "device": str(device), "threads": args.threads,
+    about: dict[str, Any] = provenance() | {
+        "device": str(device), "threads": args.threads,
     }  # fmt: skip
     args.out.mkdir(parents=True, exist_ok=True)
     write_text(args.out / f"{NAME}.json", json.dumps(about | {"frames_per_s": rates}, indent=1) + "\n")

@@ -23,11 +23,11 @@ SURE_REL_SIGMA = 0.4
 class VggtUse:
     """What the network is asked for.
 
-    initialise: a component starts with its second frame instead of waiting for parallax; off,
-    because more frames survive fast motion with it (docs/bench/survival.md), but the trajectory is less exact
-    (docs/bench/predictors.md). corner_depth: new corners get
-    the network's depth instead of their neighbours'. motion_guess: when tracking fails, features are looked for once
-    more where the network's motion says, with their patches turned as it says, before the frame counts as lost.
+    initialise: a component starts with its second frame instead of waiting for parallax; more frames of fast motion
+    survive with it (docs/bench/survival.md), but it is off because trajectories are then less exact
+    (docs/bench/predictors.md). corner_depth: new corners get the network's depth instead of their neighbours'.
+    motion_guess: when tracking fails, features are looked for once more where the network's motion says, with their
+    patches turned as it says, before the frame counts as lost.
     hold_scale: in bundle adjustment the network's depth is a weak prior, always (a triangulated landmark knows better
     and hardly feels it; where translation cannot be observed it is all there is). dense_depth: every keyframe gets
     depth and confidence; the plane sweep is left out. descriptors: places are recognised by the

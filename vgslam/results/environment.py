@@ -3,11 +3,13 @@
 import os
 import platform
 import resource
+import shlex
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,14 @@ def _cpu_name() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def provenance() -> dict[str, Any]:
+    """What a recorded figure comes from, as plain JSON types: command, version, commit, machine."""
+    return {
+        "command": shlex.join(["vgslam", *sys.argv[1:]]), "version": package_version(), "commit": git_commit(),
+        "machine": asdict(describe_machine()),
+    }  # fmt: skip
 
 
 def package_version() -> str:
