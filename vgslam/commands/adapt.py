@@ -228,8 +228,8 @@ def depth_pictures(adapter: "Adapter", outcome: "Outcome") -> bytes:
 
     rows = []
     for k in np.unique(np.linspace(0, len(adapter.probes) - 1, N_PICTURES).astype(int)):
-        image = (255 * adapter.probes[k].images[0].permute(1, 2, 0).numpy()).astype(np.uint8)[..., ::-1]
-        inverse = [1 / m.guesses[k].depth[0].clamp(min=1e-6).numpy() for m in (outcome.before, outcome.after)]
+        image = (255 * adapter.probes[k].images[0].permute(1, 2, 0).cpu().numpy()).astype(np.uint8)[..., ::-1]
+        inverse = [1 / m.guesses[k].depth[0].clamp(min=1e-6).cpu().numpy() for m in (outcome.before, outcome.after)]
         low, high = np.percentile(inverse, (2, 98))
         maps = [
             cv2.applyColorMap(

@@ -235,20 +235,21 @@ VGGT_S = VggtConfig(
 """The small network that is trained on procedural worlds: images of about 64x48 px."""
 
 VGGT_M = VggtConfig(
-    image_size=128,
+    image_size=224,
     patch_size=8,
-    width=256,
+    width=192,
     n_registers=2,
-    encoder=EncoderConfig(depth=2, n_heads=8, grid=16),
-    aggregator=AggregatorConfig(depth=6, n_heads=8, layer_scale=1.0),
-    camera=CameraHeadConfig(depth=2, n_heads=8, n_iterations=4, layer_scale=1.0),
-    depth=DptConfig(64, (48, 64, 96, 96), (1, 2, 4, 5), hidden=32),
+    encoder=EncoderConfig(depth=2, n_heads=6, grid=24),
+    aggregator=AggregatorConfig(depth=4, n_heads=6, layer_scale=1.0),
+    camera=CameraHeadConfig(depth=1, n_heads=6, n_iterations=3, layer_scale=1.0),
+    depth=DptConfig(48, (48, 48, 64, 64), (0, 1, 2, 3), hidden=32),
     points=None,
     track=None,
-    matching=MatchingConfig(features=64, radius=12, hidden=128),
+    matching=MatchingConfig(features=64, radius=16, hidden=128),
     keeps_area=True,
 )
-"""The recipe's network for a GPU: images of about 128x96 px, within 25 M parameters."""
+"""The larger network, trained on a GPU: images of about 224x168 px; 8 M parameters, so that its weights in half
+precision are one file of at most 16 MiB."""
 
 PRESETS = {"vggt-1b": VGGT_1B, "vggt-tiny": VGGT_TINY, "vggt-s": VGGT_S, "vggt-m": VGGT_M}
 """Networks by name, for training from scratch."""

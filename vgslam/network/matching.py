@@ -102,7 +102,16 @@ class MatchAdapter(nn.Module):
         return found.unflatten(0, images.shape[:2])
 
     def compare(self, f: Tensor, references: Tensor) -> Matches:
-        """Cell features f (B,S,C,h,w) against those of two reference frames each (B,S,2,C,h,w)."""
+        """Cell features f (B,S,C,h,w) against those of two reference frames each (B,S,2,C,h,w).
+
+        Never in half precision, whatever the features come in: logits of 20 would be off by 0.06.
+        """
+        if f.dtype in (torch.bfloat16, torch.float16):
+            f, references = f.float(), references.float()
+        with torch.autocast(f.device.type, enabled=False):
+            return self._volume(f, references)
+
+    def _volume(self, f: Tensor, references: Tensor) -> Matches:
         b, s, _, rows, cols = f.shape
         scale = self.config.initial_scale * self.log_temperature.exp()
         full = torch.einsum("bsci,bsrcj->bsrij", f.flatten(3) * scale, references.flatten(4))

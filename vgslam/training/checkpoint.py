@@ -33,8 +33,8 @@ def update_average(average: dict[str, Tensor], model: nn.Module, decay: float, s
     """Exponential moving average of the weights, in place; the decay rises from 0.1 so that the start is forgotten."""
     rate = 1.0 - min(decay, (1 + step) / (10 + step))
     with torch.no_grad():
-        for name, value in model.state_dict().items():
-            average[name].lerp_(value, rate)
+        state = model.state_dict()
+        torch._foreach_lerp_([average[name] for name in state], list(state.values()), rate)
 
 
 def save_checkpoint(state: TrainingState, recipe: Recipe, folder: Path) -> None:

@@ -68,7 +68,8 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """What is shown of a run: steps done and in all, the loss and its parts, windows per second of wall time."""
+    """What is shown of a run: steps done and in all, the loss and its parts, windows per second of wall time, and the
+    share of that time for which the trainer waited for windows."""
 
     step: int
     n_steps: int
@@ -76,14 +77,17 @@ class Progress:
     parts: dict[str, float]
     lr: float
     windows_per_s: float
+    waited: float = 0.0
 
 
 @dataclass(frozen=True)
 class Hooks(Generic[M_contra]):
-    """What the caller wants to hear. validate: called with the averaged network, returns what goes to the log."""
+    """What the caller wants to hear. validate: called with the averaged network, returns what goes to the log;
+    kept: called after each checkpoint."""
 
     show: Callable[[Progress], None] = lambda _: None
     validate: Callable[[M_contra], dict[str, object]] | None = None
+    kept: Callable[[TrainingState], None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ def train_job(
     folder.mkdir(parents=True, exist_ok=True)
     recipe = job.recipe
     model = job.build().train()
-    state = _fresh_state(model, recipe)
+    state = fresh_state(model, recipe)
     load_checkpoint(state, recipe, folder, limits.may_differ)
     step_module = job.step(model)
     run = _Run(job, state, folder, limits, hooks)
@@ -137,14 +141,14 @@ def train_job(
         phase, first = recipe.phase_at(state.step)
         job.enter(model, phase)
         stop = min(first + phase.n_steps, recipe.n_steps)
-        batches = _loader(open_batches(phase), recipe, state.step, stop)
+        batches = _loader(open_batches(phase), recipe, (state.step, stop), limits.device)
         run.steps(phase, _wrapped(step_module, limits.device), batches)
     run.finish()
     return state
 
 
-def _fresh_state(model: nn.Module, recipe: Recipe) -> TrainingState:
-    """The optimiser holds all parameters; those that a phase has frozen get no gradient and stay as they are."""
+def fresh_state(model: nn.Module, recipe: Recipe) -> TrainingState:
+    """Step 0 of a run. The optimiser holds all parameters; those that a phase has frozen get no gradient and stay."""
     o = recipe.optimizer
     decayed = [p for p in model.parameters() if p.ndim > 1]
     plain = [p for p in model.parameters() if p.ndim <= 1]
@@ -162,14 +166,18 @@ def _wrapped(module: nn.Module, device: torch.device) -> nn.Module:
     return DistributedDataParallel(module, device_ids=[device.index] if device.type == "cuda" else None)
 
 
-def _loader(batches: Batches, recipe: Recipe, start: int, stop: int) -> Iterator[WindowBatch]:
-    """Batches of steps start..stop-1, prepared ahead by worker processes where the recipe asks for them."""
+def _loader(
+    batches: Batches, recipe: Recipe, steps: tuple[int, int], device: torch.device
+) -> Iterator[WindowBatch]:  # fmt: skip
+    """Batches of the steps from steps[0] to before steps[1], prepared ahead by worker processes where the recipe asks
+    for them."""
     n, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-    order = [step * n + rank for step in range(start, stop)]
+    order = [step * n + rank for step in range(*steps)]
     workers = recipe.data.batch_workers
     loader = DataLoader(
         _Steps(batches), batch_size=None, sampler=order, num_workers=workers,
         multiprocessing_context="spawn" if workers else None, persistent_workers=bool(workers),
+        pin_memory=device.type == "cuda",
     )  # fmt: skip
     return iter(loader)
 
@@ -182,6 +190,7 @@ class _Run(Generic[M]):
         self.folder, self.limits, self.hooks = folder, limits, hooks
         self._began = self._logged = time.monotonic()
         self._windows = 0
+        self._waited_s = 0.0
         self._bf16 = self.recipe.optimizer.bf16 and limits.device.type == "cuda"
 
     @property
@@ -190,12 +199,18 @@ class _Run(Generic[M]):
 
     def steps(self, phase: Phase, module: nn.Module, batches: Iterator[WindowBatch]) -> None:
         """The steps of a phase that are left, by the module of `Job.step`."""
-        for batch in batches:
+        while (batch := self._next(batches)) is not None:
             loss, parts = self._step(phase, module, batch.to(self.limits.device))
             self._windows += phase.batch_size
             self._after(loss, parts)
             if self.is_out_of_time:
                 break
+
+    def _next(self, batches: Iterator[WindowBatch]) -> WindowBatch | None:
+        began = time.monotonic()
+        batch = next(batches, None)
+        self._waited_s += time.monotonic() - began
+        return batch
 
     def _step(self, phase: Phase, module: nn.Module, batch: WindowBatch) -> tuple[Tensor, Parts]:
         state, o = self.state, self.recipe.optimizer
@@ -219,15 +234,17 @@ class _Run(Generic[M]):
             return
         if step % recipe.log_every == 0:
             now = time.monotonic()
-            speed = self._windows / max(now - self._logged, 1e-9)
-            self._logged, self._windows = now, 0
+            past_s = max(now - self._logged, 1e-9)
+            speed, waited = self._windows / past_s, self._waited_s / past_s
+            self._logged, self._windows, self._waited_s = now, 0, 0.0
             lr = recipe.learning_rate(step - 1)
-            progress = Progress(step, recipe.n_steps, float(loss.detach()), parts.to_floats(), lr, speed)
+            progress = Progress(step, recipe.n_steps, float(loss.detach()), parts.to_floats(), lr, speed, waited)
             about: dict[str, object] = {"step": step, "loss": progress.loss, "lr": lr, "windows_per_s": round(speed, 2)}
+            about["waited"] = round(waited, 3)
             self._log(about | progress.parts)
             self.hooks.show(progress)
         if step % recipe.checkpoint_every == 0:
-            save_checkpoint(self.state, recipe, self.folder)
+            self._keep()
         if self.hooks.validate is not None and step % recipe.validate_every == 0:
             self.validate()
 
@@ -240,8 +257,12 @@ class _Run(Generic[M]):
 
     def finish(self) -> None:
         if is_main_process():
-            save_checkpoint(self.state, self.recipe, self.folder)
+            self._keep()
             self.validate()
+
+    def _keep(self) -> None:
+        save_checkpoint(self.state, self.recipe, self.folder)
+        self.hooks.kept(self.state)
 
     def _log(self, entry: Mapping[str, object]) -> None:
         with (self.folder / LOG_NAME).open("a") as file:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from vgslam.errors import ConfigError
 from vgslam.network.config import PRESETS, VggtConfig
+from vgslam.training.clips import KINDS
 from vgslam.training.losses import LossWeights
 
 
@@ -31,7 +32,7 @@ class Phase:
 class DataConfig:
     """folder: where clips are rendered to and read from; n_clips, n_validation_clips: how many; seed: of the worlds;
     render_workers, batch_workers: processes that render, and that prepare batches (0: none, all in one process);
-    clip_height, clip_width: of the clips in px; sizes: (height, width, weight) of the windows."""
+    clip_height, clip_width: of the clips in px; kinds: of the worlds; sizes: (height, width, weight) of the windows."""
 
     folder: str = "training_data"
     n_clips: int = 5000
@@ -41,6 +42,7 @@ class DataConfig:
     batch_workers: int = 0
     clip_height: int = 96
     clip_width: int = 128
+    kinds: tuple[str, ...] = KINDS
     sizes: tuple[tuple[int, int, float], ...] = ((48, 64, 0.65), (40, 72, 0.12), (32, 96, 0.13), (64, 48, 0.1))
 
 

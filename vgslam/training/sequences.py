@@ -67,10 +67,12 @@ def render_sequence(
     return film(world, T_world_cam, camera, shot)
 
 
-def film(world: World, T_world_cam: Array, camera: Camera, shot: Shot) -> Sequence:
-    """Frames of a world along given poses (N,4,4)."""
+def film(
+    world: World, T_world_cam: Array, camera: Camera, shot: Shot, device: str | torch.device = "cpu"
+) -> Sequence:  # fmt: skip
+    """Frames of a world along given poses (N,4,4), rendered on `device`."""
     time_s = np.arange(len(T_world_cam)) / shot.rate_hz
-    result = render(world, T_world_cam, camera, shot.supersample, time_s=time_s)
+    result = render(world, T_world_cam, camera, shot.supersample, device, time_s)
     images = result.images
     if shot.shutter > 0:
         images = _motion_blurred(world, T_world_cam, camera, shot, images)
@@ -78,7 +80,7 @@ def film(world: World, T_world_cam: Array, camera: Camera, shot: Shot) -> Sequen
         faults = Imaging.draw(len(T_world_cam), shot.rate_hz, world.seed, shot.imaging)
         images = faults.apply(images, camera, world.seed)
     pixels = (images * 255.0 + 0.5).clamp(0, 255).to(torch.uint8)
-    return Sequence(pixels.numpy(), result.depth.numpy(), T_world_cam, time_s, camera)
+    return Sequence(pixels.cpu().numpy(), result.depth.cpu().numpy(), T_world_cam, time_s, camera)
 
 
 def _motion_blurred(
@@ -95,7 +97,7 @@ def _motion_blurred(
     for offset in offsets:
         moved = np.stack([T @ se3.exp(offset * v) for T, v in zip(T_world_cam, speed, strict=True)])
         time_s = (np.arange(n) + offset) / shot.rate_hz
-        total += render(world, moved, camera, shot.supersample, time_s=time_s).images
+        total += render(world, moved, camera, shot.supersample, images.device, time_s).images
     return total / (len(offsets) + 1)
 
 

@@ -59,11 +59,14 @@ class TrainingStep(nn.Module):
 
     def forward(self, batch: WindowBatch, step: int, depth_share: float = 1.0) -> tuple[Tensor, LossParts]:
         """Loss of a batch. `step` seeds the draw of the frames whose dense maps are supervised and of query points."""
+        encoded = self.model.encode(batch.images, self.model.heads)
+        with torch.autocast(batch.images.device.type, enabled=False):  # heads and losses, whatever the encoder does
+            return self._loss(encoded, batch, step, depth_share)
+
+    def _loss(self, encoded: Encoded, batch: WindowBatch, step: int, depth_share: float) -> tuple[Tensor, LossParts]:
         truth = truth_of(batch)
         generator = torch.Generator().manual_seed(step)
-        model = self.model
-        want = model.heads
-        encoded = model.encode(batch.images, want)
+        want = self.model.heads
         parts = self._sparse_parts(encoded, batch, truth, generator)
         dense = want & {Head.DEPTH, Head.POINTS}
         if dense:

@@ -24,8 +24,9 @@ class TrainingData:
         folder = Path(config.folder)
         for name, n_clips in (("val", config.n_validation_clips), ("train", config.n_clips)):
             clips = ClipConfig(
-                config.seed, is_validation=name == "val", height=config.clip_height, width=config.clip_width
-            )
+                config.seed, is_validation=name == "val", height=config.clip_height, width=config.clip_width,
+                kinds=config.kinds,
+            )  # fmt: skip
             generate_clips(folder / name, clips, n_clips, config.render_workers, show)
         self.train_clips = ClipSet.open(folder / "train", config.n_clips)
         self.validation_clips = ClipSet.open(folder / "val", config.n_validation_clips)

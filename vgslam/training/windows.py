@@ -32,9 +32,12 @@ class WindowBatch:
     K: Tensor
 
     def to(self, device: torch.device) -> "WindowBatch":
-        return WindowBatch(
-            self.images.to(device), self.depth.to(device), self.T_world_cam.to(device), self.K.to(device)
-        )
+        """On a device; of pinned memory without waiting for the copy."""
+        return WindowBatch(*(x.to(device, non_blocking=True) for x in vars(self).values()))
+
+    def pin_memory(self) -> "WindowBatch":
+        """In page-locked memory, from which a GPU reads beside other work."""
+        return WindowBatch(*(x.pin_memory() for x in vars(self).values()))
 
 
 @dataclass(frozen=True)

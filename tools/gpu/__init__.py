@@ -1,0 +1,1 @@
+"""Steps for a machine with a GPU; `session.sh` runs them."""

@@ -1,0 +1,155 @@
+"""Trains vggt-m on worlds that are rendered on the GPU beside it, in bf16; a second call goes on where this one stops.
+
+The checkpoint is small enough to be carried about: the tensors of the network, its average and the optimiser's moments
+in 16 bits each, one file of at most 16 MiB for each of the four.
+"""
+
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tools.gpu.portable import has_state, read_state, write_state
+from tools.gpu.record import Record, arguments
+from vgslam.config import read_yaml
+from vgslam.training.checkpoint import TrainingState, save_checkpoint
+from vgslam.training.clips import ClipConfig, ClipSet
+from vgslam.training.loop import WEIGHTS_NAME, Hooks, Progress, RunLimits, averaged, fresh_state, train_job
+from vgslam.training.recipe import Phase, Recipe
+from vgslam.training.render_ahead import GrowingClips, RenderAhead
+from vgslam.training.suite import Validator
+from vgslam.training.validation import procedural_sets
+from vgslam.training.vggt_job import VggtJob
+from vgslam.training.windows import WindowConfig, WindowSampler
+
+RECIPE = Path(__file__).resolve().parents[2] / "configs" / "vggt-m-gpu.yaml"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one call does: of `recipe`, for at most max_s seconds; render_workers processes render clips on
+    render_device into `folder`, which lies in memory; training begins when first_clips are there. state: folder of an
+    earlier call's state. n_validation: windows of each validation set."""
+
+    recipe: Recipe
+    folder: Path
+    max_s: float
+    render_workers: int
+    render_device: str
+    first_clips: int
+    state: Path
+    n_validation: int
+
+
+def shortened(recipe: Recipe, share: float) -> Recipe:
+    """The recipe with `share` of its steps in each phase."""
+    phases = tuple(replace(p, n_steps=max(1, round(share * p.n_steps))) for p in recipe.phases)
+    return replace(recipe, phases=phases)
+
+
+class _Speeds:
+    """Keeps and prints what the loop shows."""
+
+    def __init__(self, rendering: RenderAhead) -> None:
+        self._rendering = rendering
+        self.rows: list[dict[str, float]] = []
+
+    def __call__(self, p: Progress) -> None:
+        row = {"step": p.step, "loss": p.loss, "windows_per_s": p.windows_per_s, "waited": p.waited, "lr": p.lr}
+        self.rows.append({name: round(float(value), 6) for name, value in (row | p.parts).items()})
+        shown = " ".join(f"{name} {value:.4g}" for name, value in self.rows[-1].items() if value)
+        print(shown, f"rendered {self._rendering.speed().frames}", flush=True)
+
+
+def run(plan: Plan, device: torch.device, out: Path, record: Record) -> dict[str, Any]:
+    """Renders, trains, validates; leaves the state in `out` after each checkpoint. Returns what was done."""
+    recipe, data, work = plan.recipe, plan.recipe.data, plan.folder / "run"
+    clips = ClipConfig(data.seed, height=data.clip_height, width=data.clip_width, kinds=data.kinds)
+    job, began = VggtJob(recipe, device), time.monotonic()
+    held_back = replace(clips, is_validation=True)
+    how = (plan.render_workers, plan.render_device)
+    with RenderAhead(plan.folder / "val", held_back, data.n_validation_clips, *how) as validation:
+        validation.wait_for(data.n_validation_clips)
+    record.content["measured"]["validation rendered"] = _rendered(validation)
+    with RenderAhead(plan.folder / "train", clips, data.n_clips, *how) as ahead:
+        ahead.wait_for(plan.first_clips)
+        started = time.monotonic()
+        speeds = _Speeds(ahead)
+        hooks = Hooks(speeds, None, lambda state: _keep(state, job, work, out))
+        seen = GrowingClips(plan.folder / "train", clips)
+        limits = RunLimits(device, plan.max_s - (started - began))
+        state = train_job(job, lambda phase: _sampler(seen, phase, recipe), work, limits, hooks)
+        trained_s = time.monotonic() - started
+        record.content["measured"]["rendering"] = _rendered(ahead) | {"is_done": ahead.is_done}
+    record.content["measured"]["training"] = {"rows": speeds.rows}
+    model = averaged(state, job)
+    size = max(data.sizes, key=lambda s: s[2])[:2]
+    seen_never = ClipSet.open(plan.folder / "val", data.n_validation_clips)
+    windows = procedural_sets(seen_never, (2, 4, 8), plan.n_validation, size)
+    rows = Validator(windows, out, device)(model)["rows"]
+    waited = [row["waited"] for row in speeds.rows]
+    return {
+        "steps": state.step, "of": recipe.n_steps, "seconds until the first step": round(started - began, 1),
+        "seconds of training": round(trained_s, 1), "waited_mean": round(sum(waited) / max(len(waited), 1), 4),
+        "parameters": sum(p.numel() for p in model.parameters()), "validation": rows,
+    }  # fmt: skip
+
+
+def _sampler(clips: ClipSet, phase: Phase, recipe: Recipe) -> WindowSampler:
+    config = WindowConfig(phase.batch_size, phase.n_frames, recipe.data.sizes, seed=recipe.data.seed)
+    return WindowSampler(clips, config)
+
+
+def _rendered(rendering: RenderAhead) -> dict[str, float]:
+    speed = rendering.speed()
+    return {
+        "frames": speed.frames, "seconds": round(speed.seconds, 1), "frames_per_s": round(speed.frames_per_s, 1)
+    }
+
+
+def _keep(state: TrainingState, job: VggtJob, work: Path, out: Path) -> None:
+    """The state of this moment, to be carried about."""
+    average = work / WEIGHTS_NAME
+    job.save(averaged(state, job), average, state.step)
+    write_state(state, job.recipe, average, out)
+
+
+def _resume(plan: Plan, device: torch.device) -> int:
+    """Puts an earlier call's state where the loop looks for its checkpoint; returns its step, 0 without one."""
+    if not has_state(plan.state):
+        return 0
+    state = fresh_state(VggtJob(plan.recipe, device).build().train(), plan.recipe)
+    read_state(state, plan.recipe, plan.state)
+    (plan.folder / "run").mkdir(parents=True, exist_ok=True)
+    save_checkpoint(state, plan.recipe, plan.folder / "run")
+    return state.step
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--recipe", type=Path, default=RECIPE)
+    parser.add_argument("--share", type=float, default=1.0, help="share of the recipe's steps")
+    parser.add_argument("--max-s", type=float, default=420.0, help="stop after so many seconds, rendering included")
+    parser.add_argument("--render-workers", type=int, default=6)
+    parser.add_argument("--render-device", default=None, help="default: the device")
+    parser.add_argument("--first-clips", type=int, default=256, help="clips that must be there before the first step")
+    parser.add_argument("--folder", type=Path, default=Path("/dev/shm/vgslam"), help="where clips lie meanwhile")
+    parser.add_argument("--state", type=Path, default=Path("gpu_state"), help="state of an earlier call")
+    parser.add_argument("--n-validation", type=int, default=128, help="windows of each validation set")
+    args = parser.parse_args(argv)
+    device = torch.device(args.device)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    recipe = shortened(read_yaml(args.recipe, Recipe()), args.share)
+    plan = Plan(recipe, args.folder, args.max_s, args.render_workers, args.render_device or args.device,
+                args.first_clips, args.state, args.n_validation)  # fmt: skip
+    record = Record("train", device, args.out)
+    record.measure("resumed at step", lambda: _resume(plan, device))
+    record.measure("run", lambda: run(plan, device, args.out, record))
+    return record.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
