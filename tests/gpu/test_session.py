@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from tools.gpu.portable import has_state, read_state, write_state
+from tools.gpu.train import timed
 from vgslam.errors import WeightsError
 from vgslam.training.loop import fresh_state
-from vgslam.training.recipe import Recipe
+from vgslam.training.recipe import Phase, Recipe
 from vgslam.training.vggt_job import VggtJob
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,7 +83,7 @@ def test_check(tmp_path: Path) -> None:
 
 def test_bench(tmp_path: Path) -> None:
     measured = session(tmp_path, "bench", "--tiny")
-    assert {row["stage"] for row in measured["half 2 default"]} == {"aggregator", "depth", "pose"}
+    assert {row["stage"] for row in measured["half 2"]} == {"aggregator", "depth", "pose"}
     assert len(measured["sparse"]["star_to_dense"]) == 2
 
 
@@ -91,18 +92,26 @@ def test_train_goes_on_where_it_stopped(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(TINY_RECIPE)
     common = f"--recipe {recipe} --render-workers 1 --first-clips 64 --n-validation 4 --folder {tmp_path}/clips"
-    first = session(tmp_path, "train", f"{common} --max-s 0 --state {tmp_path}/none")
+    first = session(tmp_path, "train", f"{common} --share 0.5 --state {tmp_path}/none")
     assert first["resumed at step"] == 0
-    steps = first["run"]["steps"]
-    assert 0 <= steps < 4
+    assert first["run"]["steps"] == 2
     earlier = tmp_path / "earlier"
     (tmp_path / "out").rename(earlier)
     second = session(tmp_path, "train", f"{common} --state {earlier} --folder {tmp_path}/fresh")
-    assert second["resumed at step"] == steps
+    assert second["resumed at step"] == 2
     assert second["run"]["steps"] == 4
-    assert [row["step"] for row in second["training"]["rows"]] == list(range(steps + 1, 5))
+    assert [row["step"] for row in second["training"]["rows"]] == [3, 4]
     assert {row["n_frames"] for row in second["run"]["validation"]} == {2, 4, 8}
     assert second["rendering"]["is_done"]
+
+
+def test_the_share_of_the_schedule_goes_on_in_the_next_call() -> None:
+    recipe = Recipe(phases=(Phase(2), Phase(5, lr=1.0, lr_end=0.0)))
+    first, second = timed(recipe, -20.0, -10.0, (0.0, 0.5)), timed(recipe, 1e12, 2e12, (0.5, 1.0))
+    assert first.learning_rate(100) == pytest.approx(0.5), "after its end it stays at its last share"
+    assert second.learning_rate(100) == pytest.approx(0.5), "before it begins it is where the first one ended"
+    assert timed(recipe, -20.0, -10.0, (0.5, 1.0)).learning_rate(9) == pytest.approx(0.0)
+    assert first.learning_rate(1) == recipe.learning_rate(1), "earlier phases go by steps"
 
 
 @pytest.mark.slow

@@ -35,7 +35,7 @@ def test_bf16_weights_equal_autocast(golden_tool, images) -> None:
     exact = golden_tool.golden_model().float().encode(x, {Head.DEPTH}).layers[3]
     lean = golden_tool.golden_model().float()
     set_precision(lean, torch.bfloat16)
-    ours = lean.encode(x, {Head.DEPTH}).layers[3]
+    ours = lean.encode(x, {Head.DEPTH}, chunks=Chunks(cache_dtype=torch.float32)).layers[3]
     with torch.autocast("cpu", torch.bfloat16):
         autocast = golden_tool.golden_model().float().encode(x, {Head.DEPTH}).layers[3]
     assert ours.dtype == torch.float32
@@ -50,6 +50,7 @@ def test_bf16_stays_close_and_heads_stay_float32(golden_tool, images) -> None:
     set_precision(model, torch.bfloat16)
     assert compute_dtype(model) is torch.bfloat16
     half = model(images.float(), DENSE)
+    assert model.encode(images.float(), DENSE).layers[2].dtype is torch.bfloat16, "as the linear layers"
     assert {p.dtype for n, p in model.named_parameters() if "head" in n} == {torch.float32}
     assert {p.dtype for n, p in model.named_parameters() if "norm" in n or "gamma" in n} == {torch.float32}
     for a, b, tolerance in ((half.depth, exact.depth, 0.1), (half.pose_encoding, exact.pose_encoding, 0.2)):
@@ -60,8 +61,11 @@ def test_bf16_stays_close_and_heads_stay_float32(golden_tool, images) -> None:
 @torch.no_grad()
 def test_bf16_cache_halves_the_kept_layers(single: Vggt, images) -> None:
     chunks = Chunks(cache_dtype=torch.bfloat16)
+    assert single.encode(images.float(), {Head.DEPTH}).layers[2].dtype is torch.float32
     whole, half = (single.encode(images.float(), {Head.DEPTH}, chunks=c) for c in (Chunks(), chunks))
     assert half.layers[2].dtype is torch.bfloat16
+    assert half.special.dtype is torch.float32, "camera tokens are few and decide the poses"
+    assert torch.equal(half.special, whole.special)
     depth = single.decode(half, {Head.DEPTH}).depth
     exact = single.decode(whole, {Head.DEPTH}).depth
     assert 0 < (depth - exact).abs().max() < 0.05 * exact.abs().max()

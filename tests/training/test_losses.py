@@ -138,7 +138,7 @@ def test_matching_loss_is_least_at_the_true_displacement() -> None:
         logits = torch.full((1, 2, 2, 4, 5, 49), -30.0)
         for k, p in at.items():
             logits[..., k] = math.log(p)
-        return float(matching_loss(Matches(logits, flow), flow, visible, config))
+        return float(matching_loss(Matches(logits, flow, flow[..., 0]), flow, visible, config))
 
     row = (3 - 1) * 7
     right = {row + 4: 0.5, row + 5: 0.5}
@@ -147,7 +147,8 @@ def test_matching_loss_is_least_at_the_true_displacement() -> None:
     assert loss({row + 4 + 7: 0.5, row + 5 + 7: 0.5}) > 10
     beyond = flow.clone()
     beyond[..., 0] = 100.0
-    assert float(matching_loss(Matches(torch.zeros(1, 2, 2, 4, 5, 49), flow), beyond, visible, config)) == 0
+    blind = Matches(torch.zeros(1, 2, 2, 4, 5, 49), flow, flow[..., 0])
+    assert float(matching_loss(blind, beyond, visible, config)) == 0
 
 
 def test_flow_loss_is_a_likelihood() -> None:

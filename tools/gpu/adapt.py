@@ -65,9 +65,9 @@ def main(argv: list[str] | None = None) -> int:
     record = Record("adapt", device, args.out)
     frames, steps = (84, 2) if args.tiny else (240, 30)
     for name in args.weights[:1] if args.tiny else args.weights:
-        record.measure(f"{name} {device.type}", partial(adapted, name, device, frames, steps))
+        record.measure(f"{Path(name).stem} {device.type}", partial(adapted, name, device, frames, steps))
         if device.type != "cpu":
-            record.measure(f"{name} cpu", partial(adapted, name, torch.device("cpu"), frames, 3))
+            record.measure(f"{Path(name).stem} cpu", partial(adapted, name, torch.device("cpu"), frames, 3))
     return record.exit_code
 
 

@@ -2,15 +2,14 @@
 published figures of the original; sparse against dense attention."""
 
 import sys
-from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tools.gpu.record import Record, arguments
+from vgslam.network.compiled import compile_blocks
 from vgslam.network.config import VGGT_1B, VGGT_TINY, VggtConfig
 from vgslam.network.memory_growth import ORIGINAL_GB
 from vgslam.network.precision import set_precision
@@ -23,7 +22,6 @@ ORIGINAL_S = {1: 0.04, 8: 0.11, 20: 0.31, 100: 3.12, 200: 8.75}
 """The original aggregator's seconds at so many frames, bf16 with flash attention 3 on an H100, as its authors publish
 them (README of the VGGT repository); the size of their images is not stated there."""
 HEADS = frozenset({Head.POSE, Head.DEPTH})
-KERNELS = {"default": None, "cudnn": SDPBackend.CUDNN_ATTENTION, "flash": SDPBackend.FLASH_ATTENTION}
 
 
 @torch.no_grad()
@@ -35,17 +33,15 @@ def random_network(config: VggtConfig, device: torch.device) -> Vggt:
     return model.requires_grad_(False)
 
 
-def stages(model: Vggt, frames: int, size: tuple[int, int], kernel: str, mask: str = "dense") -> list[dict[str, Any]]:
+def stages(model: Vggt, frames: int, size: tuple[int, int], mask: str = "dense") -> list[dict[str, Any]]:
     """A row for the aggregator and one for each head. Aggregator: with its own weights and what the run added, without
     the heads' weights."""
     weights = sum(p.numel() * p.element_size() for p in model.aggregator.parameters())
-    backend = KERNELS[kernel]
-    with nullcontext() if backend is None else sdpa_kernel(backend):
-        rows = list(profile(model, [ProfileCase(frames, *size, mask)], HEADS, repeats=3 if frames < 50 else 2))
+    rows = profile(model, [ProfileCase(frames, *size, mask)], HEADS, repeats=3 if frames < 50 else 2)
     found = []
     for row in rows:
         entry = {k: v for k, v in asdict(row).items() if k in ("stage", "frames", "mask", "precision", "time_s")}
-        entry |= {"kernel": kernel, "tflops": round(row.flops / row.time_s / 1e12, 1)}
+        entry["tflops"] = round(row.flops / row.time_s / 1e12, 1)
         if row.added_bytes is not None:
             entry["added_gb"] = round(row.added_bytes / 1e9, 3)
         if row.stage == AGGREGATOR:
@@ -68,35 +64,29 @@ def sparse(case: CostCase, frames: tuple[int, ...]) -> dict[str, Any]:
     return found
 
 
-def compiled_stage(model: Vggt, frames: int, size: tuple[int, int]) -> list[dict[str, Any]]:
-    """The aggregator with projections and MLPs compiled (norms, rotary embedding and casts fused)."""
-    a = model.aggregator
-    for block in [*a.frame_blocks, *a.global_blocks, *a.patch_embed.blocks]:
-        block.attn.project = torch.compile(block.attn.project, dynamic=True)
-        block.mlp.forward = torch.compile(block.mlp.forward, dynamic=True)
-    return stages(model, frames, size, "default")[:1]
-
-
 def main(argv: list[str] | None = None) -> int:
-    args = arguments(__doc__ or "").parse_args(argv)
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[2, 8, 20, 32, 100], help="numbers of frames")
+    parser.add_argument("--fp32", type=int, nargs="*", default=[2, 8, 20], help="likewise, in fp32")
+    parser.add_argument("--compile", action="store_true", help="fuse the elementwise work of the blocks")
+    args = parser.parse_args(argv)
     device, tiny = torch.device(args.device), args.tiny
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     config, size = (VGGT_TINY, (56, 70)) if tiny else (VGGT_1B, (392, 518))
     record = Record("bench", device, args.out)
+    record.content["is_compiled"] = args.compile
     half = torch.float32 if device.type == "cpu" else torch.bfloat16
     model = random_network(config, device)
-    for frames in (2,) if tiny else (2, 8, 20):
-        record.measure(f"fp32 {frames}", partial(stages, model, frames, size, "default"))
+    for frames in (2,) if tiny else args.fp32:
+        record.measure(f"fp32 {frames}", partial(stages, model, frames, size))
     set_precision(model, half)
-    for kernel in ("default",) if tiny else ("default", "cudnn"):
-        for frames in (2, 3) if tiny else (2, 8, 20, 32, 100):
-            record.measure(f"half {frames} {kernel}", partial(stages, model, frames, size, kernel))
-    record.measure("half star", partial(stages, model, 3 if tiny else 100, size, "default", "star"))
-    cost = CostCase(config, *size, device, half)
+    if args.compile:
+        compile_blocks(model)
+    for frames in (2, 3) if tiny else args.sizes:
+        record.measure(f"half {frames}", partial(stages, model, frames, size))
+    record.measure("half star", partial(stages, model, 3 if tiny else 100, size, "star"))
+    cost = CostCase(config, *size, device, half, args.compile)
     record.measure("sparse", partial(sparse, cost, (3, 4) if tiny else (10, 20, 40, 80, 160, 320)))
-    if device.type == "cuda":
-        for frames in (8, 20):
-            record.measure(f"compiled {frames}", partial(compiled_stage, model, frames, size))
     record.write()
     return record.exit_code
 

@@ -23,6 +23,11 @@ def has_state(folder: Path) -> bool:
     return (folder / INDEX).is_file()
 
 
+def step_of(folder: Path) -> int:
+    """How many steps the state there has seen; 0 without one."""
+    return int(json.loads((folder / INDEX).read_text())["step"]) if has_state(folder) else 0
+
+
 def write_state(state: TrainingState, recipe: Recipe, average: Path, folder: Path) -> None:
     """Weights and their average in fp16 (`average`: the file that ships them), the optimiser's moments in bf16."""
     own = state.model.state_dict()

@@ -4,15 +4,16 @@ The checkpoint is small enough to be carried about: the tensors of the network, 
 in 16 bits each, one file of at most 16 MiB for each of the four.
 """
 
+import math
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from tools.gpu.portable import has_state, read_state, write_state
+from tools.gpu.portable import has_state, read_state, step_of, write_state
 from tools.gpu.record import Record, arguments
 from vgslam.config import read_yaml
 from vgslam.training.checkpoint import TrainingState, save_checkpoint
@@ -32,7 +33,8 @@ RECIPE = Path(__file__).resolve().parents[2] / "configs" / "vggt-m-gpu.yaml"
 class Plan:
     """What one call does: of `recipe`, for at most max_s seconds; render_workers processes render clips on
     render_device into `folder`, which lies in memory; training begins when first_clips are there. state: folder of an
-    earlier call's state. n_validation: windows of each validation set."""
+    earlier call's state. n_validation: windows of each validation set. shares: which part of the schedule of the last
+    phase this call goes through, by the clock; None: by the recipe's steps."""
 
     recipe: Recipe
     folder: Path
@@ -42,12 +44,44 @@ class Plan:
     first_clips: int
     state: Path
     n_validation: int
+    shares: tuple[float, float] | None = None
 
 
 def shortened(recipe: Recipe, share: float) -> Recipe:
     """The recipe with `share` of its steps in each phase."""
     phases = tuple(replace(p, n_steps=max(1, round(share * p.n_steps))) for p in recipe.phases)
     return replace(recipe, phases=phases)
+
+
+@dataclass(frozen=True)
+class TimedRecipe(Recipe):
+    """A recipe whose last phase goes on until it is stopped: its learning rate falls from `from_share` to `to_share` of
+    its cosine between two moments of time.monotonic()."""
+
+    begins_s: float = 0.0
+    ends_s: float = math.inf
+    from_share: float = 0.0
+    to_share: float = 1.0
+
+    def learning_rate(self, step: int) -> float:
+        phase, _ = self.phase_at(step)
+        if phase is not self.phases[-1]:
+            return super().learning_rate(step)
+        passed = (time.monotonic() - self.begins_s) / (self.ends_s - self.begins_s)
+        share = self.from_share + (self.to_share - self.from_share) * min(max(passed, 0.0), 1.0)
+        return phase.lr_end + 0.5 * (phase.lr - phase.lr_end) * (1 + math.cos(math.pi * share))
+
+
+ENDLESS = 1_000_000
+"""Steps of a phase that the clock ends."""
+
+
+def timed(recipe: Recipe, begins_s: float, ends_s: float, shares: tuple[float, float]) -> TimedRecipe:
+    """`recipe` with its last phase by the clock."""
+    *earlier, last = recipe.phases
+    phases = (*earlier, replace(last, n_steps=ENDLESS))
+    given = {f.name: getattr(recipe, f.name) for f in fields(Recipe)} | {"phases": phases}
+    return TimedRecipe(**given, begins_s=begins_s, ends_s=ends_s, from_share=shares[0], to_share=shares[1])
 
 
 class _Speeds:
@@ -68,15 +102,18 @@ def run(plan: Plan, device: torch.device, out: Path, record: Record) -> dict[str
     """Renders, trains, validates; leaves the state in `out` after each checkpoint. Returns what was done."""
     recipe, data, work = plan.recipe, plan.recipe.data, plan.folder / "run"
     clips = ClipConfig(data.seed, height=data.clip_height, width=data.clip_width, kinds=data.kinds)
-    job, began = VggtJob(recipe, device), time.monotonic()
-    held_back = replace(clips, is_validation=True)
+    began, held_back = time.monotonic(), replace(clips, is_validation=True)
     how = (plan.render_workers, plan.render_device)
-    with RenderAhead(plan.folder / "val", held_back, data.n_validation_clips, *how) as validation:
-        validation.wait_for(data.n_validation_clips)
-    record.content["measured"]["validation rendered"] = _rendered(validation)
-    with RenderAhead(plan.folder / "train", clips, data.n_clips, *how) as ahead:
+    with (
+        RenderAhead(plan.folder / "val", held_back, data.n_validation_clips, *how) as validation,
+        RenderAhead(plan.folder / "train", clips, data.n_clips, *how) as ahead,
+    ):
         ahead.wait_for(plan.first_clips)
         started = time.monotonic()
+        if plan.shares is not None:
+            recipe = timed(recipe, started, began + plan.max_s, plan.shares)
+        _resume(plan, recipe, device)
+        job = VggtJob(recipe, device)
         speeds = _Speeds(ahead)
         hooks = Hooks(speeds, None, lambda state: _keep(state, job, work, out))
         seen = GrowingClips(plan.folder / "train", clips)
@@ -84,12 +121,13 @@ def run(plan: Plan, device: torch.device, out: Path, record: Record) -> dict[str
         state = train_job(job, lambda phase: _sampler(seen, phase, recipe), work, limits, hooks)
         trained_s = time.monotonic() - started
         record.content["measured"]["rendering"] = _rendered(ahead) | {"is_done": ahead.is_done}
+        validation.wait_for(data.n_validation_clips)
     record.content["measured"]["training"] = {"rows": speeds.rows}
     model = averaged(state, job)
     size = max(data.sizes, key=lambda s: s[2])[:2]
     seen_never = ClipSet.open(plan.folder / "val", data.n_validation_clips)
     windows = procedural_sets(seen_never, (2, 4, 8), plan.n_validation, size)
-    rows = Validator(windows, out, device)(model)["rows"]
+    rows = Validator(windows, plan.folder, device)(model)["rows"]
     waited = [row["waited"] for row in speeds.rows]
     return {
         "steps": state.step, "of": recipe.n_steps, "seconds until the first step": round(started - began, 1),
@@ -117,15 +155,13 @@ def _keep(state: TrainingState, job: VggtJob, work: Path, out: Path) -> None:
     write_state(state, job.recipe, average, out)
 
 
-def _resume(plan: Plan, device: torch.device) -> int:
-    """Puts an earlier call's state where the loop looks for its checkpoint; returns its step, 0 without one."""
-    if not has_state(plan.state):
-        return 0
-    state = fresh_state(VggtJob(plan.recipe, device).build().train(), plan.recipe)
-    read_state(state, plan.recipe, plan.state)
-    (plan.folder / "run").mkdir(parents=True, exist_ok=True)
-    save_checkpoint(state, plan.recipe, plan.folder / "run")
-    return state.step
+def _resume(plan: Plan, recipe: Recipe, device: torch.device) -> None:
+    """Puts an earlier call's state, if there is one, where the loop looks for its checkpoint."""
+    if has_state(plan.state):
+        state = fresh_state(VggtJob(recipe, device).build().train(), recipe)
+        read_state(state, recipe, plan.state)
+        (plan.folder / "run").mkdir(parents=True, exist_ok=True)
+        save_checkpoint(state, recipe, plan.folder / "run")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -139,14 +175,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=Path("/dev/shm/vgslam"), help="where clips lie meanwhile")
     parser.add_argument("--state", type=Path, default=Path("gpu_state"), help="state of an earlier call")
     parser.add_argument("--n-validation", type=int, default=128, help="windows of each validation set")
+    parser.add_argument("--by-time", type=float, nargs=2, default=None, metavar=("FROM", "TO"),
+                        help="the last phase by the clock: which part of its schedule (0 1: all)")  # fmt: skip
     args = parser.parse_args(argv)
     device = torch.device(args.device)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     recipe = shortened(read_yaml(args.recipe, Recipe()), args.share)
     plan = Plan(recipe, args.folder, args.max_s, args.render_workers, args.render_device or args.device,
-                args.first_clips, args.state, args.n_validation)  # fmt: skip
+                args.first_clips, args.state, args.n_validation,
+                None if args.by_time is None else (args.by_time[0], args.by_time[1]))  # fmt: skip
     record = Record("train", device, args.out)
-    record.measure("resumed at step", lambda: _resume(plan, device))
+    record.measure("resumed at step", lambda: step_of(args.state))
     record.measure("run", lambda: run(plan, device, args.out, record))
     return record.exit_code
 

@@ -19,7 +19,7 @@ class Chunks:
     """How much is computed at once where no gradient is recorded. Bounds working memory; numbers agree to rounding.
 
     tokens: tokens whose wide intermediate results (qkv, MLP) exist at one time; dpt_frames: frames per pass of a dense
-    head; cache_dtype: dtype of the kept aggregator layers, None for that of the residual stream (float32).
+    head; cache_dtype: dtype of the kept aggregator layers, None for that of the linear layers.
     """
 
     tokens: int = 8192
@@ -64,6 +64,14 @@ def frame_descriptor(patches: Tensor, power: float = 3.0) -> Tensor:
     return nn.functional.normalize(pooled, dim=-1)
 
 
+def _descriptors(patches: Tensor) -> Tensor:
+    """`frame_descriptor` of each frame (N, h*w, width). One by one, so that a frame's does not depend on its company to
+    the last bit; all at once in training, which has no use for that."""
+    if torch.is_grad_enabled():
+        return frame_descriptor(patches)
+    return torch.stack([frame_descriptor(frame) for frame in patches])
+
+
 class Aggregator(nn.Module):
     """Patch encoder and alternating attention: images -> tokens of the layers that the heads read."""
 
@@ -81,6 +89,11 @@ class Aggregator(nn.Module):
             )
             for _ in range(2)
         )
+
+    @property
+    def linear_dtype(self) -> torch.dtype:
+        """Dtype of the linear layers."""
+        return self.patch_embed.patch_embed.proj.weight.dtype
 
     def rope(self, grid: tuple[int, int], device: torch.device) -> RopeTable:
         """Rotary table of one frame's tokens; float32, or float64 in a float64 model."""
@@ -116,8 +129,7 @@ class Aggregator(nn.Module):
         height, width = images.shape[-2:]
         grid = self.config.grid(height, width)
         patches = self.encode_patches(images, chunks)
-        with torch.no_grad():
-            descriptor = torch.stack([frame_descriptor(frame) for frame in patches.flatten(0, 1)])
+        descriptor = _descriptors(patches.detach().flatten(0, 1))
         matches = None
         if self.matching is not None:
             matches = self.matching(images)
@@ -132,24 +144,29 @@ class Aggregator(nn.Module):
     ) -> tuple[dict[int, Tensor], Tensor]:
         """Runs all blocks on tokens x (B,S,T,width), which inference overwrites.
 
-        Returns the asked layers (B,S,T,D), frame part before global part, and the special tokens of the last layer.
+        Returns the asked layers (B,S,T,D), frame part before global part, and the special tokens of the last layer,
+        these always in the dtype of the residual stream.
         """
         rope = self.rope(grid, x.device)
         size, n_special, last = self.config.aggregator.block_size, self.config.n_special, len(self.frame_blocks) - 1
         kept: dict[int, Tensor] = {}
+        special: list[Tensor] = []
+        dtype = x.dtype if torch.is_grad_enabled() else chunks.cache_dtype or self.linear_dtype
         for start in range(0, len(self.frame_blocks), size):
             for i in range(start, start + size):
                 x = self._frame_block(i, x, rope, chunks)
-                if i in layers or i == last:
-                    rows = x if i in layers else x[:, :, :n_special]
-                    kept[i] = rows.new_empty(*rows.shape[:3], 2 * rows.shape[3], dtype=chunks.cache_dtype)
-                    kept[i][..., : rows.shape[3]] = rows
+                if i in layers:
+                    kept[i] = x.new_empty(*x.shape[:3], 2 * x.shape[3], dtype=dtype)
+                    kept[i][..., : x.shape[3]] = x
+                if i == last:
+                    special.append(x[:, :, :n_special].clone())
             for i in range(start, start + size):
                 x = self._global_block(i, x, rope, mask, chunks)
                 if i in kept:
-                    kept[i][..., x.shape[3] :] = x[:, :, : kept[i].shape[2]]
-        special = kept[last][:, :, :n_special]
-        return {i: tokens for i, tokens in kept.items() if i in layers}, special
+                    kept[i][..., x.shape[3] :] = x
+                if i == last:
+                    special.append(x[:, :, :n_special])
+        return kept, torch.cat(special, dim=-1)
 
     def _frame_block(self, i: int, x: Tensor, rope: RopeTable, chunks: Chunks) -> Tensor:
         block: Block = self.frame_blocks[i]  # type: ignore[assignment]

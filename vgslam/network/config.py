@@ -245,7 +245,7 @@ VGGT_M = VggtConfig(
     depth=DptConfig(48, (48, 48, 64, 64), (0, 1, 2, 3), hidden=32),
     points=None,
     track=None,
-    matching=MatchingConfig(features=64, radius=16, hidden=128),
+    matching=MatchingConfig(features=64, radius=14, hidden=128),
     keeps_area=True,
 )
 """The larger network, trained on a GPU: images of about 224x168 px; 8 M parameters, so that its weights in half

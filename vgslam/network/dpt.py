@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from vgslam.network.aggregator import Encoded
 from vgslam.network.config import DptConfig
-from vgslam.network.layers import LayerNorm
+from vgslam.network.layers import LayerNorm, without_autocast
 from vgslam.network.tables import uv_embedding
 
 
@@ -171,7 +171,9 @@ class DptHead(nn.Module):
         x = _resize(x, (height // self.stride, width // self.stride))
         if self.is_feature_extractor:
             return x
-        logits: Tensor = self.scratch.output_conv2(self._add_position(x, width / height))
+        with without_autocast(x):  # the last steps are exact also where the others are not
+            wide = x if x.dtype is torch.float64 else x.float()
+            logits: Tensor = self.scratch.output_conv2(self._add_position(wide, width / height))
         return logits
 
     def _add_position(self, x: Tensor, aspect: float) -> Tensor:

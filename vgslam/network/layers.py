@@ -5,6 +5,8 @@ LayerScale, query/key norm, rotary embedding) in the dtype of its own parameters
 layers in bfloat16 therefore computes what autocast computes from float32 weights, in half the memory.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,6 +15,12 @@ from vgslam.network.frame_mask import FrameMask
 from vgslam.network.masked_attention import attend
 
 RopeTable = tuple[Tensor, Tensor]
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager[object]:
+    """A context in which nothing on the device of x is cast to half precision, whatever surrounds it."""
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
 
 
 class Linear(nn.Linear):
@@ -111,8 +119,27 @@ class Block(nn.Module):
         self.ls2 = LayerScale(width, layer_scale)
 
     def forward(self, x: Tensor, rope: RopeTable | None = None, mask: FrameMask | None = None) -> Tensor:
-        x = x + self.ls1(self.attn(self.norm1(x), rope, mask))
-        return x + self.ls2(self.mlp(self.norm2(x)))
+        x = x + self.attention_branch(x, rope, mask)
+        return x + self.mlp_branch(x)
+
+    def attention_branch(self, x: Tensor, rope: RopeTable | None, mask: FrameMask | None = None) -> Tensor:
+        """What attention adds to x."""
+        out: Tensor = self.ls1(self.attn(self.norm1(x), rope, mask))
+        return out
+
+    def mlp_branch(self, x: Tensor) -> Tensor:
+        """What the MLP adds to x."""
+        out: Tensor = self.ls2(self.mlp(self.norm2(x)))
+        return out
+
+    def projected(self, x: Tensor, rope: RopeTable | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of x, as `Attention.project`."""
+        return self.attn.project(self.norm1(x), rope)
+
+    def joined(self, heads: Tensor) -> Tensor:
+        """What attention adds to x, from its heads, as `Attention.join`."""
+        out: Tensor = self.ls1(self.attn.join(heads))
+        return out
 
     def update_frames_(self, x: Tensor, rope: RopeTable | None, chunk: int) -> None:
         """`forward` with attention within each frame, in place on x (N, T, width), `chunk` frames at a time.
@@ -121,8 +148,8 @@ class Block(nn.Module):
         """
         for part in x.split(chunk):
             frames = part.unsqueeze(1)
-            frames.add_(self.ls1(self.attn(self.norm1(frames), rope)))
-            frames.add_(self.ls2(self.mlp(self.norm2(frames))))
+            frames.add_(self.attention_branch(frames, rope))
+            frames.add_(self.mlp_branch(frames))
 
     def update_scene_(self, x: Tensor, rope: RopeTable | None, mask: FrameMask | None, chunk: int) -> None:
         """`forward` in place on x (B, S, T, width), `chunk` frames at a time: queries, keys and values are held for all
@@ -136,11 +163,11 @@ class Block(nn.Module):
         )
         for i in range(0, frames, chunk):
             part = slice(i, i + chunk)
-            q[:, :, part], k[:, :, part], v[:, :, part] = attn.project(self.norm1(x[:, part]), rope)
+            q[:, :, part], k[:, :, part], v[:, :, part] = self.projected(x[:, part], rope)
         if mask is not None:
             q = attend(q, k, v, mask, chunk)
         for i in range(0, frames, chunk):
             part = slice(i, i + chunk)
             heads = attend(q[:, :, part], k, v) if mask is None else q[:, :, part]
-            x[:, part].add_(self.ls1(attn.join(heads)))
-            x[:, part].add_(self.ls2(self.mlp(self.norm2(x[:, part]))))
+            x[:, part].add_(self.joined(heads))
+            x[:, part].add_(self.mlp_branch(x[:, part]))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vgslam.network.config import MatchingConfig
-from vgslam.network.layers import LayerNorm, Linear
+from vgslam.network.layers import LayerNorm, Linear, without_autocast
 from vgslam.network.tables import image_statistics
 
 N_REFERENCES = 2
@@ -27,11 +27,13 @@ class Matches:
     """Of B scenes of S frames with h x w cells of `stride` px; the references are (first, previous).
 
     logits (B,S,2,h,w,K): of the K = (2 radius + 1)^2 displacements (row-major, dy before dx) of a cell in a reference;
-    displacement (B,S,2,h,w,2): their soft-argmax (dx, dy) in px; both of frame 0 with itself are those of no motion.
+    displacement (B,S,2,h,w,2): their soft-argmax (dx, dy) in px; peak (B,S,2,h,w): their largest probability; all of
+    frame 0 with itself are those of no motion.
     """
 
     logits: Tensor
     displacement: Tensor
+    peak: Tensor
 
 
 class CellFeatures(nn.Module):
@@ -108,7 +110,7 @@ class MatchAdapter(nn.Module):
         """
         if f.dtype in (torch.bfloat16, torch.float16):
             f, references = f.float(), references.float()
-        with torch.autocast(f.device.type, enabled=False):
+        with without_autocast(f):
             return self._volume(f, references)
 
     def _volume(self, f: Tensor, references: Tensor) -> Matches:
@@ -118,18 +120,20 @@ class MatchAdapter(nn.Module):
         index, outside = window_indices(rows, cols, self.config.radius, f.device)
         logits = full.gather(-1, index.expand(b, s, N_REFERENCES, -1, -1))
         logits = logits.masked_fill(outside, _OUTSIDE)
-        displacement = torch.einsum("bsrik,kd->bsrid", logits.softmax(-1), self._offsets(f))
+        probability = logits.softmax(-1)
+        displacement = torch.einsum("bsrik,kd->bsrid", probability, self._offsets(f)) * self.config.stride
+        cells = (rows, cols)
         return Matches(
-            logits.unflatten(3, (rows, cols)), displacement.unflatten(3, (rows, cols)) * self.config.stride
+            logits.unflatten(3, cells), displacement.unflatten(3, cells), probability.amax(-1).unflatten(3, cells)
         )
 
     def embed(self, matches: Matches) -> Tensor:
         """What matches say to the patch tokens (B,S,patches,width)."""
         b, s = matches.logits.shape[:2]
         reach = float(self.config.stride * self.config.radius)
-        peak = matches.logits.softmax(-1).amax(-1, keepdim=True)
-        x = torch.cat([matches.logits.clamp(min=_OUTSIDE / 2), matches.displacement / reach, peak], dim=-1)
-        x = functional.gelu(self.cell(self.cell_norm(x.permute(0, 1, 3, 4, 2, 5).flatten(4))))
+        parts = (matches.logits.clamp(min=_OUTSIDE / 2), matches.displacement / reach, matches.peak[..., None])
+        x = torch.cat([part[:, :, reference] for reference in range(N_REFERENCES) for part in parts], dim=-1)
+        x = functional.gelu(self.cell(self.cell_norm(x)))
         x = self.patch(x.flatten(0, 1).permute(0, 3, 1, 2))
         return x.flatten(2).transpose(1, 2).unflatten(0, (b, s))
 

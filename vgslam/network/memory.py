@@ -61,7 +61,7 @@ def estimate_bytes(work: Workload, frames: int, chunks: Chunks) -> int:
     block and the last pass of a dense head (compared with `LiveMemory` in the tests).
     """
     c, half = work.config, torch.empty((), dtype=work.dtype).element_size()
-    cache = torch.empty((), dtype=chunks.cache_dtype or torch.float32).element_size()
+    cache = torch.empty((), dtype=chunks.cache_dtype or work.dtype).element_size()
     tokens = frames * work.tokens
     chunk_tokens = min(frames, chunks.frames(work.tokens)) * work.tokens
     images = frames * 3 * work.height_px * work.width_px * 4

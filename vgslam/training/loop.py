@@ -153,7 +153,8 @@ def fresh_state(model: nn.Module, recipe: Recipe) -> TrainingState:
     decayed = [p for p in model.parameters() if p.ndim > 1]
     plain = [p for p in model.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": o.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate(0), betas=(0.9, o.beta2))
+    is_fused = next(model.parameters()).is_cuda
+    optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate(0), betas=(0.9, o.beta2), fused=is_fused or None)
     average = {name: value.detach().clone() for name, value in model.state_dict().items()}
     return TrainingState(model, average, optimizer)
 

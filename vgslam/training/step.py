@@ -60,10 +60,14 @@ class TrainingStep(nn.Module):
     def forward(self, batch: WindowBatch, step: int, depth_share: float = 1.0) -> tuple[Tensor, LossParts]:
         """Loss of a batch. `step` seeds the draw of the frames whose dense maps are supervised and of query points."""
         encoded = self.model.encode(batch.images, self.model.heads)
-        with torch.autocast(batch.images.device.type, enabled=False):  # heads and losses, whatever the encoder does
-            return self._loss(encoded, batch, step, depth_share)
+        device = batch.images.device.type
+        is_half = torch.is_autocast_enabled(device)
+        with torch.autocast(device, enabled=False):  # poses, flow and losses, whatever encoder and dense heads do
+            return self._loss(encoded, batch, step, depth_share, is_half)
 
-    def _loss(self, encoded: Encoded, batch: WindowBatch, step: int, depth_share: float) -> tuple[Tensor, LossParts]:
+    def _loss(
+        self, encoded: Encoded, batch: WindowBatch, step: int, depth_share: float, is_half: bool
+    ) -> tuple[Tensor, LossParts]:
         truth = truth_of(batch)
         generator = torch.Generator().manual_seed(step)
         want = self.model.heads
@@ -72,7 +76,7 @@ class TrainingStep(nn.Module):
         if dense:
             s = batch.images.shape[1]
             chosen = torch.randperm(s, generator=generator)[: max(1, round(depth_share * s))].sort().values
-            parts = self._dense_parts(parts, some_frames(encoded, chosen), frames_of(truth, chosen))
+            parts = self._dense_parts(parts, some_frames(encoded, chosen), frames_of(truth, chosen), is_half)
         return parts.weighted(self.weights), parts
 
     def _sparse_parts(
@@ -109,9 +113,10 @@ class TrainingStep(nn.Module):
             )  # fmt: skip
         return parts
 
-    def _dense_parts(self, parts: LossParts, encoded: Encoded, truth: Truth) -> LossParts:
+    def _dense_parts(self, parts: LossParts, encoded: Encoded, truth: Truth, is_half: bool) -> LossParts:
         model, alpha = self.model, self.weights.alpha
-        out = model.decode(encoded, model.heads & {Head.DEPTH, Head.POINTS}, None, _ALL)
+        with torch.autocast(encoded.special.device.type, torch.bfloat16, enabled=is_half):
+            out = model.decode(encoded, model.heads & {Head.DEPTH, Head.POINTS}, None, _ALL)
         if out.depth is not None and out.depth_confidence is not None:
             value, gradient = depth_terms(out.depth, out.depth_confidence, truth.depth, alpha)
             parts = replace(parts, depth=value, gradient=gradient)

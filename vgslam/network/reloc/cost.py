@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from vgslam.network.compiled import compile_blocks
 from vgslam.network.config import VggtConfig
 from vgslam.network.frame_mask import FrameMask
 from vgslam.network.initialise import initialise
@@ -44,13 +45,15 @@ class CostRow:
 
 @dataclass(frozen=True)
 class CostCase:
-    """A network, the size of its images, and where and in which dtype (of the linear layers) it is timed."""
+    """A network, the size of its images, and where and in which dtype (of the linear layers) it is timed; is_compiled:
+    with its elementwise work fused (`compile_blocks`)."""
 
     config: VggtConfig
     height_px: int
     width_px: int
     device: torch.device
     dtype: torch.dtype = torch.float32
+    is_compiled: bool = False
 
 
 def count_flops(config: VggtConfig, size: tuple[int, int], frames: int, variant: Variant) -> int:
@@ -67,6 +70,8 @@ def measure_time_s(case: CostCase, frames: int, variant: Variant, repeats: int =
     """Wall time of all global blocks: the least of the repeats, to which other work on the machine adds; one run more
     warms up."""
     block = _block(case.config, case.device, case.dtype)
+    if case.is_compiled:
+        compile_blocks(block)
     run = _run(block, case.config, (case.height_px, case.width_px), frames, variant)
     run()
     times = []
