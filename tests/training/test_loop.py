@@ -10,13 +10,14 @@ import torch
 
 from vgslam.config import read_yaml, to_yaml
 from vgslam.errors import ConfigError, WeightsError
-from vgslam.network.vggt import Vggt, build
+from vgslam.network.vggt import Head, Vggt, build
 from vgslam.network.weights import load
 from vgslam.training.checkpoint import NAME, update_average
 from vgslam.training.loop import Hooks, Progress, RunLimits, train
 from vgslam.training.losses import LossWeights
 from vgslam.training.recipe import OptimizerConfig, Phase, Recipe
 from vgslam.training.step import TrainingStep
+from vgslam.training.vggt_job import VggtJob
 from vgslam.training.windows import WindowBatch
 
 RECIPE = Recipe(
@@ -168,3 +169,16 @@ def test_dense_share_chooses_frames_by_the_step() -> None:
         half = [float(step(batch, k, 0.5)[1].depth) for k in (0, 0, 1)]
     assert half[0] == half[1]
     assert all(math.isfinite(x) for x in half)
+
+
+def test_training_starts_at_no_motion_and_even_depth() -> None:
+    recipe = Recipe()
+    images = torch.rand(2, 3, 3, 48, 64, generator=torch.Generator().manual_seed(0))
+    for model, is_calm in ((VggtJob(recipe, torch.device("cpu")).build(), True), (build(recipe.network, 0), False)):
+        with torch.no_grad():
+            out = model(images, {Head.POSE, Head.DEPTH})
+        assert out.pose_encoding is not None
+        assert out.depth is not None
+        has_moved = out.pose_encoding[..., :3].norm(dim=-1).max() > 0.3
+        has_depth = out.depth.log().abs().max() > 1.0
+        assert (bool(has_moved), bool(has_depth)) == (not is_calm, not is_calm)

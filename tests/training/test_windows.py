@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from vgslam.errors import ConfigError
 from vgslam.training.clips import ClipConfig, ClipSet, generate_clips
 from vgslam.training.windows import (
     WindowBatch,
@@ -38,6 +39,13 @@ def test_batches_follow_from_seed_and_step(clips: ClipSet) -> None:
     assert not torch.equal(a.images, sampler(clips).batch(6).images) or a.images.shape != b.images.shape
     other = sampler(clips, seed=1).batch(5)
     assert other.images.shape != a.images.shape or not torch.equal(a.images, other.images)
+
+
+def test_windows_larger_than_the_clips_are_refused(clips: ClipSet) -> None:
+    with pytest.raises(ConfigError, match="136x48 px do not fit into clips of 128x96 px"):
+        sampler(clips, sizes=((48, 64, 0.9), (48, 136, 0.1)))
+    batch = sampler(clips, sizes=((96, 128, 1.0),)).batch(0)
+    assert batch.images.shape[-2:] == (96, 128), "as large as the clips is possible"
 
 
 def test_shapes_and_ranges(clips: ClipSet) -> None:

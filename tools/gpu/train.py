@@ -8,6 +8,7 @@ import math
 import sys
 import time
 from dataclasses import dataclass, fields, replace
+from multiprocessing import set_forkserver_preload
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from vgslam.training.checkpoint import TrainingState, save_checkpoint
 from vgslam.training.clips import ClipConfig, ClipSet
 from vgslam.training.loop import WEIGHTS_NAME, Hooks, Progress, RunLimits, averaged, fresh_state, train_job
 from vgslam.training.recipe import Phase, Recipe
-from vgslam.training.render_ahead import GrowingClips, RenderAhead
+from vgslam.training.render_ahead import START_METHOD, GrowingClips, RenderAhead
 from vgslam.training.suite import Validator
 from vgslam.training.validation import procedural_sets
 from vgslam.training.vggt_job import VggtJob
@@ -101,7 +102,7 @@ class _Speeds:
 def run(plan: Plan, device: torch.device, out: Path, record: Record) -> dict[str, Any]:
     """Renders, trains, validates; leaves the state in `out` after each checkpoint. Returns what was done."""
     recipe, data, work = plan.recipe, plan.recipe.data, plan.folder / "run"
-    clips = ClipConfig(data.seed, height=data.clip_height, width=data.clip_width, kinds=data.kinds)
+    clips = ClipConfig(data.seed, height=data.clip_height, width=data.clip_width, kinds=data.kinds, clips_per_world=4)
     began, held_back = time.monotonic(), replace(clips, is_validation=True)
     how = (plan.render_workers, plan.render_device)
     with (
@@ -169,9 +170,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--recipe", type=Path, default=RECIPE)
     parser.add_argument("--share", type=float, default=1.0, help="share of the recipe's steps")
     parser.add_argument("--max-s", type=float, default=420.0, help="stop after so many seconds, rendering included")
-    parser.add_argument("--render-workers", type=int, default=6)
+    parser.add_argument("--render-workers", type=int, default=4)
     parser.add_argument("--render-device", default=None, help="default: the device")
-    parser.add_argument("--first-clips", type=int, default=256, help="clips that must be there before the first step")
+    parser.add_argument("--first-clips", type=int, default=128, help="clips that must be there before the first step")
     parser.add_argument("--folder", type=Path, default=Path("/dev/shm/vgslam"), help="where clips lie meanwhile")
     parser.add_argument("--state", type=Path, default=Path("gpu_state"), help="state of an earlier call")
     parser.add_argument("--n-validation", type=int, default=128, help="windows of each validation set")
@@ -179,6 +180,8 @@ def main(argv: list[str] | None = None) -> int:
                         help="the last phase by the clock: which part of its schedule (0 1: all)")  # fmt: skip
     args = parser.parse_args(argv)
     device = torch.device(args.device)
+    if START_METHOD == "forkserver":  # children start with what they need
+        set_forkserver_preload(["torch", "cv2", "scipy", "vgslam.training.render_ahead", "vgslam.training.windows"])
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     recipe = shortened(read_yaml(args.recipe, Recipe()), args.share)
     plan = Plan(recipe, args.folder, args.max_s, args.render_workers, args.render_device or args.device,

@@ -22,6 +22,7 @@ from vgslam.training.checkpoint import (
     update_average,
 )
 from vgslam.training.recipe import Phase, Recipe
+from vgslam.training.render_ahead import START_METHOD
 from vgslam.training.vggt_job import VggtJob
 from vgslam.training.windows import WindowBatch
 
@@ -177,7 +178,7 @@ def _loader(
     workers = recipe.data.batch_workers
     loader = DataLoader(
         _Steps(batches), batch_size=None, sampler=order, num_workers=workers,
-        multiprocessing_context="spawn" if workers else None, persistent_workers=bool(workers),
+        multiprocessing_context=START_METHOD if workers else None, persistent_workers=bool(workers),
         pin_memory=device.type == "cuda",
     )  # fmt: skip
     return iter(loader)

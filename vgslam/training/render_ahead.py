@@ -3,12 +3,14 @@
 import time
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 from types import TracebackType
 
 from vgslam.training.clips import ClipConfig, ClipSet, claim_folder, render_shard
 
+START_METHOD = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
+"""How processes are started that must not inherit a GPU's context."""
 _LOOK_AGAIN_S = 0.2
 
 
@@ -34,7 +36,7 @@ class RenderAhead:
     def __init__(self, folder: Path, config: ClipConfig, n_clips: int, workers: int, device: str) -> None:
         self.folder, self.config, self._device = folder, config, device
         self._missing = claim_folder(folder, config, n_clips)
-        self._pool = ProcessPoolExecutor(max(workers, 1), mp_context=get_context("spawn"))
+        self._pool = ProcessPoolExecutor(max(workers, 1), mp_context=get_context(START_METHOD))
         self._jobs: list[Future[int]] = []
         self._ends: list[float] = []
         self._began = 0.0

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from vgslam.errors import ConfigError
 from vgslam.geometry import se3
 from vgslam.training.cell_flow import cell_flow
 from vgslam.training.clips import Clip, ClipSet
@@ -59,6 +60,13 @@ class WindowSampler:
     """Implements `loop.Batches`: batch(step) follows from the seed and the step alone."""
 
     def __init__(self, clips: ClipSet, config: WindowConfig) -> None:
+        """ConfigError where the clips are smaller than a window."""
+        for height, width, _ in config.sizes:
+            if height > clips.config.height or width > clips.config.width:
+                raise ConfigError(
+                    f"windows of {width}x{height} px do not fit into clips of {clips.config.width}x"
+                    f"{clips.config.height} px: render larger clips or take smaller windows"
+                )
         self._clips, self.config = clips, config
 
     def batch(self, step: int) -> WindowBatch:
