@@ -85,7 +85,9 @@ def _sets(args: BenchWeightsArgs, model: "Vggt") -> "list[ValidationSet]":
     if not config.keeps_area:
         raise ConfigError(f"{args.weights}: only networks for small images of any shape are measured here")
     width = config.image_size
-    generate_clips(args.data, ClipConfig(is_validation=True), args.clips, 1, print)
+    clip_width = max(128, 10 * width // 7)  # room for crops
+    size = ClipConfig(is_validation=True, height=3 * clip_width // 4, width=clip_width)
+    generate_clips(args.data, size, args.clips, 1, print)
     sets = procedural_sets(ClipSet.open(args.data, args.clips), size=(3 * width // 4, width))
     if args.sequences is not None:
         sets += real_sets(args.sequences, size_px=width)
