@@ -150,10 +150,14 @@ class Slam:
             self._begin_component(start)
         return self.map.frames[-1]
 
+    def settle(self) -> None:
+        """Decide what is still in doubt: no frame is UNSURE any longer. A part of `finish`, and quick."""
+        self._drop_pending()
+
     def finish(self) -> None:
         """Call after the last frame: a camera that never moved its place still has rotations to report; then the graph
         has its last word."""
-        self._drop_pending()
+        self.settle()
         if self.is_localizing:
             return
         if self._state is None:
