@@ -21,6 +21,7 @@ from vgslam.commands.stream_server import wait_for_listener
 from vgslam.errors import InputError
 from vgslam.slam import Slam
 from vgslam.sources.trajectory_io import read_trajectory
+from vgslam.store.check import check_map
 from vgslam.store.manifest import MANIFEST
 from vgslam.store.open import load_map
 from vgslam.types import Frame, PoseEstimate
@@ -256,7 +257,9 @@ def test_signals_stop_a_run_and_keep_everything(
     assert report["complete"] is False
     assert ("Ctrl-C" if sign is signal.SIGINT else "SIGTERM") in report["stopped_by"]
     assert len(read_trajectory(tmp_path / "o" / "trajectory.tum")) == report["n_poses"] >= 5
+    assert len((tmp_path / "o" / "status.csv").read_text().splitlines()) - 1 == report["n_frames"]
     assert len(load_map(tmp_path / "m.vgslam").frames) == report["n_frames"]
+    assert check_map(tmp_path / "m.vgslam").problems == []
 
 
 def test_a_background_job_of_a_script_ends_with_sigterm(
