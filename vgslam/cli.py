@@ -30,6 +30,7 @@ from vgslam.commands.map import MapArgs, run_map
 from vgslam.commands.relocalize import RelocalizeArgs, run_relocalize
 from vgslam.commands.report import ReportArgs, run_report
 from vgslam.commands.run import RunArgs, run_run
+from vgslam.commands.stop_signals import exit_code
 from vgslam.commands.train import TrainArgs, run_train
 from vgslam.errors import ConfigError, VgslamError
 
@@ -67,9 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except VgslamError as error:
         print(f"vgslam: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("vgslam: interrupted", file=sys.stderr)
-        return 130
+        return exit_code(stop)
     except BrokenPipeError:
         return 141
 

@@ -150,10 +150,14 @@ class Slam:
             self._begin_component(start)
         return self.map.frames[-1]
 
+    def settle(self) -> None:
+        """Decide what is still in doubt: no frame is UNSURE any longer. A part of `finish`, and quick."""
+        self._drop_pending()
+
     def finish(self) -> None:
         """Call after the last frame: a camera that never moved its place still has rotations to report; then the graph
         has its last word."""
-        self._drop_pending()
+        self.settle()
         if self.is_localizing:
             return
         if self._state is None:
@@ -277,10 +281,10 @@ class Slam:
             self._state = TrackState(view, result.ids, result.pixels, result.T_world_cam, motion, result.ratio)
 
     def _estimate(self, view: View, result: TrackResult, status: Status) -> PoseEstimate:
-        k = self._reference.keyframe_id
+        m, k = self.map, self._reference.keyframe_id
         return PoseEstimate(
-            view.frame_id, view.timestamp_s, status, k, self.map.relative_to(k, result.T_world_cam), result.covariance,
-            result.n_inliers, result.ratio, self._component,
+            view.frame_id, view.timestamp_s, status, k, m.relative_to(k, result.T_world_cam),
+            m.covariance_relative_to(k, result.covariance), result.n_inliers, result.ratio, self._component,
         )  # fmt: skip
 
     def _look_again(self, view: View, result: TrackResult, motion: Array | None) -> None:
@@ -314,6 +318,8 @@ class Slam:
         self._reference = _Reference(k, ids, pixels)
         own = self._frame(view.frame_id)
         if own.T_ref_cam is not None:  # from now on, the frame is where its keyframe is
+            C = self.map.covariance_of(own)
+            own = replace(own, covariance=None if C is None else self.map.covariance_relative_to(k, C))
             self._set(replace(own, ref_id=k, T_ref_cam=np.eye(4), component_id=self._component))
         T = self.map.keyframes[-1].S_world_keyframe.pose
         self._state = TrackState(view, ids, pixels, T, motion, ratio)
@@ -357,10 +363,10 @@ class Slam:
         return apart < 0.3 * found.depth and se3.angle_deg(T_world_cam[:3, :3].T @ found.T_world_cam[:3, :3]) < 45.0
 
     def _resume(self, view: View, found: Localization, status: Status) -> None:
-        m, n, ratio = self.map, len(found.ids), found.evidence.ratio
+        m, k, n, ratio = self.map, found.keyframe_id, len(found.ids), found.evidence.ratio
         self._set(PoseEstimate(
-            view.frame_id, view.timestamp_s, status, found.keyframe_id,
-            m.relative_to(found.keyframe_id, found.T_world_cam), found.covariance, n, ratio, self._component,
+            view.frame_id, view.timestamp_s, status, k, m.relative_to(k, found.T_world_cam),
+            m.covariance_relative_to(k, found.covariance), n, ratio, self._component,
         ))  # fmt: skip
         self._has_tracked = True
         if self.is_localizing:

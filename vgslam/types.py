@@ -84,8 +84,9 @@ class PoseEstimate:
     """What the tracker says of one frame.
 
     T_ref_cam (4,4) is the pose relative to keyframe `ref_id` in that keyframe's units, None unless status says
-    TRACKED or RELOCALIZED. covariance (6,6) of the tangent (rotation rad, translation in keyframe units) applied on
-    the camera side. inlier_ratio in [0,1].
+    TRACKED or RELOCALIZED. covariance (6,6) of xi (rotation rad x3, translation in keyframe units x3) in
+    T_ref_cam exp(xi): like every covariance, it has the axes of the camera and the units of the pose beside it, here
+    those of the keyframe (`SlamMap.covariance_of` gives it in map units). inlier_ratio in [0,1].
     """
 
     frame_id: int

@@ -2,19 +2,13 @@
 
 import hashlib
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vgslam.store.check import check_map
-from vgslam.store.manifest import read_manifest
 from vgslam.store.open import load_map
 
 FEW = ("--max-frames", 24)
@@ -110,23 +104,3 @@ def test_another_camera_is_refused(mapped: Path, sequence: Path, vgslam, tmp_pat
     assert code == 2
     assert "was made with a camera" in err
     assert digests(path).keys() == digests(mapped).keys()
-
-
-def test_ctrl_c_saves_the_map(demo_folder: Path, tmp_path: Path) -> None:
-    path = tmp_path / "m.vgslam"
-    words = ["run", str(demo_folder), "--out", str(tmp_path / "out"), "--map", str(path), "--quiet"]
-    program = subprocess.Popen(
-        [sys.executable, "-m", "vgslam", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    while not (tmp_path / "out" / "config.yaml").exists() and program.poll() is None:
-        time.sleep(0.01)
-    time.sleep(0.7)
-    program.send_signal(signal.SIGINT)
-    _, err = program.communicate(timeout=120)
-    assert program.returncode == 130, err
-    n = len((tmp_path / "out" / "status.csv").read_text().splitlines()) - 1
-    m = load_map(path)
-    assert len(m.frames) == n == read_manifest(path).summary["frames"]
-    assert 0 < n <= 45
-    assert check_map(path).problems == []

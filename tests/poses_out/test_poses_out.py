@@ -3,7 +3,10 @@
 import io
 import json
 import os
+import select
+import selectors
 import socket
+import struct
 import sys
 import threading
 import time
@@ -233,6 +236,56 @@ class TestSockets:
         sink.send(tracked(1))
         sink.close()
         assert frames_read(stays) == [1]
+
+    def test_a_reader_that_resets_while_a_pose_goes_out_costs_nobody_else_a_pose(self) -> None:
+        """The reset and the pose reach the thread in one batch: to send fails, and so would to read."""
+        sink = SocketSink(listen_tcp("127.0.0.1", 0))
+        stays, resets = reader(sink), reader(sink)
+        accepted = next(s for s in sink._pending if s.getpeername() == resets.getsockname())
+        is_held, may_go, select_now = threading.Event(), threading.Event(), sink._selector.select
+
+        def held_select(timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+            is_held.set()
+            assert may_go.wait(10)
+            return select_now(timeout)
+
+        sink._selector.select = held_select  # type: ignore[method-assign]
+        sink.send(tracked(0))
+        assert is_held.wait(10)
+        sink.send(tracked(1))  # the wake-up, then the reset
+        resets.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        resets.close()
+        poll = select.poll()
+        poll.register(accepted, 0)
+        assert poll.poll(10_000), "the reset has not arrived"
+        may_go.set()
+        until(lambda: sink.n_readers == 1)
+        sink.send(tracked(2))
+        sink.close()
+        assert frames_read(stays) == [0, 1, 2]
+        assert sink.failure is None
+
+    def test_a_thread_that_cannot_go_on_says_so_and_hangs_up(self, caplog: pytest.LogCaptureFixture) -> None:
+        sink = SocketSink(listen_tcp("127.0.0.1", 0))
+        waits = reader(sink)
+
+        def broken(timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+            raise RuntimeError("no more of this")
+
+        sink._selector.select = broken  # type: ignore[method-assign]
+        sink.send(tracked(0))
+        assert frames_read(waits) in ([], [0])  # the end comes, no reader waits for ever
+        until(lambda: not sink._thread.is_alive())
+        assert sink.failure is not None
+        assert "no more of this" in sink.failure
+        assert "\n" not in sink.failure
+        assert sink.where.removeprefix("poses: ") in sink.failure
+        assert sink.failure in caplog.text
+        before = sink.n_dropped
+        sink.send(tracked(1))
+        assert sink.n_dropped == before + 1
+        assert sink.n_readers == 0
+        sink.close()
 
     def test_a_dead_socket_is_replaced_and_a_live_one_is_not(self, tmp_path: Path) -> None:
         path = tmp_path / "s"

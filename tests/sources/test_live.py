@@ -1,5 +1,6 @@
 """Live sources against real servers on loopback: what arrives, what is dropped, what breaks and comes back."""
 
+import contextlib
 import io
 import json
 import os
@@ -15,9 +16,9 @@ import av
 import numpy as np
 import pytest
 from live_servers import Server, jpeg, number_of, part, picture
+from rtsp_sender import start_sender
 from rtsp_server import RtspServer
 
-from vgslam.commands.stream_server import wait_for_listener
 from vgslam.errors import CalibrationError, InputError, MissingDependencyError
 from vgslam.sources import live_devices
 from vgslam.sources.live import LiveImage, LiveOptions, LiveSource
@@ -342,17 +343,6 @@ class TestPipes:
         assert 5 <= len(numbers(source)) < 20
 
 
-def send_rtsp(port: int, n: int) -> None:
-    """Sends n pictures as H.264 to whoever listens."""
-    wait_for_listener(port)
-    with av.open(f"rtsp://127.0.0.1:{port}/cam", "w", format="rtsp", options={"rtsp_transport": "tcp"}) as out:
-        stream = out.add_stream("libx264", rate=25, options={"tune": "zerolatency", "g": "5", "crf": "10"})
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for i in range(n):
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture(i), format="rgb24")))
-        out.mux(stream.encode(None))
-
-
 def test_rtsp_is_pulled_over_tcp_and_again_after_the_server_hung_up() -> None:
     with RtspServer([picture(i) for i in range(20)]) as server:
         options = LiveOptions(keep_all=True, give_up_s=60.0)
@@ -385,19 +375,46 @@ class TestRtsp:
         source = LiveSource("rtsp", url, open_live(url)._feed, options, wait=lambda _: time.sleep(0.02))
         times, seen = [], []
         for connection in range(2):
-            sender = threading.Thread(target=send_rtsp, args=(port, 15))
-            sender.start()
+            sender = start_sender(port, 15)
             for frame in source:
                 times.append(frame.timestamp_s)
                 seen.append(number_of(frame.image))
                 if seen[-1] == 12:
                     break
-            sender.join(10)
+            assert sender.wait(30) == 0
             assert source.n_reconnects == connection
         source.close()
         assert seen.count(12) == 2
         assert set(range(5, 13)) <= set(seen)
         assert (np.diff(times) > 0).all()
+
+    @pytest.mark.parametrize("is_silent", [False, True])
+    def test_a_sender_that_stays_away_is_given_up(self, is_silent: bool) -> None:
+        """Or that connects, and then never says a word."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        source = open_live(f"rtsp+listen://127.0.0.1:{port}/cam", LiveOptions(keep_all=True, give_up_s=1.0))
+        sender = start_sender(port, 15)
+        seen: list[int] = []
+        reader = threading.Thread(target=lambda: seen.extend(numbers(source)), daemon=True)
+        reader.start()
+        assert sender.wait(30) == 0
+        until(lambda: len(seen) > 0 or source.n_captured > 0)
+        silent = None
+        if is_silent:
+            while silent is None and reader.is_alive():  # it may have given up before, on a busy machine
+                with contextlib.suppress(ConnectionRefusedError):
+                    silent = socket.create_connection(("127.0.0.1", port))
+                time.sleep(0.01)
+        reader.join(30)
+        if silent is not None:
+            silent.close()
+        source.close()
+        assert not reader.is_alive(), "it still waits for a sender"
+        assert set(range(5, 13)) <= set(seen)
+        assert "given up" in source.warnings[-1]
+        assert "within 1 s" in source.warnings[-1]
 
 
 class TestClock:

@@ -141,7 +141,7 @@ def _measure(
             outcome.n_outage = again_at - kill_at
         time.sleep(1.0)
         outcome.load = round(os.getloadavg()[0], 1)
-        live.send_signal(signal.SIGINT)
+        live.send_signal(signal.SIGTERM)
         code = live.wait(PATIENCE_S)
     if code != 0:
         raise InputError(f"vgslam live ended with exit code {code}; see {run_dir.with_suffix('.log')}")

@@ -58,10 +58,11 @@ def _wait(process: "subprocess.Popen[bytes]", deadline: float) -> tuple[int | No
 
 
 def _end_group(process: "subprocess.Popen[bytes]") -> None:
-    """Interrupts the process, so that it can write what it has, then kills what is left of its group."""
+    """Ends the process in a way that lets it write what it has, then kills what is left of its group. SIGTERM, as
+    SIGINT is ignored in a background job."""
     if process.returncode is not None:
         return
-    for sign in (signal.SIGINT, signal.SIGKILL):
+    for sign in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, sign)
             process.wait(PATIENCE_S)

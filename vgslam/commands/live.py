@@ -1,9 +1,5 @@
 """`vgslam live`: poses from a camera, a network stream, a pipe or a ROS 2 topic, as they happen."""
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -23,8 +19,8 @@ from vgslam.sources.trajectory_io import read_trajectory
 
 @dataclass
 class LiveArgs(TrackingArgs):
-    """Tracks something that goes on by itself: always the newest frame, poses as they happen. Ctrl-C ends it and
-    keeps everything, as `vgslam run` would."""
+    """Tracks something that goes on by itself: always the newest frame, poses as they happen. Ctrl-C or SIGTERM ends it
+    and keeps everything, as `vgslam run` would."""
 
     stream: tyro.conf.Positional[str]
     """A camera (0, /dev/video0), rtsp:// or http:// or another address that ffmpeg reads, rtsp+listen:// to be sent to,
@@ -54,8 +50,7 @@ def run_live(args: LiveArgs) -> int:
         value = getattr(args, name)
         if value is not None and not value > 0:
             raise ConfigError(f"--{name.replace('_', '-')} must be positive, got {value}")
-    with _terminated_as_interrupted():
-        return track(args, lambda: _opened(args), public(args.stream), "live")
+    return track(args, lambda: _opened(args), public(args.stream), "live")
 
 
 def _opened(args: LiveArgs) -> LiveSource:
@@ -71,19 +66,6 @@ def _opened(args: LiveArgs) -> LiveSource:
     if not path.exists():
         raise InputError(f"{args.stream}: neither a live source nor a file; give {KNOWN}")
     return in_real_time(open_source(path, SourceOptions(calib=args.calib, truth=args.truth)), options)
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM, by which services are ended, ends a run as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def live_defaults(run_defaults: TrackingArgs) -> LiveArgs:

@@ -1,9 +1,7 @@
 """The map that a run works on: a new one, one that is continued, or one that is only looked at."""
 
-import signal
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,7 +26,8 @@ SAME_CAMERA = 0.005
 
 @dataclass
 class MapSession:
-    """One run's part in a map. folder: where it is saved, None for a map that is not kept or only localized in."""
+    """One run's part in a map. folder: where it is saved, None for a map that is not kept or only localized in.
+    is_whole: the map is not in the middle of a change, so it may be saved."""
 
     slam_map: SlamMap
     folder: MapFolder | None
@@ -37,6 +36,7 @@ class MapSession:
     n_keyframes_before: int
     n_keyframes_saved: int = 0
     n_frames_before: int = 0
+    is_whole: bool = True
 
     @staticmethod
     def open(path: Path | None, is_localizing: bool, memory: str) -> "MapSession":
@@ -89,16 +89,20 @@ class MapSession:
         if self.folder is not None and n - self.n_keyframes_saved >= max(SAVE_MIN_KEYFRAMES, SAVE_FRACTION * n):
             self.save()
 
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """What changes the map is done within. Where an exception leaves the block, the map is no longer whole, and
+        its last state on disk stays."""
+        self.is_whole = False
+        yield
+        self.is_whole = True
+
     def save(self) -> None:
-        """Raises OutputError; the map on disk then is that of the last save."""
-        if self.folder is not None:
+        """Nothing is saved of a map that is not whole. Raises OutputError; the map on disk is that of the last save
+        then."""
+        if self.folder is not None and self.is_whole:
             self.folder.save(self.slam_map)
             self.n_keyframes_saved = len(self.slam_map.keyframes)
-
-    def save_what_is_whole(self) -> None:
-        """After a crash: a map that was being changed is not saved, its last state on disk stays."""
-        with suppress(ValueError, KeyError, IndexError):
-            self.save()
 
     def describe(self) -> dict[str, Any] | None:
         """For the report."""
@@ -126,27 +130,3 @@ def _is_same(a: Camera, b: Camera) -> bool:
 
 def _in_words(camera: Camera) -> str:
     return f"a camera of {camera.width}x{camera.height} px, fx {camera.fx:.1f}, fy {camera.fy:.1f}"
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Ctrl-C within the block takes effect at its end, a second one at once: the map is left whole."""
-    is_usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if not is_usual or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    was_asked = False
-
-    def note(number: int, frame: object) -> None:
-        nonlocal was_asked
-        if was_asked:
-            raise KeyboardInterrupt
-        was_asked = True
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    if was_asked:
-        raise KeyboardInterrupt

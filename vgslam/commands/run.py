@@ -50,7 +50,7 @@ class RunArgs(TrackingArgs):
 
 
 def run_run(args: RunArgs) -> int:
-    """Runs, writes, prints; returns 0, or 130 after Ctrl-C. Raises a VgslamError for everything else that stops it."""
+    """Runs, writes, prints; returns the exit code, as `track`."""
     return track(args, lambda: _opened(args), str(args.path), args.path.resolve().stem)
 
 

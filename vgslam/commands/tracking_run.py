@@ -12,14 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from vgslam.backend.cloud import point_cloud
 from vgslam.commands.adaptation import Adaptation, open_adaptation
 from vgslam.commands.find_camera import describe_camera, find_camera
-from vgslam.commands.map_session import MapSession, uninterrupted
+from vgslam.commands.map_session import MapSession
 from vgslam.commands.network_guide import open_guide
 from vgslam.commands.outcome import Poses, print_outcome, score
+from vgslam.commands.stop_signals import StopSignals, exit_code
 from vgslam.commands.tracking_args import TrackingArgs
 from vgslam.commands.viewing import shown, stay
 from vgslam.config import to_yaml
@@ -41,6 +50,14 @@ from vgslam.sources.live_address import public
 from vgslam.types import Camera, Frame, PoseEstimate, Status, Trajectory
 
 
+@dataclass(frozen=True)
+class Stop:
+    """Why a run ended before its input did."""
+
+    reason: str
+    exit_code: int
+
+
 @dataclass
 class Run:
     """A run in progress: everything that has to reach the disk, whatever ends it. title: the input as it was given."""
@@ -55,6 +72,7 @@ class Run:
     viewer: Viewer
     sinks: list[PoseSink]
     adaptation: Adaptation
+    signals: StopSignals
     began_cpu_s: float
     began_s: float
     latencies_s: "array[float]" = field(default_factory=lambda: array("d"))
@@ -115,7 +133,8 @@ class Run:
         report.stage_cpu_s = {k: round(v, 4) for k, v in self.slam.stage_cpu_s.items()}
         report.set_timing(time.process_time() - self.began_cpu_s, time.monotonic() - self.began_s)
         report.peak_memory_mib = peak_memory_mib()
-        report.warnings = [*self.source.warnings, *self.slam.notes]
+        failures = [f"poses: {sink.failure}" for sink in self.sinks if sink.failure is not None]
+        report.warnings = [*self.source.warnings, *self.slam.notes, *failures]
         report.live = self._live()
         report.adaptation = self.adaptation.report()
         self.writer.flush(self.trajectory(), self.keyframes(), frames, report)
@@ -135,23 +154,25 @@ class Run:
 
 
 def track(args: TrackingArgs, open_frames: Callable[[], FrameSource], title: str, stem: str) -> int:
-    """Runs, writes, prints; returns 0, or 130 after Ctrl-C. Raises a VgslamError for everything else that stops it.
+    """Runs, writes, prints; returns 0, 130 after Ctrl-C, 143 after SIGTERM, 2 for a source that broke off. Raises a
+    VgslamError for everything else that stops it, KeyboardInterrupt for a second Ctrl-C.
 
     title: the input as it was given; stem: what the default folder of the results is called after.
     """
     if not args.json:
-        return _track(args, open_frames, title, stem)[0]
+        with StopSignals() as signals:
+            return _track(args, open_frames, title, stem, signals)[0]
     if STDOUT in args.poses:
         raise ConfigError("--json and --poses - both want standard output; hand out the poses by tcp: or unix:")
     out = sys.stdout
-    with redirect_stdout(sys.stderr):
-        code, report = _track(args, open_frames, title, stem)
+    with redirect_stdout(sys.stderr), StopSignals() as signals:
+        code, report = _track(args, open_frames, title, stem, signals)
     out.write(report.to_json())
     return code
 
 
 def _track(
-    args: TrackingArgs, open_frames: Callable[[], FrameSource], title: str, stem: str
+    args: TrackingArgs, open_frames: Callable[[], FrameSource], title: str, stem: str, signals: StopSignals
 ) -> tuple[int, RunReport]:  # fmt: skip
     began = time.process_time(), time.monotonic()
     guided = open_guide(
@@ -182,9 +203,11 @@ def _track(
                 slam.notes += guided.notes
             report.camera = describe_camera(camera, estimated)
             with shown(args.viewer, source.name, args.overwrite, session.slam_map) as viewer:
-                run = Run(args, title, source, writer, report, slam, session, viewer, sinks, adaptation, *began)
-                stopped_by = _loop(run)
-            code = _finish(run, stopped_by)
+                run = Run(
+                    args, title, source, writer, report, slam, session, viewer, sinks, adaptation, signals, *began
+                )
+                stop = _loop(run)
+            code = _finish(run, stop)
     finally:
         if isinstance(source, LiveSource):
             source.close()
@@ -210,25 +233,58 @@ def closed_loops(slam: Slam) -> list[dict[str, int | float | None]]:
     ]
 
 
-def _loop(run: Run) -> str | None:
-    """Process all frames; returns what stopped it, None when the input was processed to its end."""
+def _loop(run: Run) -> Stop | None:
+    """Process all frames and finish what they have begun; returns what stopped it, None when the input was processed to
+    its end."""
     run.report.finish("still running, or killed")
+    stop = None
     try:
         _process_all(run)
-        with uninterrupted():
-            run.slam.finish()
-    except KeyboardInterrupt:
-        return "interrupted (Ctrl-C)"
-    except InputError as error:
+    except (KeyboardInterrupt, InputError) as error:
         if not run.n_frames:
             raise
-        return str(error)
+        if not run.session.is_whole:
+            _keep(run, error)
+            raise
+        stop = _stop(run, error)
     except BaseException as error:
-        run.report.finish(f"{type(error).__name__}: {error}")
-        run.save()
-        run.session.save_what_is_whole()
+        _keep(run, error)
+        raise
+    return _finish_map(run) or stop
+
+
+def _stop(run: Run, error: KeyboardInterrupt | InputError) -> Stop:
+    if isinstance(error, InputError):
+        return Stop(str(error), error.exit_code)
+    return Stop(run.signals.describe(), exit_code(error))
+
+
+def _finish_map(run: Run) -> Stop | None:
+    """The last word of the map, after a run that was stopped too; a second Ctrl-C ends it at once. Returns what stopped
+    it. Whatever happens, the folder of the run holds its state of before."""
+    run.slam.settle()
+    run.save()
+    try:
+        with run.signals.held(), run.session.changing():
+            run.slam.finish()
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and run.session.is_whole:
+            return _stop(run, error)
+        run.report.finish(_reason(error))
+        run.writer.write_report(run.report)
         raise
     return None
+
+
+def _keep(run: Run, error: BaseException) -> None:
+    """After what cannot be gone on from: the poses up to there and, where it is whole, the map."""
+    run.report.finish(_reason(error))
+    run.save()
+    run.session.save()
+
+
+def _reason(error: BaseException) -> str:
+    return "interrupted twice" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"
 
 
 def _process_all(run: Run) -> None:
@@ -239,21 +295,28 @@ def _process_all(run: Run) -> None:
         try:
             for frame in run.source:
                 _check_size(frame, run.slam.tracker.camera)
-                began_s = time.monotonic()
-                with uninterrupted():
-                    estimate = run.slam.process(replace(frame, id=frame.id + run.slam.first_frame_id))
-                took_s = time.monotonic() - began_s
-                run.hand_out(estimate, began_s if live is None else live.arrived_s)
-                run.viewer.show(frame, estimate, run.slam.map, took_s)
-                progress.update(task, advance=1, description=_describe(run, estimate, live))
-                run.learn(frame)
-                if run.writer.is_flush_due(run.n_frames):
-                    run.save()
-                run.session.save_when_due()
+                with run.signals.held():
+                    _process(run, frame, progress, task)
         except KeyboardInterrupt:
-            if live is None or not run.n_frames:
+            if live is None or not run.n_frames or not run.session.is_whole:
                 raise
             live.close()
+
+
+def _process(run: Run, frame: Frame, progress: Progress, task: TaskID) -> None:
+    """One frame, and all that follows from it."""
+    live = run.source if isinstance(run.source, LiveSource) else None
+    began_s = time.monotonic()
+    with run.session.changing():
+        estimate = run.slam.process(replace(frame, id=frame.id + run.slam.first_frame_id))
+    took_s = time.monotonic() - began_s
+    run.hand_out(estimate, began_s if live is None else live.arrived_s)
+    run.viewer.show(frame, estimate, run.slam.map, took_s)
+    progress.update(task, advance=1, description=_describe(run, estimate, live))
+    run.learn(frame)
+    if run.writer.is_flush_due(run.n_frames):
+        run.save()
+    run.session.save_when_due()
 
 
 def _progress(run: Run) -> Progress:
@@ -282,9 +345,9 @@ def _describe(run: Run, estimate: PoseEstimate, live: LiveSource | None) -> str:
     return text + (f", {live.n_reconnects} times reconnected" if live.n_reconnects else "")
 
 
-def _finish(run: Run, stopped_by: str | None) -> int:
+def _finish(run: Run, stop: Stop | None) -> int:
     """Write everything, score, draw, print."""
-    run.report.finish(stopped_by)
+    run.report.finish(None if stop is None else stop.reason)
     map_folder = [run.session.folder.path] if run.session.folder is not None else []
     run.adaptation.finish([run.writer.path, *map_folder])
     run.save()
@@ -304,9 +367,9 @@ def _finish(run: Run, stopped_by: str | None) -> int:
             run.writer.write_plot(name, png)
     run.writer.write_report(run.report)
     print_outcome(run.report, run.writer.path, evaluation, run.slam)
-    if stopped_by is not None:
-        print(f"stopped: {stopped_by}; everything up to there is in {run.writer.path}", file=sys.stderr)
-        return 130 if stopped_by.startswith("interrupted") else 2
+    if stop is not None:
+        print(f"stopped: {stop.reason}; everything up to there is in {run.writer.path}", file=sys.stderr)
+        return stop.exit_code
     if run.args.truth is not None and evaluation is None and len(trajectory):
         return EvaluationError.exit_code
     if not len(trajectory):

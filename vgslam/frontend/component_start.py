@@ -85,8 +85,9 @@ class ComponentStart:
             n, ratio = int(fit.inliers.sum()), float(fit.inliers.mean())
             if ratio > 0.6 and n >= config.min_inliers:
                 T = m.relative_to(self.k, se3.inverse(fit.T_cam_world))
+                covariance = m.covariance_relative_to(self.k, fit.covariance)
                 out.append(PoseEstimate(
-                    sighting.frame_id, sighting.timestamp_s, Status.TRACKED, self.k, T, fit.covariance, n, ratio,
+                    sighting.frame_id, sighting.timestamp_s, Status.TRACKED, self.k, T, covariance, n, ratio,
                     component_id,
                 ))  # fmt: skip
         return out
@@ -111,7 +112,7 @@ class ComponentStart:
                 break
             out.append(PoseEstimate(
                 view.frame_id, view.timestamp_s, Status.TRACKED, k, m.relative_to(k, result.T_world_cam),
-                result.covariance, result.n_inliers, result.ratio, component_id,
+                m.covariance_relative_to(k, result.covariance), result.n_inliers, result.ratio, component_id,
             ))  # fmt: skip
             motion = se3.inverse(result.T_world_cam) @ state.T_world_cam
             state = TrackState(view, result.ids, result.pixels, result.T_world_cam, motion, result.ratio)

@@ -34,7 +34,8 @@ class LocateConfig:
 
 @dataclass(frozen=True)
 class Recovered:
-    """Pose of an image in the map, the landmarks seen in it, and the keyframe that they were found from.
+    """Pose of an image in the map, with its covariance (6,6) as in `PoseFit`, the landmarks seen in it, and the
+    keyframe that they were found from.
 
     ratio: of the landmarks found, the share that agrees; share: of those that should be in the image, the share that
     was found and agrees.

@@ -21,7 +21,8 @@ from vgslam.types import Array
 
 @dataclass(frozen=True)
 class PoseFit:
-    """T_cam_world (4,4), which points agree (N,), covariance (6,6) of the left tangent of T_cam_world."""
+    """T_cam_world (4,4), which points agree (N,), covariance (6,6) of xi (rotation rad x3,
+    translation in map units x3) in exp(xi) T_cam_world, which is also that of T_world_cam exp(xi)."""
 
     T_cam_world: Array
     inliers: np.ndarray

@@ -57,7 +57,8 @@ class TrackState:
 
 @dataclass(frozen=True)
 class TrackResult:
-    """Outcome for one view: is_lost, or the pose with its support. ids and pixels are the inliers'."""
+    """Outcome for one view: is_lost, or the pose with its covariance (6,6), as in `PoseFit`, and its support. ids and
+    pixels are the inliers'."""
 
     is_lost: bool
     T_world_cam: Array

@@ -38,15 +38,9 @@ class FramePose:
         estimate: PoseEstimate, slam_map: ViewedMap, map_name: str | None = None, latency_s: float | None = None
     ) -> "FramePose":
         """What the tracker said of a frame, in the world of the map's newest state."""
-        T = slam_map.pose_of(estimate)
-        covariance = None
-        if T is not None and estimate.covariance is not None:
-            unit = slam_map.keyframes[estimate.ref_id].S_world_keyframe.s  # map units per keyframe unit
-            D = np.diag([1.0, 1.0, 1.0, unit, unit, unit])
-            covariance = D @ estimate.covariance @ D
         return FramePose(
-            estimate.frame_id, estimate.timestamp_s, estimate.status, T, covariance, estimate.component_id,
-            estimate.n_inliers, map_name, latency_s,
+            estimate.frame_id, estimate.timestamp_s, estimate.status, slam_map.pose_of(estimate),
+            slam_map.covariance_of(estimate), estimate.component_id, estimate.n_inliers, map_name, latency_s,
         )  # fmt: skip
 
     @property

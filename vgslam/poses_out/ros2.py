@@ -20,6 +20,8 @@ class Ros2Sink:
     published. Raises MissingDependencyError without rclpy.
     """
 
+    failure: str | None = None
+
     def __init__(self, name: str = "/vgslam") -> None:
         try:
             import rclpy

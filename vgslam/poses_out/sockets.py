@@ -1,6 +1,7 @@
 """Poses as lines to any number of readers of a TCP or Unix socket; readers come and go as they like."""
 
 import contextlib
+import logging
 import os
 import selectors
 import socket
@@ -18,6 +19,7 @@ MAX_PENDING_BYTES = 512 * 1024
 SEND_BUFFER_BYTES = 64 * 1024
 """Of the system, for each reader: what lies there is old when a slow reader gets it."""
 CLOSING_S = 1.0
+_LOG = logging.getLogger(__name__)
 
 
 def listen_tcp(host: str, port: int) -> socket.socket:
@@ -55,11 +57,13 @@ class SocketSink:
     """A PoseSink that listens. Each reader gets whole lines from when it connects; its own slowness costs it lines and
     nobody else anything. Takes over the listening socket.
 
-    n_readers: those connected now. n_dropped: lines that a reader missed, all readers together.
+    n_readers: those connected now. n_dropped: lines that a reader missed, all readers together. failure: why nothing
+    is sent any more, None while all is well; it is logged as an error when it happens, and the readers are hung up on.
     """
 
     def __init__(self, listener: socket.socket, max_pending_bytes: int = MAX_PENDING_BYTES) -> None:
         self.n_dropped = self.n_readers = 0
+        self.failure: str | None = None
         self._listener, self._max_pending = listener, max_pending_bytes
         self._lines: deque[bytes] = deque()
         self._lock = threading.Lock()
@@ -81,6 +85,9 @@ class SocketSink:
     def send(self, pose: FramePose) -> None:
         """Queue the line of a pose for those who are connected."""
         with self._lock:
+            if self.failure is not None:
+                self.n_dropped += 1
+                return
             if self._closes_at_s is not None:
                 return
             self._lines.append(pose.to_json().encode() + b"\n")
@@ -100,23 +107,44 @@ class SocketSink:
 
     def _serve(self) -> None:
         """The thread: the only one that touches the readers."""
-        while not self._is_done():
-            for key, events in self._selector.select(0.2):
-                peer = key.fileobj
-                assert isinstance(peer, socket.socket)
-                if peer is self._listener:
-                    self._accept()
-                elif peer is self._wake_out:
-                    with contextlib.suppress(BlockingIOError):
-                        peer.recv(4096)
-                    self._distribute()
-                else:
-                    self._serve_reader(peer, events)
-        for peer in list(self._pending):
-            self._drop(peer)
+        try:
+            while not self._is_done():
+                self._serve_once()
+        except Exception as error:
+            self._fail(error)
+        finally:
+            self._hang_up()
+
+    def _serve_once(self) -> None:
+        """Wait for something to happen, and answer all of it. A reader that is dropped on the way may have an event of
+        its own later in the same batch; it no longer counts."""
+        for key, events in self._selector.select(0.2):
+            peer = key.fileobj
+            assert isinstance(peer, socket.socket)
+            if peer is self._listener:
+                self._accept()
+            elif peer is self._wake_out:
+                with contextlib.suppress(BlockingIOError):
+                    peer.recv(4096)
+                self._distribute()
+            elif peer in self._pending:
+                self._serve_reader(peer, events)
+
+    def _fail(self, error: Exception) -> None:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        with self._lock:
+            self.failure = f"{self.where.removeprefix('poses: ')}: no more poses are sent there ({reason})"
+            self.n_dropped += len(self._lines)
+            self._lines.clear()
+        _LOG.error(self.failure, exc_info=error)
+
+    def _hang_up(self) -> None:
+        """Close everything, whatever the state of the selector."""
         self._selector.close()
-        for s in (self._listener, self._wake_in, self._wake_out):
+        for s in (*self._pending, self._listener, self._wake_in, self._wake_out):
             s.close()
+        self._pending.clear()
+        self.n_readers = 0
         if self._path is not None:
             with contextlib.suppress(OSError):
                 os.unlink(self._path)
@@ -129,13 +157,19 @@ class SocketSink:
         return (is_empty and not any(self._pending.values())) or time.monotonic() > closes_at_s
 
     def _accept(self) -> None:
-        with contextlib.suppress(OSError):
+        try:
             peer, _ = self._listener.accept()
+        except OSError:  # it has gone again
+            return
+        try:
             peer.setblocking(False)
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-            self._pending[peer] = bytearray()
             self._selector.register(peer, selectors.EVENT_READ)
-            self.n_readers = len(self._pending)
+        except OSError:
+            peer.close()
+            return
+        self._pending[peer] = bytearray()
+        self.n_readers = len(self._pending)
 
     def _distribute(self) -> None:
         with self._lock:

@@ -24,6 +24,7 @@ class StreamSink:
     """
 
     where = ""
+    failure: str | None = None
 
     def __init__(self, stream: Writable, max_waiting: int = MAX_WAITING) -> None:
         self.n_dropped = 0

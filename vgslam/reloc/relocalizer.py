@@ -53,8 +53,8 @@ class Localization:
     """An answer: the pose, what speaks for it, and the landmarks (n,) seen at pixels (n,2).
 
     keyframe_id: the reference that most of them were found from; references: all that agree, best first; method: where
-    the pose came from. is_ambiguous: another place of the map fits nearly as well. covariance (6,6) of the tangent
-    applied on the camera side, rotation (rad) first.
+    the pose came from. is_ambiguous: another place of the map fits nearly as well. covariance (6,6) of xi
+    (rotation rad x3, translation in map units x3) in T_world_cam exp(xi).
     """
 
     T_world_cam: Array

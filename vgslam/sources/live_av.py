@@ -42,20 +42,38 @@ class Pipe:
         return getattr(self._stream, "read1", self._stream.read)(size)
 
 
-def av_images(url: str) -> Iterator[LiveImage]:
-    """Images of an address that ffmpeg opens; `rtsp+listen://` waits for a sender. Raises InputError."""
+class ListeningFeed:
+    """The Feed of an `rtsp+listen://` address: waits for the first sender for ever, and for each one after it
+    give_up_s. Raises InputError as `av_images`."""
+
+    def __init__(self, url: str, give_up_s: float) -> None:
+        self._url, self._give_up_s = url, give_up_s
+        self._has_listened = False
+
+    def __call__(self) -> Iterator[LiveImage]:
+        patience_s = self._give_up_s if self._has_listened else None
+        self._has_listened = True
+        return av_images(self._url, patience_s)
+
+
+def av_images(url: str, patience_s: float | None = None) -> Iterator[LiveImage]:
+    """Images of an address that ffmpeg opens. patience_s: how long `rtsp+listen://` waits for a sender and for what
+    it sends; None for ever. Raises InputError."""
     options = {"flags": "low_delay", "analyzeduration": "1000000"}
-    name = public(url)
+    name, is_listening = public(url), url.startswith(LISTEN)
     timeout_s: tuple[float | None, float | None] = TIMEOUT_S
     if url.startswith("rtsp"):
         options["rtsp_transport"] = "tcp"
-    if url.startswith(LISTEN):
-        url, timeout_s = f"rtsp{url.removeprefix(LISTEN)}", (None, TIMEOUT_S[1])
+    if is_listening:
+        url, timeout_s = f"rtsp{url.removeprefix(LISTEN)}", (patience_s, TIMEOUT_S[1])
         options |= {"rtsp_flags": "listen", "listen_timeout": LISTEN_TIMEOUT_S}
     try:
         container = av.open(url, options=options, timeout=timeout_s)
     except (av.FFmpegError, OSError, ValueError) as err:
-        raise InputError(f"{name}: cannot be opened ({_reason(err)}); check the address and that it is served") from err
+        reason = _reason(err)
+        if isinstance(err, av.ExitError):  # what PyAV makes of its own timeout
+            reason = f"no {'sender' if is_listening else 'answer'} within {timeout_s[0] or 0.0:g} s"
+        raise InputError(f"{name}: cannot be opened ({reason}); check the address and that it is served") from err
     return _images(container, name)
 
 

@@ -11,7 +11,7 @@ from vgslam.errors import InputError
 from vgslam.interfaces import FrameSource
 from vgslam.sources.live import Feed, LiveImage, LiveOptions, LiveSource
 from vgslam.sources.live_address import public
-from vgslam.sources.live_av import av_images, pipe_images
+from vgslam.sources.live_av import LISTEN, ListeningFeed, av_images, pipe_images
 from vgslam.sources.live_devices import camera_images, gstreamer_images, ros2_images
 from vgslam.sources.live_mjpeg import http_images
 from vgslam.sources.recording import Pixels
@@ -42,6 +42,8 @@ def open_live(name: str, options: LiveOptions | None = None) -> LiveSource:
     options = options or LiveOptions()
     if kind == "pipe":  # what has ended cannot be opened again
         options = replace(options, give_up_s=0.0)
+    if kind == LISTEN:
+        feed = ListeningFeed(name, options.give_up_s)
     return LiveSource(kind, "stdin" if name == "-" else public(name), feed, options)
 
 

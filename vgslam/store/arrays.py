@@ -4,7 +4,8 @@ Arrays (K keyframes, L landmarks, O observations, E edges, F frames, C cameras, 
 keyframe_*: frame_id, timestamp_s, camera, depth_camera (rows of `camera`, -1 = none), component, R, t, s.
 observation_*: count (K,), landmark (O,), px (O,2), those of keyframe 0 first. landmark_*: host, xyz, rel_sigma,
 is_triangulated, color. edge_*: ids (E,2), R, t, s, sigmas, kind, inlier_ratio. frame_*: id, timestamp_s, status, ref,
-T (F,4,4), has_pose, covariance (F,6,6), has_covariance, n_inliers, inlier_ratio, component. camera_*: intrinsics
+T (F,4,4), has_pose, covariance (F,6,6) in units of the keyframe `ref` as T is, has_covariance, n_inliers,
+inlier_ratio, component. camera_*: intrinsics
 (C,4) fx fy cx cy, size (C,2) width height, distortion (C,D) padded with zeros, n_distortion, is_fisheye.
 session_first_frame (N,). place_vocabulary (8,), place_code (k,256): `PlaceCodes`.
 picture_*: key (P,2) keyframe and kind, size (P,), sha256 (P,32).

@@ -1,0 +1,70 @@
+"""Ctrl-C and SIGTERM during a run."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, by which services and background jobs are ended."""
+
+
+def exit_code(stop: KeyboardInterrupt) -> int:
+    """What a program that ends by it returns: 128 and the signal's number, as shells have it."""
+    return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
+
+
+class StopSignals:
+    """Within the `with` block Ctrl-C raises KeyboardInterrupt in the main thread, and SIGTERM Terminated. The first one
+    that comes within `held` waits for the end of that block; those after it never wait.
+
+    A signal that is ignored stays ignored (a background job of a script ignores SIGINT), one that somebody else handles
+    is left to him. Does nothing off the main thread. first: the first signal that came, None before.
+    """
+
+    def __init__(self) -> None:
+        self.first: signal.Signals | None = None
+        self._is_held = self._is_due = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> "StopSignals":
+        if threading.current_thread() is threading.main_thread():
+            usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+            for sign, handler in usual.items():
+                if signal.getsignal(sign) == handler:
+                    self._before[sign] = signal.signal(sign, self._came)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for sign, handler in self._before.items():
+            signal.signal(sign, handler)
+        self._before.clear()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """What is done within is done whole, unless a second signal comes."""
+        self._is_held = True
+        try:
+            yield
+        finally:
+            self._is_held, is_due, self._is_due = False, self._is_due, False
+        if is_due:
+            self._raise(self.first)
+
+    def describe(self) -> str:
+        """For people: what stopped the run."""
+        return f"interrupted ({'SIGTERM' if self.first is signal.SIGTERM else 'Ctrl-C'})"
+
+    def _came(self, number: int, frame: FrameType | None) -> None:
+        is_first, sign = self.first is None, signal.Signals(number)
+        self.first = self.first or sign
+        if is_first and self._is_held:
+            self._is_due = True
+            return
+        self._raise(sign)
+
+    def _raise(self, sign: signal.Signals | None) -> None:
+        raise Terminated if sign is signal.SIGTERM else KeyboardInterrupt
