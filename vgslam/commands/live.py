@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -86,7 +86,10 @@ def _terminated_as_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def live_defaults(run_defaults: TrackingArgs) -> LiveArgs:
-    """The defaults of `live`, with what a file says of `run` too."""
+def live_defaults(run_defaults: TrackingArgs, named: Collection[str] = ()) -> LiveArgs:
+    """The defaults of `live`, with what a file says of `run` too: `named` are the settings that it gives. A network is
+    asked only where the file says so."""
     values: dict[str, Any] = {f.name: getattr(run_defaults, f.name) for f in fields(TrackingArgs)}
+    if "predictor" not in named:
+        values["predictor"] = TrackingArgs.predictor
     return LiveArgs(tyro.MISSING, **values)
