@@ -115,7 +115,7 @@ class Run:
         report.stage_cpu_s = {k: round(v, 4) for k, v in self.slam.stage_cpu_s.items()}
         report.set_timing(time.process_time() - self.began_cpu_s, time.monotonic() - self.began_s)
         report.peak_memory_mib = peak_memory_mib()
-        report.warnings = [*self.source.warnings, *self.slam.notes]
+        report.warnings = [*self.source.warnings, *self.slam.notes, *self.adaptation.warnings()]
         report.live = self._live()
         report.adaptation = self.adaptation.report()
         self.writer.flush(self.trajectory(), self.keyframes(), frames, report)
