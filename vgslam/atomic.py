@@ -14,12 +14,25 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
     Raises OutputError in one line (disk full, no permission, folder gone); no temporary file is left.
     """
+
+    def at(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            write(file)
+
+    write_path_atomically(path, at)
+
+
+def write_path_atomically(path: Path, write: Callable[[Path], object], make_folders: bool = False) -> None:
+    """`write_atomically` for what writes to a path: `write` gets that of the temporary file, which is there, empty.
+    make_folders: those of `path` that are missing are made."""
     temporary: str | None = None
     try:
+        if make_folders:
+            path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-            file.flush()
+        os.close(handle)
+        write(Path(temporary))
+        with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)

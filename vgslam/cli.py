@@ -21,7 +21,7 @@ from vgslam.commands.bench_relocalization import BenchRelocalizationArgs, run_be
 from vgslam.commands.bench_survival import BenchSurvivalArgs, run_bench_survival
 from vgslam.commands.bench_weights import BenchWeightsArgs, run_bench_weights
 from vgslam.commands.bench_worlds import BenchWorldsArgs, run_bench_worlds
-from vgslam.commands.config import NO_PATH, ConfigArgs, run_config, run_defaults
+from vgslam.commands.config import NO_PATH, ConfigArgs, run_config, run_defaults, settings_in
 from vgslam.commands.demo import DemoArgs, run_demo
 from vgslam.commands.doctor import DoctorArgs, run_doctor
 from vgslam.commands.evaluate import EvalArgs, run_eval
@@ -82,13 +82,15 @@ def parse(arguments: list[str]) -> Any:
     """
     if arguments[:1] == ["bench"] and len(arguments) > 1 and arguments[1] in BENCHES:
         return tyro.cli(BENCHES[arguments[1]], args=arguments[2:], prog=f"vgslam bench {arguments[1]}")
-    defaults = run_defaults(_config_file(arguments))
+    file = _config_file(arguments)
+    defaults = run_defaults(file)
+    live = live_defaults(defaults, settings_in(file))
     run = tyro.conf.subcommand("run", default=defaults)
     path = {"path": NO_PATH} if defaults.path is tyro.MISSING else {}
     config = tyro.conf.subcommand("config", default=ConfigArgs(**(vars(defaults) | path)))
     commands = (
         Annotated[RunArgs, run]
-        | Annotated[LiveArgs, tyro.conf.subcommand("live", default=live_defaults(defaults))]
+        | Annotated[LiveArgs, tyro.conf.subcommand("live", default=live)]
         | Annotated[EvalArgs, tyro.conf.subcommand("eval")]
         | Annotated[BenchArgs, tyro.conf.subcommand("bench")]
         | Annotated[DemoArgs, tyro.conf.subcommand("demo")]

@@ -1,6 +1,9 @@
 """Rounds on a video of a world that the network never saw: commits and rollbacks, corrupted input, its own process."""
 
+import os
+import signal
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -229,5 +232,109 @@ def test_killed_in_the_middle_of_a_round(tmp_path: Path, model: Vggt, video: Vid
     window = make_window(video[0][:4], range(4), video[1], model.config)
     assert isinstance(window, Window)
     assert torch.isfinite(guess(model, window).depth).all()
-    adapter.observe(video[0][:4], range(4), video[1])
+    for _ in range(3):
+        adapter.observe(video[0][:4], range(4), video[1])
+        adapter.poll()
     adapter.close()
+    assert [e.reasons[0] for e in adapter.events if e.kind == "died"] == [
+        "it was killed by SIGKILL, as the system does for want of memory"
+    ]
+
+
+@pytest.fixture
+def worker(model: Vggt, tmp_path: Path) -> Iterator[BackgroundAdapter]:
+    """One that waits for windows, and never trains: too few are asked for."""
+    adapter = BackgroundAdapter(model, tmp_path, replace(CONFIG, window_every=1000))
+    yield adapter
+    adapter.close()
+
+
+def end_of(worker: BackgroundAdapter) -> None:
+    """Waits until the process is no more."""
+    worker.process.join(120)
+    assert not worker.process.is_alive()
+
+
+def deaths(worker: BackgroundAdapter) -> list[str]:
+    return ["; ".join(e.reasons) for e in worker.events if e.kind == "died"]
+
+
+def test_a_killed_worker_is_told_of_once_and_tracking_goes_on(worker: BackgroundAdapter, video: Video) -> None:
+    """More windows come than may wait: none of them counts as dropped by a worker that is behind."""
+    served = Served(worker_model := copy_of(LOADED.model, False), "m", LOADED.info.sha256)
+    online = OnlineAdaptation(served, worker, CONFIG.train)
+    before = outputs(worker_model)
+    online.at_frame(video[0][0], 0, video[1])
+    worker.process.kill()
+    end_of(worker)
+    for k, image in enumerate(video[0][1:], start=1):
+        assert not online.at_frame(image, k, video[1])
+    for i in range(6):
+        worker.observe(video[0][:4], range(100 + 4 * i, 104 + 4 * i), video[1])
+    assert len(deaths(worker)) == 1
+    assert "SIGKILL" in deaths(worker)[0]
+    assert not [e for e in worker.events if e.kind == "drop"]
+    told = online.report()
+    assert told["n_drops"] == 0
+    assert [(row["event"], row["why"]) for row in told["events"]] == [("died", deaths(worker)[0])]
+    assert len(online.warnings()) == 1
+    assert "SIGKILL" in online.warnings()[0]
+    assert all(torch.equal(a, b) for a, b in zip(before, outputs(worker_model), strict=True))
+    online.finish()
+    assert len(deaths(worker)) == 1
+
+
+def test_a_worker_that_fails_says_why(worker: BackgroundAdapter, video: Video) -> None:
+    """Told even if no other window comes: images of different sizes are more than it can bear."""
+    worker.observe([video[0][0], video[0][1][:50, :50]], range(2), video[1])
+    end_of(worker)
+    worker.poll()
+    worker.poll()
+    assert len(deaths(worker)) == 1
+    assert "error: " in deaths(worker)[0]
+    assert ".size()" in deaths(worker)[0]
+
+
+def test_ctrl_c_is_left_to_the_process_that_tracks(model: Vggt, video: Video, tmp_path: Path) -> None:
+    """The signal comes while the first window is looked at: the next one is looked at too."""
+    adapter = BackgroundAdapter(model, tmp_path, CONFIG)
+    dark = [np.zeros_like(image) for image in video[0][:4]]
+    adapter.observe(dark, range(4), video[1])
+    ends = time.monotonic() + 120
+    while not adapter.events and time.monotonic() < ends:  # until it has begun to work
+        time.sleep(0.05)
+        adapter.poll()
+    pid = adapter.process.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGINT)
+    adapter.observe(dark, range(4, 8), video[1])
+    while len(adapter.events) < 2 and time.monotonic() < ends:
+        time.sleep(0.05)
+        adapter.poll()
+    adapter.close()
+    assert [(e.kind, e.frame_id) for e in adapter.events] == [("skip", 3), ("skip", 7)]
+
+
+def test_a_worker_that_was_closed_has_not_died(worker: BackgroundAdapter) -> None:
+    worker.close()
+    worker.poll()
+    assert not deaths(worker)
+
+
+def test_lessons_are_kept_of_the_windows_that_are_kept(model: Vggt, video: Video) -> None:
+    """Memory for one window to train on: the others go, and with them what was worked out for them."""
+    window = make_window(video[0][:4], range(4), video[1], model.config)
+    assert isinstance(window, Window)
+    limits = replace(WIDE, min_probes=1)
+    adapter = Adapter(model, replace(CONFIG, limits=limits, window_every=1, memory_bytes=window.n_bytes()))
+    n_largest = 0
+    for k in range(0, 24, 4):
+        adapter.observe(video[0][k : k + 4], range(k, k + 4), video[1])
+        kept = {w.frame_ids for w in (*adapter._windows, *adapter.probes)}
+        assert set(adapter.trainer._lessons) <= kept
+        n_largest = max(n_largest, len(adapter.trainer._lessons))
+    assert adapter.n_training_windows == 1
+    assert adapter._n_seen == 6
+    assert 1 < n_largest < 6
+    adapter.close()
+    assert set(adapter.trainer._lessons) <= {w.frame_ids for w in adapter.probes}

@@ -120,7 +120,7 @@ def test_new_landmarks_are_guesses() -> None:
 def test_trajectory_is_of_the_frames_that_have_a_pose() -> None:
     m = SlamMap()
     k = add_keyframe(m, Sim3.from_T(pose((0, 0, 0), (1, 0, 0)), 2.0))
-    m.frames = [tracked(0, k, np.eye(4)), tracked(1, -1, None), tracked(2, k, pose((0, 0, 0), (0, 0, 1)), 4)]
+    m.frames.extend([tracked(0, k, np.eye(4)), tracked(1, -1, None), tracked(2, k, pose((0, 0, 0), (0, 0, 1)), 4)])
     found = m.trajectory()
     np.testing.assert_array_equal(found.frame_ids, [0, 2])
     np.testing.assert_array_equal(found.component_ids, [0, 4])

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from vgslam.cli import BENCHES, COMMANDS
+from vgslam.cli import BENCHES, COMMANDS, parse
 from vgslam.commands import doctor, self_test
 from vgslam.commands.bench import BenchArgs
 from vgslam.commands.config import ONE_RUN_ONLY, run_defaults
+from vgslam.commands.live import live_defaults
 from vgslam.commands.run import RunArgs
 from vgslam.commands.settings_text import SENTENCES, sentences_of
 from vgslam.slam import SlamConfig
@@ -48,6 +49,26 @@ def test_the_printed_settings_are_read_back_as_they_were(vgslam, tmp_path: Path)
     assert (args.slam.tracker.gate, args.stride, args.predictor) == (4.25, 3, "vggt")
     assert vgslam("config", "--config", file)[1] == out
     assert "# Largest distance of an inlier, in standard deviations.\n    gate: 4.25\n" in out
+
+
+def test_live_asks_no_network_unless_it_is_told_to(tmp_path: Path) -> None:
+    """`run` asks one; a file that gives the predictor speaks for both, one that does not changes nothing."""
+    assert parse(["run", "x"]).predictor == "vggt"
+    assert parse(["live", "0"]).predictor == "sfm"
+    assert live_defaults(run_defaults(None)).predictor == "sfm"
+    file = tmp_path / "c.yaml"
+    for text, expected in (("predictor: vggt\n", "vggt"), ("memory: 2GiB\n", "sfm"), ("patience: 7\n", "sfm")):
+        file.write_text(text)
+        assert parse(["live", "0", "--config", str(file)]).predictor == expected
+    file.write_text("predictor: vggt\n")
+    assert parse(["live", "0", "--config", str(file), "--predictor", "sfm"]).predictor == "sfm"
+    assert parse(["live", "0", "--predictor", "vggt"]).predictor == "vggt"
+
+
+@pytest.mark.parametrize("words", [["run", "x"], ["live", "0", "--predictor", "vggt"]])
+def test_the_depth_of_new_corners_is_asked_for_only_where_it_is_wanted(words: list[str]) -> None:
+    assert not parse(words).vggt.corner_depth
+    assert parse([*words, "--vggt.corner-depth"]).vggt.corner_depth
 
 
 def test_the_command_line_wins_over_the_file(vgslam, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from vgslam.types import Array, Camera, Frame, Image, Status, WindowPrediction
 
 CAMERA = Camera.from_fov(320, 240, 70.0)
 NOTHING = VggtUse(False, False, False, False, False, False)
-ALL = replace(VggtUse(), initialise=True)
+ALL = replace(VggtUse(), initialise=True, corner_depth=True)
 N_WALK, N_TURN = 10, 24
 SEEDS = (0, 1, 2)
 Record = Callable[[str, object], None]

@@ -38,7 +38,8 @@ class AdaptConfig:
 
 @dataclass(frozen=True)
 class Event:
-    """A record for the report: 'commit', 'rollback', 'skip', 'stop' or 'drop', at which frame, with which figures."""
+    """A record for the report: 'commit', 'rollback', 'skip', 'stop', 'drop' or 'died' (of a process of its own), at
+    which frame, with which figures."""
 
     kind: str
     frame_id: int
@@ -121,6 +122,7 @@ class Adapter:
         """Ends adaptation; windows are let go."""
         self.is_stopped = True
         self._windows.clear()
+        self.trainer.forget_all_but(self._probes)
 
     def save(self, path: Path, licence: str = "unknown") -> None:
         """The last committed adapter, atomically; of other trainables than LORA the whole network, as weights."""
@@ -166,7 +168,12 @@ class Adapter:
         return event
 
     def keep(self, window: Window, is_held_back: bool | None = None) -> None:
-        """Puts a window among those to train on, or holds it back; None: as the configuration says."""
+        """Puts a window among those to train on, or holds it back; None: as the configuration says. Windows beyond
+        the memory are let go, the oldest first, with what the trainer knows of them."""
+        self._take(window, is_held_back)
+        self.trainer.forget_all_but([*self._windows, *self._probes])
+
+    def _take(self, window: Window, is_held_back: bool | None) -> None:
         needed = len(self._probes) < self.config.limits.min_probes
         every = 2 if needed else self.config.probe_every
         is_probe = self._n_seen % every == 0 if is_held_back is None else is_held_back

@@ -72,6 +72,15 @@ class OnlineAdaptation:
         shown = [row for row in events if row["event"] not in ("skip", "drop")]
         return {"model_id": self.model_id, "step": self.step, **counts, "events": shown}
 
+    def warnings(self) -> list[str]:
+        """What a person should know: that the adapter died, and why."""
+        return [
+            f"the network learned no more from frame {e.frame_id} on, because the process that adapts it died: "
+            f"{'; '.join(e.reasons)}; tracking went on"
+            for e in self.adapter.events
+            if e.kind == "died"
+        ]
+
     def _serve(self, committed: Committed) -> None:
         apply_state(self.served.model, committed.state, self.train)
         self._state, self.step = committed.state, self.served.start_step + committed.step

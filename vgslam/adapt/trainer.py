@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -173,6 +173,11 @@ class Trainer:
     def geometry(self, window: Window) -> SparseGeometry | None:
         """What the window's matched points say, from where the start model puts them."""
         return self._lesson(window).geometry
+
+    def forget_all_but(self, windows: Iterable[Window]) -> None:
+        """Lets go of what it worked out for other windows than these."""
+        kept = {w.frame_ids for w in windows}
+        self._lessons = {ids: lesson for ids, lesson in self._lessons.items() if ids in kept}
 
     def _lesson(self, window: Window) -> "_Lesson":
         if window.frame_ids not in self._lessons:

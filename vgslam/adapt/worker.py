@@ -8,6 +8,7 @@ import contextlib
 import multiprocessing
 import os
 import queue
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,29 +57,55 @@ class BackgroundAdapter:
         job = (self._windows, self._results, folder, model.config, config or AdaptConfig(), options)
         self.process = context.Process(target=_work, args=job, daemon=True)
         self.process.start()
+        self._frame_id, self._step, self._is_new = -1, 0, False
+        self._is_closed = self._is_death_told = False
 
     def observe(self, images: Sequence[Image], frame_ids: Sequence[int], camera: Camera) -> None:
-        """Hands a window over; drops it, with an event, when the worker is behind or gone."""
+        """Hands a window over; drops it, with an event, when the worker is behind. A worker that died is told of once,
+        by an event that says why, and gets no more."""
+        self._frame_id = int(frame_ids[-1])
+        if self._has_died():
+            return
         try:
             self._windows.put_nowait((list(images), list(frame_ids), camera))
         except queue.Full:
             self.n_dropped += 1
-            self.events.append(Event("drop", int(frame_ids[-1]), 0, ("the worker is behind",)))
+            self.events.append(Event("drop", self._frame_id, 0, ("the worker is behind",)))
 
     def poll(self) -> Committed | None:
         """The newest committed weights that were not handed out yet, if any. Never waits."""
-        newest: int | None = None
+        self._has_died()
+        newest, self._is_new = self._is_new, False
+        return read_committed(self.folder / STATE_NAME) if newest else None
+
+    def _has_died(self) -> bool:
+        """Takes over what the worker said. Whether it is no more; then there is one event of it, its own or this."""
+        is_gone = not self._is_closed and not self.process.is_alive()  # asked first: what it said last is there by now
+        self._take_results()
+        if is_gone and not self._is_death_told:
+            self._tell_death(_cause(self.process.exitcode))
+        return is_gone or self._is_death_told
+
+    def _take_results(self) -> None:
         while True:
             try:
                 event: Event = self._results.get_nowait()
             except queue.Empty:
-                break
+                return
+            if event.kind == "died":
+                self._tell_death(*event.reasons)
+                continue
             self.events.append(event)
-            newest = event.step if event.kind == "commit" else newest
-        return None if newest is None else read_committed(self.folder / STATE_NAME)
+            if event.kind == "commit":
+                self._step, self._is_new = event.step, True
+
+    def _tell_death(self, *reasons: str) -> None:
+        self._is_death_told = True
+        self.events.append(Event("died", self._frame_id, self._step, reasons))
 
     def close(self, wait_s: float = 2.0) -> None:
         """Ends the worker, in the middle of a round if need be; what it committed stays in `folder`."""
+        self._is_closed = True
         with contextlib.suppress(queue.Full):
             self._windows.put_nowait(None)
         self.process.join(wait_s)
@@ -104,7 +131,29 @@ def read_committed(path: Path) -> Committed:
         return Committed(int(file.metadata()["vgslam.step"]), {k: file.get_tensor(k) for k in file.keys()})  # noqa: SIM118
 
 
+def _cause(exit_code: int | None) -> str:
+    """Why a process ended, from its exit code; a negative one is that of a signal."""
+    if exit_code is None or exit_code >= 0:
+        return f"it ended with exit code {exit_code}"
+    try:
+        name = signal.Signals(-exit_code).name
+    except ValueError:
+        name = f"signal {-exit_code}"
+    return f"it was killed by {name}" + (", as the system does for want of memory" if name == "SIGKILL" else "")
+
+
 def _work(
+    windows: Any, results: Any, folder: Path, network: VggtConfig, config: AdaptConfig, options: WorkerOptions
+) -> None:
+    """The worker's life. Ctrl-C is left to the process that tracks, which ends this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        _adapt(windows, results, folder, network, config, options)
+    except Exception as error:
+        results.put(Event("died", -1, 0, (f"{type(error).__name__}: {error}".splitlines()[0],)))
+
+
+def _adapt(
     windows: Any, results: Any, folder: Path, network: VggtConfig, config: AdaptConfig, options: WorkerOptions
 ) -> None:
     from safetensors.torch import load_file

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from vgslam.backend.frame_table import FrameTable
 from vgslam.backend.growing import GrowingArray
 from vgslam.backend.paged_keyframe import PagedKeyframe
 from vgslam.backend.pictures import Pictures
@@ -98,7 +99,7 @@ class SlamMap:
         self.observed_px: list[Array] = []
         self.landmarks = Landmarks()
         self.edges: dict[tuple[int, int], Edge] = {}
-        self.frames: list[PoseEstimate] = []
+        self.frames = FrameTable()
         self.place_codes = PlaceCodes()
         self._R = GrowingArray((3, 3), np.float64)
         self._t = GrowingArray((3,), np.float64)
@@ -134,7 +135,8 @@ class SlamMap:
     def session_frames(self, session: int = -1) -> list[PoseEstimate]:
         """The frames of a session, by default those of the newest; all frames where there are no sessions."""
         begin, end = self._session_range(session)
-        return [f for f in self.frames if begin <= f.frame_id < end]
+        ids = self.frames.column("frame_id")
+        return [self.frames[i] for i in np.flatnonzero((begin <= ids) & (ids < end)).tolist()]
 
     def _session_range(self, session: int) -> tuple[float, float]:
         if not self.sessions:

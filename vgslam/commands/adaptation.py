@@ -63,6 +63,10 @@ class Adaptation:
     def report(self) -> dict[str, Any] | None:
         return self.online.report() if self.online is not None else None
 
+    def warnings(self) -> list[str]:
+        """Lines for the report's warnings."""
+        return self.online.warnings() if self.online is not None else []
+
     def finish(self, folders: list[Path]) -> None:
         """Ends it and writes the adapter into the folders, where something was committed."""
         if self.online is not None:

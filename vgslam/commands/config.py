@@ -77,13 +77,19 @@ def run_defaults(path: Path | None) -> RunArgs:
 
 
 def _is_of_run(path: Path) -> bool:
-    """Whether a file has settings of `run`; one that cannot be read is left to `read_yaml` to complain of."""
-    try:
-        data = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return False
+    """Whether a file has settings of `run`."""
     of_run = {f.name for f in fields(RunArgs)} - {f.name for f in fields(SlamConfig)}
-    return isinstance(data, dict) and not of_run.isdisjoint(data)
+    return not of_run.isdisjoint(settings_in(path))
+
+
+def settings_in(path: Path | None) -> frozenset[str]:
+    """Names of the settings that a YAML file gives, those within others left out. None of a file that cannot be read,
+    which is left to `read_yaml` to complain of."""
+    try:
+        data = None if path is None else yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return frozenset()
+    return frozenset(map(str, data)) if isinstance(data, dict) else frozenset()
 
 
 def _typed(value: Any, hint: Any, where: str) -> Any:

@@ -1,5 +1,6 @@
 """`vgslam live`: poses from a camera, a network stream, a pipe or a ROS 2 topic, as they happen."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,10 @@ def _opened(args: LiveArgs) -> LiveSource:
     return in_real_time(open_source(path, SourceOptions(calib=args.calib, truth=args.truth)), options)
 
 
-def live_defaults(run_defaults: TrackingArgs) -> LiveArgs:
-    """The defaults of `live`, with what a file says of `run` too."""
+def live_defaults(run_defaults: TrackingArgs, named: Collection[str] = ()) -> LiveArgs:
+    """The defaults of `live`, with what a file says of `run` too: `named` are the settings that it gives. A network is
+    asked only where the file says so."""
     values: dict[str, Any] = {f.name: getattr(run_defaults, f.name) for f in fields(TrackingArgs)}
+    if "predictor" not in named:
+        values["predictor"] = TrackingArgs.predictor
     return LiveArgs(tyro.MISSING, **values)

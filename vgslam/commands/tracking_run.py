@@ -134,7 +134,8 @@ class Run:
         report.set_timing(time.process_time() - self.began_cpu_s, time.monotonic() - self.began_s)
         report.peak_memory_mib = peak_memory_mib()
         failures = [f"poses: {sink.failure}" for sink in self.sinks if sink.failure is not None]
-        report.warnings = [*self.source.warnings, *self.slam.notes, *failures]
+        warnings = [*self.source.warnings, *self.slam.notes, *self.adaptation.warnings(), *failures]
+        report.warnings = warnings
         report.live = self._live()
         report.adaptation = self.adaptation.report()
         self.writer.flush(self.trajectory(), self.keyframes(), frames, report)

@@ -3,7 +3,11 @@
 Triggs et al., "Bundle Adjustment - A Modern Synthesis" (2000), sections 5-6. Cameras are updated on the left of
 T_cam_world by the tangent (rotation, translation); landmarks are Euclidean. Huber weights act on the pixel residual in
 units of its standard deviation. An observation may carry a depth prior (a network's depth): a third residual, log
-depth over its standard deviation.
+depth over its standard deviation, with a Huber weight of its own, so that neither can make the other look wrong.
+
+A point behind a camera has no image. It costs as much as one that is BEHIND_PX off, more than any ahead within the
+image, and pulls at nothing. A step that would take a landmark behind a camera which has it ahead is shortened for that
+landmark alone: one badly determined depth does not hold up the rest.
 
 GTSAM solves the same problem (the tests compare both optima) at several times the cost per keyframe, most of it in
 thousands of small virtual calls; with at most a dozen cameras the dense reduced system below is faster.
@@ -16,6 +20,17 @@ import numpy as np
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.types import Array, Ids
+
+MIN_DEPTH = 1e-3
+"""Points nearer to the camera's plane count as behind it, in world units."""
+BEHIND_PX = 1e4
+"""An observation of a point behind its camera costs as much as a residual of this length: no image is as wide."""
+PRIOR_HUBER_SIGMA = 1.345
+"""Huber width of a depth prior in standard deviations; keeps 95 % efficiency for Gaussian errors (Huber, 1981)."""
+MAX_APPROACH = 0.5
+"""A landmark whose step would pass a camera's plane comes nearer to it by this share of its depth."""
+MAX_TRIES = 8
+"""So many dampings, each ten times the last, are tried before a linearisation counts as the last one."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +69,11 @@ class BundleResult:
 @dataclass(frozen=True)
 class _Linearization:
     residual: Array  # (M, D) whitened
-    weight: Array  # (M,)
+    weight: Array  # (M, D)
     J_cam: Array  # (M, D, 6)
     J_point: Array  # (M, D, 3)
     cost: float
+    cost_ahead: float  # of the points ahead of their cameras
 
 
 def _residuals(problem: BundleProblem, T: Array, X: Array) -> tuple[Array, Array]:
@@ -73,20 +89,40 @@ def _residuals(problem: BundleProblem, T: Array, X: Array) -> tuple[Array, Array
     return np.stack(columns, axis=1), Xc
 
 
+def _is_behind(Xc: Array) -> np.ndarray:
+    return Xc[:, 2] < MIN_DEPTH
+
+
+def _huber(norm: Array, width: float) -> tuple[Array, Array]:
+    """Weight and cost of residuals of length norm (M,), each (M,)."""
+    inside = norm <= width
+    rho = np.where(inside, 0.5 * norm**2, width * (norm - 0.5 * width))
+    return np.where(inside, 1.0, width / np.maximum(norm, 1e-12)), rho
+
+
 def _robust(residual: Array, behind: np.ndarray, huber_px: float) -> tuple[Array, float]:
-    norm = np.sqrt((residual**2).sum(1))
-    inside = norm <= huber_px
-    rho = np.where(inside, 0.5 * norm**2, huber_px * (norm - 0.5 * huber_px))
-    weight = np.where(inside, 1.0, huber_px / np.maximum(norm, 1e-12))
+    """Weight (M,D) of each residual, and the cost of all. The two of the pixel share one, a depth prior has its own."""
+    weight = np.empty_like(residual)
+    weight_px, rho = _huber(np.sqrt((residual[:, :2] ** 2).sum(1)), huber_px)
+    weight[:, :2] = weight_px[:, None]
+    if residual.shape[1] == 3:
+        weight[:, 2], rho_prior = _huber(np.abs(residual[:, 2]), PRIOR_HUBER_SIGMA)
+        rho = rho + rho_prior
     weight[behind] = 0.0
-    rho[behind] = 10.0 * huber_px * huber_px
+    rho[behind] = _cost_behind(huber_px)
     return weight, float(rho.sum())
+
+
+def _cost_behind(huber_px: float) -> float:
+    """Cost of one observation of a point behind its camera."""
+    return float(_huber(np.array([BEHIND_PX]), huber_px)[1][0])
 
 
 def _linearize(problem: BundleProblem, T: Array, X: Array, huber_px: float) -> _Linearization:
     r, Xc = _residuals(problem, T, X)
-    behind = Xc[:, 2] < 1e-3
+    behind = _is_behind(Xc)
     weight, cost = _robust(r, behind, huber_px)
+    cost_ahead = cost - int(behind.sum()) * _cost_behind(huber_px)
     z = np.maximum(Xc[:, 2], 1e-6)
     c = problem.camera
     m, d = r.shape
@@ -96,7 +132,7 @@ def _linearize(problem: BundleProblem, T: Array, X: Array, huber_px: float) -> _
     if d == 3 and problem.depth_prior is not None and problem.depth_sigma is not None:
         J[:, 2, 2] = np.where(np.isfinite(problem.depth_prior), 1.0 / (z * problem.depth_sigma), 0.0)
     J_cam = np.concatenate([np.matmul(J, -se3.skew(Xc)), J], axis=2)
-    return _Linearization(r, weight, J_cam, np.matmul(J, T[problem.cam, :3, :3]), cost)
+    return _Linearization(r, weight, J_cam, np.matmul(J, T[problem.cam, :3, :3]), cost, cost_ahead)
 
 
 def _invert_3x3(V: Array) -> Array:
@@ -119,9 +155,9 @@ class _NormalEquations:
         n_points, n_free = len(problem.landmarks), len(free)
         slot = np.full(len(problem.T_cam_world), -1)
         slot[free] = np.arange(n_free)
-        w = lin.weight[:, None, None]
+        w = lin.weight[:, :, None]
         Jp_w = lin.J_point * w
-        gradient = np.matmul(lin.J_point.transpose(0, 2, 1), (lin.residual * lin.weight[:, None])[:, :, None])[:, :, 0]
+        gradient = np.matmul(lin.J_point.transpose(0, 2, 1), (lin.residual * lin.weight)[:, :, None])[:, :, 0]
         blocks = np.matmul(lin.J_point.transpose(0, 2, 1), Jp_w)
         self.V = np.zeros((n_points, 3, 3))
         self.gp = np.zeros((n_points, 3))
@@ -171,7 +207,8 @@ def bundle_adjust(
 ) -> BundleResult:
     """Minimise the robust reprojection error over the free cameras and all landmarks.
 
-    Stops when a step lowers the cost by less than `tolerance` of it, or after max_iterations linearisations.
+    Stops when a step lowers the cost by less than `tolerance` of what the points ahead of their cameras cost, or after
+    max_iterations linearisations.
     Raises ValueError if no camera is fixed (the gauge would be free).
     """
     if not problem.is_fixed.any():
@@ -184,21 +221,21 @@ def bundle_adjust(
         done += 1
         equations = _NormalEquations(problem, free, lin)
         improved = False
-        for _ in range(4):
+        for _ in range(MAX_TRIES):
             step_cam, step_point = equations.solve(damping)
             T_new = T.copy()
             for k, c in enumerate(free):
                 T_new[c] = se3.exp(step_cam[k]) @ T[c]
-            X_new = X + step_point
+            X_new = X + _kept_ahead(problem, T, T_new, X, step_point)
             residual, Xc = _residuals(problem, T_new, X_new)
-            cost = _robust(residual, Xc[:, 2] < 1e-3, huber_px)[1]
+            cost = _robust(residual, _is_behind(Xc), huber_px)[1]
             if np.isfinite(cost) and cost < lin.cost:
                 improved = True
                 break
             damping *= 10.0
         if not improved:
             break
-        gain = (lin.cost - cost) / max(lin.cost, 1e-12)
+        gain = (lin.cost - cost) / max(lin.cost_ahead, 1e-12)
         T, X, damping = T_new, X_new, max(damping * 0.2, 1e-8)
         lin = _linearize(problem, T, X, huber_px)
         if gain < tolerance:
@@ -206,14 +243,34 @@ def bundle_adjust(
     return _result(problem, T, X, cost_before, done, lin)
 
 
+def _depth(problem: BundleProblem, T: Array, X: Array) -> Array:
+    """Depth (M,) of each observed point along the optical axis of the camera that observes it."""
+    return (T[problem.cam, 2, :3] * X[problem.point]).sum(1) + T[problem.cam, 2, 3]
+
+
+def _kept_ahead(problem: BundleProblem, T: Array, T_new: Array, X: Array, step: Array) -> Array:
+    """Steps (L,3) of the landmarks, shortened where one would pass the plane of a camera that has it ahead.
+
+    After the cameras' step the depth is linear in the landmark's, so the share of it that is left is known at once.
+    """
+    go = _depth(problem, T_new, X + step)
+    if go.min(initial=np.inf) >= MIN_DEPTH:
+        return step
+    before, stay = _depth(problem, T, X), _depth(problem, T_new, X)
+    passes = (before >= MIN_DEPTH) & (go < MIN_DEPTH) & (stay > MIN_DEPTH)
+    share = np.ones(len(X))
+    np.minimum.at(share, problem.point[passes], MAX_APPROACH * stay[passes] / (stay - go)[passes])
+    return step * share[:, None]
+
+
 def _result(
     problem: BundleProblem, T: Array, X: Array, cost_before: float, iterations: int, lin: _Linearization
 ) -> BundleResult:
     _, Xc = _residuals(problem, T, X)
     norm = np.sqrt((lin.residual[:, :2] ** 2).sum(1))
-    norm[Xc[:, 2] < 1e-3] = np.inf
+    norm[_is_behind(Xc)] = np.inf
     information = np.zeros((len(X), 3, 3))
-    blocks = np.matmul(lin.J_point.transpose(0, 2, 1), lin.J_point * lin.weight[:, None, None])
+    blocks = np.matmul(lin.J_point.transpose(0, 2, 1), lin.J_point * lin.weight[:, :, None])
     for i in range(3):
         for j in range(3):
             information[:, i, j] = np.bincount(problem.point, blocks[:, i, j], len(X))

@@ -25,7 +25,8 @@ class VggtUse:
 
     initialise: a component starts with its second frame instead of waiting for parallax; more frames of fast motion
     survive with it (docs/bench/survival.md), but it is off because trajectories are then less exact
-    (docs/bench/predictors.md). corner_depth: new corners get the network's depth instead of their neighbours'.
+    (docs/bench/predictors.md). corner_depth: new corners get the network's depth instead of their neighbours', off
+    because what the small network gets wrong there stays in the trajectory (docs/bench/predictors.md).
     motion_guess: when tracking fails, features are looked for once more where the network's motion says, with their
     patches turned as it says, before the frame counts as lost.
     hold_scale: in bundle adjustment the network's depth is a weak prior, always (a triangulated landmark knows better
@@ -39,7 +40,7 @@ class VggtUse:
     """
 
     initialise: bool = False
-    corner_depth: bool = True
+    corner_depth: bool = False
     motion_guess: bool = True
     hold_scale: bool = True
     dense_depth: bool = True

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vgslam.atomic import write_path_atomically
 from vgslam.errors import ConfigError, WeightsError
 from vgslam.network.layers import LayerNorm, LayerScale, Linear
 from vgslam.network.weight_files import check_safetensors, read_tensors
-from vgslam.network.weights import write_atomically
 
 ATTENTION = ("attn.qkv", "attn.proj")
 MLP = ("mlp.fc1", "mlp.fc2")
@@ -168,7 +168,7 @@ def save_adapter(model: nn.Module, config: LoraConfig, path: Path, base_sha256: 
 
     metadata = {"vgslam.lora": json.dumps(asdict(config)), "vgslam.base_sha256": base_sha256, "vgslam.step": str(step)}
     state = {key: value.cpu().contiguous() for key, value in adapter_state(model).items()}
-    write_atomically(path, lambda temporary: save_file(state, temporary, metadata=metadata))
+    write_path_atomically(path, lambda temporary: save_file(state, temporary, metadata=metadata), make_folders=True)
 
 
 def load_adapter(model: nn.Module, path: Path, base_sha256: str) -> int:

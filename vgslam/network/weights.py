@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,8 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from vgslam.atomic import write_path_atomically
 from vgslam.byte_size import format_size
-from vgslam.errors import ConfigError, OutputError, WeightsError
+from vgslam.errors import ConfigError, WeightsError
 from vgslam.network import licence as licences
 from vgslam.network.config import VGGT_1B, VGGT_TINY, VggtConfig
 from vgslam.network.hub import download, parse_hub_id
@@ -124,22 +124,7 @@ def save(model: Vggt, path: Path, licence: str, dtype: torch.dtype | None = None
         METADATA_LICENCE: licence,
     }  # fmt: skip
     tensors = {k: v.detach().to("cpu", dtype or v.dtype).contiguous() for k, v in model.state_dict().items()}
-    write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
-
-
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Calls `write` with a temporary name beside `path` and renames the result; OutputError where that fails."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        try:
-            write(Path(name))
-            os.replace(name, path)
-        finally:
-            Path(name).unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+    write_path_atomically(path, lambda temporary: save_file(tensors, temporary, metadata=metadata), make_folders=True)
 
 
 def check_state_dict(tensors: dict[str, Tensor], config: VggtConfig, where: str) -> None:

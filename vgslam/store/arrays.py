@@ -11,13 +11,15 @@ session_first_frame (N,). place_vocabulary (8,), place_code (k,256): `PlaceCodes
 picture_*: key (P,2) keyframe and kind, size (P,), sha256 (P,32).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from vgslam.backend import frame_table
+from vgslam.backend.frame_table import FrameTable
 from vgslam.backend.map import Session, SlamMap
 from vgslam.backend.paged_keyframe import PagedKeyframe
 from vgslam.types import Camera, Edge, EdgeKind, Keyframe, PoseEstimate, Sim3, Status
@@ -26,8 +28,6 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 STATUSES = (Status.INITIALIZING, Status.TRACKED, Status.RELOCALIZED, Status.LOST, Status.UNSURE)
 EDGE_KINDS = (EdgeKind.ODOMETRY, EdgeKind.LOOP, EdgeKind.RELOC)
-_NO_POSE = np.zeros((4, 4))
-_NO_COVARIANCE = np.zeros((6, 6))
 _NO_IMAGE = np.zeros((0, 0, 3), np.uint8)
 
 
@@ -132,22 +132,18 @@ def _edge_arrays(edges: Sequence[Edge]) -> Arrays:
     }
 
 
-def _frame_arrays(frames: Sequence[PoseEstimate]) -> Arrays:
-    T = [_NO_POSE if f.T_ref_cam is None else f.T_ref_cam for f in frames]
-    covariance = [_NO_COVARIANCE if f.covariance is None else f.covariance for f in frames]
+def _frame_arrays(frames: FrameTable) -> Arrays:
+    T, has_pose = frames.poses()
+    covariance, has_covariance = frames.covariances()
+    number = np.array([STATUSES.index(status) for status in frame_table.STATUSES], np.uint8)
     return {
-        "frame_id": _table([f.frame_id for f in frames], (), np.int64),
-        "frame_timestamp_s": _table([f.timestamp_s for f in frames], (), np.float64),
-        "frame_status": _table([STATUSES.index(f.status) for f in frames], (), np.uint8),
-        "frame_ref": _table([f.ref_id for f in frames], (), np.int64),
-        "frame_T": _table(T, (4, 4), np.float64),
-        "frame_has_pose": _table([f.T_ref_cam is not None for f in frames], (), np.bool_),
-        "frame_covariance": _table(covariance, (6, 6), np.float64),
-        "frame_has_covariance": _table([f.covariance is not None for f in frames], (), np.bool_),
-        "frame_n_inliers": _table([f.n_inliers for f in frames], (), np.int64),
-        "frame_inlier_ratio": _table([f.inlier_ratio for f in frames], (), np.float64),
-        "frame_component": _table([f.component_id for f in frames], (), np.int64),
-    }
+        "frame_id": frames.column("frame_id"), "frame_timestamp_s": frames.column("timestamp_s"),
+        "frame_status": number[frames.column("status")], "frame_ref": frames.column("ref_id").astype(np.int64),
+        "frame_T": T, "frame_has_pose": has_pose, "frame_covariance": covariance,
+        "frame_has_covariance": has_covariance, "frame_n_inliers": frames.column("n_inliers").astype(np.int64),
+        "frame_inlier_ratio": frames.column("inlier_ratio"),
+        "frame_component": frames.column("component_id").astype(np.int64),
+    }  # fmt: skip
 
 
 def fill(slam_map: SlamMap, a: Arrays, names: SessionNames) -> None:
@@ -163,7 +159,7 @@ def fill(slam_map: SlamMap, a: Arrays, names: SessionNames) -> None:
         S = Sim3(a["edge_R"][i], a["edge_t"][i], float(a["edge_s"][i]))
         kind = EDGE_KINDS[int(a["edge_kind"][i])]
         m.edges[id_a, id_b] = Edge(id_a, id_b, S, a["edge_sigmas"][i], kind, float(a["edge_inlier_ratio"][i]))
-    m.frames = _read_frames(a)
+    m.frames.extend(_read_frames(a))
     m.place_codes.vocabulary = a["place_vocabulary"].copy()
     m.place_codes.codes.extend(a["place_code"])
 
@@ -185,16 +181,14 @@ def _fill_keyframes(m: SlamMap, a: Arrays) -> None:
         )  # fmt: skip
 
 
-def _read_frames(a: Arrays) -> list[PoseEstimate]:
-    frames = []
+def _read_frames(a: Arrays) -> Iterator[PoseEstimate]:
     for i, frame_id in enumerate(a["frame_id"].tolist()):
-        frames.append(PoseEstimate(
+        yield PoseEstimate(
             frame_id, float(a["frame_timestamp_s"][i]), STATUSES[int(a["frame_status"][i])], int(a["frame_ref"][i]),
-            a["frame_T"][i].copy() if a["frame_has_pose"][i] else None,
-            a["frame_covariance"][i].copy() if a["frame_has_covariance"][i] else None,
+            a["frame_T"][i] if a["frame_has_pose"][i] else None,
+            a["frame_covariance"][i] if a["frame_has_covariance"][i] else None,
             int(a["frame_n_inliers"][i]), float(a["frame_inlier_ratio"][i]), int(a["frame_component"][i]),
-        ))  # fmt: skip
-    return frames
+        )
 
 
 def _check_ids(a: Arrays) -> None:

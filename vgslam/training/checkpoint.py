@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vgslam.atomic import write_path_atomically
 from vgslam.config import to_plain
 from vgslam.errors import ConfigError, WeightsError
-from vgslam.network.weights import write_atomically
 from vgslam.training.recipe import Recipe
 
 NAME = "checkpoint.pt"
@@ -43,7 +43,7 @@ def save_checkpoint(state: TrainingState, recipe: Recipe, folder: Path) -> None:
         "version": _VERSION, "recipe": json.dumps(to_plain(recipe)), "step": state.step,
         "model": state.model.state_dict(), "average": state.average, "optimizer": state.optimizer.state_dict(),
     }  # fmt: skip
-    write_atomically(folder / NAME, lambda path: torch.save(content, path))
+    write_path_atomically(folder / NAME, lambda path: torch.save(content, path), make_folders=True)
 
 
 def load_checkpoint(state: TrainingState, recipe: Recipe, folder: Path, may_differ: bool = False) -> bool:

@@ -5,12 +5,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vgslam.atomic import write_path_atomically
 from vgslam.errors import ConfigError, WeightsError
 from vgslam.network.reloc.config import RelocConfig
 from vgslam.network.reloc.network import RelocNetwork, build_reloc
 from vgslam.network.vggt import Vggt
 from vgslam.network.weight_files import METADATA_LICENCE, check_safetensors, read_tensors
-from vgslam.network.weights import WeightsInfo, write_atomically
+from vgslam.network.weights import WeightsInfo
 
 PACKAGED = ("vggt-s",)
 """Networks whose adapter comes with the package."""
@@ -52,7 +53,7 @@ def save_reloc(
         METADATA_LICENCE: licence,
     }  # fmt: skip
     state = {k: p.detach().to("cpu", dtype or p.dtype).contiguous() for k, p in own_parameters(network).items()}
-    write_atomically(path, lambda temporary: save_file(state, temporary, metadata=metadata))
+    write_path_atomically(path, lambda temporary: save_file(state, temporary, metadata=metadata), make_folders=True)
 
 
 def load_reloc(base: Vggt, path: Path, identity: str) -> RelocNetwork:
