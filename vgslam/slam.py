@@ -309,7 +309,8 @@ class Slam:
         k = len(self.map.keyframes) - 1
         with self._stage("loops"):
             if self.loops.at_keyframe(k) is not None:
-                ids, pixels = self.map.observed_ids[k], self.map.observed_px[k].astype(np.float32)
+                seen = self.map.observed[k]
+                ids, pixels = seen.ids, seen.pixels.astype(np.float32)
                 self._component = self.map.keyframes[k].component_id
         self._reference = _Reference(k, ids, pixels)
         own = self._frame(view.frame_id)
