@@ -11,7 +11,10 @@ from vgslam.backend.pictures import PictureKind
 
 
 class Joiner(Protocol):
-    """Finds places that components of a map have in common."""
+    """Finds places that components of a map have in common. notes: a line for each thing that went wrong."""
+
+    @property
+    def notes(self) -> list[str]: ...
 
     def join(self, slam_map: SlamMap) -> int:
         """Join what can be proven to belong together, with the right scale; returns how many components were joined
