@@ -32,7 +32,7 @@ def add_random_keyframe(m: SlamMap, rng: np.random.Generator, component: int = 0
         keyframe.confidence = rng.random((12, 16), np.float32)
         keyframe.depth_camera = SMALL.resized(16, 12)
     if k and m.keyframes[k - 1].component_id == component:
-        m.observe(k, m.observed_ids[k - 1][:2], rng.uniform(0, 24, (2, 2)))
+        m.observe(k, m.observed[k - 1].ids[:2], rng.uniform(0, 24, (2, 2)))
         kind = list(EdgeKind)[k % 3]
         m.edges[k - 1, k] = Edge(k - 1, k, random_sim3(rng), rng.random(7) + 0.1, kind, float(rng.random()))
     T = pose(rng.normal(size=3), rng.normal(size=3))
@@ -69,8 +69,8 @@ def assert_same_map(a: SlamMap, b: SlamMap) -> None:
         for name in ("image", "depth", "confidence"):
             assert_same(getattr(x, name), getattr(y, name))
         assert_same_sim3(x.S_world_keyframe, y.S_world_keyframe)
-        assert_same(a.observed_ids[x.id], b.observed_ids[x.id])
-        assert_same(a.observed_px[x.id], b.observed_px[x.id])
+        assert_same(a.observed[x.id].ids, b.observed[x.id].ids)
+        assert_same(a.observed[x.id].pixels, b.observed[x.id].pixels)
     for name in ("host", "xyz_host", "rel_sigma", "is_triangulated", "color"):
         assert_same(getattr(a.landmarks, name), getattr(b.landmarks, name))
     every = np.arange(len(a.landmarks))

@@ -70,8 +70,8 @@ def test_heavy_libraries_are_seen_where_they_are_loaded() -> None:
     assert "gtsam" in loaded_by("import vgslam.backend.pose_graph")
 
 
-def test_gtsam_is_used_by_the_pose_graphs_only() -> None:
-    assert importers_of("gtsam") == {"backend/pose_graph.py", "backend/incremental.py"}
+def test_gtsam_is_used_by_the_pose_graph_only() -> None:
+    assert importers_of("gtsam") == {"backend/pose_graph.py"}
 
 
 def test_evo_is_used_by_the_evaluation_only() -> None:

@@ -10,6 +10,7 @@ from vgslam.types import (
     Frame,
     Ids,
     Keyframe,
+    Observations,
     PoseEstimate,
     Trajectory,
     WindowInput,
@@ -50,7 +51,7 @@ class ViewedMap(Protocol):
     """What a viewer reads of the map; `vgslam.backend.map.SlamMap` has it all."""
 
     keyframes: list[Keyframe]
-    observed_px: list[Array]
+    observed: list[Observations]
     edges: dict[tuple[int, int], Edge]
 
     def pose_of(self, estimate: PoseEstimate) -> Array | None: ...

@@ -80,9 +80,10 @@ def _adjust_focal(slam: Slam, max_keyframes: int = 30) -> tuple[float, float] | 
     members = members[:max_keyframes]
     if len(members) < 4:
         return None
-    frame = np.concatenate([np.full(len(m.observed_ids[i]), n) for n, i in enumerate(members)])
-    ids = np.concatenate([m.observed_ids[i] for i in members])
-    px = np.concatenate([m.observed_px[i] for i in members])
+    seen = [m.observed[i] for i in members]
+    frame = np.concatenate([np.full(len(s.ids), n) for n, s in enumerate(seen)])
+    ids = np.concatenate([s.ids for s in seen])
+    px = np.concatenate([s.pixels for s in seen])
     usable = m.landmarks.is_triangulated[ids]
     frame, ids, px = frame[usable], ids[usable], px[usable]
     _, index, count = np.unique(ids, return_inverse=True, return_counts=True)

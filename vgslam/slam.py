@@ -23,7 +23,7 @@ from vgslam.frontend.tracking_state import Phase, StateConfig, TrackingState
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.interfaces import Predictor
-from vgslam.reloc.closing import LoopCloser
+from vgslam.reloc.closing import LoopCloser, ties_left_out
 from vgslam.reloc.loops import LoopConfig
 from vgslam.reloc.places import Places
 from vgslam.reloc.relocalizer import Localization, Relocalizer, RelocConfig
@@ -94,11 +94,11 @@ class Slam:
         loops = self.config.loops
         if guide is not None and guide.use.descriptors:
             loops = replace(loops, in_background=False)  # the network serves one caller at a time
-        self.loops = LoopCloser(self.map, places, self.config.tracker.features, loops)
+        self.notes: list[str] = []
+        self.loops = LoopCloser(self.map, places, self.config.tracker.features, loops, self.notes)
         self.stage_cpu_s: dict[str, float] = {}
         self._search_cpu_s = 0.0
         self.n_losses = 0
-        self.notes: list[str] = []
         self._begun_by_guide: list[int] = []
         self.first_frame_id = 1 + max((f.frame_id for f in self.map.frames), default=-1)
         self._first_row = len(self.map.frames)
@@ -170,7 +170,7 @@ class Slam:
                 self._component = self.map.keyframes[-1].component_id
         with self._stage("graph"):
             try:
-                optimize_map(self.map, self.config.loops.is_metric)
+                self.notes += ties_left_out(self.map, optimize_map(self.map, self.config.loops.is_metric).switched_off)
             except GraphError as error:
                 self.notes.append(f"the graph was not optimised, poses are those of the odometry: {error}")
 
@@ -313,7 +313,8 @@ class Slam:
         k = len(self.map.keyframes) - 1
         with self._stage("loops"):
             if self.loops.at_keyframe(k) is not None:
-                ids, pixels = self.map.observed_ids[k], self.map.observed_px[k].astype(np.float32)
+                seen = self.map.observed[k]
+                ids, pixels = seen.ids, seen.pixels.astype(np.float32)
                 self._component = self.map.keyframes[k].component_id
         self._reference = _Reference(k, ids, pixels)
         own = self._frame(view.frame_id)

@@ -5,6 +5,7 @@ Images are uint8 RGB, depth and confidence float32, poses float64. `T_a_b` takes
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,8 @@ Image = npt.NDArray[np.uint8]
 Ids = npt.NDArray[np.int64]
 
 __all__ = [
-    "Camera", "Edge", "EdgeKind", "Frame", "Keyframe", "PoseEstimate", "Sim3", "Status", "Trajectory", "WindowInput",
-    "WindowPrediction",
+    "Camera", "Edge", "EdgeKind", "Frame", "Keyframe", "Observations", "PoseEstimate", "Sim3", "Status", "Trajectory",
+    "WindowInput", "WindowPrediction",
 ]  # fmt: skip
 
 
@@ -197,6 +198,24 @@ class Keyframe:
     depth: Float32 | None = None
     confidence: Float32 | None = None
     depth_camera: Camera | None = None
+
+
+class Observations(NamedTuple):
+    """The landmarks ids (n,) that a keyframe sees and their pixels (n,2), both read-only: what changes is replaced as
+    a whole, so that whoever took it holds ids with their own pixels."""
+
+    ids: Ids
+    pixels: Array
+
+    @staticmethod
+    def of(ids: npt.ArrayLike, pixels: npt.ArrayLike) -> "Observations":
+        """Copies of ids and pixels. Raises ValueError where they differ in length."""
+        own = np.array(ids, np.int64), np.array(pixels, np.float64)
+        if len(own[0]) != len(own[1]):
+            raise ValueError(f"{len(own[0])} observed landmarks and {len(own[1])} pixels")
+        for array in own:
+            array.flags.writeable = False
+        return Observations(*own)
 
 
 @dataclass(frozen=True)

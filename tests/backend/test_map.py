@@ -1,5 +1,10 @@
 """The map: what hangs on a keyframe follows it, turn, shift and scale."""
 
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from synthetic import CAMERA, pose
 
+from vgslam.backend import map as map_module
 from vgslam.backend.map import SlamMap
+from vgslam.frontend.locate import depth_near
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.types import Array, Ids, Keyframe, PoseEstimate, Status
@@ -16,6 +23,7 @@ vectors = arrays(np.float64, 3, elements=st.floats(-5, 5))
 similarities = st.builds(lambda w, t, s: Sim3(se3.so3_exp(w), t, s), vectors, vectors, st.floats(0.1, 10))
 BLANK = np.zeros((4, 4, 3), np.uint8)
 NONE = (np.zeros(0, np.int64), np.zeros((0, 2)))
+TraceFunction = Callable[[FrameType, str, Any], Any]
 
 
 def add_keyframe(m: SlamMap, S: Sim3, ids: Ids = NONE[0], pixels: Array = NONE[1], component_id: int = 0) -> int:
@@ -89,8 +97,8 @@ def test_observe_adds_only_what_is_new() -> None:
     m = SlamMap()
     k = add_keyframe(m, Sim3.identity(), np.array([4, 7]), np.array([[1.0, 2.0], [3.0, 4.0]]))
     m.observe(k, np.array([7, 9]), np.array([[50.0, 50.0], [5.0, 6.0]]))
-    np.testing.assert_array_equal(m.observed_ids[k], [4, 7, 9])
-    np.testing.assert_array_equal(m.observed_px[k], [[1, 2], [3, 4], [5, 6]])
+    np.testing.assert_array_equal(m.observed[k].ids, [4, 7, 9])
+    np.testing.assert_array_equal(m.observed[k].pixels, [[1, 2], [3, 4], [5, 6]])
 
 
 def test_unobserve_removes_ids_with_their_pixels() -> None:
@@ -98,11 +106,11 @@ def test_unobserve_removes_ids_with_their_pixels() -> None:
     k = add_keyframe(m, Sim3.identity(), np.array([4, 7, 9]), np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]))
     other = add_keyframe(m, Sim3.identity(), np.array([4]), np.array([[8.0, 8.0]]))
     m.unobserve(k, np.array([4, 100]))
-    np.testing.assert_array_equal(m.observed_ids[k], [7, 9])
-    np.testing.assert_array_equal(m.observed_px[k], [[3, 4], [5, 6]])
-    np.testing.assert_array_equal(m.observed_ids[other], [4])
+    np.testing.assert_array_equal(m.observed[k].ids, [7, 9])
+    np.testing.assert_array_equal(m.observed[k].pixels, [[3, 4], [5, 6]])
+    np.testing.assert_array_equal(m.observed[other].ids, [4])
     m.observe(k, np.array([4]), np.array([[9.0, 9.0]]))
-    np.testing.assert_array_equal(m.observed_ids[k], [7, 9, 4])
+    np.testing.assert_array_equal(m.observed[k].ids, [7, 9, 4])
 
 
 def test_new_landmarks_are_guesses() -> None:
@@ -144,3 +152,58 @@ def test_keyframe_trajectory() -> None:
     np.testing.assert_array_equal(found.frame_ids, [0, 10, 20])
     np.testing.assert_array_equal(found.component_ids, [0, 0, 1])
     np.testing.assert_allclose(found.T_world_cam[2], pose((0, 20, 0), (2, 0, 0)), atol=1e-12)
+
+
+def at_every_line_of(write: Callable[[], None], read: Callable[[], None]) -> int:
+    """Runs write, and read before each line of the map's code in it: what another thread can see. Returns the reads."""
+    n_reads = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> TraceFunction | None:
+        nonlocal n_reads
+        if frame.f_code.co_filename != map_module.__file__:
+            return None
+        if event in ("line", "return"):
+            sys.settrace(None)
+            read()
+            n_reads += 1
+            sys.settrace(trace)
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        write()
+    finally:
+        sys.settrace(before)
+    return n_reads
+
+
+def test_whoever_reads_observations_while_they_change_gets_ids_with_their_pixels() -> None:
+    m, rng, n = SlamMap(), np.random.default_rng(0), 60
+    k = add_keyframe(m, Sim3.identity())
+    ids = add_landmarks(m, k, rng.uniform(1, 5, (n, 3)))
+    pixels = rng.uniform(0, 200, (n, 2))
+    m.landmarks.is_triangulated[:] = np.arange(n) % 3 > 0
+    m.observe(k, ids, pixels)
+
+    def read() -> None:
+        depth, _ = depth_near(m, k, pixels[:10])
+        assert np.isfinite(depth).all()
+
+    assert at_every_line_of(lambda: m.unobserve(k, ids[:20]), read) > 2
+    assert at_every_line_of(lambda: m.observe(k, ids[:20], pixels[:20]), read) > 2
+
+
+def test_observations_do_not_change_under_who_holds_them() -> None:
+    m = SlamMap()
+    ids, pixels = np.array([4, 7]), np.array([[1.0, 2.0], [3.0, 4.0]])
+    k = add_keyframe(m, Sim3.identity(), ids, pixels)
+    held = m.observed[k]
+    pixels[:] = 0.0
+    m.unobserve(k, np.array([4]))
+    np.testing.assert_array_equal(held.ids, [4, 7])
+    np.testing.assert_array_equal(held.pixels, [[1, 2], [3, 4]])
+    with pytest.raises(ValueError, match="read-only"):
+        held.pixels[0] = 9.0
+    with pytest.raises(ValueError, match="2 observed landmarks and 1 pixels"):
+        add_keyframe(m, Sim3.identity(), ids, pixels[:1])

@@ -8,7 +8,7 @@ from synthetic import CAMERA, pose, pose_error
 from vgslam.frontend.mapper import Mapper, MapperConfig
 from vgslam.frontend.sfm import SfmPredictor
 from vgslam.geometry import se3
-from vgslam.types import Ids
+from vgslam.types import Ids, Observations
 
 FRAMES = (0, 6, 12, 18, 24, 30)
 
@@ -102,8 +102,8 @@ def test_new_corners_get_their_neighbours_depth_as_a_guess(growing: GrowingMap) 
     assert (marks.rel_sigma[new] >= 0.5).all()
     assert np.median(depth_error(growing, new)) < 0.2
     local = marks.xyz_host[new]
-    seen = np.isin(growing.map.observed_ids[1], new)
-    np.testing.assert_allclose(CAMERA.project(local), growing.map.observed_px[1][seen], atol=1e-3)
+    seen = np.isin(growing.map.observed[1].ids, new)
+    np.testing.assert_allclose(CAMERA.project(local), growing.map.observed[1].pixels[seen], atol=1e-3)
 
 
 def test_guesses_are_triangulated_when_they_have_been_seen_twice(growing: GrowingMap) -> None:
@@ -146,13 +146,13 @@ def test_an_observation_that_does_not_fit_is_forgotten(growing: GrowingMap) -> N
     growing.add(6)
     growing.add(12)
     m = growing.map
-    bad = np.intersect1d(m.observed_ids[0], m.observed_ids[1])[:5]
-    at = np.isin(m.observed_ids[1], bad)
-    m.observed_px[1][at] += [0.0, 30.0]
-    kept = m.observed_ids[1][~at]
+    bad = np.intersect1d(m.observed[0].ids, m.observed[1].ids)[:5]
+    at = np.isin(m.observed[1].ids, bad)
+    m.observed[1] = Observations.of(m.observed[1].ids, m.observed[1].pixels + [0.0, 30.0] * at[:, None])
+    kept = m.observed[1].ids[~at]
     growing.add(18)
-    assert not np.isin(bad, m.observed_ids[1]).any()
-    assert np.isin(kept, m.observed_ids[1]).mean() > 0.9
+    assert not np.isin(bad, m.observed[1].ids).any()
+    assert np.isin(kept, m.observed[1].ids).mean() > 0.9
 
 
 def test_edges_join_neighbours_with_their_relative_pose(growing: GrowingMap) -> None:

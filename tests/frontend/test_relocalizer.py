@@ -108,6 +108,6 @@ def test_a_map_that_does_not_fit_the_images_gives_no_pose(mapped) -> None:
     rng = np.random.default_rng(3)
     m = mapped.map
     for k in range(3):
-        order = rng.permutation(len(m.observed_px[k]))
-        m.landmarks.xyz_host[m.observed_ids[k]] = m.landmarks.xyz_host[m.observed_ids[k][order]]
+        order = rng.permutation(len(m.observed[k].pixels))
+        m.landmarks.xyz_host[m.observed[k].ids] = m.landmarks.xyz_host[m.observed[k].ids[order]]
     assert recover(mapped, mapped.walk.images[26]) is None

@@ -86,9 +86,9 @@ def test_landmarks_lie_on_the_surfaces(walked, walk) -> None:
 def median_motion(slam: Slam, a: int, b: int) -> tuple[float, float]:
     """Median motion (px) of the landmarks that two keyframes share, and their share of those of the first."""
     m = slam.map
-    shared, ia, ib = np.intersect1d(m.observed_ids[a], m.observed_ids[b], return_indices=True)
-    moved = np.linalg.norm(m.observed_px[a][ia] - m.observed_px[b][ib], axis=1)
-    return float(np.median(moved)), len(shared) / len(m.observed_ids[a])
+    shared, ia, ib = np.intersect1d(m.observed[a].ids, m.observed[b].ids, return_indices=True)
+    moved = np.linalg.norm(m.observed[a].pixels[ia] - m.observed[b].pixels[ib], axis=1)
+    return float(np.median(moved)), len(shared) / len(m.observed[a].ids)
 
 
 @pytest.mark.parametrize("parallax_px", [8.0, 30.0])

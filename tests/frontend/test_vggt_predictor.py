@@ -105,7 +105,7 @@ def run(truth: Film, use: VggtUse, n: int | None = None) -> tuple[Slam, TrueBack
 def scale_at(slam: Slam, truth: Film, k: int) -> float:
     """Median ratio of the map's landmark depths in keyframe k to the true ones."""
     m = slam.map
-    ids, px = m.observed_ids[k], m.observed_px[k].round().astype(int)
+    ids, px = m.observed[k].ids, m.observed[k].pixels.round().astype(int)
     keyframe = m.keyframes[k]
     z = keyframe.S_world_keyframe.inverse().apply(m.landmarks_world(ids))[:, 2]
     true = truth.depth[keyframe.frame_id][px[:, 1], px[:, 0]]
@@ -249,8 +249,8 @@ def corner_error(slam: Slam, truth: Film) -> float:
     """Median relative error of the landmarks that the newest keyframe hosts."""
     m = slam.map
     k = len(m.keyframes) - 1
-    new = m.landmarks.host[m.observed_ids[k]] == k
-    ids, px = m.observed_ids[k][new], m.observed_px[k][new].round().astype(int)
+    new = m.landmarks.host[m.observed[k].ids] == k
+    ids, px = m.observed[k].ids[new], m.observed[k].pixels[new].round().astype(int)
     assert len(ids) >= 10
     z = m.landmarks.xyz_host[ids][:, 2] * m.keyframes[k].S_world_keyframe.s
     true = truth.depth[m.keyframes[k].frame_id][px[:, 1], px[:, 0]]

@@ -72,7 +72,7 @@ def scale_spread(slam: Slam, film: Film) -> float:
 
 def scale_of(slam: Slam, film: Film, k: int) -> float:
     m = slam.map
-    ids, px = m.observed_ids[k], m.observed_px[k].round().astype(int)
+    ids, px = m.observed[k].ids, m.observed[k].pixels.round().astype(int)
     S = m.keyframes[k].S_world_keyframe
     z = S.inverse().apply(m.landmarks_world(ids))[:, 2] * S.s
     true = film.depth[m.keyframes[k].frame_id][px[:, 1], px[:, 0]]
@@ -226,7 +226,7 @@ def test_dense_depth_only_where_it_is_wanted(corridor: Film, is_dense: bool) -> 
     slam = run(film, replace(ALL, dense_depth=is_dense), config=config)
     assert slam.map.keyframes[1].frame_id == 1
     assert [k.depth is not None for k in slam.map.keyframes] == [is_dense] * len(slam.map.keyframes)
-    sure = slam.map.landmarks.rel_sigma[slam.map.observed_ids[0]] < 0.3
+    sure = slam.map.landmarks.rel_sigma[slam.map.observed[0].ids] < 0.3
     assert sure.mean() > 0.5, "the first keyframe's landmarks have the network's depth in both cases"
 
 

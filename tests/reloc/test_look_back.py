@@ -43,7 +43,7 @@ def walked(images: list[Image]) -> Slam:
 
 def n_old(m: SlamMap, k: int) -> int:
     """How many landmarks of the first keyframes keyframe k sees."""
-    return int((m.landmarks.host[m.observed_ids[k]] < GAP // 2).sum())
+    return int((m.landmarks.host[m.observed[k].ids] < GAP // 2).sum())
 
 
 def test_the_way_back_is_tied_to_the_way_there(walked: Slam, images: list[Image]) -> None:
@@ -79,7 +79,7 @@ def test_only_old_keyframes_of_the_component_that_say_the_same_pose_count(walked
     assert found.keyframe_id < n - GAP  # type: ignore[attr-defined]
     assert look(walked, images[-1], T, 0) is None, "no keyframe is old enough"
     assert look(walked, images[-1], T, n - GAP, component=1) is None
-    depth = float(np.median(m.landmarks_world(m.observed_ids[n - 1]) @ T[:3, 2] - T[:3, 3] @ T[:3, 2]))
+    depth = float(np.median(m.landmarks_world(m.observed[n - 1].ids) @ T[:3, 2] - T[:3, 3] @ T[:3, 2]))
     beside = T @ pose((0, 0, 0), (0.12 * depth, 0, 0))
     assert look(walked, images[-1], beside, n - GAP) is None, "they say another pose: that is for a loop to settle"
 

@@ -169,7 +169,7 @@ def test_nerfstudio_cameras_look_along_minus_z(component: Component, tmp_path: P
         assert (local[:, 2] < 0).all()
         u = frame["fl_x"] * local[:, 0] / -local[:, 2] + frame["cx"]
         v = frame["fl_y"] * -local[:, 1] / -local[:, 2] + frame["cy"]
-        mine = np.delete(component.slam_map.observed_px[k.id], 7, axis=0)
+        mine = np.delete(component.slam_map.observed[k.id].pixels, 7, axis=0)
         np.testing.assert_allclose(np.stack([u, v], axis=1) - 0.5, mine, atol=1e-4)
 
 

@@ -40,7 +40,7 @@ def test_both_maps_are_there_unchanged(tmp_path: Path, is_on_disk: bool) -> None
         mine = merged.keyframes[k.id + 6]
         assert_same(mine.image, k.image)
         assert_same(mine.depth, k.depth)
-        assert_same(merged.observed_ids[mine.id], b_before.observed_ids[k.id] + n)
+        assert_same(merged.observed[mine.id].ids, b_before.observed[k.id].ids + n)
         assert mine.component_id == k.component_id + 2  # the first map has components 0 and 1
     for (i, j), edge in b_before.edges.items():
         found = merged.edges[i + 6, j + 6]

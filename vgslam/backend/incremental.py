@@ -5,13 +5,14 @@ Kaess et al., "iSAM2: Incremental smoothing and mapping using the Bayes tree", I
 
 from collections.abc import Iterable
 
-import gtsam
 import numpy as np
 
 from vgslam.backend.loop_consistency import agree_in_pairs, agrees_with_odometry, chi2_3sigma
-from vgslam.backend.odometry_path import OdometryPath
-from vgslam.backend.pose_graph import check_measurement, factor_graph, space_of
-from vgslam.backend.robust import RobustSolution, SwitchedOff, edge_errors_sigma, solve_robust
+from vgslam.backend.odometry_path import OdometryPath, odometry_path
+from vgslam.backend.piece_ties import choose_ties, first_contradicted, fit_together
+from vgslam.backend.pose_graph import check_measurement, factor_graph, fresh_isam, space_of
+from vgslam.backend.robust import FAR_SIGMA, RobustSolution, SwitchedOff, edge_errors_sigma, solve_robust
+from vgslam.backend.tie_tree import Hanging, Placed, outward
 from vgslam.errors import GraphError
 from vgslam.geometry.sim3 import Sim3
 from vgslam.types import Edge, EdgeKind
@@ -19,7 +20,6 @@ from vgslam.types import Edge, EdgeKind
 Key = tuple[int, int, EdgeKind]
 BLOCK = 16  # keyframes among which one is read back to learn whether a loop moved them
 WITNESSES = 16  # active loops that a new one is compared with
-RELINEARIZE = 0.02
 MOST_WAITING = 50  # keyframes that wait, so that a look at them all stays cheap
 
 
@@ -40,6 +40,11 @@ class IncrementalGraph:
         self.switched_off: dict[Key, SwitchedOff] = {}
         self._space = space_of(is_metric)
         self._path = OdometryPath()
+        self._has_loose_odometry = False  # an odometry edge between two pieces, which the path does not know
+        self._born: dict[int, int] = {}
+        self._doubted: list[Key] = []
+        self._revived: list[Key] = []
+        self._placed: list[Placed] = []
         self._loops: list[Key] = []
         self._slot: dict[Key, int] = {}
         self._new_nodes: dict[int, Sim3] = {}
@@ -48,7 +53,7 @@ class IncrementalGraph:
         self._loop_span: set[int] = set()
         self._must_rebuild = False
         self._n_placed = 0
-        self._isam = self._fresh()
+        self._isam = fresh_isam()
 
     @classmethod
     def from_map(
@@ -71,7 +76,7 @@ class IncrementalGraph:
             raise GraphError(f"keyframe {keyframe_id} is in the pose graph already")
         check_measurement(f"keyframe {keyframe_id}", S_world_keyframe, self.is_metric)
         self.nodes[keyframe_id] = S_world_keyframe
-        self.component[keyframe_id] = component
+        self.component[keyframe_id] = self._born[keyframe_id] = component
         self.members.setdefault(component, []).append(keyframe_id)
         self._new_nodes[keyframe_id] = S_world_keyframe
 
@@ -80,14 +85,17 @@ class IncrementalGraph:
 
         A LOOP or RELOC edge within a component must lie within 3 sigma of the odometry and of most of the nearest
         active loops, else it goes to switched_off; solve() looks at it again. An edge between two components joins
-        them: the one that began later is moved onto the other. Raises GraphError for unknown keyframes, an edge that
-        is there already, or numbers that are not finite.
+        them: the one that began later is moved onto the other. Between pieces of a component that no odometry joins,
+        what contradicts those in use is decided by settle(). Raises GraphError for unknown keyframes, an edge that is
+        there already, or numbers that are not finite.
         """
         self._register(edge)
         if self.component[edge.id_a] != self.component[edge.id_b]:
             self._join(edge)
         elif edge.kind is not EdgeKind.ODOMETRY and not self._is_plausible(edge):
             self._switch_off(edge)
+            if self.is_tie(edge):
+                self._doubted.append(_key(edge))
             return False
         self._new_edges.append(_key(edge))
         if edge.kind is not EdgeKind.ODOMETRY:
@@ -106,17 +114,39 @@ class IncrementalGraph:
         self.switched_off.pop(key, None)
         del self.edges[key]
 
+    def lies_apart(self, a: int, b: int) -> bool:
+        """Whether two keyframes began in different components and no odometry has joined them since."""
+        p, q = (self._path.piece_of(n) if n in self._path else n for n in (a, b))
+        return p != q and self._born[p] != self._born[q]
+
+    def is_tie(self, edge: Edge) -> bool:
+        """Whether an edge lies between pieces that no odometry joins."""
+        return edge.kind is not EdgeKind.ODOMETRY and not self._path.joins(edge)
+
+    def settle(self) -> list[Placed]:
+        """Decide which of the edges between pieces that no odometry joins are in use: the most that can be true
+        together, whatever the order in which they came. Returns what has been moved as a whole since the last call, by
+        this and by joins, in order; update() then moves keyframes from there."""
+        if self._doubted:
+            self._know_all_pieces()
+            for c in sorted({self.component[k[0]] for k in self._doubted if k in self.edges}):
+                self._settle_component(c)
+            self._doubted.clear()
+        placed, self._placed = self._placed, []
+        return placed
+
     def update(self) -> dict[int, Sim3]:
         """Optimise with what was added; returns the keyframes that moved by more than the threshold, with new poses.
 
-        Edges beyond 3 sigma afterwards are switched off. Raises GraphError when a new keyframe has no edge (and is
-        not the first of its component) or the solve diverges.
+        Settles first, if settle() was not called. Edges beyond 3 sigma afterwards are switched off. Raises GraphError
+        when a new keyframe has no edge (and is not the first of its component) or the solve diverges.
         """
+        placed = [n for p in self.settle() for n in p.members]
         if not (self._new_nodes or self._new_edges or self._removed or self._must_rebuild):
             return {}
         if self._only_grows():
             return self._grow()
-        loops = [k for k in self._new_edges if k[2] is not EdgeKind.ODOMETRY]
+        loops = [k for k in self._new_edges if k[2] is not EdgeKind.ODOMETRY] + self._revived
         has_loops, spans = bool(loops or self._removed), set(self._loop_span)
         try:
             fresh = self._step()
@@ -134,7 +164,8 @@ class IncrementalGraph:
         except (RuntimeError, ValueError, np.linalg.LinAlgError) as error:
             raise GraphError(f"pose graph optimisation diverged ({str(error).splitlines()[0]})") from error
         self._loop_span.clear()
-        return changed
+        self._revived.clear()
+        return {n: self.nodes[n] for n in placed} | changed
 
     def solve(self) -> list[RobustSolution]:
         """Full robust solve of every component with edges (solve_robust), from which the graph goes on; edges that
@@ -151,6 +182,7 @@ class IncrementalGraph:
                 self.switched_off.pop(_key(e), None)
             self.switched_off.update({_key(x.edge): x for x in solution.switched_off})
             solutions.append(solution)
+        self._doubted.clear()
         self._rebuild()
         return solutions
 
@@ -192,6 +224,7 @@ class IncrementalGraph:
                 first = min(edge.id_a, edge.id_b)
                 self._path.start(first, self.nodes[first])
             self._path.grow_by(edge)
+            self._has_loose_odometry |= not self._path.joins(edge)
 
     def _is_plausible(self, edge: Edge) -> bool:
         for n in (edge.id_a, edge.id_b):
@@ -203,7 +236,9 @@ class IncrementalGraph:
         near = [e for e in near if e.id_a in self._path and e.id_b in self._path]
         pairs = np.array([[0, i + 1] for i in range(len(near))], np.int64).reshape(-1, 2)
         agree, known = agree_in_pairs(self._path, [edge, *near], pairs, self.is_metric)
-        return not known.any() or bool(agree[known].mean() >= 0.5)
+        if known.any() or self._path.joins(edge):
+            return not known.any() or bool(agree[known].mean() >= 0.5)
+        return fit_together(self._path, self._ties_in_use(), edge, self.is_metric)
 
     def _switch_off(self, edge: Edge) -> None:
         error = float(edge_errors_sigma(self.nodes, [edge], self.is_metric)[0])
@@ -221,34 +256,60 @@ class IncrementalGraph:
     def _join(self, edge: Edge) -> None:
         """Move the component that began later by the Sim(3) that satisfies the edge, and give up its gauge."""
         c_a, c_b = self.component[edge.id_a], self.component[edge.id_b]
-        if min(self.members[c_a]) < min(self.members[c_b]):
-            old, young = c_a, c_b
-            move = self.nodes[edge.id_a] @ edge.S_a_b @ self.nodes[edge.id_b].inverse()
-        else:
-            old, young = c_b, c_a
-            move = self.nodes[edge.id_b] @ edge.S_a_b.inverse() @ self.nodes[edge.id_a].inverse()
-        for n in self.members.pop(young):
-            self.nodes[n] = move @ self.nodes[n]
+        is_b_young = min(self.members[c_a]) < min(self.members[c_b])
+        old, young = (c_a, c_b) if is_b_young else (c_b, c_a)
+        members = self.members.pop(young)
+        self._place(Placed(Hanging(edge.id_b if is_b_young else edge.id_a, edge), members, young))
+        for n in members:
             self.component[n] = old
             self.members[old].append(n)
             self._loop_span.add(old)
+
+    def _place(self, placed: Placed) -> None:
+        move = placed.hanging.move(self.nodes)
+        for n in placed.members:
+            self.nodes[n] = move @ self.nodes[n]
+        self._placed.append(placed)
         self._must_rebuild = True
 
-    def _fresh(self) -> gtsam.ISAM2:
-        parameters = gtsam.ISAM2Params()
-        parameters.setRelinearizeThreshold(RELINEARIZE)
-        parameters.relinearizeSkip = 1
-        parameters.enablePartialRelinearizationCheck = True
-        parameters.setFactorization("QR")  # Cholesky loses rank after some 19,000 keyframes of drift
-        parameters.setOptimizationParams(gtsam.ISAM2GaussNewtonParams(1e-4))
-        return gtsam.ISAM2(parameters)
+    def _know_all_pieces(self) -> None:
+        """Let the path know every keyframe that an edge names, and all odometry between pieces."""
+        if self._has_loose_odometry:
+            odometry = [e for e in self.edges.values() if e.kind is EdgeKind.ODOMETRY]
+            ends = {n for e in odometry for n in (e.id_a, e.id_b)}
+            self._path = odometry_path({n: self.nodes[n] for n in ends}, odometry)
+            self._has_loose_odometry = False
+        for n in (n for k in self.edges for n in k[:2] if n not in self._path):
+            self._path.start(n, self.nodes[n])
 
-    def _anchors(self) -> set[int]:
-        return {m[0] for m in self.members.values()}
+    def _settle_component(self, c: int) -> None:
+        """Another choice than the one in use is taken where the ties that would hold the pieces are not all in use."""
+        ties = [e for e in self.edges.values() if self.component[e.id_a] == c and self.is_tie(e)]
+        choice = choose_ties(self._path, ties, self.is_metric)
+        tree = [ties[i] for i in choice.tree]
+        if not any(_key(e) in self.switched_off for e in tree):
+            return
+        for hanging in outward(self._path, tree, {self.members[c][0]}):
+            if edge_errors_sigma(self.nodes, [hanging.tie], self.is_metric)[0] > FAR_SIGMA:
+                piece = self._path.piece_of(hanging.keyframe_id)
+                mine = [n for n in self.members[c] if n in self._path and self._path.piece_of(n) == piece]
+                self._place(Placed(hanging, mine))
+        for e, is_kept in zip(ties, choice.is_kept, strict=True):
+            if not is_kept:
+                self._switch_off(e)
+            elif self.switched_off.pop(_key(e), None) is not None:
+                self._revived.append(_key(e))
+        self._loop_span.add(c)
+        self._must_rebuild = True
+
+    def _ties_in_use(self) -> list[Edge]:
+        """Those whose ends the odometry knows."""
+        loops = [self.edges[k] for k in self._loops]
+        return [e for e in loops if e.id_a in self._path and e.id_b in self._path and not self._path.joins(e)]
 
     def _rebuild(self) -> None:
         """A new ISAM2 over all nodes, where they are now, and all edges in use."""
-        self._isam = self._fresh()
+        self._isam = fresh_isam()
         self._new_nodes = dict(self.nodes)
         self._new_edges = [k for k in self.edges if k not in self.switched_off]
         self._loops = [k for k in self._new_edges if k[2] is not EdgeKind.ODOMETRY]
@@ -311,14 +372,14 @@ class IncrementalGraph:
     def _contradicted(self, loops: list[Key]) -> list[tuple[Key, float]]:
         near = [k for k in dict.fromkeys(self._loops[-WITNESSES:] + loops) if k in self._slot] if loops else []
         errors = edge_errors_sigma(self.nodes, [self.edges[k] for k in near], self.is_metric)
-        limit = np.sqrt(chi2_3sigma(self.is_metric))
-        return [(k, float(x)) for k, x in zip(near, errors, strict=True) if x > limit and not self._holds(k)]
-
-    def _holds(self, key: Key) -> bool:
-        """Whether the odometry leaves the two ends apart, so that this edge may be all that joins them."""
-        a, b = key[:2]
-        return a not in self._path or b not in self._path or not self._path.between(
-            np.array([a]), np.array([b]))[2][0]  # fmt: skip
+        limit = float(np.sqrt(chi2_3sigma(self.is_metric)))
+        bad = [(k, float(x)) for k, x in zip(near, errors, strict=True) if x > limit]
+        if all(self._path.joins(self.edges[k]) for k, _ in bad):
+            return bad
+        ties = self._ties_in_use()
+        errors = edge_errors_sigma(self.nodes, ties, self.is_metric)
+        false = {_key(e) for e in first_contradicted(self._path, ties, errors, limit)}
+        return [(k, x) for k, x in bad if self._path.joins(self.edges[k]) or k in false]
 
 
 def _key(edge: Edge) -> Key:

@@ -7,12 +7,13 @@ an exact maximum clique: honest noise breaks a few of many thousand pairs. Cycle
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from vgslam.backend.odometry_path import OdometryPath
 from vgslam.backend.sim3_batch import Sim3Batch, moved
-from vgslam.types import Array, Edge
+from vgslam.types import Array, Edge, Ids
 
 CHI2_3SIGMA = 21.846  # 99.73 % quantile of chi-square with 7 degrees of freedom
 CHI2_3SIGMA_SE3 = 20.062  # the same with 6
@@ -20,6 +21,43 @@ NEAR = 64  # loops that each is compared with where there are too many for all p
 ALL_PAIRS = 400
 SUPPORT = 0.8  # least share of agreeing pairs that a loop of the set has
 BLOCK = 20_000
+
+
+@dataclass(frozen=True)
+class Measured:
+    """N measured similarities at once: keyframes a (N,) and b (N,), S_a_b (N), its covariance (N,7,7) in b's frame."""
+
+    a: Ids
+    b: Ids
+    S: Sim3Batch
+    covariance: Array
+
+    @staticmethod
+    def of(edges: Sequence[Edge]) -> "Measured":
+        a, b = np.array([e.id_a for e in edges], np.int64), np.array([e.id_b for e in edges], np.int64)
+        return Measured(a, b, Sim3Batch.of([e.S_a_b for e in edges]), _covariances(edges))
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+    def __getitem__(self, index: np.ndarray) -> "Measured":
+        return Measured(self.a[index], self.b[index], self.S[index], self.covariance[index])
+
+    def reversed(self) -> "Measured":
+        """The same, told from the other end."""
+        return Measured(self.b, self.a, self.S.inverse(), moved(self.S.adjoint(), self.covariance))
+
+    def turned(self, which: np.ndarray) -> "Measured":
+        """The same, with those of the mask which (N,) told from their other ends."""
+        other, per_matrix = self.reversed(), which[:, None, None]
+        return Measured(
+            np.where(which, other.a, self.a), np.where(which, other.b, self.b),
+            Sim3Batch(
+                np.where(per_matrix, other.S.R, self.S.R), np.where(which[:, None], other.S.t, self.S.t),
+                np.where(which, other.S.s, self.S.s),
+            ),
+            np.where(per_matrix, other.covariance, self.covariance),
+        )  # fmt: skip
 
 
 def chi2_3sigma(is_metric: bool) -> float:
@@ -49,9 +87,15 @@ def agree_in_pairs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """For pairs (P,2) of edges: whether the cycle through both and the odometry closes within 3 sigma, and whether
     there is such a cycle."""
+    return measured_agree(path, Measured.of(edges), pairs, is_metric)
+
+
+def measured_agree(
+    path: OdometryPath, measured: Measured, pairs: np.ndarray, is_metric: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `agree_in_pairs`."""
     agree, known = np.ones(len(pairs), bool), np.zeros(len(pairs), bool)
-    M, Q = Sim3Batch.of([e.S_a_b for e in edges]), _covariances(edges)
-    a, b = np.array([e.id_a for e in edges]), np.array([e.id_b for e in edges])
+    M, Q, a, b = measured.S, measured.covariance, measured.a, measured.b
     for begin in range(0, len(pairs), BLOCK):
         i, j = pairs[begin : begin + BLOCK].T
         S_ac, C_ac, joined_a = path.between(a[i], a[j])

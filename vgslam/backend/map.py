@@ -15,7 +15,7 @@ from vgslam.backend.paged_keyframe import PagedKeyframe
 from vgslam.backend.pictures import Pictures
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
-from vgslam.types import Array, Edge, Ids, Keyframe, PoseEstimate, Status, Trajectory
+from vgslam.types import Array, Edge, Ids, Keyframe, Observations, PoseEstimate, Status, Trajectory
 
 
 class Landmarks:
@@ -87,6 +87,9 @@ class PlaceCodes:
 class SlamMap:
     """Keyframes with their observations, landmarks, edges and the poses of all frames.
 
+    observed: what each keyframe sees. Another thread may read it at any time; it takes ids and pixels with one look,
+    `ids, pixels = slam_map.observed[k]`.
+
     pictures keeps the images and the dense depth of the keyframes within a memory budget. sessions: the runs that went
     into the map, in order; none where the map is that of a single run which nobody has named.
     """
@@ -95,8 +98,7 @@ class SlamMap:
         self.pictures = Pictures() if pictures is None else pictures
         self.sessions: list[Session] = []
         self.keyframes: list[Keyframe] = []
-        self.observed_ids: list[Ids] = []
-        self.observed_px: list[Array] = []
+        self.observed: list[Observations] = []
         self.landmarks = Landmarks()
         self.edges: dict[tuple[int, int], Edge] = {}
         self.frames = FrameTable()
@@ -110,8 +112,7 @@ class SlamMap:
         if keyframe.id != len(self.keyframes):
             raise ValueError(f"keyframe id {keyframe.id} is not the next one, {len(self.keyframes)}")
         self.keyframes.append(self._paged(keyframe))
-        self.observed_ids.append(np.asarray(ids, np.int64))
-        self.observed_px.append(np.asarray(pixels, np.float64))
+        self.observed.append(Observations.of(ids, pixels))
         S = keyframe.S_world_keyframe
         self._R.extend(S.R[None])
         self._t.extend(S.t[None])
@@ -153,15 +154,17 @@ class SlamMap:
 
     def observe(self, keyframe_id: int, ids: Ids, pixels: Array) -> None:
         """Add observations to an existing keyframe; landmarks that it already observes are left as they are."""
-        new = ~np.isin(ids, self.observed_ids[keyframe_id])
-        self.observed_ids[keyframe_id] = np.concatenate([self.observed_ids[keyframe_id], ids[new]])
-        self.observed_px[keyframe_id] = np.concatenate([self.observed_px[keyframe_id], pixels[new]])
+        old = self.observed[keyframe_id]
+        new = ~np.isin(ids, old.ids)
+        self.observed[keyframe_id] = Observations.of(
+            np.concatenate([old.ids, ids[new]]), np.concatenate([old.pixels, pixels[new]])
+        )
 
     def unobserve(self, keyframe_id: int, ids: Ids) -> None:
         """Remove observations (outliers)."""
-        keep = ~np.isin(self.observed_ids[keyframe_id], ids)
-        self.observed_ids[keyframe_id] = self.observed_ids[keyframe_id][keep]
-        self.observed_px[keyframe_id] = self.observed_px[keyframe_id][keep]
+        old = self.observed[keyframe_id]
+        keep = ~np.isin(old.ids, ids)
+        self.observed[keyframe_id] = Observations.of(old.ids[keep], old.pixels[keep])
 
     def T_world_keyframes(self, keyframe_ids: Ids) -> Array:
         """Camera poses (N,4,4) of keyframes."""

@@ -19,6 +19,7 @@ class OdometryPath:
 
     def __init__(self) -> None:
         self._row: dict[int, int] = {}
+        self._ids: list[int] = []
         self._S: list[Sim3] = []
         self._P: list[Array] = []
         self._root: list[int] = []
@@ -28,10 +29,19 @@ class OdometryPath:
     def __contains__(self, keyframe_id: int) -> bool:
         return keyframe_id in self._row
 
+    def piece_of(self, keyframe_id: int) -> int:
+        """The keyframe that the piece of odometry with a keyframe begins at. Raises KeyError for an unknown one."""
+        return self._ids[self._root[self._row[keyframe_id]]]
+
+    def joins(self, edge: Edge) -> bool:
+        """Whether the odometry alone joins the two ends of an edge; False where it does not know one of them."""
+        return edge.id_a in self and edge.id_b in self and self.piece_of(edge.id_a) == self.piece_of(edge.id_b)
+
     def start(self, keyframe_id: int, S: Sim3) -> None:
         """A keyframe that hangs on no other."""
         row = len(self._S)
         self._row[keyframe_id] = row
+        self._ids.append(keyframe_id)
         self._append(S, np.zeros((7, 7)), row, 0, [row])
 
     def grow(self, parent_id: int, keyframe_id: int, S_parent_keyframe: Sim3, sigmas: Array) -> None:
@@ -46,6 +56,7 @@ class OdometryPath:
             ancestors = self._up[up[-1]]
             up.append(ancestors[min(level, len(ancestors) - 1)])
         self._row[keyframe_id] = len(self._S)
+        self._ids.append(keyframe_id)
         self._append(S, P, self._root[parent], self._depth[parent] + 1, up)
 
     def grow_by(self, edge: Edge) -> None:

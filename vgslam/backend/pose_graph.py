@@ -17,6 +17,7 @@ from vgslam.types import Edge, EdgeKind
 
 PRIOR_SIGMA = 1e-6
 HUBER_SIGMAS = 3.0
+RELINEARIZE = 0.02
 
 
 def to_gtsam(S: Sim3) -> gtsam.Similarity3:
@@ -172,3 +173,14 @@ def optimize(
     except (RuntimeError, ValueError, np.linalg.LinAlgError) as error:
         raise GraphError(f"pose graph optimisation diverged ({str(error).splitlines()[0]})") from error
     return solved, float(graph.error(result))
+
+
+def fresh_isam() -> gtsam.ISAM2:
+    """An empty incremental solver."""
+    parameters = gtsam.ISAM2Params()
+    parameters.setRelinearizeThreshold(RELINEARIZE)
+    parameters.relinearizeSkip = 1
+    parameters.enablePartialRelinearizationCheck = True
+    parameters.setFactorization("QR")  # Cholesky loses rank after some 19,000 keyframes of drift
+    parameters.setOptimizationParams(gtsam.ISAM2GaussNewtonParams(1e-4))
+    return gtsam.ISAM2(parameters)

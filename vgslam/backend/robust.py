@@ -6,22 +6,27 @@ from dataclasses import dataclass
 import numpy as np
 
 from vgslam.backend.loop_consistency import chi2_3sigma, consistent_loops
-from vgslam.backend.odometry_path import odometry_path
+from vgslam.backend.odometry_path import OdometryPath, odometry_path
+from vgslam.backend.piece_ties import choose_ties, holding_ties
 from vgslam.backend.pose_graph import check_graph, optimize
 from vgslam.backend.sim3_batch import Sim3Batch
+from vgslam.backend.tie_tree import outward
 from vgslam.geometry.sim3 import Sim3
 from vgslam.types import Array, Edge, EdgeKind
 
 ROUNDS = 6
+FAR_SIGMA = 20.0  # error of a tie beyond which a piece is moved as a whole before the solve
 
 
 @dataclass(frozen=True)
 class SwitchedOff:
     """A loop or relocalization edge that the graph contradicts; error_sigma: length of its whitened error (7 degrees
-    of freedom; 6 where the scale is known) in the graph without it. Off above 4.67 (4.48), the 99.73 % quantile."""
+    of freedom; 6 where the scale is known) in the graph without it. Off above 4.67 (4.48), the 99.73 % quantile.
+    is_tie: it lies between pieces that no odometry joins."""
 
     edge: Edge
     error_sigma: float
+    is_tie: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,20 +57,21 @@ def solve_robust(
 
     Loops that contradict the odometry or most other loops are left out of the first solve. After it, edges beyond
     3 sigma are switched off, edges within are taken back, and it is solved again until nothing changes. Odometry
-    edges are never switched off, nor is an edge that alone holds a keyframe to its anchor. Raises GraphError.
+    edges are never switched off. Of the ties between pieces that no odometry joins, the most that agree are taken,
+    whatever their order; one is never switched off while nothing else joins its pieces. Raises GraphError.
     """
     check_graph(nodes, edges, anchors, is_metric)
     odometry = [e for e in edges if e.kind is EdgeKind.ODOMETRY]
     offered = [e for e in edges if e.kind is not EdgeKind.ODOMETRY]
-    holding = _bridges(nodes, odometry, offered)
     limit = np.sqrt(chi2_3sigma(is_metric))
-    active = consistent_loops(odometry_path(nodes, odometry), offered, is_metric) | holding
+    ties = _Ties(odometry_path(nodes, odometry), offered, is_metric)
+    active, nodes = ties.begin(nodes, anchors)
     barred = np.zeros(len(offered), bool)  # off after having been in use: not taken back
     for _ in range(ROUNDS):
         used = odometry + [e for e, on in zip(offered, active, strict=True) if on]
         solved, error = optimize(nodes, used, anchors, 100, is_metric)
         errors = edge_errors_sigma(solved, offered, is_metric)
-        off = active & (errors > limit) & ~holding
+        off = active & (errors > limit) & ~ties.holding(active, errors)
         back = ~active & ~barred & (errors <= limit)
         if not off.any() and not back.any():
             break
@@ -75,30 +81,49 @@ def solve_robust(
         active = (active & ~off) | back
         nodes = solved
     else:
-        active &= (errors <= limit) | holding
+        active &= (errors <= limit) | ties.holding(active, errors)
         used = odometry + [e for e, on in zip(offered, active, strict=True) if on]
         solved, error = optimize(nodes, used, anchors, 100, is_metric)
         errors = edge_errors_sigma(solved, offered, is_metric)
     on = [e for e, use in zip(offered, active, strict=True) if use]
-    gone = [SwitchedOff(e, float(x)) for e, use, x in zip(offered, active, errors, strict=True) if not use]
+    gone = [
+        SwitchedOff(e, float(x), not ties.path.joins(e))
+        for e, use, x in zip(offered, active, errors, strict=True) if not use
+    ]  # fmt: skip
     return RobustSolution(solved, error, on, gone)
 
 
-def _bridges(nodes: dict[int, Sim3], odometry: list[Edge], offered: list[Edge]) -> np.ndarray:
-    """Mask of offered edges that first join two pieces of odometry: without them the graph would fall apart."""
-    parent = {n: n for n in nodes}
+class _Ties:
+    """The offered edges that lie between pieces of odometry, among all that are offered."""
 
-    def root(n: int) -> int:
-        while parent[n] != n:
-            parent[n] = parent[parent[n]]
-            n = parent[n]
-        return n
+    def __init__(self, path: OdometryPath, offered: list[Edge], is_metric: bool) -> None:
+        self.path, self._offered, self._is_metric = path, offered, is_metric
+        self._at = np.array([i for i, e in enumerate(offered) if not path.joins(e)], np.int64)
 
-    for e in odometry:
-        parent[root(e.id_a)] = root(e.id_b)
-    holding = np.zeros(len(offered), bool)
-    for i, e in enumerate(offered):
-        a, b = root(e.id_a), root(e.id_b)
-        holding[i] = a != b
-        parent[a] = b
-    return holding
+    def begin(self, nodes: dict[int, Sim3], anchors: set[int]) -> tuple[np.ndarray, dict[int, Sim3]]:
+        """Mask (N,) of the edges to begin with, and the nodes with each piece near where its ties say."""
+        active = consistent_loops(self.path, self._offered, self._is_metric)
+        if not len(self._at):
+            return active, nodes
+        choice = choose_ties(self.path, [self._offered[i] for i in self._at], self._is_metric)
+        if not choice.is_kept.all():
+            active[self._at] = choice.is_kept
+        active[self._at[choice.tree]] = True
+        return active, self._placed(nodes, [self._offered[self._at[i]] for i in choice.tree], anchors)
+
+    def _placed(self, nodes: dict[int, Sim3], tree: list[Edge], anchors: set[int]) -> dict[int, Sim3]:
+        """Pieces that are far from where their tie says are moved as a whole: the solver would not find the way."""
+        nodes = dict(nodes)
+        for hanging in outward(self.path, tree, anchors):
+            if edge_errors_sigma(nodes, [hanging.tie], self._is_metric)[0] > FAR_SIGMA:
+                move, piece = hanging.move(nodes), self.path.piece_of(hanging.keyframe_id)
+                nodes |= {n: move @ S for n, S in nodes.items() if self.path.piece_of(n) == piece and n not in anchors}
+        return nodes
+
+    def holding(self, active: np.ndarray, errors: Array) -> np.ndarray:
+        """Mask (N,) of the edges in use without which the graph would fall apart: those of least error that join."""
+        holding = np.zeros(len(active), bool)
+        used = self._at[active[self._at]]
+        used = used[np.argsort(errors[used], kind="stable")]
+        holding[used] = holding_ties(self.path, [self._offered[i] for i in used])
+        return holding

@@ -25,7 +25,7 @@ class Sim3Batch:
         R = np.array([S.R for S in items]).reshape(-1, 3, 3)
         return Sim3Batch(R, np.array([S.t for S in items]).reshape(-1, 3), np.array([S.s for S in items], np.float64))
 
-    def __getitem__(self, index: np.ndarray) -> "Sim3Batch":
+    def __getitem__(self, index: np.ndarray | slice) -> "Sim3Batch":
         return Sim3Batch(self.R[index], self.t[index], self.s[index])
 
     def __matmul__(self, other: "Sim3Batch") -> "Sim3Batch":

@@ -182,11 +182,14 @@ def run_merge(args: MergeArgs, joiner: Joiner | None = None) -> int:
     budget = parse_size(args.memory)
     merged, other = load_map(args.a, budget), load_map(args.b, budget)
     put_beside(merged, other)
-    n_joined = (joiner or PlaceJoiner()).join(merged)
+    place_joiner = joiner or PlaceJoiner()
+    n_joined = place_joiner.join(merged)
     with MapFolder(args.out) as folder:
         folder.save(merged)
     n = len(_components(merged))
     print(f"{args.out}: {len(merged.keyframes)} keyframes, {n} component(s), {n_joined} joined")
+    for note in place_joiner.notes:
+        print(note)
     if n > 1:
         print("components that nothing joins keep their own scale and origin")
     return 0

@@ -82,7 +82,7 @@ def epipolar_matches(
 def depth_near(slam_map: SlamMap, k: int, pixels: Array) -> tuple[Array, Array]:
     """Depth of pixels (N,2) of keyframe k in world units, from its landmarks nearby, with relative deviation."""
     m = slam_map
-    ids, px = m.observed_ids[k], m.observed_px[k]
+    ids, px = m.observed[k]
     known = m.landmarks.is_triangulated[ids]
     if known.sum() < 8:
         known = np.ones(len(ids), bool)
@@ -168,7 +168,7 @@ class Locator:
     def refind(self, k: int, target: Target, T_cam_world: Array) -> Refound:
         """Look for the landmarks of keyframe k in the target, near where the pose says that they are."""
         m, camera = self.map, target.camera
-        ids, px = m.observed_ids[k], m.observed_px[k]
+        ids, px = m.observed[k]
         nothing = Refound(ids[:0], np.zeros((0, 2), np.float32), 0)
         if len(ids) < self.config.min_refound:
             return nothing

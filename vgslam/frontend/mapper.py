@@ -88,7 +88,8 @@ class Mapper:
         guided = self._ask_guide(recent)
         self.adjust(recent, guided)
         self._link_edges(recent)
-        ids, px = m.observed_ids[k], m.observed_px[k].astype(np.float32)
+        ids, px64 = m.observed[k]
+        px = px64.astype(np.float32)
         new_ids, new_px = self.add_corners(view, k, px, guided)
         return np.concatenate([ids, new_ids]), np.concatenate([px, new_px])
 
@@ -150,7 +151,7 @@ class Mapper:
         is_guides = guide is not None and prediction.model_id == guide.model_id
         if guide is None or not is_guides or (guide.use.dense_depth and self._is_sure(prediction, n)):
             self._keep_depth(k, prediction, n, scale)
-        ids, px = m.observed_ids[k], m.observed_px[k]
+        ids, px = m.observed[k]
         guessed = ~m.landmarks.is_triangulated[ids] & (m.landmarks.host[ids] == k)
         ids, px = ids[guessed], px[guessed]
         h, w = prediction.depth[n].shape
@@ -215,7 +216,7 @@ class Mapper:
     def _guess_depth(self, k: int, pixels: Pixels) -> tuple[Array, Array]:
         """Median inverse depth of the five nearest known landmarks in the image, in keyframe units."""
         m = self.map
-        ids, px = m.observed_ids[k], m.observed_px[k]
+        ids, px = m.observed[k]
         known = m.landmarks.is_triangulated[ids]
         if known.sum() < 5:
             known = np.ones(len(ids), bool)
@@ -238,18 +239,18 @@ class Mapper:
         Candidates are the last keyframes and, after a recovery, those that first saw what k sees.
         """
         m = self.map
-        hosts = np.unique(m.landmarks.host[m.observed_ids[k]])
+        hosts = np.unique(m.landmarks.host[m.observed[k].ids])
         pool = np.union1d(hosts[hosts < k], np.arange(max(0, k - self.config.window + 1), k))
         old = self._old(k, hosts)
-        taken, seen = [k, *old], m.observed_ids[k]
+        taken, seen = [k, *old], m.observed[k].ids
         for j in pool[::-1]:
             if len(taken) == self.config.window + len(old):
                 break
             if j in taken or m.keyframes[j].component_id != m.keyframes[k].component_id:
                 continue
-            if np.isin(m.observed_ids[j], seen).sum() >= 8:
+            if np.isin(m.observed[j].ids, seen).sum() >= 8:
                 taken.append(int(j))
-                seen = np.union1d(seen, m.observed_ids[j])
+                seen = np.union1d(seen, m.observed[j].ids)
         return np.array(sorted(taken))
 
     def _old(self, k: int, hosts: Ids) -> list[int]:
@@ -257,7 +258,7 @@ class Mapper:
         m, c = self.map, self.config
         centre, component = m.centres(np.array([k]))[0], m.keyframes[k].component_id
         old = [j for j in hosts[hosts < k - 2 * c.window].tolist() if m.keyframes[j].component_id == component]
-        shared = {j: int(np.isin(m.observed_ids[j], m.observed_ids[k]).sum()) for j in old if m.is_revisit(j, centre)}
+        shared = {j: int(np.isin(m.observed[j].ids, m.observed[k].ids).sum()) for j in old if m.is_revisit(j, centre)}
         best = sorted((j for j in shared if shared[j] >= 8), key=lambda j: -shared[j])
         return best[: c.n_old]
 
@@ -265,9 +266,10 @@ class Mapper:
         """(window index (M,), landmark id (M,), pixels (M,2)) of all observations in the window's keyframes."""
         m = self.map
         w = np.asarray(window)
-        frame = np.concatenate([np.full(len(m.observed_ids[i]), n) for n, i in enumerate(w)])
-        ids = np.concatenate([m.observed_ids[i] for i in w])
-        px = np.concatenate([m.observed_px[i] for i in w])
+        seen = [m.observed[i] for i in w]
+        frame = np.concatenate([np.full(len(s.ids), n) for n, s in enumerate(seen)])
+        ids = np.concatenate([s.ids for s in seen])
+        px = np.concatenate([s.pixels for s in seen])
         return frame, ids, px
 
     def adjust(self, window: Ids, guided: GuidedDepth | None = None) -> BundleResult | None:

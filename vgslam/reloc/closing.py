@@ -1,17 +1,19 @@
 """What a confirmed loop does to the map: an edge, components brought together, the graph solved anew."""
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from vgslam.backend.map import SlamMap
 from vgslam.backend.map_graph import MapGraph
+from vgslam.backend.robust import SwitchedOff
 from vgslam.errors import GraphError
 from vgslam.frontend.features import FeatureConfig
-from vgslam.geometry.sim3 import Sim3
 from vgslam.reloc.loop_search import LoopSearch
 from vgslam.reloc.loops import LoopConfig, LoopFinder, Meeting
 from vgslam.reloc.places import Places
+from vgslam.types import EdgeKind, Ids
 
 
 @dataclass(frozen=True)
@@ -26,20 +28,33 @@ class Closed:
 
 
 class LoopCloser:
-    """Finds loops at new keyframes and corrects the map. `closed`: the log of loops; `refused`: edges that the graph
-    contradicted after the solve, which are taken out of the map again.
+    """Finds loops at new keyframes and corrects the map. `closed`: the log of loops; `notes`: a line for each thing
+    that went wrong, added to the list that the caller gives.
 
     With `config.in_background` the search goes on beside the caller, and what it found is closed with a later keyframe
     or by `finish`; the map moves within these calls only.
     """
 
-    def __init__(self, slam_map: SlamMap, places: Places, features: FeatureConfig, config: LoopConfig) -> None:
+    def __init__(
+        self, slam_map: SlamMap, places: Places, features: FeatureConfig, config: LoopConfig,
+        notes: list[str] | None = None,
+    ) -> None:  # fmt: skip
         self.map, self.config = slam_map, config
         self.finder = LoopFinder(slam_map, places, features, config)
         self._graph = MapGraph(slam_map, config.is_metric)
         self._search = LoopSearch(self.finder.find) if config.in_background else None
         self.closed: list[Closed] = []
-        self.refused: list[tuple[int, int]] = []
+        self.notes: list[str] = [] if notes is None else notes
+        self._dropped: list[tuple[int, int]] = []
+        self._out_of_use: list[tuple[int, int]] = []
+        self._tied: dict[tuple[int, int], Ids] = {}  # landmarks that a keyframe observes because of a loop
+        self._failures: dict[str, _Failure] = {}
+
+    @property
+    def refused(self) -> list[tuple[int, int]]:
+        """Edges that the graph contradicts: those taken out of the map again, and those between parts of the map that
+        only such edges join, which more of their kind may bring back."""
+        return self._dropped + self._out_of_use
 
     @property
     def is_searching(self) -> bool:
@@ -71,75 +86,112 @@ class LoopCloser:
         last = confirmed[-1]
         try:
             self._graph.take_in()
-        except GraphError:
+            if not self._may_be(last):
+                return None
+            return self._close_all(confirmed)
+        except GraphError as error:
+            self._note_failure(last, error)
             return None
-        joined = self._join(last)
-        if joined is None and not self.finder.is_drift(last):
-            return None
-        k = last.edge.id_b
-        before = self.map.keyframes[k].S_world_keyframe.t.copy()
-        if not self._solve(confirmed):
-            return None
-        self._tie(last)
-        self.finder.forget()
-        shift = float(np.linalg.norm(self.map.keyframes[k].S_world_keyframe.t - before))
-        self.closed.append(Closed(last.edge.id_a, last.edge.id_b, shift, joined))
-        return self.closed[-1]
 
-    def _solve(self, confirmed: list[Meeting]) -> bool:
-        """Add the edges and solve; False, with the edges taken out again, where the graph contradicts them."""
-        m = self.map
-        new = {(x.edge.id_a, x.edge.id_b): x.edge for x in confirmed if (x.edge.id_a, x.edge.id_b) not in m.edges}
-        try:
-            off = self._graph.close(list(new.values()))
-        except GraphError:
-            off = list(new)
-        m.edges.update(new)
-        for key in off:
-            m.edges.pop(key, None)
-            self.refused.append(key)
-        return any(key not in off for key in new)
+    def _may_be(self, meeting: Meeting) -> bool:
+        """Whether the map can be wrong by as much as a meeting says: between parts of it that drift does not tie, by
+        anything."""
+        a, b = meeting.edge.id_a, meeting.edge.id_b
+        k = self.map.keyframes
+        is_join = k[a].component_id != k[b].component_id
+        return is_join or self._graph.lies_apart(a, b) or self.finder.is_drift(meeting)
+
+    def _close_all(self, confirmed: list[Meeting]) -> Closed | None:
+        """Add the edges and solve; None where the graph contradicts all of them. Raises GraphError, and nothing has
+        changed."""
+        m, last = self.map, confirmed[-1]
+        k = last.edge.id_b
+        before = m.keyframes[k].S_world_keyframe.t.copy()
+        new = {_pair(x): x.edge for x in confirmed if _pair(x) not in m.edges}
+        closing = self._graph.close(list(new.values()))
+        self._dropped += closing.dropped
+        self._out_of_use = closing.out_of_use
+        out_of_use = set(closing.out_of_use)
+        self._untie(out_of_use)
+        if not new.keys() - out_of_use - set(closing.dropped):
+            return None
+        if _pair(last) not in out_of_use:
+            self._tie(last)
+        self.finder.forget()
+        shift = float(np.linalg.norm(m.keyframes[k].S_world_keyframe.t - before))
+        self.closed.append(Closed(last.edge.id_a, k, shift, closing.joined))
+        return self.closed[-1]
 
     def _tie(self, meeting: Meeting) -> None:
         """Let the keyframe observe the old landmarks that were found in it, so that what follows is tied to them."""
-        self.map.observe(meeting.edge.id_b, meeting.found.ids, meeting.found.pixels.astype(np.float64))
+        k, found = meeting.edge.id_b, meeting.found
+        new = found.ids[~np.isin(found.ids, self.map.observed[k].ids)]
+        self.map.observe(k, found.ids, found.pixels.astype(np.float64))
+        self._tied[_pair(meeting)] = new
 
-    def _join(self, meeting: Meeting) -> int | None:
-        """Move the younger of two components onto the older one; returns its number, None within one component."""
-        m = self.map
-        a, b = meeting.edge.id_a, meeting.edge.id_b
-        of_a, of_b = m.keyframes[a].component_id, m.keyframes[b].component_id
-        if of_a == of_b:
-            return None
-        correction = meeting.S_world_b @ m.keyframes[b].S_world_keyframe.inverse()
-        first = {c: min(k.id for k in m.keyframes if k.component_id == c) for c in (of_a, of_b)}
-        young, old = (of_b, of_a) if first[of_b] > first[of_a] else (of_a, of_b)
-        move_component(m, young, old, correction if young == of_b else correction.inverse())
-        return young
+    def _untie(self, out_of_use: set[tuple[int, int]]) -> None:
+        """Take back what was observed because of joins that have turned out to be false."""
+        for pair in sorted(out_of_use & self._tied.keys()):
+            a, b = (self.map.keyframes[n].frame_id for n in pair)
+            self.map.unobserve(pair[1], self._tied.pop(pair))
+            self.notes.append(f"the place seen in frames {a} and {b} was taken back: others contradict it")
+
+    def _note_failure(self, meeting: Meeting, error: GraphError) -> None:
+        """One line for each reason, however often it comes."""
+        reason, k = str(error), self.map.keyframes
+        a, b = k[meeting.edge.id_a].frame_id, k[meeting.edge.id_b].frame_id
+        failure = self._failures.setdefault(reason, _Failure(a, b))
+        if failure.times:
+            self.notes.remove(failure.line(reason))
+        failure.times += 1
+        self.notes.append(failure.line(reason))
 
 
-def move_component(slam_map: SlamMap, young: int, old: int, S_old_young: Sim3) -> None:
-    """All keyframes and frames of component `young` become part of `old`, moved by S_old_young."""
-    for keyframe in slam_map.keyframes:
-        if keyframe.component_id == young:
-            slam_map.set_pose(keyframe.id, S_old_young @ keyframe.S_world_keyframe)
-            keyframe.component_id = old
-    frames = slam_map.frames
-    for i, frame in enumerate(frames):
-        if frame.component_id == young and frame.T_ref_cam is not None:
-            frames[i] = replace(frame, component_id=old)
+@dataclass
+class _Failure:
+    """Loops that could not be closed: the frames of the first, and how many there were."""
+
+    frame_a: int
+    frame_b: int
+    times: int = 0
+
+    def line(self, reason: str) -> str:
+        frames = f"between frames {self.frame_a} and {self.frame_b}: {reason}"
+        return f"1 loop was not closed, {frames}" if self.times == 1 else (
+            f"{self.times} loops were not closed, the first {frames}")  # fmt: skip
+
+
+def ties_left_out(slam_map: SlamMap, switched_off: Sequence[SwitchedOff]) -> list[str]:
+    """A line where the last solve left out loops between parts of the map that only loops join."""
+    off = [x for x in switched_off if x.is_tie and x.edge.kind is EdgeKind.LOOP]
+    if not off:
+        return []
+    worst = max(off, key=lambda x: x.error_sigma)
+    a, b = (slam_map.keyframes[n].frame_id for n in (worst.edge.id_a, worst.edge.id_b))
+    return [
+        f"{len(off)} loop(s) that would join parts of the map contradict the others and were left out; the worst, "
+        f"between frames {a} and {b}, by {worst.error_sigma:.0f} sigma"
+    ]
+
+
+def _pair(meeting: Meeting) -> tuple[int, int]:
+    return meeting.edge.id_a, meeting.edge.id_b
 
 
 @dataclass(frozen=True)
 class PlaceJoiner:
-    """Joins the components of a finished map where they show the same places; implements `store.merge.Joiner`."""
+    """Joins the components of a finished map where they show the same places; implements `store.merge.Joiner`.
+
+    notes: a line for each thing that went wrong.
+    """
 
     features: FeatureConfig = field(default_factory=FeatureConfig)
     config: LoopConfig = field(default_factory=LoopConfig)
+    notes: list[str] = field(default_factory=list)
 
     def join(self, slam_map: SlamMap) -> int:
         """Number of components that were joined to another; the graph is solved after each."""
-        closer = LoopCloser(slam_map, Places(slam_map), self.features, self.config)
+        closer = LoopCloser(slam_map, Places(slam_map), self.features, self.config, self.notes)
         joined = 0
         while self._join_one(slam_map, closer):
             joined += 1

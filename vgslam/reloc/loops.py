@@ -101,7 +101,7 @@ class LoopFinder:
             if j == k or (same and (abs(j - k) < c.min_gap or other_components)):
                 continue
             is_near = same and abs(j - k) < 3 * c.min_gap
-            if is_near and np.isin(m.observed_ids[j], m.observed_ids[k]).sum() > c.max_shared:
+            if is_near and np.isin(m.observed[j].ids, m.observed[k].ids).sum() > c.max_shared:
                 continue
             if all(abs(j - i) > 2 for i in taken):
                 taken.append(j)

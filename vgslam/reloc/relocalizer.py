@@ -183,7 +183,7 @@ class Relocalizer:
     def _looks_alike(self, k: int, T_world_cam: Array) -> bool:
         """Whether keyframe k looks the same way, from a place that is near for what it shows."""
         T = self.map.keyframes[k].S_world_keyframe.pose
-        hosted = self.map.observed_ids[k]
+        hosted = self.map.observed[k].ids
         if T[:3, 2] @ T_world_cam[:3, 2] < 0.85 or len(hosted) == 0:
             return False
         z = se3.transform(se3.inverse(T), self.map.landmarks_world(hosted))[:, 2]

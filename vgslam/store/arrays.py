@@ -82,7 +82,7 @@ def to_arrays(slam_map: SlamMap) -> Arrays:
     a |= _frame_arrays(m.frames) | cameras.arrays()
     a["session_first_frame"] = _table([s.first_frame_id for s in m.sessions], (), np.int64)
     a["place_vocabulary"], a["place_code"] = m.place_codes.vocabulary.copy(), m.place_codes.codes.view.copy()
-    if not len(m.keyframes) == len(m.observed_ids) == len(m.observed_px):
+    if len(m.keyframes) != len(m.observed):
         raise ValueError("keyframes and observations do not agree")
     _check_ids(a)
     return a
@@ -105,9 +105,9 @@ def _keyframe_arrays(m: SlamMap, cameras: Cameras) -> Arrays:
         "keyframe_R": _table([x.S_world_keyframe.R for x in k], (3, 3), np.float64),
         "keyframe_t": _table([x.S_world_keyframe.t for x in k], (3,), np.float64),
         "keyframe_s": _table([x.S_world_keyframe.s for x in k], (), np.float64),
-        "observation_count": _table([len(ids) for ids in m.observed_ids], (), np.int64),
-        "observation_landmark": np.concatenate([np.zeros(0, np.int64), *m.observed_ids]),
-        "observation_px": np.concatenate([np.zeros((0, 2)), *m.observed_px]),
+        "observation_count": _table([len(seen.ids) for seen in m.observed], (), np.int64),
+        "observation_landmark": np.concatenate([np.zeros(0, np.int64), *(seen.ids for seen in m.observed)]),
+        "observation_px": np.concatenate([np.zeros((0, 2)), *(seen.pixels for seen in m.observed)]),
     }
 
 

@@ -11,7 +11,10 @@ from vgslam.backend.pictures import PictureKind
 
 
 class Joiner(Protocol):
-    """Finds places that components of a map have in common."""
+    """Finds places that components of a map have in common. notes: a line for each thing that went wrong."""
+
+    @property
+    def notes(self) -> list[str]: ...
 
     def join(self, slam_map: SlamMap) -> int:
         """Join what can be proven to belong together, with the right scale; returns how many components were joined
@@ -32,12 +35,12 @@ def put_beside(slam_map: SlamMap, other: SlamMap) -> None:
     c0 = 1 + max((k.component_id for k in m.keyframes), default=-1)
     _take_place_codes(m, other)
     m.sessions += [replace(s, first_frame_id=s.first_frame_id + f0) for s in other.sessions]
-    for keyframe, ids, pixels in zip(other.keyframes, other.observed_ids, other.observed_px, strict=True):
+    for keyframe, (ids, pixels) in zip(other.keyframes, other.observed, strict=True):
         mine = PagedKeyframe.without_pictures(keyframe, m.pictures)
         mine.id, mine.frame_id = keyframe.id + k0, keyframe.frame_id + f0
         mine.component_id = keyframe.component_id + c0
         _take_pictures(m, mine.id, other, keyframe.id)
-        m.add_keyframe(mine, ids + l0, pixels.copy())
+        m.add_keyframe(mine, ids + l0, pixels)
     marks = other.landmarks
     new = m.landmarks.add(k0, marks.xyz_host, marks.rel_sigma, marks.color)
     m.landmarks.host[new] = marks.host + k0

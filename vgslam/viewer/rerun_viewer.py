@@ -142,7 +142,7 @@ class RerunViewer:
             return
         self._rec.log("world/camera/image", _pinhole(keyframe.camera, scale, image.shape))
         self._rec.log("world/camera/image", rr.EncodedImage(contents=jpeg.tobytes(), media_type="image/jpeg"))
-        pixels = (slam_map.observed_px[-1] + 0.5) * scale  # rerun's pixel (0,0) begins at its corner
+        pixels = (slam_map.observed[-1].pixels + 0.5) * scale  # rerun's pixel (0,0) begins at its corner
         self._rec.log("world/camera/image/inliers", rr.Points2D(pixels, colors=_rgb("#00E676"), radii=2.0))
 
     def _show_map(self, slam_map: ViewedMap) -> None:

@@ -75,7 +75,7 @@ def colmap_model(component: Component) -> ColmapModel:
     is_sure[component.landmark_ids()] = True
     n_views = np.zeros(len(m.landmarks), np.int64)
     for k in keyframes:
-        np.add.at(n_views, m.observed_ids[k.id], 1)
+        np.add.at(n_views, m.observed[k.id].ids, 1)
     kept = np.flatnonzero(is_sure & (n_views >= 2))
     number = np.full(len(m.landmarks), -1)
     number[kept] = np.arange(1, len(kept) + 1)
@@ -84,7 +84,7 @@ def colmap_model(component: Component) -> ColmapModel:
     images = []
     for k in keyframes:
         T_cam_world = se3.inverse(k.S_world_keyframe.pose)
-        ids, px = m.observed_ids[k.id], m.observed_px[k.id]
+        ids, px = m.observed[k.id]
         points = number[ids]
         x, y, z, w = se3.quaternion_from_rotation(T_cam_world[:3, :3])
         images.append(ColmapImage(
