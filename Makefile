@@ -19,7 +19,7 @@ demo: setup
 	$(BIN)/vgslam demo --out out/demo --overwrite
 
 lint: setup
-	$(BIN)/ruff check vgslam tests tools
+	$(BIN)/ruff check vgslam vgslam_train bench tests tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -1,4 +1,6 @@
-"""One thread a test process: the matrices are small, and the test runner uses the cores itself."""
+"""One thread a test process: the matrices are small, and the test runner uses the cores itself.
+
+Fixtures that several rooms share are taken in here."""
 
 import os
 
@@ -6,5 +8,9 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 import cv2  # noqa: E402
+from program import bench, demo_folder, demo_images, sequence, vgslam  # noqa: E402
+from rendered_walk import known_map, walk  # noqa: E402
+
+__all__ = ["bench", "demo_folder", "demo_images", "known_map", "sequence", "vgslam", "walk"]
 
 cv2.setNumThreads(1)

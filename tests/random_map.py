@@ -3,9 +3,9 @@
 import numpy as np
 from synthetic import CAMERA, pose
 
-from vgslam.backend.map import SlamMap
-from vgslam.backend.pictures import Pictures
 from vgslam.geometry import se3
+from vgslam.map.pictures import Pictures
+from vgslam.map.slam_map import SlamMap
 from vgslam.types import Edge, EdgeKind, Keyframe, PoseEstimate, Sim3, Status
 
 SMALL = CAMERA.resized(32, 24)

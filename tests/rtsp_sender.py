@@ -9,7 +9,7 @@ import sys
 import av
 from live_servers import picture
 
-from vgslam.commands.stream_server import wait_for_listener
+from bench.stream_server import wait_for_listener
 
 
 def start_sender(port: int, n: int) -> "subprocess.Popen[bytes]":

@@ -9,6 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "vgslam"
 FILES = sorted(PACKAGE.rglob("*.py"))
+TRAINERS = {"commands/train.py", "commands/adapt.py"}
 HEAVY = ("torch", "gtsam", "evo", "rerun", "matplotlib", "pycolmap", "huggingface_hub")
 
 
@@ -49,7 +50,7 @@ def importers_of(library: str, at_top_level_only: bool = False) -> set[str]:
 
 def test_the_scan_sees_imports() -> None:
     """The rules below would hold for an empty scan too."""
-    assert "backend/map.py" in importers_of("numpy")
+    assert "map/slam_map.py" in importers_of("numpy")
     assert len(FILES) > 30
 
 
@@ -63,15 +64,15 @@ def test_light_packages_load_nothing_heavy(statement: str) -> None:
 
 
 def test_the_frontend_and_the_map_need_no_heavy_library() -> None:
-    assert not loaded_by("import vgslam.frontend.tracker, vgslam.frontend.sfm, vgslam.backend.map") & set(HEAVY)
+    assert not loaded_by("import vgslam.frontend.tracker, vgslam.frontend.sfm, vgslam.map.slam_map") & set(HEAVY)
 
 
 def test_heavy_libraries_are_seen_where_they_are_loaded() -> None:
-    assert "gtsam" in loaded_by("import vgslam.backend.pose_graph")
+    assert "gtsam" in loaded_by("import vgslam.graph.pose_graph")
 
 
 def test_gtsam_is_used_by_the_pose_graph_only() -> None:
-    assert importers_of("gtsam") == {"backend/pose_graph.py"}
+    assert importers_of("gtsam") == {"graph/pose_graph.py"}
 
 
 def test_evo_is_used_by_the_evaluation_only() -> None:
@@ -90,10 +91,16 @@ def test_rerun_stays_in_a_module_that_is_loaded_when_a_viewer_is_asked_for() -> 
     assert "rerun" not in loaded_by("import vgslam.viewer.open, vgslam.commands.run, vgslam.viewer.null")
 
 
-def test_torch_stays_with_the_network_and_its_training() -> None:
+def test_torch_stays_with_the_networks() -> None:
     at_top = importers_of("torch", at_top_level_only=True)
     assert at_top
-    assert {name.split("/")[0] for name in at_top} <= {"network", "training", "adapt"}
+    elsewhere = {name for name in at_top if name.split("/")[0] not in ("network", "adapt")}
+    assert elsewhere == {"multiview/pose_solver.py"}
+
+
+def test_the_trainers_are_known_to_the_command_that_trains_only() -> None:
+    assert importers_of("vgslam_train") <= TRAINERS
+    assert importers_of("bench") == set()
 
 
 def test_packages_stay_light() -> None:

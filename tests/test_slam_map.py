@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from synthetic import CAMERA, frames_of, pose, render, room, smooth_texture
 
-from vgslam.backend.map import SlamMap
 from vgslam.errors import InputError
 from vgslam.geometry.sim3 import Sim3
 from vgslam.localizer import Localizer
+from vgslam.map.slam_map import SlamMap
 from vgslam.poses_out.frame_pose import FramePose
 from vgslam.poses_out.ros2 import ros_covariance
 from vgslam.slam import Slam

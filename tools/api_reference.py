@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "api.md"
 MODULES = {
     "vgslam.slam": ("Slam", "SlamConfig"),
-    "vgslam.pose_stream": ("StreamOptions", "PoseStream"),
+    "vgslam.session.pose_stream": ("StreamOptions", "PoseStream"),
     "vgslam.poses_out.frame_pose": ("FramePose",),
     "vgslam.poses_out.open": ("open_sink",),
     "vgslam.types": ("Frame", "Status", "PoseEstimate", "Trajectory", "Keyframe", "Edge", "WindowInput",
@@ -24,7 +24,7 @@ MODULES = {
     "vgslam.sources.live": ("LiveOptions", "LiveSource"),
     "vgslam.sources.recording": ("Recording", "RawImage"),
     "vgslam.sources.trajectory_io": ("read_trajectory", "write_trajectory"),
-    "vgslam.backend.map": ("SlamMap",),
+    "vgslam.map.slam_map": ("SlamMap",),
     "vgslam.store.open": ("load_map",),
     "vgslam.store.map_folder": ("MapFolder",),
     "vgslam.evaluation.evaluate": ("evaluate", "EvaluationOptions"),

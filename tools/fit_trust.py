@@ -17,22 +17,22 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.backend.map import SlamMap
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
 from vgslam.localizer import Localizer
+from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.evidence import BIAS, WEIGHTS, Evidence
-from vgslam.reloc.relocalizer import RelocConfig
-from vgslam.training.scenes import generate
-from vgslam.training.trajectories import trajectory
-from vgslam.training.worlds import World, render
+from vgslam.reloc.relocalizer import RelocalizerConfig
 from vgslam.types import Array, Edge, EdgeKind, Image, Keyframe, PoseEstimate, Status
+from vgslam_train.worlds.scenes import generate
+from vgslam_train.worlds.trajectories import trajectory
+from vgslam_train.worlds.world import World, render
 
 KINDS = ("room", "clutter", "corridor", "street")
 CAMERA = Camera.from_fov(320, 240, 65.0)
 N_MAPPED, N_QUERIES = 24, 12
-LOOSE = RelocConfig()
+LOOSE = RelocalizerConfig()
 LOOSE = replace(LOOSE, locate=replace(LOOSE.locate, min_inliers=6, min_ratio=0.2, min_refound=5))
 
 

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from vgslam.frontend.matching import describe_quick
 from vgslam.reloc.vocabulary import Vocabulary
-from vgslam.training.sequences import render_sequence
 from vgslam.types import Float32
+from vgslam_train.worlds.sequences import render_sequence
 
 WORLDS = (("room", "walk"), ("corridor", "walk"), ("street", "drive"), ("clutter", "orbit"), ("hills", "drone"))
 SEEDS = range(100, 112)

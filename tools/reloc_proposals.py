@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from vgslam.backend.map import SlamMap
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
+from vgslam.map.slam_map import SlamMap
 from vgslam.network.vggt_backbone import VggtBackbone
 from vgslam.network.weights import load
 from vgslam.reloc.learned import MAX_REFERENCES, consensus_proposer, learned_proposer, pairwise_proposer

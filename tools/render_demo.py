@@ -16,10 +16,10 @@ import numpy as np
 
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
-from vgslam.training.rooms import room
-from vgslam.training.textures import TextureBank
-from vgslam.training.trajectories import room_loop
-from vgslam.training.worlds import World, render
+from vgslam_train.worlds.rooms import room
+from vgslam_train.worlds.textures import TextureBank
+from vgslam_train.worlds.trajectories import room_loop
+from vgslam_train.worlds.world import World, render
 
 SEED = 3
 N_FRAMES = 220

@@ -10,17 +10,6 @@ import tyro
 
 from vgslam.commands.adapt import AdaptArgs, run_adapt
 from vgslam.commands.bench import BenchArgs, run_bench
-from vgslam.commands.bench_adapt import BenchAdaptArgs, run_bench_adapt
-from vgslam.commands.bench_adapt_runs import BenchAdaptRunsArgs, run_bench_adapt_runs
-from vgslam.commands.bench_backend import BenchBackendArgs, run_bench_backend
-from vgslam.commands.bench_live import BenchLiveArgs, run_bench_live
-from vgslam.commands.bench_model import BenchModelArgs, run_bench_model
-from vgslam.commands.bench_places import BenchPlacesArgs, run_bench_places
-from vgslam.commands.bench_reloc import BenchRelocArgs, run_bench_reloc
-from vgslam.commands.bench_relocalization import BenchRelocalizationArgs, run_bench_relocalization
-from vgslam.commands.bench_survival import BenchSurvivalArgs, run_bench_survival
-from vgslam.commands.bench_weights import BenchWeightsArgs, run_bench_weights
-from vgslam.commands.bench_worlds import BenchWorldsArgs, run_bench_worlds
 from vgslam.commands.config import NO_PATH, ConfigArgs, run_config, run_defaults, settings_in
 from vgslam.commands.demo import DemoArgs, run_demo
 from vgslam.commands.doctor import DoctorArgs, run_doctor
@@ -30,29 +19,15 @@ from vgslam.commands.map import MapArgs, run_map
 from vgslam.commands.relocalize import RelocalizeArgs, run_relocalize
 from vgslam.commands.report import ReportArgs, run_report
 from vgslam.commands.run import RunArgs, run_run
-from vgslam.commands.stop_signals import exit_code
 from vgslam.commands.train import TrainArgs, run_train
 from vgslam.errors import ConfigError, VgslamError
+from vgslam.session.stop_signals import exit_code
 
 COMMANDS: dict[type, Callable[[Any], int]] = {
-    RunArgs: run_run, EvalArgs: run_eval, BenchArgs: run_bench, BenchModelArgs: run_bench_model, DemoArgs: run_demo,
-    TrainArgs: run_train, BenchWeightsArgs: run_bench_weights, MapArgs: run_map,
-    BenchBackendArgs: run_bench_backend, ReportArgs: run_report, DoctorArgs: run_doctor,
-    ConfigArgs: run_config, BenchRelocArgs: run_bench_reloc, BenchPlacesArgs: run_bench_places,
-    BenchSurvivalArgs: run_bench_survival,
-    LiveArgs: run_live, BenchLiveArgs: run_bench_live, AdaptArgs: run_adapt,
-    BenchAdaptArgs: run_bench_adapt, BenchAdaptRunsArgs: run_bench_adapt_runs, RelocalizeArgs: run_relocalize,
-    BenchRelocalizationArgs: run_bench_relocalization, BenchWorldsArgs: run_bench_worlds,
+    RunArgs: run_run, EvalArgs: run_eval, BenchArgs: run_bench, DemoArgs: run_demo, TrainArgs: run_train,
+    MapArgs: run_map, ReportArgs: run_report, DoctorArgs: run_doctor, ConfigArgs: run_config,
+    LiveArgs: run_live, AdaptArgs: run_adapt, RelocalizeArgs: run_relocalize,
 }  # fmt: skip
-
-BENCHES = {
-    "adapt": BenchAdaptArgs, "adapt-runs": BenchAdaptRunsArgs,
-    "model": BenchModelArgs, "backend": BenchBackendArgs, "weights": BenchWeightsArgs, "reloc-cost": BenchRelocArgs,
-    "places": BenchPlacesArgs, "survival": BenchSurvivalArgs, "live": BenchLiveArgs,
-    "relocalization": BenchRelocalizationArgs, "worlds": BenchWorldsArgs,
-}  # fmt: skip
-"""Measurements of a part, named by the word after `bench`."""
-
 
 DESCRIPTION = """Monocular SLAM: poses for every frame. Completion for the shell:
 vgslam --tyro-write-completion bash FILE (or zsh, tcsh), then `source FILE`."""
@@ -76,12 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse(arguments: list[str]) -> Any:
-    """The arguments of the command that the words name. `--config FILE` gives the defaults of `--slam.*`.
-
-    `bench model` and the like are commands of their own; a sequence in a folder `model` is written `bench ./model`.
-    """
-    if arguments[:1] == ["bench"] and len(arguments) > 1 and arguments[1] in BENCHES:
-        return tyro.cli(BENCHES[arguments[1]], args=arguments[2:], prog=f"vgslam bench {arguments[1]}")
+    """The arguments of the command that the words name. `--config FILE` gives the defaults of `--slam.*`."""
     file = _config_file(arguments)
     defaults = run_defaults(file)
     live = live_defaults(defaults, settings_in(file))

@@ -48,7 +48,7 @@ class Predictor(Protocol):
 
 
 class ViewedMap(Protocol):
-    """What a viewer reads of the map; `vgslam.backend.map.SlamMap` has it all."""
+    """What a viewer reads of the map; `vgslam.map.slam_map.SlamMap` has it all."""
 
     keyframes: list[Keyframe]
     observed: list[Observations]

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.backend.map import SlamMap
 from vgslam.errors import InputError
 from vgslam.frontend.tracker import Tracker, TrackerConfig
 from vgslam.geometry.camera import Camera
+from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.places import Places
 from vgslam.reloc.proposal import PoseProposer
-from vgslam.reloc.relocalizer import Localization, Relocalizer, RelocConfig
+from vgslam.reloc.relocalizer import Localization, Relocalizer, RelocalizerConfig
 from vgslam.store.open import load_map
 
 __all__ = ["Localization", "Localizer"]
@@ -26,7 +26,7 @@ class Localizer:
     """
 
     def __init__(
-        self, slam_map: SlamMap | Path | str, camera: Camera | None = None, config: RelocConfig | None = None,
+        self, slam_map: SlamMap | Path | str, camera: Camera | None = None, config: RelocalizerConfig | None = None,
         proposer: PoseProposer | None = None,
     ) -> None:  # fmt: skip
         m = slam_map if isinstance(slam_map, SlamMap) else load_map(Path(slam_map))

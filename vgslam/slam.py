@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vgslam.backend.map import SlamMap
-from vgslam.backend.optimize import optimize_map
 from vgslam.errors import GraphError, InputError
 from vgslam.frontend.component_start import ComponentStart, guessed_depths
 from vgslam.frontend.features import Pixels
@@ -22,15 +20,17 @@ from vgslam.frontend.tracker import Tracker, TrackerConfig, TrackResult, TrackSt
 from vgslam.frontend.tracking_state import Phase, StateConfig, TrackingState
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
+from vgslam.graph.optimize import optimize_map
 from vgslam.interfaces import Predictor
+from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.closing import LoopCloser, ties_left_out
 from vgslam.reloc.loops import LoopConfig
 from vgslam.reloc.places import Places
-from vgslam.reloc.relocalizer import Localization, Relocalizer, RelocConfig
+from vgslam.reloc.relocalizer import Localization, Relocalizer, RelocalizerConfig
 from vgslam.types import Array, Frame, Ids, PoseEstimate, Status, WindowInput
 
 if TYPE_CHECKING:
-    from vgslam.pose_stream import PoseStream
+    from vgslam.session.pose_stream import PoseStream
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class SlamConfig:
     mapper: MapperConfig = field(default_factory=MapperConfig)
     initializer: InitializerConfig = field(default_factory=InitializerConfig)
     states: StateConfig = field(default_factory=StateConfig)
-    reloc: RelocConfig = field(default_factory=RelocConfig)
+    reloc: RelocalizerConfig = field(default_factory=RelocalizerConfig)
     loops: LoopConfig = field(default_factory=LoopConfig)
     patience: int = 5
 
@@ -115,7 +115,7 @@ class Slam:
         """Poses of a live stream (`rtsp://...`, a camera's index, ...) or a recording, one after another:
         `for pose in Slam.open("rtsp://...", fov_deg=70): ...`. options: fields of `pose_stream.StreamOptions`.
         Raises InputError and others, as `PoseStream.open`."""
-        from vgslam.pose_stream import PoseStream, StreamOptions  # a door to the layer above
+        from vgslam.session.pose_stream import PoseStream, StreamOptions  # a door to the layer above
 
         return PoseStream.open(source, StreamOptions(**options))
 

@@ -5,7 +5,7 @@ import torch
 
 from vgslam.adapt.augment import in_other_light, mirrored, mirrored_geometry
 from vgslam.adapt.bundle import SparseGeometry
-from vgslam.adapt.windows import Matches, Window
+from vgslam.adapt.windows import PointMatches, Window
 from vgslam.geometry import se3
 
 
@@ -16,7 +16,7 @@ def test_points_of_a_mirrored_window_project_to_mirrored_pixels() -> None:
     T = np.stack([np.eye(4), se3.exp(np.array([0.02, 0.05, -0.03, 0.4, -0.1, 0.2]))])
     z, px = rng.uniform(3, 8, 20), rng.uniform(5, 40, (20, 2))
     seen = _project(T[1], px, z, K)
-    window = Window((0, 1), torch.rand(2, 3, 48, 64), torch.from_numpy(K).float(), (Matches(1, px, px, seen),))
+    window = Window((0, 1), torch.rand(2, 3, 48, 64), torch.from_numpy(K).float(), (PointMatches(1, px, px, seen),))
     geometry = SparseGeometry(T, np.zeros(20, np.int64), px, z, np.ones(20), 0.0)
     flipped, lesson = mirrored(window), mirrored_geometry(geometry, 64)
     again = _project(lesson.T_cam_first[1], lesson.px, lesson.depth, flipped.K.double().numpy())

@@ -6,7 +6,7 @@ import torch
 
 from vgslam.adapt.bundle import SparseGeometry, reconstruct
 from vgslam.adapt.match_losses import at_points, flow_match_loss, pose_loss, sparse_depth_loss
-from vgslam.adapt.windows import Matches
+from vgslam.adapt.windows import PointMatches
 from vgslam.geometry import se3
 from vgslam.network.matching import Flow
 
@@ -16,7 +16,7 @@ STEPS = np.array(
 )
 
 
-def scene(noise_px: float = 0.0, seed: int = 0) -> tuple[list[Matches], np.ndarray, np.ndarray]:
+def scene(noise_px: float = 0.0, seed: int = 0) -> tuple[list[PointMatches], np.ndarray, np.ndarray]:
     """Matches of 80 points between depth 3 and 8, poses T_cam_first (4,4,4), depth (80,)."""
     rng = np.random.default_rng(seed)
     px = rng.uniform((4, 4), (60, 44), (80, 2))
@@ -28,7 +28,7 @@ def scene(noise_px: float = 0.0, seed: int = 0) -> tuple[list[Matches], np.ndarr
         Y = X @ pose[:3, :3].T + pose[:3, 3]
         seen.append(Y[:, :2] / Y[:, 2:] * K[(0, 1), (0, 1)] + K[:2, 2] + rng.normal(0, noise_px, (80, 2)))
     seen[0] = px
-    return [Matches(i, px, seen[i - 1], seen[i]) for i in (1, 2, 3)], T, z
+    return [PointMatches(i, px, seen[i - 1], seen[i]) for i in (1, 2, 3)], T, z
 
 
 def start_poses(T: np.ndarray) -> np.ndarray:
@@ -56,7 +56,7 @@ def test_poses_and_depth_are_found_from_matches(noise_px: float) -> None:
     assert found.trust[first].mean() > 0.8
 
 
-def _order(matches: list[Matches], px: np.ndarray) -> np.ndarray:
+def _order(matches: list[PointMatches], px: np.ndarray) -> np.ndarray:
     return np.linalg.norm(matches[0].first_px[None] - px[:, None], axis=2).argmin(1)
 
 
@@ -67,7 +67,7 @@ def test_a_camera_that_turns_says_nothing_of_depth() -> None:
     px = matches[0].first_px
     rays = np.column_stack([(px - K[:2, 2]) / K[(0, 1), (0, 1)], np.ones(len(px))])
     seen = [(r := rays @ t[:3, :3].T)[:, :2] / r[:, 2:] * K[(0, 1), (0, 1)] + K[:2, 2] for t in T]
-    turning = [Matches(i, px, seen[i - 1], seen[i]) for i in (1, 2, 3)]
+    turning = [PointMatches(i, px, seen[i - 1], seen[i]) for i in (1, 2, 3)]
     found = reconstruct(turning, np.full((48, 64), 10.0), T, K, 0.1)
     assert found is not None
     assert found.trust.max() < 0.2
@@ -76,7 +76,7 @@ def test_a_camera_that_turns_says_nothing_of_depth() -> None:
 def test_matches_without_common_geometry_are_refused() -> None:
     matches, T, _ = scene()
     rng = np.random.default_rng(1)
-    random = [Matches(m.frame, m.first_px, m.previous_px, rng.uniform(0, 48, m.other_px.shape)) for m in matches]
+    random = [PointMatches(m.frame, m.first_px, m.previous_px, rng.uniform(0, 48, m.other_px.shape)) for m in matches]
     assert reconstruct(random, np.full((48, 64), 10.0), T, K, 0.1) is None
 
 
@@ -103,7 +103,7 @@ def test_losses_are_least_at_the_truth() -> None:
     assert good < flow_match_loss(Flow(true.displacement + 1.0, true.log_scale), matches, 4) - 1
 
 
-def _flow(matches: list[Matches]) -> Flow:
+def _flow(matches: list[PointMatches]) -> Flow:
     """The displacement of the nearest matched point in every cell."""
     v, u = np.meshgrid(np.arange(12) * 4 + 1.5, np.arange(16) * 4 + 1.5, indexing="ij")
     centres = np.stack([u, v], -1).reshape(-1, 1, 2)

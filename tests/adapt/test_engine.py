@@ -27,7 +27,7 @@ from vgslam.network.lora import load_adapter
 from vgslam.network.pose_encoding import decode_pose
 from vgslam.network.readout import relative_to_first
 from vgslam.network.vggt import Vggt
-from vgslam.training.sequences import Shot, render_sequence
+from vgslam_train.worlds.sequences import Shot, render_sequence
 
 Video = tuple[list[np.ndarray], Camera]
 WIDE = Limits(10.0, 180.0, 1e9, tolerance=1e9, min_probes=2)

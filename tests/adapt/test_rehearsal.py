@@ -7,10 +7,10 @@ from vgslam.adapt.losses import LossConfig
 from vgslam.adapt.rehearsal import rehearsal_loss, remember
 from vgslam.adapt.trainer import Trainable, TrainConfig, Trainer, copy_of
 from vgslam.adapt.windows import Window, make_window
-from vgslam.commands import adapt_familiar
 from vgslam.geometry.camera import Camera
 from vgslam.network import weights
-from vgslam.training.sequences import Shot, render_sequence
+from vgslam_train.worlds import familiar as adapt_familiar
+from vgslam_train.worlds.sequences import Shot, render_sequence
 
 LOADED = weights.load("vggt-s")
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from vgslam.geometry.camera import Camera
 from vgslam.network import weights
 from vgslam.network.lora import LoraConfig, add_lora, load_adapter, save_adapter
-from vgslam.training.sequences import Sequence, Shot, render_sequence
+from vgslam_train.worlds.sequences import Sequence, Shot, render_sequence
 
 N = 44
 QUICK = ("--adaptation.steps", 2, "--adaptation.windows", 1)

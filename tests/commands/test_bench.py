@@ -2,6 +2,7 @@ import json
 import sys
 import time
 from functools import partial
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,12 +11,12 @@ import tyro
 
 from vgslam.commands import bench as bench_module
 from vgslam.commands.bench import BenchArgs, find_truths, run_bench, run_in_process
-from vgslam.commands.isolated import run_isolated
 from vgslam.commands.pycolmap_peer import load_pycolmap
 from vgslam.errors import ConfigError, InputError, MissingDependencyError, OutputError
 from vgslam.results.bench import PeerOutcome, RunOutcome
 from vgslam.results.report import RunReport
 from vgslam.results.run_folder import RunWriter
+from vgslam.session.isolated import run_isolated
 from vgslam.sources.trajectory_io import write_trajectory
 from vgslam.types import PoseEstimate, Status, Trajectory
 
@@ -275,3 +276,10 @@ def test_command_line():
     args = tyro.cli(BenchArgs, args=["a", "b", "--repeat", "3", "--vs-pycolmap", "--run-options=--stride 2"])
     assert [p.name for p in args.sequences] == ["a", "b"]
     assert (args.repeat, args.vs_pycolmap, args.run_options) == (3, True, "--stride 2")
+
+
+
+def test_bench_still_takes_sequences(vgslam, tmp_path: Path) -> None:
+    code, _, err = vgslam("bench", tmp_path / "nothing-here", "--out", tmp_path / "b")
+    assert code != 0
+    assert "nothing-here" in err

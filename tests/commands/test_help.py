@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from vgslam.cli import BENCHES, COMMANDS, parse
+from vgslam.cli import parse
 from vgslam.commands import doctor, self_test
-from vgslam.commands.bench import BenchArgs
 from vgslam.commands.config import ONE_RUN_ONLY, run_defaults
 from vgslam.commands.live import live_defaults
 from vgslam.commands.run import RunArgs
@@ -179,7 +178,3 @@ def test_the_shell_can_complete_the_commands(vgslam, capsys: pytest.CaptureFixtu
 def test_the_printed_yaml_is_yaml(vgslam) -> None:
     settings = yaml.safe_load(vgslam("config")[1])
     assert settings["slam"]["tracker"]["sigma_px"] == SlamConfig().tracker.sigma_px
-
-
-def test_every_measurement_can_be_asked_for_by_its_name() -> None:
-    assert set(BENCHES.values()) == {cls for cls in COMMANDS if cls.__name__.startswith("Bench")} - {BenchArgs}

@@ -15,7 +15,7 @@ import pytest
 from live_servers import Server, jpeg, part
 
 from vgslam.interfaces import FrameSource
-from vgslam.self_calibration import CalibrationEstimate
+from vgslam.session.self_calibration import CalibrationEstimate
 from vgslam.sources.trajectory_io import read_trajectory
 from vgslam.types import Camera
 
@@ -105,8 +105,8 @@ def test_without_a_calibration_the_first_frames_are_kept_for_the_estimate(
         height, width = next(iter(source)).image.shape[:2]
         return CalibrationEstimate(Camera.from_fov(width, height, 66.0), 3.0, True)
 
-    monkeypatch.setattr("vgslam.choose_camera.estimate_camera", estimate)
-    monkeypatch.setattr("vgslam.choose_camera.N_FRAMES", 30)
+    monkeypatch.setattr("vgslam.session.choose_camera.estimate_camera", estimate)
+    monkeypatch.setattr("vgslam.session.choose_camera.N_FRAMES", 30)
     with Server(lambda _: iter(parts)) as server:
         code, out, _ = live(server.url, "--give-up-s", 0, calib=False)
     assert code in (0, 4)

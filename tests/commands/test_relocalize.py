@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from synthetic import CAMERA, pose, pose_error, render, room, smooth_texture
 
-from vgslam.backend.map import SlamMap
 from vgslam.cli import main
 from vgslam.errors import InputError
 from vgslam.frontend.features import FeatureConfig, detect_corners
 from vgslam.geometry.sim3 import Sim3
 from vgslam.localizer import Localizer
+from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.proposal import Proposal
 from vgslam.store.map_folder import MapFolder
 from vgslam.types import Array, Image, Keyframe

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from live_servers import Server, jpeg, part
 
-from vgslam.commands.stop_signals import StopSignals, Terminated, exit_code
-from vgslam.commands.stream_server import wait_for_listener
+from bench.stream_server import wait_for_listener
 from vgslam.errors import InputError
+from vgslam.session.stop_signals import StopSignals, Terminated, exit_code
 from vgslam.slam import Slam
 from vgslam.sources.trajectory_io import read_trajectory
 from vgslam.store.check import check_map
@@ -96,7 +96,7 @@ class TestCtrlC:
             if frame.id == N_BEFORE + 2:
                 raise InputError("the film tore")
 
-        monkeypatch.setattr("vgslam.commands.tracking_run._check_size", check)
+        monkeypatch.setattr("vgslam.session.tracking_run._check_size", check)
         code, _, _ = vgslam.run(going_dark)
         assert code == 2
         assert vgslam.report()["complete"] is False
@@ -129,7 +129,7 @@ class TestCrash:
         def fail(*_: object) -> None:
             raise error("broken")
 
-        monkeypatch.setattr("vgslam.commands.tracking_run._describe", fail)
+        monkeypatch.setattr("vgslam.session.tracking_run._describe", fail)
         with pytest.raises(error, match="broken"):
             vgslam.run(sequence, "--map", vgslam.out.parent / "m.vgslam")
         assert len(load_map(vgslam.out.parent / "m.vgslam").frames) == 1
@@ -138,7 +138,7 @@ class TestCrash:
         def fail(*_: object) -> None:
             raise RuntimeError("no pen")
 
-        monkeypatch.setattr("vgslam.commands.tracking_run.plot_run", fail)
+        monkeypatch.setattr("vgslam.session.tracking_run.plot_run", fail)
         with pytest.raises(RuntimeError, match="no pen"):
             vgslam.run(sequence, "--map", vgslam.out.parent / "m.vgslam")
         assert len(load_map(vgslam.out.parent / "m.vgslam").frames) == 45

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from synthetic import CAMERA, pose, render, room, smooth_texture
 
-from vgslam.backend.map import SlamMap
 from vgslam.frontend.features import FeatureConfig
 from vgslam.frontend.initializer import Initializer, InitializerConfig, Start
 from vgslam.frontend.sfm import SfmPredictor
 from vgslam.frontend.tracker import Tracker, TrackerConfig, View
 from vgslam.geometry import se3
+from vgslam.map.slam_map import SlamMap
 from vgslam.types import Array, Image
 
 

@@ -17,11 +17,11 @@ from vgslam.frontend.guide import VggtUse, confidence_gate, fused_depth
 from vgslam.frontend.vggt_predictor import VggtPredictor
 from vgslam.geometry import se3
 from vgslam.slam import Slam, SlamConfig
-from vgslam.training.scenes import generate
-from vgslam.training.sequences import Shot
-from vgslam.training.sequences import film as shoot
-from vgslam.training.trajectories import look
 from vgslam.types import Array, Camera, Frame, Image, Status, WindowPrediction
+from vgslam_train.worlds.scenes import generate
+from vgslam_train.worlds.sequences import Shot
+from vgslam_train.worlds.sequences import film as shoot
+from vgslam_train.worlds.trajectories import look
 
 CAMERA = Camera.from_fov(320, 240, 70.0)
 NOTHING = VggtUse(False, False, False, False, False, False)

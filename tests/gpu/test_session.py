@@ -14,9 +14,9 @@ import torch
 from tools.gpu.portable import has_state, read_state, write_state
 from tools.gpu.train import timed
 from vgslam.errors import WeightsError
-from vgslam.training.loop import fresh_state
-from vgslam.training.recipe import Phase, Recipe
-from vgslam.training.vggt_job import VggtJob
+from vgslam_train.training.loop import fresh_state
+from vgslam_train.training.recipe import Recipe, RecipePhase
+from vgslam_train.training.vggt_job import VggtJob
 
 ROOT = Path(__file__).resolve().parents[2]
 ABSENT = ("gtsam", "av", "rosbags", "tyro", "evo", "faiss", "trimesh", "pycolmap", "open3d", "rerun", "pypose")
@@ -106,7 +106,7 @@ def test_train_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 
 def test_the_share_of_the_schedule_goes_on_in_the_next_call() -> None:
-    recipe = Recipe(phases=(Phase(2), Phase(5, lr=1.0, lr_end=0.0)))
+    recipe = Recipe(phases=(RecipePhase(2), RecipePhase(5, lr=1.0, lr_end=0.0)))
     first, second = timed(recipe, -20.0, -10.0, (0.0, 0.5)), timed(recipe, 1e12, 2e12, (0.5, 1.0))
     assert first.learning_rate(100) == pytest.approx(0.5), "after its end it stays at its last share"
     assert second.learning_rate(100) == pytest.approx(0.5), "before it begins it is where the first one ended"

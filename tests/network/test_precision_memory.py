@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from bench.live_memory import LiveMemory
 from vgslam.byte_size import format_size, parse_size
 from vgslam.errors import ConfigError
 from vgslam.network.aggregator import Chunks
 from vgslam.network.config import VGGT_1B, VggtConfig
-from vgslam.network.live_memory import LiveMemory
 from vgslam.network.memory import (
     Workload,
     available_bytes,

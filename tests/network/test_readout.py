@@ -14,8 +14,8 @@ from vgslam.network.readout import Readout, cell_depth, relative_to_first, solve
 from vgslam.network.vggt import Head, VggtOutput, build
 from vgslam.network.vggt_backbone import RunOptions, VggtBackbone
 from vgslam.network.weights import LoadedVggt, WeightsInfo
-from vgslam.training.truth import truth_of
-from vgslam.training.windows import WindowBatch, true_flow
+from vgslam_train.data.truth import truth_of
+from vgslam_train.data.windows import WindowBatch, true_flow
 
 POSE = frozenset({Head.POSE})
 

@@ -11,8 +11,8 @@ from reloc_cases import HEIGHT, MATCHING, TINY, WIDTH, base_network, frames, int
 
 from vgslam.errors import ConfigError
 from vgslam.geometry import se3
-from vgslam.geometry.reference_lift import direct_pose
 from vgslam.geometry.sim3 import Sim3
+from vgslam.multiview.reference_lift import direct_pose
 from vgslam.network.config import MatchingConfig, VggtConfig
 from vgslam.network.frame_mask import FrameMask
 from vgslam.network.pose_encoding import decode_intrinsics, decode_pose, quaternion_from_rotation

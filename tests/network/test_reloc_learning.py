@@ -17,7 +17,7 @@ from vgslam.network.reloc.config import RelocConfig
 from vgslam.network.reloc.known_poses import KnownPoses, known_poses
 from vgslam.network.reloc.network import RelocNetwork, Stage, build_reloc
 from vgslam.network.vggt import build
-from vgslam.training.reloc_losses import RelocLossWeights, reloc_loss, rotation_angle
+from vgslam_train.training.reloc_losses import RelocLossWeights, reloc_loss, rotation_angle
 
 SIDE, STEPS = 8, 200
 

@@ -7,10 +7,10 @@ import torch
 
 from vgslam.network.config import VGGT_S
 from vgslam.network.weights import load, packaged
-from vgslam.training.model_guess import ModelGuess
-from vgslam.training.pose_measures import constant_depth, depth_score, identity_poses, pose_score
-from vgslam.training.sequences import Shot, render_sequence
-from vgslam.training.windows import WindowBatch
+from vgslam_train.data.windows import WindowBatch
+from vgslam_train.validation.model_guess import ModelGuess
+from vgslam_train.validation.pose_measures import constant_depth, depth_score, identity_poses, pose_score
+from vgslam_train.worlds.sequences import Shot, render_sequence
 
 
 def test_small_strict_and_free() -> None:

@@ -15,8 +15,8 @@ from vgslam.network.reloc.config import RelocConfig
 from vgslam.network.reloc.files import save_reloc
 from vgslam.network.reloc.network import build_reloc
 from vgslam.network.weights import save
-from vgslam.training.checkpoint import NAME, TrainingState, save_checkpoint
-from vgslam.training.recipe import Recipe
+from vgslam_train.training.checkpoint import NAME, TrainingState, save_checkpoint
+from vgslam_train.training.recipe import Recipe
 
 
 def write_weights(folder: Path) -> Path:

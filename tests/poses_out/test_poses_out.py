@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 from synthetic import CAMERA, pose
 
-from vgslam.backend.map import SlamMap
 from vgslam.errors import ConfigError, MissingDependencyError, OutputError
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
+from vgslam.map.slam_map import SlamMap
 from vgslam.poses_out.frame_pose import FramePose
 from vgslam.poses_out.open import open_sink, opened_sinks
 from vgslam.poses_out.ros2 import Ros2Sink, ros_covariance

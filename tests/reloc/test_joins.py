@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from vgslam.backend.incremental import IncrementalGraph
-from vgslam.backend.map import SlamMap
-from vgslam.backend.map_graph import MapGraph
-from vgslam.backend.optimize import optimize_map
 from vgslam.errors import GraphError
 from vgslam.frontend.features import FeatureConfig
 from vgslam.frontend.locate import Recovered
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
+from vgslam.graph.incremental import IncrementalGraph
+from vgslam.graph.map_graph import MapGraph
+from vgslam.graph.optimize import optimize_map
+from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.closing import LoopCloser
 from vgslam.reloc.loops import LoopConfig, Meeting
 from vgslam.reloc.places import Places

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from vgslam.backend.map import SlamMap
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
+from vgslam.map.slam_map import SlamMap
 from vgslam.network.reloc.query_poses import LocalPoses
 from vgslam.network.vggt_backbone import VggtBackbone
 from vgslam.network.weights import load

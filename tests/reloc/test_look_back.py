@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from synthetic import CAMERA, frames_of, pose, render, room
 
-from vgslam.backend.map import SlamMap
 from vgslam.frontend.mapper import MapperConfig
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
+from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.loops import LoopConfig
 from vgslam.slam import Slam, SlamConfig
 from vgslam.types import Array, Image, Keyframe

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vgslam.backend.pictures import PictureKind, Pictures
+from vgslam.map.pictures import PictureKind, Pictures
 from vgslam.reloc.loop_search import LoopSearch
 from vgslam.reloc.loops import Meeting
 
@@ -69,7 +69,7 @@ def test_pictures_may_be_asked_by_two_threads_at_once() -> None:
 
 
 def test_the_setting_is_for_live_sources_alone() -> None:
-    from vgslam.commands.tracking_args import TrackingArgs
+    from vgslam.session.tracking_args import TrackingArgs
 
     args = TrackingArgs()
     assert not args.slam_config().loops.in_background

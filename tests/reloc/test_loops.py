@@ -8,18 +8,18 @@ import cv2
 import numpy as np
 import pytest
 
-from vgslam.backend.map import SlamMap
 from vgslam.frontend.features import FeatureConfig
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
+from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.closing import LoopCloser, PlaceJoiner
 from vgslam.reloc.loops import LoopConfig
 from vgslam.reloc.places import Places
-from vgslam.training.scenes import generate
-from vgslam.training.trajectories import trajectory
-from vgslam.training.worlds import render
 from vgslam.types import Edge, EdgeKind, Keyframe, PoseEstimate, Status
+from vgslam_train.worlds.scenes import generate
+from vgslam_train.worlds.trajectories import trajectory
+from vgslam_train.worlds.world import render
 
 CAMERA = Camera.from_fov(320, 240, 70.0)
 CONFIG = LoopConfig(min_gap=5)

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from synthetic import CAMERA, pose, render, room, smooth_texture
 
-from vgslam.backend.map import SlamMap
 from vgslam.frontend.matching import MatcherConfig, describe_quick, match
 from vgslam.geometry.sim3 import Sim3
+from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.index import PlaceIndex
 from vgslam.reloc.places import Places
 from vgslam.reloc.vocabulary import N_BITS, bits_of_vector, shipped_vocabulary

@@ -10,9 +10,9 @@ import pytest
 import trimesh
 from synthetic import CAMERA, pose
 
-from vgslam.backend.map import SlamMap
 from vgslam.errors import InputError, MissingDependencyError
 from vgslam.geometry import se3
+from vgslam.map.slam_map import SlamMap
 from vgslam.sources.trajectory_io import read_trajectory, write_trajectory
 from vgslam.store.exports.cloud import cloud_of, export_gltf, export_ply
 from vgslam.store.exports.colmap import export_colmap

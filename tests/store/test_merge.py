@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from random_map import assert_same, assert_same_map, assert_same_sim3, random_map
 
-from vgslam.backend.map import SlamMap
+from vgslam.map.slam_map import SlamMap
 from vgslam.store.map_folder import MapFolder
 from vgslam.store.merge import put_beside
 from vgslam.store.open import load_map

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from random_map import add_random_keyframe, assert_same, assert_same_map, random_map
 
-from vgslam.backend.map import SlamMap
-from vgslam.backend.pictures import Pictures
 from vgslam.errors import MapError, OutputError
+from vgslam.map.pictures import Pictures
+from vgslam.map.slam_map import SlamMap
 from vgslam.store.arrays import EDGE_KINDS, STATUSES
 from vgslam.store.check import check_map
 from vgslam.store.map_folder import MapFolder

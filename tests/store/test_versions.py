@@ -5,7 +5,7 @@ from pathlib import Path
 
 from random_map import assert_same_map, random_map
 
-from vgslam.backend.map import Session
+from vgslam.map.slam_map import Session
 from vgslam.store.check import check_map
 from vgslam.store.manifest import VERSION, read_manifest
 from vgslam.store.map_folder import MapFolder

@@ -19,7 +19,7 @@ LOST = (4, 5, 6)
 
 def slam_map_of(n: int):
     """A camera that goes along x at 0.1 a frame, a keyframe every second frame, lost for a while; frames so far."""
-    from vgslam.backend.map import SlamMap
+    from vgslam.map.slam_map import SlamMap
 
     m = SlamMap()
     for i in range(n):

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
+from bench.adapt_domains import SHIFTED, SHIFTED_SEED, split
 from tools.gpu.record import Record, arguments, wait
 from vgslam.adapt.adapter import AdaptConfig, Adapter
 from vgslam.adapt.offline import run_rounds
 from vgslam.adapt.safeguards import OFFLINE
 from vgslam.adapt.trainer import Trainable, TrainConfig
-from vgslam.commands.adapt_domains import SHIFTED, SHIFTED_SEED, split
 from vgslam.network.config import PRESETS
 from vgslam.network.vggt import Vggt, build
 from vgslam.network.weights import LoadOptions, load

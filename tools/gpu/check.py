@@ -22,13 +22,13 @@ from vgslam.network.masked_attention import MaskBackend, attend
 from vgslam.network.precision import set_precision
 from vgslam.network.tables import rope_table
 from vgslam.network.vggt import Head, Vggt, build
-from vgslam.training.clips import ClipConfig, render_clip
-from vgslam.training.losses import LossWeights
-from vgslam.training.scenes import WORLD_KINDS, generate
-from vgslam.training.step import TrainingStep
-from vgslam.training.trajectories import trajectory
-from vgslam.training.windows import WindowBatch
-from vgslam.training.worlds import render
+from vgslam_train.data.clips import ClipConfig, render_clip
+from vgslam_train.data.windows import WindowBatch
+from vgslam_train.training.losses import LossWeights
+from vgslam_train.training.step import TrainingStep
+from vgslam_train.worlds.scenes import WORLD_KINDS, generate
+from vgslam_train.worlds.trajectories import trajectory
+from vgslam_train.worlds.world import render
 
 NETWORK_TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2}
 """Largest |out - reference| / |reference| (Euclidean norms of a whole output); the reference is float64 on the CPU."""

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from vgslam.config import to_plain
 from vgslam.errors import WeightsError
-from vgslam.training.checkpoint import TrainingState
-from vgslam.training.loop import WEIGHTS_NAME
-from vgslam.training.recipe import Recipe
+from vgslam_train.training.checkpoint import TrainingState
+from vgslam_train.training.loop import WEIGHTS_NAME
+from vgslam_train.training.recipe import Recipe
 
 INDEX = "state.json"
 _MODEL, _MOMENTS = "state_model", ("exp_avg", "exp_avg_sq")

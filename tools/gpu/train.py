@@ -17,15 +17,15 @@ import torch
 from tools.gpu.portable import has_state, read_state, step_of, write_state
 from tools.gpu.record import Record, arguments
 from vgslam.config import read_yaml
-from vgslam.training.checkpoint import TrainingState, save_checkpoint
-from vgslam.training.clips import ClipConfig, ClipSet
-from vgslam.training.loop import WEIGHTS_NAME, Hooks, Progress, RunLimits, averaged, fresh_state, train_job
-from vgslam.training.recipe import Phase, Recipe
-from vgslam.training.render_ahead import START_METHOD, GrowingClips, RenderAhead
-from vgslam.training.suite import Validator
-from vgslam.training.validation import procedural_sets
-from vgslam.training.vggt_job import VggtJob
-from vgslam.training.windows import WindowConfig, WindowSampler
+from vgslam_train.data.clips import ClipConfig, ClipSet
+from vgslam_train.data.render_ahead import START_METHOD, GrowingClips, RenderAhead
+from vgslam_train.data.windows import WindowConfig, WindowSampler
+from vgslam_train.training.checkpoint import TrainingState, save_checkpoint
+from vgslam_train.training.loop import WEIGHTS_NAME, Hooks, Progress, RunLimits, averaged, fresh_state, train_job
+from vgslam_train.training.recipe import Recipe, RecipePhase
+from vgslam_train.training.suite import Validator
+from vgslam_train.training.vggt_job import VggtJob
+from vgslam_train.validation.validate import procedural_sets
 
 RECIPE = Path(__file__).resolve().parents[2] / "configs" / "vggt-m-gpu.yaml"
 
@@ -137,7 +137,7 @@ def run(plan: Plan, device: torch.device, out: Path, record: Record) -> dict[str
     }  # fmt: skip
 
 
-def _sampler(clips: ClipSet, phase: Phase, recipe: Recipe) -> WindowSampler:
+def _sampler(clips: ClipSet, phase: RecipePhase, recipe: Recipe) -> WindowSampler:
     config = WindowConfig(phase.batch_size, phase.n_frames, recipe.data.sizes, seed=recipe.data.seed)
     return WindowSampler(clips, config)
 
@@ -181,7 +181,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     device = torch.device(args.device)
     if START_METHOD == "forkserver":  # children start with what they need
-        set_forkserver_preload(["torch", "cv2", "scipy", "vgslam.training.render_ahead", "vgslam.training.windows"])
+        set_forkserver_preload(["torch", "cv2", "scipy", "vgslam_train.data.render_ahead", "vgslam_train.data.windows"])
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     recipe = shortened(read_yaml(args.recipe, Recipe()), args.share)
     plan = Plan(recipe, args.folder, args.max_s, args.render_workers, args.render_device or args.device,

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vgslam.adapt.start_poses import essential_poses
-from vgslam.adapt.windows import Matches
+from vgslam.adapt.windows import PointMatches
 from vgslam.geometry import se3
 
 Array = npt.NDArray[np.float64]
@@ -139,7 +139,7 @@ class _Problem:
 
 
 def reconstruct(
-    matches: Sequence[Matches], depth_first: Array, T_cam_first: Array, K: Array, sigma_px: float
+    matches: Sequence[PointMatches], depth_first: Array, T_cam_first: Array, K: Array, sigma_px: float
 ) -> SparseGeometry | None:
     """From the network's depth (H,W) of frame 0, start poses (S,4,4) and K (3,3); sigma_px: deviation of the matches.
     It is started from the essential matrices' poses as well, and the better result counts.
@@ -183,7 +183,7 @@ def in_unit_of(geometry: SparseGeometry, depth: Array) -> SparseGeometry:
     return replace(geometry, T_cam_first=T, depth=geometry.depth * scale)
 
 
-def _problem(matches: Sequence[Matches], depth: Array, K: Array, sigma_px: float) -> _Problem:
+def _problem(matches: Sequence[PointMatches], depth: Array, K: Array, sigma_px: float) -> _Problem:
     """The same point is known by its place in frame 0."""
     first = np.concatenate([m.first_px for m in matches])
     points, index = np.unique(first, axis=0, return_inverse=True)

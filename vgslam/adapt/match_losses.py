@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from vgslam.adapt.bundle import SparseGeometry
 from vgslam.adapt.warp import MIN_DEPTH, sampling_grid
-from vgslam.adapt.windows import Matches
+from vgslam.adapt.windows import PointMatches
 from vgslam.network.matching import Flow
 
 
@@ -48,7 +48,7 @@ def pose_loss(T_cam_first: Tensor, geometry: SparseGeometry, median_depth: float
     return (turn + move).mean()
 
 
-def flow_match_loss(flow: Flow, matches: Sequence[Matches], stride: int) -> Tensor:
+def flow_match_loss(flow: Flow, matches: Sequence[PointMatches], stride: int) -> Tensor:
     """Laplace likelihood of the flow's error at the matched points, to the first and to the previous frame, as the
     network was trained: |e| / b + log b with its own scale b.
 

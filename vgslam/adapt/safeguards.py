@@ -10,7 +10,7 @@ from torch import Tensor
 from vgslam.adapt.bundle import SparseGeometry, in_unit_of
 from vgslam.adapt.losses import LossConfig, unmasked_photometric
 from vgslam.adapt.served import Guess, guess
-from vgslam.adapt.windows import Matches, Window
+from vgslam.adapt.windows import PointMatches, Window
 from vgslam.network.vggt import Vggt
 
 MAX_EPIPOLAR_PX = 2.0
@@ -44,7 +44,7 @@ OFFLINE = Limits(rotation_deg=10.0, translation=1.0)
 """Nobody is tracking with the network while it learns from a recording: poses may change further in a round."""
 
 
-def epipolar_error_px(matches: Matches, T_cam_first: Tensor, K: Tensor) -> float:
+def epipolar_error_px(matches: PointMatches, T_cam_first: Tensor, K: Tensor) -> float:
     """Median Sampson distance in px (Hartley and Zisserman, eq. 11.9); infinite for a pose without translation."""
     T = T_cam_first[matches.frame].double().numpy()
     length = float(np.linalg.norm(T[:3, 3]))

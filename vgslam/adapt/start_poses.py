@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.adapt.windows import Matches
+from vgslam.adapt.windows import PointMatches
 
 Array = npt.NDArray[np.float64]
 
 
-def essential_poses(matches: Sequence[Matches], depth_first: Array, K: Array, sigma_px: float) -> Array:
+def essential_poses(matches: Sequence[PointMatches], depth_first: Array, K: Array, sigma_px: float) -> Array:
     """T_cam_first (S,4,4) of frame 0 and the matches' frames 1.., each from its own essential matrix (Nister 2004),
     with the length of translation that the depth (H,W) of frame 0 says. A frame without one stays where the frame
     before it is."""
@@ -31,7 +31,7 @@ def essential_poses(matches: Sequence[Matches], depth_first: Array, K: Array, si
     return np.stack(T)
 
 
-def _length(m: Matches, depth: Array, K: Array, R: Array, t: Array) -> float:
+def _length(m: PointMatches, depth: Array, K: Array, R: Array, t: Array) -> float:
     """Median s of (z R p + s t) x q = 0 over the points, p and q their rays."""
     p, q = (np.column_stack([x, np.ones(len(x))]) @ np.linalg.inv(K).T for x in (m.first_px, m.other_px))
     u, v = (np.clip(np.rint(m.first_px[:, k]).astype(int), 0, depth.shape[1 - k] - 1) for k in (0, 1))

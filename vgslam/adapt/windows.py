@@ -45,7 +45,7 @@ class ScreenConfig:
 
 
 @dataclass(frozen=True)
-class Matches:
+class PointMatches:
     """Points seen in frame 0, in the frame before `frame` and in `frame`, (M,2) each, px of the network's images."""
 
     frame: int
@@ -53,9 +53,9 @@ class Matches:
     previous_px: Array
     other_px: Array
 
-    def mapped(self, move: Callable[[Array], Array]) -> "Matches":
+    def mapped(self, move: Callable[[Array], Array]) -> "PointMatches":
         """The same points in another image's pixels."""
-        return Matches(self.frame, move(self.first_px), move(self.previous_px), move(self.other_px))
+        return PointMatches(self.frame, move(self.first_px), move(self.previous_px), move(self.other_px))
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Window:
     frame_ids: tuple[int, ...]
     images: Tensor
     K: Tensor
-    matches: tuple[Matches, ...]
+    matches: tuple[PointMatches, ...]
     match_px: float = 1.0
 
     def to(self, device: torch.device) -> "Window":
@@ -116,7 +116,7 @@ def _grey(image: Image, max_width_px: int) -> Image:
     return np.asarray(grey, np.uint8)
 
 
-def _match(grey: list[Image]) -> list[Matches]:
+def _match(grey: list[Image]) -> list[PointMatches]:
     """Corners of frame 0 followed frame by frame (Lucas-Kanade), there and back within 0.5 px, and consistent with an
     epipolar geometry; one for each frame but the first."""
     points = cv2.goodFeaturesToTrack(grey[0], MAX_CORNERS, 0.002, max(3, grey[0].shape[1] // 80))
@@ -130,7 +130,7 @@ def _match(grey: list[Image]) -> list[Matches]:
         ok &= (found.ravel() > 0) & (returned.ravel() > 0) & (np.linalg.norm(back - now, axis=2).ravel() < 0.5)
         p, m, q = (x[ok, 0].astype(np.float64) for x in (start, now, then))
         keep = _on_epipolar_lines(p, q)
-        found_matches.append(Matches(frame, p[keep], m[keep], q[keep]))
+        found_matches.append(PointMatches(frame, p[keep], m[keep], q[keep]))
         now = then
     return found_matches
 
@@ -144,7 +144,7 @@ def _on_epipolar_lines(p: Array, q: Array) -> npt.NDArray[np.bool_]:
     return keep if keep.mean() > 0.6 else np.zeros(len(p), bool)
 
 
-def parallax_px(matches: Matches, K: Array) -> float:
+def parallax_px(matches: PointMatches, K: Array) -> float:
     """Median distance of the matched points that the best rotation about the camera's centre leaves (Kabsch on rays,
     twice, the second time without the worse half)."""
     a, b = (np.column_stack([p, np.ones(len(p))]) @ np.linalg.inv(K).T for p in (matches.first_px, matches.other_px))

@@ -15,14 +15,14 @@ from rich.progress import Progress
 from rich.table import Table
 
 from vgslam.atomic import write_bytes, write_text
-from vgslam.choose_camera import camera_with_fov
-from vgslam.commands.adapt_familiar import familiar_windows
 from vgslam.errors import ConfigError, InputError, OutputError
 from vgslam.interfaces import FrameSource
 from vgslam.results.environment import provenance
+from vgslam.session.choose_camera import camera_with_fov
 from vgslam.sources.open import open_source
 from vgslam.sources.options import SourceOptions
 from vgslam.types import Camera
+from vgslam_train.worlds.familiar import familiar_windows
 
 if TYPE_CHECKING:
     from vgslam.adapt.adapter import AdaptConfig, Adapter

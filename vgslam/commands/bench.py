@@ -10,13 +10,13 @@ from pathlib import Path
 import tyro
 
 from vgslam.atomic import write_text
-from vgslam.commands.isolated import run_isolated
 from vgslam.commands.pycolmap_peer import PEER_REPORT, PEER_TRAJECTORY, load_pycolmap
 from vgslam.errors import ConfigError, EvaluationError, InputError, OutputError, VgslamError
 from vgslam.evaluation.evaluate import evaluate
 from vgslam.results.bench import Bench, PeerOutcome, RunOutcome, SequenceOutcome, score_outcome
 from vgslam.results.bench_table import bench_json, markdown
 from vgslam.results.environment import describe_machine, git_commit, package_version
+from vgslam.session.isolated import run_isolated
 from vgslam.sources.open import open_source
 from vgslam.sources.trajectory_io import read_trajectory
 from vgslam.types import Trajectory
@@ -26,7 +26,7 @@ BENCH_JSON, BENCH_TABLE = "bench.json", "bench.md"
 
 @dataclass
 class BenchArgs:
-    """Runs many sequences, scores every run, and writes bench.json and bench.md. `vgslam bench model` measures the
+    """Runs many sequences, scores every run, and writes bench.json and bench.md. `python -m bench model` measures the
     network instead."""
 
     sequences: tyro.conf.Positional[tuple[Path, ...]]

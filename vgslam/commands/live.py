@@ -7,9 +7,9 @@ from typing import Any
 
 import tyro
 
-from vgslam.commands.tracking_args import TrackingArgs
-from vgslam.commands.tracking_run import track
 from vgslam.errors import ConfigError, InputError
+from vgslam.session.tracking_args import TrackingArgs
+from vgslam.session.tracking_run import track
 from vgslam.sources.live import LiveOptions, LiveSource
 from vgslam.sources.live_address import public
 from vgslam.sources.live_open import KNOWN, in_real_time, is_live, open_live

@@ -11,10 +11,10 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from vgslam.backend.map import SlamMap
 from vgslam.byte_size import format_size, parse_size
 from vgslam.commands.map_export import EXPORTS, ExportRequest, Format
 from vgslam.errors import MapError, OutputError
+from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.closing import PlaceJoiner
 from vgslam.store.check import check_map
 from vgslam.store.manifest import MANIFEST, read_manifest

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vgslam.backend.map import SlamMap
+from vgslam.map.slam_map import SlamMap
 from vgslam.sources.trajectory_io import write_trajectory
 from vgslam.store.exports.component import Component
 

@@ -6,9 +6,9 @@ from typing import Literal
 
 import tyro
 
-from vgslam.commands.tracking_args import TrackingArgs
-from vgslam.commands.tracking_run import track
 from vgslam.interfaces import FrameSource
+from vgslam.session.tracking_args import TrackingArgs
+from vgslam.session.tracking_run import track
 from vgslam.sources.open import open_source
 from vgslam.sources.options import SourceOptions
 

@@ -10,10 +10,10 @@ from rich.console import Console
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vgslam.training.checkpoint import TrainingState
-    from vgslam.training.loop import Progress, RunLimits
-    from vgslam.training.recipe import Recipe
-    from vgslam.training.suite import TrainingData
+    from vgslam_train.training.checkpoint import TrainingState
+    from vgslam_train.training.loop import Progress, RunLimits
+    from vgslam_train.training.recipe import Recipe
+    from vgslam_train.training.suite import TrainingData
 
 
 @dataclass
@@ -50,9 +50,9 @@ def run_train(args: TrainArgs) -> int:
     import torch
 
     from vgslam.network.precision import choose_device
-    from vgslam.training.loop import RunLimits
-    from vgslam.training.recipe_file import read_recipe
-    from vgslam.training.suite import TrainingData
+    from vgslam_train.training.loop import RunLimits
+    from vgslam_train.training.recipe_file import read_recipe
+    from vgslam_train.training.suite import TrainingData
 
     recipe = read_recipe(args.config)
     if args.data is not None:
@@ -74,11 +74,11 @@ def _trained(
     recipe: "Recipe", data: "TrainingData", out: Path, limits: "RunLimits", show: "Callable[[Progress], None]"
 ) -> "TrainingState":
     """Runs the job that belongs to the kind of recipe."""
-    from vgslam.training.loop import Hooks, train_job
-    from vgslam.training.reloc_job import RelocJob, RelocValidator
-    from vgslam.training.reloc_recipe import RelocRecipe
-    from vgslam.training.suite import Validator
-    from vgslam.training.vggt_job import VggtJob
+    from vgslam_train.training.loop import Hooks, train_job
+    from vgslam_train.training.reloc_job import RelocJob, RelocValidator
+    from vgslam_train.training.reloc_recipe import RelocRecipe
+    from vgslam_train.training.suite import Validator
+    from vgslam_train.training.vggt_job import VggtJob
 
     if isinstance(recipe, RelocRecipe):
         reloc = RelocJob(recipe, limits.device)

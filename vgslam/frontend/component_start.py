@@ -4,13 +4,13 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from vgslam.backend.map import SlamMap
 from vgslam.frontend.initializer import Sighting, Start
 from vgslam.frontend.mapper import Mapper
-from vgslam.frontend.pnp import PosePoints, refine_pose
 from vgslam.frontend.tracker import Tracker, TrackState
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
+from vgslam.map.slam_map import SlamMap
+from vgslam.multiview.pnp import PosePoints, refine_pose
 from vgslam.types import Array, Keyframe, PoseEstimate, Status
 
 _LEAST_MOVE = 0.02

@@ -8,8 +8,8 @@ from vgslam.frontend.features import Pixels, track_flow
 from vgslam.frontend.guide import Guide
 from vgslam.frontend.matching import MatcherConfig, describe, match
 from vgslam.frontend.tracker import Tracker, View
-from vgslam.frontend.two_view import TwoViewConfig, TwoViewVerdict, two_view
 from vgslam.interfaces import Predictor
+from vgslam.multiview.two_view import TwoViewConfig, TwoViewVerdict, two_view
 from vgslam.types import Ids, WindowInput, WindowPrediction
 
 

@@ -7,13 +7,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.backend.map import SlamMap
 from vgslam.frontend.features import FeatureConfig, Gray, Pixels, track_flow
 from vgslam.frontend.matching import ImageFeatures, MatcherConfig, match
-from vgslam.frontend.pnp import PoseFit, PosePoints, ransac_pose, refine_pose
-from vgslam.frontend.two_view import rotation_between
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
+from vgslam.map.slam_map import SlamMap
+from vgslam.multiview.pnp import PoseFit, PosePoints, ransac_pose, refine_pose
+from vgslam.multiview.two_view import rotation_between
 from vgslam.types import Array, Ids
 
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.backend.map import SlamMap
-from vgslam.frontend.bundle import BundleProblem, BundleResult, bundle_adjust
 from vgslam.frontend.features import Pixels
 from vgslam.frontend.guide import (
     SURE_DEPTH_REL_SIGMA,
@@ -23,6 +21,8 @@ from vgslam.frontend.tracker import Tracker, View
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.interfaces import Predictor
+from vgslam.map.slam_map import SlamMap
+from vgslam.multiview.bundle import BundleProblem, BundleResult, bundle_adjust
 from vgslam.types import Array, Edge, EdgeKind, Ids, Keyframe, WindowInput, WindowPrediction
 
 PRIOR_WEAKNESS = 2.0

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from vgslam.frontend.plane_sweep import PlaneSweepConfig, plane_sweep
-from vgslam.frontend.pnp import PosePoints, refine_pose
-from vgslam.frontend.triangulate import triangulate
-from vgslam.frontend.two_view import TwoViewConfig, TwoViewVerdict, two_view
 from vgslam.geometry import se3
+from vgslam.multiview.plane_sweep import PlaneSweepConfig, plane_sweep
+from vgslam.multiview.pnp import PosePoints, refine_pose
+from vgslam.multiview.triangulate import triangulate
+from vgslam.multiview.two_view import TwoViewConfig, TwoViewVerdict, two_view
 from vgslam.types import Array, Camera, Float32, Ids, WindowInput, WindowPrediction
 
 MIN_ANGLE_DEG = 0.8

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.backend.map import SlamMap
 from vgslam.frontend.features import FeatureConfig, Gray, Pixels, detect_corners, track_flow
-from vgslam.frontend.pnp import PoseFit, PosePoints, ransac_pose, refine_pose
 from vgslam.frontend.rotation_guess import RotationGuess, Thumbnail
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
+from vgslam.map.slam_map import SlamMap
+from vgslam.multiview.pnp import PoseFit, PosePoints, ransac_pose, refine_pose
 from vgslam.types import Array, Ids
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from vgslam.frontend.guide import VggtUse, rel_sigma_of
-from vgslam.frontend.plane_sweep import PlaneSweepConfig
-from vgslam.frontend.pnp import PosePoints, refine_pose
 from vgslam.geometry import se3
+from vgslam.multiview.plane_sweep import PlaneSweepConfig
+from vgslam.multiview.pnp import PosePoints, refine_pose
 from vgslam.network.backbone import Backbone, SceneGeometry
 from vgslam.network.preprocess import PixelMap
 from vgslam.network.vggt import Head

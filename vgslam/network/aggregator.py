@@ -10,7 +10,7 @@ from vgslam.network.config import VggtConfig
 from vgslam.network.encoder import PatchEncoder
 from vgslam.network.frame_mask import FrameMask
 from vgslam.network.layers import Block, RopeTable
-from vgslam.network.matching import MatchAdapter, Matches
+from vgslam.network.matching import MatchAdapter, ReferenceMatches
 from vgslam.network.tables import rope_table
 
 
@@ -44,7 +44,7 @@ class Encoded:
     descriptor: Tensor
     image_size: tuple[int, int]
     grid: tuple[int, int]
-    matches: Matches | None = None
+    matches: ReferenceMatches | None = None
 
     def patches(self, layer: int) -> Tensor:
         """Patch tokens (B, S, h*w, D) of a kept layer."""

@@ -23,7 +23,7 @@ _OUTSIDE = -20.0
 
 
 @dataclass(frozen=True)
-class Matches:
+class ReferenceMatches:
     """Of B scenes of S frames with h x w cells of `stride` px; the references are (first, previous).
 
     logits (B,S,2,h,w,K): of the K = (2 radius + 1)^2 displacements (row-major, dy before dx) of a cell in a reference;
@@ -89,7 +89,7 @@ class MatchAdapter(nn.Module):
         self.cell = Linear(per_cell, config.hidden)
         self.patch = nn.Conv2d(config.hidden, width, self.cells_per_patch, self.cells_per_patch)
 
-    def forward(self, images: Tensor, second: Tensor | None = None) -> Matches:
+    def forward(self, images: Tensor, second: Tensor | None = None) -> ReferenceMatches:
         """Images (B,S,3,H,W) in [0,1], sides multiples of the patch size.
 
         `second` (B,S): index of the frame that each frame is compared with in the place of the one before it.
@@ -103,7 +103,7 @@ class MatchAdapter(nn.Module):
         found: Tensor = self.features(images.flatten(0, 1))
         return found.unflatten(0, images.shape[:2])
 
-    def compare(self, f: Tensor, references: Tensor) -> Matches:
+    def compare(self, f: Tensor, references: Tensor) -> ReferenceMatches:
         """Cell features f (B,S,C,h,w) against those of two reference frames each (B,S,2,C,h,w).
 
         Never in half precision, whatever the features come in: logits of 20 would be off by 0.06.
@@ -113,7 +113,7 @@ class MatchAdapter(nn.Module):
         with without_autocast(f):
             return self._volume(f, references)
 
-    def _volume(self, f: Tensor, references: Tensor) -> Matches:
+    def _volume(self, f: Tensor, references: Tensor) -> ReferenceMatches:
         b, s, _, rows, cols = f.shape
         scale = self.config.initial_scale * self.log_temperature.exp()
         full = torch.einsum("bsci,bsrcj->bsrij", f.flatten(3) * scale, references.flatten(4))
@@ -123,11 +123,11 @@ class MatchAdapter(nn.Module):
         probability = logits.softmax(-1)
         displacement = torch.einsum("bsrik,kd->bsrid", probability, self._offsets(f)) * self.config.stride
         cells = (rows, cols)
-        return Matches(
+        return ReferenceMatches(
             logits.unflatten(3, cells), displacement.unflatten(3, cells), probability.amax(-1).unflatten(3, cells)
         )
 
-    def embed(self, matches: Matches) -> Tensor:
+    def embed(self, matches: ReferenceMatches) -> Tensor:
         """What matches say to the patch tokens (B,S,patches,width)."""
         b, s = matches.logits.shape[:2]
         reach = float(self.config.stride * self.config.radius)
@@ -169,7 +169,7 @@ class FlowHead(nn.Module):
         self.out = Linear(2 * config.hidden, self.side**2 * N_REFERENCES * 3)
         self.reach = float(config.stride * config.radius)
 
-    def forward(self, patches: Tensor, matches: Matches, grid: tuple[int, int]) -> Flow:
+    def forward(self, patches: Tensor, matches: ReferenceMatches, grid: tuple[int, int]) -> Flow:
         """patches (B,S,rows*cols,token_width) of a grid of patches."""
         x = self.out(functional.gelu(self.hidden(self.norm(patches))))
         x = x.unflatten(2, grid).unflatten(-1, (self.side, self.side, N_REFERENCES, 3))

@@ -6,9 +6,9 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
+from vgslam.multiview.pose_solver import SolverConfig, solve_poses
 from vgslam.network.matching import Flow
 from vgslam.network.pose_encoding import decode_pose, quaternion_from_rotation
-from vgslam.network.solver_readout import SolverConfig, solve_poses
 from vgslam.network.vggt import VggtOutput
 
 CELL_PX = 4

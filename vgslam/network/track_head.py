@@ -43,7 +43,7 @@ def flow_embedding(flow: Tensor, channels: int) -> Tensor:
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-3)
 
 
-class Tracker(nn.Module):
+class PointTracker(nn.Module):
     """Iterative refinement of tracks on feature maps."""
 
     def __init__(self, config: TrackHeadConfig) -> None:
@@ -137,7 +137,7 @@ class TrackHead(nn.Module):
     def __init__(self, config: TrackHeadConfig, width: int, patch_size: int) -> None:
         super().__init__()
         self.feature_extractor = DptHead(config.dpt, width, patch_size, stride=config.stride)
-        self.tracker = Tracker(config)
+        self.tracker = PointTracker(config)
 
     def forward(self, encoded: Encoded, queries: Tensor, frames_per_pass: int) -> Tracks:
         """queries (B,N,2) px of frame 0."""

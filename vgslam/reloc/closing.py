@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from vgslam.backend.map import SlamMap
-from vgslam.backend.map_graph import MapGraph
-from vgslam.backend.robust import SwitchedOff
 from vgslam.errors import GraphError
 from vgslam.frontend.features import FeatureConfig
+from vgslam.graph.map_graph import MapGraph
+from vgslam.graph.robust import SwitchedOff
+from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.loop_search import LoopSearch
 from vgslam.reloc.loops import LoopConfig, LoopFinder, Meeting
 from vgslam.reloc.places import Places

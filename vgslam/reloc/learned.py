@@ -2,7 +2,7 @@
 
 Two ways into the map's gauge. Direct: the anchor's pose and the query's pose relative to it, whose scale the known
 baselines between the keyframes give; needs a network that is told the keyframes' poses. By consensus: every keyframe
-lifts the query into the map (`geometry.reference_lift`); works with any network.
+lifts the query into the map (`multiview.reference_lift`); works with any network.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ import numpy.typing as npt
 
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
-from vgslam.geometry.reference_lift import direct_pose, lift
+from vgslam.multiview.reference_lift import direct_pose, lift
 from vgslam.reloc.pairwise import PairwiseProposer
 from vgslam.reloc.proposal import AllOf, PoseProposer, Proposal
 from vgslam.types import Array
 
 if TYPE_CHECKING:
-    from vgslam.backend.map import SlamMap
+    from vgslam.map.slam_map import SlamMap
     from vgslam.network.backbone import Backbone
     from vgslam.network.reloc.query_poses import LocalPoses, QueryPoses
     from vgslam.network.vggt_backbone import VggtBackbone

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.backend.map import SlamMap
 from vgslam.frontend.features import FeatureConfig
 from vgslam.frontend.locate import LocateConfig, Locator, Recovered, Target, depth_near, epipolar_matches
 from vgslam.frontend.matching import MatcherConfig
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
+from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.places import Places
 from vgslam.types import Array, Edge, EdgeKind
 

@@ -8,11 +8,11 @@ import numpy.typing as npt
 
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
-from vgslam.geometry.late_fusion import average_motions
+from vgslam.multiview.late_fusion import average_motions
 from vgslam.reloc.proposal import Proposal
 
 if TYPE_CHECKING:
-    from vgslam.backend.map import SlamMap
+    from vgslam.map.slam_map import SlamMap
     from vgslam.network.reloc.query_poses import QueryPoses
 
 
@@ -21,7 +21,7 @@ class PairwiseProposer:
 
     Looks at the first `max_references` keyframes, one pass of the network for each. The spread is the root mean square
     distance of the answer from the lines on which the pairs put it. Where these do not determine a place (see
-    `geometry.late_fusion`), nothing is proposed.
+    `multiview.late_fusion`), nothing is proposed.
     """
 
     METHOD = "late-fusion"

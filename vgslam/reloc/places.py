@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.backend.map import PlaceCodes, SlamMap
 from vgslam.frontend.features import Gray
 from vgslam.frontend.guide import Guide
 from vgslam.frontend.matching import ImageFeatures, describe_quick
 from vgslam.frontend.tracker import View
+from vgslam.map.slam_map import PlaceCodes, SlamMap
 from vgslam.reloc.index import PlaceIndex
 from vgslam.reloc.vocabulary import Bits, bits_of_vector, shipped_vocabulary, shipped_vocabulary_id
 from vgslam.types import Ids, Image

@@ -11,7 +11,7 @@ from vgslam.geometry.camera import Camera
 from vgslam.types import Array
 
 if TYPE_CHECKING:
-    from vgslam.backend.map import SlamMap
+    from vgslam.map.slam_map import SlamMap
 
 
 @dataclass(frozen=True)

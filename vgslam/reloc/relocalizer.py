@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from vgslam.backend.map import SlamMap
 from vgslam.frontend.features import FeatureConfig, Pixels
 from vgslam.frontend.locate import LocateConfig, Locator, Recovered, Target, epipolar_matches
 from vgslam.frontend.matching import ImageFeatures, MatcherConfig, describe
-from vgslam.frontend.pnp import refine_pose
 from vgslam.frontend.tracker import View
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
+from vgslam.map.slam_map import SlamMap
+from vgslam.multiview.pnp import refine_pose
 from vgslam.reloc.evidence import Evidence, cells
 from vgslam.reloc.places import Places
 from vgslam.reloc.proposal import PoseProposer
@@ -26,7 +26,7 @@ PNP = "pnp"
 
 
 @dataclass(frozen=True)
-class RelocConfig:
+class RelocalizerConfig:
     """n_recent: last keyframes tried, n_similar: keyframes that look most alike; n_nearby: keyframes considered, when
     the pose is known, for one that looks the same way; n_joint: hypotheses taken together for the final pose. n_back:
     old keyframes whose landmarks are looked for in a new one, and back_agreement: (rotation deg, position as a share of
@@ -93,11 +93,11 @@ class Relocalizer:
     """Finds images in `slam_map`. proposer: a network that proposes poses as well; None goes without."""
 
     def __init__(
-        self, slam_map: SlamMap, places: Places, features: FeatureConfig, config: RelocConfig | None = None,
+        self, slam_map: SlamMap, places: Places, features: FeatureConfig, config: RelocalizerConfig | None = None,
         proposer: PoseProposer | None = None,
     ) -> None:  # fmt: skip
         self.map, self.places, self.proposer = slam_map, places, proposer
-        self.config = config or RelocConfig()
+        self.config = config or RelocalizerConfig()
         self.locator = Locator(slam_map, self.config.locate, features)
         self._features: dict[int, ImageFeatures] = {}
         self.saw_something = False

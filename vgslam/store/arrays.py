@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.backend import frame_table
-from vgslam.backend.frame_table import FrameTable
-from vgslam.backend.map import Session, SlamMap
-from vgslam.backend.paged_keyframe import PagedKeyframe
+from vgslam.map import frame_table
+from vgslam.map.frame_table import FrameTable
+from vgslam.map.paged_keyframe import PagedKeyframe
+from vgslam.map.slam_map import Session, SlamMap
 from vgslam.types import Camera, Edge, EdgeKind, Keyframe, PoseEstimate, Sim3, Status
 
 Arrays = dict[str, npt.NDArray[Any]]

@@ -19,10 +19,10 @@ import numpy as np
 import safetensors.numpy
 
 from vgslam.atomic import write_bytes, write_text
-from vgslam.backend.map import SlamMap
-from vgslam.backend.picture_file import PictureFile, describe, encode
-from vgslam.backend.pictures import PictureKey, PictureKind, Pictures
 from vgslam.errors import MapError, OutputError
+from vgslam.map.picture_file import PictureFile, describe, encode
+from vgslam.map.pictures import PictureKey, PictureKind, Pictures
+from vgslam.map.slam_map import SlamMap
 from vgslam.store.arrays import Arrays, to_arrays
 from vgslam.store.manifest import MANIFEST, Manifest
 from vgslam.store.open import PICTURES, picture_name, read_state, referred_pictures

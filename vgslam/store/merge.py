@@ -5,9 +5,9 @@ from typing import Protocol
 
 import numpy as np
 
-from vgslam.backend.map import SlamMap
-from vgslam.backend.paged_keyframe import PagedKeyframe
-from vgslam.backend.pictures import PictureKind
+from vgslam.map.paged_keyframe import PagedKeyframe
+from vgslam.map.pictures import PictureKind
+from vgslam.map.slam_map import SlamMap
 
 
 class Joiner(Protocol):

@@ -5,10 +5,10 @@ from pathlib import Path
 import safetensors
 import safetensors.numpy
 
-from vgslam.backend.map import SlamMap
-from vgslam.backend.picture_file import PictureFile, describe
-from vgslam.backend.pictures import PictureKey, PictureKind, Pictures
 from vgslam.errors import MapError
+from vgslam.map.picture_file import PictureFile, describe
+from vgslam.map.pictures import PictureKey, PictureKind, Pictures
+from vgslam.map.slam_map import SlamMap
 from vgslam.store.arrays import Arrays, SessionNames, fill
 from vgslam.store.manifest import Manifest, read_manifest
 from vgslam.store.migrations import migrate

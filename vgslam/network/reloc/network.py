@@ -14,7 +14,7 @@ from vgslam.network.aggregator import Chunks, frame_descriptor
 from vgslam.network.frame_mask import FrameMask
 from vgslam.network.layers import Block, RopeTable
 from vgslam.network.lora import LoraConfig, add_lora
-from vgslam.network.matching import Matches
+from vgslam.network.matching import ReferenceMatches
 from vgslam.network.reloc.adapter import RelocAdapter
 from vgslam.network.reloc.config import RelocConfig, frame_mask, head_mask
 from vgslam.network.reloc.known_poses import KnownPoses
@@ -79,7 +79,7 @@ class RelocNetwork(nn.Module):
         if aggregator.matching is None:
             return patches
         second = second_references(descriptors(patches), self.config.mask, self.config.match_order)
-        matches: Matches = aggregator.matching(images, second)
+        matches: ReferenceMatches = aggregator.matching(images, second)
         return patches + aggregator.matching.embed(matches)
 
     def assemble(self, patches: Tensor, pose_tokens: Tensor, has_pose: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ import numpy.typing as npt
 import trimesh
 
 from vgslam.atomic import write_bytes
-from vgslam.backend.cloud import point_cloud
 from vgslam.errors import InputError
+from vgslam.map.cloud import point_cloud
 from vgslam.results.ply import write_ply
 from vgslam.store.exports.component import Component
 from vgslam.types import Array

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vgslam.backend.map import SlamMap
 from vgslam.errors import InputError
+from vgslam.map.slam_map import SlamMap
 from vgslam.types import Array, Ids, Keyframe, Trajectory
 
 

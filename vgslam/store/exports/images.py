@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from vgslam.atomic import write_bytes
-from vgslam.backend.picture_file import encode
 from vgslam.errors import OutputError
+from vgslam.map.picture_file import encode
 from vgslam.store.exports.component import Component
 from vgslam.types import Keyframe
 

@@ -1,0 +1,1 @@
+"""The project's own measurements: `python -m bench NAME`. Not installed; they run from the repository."""

@@ -1,0 +1,64 @@
+"""Which measurements there are: finds the one that is asked for, parses its arguments, turns errors into one line."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import cv2
+import tyro
+
+from bench.adapt import BenchAdaptArgs, run_bench_adapt
+from bench.adapt_runs import BenchAdaptRunsArgs, run_bench_adapt_runs
+from bench.backend import BenchBackendArgs, run_bench_backend
+from bench.live import BenchLiveArgs, run_bench_live
+from bench.model import BenchModelArgs, run_bench_model
+from bench.places import BenchPlacesArgs, run_bench_places
+from bench.reloc_cost import BenchRelocCostArgs, run_bench_reloc_cost
+from bench.relocalization import BenchRelocalizationArgs, run_bench_relocalization
+from bench.survival import BenchSurvivalArgs, run_bench_survival
+from bench.weights import BenchWeightsArgs, run_bench_weights
+from bench.worlds import BenchWorldsArgs, run_bench_worlds
+from vgslam.errors import ConfigError, VgslamError
+
+MEASUREMENTS: dict[str, tuple[type, Callable[[Any], int]]] = {
+    "adapt": (BenchAdaptArgs, run_bench_adapt),
+    "adapt-runs": (BenchAdaptRunsArgs, run_bench_adapt_runs),
+    "backend": (BenchBackendArgs, run_bench_backend),
+    "live": (BenchLiveArgs, run_bench_live),
+    "model": (BenchModelArgs, run_bench_model),
+    "places": (BenchPlacesArgs, run_bench_places),
+    "reloc-cost": (BenchRelocCostArgs, run_bench_reloc_cost),
+    "relocalization": (BenchRelocalizationArgs, run_bench_relocalization),
+    "survival": (BenchSurvivalArgs, run_bench_survival),
+    "weights": (BenchWeightsArgs, run_bench_weights),
+    "worlds": (BenchWorldsArgs, run_bench_worlds),
+}
+"""By name: arguments and function."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one measurement; returns its exit code. A VgslamError becomes one line on stderr."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    cv2.setNumThreads(1)
+    if not words or words[0] in ("-h", "--help"):
+        print(overview())
+        return 0
+    try:
+        if words[0] not in MEASUREMENTS:
+            raise ConfigError(f"no measurement '{words[0]}'; there are {', '.join(MEASUREMENTS)}")
+        arguments, run = MEASUREMENTS[words[0]]
+        return run(tyro.cli(arguments, args=words[1:], prog=f"python -m bench {words[0]}"))
+    except VgslamError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("bench: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 141
+
+
+def overview() -> str:
+    """A line for every measurement."""
+    lines = [f"  {name:<15} {(cls.__doc__ or '').strip().splitlines()[0]}" for name, (cls, _) in MEASUREMENTS.items()]
+    return "\n".join(["usage: python -m bench NAME ... (NAME --help says more)", "", *lines])

@@ -1,0 +1,130 @@
+"""`python -m bench places`: how often a place is recognised by its code, for each way to make codes."""
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import cv2
+import numpy as np
+import tyro
+from rich.console import Console
+
+from bench.claim import claim_folder
+from bench.provenance import provenance
+from vgslam.atomic import write_text
+from vgslam.errors import ConfigError, InputError
+from vgslam.types import Array, Image
+
+if TYPE_CHECKING:
+    from bench.recall import Code, Recall, RecallOptions
+
+JSON_NAME, TABLE_NAME = "bench_places.json", "bench_places.md"
+
+
+@dataclass
+class BenchPlacesArgs:
+    """Recall of place recognition on sequences with true poses: local features, the network's descriptors, thumbnails.
+
+    Two images show the same place when they are within a tenth of the path's extent and 30 degrees of each other.
+    """
+
+    paths: Annotated[list[Path], tyro.conf.Positional]
+    """Sequences: anything that `vgslam run` takes, with ground truth."""
+
+    gap: int = 50
+    """Images nearer than so many in the sequence do not count."""
+
+    weights: str = "vggt-s"
+    """Network whose descriptors are measured; "" for none."""
+
+    out: Path = Path("out/bench-places")
+    """Folder for bench_places.json and bench_places.md."""
+
+    overwrite: bool = False
+    """Replace earlier results in OUT."""
+
+
+def run_bench_places(args: BenchPlacesArgs) -> int:
+    """Measures, prints and writes; returns 0. ConfigError, InputError, WeightsError and OutputError with one line."""
+    _check(args)
+    from bench.recall import RecallOptions, recall
+
+    options = RecallOptions(gap=args.gap)
+    methods = _methods(args.weights)
+    rows: list[tuple[str, str, Recall]] = []
+    for path in args.paths:
+        images, poses = _posed_images(path)
+        for name, code in methods.items():
+            rows.append((path.name, name, recall(images, poses, code, options)))
+            print(f"{path.name}, {name}: done", file=sys.stderr)
+    table = _table(rows, options)
+    about = provenance() | {
+        "options": asdict(options),
+        "rows": [{"sequence": s, "codes": m} | asdict(r) for s, m, r in rows],
+    }  # fmt: skip
+    write_text(args.out / JSON_NAME, json.dumps(about, indent=2) + "\n")
+    write_text(args.out / TABLE_NAME, table)
+    Console().print(table, soft_wrap=True)
+    print(f"written: {args.out / JSON_NAME}, {args.out / TABLE_NAME}")
+    return 0
+
+
+def _methods(weights: str) -> "dict[str, Code]":
+    from vgslam.frontend.guide import VggtUse
+    from vgslam.frontend.matching import describe_quick
+    from vgslam.reloc.places import N_FEATURES
+    from vgslam.reloc.vocabulary import bits_of_vector, shipped_vocabulary
+    from vgslam.session.network_guide import open_guide
+
+    def local(_: int, image: Image) -> Array:
+        found = describe_quick(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), N_FEATURES)
+        return _signs(shipped_vocabulary().bits(found.descriptors))
+
+    def thumbnail(_: int, image: Image) -> Array:
+        small = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (40, 30), interpolation=cv2.INTER_AREA)
+        blurred = cv2.GaussianBlur(small, (0, 0), 1.5).astype(np.float64).ravel()
+        blurred -= blurred.mean()
+        return np.asarray(blurred / (np.linalg.norm(blurred) + 1e-9))
+
+    methods: dict[str, Code] = {"local features": local, "thumbnails": thumbnail}
+    opened = open_guide("vggt", weights, "auto", "auto", None, VggtUse()) if weights else None
+    if opened is not None:
+        guide = opened.guide
+        methods[f"network ({weights})"] = lambda i, image: _signs(bits_of_vector(guide.descriptor(i, image)))
+    return methods
+
+
+def _signs(bits: np.ndarray) -> Array:
+    """Code as a unit vector whose dot product is the likeness of `PlaceIndex`."""
+    signs = 2.0 * np.unpackbits(bits) - 1.0
+    return signs / np.sqrt(len(signs))
+
+
+def _posed_images(path: Path) -> tuple[list[Image], Array]:
+    from vgslam.evaluation.association import associate
+    from vgslam.sources import open_source
+    from vgslam.types import Trajectory
+
+    source = open_source(path)
+    if source.truth is None:
+        raise InputError(f"{path}: recall needs true poses; give a sequence with ground truth")
+    frames = list(source)
+    times = np.array([f.timestamp_s for f in frames])
+    asked = Trajectory(times, np.tile(np.eye(4), (len(times), 1, 1)), np.arange(len(times)), np.zeros(len(times), int))
+    mine, true, _ = associate(asked, source.truth, None)
+    return [frames[i].image for i in mine.tolist()], source.truth.T_world_cam[true]
+
+
+def _table(rows: "list[tuple[str, str, Recall]]", options: "RecallOptions") -> str:
+    head = "| sequence | codes | queries | " + " | ".join(f"recall@{n}" for n in options.at) + " |"
+    lines = [head, "|---|---|---:|" + "---:|" * len(options.at)]
+    lines += [f"| {s} | {m} | {r.n_queries} | " + " | ".join(f"{x:.0%}" for x in r.shares) + " |" for s, m, r in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _check(args: BenchPlacesArgs) -> None:
+    if args.gap < 0:
+        raise ConfigError(f"--gap must be 0 or more, got {args.gap}")
+    claim_folder(args.out, JSON_NAME, args.overwrite)

@@ -1,0 +1,12 @@
+"""What a recorded figure of `python -m bench` comes from."""
+
+import shlex
+import sys
+from typing import Any
+
+from vgslam.results import environment
+
+
+def provenance() -> dict[str, Any]:
+    """As of `vgslam.results.environment`, with the command as it is given."""
+    return environment.provenance() | {"command": shlex.join(["python", "-m", "bench", *sys.argv[1:]])}

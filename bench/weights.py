@@ -1,0 +1,116 @@
+"""`python -m bench weights`: what a network makes of windows that it was not trained on, beside what costs nothing."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from bench.provenance import provenance
+from vgslam.atomic import write_text
+from vgslam.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+    from vgslam.network.vggt import Vggt
+    from vgslam_train.validation.validate import ValidationSet
+
+NAME = "bench_weights"
+TIMED_FRAMES = 4
+
+
+@dataclass
+class BenchWeightsArgs:
+    """Poses and depth of fixed windows of unseen rendered worlds and of recorded sequences: a table and JSON."""
+
+    weights: str = "vggt-s"
+    """Weights: a name of the package, a Hugging Face id, a file or a folder."""
+
+    data: Path = Path("training_data/val")
+    """Folder of the rendered validation clips; rendered there where they are missing (minutes)."""
+
+    clips: int = 192
+    """Number of rendered clips."""
+
+    sequences: Path | None = None
+    """Folder of recorded sequences (kitti00_f000-199, 7scenes_redkitchen_seq01, tum_fr3_cabinet_58)."""
+
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+
+    threads: int = 1
+    """CPU threads."""
+
+    out: Path = Path("out/bench-weights")
+    """Folder for the table and the JSON."""
+
+
+def run_bench_weights(args: BenchWeightsArgs) -> int:
+    """Measures, prints and writes; returns 0. ConfigError, WeightsError and OutputError with one line each."""
+    import torch
+
+    from vgslam.network.precision import choose_device
+    from vgslam.network.weights import LoadOptions, load
+    from vgslam_train.validation.model_guess import ModelGuess
+    from vgslam_train.validation.validate import validate
+
+    torch.set_num_threads(max(args.threads, 1))
+    device = choose_device(args.device)
+    loaded = load(args.weights, LoadOptions(device), print)
+    sets = _sets(args, loaded.model)
+    table = validate(ModelGuess(loaded.model, device), sets)
+    seconds = _window_seconds(loaded.model, device)
+    about = provenance() | {
+        "weights": loaded.info.model_id, "sha256": loaded.info.sha256,
+        "n_parameters": loaded.info.n_parameters, "ms_per_window_of_4": round(1e3 * seconds, 1),
+    }  # fmt: skip
+    head = "\n".join(f"- {name}: {value}" for name, value in about.items())
+    text = f"{head}\n\nRotations in degrees, median / mean; directions in degrees, medians of all / not forward.\n\n"
+    args.out.mkdir(parents=True, exist_ok=True)
+    write_text(args.out / f"{NAME}.md", f"# Windows seen by {args.weights}\n\n{text}{table.to_markdown()}")
+    write_text(args.out / f"{NAME}.json", json.dumps(about | {"rows": json.loads(table.to_json())}, indent=1) + "\n")
+    Console().print(table.to_markdown(), soft_wrap=True)
+    print(f"{1e3 * seconds:.0f} ms for a window of {TIMED_FRAMES} frames; results: {args.out}/{NAME}.md")
+    return 0
+
+
+def _sets(args: BenchWeightsArgs, model: "Vggt") -> "list[ValidationSet]":
+    from vgslam_train.data.clips import ClipConfig, ClipSet, generate_clips
+    from vgslam_train.validation.validate import procedural_sets, real_sets
+
+    config = model.config
+    if not config.keeps_area:
+        raise ConfigError(f"{args.weights}: only networks for small images of any shape are measured here")
+    width = config.image_size
+    clip_width = max(128, 10 * width // 7)  # room for crops
+    size = ClipConfig(is_validation=True, height=3 * clip_width // 4, width=clip_width)
+    generate_clips(args.data, size, args.clips, 1, print)
+    sets = procedural_sets(ClipSet.open(args.data, args.clips), size=(3 * width // 4, width))
+    if args.sequences is not None:
+        sets += real_sets(args.sequences, size_px=width)
+    return sets
+
+
+def _window_seconds(model: "Vggt", device: "torch.device") -> float:
+    """Median time of one window of TIMED_FRAMES frames of the usual size, network and solver, on noise."""
+    import torch
+
+    from vgslam_train.data.windows import WindowBatch
+    from vgslam_train.validation.model_guess import ModelGuess
+
+    width = model.config.image_size
+    height = 3 * width // 4
+    K = torch.tensor([[[width, 0, width / 2], [0, width, height / 2], [0, 0, 1.0]]], dtype=torch.float64)
+    poses = torch.eye(4, dtype=torch.float64).repeat(1, TIMED_FRAMES, 1, 1)
+    images = torch.rand(1, TIMED_FRAMES, 3, height, width)
+    window = WindowBatch(images, torch.ones(1, TIMED_FRAMES, height, width), poses, K)
+    guess = ModelGuess(model, device)
+    times = []
+    for _ in range(15):
+        began = time.perf_counter()
+        guess(window)
+        times.append(time.perf_counter() - began)
+    return sorted(times)[len(times) // 2]

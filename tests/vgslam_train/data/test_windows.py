@@ -1,0 +1,152 @@
+"""Training windows: geometry stays exact through crops, resizing and mirrors; batches follow from seed and step."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vgslam.errors import ConfigError
+from vgslam_train.data.clips import ClipConfig, ClipSet, generate_clips
+from vgslam_train.data.windows import (
+    WindowBatch,
+    WindowConfig,
+    WindowSampler,
+    mirrored,
+    shrink_depth,
+    true_flow,
+    true_tracks,
+)
+
+CLIPS = ClipConfig(seed=11, n_frames=6, height=96, width=128, worlds_per_shard=2, clips_per_world=4)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> ClipSet:
+    folder = tmp_path_factory.mktemp("clips")
+    generate_clips(folder, CLIPS, 8)
+    return ClipSet.open(folder)
+
+
+def sampler(clips: ClipSet, **changes: object) -> WindowSampler:
+    return WindowSampler(clips, WindowConfig(**({"batch_size": 6, "n_frames": 3} | changes)))  # type: ignore[arg-type]
+
+
+def test_batches_follow_from_seed_and_step(clips: ClipSet) -> None:
+    a, b = sampler(clips).batch(5), sampler(clips).batch(5)
+    assert torch.equal(a.images, b.images)
+    assert torch.equal(a.T_world_cam, b.T_world_cam)
+    assert not torch.equal(a.images, sampler(clips).batch(6).images) or a.images.shape != b.images.shape
+    other = sampler(clips, seed=1).batch(5)
+    assert other.images.shape != a.images.shape or not torch.equal(a.images, other.images)
+
+
+def test_windows_larger_than_the_clips_are_refused(clips: ClipSet) -> None:
+    with pytest.raises(ConfigError, match="136x48 px do not fit into clips of 128x96 px"):
+        sampler(clips, sizes=((48, 64, 0.9), (48, 136, 0.1)))
+    batch = sampler(clips, sizes=((96, 128, 1.0),)).batch(0)
+    assert batch.images.shape[-2:] == (96, 128), "as large as the clips is possible"
+
+
+def test_shapes_and_ranges(clips: ClipSet) -> None:
+    seen = set()
+    for step in range(12):
+        batch = sampler(clips, batch_size=2).batch(step)
+        height, width = batch.images.shape[-2:]
+        seen.add((height, width))
+        assert batch.images.shape == (2, 3, 3, height, width)
+        assert batch.depth.shape == (2, 3, height, width)
+        assert batch.images.min() >= 0
+        assert batch.images.max() <= 1
+        assert torch.allclose(batch.T_world_cam[:, 0], torch.eye(4, dtype=torch.float64).expand(2, 4, 4))
+        assert height % 8 == width % 8 == 0
+    assert len(seen) > 1, "windows come in several shapes"
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_warping_by_depth_and_pose_gives_the_reference_image(clips: ClipSet, augment: bool) -> None:
+    """The photometric check of everything at once: crop, resize, mirror, K, poses, depth and flow.
+
+    Images of 48x64 px are coarse, so what is compared is cells' means, against the same means without any motion.
+    """
+    batch = sampler(clips, batch_size=16, augment=augment, sizes=((48, 64, 1.0),)).batch(1)
+    flow, visible = true_flow(batch, "first")
+    cells = torch.nn.functional.avg_pool2d(batch.images.flatten(0, 1), 2, 1, padding=0)
+    cells = cells[:, :, 1::4, 1::4].unflatten(0, batch.images.shape[:2])
+    errors, still = [], []
+    for b in range(len(flow)):
+        for s in (1, 2):
+            seen = visible[b, s]
+            if seen.sum() < 20:
+                continue
+            v, u = torch.meshgrid(torch.arange(12) * 4 + 1.5, torch.arange(16) * 4 + 1.5, indexing="ij")
+            x, y = u + flow[b, s, ..., 0], v + flow[b, s, ..., 1]
+            grid = torch.stack([(x + 0.5) * 2 / 64 - 1, (y + 0.5) * 2 / 48 - 1], -1)
+            blurred = torch.nn.functional.avg_pool2d(batch.images[b, :1], 3, 1, 1)
+            there = torch.nn.functional.grid_sample(blurred, grid[None].float(), align_corners=False)[0]
+            errors.append(float((there - cells[b, s]).abs().mean(0)[seen].median()))
+            still.append(float((cells[b, 0] - cells[b, s]).abs().mean(0)[seen].median()))
+    assert len(errors) > 5
+    assert np.median(errors) < 0.6 * np.median(still)
+
+
+def test_mirror_keeps_the_geometry() -> None:
+    """A point seen in both frames: its mirror image obeys the mirrored pose and K."""
+    rng = np.random.default_rng(0)
+    K = np.array([[50.0, 0, 30.0], [0, 55.0, 22.0], [0, 0, 1]])
+    T = np.stack([np.eye(4), np.eye(4)])
+    angle = 0.1
+    T[1, :3, :3] = [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]]
+    T[1, :3, 3] = [0.2, -0.1, 0.05]
+    images, depth = rng.random((2, 48, 64, 3)).astype(np.float32), rng.random((2, 48, 64)).astype(np.float32)
+    m_images, m_depth, m_T, m_K = mirrored(images, depth, T, K)
+    assert np.array_equal(m_images[:, :, 0], images[:, :, -1])
+    assert np.array_equal(m_depth[:, :, 5], depth[:, :, 58])
+    X = np.array([0.3, -0.2, 3.0])
+    for i in range(2):
+        there = np.linalg.inv(T[i]) @ [*X, 1]
+        u, v = (K @ (there[:3] / there[2]))[:2]
+        mirrored_there = np.linalg.inv(m_T[i]) @ [-X[0], X[1], X[2], 1]
+        mu, mv = (m_K @ (mirrored_there[:3] / mirrored_there[2]))[:2]
+        assert mu == pytest.approx(63 - u)
+        assert mv == pytest.approx(v)
+
+
+def test_depth_of_a_plane_shrinks_exactly() -> None:
+    u, v = np.meshgrid(np.arange(128), np.arange(96))
+    inverse = (0.2 + 0.001 * u + 0.002 * v).astype(np.float32)
+    depth = shrink_depth(inverse, 64, 48)
+    uu, vv = np.meshgrid(np.arange(64) * 2 + 0.5, np.arange(48) * 2 + 0.5)
+    np.testing.assert_allclose(1 / depth, 0.2 + 0.001 * uu + 0.002 * vv, rtol=1e-5)
+    inverse[10, 10] = 0
+    assert shrink_depth(inverse, 64, 48)[5, 5] == 0
+
+
+def test_tracks_agree_with_flow(clips: ClipSet) -> None:
+    """The track of a cell's centre from frame 0 to i and the flow from i back to 0 undo each other."""
+    batch = sampler(clips, batch_size=4, augment=False, sizes=((48, 64, 1.0),)).batch(2)
+    flow, visible = true_flow(batch, "first")
+    v, u = torch.meshgrid(torch.arange(12) * 4 + 1.5, torch.arange(16) * 4 + 1.5, indexing="ij")
+    for b in range(4):
+        for s in (1, 2):
+            seen = visible[b, s]
+            if not seen.any():
+                continue
+            here = torch.stack([u, v], -1)[seen]
+            there = (here + flow[b, s][seen]).float()
+            back, tracked = true_tracks(
+                WindowBatch(*(x[b : b + 1] for x in (batch.images, batch.depth, batch.T_world_cam, batch.K))),
+                there[None],
+            )
+            error = (back[0, s] - here).norm(dim=-1)[tracked[0, s]]
+            assert float(error.median()) < 0.5
+
+
+def test_reference_must_be_known(clips: ClipSet) -> None:
+    with pytest.raises(ValueError, match="reference"):
+        true_flow(sampler(clips, batch_size=1).batch(0), "last")
+
+
+def test_windows_that_cannot_be_are_an_error(clips: ClipSet, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="overlapping"):
+        sampler(clips, min_overlap=1.1).batch(0)

@@ -1,0 +1,1 @@
+"""The map: keyframes, landmarks, edges, frames; its pictures in memory and on disk."""

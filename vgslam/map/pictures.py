@@ -1,0 +1,144 @@
+"""Images and dense depth of keyframes under a memory budget: what was not used for longest lies in files."""
+
+import tempfile
+import threading
+from collections import OrderedDict
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vgslam.errors import OutputError
+from vgslam.map.picture_file import Picture, PictureFile, describe, encode, unlink_with
+
+DEFAULT_BUDGET_BYTES = 2**30
+
+
+class PictureKind(IntEnum):
+    """Which picture of a keyframe."""
+
+    IMAGE = 0
+    DEPTH = 1
+    CONFIDENCE = 2
+
+
+PictureKey = tuple[int, PictureKind]
+
+
+class SpillFolder:
+    """A temporary folder that lives as long as anything uses it; copies share it."""
+
+    def __init__(self, parent: Path | None) -> None:
+        try:
+            self._folder = tempfile.TemporaryDirectory(prefix="vgslam-keyframes-", dir=parent)
+        except OSError as error:
+            raise OutputError(f"no room for keyframes beyond the memory budget ({error.strerror or error})") from error
+        self._n = 0
+
+    def write(self, picture: Picture) -> PictureFile:
+        """Write a picture; its file goes when nobody holds the returned object. Raises OutputError."""
+        data, suffix = encode(picture)
+        path = Path(self._folder.name) / f"{self._n}{suffix}"
+        self._n += 1
+        try:
+            path.write_bytes(data)
+        except OSError as error:
+            raise OutputError(
+                f"{path}: a keyframe beyond the memory budget cannot be written ({error.strerror or error}); free some "
+                "space, set TMPDIR to another disk or give more --memory"
+            ) from error
+        file = describe(path, data)
+        unlink_with(file, path)
+        return file
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "SpillFolder":
+        return self
+
+
+class Pictures:
+    """Pictures by keyframe and kind; `resident_bytes` never exceeds the budget when a method returns.
+
+    What does not fit is read from its file when asked for: that of a saved map, or a temporary one, written when a
+    picture leaves the memory for the first time. Who asks holds the array besides; do not write into it. Lossless:
+    the same bits come back. Safe to be asked by two threads.
+    """
+
+    def __init__(self, budget_bytes: int = DEFAULT_BUDGET_BYTES, spill_into: Path | None = None) -> None:
+        if budget_bytes < 0:
+            raise ValueError(f"memory budget must not be negative, got {budget_bytes}")
+        self.budget_bytes = budget_bytes
+        self.resident_bytes = 0
+        self._resident: OrderedDict[PictureKey, Picture] = OrderedDict()
+        self._files: dict[PictureKey, PictureFile] = {}
+        self._spill_into = spill_into
+        self._spill: SpillFolder | None = None
+        self._lock = threading.RLock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies: everything but the lock."""
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._lock = threading.RLock()
+
+    def __contains__(self, key: PictureKey) -> bool:
+        return key in self._resident or key in self._files
+
+    def put(self, key: PictureKey, picture: Picture | None) -> None:
+        """Set a picture, (H,W,3) uint8 or (H,W) float32, or remove it with None. Raises OutputError (disk full)."""
+        with self._lock:
+            self._drop(key)
+            self._files.pop(key, None)
+            if picture is not None:
+                self._keep(key, _alone(picture))
+
+    def put_file(self, key: PictureKey, file: PictureFile) -> None:
+        """Set a picture that lies in a file already; it is read when asked for."""
+        with self._lock:
+            self._drop(key)
+            self._files[key] = file
+
+    def get(self, key: PictureKey) -> Picture | None:
+        """The picture, None where there is none. Raises MapError when its file is damaged or gone."""
+        with self._lock:
+            if key in self._resident:
+                self._resident.move_to_end(key)
+                return self._resident[key]
+            if key not in self._files:
+                return None
+            picture = self._files[key].read()
+            self._keep(key, picture)
+            return picture
+
+    def file(self, key: PictureKey) -> PictureFile | None:
+        """Where the picture lies on disk, None if only in memory."""
+        return self._files.get(key)
+
+    def is_saved(self, key: PictureKey, file: PictureFile) -> None:
+        """The picture lies in this file from now on, with the same content."""
+        self._files[key] = file
+
+    def _keep(self, key: PictureKey, picture: Picture) -> None:
+        self._resident[key] = picture
+        self.resident_bytes += picture.nbytes
+        while self.resident_bytes > self.budget_bytes:
+            oldest = next(iter(self._resident))
+            if oldest not in self._files:
+                if self._spill is None:
+                    self._spill = SpillFolder(self._spill_into)
+                self._files[oldest] = self._spill.write(self._resident[oldest])
+            self._drop(oldest)
+
+    def _drop(self, key: PictureKey) -> None:
+        picture = self._resident.pop(key, None)
+        if picture is not None:
+            self.resident_bytes -= picture.nbytes
+
+
+def _alone(picture: Picture) -> Picture:
+    """The picture without the larger array that it may be a part of."""
+    base = picture.base
+    is_part = isinstance(base, np.ndarray) and base.nbytes > picture.nbytes
+    return picture.copy() if is_part else picture

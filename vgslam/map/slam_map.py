@@ -1,0 +1,252 @@
+"""The map: keyframes as Sim(3) nodes, landmarks hung on the keyframe that first saw them, edges, frame poses.
+
+Everything that is not a keyframe is stored relative to one, so it follows when the graph moves it.
+"""
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from vgslam.geometry import se3
+from vgslam.geometry.sim3 import Sim3
+from vgslam.map.frame_table import FrameTable
+from vgslam.map.growing import GrowingArray
+from vgslam.map.paged_keyframe import PagedKeyframe
+from vgslam.map.pictures import Pictures
+from vgslam.types import Array, Edge, Ids, Keyframe, Observations, PoseEstimate, Status, Trajectory
+
+
+class Landmarks:
+    """Landmark table: host keyframe (L,), position (L,3) in the host's frame and units, relative standard deviation of
+    its depth (L,), whether it was triangulated (L,) (else its depth is a guess), and its colour (L,3)."""
+
+    def __init__(self) -> None:
+        self._host = GrowingArray((), np.int64)
+        self._xyz = GrowingArray((3,), np.float64)
+        self._rel_sigma = GrowingArray((), np.float64)
+        self._triangulated = GrowingArray((), np.bool_)
+        self._color = GrowingArray((3,), np.uint8)
+
+    def __len__(self) -> int:
+        return len(self._host)
+
+    @property
+    def host(self) -> Ids:
+        return self._host.view
+
+    @property
+    def xyz_host(self) -> Array:
+        return self._xyz.view
+
+    @property
+    def rel_sigma(self) -> Array:
+        return self._rel_sigma.view
+
+    @property
+    def is_triangulated(self) -> np.ndarray:
+        return self._triangulated.view
+
+    @property
+    def color(self) -> np.ndarray:
+        return self._color.view
+
+    def add(self, host: int, xyz_host: Array, rel_sigma: Array, color: np.ndarray) -> Ids:
+        """New landmarks with guessed depth; returns their ids."""
+        n = len(xyz_host)
+        ids = np.arange(len(self), len(self) + n)
+        self._host.extend(np.full(n, host))
+        self._xyz.extend(xyz_host)
+        self._rel_sigma.extend(rel_sigma)
+        self._triangulated.extend(np.zeros(n, bool))
+        self._color.extend(color)
+        return ids
+
+
+@dataclass(frozen=True)
+class Session:
+    """One run that went into a map: its name, when it began (ISO 8601), the id of its first frame in the map.
+
+    Frame ids of a map count up through all its sessions; a frame's number in its own source is its id less this one.
+    """
+
+    name: str
+    began: str
+    first_frame_id: int
+
+
+@dataclass
+class PlaceCodes:
+    """Codes (k,256) uint8 by which the first k keyframes are recognised; vocabulary (8,) uint8 names what made them."""
+
+    vocabulary: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(8, np.uint8))
+    codes: GrowingArray = field(default_factory=lambda: GrowingArray((256,), np.uint8))
+
+
+class SlamMap:
+    """Keyframes with their observations, landmarks, edges and the poses of all frames.
+
+    observed: what each keyframe sees. Another thread may read it at any time; it takes ids and pixels with one look,
+    `ids, pixels = slam_map.observed[k]`.
+
+    pictures keeps the images and the dense depth of the keyframes within a memory budget. sessions: the runs that went
+    into the map, in order; none where the map is that of a single run which nobody has named.
+    """
+
+    def __init__(self, pictures: Pictures | None = None) -> None:
+        self.pictures = Pictures() if pictures is None else pictures
+        self.sessions: list[Session] = []
+        self.keyframes: list[Keyframe] = []
+        self.observed: list[Observations] = []
+        self.landmarks = Landmarks()
+        self.edges: dict[tuple[int, int], Edge] = {}
+        self.frames = FrameTable()
+        self.place_codes = PlaceCodes()
+        self._R = GrowingArray((3, 3), np.float64)
+        self._t = GrowingArray((3,), np.float64)
+        self._s = GrowingArray((), np.float64)
+
+    def add_keyframe(self, keyframe: Keyframe, ids: Ids, pixels: npt.NDArray) -> None:
+        """Append a keyframe (its id must be the next one) with its observations ids (n,), pixels (n,2)."""
+        if keyframe.id != len(self.keyframes):
+            raise ValueError(f"keyframe id {keyframe.id} is not the next one, {len(self.keyframes)}")
+        self.keyframes.append(self._paged(keyframe))
+        self.observed.append(Observations.of(ids, pixels))
+        S = keyframe.S_world_keyframe
+        self._R.extend(S.R[None])
+        self._t.extend(S.t[None])
+        self._s.extend([S.s])
+
+    def _paged(self, keyframe: Keyframe) -> PagedKeyframe:
+        if isinstance(keyframe, PagedKeyframe) and keyframe.is_in(self.pictures):
+            return keyframe
+        return PagedKeyframe.of(keyframe, self.pictures)
+
+    def begin_session(self, name: str, began: str) -> Session:
+        """What is added from now on belongs to a new session."""
+        session = Session(name, began, 1 + max((f.frame_id for f in self.frames), default=-1))
+        self.sessions.append(session)
+        return session
+
+    def session_of(self, frame_id: int) -> int:
+        """Index of the session that a frame belongs to; 0 where there are none."""
+        return max(0, bisect_right([s.first_frame_id for s in self.sessions], frame_id) - 1)
+
+    def session_frames(self, session: int = -1) -> list[PoseEstimate]:
+        """The frames of a session, by default those of the newest; all frames where there are no sessions."""
+        begin, end = self._session_range(session)
+        ids = self.frames.column("frame_id")
+        return [self.frames[i] for i in np.flatnonzero((begin <= ids) & (ids < end)).tolist()]
+
+    def _session_range(self, session: int) -> tuple[float, float]:
+        if not self.sessions:
+            return -np.inf, np.inf
+        i = range(len(self.sessions))[session]
+        is_last = i + 1 == len(self.sessions)
+        return self.sessions[i].first_frame_id, np.inf if is_last else self.sessions[i + 1].first_frame_id
+
+    def set_pose(self, keyframe_id: int, S_world_keyframe: Sim3) -> None:
+        self.keyframes[keyframe_id].S_world_keyframe = S_world_keyframe
+        self._R.view[keyframe_id] = S_world_keyframe.R
+        self._t.view[keyframe_id] = S_world_keyframe.t
+        self._s.view[keyframe_id] = S_world_keyframe.s
+
+    def observe(self, keyframe_id: int, ids: Ids, pixels: Array) -> None:
+        """Add observations to an existing keyframe; landmarks that it already observes are left as they are."""
+        old = self.observed[keyframe_id]
+        new = ~np.isin(ids, old.ids)
+        self.observed[keyframe_id] = Observations.of(
+            np.concatenate([old.ids, ids[new]]), np.concatenate([old.pixels, pixels[new]])
+        )
+
+    def unobserve(self, keyframe_id: int, ids: Ids) -> None:
+        """Remove observations (outliers)."""
+        old = self.observed[keyframe_id]
+        keep = ~np.isin(old.ids, ids)
+        self.observed[keyframe_id] = Observations.of(old.ids[keep], old.pixels[keep])
+
+    def T_world_keyframes(self, keyframe_ids: Ids) -> Array:
+        """Camera poses (N,4,4) of keyframes."""
+        T = np.zeros((len(keyframe_ids), 4, 4))
+        T[:, :3, :3] = self._R.view[keyframe_ids]
+        T[:, :3, 3] = self._t.view[keyframe_ids]
+        T[:, 3, 3] = 1.0
+        return T
+
+    def landmarks_world(self, ids: Ids) -> Array:
+        """Positions (n,3) in the world."""
+        host = self.landmarks.host[ids]
+        xyz = self.landmarks.xyz_host[ids] * self._s.view[host][:, None]
+        return np.matmul(self._R.view[host], xyz[:, :, None])[:, :, 0] + self._t.view[host]
+
+    def centres(self, keyframe_ids: Ids) -> Array:
+        """Camera centres (n,3) of keyframes."""
+        return self._t.view[keyframe_ids]
+
+    def set_landmarks_world(self, ids: Ids, points: Array) -> None:
+        """Move landmarks to world positions (n,3)."""
+        host = self.landmarks.host[ids]
+        local = np.matmul((points - self._t.view[host])[:, None, :], self._R.view[host])[:, 0]
+        self.landmarks.xyz_host[ids] = local / self._s.view[host][:, None]
+
+    def is_revisit(self, keyframe_id: int, centre: Array, times: float = 4.0) -> bool:
+        """Whether the newest keyframe has come back to an old one: the way between them is at least so many times as
+        long as it is from the old one to centre (3,), where the camera is now."""
+        centres = self.centres(np.arange(keyframe_id, len(self.keyframes)))
+        way = float(np.linalg.norm(np.diff(centres, axis=0), axis=1).sum())
+        return way > times * float(np.linalg.norm(centres[0] - centre))
+
+    def relative_to(self, keyframe_id: int, T_world_cam: Array) -> Array:
+        """T_keyframe_cam (4,4) in the keyframe's units."""
+        S = self.keyframes[keyframe_id].S_world_keyframe
+        T = se3.inverse(S.pose) @ T_world_cam
+        T[:3, 3] /= S.s
+        return T
+
+    def covariance_relative_to(self, keyframe_id: int, covariance: Array) -> Array:
+        """The covariance (6,6) of a pose T_world_cam, in map units -> that of T_keyframe_cam, in the keyframe's."""
+        return _with_lengths_times(1.0 / self.keyframes[keyframe_id].S_world_keyframe.s, covariance)
+
+    def pose_of(self, estimate: PoseEstimate) -> Array | None:
+        """T_world_cam (4,4) of a frame in the newest state of the map, None if it has no pose."""
+        if estimate.T_ref_cam is None:
+            return None
+        return self.keyframes[estimate.ref_id].S_world_keyframe.compose_pose(estimate.T_ref_cam)
+
+    def covariance_of(self, estimate: PoseEstimate) -> Array | None:
+        """The covariance (6,6) of `pose_of`, in map units; None where it is not known."""
+        if estimate.T_ref_cam is None or estimate.covariance is None:
+            return None
+        return _with_lengths_times(self.keyframes[estimate.ref_id].S_world_keyframe.s, estimate.covariance)
+
+    def trajectory(self, session: int = -1) -> Trajectory:
+        """All frames of a session (by default the newest) that have a pose."""
+        known = [f for f in self.session_frames(session) if f.T_ref_cam is not None]
+        poses = [T for T in (self.pose_of(f) for f in known) if T is not None]
+        return Trajectory(
+            np.array([f.timestamp_s for f in known], np.float64),
+            np.stack(poses) if poses else np.zeros((0, 4, 4)),
+            np.array([f.frame_id for f in known], np.int64),
+            np.array([f.component_id for f in known], np.int64),
+        )
+
+    def keyframe_trajectory(self, session: int = -1) -> Trajectory:
+        """The keyframes that a session (by default the newest) has added."""
+        begin, end = self._session_range(session)
+        k = [x for x in self.keyframes if begin <= x.frame_id < end]
+        return Trajectory(
+            np.array([x.timestamp_s for x in k], np.float64),
+            self.T_world_keyframes(np.array([x.id for x in k], np.int64)),
+            np.array([x.frame_id for x in k], np.int64),
+            np.array([x.component_id for x in k], np.int64),
+        )
+
+    def status_counts(self) -> dict[Status, int]:
+        return {status: sum(f.status is status for f in self.frames) for status in Status}
+
+
+def _with_lengths_times(factor: float, covariance: Array) -> Array:
+    """A covariance (6,6) of (rotation, translation) whose unit of length becomes 1 / factor of what it was."""
+    scale = np.array([1.0, 1.0, 1.0, factor, factor, factor])
+    return scale[:, None] * covariance * scale

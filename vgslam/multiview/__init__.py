@@ -1,0 +1,1 @@
+"""Geometry of a few views: two views, points, poses from points, bundle adjustment, depth. No map inside."""

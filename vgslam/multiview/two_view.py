@@ -1,0 +1,101 @@
+"""Relative pose of two views without any map, refusing what the views cannot tell."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import cv2
+import numpy as np
+
+from vgslam.geometry import se3
+from vgslam.geometry.camera import Camera
+from vgslam.multiview.triangulate import triangulate
+from vgslam.types import Array
+
+
+class TwoViewVerdict(StrEnum):
+    """OK: translation is observable. ROTATION: a rotation alone explains the matches. WEAK: neither is certain."""
+
+    OK = "OK"
+    ROTATION = "ROTATION"
+    WEAK = "WEAK"
+
+
+@dataclass(frozen=True)
+class TwoViewConfig:
+    """A pair is accepted when the median rotation-compensated parallax and the median triangulation angle are at least
+    this large and at least min_inliers points agree, min_rotation_inliers for a rotation; threshold_px is the epipolar
+    inlier distance."""
+
+    min_parallax_px: float = 10.0
+    min_angle_deg: float = 1.0
+    min_inliers: int = 50
+    min_rotation_inliers: int = 30
+    min_inlier_ratio: float = 0.6
+    threshold_px: float = 1.0
+
+
+@dataclass(frozen=True)
+class TwoView:
+    """verdict; T_a_b (4,4) with |t| = 1 for OK and t = 0 for ROTATION; inliers (N,); median parallax after removing
+    the rotation, px."""
+
+    verdict: TwoViewVerdict
+    T_a_b: Array
+    inliers: np.ndarray
+    parallax_px: float
+
+
+def rotation_between(camera: Camera, pixels_a: Array, pixels_b: Array, iterations: int = 8) -> tuple[Array, Array]:
+    """R_a_b that best aligns the rays (weighted Kabsch with Cauchy weights), and the residual (N,) in px of image a."""
+    a, b = camera.rays(pixels_a), camera.rays(pixels_b)
+    a_unit = a / np.linalg.norm(a, axis=1, keepdims=True)
+    b_unit = b / np.linalg.norm(b, axis=1, keepdims=True)
+    w = np.ones(len(a))
+    R = np.eye(3)
+    residual = np.zeros(len(a))
+    for _ in range(iterations):
+        U, _, Vt = np.linalg.svd((a_unit * w[:, None]).T @ b_unit)
+        R = U @ np.diag([1.0, 1.0, np.linalg.det(U @ Vt)]) @ Vt
+        p = b @ R.T
+        p = np.where(p[:, 2:] > 0.05, p, np.array([0.0, 0.0, 1.0]))
+        residual = np.linalg.norm(camera.project(p) - pixels_a, axis=1)
+        scale = max(0.5, 1.5 * float(np.median(residual)))
+        w = 1.0 / (1.0 + (residual / scale) ** 2)
+    return R, residual
+
+
+def two_view(camera: Camera, pixels_a: Array, pixels_b: Array, config: TwoViewConfig, seed: int = 0) -> TwoView:
+    """Relative pose T_a_b from matched pixels (N,2), (N,2).
+
+    Parallax is measured after removing the best rotation: a turning camera moves every pixel and shows no depth.
+    """
+    n = len(pixels_a)
+    nothing = TwoView(TwoViewVerdict.WEAK, np.eye(4), np.zeros(n, bool), 0.0)
+    if n < 12:
+        return nothing
+    R, residual = rotation_between(camera, pixels_a, pixels_b)
+    parallax = float(np.median(residual))
+    rotation_inliers = residual < 2.0 * config.threshold_px
+    if parallax < config.min_parallax_px:
+        is_rotation = rotation_inliers.mean() > 0.8 and n >= config.min_rotation_inliers
+        verdict = TwoViewVerdict.ROTATION if is_rotation else TwoViewVerdict.WEAK
+        return TwoView(verdict, se3.from_rt(R, np.zeros(3)), rotation_inliers, parallax)
+    cv2.setRNGSeed(seed)
+    E, mask = cv2.findEssentialMat(
+        pixels_b, pixels_a, camera.K, method=cv2.USAC_MAGSAC, prob=0.9999, threshold=config.threshold_px
+    )
+    if E is None or E.shape != (3, 3) or mask is None or mask.sum() < config.min_inliers:
+        return nothing
+    _, R, t, good = cv2.recoverPose(E, pixels_b, pixels_a, camera.K, mask=mask.copy())
+    T_a_b = se3.from_rt(R, t[:, 0])
+    inliers = good[:, 0] > 0
+    if inliers.sum() < max(config.min_inliers, config.min_inlier_ratio * n):
+        return nothing
+    k = int(inliers.sum())
+    pair = triangulate(
+        camera, np.stack([np.eye(4), T_a_b]), np.repeat([0, 1], k), np.tile(np.arange(k), 2),
+        np.concatenate([pixels_a[inliers], pixels_b[inliers]]),
+    )  # fmt: skip
+    if pair.is_valid.mean() < 0.9 or np.median(pair.angle_deg) < config.min_angle_deg:
+        return nothing
+    return TwoView(TwoViewVerdict.OK, T_a_b, inliers, parallax)

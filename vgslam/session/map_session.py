@@ -1,0 +1,132 @@
+"""The map that a run works on: a new one, one that is continued, or one that is only looked at."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vgslam.byte_size import parse_size
+from vgslam.errors import ConfigError, MapError
+from vgslam.map.pictures import Pictures
+from vgslam.map.slam_map import SlamMap
+from vgslam.store.manifest import MANIFEST
+from vgslam.store.map_folder import MapFolder
+from vgslam.store.open import load_map
+from vgslam.types import Camera
+
+SAVE_MIN_KEYFRAMES = 20
+SAVE_FRACTION = 0.1
+SAME_CAMERA = 0.005
+"""Largest difference of the intrinsics, in image widths, of a camera that may go on with a map."""
+
+
+@dataclass
+class MapSession:
+    """One run's part in a map. folder: where it is saved, None for a map that is not kept or only localized in.
+    is_whole: the map is not in the middle of a change, so it may be saved."""
+
+    slam_map: SlamMap
+    folder: MapFolder | None
+    path: Path | None
+    is_localizing: bool
+    n_keyframes_before: int
+    n_keyframes_saved: int = 0
+    n_frames_before: int = 0
+    is_whole: bool = True
+
+    @staticmethod
+    def open(path: Path | None, is_localizing: bool, memory: str) -> "MapSession":
+        """Raises ConfigError for options that do not go together, MapError and OutputError for the folder.
+
+        The folder of a map that is written is held from now on.
+        """
+        budget = parse_size(memory)
+        if path is None:
+            if is_localizing:
+                raise ConfigError("--localize needs the map to look at: add --map")
+            return MapSession(SlamMap(Pictures(budget)), None, None, False, 0)
+        if is_localizing:
+            slam_map = load_map(path, budget)
+            return MapSession(slam_map, None, path, True, len(slam_map.keyframes))
+        folder = MapFolder(path)
+        try:
+            slam_map = load_map(path, budget) if (path / MANIFEST).exists() else SlamMap(Pictures(budget))
+        except MapError:
+            folder.close()
+            raise
+        return MapSession(slam_map, folder, path, False, len(slam_map.keyframes))
+
+    @property
+    def first_frame_id(self) -> int:
+        """Frame id in the map of the run's frame 0."""
+        return self.slam_map.sessions[-1].first_frame_id if self.slam_map.sessions else 0
+
+    @property
+    def camera(self) -> Camera | None:
+        """The newest keyframe's camera, None where there is no keyframe yet."""
+        return self.slam_map.keyframes[-1].camera if self.slam_map.keyframes else None
+
+    def begin(self, name: str, camera: Camera) -> None:
+        """Begin the session. Raises ConfigError when the camera is not the map's."""
+        mine = self.camera
+        if mine is not None and not _is_same(mine, camera):
+            raise ConfigError(
+                f"the map {self.path} was made with {_in_words(mine)}, these frames come from {_in_words(camera)}; "
+                "give them at the same size with the same calibration, or begin another map"
+            )
+        if self.path is not None:
+            self.slam_map.begin_session(name, datetime.now().astimezone().isoformat(timespec="seconds"))
+        self.n_keyframes_saved, self.n_frames_before = len(self.slam_map.keyframes), len(self.slam_map.frames)
+
+    def save_when_due(self) -> None:
+        """Save after every max(20, a tenth of all) new keyframes, so that all saves together cost a constant times the
+        last. Raises OutputError."""
+        n = len(self.slam_map.keyframes)
+        if self.folder is not None and n - self.n_keyframes_saved >= max(SAVE_MIN_KEYFRAMES, SAVE_FRACTION * n):
+            self.save()
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """What changes the map is done within. Where an exception leaves the block, the map is no longer whole, and
+        its last state on disk stays."""
+        self.is_whole = False
+        yield
+        self.is_whole = True
+
+    def save(self) -> None:
+        """Nothing is saved of a map that is not whole. Raises OutputError; the map on disk is that of the last save
+        then."""
+        if self.folder is not None and self.is_whole:
+            self.folder.save(self.slam_map)
+            self.n_keyframes_saved = len(self.slam_map.keyframes)
+
+    def describe(self) -> dict[str, Any] | None:
+        """For the report."""
+        if self.path is None:
+            return None
+        m = self.slam_map
+        return {
+            "path": str(self.path), "is_localizing": self.is_localizing, "session": max(0, len(m.sessions) - 1),
+            "n_keyframes_before": self.n_keyframes_before, "n_keyframes": len(m.keyframes),
+        }  # fmt: skip
+
+    def __enter__(self) -> "MapSession":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let others write the map."""
+        if self.folder is not None:
+            self.folder.close()
+
+
+def _is_same(a: Camera, b: Camera) -> bool:
+    is_near = np.abs(a.K - b.K).max() <= SAME_CAMERA * a.width
+    return (a.width, a.height) == (b.width, b.height) and bool(is_near)
+
+
+def _in_words(camera: Camera) -> str:
+    return f"a camera of {camera.width}x{camera.height} px, fx {camera.fx:.1f}, fy {camera.fy:.1f}"

@@ -1,0 +1,51 @@
+"""What the network should say of a window of frames: its supervision, in the network's unit."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vgslam.network.pose_encoding import unproject
+from vgslam_train.data.windows import WindowBatch
+
+CELL_PX = 4
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Of B windows of S frames. The unit is the mean distance of all seen points from camera 0, as VGGT is trained
+    (arXiv 2503.11651, section 3.4).
+
+    T_cam_world (B,S,4,4); fov (B,S,2) vertical and horizontal, rad, as if the principal point were central; depth
+    (B,S,H,W), 0 unknown; points (B,S,H,W,3) in camera 0; scale (B,): metres per unit.
+    """
+
+    T_cam_world: Tensor
+    fov: Tensor
+    depth: Tensor
+    points: Tensor
+    scale: Tensor
+
+
+def truth_of(batch: WindowBatch) -> Truth:
+    """Supervision of a batch, float32 on its device. Windows that see nothing but sky keep their unit."""
+    T = batch.T_world_cam.double()
+    R = T[..., :3, :3].transpose(-1, -2)
+    T_cam_world = torch.zeros_like(T)
+    T_cam_world[..., :3, :3] = R
+    T_cam_world[..., :3, 3] = -(R @ T[..., :3, 3:]).squeeze(-1)
+    T_cam_world[..., 3, 3] = 1
+    K = batch.K.double()[:, None].expand(*T.shape[:2], 3, 3)
+    points = unproject(batch.depth.double(), T_cam_world, K)
+    known = batch.depth > 0
+    distance = points.norm(dim=-1).masked_fill(~known, 0.0)
+    count = known.flatten(1).sum(1)
+    scale = distance.flatten(1).sum(1) / count.clamp(min=1)
+    scale = torch.where((count > 0) & (scale > 1e-6), scale, torch.ones_like(scale))
+    T_cam_world[..., :3, 3] /= scale[:, None, None]
+    height, width = batch.depth.shape[-2:]
+    fov = torch.stack([2 * torch.atan(height / 2 / K[..., 1, 1]), 2 * torch.atan(width / 2 / K[..., 0, 0])], dim=-1)
+    return Truth(
+        T_cam_world.float(), fov.float(), (batch.depth.double() / scale[:, None, None, None]).float(),
+        (points / scale[:, None, None, None, None]).float(), scale.float(),
+    )  # fmt: skip

@@ -1,0 +1,106 @@
+"""What a training run is made of: read strictly from YAML (`vgslam train CONFIG`), kept with the checkpoint."""
+
+import math
+from dataclasses import dataclass, field
+
+from vgslam.errors import ConfigError
+from vgslam.network.config import PRESETS, VggtConfig
+from vgslam_train.data.clips import KINDS
+from vgslam_train.training.losses import LossWeights
+
+
+@dataclass(frozen=True)
+class RecipePhase:
+    """A part of a run with one window size. The learning rate falls from lr to lr_end along half a cosine.
+
+    depth_share: share of the frames whose dense maps are supervised in a step (they cost most of the time).
+    """
+
+    n_steps: int = 1000
+    n_frames: int = 4
+    batch_size: int = 16
+    lr: float = 1e-3
+    lr_end: float = 1e-3
+    depth_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        if min(self.n_steps, self.batch_size) < 1 or self.n_frames < 2 or not 0 < self.depth_share <= 1:
+            raise ConfigError("a training phase needs steps, windows, at least 2 frames and a depth_share in (0, 1]")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """folder: where clips are rendered to and read from; n_clips, n_validation_clips: how many; seed: of the worlds;
+    render_workers, batch_workers: processes that render, and that prepare batches (0: none, all in one process);
+    clip_height, clip_width: of the clips in px; kinds: of the worlds; sizes: (height, width, weight) of the windows."""
+
+    folder: str = "training_data"
+    n_clips: int = 5000
+    n_validation_clips: int = 200
+    seed: int = 0
+    render_workers: int = 2
+    batch_workers: int = 0
+    clip_height: int = 96
+    clip_width: int = 128
+    kinds: tuple[str, ...] = KINDS
+    sizes: tuple[tuple[int, int, float], ...] = ((48, 64, 0.65), (40, 72, 0.12), (32, 96, 0.13), (64, 48, 0.1))
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW, gradient clipping, warm-up (steps) and the decay of the averaged weights (EMA)."""
+
+    weight_decay: float = 0.02
+    beta2: float = 0.98
+    clip_norm: float = 1.0
+    warmup_steps: int = 100
+    ema_decay: float = 0.999
+    bf16: bool = True
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole run. model: the name of a preset; init: weights to start from ('' for random ones by `seed`)."""
+
+    model: str = "vggt-s"
+    init: str = ""
+    seed: int = 0
+    phases: tuple[RecipePhase, ...] = (RecipePhase(),)
+    data: DataConfig = field(default_factory=DataConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    losses: LossWeights = field(default_factory=LossWeights)
+    log_every: int = 50
+    validate_every: int = 1000
+    checkpoint_every: int = 500
+
+    @property
+    def title(self) -> str:
+        """What is trained, for people."""
+        return self.model
+
+    @property
+    def n_steps(self) -> int:
+        return sum(phase.n_steps for phase in self.phases)
+
+    @property
+    def network(self) -> VggtConfig:
+        """ConfigError for a model that is not a preset."""
+        if self.model not in PRESETS:
+            raise ConfigError(f"unknown model '{self.model}': known are {', '.join(PRESETS)}")
+        return PRESETS[self.model]
+
+    def phase_at(self, step: int) -> tuple[RecipePhase, int]:
+        """The phase of a step (counted from 0) and the first step of that phase."""
+        first = 0
+        for phase in self.phases:
+            if step < first + phase.n_steps:
+                return phase, first
+            first += phase.n_steps
+        raise ValueError(f"step {step} is beyond the end, {first}")
+
+    def learning_rate(self, step: int) -> float:
+        """Linear warm-up at the start of the run, half a cosine from lr to lr_end within each phase."""
+        phase, first = self.phase_at(step)
+        share = (step - first) / max(phase.n_steps - 1, 1)
+        lr = phase.lr_end + 0.5 * (phase.lr - phase.lr_end) * (1 + math.cos(math.pi * share))
+        return lr * min(1.0, (step + 1) / max(self.optimizer.warmup_steps, 1))

@@ -1,0 +1,1 @@
+"""How good a network is on windows that it was not trained on."""

@@ -1,0 +1,1 @@
+"""The renderer: procedural worlds with exact truth."""
