@@ -14,7 +14,6 @@ from rich.console import Console
 
 from bench.provenance import provenance
 from vgslam.atomic import write_text
-from vgslam_train.worlds.familiar import familiar_windows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -114,7 +113,7 @@ def _rendered(model: "Vggt", args: BenchAdaptArgs, take: Callable[[dict[str, Any
     for domain, seed in itertools.product(args.domains, range(args.first_seed, args.first_seed + args.seeds)):
         video = SHIFTED[domain].film(SHIFTED_SEED + seed, args.frames)
         parts, config = split(video, model.config), _config(args, seed)
-        adapter = Adapter(model, config, familiar=familiar(model, args, seed))
+        adapter = Adapter(model, config, familiar=familiar(model, args))
         for window in parts.held_back:
             adapter.keep(window, True)
         for window in parts.training:
@@ -131,9 +130,11 @@ def _rendered(model: "Vggt", args: BenchAdaptArgs, take: Callable[[dict[str, Any
         take(row)
 
 
-def familiar(model: "Vggt", args: BenchAdaptArgs, seed: int) -> "Callable[[], list[Tensor]] | None":
+def familiar(model: "Vggt", args: BenchAdaptArgs) -> "Callable[[], list[Tensor]] | None":
     """What is rehearsed, if anything is."""
-    return partial(familiar_windows, model.config, seed) if args.rehearse else None
+    from vgslam.adapt.familiar import familiar_windows
+
+    return partial(familiar_windows, model.config) if args.rehearse else None
 
 
 def _recorded(model: "Vggt", args: BenchAdaptArgs, chosen: "RealSet") -> dict[str, Any]:
@@ -152,7 +153,7 @@ def _recorded(model: "Vggt", args: BenchAdaptArgs, chosen: "RealSet") -> dict[st
     folder = args.sequences / chosen.folder
     n_images = sum(1 for _ in open_source(folder, SourceOptions()))
     source = open_source(folder, SourceOptions(end=n_images // 2))
-    adapter = Adapter(model, _config(args, 0), familiar=familiar(model, args, 0))
+    adapter = Adapter(model, _config(args, 0), familiar=familiar(model, args))
     assert source.camera is not None
     collect(adapter, windows(source, source.camera))
     before, counts = errors(model, later), (adapter.n_training_windows, len(adapter.probes), len(later.images))

@@ -22,7 +22,6 @@ from vgslam.session.choose_camera import camera_with_fov
 from vgslam.sources.open import open_source
 from vgslam.sources.options import SourceOptions
 from vgslam.types import Camera
-from vgslam_train.worlds.familiar import familiar_windows
 
 if TYPE_CHECKING:
     from vgslam.adapt.adapter import AdaptConfig, Adapter
@@ -103,6 +102,7 @@ def run_adapt(args: AdaptArgs) -> int:
     import torch
 
     from vgslam.adapt.adapter import Adapter
+    from vgslam.adapt.familiar import familiar_windows
     from vgslam.adapt.offline import adapt
     from vgslam.network.precision import choose_device
     from vgslam.network.weights import LoadOptions, load
@@ -114,7 +114,7 @@ def run_adapt(args: AdaptArgs) -> int:
     source = open_source(args.path, SourceOptions(args.source, args.calib, None, args.start, args.end, args.stride))
     camera = camera_of(args, source)
     loaded = load(args.weights, LoadOptions(choose_device(args.device)), show=console.print)
-    familiar = partial(familiar_windows, loaded.model.config, args.seed) if args.rehearse else None
+    familiar = partial(familiar_windows, loaded.model.config) if args.rehearse else None
     adapter = Adapter(loaded.model, adapt_config(args), loaded.info.sha256, familiar)
     with Progress(console=console, disable=args.quiet or not sys.stderr.isatty(), transient=True) as progress:
         task = progress.add_task("collecting windows", total=args.steps)
