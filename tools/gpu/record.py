@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -50,7 +51,7 @@ class Record:
 
     def __init__(self, step: str, device: torch.device, out: Path) -> None:
         self._path = out / f"gpu_{step}.json"
-        self.content: dict[str, Any] = _about(device) | {"step": step, "measured": {}, "failed": {}}
+        self.content: dict[str, Any] = _about(step, device) | {"step": step, "measured": {}, "failed": {}}
         out.mkdir(parents=True, exist_ok=True)
 
     def measure(self, name: str, run: Callable[[], Any]) -> Any:
@@ -78,10 +79,10 @@ class Record:
         return 1 if self.content["failed"] else 0
 
 
-def _about(device: torch.device) -> dict[str, Any]:
-    about = provenance() | {"command": f"tools/gpu/session.sh ({' '.join(sys.argv)})", "torch": torch.__version__}
-    if about["commit"] is None:
-        about["commit"] = os.environ.get("COMMIT")
+def _about(step: str, device: torch.device) -> dict[str, Any]:
+    about = provenance() | {"command": shlex.join(["tools/gpu/session.sh", step]), "torch": torch.__version__}
+    about["arguments"] = sys.argv[1:]
+    about["commit"] = os.environ.get("COMMIT") or about["commit"]
     if device.type == "cuda":
         driver = subprocess.run(
             ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"],

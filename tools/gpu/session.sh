@@ -7,8 +7,8 @@
 #
 # Needs Python >= 3.11 with PyTorch, OpenCV, SciPy and safetensors. Results go to $OUT (default out/gpu): JSON, tables and
 # a checkpoint, no file above 16 MiB. Settings come from the environment: STATE (folder of an earlier checkpoint to go on
-# from), COMMIT (what to write into the results where git is absent), ARGS_<STEP> (further arguments of a step),
-# DEVICE (default cuda).
+# from), COMMIT (what to write into the results, where git is absent or knows another), ARGS_<STEP> (further arguments of
+# a step), DEVICE (default cuda).
 # A step that fails does not stop the next one; the exit code is that of the last one that failed.
 set -u
 cd "$(dirname "$0")/../.."
