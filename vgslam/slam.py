@@ -35,16 +35,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SlamConfig:
-    """All settings of the main loop. patience: frames after a loss during which the old map is tried first, before a
-    new component may begin; see also `StateConfig`."""
+    """All settings of the main loop."""
 
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    """Following features from frame to frame, and the pose of every frame."""
     mapper: MapperConfig = field(default_factory=MapperConfig)
+    """When a keyframe is taken, and how the map around it is adjusted."""
     initializer: InitializerConfig = field(default_factory=InitializerConfig)
+    """How a component of the map begins."""
     states: StateConfig = field(default_factory=StateConfig)
+    """When tracking is sure, unsure or lost."""
     reloc: RelocalizerConfig = field(default_factory=RelocalizerConfig)
+    """How a lost camera is found again in the map."""
     loops: LoopConfig = field(default_factory=LoopConfig)
+    """Places seen again, which close loops and join components."""
     patience: int = 5
+    """Frames after a loss during which only the old map is tried, before a new component may begin; see also
+    `StateConfig.patience_s`."""
 
 
 @dataclass

@@ -18,22 +18,30 @@ from vgslam.network.weights import save
 
 @dataclass(frozen=True)
 class AdaptConfig:
-    """window_every: a round after so many accepted windows; probe_every: each so-manieth window is held out, never
-    trained on, up to max_probes (the first ones are, until there are min_probes); memory_bytes: of kept windows;
-    max_rollbacks: in a row, then adaptation stops; max_commits: likewise ends it, and
-    max_train_s: seconds spent in rounds."""
+    """When rounds of adaptation start, and when they end for good."""
 
     train: TrainConfig = field(default_factory=TrainConfig)
+    """Training of a round."""
     loss: LossConfig = field(default_factory=LossConfig)
+    """Weights and gates of the loss."""
     limits: Limits = field(default_factory=Limits)
+    """Within which a round is committed."""
     screen: ScreenConfig = field(default_factory=ScreenConfig)
+    """Which windows are accepted."""
     window_every: int = 4
+    """A round starts after so many accepted windows."""
     probe_every: int = 3
+    """Every n-th window is held back and never trained on; every second one until there are `Limits.min_probes`."""
     max_probes: int = 8
+    """Windows held back at most."""
     memory_bytes: int = 256 << 20
+    """Memory for the windows that are kept, in bytes."""
     max_rollbacks: int = 2
+    """Adaptation stops after so many rollbacks in a row."""
     max_commits: int = 1000
+    """Adaptation stops after so many commits."""
     max_train_s: float = float("inf")
+    """Adaptation stops after so long in rounds, in s."""
 
 
 @dataclass(frozen=True)

@@ -23,14 +23,16 @@ class Frames:
 
 @dataclass(frozen=True)
 class CollectorConfig:
-    """n_frames: of a window; advance: frames by which the next window begins later; min_motion: motion between
-    neighbours as a share of the image's width (of the faster points: four in five are slower); max_gap: frames after
-    which the next is taken anyway."""
+    """How windows are cut from a video."""
 
     n_frames: int = 4
+    """Frames of a window."""
     advance: int = 4
+    """The next window begins so many of them later."""
     min_motion: float = 0.04
+    """Motion between neighbours, as a share of the image's width (of the faster points: four in five are slower)."""
     max_gap: int = 30
+    """Frames after which the next is taken anyway."""
 
 
 class Collector:

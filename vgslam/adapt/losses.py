@@ -15,28 +15,38 @@ from vgslam.adapt.warp import inverse_pose, warp
 
 @dataclass(frozen=True)
 class LossConfig:
-    """ssim_weight: mu of the photometric cost; geometry, smoothness, scale, mixed: weights of their terms.
-    sparse_depth, flow, pose: of what the matched points teach (see `match_losses`); photometric: of the sum of the
-    others; correction: of how unsmooth the change of depth is; rehearsal: of what was said before of familiar images.
-    mask_margin: how much better than no motion a pixel has to be explained (None: no auto-mask); hidden_gate: signed
-    relative depth above which a point counts as hidden from a source; open_gate: L_geo below which it surely is seen;
-    min_kept: share of a target's visible pixels that must be kept."""
+    """Weights and gates of the loss."""
 
     ssim_weight: float = 0.85
+    """Share of SSIM in the photometric cost: mu of `photometric_cost`."""
     geometry: float = 0.5
+    """Weight of the geometric cost."""
     smoothness: float = 1e-3
+    """Weight of the smoothness of depth."""
     scale: float = 10.0
+    """Weight of the scale anchor."""
     mixed: float = 0.5
+    """Weight of the cost over all sources (see `mixed_cost`)."""
     sparse_depth: float = 3.0
+    """Weight of the depth of matched points (see `match_losses`)."""
     flow: float = 1.0
+    """Weight of the flow of matched points."""
     pose: float = 0.3
+    """Weight of the poses that matched points give."""
     photometric: float = 0.5
+    """Weight of the sum of the terms that compare whole images."""
     correction: float = 0.5
+    """Weight of how unsmooth the change of depth is."""
     rehearsal: float = 10.0
+    """Weight of what was said before of familiar images."""
     mask_margin: float | None = 1e-3
+    """How much better than no motion a pixel has to be explained; None keeps all pixels."""
     hidden_gate: float = 0.2
+    """Signed relative depth above which a point counts as hidden from a source."""
     open_gate: float = 0.05
+    """Geometric cost below which a point surely is seen."""
     min_kept: float = 0.05
+    """Least share of a target's visible pixels that must be kept."""
 
 
 @dataclass(frozen=True)

@@ -30,14 +30,18 @@ class Measures:
 
 @dataclass(frozen=True)
 class Limits:
-    """A round is committed only within these. rotation_deg, translation: changes of the poses that are served, so that
-    tracking sees no jump. tolerance: relative rise that still counts as none."""
+    """A round is committed only within these. Poses that are served must not jump."""
 
     scale_drift: float = 0.05
+    """Largest change of the scale of depth, as its natural logarithm."""
     rotation_deg: float = 5.0
+    """Largest mean change of the served rotations, in degrees."""
     translation: float = 0.3
+    """Largest mean change of the served translations, as a share of their mean length."""
     tolerance: float = 0.0
+    """Relative rise of an error that still counts as none."""
     min_probes: int = 4
+    """Least number of windows held back."""
 
 
 OFFLINE = Limits(rotation_deg=10.0, translation=1.0)

@@ -48,25 +48,36 @@ ADAPTED = LoraConfig(
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """steps: of a round; batch: windows of a step; n_targets: of a window; ema: decay of the averaged weights a step;
-    max_round_s: a round stops there; mirrors: half of the windows are mirrored; light: how far exposure and tint are
-    changed, 0: not; rehearse_every: so-manieth step holds the network to what it said of familiar images, one for
-    each window, where it was given some."""
+    """Training of a round."""
 
     trainable: Trainable = Trainable.LORA
+    """What is trained."""
     lora: LoraConfig = ADAPTED
+    """Layers that get low-rank adapters, where these are trained."""
     steps: int = 50
+    """Steps of a round."""
     batch: int = 1
+    """Windows of a step."""
     learning_rate: float = 3e-3
+    """Step size at the start."""
     weight_decay: float = 0.0
+    """Decay of the weights."""
     n_targets: int = 2
+    """Target frames of a window."""
     ema: float = 0.95
+    """Decay of the averaged weights in a step."""
     clip: float = 1.0
+    """Largest norm of the gradient; larger ones are scaled down."""
     max_round_s: float = float("inf")
+    """A round stops after so long, in s."""
     mirrors: bool = True
+    """Mirror half of the windows."""
     light: float = 1.0
+    """How far exposure and tint are changed; 0 leaves them."""
     rehearse_every: int = 1
+    """Every n-th step holds the network to what it said of familiar images, one for each window."""
     seed: int = 0
+    """Seed of all random choices."""
 
 
 class Trainer:

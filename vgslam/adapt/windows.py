@@ -33,15 +33,21 @@ class Skip(StrEnum):
 
 @dataclass(frozen=True)
 class ScreenConfig:
-    """Grey values in 0..255. Points are matched in images at most `match_width_px` wide, and lengths are px of those:
-    a network for small images sees less motion than there is."""
+    """Which windows are accepted. Lengths are px of images at most `match_width_px` wide: a network for small images
+    sees less motion than there is."""
 
     min_brightness: float = 20.0
+    """Least mean grey value, of 255."""
     min_contrast: float = 6.0
+    """Least standard deviation of the grey values, of 255."""
     min_matches: int = 25
+    """Least number of matched points."""
     min_motion_px: float = 1.0
+    """Least median motion, in px."""
     min_parallax_px: float = 1.0
+    """Least motion that no rotation explains, in px."""
     match_width_px: int = 320
+    """Points are matched in images at most so wide, in px."""
 
 
 @dataclass(frozen=True)

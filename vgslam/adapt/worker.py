@@ -30,11 +30,14 @@ STATE_NAME = "committed.safetensors"
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """threads: of torch in the worker; max_waiting: windows that may wait, more are dropped; nice: its priority."""
+    """The process that adapts beside the tracking."""
 
     threads: int = 1
+    """Threads of torch in the process."""
     max_waiting: int = 4
+    """Windows that may wait; more are dropped."""
     nice: int = 10
+    """Its niceness: how far it gives way to other processes."""
 
 
 class BackgroundAdapter:

@@ -22,19 +22,19 @@ logging.getLogger("evo").setLevel(logging.ERROR)
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """How to compare.
-
-    max_difference_s: tolerance of the association in time; None: half the larger median interval, at most 0.02 s.
-    n_frames: frames of the input, for the coverage. frame_timestamps_s (F,): their times, with which gaps and losses
-    are exact and frames without a reference do not count. static_extent_m: RMS extent below which the reference is
-    a camera at rest and no scale is estimated.
-    """
+    """How an estimate is compared with a reference."""
 
     max_difference_s: float | None = None
+    """Tolerance of the association in time, in s; None is half the larger median interval, at most 0.02 s."""
     n_frames: int | None = None
+    """Frames of the input, for the coverage."""
     frame_timestamps_s: Array | None = None
+    """Times (F,) of these frames, in s. With them gaps and losses are exact, and frames without a reference do not
+    count."""
     rpe_delta_s: float = 1.0
+    """Interval of the relative pose error, in s."""
     static_extent_m: float = 0.005
+    """RMS extent below which the reference is a camera at rest and no scale is estimated, in m."""
 
     def __post_init__(self) -> None:
         if self.max_difference_s is not None and not self.max_difference_s >= 0:

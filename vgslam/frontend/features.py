@@ -13,15 +13,20 @@ MAX_DETECTION_WIDTH_PX = 960
 
 @dataclass(frozen=True)
 class FeatureConfig:
-    """max_features corners at least min_distance_px apart; quality: fraction of the strong corners' response;
-    LK window (px), pyramid levels, and the largest forward-backward error (px)."""
+    """Corners and the optical flow that follows them."""
 
     max_features: int = 500
+    """Corners followed at a time."""
     min_distance_px: int = 14
+    """Least distance of two corners, in px."""
     quality: float = 0.005
+    """Least response of a corner, as a fraction of that of the strong ones."""
     lk_window_px: int = 15
+    """Edge of the window that optical flow compares, in px."""
     lk_levels: int = 3
+    """Levels of the pyramid of optical flow."""
     max_back_error_px: float = 1.0
+    """Largest error of a corner followed forward and back, in px."""
 
 
 def detect_corners(gray: Gray, existing: Pixels, n_wanted: int, config: FeatureConfig) -> Pixels:

@@ -23,28 +23,28 @@ SURE_REL_SIGMA = 0.4
 class VggtUse:
     """What the network is asked for.
 
-    initialise: a component starts with its second frame instead of waiting for parallax; more frames of fast motion
-    survive with it (docs/bench/survival.md), but it is off because trajectories are then less exact
-    (docs/bench/predictors.md). corner_depth: new corners get the network's depth instead of their neighbours', off
-    because what the small network gets wrong there stays in the trajectory (docs/bench/predictors.md).
-    motion_guess: when tracking fails, features are looked for once more where the network's motion says, with their
-    patches turned as it says, before the frame counts as lost.
-    hold_scale: in bundle adjustment the network's depth is a weak prior, always (a triangulated landmark knows better
-    and hardly feels it; where translation cannot be observed it is all there is). dense_depth: every keyframe gets
-    depth and confidence; the plane sweep is left out. descriptors: places are recognised by the
-    network's descriptors instead of local features, which is off because it is worse (docs/bench/places.md).
-
     With a stand-in that has a network's errors (docs/bench/model_uses.md), on and off: initialise, map begun at frame 1
     and 8; corner_depth, median error 3 and 10 %; motion_guess, 8 and 2 of 8 fast turns kept; hold_scale, scale within
     6 % and 37 to 105 %.
     """
 
     initialise: bool = False
+    """A component starts with its second frame instead of waiting for parallax: more frames of fast motion survive
+    (docs/bench/survival.md), but trajectories are less exact (docs/bench/predictors.md)."""
     corner_depth: bool = False
+    """New corners get the network's depth instead of their neighbours'; what the small network gets wrong there stays
+    in the trajectory (docs/bench/predictors.md)."""
     motion_guess: bool = True
+    """When tracking fails, features are looked for once more where the network's motion says, with their patches turned
+    as it says, before the frame counts as lost."""
     hold_scale: bool = True
+    """The network's depth is a weak prior in bundle adjustment: triangulated landmarks hardly feel it, and where
+    translation cannot be observed it is all there is."""
     dense_depth: bool = True
+    """Every keyframe gets the network's depth and confidence; the plane sweep is left out."""
     descriptors: bool = False
+    """Places are recognised by the network's descriptors instead of local features, which is worse so far
+    (docs/bench/places.md)."""
 
     @property
     def needs_depth(self) -> bool:

@@ -15,14 +15,17 @@ from vgslam.types import Ids, WindowInput, WindowPrediction
 
 @dataclass(frozen=True)
 class InitializerConfig:
-    """min_alive: share of the first view's corners that must still be followed before another first view is taken;
-    below it the views are matched by descriptors once. max_earlier: views kept from first views that were given up.
-    """
+    """How long two views are waited for that begin a map."""
 
     two_view: TwoViewConfig = field(default_factory=TwoViewConfig)
+    """When two views determine the geometry."""
     matcher: MatcherConfig = field(default_factory=MatcherConfig)
+    """Matching of the two views by descriptors."""
     min_alive: float = 0.35
+    """Share of the first view's corners that must still be followed; below it the views are matched by descriptors
+    once, and then another first view is taken."""
     max_earlier: int = 150
+    """Views kept from first views that were given up."""
 
 
 @dataclass(frozen=True)

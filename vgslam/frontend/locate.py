@@ -19,17 +19,21 @@ from vgslam.types import Array, Ids
 
 @dataclass(frozen=True)
 class LocateConfig:
-    """A pose needs min_inliers matches, which are at least min_ratio of those that obey the epipolar geometry, and
-    min_refound of the keyframe's landmarks found where it says. sigma_px: deviation of a matched feature,
-    refound_sigma_px: of a landmark found again; min_rel_sigma: least relative depth deviation that landmarks are
-    granted then (over a long way the map is not as exact as within its windows)."""
+    """What a pose found by matching must fulfil."""
 
     min_inliers: int = 30
+    """Least number of matches that agree with the pose."""
     min_ratio: float = 0.6
+    """Least share of them among the matches that obey the epipolar geometry."""
     min_refound: int = 15
+    """Least number of the keyframe's landmarks found where the pose says."""
     sigma_px: float = 1.2
+    """Standard deviation of a matched feature, in px."""
     refound_sigma_px: float = 1.0
+    """Standard deviation of a landmark found again, in px."""
     min_rel_sigma: float = 0.0
+    """Least relative deviation of depth that landmarks are granted: over a long way the map is not as exact as within
+    its windows."""
 
 
 @dataclass(frozen=True)

@@ -32,32 +32,39 @@ MIN_SURE_SHARE = 0.05
 
 @dataclass(frozen=True)
 class MapperConfig:
-    """A keyframe is due at min_parallax_px of median motion since the last one or when less than min_shared of its
-    landmarks are still followed. window: keyframes in bundle adjustment, of which n_fixed hold the gauge, beside n_old
-    of an earlier visit where the camera has come back; n_linked: keyframes that a new one gets graph edges to.
-    max_residual_px of an observation; bundle iterations and Huber width.
-    guess_rel_sigma: relative deviation of a guessed depth. dense_every: keyframes between dense depth maps, 0 = none.
-    A dense depth with at least min_depth_confidence replaces a guess, with relative deviation depth_rel_sigma.
-    edge_sigmas of a graph edge: rotation (rad), position (share of the edge's length), log-scale. A keyframe has
-    n_linked edges with the same errors, and windows drift together: each is granted more than its own error.
-    """
+    """When a keyframe is due, and how the newest ones are adjusted."""
 
     min_parallax_px: float = 20.0
+    """A keyframe is due at this median motion since the last one, in px."""
     min_shared: float = 0.6
+    """A keyframe is due when a smaller share of the last one's landmarks is still followed."""
     window: int = 6
+    """Keyframes in bundle adjustment."""
     n_old: int = 2
+    """Keyframes of an earlier visit beside them, where the camera has come back."""
     n_fixed: int = 3
+    """Keyframes of the window that are held still and so fix its place and scale."""
     n_linked: int = 3
+    """Earlier keyframes that a new one gets graph edges to."""
     max_residual_px: float = 2.5
+    """An observation that disagrees by more is dropped, in px."""
     max_iterations: int = 4
+    """Iterations of bundle adjustment."""
     huber_px: float = 1.0
+    """Residual from which observations count less in bundle adjustment, in px."""
     tolerance: float = 1e-3
+    """Relative decrease of the cost at which bundle adjustment stops."""
     guess_rel_sigma: float = 0.5
+    """Relative standard deviation of a guessed depth."""
     dense_every: int = 6
+    """Keyframes from one dense depth map to the next; 0 makes none."""
     min_depth_confidence: float = 0.5
+    """Least confidence (0 to 1) of a dense depth that replaces a guess."""
     depth_rel_sigma: float = 0.15
+    """Relative standard deviation of a dense depth."""
     edge_sigmas: tuple[float, float, float] = (0.01, 0.1, 0.05)
-    """Deviations of a graph edge: rotation (rad), position (share of the edge's length), log-scale."""
+    """Standard deviations of a graph edge: rotation (rad), position (share of the edge's length), log-scale. More than
+    an edge's own error: the edges of a keyframe share their errors, and windows drift together."""
 
 
 class Mapper:

@@ -13,10 +13,12 @@ QUICK_AREA_PX = 100_000
 
 @dataclass(frozen=True)
 class MatcherConfig:
-    """Number of SIFT features an image; a match's distance must be below ratio times the second best."""
+    """SIFT features and the ratio test."""
 
     n_features: int = 1200
+    """SIFT features per image."""
     ratio: float = 0.8
+    """A match's distance must be below this times the second best (Lowe's ratio test)."""
 
 
 @dataclass(frozen=True)

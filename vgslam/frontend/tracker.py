@@ -17,18 +17,24 @@ from vgslam.types import Array, Ids
 
 @dataclass(frozen=True)
 class TrackerConfig:
-    """sigma_px: deviation of a tracked pixel; gate: inlier distance in sigmas; a frame is lost with fewer than
-    min_inliers landmarks or a smaller share than min_inlier_ratio of the followed ones; below suspicious_ratio it must
-    also not have lost half of its ratio in one frame; fewer inliers than ransac_below (share) triggers RANSAC."""
+    """How features are followed, and when a pose counts."""
 
     features: FeatureConfig = field(default_factory=FeatureConfig)
+    """Corners and optical flow."""
     sigma_px: float = 0.7
+    """Standard deviation of a tracked pixel, in px."""
     gate: float = 3.5
+    """Largest distance of an inlier, in standard deviations."""
     min_inliers: int = 15
+    """A frame with fewer landmarks that agree with its pose is lost."""
     min_inlier_ratio: float = 0.4
+    """A frame is lost when a smaller share of the followed landmarks are inliers."""
     suspicious_ratio: float = 0.55
+    """Below this share of inliers a frame is lost if the share has also dropped by a third in one frame."""
     ransac_below: float = 0.7
+    """With a smaller share of inliers the pose is found anew by RANSAC."""
     second_pass_below: float = 0.75
+    """With a smaller share of inliers features are followed a second time."""
 
 
 @dataclass(frozen=True)

@@ -24,20 +24,25 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class StateConfig:
-    """sure_inliers, sure_ratio: a followed frame with less of either is unsure until the map confirms it or tracking
-    is sure again. look_share: where a smaller share of the landmarks could be followed at all, what the map shows from
-    there is taken in as well. strict_*: as sure_*, for settle_s after a relocalization. unsure_s: a frame that cannot
-    be followed makes tracking unsure for so long, then it is lost. A new component may begin after patience_s and
-    `SlamConfig.patience` frames, counting only frames that show something."""
+    """When tracking is sure, unsure or lost; only frames that show something count."""
 
     sure_inliers: int = 20
+    """A followed frame with fewer inliers is unsure until the map confirms it or tracking is sure again."""
     sure_ratio: float = 0.5
+    """The same for the share of the followed landmarks that are inliers."""
     look_share: float = 0.25
+    """Where a smaller share of the landmarks could be followed, what the map shows from there is used as well."""
     strict_inliers: int = 30
+    """As sure_inliers, for settle_s after a relocalization."""
     strict_ratio: float = 0.6
+    """As sure_ratio, for settle_s after a relocalization."""
     unsure_s: float = 0.12
+    """How long a frame that cannot be followed leaves tracking unsure before it is lost, in s."""
     settle_s: float = 1.0
+    """How long acceptance is strict after a relocalization, in s."""
     patience_s: float = 0.5
+    """Time after a loss before a new component may begin, in s; `SlamConfig.patience` frames must have passed as
+    well."""
 
 
 @dataclass(frozen=True)

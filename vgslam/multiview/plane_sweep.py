@@ -19,17 +19,24 @@ from vgslam.types import Array, Float32, Image
 
 @dataclass(frozen=True)
 class PlaneSweepConfig:
-    """width_px of the depth map (height follows), number of planes, correlation window, neighbours used, the smallest
-    and largest useful baseline over median depth, and the smoothing penalties for one and more planes' change."""
+    """Size and smoothness of a depth map from a plane sweep."""
 
     width_px: int = 160
+    """Width of the depth map, in px; the height follows."""
     n_planes: int = 32
+    """Number of planes."""
     window_px: int = 5
+    """Edge of the correlation window, in px."""
     n_sources: int = 3
+    """Neighbours used."""
     min_baseline: float = 0.02
+    """Smallest useful baseline, as a share of the median depth."""
     max_baseline: float = 0.25
+    """Largest useful baseline, as a share of the median depth."""
     penalty_small: float = 0.06
+    """Cost of a change by one plane between neighbouring pixels."""
     penalty_large: float = 0.35
+    """Cost of a change by more planes."""
 
     def depth_camera(self, camera: Camera) -> Camera:
         """Camera of the depth map: the image's, resized."""

@@ -34,20 +34,22 @@ class RobustLoss(StrEnum):
 
 @dataclass(frozen=True)
 class SolverConfig:
-    """loss, tuning: loss and where it leaves the quadratic, in robust standard deviations.
-
-    translation_damping: lambda above; 0: none; large: rotation only. floor_px: smallest robust scale. min_cells: every
-    frame needs this many usable cells, its own or those of the next frame matched with it. Raises ValueError for a
-    value out of range.
-    """
+    """How poses are solved. Raises ValueError for a value out of range."""
 
     iterations: int = 10
+    """Steps of the solver at most."""
     loss: RobustLoss = RobustLoss.CAUCHY
+    """Robust loss of a residual."""
     tuning: float = 0.6
+    """Where the loss leaves the quadratic, in robust standard deviations."""
     translation_damping: float = 3.0
+    """Lambda above: 0 is none, a large value solves for the rotation only."""
     floor_px: float = 0.01
+    """Smallest robust scale, in px."""
     min_cells: int = 6
+    """Every frame needs this many usable cells, its own or those of the next frame matched with it."""
     initial_damping: float = 1e-3
+    """Levenberg-Marquardt damping of the first step."""
 
     def __post_init__(self) -> None:
         for name in ("iterations", "tuning", "floor_px", "min_cells", "initial_damping"):

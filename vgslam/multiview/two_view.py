@@ -22,16 +22,20 @@ class TwoViewVerdict(StrEnum):
 
 @dataclass(frozen=True)
 class TwoViewConfig:
-    """A pair is accepted when the median rotation-compensated parallax and the median triangulation angle are at least
-    this large and at least min_inliers points agree, min_rotation_inliers for a rotation; threshold_px is the epipolar
-    inlier distance."""
+    """When a pair of views is accepted, as a start or as a pure rotation."""
 
     min_parallax_px: float = 10.0
+    """Least median parallax after removing the rotation, in px."""
     min_angle_deg: float = 1.0
+    """Least median angle of triangulation, in degrees."""
     min_inliers: int = 50
+    """Least number of points that agree."""
     min_rotation_inliers: int = 30
+    """Least number of points that agree with a pure rotation."""
     min_inlier_ratio: float = 0.6
+    """Least share of points that agree."""
     threshold_px: float = 1.0
+    """Largest distance of an inlier from its epipolar line, in px."""
 
 
 @dataclass(frozen=True)

@@ -14,25 +14,36 @@ def _check(ok: bool, message: str) -> None:
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Patch encoder (a DINOv2 ViT with registers). `grid` is the side of its square position embedding, in patches."""
+    """Patch encoder (a DINOv2 ViT with registers)."""
 
     depth: int = 24
+    """Blocks."""
     n_heads: int = 16
+    """Attention heads of a block."""
     grid: int = 37
+    """Side of the square position embedding, in patches."""
     mlp_ratio: float = 4.0
+    """Width of the MLPs over the model width."""
     layer_scale: float = 1.0
+    """Factor on the branches before training (LayerScale)."""
 
 
 @dataclass(frozen=True)
 class AggregatorConfig:
-    """Alternating attention: `depth` frame blocks and `depth` global blocks, in groups of `block_size`."""
+    """Alternating attention within frames and over all of them."""
 
     depth: int = 24
+    """Frame blocks, and as many global blocks."""
     n_heads: int = 16
+    """Attention heads of a block."""
     block_size: int = 1
+    """Blocks of one kind in a row."""
     mlp_ratio: float = 4.0
+    """Width of the MLPs over the model width."""
     rope_base: float = 100.0
+    """Base of the frequencies of the rotary position embedding."""
     layer_scale: float = 0.01
+    """Factor on the branches before training (LayerScale)."""
 
     def __post_init__(self) -> None:
         ok = self.block_size > 0 and self.depth % self.block_size == 0
@@ -44,20 +55,29 @@ class CameraHeadConfig:
     """Iterative camera head on the camera tokens (width 2 x model width)."""
 
     depth: int = 4
+    """Blocks."""
     n_heads: int = 16
+    """Attention heads of a block."""
     n_iterations: int = 4
+    """Times that the pose is refined."""
     mlp_ratio: float = 4.0
+    """Width of the MLPs over that of the tokens."""
     layer_scale: float = 0.01
+    """Factor on the branches before training (LayerScale)."""
 
 
 @dataclass(frozen=True)
 class DptConfig:
-    """A dense (DPT) head: `layers` are the aggregator layers (0-based) read at the four levels, fine to coarse."""
+    """A dense (DPT) head."""
 
     features: int = 256
+    """Channels in which the levels are fused; a multiple of 4."""
     out_channels: tuple[int, int, int, int] = (256, 512, 1024, 1024)
+    """Channels of the four levels before that."""
     layers: tuple[int, int, int, int] = (4, 11, 17, 23)
+    """Aggregator layers (0-based) read at the four levels, fine to coarse."""
     hidden: int = 32
+    """Channels before the output."""
 
     def __post_init__(self) -> None:
         _check(len(self.layers) == 4 and len(self.out_channels) == 4, "a dense head has four levels")
@@ -69,18 +89,31 @@ class TrackHeadConfig:
     """Point tracker: a DPT feature extractor without position embedding and an iterative update transformer."""
 
     features: int = 128
+    """Channels of the features; a multiple of 4."""
     out_channels: tuple[int, int, int, int] = (256, 512, 1024, 1024)
+    """Channels of the four levels of the feature extractor."""
     layers: tuple[int, int, int, int] = (4, 11, 17, 23)
+    """Aggregator layers (0-based) read at the four levels, fine to coarse."""
     stride: int = 2
+    """Image pixels per feature cell."""
     n_iterations: int = 4
+    """Times that the tracks are refined."""
     corr_levels: int = 7
+    """Levels of the correlation pyramid."""
     corr_radius: int = 4
+    """Cells around a point that are correlated, in each level."""
     hidden: int = 384
+    """Width of the update transformer."""
     n_heads: int = 8
+    """Its attention heads."""
     depth: int = 6
+    """Its blocks over time, and as many over points."""
     n_virtual: int = 64
+    """Virtual tracks, through which points attend to one another."""
     max_scale_px: float = 518.0
+    """Image size that displacements are divided by, in px."""
     mlp_ratio: float = 4.0
+    """Width of the MLPs over that of the transformer."""
 
     def __post_init__(self) -> None:
         _check(self.features % 4 == 0, "track head features must be a multiple of 4")
@@ -101,14 +134,18 @@ class TrackHeadConfig:
 
 @dataclass(frozen=True)
 class MatchingConfig:
-    """Local cost volume as an input adapter (see `matching`): features of cells of `stride` px are compared within
-    `radius` cells. initial_scale: factor on the scalar products of unit features before training."""
+    """Local cost volume as an input adapter (see `matching`)."""
 
     features: int = 32
+    """Channels of the features that are compared; a multiple of 8."""
     stride: int = 4
+    """Side of a cell, in px."""
     radius: int = 6
+    """Cells are compared within so many cells."""
     hidden: int = 64
+    """Width of the layers behind the cost volume."""
     initial_scale: float = 20.0
+    """Factor on the scalar products of unit features before training."""
 
     def __post_init__(self) -> None:
         _check(self.stride == 4, "matching cells are 4 px wide")
@@ -121,25 +158,32 @@ class MatchingConfig:
 
 @dataclass(frozen=True)
 class VggtConfig:
-    """The whole network. `image_size` is the training width in pixels; a head that is None does not exist; nor does the
-    matching adapter, with its flow head, where `matching` is None, as in the published networks. keeps_area: trained on
-    images of many shapes with about 3/4 `image_size`^2 pixels, instead of on images of one width.
-
-    Raises ConfigError where values contradict each other.
-    """
+    """The whole network. Raises ConfigError where values contradict each other."""
 
     image_size: int = 518
+    """Width of the training images, in px; a multiple of patch_size."""
     patch_size: int = 14
+    """Side of a patch, in px."""
     width: int = 1024
+    """Model width: channels of a token."""
     n_registers: int = 4
+    """Register tokens of a frame."""
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    """Patch encoder."""
     aggregator: AggregatorConfig = field(default_factory=AggregatorConfig)
+    """Alternating attention."""
     camera: CameraHeadConfig | None = field(default_factory=CameraHeadConfig)
+    """Camera head; None: there is none."""
     depth: DptConfig | None = field(default_factory=DptConfig)
+    """Depth head; None: there is none."""
     points: DptConfig | None = field(default_factory=DptConfig)
+    """Head of point maps; None: there is none."""
     track: TrackHeadConfig | None = field(default_factory=TrackHeadConfig)
+    """Track head; None: there is none."""
     matching: MatchingConfig | None = None
+    """Matching adapter with its flow head; None, as in the published networks: there is none."""
     keeps_area: bool = False
+    """Trained on images of many shapes with about 3/4 image_size^2 pixels, instead of on images of one width."""
 
     def __post_init__(self) -> None:
         _check(self.image_size % self.patch_size == 0, "image_size must be a multiple of patch_size")

@@ -26,17 +26,18 @@ MLP = ("mlp.fc1", "mlp.fc2")
 
 @dataclass(frozen=True)
 class LoraConfig:
-    """Which layers are adapted, and how.
-
-    layers: endings of module names; within: beginnings of module names; blocks: numbers of the blocks, where `within`
-    names lists of blocks (None: all).
-    """
+    """Which layers are adapted, and how."""
 
     rank: int = 8
+    """Rank of the adapters, at least 1."""
     alpha: float = 16.0
+    """An adapter's output counts alpha / rank times."""
     layers: tuple[str, ...] = (*ATTENTION, *MLP)
+    """Endings of module names."""
     within: tuple[str, ...] = ("aggregator.frame_blocks", "aggregator.global_blocks")
+    """Beginnings of module names."""
     blocks: tuple[int, ...] | None = None
+    """Numbers of the blocks, where `within` names lists of blocks; None: all."""
 
     def __post_init__(self) -> None:
         if self.rank < 1:

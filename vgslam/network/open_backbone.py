@@ -19,19 +19,28 @@ Show = Callable[[str], None]
 
 @dataclass(frozen=True)
 class BackboneOptions:
-    """What a person chooses. `gpu_memory` is a budget such as '8GiB', of whichever device runs the network; heads are
-    loaded only if they are named here; sha256 is checked where given."""
+    """What a person chooses about the network."""
 
     weights: str
+    """A name of the package, a Hugging Face id, a file, a folder or `random`."""
     architecture: str = "vggt"
+    """Kind of backbone, one of ARCHITECTURES."""
     device: str = "auto"
+    """Where the network runs: auto, cpu, cuda, cuda:N or mps."""
     precision: Precision = Precision.AUTO
+    """Arithmetic of the network."""
     gpu_memory: str | None = None
+    """Budget such as '8GiB', of whichever device runs the network; None: what is free."""
     window_frames: int = 16
+    """Window size to aim for, in frames."""
     resize: ResizeMode | None = None
+    """How images are brought to size; None: as the network was trained."""
     heads: frozenset[Head] = field(default_factory=lambda: frozenset({Head.POSE, Head.DEPTH}))
+    """Heads that are loaded."""
     sha256: str | None = None
+    """Checked where given."""
     readout: Readout = Readout.AUTO
+    """Where poses come from."""
 
 
 def _open_vggt(options: BackboneOptions, show: Show | None) -> Backbone[Any]:

@@ -24,15 +24,18 @@ _UNBOUNDED = 2**60
 
 @dataclass(frozen=True)
 class RunOptions:
-    """wanted_frames: window size to aim for; memory_bytes: budget for weights and tensors (None: what is free);
-    resize: None for what the network was trained with; heads: those that the plan makes room for;
-    readout: where poses come from."""
+    """How a loaded network is run."""
 
     wanted_frames: int = 16
+    """Window size to aim for, in frames."""
     memory_bytes: int | None = None
+    """Budget for weights and tensors, in bytes; None: what is free."""
     resize: ResizeMode | None = None
+    """How images are brought to size; None: as the network was trained."""
     heads: frozenset[Head] = field(default_factory=lambda: frozenset({Head.POSE, Head.DEPTH}))
+    """Heads that the plan makes room for."""
     readout: Readout = Readout.AUTO
+    """Where poses come from."""
 
 
 class VggtBackbone:

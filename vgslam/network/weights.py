@@ -63,17 +63,22 @@ class LoadedVggt:
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """heads: those to load (None: all; the others take no memory). dtype: of the aggregator's linear layers.
-    sha256: what the file must have. ledger: where shown licences are noted. config: for files that do not name theirs.
-    """
+    """How weights are loaded."""
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    """Where they are loaded to."""
     dtype: torch.dtype = torch.float32
+    """Number type of the aggregator's linear layers."""
     heads: frozenset[Head] | None = None
+    """Heads to load; the others take no memory. None: all."""
     sha256: str | None = None
+    """What the file must have; None: not checked."""
     config: VggtConfig | None = None
+    """Architecture of files that do not name theirs."""
     ledger: Path | None = None
+    """Where shown licences are noted; None: in the user's cache."""
     hub_cache: Path | None = None
+    """Folder for downloads; None: that of Hugging Face."""
 
 
 def load(source: str, options: LoadOptions | None = None, show: Callable[[str], None] | None = None) -> LoadedVggt:

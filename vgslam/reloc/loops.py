@@ -21,31 +21,41 @@ from vgslam.types import Array, Edge, EdgeKind
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """is_on: whether loops are looked for. n_similar: places asked for, n_verified: of which so many are looked at.
-    min_gap: keyframes apart, within a component. max_shared landmarks: more are no loop but the present window.
-    agreement: (rotation deg, position as a share of the median depth, log-scale) within which two answers are the same.
-    n_agreeing keyframes in a row make a loop, n_joining a join of components. max_correction: of the path between the
-    two ends, in position, and as log-scale; more is no drift. min_cells of 16 image cells hold inliers."""
+    """Which places are looked at, and when a loop is believed."""
 
     is_on: bool = True
+    """Whether loops are looked for."""
     n_similar: int = 20
+    """Places asked for that look alike."""
     n_verified: int = 3
+    """How many of these are verified."""
     min_gap: int = 15
+    """Least number of keyframes between the two ends of a loop, within a component."""
     max_shared: int = 10
+    """Landmarks in common above which a place belongs to the present window."""
     min_matches: int = 25
+    """Least number of matches with a place."""
     agreement: tuple[float, float, float] = (3.0, 0.15, 0.15)
+    """Rotation (degrees), position (share of the median depth) and log-scale within which two answers are the same."""
     n_agreeing: int = 2
+    """Keyframes in a row that must agree on a loop."""
     n_joining: int = 3
+    """Keyframes in a row that must agree on joining two components."""
     max_correction: float = 0.15
+    """Largest correction of position, as a share of the path between the two ends; more is no drift."""
     max_log_scale: float = 0.7
+    """Largest correction of scale, as its natural logarithm."""
     min_cells: int = 4
+    """Least number of the 16 cells of the image that hold inliers."""
     is_metric: bool = False
     """All scales are 1 (the depth that the map is made of is metric): loops correct place and rotation alone."""
     in_background: bool = False
-    """Look for loops on a thread beside the tracking. For live cameras: which keyframes are looked at depends on the
-    machine's speed."""
+    """Look for loops on a thread beside the tracking, as `vgslam live` always does: which keyframes are looked at then
+    depends on the machine's speed."""
     matcher: MatcherConfig = field(default_factory=MatcherConfig)
+    """Matching by descriptors."""
     locate: LocateConfig = field(default_factory=lambda: LocateConfig(25, 0.6, 20, 2.0, 2.0, 0.03))
+    """What the pose of a loop must fulfil."""
 
 
 @dataclass(frozen=True)

@@ -27,25 +27,30 @@ PNP = "pnp"
 
 @dataclass(frozen=True)
 class RelocalizerConfig:
-    """n_recent: last keyframes tried, n_similar: keyframes that look most alike; n_nearby: keyframes considered, when
-    the pose is known, for one that looks the same way; n_joint: hypotheses taken together for the final pose. n_back:
-    old keyframes whose landmarks are looked for in a new one, and back_agreement: (rotation deg, position as a share of
-    the median depth) within which they must say the same pose. min_trust: least probability of an accepted answer.
-    rival: a second place with so large a share of the best one's landmarks makes an answer ambiguous. agreement:
-    (rotation deg, position as a share of the median depth) within which two answers are the same place. matcher,
-    locate: what a hypothesis must fulfil to be looked at."""
+    """Which keyframes are tried, and when an answer is believed."""
 
     n_recent: int = 3
+    """Last keyframes that are tried first, by a camera that was just lost."""
     n_similar: int = 8
+    """Keyframes that look most alike and are tried."""
     n_nearby: int = 12
+    """Keyframes considered for one that looks the same way, when the pose is known."""
     n_joint: int = 4
+    """Agreeing hypotheses whose landmarks together make the final pose."""
     n_back: int = 2
+    """Old keyframes whose landmarks are looked for in a new one where the camera has come back."""
     back_agreement: tuple[float, float] = (3.0, 0.08)
+    """Rotation (degrees) and position (share of the median depth) within which these must say the same pose."""
     min_trust: float = 0.5
+    """Least probability of being right (0 to 1) of an accepted pose."""
     rival: float = 0.6
+    """Another place with so large a share of the best one's landmarks makes a pose ambiguous."""
     agreement: tuple[float, float] = (15.0, 0.5)
+    """Rotation (degrees) and position (share of the median depth) within which two answers are the same place."""
     matcher: MatcherConfig = field(default_factory=MatcherConfig)
+    """Matching by descriptors."""
     locate: LocateConfig = field(default_factory=lambda: LocateConfig(15, 0.5, 12, 2.0, 2.0, 0.03))
+    """What a hypothesis must fulfil to be looked at."""
 
 
 @dataclass(frozen=True)

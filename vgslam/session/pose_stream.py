@@ -24,22 +24,28 @@ if TYPE_CHECKING:
 class StreamOptions:
     """Choices for `PoseStream.open`.
 
-    camera: of the images as they arrive, without distortion; calib: a calibration file; fov_deg: the horizontal field
-    of view. Without any of them the source's own calibration is used, else the field of view is estimated from the
-    first frames. real_time: play a recording at its own times and drop what there is no time for. keep_all: no frame
-    of a live source is dropped. give_up_s: how long a stream that broke off is tried again. slam_map: a map to go on
-    with; is_localizing: it stays as it is.
+    Without camera, calib and fov_deg the source's own calibration is used, else the field of view is estimated from the
+    first frames.
     """
 
     camera: Camera | None = None
+    """Camera of the images as they arrive, without distortion."""
     calib: Path | None = None
+    """Calibration file."""
     fov_deg: float | None = None
+    """Horizontal field of view, in degrees."""
     real_time: bool = False
+    """Play a recording at its own times and drop what there is no time for."""
     keep_all: bool = False
+    """Drop no frame of a live source."""
     give_up_s: float = 60.0
+    """How long a stream that broke off is tried again, in s."""
     config: SlamConfig = field(default_factory=SlamConfig)
+    """Settings of tracking and mapping."""
     slam_map: "SlamMap | None" = None
+    """A map to go on with."""
     is_localizing: bool = False
+    """Only find the camera in the map, which stays as it is."""
 
 
 class PoseStream:

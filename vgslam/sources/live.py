@@ -35,15 +35,18 @@ Feed = Callable[[], Iterator[LiveImage]]
 
 @dataclass(frozen=True)
 class LiveOptions:
-    """calib: calibration file. keep_all: the capture waits for the tracker instead of dropping frames. give_up_s: a
-    stream that once gave frames is tried again for so long (0: it ends when the connection does). max_frames and
-    duration_s: where an iteration ends."""
+    """How a live source is read, and when it ends."""
 
     calib: Path | None = None
+    """Calibration file."""
     keep_all: bool = False
+    """The capture waits for the tracker instead of dropping frames."""
     give_up_s: float = 60.0
+    """How long a stream that once gave frames is tried again, in s; with 0 it ends when the connection does."""
     max_frames: int | None = None
+    """An iteration ends after so many frames."""
     duration_s: float | None = None
+    """An iteration ends after so long, in s."""
 
 
 @dataclass(frozen=True)

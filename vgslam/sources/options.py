@@ -17,27 +17,28 @@ DEFAULT_FPS = 30.0
 class SourceOptions:
     """Choices for `open_source`.
 
-    kind: one of KINDS, or "auto" to recognise it.
-    calib: calibration file that replaces the data set's own (JSON, OpenCV YAML, ROS camera_info YAML, EuRoC yaml).
-    truth: trajectory file (TUM, KITTI or EuRoC) that replaces the data set's own.
-    start, end, stride: the images used, as in Python's `images[start:end:stride]`, counted in the source from 0.
-    max_frames: at most so many images, after stride.
-    topic: image topic of a bag; the camera of a data set with several (image_2 in KITTI, cam1 in EuRoC); the sequence
-        of a 7-Scenes scene folder (seq-02).
-    fps: frame rate for sources without timestamps, 30 Hz (with a warning) when not given.
-
     Raises ConfigError, naming the field, for a value out of range.
     """
 
     kind: str = "auto"
+    """One of KINDS, or "auto" to recognise it."""
     calib: Path | None = None
+    """Calibration file that replaces the data set's own (JSON, OpenCV YAML, ROS camera_info YAML, EuRoC yaml)."""
     truth: Path | None = None
+    """Trajectory file (TUM, KITTI or EuRoC) that replaces the data set's own."""
     start: int = 0
+    """First image used, counted in the source from 0, as in Python's `images[start:end:stride]`."""
     end: int | None = None
+    """Image after the last one used."""
     stride: int = 1
+    """Use every n-th image."""
     max_frames: int | None = None
+    """At most so many images, after stride."""
     topic: str | None = None
+    """Image topic of a bag; the camera of a data set with several (image_2 in KITTI, cam1 in EuRoC); the sequence of a
+    7-Scenes scene folder (seq-02)."""
     fps: float | None = None
+    """Frame rate of sources without timestamps, in Hz; 30 (with a warning) when not given."""
 
     def __post_init__(self) -> None:
         if self.kind != "auto" and self.kind not in KINDS:

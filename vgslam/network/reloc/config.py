@@ -47,26 +47,32 @@ class MatchOrder(StrEnum):
 
 @dataclass(frozen=True)
 class RelocConfig:
-    """bands_*: octaves of the Fourier features of translation, quaternion and field of view; hidden: width of the
-    projector; max_translation: where translations are cut off, in units of the median distance from the anchor;
-    inject_every_block: known poses are added after every frame block too (RESIDUAL only).
-
-    tuned: beginnings of names of base parameters that are trained and kept with the adapter; lora_rank: of low-rank
-    adapters on attention and MLP layers, 0 for none. Raises ConfigError for values that contradict each other.
-    """
+    """How known poses enter the network. Raises ConfigError for values that contradict each other."""
 
     injection: Injection = Injection.RESIDUAL
+    """How a known pose enters."""
     mask: MaskKind = MaskKind.STAR
+    """Which frames attend to which in the global blocks."""
     match_order: MatchOrder = MatchOrder.RETRIEVAL
+    """With what a network with a matching adapter compares a frame beside the anchor."""
     bands_translation: int = 10
+    """Octaves of the Fourier features of the translation."""
     bands_rotation: int = 4
+    """Octaves of the Fourier features of the quaternion."""
     bands_fov: int = 4
+    """Octaves of the Fourier features of the field of view."""
     learned_frequencies: bool = False
+    """Train the frequencies as well."""
     hidden: int = 512
+    """Width of the projector."""
     max_translation: float = 8.0
+    """Where translations are cut off, in units of the median distance from the anchor."""
     inject_every_block: bool = False
+    """Known poses are added after every frame block too (RESIDUAL only)."""
     tuned: tuple[str, ...] = ()
+    """Beginnings of names of base parameters that are trained and kept with the adapter."""
     lora_rank: int = 0
+    """Rank of adapters on attention and MLP layers; 0 for none."""
 
     def __post_init__(self) -> None:
         for name, kind in (("injection", Injection), ("mask", MaskKind), ("match_order", MatchOrder)):
