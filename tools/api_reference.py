@@ -53,13 +53,22 @@ def reference() -> str:
 def _class(node: ast.ClassDef) -> str:
     bases = ", ".join(ast.unparse(b) for b in node.bases)
     text = f"\n### class `{node.name}{f'({bases})' if bases else ''}`\n\n{_quoted(ast.get_docstring(node))}"
-    fields = [n for n in node.body if isinstance(n, ast.AnnAssign) and not ast.unparse(n.target).startswith("_")]
-    if fields:
-        text += "\n" + "".join(f"- `{ast.unparse(f)}`\n" for f in fields)
+    fields = [_field(f, after) for f, after in zip(node.body, [*node.body[1:], None]) if isinstance(f, ast.AnnAssign)]
+    if any(fields):
+        text += "\n" + "".join(fields)
     for n in node.body:
         if isinstance(n, ast.FunctionDef) and (not n.name.startswith("_") or n.name in ("__init__", "__iter__")):
             text += _function(n, "####")
     return text
+
+
+def _field(field: ast.AnnAssign, after: ast.stmt | None) -> str:
+    """One line of the list of fields, with the docstring beneath it where there is one; nothing for a private one."""
+    if ast.unparse(field.target).startswith("_"):
+        return ""
+    is_text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+    text = f": {' '.join(str(after.value.value).split())}" if is_text else ""
+    return f"- `{ast.unparse(field)}`{text}\n"
 
 
 def _function(node: ast.FunctionDef, level: str) -> str:

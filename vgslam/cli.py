@@ -14,6 +14,7 @@ from vgslam.commands.config import NO_PATH, ConfigArgs, run_config, run_defaults
 from vgslam.commands.demo import DemoArgs, run_demo
 from vgslam.commands.doctor import DoctorArgs, run_doctor
 from vgslam.commands.evaluate import EvalArgs, run_eval
+from vgslam.commands.help_page import ALL, help_page
 from vgslam.commands.live import LiveArgs, live_defaults, run_live
 from vgslam.commands.map import MapArgs, run_map
 from vgslam.commands.relocalize import RelocalizeArgs, run_relocalize
@@ -38,7 +39,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     cv2.setNumThreads(1)
     try:
-        args = parse(arguments)
+        page = help_page(arguments)
+        if page is not None:
+            print(page)
+            return 0
+        args = parse(["--help" if word == ALL else word for word in arguments])
         return COMMANDS[type(args)](args)
     except VgslamError as error:
         print(f"vgslam: {error}", file=sys.stderr)

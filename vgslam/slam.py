@@ -51,7 +51,7 @@ class SlamConfig:
     """Places seen again, which close loops and join components."""
     patience: int = 5
     """Frames after a loss during which only the old map is tried, before a new component may begin; see also
-    `StateConfig.patience_s`."""
+    `states.patience_s`."""
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
@@ -12,31 +11,7 @@ from vgslam.cli import parse
 from vgslam.commands import doctor, self_test
 from vgslam.commands.config import ONE_RUN_ONLY, run_defaults
 from vgslam.commands.live import live_defaults
-from vgslam.commands.run import RunArgs
-from vgslam.commands.settings_text import SENTENCES, sentences_of
 from vgslam.slam import SlamConfig
-
-
-def settings_classes(cls: type) -> dict[str, type]:
-    """All settings dataclasses within one, by name."""
-    found = {cls.__name__: cls}
-    settings = cls(path=Path("x")) if cls is RunArgs else cls()
-    for f in fields(cls):
-        value = getattr(settings, f.name)
-        if is_dataclass(value):
-            found |= settings_classes(type(value))
-    return found
-
-
-@pytest.mark.parametrize("cls", settings_classes(RunArgs).values(), ids=lambda c: c.__name__)
-def test_every_setting_is_explained(cls: type) -> None:
-    missing = {f.name for f in fields(cls)} - set(sentences_of(cls))
-    assert not missing, f"give {cls.__name__} a docstring beneath {', '.join(sorted(missing))}"
-
-
-def test_no_sentence_explains_what_is_not_there() -> None:
-    known = {f"{name}.{f.name}" for name, cls in settings_classes(RunArgs).items() for f in fields(cls)}
-    assert set(SENTENCES) <= known
 
 
 def test_the_printed_settings_are_read_back_as_they_were(vgslam, tmp_path: Path) -> None:

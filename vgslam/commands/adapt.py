@@ -43,33 +43,33 @@ class AdaptArgs:
     """The recording: anything that `vgslam run` takes."""
 
     out: Path = Path("adapter.safetensors")
-    """The adapter; beside it, of the same name, a table (.json) and pictures of depth before and after (.png)."""
+    """File for the adapter. Beside it, with the same name: a table (.json), and depth before and after (.png)."""
 
     weights: str = "vggt-s"
     """Weights to start from: a name of the package, a Hugging Face id, a file or a folder."""
 
     trainable: Literal["lora", "heads", "all"] = "lora"
-    """What is trained: adapters beside the layers, the heads, or everything but the encoder. Of heads and all the whole
-    network is written, to be loaded with --weights."""
+    """What is trained: adapters beside the layers, the heads, or everything but the encoder. With heads and all the
+    whole network is written, to be loaded with --weights."""
 
     steps: int = 300
     """Training steps."""
 
     learning_rate: float | None = None
-    """Step size at the start; the default is 3e-3 of lora and 2e-3 of the others."""
+    """Step size at the start; by default 3e-3 for lora and 2e-3 for the others."""
 
     batch: int = 4
     """Windows of a step."""
 
     rehearse: bool = True
-    """Hold the network to what it said of familiar images (rendered worlds), so that it forgets less; twice
-    as slow. Of the small networks only."""
+    """Hold the network to what it said of familiar images (rendered worlds), so that it forgets less; twice as slow.
+    For the small networks only."""
 
     seed: int = 0
-    """Of everything random."""
+    """Seed of all random choices."""
 
     source: str = "auto"
-    """Kind of source, as of `vgslam run`."""
+    """Kind of source, as for `vgslam run`."""
 
     calib: Path | None = None
     """Camera calibration; the default is the data set's own."""
@@ -87,7 +87,7 @@ class AdaptArgs:
     """Use every n-th image."""
 
     device: str = "auto"
-    """auto, cpu, cuda, cuda:N or mps."""
+    """Run the network on cpu, cuda, cuda:N or mps."""
 
     threads: int = 0
     """CPU threads; 0 leaves it to torch."""

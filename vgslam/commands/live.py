@@ -24,21 +24,21 @@ class LiveArgs(TrackingArgs):
     and keeps everything, as `vgslam run` would."""
 
     stream: tyro.conf.Positional[str]
-    """A camera (0, /dev/video0), rtsp:// or http:// or another address that ffmpeg reads, rtsp+listen:// to be sent to,
-    `-` for a pipe (`ffmpeg ... | vgslam live -`), a GStreamer pipeline (gst:...), a ROS 2 topic (ros2:/image), or a
-    recording, which is played at its own times."""
+    """A camera (0, /dev/video0), an address (rtsp://, http://), a ROS 2 topic (ros2:/image), `-` for a pipe, or a
+    recording, which is played at its own times. Addresses are whatever ffmpeg reads, and rtsp+listen:// to be sent to;
+    a pipe is as in `ffmpeg ... | vgslam live -`; a GStreamer pipeline is gst:..."""
 
     every_frame: bool = False
-    """Let the stream wait instead of dropping frames; the latency grows where tracking is too slow."""
+    """Let the stream wait instead of dropping frames. The latency grows where tracking is too slow."""
 
     max_frames: int | None = None
     """End after so many frames."""
 
     duration_s: float | None = None
-    """End after so many seconds."""
+    """End after so long, in s."""
 
     give_up_s: float = 60.0
-    """A stream that broke off is tried again for so long."""
+    """How long a stream that broke off is tried again, in s."""
 
     def settings(self) -> TrackingArgs:
         """Without the stream, so that they fit `run` as well."""

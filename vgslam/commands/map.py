@@ -32,7 +32,7 @@ class InfoArgs:
     """Folder of the map."""
 
     json: bool = False
-    """As JSON."""
+    """Print JSON."""
 
 
 @dataclass
@@ -43,7 +43,7 @@ class CheckArgs:
     """Folder of the map."""
 
     json: bool = False
-    """As JSON."""
+    """Print JSON."""
 
 
 @dataclass
@@ -60,7 +60,7 @@ class MergeArgs:
     """Folder of the new map."""
 
     memory: str = "1GiB"
-    """Memory for images and depth."""
+    """Memory for images and depth, as in 2GiB."""
 
 
 @dataclass

@@ -33,13 +33,13 @@ class RelocalizeArgs:
     """Image files, or folders of them."""
 
     calib: Path | None = None
-    """Camera calibration of the images (as for `vgslam run`); the default is the map's camera."""
+    """Camera calibration of the images, as for `vgslam run`; by default the map's camera."""
 
     weights: str | None = None
-    """Network that proposes poses where matching finds none, `vggt-s` for that of the package; the default is none."""
+    """Network that proposes poses where matching finds none, such as the package's `vggt-s`; by default none."""
 
     device: str = "auto"
-    """Where the network runs: auto, cpu, cuda, cuda:N or mps."""
+    """Run the network on cpu, cuda, cuda:N or mps."""
 
     method: str | None = None
     """Only this method: pnp, or one of the network's (consensus, late-fusion, learned, learned-consensus)."""

@@ -37,13 +37,13 @@ class RunArgs(TrackingArgs):
     """Use every n-th image."""
 
     max_frames: int | None = None
-    """Use at most so many images."""
+    """Use at most so many images, after stride."""
 
     topic: str | None = None
     """Image topic of a bag, or the camera of a data set that has several."""
 
     fps: float | None = None
-    """Frame rate of sources without timestamps."""
+    """Frame rate of sources without timestamps, in Hz; by default 30."""
 
     realtime: bool = False
     """Play the sequence at its own times, as a camera would: frames for which there is no time are dropped."""

@@ -33,7 +33,7 @@ class TrainArgs:
     """Folder of the rendered clips; the recipe's own by default."""
 
     device: str = "auto"
-    """auto, cpu, cuda, cuda:N or mps."""
+    """Run the network on cpu, cuda, cuda:N or mps."""
 
     threads: int = 0
     """CPU threads of the network; 0 leaves it to torch."""

@@ -41,8 +41,7 @@ class StateConfig:
     settle_s: float = 1.0
     """How long acceptance is strict after a relocalization, in s."""
     patience_s: float = 0.5
-    """Time after a loss before a new component may begin, in s; `SlamConfig.patience` frames must have passed as
-    well."""
+    """Time after a loss before a new component may begin, in s; `slam.patience` frames must have passed as well."""
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ class LoopConfig:
     """Which places are looked at, and when a loop is believed."""
 
     is_on: bool = True
-    """Whether loops are looked for."""
+    """Look for loops."""
     n_similar: int = 20
-    """Places asked for that look alike."""
+    """Places that look alike and are considered."""
     n_verified: int = 3
     """How many of these are verified."""
     min_gap: int = 15

@@ -32,16 +32,16 @@ class AdaptOptions:
     """Step size at the start."""
 
     max_seconds: float = 600.0
-    """Longest time of training in all, in seconds, of the background process (sync repeats whatever the clock says)."""
+    """Longest time of training in all, in s, of the background process; `sync` must not depend on the clock."""
 
     memory: str = "256MiB"
-    """Memory of the windows that are kept."""
+    """Memory for the windows that are kept."""
 
     threads: int = 1
     """CPU threads of the background process."""
 
     seed: int = 0
-    """Of everything random."""
+    """Seed of all random choices."""
 
 
 @dataclass

@@ -16,41 +16,41 @@ class TrackingArgs:
     """Options of `vgslam run` and `vgslam live` alike."""
 
     out: Path | None = None
-    """Folder for the results; the default is out/NAME-DATE-TIME."""
+    """Folder for the results; by default out/NAME-DATE-TIME."""
 
     overwrite: bool = False
-    """Replace the results of an earlier run in the output folder."""
+    """Replace the results of an earlier run in that folder."""
 
     calib: Path | None = None
-    """Camera calibration: JSON, OpenCV YAML or ROS camera_info YAML. The default is the data set's own."""
+    """Camera calibration (JSON, OpenCV or ROS YAML). The default is the data set's own."""
 
     fov_deg: float | None = None
-    """Horizontal field of view in degrees, where there is no calibration; the default is to estimate it."""
+    """Horizontal field of view in degrees, where there is no calibration; by default it is estimated."""
 
     truth: Path | None = None
-    """Trajectory to compare with (TUM, KITTI or EuRoC); the default is the data set's own."""
+    """Trajectory to compare with (TUM, KITTI or EuRoC). The default is the data set's own."""
 
     predictor: Literal["sfm", "vggt"] = "sfm"
     """Where the geometry comes from: sfm needs no network and no weights; vggt asks a network as well (--weights)."""
 
     weights: str | None = None
-    """Weights of the network: a Hugging Face id, a file, a folder, or `random` for a trial without meaning; the default
-    is the small network of the package."""
+    """Weights of the network: a Hugging Face id, a file or a folder; by default the small network of the package.
+    `random` is for trials without meaning."""
 
     device: str = "auto"
-    """Where the network runs: auto, cpu, cuda, cuda:N or mps."""
+    """Run the network on cpu, cuda, cuda:N or mps."""
 
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Arithmetic of the network."""
 
     gpu_memory: str | None = None
-    """Memory that the network may use, as in 8GiB; the default is what is free."""
+    """Memory that the network may use, as in 8GiB; by default what is free."""
 
     readout: Literal["auto", "head", "solver"] = "auto"
     """Where the network's poses come from: its camera head, or solved from its flow and depth where it has flow."""
 
     map: Path | None = None
-    """Folder of a saved map: continued if it exists, begun if not, saved as the run goes and at its end."""
+    """Folder of a saved map: continued if it exists, else begun. It is saved as the run goes and at its end."""
 
     localize: bool = False
     """Only find the camera in the map; the map stays as it is."""
@@ -60,7 +60,7 @@ class TrackingArgs:
     pose graph over SE(3)). Not for the predictors that come with the program."""
 
     memory: str = "1GiB"
-    """Memory for images and depth of keyframes; older ones go to disk and come back when they are needed."""
+    """Memory for images and depth of keyframes. Older ones go to disk and come back when they are needed."""
 
     vggt: VggtUse = field(default_factory=VggtUse)
     """What the network is used for."""
@@ -69,29 +69,29 @@ class TrackingArgs:
     """Adapter of the network, as `vgslam adapt` or an earlier run with --adapt wrote it."""
 
     adapt: Literal["off", "sync", "background"] = "off"
-    """Let the network learn from what it sees: off; background: in a process beside the tracking, which never waits;
-    sync: in between frames, repeatable. What is learned is served only if windows that are held back get better, and
-    is written as adapter.safetensors into the results and the map."""
+    """Let the network learn from what it sees: in a process beside the tracking, which never waits (background), or
+    between frames, repeatably (sync). What is learned is used only if windows that are held back get better, and is
+    written as adapter.safetensors into the results and the map."""
 
     adaptation: AdaptOptions = field(default_factory=AdaptOptions)
     """Settings of --adapt."""
 
     viewer: str | None = None
-    """Show the run in rerun: `spawn` (a window), `web` (a server for a browser) or a file FILE.rrd to open later."""
+    """Show the run in rerun: `spawn` (a window), `web` (in a browser) or a file FILE.rrd to open later."""
 
     poses: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Hand out each pose as it happens: `-` (lines of JSON on standard output), tcp:HOST:PORT or unix:PATH (the same
-    to whoever connects) or ros2:/NAME (Odometry and tf). May be given several times."""
+    """Hand out each pose as it happens: `-` (lines of JSON on standard output), tcp:HOST:PORT, unix:PATH or ros2:/NAME.
+    Whoever connects to tcp or unix gets the same lines; ros2 publishes Odometry and tf. May be given several times."""
 
     config: Path | None = None
-    """YAML file with settings: those of `slam`, all as `vgslam config` prints them, or the config.yaml of another run.
-    Options on the command line win over it."""
+    """YAML file with settings, as `vgslam config` prints them or the config.yaml of another run. A file with those of
+    `slam` alone will do. Options on the command line win over it."""
 
     quiet: bool = False
     """No progress bar."""
 
     json: bool = False
-    """Print the report (report.json) on standard output at the end, and everything else on standard error."""
+    """Print report.json on standard output at the end. Everything else goes to standard error."""
 
     slam: SlamConfig = field(default_factory=SlamConfig)
     """Settings of tracking and mapping."""
