@@ -14,6 +14,13 @@ from vgslam.multiview.pnp import PosePoints, refine_pose
 from vgslam.types import Array, Keyframe, PoseEstimate, Status
 
 _LEAST_MOVE = 0.02
+"""A camera that stayed within this share of the scene's first median depth has not measured its scale."""
+_GUESS_REL_SIGMA = 0.5
+"""Relative deviation of the depth, 1, of a corner that nothing is known of: as `MapperConfig.guess_rel_sigma`."""
+_STEPS, _FAR_STEPS = 12, 15
+"""Steps to the pose of a frame between the first two keyframes, and of the second one, whose start is farther off."""
+_MIN_RATIO = 0.6
+"""Least share of a frame's landmarks that agree, for a pose: these frames have no neighbours that could tell."""
 
 
 def guessed_depths(slam_map: SlamMap, component_ids: Iterable[int]) -> list[str]:
@@ -48,7 +55,7 @@ class ComponentStart:
             np.zeros(0, np.int64), np.zeros((0, 2)),
         )  # fmt: skip
         u, v = start.corners.round().astype(int).T
-        rel_sigma = np.full(len(start.corners), 0.5)
+        rel_sigma = np.full(len(start.corners), _GUESS_REL_SIGMA)
         self.ids = m.landmarks.add(self.k, camera.rays(start.corners), rel_sigma, first.image[v, u])
         m.observe(self.k, self.ids, start.corners.astype(np.float64))
         self.T_world_last = self._seed()
@@ -63,7 +70,8 @@ class ComponentStart:
         if prediction is None:
             last = self.start.sightings[-1]
             points = self.tracker.pose_points(self.ids[last.index], last.pixels)
-            return se3.inverse(refine_pose(self.tracker.camera, np.eye(4), points, 1.0, iterations=15).T_cam_world)
+            fit = refine_pose(self.tracker.camera, np.eye(4), points, 1.0, iterations=_FAR_STEPS)
+            return se3.inverse(fit.T_cam_world)
         found = self.ids[prediction.landmark_ids]
         m.set_landmarks_world(found, prediction.landmarks)
         m.landmarks.is_triangulated[found] = True
@@ -80,10 +88,10 @@ class ComponentStart:
             points = self._sighted(sighting)
             if len(points) < config.min_inliers:
                 continue
-            fits = [refine_pose(self.tracker.camera, T, points, config.sigma_px, iterations=12) for T in starts]
+            fits = [refine_pose(self.tracker.camera, T, points, config.sigma_px, iterations=_STEPS) for T in starts]
             fit = max(fits, key=lambda f: int(f.inliers.sum()))
             n, ratio = int(fit.inliers.sum()), float(fit.inliers.mean())
-            if ratio > 0.6 and n >= config.min_inliers:
+            if ratio > _MIN_RATIO and n >= config.min_inliers:
                 T = m.relative_to(self.k, se3.inverse(fit.T_cam_world))
                 covariance = m.covariance_relative_to(self.k, fit.covariance)
                 out.append(PoseEstimate(

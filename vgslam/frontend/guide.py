@@ -11,12 +11,18 @@ import numpy as np
 
 from vgslam.types import Array, Camera, Float32, Ids, Image, WindowInput, WindowPrediction
 
-REL_SIGMA_UNCONFIDENT = 0.3
+REL_SIGMA_UNCONFIDENT, LEAST_REL_SIGMA = 0.3, 0.03
+"""Relative deviation of a network's depth where its confidence is 0, and the least however confident it is."""
 MAX_LOG_SPREAD = 0.3
+"""Largest robust deviation of the logarithm of (known depth / predicted): beyond it the two see different scenes."""
 MIN_COMMON = 20
+"""Least landmarks of known depth that are asked for that; with fewer, guessed ones give the scale as well."""
 LEAST_SHARE = 0.2
+"""Share of a window's depth, the least confident, that is left out whatever the network thinks of itself."""
 SURE_DEPTH_REL_SIGMA = 0.15
+"""Relative deviation up to which a network's depth counts as sure: half of what it has where it knows nothing."""
 SURE_REL_SIGMA = 0.4
+"""Relative deviation of depth below which a landmark counts as known: below that of a guess."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ def rel_sigma_of(confidence: Float32) -> Array:
     Under the loss c |error| - alpha log c that such networks are trained with (Kendall and Gal, NeurIPS 2017; Wang et
     al., VGGT, CVPR 2025, section 3.4) the expected error is proportional to 1/c, and confidence is 1 - 1/c.
     """
-    return np.maximum(REL_SIGMA_UNCONFIDENT * (1.0 - confidence.astype(np.float64)), 0.03)
+    return np.maximum(REL_SIGMA_UNCONFIDENT * (1.0 - confidence.astype(np.float64)), LEAST_REL_SIGMA)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,10 @@ from vgslam.interfaces import Predictor
 from vgslam.multiview.two_view import TwoViewConfig, TwoViewVerdict, two_view
 from vgslam.types import Ids, WindowInput, WindowPrediction
 
+MIN_FOLLOWED = 40
+"""Least corners of the first view that must still be followed, however few there were: with fewer no pair could reach
+`TwoViewConfig.min_inliers`."""
+
 
 @dataclass(frozen=True)
 class InitializerConfig:
@@ -102,7 +106,7 @@ class Initializer:
         prediction = self._predict(view, sighting.index, sighting.pixels)
         if prediction is not None:
             return self._start(view, prediction)
-        if len(sighting.index) >= max(self._config.min_alive * len(self._corners), 40):
+        if len(sighting.index) >= max(self._config.min_alive * len(self._corners), MIN_FOLLOWED):
             return None
         return self._out_of_view(view)
 

@@ -5,6 +5,9 @@ import numpy as np
 from vgslam.geometry.sim3 import Sim3
 from vgslam.types import Array, WindowInput, WindowPrediction
 
+MIN_COMMON = 20
+"""Least landmarks whose depths give the scale; with fewer the baselines do."""
+
 
 def link(prediction: WindowPrediction, window: WindowInput, T_world_first: Array) -> Sim3:
     """S_world_window: takes the predicted window, first camera at the identity, into the map.
@@ -40,4 +43,4 @@ def _scale_from_depth(prediction: WindowPrediction, window: WindowInput) -> floa
     v = np.clip(((px[:, 1] + 0.5) * h / window.camera.height).astype(int), 0, h - 1)
     predicted = prediction.depth[frame, v, u]
     usable = (predicted > 0) & (z > 1e-6)
-    return float(np.median(z[usable] / predicted[usable])) if usable.sum() >= 20 else None
+    return float(np.median(z[usable] / predicted[usable])) if usable.sum() >= MIN_COMMON else None

@@ -10,11 +10,37 @@ import numpy.typing as npt
 from vgslam.frontend.features import FeatureConfig, Gray, Pixels, track_flow
 from vgslam.frontend.matching import ImageFeatures, MatcherConfig, match
 from vgslam.geometry import se3
-from vgslam.geometry.camera import Camera
+from vgslam.geometry.camera import MIN_DEPTH, Camera
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.pnp import PoseFit, PosePoints, ransac_pose, refine_pose
 from vgslam.multiview.two_view import rotation_between
 from vgslam.types import Array, Ids
+
+MIN_EPIPOLAR = 8
+"""Least matches for a fundamental matrix: seven determine it, and one more can disagree."""
+CONFIDENCE, MAX_SAMPLES = 0.999, 2000
+"""Probability of a good sample at which the search for it stops, and samples at most: enough where 45 % of the matches
+are right (w^7 each)."""
+MIN_KNOWN = 8
+"""Landmarks of a keyframe with a measured depth from which guessed ones are not asked for depths nearby."""
+MIN_AHEAD = 5
+"""Least landmarks in front of a keyframe; with fewer its depth is unknown, 1 with a deviation of 1."""
+N_NEAREST = 3
+"""Landmarks that give the depth between them: the corners of a triangle."""
+SOFTENING_PX = 2.0
+"""Distance in px within which nearer landmarks do not count more."""
+SIGMA_PER_GAP, LEAST_REL_SIGMA = 4.0, 0.02
+"""Relative deviation of a depth for each image width to the nearest landmark, and its least: surfaces are not flat."""
+SURE_REL_SIGMA, MIN_SURE = 0.3, 12
+"""RANSAC takes points with less than this relative deviation of depth, where there are at least so many."""
+RANSAC_SIGMAS = 5.0
+"""Its inlier distance, in standard deviations of a matched feature: wide, as these depths are interpolated."""
+ITERATIONS = 15
+"""Steps to a pose: a wide baseline starts farther away than the next frame of a video."""
+BORDER_PX = 8
+"""Landmarks nearer to the image's edge are not looked for: the window of optical flow would lie half outside."""
+REFIND_LEVELS = 3
+"""Pyramid levels with which they are looked for: as between frames, as a pose from matches leaves a few px to find."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +95,12 @@ def epipolar_matches(
     """Pixels (N,2) of a and b that match and obey one fundamental matrix; empty when none is found."""
     ia, ib = match(a, b, matcher)
     nothing = np.zeros((0, 2)), np.zeros((0, 2))
-    if len(ia) < 8:
+    if len(ia) < MIN_EPIPOLAR:
         return nothing
     px_a, px_b = a.pixels[ia], b.pixels[ib]
     cv2.setRNGSeed(0)
     try:
-        _, mask = cv2.findFundamentalMat(px_a, px_b, cv2.USAC_MAGSAC, threshold_px, 0.999, 2000)
+        _, mask = cv2.findFundamentalMat(px_a, px_b, cv2.USAC_MAGSAC, threshold_px, CONFIDENCE, MAX_SAMPLES)
     except cv2.error:  # degenerate matches: the solver asserts instead of returning nothing
         return nothing
     if mask is None:
@@ -88,22 +114,22 @@ def depth_near(slam_map: SlamMap, k: int, pixels: Array) -> tuple[Array, Array]:
     m = slam_map
     ids, px = m.observed[k]
     known = m.landmarks.is_triangulated[ids]
-    if known.sum() < 8:
+    if known.sum() < MIN_KNOWN:
         known = np.ones(len(ids), bool)
     S = m.keyframes[k].S_world_keyframe
     z = S.inverse().apply(m.landmarks_world(ids[known]))[:, 2] * S.s
     ahead = z > 1e-6
-    if ahead.sum() < 5:
+    if ahead.sum() < MIN_AHEAD:
         return np.ones(len(pixels)), np.full(len(pixels), 1.0)
     z, px = z[ahead], px[known][ahead]
     d2 = ((pixels[:, None, :] - px[None]) ** 2).sum(2)
-    nearest = np.argpartition(d2, 2, axis=1)[:, :3]
+    nearest = np.argpartition(d2, N_NEAREST - 1, axis=1)[:, :N_NEAREST]
     inverse = 1.0 / z[nearest]
-    weight = 1.0 / (np.take_along_axis(d2, nearest, 1) + 4.0)
+    weight = 1.0 / (np.take_along_axis(d2, nearest, 1) + SOFTENING_PX**2)
     mean = (weight * inverse).sum(1) / weight.sum(1)
     spread = np.sqrt((weight * (inverse - mean[:, None]) ** 2).sum(1) / weight.sum(1)) / mean
     gap = np.sqrt(d2.min(axis=1)) / m.keyframes[k].camera.width
-    return 1.0 / mean, np.clip(spread + 4.0 * gap, 0.02, 1.0)
+    return 1.0 / mean, np.clip(spread + SIGMA_PER_GAP * gap, LEAST_REL_SIGMA, 1.0)
 
 
 def evened(gray: Gray, radius_px: int = 12) -> Gray:
@@ -155,12 +181,12 @@ class Locator:
     def _fit(self, points: PosePoints, T_start: Array, camera: Camera) -> PoseFit | None:
         c = self.config
         starts = [T_start]
-        sure = points.rel_sigma < 0.3
-        if sure.sum() >= 12:
-            found = ransac_pose(camera, points.select(sure), 5.0 * c.sigma_px)
+        sure = points.rel_sigma < SURE_REL_SIGMA
+        if sure.sum() >= MIN_SURE:
+            found = ransac_pose(camera, points.select(sure), RANSAC_SIGMAS * c.sigma_px)
             if found is not None:
                 starts.insert(0, found)
-        fits = [refine_pose(camera, T, points, c.sigma_px, iterations=15) for T in starts]
+        fits = [refine_pose(camera, T, points, c.sigma_px, iterations=ITERATIONS) for T in starts]
         best = max(fits, key=lambda f: int(f.inliers.sum()))
         good = best.inliers.sum() >= c.min_inliers and best.inliers.mean() >= c.min_ratio
         return best if good else None
@@ -180,14 +206,15 @@ class Locator:
         warped, at_warped = self._warp(k, px, T_cam_world @ T_world_k, camera)
         Xc = se3.transform(T_cam_world, m.landmarks_world(ids))
         at = np.full_like(px, -1.0)
-        ahead = Xc[:, 2] > 1e-3
+        ahead = Xc[:, 2] > MIN_DEPTH
         at[ahead] = camera.project(Xc[ahead])
         size = np.array([camera.width, camera.height])
-        inside = ((at > 8) & (at < size - 9) & (at_warped > 8) & (at_warped < size - 9)).all(1)
+        low, high = BORDER_PX, size - 1 - BORDER_PX
+        inside = ((at > low) & (at < high) & (at_warped > low) & (at_warped < high)).all(1)
         if inside.sum() < self.config.min_refound:
             return nothing
         start, guess = at_warped[inside].astype(np.float32), at[inside].astype(np.float32)
-        found, ok = track_flow(evened(warped), target.even, start, guess, self.features, 3)
+        found, ok = track_flow(evened(warped), target.even, start, guess, self.features, REFIND_LEVELS)
         return Refound(ids[inside][ok], found[ok], int(inside.sum()))
 
     def judge(self, k: int, camera: Camera, T_cam_world: Array, seen: Refound) -> Recovered | None:

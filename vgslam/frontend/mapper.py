@@ -19,6 +19,7 @@ from vgslam.frontend.guide import (
 from vgslam.frontend.link import link
 from vgslam.frontend.tracker import Tracker, View
 from vgslam.geometry import se3
+from vgslam.geometry.camera import MIN_DEPTH
 from vgslam.geometry.sim3 import Sim3
 from vgslam.interfaces import Predictor
 from vgslam.map.slam_map import SlamMap
@@ -26,8 +27,22 @@ from vgslam.multiview.bundle import BundleProblem, BundleResult, bundle_adjust
 from vgslam.types import Array, Edge, EdgeKind, Ids, Keyframe, WindowInput, WindowPrediction
 
 PRIOR_WEAKNESS = 2.0
-MIN_SURE_SHARE = 0.05
 """The depth errors of neighbouring pixels are alike, so each counts with this multiple of its deviation."""
+MIN_SURE_SHARE = 0.05
+"""Least share of confident pixels in a depth map of the network that is kept; below it the plane sweep makes one."""
+LEAST_EDGE, EDGE_SIGMA = 1e-3, 1e-4
+"""Least length of a graph edge, and what its deviation has beside its share of the length, in map units: a camera that
+only turns has edges without length."""
+N_NEIGHBOURS = 5
+"""Landmarks nearby whose median depth a corner is guessed to have; with fewer nothing is guessed."""
+MIN_SHARED = 8
+"""Least landmarks that two keyframes share in bundle adjustment: more than the three that tie their poses."""
+MIN_ADJUSTED = 20
+"""Least landmarks of a bundle adjustment."""
+LOST_FACTOR = 4
+"""A landmark that is anywhere off by so many times max_residual_px is not where it was thought to be."""
+REL_SIGMA_RANGE = (0.003, 0.5)
+"""Least and largest relative deviation of depth after bundle adjustment, which knows of the noise of pixels alone."""
 
 
 @dataclass(frozen=True)
@@ -196,9 +211,9 @@ class Mapper:
         for i, b in enumerate(recent.tolist()):
             for a in recent[max(0, i - self.config.n_linked) : i].tolist():
                 S = m.keyframes[a].S_world_keyframe.inverse() @ m.keyframes[b].S_world_keyframe
-                length = max(float(np.linalg.norm(S.t)), 1e-3)
+                length = max(float(np.linalg.norm(S.t)), LEAST_EDGE)
                 sigma_R, share, sigma_s = self.config.edge_sigmas
-                sigmas = np.array([sigma_R] * 3 + [share * length + 1e-4] * 3 + [sigma_s])
+                sigmas = np.array([sigma_R] * 3 + [share * length + EDGE_SIGMA] * 3 + [sigma_s])
                 kind = EdgeKind.ODOMETRY if b - a <= self.config.window else EdgeKind.RELOC
                 m.edges[(a, b)] = Edge(a, b, S, sigmas, kind)
 
@@ -221,20 +236,20 @@ class Mapper:
         return ids, pixels
 
     def _guess_depth(self, k: int, pixels: Pixels) -> tuple[Array, Array]:
-        """Median inverse depth of the five nearest known landmarks in the image, in keyframe units."""
+        """Median inverse depth of the N_NEIGHBOURS nearest known landmarks in the image, in keyframe units."""
         m = self.map
         ids, px = m.observed[k]
         known = m.landmarks.is_triangulated[ids]
-        if known.sum() < 5:
+        if known.sum() < N_NEIGHBOURS:
             known = np.ones(len(ids), bool)
         S = m.keyframes[k].S_world_keyframe
         local = S.inverse().apply(m.landmarks_world(ids[known]))
-        ahead = local[:, 2] > 1e-3
+        ahead = local[:, 2] > MIN_DEPTH
         z, at = local[ahead, 2], px[known][ahead]
-        if len(z) < 5:
+        if len(z) < N_NEIGHBOURS:
             return np.ones(len(pixels)), np.full(len(pixels), self.config.guess_rel_sigma)
         distance = ((pixels[:, None, :] - at[None]) ** 2).sum(2)
-        nearest = np.argpartition(distance, 4, axis=1)[:, :5]
+        nearest = np.argpartition(distance, N_NEIGHBOURS - 1, axis=1)[:, :N_NEIGHBOURS]
         inverse = 1.0 / z[nearest]
         middle = np.median(inverse, axis=1)
         spread = inverse.std(axis=1) / middle
@@ -255,7 +270,7 @@ class Mapper:
                 break
             if j in taken or m.keyframes[j].component_id != m.keyframes[k].component_id:
                 continue
-            if np.isin(m.observed[j].ids, seen).sum() >= 8:
+            if np.isin(m.observed[j].ids, seen).sum() >= MIN_SHARED:
                 taken.append(int(j))
                 seen = np.union1d(seen, m.observed[j].ids)
         return np.array(sorted(taken))
@@ -266,7 +281,7 @@ class Mapper:
         centre, component = m.centres(np.array([k]))[0], m.keyframes[k].component_id
         old = [j for j in hosts[hosts < k - 2 * c.window].tolist() if m.keyframes[j].component_id == component]
         shared = {j: int(np.isin(m.observed[j].ids, m.observed[k].ids).sum()) for j in old if m.is_revisit(j, centre)}
-        best = sorted((j for j in shared if shared[j] >= 8), key=lambda j: -shared[j])
+        best = sorted((j for j in shared if shared[j] >= MIN_SHARED), key=lambda j: -shared[j])
         return best[: c.n_old]
 
     def _observations(self, window: npt.ArrayLike) -> tuple[Ids, Ids, Array]:
@@ -297,7 +312,7 @@ class Mapper:
         keep = (count >= 2)[index]
         frame, px = frame[keep], px[keep]
         unique, index = np.unique(ids[keep], return_inverse=True)
-        if len(unique) < 20 or len(window) < 2:
+        if len(unique) < MIN_ADJUSTED or len(window) < 2:
             return None
         is_fixed = np.arange(len(window)) < min(c.n_fixed, len(window) - 1)
         T_cw = se3.inverse(m.T_world_keyframes(window))
@@ -334,7 +349,7 @@ class Mapper:
             m.unobserve(int(window[n]), unique[index[bad & (frame == n)]])
         worst = np.zeros(len(unique))
         np.maximum.at(worst, index, np.where(np.isfinite(result.residual_px), result.residual_px, 1e3))
-        lost = worst > 4 * c.max_residual_px
+        lost = worst > LOST_FACTOR * c.max_residual_px
         m.landmarks.is_triangulated[unique[lost]] = False
         m.landmarks.rel_sigma[unique[lost]] = c.guess_rel_sigma
 
@@ -345,4 +360,4 @@ class Mapper:
         length = np.maximum(np.linalg.norm(ray, axis=1), 1e-9)
         ray /= length[:, None]
         along = np.einsum("li,lij,lj->l", ray, result.landmark_information, ray)
-        m.landmarks.rel_sigma[unique] = np.clip(1.0 / np.sqrt(np.maximum(along, 1e-12)) / length, 0.003, 0.5)
+        m.landmarks.rel_sigma[unique] = np.clip(1.0 / np.sqrt(np.maximum(along, 1e-12)) / length, *REL_SIGMA_RANGE)

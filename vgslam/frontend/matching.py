@@ -9,6 +9,9 @@ import numpy.typing as npt
 from vgslam.types import Array
 
 QUICK_AREA_PX = 100_000
+"""Pixels of the image that is described quickly: about 370 x 270, where corners still tell places apart."""
+SIFT_CONTRAST = 0.02
+"""Least contrast of a SIFT feature: half of OpenCV's default, so that dim rooms have some."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class ImageFeatures:
 
 def describe(gray: npt.NDArray[np.uint8], config: MatcherConfig) -> ImageFeatures:
     """SIFT keypoints and RootSIFT descriptors (Arandjelovic and Zisserman, CVPR 2012) of a grey image."""
-    sift = cv2.SIFT.create(nfeatures=config.n_features, contrastThreshold=0.02, enable_precise_upscale=True)
+    sift = cv2.SIFT.create(nfeatures=config.n_features, contrastThreshold=SIFT_CONTRAST, enable_precise_upscale=True)
     keypoints, descriptors = sift.detectAndCompute(gray, None)
     if descriptors is None or len(keypoints) == 0:
         return ImageFeatures(np.zeros((0, 2)), np.zeros((0, 128), np.float32))

@@ -10,10 +10,21 @@ import numpy as np
 import numpy.typing as npt
 
 from vgslam.geometry import se3
-from vgslam.geometry.camera import Camera
+from vgslam.geometry.camera import MIN_RAY_Z, Camera
 from vgslam.types import Array
 
 THUMBNAIL_WIDTH = 96
+"""Width in px: small, so that a turn between two frames is a shift by few pixels and the estimate costs little."""
+BLUR_PX = 1.2
+"""Standard deviation of the blur: a gradient then tells of a pixel's shift and not of noise."""
+NOISE = 4.0
+"""Grey values, of 255, added to the deviation, so that an image without contrast is not made of noise alone."""
+MIN_OVERLAP = 0.25
+"""A rotation after which the images share less of their area is not judged."""
+L1_FROM = 0.3
+"""Residual, in deviations of the image, from which the weight falls as that of the absolute value does."""
+STILL_BETTER = 0.999
+"""The steps end when one improves the error by less than a thousandth."""
 
 
 class Thumbnail:
@@ -23,9 +34,9 @@ class Thumbnail:
         h, w = gray.shape
         width = min(THUMBNAIL_WIDTH, w)
         height = max(8, round(h * width / w))
-        small = cv2.GaussianBlur(cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA), (0, 0), 1.2)
+        small = cv2.GaussianBlur(cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA), (0, 0), BLUR_PX)
         image = small.astype(np.float32)
-        self.image = (image - image.mean()) / (image.std() + 4.0)
+        self.image = (image - image.mean()) / (image.std() + NOISE)
         self.camera = camera.resized(width, height)
         self.gradient_u = cv2.Sobel(self.image, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)
         self.gradient_v = cv2.Sobel(self.image, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)
@@ -47,14 +58,14 @@ class RotationGuess:
         """Mean absolute difference on the overlap, the warped image, its validity, and where it was sampled (u, v)."""
         c = self._camera
         p = self._rays @ R.T
-        z = np.maximum(p[:, 2], 0.05)
+        z = np.maximum(p[:, 2], MIN_RAY_Z)
         u = (c.fx * p[:, 0] / z + c.cx).astype(np.float32).reshape(self._shape)
         v = (c.fy * p[:, 1] / z + c.cy).astype(np.float32).reshape(self._shape)
         warped = cv2.remap(current.image, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         h, w = self._shape
-        valid = (u > 0) & (u < w - 1) & (v > 0) & (v < h - 1) & (p[:, 2].reshape(self._shape) > 0.05)
+        valid = (u > 0) & (u < w - 1) & (v > 0) & (v < h - 1) & (p[:, 2].reshape(self._shape) > MIN_RAY_Z)
         n = int(valid.sum())
-        error = float(np.abs(warped - previous.image)[valid].mean()) if n > 0.25 * valid.size else np.inf
+        error = float(np.abs(warped - previous.image)[valid].mean()) if n > MIN_OVERLAP * valid.size else np.inf
         return error, warped, valid, u, v
 
     def _from_shift(self, previous: Thumbnail, current: Thumbnail) -> Array:
@@ -73,7 +84,7 @@ class RotationGuess:
         x, y = self._rays[:, 0], self._rays[:, 1]
         for _ in range(iterations):
             error, warped, valid, u, v = self._score(previous, current, R)
-            if not error < best_error * 0.999:
+            if not error < best_error * STILL_BETTER:
                 break
             best, best_error = R, error
             gu = 0.5 * (previous.gradient_u + cv2.remap(current.gradient_u, u, v, cv2.INTER_LINEAR)).reshape(-1) * c.fx
@@ -81,7 +92,7 @@ class RotationGuess:
             # ray -> R exp(w) ray: d(x, y) = (-xy, 1 + x^2, -y) and (-(1 + y^2), xy, x) per component of w
             J = np.stack([gu * -x * y - gv * (1 + y * y), gu * (1 + x * x) + gv * x * y, -gu * y + gv * x], axis=1)
             r = (warped - previous.image).reshape(-1)
-            weight = np.where(valid.reshape(-1), 1.0 / np.maximum(np.abs(r), 0.3), 0.0)
+            weight = np.where(valid.reshape(-1), 1.0 / np.maximum(np.abs(r), L1_FROM), 0.0)
             H = J.T @ (J * weight[:, None]) + 1e-3 * np.eye(3)
             R = R @ se3.so3_exp(-np.linalg.solve(H, J.T @ (weight * r)))
         return best

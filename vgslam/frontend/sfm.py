@@ -3,6 +3,7 @@
 import numpy as np
 
 from vgslam.geometry import se3
+from vgslam.geometry.camera import MIN_DEPTH
 from vgslam.multiview.plane_sweep import PlaneSweepConfig, plane_sweep
 from vgslam.multiview.pnp import PosePoints, refine_pose
 from vgslam.multiview.triangulate import triangulate
@@ -10,8 +11,18 @@ from vgslam.multiview.two_view import TwoViewConfig, TwoViewVerdict, two_view
 from vgslam.types import Array, Camera, Float32, Ids, WindowInput, WindowPrediction
 
 MIN_ANGLE_DEG = 0.8
+"""Least angle between two rays of a new landmark: at a focal length of 600 px one pixel then is 12 % of its depth."""
 MAX_RESIDUAL_PX = 2.5
+"""A new landmark may be so far from where it was seen, as `MapperConfig.max_residual_px` allows later."""
 MIN_SEEN = 15
+"""Landmarks that a view between the first and the last has to see, as a tracked frame (`TrackerConfig.min_inliers`)."""
+START_REL_SIGMA = 0.01
+"""Relative deviation of depth with which these are taken: two views alone made them, and nothing else is known."""
+MIN_DENSE = 20
+"""Least landmarks in view that set the range of a plane sweep."""
+REL_SIGMA_RANGE = (0.005, 0.3)
+"""Least and largest relative deviation of depth of a new landmark; a pixel is not the only error, and more than the
+largest is no better than a guess."""
 
 
 class SfmPredictor:
@@ -73,7 +84,7 @@ class SfmPredictor:
             if len(known) < MIN_SEEN:
                 return False
             X = pair.points[good][known]
-            points = PosePoints(X, window.track_px[at][seen], X, np.full(len(X), 0.01))
+            points = PosePoints(X, window.track_px[at][seen], X, np.full(len(X), START_REL_SIGMA))
             fits = [refine_pose(window.camera, start, points) for start in (np.eye(4), se3.inverse(T[last]))]
             fit = max(fits, key=lambda f: int(f.inliers.sum()))
             if fit.inliers.sum() < MIN_SEEN:
@@ -91,8 +102,8 @@ class SfmPredictor:
         for i in window.dense_frames:
             seen = np.isin(ids, window.track_id[window.track_frame == i])
             local = se3.transform(se3.inverse(T[i]), points[seen])
-            z = local[local[:, 2] > 1e-3, 2]
-            if len(z) < 20:
+            z = local[local[:, 2] > MIN_DEPTH, 2]
+            if len(z) < MIN_DENSE:
                 continue
             depth[i], confidence[i] = plane_sweep(window.images, camera, T, i, z, self._sweep)
         return depth, confidence, [camera] * n
@@ -117,7 +128,7 @@ def _new_landmarks(window: WindowInput, T: Array) -> tuple[Ids, Array, Array]:
     found = triangulate(window.camera, T, frame[twice], index, px[twice])
     good = found.is_valid & (found.angle_deg > MIN_ANGLE_DEG) & (found.residual_px < MAX_RESIDUAL_PX)
     # the depth error of a ray intersection is the pixel error over the parallax
-    rel_sigma = np.clip(1.0 / window.camera.fx / np.radians(np.maximum(found.angle_deg, 1e-6)), 0.005, 0.3)
+    rel_sigma = np.clip(1.0 / window.camera.fx / np.radians(np.maximum(found.angle_deg, 1e-6)), *REL_SIGMA_RANGE)
     return unique[good], found.points[good], rel_sigma[good]
 
 

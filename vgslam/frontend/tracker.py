@@ -9,10 +9,26 @@ import numpy.typing as npt
 from vgslam.frontend.features import FeatureConfig, Gray, Pixels, detect_corners, track_flow
 from vgslam.frontend.rotation_guess import RotationGuess, Thumbnail
 from vgslam.geometry import se3
-from vgslam.geometry.camera import Camera
+from vgslam.geometry.camera import MIN_DEPTH, MIN_RAY_Z, Camera
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.pnp import PoseFit, PosePoints, ransac_pose, refine_pose
 from vgslam.types import Array, Ids
+
+MIN_TO_FIT = 8
+"""Least followed features for a pose: a few more than it needs, so that some can disagree."""
+SURE_REL_SIGMA, MIN_SURE = 0.2, 20
+"""RANSAC takes landmarks for points without deviation: only those with less than this relative deviation of depth, and
+only where there are so many that a chance agreement of outliers does not win."""
+RANSAC_SIGMAS = 3.0
+"""Inlier distance of RANSAC, in standard deviations of a tracked pixel (99 % of true ones)."""
+MAX_GUESS_SHARE = 0.5
+"""A predicted displacement by more than this share of the image's longer side is not believed."""
+MIN_VOTERS = 30
+"""So many followed landmarks with a measured depth decide alone whether a frame is lost."""
+SUDDEN_DROP = 0.65
+"""A share of inliers below this times that of the frame before has dropped too suddenly for a change of view."""
+SECOND_PASS_LEVELS = 2
+"""Pyramid levels of the second pass: its start comes from a pose, so it has not far to look."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +120,7 @@ class Tracker:
     def rotate_pixels(self, pixels: Pixels, R: Array) -> Pixels:
         """Where pixels (N,2) go when the camera turns by R_cur_prev."""
         p = self.camera.rays(pixels) @ R.T
-        p[:, 2] = np.maximum(p[:, 2], 0.05)
+        p[:, 2] = np.maximum(p[:, 2], MIN_RAY_Z)
         return self.camera.project(p).astype(np.float32)
 
     def pose_points(self, ids: Ids, pixels: npt.NDArray) -> PosePoints:
@@ -128,7 +144,7 @@ class Tracker:
             before, at = self._turned(before, at, motion[:3, :3])
         pixels, ok = track_flow(before, view.gray, at, guess, self.config.features)
         fit = self._fit(points, pixels, ok, predicted)
-        if ok.mean() < self.config.second_pass_below and fit is not None and fit.inliers.sum() >= 8:
+        if ok.mean() < self.config.second_pass_below and fit is not None and fit.inliers.sum() >= MIN_TO_FIT:
             pixels, ok = self._second_pass(state, view, points, pixels, ok, fit)
             fit = self._fit(points, pixels, ok, fit.T_cam_world)
         return self._judge(state, points, pixels, ok, fit)
@@ -153,11 +169,11 @@ class Tracker:
         """Pixels moved as the landmarks' projections move from one camera to the other, unless that is so far that the
         cameras are hardly right; is_sure: they are."""
         a, b = se3.transform(T_from, points.landmarks), se3.transform(T_to, points.landmarks)
-        safe = (a[:, 2] > 1e-3) & (b[:, 2] > 1e-3)
+        safe = (a[:, 2] > MIN_DEPTH) & (b[:, 2] > MIN_DEPTH)
         out = pixels.astype(np.float64)
         out[safe] += self.camera.project(b[safe]) - self.camera.project(a[safe])
         if not is_sure:
-            far = np.abs(out - pixels).max(1) > 0.5 * max(self.camera.width, self.camera.height)
+            far = np.abs(out - pixels).max(1) > MAX_GUESS_SHARE * max(self.camera.width, self.camera.height)
             out[far] = pixels[far]
         return out.astype(np.float32)
 
@@ -176,7 +192,8 @@ class Tracker:
         failed = np.flatnonzero(~ok)
         T_before = se3.inverse(state.T_world_cam)
         guess = self._displaced(points.select(failed), T_before, fit.T_cam_world, state.pixels[failed])
-        again, found = track_flow(state.view.gray, view.gray, state.pixels[failed], guess, self.config.features, 2)
+        before, at = state.view.gray, state.pixels[failed]
+        again, found = track_flow(before, view.gray, at, guess, self.config.features, SECOND_PASS_LEVELS)
         pixels, ok = pixels.copy(), ok.copy()
         pixels[failed[found]], ok[failed[found]] = again[found], True
         return pixels, ok
@@ -184,14 +201,14 @@ class Tracker:
     def _fit(self, points: PosePoints, pixels: Pixels, ok: np.ndarray, start: Array) -> PoseFit | None:
         """Pose from the followed features; inliers is over all N features."""
         c = self.config
-        if ok.sum() < 8:
+        if ok.sum() < MIN_TO_FIT:
             return None
         some = points.seen_at(pixels).select(ok)
         fit = refine_pose(self.camera, start, some, c.sigma_px, gate=c.gate)
         if fit.inliers.mean() < c.ransac_below:
-            sure = some.rel_sigma < 0.2
-            if sure.sum() >= 20:
-                found = ransac_pose(self.camera, some.select(sure), 3.0 * c.sigma_px)
+            sure = some.rel_sigma < SURE_REL_SIGMA
+            if sure.sum() >= MIN_SURE:
+                found = ransac_pose(self.camera, some.select(sure), RANSAC_SIGMAS * c.sigma_px)
                 if found is not None:
                     other = refine_pose(self.camera, found, some, c.sigma_px, gate=c.gate)
                     fit = other if other.inliers.sum() > fit.inliers.sum() else fit
@@ -209,10 +226,10 @@ class Tracker:
         # Corners with a guessed depth fit almost anything along their epipolar line, so they do not vote when enough
         # triangulated ones are there.
         sure = self.map.landmarks.is_triangulated[state.ids]
-        voters = ok & sure if (ok & sure).sum() >= 30 else ok
+        voters = ok & sure if (ok & sure).sum() >= MIN_VOTERS else ok
         n, total = int((fit.inliers & voters).sum()), int(voters.sum())
         ratio = n / max(total, 1)
-        dropped = ratio < c.suspicious_ratio and ratio < 0.65 * state.ratio
+        dropped = ratio < c.suspicious_ratio and ratio < SUDDEN_DROP * state.ratio
         is_lost = n < c.min_inliers or ratio < c.min_inlier_ratio or dropped
         keep = fit.inliers
         T_world_cam = se3.inverse(fit.T_cam_world)

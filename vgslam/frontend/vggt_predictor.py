@@ -15,9 +15,13 @@ from vgslam.network.vggt import Head
 from vgslam.types import Array, Camera, Float32, Ids, Image, WindowInput, WindowPrediction
 
 MIN_CONFIDENCE = 0.5
+"""Confidence from which a depth counts as sure, in 0 to 1: where the network's own is at its neutral value."""
 MIN_INLIERS = 30
+"""Tracks that must agree with the pose of a start."""
 MIN_INLIER_RATIO = 0.6
+"""Their least share, as for two views without a network (`TwoViewConfig.min_inlier_ratio`)."""
 MAX_DESCRIPTORS = 20_000
+"""Descriptors kept, of the newest images: some 8 MB for each hundred channels."""
 _WANT = frozenset({Head.POSE, Head.DEPTH})
 
 

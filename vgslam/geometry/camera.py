@@ -11,6 +11,11 @@ import numpy.typing as npt
 
 from vgslam.geometry.se3 import Array
 
+MIN_DEPTH = 1e-3
+"""Points nearer to the camera's plane count as behind it, in map units: a component begins with a median depth of 1."""
+MIN_RAY_Z = 0.05
+"""Least z of a turned ray that is projected: one at least 87 degrees off the axis has no pixel worth knowing."""
+
 
 @dataclass(frozen=True)
 class Camera:

@@ -20,6 +20,7 @@ from vgslam.types import Edge, EdgeKind
 Key = tuple[int, int, EdgeKind]
 BLOCK = 16  # keyframes among which one is read back to learn whether a loop moved them
 WITNESSES = 16  # active loops that a new one is compared with
+AGREEING_SHARE = 0.5  # of these that must agree with it, as far as they can tell: the majority
 MOST_WAITING = 50  # keyframes that wait, so that a look at them all stays cheap
 
 
@@ -237,7 +238,7 @@ class IncrementalGraph:
         pairs = np.array([[0, i + 1] for i in range(len(near))], np.int64).reshape(-1, 2)
         agree, known = agree_in_pairs(self._path, [edge, *near], pairs, self.is_metric)
         if known.any() or self._path.joins(edge):
-            return not known.any() or bool(agree[known].mean() >= 0.5)
+            return not known.any() or bool(agree[known].mean() >= AGREEING_SHARE)
         return fit_together(self._path, self._ties_in_use(), edge, self.is_metric)
 
     def _switch_off(self, edge: Edge) -> None:

@@ -18,6 +18,7 @@ from vgslam.types import Array, Edge
 MOST_CAMPS = 8  # between the same two pieces; ties beyond are taken for false
 MOST_LEADERS = 8  # ties that are tried as the middle of a camp
 MOST_SEEDS = 8  # camps from which trees are grown
+WORST_SHARE = 0.5  # ties off by less than this share of the worst stay for now: it may be the worst's doing
 MOST_OPTIONS = 8  # camps that may place the next piece
 
 
@@ -180,7 +181,7 @@ def first_contradicted(path: OdometryPath, ties: Sequence[Edge], errors: Array, 
     may_go &= errors > limit
     if not may_go.any():
         return []
-    worst = may_go & (errors > 0.5 * errors[may_go].max())
+    worst = may_go & (errors > WORST_SHARE * errors[may_go].max())
     return [ties[i] for i in np.flatnonzero(worst).tolist()]
 
 

@@ -15,9 +15,9 @@ from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.types import Edge, EdgeKind
 
-PRIOR_SIGMA = 1e-6
-HUBER_SIGMAS = 3.0
-RELINEARIZE = 0.02
+PRIOR_SIGMA = 1e-6  # of an anchor, in all coordinates: held still, without the rank loss of an exact constraint
+HUBER_SIGMAS = 3.0  # whitened error from which an edge that is not odometry counts less: 3 sigma
+RELINEARIZE = 0.02  # change of a keyframe, in all coordinates, above which ISAM2 linearises its edges anew
 
 
 def to_gtsam(S: Sim3) -> gtsam.Similarity3:

@@ -14,7 +14,9 @@ from vgslam.graph.sim3_batch import Sim3Batch
 from vgslam.graph.tie_tree import outward
 from vgslam.types import Array, Edge, EdgeKind
 
-ROUNDS = 6
+ROUNDS = 6  # of solving and testing at most
+SOLVER_STEPS = 100  # of one solve at most
+WORST_SHARE = 0.5  # edges off by less than this share of the worst stay for the next round: it may be the worst's doing
 FAR_SIGMA = 20.0  # error of a tie beyond which a piece is moved as a whole before the solve
 
 
@@ -69,21 +71,21 @@ def solve_robust(
     barred = np.zeros(len(offered), bool)  # off after having been in use: not taken back
     for _ in range(ROUNDS):
         used = odometry + [e for e, on in zip(offered, active, strict=True) if on]
-        solved, error = optimize(nodes, used, anchors, 100, is_metric)
+        solved, error = optimize(nodes, used, anchors, SOLVER_STEPS, is_metric)
         errors = edge_errors_sigma(solved, offered, is_metric)
         off = active & (errors > limit) & ~ties.holding(active, errors)
         back = ~active & ~barred & (errors <= limit)
         if not off.any() and not back.any():
             break
         if off.any():  # the worst ones first: one false edge pushes true ones beyond their limit
-            off &= errors > max(limit, 0.5 * errors[off].max())
+            off &= errors > max(limit, WORST_SHARE * errors[off].max())
         barred |= off
         active = (active & ~off) | back
         nodes = solved
     else:
         active &= (errors <= limit) | ties.holding(active, errors)
         used = odometry + [e for e, on in zip(offered, active, strict=True) if on]
-        solved, error = optimize(nodes, used, anchors, 100, is_metric)
+        solved, error = optimize(nodes, used, anchors, SOLVER_STEPS, is_metric)
         errors = edge_errors_sigma(solved, offered, is_metric)
     on = [e for e, use in zip(offered, active, strict=True) if use]
     gone = [

@@ -8,6 +8,8 @@ from vgslam.map.slam_map import SlamMap
 from vgslam.types import Array, Keyframe
 
 Colors = npt.NDArray[np.uint8]
+MAX_REL_SIGMA = 0.1
+"""Relative deviation of depth up to which a landmark is shown: one that is off by more blurs what it lies on."""
 
 
 class _Thinned:
@@ -49,7 +51,7 @@ def point_cloud(
     component = np.array([k.component_id for k in slam_map.keyframes])
     chosen = int(np.bincount(component).argmax()) if component_id is None else component_id
     marks, cloud = slam_map.landmarks, _Thinned(max_points)
-    sure = np.flatnonzero(marks.is_triangulated & (marks.rel_sigma < 0.1) & (component[marks.host] == chosen))
+    sure = np.flatnonzero(marks.is_triangulated & (marks.rel_sigma < MAX_REL_SIGMA) & (component[marks.host] == chosen))
     cloud.add(slam_map.landmarks_world(sure), marks.color[sure])
     for keyframe in slam_map.keyframes:
         if keyframe.component_id == chosen and keyframe.depth is not None:

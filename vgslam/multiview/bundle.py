@@ -18,11 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from vgslam.geometry import se3
-from vgslam.geometry.camera import Camera
+from vgslam.geometry.camera import MIN_DEPTH, Camera
 from vgslam.types import Array, Ids
 
-MIN_DEPTH = 1e-3
-"""Points nearer to the camera's plane count as behind it, in world units."""
 BEHIND_PX = 1e4
 """An observation of a point behind its camera costs as much as a residual of this length: no image is as wide."""
 PRIOR_HUBER_SIGMA = 1.345

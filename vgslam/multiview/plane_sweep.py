@@ -16,6 +16,19 @@ from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.types import Array, Float32, Image
 
+KNOWN_PERCENTILES = (2, 98)
+"""The swept range follows these percentiles of the landmarks' depths, so that a few wrong ones do not stretch it."""
+BEFORE_NEAR, BEYOND_FAR = 0.6, 1.6
+"""How much further the planes reach on both sides, as factors: surfaces lie before and behind the landmarks as well."""
+MIN_FACING = 0.9
+"""Least cosine between the optical axes of two views: beyond 26 degrees they share too little of the scene."""
+MIN_CORRELATION = 0.2
+"""A depth whose patches correlate less is left out, in -1 to 1."""
+SURE_FROM, SURE_WITHIN = 0.3, 0.6
+"""Confidence rises from 0 at this correlation to 1 within so much more, at 0.9."""
+FULL_MARGIN = 0.15
+"""And it rises with the cost per path by which the best plane beats all but its neighbours, up to here."""
+
 
 @dataclass(frozen=True)
 class PlaneSweepConfig:
@@ -53,8 +66,8 @@ def plane_sweep(
     camera: of the depth map. T_window_cam (N,4,4). known_depth (L,): depths of landmarks, which set the swept range.
     """
     shape = (camera.height, camera.width)
-    near, far = np.percentile(known_depth, [2, 98])
-    inverse = np.linspace(1.0 / (far * 1.6), 1.0 / (near * 0.6), config.n_planes)
+    near, far = np.percentile(known_depth, KNOWN_PERCENTILES)
+    inverse = np.linspace(1.0 / (far * BEYOND_FAR), 1.0 / (near * BEFORE_NEAR), config.n_planes)
     sources = _choose_sources(T_window_cam, reference, float(np.median(known_depth)), config)
     if not sources:
         return np.zeros(shape, np.float32), np.zeros(shape, np.float32)
@@ -79,7 +92,7 @@ def _choose_sources(T: Array, reference: int, depth: float, config: PlaneSweepCo
     """Neighbours with a useful baseline and a similar view, best first."""
     baseline = np.linalg.norm(T[:, :3, 3] - T[reference, :3, 3], axis=1) / depth
     facing = T[:, :3, 2] @ T[reference, :3, 2]
-    good = (baseline > config.min_baseline) & (baseline < config.max_baseline) & (facing > 0.9)
+    good = (baseline > config.min_baseline) & (baseline < config.max_baseline) & (facing > MIN_FACING)
     good[reference] = False
     ideal = np.sqrt(config.min_baseline * config.max_baseline)
     order = np.argsort(np.abs(np.log(np.maximum(baseline, 1e-9) / ideal)), kind="stable")
@@ -153,8 +166,8 @@ def _read_out(cost: Float32, score: Float32, inverse: Array, seen: np.ndarray) -
     for k in (-1, 0, 1):
         rest[np.clip(best + k, 0, n - 1), rows, cols] = np.inf
     margin = (rest.min(axis=0) - cost.min(axis=0)) / 4.0
-    confidence = np.clip((correlation - 0.3) / 0.6, 0, 1) * np.clip(margin / 0.15, 0, 1)
+    confidence = np.clip((correlation - SURE_FROM) / SURE_WITHIN, 0, 1) * np.clip(margin / FULL_MARGIN, 0, 1)
     at_border = (best == 0) | (best == n - 1)
-    known = seen & ~at_border & (correlation > 0.2)
+    known = seen & ~at_border & (correlation > MIN_CORRELATION)
     depth = np.where(known, 1.0 / rho, 0.0).astype(np.float32)
     return depth, np.where(known, confidence, 0.0).astype(np.float32)

@@ -15,8 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from vgslam.geometry import se3
-from vgslam.geometry.camera import Camera
+from vgslam.geometry.camera import MIN_DEPTH, Camera
 from vgslam.types import Array
+
+MIN_POINTS = 6
+"""Least points of a pose: twice the three that determine it up to a few answers."""
+CAUCHY_SIGMAS, WIDE_CAUCHY_SIGMAS, WIDE_STEPS = 2.0, 4.0, 2
+"""Width of the Cauchy weights, in standard deviations: wide for the first steps, or a coarse start would be trapped."""
+MIN_RANSAC_POINTS = 8
+"""Least points of RANSAC: a sample has five, and a few more have to confirm it."""
+RANSAC_ITERATIONS, RANSAC_CONFIDENCE = 200, 0.999
+"""Samples at most, and the probability at which fewer do: enough where half of the points are right."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,7 @@ def _whitened(camera: Camera, T: Array, points: PosePoints, sigma_px: float) -> 
     """Residual (N,2) px, squared Mahalanobis distance (N,), Jacobian (N,2,6), information (N,2,2)."""
     R = T[:3, :3]
     Xc = points.landmarks @ R.T + T[:3, 3]
-    behind = Xc[:, 2] < 1e-3
+    behind = Xc[:, 2] < MIN_DEPTH
     z = np.where(behind, 1.0, Xc[:, 2])
     u, v = Xc[:, 0] / z, Xc[:, 1] / z
     r = np.stack([camera.fx * u + camera.cx, camera.fy * v + camera.cy], axis=1) - points.pixels
@@ -77,15 +86,15 @@ def refine_pose(
 ) -> PoseFit:
     """Gauss-Newton with Cauchy weights from T_cam_world = T_start; `gate` (sigmas) decides the inliers.
 
-    sigma_px: standard deviation of a tracked pixel. Needs at least 6 points (ValueError).
+    sigma_px: standard deviation of a tracked pixel. Needs at least MIN_POINTS points (ValueError).
     """
-    if len(points) < 6:
-        raise ValueError("a pose needs at least 6 points")
+    if len(points) < MIN_POINTS:
+        raise ValueError(f"a pose needs at least {MIN_POINTS} points")
     T = T_start
     H = np.eye(6)
     for i in range(iterations):
         r, d2, J, info = _whitened(camera, T, points, sigma_px)
-        width = 4.0 if i < 2 else 2.0  # Cauchy scale in sigmas: wide first, so that a coarse start is not trapped
+        width = WIDE_CAUCHY_SIGMAS if i < WIDE_STEPS else CAUCHY_SIGMAS
         w = np.where(np.isfinite(d2), 1.0 / (1.0 + d2 / width**2), 0.0)
         A = np.matmul(J.transpose(0, 2, 1), info * w[:, None, None])
         H = np.matmul(A, J).sum(0) + 1e-9 * np.eye(6)
@@ -109,13 +118,14 @@ def refine_pose(
 
 def ransac_pose(camera: Camera, points: PosePoints, threshold_px: float, seed: int = 0) -> Array | None:
     """T_cam_world (4,4) from minimal samples of the points (their depths taken as they are), or None."""
-    if len(points) < 8:
+    if len(points) < MIN_RANSAC_POINTS:
         return None
     cv2.setRNGSeed(seed)
     ok, rvec, tvec, inliers = cv2.solvePnPRansac(
         np.ascontiguousarray(points.landmarks), np.ascontiguousarray(points.pixels), camera.K, None,
-        iterationsCount=200, reprojectionError=threshold_px, confidence=0.999, flags=cv2.SOLVEPNP_EPNP,
+        iterationsCount=RANSAC_ITERATIONS, reprojectionError=threshold_px, confidence=RANSAC_CONFIDENCE,
+        flags=cv2.SOLVEPNP_EPNP,
     )  # fmt: skip
-    if not ok or inliers is None or len(inliers) < 6 or not np.isfinite(rvec).all():
+    if not ok or inliers is None or len(inliers) < MIN_POINTS or not np.isfinite(rvec).all():
         return None
     return se3.from_rt(se3.so3_exp(rvec.reshape(3)), tvec.reshape(3))

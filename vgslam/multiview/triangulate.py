@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vgslam.geometry.camera import Camera
+from vgslam.geometry.camera import MIN_DEPTH, Camera
 from vgslam.types import Array, Ids
 
 
@@ -64,7 +64,7 @@ def _check(
 ) -> tuple[Array, np.ndarray]:
     R, t = T_world_cam[frame, :3, :3], T_world_cam[frame, :3, 3]
     Xc = np.matmul((X[point] - t)[:, None, :], R)[:, 0]
-    in_front = (Xc[:, 2] > 1e-3) & np.isfinite(Xc).all(1)
+    in_front = (Xc[:, 2] > MIN_DEPTH) & np.isfinite(Xc).all(1)
     error = np.full(len(frame), np.inf)
     error[in_front] = np.linalg.norm(camera.project(Xc[in_front]) - pixels[in_front], axis=1)
     worst = np.zeros(len(X))

@@ -7,9 +7,22 @@ import cv2
 import numpy as np
 
 from vgslam.geometry import se3
-from vgslam.geometry.camera import Camera
+from vgslam.geometry.camera import MIN_RAY_Z, Camera
 from vgslam.multiview.triangulate import triangulate
 from vgslam.types import Array
+
+MIN_MATCHES = 12
+"""Least matches that are looked at: five determine an essential matrix, and more than twice as many should speak."""
+ROTATION_WIDTH = 2.0
+"""Inlier distance of a pure rotation, in those of the epipolar test: the distance has two components, not one."""
+ROTATION_SHARE = 0.8
+"""Least share of matches that a rotation has to explain before it is called one."""
+IN_FRONT_SHARE = 0.9
+"""Least share of the inliers in front of both cameras: noise puts a few far ones behind, a wrong pose many."""
+CONFIDENCE = 0.9999
+"""Probability of a good sample at which MAGSAC stops: a start is made once, and all that follows stands on it."""
+LEAST_SCALE_PX, SCALE_OF_MEDIAN = 0.5, 1.5
+"""Cauchy scale of the rotation: so many times the median residual (about its deviation), at least half a pixel."""
 
 
 class TwoViewVerdict(StrEnum):
@@ -61,9 +74,9 @@ def rotation_between(camera: Camera, pixels_a: Array, pixels_b: Array, iteration
         U, _, Vt = np.linalg.svd((a_unit * w[:, None]).T @ b_unit)
         R = U @ np.diag([1.0, 1.0, np.linalg.det(U @ Vt)]) @ Vt
         p = b @ R.T
-        p = np.where(p[:, 2:] > 0.05, p, np.array([0.0, 0.0, 1.0]))
+        p = np.where(p[:, 2:] > MIN_RAY_Z, p, np.array([0.0, 0.0, 1.0]))
         residual = np.linalg.norm(camera.project(p) - pixels_a, axis=1)
-        scale = max(0.5, 1.5 * float(np.median(residual)))
+        scale = max(LEAST_SCALE_PX, SCALE_OF_MEDIAN * float(np.median(residual)))
         w = 1.0 / (1.0 + (residual / scale) ** 2)
     return R, residual
 
@@ -75,18 +88,18 @@ def two_view(camera: Camera, pixels_a: Array, pixels_b: Array, config: TwoViewCo
     """
     n = len(pixels_a)
     nothing = TwoView(TwoViewVerdict.WEAK, np.eye(4), np.zeros(n, bool), 0.0)
-    if n < 12:
+    if n < MIN_MATCHES:
         return nothing
     R, residual = rotation_between(camera, pixels_a, pixels_b)
     parallax = float(np.median(residual))
-    rotation_inliers = residual < 2.0 * config.threshold_px
+    rotation_inliers = residual < ROTATION_WIDTH * config.threshold_px
     if parallax < config.min_parallax_px:
-        is_rotation = rotation_inliers.mean() > 0.8 and n >= config.min_rotation_inliers
+        is_rotation = rotation_inliers.mean() > ROTATION_SHARE and n >= config.min_rotation_inliers
         verdict = TwoViewVerdict.ROTATION if is_rotation else TwoViewVerdict.WEAK
         return TwoView(verdict, se3.from_rt(R, np.zeros(3)), rotation_inliers, parallax)
     cv2.setRNGSeed(seed)
     E, mask = cv2.findEssentialMat(
-        pixels_b, pixels_a, camera.K, method=cv2.USAC_MAGSAC, prob=0.9999, threshold=config.threshold_px
+        pixels_b, pixels_a, camera.K, method=cv2.USAC_MAGSAC, prob=CONFIDENCE, threshold=config.threshold_px
     )
     if E is None or E.shape != (3, 3) or mask is None or mask.sum() < config.min_inliers:
         return nothing
@@ -100,6 +113,6 @@ def two_view(camera: Camera, pixels_a: Array, pixels_b: Array, config: TwoViewCo
         camera, np.stack([np.eye(4), T_a_b]), np.repeat([0, 1], k), np.tile(np.arange(k), 2),
         np.concatenate([pixels_a[inliers], pixels_b[inliers]]),
     )  # fmt: skip
-    if pair.is_valid.mean() < 0.9 or np.median(pair.angle_deg) < config.min_angle_deg:
+    if pair.is_valid.mean() < IN_FRONT_SHARE or np.median(pair.angle_deg) < config.min_angle_deg:
         return nothing
     return TwoView(TwoViewVerdict.OK, T_a_b, inliers, parallax)

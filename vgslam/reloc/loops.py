@@ -18,6 +18,19 @@ from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.places import Places
 from vgslam.types import Array, Edge, EdgeKind
 
+PENDING_GAP, ROW_GAP = 2, 4
+"""Keyframes without a meeting after which the last ones are forgotten, and within which two count as in a row."""
+NEAR_GAPS = 3
+"""Within so many times `LoopConfig.min_gap` a place may still be in view: only there are shared landmarks counted."""
+NEIGHBOURS = 2
+"""Keyframes so near to one that is looked at show the same and are passed over."""
+RIVAL_SHARE = 0.7
+"""Another place with so large a share of the best one's inliers makes a meeting ambiguous."""
+SAME_PLACE_DEG, SAME_PLACE_SHARE = 15.0, 0.5
+"""Rotation, and position as a share of the median depth, within which it is no other place: drift allowed for."""
+MATCHING_ERROR = 0.05
+"""What a correction may have beside drift, as a share of the median depth: no meeting is measured better."""
+
 
 @dataclass(frozen=True)
 class LoopConfig:
@@ -90,11 +103,11 @@ class LoopFinder:
         """
         meeting = self._best(k, self._candidates(k, other_components))
         if meeting is None:
-            self._pending = [p for p in self._pending if k - p.edge.id_b <= 2]
+            self._pending = [p for p in self._pending if k - p.edge.id_b <= PENDING_GAP]
             return []
         m = self.map.keyframes
         joins = m[meeting.edge.id_a].component_id != m[k].component_id
-        agreeing = [p for p in self._pending if k - p.edge.id_b <= 4 and self._agree(p, meeting)]
+        agreeing = [p for p in self._pending if k - p.edge.id_b <= ROW_GAP and self._agree(p, meeting)]
         self._pending = [*agreeing, meeting]
         if len(self._pending) < (self.config.n_joining if joins else self.config.n_agreeing):
             return []
@@ -110,10 +123,10 @@ class LoopFinder:
             same = m.keyframes[j].component_id == component
             if j == k or (same and (abs(j - k) < c.min_gap or other_components)):
                 continue
-            is_near = same and abs(j - k) < 3 * c.min_gap
+            is_near = same and abs(j - k) < NEAR_GAPS * c.min_gap
             if is_near and np.isin(m.observed[j].ids, m.observed[k].ids).sum() > c.max_shared:
                 continue
-            if all(abs(j - i) > 2 for i in taken):
+            if all(abs(j - i) > NEIGHBOURS for i in taken):
                 taken.append(j)
             if len(taken) == c.n_verified:
                 break
@@ -126,7 +139,7 @@ class LoopFinder:
             return None
         best = max(meetings, key=lambda x: x.n_inliers)
         for other in meetings:
-            if other.n_inliers >= 0.7 * best.n_inliers and not self._same_place(best, other):
+            if other.n_inliers >= RIVAL_SHARE * best.n_inliers and not self._same_place(best, other):
                 return None
         return best
 
@@ -189,8 +202,8 @@ class LoopFinder:
     def _same_place(self, meeting: Meeting, other: Meeting) -> bool:
         """Two meetings of one keyframe: the places they put it at, the map's drift between them allowed for."""
         return (
-            se3.angle_deg(meeting.S_world_b.R.T @ other.S_world_b.R) < 15.0
-            and float(np.linalg.norm(meeting.S_world_b.t - other.S_world_b.t)) < 0.5 * meeting.depth
+            se3.angle_deg(meeting.S_world_b.R.T @ other.S_world_b.R) < SAME_PLACE_DEG
+            and float(np.linalg.norm(meeting.S_world_b.t - other.S_world_b.t)) < SAME_PLACE_SHARE * meeting.depth
         )
 
     def _agree(self, earlier: Meeting, later: Meeting) -> bool:
@@ -210,7 +223,7 @@ class LoopFinder:
         path = float(np.linalg.norm(np.diff(centres, axis=0), axis=1).sum())
         S_b = m.keyframes[meeting.edge.id_b].S_world_keyframe
         shift = float(np.linalg.norm(meeting.S_world_b.t - S_b.t))
-        is_near = shift <= c.max_correction * path + 0.05 * meeting.depth
+        is_near = shift <= c.max_correction * path + MATCHING_ERROR * meeting.depth
         return is_near and abs(float(np.log(meeting.S_world_b.s / S_b.s))) < c.max_log_scale
 
 

@@ -23,6 +23,19 @@ from vgslam.reloc.proposal import PoseProposer
 from vgslam.types import Array, Ids
 
 PNP = "pnp"
+STRICT_RATIO, AGAIN_REFOUND, BACK_REFOUND = 0.6, 15, 20
+"""`LocateConfig.min_ratio` and `min_refound` where landmarks are looked for at a known pose, which wrong ones would
+bend: those nearby, and those of old keyframes, which tie two parts of the map together."""
+N_CONFIRMING = 3
+"""Keyframes that are asked to confirm a pose: each costs as much as tracking a frame."""
+MIN_FACING = 0.85
+"""Least cosine between optical axes (32 degrees) of views that look the same way."""
+MAX_APART = 0.4
+"""Largest distance of such views, as a share of the median depth: beyond it, patches look too different."""
+MOST_PLACES = 3
+"""Different places that the best hypotheses are joined for: the best one, and rivals."""
+KEPT_FEATURES = 64
+"""Keyframes whose features stay in memory, some 0.6 MB each."""
 
 
 @dataclass(frozen=True)
@@ -156,8 +169,8 @@ class Relocalizer:
     def look_again(self, view: View, camera: Camera, T_world_cam: Array, component_id: int) -> Recovered | None:
         """The landmarks of a nearby keyframe of the component in a view whose pose is roughly known, or None."""
         target = Target(view.gray, camera)
-        strict = Locator(self.map, replace(self.config.locate, min_ratio=0.6, min_refound=15), self.locator.features)
-        for k in self._facing(T_world_cam, component_id)[:3]:
+        strict = self._stricter(AGAIN_REFOUND)
+        for k in self._facing(T_world_cam, component_id)[:N_CONFIRMING]:
             found = strict.confirm(k, target, se3.inverse(T_world_cam))
             if found is not None:
                 return found
@@ -172,7 +185,7 @@ class Relocalizer:
         near = self._facing(T_world_cam, component_id, before)
         old = [k for k in near if self.map.is_revisit(k, T_world_cam[:3, 3])]
         facing = [k for k in old if self._looks_alike(k, T_world_cam)]
-        strict = Locator(self.map, replace(c.locate, min_ratio=0.6, min_refound=20), self.locator.features)
+        strict = self._stricter(BACK_REFOUND)
         target = Target(view.gray, camera)
         for k in facing[: c.n_back]:
             found = strict.confirm(k, target, se3.inverse(T_world_cam))
@@ -185,14 +198,19 @@ class Relocalizer:
                 return found
         return None
 
+    def _stricter(self, min_refound: int) -> Locator:
+        """What looks for landmarks at a known pose."""
+        config = replace(self.config.locate, min_ratio=STRICT_RATIO, min_refound=min_refound)
+        return Locator(self.map, config, self.locator.features)
+
     def _looks_alike(self, k: int, T_world_cam: Array) -> bool:
         """Whether keyframe k looks the same way, from a place that is near for what it shows."""
         T = self.map.keyframes[k].S_world_keyframe.pose
         hosted = self.map.observed[k].ids
-        if T[:3, 2] @ T_world_cam[:3, 2] < 0.85 or len(hosted) == 0:
+        if T[:3, 2] @ T_world_cam[:3, 2] < MIN_FACING or len(hosted) == 0:
             return False
         z = se3.transform(se3.inverse(T), self.map.landmarks_world(hosted))[:, 2]
-        return float(np.linalg.norm(T[:3, 3] - T_world_cam[:3, 3])) < 0.4 * max(float(np.median(z)), 1e-6)
+        return float(np.linalg.norm(T[:3, 3] - T_world_cam[:3, 3])) < MAX_APART * max(float(np.median(z)), 1e-6)
 
     def _facing(self, T_world_cam: Array, component_id: int, before: int | None = None) -> list[int]:
         """The nearest keyframes of a component, those that look the same way first; ids below `before`."""
@@ -219,7 +237,7 @@ class Relocalizer:
             return []
         out = []
         for p in self.proposer.propose(self.map, references, query.view.image, query.target.camera):
-            for k in references[:3]:
+            for k in references[:N_CONFIRMING]:
                 out += self._confirmed(k, query.target, se3.inverse(p.T_world_cam), p.method)
         return out
 
@@ -234,7 +252,7 @@ class Relocalizer:
         """The best-supported place among the hypotheses, from all that agree on it."""
         answers: list[Localization] = []
         left = sorted(hypotheses, key=lambda h: -len(h.found.ids) * h.found.ratio)
-        while left and len(answers) < 3:
+        while left and len(answers) < MOST_PLACES:
             is_same = [self._is_same_place(left[0], h) for h in left]
             same = [h for h, yes in zip(left, is_same, strict=True) if yes]
             left = [h for h, yes in zip(left, is_same, strict=True) if not yes]
@@ -289,7 +307,7 @@ class Relocalizer:
 
     def _features_of(self, k: int) -> ImageFeatures:
         if k not in self._features:
-            if len(self._features) >= 64:
+            if len(self._features) >= KEPT_FEATURES:
                 self._features.pop(next(iter(self._features)))
             self._features[k] = describe(self.places.gray(k), self.config.matcher)
         return self._features[k]
