@@ -50,10 +50,9 @@ PAGES = {
         "live:LiveArgs",
         {"Input": ("stream", "calib", "fov_deg", "every_frame", "max_frames", "duration_s", "give_up_s"), **TRACKING},
     ),
-    "config": Page(
-        "config:ConfigArgs",
-        {"Input": RUN_INPUT, "Map": TRACKING["Map"], "Network": TRACKING["Network"], "Settings": ("config", "json")},
-    ),
+    "config": Page("config:ConfigArgs", {
+        "Input": RUN_INPUT[1:], "Map": TRACKING["Map"], "Network": TRACKING["Network"], "Settings": ("config", "json"),
+    }),
     "demo": Page("demo:DemoArgs", {"Results": ("out", "overwrite")}),
     "adapt": Page("adapt:AdaptArgs", {
         "Input": ("path", "calib", "fov_deg", "source", "start", "end", "stride"),
@@ -175,7 +174,7 @@ def _page(
     groups = list(groups)
     words = [o.flags for _, options in groups for o in options if not o.flags.startswith("-")]
     about = " ".join((cls.__doc__ or "").split())
-    lines = [f"usage: vgslam {command} [OPTIONS] {' '.join(words)}", "", *textwrap.wrap(about, width)]
+    lines = [" ".join(["usage: vgslam", command, "[OPTIONS]", *words]), "", *textwrap.wrap(about, width)]
     for title, options in groups:
         lines += ["", *textwrap.wrap(title, width)]
         for option in options:
