@@ -63,3 +63,9 @@ class MapError(VgslamError):
     """A saved map cannot be opened: damaged, of another program, of a newer version, or in use."""
 
     exit_code = 9
+
+
+class PluginError(VgslamError):
+    """A plug-in of another package cannot be loaded or lacks its interface; the message names the package."""
+
+    exit_code = 10

@@ -1,7 +1,8 @@
 """Protocols between the parts: everything that can be replaced by another implementation or a stand-in."""
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from vgslam.types import (
     Array,
@@ -9,6 +10,7 @@ from vgslam.types import (
     Edge,
     Frame,
     Ids,
+    Image,
     Keyframe,
     Observations,
     PoseEstimate,
@@ -16,6 +18,19 @@ from vgslam.types import (
     WindowInput,
     WindowPrediction,
 )
+
+if TYPE_CHECKING:  # what plug-ins are handed and hand back, defined in the rooms that they serve
+    from vgslam.network.backbone import BackboneSpec, SceneGeometry
+    from vgslam.network.frame_mask import FrameMask
+    from vgslam.network.preprocess import NetworkImages
+    from vgslam.network.vggt import Head
+    from vgslam.network.weights import WeightsInfo
+    from vgslam.poses_out.frame_pose import FramePose
+    from vgslam.reloc.loops import Meeting
+    from vgslam.sources.options import SourceOptions
+    from vgslam.sources.recording import Recording
+
+TokensT = TypeVar("TokensT")
 
 
 class FrameSource(Protocol):
@@ -34,6 +49,79 @@ class FrameSource(Protocol):
     warnings: list[str]
 
     def __iter__(self) -> Iterator[Frame]: ...
+
+
+class SourceKind(Protocol):
+    """One way in which frames are kept on disk; a module with these two functions is one. Registry: `sources.kinds`."""
+
+    def matches(self, path: Path) -> bool:
+        """Whether an existing file or folder is of this kind. Asked of plug-ins when the package's own data sets do not
+        recognise it, before it is taken for a plain folder of images or a video."""
+        ...
+
+    def open(self, path: Path, options: "SourceOptions") -> "Recording":
+        """The undecoded images of `path`. Selection, decoding, checks and undistortion are done for all kinds alike.
+        Raises InputError with one line that names the path and the next step."""
+        ...
+
+
+class PoseSink(Protocol):
+    """Takes poses as they happen. Registry: `poses_out.open.POSE_SINKS`.
+
+    `send` returns at once, whatever the reader does; what a reader is too slow for is left out and counted in
+    `n_dropped`. `close` waits a moment for what is under way; safe to call twice. `where` says, in one line, where the
+    poses are to be had; empty where that is clear. `failure` says, in one line, why none are sent there any more; None
+    while all is well.
+    """
+
+    where: str
+    n_dropped: int
+    failure: str | None
+
+    def send(self, pose: "FramePose") -> None: ...
+
+    def close(self) -> None: ...
+
+
+class LoopVerifier(Protocol):
+    """Decides whether two keyframes that look alike show the same place. Registry: `reloc.verifiers.LOOP_VERIFIERS`."""
+
+    def verify(self, a: int, b: int) -> "Meeting | None":
+        """How keyframe b is placed by what it shows of keyframe a; None where that cannot be said for sure.
+
+        Called on a thread beside the tracking where the source is live; the map is read only.
+        """
+        ...
+
+
+class Backbone(Protocol[TokensT]):
+    """A feed-forward network that sees a window of frames at once. Registry: `network.open_backbone.BACKBONES`."""
+
+    spec: "BackboneSpec"
+    weights: "WeightsInfo"
+
+    def prepare(self, images: Sequence[Image]) -> "NetworkImages":
+        """Images (H,W,3) uint8 RGB of any size -> the network's input, by the backbone's own resolution policy."""
+        ...
+
+    def max_frames(self, height_px: int, width_px: int) -> int:
+        """Frames of this network size that fit into the memory budget (at least 2, else it refuses to start)."""
+        ...
+
+    def encode(self, images: "NetworkImages", want: "Collection[Head]", mask: "FrameMask | None" = None) -> TokensT:
+        """The expensive part, once per window: tokens on the device, only those that the heads in `want` read."""
+        ...
+
+    def decode(
+        self, tokens: TokensT, images: "NetworkImages", want: "Collection[Head]", queries: Array | None = None,
+        known_cameras: Sequence[Camera] | None = None,
+    ) -> "SceneGeometry":  # fmt: skip
+        """Results of the heads in `want`. queries (N,2): px of frame 0 of the network's images, for tracks.
+
+        known_cameras: calibrated cameras of the *source* images; they replace the predicted intrinsics. This is where
+        results come from the device to the CPU, and the only place.
+        """
+        ...
 
 
 class Predictor(Protocol):

@@ -111,7 +111,8 @@ def test_the_doctor_finds_a_healthy_installation_healthy(vgslam, monkeypatch: py
     assert code == 0
     assert said["healthy"] is True
     assert said["self_test"]["n_poses"] == 30
-    assert {c["topic"] for c in said["checks"]} == {"versions", "machine", "codecs", "weights", "extras", "self-test"}
+    topics = {"versions", "machine", "codecs", "weights", "extras", "plug-ins", "self-test"}
+    assert {c["topic"] for c in said["checks"]} == topics
 
 
 @pytest.mark.parametrize("damage", ["no video", "cut video", "other truth"])

@@ -9,9 +9,10 @@ import torch
 
 from vgslam.errors import ConfigError, WeightsError
 from vgslam.geometry.camera import Camera
-from vgslam.network.backbone import Backbone, geometry_from_tensors, points_from_depth
+from vgslam.interfaces import Backbone
+from vgslam.network.backbone import geometry_from_tensors, points_from_depth
 from vgslam.network.frame_mask import FrameMask
-from vgslam.network.open_backbone import ARCHITECTURES, BackboneOptions, open_backbone
+from vgslam.network.open_backbone import BACKBONES, BackboneOptions, open_backbone
 from vgslam.network.precision import Precision
 from vgslam.network.vggt import PUBLISHED_HEADS, Head, VggtOutput
 from vgslam.network.vggt_backbone import VggtBackbone
@@ -128,7 +129,7 @@ def test_budget_limits_the_window(golden_tool, backbone: VggtBackbone, pictures,
 
 
 def test_options_are_checked() -> None:
-    with pytest.raises(ConfigError, match="unknown backbone 'dust3r': use one of vggt"):
+    with pytest.raises(ConfigError, match="unknown backbone 'dust3r'; use one of vggt"):
         open_backbone(BackboneOptions("random", architecture="dust3r"))
     with pytest.raises(ConfigError, match="fp16 is not for the CPU"):
         open_backbone(BackboneOptions("random", device="cpu", precision=Precision.FP16))
@@ -148,5 +149,6 @@ def test_random_backbone_runs_and_says_that_it_is_random(pictures) -> None:
 
 
 def test_another_backbone_needs_no_change_elsewhere(backbone: Backbone, monkeypatch) -> None:
-    monkeypatch.setitem(ARCHITECTURES, "mine", lambda options, show: backbone)
+    monkeypatch.setitem(BACKBONES.own, "mine", lambda options, show: backbone)
     assert open_backbone(BackboneOptions("x", architecture="mine")) is backbone
+    assert open_backbone(BackboneOptions("mine:x")) is backbone

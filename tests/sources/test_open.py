@@ -91,7 +91,6 @@ def test_missing_calibration_and_truth_files(tmp_path: Path, write_images) -> No
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kind": "betamax"}, "kind 'betamax' is unknown"),
         ({"start": -1}, "start must be 0 or more"),
         ({"start": 5, "end": 5}, "end must be greater than start"),
         ({"stride": 0}, "stride must be 1 or more"),
@@ -103,3 +102,9 @@ def test_missing_calibration_and_truth_files(tmp_path: Path, write_images) -> No
 def test_options_out_of_range(options: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         SourceOptions(**options)
+
+
+def test_an_unknown_kind_is_told_with_those_that_there_are(tmp_path: Path, write_images) -> None:
+    write_images(tmp_path, ["a.png"])
+    with pytest.raises(ConfigError, match=r"unknown source kind 'betamax'; use one of .*kitti.*video"):
+        open_source(tmp_path, SourceOptions(kind="betamax"))

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from vgslam.byte_size import format_size
 from vgslam.commands.self_test import SelfTest, self_test
+from vgslam.plugins import OWN, Registry
 from vgslam.results.environment import describe_machine, git_commit, package_version
 
 LIBRARIES = ("numpy", "scipy", "opencv-python-headless", "gtsam", "torch", "av", "evo", "faiss-cpu", "rosbags", "tyro")
@@ -54,8 +55,8 @@ class Check:
 
 @dataclass
 class DoctorArgs:
-    """Examines the installation: versions, GPU, memory, codecs, weights and their licences, extras, and a self-test on
-    a rendered sequence. The exit code is 1 when something is broken."""
+    """Examines the installation: versions, GPU, memory, codecs, weights and their licences, extras, plug-ins, and a
+    self-test on a rendered sequence. The exit code is 1 when something is broken."""
 
     json: bool = False
     """Print JSON instead of a table."""
@@ -82,7 +83,7 @@ def run_doctor(args: DoctorArgs) -> int:
 
 def examine() -> list[Check]:
     """All checks but the self-test."""
-    return [*_versions(), *_machine(), _gpu(), _codecs(), *_weights(), *_extras()]
+    return [*_versions(), *_machine(), _gpu(), _codecs(), *_weights(), *_extras(), *_plug_ins()]
 
 
 def _versions() -> list[Check]:
@@ -211,6 +212,30 @@ def _extras() -> list[Check]:
         verdict = Verdict.OK if is_there else Verdict.INFO
         checks.append(Check("extras", module, verdict, found, "" if is_there else install))
     return checks
+
+
+def _plug_ins() -> list[Check]:
+    """What can be chosen by name, and what other packages have added to it."""
+    checks = []
+    for registry in _registries():
+        rows = registry.listed()
+        found = ", ".join(row.name if row.origin == OWN else f"{row.name} ({row.origin})" for row in rows)
+        checks.append(Check("plug-ins", f"{registry.what}s", Verdict.OK, found, f"entry points: {registry.group}"))
+        checks += [Check("plug-ins", row.name, Verdict.WARNING, row.problem) for row in rows if row.problem]
+    return checks
+
+
+def _registries() -> list[Registry[Any]]:
+    from vgslam.poses_out.open import POSE_SINKS
+    from vgslam.reloc.verifiers import LOOP_VERIFIERS
+    from vgslam.sources.kinds import SOURCE_KINDS
+
+    registries: list[Registry[Any]] = [SOURCE_KINDS, POSE_SINKS, LOOP_VERIFIERS]
+    try:
+        from vgslam.network.open_backbone import BACKBONES
+    except (ImportError, OSError):  # the check of the weights tells of it
+        return registries
+    return [*registries, BACKBONES]
 
 
 def _of_self_test(tested: SelfTest) -> Check:

@@ -7,9 +7,10 @@ import numpy as np
 
 from vgslam.frontend.guide import VggtUse, rel_sigma_of
 from vgslam.geometry import se3
+from vgslam.interfaces import Backbone
 from vgslam.multiview.plane_sweep import PlaneSweepConfig
 from vgslam.multiview.pnp import PosePoints, refine_pose
-from vgslam.network.backbone import Backbone, SceneGeometry
+from vgslam.network.backbone import SceneGeometry
 from vgslam.network.preprocess import PixelMap
 from vgslam.network.vggt import Head
 from vgslam.types import Array, Camera, Float32, Ids, Image, WindowInput, WindowPrediction

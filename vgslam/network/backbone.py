@@ -1,20 +1,20 @@
-"""The protocol between the SLAM system and a feed-forward geometry network, and what such a network returns.
+"""What a feed-forward geometry network behind the protocol `interfaces.Backbone` can do and returns.
 
-To add a backbone (VGGT-Omega, Depth-Anything-3, Pi3, ...):
+To add a backbone (VGGT-Omega, Depth-Anything-3, Pi3, ...; docs/extend.md shows a whole one):
 
 1. Write a class with the attributes and methods of `Backbone`. Its own resolution policy goes into `prepare` (image ->
    network pixels, with the map back), its own token layout into the tokens that `encode` hands to `decode`.
 2. Return a `SceneGeometry`: poses camera-from-world with OpenCV axes, depth along the optical axis, confidences > 1,
    cameras with pixel (0,0) at the centre of the top-left pixel. `geometry_from_tensors` does this from torch tensors.
-3. Register how its weights are opened in `vgslam.network.open_backbone.ARCHITECTURES`.
+3. Register how its weights are opened: in `vgslam.network.open_backbone.BACKBONES`, or from a package of its own as an
+   entry point of the group `vgslam.backbones`.
 
 Callers rely on nothing else: a backbone may have no point map and no tracks, its first pose is only nearly the
 identity, lengths are in a unit of its own, and a predicted field of view may be unusable (`is_fov_valid`).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,16 +22,13 @@ import torch
 from torch import Tensor
 
 from vgslam.geometry.camera import Camera
-from vgslam.network.frame_mask import FrameMask
 from vgslam.network.pose_encoding import decode_intrinsics, decode_pose, to_pixel_centres, unproject
 from vgslam.network.preprocess import NetworkImages, PixelMap
 from vgslam.network.vggt import Head, VggtOutput
-from vgslam.network.weights import WeightsInfo
 
 Float = npt.NDArray[np.float64]
 Float32 = npt.NDArray[np.float32]
 UInt8 = npt.NDArray[np.uint8]
-TokensT = TypeVar("TokensT")
 
 PLAUSIBLE_FOV_RAD = (0.1, 2.8)
 """Predicted fields of view outside of this are not used."""
@@ -74,36 +71,6 @@ class SceneGeometry:
     tracks: Float | None = None
     visibility: Float32 | None = None
     track_confidence: Float32 | None = None
-
-
-class Backbone(Protocol[TokensT]):
-    """A feed-forward network that sees a window of frames at once."""
-
-    spec: BackboneSpec
-    weights: WeightsInfo
-
-    def prepare(self, images: Sequence[UInt8]) -> NetworkImages:
-        """Images (H,W,3) uint8 RGB of any size -> the network's input, by the backbone's own resolution policy."""
-        ...
-
-    def max_frames(self, height_px: int, width_px: int) -> int:
-        """Frames of this network size that fit into the memory budget (at least 2, else it refuses to start)."""
-        ...
-
-    def encode(self, images: NetworkImages, want: Collection[Head], mask: FrameMask | None = None) -> TokensT:
-        """The expensive part, once per window: tokens on the device, only those that the heads in `want` read."""
-        ...
-
-    def decode(
-        self, tokens: TokensT, images: NetworkImages, want: Collection[Head], queries: Float | None = None,
-        known_cameras: Sequence[Camera] | None = None,
-    ) -> SceneGeometry:  # fmt: skip
-        """Results of the heads in `want`. queries (N,2): px of frame 0 of the network's images, for tracks.
-
-        known_cameras: calibrated cameras of the *source* images; they replace the predicted intrinsics. This is where
-        results come from the device to the CPU, and the only place.
-        """
-        ...
 
 
 def geometry_from_tensors(

@@ -1,18 +1,18 @@
 """From `--weights`, `--device`, `--precision` and `--gpu-memory` to a backbone that is ready to run."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vgslam.byte_size import parse_size
-from vgslam.errors import ConfigError
-from vgslam.network.backbone import Backbone
+from vgslam.interfaces import Backbone
 from vgslam.network.precision import Precision, choose_device, choose_dtype
 from vgslam.network.preprocess import ResizeMode
 from vgslam.network.readout import Readout
 from vgslam.network.vggt import Head
 from vgslam.network.vggt_backbone import RunOptions, VggtBackbone
 from vgslam.network.weights import LoadOptions, load
+from vgslam.plugins import Registry
 
 Show = Callable[[str], None]
 
@@ -22,9 +22,10 @@ class BackboneOptions:
     """What a person chooses about the network."""
 
     weights: str
-    """A name of the package, a Hugging Face id, a file, a folder or `random`."""
+    """A name of the package, a Hugging Face id, a file, a folder or `random`; another backbone's are what it makes of it.
+    NAME:WEIGHTS, where NAME is one of BACKBONES, chooses the backbone as well."""
     architecture: str = "vggt"
-    """Kind of backbone, one of ARCHITECTURES."""
+    """Kind of backbone, one of BACKBONES."""
     device: str = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:N or mps."""
     precision: Precision = Precision.AUTO
@@ -52,15 +53,20 @@ def _open_vggt(options: BackboneOptions, show: Show | None) -> Backbone[Any]:
     return VggtBackbone(loaded, run)
 
 
-ARCHITECTURES: dict[str, Callable[[BackboneOptions, Show | None], Backbone[Any]]] = {"vggt": _open_vggt}
-"""How each kind of backbone is opened. Another one adds a line here and nothing elsewhere."""
+BACKBONES: Registry[Callable[[BackboneOptions, Show | None], Backbone[Any]]] = Registry(
+    "vgslam.backbones", "backbone", {"vggt": _open_vggt}
+)
+"""How each kind of backbone is opened; `show` takes lines for the person, such as the terms of a licence."""
 
 
 def open_backbone(options: BackboneOptions, show: Show | None = None) -> Backbone[Any]:
     """The backbone that the options describe; `show` receives the licence's terms once per weights.
 
-    ConfigError for an unknown architecture, device, precision or budget; WeightsError as `weights.load`.
+    ConfigError for an unknown architecture, device, precision or budget; WeightsError as `weights.load`; PluginError
+    for a backbone of another package that cannot be used.
     """
-    if options.architecture not in ARCHITECTURES:
-        raise ConfigError(f"unknown backbone '{options.architecture}': use one of {', '.join(sorted(ARCHITECTURES))}")
-    return ARCHITECTURES[options.architecture](options, show)
+    name, _, weights = options.weights.partition(":")
+    if name != options.weights and name in BACKBONES.names():
+        options = replace(options, architecture=name, weights=weights)
+    name = options.architecture
+    return BACKBONES.checked(name, BACKBONES.get(name)(options, show), Backbone)

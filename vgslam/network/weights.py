@@ -36,7 +36,8 @@ PACKAGED = ("vggt-s",)
 
 @dataclass(frozen=True)
 class WeightsInfo:
-    """What is recorded of the weights in every report. sha256 is that of the file; of random weights, ''."""
+    """What is recorded of the weights in every report. sha256 is that of the file; of random weights, ''. architecture:
+    the name of the backbone that they are for."""
 
     source: str
     sha256: str
@@ -44,13 +45,14 @@ class WeightsInfo:
     n_parameters: int
     files: tuple[str, ...] = ()
     is_random: bool = False
+    architecture: str = ARCHITECTURE
 
     @property
     def model_id(self) -> str:
         """Hub id or file name, and hash, for `WindowPrediction.model_id`."""
         is_local = not self.is_random and parse_hub_id(self.source) is None
         name = Path(self.source).name if is_local else self.source
-        return f"{ARCHITECTURE}:{name}" + (f"@{self.sha256[:12]}" if self.sha256 else "")
+        return f"{self.architecture}:{name}" + (f"@{self.sha256[:12]}" if self.sha256 else "")
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,14 @@
 
 import io
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 
 from vgslam.errors import ConfigError
+from vgslam.interfaces import PoseSink
+from vgslam.plugins import Registry
 from vgslam.poses_out.ros2 import Ros2Sink
-from vgslam.poses_out.sink import PoseSink
 from vgslam.poses_out.sockets import SocketSink, listen_tcp, listen_unix
 from vgslam.poses_out.stream import StreamSink, Writable
 
@@ -16,23 +17,46 @@ STDOUT = "-"
 
 
 def open_sink(target: str) -> PoseSink:
-    """`-`: lines on standard output; tcp:HOST:PORT or unix:PATH: lines to whoever connects; ros2: or ros2:/NAME.
+    """`-`: lines on standard output; tcp:HOST:PORT or unix:PATH: lines to whoever connects; ros2: or ros2:/NAME; or
+    NAME:... for what another package has added to POSE_SINKS.
 
-    Raises ConfigError for another word, OutputError where nothing can listen, MissingDependencyError without rclpy.
+    Raises ConfigError for another word, OutputError where nothing can listen, MissingDependencyError without rclpy,
+    PluginError for a sink of another package that cannot be used.
     """
     kind, _, rest = target.partition(":")
-    if target == STDOUT:
-        return StreamSink(_stdout())
-    if kind == "tcp":
-        host, _, port = rest.rpartition(":")
-        if not port.isdigit() or not host or int(port) > 65535:
-            raise ConfigError(f"--poses {target}: expected tcp:HOST:PORT, as in tcp:127.0.0.1:5555")
-        return SocketSink(listen_tcp(host.strip("[]"), int(port)))
-    if kind == "unix" and rest:
-        return SocketSink(listen_unix(Path(rest)))
-    if kind == "ros2":
-        return Ros2Sink(rest or "/vgslam")
-    raise ConfigError(f"--poses {target}: expected -, tcp:HOST:PORT, unix:PATH or ros2:/NAME")
+    if kind not in POSE_SINKS.own and kind not in POSE_SINKS.plugged_in():
+        forms = ["-", "tcp:HOST:PORT", "unix:PATH", "ros2:/NAME", *(f"{name}:..." for name in POSE_SINKS.plugged_in())]
+        raise ConfigError(f"--poses {target}: expected one of {', '.join(forms)}")
+    return POSE_SINKS.checked(kind, POSE_SINKS.get(kind)(rest), PoseSink)
+
+
+def _open_stdout(rest: str) -> PoseSink:
+    if rest:
+        raise ConfigError(f"--poses -:{rest}: expected - alone, for lines on standard output")
+    return StreamSink(_stdout())
+
+
+def _open_tcp(rest: str) -> PoseSink:
+    host, _, port = rest.rpartition(":")
+    if not port.isdigit() or not host or int(port) > 65535:
+        raise ConfigError(f"--poses tcp:{rest}: expected tcp:HOST:PORT, as in tcp:127.0.0.1:5555")
+    return SocketSink(listen_tcp(host.strip("[]"), int(port)))
+
+
+def _open_unix(rest: str) -> PoseSink:
+    if not rest:
+        raise ConfigError("--poses unix: expected unix:PATH, as in unix:/tmp/poses")
+    return SocketSink(listen_unix(Path(rest)))
+
+
+def _open_ros2(rest: str) -> PoseSink:
+    return Ros2Sink(rest or "/vgslam")
+
+
+POSE_SINKS: Registry[Callable[[str], PoseSink]] = Registry(
+    "vgslam.pose_sinks", "pose sink", {STDOUT: _open_stdout, "tcp": _open_tcp, "unix": _open_unix, "ros2": _open_ros2}
+)
+"""How `--poses NAME:REST` opens its sink: each entry takes REST, '' where there is none, and returns a `PoseSink`."""
 
 
 @contextmanager

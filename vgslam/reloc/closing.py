@@ -13,6 +13,7 @@ from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.loop_search import LoopSearch
 from vgslam.reloc.loops import LoopConfig, LoopFinder, Meeting
 from vgslam.reloc.places import Places
+from vgslam.reloc.verifiers import open_verifier
 from vgslam.types import EdgeKind, Ids
 
 
@@ -40,7 +41,8 @@ class LoopCloser:
         notes: list[str] | None = None,
     ) -> None:  # fmt: skip
         self.map, self.config = slam_map, config
-        self.finder = LoopFinder(slam_map, places, features, config)
+        verifier = open_verifier(slam_map, places, features, config)
+        self.finder = LoopFinder(slam_map, places, verifier, config)
         self._graph = MapGraph(slam_map, config.is_metric)
         self._search = LoopSearch(self.finder.find) if config.in_background else None
         self.closed: list[Closed] = []

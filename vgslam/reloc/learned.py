@@ -20,8 +20,8 @@ from vgslam.reloc.proposal import AllOf, PoseProposer, Proposal
 from vgslam.types import Array
 
 if TYPE_CHECKING:
+    from vgslam.interfaces import Backbone
     from vgslam.map.slam_map import SlamMap
-    from vgslam.network.backbone import Backbone
     from vgslam.network.reloc.query_poses import LocalPoses, QueryPoses
     from vgslam.network.vggt_backbone import VggtBackbone
 

@@ -7,16 +7,15 @@ inliers all over the image, no second place that fits as well, and several keyfr
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
-from vgslam.frontend.features import FeatureConfig
-from vgslam.frontend.locate import LocateConfig, Locator, Recovered, Target, depth_near, epipolar_matches
+from vgslam.frontend.locate import LocateConfig, Recovered
 from vgslam.frontend.matching import MatcherConfig
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
+from vgslam.interfaces import LoopVerifier
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.places import Places
-from vgslam.types import Array, Edge, EdgeKind
+from vgslam.types import Edge
 
 PENDING_GAP, ROW_GAP = 2, 4
 """Keyframes without a meeting after which the last ones are forgotten, and within which two count as in a row."""
@@ -65,6 +64,9 @@ class LoopConfig:
     in_background: bool = False
     """Look for loops on a thread beside the tracking, as `vgslam live` always does: which keyframes are looked at then
     depends on the machine's speed."""
+    verifier: str = "landmarks"
+    """Who decides whether two keyframes show the same place: `landmarks`, by their landmarks found in each other's
+    image, or what another package adds by a name (docs/extend.md)."""
     matcher: MatcherConfig = field(default_factory=MatcherConfig)
     """Matching by descriptors."""
     locate: LocateConfig = field(default_factory=lambda: LocateConfig(25, 0.6, 20, 2.0, 2.0, 0.03))
@@ -87,9 +89,8 @@ class Meeting:
 class LoopFinder:
     """Looks for places that the newest keyframes show again. Holds what has been seen but not yet confirmed."""
 
-    def __init__(self, slam_map: SlamMap, places: Places, features: FeatureConfig, config: LoopConfig) -> None:
-        self.map, self.places, self.config = slam_map, places, config
-        self._locator = Locator(slam_map, config.locate, features)
+    def __init__(self, slam_map: SlamMap, places: Places, verifier: LoopVerifier, config: LoopConfig) -> None:
+        self.map, self.places, self.verifier, self.config = slam_map, places, verifier, config
         self._pending: list[Meeting] = []
 
     def forget(self) -> None:
@@ -134,7 +135,7 @@ class LoopFinder:
 
     def _best(self, k: int, candidates: list[int]) -> Meeting | None:
         """The best meeting of k with the candidates; None without one, or when another place fits nearly as well."""
-        meetings = [x for x in (self.verify(j, k) for j in candidates) if x is not None]
+        meetings = [x for x in (self.verifier.verify(j, k) for j in candidates) if x is not None]
         if not meetings:
             return None
         best = max(meetings, key=lambda x: x.n_inliers)
@@ -142,62 +143,6 @@ class LoopFinder:
             if other.n_inliers >= RIVAL_SHARE * best.n_inliers and not self._same_place(best, other):
                 return None
         return best
-
-    def verify(self, a: int, b: int) -> Meeting | None:
-        """Keyframe b against a and a against b: a meeting when both hold and say the same."""
-        c, m, places = self.config, self.map, self.places
-        px_a, px_b = epipolar_matches(places.features(a), places.features(b), c.matcher, 3.0)
-        if len(px_a) < c.min_matches:
-            return None
-        cameras = m.keyframes[a].camera, m.keyframes[b].camera
-        forth = self._locator.locate(a, px_a, Target(places.gray(b), cameras[1]), px_b)
-        if forth is None or _cells(forth.pixels, cameras[1].width, cameras[1].height) < c.min_cells:
-            return None
-        back = self._locator.locate(b, px_b, Target(places.gray(a), cameras[0]), px_a)
-        if back is None or _cells(back.pixels, cameras[0].width, cameras[0].height) < c.min_cells:
-            return None
-        log_ratios = np.concatenate([self._log_ratio(forth, b), -self._log_ratio(back, a)])
-        log_scale = float(np.median(log_ratios))
-        if c.is_metric:
-            if abs(log_scale) > c.agreement[2]:
-                return None
-            log_scale = 0.0
-        spread = 1.4826 * float(np.median(np.abs(log_ratios - log_scale)))
-        return self._meeting(a, b, forth, back, (log_scale, spread))
-
-    def _log_ratio(self, found: Recovered, k: int) -> Array:
-        """log of (depth of the found landmarks at the found pose / depth that keyframe k has there)."""
-        z = se3.transform(se3.inverse(found.T_world_cam), self.map.landmarks_world(found.ids))[:, 2]
-        own, _ = depth_near(self.map, k, found.pixels.astype(np.float64))
-        return np.log(np.maximum(z, 1e-9) / np.maximum(own, 1e-9))
-
-    def _meeting(
-        self, a: int, b: int, forth: Recovered, back: Recovered, scale: tuple[float, float]
-    ) -> Meeting | None:
-        m, (log_scale, spread) = self.map, scale
-        S_a, S_b = m.keyframes[a].S_world_keyframe, m.keyframes[b].S_world_keyframe
-        S_world_b = Sim3.from_T(forth.T_world_cam, S_b.s * float(np.exp(log_scale)))
-        S_world_a = Sim3.from_T(back.T_world_cam, S_a.s * float(np.exp(-log_scale)))
-        S_forth, S_back = S_a.inverse() @ S_world_b, S_world_a.inverse() @ S_b
-        z = se3.transform(se3.inverse(forth.T_world_cam), m.landmarks_world(forth.ids))[:, 2]
-        depth = float(np.median(z))
-        if not self._close(S_forth, S_back, depth / S_a.s):
-            return None
-        angle = np.radians(se3.angle_deg(S_forth.R.T @ S_back.R))
-        apart = float(np.linalg.norm(S_forth.t - S_back.t))
-        sigma_R, sigma_t = max(5e-3, angle / 2), max(0.01 * depth / S_a.s, apart / 2)
-        sigmas = np.array([sigma_R] * 3 + [sigma_t] * 3 + [max(0.02, 3 * spread / np.sqrt(len(z)))])
-        S_a_b = _between(S_forth, S_back)
-        edge = Edge(a, b, S_a_b, sigmas, EdgeKind.LOOP, forth.ratio)
-        return Meeting(edge, S_a @ S_a_b, len(forth.ids), depth, forth)
-
-    def _close(self, S: Sim3, other: Sim3, depth: float) -> bool:
-        degrees, share, log_scale = self.config.agreement
-        return (
-            se3.angle_deg(S.R.T @ other.R) < degrees
-            and float(np.linalg.norm(S.t - other.t)) < share * depth
-            and abs(float(np.log(S.s / other.s))) < log_scale
-        )
 
     def _same_place(self, meeting: Meeting, other: Meeting) -> bool:
         """Two meetings of one keyframe: the places they put it at, the map's drift between them allowed for."""
@@ -213,7 +158,7 @@ class LoopFinder:
             return False
         correction = earlier.S_world_b @ m[earlier.edge.id_b].S_world_keyframe.inverse()
         predicted = correction @ m[later.edge.id_b].S_world_keyframe
-        return self._close(predicted, later.S_world_b, later.depth)
+        return is_same(predicted, later.S_world_b, later.depth, self.config.agreement)
 
     def is_drift(self, meeting: Meeting) -> bool:
         """Whether the correction that a meeting within a component calls for can be drift of the path between."""
@@ -227,14 +172,11 @@ class LoopFinder:
         return is_near and abs(float(np.log(meeting.S_world_b.s / S_b.s))) < c.max_log_scale
 
 
-def _between(S: Sim3, other: Sim3) -> Sim3:
-    """The middle of two nearly equal transforms."""
-    half = 0.5 * se3.so3_log(S.R.T @ other.R)
-    return Sim3(S.R @ se3.so3_exp(half), 0.5 * (S.t + other.t), float(np.sqrt(S.s * other.s)))
-
-
-def _cells(pixels: npt.NDArray, width: int, height: int) -> int:
-    """How many of 4 x 4 parts of the image hold at least two of the pixels (N,2)."""
-    col = np.clip(pixels[:, 0] * 4 / width, 0, 3).astype(int)
-    row = np.clip(pixels[:, 1] * 4 / height, 0, 3).astype(int)
-    return int((np.bincount(row * 4 + col, minlength=16) >= 2).sum())
+def is_same(S: Sim3, other: Sim3, depth: float, agreement: tuple[float, float, float]) -> bool:
+    """Whether two placements agree within (rotation deg, position as a share of the depth, log-scale)."""
+    degrees, share, log_scale = agreement
+    return (
+        se3.angle_deg(S.R.T @ other.R) < degrees
+        and float(np.linalg.norm(S.t - other.t)) < share * depth
+        and abs(float(np.log(S.s / other.s))) < log_scale
+    )

@@ -26,11 +26,10 @@ from vgslam.config import to_yaml
 from vgslam.errors import ConfigError, EvaluationError, InputError, TrackingError
 from vgslam.evaluation.baselines import end_to_start_percent
 from vgslam.evaluation.evaluate import Evaluation
-from vgslam.interfaces import FrameSource, Viewer
+from vgslam.interfaces import FrameSource, PoseSink, Viewer
 from vgslam.map.cloud import point_cloud
 from vgslam.poses_out.frame_pose import FramePose
 from vgslam.poses_out.open import STDOUT, opened_sinks
-from vgslam.poses_out.sink import PoseSink
 from vgslam.results.environment import peak_memory_mib
 from vgslam.results.plots import plot_run
 from vgslam.results.report import RunReport

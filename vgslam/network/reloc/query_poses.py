@@ -11,7 +11,8 @@ import torch
 from vgslam.errors import ConfigError
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
-from vgslam.network.backbone import Backbone, Float, UInt8
+from vgslam.interfaces import Backbone
+from vgslam.network.backbone import Float, UInt8
 from vgslam.network.pose_encoding import decode_pose
 from vgslam.network.reloc.files import base_identity, load_reloc
 from vgslam.network.reloc.known_poses import known_poses

@@ -1,0 +1,130 @@
+"""What can be chosen by name, the package's own and what other installed packages add through entry points.
+
+Another package adds to a registry by an entry point in its pyproject.toml (docs/extend.md). Names are looked up in the
+metadata of the installed packages; code of another package is loaded only when its name is used.
+"""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar, cast
+
+from vgslam.errors import ConfigError, PluginError
+
+T = TypeVar("T")
+Product = TypeVar("Product")
+OWN = "vgslam"
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One line of a registry. origin: the distribution that it comes from, with its version; problem: why it cannot be
+    used, None where it can."""
+
+    name: str
+    origin: str
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Registry(Generic[T]):
+    """Things of one kind by name.
+
+    group: of the entry points; what: one of them in words; own: those of the package itself, which win over plug-ins of
+    the same name. interface: the protocol that an entry fulfils; None where it is a function, or a class, to call.
+    """
+
+    group: str
+    what: str
+    own: Mapping[str, T]
+    interface: Any = None
+
+    def names(self) -> tuple[str, ...]:
+        """All names, the package's own first."""
+        return (*self.own, *self.plugged_in())
+
+    def plugged_in(self) -> tuple[str, ...]:
+        """Names that other packages have added, sorted; nothing of them is loaded."""
+        return tuple(sorted({entry.name for entry in entry_points(group=self.group)} - set(self.own)))
+
+    def get(self, name: str) -> T:
+        """What a name stands for. Raises ConfigError for an unknown name, PluginError for a plug-in that cannot be
+        loaded or is not what it should be."""
+        if name in self.own:
+            return self.own[name]
+        found = self._entries(name)
+        if not found:
+            raise ConfigError(f"unknown {self.what} '{name}'; use one of {', '.join(self.names())}")
+        if len(found) > 1:
+            raise PluginError(
+                f"{self.what} '{name}' is added by {' and by '.join(map(_origin, found))}; uninstall one of them"
+            )
+        return self._loaded(found[0])
+
+    def checked(self, name: str, made: Product, interface: Any) -> Product:
+        """What the entry of a name has made. PluginError unless it is an `interface`, a protocol or a class."""
+        self._require(made, interface, f"{self.what} '{name}' of {self.origin(name)} has made {_kind(made)}")
+        return made
+
+    def origin(self, name: str) -> str:
+        """The distribution, with its version, that a name comes from."""
+        if name in self.own:
+            return OWN
+        return " and ".join(map(_origin, self._entries(name))) or "nowhere"
+
+    def listed(self) -> list[Registered]:
+        """All of the registry; plug-ins are loaded to see whether they can be."""
+        rows = [Registered(name, OWN) for name in self.own]
+        for entry in sorted(entry_points(group=self.group), key=lambda e: e.name):
+            problem = None
+            if entry.name in self.own:
+                problem = f"{self.what} '{entry.name}' of {_origin(entry)} is not used: vgslam has its own of that name"
+            else:
+                try:
+                    self.get(entry.name)
+                except PluginError as error:
+                    problem = str(error)
+            rows.append(Registered(entry.name, _origin(entry), problem))
+        return rows
+
+    def _entries(self, name: str) -> list[EntryPoint]:
+        return sorted(entry_points(group=self.group, name=name), key=_origin)
+
+    def _loaded(self, entry: EntryPoint) -> T:
+        who = f"{self.what} '{entry.name}' of {_origin(entry)}"
+        try:
+            thing = entry.load()
+        except Exception as error:  # whatever another package does when it is imported
+            raise PluginError(f"{who} cannot be loaded ({reason(error)}); mend or uninstall that package") from error
+        self._require(thing, self.interface, f"{who} is {_kind(thing)}")
+        return cast(T, thing)
+
+    def _require(self, thing: object, interface: Any, subject: str) -> None:
+        if interface is None:
+            lacks = "" if callable(thing) else "which cannot be called"
+        elif not getattr(interface, "_is_protocol", False):
+            lacks = "" if isinstance(thing, interface) else f"which is no {interface.__name__}"
+        else:
+            missing = [m for m in _members(interface) if not hasattr(thing, m)]
+            lacks = f"which lacks {', '.join(missing)} of a {interface.__name__}" if missing else ""
+        if lacks:
+            raise PluginError(f"{subject}, {lacks} (docs/extend.md); mend or uninstall that package")
+
+
+def reason(error: Exception) -> str:
+    """An error of another package's code in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _members(protocol: Any) -> list[str]:
+    """The public names that a protocol asks for."""
+    return sorted(n for n in {*vars(protocol), *inspect.get_annotations(protocol)} if not n.startswith("_"))
+
+
+def _kind(thing: object) -> str:
+    return f"the {thing.__name__} {type(thing).__name__}" if inspect.ismodule(thing) else f"a {type(thing).__name__}"
+
+
+def _origin(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else "an unknown package"

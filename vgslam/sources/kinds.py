@@ -1,0 +1,82 @@
+"""The kinds of recording, and how each is recognised and opened."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from vgslam.errors import InputError
+from vgslam.interfaces import SourceKind
+from vgslam.plugins import Registry
+from vgslam.sources.image_files import list_images
+from vgslam.sources.options import SourceOptions
+from vgslam.sources.recording import Recording
+
+Opener = Callable[[Path, SourceOptions], Recording]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A `SourceKind` of the package: how a folder of it looks, the suffixes of a file of it, and where its opener is
+    (imported on use: some need large libraries). `module` names a module of this package."""
+
+    kind: str
+    module: str
+    opener: str
+    looks_right: Callable[[Path], bool] | None = None
+    suffixes: tuple[str, ...] = ()
+
+    def matches(self, path: Path) -> bool:
+        """Whether an existing file or folder is of this kind."""
+        if path.is_dir():
+            return self.looks_right is not None and self.looks_right(path)
+        return path.suffix.lower() in self.suffixes
+
+    def open(self, path: Path, options: SourceOptions) -> Recording:
+        """Raises InputError for a file in place of a folder and the reverse, and what the opener raises."""
+        may_be_folder = self.looks_right is not None or self.kind == "mcap"
+        may_be_file = self.looks_right is None or self.suffixes
+        if path.is_dir() and not may_be_folder:
+            raise InputError(f"{path}: is a folder, and a source of kind {self.kind} is a file; give the file")
+        if path.is_file() and not may_be_file:
+            raise InputError(f"{path}: is a file, and a source of kind {self.kind} is a folder; give the folder")
+        opener: Opener = getattr(import_module(f"vgslam.sources.{self.module}"), self.opener)
+        return opener(path, options)
+
+
+def _has(*names: str) -> Callable[[Path], bool]:
+    return lambda folder: any((folder / name).exists() for name in names)
+
+
+def _is_ros2_bag(folder: Path) -> bool:
+    storage = any(folder.glob("*.mcap")) or any(folder.glob("*.db3"))
+    return storage or ((folder / "metadata.yaml").is_file() and any(folder.glob("*.zstd")))
+
+
+def _is_7scenes(folder: Path) -> bool:
+    return any(folder.glob("frame-*.color.*")) or any(folder.glob("seq-*/frame-*.color.*"))
+
+
+def _is_folder_of_images(folder: Path) -> bool:
+    return bool(list_images(folder))
+
+
+_FORMATS = (
+    Format("ros2", "bag", "open_bag", _is_ros2_bag, (".db3",)),  # .db3 and .mcap files are part of ROS 2 bags
+    Format("euroc", "euroc", "open_euroc", _has("mav0", "cam0/data")),
+    Format("kitti", "kitti", "open_kitti", _has("image_0", "image_1", "image_2", "image_3")),
+    Format("tum", "tum", "open_tum", _has("rgb.txt", "rgb")),
+    Format("7scenes", "seven_scenes", "open_7scenes", _is_7scenes),
+    Format("plain", "folder", "open_plain", _has("images")),
+    Format("ros1", "bag", "open_bag", None, (".bag",)),
+    Format("mcap", "bag", "open_bag", None, (".mcap",)),
+    Format("images", "folder", "open_images", _is_folder_of_images),
+    Format("video", "video", "open_video"),
+)
+SOURCE_KINDS: Registry[SourceKind] = Registry(
+    "vgslam.sources", "source kind", {f.kind: f for f in _FORMATS}, SourceKind
+)
+"""What `--source` names, in the order in which they are asked whether a path is theirs. Plug-ins are asked before the
+last two, `images` and `video`, which take whatever is left. An entry is a `SourceKind`: an object or a module."""
+KINDS = tuple(SOURCE_KINDS.own)
+LEFT_OVER = ("images", "video")
