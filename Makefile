@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt vgslam/__init__.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vgslam needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch -c constraints.txt
@@ -19,7 +19,7 @@ demo: setup
 	$(BIN)/vgslam demo --out out/demo --overwrite
 
 lint: setup
-	$(BIN)/ruff check vgslam vgslam_train bench tests tools
+	$(BIN)/ruff check vgslam vgslam_train bench examples tests tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

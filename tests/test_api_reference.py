@@ -17,3 +17,7 @@ def test_every_name_is_there_and_explained() -> None:
             first = documented.__doc__.strip().splitlines()[0]
             assert name in page
             assert first.startswith(f"{name}(") or first in page
+
+
+def test_the_page_in_the_documents_is_the_newest() -> None:
+    assert TOOL["TARGET"].read_text() == TOOL["reference"](), "run python tools/api_reference.py"

@@ -62,6 +62,17 @@ def test_light_packages_load_nothing_heavy(statement: str) -> None:
     assert not loaded & set(HEAVY)
 
 
+def test_the_package_itself_loads_no_library() -> None:
+    assert not loaded_by("import vgslam") & {"numpy", "cv2", "yaml", "tyro", *HEAVY}
+
+
+def test_the_protocols_name_the_rooms_above_for_type_checkers_only() -> None:
+    """pyproject.toml lets `interfaces` name them; at run time it knows none of them."""
+    assert any(name.startswith("vgslam.reloc") for name in imports(PACKAGE / "interfaces.py"))
+    at_run_time = imports(PACKAGE / "interfaces.py", at_top_level_only=True)
+    assert {name for name in at_run_time if name.startswith("vgslam")} == {"vgslam.types"}
+
+
 def test_the_frontend_and_the_map_need_no_heavy_library() -> None:
     assert not loaded_by("import vgslam.frontend.tracker, vgslam.frontend.sfm, vgslam.map.slam_map") & set(HEAVY)
 

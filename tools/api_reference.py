@@ -9,13 +9,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "api.md"
 MODULES = {
+    "vgslam": (),
     "vgslam.slam": ("Slam", "SlamConfig"),
+    "vgslam.localizer": ("Localizer",),
     "vgslam.session.pose_stream": ("StreamOptions", "PoseStream"),
     "vgslam.poses_out.frame_pose": ("FramePose",),
     "vgslam.poses_out.open": ("open_sink",),
     "vgslam.types": ("Frame", "Status", "PoseEstimate", "Trajectory", "Keyframe", "Edge", "WindowInput",
                      "WindowPrediction"),
-    "vgslam.interfaces": ("FrameSource", "Predictor", "Viewer"),
+    "vgslam.interfaces": ("FrameSource", "SourceKind", "PoseSink", "LoopVerifier", "Backbone", "Predictor", "Viewer"),
+    "vgslam.plugins": ("Registry", "Registered"),
     "vgslam.geometry.camera": ("Camera",),
     "vgslam.geometry.sim3": ("Sim3",),
     "vgslam.sources.open": ("open_source",),
@@ -30,7 +33,7 @@ MODULES = {
     "vgslam.evaluation.evaluate": ("evaluate", "EvaluationOptions"),
     "vgslam.results.report": ("RunReport",),
     "vgslam.errors": ("VgslamError", "InputError", "CalibrationError", "ConfigError", "OutputError", "TrackingError",
-                      "WeightsError", "MissingDependencyError", "MapError"),
+                      "WeightsError", "MissingDependencyError", "MapError", "PluginError"),
 }  # fmt: skip
 
 
@@ -41,7 +44,8 @@ def reference() -> str:
         "coordinates in b to a; OpenCV axes; pixel (0, 0) is the centre of the top-left pixel; lengths are map units.\n"
     ]
     for module, names in MODULES.items():
-        tree = ast.parse((ROOT / Path(*module.split("."))).with_suffix(".py").read_text())
+        path = ROOT / Path(*module.split("."))
+        tree = ast.parse((path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text())
         found = {n.name: n for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef)}
         parts.append(f"\n## {module}\n\n{_quoted(ast.get_docstring(tree))}")
         for name in names:

@@ -22,7 +22,7 @@ class BackboneOptions:
     """What a person chooses about the network."""
 
     weights: str
-    """A name of the package, a Hugging Face id, a file, a folder or `random`; another backbone's are what it makes of it.
+    """A name of the package, a Hugging Face id, a file, a folder or `random`; another backbone makes of it what it will.
     NAME:WEIGHTS, where NAME is one of BACKBONES, chooses the backbone as well."""
     architecture: str = "vggt"
     """Kind of backbone, one of BACKBONES."""

@@ -1,0 +1,1 @@
+"""Plug-ins that cannot be used."""

@@ -1,0 +1,91 @@
+"""What `import vgslam` offers, and the examples made of it."""
+
+import os
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+import vgslam as package
+from vgslam.sources import read_trajectory
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+
+
+def test_the_public_names_are_those_of_their_modules() -> None:
+    from vgslam.geometry.camera import Camera
+    from vgslam.localizer import Localizer
+    from vgslam.slam import Slam
+    from vgslam.sources.open import open_source
+
+    assert (package.Camera, package.Localizer, package.Slam) == (Camera, Localizer, Slam)
+    assert package.open_source is open_source
+    assert set(package.__all__) <= set(dir(package))
+    with pytest.raises(AttributeError, match="has no attribute 'Slalom'"):
+        package.Slalom  # noqa: B018
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert package.__version__ == metadata.version("vgslam")
+    assert re.fullmatch(r"\d+\.\d+\.\d+\w*", package.__version__)
+
+
+def example(name: str, *words: object) -> list[str]:
+    """The lines that an example prints in a process of its own."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name), *map(str, words)], capture_output=True, text=True, timeout=600,
+        env=os.environ | {"PYTHONPATH": path}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory, demo_images: list[np.ndarray]) -> Path:
+    """The first frames of the demo as a video."""
+    path = tmp_path_factory.mktemp("video") / "short.mp4"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("mpeg4", rate=30)
+        stream.height, stream.width = demo_images[0].shape[:2]
+        stream.bit_rate = 20_000_000
+        for image in demo_images:
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        out.mux(stream.encode())
+    return path
+
+
+def test_a_video_becomes_a_tum_file(video: Path, tmp_path: Path, demo_images: list[np.ndarray]) -> None:
+    (line,) = example("track_video.py", video, tmp_path / "poses.tum", 70)
+    trajectory = read_trajectory(tmp_path / "poses.tum")
+    assert line.startswith(f"{len(trajectory)} of {len(demo_images)} frames have a pose")
+    assert len(trajectory) > len(demo_images) / 2
+    assert np.all(np.diff(trajectory.timestamps_s) > 0)
+
+
+def test_poses_of_a_stream_are_printed(demo_folder: Path, video: Path, demo_images: list[np.ndarray]) -> None:
+    lines = example("live_poses.py", video, demo_folder / "calib.json")
+    assert len(lines) == len(demo_images)
+    assert lines[0].endswith(" INITIALIZING")
+    tracked = [line.split() for line in lines if " TRACKED " in line]
+    assert len(tracked) > len(demo_images) / 2
+    assert all(np.isfinite([float(x) for x in words[2:]]).all() and len(words) == 5 for words in tracked)
+
+
+def test_a_photo_is_found_in_a_map(demo_folder: Path, tmp_path: Path, demo_images: list[np.ndarray]) -> None:
+    cv2.imwrite(str(tmp_path / "photo.png"), demo_images[20][..., ::-1])
+    noise = np.random.default_rng(0).integers(0, 255, demo_images[0].shape, np.uint8)
+    cv2.imwrite(str(tmp_path / "foreign.png"), noise)
+    made, found, foreign = example(
+        "localize_photo.py", demo_folder, tmp_path / "room.vgslam", tmp_path / "photo.png", tmp_path / "foreign.png"
+    )
+    assert re.search(r"room\.vgslam: \d+ keyframes", made)
+    assert re.search(r"photo\.png: taken at (-?\d+\.\d{3} ){2}-?\d+\.\d{3}, trust (0\.[5-9]\d|1\.00)", found)
+    assert foreign.endswith("foreign.png: not found")
