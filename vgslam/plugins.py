@@ -32,13 +32,15 @@ class Registry(Generic[T]):
     """Things of one kind by name.
 
     group: of the entry points; what: one of them in words; own: those of the package itself, which win over plug-ins of
-    the same name. interface: the protocol that an entry fulfils; None where it is a function, or a class, to call.
+    the same name. interface: the protocol that an entry fulfils; None where it is a function, or a class, that is
+    called with arguments such as `takes` names.
     """
 
     group: str
     what: str
     own: Mapping[str, T]
     interface: Any = None
+    takes: tuple[str, ...] = ()
 
     def names(self) -> tuple[str, ...]:
         """All names, the package's own first."""
@@ -97,17 +99,31 @@ class Registry(Generic[T]):
             thing = entry.load()
         except Exception as error:  # whatever another package does when it is imported
             raise PluginError(f"{who} cannot be loaded ({reason(error)}); mend or uninstall that package") from error
-        self._require(thing, self.interface, f"{who} is {_kind(thing)}")
+        if self.interface is None:
+            self._require_call(thing, f"{who} is {_kind(thing)}")
+        else:
+            self._require(thing, self.interface, f"{who} is {_kind(thing)}")
         return cast(T, thing)
 
+    def _require_call(self, thing: object, subject: str) -> None:
+        lacks = "" if callable(thing) else "which cannot be called"
+        try:
+            if callable(thing):
+                inspect.signature(thing).bind(*self.takes)
+        except TypeError as error:
+            lacks = f"which does not take {', '.join(self.takes)}: {error}"
+        except ValueError:  # written in C, without a signature
+            return
+        self._refuse(subject, lacks)
+
     def _require(self, thing: object, interface: Any, subject: str) -> None:
-        if interface is None:
-            lacks = "" if callable(thing) else "which cannot be called"
-        elif not getattr(interface, "_is_protocol", False):
-            lacks = "" if isinstance(thing, interface) else f"which is no {interface.__name__}"
-        else:
+        if getattr(interface, "_is_protocol", False):
             missing = [m for m in _members(interface) if not hasattr(thing, m)]
-            lacks = f"which lacks {', '.join(missing)} of a {interface.__name__}" if missing else ""
+            self._refuse(subject, f"which lacks {', '.join(missing)} of a {interface.__name__}" if missing else "")
+        else:
+            self._refuse(subject, "" if isinstance(thing, interface) else f"which is no {interface.__name__}")
+
+    def _refuse(self, subject: str, lacks: str) -> None:
         if lacks:
             raise PluginError(f"{subject}, {lacks} (docs/extend.md); mend or uninstall that package")
 

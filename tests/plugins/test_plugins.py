@@ -118,6 +118,7 @@ def test_broken_plug_ins_leave_other_runs_alone(sequence: Path, vgslam, broken: 
         (("--poses", "unimportable:x"), "cannot be loaded (RuntimeError"),
         (("--poses", "deaf:x"), "lacks send of a PoseSink"),
         (("--poses", "text:x"), "is a str, which cannot be called"),
+        (("--poses", "lonely:x"), "is a function, which does not take REST: too many positional arguments"),
         (("--weights", "missing:x"), "cannot be loaded (AttributeError"),
         (("--weights", "headless:x"), "lacks decode of a Backbone"),
         (("--slam.loops.verifier", "missing"), "cannot be loaded (ModuleNotFoundError"),
@@ -192,7 +193,7 @@ def test_code_of_others_is_loaded_on_use_only(tmp_path: Path, monkeypatch: pytes
     write_metadata(tmp_path, "late", "[vgslam.trials]\nlate = late_plug_in:VALUE\n")
     (tmp_path / "late_plug_in.py").write_text("def VALUE(): return 7\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    registry: Registry = Registry("vgslam.trials", "trial", {"own": len})
+    registry: Registry = Registry("vgslam.trials", "trial", {"own": len}, takes=())
     assert registry.names() == ("own", "late")
     assert registry.origin("late") == "late 1.0"
     assert "late_plug_in" not in sys.modules

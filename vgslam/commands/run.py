@@ -25,7 +25,8 @@ class RunArgs(TrackingArgs):
     none, and half the time."""
 
     source: str = "auto"
-    """Kind of source: auto, images, plain, video, tum, euroc, kitti, 7scenes, ros1, ros2 or mcap."""
+    """Kind of source: auto, images, plain, video, tum, euroc, kitti, 7scenes, ros1, ros2, mcap, or one that another
+    package adds (docs/extend.md)."""
 
     start: int = 0
     """First image used, counted from 0."""

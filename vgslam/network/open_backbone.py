@@ -22,7 +22,7 @@ class BackboneOptions:
     """What a person chooses about the network."""
 
     weights: str
-    """A name of the package, a Hugging Face id, a file, a folder or `random`; another backbone makes of it what it will.
+    """A name of the package, a Hugging Face id, a file, a folder or `random`; for another backbone, what it takes.
     NAME:WEIGHTS, where NAME is one of BACKBONES, chooses the backbone as well."""
     architecture: str = "vggt"
     """Kind of backbone, one of BACKBONES."""
@@ -54,7 +54,7 @@ def _open_vggt(options: BackboneOptions, show: Show | None) -> Backbone[Any]:
 
 
 BACKBONES: Registry[Callable[[BackboneOptions, Show | None], Backbone[Any]]] = Registry(
-    "vgslam.backbones", "backbone", {"vggt": _open_vggt}
+    "vgslam.backbones", "backbone", {"vggt": _open_vggt}, takes=("options", "show")
 )
 """How each kind of backbone is opened; `show` takes lines for the person, such as the terms of a licence."""
 

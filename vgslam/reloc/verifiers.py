@@ -89,8 +89,9 @@ def _cells(pixels: npt.NDArray, width: int, height: int) -> int:
 
 OpenVerifier = Callable[[SlamMap, Places, FeatureConfig, LoopConfig], LoopVerifier]
 LOOP_VERIFIERS: Registry[OpenVerifier] = Registry(
-    "vgslam.loop_verifiers", "loop verifier", {"landmarks": LandmarkVerifier}
-)
+    "vgslam.loop_verifiers", "loop verifier", {"landmarks": LandmarkVerifier},
+    takes=("slam_map", "places", "features", "config"),
+)  # fmt: skip
 """What `--slam.loops.verifier` names: functions, or classes, that make a `LoopVerifier` of a map."""
 
 

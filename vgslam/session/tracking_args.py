@@ -35,7 +35,7 @@ class TrackingArgs:
 
     weights: str | None = None
     """Weights of the network: a Hugging Face id, a file or a folder; by default the small network of the package.
-    `random` is for trials without meaning."""
+    `random` is for trials without meaning. NAME:WEIGHTS asks a backbone that another package adds (docs/extend.md)."""
 
     device: str = "auto"
     """Run the network on cpu, cuda, cuda:N or mps."""
@@ -81,7 +81,8 @@ class TrackingArgs:
 
     poses: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Hand out each pose as it happens: `-` (lines of JSON on standard output), tcp:HOST:PORT, unix:PATH or ros2:/NAME.
-    Whoever connects to tcp or unix gets the same lines; ros2 publishes Odometry and tf. May be given several times."""
+    Whoever connects to tcp or unix gets the same lines; ros2 publishes Odometry and tf. NAME:... is a
+    sink that another package adds (docs/extend.md). May be given several times."""
 
     config: Path | None = None
     """YAML file with settings, as `vgslam config` prints them or the config.yaml of another run. A file with those of

@@ -35,6 +35,10 @@ class DeafSink:
         pass
 
 
+def open_lonely():
+    """A sink that takes no argument."""
+
+
 class Headless:
     """A backbone without `decode`."""
 
