@@ -15,7 +15,6 @@ from vgslam.poses_out.open import POSE_SINKS
 from vgslam.sources.kinds import SOURCE_KINDS
 
 HERE = Path(__file__).parent
-NO_NETWORK = ("--predictor", "sfm")
 INSTALL = ["pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target", "installed"]
 
 
@@ -95,7 +94,7 @@ def with_broken(broken: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_broken_plug_ins_leave_other_runs_alone(sequence: Path, vgslam, broken: Path, monkeypatch) -> None:
     """The same poses; a line tells of those that were asked whether they know the input."""
     folder = sequence / "images"  # a data set would be recognised without asking
-    words = [folder, "--calib", sequence / "calib.json", *NO_NETWORK, "--max-frames", 20]
+    words = [folder, "--calib", sequence / "calib.json", "--max-frames", 20]
     assert vgslam.run(*words)[0] == 0
     expected = (vgslam.out / "trajectory.tum").read_bytes()
     monkeypatch.syspath_prepend(str(broken))
@@ -128,8 +127,7 @@ def test_broken_plug_ins_leave_other_runs_alone(sequence: Path, vgslam, broken: 
 def test_a_broken_plug_in_that_is_asked_for_is_one_line(
     sequence: Path, vgslam, with_broken: Path, words: tuple[str, str], said: str
 ) -> None:
-    network = () if words[0] == "--weights" else NO_NETWORK
-    code, _, err = vgslam.run(sequence, *network, *words)
+    code, _, err = vgslam.run(sequence, *words)
     assert code == PluginError.exit_code
     assert said in err
     assert "broken-plugins 0.1" in err
@@ -147,7 +145,7 @@ def test_a_broken_plug_in_that_is_asked_for_is_one_line(
 def test_an_unknown_name_is_told_with_those_that_there_are(
     sequence: Path, vgslam, words: tuple[str, str], said: str
 ) -> None:
-    code, _, err = vgslam.run(sequence, *NO_NETWORK, *words)
+    code, _, err = vgslam.run(sequence, *words)
     assert code == ConfigError.exit_code
     assert said in err
     assert len(err.strip().splitlines()) == 1
