@@ -19,28 +19,29 @@ OWN = "vgslam"
 
 @dataclass(frozen=True)
 class Registered:
-    """One line of a registry. origin: the distribution that it comes from, with its version; problem: why it cannot be
-    used, None where it can."""
+    """One line of a registry."""
 
     name: str
     origin: str
+    """The distribution that it comes from, with its version; OWN for the package's own."""
     problem: str | None = None
+    """Why it cannot be used, in one line; None where it can."""
 
 
 @dataclass(frozen=True)
 class Registry(Generic[T]):
-    """Things of one kind by name.
-
-    group: of the entry points; what: one of them in words; own: those of the package itself, which win over plug-ins of
-    the same name. interface: the protocol that an entry fulfils; None where it is a function, or a class, that is
-    called with arguments such as `takes` names.
-    """
+    """Things of one kind by name."""
 
     group: str
+    """Group of the entry points."""
     what: str
+    """One of the things in words."""
     own: Mapping[str, T]
+    """Those of the package itself, which win over plug-ins of the same name."""
     interface: Any = None
+    """The protocol that an entry fulfils; None where it is a function, or a class, to call."""
     takes: tuple[str, ...] = ()
+    """What it is called with."""
 
     def names(self) -> tuple[str, ...]:
         """All names, the package's own first."""

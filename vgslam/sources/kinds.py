@@ -17,14 +17,16 @@ Opener = Callable[[Path, SourceOptions], Recording]
 
 @dataclass(frozen=True)
 class Format:
-    """A `SourceKind` of the package: how a folder of it looks, the suffixes of a file of it, and where its opener is
-    (imported on use: some need large libraries). `module` names a module of this package."""
+    """A `SourceKind` of the package. Its opener is imported on use: some need large libraries."""
 
     kind: str
     module: str
+    """Module of this package with the opener."""
     opener: str
     looks_right: Callable[[Path], bool] | None = None
+    """Whether a folder is of this kind; None for kinds that are files."""
     suffixes: tuple[str, ...] = ()
+    """Endings of the names of such files."""
 
     def matches(self, path: Path) -> bool:
         """Whether an existing file or folder is of this kind."""
