@@ -97,7 +97,7 @@ def _check(args: BenchAdaptRunsArgs) -> dict[Path, int]:
 def _tracked(args: BenchAdaptRunsArgs, sequence: Path, start: int, case: Tracked) -> Tracked:
     folder = args.out / f"{case.sequence}_{case.number}_{case.mode}"
     command = [
-        sys.executable, "-m", "vgslam", "run", str(sequence), "--start", str(start), "--predictor", "vggt",
+        sys.executable, "-m", "vgslam", "run", str(sequence), "--start", str(start), "--network", "vggt",
         "--adapt", case.mode, "--adaptation.seed", str(case.number), "--poses", "-", "--quiet", "--overwrite",
         "--out", str(folder), *shlex.split(args.run_options),
     ]  # fmt: skip

@@ -72,11 +72,10 @@ def run_bench_places(args: BenchPlacesArgs) -> int:
 
 
 def _methods(weights: str) -> "dict[str, Code]":
-    from vgslam.frontend.guide import VggtUse
     from vgslam.frontend.matching import describe_quick
     from vgslam.reloc.places import N_FEATURES
     from vgslam.reloc.vocabulary import bits_of_vector, shipped_vocabulary
-    from vgslam.session.network_guide import open_guide
+    from vgslam.session.network import NetworkOptions, open_network
 
     def local(_: int, image: Image) -> Array:
         found = describe_quick(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), N_FEATURES)
@@ -89,7 +88,7 @@ def _methods(weights: str) -> "dict[str, Code]":
         return np.asarray(blurred / (np.linalg.norm(blurred) + 1e-9))
 
     methods: dict[str, Code] = {"local features": local, "thumbnails": thumbnail}
-    opened = open_guide("vggt", weights, "auto", "auto", None, VggtUse()) if weights else None
+    opened = open_network(NetworkOptions("vggt", weights), print) if weights else None
     if opened is not None:
         guide = opened.guide
         methods[f"network ({weights})"] = lambda i, image: _signs(bits_of_vector(guide.descriptor(i, image)))

@@ -18,7 +18,7 @@ from vgslam.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from bench.relocalization_trials import Kidnap, Query, Recorded
-    from vgslam.localizer import Localizer
+    from vgslam.reloc.proposal import PoseProposer
 
 JSON_NAME, TABLE_NAME = "reloc.json", "reloc.md"
 
@@ -74,11 +74,12 @@ def run_bench_relocalization(args: BenchRelocalizationArgs) -> int:
         print(line, file=sys.stderr, flush=True)
 
     seq = _recorded(args.path, args.truth)
-    localizer = Localizer(args.map, seq.camera)
+    proposer, learned = _network(args.weights)
+    localizer = Localizer(args.map, seq.camera, None, proposer)
     n_mapped = 1 + max(f.frame_id for f in localizer.map.frames)
     frames = list(range(n_mapped, len(seq.images), args.every))
     queries = {}
-    for method in ("pnp", *_add_network(localizer, args.weights)) if frames else ():
+    for method in ("pnp", *learned) if frames else ():
         queries[method] = recall_trial(localizer, seq, frames, method)
         show(f"recall of {method}: done")
     foreign = {}
@@ -99,15 +100,15 @@ def run_bench_relocalization(args: BenchRelocalizationArgs) -> int:
     return 0
 
 
-def _add_network(localizer: "Localizer", weights: str | None) -> tuple[str, ...]:
-    """The methods that a network adds to the localizer."""
+def _network(weights: str | None) -> "tuple[PoseProposer | None, tuple[str, ...]]":
+    """A network that proposes poses, and the methods that it adds to a localizer."""
     if weights is None:
-        return ()
+        return None, ()
     from vgslam.network.open_backbone import BackboneOptions, open_backbone
     from vgslam.reloc.learned import network_proposer
 
-    localizer.relocalizer.proposer = network_proposer(open_backbone(BackboneOptions(weights), show=print))
-    return "consensus", "late-fusion", "learned", "learned-consensus"
+    proposer = network_proposer(open_backbone(BackboneOptions(weights), show=print))
+    return proposer, ("consensus", "late-fusion", "learned", "learned-consensus")
 
 
 def _finite(value: Any) -> Any:

@@ -55,7 +55,7 @@ class Survival:
     world: str
     motion: str
     seed: int
-    predictor: str
+    network: str
     coverage: float
     largest: float
     ate_percent: float
@@ -64,22 +64,21 @@ class Survival:
 def run_bench_survival(args: BenchSurvivalArgs) -> int:
     """Measures, prints and writes; returns 0. ConfigError, WeightsError and OutputError with one line."""
     _check(args)
-    from vgslam.frontend.guide import VggtUse
-    from vgslam.session.network_guide import open_guide
+    from vgslam.session.network import NetworkOptions, open_network
 
     def network() -> "Guide | None":
-        opened = open_guide("vggt", args.weights, "auto", "auto", None, VggtUse())
+        opened = open_network(NetworkOptions("vggt", args.weights), print)
         return None if opened is None else opened.guide
 
-    predictors: dict[str, Callable[[], Guide | None]] = {"sfm": lambda: None, f"vggt ({args.weights})": network}
+    guides: dict[str, Callable[[], Guide | None]] = {"none": lambda: None, f"vggt ({args.weights})": network}
     rows = []
     for world, motion, rate_hz in CASES:
         for seed in range(700, 700 + args.seeds):
             film = _film(world, motion, rate_hz, seed, args.frames)
-            for name, guide in predictors.items():
+            for name, guide in guides.items():
                 rows.append(_survival(film, guide(), (world, motion, seed, name, rate_hz)))
             print(f"{world}, {motion}, seed {seed}: done", file=sys.stderr)
-    table = _table(rows, list(predictors))
+    table = _table(rows, list(guides))
     about = provenance() | {
         "rows": [asdict(r) for r in rows],
     }  # fmt: skip
@@ -133,7 +132,7 @@ def _table(rows: list[Survival], names: list[str]) -> str:
     for what, of in (("mean", np.nanmean), ("median", np.nanmedian)):
         cells = []
         for name in names:
-            a = np.array([[r.coverage, r.largest, r.ate_percent] for r in rows if r.predictor == name])
+            a = np.array([[r.coverage, r.largest, r.ate_percent] for r in rows if r.network == name])
             cells.append("{:.2f} ({:.2f}), {:.2f}".format(*of(a, axis=0)))
         lines.append(f"| {what} | | | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

@@ -10,13 +10,14 @@ import tyro
 
 from vgslam.commands.adapt import AdaptArgs, run_adapt
 from vgslam.commands.bench import BenchArgs, run_bench
-from vgslam.commands.config import NO_PATH, ConfigArgs, run_config, run_defaults, settings_in
+from vgslam.commands.config import NO_PATH, ConfigArgs, note, run_config, run_defaults, settings_in
 from vgslam.commands.demo import DemoArgs, run_demo
 from vgslam.commands.doctor import DoctorArgs, run_doctor
 from vgslam.commands.evaluate import EvalArgs, run_eval
 from vgslam.commands.help_page import ALL, help_page
 from vgslam.commands.live import LiveArgs, live_defaults, run_live
 from vgslam.commands.map import MapArgs, run_map
+from vgslam.commands.old_spellings import with_new_words
 from vgslam.commands.relocalize import RelocalizeArgs, run_relocalize
 from vgslam.commands.report import ReportArgs, run_report
 from vgslam.commands.run import RunArgs, run_run
@@ -57,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse(arguments: list[str]) -> Any:
     """The arguments of the command that the words name. `--config FILE` gives the defaults of `--slam.*`."""
+    arguments = with_new_words(arguments, note)
     file = _config_file(arguments)
     defaults = run_defaults(file)
     live = live_defaults(defaults, settings_in(file))

@@ -9,7 +9,7 @@ from synthetic import CAMERA, pose, render, room, smooth_texture
 
 from vgslam.frontend.features import FeatureConfig
 from vgslam.frontend.initializer import Initializer, InitializerConfig, Start
-from vgslam.frontend.sfm import SfmPredictor
+from vgslam.frontend.sfm import WindowSfm
 from vgslam.frontend.tracker import Tracker, TrackerConfig, View
 from vgslam.geometry import se3
 from vgslam.map.slam_map import SlamMap
@@ -18,7 +18,7 @@ from vgslam.types import Array, Image
 
 def initializer(min_distance_px: int = 14, **changes: object) -> tuple[Initializer, Tracker]:
     tracker = Tracker(CAMERA, SlamMap(), TrackerConfig(FeatureConfig(min_distance_px=min_distance_px)))
-    return Initializer(tracker, SfmPredictor(), InitializerConfig(**changes)), tracker
+    return Initializer(tracker, WindowSfm(), InitializerConfig(**changes)), tracker
 
 
 def feed(images: list[Image], min_distance_px: int = 14) -> tuple[Initializer, Start | None]:

@@ -59,10 +59,11 @@ class VggtUse:
 
 
 class Guide(Protocol):
-    """A network beside the predictor. It answers whatever it is asked; `use` says what it is asked."""
+    """A network beside the geometry of feature tracks. It answers whatever it is asked; `use` says what it is asked;
+    `notes` what a user of its answers should know, a line each."""
 
-    model_id: str
     use: VggtUse
+    notes: list[str]
 
     def predict(self, window: WindowInput) -> WindowPrediction | None:
         """Poses and depth of a window without using its tracks or the map's poses; None when it cannot say."""

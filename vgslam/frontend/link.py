@@ -13,8 +13,8 @@ def link(prediction: WindowPrediction, window: WindowInput, T_world_first: Array
     """S_world_window: takes the predicted window, first camera at the identity, into the map.
 
     The scale is the median ratio between the map's and the predicted baselines to the first camera, or between known
-    landmarks' depths and the predicted depth maps where the window has depth and shares landmarks; the predictor's
-    own raw_scale where neither exists. T_world_first (4,4): the map's pose of the window's first camera.
+    landmarks' depths and the predicted depth maps where the window has depth and shares landmarks; the
+    prediction's own raw_scale where neither exists. T_world_first (4,4): the map's pose of the window's first camera.
     """
     scale = _scale_from_depth(prediction, window) or _scale_from_baselines(prediction, window) or prediction.raw_scale
     return Sim3.from_T(T_world_first, scale)
@@ -30,7 +30,7 @@ def _scale_from_baselines(prediction: WindowPrediction, window: WindowInput) -> 
 
 
 def _scale_from_depth(prediction: WindowPrediction, window: WindowInput) -> float | None:
-    """None for predictors without depth, and for those that triangulate in the window's own gauge."""
+    """None for predictions without depth, and for those triangulated in the window's own gauge."""
     if window.T_window_cam is None or len(prediction.landmark_ids) or not len(window.landmark_ids):
         return None
     known = np.isin(window.track_id, window.landmark_ids)
