@@ -1,6 +1,5 @@
 """`python -m bench relocalization`: recall by method, false accepts and kidnapped cameras, on a sequence with truth."""
 
-import json
 import shlex
 import sys
 from dataclasses import asdict, dataclass
@@ -11,16 +10,15 @@ import numpy as np
 import tyro
 from rich.console import Console
 
-from bench.claim import claim_folder
 from bench.provenance import provenance
-from vgslam.atomic import write_text
+from bench.record import claim_folder, write_record
 from vgslam.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from bench.relocalization_trials import Kidnap, Query, Recorded
     from vgslam.reloc.proposal import PoseProposer
 
-JSON_NAME, TABLE_NAME = "reloc.json", "reloc.md"
+NAME = "reloc"
 
 
 @dataclass
@@ -94,9 +92,8 @@ def run_bench_relocalization(args: BenchRelocalizationArgs) -> int:
         "queries": {name: [asdict(q) for q in rows] for name, rows in queries.items()},
         "foreign": foreign, "kidnaps": [asdict(k) for k in kidnaps],
     }  # fmt: skip
-    write_text(args.out / JSON_NAME, json.dumps(_finite(about), indent=1, allow_nan=False) + "\n")
-    write_text(args.out / TABLE_NAME, text)
     Console().print(text, soft_wrap=True)
+    print(write_record(args.out, NAME, _finite(about), text))
     return 0
 
 
@@ -205,4 +202,4 @@ def _images(path: Path, n: int) -> tuple[list[Any], Any]:
 def _check(args: BenchRelocalizationArgs) -> None:
     if args.every < 1:
         raise ConfigError(f"--every must be 1 or more, got {args.every}")
-    claim_folder(args.out, JSON_NAME, args.overwrite)
+    claim_folder(args.out, NAME, args.overwrite)

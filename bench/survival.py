@@ -1,6 +1,5 @@
 """`python -m bench survival`: rendered sequences at few frames a second, where features are easily lost."""
 
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -10,16 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.console import Console
 
-from bench.claim import claim_folder
 from bench.provenance import provenance
-from vgslam.atomic import write_text
+from bench.record import claim_folder, write_record
 from vgslam.errors import ConfigError
 
 if TYPE_CHECKING:
     from vgslam.frontend.guide import Guide
     from vgslam_train.worlds.sequences import Sequence
 
-JSON_NAME, TABLE_NAME = "bench_survival.json", "bench_survival.md"
+NAME = "bench_survival"
 CASES = (
     ("room", "walk", 5.0), ("room", "rotate", 8.0), ("room", "loop", 6.0), ("corridor", "walk", 5.0),
     ("clutter", "orbit", 5.0), ("street", "drive", 5.0), ("hills", "drone", 5.0),
@@ -82,10 +80,8 @@ def run_bench_survival(args: BenchSurvivalArgs) -> int:
     about = provenance() | {
         "rows": [asdict(r) for r in rows],
     }  # fmt: skip
-    write_text(args.out / JSON_NAME, json.dumps(about, indent=1) + "\n")
-    write_text(args.out / TABLE_NAME, table)
     Console().print(table, soft_wrap=True)
-    print(f"written: {args.out / JSON_NAME}, {args.out / TABLE_NAME}")
+    print(write_record(args.out, NAME, about, table))
     return 0
 
 
@@ -141,4 +137,4 @@ def _table(rows: list[Survival], names: list[str]) -> str:
 def _check(args: BenchSurvivalArgs) -> None:
     if args.seeds < 1 or args.frames < 10:
         raise ConfigError("--seeds must be at least 1 and --frames at least 10")
-    claim_folder(args.out, JSON_NAME, args.overwrite)
+    claim_folder(args.out, NAME, args.overwrite)

@@ -105,7 +105,7 @@ def test_torch_stays_with_the_networks() -> None:
     at_top = importers_of("torch", at_top_level_only=True)
     assert at_top
     elsewhere = {name for name in at_top if name.split("/")[0] not in ("network", "adapt")}
-    assert elsewhere == {"multiview/pose_solver.py"}
+    assert elsewhere == {"geometry/torch_se3.py", "multiview/pose_solver.py"}
 
 
 def test_the_trainers_are_known_to_the_command_that_trains_only() -> None:

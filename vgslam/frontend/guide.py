@@ -132,9 +132,7 @@ def confidence_gate(prediction: WindowPrediction, min_confidence: float) -> floa
 
 
 def _sample(prediction: WindowPrediction, camera: Camera, n: Ids, pixels: Array) -> tuple[Array, Float32]:
-    h, w = prediction.depth.shape[1:]
-    u = np.clip(((pixels[:, 0] + 0.5) * w / camera.width).astype(int), 0, w - 1)
-    v = np.clip(((pixels[:, 1] + 0.5) * h / camera.height).astype(int), 0, h - 1)
+    v, u = camera.cell_at(pixels, prediction.depth.shape[1:])
     return prediction.depth[n, v, u].astype(np.float64), prediction.confidence[n, v, u]
 
 

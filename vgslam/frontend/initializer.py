@@ -67,10 +67,6 @@ class Initializer:
         self._views: list[View] = []  # the last views since the reset, without their images
         self._n_given_up = 0
 
-    @property
-    def is_running(self) -> bool:
-        return self._first is not None
-
     def reset(self) -> None:
         """Forget everything seen so far."""
         self._first, self._views, self._n_given_up = None, [], 0

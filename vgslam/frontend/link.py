@@ -38,9 +38,7 @@ def _scale_from_depth(prediction: WindowPrediction, window: WindowInput) -> floa
     at = np.searchsorted(window.landmark_ids, window.track_id[known])
     T = window.T_window_cam[frame]
     z = ((window.landmarks[at] - T[:, :3, 3]) * T[:, :3, 2]).sum(1)
-    h, w = prediction.depth.shape[1:]
-    u = np.clip(((px[:, 0] + 0.5) * w / window.camera.width).astype(int), 0, w - 1)
-    v = np.clip(((px[:, 1] + 0.5) * h / window.camera.height).astype(int), 0, h - 1)
+    v, u = window.camera.cell_at(px, prediction.depth.shape[1:])
     predicted = prediction.depth[frame, v, u]
     usable = (predicted > 0) & (z > 1e-6)
     return float(np.median(z[usable] / predicted[usable])) if usable.sum() >= MIN_COMMON else None

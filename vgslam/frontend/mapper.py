@@ -176,9 +176,7 @@ class Mapper:
         ids, px = m.observed[k]
         guessed = ~m.landmarks.is_triangulated[ids] & (m.landmarks.host[ids] == k)
         ids, px = ids[guessed], px[guessed]
-        h, w = prediction.depth[n].shape
-        u = np.clip(((px[:, 0] + 0.5) * w / self.camera.width).astype(int), 0, w - 1)
-        v = np.clip(((px[:, 1] + 0.5) * h / self.camera.height).astype(int), 0, h - 1)
+        v, u = self.camera.cell_at(px, prediction.depth[n].shape)
         local_scale = np.float32(scale / keyframe.S_world_keyframe.s)
         depth, confidence = (prediction.depth[n][v, u] * local_scale).astype(np.float64), prediction.confidence[n][v, u]
         least, sigma = self.config.min_depth_confidence, np.full(len(ids), self.config.depth_rel_sigma)

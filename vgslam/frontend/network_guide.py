@@ -184,9 +184,7 @@ def _first_frame_points(prediction: WindowPrediction, window: WindowInput) -> Po
     a, b = window.track_frame == 0, window.track_frame == last
     _, ia, ib = np.intersect1d(window.track_id[a], window.track_id[b], return_indices=True)
     px, seen = window.track_px[a][ia], window.track_px[b][ib]
-    h, w = prediction.depth.shape[1:]
-    u = np.clip(((px[:, 0] + 0.5) * w / window.camera.width).astype(int), 0, w - 1)
-    v = np.clip(((px[:, 1] + 0.5) * h / window.camera.height).astype(int), 0, h - 1)
+    v, u = window.camera.cell_at(px, prediction.depth.shape[1:])
     z, confidence = prediction.depth[0, v, u].astype(np.float64), prediction.confidence[0, v, u]
     known = z > 0
     X = window.camera.rays(px[known]) * z[known, None]
