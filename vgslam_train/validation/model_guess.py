@@ -9,6 +9,9 @@ from vgslam.network.vggt import Head, Vggt
 from vgslam_train.data.windows import WindowBatch
 from vgslam_train.validation.validate import WindowGuess
 
+_PIXELS_AT_ONCE = 1_000_000
+"""Of all frames of the windows that are asked about together: cost volumes of larger networks take 16 KB a pixel."""
+
 
 class ModelGuess:
     """Implements `validation.Predictor`. K is taken as known."""
@@ -17,6 +20,16 @@ class ModelGuess:
         self.model, self.device, self.solver = model, device, solver or SolverConfig()
 
     def __call__(self, batch: WindowBatch) -> WindowGuess:
+        n = max(1, _PIXELS_AT_ONCE // batch.depth[0].numel())
+        starts = range(0, len(batch.images), n)
+        parts = [self._guess(WindowBatch(*(x[i : i + n] for x in vars(batch).values()))) for i in starts]
+        solved = [p.T_solver for p in parts if p.T_solver is not None]
+        return WindowGuess(
+            torch.cat([p.T_cam_world for p in parts]), torch.cat(solved) if solved else None,
+            torch.cat([p.depth for p in parts]),
+        )  # fmt: skip
+
+    def _guess(self, batch: WindowBatch) -> WindowGuess:
         want = self.model.heads & {Head.POSE, Head.DEPTH, Head.FLOW}
         with torch.inference_mode():
             out = self.model(batch.images.to(self.device), want)
