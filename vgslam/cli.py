@@ -114,7 +114,7 @@ def parse(arguments: list[str]) -> Any:
         raise ConfigError(_no_command(name))
     import tyro
 
-    default = {}
+    default: dict[str, Any] = {}
     if name in ("run", "live", "config"):
         default["default"] = _defaults(_config_file(arguments))[name]
     return tyro.cli(COMMANDS[name].load()[0], args=arguments[1:], prog=f"vgslam {name}", **default)
@@ -144,10 +144,10 @@ def _no_command(name: str) -> str:
 
 def _defaults(file: Path | None) -> dict[str, Any]:
     """The defaults of `run`, `live` and `config`, with what a YAML file says of them."""
+    import tyro
+
     from vgslam.commands.config import NO_PATH, ConfigArgs, run_defaults, settings_in
     from vgslam.commands.live import live_defaults
-
-    import tyro
 
     run = run_defaults(file)
     path = {"path": NO_PATH} if run.path is tyro.MISSING else {}
