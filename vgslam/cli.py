@@ -114,22 +114,22 @@ def parse(arguments: list[str]) -> Any:
         raise ConfigError(_no_command(name))
     import tyro
 
-    default: dict[str, Any] = {}
-    if name in ("run", "live", "config"):
-        default["default"] = _defaults(_config_file(arguments))[name]
-    return tyro.cli(COMMANDS[name].load()[0], args=arguments[1:], prog=f"vgslam {name}", **default)
+    defaults = _defaults(_config_file(arguments)) if name in ("run", "live", "config") else {}
+    default = defaults.get(name, tyro.MISSING_NONPROP)
+    return tyro.cli(COMMANDS[name].load()[0], args=arguments[1:], prog=f"vgslam {name}", default=default)
 
 
 def _parse_any(arguments: list[str]) -> Any:
     """All commands at once, as the completion of the shell needs them."""
     import tyro
 
-    defaults = _defaults(None)
-    given = {name: {"default": defaults[name]} if name in defaults else {} for name in COMMANDS}
+    defaults = dict.fromkeys(COMMANDS, tyro.MISSING_NONPROP) | _defaults(None)
     kinds = [
-        Annotated[command.load()[0], tyro.conf.subcommand(name, **given[name])] for name, command in COMMANDS.items()
+        Annotated[command.load()[0], tyro.conf.subcommand(name, default=defaults[name])]
+        for name, command in COMMANDS.items()
     ]
-    return tyro.cli(Union[tuple(kinds)], args=arguments, prog="vgslam", description=DESCRIPTION)  # noqa: UP007
+    any_of_them: Any = Union[tuple(kinds)]  # noqa: UP007
+    return tyro.cli(any_of_them, args=arguments, prog="vgslam", description=DESCRIPTION)
 
 
 def _no_command(name: str) -> str:
