@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from waiting import HANG_S
 
 PACKAGE = Path(__file__).parents[1] / "vgslam"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -17,7 +18,7 @@ def loaded_by(statement: str) -> set[str]:
     """Names of the top-level packages that a fresh interpreter holds after a statement."""
     code = f"{statement}\nimport sys\nprint('\\n'.join(sorted({{m.split('.')[0] for m in sys.modules}})))"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent, timeout=120
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent, timeout=HANG_S
     )
     return set(done.stdout.split())
 

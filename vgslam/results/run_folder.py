@@ -32,8 +32,8 @@ class RunWriter:
     """Writes `out_dir`; every file appears complete or not at all and keeps its last complete state.
 
     Raises OutputError when out_dir holds anything already and `overwrite` is not set, or cannot be made. `overwrite`
-    removes the files that a run writes (RUN_FILES), never others. Any later OutputError names what is kept. clock: in s,
-    by which `is_flush_due` judges.
+    removes the files that a run writes (RUN_FILES), never others. Any later OutputError names what is kept.
+    clock: seconds, by which `is_flush_due` judges.
     """
 
     def __init__(
