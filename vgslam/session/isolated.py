@@ -33,8 +33,8 @@ class ProcessOutcome:
 def run_isolated(
     command: Sequence[str], log: Path, timeout_s: float, now: Callable[[], float] = time.monotonic
 ) -> ProcessOutcome:
-    """Runs `command` in a process group of its own, output into `log`; ends the whole group on Ctrl-C, or when timeout_s
-    are over by the clock `now`."""
+    """Runs `command` in a process group of its own, output into `log`; ends the whole group on Ctrl-C, or after
+    timeout_s by the clock `now`."""
     started = now()
     with log.open("wb") as output:
         process = subprocess.Popen(
