@@ -97,7 +97,8 @@ def test_bench(benched: tuple[Path, dict[str, Any]]) -> None:
 def test_train_goes_on_where_it_stopped(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(TINY_RECIPE)
-    common = f"--recipe {recipe} --render-workers 1 --first-clips 64 --n-validation 4 --max-s 1e6 --folder {tmp_path}/clips"
+    common = f"--recipe {recipe} --render-workers 1 --first-clips 64 --n-validation 4 --max-s 1e6"
+    common += f" --folder {tmp_path}/clips"
     first = session(tmp_path, "train", f"{common} --share 0.5 --state {tmp_path}/none")
     assert first["resumed at step"] == 0
     assert first["run"]["steps"] == 2
