@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Union
 
+from vgslam import __version__
 from vgslam.errors import ConfigError, VgslamError
 from vgslam.session.stop_signals import exit_code
 
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(help_text())
             return 0
         if arguments == ["--version"]:
-            print(version_text())
+            print(f"vgslam {__version__}")
             return 0
         return _run(arguments)
     except VgslamError as error:
@@ -78,16 +79,6 @@ def help_text() -> str:
         ["usage: vgslam COMMAND ...  |  vgslam --version", "", DESCRIPTION, "", "commands:", *rows, "",
          "vgslam COMMAND --help explains a command."]
     )  # fmt: skip
-
-
-def version_text() -> str:
-    """What `vgslam --version` prints."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return f"vgslam {version('vgslam')}"
-    except PackageNotFoundError:
-        return "vgslam, not installed: its version is unknown"
 
 
 def _run(arguments: list[str]) -> int:
