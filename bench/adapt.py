@@ -2,7 +2,6 @@
 home."""
 
 import itertools
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,7 +12,7 @@ import numpy as np
 from rich.console import Console
 
 from bench.provenance import provenance
-from vgslam.atomic import write_text
+from bench.record import write_record
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,13 +84,12 @@ def run_bench_adapt(args: BenchAdaptArgs) -> int:
         "trainable": args.trainable, "steps": args.steps, "batch": args.batch,
     }  # fmt: skip
     rows: list[dict[str, Any]] = []
+    args.out.mkdir(parents=True, exist_ok=True)
 
     def take(row: dict[str, Any]) -> None:
         rows.append(row)
         Console().print(_cells(row), soft_wrap=True)
-        args.out.mkdir(parents=True, exist_ok=True)
-        write_text(args.out / f"{NAME}.json", json.dumps(about | {"rows": rows}, indent=1) + "\n")
-        write_text(args.out / f"{NAME}.md", _page(about, rows))
+        write_record(args.out, NAME, about | {"rows": rows}, _page(about, rows))
 
     if args.seeds:
         _rendered(loaded.model, args, take)

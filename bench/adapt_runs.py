@@ -11,9 +11,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import tyro
 
-from bench.claim import claim_folder
 from bench.provenance import provenance
-from vgslam.atomic import write_text
+from bench.record import claim_folder, write_record
 from vgslam.errors import ConfigError
 from vgslam.session.isolated import run_isolated
 from vgslam.sources.open import open_source
@@ -78,11 +77,10 @@ def run_bench_adapt_runs(args: BenchAdaptRunsArgs) -> int:
             case = Tracked(sequence.name, number, mode)
             rows.append(_tracked(args, sequence, number * n_frames // N_TENTHS, case))
             table = _table(rows, args.modes[0])
-            write_text(args.out / f"{NAME}.json", json.dumps(about | {"rows": [asdict(r) for r in rows]}, indent=1))
-            write_text(args.out / f"{NAME}.md", _page(about, table))
+            written = write_record(args.out, NAME, about | {"rows": [asdict(r) for r in rows]}, _page(about, table))
             print(f"{sequence.name}, run {number}, {mode}: {rows[-1].failure or 'done'}", file=sys.stderr)
     print(table)
-    print(f"results: {args.out}/{NAME}.md")
+    print(written)
     return 1 if any(r.failure for r in rows) else 0
 
 
@@ -90,14 +88,14 @@ def _check(args: BenchAdaptRunsArgs) -> dict[Path, int]:
     """The sequences and their lengths in frames."""
     if not args.sequences or not args.modes or not 1 <= args.runs < N_TENTHS:
         raise ConfigError(f"give at least one sequence and mode, and --runs between 1 and {N_TENTHS - 1}")
-    claim_folder(args.out, f"{NAME}.json", args.overwrite)
+    claim_folder(args.out, NAME, args.overwrite)
     return {path: sum(1 for _ in open_source(path)) for path in args.sequences}
 
 
 def _tracked(args: BenchAdaptRunsArgs, sequence: Path, start: int, case: Tracked) -> Tracked:
     folder = args.out / f"{case.sequence}_{case.number}_{case.mode}"
     command = [
-        sys.executable, "-m", "vgslam", "run", str(sequence), "--start", str(start), "--predictor", "vggt",
+        sys.executable, "-m", "vgslam", "run", str(sequence), "--start", str(start), "--network", "vggt",
         "--adapt", case.mode, "--adaptation.seed", str(case.number), "--poses", "-", "--quiet", "--overwrite",
         "--out", str(folder), *shlex.split(args.run_options),
     ]  # fmt: skip

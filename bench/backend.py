@@ -1,21 +1,19 @@
 """`python -m bench backend`: how much loops bring on a simulated drive with false ones among them, and the cost per
 keyframe of long ones."""
 
-import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from bench.claim import claim_folder
-from vgslam.atomic import write_text
+from bench.record import claim_folder, write_record
 from vgslam.errors import ConfigError
 from vgslam.geometry.sim3 import Sim3
 from vgslam.results.environment import describe_machine, git_commit, package_version
 from vgslam.types import Array
 
-JSON_NAME, TABLE_NAME = "bench_backend.json", "bench_backend.md"
+NAME = "bench_backend"
 
 
 @dataclass
@@ -104,10 +102,8 @@ def run_bench_backend(args: BenchBackendArgs) -> int:
         "version": package_version(), "commit": git_commit(), "machine": describe_machine(),
         "drives": [asdict(s) for s in scores], "costs": costs,
     }  # fmt: skip
-    write_text(args.out / JSON_NAME, json.dumps(record, indent=2, default=str) + "\n")
-    write_text(args.out / TABLE_NAME, table)
     print(table)
-    print(f"written: {args.out / JSON_NAME}, {args.out / TABLE_NAME}")
+    print(write_record(args.out, NAME, record, table))
     return 1 if any(s.n_false_active for s in scores) else 0
 
 
@@ -158,4 +154,4 @@ def _check(args: BenchBackendArgs) -> None:
         raise ConfigError("nothing to measure; give --trajectory FILE, --scale N, or both")
     if args.seeds < 1 or args.loop_every < 1 or args.scale < 0 or 0 < args.scale < 1000:
         raise ConfigError("seeds and loop-every must be at least 1, scale 0 or at least 1000")
-    claim_folder(args.out, JSON_NAME, args.overwrite)
+    claim_folder(args.out, NAME, args.overwrite)

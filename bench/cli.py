@@ -10,6 +10,7 @@ import tyro
 from bench.adapt import BenchAdaptArgs, run_bench_adapt
 from bench.adapt_runs import BenchAdaptRunsArgs, run_bench_adapt_runs
 from bench.backend import BenchBackendArgs, run_bench_backend
+from bench.colmap import BenchColmapArgs, run_bench_colmap
 from bench.live import BenchLiveArgs, run_bench_live
 from bench.model import BenchModelArgs, run_bench_model
 from bench.places import BenchPlacesArgs, run_bench_places
@@ -26,6 +27,7 @@ MEASUREMENTS: dict[str, tuple[type, Callable[[Any], int]]] = {
     "backend": (BenchBackendArgs, run_bench_backend),
     "live": (BenchLiveArgs, run_bench_live),
     "model": (BenchModelArgs, run_bench_model),
+    "pycolmap": (BenchColmapArgs, run_bench_colmap),
     "places": (BenchPlacesArgs, run_bench_places),
     "reloc-cost": (BenchRelocCostArgs, run_bench_reloc_cost),
     "relocalization": (BenchRelocalizationArgs, run_bench_relocalization),

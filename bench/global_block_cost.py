@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vgslam.network.compiled import compile_blocks
+from bench.compiled import compile_blocks
+from bench.reloc_cache import query_block
 from vgslam.network.config import VggtConfig
 from vgslam.network.frame_mask import FrameMask
 from vgslam.network.initialise import initialise
 from vgslam.network.layers import Block, Linear, RopeTable
-from vgslam.network.reloc.cache import query_block
 from vgslam.network.tables import rope_table
 
 

@@ -21,12 +21,13 @@ from typing import Any
 import numpy as np
 import tyro
 
+from bench.record import claim_folder, write_record
 from bench.stream_server import Protocol, address, wait_for_listener
+from bench.umeyama import umeyama
 from vgslam.atomic import write_text
 from vgslam.commands.bench import find_truths
-from vgslam.errors import ConfigError, InputError, MissingDependencyError, OutputError
+from vgslam.errors import ConfigError, InputError, MissingDependencyError
 from vgslam.evaluation.evaluate import EvaluationOptions, evaluate
-from vgslam.geometry.align import umeyama
 from vgslam.results.environment import describe_machine, git_commit, package_version
 from vgslam.results.run_folder import STATUS, TRAJECTORY_TUM
 from vgslam.results.status import read_status
@@ -34,7 +35,7 @@ from vgslam.sources.open import open_source
 from vgslam.sources.trajectory_io import read_trajectory
 from vgslam.types import Array, Camera, Status, Trajectory
 
-JSON_NAME, TABLE_NAME, CALIB_NAME = "bench_live.json", "bench_live.md", "calib.json"
+NAME, CALIB_NAME = "bench_live", "calib.json"
 PATIENCE_S = 300.0
 SAME_FRAME_S = 1e-4
 
@@ -104,8 +105,7 @@ def run_bench_live(args: BenchLiveArgs) -> int:
         text = markdown(args, outcomes)
         about = {"command": _command(args), "version": package_version(), "commit": git_commit(),
                  "machine": asdict(describe_machine()), "outcomes": [asdict(o) for o in outcomes]}  # fmt: skip
-        write_text(args.out / JSON_NAME, json.dumps(about, indent=2) + "\n")
-        write_text(args.out / TABLE_NAME, text)
+        write_record(args.out, NAME, about, text)
     print(text)
     return 0
 
@@ -121,9 +121,7 @@ def _check(args: BenchLiveArgs) -> tuple[Camera, Array, dict[str, Trajectory]]:
     truths = find_truths(args.sequence)
     if source.camera is None or not truths:
         raise InputError(f"{args.sequence}: needs a calibration and a truth for this")
-    if (args.out / JSON_NAME).exists() and not args.overwrite:
-        raise OutputError(f"{args.out} holds a benchmark already; add --overwrite or give another folder with --out")
-    args.out.mkdir(parents=True, exist_ok=True)
+    claim_folder(args.out, NAME, args.overwrite)
     return source.camera, np.array([f.timestamp_s for f in source]), truths
 
 

@@ -1,6 +1,5 @@
 """`python -m bench model`: time, peak memory and FLOPs of the network against the number of frames."""
 
-import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,9 +9,9 @@ from rich.console import Console
 
 from bench.model_table import TextTable, memory_table, record, stage_table
 from bench.provenance import provenance
-from vgslam.atomic import write_text
+from bench.record import claim_folder, write_record
 from vgslam.byte_size import format_size
-from vgslam.errors import ConfigError, OutputError
+from vgslam.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from vgslam.network.config import VggtConfig
     from vgslam.network.vggt import Head
 
-BENCH_MODEL_JSON = "bench_model.json"
-BENCH_MODEL_MD = "bench_model.md"
+NAME = "bench_model"
 
 
 @dataclass
@@ -79,7 +77,6 @@ class BenchModelArgs:
 def run_bench_model(args: BenchModelArgs) -> int:
     """Measures, prints and writes; returns 0. ConfigError for sizes that cannot work or do not fit into the memory."""
     _check(args)
-    _make_folder(args.out)
     from vgslam.network.config import VGGT_1B, VGGT_TINY
     from vgslam.network.precision import Precision, choose_device, choose_dtype
 
@@ -118,15 +115,7 @@ def _check(args: BenchModelArgs) -> None:
         raise ConfigError("--memory-at: give numbers of frames, each at least 1")
     if args.repeats < 1:
         raise ConfigError(f"--repeats must be at least 1, got {args.repeats}")
-    if (args.out / BENCH_MODEL_JSON).exists() and not args.overwrite:
-        raise OutputError(f"{args.out / BENCH_MODEL_JSON} exists: give another --out, or --overwrite")
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be made ({error.strerror or error}): give another --out") from error
+    claim_folder(args.out, NAME, args.overwrite)
 
 
 def _set_threads(threads: int | None) -> None:
@@ -223,9 +212,7 @@ def _write(args: BenchModelArgs, measured: _Measured, config: "VggtConfig", devi
     tables = [stage_table(measured.rows, measured.n_parameters)]
     tables += [memory_table(measured.memory)] if measured.memory else []
     _print(tables)
-    write_text(args.out / BENCH_MODEL_JSON, json.dumps(data, indent=1) + "\n")
-    write_text(args.out / BENCH_MODEL_MD, record(data, tables))
-    print(f"written: {args.out / BENCH_MODEL_JSON}, {args.out / BENCH_MODEL_MD}")
+    print(write_record(args.out, NAME, data, record(data, tables)))
 
 
 def _print(tables: list[TextTable]) -> None:

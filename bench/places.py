@@ -1,6 +1,5 @@
 """`python -m bench places`: how often a place is recognised by its code, for each way to make codes."""
 
-import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,16 +10,15 @@ import numpy as np
 import tyro
 from rich.console import Console
 
-from bench.claim import claim_folder
 from bench.provenance import provenance
-from vgslam.atomic import write_text
+from bench.record import claim_folder, write_record
 from vgslam.errors import ConfigError, InputError
 from vgslam.types import Array, Image
 
 if TYPE_CHECKING:
     from bench.recall import Code, Recall, RecallOptions
 
-JSON_NAME, TABLE_NAME = "bench_places.json", "bench_places.md"
+NAME = "bench_places"
 
 
 @dataclass
@@ -64,19 +62,16 @@ def run_bench_places(args: BenchPlacesArgs) -> int:
         "options": asdict(options),
         "rows": [{"sequence": s, "codes": m} | asdict(r) for s, m, r in rows],
     }  # fmt: skip
-    write_text(args.out / JSON_NAME, json.dumps(about, indent=2) + "\n")
-    write_text(args.out / TABLE_NAME, table)
     Console().print(table, soft_wrap=True)
-    print(f"written: {args.out / JSON_NAME}, {args.out / TABLE_NAME}")
+    print(write_record(args.out, NAME, about, table))
     return 0
 
 
 def _methods(weights: str) -> "dict[str, Code]":
-    from vgslam.frontend.guide import VggtUse
     from vgslam.frontend.matching import describe_quick
     from vgslam.reloc.places import N_FEATURES
     from vgslam.reloc.vocabulary import bits_of_vector, shipped_vocabulary
-    from vgslam.session.network_guide import open_guide
+    from vgslam.session.network import NetworkOptions, open_network
 
     def local(_: int, image: Image) -> Array:
         found = describe_quick(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), N_FEATURES)
@@ -89,7 +84,7 @@ def _methods(weights: str) -> "dict[str, Code]":
         return np.asarray(blurred / (np.linalg.norm(blurred) + 1e-9))
 
     methods: dict[str, Code] = {"local features": local, "thumbnails": thumbnail}
-    opened = open_guide("vggt", weights, "auto", "auto", None, VggtUse()) if weights else None
+    opened = open_network(NetworkOptions("vggt", weights), print) if weights else None
     if opened is not None:
         guide = opened.guide
         methods[f"network ({weights})"] = lambda i, image: _signs(bits_of_vector(guide.descriptor(i, image)))
@@ -127,4 +122,4 @@ def _table(rows: "list[tuple[str, str, Recall]]", options: "RecallOptions") -> s
 def _check(args: BenchPlacesArgs) -> None:
     if args.gap < 0:
         raise ConfigError(f"--gap must be 0 or more, got {args.gap}")
-    claim_folder(args.out, JSON_NAME, args.overwrite)
+    claim_folder(args.out, NAME, args.overwrite)

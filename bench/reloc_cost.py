@@ -1,6 +1,5 @@
 """`python -m bench reloc-cost`: what relocalization costs against the number of frames."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -9,15 +8,14 @@ from rich.console import Console
 
 from bench.model_table import TextTable
 from bench.provenance import provenance
-from vgslam.atomic import write_text
-from vgslam.errors import ConfigError, OutputError
+from bench.record import claim_folder, write_record
+from vgslam.errors import ConfigError
 
 if TYPE_CHECKING:
     from bench.global_block_cost import CostRow, CostSummary
     from vgslam.network.config import VggtConfig
 
-BENCH_RELOC_JSON = "bench_reloc_cost.json"
-BENCH_RELOC_MD = "bench_reloc_cost.md"
+NAME = "bench_reloc_cost"
 
 
 @dataclass
@@ -65,8 +63,8 @@ def run_bench_reloc_cost(args: BenchRelocCostArgs) -> int:
     import torch
 
     from bench.global_block_cost import CostCase, cost_table, summarise
-    from vgslam.network.config import PRESETS
     from vgslam.network.precision import Precision, choose_device, choose_dtype
+    from vgslam_train.presets import PRESETS
 
     config = PRESETS[args.model]
     height, width = _image_size(args, config)
@@ -94,12 +92,7 @@ def _check(args: BenchRelocCostArgs) -> None:
         raise ConfigError("--sizes: give two or more different numbers of frames, each at least 2")
     if args.repeats < 1 or (args.threads is not None and args.threads < 1):
         raise ConfigError("--repeats and --threads must be at least 1")
-    if (args.out / BENCH_RELOC_JSON).exists() and not args.overwrite:
-        raise OutputError(f"{args.out / BENCH_RELOC_JSON} exists: give another --out, or --overwrite")
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{args.out} cannot be made ({error.strerror or error}): give another --out") from error
+    claim_folder(args.out, NAME, args.overwrite)
 
 
 def _image_size(args: BenchRelocCostArgs, config: "VggtConfig") -> tuple[int, int]:
@@ -154,6 +147,4 @@ def _write(out: Path, data: dict[str, object], tables: list[TextTable]) -> None:
         console.print(table.rich())
     about = f"Command: `{data['command']}`; threads: {data['threads']}; vgslam {data['version']}, commit "
     about += f"{data['commit']}, torch {data['torch']}.\n"
-    write_text(out / BENCH_RELOC_JSON, json.dumps(data, indent=1) + "\n")
-    write_text(out / BENCH_RELOC_MD, "\n".join([*(t.markdown() for t in tables), about]))
-    print(f"written: {out / BENCH_RELOC_JSON}, {out / BENCH_RELOC_MD}")
+    print(write_record(out, NAME, data, "\n".join([*(t.markdown() for t in tables), about])))

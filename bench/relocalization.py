@@ -1,6 +1,5 @@
 """`python -m bench relocalization`: recall by method, false accepts and kidnapped cameras, on a sequence with truth."""
 
-import json
 import shlex
 import sys
 from dataclasses import asdict, dataclass
@@ -11,16 +10,15 @@ import numpy as np
 import tyro
 from rich.console import Console
 
-from bench.claim import claim_folder
 from bench.provenance import provenance
-from vgslam.atomic import write_text
+from bench.record import claim_folder, write_record
 from vgslam.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from bench.relocalization_trials import Kidnap, Query, Recorded
-    from vgslam.localizer import Localizer
+    from vgslam.reloc.proposal import PoseProposer
 
-JSON_NAME, TABLE_NAME = "reloc.json", "reloc.md"
+NAME = "reloc"
 
 
 @dataclass
@@ -74,11 +72,12 @@ def run_bench_relocalization(args: BenchRelocalizationArgs) -> int:
         print(line, file=sys.stderr, flush=True)
 
     seq = _recorded(args.path, args.truth)
-    localizer = Localizer(args.map, seq.camera)
+    proposer, learned = _network(args.weights)
+    localizer = Localizer(args.map, seq.camera, None, proposer)
     n_mapped = 1 + max(f.frame_id for f in localizer.map.frames)
     frames = list(range(n_mapped, len(seq.images), args.every))
     queries = {}
-    for method in ("pnp", *_add_network(localizer, args.weights)) if frames else ():
+    for method in ("pnp", *learned) if frames else ():
         queries[method] = recall_trial(localizer, seq, frames, method)
         show(f"recall of {method}: done")
     foreign = {}
@@ -93,21 +92,20 @@ def run_bench_relocalization(args: BenchRelocalizationArgs) -> int:
         "queries": {name: [asdict(q) for q in rows] for name, rows in queries.items()},
         "foreign": foreign, "kidnaps": [asdict(k) for k in kidnaps],
     }  # fmt: skip
-    write_text(args.out / JSON_NAME, json.dumps(_finite(about), indent=1, allow_nan=False) + "\n")
-    write_text(args.out / TABLE_NAME, text)
     Console().print(text, soft_wrap=True)
+    print(write_record(args.out, NAME, _finite(about), text))
     return 0
 
 
-def _add_network(localizer: "Localizer", weights: str | None) -> tuple[str, ...]:
-    """The methods that a network adds to the localizer."""
+def _network(weights: str | None) -> "tuple[PoseProposer | None, tuple[str, ...]]":
+    """A network that proposes poses, and the methods that it adds to a localizer."""
     if weights is None:
-        return ()
+        return None, ()
     from vgslam.network.open_backbone import BackboneOptions, open_backbone
     from vgslam.reloc.learned import network_proposer
 
-    localizer.relocalizer.proposer = network_proposer(open_backbone(BackboneOptions(weights), show=print))
-    return "consensus", "late-fusion", "learned", "learned-consensus"
+    proposer = network_proposer(open_backbone(BackboneOptions(weights), show=print))
+    return proposer, ("consensus", "late-fusion", "learned", "learned-consensus")
 
 
 def _finite(value: Any) -> Any:
@@ -204,4 +202,4 @@ def _images(path: Path, n: int) -> tuple[list[Any], Any]:
 def _check(args: BenchRelocalizationArgs) -> None:
     if args.every < 1:
         raise ConfigError(f"--every must be 1 or more, got {args.every}")
-    claim_folder(args.out, JSON_NAME, args.overwrite)
+    claim_folder(args.out, NAME, args.overwrite)

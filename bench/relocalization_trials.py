@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bench.umeyama import umeyama
 from vgslam.geometry import se3
-from vgslam.geometry.align import umeyama
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
 from vgslam.localizer import Localizer

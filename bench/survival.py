@@ -1,6 +1,5 @@
 """`python -m bench survival`: rendered sequences at few frames a second, where features are easily lost."""
 
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -10,16 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.console import Console
 
-from bench.claim import claim_folder
 from bench.provenance import provenance
-from vgslam.atomic import write_text
+from bench.record import claim_folder, write_record
 from vgslam.errors import ConfigError
 
 if TYPE_CHECKING:
     from vgslam.frontend.guide import Guide
     from vgslam_train.worlds.sequences import Sequence
 
-JSON_NAME, TABLE_NAME = "bench_survival.json", "bench_survival.md"
+NAME = "bench_survival"
 CASES = (
     ("room", "walk", 5.0), ("room", "rotate", 8.0), ("room", "loop", 6.0), ("corridor", "walk", 5.0),
     ("clutter", "orbit", 5.0), ("street", "drive", 5.0), ("hills", "drone", 5.0),
@@ -55,7 +53,7 @@ class Survival:
     world: str
     motion: str
     seed: int
-    predictor: str
+    network: str
     coverage: float
     largest: float
     ate_percent: float
@@ -64,29 +62,26 @@ class Survival:
 def run_bench_survival(args: BenchSurvivalArgs) -> int:
     """Measures, prints and writes; returns 0. ConfigError, WeightsError and OutputError with one line."""
     _check(args)
-    from vgslam.frontend.guide import VggtUse
-    from vgslam.session.network_guide import open_guide
+    from vgslam.session.network import NetworkOptions, open_network
 
     def network() -> "Guide | None":
-        opened = open_guide("vggt", args.weights, "auto", "auto", None, VggtUse())
+        opened = open_network(NetworkOptions("vggt", args.weights), print)
         return None if opened is None else opened.guide
 
-    predictors: dict[str, Callable[[], Guide | None]] = {"sfm": lambda: None, f"vggt ({args.weights})": network}
+    guides: dict[str, Callable[[], Guide | None]] = {"none": lambda: None, f"vggt ({args.weights})": network}
     rows = []
     for world, motion, rate_hz in CASES:
         for seed in range(700, 700 + args.seeds):
             film = _film(world, motion, rate_hz, seed, args.frames)
-            for name, guide in predictors.items():
+            for name, guide in guides.items():
                 rows.append(_survival(film, guide(), (world, motion, seed, name, rate_hz)))
             print(f"{world}, {motion}, seed {seed}: done", file=sys.stderr)
-    table = _table(rows, list(predictors))
+    table = _table(rows, list(guides))
     about = provenance() | {
         "rows": [asdict(r) for r in rows],
     }  # fmt: skip
-    write_text(args.out / JSON_NAME, json.dumps(about, indent=1) + "\n")
-    write_text(args.out / TABLE_NAME, table)
     Console().print(table, soft_wrap=True)
-    print(f"written: {args.out / JSON_NAME}, {args.out / TABLE_NAME}")
+    print(write_record(args.out, NAME, about, table))
     return 0
 
 
@@ -133,7 +128,7 @@ def _table(rows: list[Survival], names: list[str]) -> str:
     for what, of in (("mean", np.nanmean), ("median", np.nanmedian)):
         cells = []
         for name in names:
-            a = np.array([[r.coverage, r.largest, r.ate_percent] for r in rows if r.predictor == name])
+            a = np.array([[r.coverage, r.largest, r.ate_percent] for r in rows if r.network == name])
             cells.append("{:.2f} ({:.2f}), {:.2f}".format(*of(a, axis=0)))
         lines.append(f"| {what} | | | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -142,4 +137,4 @@ def _table(rows: list[Survival], names: list[str]) -> str:
 def _check(args: BenchSurvivalArgs) -> None:
     if args.seeds < 1 or args.frames < 10:
         raise ConfigError("--seeds must be at least 1 and --frames at least 10")
-    claim_folder(args.out, JSON_NAME, args.overwrite)
+    claim_folder(args.out, NAME, args.overwrite)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from bench.provenance import provenance
-from vgslam.atomic import write_text
+from bench.record import write_record
 from vgslam.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -69,11 +69,11 @@ def run_bench_weights(args: BenchWeightsArgs) -> int:
     }  # fmt: skip
     head = "\n".join(f"- {name}: {value}" for name, value in about.items())
     text = f"{head}\n\nRotations in degrees, median / mean; directions in degrees, medians of all / not forward.\n\n"
+    page = f"# Windows seen by {args.weights}\n\n{text}{table.to_markdown()}"
     args.out.mkdir(parents=True, exist_ok=True)
-    write_text(args.out / f"{NAME}.md", f"# Windows seen by {args.weights}\n\n{text}{table.to_markdown()}")
-    write_text(args.out / f"{NAME}.json", json.dumps(about | {"rows": json.loads(table.to_json())}, indent=1) + "\n")
+    written = write_record(args.out, NAME, about | {"rows": json.loads(table.to_json())}, page)
     Console().print(table.to_markdown(), soft_wrap=True)
-    print(f"{1e3 * seconds:.0f} ms for a window of {TIMED_FRAMES} frames; results: {args.out}/{NAME}.md")
+    print(f"{1e3 * seconds:.0f} ms for a window of {TIMED_FRAMES} frames; {written}")
     return 0
 
 

@@ -1,6 +1,5 @@
 """`python -m bench worlds`: how fast worlds are rendered."""
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from bench.provenance import provenance
-from vgslam.atomic import write_text
+from bench.record import write_record
 from vgslam.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -67,12 +66,10 @@ def run_bench_worlds(args: BenchWorldsArgs) -> int:
     about: dict[str, Any] = provenance() | {
         "device": str(device), "threads": args.threads,
     }  # fmt: skip
-    args.out.mkdir(parents=True, exist_ok=True)
-    write_text(args.out / f"{NAME}.json", json.dumps(about | {"frames_per_s": rates}, indent=1) + "\n")
     table = _table(rates)
-    write_text(args.out / f"{NAME}.md", _page(about, args, table))
     Console().print(table, soft_wrap=True)
-    print(f"results: {args.out}/{NAME}.md")
+    args.out.mkdir(parents=True, exist_ok=True)
+    print(write_record(args.out, NAME, about | {"frames_per_s": rates}, _page(about, args, table)))
     return 0
 
 

@@ -19,10 +19,11 @@ from vgslam.network.config import (
     VggtConfig,
 )
 from vgslam.network.layers import LayerNorm
-from vgslam.network.pose_encoding import decode_intrinsics, decode_pose, encode_pose, unproject
+from vgslam.network.pose_encoding import decode_intrinsics, decode_pose, encode_pose
 from vgslam.network.preprocess import ResizeMode
 from vgslam.network.preprocess import preprocess as network_input
 from vgslam.network.vggt import PUBLISHED_HEADS, Vggt, skeleton
+from vgslam_train.data.truth import unproject
 
 
 def full_state_dict_shapes() -> dict[str, tuple[int, ...]]:

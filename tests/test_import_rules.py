@@ -97,7 +97,7 @@ def test_torch_is_imported_at_the_top_by_the_networks_alone() -> None:
     at_top = importers_of("torch", at_top_level_only=True)
     assert at_top
     elsewhere = {name for name in at_top if name.split("/")[0] not in ("network", "adapt")}
-    assert elsewhere == {"multiview/pose_solver.py"}
+    assert elsewhere == {"geometry/torch_se3.py", "multiview/pose_solver.py"}
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], []], ids=str)
@@ -108,13 +108,13 @@ def test_what_the_program_says_of_itself_needs_no_library(words: list[str]) -> N
 
 
 def test_a_run_without_a_network_reaches_its_frames_without_large_libraries() -> None:
-    loaded = loaded_by("from vgslam.cli import parse\nparse(['run', 'x', '--predictor', 'sfm'])")
+    loaded = loaded_by("from vgslam.cli import parse\nparse(['run', 'x', '--network', 'none'])")
     assert "cv2" in loaded
     assert not loaded & ({*HEAVY, *LARGE} - {"gtsam"})
 
 
 def test_a_whole_run_without_a_network_never_loads_torch(demo_folder: Path, tmp_path: Path) -> None:
-    words = ["run", str(demo_folder), "--predictor", "sfm", "--out", str(tmp_path / "out"), "--quiet",
+    words = ["run", str(demo_folder), "--network", "none", "--out", str(tmp_path / "out"), "--quiet",
              "--map", str(tmp_path / "map"), "--max-frames", "20"]  # fmt: skip
     loaded = loaded_by(f"from vgslam.cli import main\nassert main({words}) == 0")
     assert {"evo", "matplotlib", "gtsam"} <= loaded

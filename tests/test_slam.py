@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from synthetic import CAMERA, frames_of, pose, render, room, smooth_texture
 
+from bench.umeyama import umeyama
 from vgslam.geometry import se3
-from vgslam.geometry.align import umeyama
 from vgslam.geometry.sim3 import Sim3
 from vgslam.slam import Slam, SlamConfig
 from vgslam.types import Array, Image, PoseEstimate, Status

@@ -10,14 +10,15 @@ ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "api.md"
 MODULES = {
     "vgslam": (),
-    "vgslam.slam": ("Slam", "SlamConfig"),
+    "vgslam.slam": ("Slam",),
+    "vgslam.system": ("SlamSystem", "SlamConfig"),
     "vgslam.localizer": ("Localizer",),
     "vgslam.session.pose_stream": ("StreamOptions", "PoseStream"),
     "vgslam.poses_out.frame_pose": ("FramePose",),
     "vgslam.poses_out.open": ("open_sink",),
     "vgslam.types": ("Frame", "Status", "PoseEstimate", "Trajectory", "Keyframe", "Edge", "WindowInput",
                      "WindowPrediction"),
-    "vgslam.interfaces": ("FrameSource", "SourceKind", "PoseSink", "LoopVerifier", "Backbone", "Predictor", "Viewer"),
+    "vgslam.interfaces": ("FrameSource", "SourceKind", "PoseSink", "LoopVerifier", "Backbone", "Viewer"),
     "vgslam.plugins": ("Registry", "Registered"),
     "vgslam.geometry.camera": ("Camera",),
     "vgslam.geometry.sim3": ("Sim3",),

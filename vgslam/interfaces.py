@@ -15,8 +15,6 @@ from vgslam.types import (
     Observations,
     PoseEstimate,
     Trajectory,
-    WindowInput,
-    WindowPrediction,
 )
 
 if TYPE_CHECKING:  # what plug-ins are handed and hand back, defined in the rooms that they serve
@@ -122,17 +120,6 @@ class Backbone(Protocol[TokensT]):
         results come from the device to the CPU, and the only place.
         """
         ...
-
-
-class Predictor(Protocol):
-    """Multi-view geometry of a window of keyframes.
-
-    `predict` returns None when the window does not determine the geometry (too little parallax, pure rotation).
-    """
-
-    model_id: str
-
-    def predict(self, window: WindowInput) -> WindowPrediction | None: ...
 
 
 class ViewedMap(Protocol):

@@ -110,13 +110,14 @@ class PoseEstimate:
 
 @dataclass(frozen=True)
 class WindowInput:
-    """What a predictor is given: N keyframes and, where the tracker has them, feature tracks and earlier geometry.
+    """What the geometry of a window is told from: N keyframes and, where the tracker has them, feature tracks and
+    earlier geometry.
 
     frame_ids (N,); images: N arrays (H,W,3); camera of all of them (the current guess where not calibrated).
     Track m is landmark `track_id[m]` seen in window image `track_frame[m]` at track_px[m] (M,2), at most once an image.
     T_window_cam (N,4,4): the map's estimate, first camera at the identity, None before initialisation. landmark_ids
     (L,) ascending and landmarks (L,3) in the same gauge: what the map already knows. dense_frames: window indices
-    whose dense depth is wanted; a predictor that gets depth for free may fill the others too.
+    whose dense depth is wanted; a network, which gets depth for free, fills the others too.
     """
 
     frame_ids: Ids
@@ -142,15 +143,22 @@ class WindowInput:
             check_pose("T_window_cam", self.T_window_cam)
 
 
+class MadeBy(StrEnum):
+    """Who told the geometry of a window."""
+
+    TRACKS = "tracks"
+    NETWORK = "network"
+
+
 @dataclass(frozen=True)
 class WindowPrediction:
     """Geometry of a window of N keyframes in its own gauge: first camera at the identity, median depth 1.
 
     frame_ids (N,), T_window_cam (N,4,4), cameras: N of the depth maps' resolution, depth (N,h,w) along the optical
-    axis (0 = unknown), confidence (N,h,w) in [0,1], raw_scale: the predictor's own unit in window units, so that
-    raw = raw_scale * window. is_metric when the raw unit is the metre. model_id: name, weights hash, adaptation step.
+    axis (0 = unknown), confidence (N,h,w) in [0,1], raw_scale: the maker's own unit in window units, so that
+    raw = raw_scale * window. is_metric when the raw unit is the metre. made_by: feature tracks or a network.
     landmark_ids (L,), landmarks (L,3) in the window frame and their relative depth deviation landmark_rel_sigma (L,),
-    for predictors that triangulate.
+    where there are tracks to triangulate.
     """
 
     frame_ids: Ids
@@ -160,7 +168,7 @@ class WindowPrediction:
     confidence: Float32
     raw_scale: float = 1.0
     is_metric: bool = False
-    model_id: str = ""
+    made_by: MadeBy = MadeBy.TRACKS
     landmark_ids: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
     landmarks: Array = field(default_factory=lambda: np.zeros((0, 3)))
     landmark_rel_sigma: Array = field(default_factory=lambda: np.zeros(0))

@@ -28,9 +28,9 @@ def test_a_camera_at_rest_gives_none() -> None:
     assert windows(shifted(1, 0) * 20, Collector(camera)) == []
 
 
-def test_keyframes_are_all_taken_and_made_small() -> None:
+def test_frames_after_the_longest_gap_are_all_taken_and_made_small() -> None:
     camera = Camera(480.0, 480.0, 319.5, 239.5, 640, 480)
-    collector = Collector(camera, CollectorConfig(advance=2), is_chosen_already=True)
+    collector = Collector(camera, CollectorConfig(advance=2, max_gap=10))
     images = [np.full((480, 640, 3), k, np.uint8) for k in range(6)]
     found = [collector.add(image, 10 * k) for k, image in enumerate(images)]
     assert [None if f is None else f.frame_ids for f in found] == [

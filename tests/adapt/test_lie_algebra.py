@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor
 
-from vgslam.adapt.warp import inverse_pose, warp
-from vgslam.geometry import se3
+from vgslam.adapt.warp import warp
+from vgslam.geometry import se3, torch_se3
 from vgslam.network.pose_encoding import quaternion_from_rotation, rotation_from_quaternion
 
 tangents = arrays(np.float64, 6, elements=st.floats(-1.7, 1.7))
@@ -29,7 +29,8 @@ def test_exponential_logarithm_and_inverse(xi: np.ndarray) -> None:
     np.testing.assert_allclose(se3.exp(xi), matrix.numpy(), atol=1e-12)
     v, w = T.Log().tensor().split(3)
     np.testing.assert_allclose(se3.log(se3.exp(xi)), torch.cat([w, v]).numpy(), atol=1e-8)
-    torch.testing.assert_close(inverse_pose(matrix), T.Inv().matrix(), atol=1e-12, rtol=0)
+    torch.testing.assert_close(torch_se3.inverse(matrix), T.Inv().matrix(), atol=1e-12, rtol=0)
+    torch.testing.assert_close(torch_se3.exp(torch.from_numpy(xi)), matrix, atol=1e-12, rtol=0)
 
 
 @settings(deadline=None)  # the first call loads
@@ -50,7 +51,7 @@ def test_the_warp_pulls_a_pose_along_the_algebra_to_the_truth() -> None:
 
     def seen(T_cam_world: Tensor) -> tuple[Tensor, Tensor]:
         """Image (3,H,W) and depth (H,W) of the plane z = 3 of the world, painted with waves."""
-        T = inverse_pose(T_cam_world)
+        T = torch_se3.inverse(T_cam_world)
         rays = torch.stack([(u - K[0, 2]) / K[0, 0], (v - K[1, 2]) / K[1, 1], torch.ones_like(u)], -1)
         way = rays @ T[:3, :3].mT
         z = (3.0 - T[2, 3]) / way[..., 2]

@@ -14,7 +14,7 @@ from vgslam.adapt.windows import Window, make_window
 from vgslam.errors import InputError
 from vgslam.geometry.camera import Camera
 from vgslam.network import weights
-from vgslam.network.config import PRESETS
+from vgslam_train.presets import PRESETS
 from vgslam_train.worlds.sequences import Shot, render_sequence
 
 LOADED = weights.load("vggt-s")

@@ -10,7 +10,8 @@ from reloc_cases import TINY
 from bench.global_block_cost import CostCase, CostRow, Variant, cost_table, count_flops, log_slope, summarise
 from bench.reloc_cost import BenchRelocCostArgs, run_bench_reloc_cost
 from vgslam.errors import ConfigError, OutputError
-from vgslam.network.config import VGGT_1B, VGGT_S, VggtConfig
+from vgslam.network.config import VGGT_1B, VggtConfig
+from vgslam_train.presets import VGGT_S
 
 SIZES = (10, 20, 40, 80)
 

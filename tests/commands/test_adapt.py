@@ -18,7 +18,7 @@ from vgslam_train.worlds.sequences import Sequence, Shot, render_sequence
 N = 44
 QUICK = ("--adaptation.steps", 2, "--adaptation.windows", 1)
 QUIET = ("--device", "cpu", "--quiet", "--no-rehearse")
-VGGT = ("--predictor", "vggt", "--device", "cpu", "--vggt.initialise")
+VGGT = ("--network", "vggt", "--device", "cpu", "--vggt.initialise")
 
 
 def one_line(err: str) -> str:
@@ -151,9 +151,9 @@ def test_an_adapter_of_another_base_is_refused(clip: Path, vgslam, tmp_path: Pat
 
 @pytest.mark.parametrize("words", [("--adapt", "sync"), ("--adapter", "a.safetensors")])
 def test_without_a_network_nothing_can_adapt(words: tuple[str, ...], clip: Path, vgslam) -> None:
-    code, _, err = vgslam.run(clip, "--predictor", "sfm", *words)
+    code, _, err = vgslam.run(clip, "--network", "none", *words)
     assert code != 0
-    assert "--predictor vggt" in one_line(err)
+    assert "--network vggt" in one_line(err)
 
 
 def test_an_adapter_that_is_missing_or_none(clip: Path, vgslam, tmp_path: Path) -> None:

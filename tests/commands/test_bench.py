@@ -9,11 +9,9 @@ import pytest
 import tyro
 from waiting import HANG_S, until
 
-from vgslam.commands import bench as bench_module
 from vgslam.commands.bench import BenchArgs, find_truths, run_bench, run_in_process
-from vgslam.commands.pycolmap_peer import load_pycolmap
-from vgslam.errors import ConfigError, InputError, MissingDependencyError, OutputError
-from vgslam.results.bench import PeerOutcome, RunOutcome
+from vgslam.errors import ConfigError, InputError, OutputError
+from vgslam.results.bench import RunOutcome
 from vgslam.results.report import RunReport
 from vgslam.results.run_folder import RunWriter
 from vgslam.session.isolated import run_isolated
@@ -159,37 +157,6 @@ def test_a_second_truth_beside_the_first_is_scored_too_but_counts_once(tmp_path)
     assert mean["ate_m"] == pytest.approx((first["ate_m"] + other["ate_m"]) / 2)
 
 
-def test_comparison_with_pycolmap_is_a_ratio_of_frame_rates(tmp_path, monkeypatch):
-    peer = PeerOutcome(["p"], n_images=10, n_registered=10, n_models=1, cpu_s=40.0, scores_m={"groundtruth": 0.5})
-    monkeypatch.setattr(bench_module, "load_pycolmap", lambda: None)
-    monkeypatch.setattr(bench_module, "run_peer", lambda *_: peer)
-    args = BenchArgs((sequence(tmp_path / "a"),), tmp_path / "out", vs_pycolmap=True)
-    run_bench(args, runner(a=[{"cpu_s": 2.0}]))
-    row = rows_of(args.out)[0]
-    assert row["peer_frames_per_cpu_s"] == 0.25
-    assert row["speed_ratio"] == 40.0
-    assert row["peer_ate_m"] == 0.5
-    assert "| speed ratio |" in (args.out / "bench.md").read_text()
-
-
-def test_a_failed_comparison_does_not_fail_the_sequence(tmp_path, monkeypatch):
-    monkeypatch.setattr(bench_module, "load_pycolmap", lambda: None)
-    monkeypatch.setattr(bench_module, "run_peer", lambda *_: PeerOutcome(["p"], failure="no model"))
-    args = BenchArgs((sequence(tmp_path / "a"),), tmp_path / "out", vs_pycolmap=True)
-    assert run_bench(args, runner(a=[{}])) == 0
-    assert rows_of(args.out)[0]["speed_ratio"] is None
-    assert "pycolmap failed, no model" in (args.out / "bench.md").read_text()
-
-
-def test_pycolmap_missing_is_said_before_anything_runs(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pycolmap", None)
-    with pytest.raises(MissingDependencyError, match="pip install"):
-        load_pycolmap()
-    args = BenchArgs((sequence(tmp_path / "a"),), tmp_path / "out", vs_pycolmap=True)
-    with pytest.raises(MissingDependencyError):
-        run_bench(args, runner(a=[]))
-
-
 def test_bad_arguments(tmp_path):
     a = sequence(tmp_path / "a")
     with pytest.raises(InputError, match="no such sequence"):
@@ -274,9 +241,9 @@ def is_running(pid):
 
 
 def test_command_line():
-    args = tyro.cli(BenchArgs, args=["a", "b", "--repeat", "3", "--vs-pycolmap", "--run-options=--stride 2"])
+    args = tyro.cli(BenchArgs, args=["a", "b", "--repeat", "3", "--run-options=--stride 2"])
     assert [p.name for p in args.sequences] == ["a", "b"]
-    assert (args.repeat, args.vs_pycolmap, args.run_options) == (3, True, "--stride 2")
+    assert (args.repeat, args.run_options) == (3, "--stride 2")
 
 
 

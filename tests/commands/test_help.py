@@ -15,31 +15,31 @@ from vgslam.slam import SlamConfig
 
 
 def test_the_printed_settings_are_read_back_as_they_were(vgslam, tmp_path: Path) -> None:
-    code, out, _ = vgslam("config", "--slam.tracker.gate", 4.25, "--stride", 3, "--predictor", "vggt")
+    code, out, _ = vgslam("config", "--slam.tracker.gate", 4.25, "--stride", 3, "--network", "none")
     assert code == 0
     file = tmp_path / "c.yaml"
     file.write_text(out)
     args = run_defaults(file)
-    assert (args.slam.tracker.gate, args.stride, args.predictor) == (4.25, 3, "vggt")
+    assert (args.slam.tracker.gate, args.stride, args.network) == (4.25, 3, "none")
     assert vgslam("config", "--config", file)[1] == out
     assert "# Largest distance of an inlier, in standard deviations.\n    gate: 4.25\n" in out
 
 
 def test_live_asks_no_network_unless_it_is_told_to(tmp_path: Path) -> None:
-    """`run` asks one; a file that gives the predictor speaks for both, one that does not changes nothing."""
-    assert parse(["run", "x"]).predictor == "vggt"
-    assert parse(["live", "0"]).predictor == "sfm"
-    assert live_defaults(run_defaults(None)).predictor == "sfm"
+    """`run` asks one; a file that gives the network speaks for both, one that does not changes nothing."""
+    assert parse(["run", "x"]).network == "vggt"
+    assert parse(["live", "0"]).network == "none"
+    assert live_defaults(run_defaults(None)).network == "none"
     file = tmp_path / "c.yaml"
-    for text, expected in (("predictor: vggt\n", "vggt"), ("memory: 2GiB\n", "sfm"), ("patience: 7\n", "sfm")):
+    for text, expected in (("network: vggt\n", "vggt"), ("memory: 2GiB\n", "none"), ("patience: 7\n", "none")):
         file.write_text(text)
-        assert parse(["live", "0", "--config", str(file)]).predictor == expected
-    file.write_text("predictor: vggt\n")
-    assert parse(["live", "0", "--config", str(file), "--predictor", "sfm"]).predictor == "sfm"
-    assert parse(["live", "0", "--predictor", "vggt"]).predictor == "vggt"
+        assert parse(["live", "0", "--config", str(file)]).network == expected
+    file.write_text("network: vggt\n")
+    assert parse(["live", "0", "--config", str(file), "--network", "none"]).network == "none"
+    assert parse(["live", "0", "--network", "vggt"]).network == "vggt"
 
 
-@pytest.mark.parametrize("words", [["run", "x"], ["live", "0", "--predictor", "vggt"]])
+@pytest.mark.parametrize("words", [["run", "x"], ["live", "0", "--network", "vggt"]])
 def test_the_depth_of_new_corners_is_asked_for_only_where_it_is_wanted(words: list[str]) -> None:
     assert not parse(words).vggt.corner_depth
     assert parse([*words, "--vggt.corner-depth"]).vggt.corner_depth
@@ -63,6 +63,7 @@ def test_a_file_with_settings_of_slam_alone_is_still_read(tmp_path: Path) -> Non
     ("text", "said"),
     [
         ("stride: fast", "stride"), ("stride: true", "stride"), ("predictor: magic", "sfm, vggt"),
+        ("network: false", "network"), ("predictor: sfm\nnetwork: vggt", "both network and predictor"),
         ("stride: 2\nspeed: 3", "unknown setting 'speed'"), ("max_frames: few", "max_frames"), ("fps: x", "fps"),
     ],
 )  # fmt: skip

@@ -20,11 +20,11 @@ from waiting import HANG_S
 from bench.stream_server import wait_for_listener
 from vgslam.errors import InputError
 from vgslam.session.stop_signals import StopSignals, Terminated, exit_code
-from vgslam.slam import Slam
 from vgslam.sources.trajectory_io import read_trajectory
 from vgslam.store.check import check_map
 from vgslam.store.manifest import MANIFEST
 from vgslam.store.open import load_map
+from vgslam.system import SlamSystem
 from vgslam.types import Frame, PoseEstimate
 
 N_BEFORE = 26
@@ -40,15 +40,15 @@ def going_dark(sequence: Path) -> Path:
 
 def after_frame(n: int, act: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """Does something within the call that processes frame n."""
-    process = Slam.process
+    process = SlamSystem.process
 
-    def wrapped(self: Slam, frame: Frame) -> PoseEstimate:
+    def wrapped(self: SlamSystem, frame: Frame) -> PoseEstimate:
         estimate = process(self, frame)
         if frame.id == n:
             act()
         return estimate
 
-    monkeypatch.setattr(Slam, "process", wrapped)
+    monkeypatch.setattr(SlamSystem, "process", wrapped)
 
 
 def interrupt() -> None:
@@ -80,7 +80,7 @@ class TestCtrlC:
             interrupt()
             came_back.append(True)
 
-        monkeypatch.setattr("vgslam.slam.optimize_map", solve)
+        monkeypatch.setattr("vgslam.system.optimize_map", solve)
         code, _, err = vgslam.run(going_dark, "--map", vgslam.out.parent / "m.vgslam")
         assert code == 130
         assert len(err.splitlines()) == 1
@@ -97,7 +97,7 @@ class TestCtrlC:
             if frame.id == N_BEFORE + 2:
                 raise InputError("the film tore")
 
-        monkeypatch.setattr("vgslam.session.tracking_run._check_size", check)
+        monkeypatch.setattr("vgslam.session.main_loop.check_size", check)
         code, _, _ = vgslam.run(going_dark)
         assert code == 2
         assert vgslam.report()["complete"] is False
@@ -130,7 +130,7 @@ class TestCrash:
         def fail(*_: object) -> None:
             raise error("broken")
 
-        monkeypatch.setattr("vgslam.session.tracking_run._describe", fail)
+        monkeypatch.setattr("vgslam.commands.tracking.describe", fail)
         with pytest.raises(error, match="broken"):
             vgslam.run(sequence, "--map", vgslam.out.parent / "m.vgslam")
         assert len(load_map(vgslam.out.parent / "m.vgslam").frames) == 1
@@ -247,7 +247,7 @@ def await_poses(process: "subprocess.Popen[str]", n: int) -> int:
 def test_signals_stop_a_run_and_keep_everything(
     sign: signal.Signals, is_in_background: bool, code: int, endless_folder: Path, tmp_path: Path
 ) -> None:
-    words = ("run", endless_folder, "--predictor", "sfm", "--out", tmp_path / "o", "--map", tmp_path / "m.vgslam")
+    words = ("run", endless_folder, "--network", "none", "--out", tmp_path / "o", "--map", tmp_path / "m.vgslam")
     with program(*words, is_in_background=is_in_background) as process:
         await_poses(process, 5)
         process.send_signal(sign)

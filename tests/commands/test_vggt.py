@@ -1,4 +1,4 @@
-"""`vgslam run --predictor vggt` with random weights: it ends cleanly, and it does not pretend."""
+"""`vgslam run --network vggt` with random weights: it ends cleanly, and it does not pretend."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from vgslam.results.report import RunReport
 from vgslam.sources.trajectory_io import read_trajectory
 
 LINGBOT = Path(__file__).resolve().parents[3] / "shared" / "data" / "lingbot_loop"
-RANDOM = ("--predictor", "vggt", "--weights", "random", "--device", "cpu")
+RANDOM = ("--network", "vggt", "--weights", "random", "--device", "cpu")
 
 
 def check_it_does_not_pretend(vgslam, out: str) -> None:
@@ -55,7 +55,7 @@ def test_with_every_use_switched_off_it_is_sfm(sequence: Path, vgslam, tmp_path:
     code, out, _ = vgslam.run(sequence, "--max-frames", 30, *RANDOM, *off)
     assert code == 0
     assert "RANDOM" in out
-    alone_words = ("--predictor", "sfm", "--max-frames", 30, "--out", tmp_path / "sfm", "--quiet")
+    alone_words = ("--network", "none", "--max-frames", 30, "--out", tmp_path / "sfm", "--quiet")
     assert vgslam("run", sequence, *alone_words)[0] == 0
     alone, guided = ((folder / "trajectory.tum").read_bytes() for folder in (tmp_path / "sfm", vgslam.out))
     assert guided == alone
@@ -64,7 +64,7 @@ def test_with_every_use_switched_off_it_is_sfm(sequence: Path, vgslam, tmp_path:
 
 
 def test_wrong_weights_are_one_line(sequence: Path, vgslam, tmp_path: Path) -> None:
-    code, out, err = vgslam.run(sequence, "--predictor", "vggt", "--weights", tmp_path / "none.safetensors")
+    code, out, err = vgslam.run(sequence, "--network", "vggt", "--weights", tmp_path / "none.safetensors")
     assert code == WeightsError.exit_code == 5
     assert out == ""
     lines = err.strip().splitlines()
@@ -74,7 +74,7 @@ def test_wrong_weights_are_one_line(sequence: Path, vgslam, tmp_path: Path) -> N
 
 
 def test_without_weights_those_of_the_package_are_used(sequence: Path, vgslam) -> None:
-    code, out, _ = vgslam.run(sequence, "--max-frames", 12, "--predictor", "vggt")
+    code, out, _ = vgslam.run(sequence, "--max-frames", 12, "--network", "vggt")
     assert code == 0
     assert "RANDOM" not in out
     weights = vgslam.report()["weights"]
@@ -82,7 +82,7 @@ def test_without_weights_those_of_the_package_are_used(sequence: Path, vgslam) -
     assert weights["licence"] == "Apache-2.0"
     assert weights["allows_commercial_use"]
     assert weights["poses_from"] == "solver"
-    assert vgslam.run(sequence, "--max-frames", 12, "--predictor", "vggt", "--readout", "head", "--overwrite")[0] == 0
+    assert vgslam.run(sequence, "--max-frames", 12, "--network", "vggt", "--readout", "head", "--overwrite")[0] == 0
     assert vgslam.report()["weights"]["poses_from"] == "head"
 
 

@@ -72,14 +72,14 @@ def test_one_wrong_baseline_does_not_decide() -> None:
     assert link(prediction(T), window(poses(6)), T_WORLD_FIRST).s == pytest.approx(SCALE, rel=1e-9)
 
 
-def test_scale_of_the_predictor_where_nothing_is_shared() -> None:
+def test_scale_of_the_prediction_where_nothing_is_shared() -> None:
     assert link(prediction(poses(), raw_scale=7.0), window(None), T_WORLD_FIRST).s == pytest.approx(7.0)
     still = np.tile(np.eye(4), (4, 1, 1))
     assert link(prediction(still, raw_scale=7.0), window(still), T_WORLD_FIRST).s == pytest.approx(7.0)
 
 
 def test_scale_from_shared_depth_goes_before_baselines() -> None:
-    """A predictor with depth and bad baselines: the landmarks that both know decide."""
+    """A prediction with depth and bad baselines: the landmarks that both know decide."""
     w = window(poses(), n_landmarks=150)
     T = poses()
     T[:, :3, 3] *= 3.0
@@ -106,7 +106,7 @@ def test_too_little_shared_depth_leaves_the_baselines() -> None:
     assert link(prediction(poses(), depth), w, T_WORLD_FIRST).s == pytest.approx(SCALE, rel=1e-9)
 
 
-def test_a_predictor_that_triangulates_is_linked_by_its_baselines() -> None:
+def test_a_prediction_from_triangulation_is_linked_by_its_baselines() -> None:
     w = window(poses(), n_landmarks=150)
     S = link(prediction(poses(), 5.0 * depth_at_landmarks(w, SCALE), n_landmarks=3), w, T_WORLD_FIRST)
     assert S.s == pytest.approx(SCALE, rel=1e-9)

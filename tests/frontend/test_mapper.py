@@ -6,7 +6,7 @@ import pytest
 from synthetic import CAMERA, pose, pose_error
 
 from vgslam.frontend.mapper import Mapper, MapperConfig
-from vgslam.frontend.sfm import SfmPredictor
+from vgslam.frontend.sfm import WindowSfm
 from vgslam.geometry import se3
 from vgslam.types import Ids, Observations
 
@@ -18,7 +18,7 @@ class GrowingMap:
 
     def __init__(self, known_map, **changes: object) -> None:
         self.known, self.walk, self.map = known_map, known_map.walk, known_map.map
-        self.mapper = Mapper(self.map, known_map.tracker, SfmPredictor(), MapperConfig(**changes))
+        self.mapper = Mapper(self.map, known_map.tracker, WindowSfm(), MapperConfig(**changes))
         self.ids: Ids = known_map.add(FRAMES[0])[0]
         self.new: Ids = self.ids
         self.rng = np.random.default_rng(0)

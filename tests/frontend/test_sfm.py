@@ -1,4 +1,4 @@
-"""The `sfm` predictor on windows with known geometry."""
+"""Structure from motion on windows with known geometry."""
 
 from dataclasses import replace
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from synthetic import CAMERA, PointScene, observe, pose, pose_error, random_points, render, room
 
-from vgslam.frontend.sfm import SfmPredictor
+from vgslam.frontend.sfm import WindowSfm
 from vgslam.geometry import se3
-from vgslam.types import Array, WindowInput, WindowPrediction
+from vgslam.types import Array, MadeBy, WindowInput, WindowPrediction
 
 BLANK = np.zeros((240, 320, 3), np.uint8)
 
@@ -44,7 +44,7 @@ def scaled_error(found: WindowPrediction, truth: Array) -> tuple[float, float]:
 @pytest.mark.parametrize("n", [2, 4])
 def test_initial_geometry(n: int) -> None:
     truth, points = path(n), random_points(300, seed=0)
-    found = SfmPredictor().predict(window_of(observe(truth, points, noise_px=0.3, seed=1)))
+    found = WindowSfm().predict(window_of(observe(truth, points, noise_px=0.3, seed=1)))
     assert found is not None
     angle, distance = scaled_error(found, truth)
     assert angle < 0.5
@@ -59,8 +59,8 @@ def test_initial_geometry(n: int) -> None:
 
 @pytest.mark.parametrize("n", [2, 4])
 def test_gauge(n: int) -> None:
-    """First camera the identity, median depth 1, and raw_scale takes the predictor's own unit back."""
-    found = SfmPredictor().predict(window_of(observe(path(n), random_points(300, seed=2), noise_px=0.3, seed=3)))
+    """First camera the identity, median depth 1, and raw_scale takes the reconstruction's own unit back."""
+    found = WindowSfm().predict(window_of(observe(path(n), random_points(300, seed=2), noise_px=0.3, seed=3)))
     assert found is not None
     np.testing.assert_array_equal(found.T_window_cam[0], np.eye(4))
     local = [se3.transform(se3.inverse(T), found.landmarks)[:, 2] for T in found.T_window_cam]
@@ -69,7 +69,7 @@ def test_gauge(n: int) -> None:
     raw_baseline = found.raw_scale * np.linalg.norm(found.T_window_cam[-1, :3, 3])
     assert raw_baseline == pytest.approx(1.0, rel=1e-9)
     np.testing.assert_array_equal(found.frame_ids, np.arange(50, 50 + n))
-    assert found.model_id == "sfm"
+    assert found.made_by is MadeBy.TRACKS
     assert not found.is_metric
 
 
@@ -77,23 +77,23 @@ def test_gauge(n: int) -> None:
 @pytest.mark.parametrize("noise_px", [0.0, 0.4])
 def test_rotation_is_refused(n: int, noise_px: float) -> None:
     turned = np.stack([pose((i, 4.0 * i, 0.5 * i)) for i in range(n)])
-    assert SfmPredictor().predict(window_of(observe(turned, random_points(300, seed=4), noise_px, seed=5))) is None
+    assert WindowSfm().predict(window_of(observe(turned, random_points(300, seed=4), noise_px, seed=5))) is None
 
 
 def test_little_parallax_is_refused() -> None:
     scene = observe(path(2, length=0.15), random_points(300, seed=6), noise_px=0.3, seed=7)
-    assert SfmPredictor().predict(window_of(scene)) is None
+    assert WindowSfm().predict(window_of(scene)) is None
 
 
 def test_a_middle_view_that_sees_too_little_is_refused() -> None:
     scene = observe(path(4), random_points(300, seed=8), noise_px=0.3, seed=9)
     keep = (scene.frame != 2) | (scene.point < 10)
     poor = replace(scene, frame=scene.frame[keep], point=scene.point[keep], pixels=scene.pixels[keep])
-    assert SfmPredictor().predict(window_of(poor)) is None
+    assert WindowSfm().predict(window_of(poor)) is None
 
 
 def test_no_tracks_at_all_are_refused() -> None:
-    assert SfmPredictor().predict(WindowInput(np.arange(2), [BLANK] * 2, CAMERA)) is None
+    assert WindowSfm().predict(WindowInput(np.arange(2), [BLANK] * 2, CAMERA)) is None
 
 
 def later(noise_px: float = 0.3, unit: float = 1.0) -> tuple[WindowInput, Array, np.ndarray]:
@@ -110,7 +110,7 @@ def later(noise_px: float = 0.3, unit: float = 1.0) -> tuple[WindowInput, Array,
 @pytest.mark.parametrize("unit", [1.0, 4.0])
 def test_later_windows_keep_the_poses(unit: float) -> None:
     w, points, known = later(unit=unit)
-    found = SfmPredictor().predict(w)
+    found = WindowSfm().predict(w)
     assert found is not None
     T = found.T_window_cam.copy()
     T[:, :3, 3] *= found.raw_scale
@@ -126,7 +126,7 @@ def test_later_windows_keep_the_poses(unit: float) -> None:
 def test_depth_deviation_is_that_of_the_errors() -> None:
     """rel_sigma promises the relative depth error for a pixel of noise: normalised errors are of order one."""
     w, points, _ = later(noise_px=1.0)
-    found = SfmPredictor().predict(w)
+    found = WindowSfm().predict(w)
     assert found is not None
     z = found.raw_scale * found.landmarks[:, 2]
     normalised = (z / points[(found.landmark_ids - 100) // 3, 2] - 1.0) / found.landmark_rel_sigma
@@ -145,7 +145,7 @@ def test_landmarks_without_parallax_or_fit_are_left_out() -> None:
         w, track_frame=np.concatenate([w.track_frame, scene.frame]), track_px=np.concatenate([px, scene.pixels]),
         track_id=np.concatenate([w.track_id, 9000 + scene.point]),
     )  # fmt: skip
-    found = SfmPredictor().predict(w)
+    found = WindowSfm().predict(w)
     assert found is not None
     assert not np.isin(found.landmark_ids, [9000, 9001]).any()
     seen_twice = [i for i in wrong if (w.track_id == i).sum() >= 2]
@@ -157,7 +157,7 @@ def test_tracks_seen_once_are_no_landmarks() -> None:
     w, _, known = later()
     once = int(100 + 3 * np.flatnonzero(~known)[0])
     keep = (w.track_id != once) | (w.track_frame == 0)
-    found = SfmPredictor().predict(
+    found = WindowSfm().predict(
         replace(w, track_frame=w.track_frame[keep], track_id=w.track_id[keep], track_px=w.track_px[keep])
     )
     assert found is not None
@@ -175,7 +175,7 @@ def test_dense_depth_where_it_is_wanted_in_the_window_s_unit() -> None:
         scene, images=[image for image, _ in rendered], T_window_cam=truth, landmark_ids=ids_of(points),
         landmarks=points, dense_frames=(1,),
     )  # fmt: skip
-    found = SfmPredictor().predict(w)
+    found = WindowSfm().predict(w)
     assert found is not None
     assert not found.depth[[0, 2, 3]].any()
     small = found.cameras[1]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from oracle import Film, OracleBackbone
 
 from vgslam.frontend.guide import VggtUse, confidence_gate, fused_depth
-from vgslam.frontend.vggt_predictor import VggtPredictor
+from vgslam.frontend.network_guide import NetworkGuide
 from vgslam.geometry import se3
 from vgslam.slam import Slam, SlamConfig
 from vgslam.types import Array, Camera, Frame, Image, Status, WindowPrediction
@@ -55,7 +55,7 @@ def corridor() -> Film:
 
 
 def run(film: Film, use: VggtUse | None, seed: int = 0, config: SlamConfig | None = None) -> Slam:
-    guide = None if use is None else VggtPredictor(OracleBackbone(film, seed=seed), use)
+    guide = None if use is None else NetworkGuide(OracleBackbone(film, seed=seed), use)
     slam = Slam(CAMERA, config, guide=guide)
     for i, image in enumerate(film.images):
         slam.process(Frame(i, i / 30, image))
@@ -133,7 +133,7 @@ class CornerErrors:
 def test_corner_depth(corridor: Film, record_property: Record) -> None:
     found = {}
     for name, use in (("on", ALL), ("off", replace(ALL, corner_depth=False))):
-        slam = Slam(CAMERA, guide=VggtPredictor(OracleBackbone(corridor), use))
+        slam = Slam(CAMERA, guide=NetworkGuide(OracleBackbone(corridor), use))
         watched = CornerErrors(slam, corridor)
         for i, image in enumerate(corridor.images):
             slam.process(Frame(i, i / 30, image))

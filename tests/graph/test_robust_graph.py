@@ -74,20 +74,6 @@ def test_a_full_solve_is_the_optimum_of_what_it_leaves_active_and_reports_the_re
     assert gap(solution.nodes, batch) < 1e-3
 
 
-def test_a_restarted_graph_goes_on_as_the_first_would_have(drive: Simulation) -> None:
-    graph = IncrementalGraph()
-    feed(drive, graph)
-    graph.solve()
-    again = IncrementalGraph.from_map(graph.nodes, graph.component, graph.active_edges())
-    assert gap(again.nodes, graph.nodes) == 0.0
-    edge = Edge(239, 240, drive.odometry[-1].S_a_b, SIGMAS, EdgeKind.ODOMETRY)
-    for g in (graph, again):
-        g.add_keyframe(240, g.nodes[239] @ edge.S_a_b, 0)
-        g.add_edge(edge)
-        g.update()
-    assert gap(again.nodes, graph.nodes) < 1e-6
-
-
 def test_a_joining_edge_moves_the_younger_component_with_its_scale() -> None:
     truth = {k: Sim3.from_T(T) for k, T in enumerate(laps(12))}
     away = Sim3(se3.so3_exp(np.array([0.1, 0.5, 0.2])), np.array([30.0, 1, 2]), 2.5)

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from synthetic import CAMERA
 
 from vgslam.errors import MapError, OutputError
-from vgslam.map.paged_keyframe import PagedKeyframe
 from vgslam.map.picture_file import PictureFile, decode, describe, encode
 from vgslam.map.pictures import PictureKind, Pictures
 from vgslam.map.slam_map import SlamMap
@@ -164,11 +163,3 @@ def test_depth_comes_and_goes() -> None:
     assert found.shape == (3, 4)
     keyframe.depth = None
     assert keyframe.depth is None
-
-
-def test_whether_there_is_depth_is_known_without_reading_it(tmp_path: Path) -> None:
-    pictures = Pictures(0)
-    keyframe = PagedKeyframe.of(Keyframe(0, 0, 0.0, picture(0), CAMERA, Sim3.identity()), pictures)
-    assert not keyframe.has_depth
-    pictures.put_file((0, DEPTH), PictureFile(tmp_path / "absent.tiff", b"", 3))
-    assert keyframe.has_depth

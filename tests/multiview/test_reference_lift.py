@@ -55,10 +55,9 @@ def test_consensus_moves_with_the_world(seed: int) -> None:
     before, after = lift(local, query, refs), lift(local, query, moved(S, refs))
     np.testing.assert_allclose(after.T_world_query, S.compose_pose(before.T_world_query), atol=1e-6 * S.s)
     assert after.dispersion == pytest.approx(S.s * before.dispersion, rel=1e-5)
-    assert after.rotation_dispersion_deg == pytest.approx(before.rotation_dispersion_deg, rel=1e-5)
 
 
-def test_one_reference_gives_rotation_and_direction_alone() -> None:
+def test_one_reference_gives_the_rotation_alone() -> None:
     rng = np.random.default_rng(4)
     refs, query = scene(rng, 1)
     S = random_similarity(rng)
@@ -66,8 +65,6 @@ def test_one_reference_gives_rotation_and_direction_alone() -> None:
     assert found.is_scale_unobservable
     assert np.isnan(found.T_world_query[:3, 3]).all()
     np.testing.assert_allclose(found.T_world_query[:3, :3], query[:3, :3], atol=1e-12)
-    offset = query[:3, 3] - refs[0, :3, 3]
-    np.testing.assert_allclose(found.direction_world, offset / np.linalg.norm(offset), atol=1e-12)
 
 
 def test_references_in_one_place_give_no_scale() -> None:
@@ -152,7 +149,7 @@ def test_motion_averaging_refuses_a_line_where_consensus_answers() -> None:
     R, d = pairs(refs, query)
     noisy = np.stack([se3.so3_exp(np.radians(rng.normal(0, 1, 3))) @ x for x in d])
     found = average_motions(refs, R, noisy)
-    assert found.is_ill_conditioned
+    assert found.T_world_query is None
     assert found.condition > 300
     np.testing.assert_allclose(found.R_world_query, np.eye(3), atol=1e-12)
     local = refs.copy()

@@ -10,7 +10,7 @@ import torch
 from vgslam.errors import ConfigError, WeightsError
 from vgslam.geometry.camera import Camera
 from vgslam.interfaces import Backbone
-from vgslam.network.backbone import geometry_from_tensors, points_from_depth
+from vgslam.network.backbone import geometry_from_tensors
 from vgslam.network.frame_mask import FrameMask
 from vgslam.network.open_backbone import BACKBONES, BackboneOptions, open_backbone
 from vgslam.network.precision import Precision
@@ -57,8 +57,6 @@ def test_only_what_was_asked_for(backbone: Backbone, pictures) -> None:
     scene = backbone.decode(backbone.encode(images, {Head.DEPTH}), images, {Head.DEPTH})
     assert scene.depth is not None
     assert scene.T_cam_world is scene.points is scene.tracks is None
-    with pytest.raises(ValueError, match="need poses and depth"):
-        points_from_depth(scene)
 
 
 def test_same_numbers_as_the_network(backbone: VggtBackbone, pictures) -> None:
@@ -76,13 +74,7 @@ def test_known_intrinsics_replace_predicted_ones(backbone: Backbone, pictures) -
     tokens = backbone.encode(images, want)
     known = [Camera(80.0, 82.0, 44.0, 29.0, 90, 60)] * 3
     scene = backbone.decode(tokens, images, want, known_cameras=known)
-    np.testing.assert_allclose(images.maps[1].camera_to_source(scene.cameras[1]).K, known[1].K, atol=1e-9)
-    points = points_from_depth(scene)
-    # points seen through the known camera lie on the pixels that they came from
-    cam = points[1] @ scene.T_cam_world[1, :3, :3].T + scene.T_cam_world[1, :3, 3]
-    pixels = scene.cameras[1].project(cam.reshape(-1, 3)).reshape(40, 56, 2)
-    v, u = np.mgrid[:40, :56]
-    np.testing.assert_allclose(pixels, np.stack([u, v], axis=-1), atol=1e-4)
+    assert scene.cameras[1] == images.maps[1].camera_to_network(known[1])
     assert scene.is_fov_valid.all()
     predicted = backbone.decode(tokens, images, want)
     assert predicted.cameras[1] != scene.cameras[1]

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from vgslam.network.compiled import compile_blocks
+from bench.compiled import compile_blocks
 from vgslam.network.frame_mask import FrameMask
 from vgslam.network.vggt import Head, Vggt
 

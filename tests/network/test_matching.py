@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from vgslam.errors import ConfigError
-from vgslam.network.config import VGGT_S, VGGT_TINY, MatchingConfig, VggtConfig
+from vgslam.network.config import VGGT_TINY, MatchingConfig, VggtConfig
 from vgslam.network.matching import MatchAdapter, window_indices
 from vgslam.network.vggt import Head, build
+from vgslam_train.presets import VGGT_S
 
 SMALL = MatchingConfig(features=16, radius=2, hidden=8)
 
@@ -115,8 +116,8 @@ def test_config_round_trip_and_refusal() -> None:
 
 
 def test_small_networks_are_small() -> None:
-    from vgslam.network.config import VGGT_M
     from vgslam.network.vggt import skeleton
+    from vgslam_train.presets import VGGT_M
 
     for config in (VGGT_S, VGGT_M):
         assert sum(p.numel() for p in skeleton(config).parameters()) <= 25_000_000

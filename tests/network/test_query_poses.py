@@ -14,13 +14,14 @@ from vgslam.geometry.camera import Camera
 from vgslam.network.initialise import scatter
 from vgslam.network.pose_encoding import decode_pose
 from vgslam.network.reloc.config import RelocConfig
-from vgslam.network.reloc.files import base_identity, save_reloc
+from vgslam.network.reloc.files import base_identity
 from vgslam.network.reloc.known_poses import known_poses
 from vgslam.network.reloc.network import build_reloc
 from vgslam.network.reloc.query_poses import PlainQueryPoses, ToldQueryPoses, with_adapter
 from vgslam.network.vggt import Head, build
 from vgslam.network.vggt_backbone import VggtBackbone
 from vgslam.network.weights import load, save
+from vgslam_train.training.reloc_file import save_reloc
 
 CAMERA = Camera(60.0, 62.0, 39.5, 31.5, 80, 64)
 

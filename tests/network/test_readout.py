@@ -6,7 +6,7 @@ import torch
 
 from vgslam.errors import ConfigError
 from vgslam.geometry.camera import Camera
-from vgslam.network.config import VGGT_S, VGGT_TINY
+from vgslam.network.config import VGGT_TINY
 from vgslam.network.licence import RANDOM
 from vgslam.network.matching import Flow
 from vgslam.network.pose_encoding import decode_pose, encode_pose
@@ -16,6 +16,7 @@ from vgslam.network.vggt_backbone import RunOptions, VggtBackbone
 from vgslam.network.weights import LoadedVggt, WeightsInfo
 from vgslam_train.data.truth import truth_of
 from vgslam_train.data.windows import WindowBatch, true_flow
+from vgslam_train.presets import VGGT_S
 
 POSE = frozenset({Head.POSE})
 

@@ -12,9 +12,10 @@ from vgslam.errors import ConfigError, WeightsError
 from vgslam.network.initialise import scatter
 from vgslam.network.licence import Licence
 from vgslam.network.reloc.config import RelocConfig
-from vgslam.network.reloc.files import base_identity, load_reloc, own_parameters, save_reloc
+from vgslam.network.reloc.files import base_identity, load_reloc, own_parameters
 from vgslam.network.reloc.network import build_reloc
 from vgslam.network.weights import WeightsInfo, save
+from vgslam_train.training.reloc_file import save_reloc
 
 BASE = "a" * 64
 

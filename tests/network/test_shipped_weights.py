@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vgslam.network.config import VGGT_S
 from vgslam.network.weights import load, packaged
 from vgslam_train.data.windows import WindowBatch
+from vgslam_train.presets import VGGT_S
 from vgslam_train.validation.model_guess import ModelGuess
 from vgslam_train.validation.pose_measures import constant_depth, depth_score, identity_poses, pose_score
 from vgslam_train.worlds.sequences import Shot, render_sequence

@@ -12,11 +12,11 @@ from reloc_cases import base_network
 from vgslam.errors import OutputError
 from vgslam.network.lora import LoraConfig, add_lora, save_adapter
 from vgslam.network.reloc.config import RelocConfig
-from vgslam.network.reloc.files import save_reloc
 from vgslam.network.reloc.network import build_reloc
 from vgslam.network.weights import save
 from vgslam_train.training.checkpoint import NAME, TrainingState, save_checkpoint
 from vgslam_train.training.recipe import Recipe
+from vgslam_train.training.reloc_file import save_reloc
 
 
 def write_weights(folder: Path) -> Path:

@@ -1,7 +1,8 @@
 """The search beside the tracking: one keyframe at a time, nothing lost, errors heard."""
 
 import threading
-from dataclasses import replace
+from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,13 @@ from waiting import HANG_S
 from vgslam.map.pictures import PictureKind, Pictures
 from vgslam.reloc.loop_search import LoopSearch
 from vgslam.reloc.loops import Meeting
+from vgslam.session.open_system import config_for
+from vgslam.session.tracking_args import TrackingArgs
+from vgslam.sources.live_open import in_real_time
+from vgslam.sources.open import open_source
+from vgslam.sources.options import SourceOptions
+
+DEMO = Path(str(resources.files("vgslam"))) / "assets" / "demo"
 
 
 def test_one_search_at_a_time_and_every_result_is_taken_once() -> None:
@@ -70,9 +78,9 @@ def test_pictures_may_be_asked_by_two_threads_at_once() -> None:
 
 
 def test_the_setting_is_for_live_sources_alone() -> None:
-    from vgslam.session.tracking_args import TrackingArgs
-
-    args = TrackingArgs()
-    assert not args.slam_config().loops.in_background
-    assert args.slam_config(is_live=True).loops.in_background
-    assert replace(args, metric=True).slam_config(is_live=True).loops.is_metric
+    recorded = open_source(DEMO / "demo.mp4", SourceOptions(calib=DEMO / "calib.json"))
+    metric = TrackingArgs(metric=True).slam_config()
+    assert not config_for(recorded, metric).loops.in_background
+    found = config_for(in_real_time(recorded), metric)
+    assert found.loops.in_background
+    assert found.loops.is_metric

@@ -14,9 +14,9 @@ from vgslam.adapt.adapter import AdaptConfig, Adapter
 from vgslam.adapt.offline import run_rounds
 from vgslam.adapt.safeguards import OFFLINE
 from vgslam.adapt.trainer import Trainable, TrainConfig
-from vgslam.network.config import PRESETS
 from vgslam.network.vggt import Vggt, build
 from vgslam.network.weights import LoadOptions, load
+from vgslam_train.presets import PRESETS
 
 
 def opened(name: str, device: torch.device) -> tuple[Vggt, bool]:

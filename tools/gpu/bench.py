@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
+from bench.compiled import compile_blocks
 from bench.global_block_cost import CostCase, Variant, log_slope, measure_time_s
 from bench.memory_growth import ORIGINAL_GB
 from bench.network_profile import AGGREGATOR, ProfileCase, profile
 from tools.gpu.record import Record, arguments
-from vgslam.network.compiled import compile_blocks
 from vgslam.network.config import VGGT_1B, VGGT_TINY, VggtConfig
 from vgslam.network.precision import set_precision
 from vgslam.network.vggt import Head, Vggt, skeleton

@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tools.gpu.record import Record, arguments, seconds, wait
 from vgslam.geometry.camera import Camera
-from vgslam.network.config import PRESETS, VGGT_1B, VGGT_TINY, VggtConfig
+from vgslam.network.config import VGGT_1B, VGGT_TINY, VggtConfig
 from vgslam.network.frame_mask import FrameMask
 from vgslam.network.initialise import initialise, scatter
 from vgslam.network.layers import Block, Linear
@@ -24,6 +24,7 @@ from vgslam.network.tables import rope_table
 from vgslam.network.vggt import Head, Vggt, build
 from vgslam_train.data.clips import ClipConfig, render_clip
 from vgslam_train.data.windows import WindowBatch
+from vgslam_train.presets import PRESETS
 from vgslam_train.training.losses import LossWeights
 from vgslam_train.training.step import TrainingStep
 from vgslam_train.worlds.scenes import WORLD_KINDS, generate

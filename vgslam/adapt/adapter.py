@@ -76,13 +76,10 @@ class Event:
 
 @dataclass(frozen=True)
 class Committed:
-    """Weights to serve from the next window on. step: training steps behind them, for `model_id`."""
+    """Weights to serve from the next window on. step: training steps behind them."""
 
     step: int
     state: State
-
-    def model_id(self, base: str) -> str:
-        return f"{base}+adapt{self.step}"
 
 
 class Adapter:

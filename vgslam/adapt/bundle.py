@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vgslam.adapt.start_poses import essential_poses
-from vgslam.adapt.windows import PointMatches
+from vgslam.adapt.windows import PointMatches, nearest_pixel
 from vgslam.geometry import se3
 
 Array = npt.NDArray[np.float64]
@@ -173,9 +173,7 @@ def reconstruct(
 def in_unit_of(geometry: SparseGeometry, depth: Array) -> SparseGeometry:
     """The same with lengths scaled so that the depths are, in the median, those of maps (S,H,W): what is taught does
     not change the network's unit."""
-    height, width = depth.shape[1:]
-    u = np.clip(np.rint(geometry.px[:, 0]).astype(int), 0, width - 1)
-    v = np.clip(np.rint(geometry.px[:, 1]).astype(int), 0, height - 1)
+    v, u = nearest_pixel(geometry.px, depth.shape[1:])
     sure = geometry.trust > 0.5 * geometry.trust.max()
     scale = float(np.exp(np.median(np.log(depth[geometry.frame, v, u] / geometry.depth)[sure])))
     T = geometry.T_cam_first.copy()
@@ -188,7 +186,7 @@ def _problem(matches: Sequence[PointMatches], depth: Array, K: Array, sigma_px: 
     first = np.concatenate([m.first_px for m in matches])
     points, index = np.unique(first, axis=0, return_inverse=True)
     frame = np.concatenate([np.full(len(m.first_px), m.frame) for m in matches])
-    u, v = (np.clip(np.rint(points[:, k]).astype(int), 0, depth.shape[1 - k] - 1) for k in (0, 1))
     rays = np.column_stack([(points - K[:2, 2]) / K[(0, 1), (0, 1)], np.ones(len(points))])
     seen_px = np.concatenate([m.other_px for m in matches])
-    return _Problem(rays, np.log(np.maximum(depth[v, u], _MIN_DEPTH)), index.ravel(), frame, seen_px, K, sigma_px)
+    log_depth = np.log(np.maximum(depth[nearest_pixel(points, depth.shape)], _MIN_DEPTH))
+    return _Problem(rays, log_depth, index.ravel(), frame, seen_px, K, sigma_px)

@@ -36,11 +36,10 @@ class CollectorConfig:
 
 
 class Collector:
-    """Takes frames in their order and gives windows of some of them. `is_chosen_already`: every frame is used, because
-    somebody has chosen them (keyframes)."""
+    """Takes frames in their order and gives windows of some of them."""
 
-    def __init__(self, camera: Camera, config: CollectorConfig | None = None, is_chosen_already: bool = False) -> None:
-        self.config, self.is_chosen_already = config or CollectorConfig(), is_chosen_already
+    def __init__(self, camera: Camera, config: CollectorConfig | None = None) -> None:
+        self.config = config or CollectorConfig()
         width = min(camera.width, MAX_WIDTH_PX)
         self.camera = camera.resized(width, round(camera.height * width / camera.width))
         self._kept: list[tuple[int, Image]] = []
@@ -49,7 +48,7 @@ class Collector:
         """A window, where this frame completes one. image (H,W,3) of the camera given."""
         size = (self.camera.width, self.camera.height)
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if image.shape[1] != size[0] else image
-        if self._kept and not self.is_chosen_already and not self._is_due(small, frame_id):
+        if self._kept and not self._is_due(small, frame_id):
             return None
         self._kept.append((frame_id, np.ascontiguousarray(small)))
         if len(self._kept) < self.config.n_frames:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vgslam.adapt.warp import inverse_pose, warp
+from vgslam.adapt.warp import warp
+from vgslam.geometry import torch_se3
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def pair_costs(
     n, k = len(images), len(targets)
     t = torch.tensor([i for i in targets for _ in range(n - 1)], device=images.device)
     s = torch.tensor([j for i in targets for j in range(n) if j != i], device=images.device)
-    w = warp(images[s], depth[s], depth[t], T_cam_world[s] @ inverse_pose(T_cam_world[t]), K)
+    w = warp(images[s], depth[s], depth[t], T_cam_world[s] @ torch_se3.inverse(T_cam_world[t]), K)
     signed = (w.depth_computed - w.depth_projected) / (w.depth_computed + w.depth_projected + 1e-7)
     seen = w.valid & (signed.detach() < config.hidden_gate)
     image = torch.where(seen[:, None], w.image, images[t])

@@ -14,9 +14,15 @@ from vgslam.network.lora import save_adapter
 from vgslam.network.vggt import Vggt
 
 
+def adapted_id(model_id: str, step: int) -> str:
+    """What weights are called after so many steps of adaptation."""
+    return f"{model_id}+adapt{step}" if step else model_id
+
+
 @dataclass(frozen=True)
 class Served:
-    """The network that answers, what its weights are called, and the hash of its base weights."""
+    """The network that answers, what its base weights are called, their hash, and the steps of adaptation behind those
+    that are served first."""
 
     model: Vggt
     model_id: str
@@ -30,7 +36,7 @@ class OnlineAdaptation:
 
     def __init__(self, served: Served, adapter: Adapter | BackgroundAdapter, train: TrainConfig) -> None:
         self.served, self.adapter, self.train = served, adapter, train
-        self.model_id = served.model_id
+        self.model_id = adapted_id(served.model_id, served.start_step)
         self.step = served.start_step
         self._collector: Collector | None = None
         self._state: State | None = None
@@ -84,4 +90,4 @@ class OnlineAdaptation:
     def _serve(self, committed: Committed) -> None:
         apply_state(self.served.model, committed.state, self.train)
         self._state, self.step = committed.state, self.served.start_step + committed.step
-        self.model_id = f"{self.served.model_id}+adapt{self.step}"
+        self.model_id = adapted_id(self.served.model_id, self.step)

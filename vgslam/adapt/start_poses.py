@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.adapt.windows import PointMatches
+from vgslam.adapt.windows import PointMatches, nearest_pixel
 
 Array = npt.NDArray[np.float64]
 
@@ -34,6 +34,5 @@ def essential_poses(matches: Sequence[PointMatches], depth_first: Array, K: Arra
 def _length(m: PointMatches, depth: Array, K: Array, R: Array, t: Array) -> float:
     """Median s of (z R p + s t) x q = 0 over the points, p and q their rays."""
     p, q = (np.column_stack([x, np.ones(len(x))]) @ np.linalg.inv(K).T for x in (m.first_px, m.other_px))
-    u, v = (np.clip(np.rint(m.first_px[:, k]).astype(int), 0, depth.shape[1 - k] - 1) for k in (0, 1))
-    a, b = np.cross(t, q), -np.cross(p @ R.T * depth[v, u, None], q)
+    a, b = np.cross(t, q), -np.cross(p @ R.T * depth[nearest_pixel(m.first_px, depth.shape)][:, None], q)
     return max(float(np.median((a * b).sum(1) / np.maximum((a * a).sum(1), 1e-12))), 1e-3)

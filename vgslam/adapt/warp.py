@@ -24,12 +24,6 @@ class Warped:
     valid: Tensor
 
 
-def inverse_pose(T: Tensor) -> Tensor:
-    """Inverse of rigid transforms (...,4,4)."""
-    R, t = T[..., :3, :3].mT, T[..., :3, 3:]
-    return torch.cat([torch.cat([R, -R @ t], dim=-1), T[..., 3:, :]], dim=-2)
-
-
 def sampling_grid(u: Tensor, v: Tensor, size: tuple[int, int]) -> Tensor:
     """Pixels u, v (...,H,W) of an image of `size` (height, width) -> grid (...,H,W,2) for `grid_sample` with
     align_corners=False, where -1 is the outer edge of the first pixel: g = (2u + 1) / W - 1."""

@@ -141,6 +141,12 @@ def _match(grey: list[Image]) -> list[PointMatches]:
     return found_matches
 
 
+def nearest_pixel(px: Array, shape: tuple[int, ...]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Rows (N,) and columns (N,) of a map of `shape` (rows, columns) nearest to pixels (N,2)."""
+    v, u = (np.clip(np.rint(px[:, k]).astype(int), 0, n - 1) for k, n in ((1, shape[0]), (0, shape[1])))
+    return v, u
+
+
 def _on_epipolar_lines(p: Array, q: Array) -> npt.NDArray[np.bool_]:
     """Which matches agree with a common fundamental matrix; none where hardly more than half do."""
     if len(p) < 15:

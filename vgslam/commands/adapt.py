@@ -37,7 +37,7 @@ EMA = 0.98
 @dataclass
 class AdaptArgs:
     """Adapts a network to a recording by self-supervision. What it learns is kept only if windows that are held back
-    get better; the result is a small file for `vgslam run --predictor vggt --adapter FILE`."""
+    get better; the result is a small file for `vgslam run --network vggt --adapter FILE`."""
 
     path: Annotated[Path, tyro.conf.Positional]
     """The recording: anything that `vgslam run` takes."""
@@ -134,7 +134,7 @@ def run_adapt(args: AdaptArgs) -> int:
         return 1
     adapter.save(args.out, loaded.info.licence.name)
     how = f"--adapter {args.out}" if args.trainable == "lora" else f"--weights {args.out}"
-    console.print(f"{outcome.steps} steps are in {args.out}: vgslam run ... --predictor vggt {how}")
+    console.print(f"{outcome.steps} steps are in {args.out}: vgslam run ... --network vggt {how}")
     return 0
 
 

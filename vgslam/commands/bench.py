@@ -1,19 +1,16 @@
 """`vgslam bench`: runs sequences, each in a process of its own, and writes one JSON and one Markdown table."""
 
-import json
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
 from vgslam.atomic import write_text
-from vgslam.commands.pycolmap_peer import PEER_REPORT, PEER_TRAJECTORY, load_pycolmap
-from vgslam.errors import ConfigError, EvaluationError, InputError, OutputError, VgslamError
-from vgslam.evaluation.evaluate import evaluate
-from vgslam.results.bench import Bench, PeerOutcome, RunOutcome, SequenceOutcome, score_outcome
+from vgslam.errors import ConfigError, InputError, OutputError, VgslamError
+from vgslam.results.bench import Bench, RunOutcome, SequenceOutcome, score_outcome
 from vgslam.results.bench_table import bench_json, markdown
 from vgslam.results.environment import describe_machine, git_commit, package_version
 from vgslam.session.isolated import run_isolated
@@ -47,12 +44,6 @@ class BenchArgs:
 
     overwrite: bool = False
     """Replace the results of an earlier benchmark in OUT."""
-
-    vs_pycolmap: bool = False
-    """Also run pycolmap (pip install 'vgslam[pycolmap]') with the focal length fixed, and compare the speed."""
-
-    pycolmap_stride: int = 1
-    """Give pycolmap every n-th frame only."""
 
 
 SequenceRunner = Callable[[Path, Path, BenchArgs], RunOutcome]
@@ -109,9 +100,6 @@ def _run_one(args: BenchArgs, outcome: SequenceOutcome, run_sequence: SequenceRu
         scored = started if started.failure else score_outcome(folder / str(i), started.command, truths)
         outcome.runs.append(scored)
         print(f"{outcome.name} {i}/{args.repeat}: {_summary(scored)}", flush=True)
-    if args.vs_pycolmap:
-        outcome.peer = run_peer(args, outcome.path, folder / "pycolmap", truths)
-        print(f"{outcome.name} pycolmap: {outcome.peer.failure or f'{outcome.peer.cpu_s:.0f} s CPU'}", flush=True)
 
 
 def find_truths(sequence: Path) -> dict[str, Trajectory]:
@@ -127,42 +115,14 @@ def find_truths(sequence: Path) -> dict[str, Trajectory]:
     return truths
 
 
-def run_peer(args: BenchArgs, sequence: Path, out: Path, truths: dict[str, Trajectory]) -> PeerOutcome:
-    """pycolmap on the sequence in a process of its own."""
-    out.mkdir(parents=True, exist_ok=True)
-    module = "vgslam.commands.pycolmap_peer"
-    command = [sys.executable, "-m", module, str(sequence), str(out), str(args.pycolmap_stride)]
-    (out / PEER_REPORT).unlink(missing_ok=True)
-    process = run_isolated(command, out / "log.txt", args.timeout)
-    peer = PeerOutcome(_portable(command), process.failure())
-    if peer.failure is not None:
-        return peer
-    known = {f.name for f in fields(PeerOutcome)}
-    for name, value in json.loads((out / PEER_REPORT).read_text()).items():
-        if name in known:
-            setattr(peer, name, value)
-    if not peer.n_registered:
-        peer.failure = "no model"
-        return peer
-    estimate = read_trajectory(out / PEER_TRAJECTORY)
-    for name, truth in truths.items():
-        try:
-            peer.scores_m[name] = evaluate(estimate, truth).headline.ate_m.rmse
-        except EvaluationError:
-            continue
-    return peer
-
-
 def _check(args: BenchArgs) -> None:
     if not args.sequences:
         raise ConfigError("no sequence given; name at least one folder or video")
-    if args.repeat < 1 or args.pycolmap_stride < 1 or not args.timeout > 0:
-        raise ConfigError("repeat and pycolmap-stride must be at least 1, timeout positive")
+    if args.repeat < 1 or not args.timeout > 0:
+        raise ConfigError("repeat must be at least 1, timeout positive")
     missing = [str(path) for path in args.sequences if not path.exists()]
     if missing:
         raise InputError(f"no such sequence: {', '.join(missing)}")
-    if args.vs_pycolmap:
-        load_pycolmap()
     if (args.out / BENCH_JSON).exists() and not args.overwrite:
         raise OutputError(f"{args.out} holds a benchmark already; add --overwrite or give another folder with --out")
     try:
@@ -191,8 +151,6 @@ def _given(args: BenchArgs) -> list[str]:
     words = [str(path) for path in args.sequences] + ["--out", str(args.out), "--repeat", str(args.repeat)]
     if args.run_options:
         words.append(f"--run-options={shlex.quote(args.run_options)}")
-    if args.vs_pycolmap:
-        words += ["--vs-pycolmap", "--pycolmap-stride", str(args.pycolmap_stride)]
     return words
 
 

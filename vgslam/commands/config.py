@@ -1,6 +1,7 @@
 """`vgslam config`: the settings of a run with a sentence on each, and their way back through `--config`."""
 
 import json
+import sys
 import textwrap
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 import tyro
 import yaml
 
+from vgslam.commands.old_spellings import names_now, with_new_settings
 from vgslam.commands.run import RunArgs
 from vgslam.commands.settings_text import sentences_of
 from vgslam.config import read_yaml, to_plain
 from vgslam.errors import ConfigError
-from vgslam.slam import SlamConfig
+from vgslam.system import SlamConfig
 
 ONE_RUN_ONLY = ("out", "overwrite", "config", "quiet", "viewer", "poses", "json")
 """Fields of `run` that belong to one run: not printed, and not taken from a file."""
@@ -67,7 +69,9 @@ def run_defaults(path: Path | None) -> RunArgs:
         return nothing
     if not _is_of_run(path):
         return replace(nothing, slam=read_yaml(path, nothing.slam))
-    given = read_yaml(path, replace(nothing, path=cast(Path, None)))
+    given = read_yaml(
+        path, replace(nothing, path=cast(Path, None)), lambda data: with_new_settings(data, str(path), note)
+    )
     kept = {name: getattr(nothing, name) for name in ONE_RUN_ONLY}
     hints = get_type_hints(RunArgs)
     for f in fields(RunArgs):
@@ -83,13 +87,18 @@ def _is_of_run(path: Path) -> bool:
 
 
 def settings_in(path: Path | None) -> frozenset[str]:
-    """Names of the settings that a YAML file gives, those within others left out. None of a file that cannot be read,
-    which is left to `read_yaml` to complain of."""
+    """Names of the settings that a YAML file gives, as they are called now, those within others left out. None of a
+    file that cannot be read, which is left to `read_yaml` to complain of."""
     try:
         data = None if path is None else yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return frozenset()
-    return frozenset(map(str, data)) if isinstance(data, dict) else frozenset()
+    return names_now(map(str, data)) if isinstance(data, dict) else frozenset()
+
+
+def note(line: str) -> None:
+    """A line for the person, apart from what is printed."""
+    print(f"vgslam: {line}", file=sys.stderr)
 
 
 def _typed(value: Any, hint: Any, where: str) -> Any:

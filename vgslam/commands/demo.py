@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vgslam.commands.run import RunArgs, run_run
 from vgslam.errors import InputError
-from vgslam.slam import SlamConfig
+from vgslam.system import SlamConfig
 
 
 @dataclass

@@ -140,7 +140,7 @@ def _gpu() -> Check:
     if torch.backends.mps.is_available():
         return Check("machine", "GPU", Verdict.OK, "Apple GPU (mps)")
     build = f"torch {torch.__version__} sees no GPU"
-    advice = "nothing to do for --predictor sfm; the large networks need one to be quick"
+    advice = "nothing to do for --network none; the large networks need one to be quick"
     return Check("machine", "GPU", Verdict.INFO, build, advice)
 
 
@@ -174,7 +174,7 @@ def _weights() -> list[Check]:
         for path in sorted(folder.rglob("*.safetensors"))
     ]
     if not checks:
-        advice = "--predictor sfm needs none; otherwise give --weights"
+        advice = "--network none needs none; otherwise give --weights"
         checks.append(Check("weights", "in the package", Verdict.INFO, "none", advice))
     for hub_id, licence in BY_HUB_ID.items():
         is_there = _is_cached(hub_id)

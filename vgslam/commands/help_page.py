@@ -23,7 +23,7 @@ COLUMN = 24
 TRACKING = {
     "Results": ("out", "overwrite", "truth", "poses", "viewer", "quiet", "json"),
     "Map": ("map", "localize", "memory"),
-    "Network": ("predictor", "weights", "device", "adapt"),
+    "Network": ("network", "weights", "device", "adapt"),
     "Settings": ("config",),
 }
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import tyro
 
+from vgslam.commands.tracking import run_tracking
 from vgslam.errors import ConfigError, InputError
 from vgslam.session.tracking_args import TrackingArgs
-from vgslam.session.tracking_run import track
 from vgslam.sources.live import LiveOptions, LiveSource
 from vgslam.sources.live_address import public
 from vgslam.sources.live_open import KNOWN, in_real_time, is_live, open_live
@@ -51,7 +51,7 @@ def run_live(args: LiveArgs) -> int:
         value = getattr(args, name)
         if value is not None and not value > 0:
             raise ConfigError(f"--{name.replace('_', '-')} must be positive, got {value}")
-    return track(args, lambda: _opened(args), public(args.stream), "live")
+    return run_tracking(args, lambda: _opened(args), public(args.stream), "live")
 
 
 def _opened(args: LiveArgs) -> LiveSource:
@@ -73,6 +73,6 @@ def live_defaults(run_defaults: TrackingArgs, named: Collection[str] = ()) -> Li
     """The defaults of `live`, with what a file says of `run` too: `named` are the settings that it gives. A network is
     asked only where the file says so."""
     values: dict[str, Any] = {f.name: getattr(run_defaults, f.name) for f in fields(TrackingArgs)}
-    if "predictor" not in named:
-        values["predictor"] = TrackingArgs.predictor
+    if "network" not in named:
+        values["network"] = TrackingArgs.network
     return LiveArgs(tyro.MISSING, **values)

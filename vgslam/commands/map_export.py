@@ -1,4 +1,4 @@
-"""The formats of `vgslam map export`; what a format needs is imported when it is asked for."""
+"""The formats of `vgslam map export`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,11 @@ from typing import Literal
 
 from vgslam.map.slam_map import SlamMap
 from vgslam.sources.trajectory_io import write_trajectory
+from vgslam.store.exports.cloud import export_gltf, export_ply
+from vgslam.store.exports.colmap import export_colmap
 from vgslam.store.exports.component import Component
+from vgslam.store.exports.mesh import export_mesh
+from vgslam.store.exports.nerfstudio import export_nerfstudio
 
 Format = Literal["tum", "kitti", "ply", "gltf", "mesh", "colmap", "colmap-text", "nerfstudio"]
 
@@ -26,56 +30,20 @@ class ExportRequest:
         """Raises InputError for one that does not exist."""
         return Component.of(self.slam_map, self.component_id)
 
-
-def _tum(request: ExportRequest) -> str:
-    trajectory = request.component.trajectory(request.session)
-    write_trajectory(request.out, trajectory, "tum")
-    return f"{len(trajectory)} poses"
-
-
-def _kitti(request: ExportRequest) -> str:
-    trajectory = request.component.trajectory(request.session)
-    write_trajectory(request.out, trajectory, "kitti")
-    return f"{len(trajectory)} poses, of the frames that have one"
-
-
-def _ply(request: ExportRequest) -> str:
-    from vgslam.store.exports.cloud import export_ply
-
-    return export_ply(request.component, request.out)
-
-
-def _gltf(request: ExportRequest) -> str:
-    from vgslam.store.exports.cloud import export_gltf
-
-    return export_gltf(request.component, request.out)
-
-
-def _mesh(request: ExportRequest) -> str:
-    from vgslam.store.exports.mesh import export_mesh
-
-    return export_mesh(request.component, request.out)
-
-
-def _colmap(request: ExportRequest) -> str:
-    from vgslam.store.exports.colmap import export_colmap
-
-    return export_colmap(request.component, request.out)
-
-
-def _colmap_text(request: ExportRequest) -> str:
-    from vgslam.store.exports.colmap import export_colmap
-
-    return export_colmap(request.component, request.out, is_text=True)
-
-
-def _nerfstudio(request: ExportRequest) -> str:
-    from vgslam.store.exports.nerfstudio import export_nerfstudio
-
-    return export_nerfstudio(request.component, request.out)
+    def trajectory(self, kind: str) -> str:
+        """Poses of the frames that have one, as a file of that kind."""
+        trajectory = self.component.trajectory(self.session)
+        write_trajectory(self.out, trajectory, kind)
+        return f"{len(trajectory)} poses, of the frames that have one"
 
 
 EXPORTS: dict[Format, Callable[[ExportRequest], str]] = {
-    "tum": _tum, "kitti": _kitti, "ply": _ply, "gltf": _gltf, "mesh": _mesh, "colmap": _colmap,
-    "colmap-text": _colmap_text, "nerfstudio": _nerfstudio,
-}  # fmt: skip
+    "tum": lambda r: r.trajectory("tum"),
+    "kitti": lambda r: r.trajectory("kitti"),
+    "ply": lambda r: export_ply(r.component, r.out),
+    "gltf": lambda r: export_gltf(r.component, r.out),
+    "mesh": lambda r: export_mesh(r.component, r.out),
+    "colmap": lambda r: export_colmap(r.component, r.out),
+    "colmap-text": lambda r: export_colmap(r.component, r.out, is_text=True),
+    "nerfstudio": lambda r: export_nerfstudio(r.component, r.out),
+}

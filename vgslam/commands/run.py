@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import tyro
 
+from vgslam.commands.tracking import run_tracking
 from vgslam.interfaces import FrameSource
 from vgslam.session.tracking_args import TrackingArgs
-from vgslam.session.tracking_run import track
 from vgslam.sources.open import open_source
 from vgslam.sources.options import SourceOptions
 
@@ -20,9 +19,9 @@ class RunArgs(TrackingArgs):
     path: tyro.conf.Positional[Path]
     """A video file, a folder of images, a data set (TUM RGB-D, EuRoC, KITTI odometry, 7-Scenes) or a ROS bag."""
 
-    predictor: Literal["sfm", "vggt"] = field(default="vggt", kw_only=True)
-    """Where the geometry comes from: vggt asks a network as well, by default the package's own (--weights); sfm needs
-    none, and half the time."""
+    network: str = field(default="vggt", kw_only=True)
+    """A network that is asked as well: vggt, by default the package's own (--weights says which one), or none, which
+    needs no weights and half the time."""
 
     source: str = "auto"
     """Kind of source: auto, images, plain, video, tum, euroc, kitti, 7scenes, ros1, ros2, mcap, or one that another
@@ -51,8 +50,8 @@ class RunArgs(TrackingArgs):
 
 
 def run_run(args: RunArgs) -> int:
-    """Runs, writes, prints; returns the exit code, as `track`."""
-    return track(args, lambda: _opened(args), str(args.path), args.path.resolve().stem)
+    """Runs, writes, prints; returns the exit code, as `run_tracking`."""
+    return run_tracking(args, lambda: _opened(args), str(args.path), args.path.resolve().stem)
 
 
 def _opened(args: RunArgs) -> FrameSource:

@@ -1,19 +1,10 @@
 """`vgslam train`: a network from scratch, or what relocalization adds to one, on procedural worlds."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
-from rich.console import Console
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from vgslam_train.training.checkpoint import TrainingState
-    from vgslam_train.training.loop import Progress, RunLimits
-    from vgslam_train.training.recipe import Recipe
-    from vgslam_train.training.suite import TrainingData
 
 
 @dataclass
@@ -51,44 +42,10 @@ def run_train(args: TrainArgs) -> int:
 
     from vgslam.network.precision import choose_device
     from vgslam_train.training.loop import RunLimits
-    from vgslam_train.training.recipe_file import read_recipe
-    from vgslam_train.training.suite import TrainingData
+    from vgslam_train.training.session import train
 
-    recipe = read_recipe(args.config)
-    if args.data is not None:
-        recipe = replace(recipe, data=replace(recipe.data, folder=str(args.data)))
     if args.threads:
         torch.set_num_threads(args.threads)
-    device = choose_device(args.device)
-    console = Console()
-    console.print(f"{recipe.title}: {recipe.n_steps} steps on {device}, results in {args.out}")
-    data = TrainingData(recipe.data, console.print)
-    limits = RunLimits(device, float("inf") if args.max_minutes is None else 60 * args.max_minutes, args.changed)
-    state = _trained(recipe, data, args.out, limits, lambda p: console.print(_line(p), soft_wrap=True))
-    done = "finished" if state.step >= recipe.n_steps else "stopped; the same command goes on"
-    console.print(f"{done} at step {state.step}: {args.out}/weights.safetensors")
+    limit_s = float("inf") if args.max_minutes is None else 60 * args.max_minutes
+    train(args.config, args.out, RunLimits(choose_device(args.device), limit_s, args.changed), args.data)
     return 0
-
-
-def _trained(
-    recipe: "Recipe", data: "TrainingData", out: Path, limits: "RunLimits", show: "Callable[[Progress], None]"
-) -> "TrainingState":
-    """Runs the job that belongs to the kind of recipe."""
-    from vgslam_train.training.loop import Hooks, train_job
-    from vgslam_train.training.reloc_job import RelocJob, RelocValidator
-    from vgslam_train.training.reloc_recipe import RelocRecipe
-    from vgslam_train.training.suite import Validator
-    from vgslam_train.training.vggt_job import VggtJob
-
-    if isinstance(recipe, RelocRecipe):
-        reloc = RelocJob(recipe, limits.device)
-        windows = reloc.validation_windows(data.validation_clips)
-        hooks = Hooks(show, RelocValidator(reloc, windows, out))
-        return train_job(reloc, lambda phase: reloc.batches(data.train_clips, phase), out, limits, hooks)
-    validator = Validator(data.validation_windows(), out, limits.device)
-    return train_job(VggtJob(recipe, limits.device), data.batches, out, limits, Hooks(show, validator))
-
-
-def _line(p: "Progress") -> str:
-    parts = "  ".join(f"{name} {value:.3f}" for name, value in p.parts.items() if value)
-    return f"{p.step:>7}/{p.n_steps}  loss {p.loss:.3f}  {parts}  lr {p.lr:.1e}  {p.windows_per_s:.1f} windows/s"

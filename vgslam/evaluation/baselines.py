@@ -11,11 +11,6 @@ def path_length(positions: Array) -> float:
     return float(np.linalg.norm(np.diff(positions, axis=0), axis=1).sum())
 
 
-def centroid_ate(positions: Array) -> float:
-    """ATE RMSE of the estimate 'the camera never moves': RMS distance of positions (N,3) to their centroid."""
-    return spread(positions)
-
-
 def line_ate(positions: Array) -> float:
     """ATE RMSE of the best straight line: RMS distance of positions (N,3) to their principal axis."""
     D = np.linalg.svd(positions - positions.mean(0), compute_uv=False)

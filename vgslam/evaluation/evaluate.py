@@ -9,7 +9,7 @@ from vgslam.errors import EvaluationError
 from vgslam.evaluation import relative
 from vgslam.evaluation.alignment import Alignment, align, mean_rotation, spread
 from vgslam.evaluation.association import associate
-from vgslam.evaluation.baselines import centroid_ate, line_ate, path_length, scale_drift
+from vgslam.evaluation.baselines import line_ate, path_length, scale_drift
 from vgslam.evaluation.coverage import measure_coverage
 from vgslam.evaluation.scores import ComponentScore, ErrorSeries, ErrorStatistics, Evaluation
 from vgslam.geometry import se3
@@ -117,9 +117,9 @@ def score_poses(
             T_ref_cam, aligned, relative.pairs_over_time(timestamps_s, options.rpe_delta_s)
         ),
         kitti=relative.kitti_error(T_ref_cam, aligned),
-        centroid_ate_m=centroid_ate(p_ref), line_ate_m=line_ate(p_ref),
+        centroid_ate_m=spread(p_ref), line_ate_m=line_ate(p_ref),
         scale_drift=None if is_static else scale_drift(p_ref, p_est),
-        flags=_flags(is_static, similar, position.rmse, centroid_ate(p_ref)), series=series,
+        flags=_flags(is_static, similar, position.rmse, spread(p_ref)), series=series,
     )  # fmt: skip
 
 

@@ -59,10 +59,11 @@ class VggtUse:
 
 
 class Guide(Protocol):
-    """A network beside the predictor. It answers whatever it is asked; `use` says what it is asked."""
+    """A network beside the geometry of feature tracks. It answers whatever it is asked; `use` says what it is asked;
+    `notes` what a user of its answers should know, a line each."""
 
-    model_id: str
     use: VggtUse
+    notes: list[str]
 
     def predict(self, window: WindowInput) -> WindowPrediction | None:
         """Poses and depth of a window without using its tracks or the map's poses; None when it cannot say."""
@@ -131,9 +132,7 @@ def confidence_gate(prediction: WindowPrediction, min_confidence: float) -> floa
 
 
 def _sample(prediction: WindowPrediction, camera: Camera, n: Ids, pixels: Array) -> tuple[Array, Float32]:
-    h, w = prediction.depth.shape[1:]
-    u = np.clip(((pixels[:, 0] + 0.5) * w / camera.width).astype(int), 0, w - 1)
-    v = np.clip(((pixels[:, 1] + 0.5) * h / camera.height).astype(int), 0, h - 1)
+    v, u = camera.cell_at(pixels, prediction.depth.shape[1:])
     return prediction.depth[n, v, u].astype(np.float64), prediction.confidence[n, v, u]
 
 

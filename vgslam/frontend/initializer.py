@@ -7,8 +7,8 @@ import numpy as np
 from vgslam.frontend.features import Pixels, track_flow
 from vgslam.frontend.guide import Guide
 from vgslam.frontend.matching import MatcherConfig, describe, match
+from vgslam.frontend.sfm import WindowSfm
 from vgslam.frontend.tracker import Tracker, View
-from vgslam.interfaces import Predictor
 from vgslam.multiview.two_view import TwoViewConfig, TwoViewVerdict, two_view
 from vgslam.types import Ids, WindowInput, WindowPrediction
 
@@ -57,19 +57,15 @@ class Start:
 
 
 class Initializer:
-    """Follows the corners of a first view until the predictor can tell the geometry of it and the newest view."""
+    """Follows the corners of a first view until their tracks tell the geometry of it and the newest view."""
 
     def __init__(
-        self, tracker: Tracker, predictor: Predictor, config: InitializerConfig, guide: Guide | None = None
+        self, tracker: Tracker, sfm: WindowSfm, config: InitializerConfig, guide: Guide | None = None
     ) -> None:
-        self._tracker, self._predictor, self._config, self._guide = tracker, predictor, config, guide
+        self._tracker, self._sfm, self._config, self._guide = tracker, sfm, config, guide
         self._first: View | None = None
         self._views: list[View] = []  # the last views since the reset, without their images
         self._n_given_up = 0
-
-    @property
-    def is_running(self) -> bool:
-        return self._first is not None
 
     def reset(self) -> None:
         """Forget everything seen so far."""
@@ -155,7 +151,7 @@ class Initializer:
             np.repeat([0, 1], n), np.tile(index, 2),
             np.concatenate([self._corners[index], pixels]).astype(np.float64),
         )  # fmt: skip
-        prediction = self._predictor.predict(window)
+        prediction = self._sfm.predict(window)
         if prediction is None and self._guide is not None and self._guide.use.initialise:
             return self._guide.start(window)
         return prediction

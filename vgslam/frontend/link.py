@@ -13,8 +13,8 @@ def link(prediction: WindowPrediction, window: WindowInput, T_world_first: Array
     """S_world_window: takes the predicted window, first camera at the identity, into the map.
 
     The scale is the median ratio between the map's and the predicted baselines to the first camera, or between known
-    landmarks' depths and the predicted depth maps where the window has depth and shares landmarks; the predictor's
-    own raw_scale where neither exists. T_world_first (4,4): the map's pose of the window's first camera.
+    landmarks' depths and the predicted depth maps where the window has depth and shares landmarks; the
+    prediction's own raw_scale where neither exists. T_world_first (4,4): the map's pose of the window's first camera.
     """
     scale = _scale_from_depth(prediction, window) or _scale_from_baselines(prediction, window) or prediction.raw_scale
     return Sim3.from_T(T_world_first, scale)
@@ -30,7 +30,7 @@ def _scale_from_baselines(prediction: WindowPrediction, window: WindowInput) -> 
 
 
 def _scale_from_depth(prediction: WindowPrediction, window: WindowInput) -> float | None:
-    """None for predictors without depth, and for those that triangulate in the window's own gauge."""
+    """None for predictions without depth, and for those triangulated in the window's own gauge."""
     if window.T_window_cam is None or len(prediction.landmark_ids) or not len(window.landmark_ids):
         return None
     known = np.isin(window.track_id, window.landmark_ids)
@@ -38,9 +38,7 @@ def _scale_from_depth(prediction: WindowPrediction, window: WindowInput) -> floa
     at = np.searchsorted(window.landmark_ids, window.track_id[known])
     T = window.T_window_cam[frame]
     z = ((window.landmarks[at] - T[:, :3, 3]) * T[:, :3, 2]).sum(1)
-    h, w = prediction.depth.shape[1:]
-    u = np.clip(((px[:, 0] + 0.5) * w / window.camera.width).astype(int), 0, w - 1)
-    v = np.clip(((px[:, 1] + 0.5) * h / window.camera.height).astype(int), 0, h - 1)
+    v, u = window.camera.cell_at(px, prediction.depth.shape[1:])
     predicted = prediction.depth[frame, v, u]
     usable = (predicted > 0) & (z > 1e-6)
     return float(np.median(z[usable] / predicted[usable])) if usable.sum() >= MIN_COMMON else None

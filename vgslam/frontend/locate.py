@@ -80,15 +80,6 @@ class Recovered:
     share: float = 0.0
 
 
-@dataclass(frozen=True)
-class Refound:
-    """Landmarks (n,) found again at pixels (n,2), of n_inside that a pose puts inside the image."""
-
-    ids: Ids
-    pixels: Pixels
-    n_inside: int
-
-
 def epipolar_matches(
     a: ImageFeatures, b: ImageFeatures, matcher: MatcherConfig, threshold_px: float = 1.5
 ) -> tuple[Array, Array]:
@@ -193,13 +184,27 @@ class Locator:
 
     def confirm(self, k: int, target: Target, T_cam_world: Array) -> Recovered | None:
         """Find the keyframe's own landmarks where the pose says they are; their agreement is the proof."""
-        return self.judge(k, target.camera, T_cam_world, self.refind(k, target, T_cam_world))
+        ids, found, n_inside = self._refind(k, target, T_cam_world)
+        c, m = self.config, self.map
+        if len(ids) < max(c.min_refound, 6):
+            return None
+        final = refine_pose(target.camera, T_cam_world, self.pose_points(ids, found), c.refound_sigma_px)
+        sure = m.landmarks.is_triangulated[ids]
+        voters = sure if sure.sum() >= c.min_refound else np.ones(len(ids), bool)
+        ratio = float(final.inliers[voters].mean())
+        if final.inliers.sum() < c.min_refound or ratio < c.min_ratio:
+            return None
+        keep = final.inliers
+        share = float(keep.sum()) / max(n_inside, 1)
+        T_world_cam = se3.inverse(final.T_cam_world)
+        return Recovered(T_world_cam, final.covariance, ids[keep], found[keep], k, ratio, share)
 
-    def refind(self, k: int, target: Target, T_cam_world: Array) -> Refound:
-        """Look for the landmarks of keyframe k in the target, near where the pose says that they are."""
+    def _refind(self, k: int, target: Target, T_cam_world: Array) -> tuple[Ids, Pixels, int]:
+        """The landmarks (n,) of keyframe k that are found in the target near where the pose says, their pixels (n,2),
+        and how many the pose puts inside the image."""
         m, camera = self.map, target.camera
         ids, px = m.observed[k]
-        nothing = Refound(ids[:0], np.zeros((0, 2), np.float32), 0)
+        nothing = ids[:0], np.zeros((0, 2), np.float32), 0
         if len(ids) < self.config.min_refound:
             return nothing
         T_world_k = m.keyframes[k].S_world_keyframe.pose
@@ -215,23 +220,7 @@ class Locator:
             return nothing
         start, guess = at_warped[inside].astype(np.float32), at[inside].astype(np.float32)
         found, ok = track_flow(evened(warped), target.even, start, guess, self.features, REFIND_LEVELS)
-        return Refound(ids[inside][ok], found[ok], int(inside.sum()))
-
-    def judge(self, k: int, camera: Camera, T_cam_world: Array, seen: Refound) -> Recovered | None:
-        """The pose by the landmarks found again, started at T_cam_world; None where too few agree."""
-        c, m, ids, found = self.config, self.map, seen.ids, seen.pixels
-        if len(ids) < max(c.min_refound, 6):
-            return None
-        final = refine_pose(camera, T_cam_world, self.pose_points(ids, found), c.refound_sigma_px)
-        sure = m.landmarks.is_triangulated[ids]
-        voters = sure if sure.sum() >= c.min_refound else np.ones(len(ids), bool)
-        ratio = float(final.inliers[voters].mean())
-        if final.inliers.sum() < c.min_refound or ratio < c.min_ratio:
-            return None
-        keep = final.inliers
-        share = float(keep.sum()) / max(seen.n_inside, 1)
-        T_world_cam = se3.inverse(final.T_cam_world)
-        return Recovered(T_world_cam, final.covariance, ids[keep], found[keep], k, ratio, share)
+        return ids[inside][ok], found[ok], int(inside.sum())
 
     def pose_points(self, ids: Ids, pixels: npt.NDArray) -> PosePoints:
         m = self.map

@@ -17,14 +17,14 @@ from vgslam.frontend.guide import (
     rel_sigma_of,
 )
 from vgslam.frontend.link import link
+from vgslam.frontend.sfm import WindowSfm
 from vgslam.frontend.tracker import Tracker, View
 from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH
 from vgslam.geometry.sim3 import Sim3
-from vgslam.interfaces import Predictor
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.bundle import BundleProblem, BundleResult, bundle_adjust
-from vgslam.types import Array, Edge, EdgeKind, Ids, Keyframe, WindowInput, WindowPrediction
+from vgslam.types import Array, Edge, EdgeKind, Ids, Keyframe, MadeBy, WindowInput, WindowPrediction
 
 PRIOR_WEAKNESS = 2.0
 """The depth errors of neighbouring pixels are alike, so each counts with this multiple of its deviation."""
@@ -86,16 +86,16 @@ class Mapper:
     """Adds keyframes to the map and keeps the window around the newest one adjusted."""
 
     def __init__(
-        self, slam_map: SlamMap, tracker: Tracker, predictor: Predictor, config: MapperConfig,
+        self, slam_map: SlamMap, tracker: Tracker, sfm: WindowSfm, config: MapperConfig,
         guide: Guide | None = None,
     ) -> None:  # fmt: skip
-        self.map, self.tracker, self.predictor, self.config, self.guide = slam_map, tracker, predictor, config, guide
+        self.map, self.tracker, self.sfm, self.config, self.guide = slam_map, tracker, sfm, config, guide
         self.camera = tracker.camera
 
     def add_keyframe(
         self, view: View, T_world_cam: Array, ids: Ids, pixels: Pixels, component_id: int
     ) -> tuple[Ids, Pixels]:
-        """Insert a keyframe, let the predictor and the bundle adjustment refine the window, add new corners.
+        """Insert a keyframe, let triangulation and the bundle adjustment refine the window, add new corners.
 
         Returns the landmark ids and pixels to follow from here.
         """
@@ -106,7 +106,7 @@ class Mapper:
         )
         m.add_keyframe(keyframe, ids, pixels)
         recent = self._recent(k)
-        self._predict(recent)
+        self._triangulate(recent)
         guided = self._ask_guide(recent)
         self.adjust(recent, guided)
         self._link_edges(recent)
@@ -115,11 +115,11 @@ class Mapper:
         new_ids, new_px = self.add_corners(view, k, px, guided)
         return np.concatenate([ids, new_ids]), np.concatenate([px, new_px])
 
-    def _predict(self, recent: Ids) -> None:
-        """Ask the predictor for the window's geometry; take over landmarks and dense depth."""
+    def _triangulate(self, recent: Ids) -> None:
+        """Geometry of the window from its tracks; take over landmarks and dense depth."""
         m = self.map
         window = self._window(recent)
-        prediction = self.predictor.predict(window)
+        prediction = self.sfm.predict(window)
         if prediction is None:
             return
         T_world_first = m.T_world_keyframes(recent[:1])[0]
@@ -170,15 +170,13 @@ class Mapper:
         m = self.map
         keyframe = m.keyframes[k]
         guide = self.guide
-        is_guides = guide is not None and prediction.model_id == guide.model_id
+        is_guides = prediction.made_by is MadeBy.NETWORK
         if guide is None or not is_guides or (guide.use.dense_depth and self._is_sure(prediction, n)):
             self._keep_depth(k, prediction, n, scale)
         ids, px = m.observed[k]
         guessed = ~m.landmarks.is_triangulated[ids] & (m.landmarks.host[ids] == k)
         ids, px = ids[guessed], px[guessed]
-        h, w = prediction.depth[n].shape
-        u = np.clip(((px[:, 0] + 0.5) * w / self.camera.width).astype(int), 0, w - 1)
-        v = np.clip(((px[:, 1] + 0.5) * h / self.camera.height).astype(int), 0, h - 1)
+        v, u = self.camera.cell_at(px, prediction.depth[n].shape)
         local_scale = np.float32(scale / keyframe.S_world_keyframe.s)
         depth, confidence = (prediction.depth[n][v, u] * local_scale).astype(np.float64), prediction.confidence[n][v, u]
         least, sigma = self.config.min_depth_confidence, np.full(len(ids), self.config.depth_rel_sigma)

@@ -1,4 +1,4 @@
-"""The `sfm` predictor: geometry of a window from its feature tracks alone, without a network."""
+"""Structure from motion: the geometry of a window from its feature tracks alone, without a network."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from vgslam.multiview.plane_sweep import PlaneSweepConfig, plane_sweep
 from vgslam.multiview.pnp import PosePoints, refine_pose
 from vgslam.multiview.triangulate import triangulate
 from vgslam.multiview.two_view import TwoViewConfig, TwoViewVerdict, two_view
-from vgslam.types import Array, Camera, Float32, Ids, WindowInput, WindowPrediction
+from vgslam.types import Array, Camera, Float32, Ids, MadeBy, WindowInput, WindowPrediction
 
 MIN_ANGLE_DEG = 0.8
 """Least angle between two rays of a new landmark: at a focal length of 600 px one pixel then is 12 % of its depth."""
@@ -25,11 +25,9 @@ REL_SIGMA_RANGE = (0.005, 0.3)
 largest is no better than a guess."""
 
 
-class SfmPredictor:
+class WindowSfm:
     """Two-view initialisation (refused under low parallax or pure rotation), triangulation of new tracks, and dense
     depth by plane sweep for the frames that ask for it."""
-
-    model_id = "sfm"
 
     def __init__(self, two_view_config: TwoViewConfig | None = None, sweep: PlaneSweepConfig | None = None) -> None:
         self._two_view = two_view_config or TwoViewConfig()
@@ -52,7 +50,7 @@ class SfmPredictor:
         T = T.copy()
         T[:, :3, 3] /= unit
         return WindowPrediction(
-            window.frame_ids, T, cameras, depth / np.float32(unit), confidence, raw_scale=unit, model_id=self.model_id,
+            window.frame_ids, T, cameras, depth / np.float32(unit), confidence, raw_scale=unit, made_by=MadeBy.TRACKS,
             landmark_ids=ids, landmarks=points / unit, landmark_rel_sigma=rel_sigma,
         )  # fmt: skip
 

@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from vgslam.geometry.se3 import Array
 
+Ids = npt.NDArray[np.int64]
+
 MIN_DEPTH = 1e-3
 """Points nearer to the camera's plane count as behind it, in map units: a component begins with a median depth of 1."""
 MIN_RAY_Z = 0.05
@@ -90,3 +92,10 @@ class Camera:
         """Pixels (N,2) -> rays (N,3) with z = 1, so that ray * depth is the point. Distortion is not applied."""
         p = np.asarray(pixels, np.float64).reshape(-1, 2)
         return np.stack([(p[:, 0] - self.cx) / self.fx, (p[:, 1] - self.cy) / self.fy, np.ones(len(p))], axis=1)
+
+    def cell_at(self, pixels: Array, shape: tuple[int, ...]) -> tuple[Ids, Ids]:
+        """Rows (N,) and columns (N,) of the cells that pixels (N,2) lie in, where a map of `shape` (rows, columns)
+        covers the image; for pixels outside, those of the nearest cell."""
+        rows, cols = shape
+        v = np.clip(((pixels[:, 1] + 0.5) * rows / self.height).astype(int), 0, rows - 1)
+        return v, np.clip(((pixels[:, 0] + 0.5) * cols / self.width).astype(int), 0, cols - 1)

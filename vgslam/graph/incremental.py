@@ -3,13 +3,11 @@
 Kaess et al., "iSAM2: Incremental smoothing and mapping using the Bayes tree", IJRR 2012.
 """
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from vgslam.errors import GraphError
 from vgslam.geometry.sim3 import Sim3
-from vgslam.graph.loop_consistency import agree_in_pairs, agrees_with_odometry, chi2_3sigma
+from vgslam.graph.loop_consistency import Measured, agree_in_pairs, agrees_with_odometry, chi2_3sigma
 from vgslam.graph.odometry_path import OdometryPath, odometry_path
 from vgslam.graph.piece_ties import choose_ties, first_contradicted, fit_together
 from vgslam.graph.pose_graph import check_measurement, factor_graph, fresh_isam, space_of
@@ -55,20 +53,6 @@ class IncrementalGraph:
         self._must_rebuild = False
         self._n_placed = 0
         self._isam = fresh_isam()
-
-    @classmethod
-    def from_map(
-        cls, nodes: dict[int, Sim3], component: dict[int, int], edges: Iterable[Edge], is_metric: bool = False
-    ) -> "IncrementalGraph":
-        """The graph of a saved map; its keyframes stay where they are until an edge moves them. Raises GraphError."""
-        graph = cls(is_metric)
-        for n in sorted(nodes):
-            graph.add_keyframe(n, nodes[n], component[n])
-        for e in edges:
-            graph._register(e)
-            graph._new_edges.append(_key(e))
-        graph._rebuild()
-        return graph
 
     def add_keyframe(self, keyframe_id: int, S_world_keyframe: Sim3, component: int) -> None:
         """A node at its first estimate; the first of a component is held there. Raises GraphError for an id that is
@@ -236,7 +220,7 @@ class IncrementalGraph:
         near = [self.edges[k] for k in self._loops[-WITNESSES:]]
         near = [e for e in near if e.id_a in self._path and e.id_b in self._path]
         pairs = np.array([[0, i + 1] for i in range(len(near))], np.int64).reshape(-1, 2)
-        agree, known = agree_in_pairs(self._path, [edge, *near], pairs, self.is_metric)
+        agree, known = agree_in_pairs(self._path, Measured.of([edge, *near]), pairs, self.is_metric)
         if known.any() or self._path.joins(edge):
             return not known.any() or bool(agree[known].mean() >= AGREEING_SHARE)
         return fit_together(self._path, self._ties_in_use(), edge, self.is_metric)

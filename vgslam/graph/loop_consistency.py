@@ -83,17 +83,10 @@ def agrees_with_odometry(path: OdometryPath, edges: Sequence[Edge], is_metric: b
 
 
 def agree_in_pairs(
-    path: OdometryPath, edges: Sequence[Edge], pairs: np.ndarray, is_metric: bool
+    path: OdometryPath, measured: Measured, pairs: np.ndarray, is_metric: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """For pairs (P,2) of edges: whether the cycle through both and the odometry closes within 3 sigma, and whether
     there is such a cycle."""
-    return measured_agree(path, Measured.of(edges), pairs, is_metric)
-
-
-def measured_agree(
-    path: OdometryPath, measured: Measured, pairs: np.ndarray, is_metric: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """As `agree_in_pairs`."""
     agree, known = np.ones(len(pairs), bool), np.zeros(len(pairs), bool)
     M, Q, a, b = measured.S, measured.covariance, measured.a, measured.b
     for begin in range(0, len(pairs), BLOCK):
@@ -120,7 +113,7 @@ def consistent_loops(path: OdometryPath, edges: Sequence[Edge], is_metric: bool 
     if len(order) < 2:
         return keep
     pairs = _pairs(np.array([edges[k].id_b for k in order]))
-    agree, known = agree_in_pairs(path, [edges[k] for k in order], pairs, is_metric)
+    agree, known = agree_in_pairs(path, Measured.of([edges[k] for k in order]), pairs, is_metric)
     pairs, agree = pairs[known], agree[known]
     alive = np.ones(len(order), bool)
     good = np.bincount(pairs[agree].ravel(), minlength=len(order)).astype(float)

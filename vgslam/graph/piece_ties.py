@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vgslam.graph.loop_consistency import Measured, measured_agree
+from vgslam.graph.loop_consistency import Measured, agree_in_pairs
 from vgslam.graph.odometry_path import OdometryPath
 from vgslam.graph.tie_tree import TieTree
 from vgslam.types import Array, Edge
@@ -86,7 +86,7 @@ class _Search:
         while rest and len(camps) < MOST_CAMPS:
             at = np.unique(np.linspace(0, len(rest) - 1, min(MOST_LEADERS, len(rest))).round().astype(int))
             pairs = np.array([[i, j] for i in at for j in range(len(rest))])
-            agree, _ = measured_agree(self.path, self.all[np.array(rest)], pairs, self.is_metric)
+            agree, _ = agree_in_pairs(self.path, self.all[np.array(rest)], pairs, self.is_metric)
             agree = agree.reshape(len(at), len(rest))
             leader = int(np.argmax(agree.sum(1)))
             is_in = agree[leader]

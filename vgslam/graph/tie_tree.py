@@ -31,10 +31,6 @@ class TieTree:
         for piece in self._pieces(tie):
             self._links[piece].pop()
 
-    def joins(self, tie: Measured) -> bool:
-        """Whether the tree joins the two ends of a tie."""
-        return self._route(*self._pieces(tie)) is not None
-
     def agrees(self, tie: Measured) -> bool:
         """Whether the cycle through a tie, the tree and the odometry closes within 3 sigma; True without one."""
         route = self._route(*self._pieces(tie))

@@ -1,9 +1,22 @@
 """A keyframe whose image and depth may lie on disk."""
 
-from typing import cast
+from typing import Any
 
+from vgslam.map.picture_file import Picture
 from vgslam.map.pictures import PictureKind, Pictures
 from vgslam.types import Float32, Image, Keyframe
+
+
+def _kept(kind: PictureKind) -> Any:
+    """The picture of that kind as an attribute of a keyframe; None where there is none."""
+
+    def read(self: "PagedKeyframe") -> Picture | None:
+        return self._pictures.get((self.id, kind))
+
+    def write(self: "PagedKeyframe", picture: Picture | None) -> None:
+        self._pictures.put((self.id, kind), picture)
+
+    return property(read, write)
 
 
 class PagedKeyframe(Keyframe):
@@ -12,6 +25,9 @@ class PagedKeyframe(Keyframe):
     Reading them may read a file (MapError when that is damaged), setting them may write one (OutputError).
     """
 
+    image: Image = _kept(PictureKind.IMAGE)
+    depth: Float32 | None = _kept(PictureKind.DEPTH)
+    confidence: Float32 | None = _kept(PictureKind.CONFIDENCE)
     _pictures: Pictures
 
     @staticmethod
@@ -34,34 +50,3 @@ class PagedKeyframe(Keyframe):
     def is_in(self, pictures: Pictures) -> bool:
         """Whether it is there that its pictures are kept."""
         return self._pictures is pictures
-
-    @property
-    def has_depth(self) -> bool:
-        """Whether there is dense depth, without reading it."""
-        return (self.id, PictureKind.DEPTH) in self._pictures
-
-    @property
-    def image(self) -> Image:
-        image = self._pictures.get((self.id, PictureKind.IMAGE))
-        assert image is not None
-        return cast(Image, image)
-
-    @image.setter
-    def image(self, image: Image) -> None:
-        self._pictures.put((self.id, PictureKind.IMAGE), image)
-
-    @property
-    def depth(self) -> Float32 | None:
-        return cast(Float32 | None, self._pictures.get((self.id, PictureKind.DEPTH)))
-
-    @depth.setter
-    def depth(self, depth: Float32 | None) -> None:
-        self._pictures.put((self.id, PictureKind.DEPTH), depth)
-
-    @property
-    def confidence(self) -> Float32 | None:
-        return cast(Float32 | None, self._pictures.get((self.id, PictureKind.CONFIDENCE)))
-
-    @confidence.setter
-    def confidence(self, confidence: Float32 | None) -> None:
-        self._pictures.put((self.id, PictureKind.CONFIDENCE), confidence)

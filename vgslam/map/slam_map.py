@@ -3,7 +3,6 @@
 Everything that is not a keyframe is stored relative to one, so it follows when the graph moves it.
 """
 
-from bisect import bisect_right
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +14,7 @@ from vgslam.map.frame_table import FrameTable
 from vgslam.map.growing import GrowingArray
 from vgslam.map.paged_keyframe import PagedKeyframe
 from vgslam.map.pictures import Pictures
-from vgslam.types import Array, Edge, Ids, Keyframe, Observations, PoseEstimate, Status, Trajectory
+from vgslam.types import Array, Edge, Ids, Keyframe, Observations, PoseEstimate, Trajectory
 
 
 class Landmarks:
@@ -129,10 +128,6 @@ class SlamMap:
         self.sessions.append(session)
         return session
 
-    def session_of(self, frame_id: int) -> int:
-        """Index of the session that a frame belongs to; 0 where there are none."""
-        return max(0, bisect_right([s.first_frame_id for s in self.sessions], frame_id) - 1)
-
     def session_frames(self, session: int = -1) -> list[PoseEstimate]:
         """The frames of a session, by default those of the newest; all frames where there are no sessions."""
         begin, end = self._session_range(session)
@@ -241,9 +236,6 @@ class SlamMap:
             np.array([x.frame_id for x in k], np.int64),
             np.array([x.component_id for x in k], np.int64),
         )
-
-    def status_counts(self) -> dict[Status, int]:
-        return {status: sum(f.status is status for f in self.frames) for status in Status}
 
 
 def _with_lengths_times(factor: float, covariance: Array) -> Array:

@@ -28,10 +28,6 @@ class AveragedPose:
     condition: float
     dispersion: float
 
-    @property
-    def is_ill_conditioned(self) -> bool:
-        return self.T_world_query is None
-
 
 def intersect_lines(points: Array, directions: Array) -> tuple[Array, float]:
     """The point (3,) nearest to the lines points (K,3) + lambda directions (K,3), sum |(I - d d^T)(x - p)|^2 least,

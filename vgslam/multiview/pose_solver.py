@@ -7,17 +7,18 @@ seen. The S - 1 poses minimise, jointly,
     sum over i, reference r of  mean over cells of rho(sqrt(w) |e| / s_ir)  +  lambda sum over i of |t_i / d_m|^2
 
 with e the reprojection error in px, w the weight of the cell, s_ir the robust scale of that frame's whitened errors
-(1.4826 times the weighted median of their magnitude per axis), rho Cauchy's or Huber's loss (Hartley and Zisserman,
+(1.4826 times the weighted median of their magnitude per axis), rho Cauchy's loss (Hartley and Zisserman,
 Multiple View Geometry, A6.8), d_m the window's median depth. Levenberg-Marquardt with iteratively reweighted least
 squares; the update is T <- exp(xi) T with xi = (rotation, translation) (Sola et al., arXiv 1812.01537). Scale: that of
 the depth. Knows nothing of networks: tensors in, tensors out, float64 inside, no gradients.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import torch
 from torch import Tensor
+
+from vgslam.geometry import torch_se3
 
 _MIN_DEPTH_SHARE = 0.05
 """Points that a trial pose brings nearer than this share of the median depth are projected as if they were there."""
@@ -27,19 +28,12 @@ _MAX_STEP = 1.0
 """Largest change of one coordinate in a step: rad, or median depths."""
 
 
-class RobustLoss(StrEnum):
-    CAUCHY = "cauchy"
-    HUBER = "huber"
-
-
 @dataclass(frozen=True)
 class SolverConfig:
     """How poses are solved. Raises ValueError for a value out of range."""
 
     iterations: int = 10
     """Steps of the solver at most."""
-    loss: RobustLoss = RobustLoss.CAUCHY
-    """Robust loss of a residual."""
     tuning: float = 0.6
     """Where the loss leaves the quadratic, in robust standard deviations."""
     translation_damping: float = 3.0
@@ -132,8 +126,8 @@ def solve_cells(
     if s == 1:
         return SolverResult(start, torch.ones(b, dtype=torch.bool, device=K.device), start.new_zeros(b, 1))
     problem = _Problem.build(matches, K, config)
-    T, is_determined = _minimise(problem, _with_unit(_inverse(start)[:, 1:], 1 / problem.unit), config)
-    solved = torch.cat([start[:, :1], _inverse(_with_unit(T, problem.unit))], dim=1)
+    T, is_determined = _minimise(problem, _with_unit(torch_se3.inverse(start)[:, 1:], 1 / problem.unit), config)
+    solved = torch.cat([start[:, :1], torch_se3.inverse(_with_unit(T, problem.unit))], dim=1)
     finite = torch.isfinite(solved).flatten(1).all(1)
     is_valid = problem.is_usable & is_determined & finite
     residual = problem.median_error_px(problem.view(T)).masked_fill(~is_valid[:, None], 0.0)
@@ -152,7 +146,7 @@ def _minimise(problem: "_Problem", T: Tensor, config: SolverConfig) -> tuple[Ten
         diagonal = H.diagonal(dim1=1, dim2=2).clamp(min=1e-12)
         step, info = torch.linalg.solve_ex(H + torch.diag_embed(diagonal * damping[:, None]), -g)
         step = torch.where((info == 0)[:, None], torch.nan_to_num(step, 0.0, 0.0, 0.0), 0.0)
-        trial = _exp(step.unflatten(1, (-1, 6)).clamp(-_MAX_STEP, _MAX_STEP)) @ T
+        trial = torch_se3.exp(step.unflatten(1, (-1, 6)).clamp(-_MAX_STEP, _MAX_STEP)) @ T
         is_better = problem.cost(problem.view(trial), scale) < problem.cost(view, scale)
         T = torch.where((is_better & ~is_done)[:, None, None, None], trial, T)
         damping = torch.where(is_better, damping * 0.2, damping * 10.0).clamp(1e-9, _MAX_DAMPING)
@@ -248,10 +242,7 @@ class _Problem:
         """The sum in the heading (B,)."""
         e2 = (view.error / scale[..., None, None]).square().sum(-1)
         c2 = self.config.tuning**2
-        if self.config.loss is RobustLoss.CAUCHY:
-            rho = c2 * torch.log1p(e2 / c2)
-        else:
-            rho = torch.where(e2 <= c2, e2, 2 * (c2 * e2).sqrt() - c2)
+        rho = c2 * torch.log1p(e2 / c2)
         prior = view.T[..., :3, 3].square().sum((1, 2))
         return rho.mean(-1).sum((1, 2)) + self.config.translation_damping * prior
 
@@ -260,10 +251,7 @@ class _Problem:
         e = view.error / scale[..., None, None]
         c2 = self.config.tuning**2
         e2 = e.square().sum(-1)
-        if self.config.loss is RobustLoss.CAUCHY:
-            robust = 1 / (1 + e2 / c2)
-        else:
-            robust = (c2 / e2.clamp(min=c2)).sqrt()
+        robust = 1 / (1 + e2 / c2)
         J = self._jacobian(view) * (self.weight.sqrt() / scale[..., None])[..., None, None]
         weighted = J * (robust / e.shape[-2])[..., None, None]
         h = torch.einsum("bnrkei,bnrkej->bnrij", weighted, J)
@@ -293,7 +281,7 @@ class _Problem:
         """
         b, n = h.shape[:2]
         H, g = h.new_zeros(b, n, 6, n, 6), v.sum(2)
-        prior = torch.cat([_skew(-t), torch.eye(3).to(t).expand(b, n, 3, 3)], dim=-1)
+        prior = torch.cat([torch_se3.skew(-t), torch.eye(3).to(t).expand(b, n, 3, 3)], dim=-1)
         own = h.sum(2) + self.config.translation_damping * prior.mT @ prior
         g = g + self.config.translation_damping * (prior.mT @ t[..., None])[..., 0]
         for i in range(n):
@@ -321,31 +309,8 @@ def _median(values: Tensor, weights: Tensor) -> Tensor:
     return torch.where(total[..., -1] > 0, median, 0.0)
 
 
-def _skew(v: Tensor) -> Tensor:
-    """(...,3) -> (...,3,3) with skew(v) @ w = v x w."""
-    x, y, z = v.unbind(-1)
-    zero = torch.zeros_like(x)
-    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
-
-
-def _exp(xi: Tensor) -> Tensor:
-    """Tangent (...,6) -> T (...,4,4)."""
-    out = torch.zeros(*xi.shape[:-1], 4, 4, dtype=xi.dtype, device=xi.device)
-    out[..., :3, :3] = _skew(xi[..., :3])
-    out[..., :3, 3] = xi[..., 3:]
-    return torch.linalg.matrix_exp(out)
-
-
 def _with_unit(T: Tensor, factor: Tensor) -> Tensor:
     """Poses (B,n,4,4) with their translations times factor (B,)."""
     out = T.clone()
     out[..., :3, 3] *= factor[:, None, None]
-    return out
-
-
-def _inverse(T: Tensor) -> Tensor:
-    """Inverse of rigid motions (...,4,4)."""
-    out = T.clone()
-    out[..., :3, :3] = T[..., :3, :3].mT
-    out[..., :3, 3] = -(T[..., :3, :3].mT @ T[..., :3, 3:])[..., 0]
     return out

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from vgslam.geometry import se3
 from vgslam.geometry.robust_point import student_t_mean
-from vgslam.geometry.rotation_mean import angles_to_deg, robust_mean_rotation
+from vgslam.geometry.rotation_mean import robust_mean_rotation
 from vgslam.geometry.se3 import Array
 
 _DISTINCT = 1e-9
@@ -30,21 +30,18 @@ def direct_pose(T_query_anchor: Array, scale: float, T_world_anchor: Array) -> A
 @dataclass(frozen=True)
 class LiftedPose:
     """T_world_query (4,4); its translation is NaN where the scale is unobservable (fewer than two references with
-    distinct centres): rotation alone is known then, and `direction_world`, from the first used reference.
+    distinct centres): rotation alone is known then.
 
     scale: units of the world per unit of the network, NaN where unobservable; dispersion: root mean square distance of
-    the lifted centres from their mean, weighted, in units of the world; rotation_dispersion_deg: median angle of the
-    lifted rotations from their mean; used (K,): references that agree in rotation; weights (K,): of their centres, sum
-    1; direction_world (3,): unit vector from the first used reference to the query, NaN where they coincide.
+    the lifted centres from their mean, weighted, in units of the world; used (K,): references that agree in rotation;
+    weights (K,): of their centres, sum 1.
     """
 
     T_world_query: Array
     scale: float
     dispersion: float
-    rotation_dispersion_deg: float
     used: npt.NDArray[np.bool_]
     weights: Array
-    direction_world: Array
 
     @property
     def is_scale_unobservable(self) -> bool:
@@ -65,20 +62,15 @@ def lift(T_local_refs: Array, T_local_query: Array, T_world_refs: Array) -> Lift
     turn = T_world_refs[:, :3, :3] @ np.swapaxes(T_local_refs[:, :3, :3], 1, 2)  # R_world_local by each reference
     rotations = turn @ T_local_query[:3, :3]
     R, used = robust_mean_rotation(rotations)
-    spread_deg = float(np.median(angles_to_deg(rotations[used], R)))
     scale = _scale(T_local_refs[:, :3, 3], T_world_refs[:, :3, 3], used)
     offset = np.einsum("kij,kj->ki", turn, T_local_query[:3, 3] - T_local_refs[:, :3, 3])
-    first = offset[used][0]
-    length = float(np.linalg.norm(first))
-    direction = first / length if length > 0 else np.full(3, np.nan)
     weights = np.zeros(len(used))
     if not np.isfinite(scale):
-        T = se3.from_rt(R, np.full(3, np.nan))
-        return LiftedPose(T, scale, np.nan, spread_deg, used, weights, direction)
+        return LiftedPose(se3.from_rt(R, np.full(3, np.nan)), scale, np.nan, used, weights)
     centres = (T_world_refs[:, :3, 3] + scale * offset)[used]
     centre, weights[used] = student_t_mean(centres)
     dispersion = float(np.sqrt(weights[used] @ np.sum((centres - centre) ** 2, axis=1)))
-    return LiftedPose(se3.from_rt(R, centre), scale, dispersion, spread_deg, used, weights, direction)
+    return LiftedPose(se3.from_rt(R, centre), scale, dispersion, used, weights)
 
 
 def _scale(local: Array, world: Array, used: npt.NDArray[np.bool_]) -> float:

@@ -1,6 +1,6 @@
 """Alternating attention within frames and across frames (VGGT, arXiv 2503.11651, section 3.2)."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import torch
@@ -140,9 +140,11 @@ class Aggregator(nn.Module):
         return Encoded(kept, special, descriptor.view(*images.shape[:2], -1), (height, width), grid, matches)
 
     def alternate(
-        self, x: Tensor, grid: tuple[int, int], layers: Collection[int], mask: FrameMask | None, chunks: Chunks
-    ) -> tuple[dict[int, Tensor], Tensor]:
-        """Runs all blocks on tokens x (B,S,T,width), which inference overwrites.
+        self, x: Tensor, grid: tuple[int, int], layers: Collection[int], mask: FrameMask | None, chunks: Chunks,
+        after_frame: Callable[[int, Tensor], Tensor] | None = None,
+    ) -> tuple[dict[int, Tensor], Tensor]:  # fmt: skip
+        """Runs all blocks on tokens x (B,S,T,width), which inference overwrites. after_frame: what frame block i is
+        followed by.
 
         Returns the asked layers (B,S,T,D), frame part before global part, and the special tokens of the last layer,
         these always in the dtype of the residual stream.
@@ -155,6 +157,8 @@ class Aggregator(nn.Module):
         for start in range(0, len(self.frame_blocks), size):
             for i in range(start, start + size):
                 x = self._frame_block(i, x, rope, chunks)
+                if after_frame is not None:
+                    x = after_frame(i, x)
                 if i in layers:
                     kept[i] = x.new_empty(*x.shape[:3], 2 * x.shape[3], dtype=dtype)
                     kept[i][..., : x.shape[3]] = x

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from vgslam.geometry.camera import Camera
-from vgslam.network.pose_encoding import decode_intrinsics, decode_pose, to_pixel_centres, unproject
+from vgslam.network.pose_encoding import decode_intrinsics, decode_pose, to_pixel_centres
 from vgslam.network.preprocess import NetworkImages, PixelMap
 from vgslam.network.vggt import Head, VggtOutput
 
@@ -118,16 +118,3 @@ def _cameras(encoding: Tensor, size: tuple[int, int]) -> tuple[tuple[Camera, ...
         Camera(float(k[0, 0]), float(k[1, 1]), float(k[0, 2]), float(k[1, 2]), width, height) for k in K
     )  # fmt: skip
     return cameras, is_valid.numpy()
-
-
-def points_from_depth(geometry: SceneGeometry) -> Float:
-    """Points (S,H,W,3) in the world of the poses, by unprojection of the depth through the geometry's cameras.
-
-    ValueError unless poses and depth were asked for.
-    """
-    if geometry.depth is None or geometry.T_cam_world is None or geometry.cameras is None:
-        raise ValueError("points from depth need poses and depth")
-    K = torch.from_numpy(np.stack([camera.K for camera in geometry.cameras]))
-    depth = torch.from_numpy(geometry.depth).double()
-    points: Float = unproject(depth, torch.from_numpy(geometry.T_cam_world), K).numpy()
-    return points

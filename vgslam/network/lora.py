@@ -1,4 +1,4 @@
-"""Low-rank adapters (LoRA, arXiv 2106.09685) on the attention and MLP layers, and the network's parameter groups.
+"""Low-rank adapters (LoRA, arXiv 2106.09685) on the attention and MLP layers.
 
 An adapted layer computes W x + b + (alpha / rank) B A x. B starts at zero, so a fresh adapter changes no bit of the
 results. The keys of the base weights stay as they are; only `lora_A` and `lora_B` are added.
@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from vgslam.atomic import write_path_atomically
 from vgslam.errors import ConfigError, WeightsError
-from vgslam.network.layers import LayerNorm, LayerScale, Linear
+from vgslam.network.layers import Linear
 from vgslam.network.weight_files import check_safetensors, read_tensors
 
 ATTENTION = ("attn.qkv", "attn.proj")
@@ -60,36 +60,16 @@ class LoraLinear(Linear):
         self.in_features, self.out_features = base.in_features, base.out_features
         self.weight, self.bias = base.weight, base.bias
         self.scale = config.alpha / config.rank
-        self._unmerged: Tensor | None = None
         dtype = base.weight.dtype if base.weight.dtype == torch.float64 else torch.float32
         a = torch.empty(config.rank, base.in_features, dtype=torch.float32)
         nn.init.uniform_(a, -(base.in_features**-0.5), base.in_features**-0.5, generator=generator)
         self.lora_A = nn.Parameter(a.to(base.weight.device, dtype))
         self.lora_B = nn.Parameter(torch.zeros(base.out_features, config.rank, dtype=dtype, device=base.weight.device))
 
-    @property
-    def is_merged(self) -> bool:
-        return self._unmerged is not None
-
     def forward(self, x: Tensor) -> Tensor:
         y = super().forward(x)
-        if self.is_merged:
-            return y
         low = functional.linear(x.to(self.lora_A.dtype), self.lora_A)
         return y + (functional.linear(low, self.lora_B) * self.scale).to(y.dtype)
-
-    @torch.no_grad()
-    def merge(self) -> None:
-        """Puts the adapter into the weight. The weight as it was is kept, so that `unmerge` restores every bit."""
-        if not self.is_merged:
-            self._unmerged = self.weight.data
-            delta = self.scale * (self.lora_B.to(torch.float64) @ self.lora_A.to(torch.float64))
-            self.weight.data = (self._unmerged.to(torch.float64) + delta).to(self._unmerged.dtype)
-
-    def unmerge(self) -> None:
-        if self._unmerged is not None:
-            self.weight.data = self._unmerged
-            self._unmerged = None
 
 
 def adapters(model: nn.Module) -> Iterator[tuple[str, LoraLinear]]:
@@ -105,7 +85,7 @@ def add_lora(model: nn.Module, config: LoraConfig, seed: int = 0) -> int:
     ConfigError where nothing is selected or the model has adapters already.
     """
     if any(True for _ in adapters(model)):
-        raise ConfigError("the network has adapters already: remove or merge them first")
+        raise ConfigError("the network has adapters already")
     generator = torch.Generator().manual_seed(seed)
     chosen = [(name, m) for name, m in model.named_modules() if isinstance(m, Linear) and config.selects(name)]
     if not chosen:
@@ -114,26 +94,6 @@ def add_lora(model: nn.Module, config: LoraConfig, seed: int = 0) -> int:
     for name, module in chosen:
         _replace(model, name, LoraLinear(module, config, generator))
     return len(chosen)
-
-
-def remove_lora(model: nn.Module) -> None:
-    """Takes the adapters out again; a merged adapter stays in the weights."""
-    for name, module in list(adapters(model)):
-        plain = Linear(module.in_features, module.out_features, bias=module.bias is not None, device="meta")
-        plain.weight, plain.bias = module.weight, module.bias
-        _replace(model, name, plain)
-
-
-def merge_lora(model: nn.Module) -> None:
-    """Merges all adapters: the network runs as fast as without, at the memory of a second copy of those weights."""
-    for _, module in adapters(model):
-        module.merge()
-
-
-def unmerge_lora(model: nn.Module) -> None:
-    """The inverse of `merge_lora`, bit for bit."""
-    for _, module in adapters(model):
-        module.unmerge()
 
 
 def _replace(model: nn.Module, name: str, new: nn.Module) -> None:
@@ -158,7 +118,6 @@ def set_adapter_state(model: nn.Module, state: dict[str, Tensor]) -> None:
     if wrong:
         raise WeightsError(f"the adapter does not fit this network: {len(wrong)} tensors differ, first {wrong[0]}")
     for name, module in adapters(model):
-        module.unmerge()
         module.lora_A.copy_(state[f"{name}.lora_A"])
         module.lora_B.copy_(state[f"{name}.lora_B"])
 
@@ -192,34 +151,3 @@ def _config_from_json(text: str) -> LoraConfig:
     stored = json.loads(text)
     fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
     return LoraConfig(**fields)
-
-
-@dataclass(frozen=True)
-class ParameterGroup:
-    """Parameters that one learning rate and weight decay make sense for."""
-
-    name: str
-    has_decay: bool
-    parameters: list[nn.Parameter]
-
-
-def parameter_groups(model: nn.Module) -> list[ParameterGroup]:
-    """Trainable parameters by part of the network: encoder, frame, global, tokens, adapter and each head; matrices
-    (with weight decay) apart from norms, biases, LayerScale and learned tokens (without). No parameter is in two."""
-    groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
-    for module_name, module in model.named_modules():
-        is_scale = isinstance(module, LayerNorm | LayerScale | nn.GroupNorm)
-        for name, p in module.named_parameters(recurse=False):
-            if p.requires_grad:
-                part = "adapter" if name.startswith("lora_") else _part(f"{module_name}.{name}")
-                has_decay = p.ndim >= 2 and not is_scale and name.endswith(("weight", "lora_A", "lora_B"))
-                groups.setdefault((part, has_decay), []).append(p)
-    return [ParameterGroup(part, has_decay, params) for (part, has_decay), params in groups.items()]
-
-
-def _part(name: str) -> str:
-    parts = {
-        "aggregator.patch_embed": "encoder", "aggregator.frame_blocks": "frame", "aggregator.global_blocks": "global",
-        "aggregator.": "tokens",
-    }  # fmt: skip
-    return next((part for prefix, part in parts.items() if name.startswith(prefix)), name.partition(".")[0])

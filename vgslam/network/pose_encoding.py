@@ -1,11 +1,11 @@
-"""Pose encodings to poses and intrinsics and back, and depth to points: torch, any leading dimensions.
+"""Pose encodings to poses and intrinsics and back: torch, any leading dimensions.
 
 A pose encoding (...,9) is the translation t (3) of the camera-from-world transform, its rotation as a quaternion
 x,y,z,w (4, any length) and the field of view in radians (vertical, horizontal).
 
 Intrinsics here are the *network's own*: the principal point is (W/2, H/2) while pixels are integers, which is half a
 pixel beside the convention of `vgslam.geometry.camera` (pixel (0,0) is the centre of the top-left pixel).
-`to_pixel_centres` and `from_pixel_centres` are the only places that convert.
+`to_pixel_centres` is the only place that converts.
 """
 
 import torch
@@ -77,29 +77,8 @@ def encode_pose(T_cam_world: Tensor, K: Tensor, image_size: tuple[int, int]) -> 
     return torch.cat([T_cam_world[..., :3, 3], q, fov], dim=-1)
 
 
-def unproject(depth: Tensor, T_cam_world: Tensor, K: Tensor) -> Tensor:
-    """Depth (...,H,W) along the optical axis -> points (...,H,W,3) in the world: R^T (X_cam - t).
-
-    X_cam = ((u-cx) z/fx, (v-cy) z/fy, z) at integer pixels (u, v), in whichever pixel convention K has.
-    """
-    height, width = depth.shape[-2:]
-    u = torch.arange(width, dtype=depth.dtype, device=depth.device)
-    v = torch.arange(height, dtype=depth.dtype, device=depth.device)[:, None]
-    fx, fy, cx, cy = (K[..., i, j, None, None] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
-    X_cam = torch.stack([(u - cx) * depth / fx, (v - cy) * depth / fy, depth], dim=-1)
-    R, t = T_cam_world[..., :3, :3], T_cam_world[..., :3, 3]
-    return torch.einsum("...hwi,...ij->...hwj", X_cam - t[..., None, None, :], R)
-
-
 def to_pixel_centres(K: Tensor) -> Tensor:
     """K of the network (principal point W/2, H/2) -> K whose pixel (0,0) is the centre of the top-left pixel."""
     shift = torch.zeros_like(K)
     shift[..., :2, 2] = 0.5
     return K - shift
-
-
-def from_pixel_centres(K: Tensor) -> Tensor:
-    """Inverse of `to_pixel_centres`."""
-    shift = torch.zeros_like(K)
-    shift[..., :2, 2] = 0.5
-    return K + shift

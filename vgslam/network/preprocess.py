@@ -69,34 +69,6 @@ class PixelMap:
             camera.fx * self.scale[0], camera.fy * self.scale[1], float(cx), float(cy), *self.network_size
         )  # fmt: skip
 
-    def camera_to_source(self, camera: Camera) -> Camera:
-        """Intrinsics of the network's image -> those of the source image (both with pixel centres at integers)."""
-        cx, cy = self.to_source((camera.cx, camera.cy))
-        return Camera(
-            camera.fx / self.scale[0], camera.fy / self.scale[1], float(cx), float(cy), *self.source_size
-        )  # fmt: skip
-
-    def values_to_source(self, values: Float32, is_linear: bool = True, outside: float = 0.0) -> Float32:
-        """A map of the network's image (h,w) sampled at the source's pixels (H,W), `outside` where it does not reach.
-
-        Linear interpolation, or the nearest value (for depth, where edges must not blend).
-        """
-        width, height = self.source_size
-        corners = self.to_network([(0, 0), (width - 1, height - 1)])
-        x, y = (np.linspace(corners[0, i], corners[1, i], n) for i, n in ((0, width), (1, height)))
-        left, top, right, bottom = self.content
-        inside_x, inside_y = (x > left - 0.5) & (x < right - 0.5), (y > top - 0.5) & (y < bottom - 0.5)
-        x, y = np.clip(x, left, right - 1), np.clip(y, top, bottom - 1)
-        if is_linear:
-            x0, y0 = np.minimum(x.astype(int), right - 2).clip(left), np.minimum(y.astype(int), bottom - 2).clip(top)
-            x1, y1 = np.minimum(x0 + 1, right - 1), np.minimum(y0 + 1, bottom - 1)
-            a, b = (x - x0)[None, :], (y - y0)[:, None]
-            rows = values[y0] * (1 - b) + values[y1] * b
-            out = rows[:, x0] * (1 - a) + rows[:, x1] * a
-        else:
-            out = values[np.rint(y).astype(int)[:, None], np.rint(x).astype(int)[None, :]]
-        return np.where(inside_y[:, None] & inside_x[None, :], out, outside).astype(np.float32)
-
 
 @dataclass(frozen=True)
 class NetworkImages:

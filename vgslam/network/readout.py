@@ -6,6 +6,7 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
+from vgslam.geometry import torch_se3
 from vgslam.multiview.pose_solver import SolverConfig, solve_poses
 from vgslam.network.matching import Flow
 from vgslam.network.pose_encoding import decode_pose, quaternion_from_rotation
@@ -38,12 +39,7 @@ def inverse_variance(flow: Flow) -> Tensor:
 
 def relative_to_first(T_cam_world: Tensor) -> Tensor:
     """Poses (B,S,4,4) with the world at camera 0, which a network puts there only nearly."""
-    first = T_cam_world[:, :1]
-    R = first[..., :3, :3].mT
-    inverse = first.clone()
-    inverse[..., :3, :3] = R
-    inverse[..., :3, 3:] = -R @ first[..., :3, 3:]
-    return T_cam_world @ inverse
+    return T_cam_world @ torch_se3.inverse(T_cam_world[:, :1])
 
 
 def solved_poses(out: VggtOutput, K: Tensor, config: SolverConfig | None = None) -> Tensor:

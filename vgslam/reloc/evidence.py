@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 BIAS = -1.07
 WEIGHTS = (0.46, 1.58, 3.02, 0.94, 0.33)
@@ -40,7 +41,7 @@ class Evidence:
         return float(1.0 / (1.0 + np.exp(-np.clip(z, -50.0, 50.0))))
 
 
-def cells(pixels: np.ndarray, width: int, height: int) -> int:
+def cells(pixels: npt.NDArray, width: int, height: int) -> int:
     """How many of 4 x 4 parts of the image hold at least two of the pixels (N,2)."""
     col = np.clip(pixels[:, 0] * 4 / width, 0, 3).astype(int)
     row = np.clip(pixels[:, 1] * 4 / height, 0, 3).astype(int)

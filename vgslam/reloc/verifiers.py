@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
 from vgslam.frontend.features import FeatureConfig
 from vgslam.frontend.locate import Locator, Recovered, Target, depth_near, epipolar_matches
@@ -12,6 +11,7 @@ from vgslam.geometry.sim3 import Sim3
 from vgslam.interfaces import LoopVerifier
 from vgslam.map.slam_map import SlamMap
 from vgslam.plugins import Registry
+from vgslam.reloc.evidence import cells
 from vgslam.reloc.loops import LoopConfig, Meeting, is_same
 from vgslam.reloc.places import Places
 from vgslam.types import Array, Edge, EdgeKind
@@ -33,10 +33,10 @@ class LandmarkVerifier:
             return None
         cameras = m.keyframes[a].camera, m.keyframes[b].camera
         forth = self._locator.locate(a, px_a, Target(places.gray(b), cameras[1]), px_b)
-        if forth is None or _cells(forth.pixels, cameras[1].width, cameras[1].height) < c.min_cells:
+        if forth is None or cells(forth.pixels, cameras[1].width, cameras[1].height) < c.min_cells:
             return None
         back = self._locator.locate(b, px_b, Target(places.gray(a), cameras[0]), px_a)
-        if back is None or _cells(back.pixels, cameras[0].width, cameras[0].height) < c.min_cells:
+        if back is None or cells(back.pixels, cameras[0].width, cameras[0].height) < c.min_cells:
             return None
         log_ratios = np.concatenate([self._log_ratio(forth, b), -self._log_ratio(back, a)])
         log_scale = float(np.median(log_ratios))
@@ -78,13 +78,6 @@ def _between(S: Sim3, other: Sim3) -> Sim3:
     """The middle of two nearly equal transforms."""
     half = 0.5 * se3.so3_log(S.R.T @ other.R)
     return Sim3(S.R @ se3.so3_exp(half), 0.5 * (S.t + other.t), float(np.sqrt(S.s * other.s)))
-
-
-def _cells(pixels: npt.NDArray, width: int, height: int) -> int:
-    """How many of 4 x 4 parts of the image hold at least two of the pixels (N,2)."""
-    col = np.clip(pixels[:, 0] * 4 / width, 0, 3).astype(int)
-    row = np.clip(pixels[:, 1] * 4 / height, 0, 3).astype(int)
-    return int((np.bincount(row * 4 + col, minlength=16) >= 2).sum())
 
 
 OpenVerifier = Callable[[SlamMap, Places, FeatureConfig, LoopConfig], LoopVerifier]

@@ -40,28 +40,6 @@ class RunOutcome:
 
 
 @dataclass
-class PeerOutcome:
-    """pycolmap on the same sequence. scores: ATE Sim(3) in metres by name of the truth."""
-
-    command: list[str]
-    failure: str | None = None
-    n_images: int = 0
-    n_registered: int = 0
-    n_models: int = 0
-    stride: int = 1
-    cpu_s: float = 0.0
-    wall_s: float = 0.0
-    stage_cpu_s: dict[str, float] = field(default_factory=dict)
-    version: str = ""
-    scores_m: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def frames_per_cpu_s(self) -> float | None:
-        """Images per CPU second, None when it failed."""
-        return self.n_images / self.cpu_s if self.failure is None and self.cpu_s > 0 else None
-
-
-@dataclass
 class SequenceOutcome:
     """All repeats of one sequence; truths: names of its references."""
 
@@ -69,7 +47,6 @@ class SequenceOutcome:
     path: Path
     truths: list[str]
     runs: list[RunOutcome] = field(default_factory=list)
-    peer: PeerOutcome | None = None
 
     @property
     def failure(self) -> str | None:

@@ -24,11 +24,9 @@ def bench_json(bench: Bench) -> str:
 
 
 def _sequence_dict(sequence: SequenceOutcome) -> dict[str, Any]:
-    peer = sequence.peer
     return {
         "name": sequence.name, "path": str(sequence.path), "truths": sequence.truths, "failure": sequence.failure,
         "is_repeatable": sequence.is_repeatable, "runs": [run.to_dict() for run in sequence.runs],
-        "peer": None if peer is None else {**peer.__dict__, "frames_per_cpu_s": peer.frames_per_cpu_s},
     }  # fmt: skip
 
 
@@ -55,9 +53,6 @@ class Row:
     frames_per_cpu_s: float | None = None
     frames_per_wall_s: float | None = None
     peak_memory_mib: float | None = None
-    peer_ate_m: float | None = None
-    peer_frames_per_cpu_s: float | None = None
-    speed_ratio: float | None = None
 
 
 def rows(bench: Bench) -> list[Row]:
@@ -88,11 +83,6 @@ def _row(sequence: SequenceOutcome, truth: str) -> Row:
     else:
         row.coverage = _median([r.n_poses / r.n_frames if r.n_frames else None for r in reports])
         row.components = _median([float(r.n_components) for r in reports])
-    if sequence.peer is not None:
-        row.peer_frames_per_cpu_s = sequence.peer.frames_per_cpu_s
-        row.peer_ate_m = sequence.peer.scores_m.get(truth)
-        if row.frames_per_cpu_s and row.peer_frames_per_cpu_s:
-            row.speed_ratio = row.frames_per_cpu_s / row.peer_frames_per_cpu_s
     return row
 
 
@@ -133,11 +123,9 @@ def _mean_row(primary: Sequence[Row]) -> Row:
 
 def markdown(bench: Bench) -> str:
     """The table for people, with machine, commit and commands below."""
-    with_peer = any(sequence.peer is not None for sequence in bench.sequences)
-    columns = [*_COLUMNS, *(_PEER_COLUMNS if with_peer else [])]
-    lines = ["| " + " | ".join(name for name, _ in columns) + " |", "|---|---" + "|---:" * (len(columns) - 2) + "|"]
+    lines = ["| " + " | ".join(name for name, _ in _COLUMNS) + " |", "|---|---" + "|---:" * (len(_COLUMNS) - 2) + "|"]
     for row in rows(bench):
-        lines.append("| " + " | ".join(cell(row) for _, cell in columns) + " |")
+        lines.append("| " + " | ".join(cell(row) for _, cell in _COLUMNS) + " |")
     machine = bench.machine
     lines += [
         "", "ATE: RMSE after Sim(3) over all frames of the largest component, median of the repeats [least-most]; "
@@ -157,15 +145,6 @@ def _remarks(sequence: SequenceOutcome) -> list[str]:
         lines.append(f"- {sequence.name}: FAILED, {sequence.failure}")
     if sequence.is_repeatable is not None:
         lines.append(f"- {sequence.name}: repeats {'identical' if sequence.is_repeatable else 'DIFFER'}")
-    peer = sequence.peer
-    if peer is not None and peer.failure is not None:
-        lines.append(f"- {sequence.name}: pycolmap failed, {peer.failure}")
-    elif peer is not None:
-        lines.append(
-            f"- {sequence.name}: pycolmap {peer.version}, focal length fixed, one frame in {peer.stride}, largest of "
-            f"{peer.n_models} models with {peer.n_registered} of {peer.n_images} images, {peer.cpu_s:.0f} s CPU, "
-            f"{peer.wall_s:.0f} s wall"
-        )
     lines += [f"- {sequence.name}: `{' '.join(run.command)}`" for run in sequence.runs[:1]]
     return lines
 
@@ -202,9 +181,4 @@ _COLUMNS: list[tuple[str, Callable[[Row], str]]] = [
     ("frames/CPU s", _figure("frames_per_cpu_s", ".1f")),
     ("frames/wall s", _figure("frames_per_wall_s", ".1f")),
     ("peak [MiB]", _figure("peak_memory_mib", ".0f")),
-]
-_PEER_COLUMNS: list[tuple[str, Callable[[Row], str]]] = [
-    ("pycolmap ATE [m]", _figure("peer_ate_m", ".3g")),
-    ("pycolmap frames/CPU s", _figure("peer_frames_per_cpu_s", ".2f")),
-    ("speed ratio", _figure("speed_ratio", ".0f")),
 ]

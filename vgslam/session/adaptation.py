@@ -12,8 +12,8 @@ from vgslam.types import Camera, Image
 
 if TYPE_CHECKING:
     from vgslam.adapt.online import OnlineAdaptation
-    from vgslam.frontend.guide import Guide
     from vgslam.network.lora import LoraConfig
+    from vgslam.session.network import OpenedNetwork
 
 ADAPTER_NAME = "adapter.safetensors"
 
@@ -44,21 +44,24 @@ class AdaptOptions:
     """Seed of all random choices."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Adaptation:
-    """Of a run; does nothing where the run does not adapt."""
+    """What a run's network learns; does nothing where it does not. begun_with: name of the weights that were served
+    first, None without a network."""
 
+    begun_with: str | None = None
     online: "OnlineAdaptation | None" = None
-    guide: "Guide | None" = None
     folder: tempfile.TemporaryDirectory[str] | None = None
 
-    def after_frame(self, image: Image, frame_id: int, camera: Camera) -> str | None:
-        """Call after each frame; the new model id, where other weights are served from now on."""
-        if self.online is None or not self.online.at_frame(image, frame_id, camera):
-            return None
-        assert self.guide is not None
-        self.guide.model_id = self.online.model_id
-        return self.online.model_id
+    @property
+    def model_id(self) -> str | None:
+        """Name of the weights that are served now; None without a network."""
+        return self.begun_with if self.online is None else self.online.model_id
+
+    def after_frame(self, image: Image, frame_id: int, camera: Camera) -> None:
+        """Call after each frame: other weights may be served from then on."""
+        if self.online is not None:
+            self.online.at_frame(image, frame_id, camera)
 
     def report(self) -> dict[str, Any] | None:
         return self.online.report() if self.online is not None else None
@@ -86,28 +89,31 @@ class Adaptation:
 
 
 def open_adaptation(
-    guide: "Guide | None", mode: Literal["off", "sync", "background"], adapter: Path | None, options: AdaptOptions
-) -> Adaptation:
-    """Loads the adapter of a file into the guide's network, and begins to adapt it. ConfigError without a network,
-    WeightsError for an adapter that does not fit it."""
+    network: "OpenedNetwork | None", mode: Literal["off", "sync", "background"], adapter: Path | None,
+    options: AdaptOptions,
+) -> Adaptation:  # fmt: skip
+    """Loads the adapter of a file into the network, and begins to adapt it. ConfigError without a network or for one
+    that cannot learn, WeightsError for an adapter that does not fit it."""
     if mode == "off" and adapter is None:
-        return Adaptation()
-    model = getattr(getattr(guide, "backbone", None), "model", None)
-    if guide is None or model is None:
-        raise ConfigError("--adapt and --adapter need a network: add --predictor vggt")
+        return Adaptation(network.model_id if network else None)
+    if network is None:
+        raise ConfigError("--adapt and --adapter need a network: add --network vggt")
+    model = getattr(network.backbone, "model", None)
+    if model is None:
+        raise ConfigError(f"{network.model_id} cannot learn: --adapt and --adapter need --network vggt")
     _check(options)
     from vgslam.adapt.adapter import AdaptConfig, Adapter
-    from vgslam.adapt.online import OnlineAdaptation, Served
+    from vgslam.adapt.online import OnlineAdaptation, Served, adapted_id
     from vgslam.adapt.trainer import ADAPTED, TrainConfig
     from vgslam.adapt.worker import BackgroundAdapter, WorkerOptions
     from vgslam.network.lora import load_adapter
 
-    info, lora, start = guide.backbone.weights, ADAPTED, 0  # type: ignore[attr-defined]
+    info, lora, start = network.backbone.weights, ADAPTED, 0
     if adapter is not None:
         start, lora = load_adapter(model, adapter, info.sha256), _lora_of(adapter)
-        guide.model_id = f"{info.model_id}+adapt{start}"
+    begun_with = adapted_id(info.model_id, start)
     if mode == "off":
-        return Adaptation()
+        return Adaptation(begun_with)
     train = TrainConfig(lora=lora, steps=options.steps, learning_rate=options.learning_rate, seed=options.seed)
     config = replace(
         AdaptConfig(), train=train, window_every=options.windows, memory_bytes=parse_size(options.memory),
@@ -115,10 +121,10 @@ def open_adaptation(
     )  # fmt: skip
     served = Served(model, info.model_id, info.sha256, start)
     if mode == "sync":
-        return Adaptation(OnlineAdaptation(served, Adapter(model, config, info.sha256), train), guide)
+        return Adaptation(begun_with, OnlineAdaptation(served, Adapter(model, config, info.sha256), train))
     folder = tempfile.TemporaryDirectory(prefix="vgslam-adapt-")
     worker = BackgroundAdapter(model, Path(folder.name), config, WorkerOptions(options.threads))
-    return Adaptation(OnlineAdaptation(served, worker, train), guide, folder)
+    return Adaptation(begun_with, OnlineAdaptation(served, worker, train), folder)
 
 
 def _check(options: AdaptOptions) -> None:

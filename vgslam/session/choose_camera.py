@@ -1,17 +1,51 @@
-"""The camera of frames that come without a calibration: from a field of view, or estimated."""
+"""The camera of a source: its own, one with a given field of view, the map's, or an estimate."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from vgslam.errors import ConfigError, InputError
 from vgslam.interfaces import FrameSource
 from vgslam.session.self_calibration import CalibrationEstimate, estimate_camera
-from vgslam.slam import SlamConfig
 from vgslam.sources.live import LiveSource
+from vgslam.system import SlamConfig
 from vgslam.types import Camera, Frame, Trajectory
 
 N_FRAMES, MAX_BYTES = 150, 300 * 2**20
 """Of a live source, kept for the estimate: it cannot be played twice."""
+
+
+def choose_camera(
+    source: FrameSource, fov_deg: float | None, of_map: Camera | None, config: SlamConfig, say: Callable[[str], None]
+) -> tuple[Camera, CalibrationEstimate | None]:
+    """The source's camera, or one with the given field of view (degrees), or that of the map, or with the estimated
+    field; with the estimate, if that is what it is. Raises ConfigError for a field of view beside a calibration, and
+    errors as `camera_with_fov`."""
+    if source.camera is not None:
+        if fov_deg is not None:
+            raise ConfigError("the source is calibrated already; leave --fov-deg out or give another --calib")
+        return source.camera, None
+    if fov_deg is not None:
+        return camera_with_fov(source, fov_deg), None
+    if of_map is not None:
+        say(f"no calibration: the map's camera is taken, field of view {of_map.fov_deg[0]:.1f} degrees")
+        return of_map, None
+    say("no calibration: estimating the field of view from the first frames (--calib or --fov-deg skips this)")
+    estimate = estimated_camera(source, config)
+    note = "" if estimate.is_reliable else "; the motion does not determine it well, a calibration would help"
+    say(f"field of view {estimate.camera.fov_deg[0]:.1f} degrees, +- {estimate.sigma_deg:.1f}{note}")
+    return estimate.camera, estimate
+
+
+def describe_camera(camera: Camera, estimated: CalibrationEstimate | None) -> dict[str, object]:
+    """The camera for the report."""
+    described: dict[str, object] = {
+        "fx": camera.fx, "fy": camera.fy, "cx": camera.cx, "cy": camera.cy, "width": camera.width,
+        "height": camera.height, "fov_x_deg": camera.fov_deg[0], "is_estimated": estimated is not None,
+    }  # fmt: skip
+    if estimated is not None:
+        described["fov_sigma_deg"] = estimated.sigma_deg
+        described["is_reliable"] = estimated.is_reliable
+    return described
 
 
 def camera_with_fov(source: FrameSource, fov_deg: float) -> Camera:

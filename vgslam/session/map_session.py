@@ -39,6 +39,12 @@ class MapSession:
     is_whole: bool = True
 
     @staticmethod
+    def in_memory(slam_map: SlamMap | None = None, is_localizing: bool = False) -> "MapSession":
+        """A map of the caller's, or a new one, that is not saved."""
+        slam_map = SlamMap() if slam_map is None else slam_map
+        return MapSession(slam_map, None, None, is_localizing, len(slam_map.keyframes))
+
+    @staticmethod
     def open(path: Path | None, is_localizing: bool, memory: str) -> "MapSession":
         """Raises ConfigError for options that do not go together, MapError and OutputError for the folder.
 
@@ -48,7 +54,7 @@ class MapSession:
         if path is None:
             if is_localizing:
                 raise ConfigError("--localize needs the map to look at: add --map")
-            return MapSession(SlamMap(Pictures(budget)), None, None, False, 0)
+            return MapSession.in_memory(SlamMap(Pictures(budget)))
         if is_localizing:
             slam_map = load_map(path, budget)
             return MapSession(slam_map, None, path, True, len(slam_map.keyframes))
@@ -74,8 +80,9 @@ class MapSession:
         """Begin the session. Raises ConfigError when the camera is not the map's."""
         mine = self.camera
         if mine is not None and not _is_same(mine, camera):
+            which = self.path or "that is gone on with"
             raise ConfigError(
-                f"the map {self.path} was made with {_in_words(mine)}, these frames come from {_in_words(camera)}; "
+                f"the map {which} was made with {_in_words(mine)}, these frames come from {_in_words(camera)}; "
                 "give them at the same size with the same calibration, or begin another map"
             )
         if self.path is not None:

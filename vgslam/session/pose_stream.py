@@ -1,31 +1,35 @@
 """Poses of a stream, one after another, for programs that embed the system: what `Slam.open` returns."""
 
+import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from vgslam.frontend.guide import VggtUse
 from vgslam.interfaces import FrameSource
+from vgslam.map.slam_map import SlamMap
 from vgslam.poses_out.frame_pose import FramePose, PoseCallback
-from vgslam.session.choose_camera import camera_with_fov, estimated_camera
-from vgslam.slam import Slam, SlamConfig
+from vgslam.session.main_loop import MainLoop
+from vgslam.session.map_session import MapSession
+from vgslam.session.network import NO_NETWORK, NetworkOptions, open_network
+from vgslam.session.open_system import SystemOptions, open_system
 from vgslam.sources.live import LiveOptions, LiveSource
 from vgslam.sources.live_open import in_real_time, is_live, open_live
 from vgslam.sources.open import open_source
 from vgslam.sources.options import SourceOptions
+from vgslam.system import SlamConfig, SlamSystem
 from vgslam.types import Camera
 
-if TYPE_CHECKING:
-    from vgslam.map.slam_map import SlamMap
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class StreamOptions:
     """Choices for `PoseStream.open`.
 
-    Without camera, calib and fov_deg the source's own calibration is used, else the field of view is estimated from the
-    first frames.
+    Without camera, calib and fov_deg the source's own calibration is used, else the camera of slam_map, else the field
+    of view is estimated from the first frames.
     """
 
     camera: Camera | None = None
@@ -42,10 +46,18 @@ class StreamOptions:
     """How long a stream that broke off is tried again, in s."""
     config: SlamConfig = field(default_factory=SlamConfig)
     """Settings of tracking and mapping."""
-    slam_map: "SlamMap | None" = None
+    slam_map: SlamMap | None = None
     """A map to go on with."""
     is_localizing: bool = False
     """Only find the camera in the map, which stays as it is."""
+    network: str = NO_NETWORK
+    """A network to ask as well, as in `vggt`."""
+    weights: str | None = None
+    """Weights of the network; the default is the small network of the package."""
+    device: str = "auto"
+    """Where the network runs: auto, cpu, cuda, cuda:N or mps."""
+    use: VggtUse = field(default_factory=VggtUse)
+    """What the network is asked for."""
 
 
 class PoseStream:
@@ -54,34 +66,35 @@ class PoseStream:
     Leaving a `with` block, or the end of the loop, closes the source. Not for several threads at once.
     """
 
-    def __init__(self, slam: Slam, source: FrameSource) -> None:
+    def __init__(self, slam: SlamSystem, source: FrameSource) -> None:
         self.slam, self.source = slam, source
+        self._loop = MainLoop(source, slam, MapSession.in_memory(slam.map, slam.is_localizing))
         self._is_finished = False
-        self._next_id = slam.first_frame_id
 
     @staticmethod
     def open(name: str | Path, options: StreamOptions | None = None) -> "PoseStream":
         """Connects to what `vgslam live` takes (`rtsp://...`, `http://...`, a camera's index, a pipe, ...) or opens a
-        recording. Raises InputError, CalibrationError,
-        ConfigError, MissingDependencyError."""
+        recording. What there is to say of the camera and the network's terms goes to the log of this module. Raises
+        InputError, CalibrationError, ConfigError, WeightsError, MissingDependencyError."""
         options = options or StreamOptions()
+        network = open_network(
+            NetworkOptions(options.network, options.weights, options.device, use=options.use), _log.info
+        )
+        map_session = MapSession.in_memory(options.slam_map, options.is_localizing)
         source = _source(str(name), options)
         try:
-            camera = options.camera or source.camera or _camera(source, options)
-            slam = Slam(camera, _config(source, options), None, None, options.slam_map, options.is_localizing)
+            choice = SystemOptions(options.config, options.camera, options.fov_deg)
+            slam, _ = open_system(source, map_session, network, choice, _log.info)
         except BaseException:
-            _close(source)
+            if isinstance(source, LiveSource):
+                source.close()
             raise
         return PoseStream(slam, source)
 
     def __iter__(self) -> Iterator[FramePose]:
-        slam, live = self.slam, self.source if isinstance(self.source, LiveSource) else None
         try:
-            for frame in self.source:
-                began_s = time.monotonic() if live is None else live.arrived_s
-                estimate = slam.process(replace(frame, id=self._next_id))
-                self._next_id += 1
-                yield FramePose.of(estimate, slam.map, None, time.monotonic() - began_s)
+            for tracked in self._loop.run():
+                yield FramePose.of(tracked.estimate, self.slam.map, None, time.monotonic() - tracked.arrived_s)
         finally:
             self.close()
 
@@ -92,29 +105,16 @@ class PoseStream:
 
     def close(self) -> None:
         """End the stream and give the map its last word; safe to call twice, and from within the loop."""
-        _close(self.source)
+        self._loop.close()
         if not self._is_finished:
             self._is_finished = True
-            self.slam.finish()
+            self._loop.finish()
 
     def __enter__(self) -> "PoseStream":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _config(source: FrameSource, options: StreamOptions) -> SlamConfig:
-    """What does not wait has its loops looked for in the background."""
-    config = options.config
-    if not isinstance(source, LiveSource):
-        return config
-    return replace(config, loops=replace(config.loops, in_background=True))
-
-
-def _close(source: FrameSource) -> None:
-    if isinstance(source, LiveSource):
-        source.close()
 
 
 def _source(name: str, options: StreamOptions) -> FrameSource:
@@ -125,9 +125,3 @@ def _source(name: str, options: StreamOptions) -> FrameSource:
         return source
     recorded = open_source(Path(name), SourceOptions(calib=options.calib))
     return in_real_time(recorded, live_options) if options.real_time else recorded
-
-
-def _camera(source: FrameSource, options: StreamOptions) -> Camera:
-    if options.fov_deg is not None:
-        return camera_with_fov(source, options.fov_deg)
-    return estimated_camera(source, options.config).camera

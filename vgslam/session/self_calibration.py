@@ -10,7 +10,7 @@ from vgslam.errors import InputError
 from vgslam.geometry import se3
 from vgslam.interfaces import FrameSource
 from vgslam.multiview.bundle import BundleProblem, bundle_adjust
-from vgslam.slam import Slam, SlamConfig
+from vgslam.system import SlamConfig, SlamSystem
 from vgslam.types import Array, Camera, Ids
 
 START_FOV_DEG = 62.0
@@ -48,7 +48,7 @@ def estimate_camera(
     sigma = 0.5
     sparse = replace(config, mapper=replace(config.mapper, dense_every=0))
     for _ in range(max_rounds):
-        slam = Slam(camera, sparse)
+        slam = SlamSystem(camera, sparse)
         for frame in islice(iter(source), n_frames):
             slam.process(frame)
         solved = _adjust_focal(slam)
@@ -70,7 +70,7 @@ def _fov_slope_deg(camera: Camera) -> float:
     return float(np.degrees(2.0 * half / (1.0 + half * half)))
 
 
-def _adjust_focal(slam: Slam, max_keyframes: int = 30) -> tuple[float, float] | None:
+def _adjust_focal(slam: SlamSystem, max_keyframes: int = 30) -> tuple[float, float] | None:
     """Focal length (px) and its relative deviation from bundle adjustment of one component's keyframes, or None."""
     m = slam.map
     if not m.keyframes:

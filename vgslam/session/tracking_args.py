@@ -8,7 +8,8 @@ import tyro
 
 from vgslam.frontend.guide import VggtUse
 from vgslam.session.adaptation import AdaptOptions
-from vgslam.slam import SlamConfig
+from vgslam.session.network import NO_NETWORK, NetworkOptions
+from vgslam.system import SlamConfig
 
 
 @dataclass(kw_only=True)
@@ -30,8 +31,9 @@ class TrackingArgs:
     truth: Path | None = None
     """Trajectory to compare with (TUM, KITTI or EuRoC). The default is the data set's own."""
 
-    predictor: Literal["sfm", "vggt"] = "sfm"
-    """Where the geometry comes from: sfm needs no network and no weights; vggt asks a network as well (--weights)."""
+    network: str = NO_NETWORK
+    """A network that is asked as well: none, which needs no weights and half the time, or vggt (--weights says which
+    one), or a backbone that another package adds (docs/extend.md)."""
 
     weights: str | None = None
     """Weights of the network: a Hugging Face id, a file or a folder; by default the small network of the package.
@@ -57,7 +59,7 @@ class TrackingArgs:
 
     metric: bool = False
     """The depth that the map is made of is metric, so scale cannot drift: loops correct places and rotations alone (a
-    pose graph over SE(3)). Not for the predictors that come with the program."""
+    pose graph over SE(3)). Not for what comes with the program."""
 
     memory: str = "1GiB"
     """Memory for images and depth of keyframes. Older ones go to disk and come back when they are needed."""
@@ -97,12 +99,16 @@ class TrackingArgs:
     slam: SlamConfig = field(default_factory=SlamConfig)
     """Settings of tracking and mapping."""
 
-    def slam_config(self, is_live: bool = False) -> SlamConfig:
-        """The settings of tracking and mapping, with what other options say of them, and what a source that does not
-        wait asks for."""
+    def slam_config(self) -> SlamConfig:
+        """The settings of tracking and mapping, with what other options say of them."""
         loops = self.slam.loops
-        loops = replace(loops, is_metric=loops.is_metric or self.metric, in_background=loops.in_background or is_live)
-        return replace(self.slam, loops=loops)
+        return replace(self.slam, loops=replace(loops, is_metric=loops.is_metric or self.metric))
+
+    def network_options(self) -> NetworkOptions:
+        """What the options say of the network."""
+        return NetworkOptions(
+            self.network, self.weights, self.device, self.precision, self.gpu_memory, self.readout, self.vggt
+        )
 
     def settings(self) -> "TrackingArgs":
         """What is written down of a run, to be used for another one."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vgslam.network.pose_encoding import unproject
+from vgslam.geometry import torch_se3
 from vgslam_train.data.windows import WindowBatch
 
 CELL_PX = 4
@@ -29,13 +29,8 @@ class Truth:
 
 def truth_of(batch: WindowBatch) -> Truth:
     """Supervision of a batch, float32 on its device. Windows that see nothing but sky keep their unit."""
-    T = batch.T_world_cam.double()
-    R = T[..., :3, :3].transpose(-1, -2)
-    T_cam_world = torch.zeros_like(T)
-    T_cam_world[..., :3, :3] = R
-    T_cam_world[..., :3, 3] = -(R @ T[..., :3, 3:]).squeeze(-1)
-    T_cam_world[..., 3, 3] = 1
-    K = batch.K.double()[:, None].expand(*T.shape[:2], 3, 3)
+    T_cam_world = torch_se3.inverse(batch.T_world_cam.double())
+    K = batch.K.double()[:, None].expand(*T_cam_world.shape[:2], 3, 3)
     points = unproject(batch.depth.double(), T_cam_world, K)
     known = batch.depth > 0
     distance = points.norm(dim=-1).masked_fill(~known, 0.0)
@@ -49,3 +44,17 @@ def truth_of(batch: WindowBatch) -> Truth:
         T_cam_world.float(), fov.float(), (batch.depth.double() / scale[:, None, None, None]).float(),
         (points / scale[:, None, None, None, None]).float(), scale.float(),
     )  # fmt: skip
+
+
+def unproject(depth: Tensor, T_cam_world: Tensor, K: Tensor) -> Tensor:
+    """Depth (...,H,W) along the optical axis -> points (...,H,W,3) in the world: R^T (X_cam - t).
+
+    X_cam = ((u-cx) z/fx, (v-cy) z/fy, z) at integer pixels (u, v), in whichever pixel convention K has.
+    """
+    height, width = depth.shape[-2:]
+    u = torch.arange(width, dtype=depth.dtype, device=depth.device)
+    v = torch.arange(height, dtype=depth.dtype, device=depth.device)[:, None]
+    fx, fy, cx, cy = (K[..., i, j, None, None] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    X_cam = torch.stack([(u - cx) * depth / fx, (v - cy) * depth / fy, depth], dim=-1)
+    R, t = T_cam_world[..., :3, :3], T_cam_world[..., :3, 3]
+    return torch.einsum("...hwi,...ij->...hwj", X_cam - t[..., None, None, :], R)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vgslam.errors import ConfigError
-from vgslam.geometry import se3
+from vgslam.geometry import se3, torch_se3
 from vgslam_train.data.cell_flow import cell_flow
 from vgslam_train.data.clips import Clip, ClipSet
 
@@ -188,8 +188,8 @@ def true_flow(batch: WindowBatch, reference: str) -> tuple[Tensor, Tensor]:
     at = torch.zeros(s, dtype=torch.long) if reference == "first" else torch.arange(-1, s - 1).clamp(min=0)
     T, T_reference = batch.T_world_cam, batch.T_world_cam[:, at]
     flow, visible = cell_flow(
-        batch.depth.flatten(0, 1), (_inverse(T_reference) @ T).flatten(0, 1), batch.K.repeat_interleave(s, dim=0),
-        batch.depth[:, at].flatten(0, 1),
+        batch.depth.flatten(0, 1), (torch_se3.inverse(T_reference) @ T).flatten(0, 1),
+        batch.K.repeat_interleave(s, dim=0), batch.depth[:, at].flatten(0, 1),
     )  # fmt: skip
     return flow.unflatten(0, (b, s)), visible.unflatten(0, (b, s))
 
@@ -206,7 +206,7 @@ def true_tracks(batch: WindowBatch, queries: Tensor) -> tuple[Tensor, Tensor]:
     fx, fy, cx, cy = (batch.K[:, i, j, None].double() for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
     q = queries.double()
     X = torch.stack([(q[..., 0] - cx) / fx * z, (q[..., 1] - cy) / fy * z, z], dim=-1)
-    T = _inverse(batch.T_world_cam.double())
+    T = torch_se3.inverse(batch.T_world_cam.double())
     Y = torch.einsum("bsij,bnj->bsni", T[..., :3, :3], X) + T[..., None, :3, 3]
     there = Y[..., 2]
     safe = there.clamp(min=1e-3)
@@ -217,11 +217,3 @@ def true_tracks(batch: WindowBatch, queries: Tensor) -> tuple[Tensor, Tensor]:
     found = batch.depth.flatten(2).gather(2, iv * width + iu).double()
     visible = inside & ((found / safe - 1).abs() < 0.05)
     return px.float(), visible
-
-
-def _inverse(T: Tensor) -> Tensor:
-    out = torch.zeros_like(T)
-    R = T[..., :3, :3].mT
-    out[..., :3, :3], out[..., 3, 3] = R, 1.0
-    out[..., :3, 3:] = -R @ T[..., :3, 3:]
-    return out

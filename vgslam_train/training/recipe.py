@@ -4,8 +4,9 @@ import math
 from dataclasses import dataclass, field
 
 from vgslam.errors import ConfigError
-from vgslam.network.config import PRESETS, VggtConfig
+from vgslam.network.config import VggtConfig
 from vgslam_train.data.clips import KINDS
+from vgslam_train.presets import PRESETS
 from vgslam_train.training.losses import LossWeights
 
 

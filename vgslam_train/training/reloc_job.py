@@ -6,13 +6,14 @@ from pathlib import Path
 import torch
 
 from vgslam.network.readout import Readout
-from vgslam.network.reloc.files import base_identity, save_reloc
+from vgslam.network.reloc.files import base_identity
 from vgslam.network.reloc.network import RelocNetwork, Stage, build_reloc
 from vgslam.network.weights import LoadedVggt, LoadOptions, load
 from vgslam_train.data.clips import ClipSet
 from vgslam_train.data.reloc_windows import FrameCount, RelocSampler
 from vgslam_train.data.windows import WindowBatch, WindowConfig
 from vgslam_train.training.recipe import RecipePhase
+from vgslam_train.training.reloc_file import save_reloc
 from vgslam_train.training.reloc_recipe import RelocPhase, RelocRecipe
 from vgslam_train.training.reloc_step import RelocTrainingStep
 from vgslam_train.training.reloc_validation import (

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from vgslam.geometry import torch_se3
 from vgslam.network.pose_encoding import encode_pose
 from vgslam.network.reloc.known_poses import KnownPoses, known_poses, relative_to_anchor
 from vgslam.network.reloc.network import RelocNetwork
@@ -79,10 +80,7 @@ def _errors(T: Tensor, scale: Tensor, noise: PoseNoise, generator: torch.Generat
     direction = (size[..., None] * nn.functional.normalize(direction, dim=-1)).to(T.device)
     turn, shift = direction.unbind(2)
     turn = turn * (torch.pi / 180 * noise.rotation_deg)
-    x, y, z = turn.unbind(-1)
-    zero = torch.zeros_like(x)
-    skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
     out = torch.eye(4, dtype=torch.float64, device=T.device).repeat(b, k, 1, 1)
-    out[..., :3, :3] = torch.linalg.matrix_exp(skew)
+    out[..., :3, :3] = torch.linalg.matrix_exp(torch_se3.skew(turn))
     out[..., :3, 3] = shift * noise.translation_share * scale[:, None, None]
     return out

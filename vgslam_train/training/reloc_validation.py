@@ -9,12 +9,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vgslam.geometry import se3
+from vgslam.geometry import se3, torch_se3
 from vgslam.multiview.late_fusion import average_motions
 from vgslam.multiview.reference_lift import direct_pose, lift
 from vgslam.network.pose_encoding import decode_pose
 from vgslam.network.readout import Readout, solved_poses
-from vgslam.network.reloc.known_poses import KnownPoses, inverse_rigid, known_poses
+from vgslam.network.reloc.known_poses import KnownPoses, known_poses
 from vgslam.network.reloc.network import RelocNetwork
 from vgslam.network.vggt import Head, Vggt
 from vgslam_train.data.windows import WindowBatch
@@ -157,7 +157,7 @@ class LateFusion:
         query = batch.images[:, -1:].expand(-1, k, -1, -1, -1)
         pairs = torch.stack([batch.images[:, :-1], query], dim=2).flatten(0, 1)
         T = _plain_poses(self.vggt, pairs, batch.K.repeat_interleave(k, dim=0), self.readout)
-        T_ref_query = (T[:, 0] @ inverse_rigid(T[:, 1])).unflatten(0, (b, k)).cpu().numpy()
+        T_ref_query = (T[:, 0] @ torch_se3.inverse(T[:, 1])).unflatten(0, (b, k)).cpu().numpy()
         T_world = batch.T_world_cam.double().cpu().numpy()
         found = np.full((b, 4, 4), np.nan)
         for i in range(b):
@@ -170,5 +170,5 @@ class LateFusion:
 
 def _lifted(T_cam_local: Tensor, T_world: Array) -> Array:
     """Queries (B,4,4) in the world of their references, from poses (B,N,4,4) in any frame."""
-    T_local_cam = inverse_rigid(T_cam_local).cpu().numpy()
+    T_local_cam = torch_se3.inverse(T_cam_local).cpu().numpy()
     return np.stack([lift(T[:-1], T[-1], w[:-1]).T_world_query for T, w in zip(T_local_cam, T_world)])

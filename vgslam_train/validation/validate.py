@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vgslam.geometry import torch_se3
 from vgslam_train.data.clips import ClipSet
 from vgslam_train.data.real_windows import REAL_SETS, real_windows
 from vgslam_train.data.windows import WindowBatch, WindowConfig, WindowSampler
@@ -138,8 +139,8 @@ def _row(predict: Predictor | None, chosen: ValidationSet, with_classical: bool)
     head = solver = depth = classical = found = None
     if predict is not None:
         guesses = [_checked(predict(b), b, chosen.name) for b in batches]
-        head = pose_score(batches, [_inverse(g.T_cam_world) for g in guesses])
-        solved = [_inverse(g.T_solver) for g in guesses if g.T_solver is not None]
+        head = pose_score(batches, [torch_se3.inverse(g.T_cam_world.double()) for g in guesses])
+        solved = [torch_se3.inverse(g.T_solver.double()) for g in guesses if g.T_solver is not None]
         solver = pose_score(batches, solved) if len(solved) == len(batches) else None
         depth = depth_score(batches, [g.depth for g in guesses])
     if with_classical:
@@ -165,14 +166,6 @@ def _checked(guess: WindowGuess, batch: WindowBatch, name: str) -> WindowGuess:
     device = batch.T_world_cam.device
     T_solver = None if guess.T_solver is None else guess.T_solver.to(device)
     return WindowGuess(guess.T_cam_world.to(device), T_solver, guess.depth.to(device))
-
-
-def _inverse(T: Tensor) -> Tensor:
-    """Inverse of rigid motions (...,4,4), float64."""
-    R, out = T[..., :3, :3].double().mT, torch.zeros_like(T, dtype=torch.float64)
-    out[..., :3, :3], out[..., 3, 3] = R, 1.0
-    out[..., :3, 3] = -(R @ T[..., :3, 3:].double())[..., 0]
-    return out
 
 
 _HEADINGS = (

@@ -5,12 +5,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vgslam.atomic import write_path_atomically
 from vgslam.errors import ConfigError, WeightsError
 from vgslam.network.reloc.config import RelocConfig
 from vgslam.network.reloc.network import RelocNetwork, build_reloc
 from vgslam.network.vggt import Vggt
-from vgslam.network.weight_files import METADATA_LICENCE, check_safetensors, read_tensors
+from vgslam.network.weight_files import check_safetensors, read_tensors
 from vgslam.network.weights import WeightsInfo
 
 PACKAGED = ("vggt-s",)
@@ -39,21 +38,6 @@ def own_parameters(network: RelocNetwork) -> dict[str, Tensor]:
         or name.removeprefix("vggt.").startswith(tuned)
         or name.endswith(("lora_A", "lora_B"))
     }
-
-
-def save_reloc(
-    network: RelocNetwork, path: Path, base: str, licence: str, step: int = 0, dtype: torch.dtype | None = None
-) -> None:
-    """Writes what belongs to the adapter alone, its configuration, `base` (see `base_identity`) and the step,
-    atomically; `dtype` converts. OutputError where it cannot be written."""
-    from safetensors.torch import save_file
-
-    metadata = {
-        METADATA_RELOC: network.config.to_json(), METADATA_BASE: base, METADATA_STEP: str(step),
-        METADATA_LICENCE: licence,
-    }  # fmt: skip
-    state = {k: p.detach().to("cpu", dtype or p.dtype).contiguous() for k, p in own_parameters(network).items()}
-    write_path_atomically(path, lambda temporary: save_file(state, temporary, metadata=metadata), make_folders=True)
 
 
 def load_reloc(base: Vggt, path: Path, identity: str) -> RelocNetwork:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from vgslam.errors import ConfigError
+from vgslam.geometry import torch_se3
 from vgslam.network.pose_encoding import encode_pose
 
 SCALE_FLOOR = 1e-6
@@ -37,17 +38,10 @@ class KnownPoses:
         )  # fmt: skip
 
 
-def inverse_rigid(T: Tensor) -> Tensor:
-    """Inverse of rigid motions (...,4,4)."""
-    R = T[..., :3, :3].mT
-    top = torch.cat([R, -R @ T[..., :3, 3:]], dim=-1)
-    return torch.cat([top, T[..., 3:, :]], dim=-2)
-
-
 def relative_to_anchor(T_world_cam: Tensor) -> Tensor:
     """Poses T_world_cam (B,K,4,4) in any world -> T_cam_anchor (B,K,4,4) float64; the first is the identity."""
     T = T_world_cam.double()
-    return inverse_rigid(T) @ T[:, :1]
+    return torch_se3.inverse(T) @ T[:, :1]
 
 
 def anchor_scale(T_cam_anchor: Tensor) -> tuple[Tensor, Tensor]:

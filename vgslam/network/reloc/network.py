@@ -5,6 +5,7 @@ Frame order is fixed: anchor first, query last. Poses that come out are T_cam_an
 
 import copy
 from enum import StrEnum
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,6 @@ from torch import Tensor, nn
 from vgslam.errors import ConfigError
 from vgslam.network.aggregator import Chunks, frame_descriptor
 from vgslam.network.frame_mask import FrameMask
-from vgslam.network.layers import Block, RopeTable
 from vgslam.network.lora import LoraConfig, add_lora
 from vgslam.network.matching import ReferenceMatches
 from vgslam.network.reloc.adapter import RelocAdapter
@@ -67,9 +67,10 @@ class RelocNetwork(nn.Module):
         pose_tokens = self.adapter.pose_tokens(known)
         x = self.assemble(patches, pose_tokens, known.has_pose)
         mask = mask or frame_mask(self.config.mask, n)
-        camera = self._alternate(x, grid, (pose_tokens, known.has_pose), mask, chunks)
+        tell = partial(self.adapter.after_frame_block, pose_tokens=pose_tokens, has_pose=known.has_pose)
+        _, special = self.vggt.aggregator.alternate(x, grid, (), None if mask.is_dense else mask, chunks, tell)
         assert self.vggt.camera_head is not None
-        encodings: list[Tensor] = self.vggt.camera_head(camera, mask=head_mask(self.config.mask, n))
+        encodings: list[Tensor] = self.vggt.camera_head(special[:, :, 0], mask=head_mask(self.config.mask, n))
         return encodings
 
     def patches(self, images: Tensor, chunks: Chunks) -> Tensor:
@@ -90,47 +91,11 @@ class RelocNetwork(nn.Module):
         camera = torch.cat([database, query], dim=1)
         return torch.cat([camera[:, :, None], tokens[:, :, 1:]], dim=2)
 
-    def _alternate(
-        self, x: Tensor, grid: tuple[int, int], poses: tuple[Tensor, Tensor], mask: FrameMask, chunks: Chunks
-    ) -> Tensor:
-        """All blocks on tokens x (B,N,T,width), which inference overwrites -> camera tokens (B,N,2 width)."""
-        aggregator = self.vggt.aggregator
-        rope = aggregator.rope(grid, x.device)
-        size = aggregator.config.aggregator.block_size
-        of_frame = x[:, :, 0]
-        for start in range(0, len(aggregator.frame_blocks), size):
-            for i in range(start, start + size):
-                x = frame_block(aggregator.frame_blocks[i], x, rope, chunks)
-                x = self.adapter.after_frame_block(i, x, *poses)
-                of_frame = x[:, :, 0].clone()
-            for i in range(start, start + size):
-                x = _global_block(aggregator.global_blocks[i], x, rope, mask, chunks)
-        return torch.cat([of_frame, x[:, :, 0]], dim=-1)
-
 
 def descriptors(patches: Tensor) -> Tensor:
     """Global descriptors (B,N,width) of patch tokens (B,N,h*w,width); no gradient."""
     with torch.no_grad():
         return frame_descriptor(patches)
-
-
-def frame_block(block: nn.Module, x: Tensor, rope: RopeTable, chunks: Chunks) -> Tensor:
-    """Attention within each frame of x (B,N,T,width), in place where no gradient is recorded."""
-    assert isinstance(block, Block)
-    frames = x.view(-1, *x.shape[2:])
-    if torch.is_grad_enabled():
-        return block(frames.unsqueeze(1), rope).view_as(x)
-    block.update_frames_(frames, rope, chunks.frames(x.shape[2]))
-    return x
-
-
-def _global_block(block: nn.Module, x: Tensor, rope: RopeTable, mask: FrameMask, chunks: Chunks) -> Tensor:
-    assert isinstance(block, Block)
-    of_all = None if mask.is_dense else mask
-    if torch.is_grad_enabled():
-        return block(x, rope, of_all)
-    block.update_scene_(x, rope, of_all, max(1, chunks.frames(x.shape[2]) // len(x)))
-    return x
 
 
 def build_reloc(base: Vggt, config: RelocConfig, seed: int = 0) -> RelocNetwork:

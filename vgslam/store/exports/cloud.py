@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import trimesh
 
 from vgslam.atomic import write_bytes
 from vgslam.errors import InputError
@@ -36,6 +35,8 @@ def export_ply(component: Component, out: Path) -> str:
 
 def export_gltf(component: Component, out: Path) -> str:
     """A binary glTF 2.0 cloud (.glb), y up. Returns what was written, in words. Raises InputError and OutputError."""
+    import trimesh
+
     points, colors = cloud_of(component)
     scene = trimesh.Scene(trimesh.PointCloud(points @ GLTF_AXES.T, colors=_opaque(colors)))
     write_bytes(out, bytes(scene.export(file_type="glb")))

@@ -5,7 +5,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import trimesh
 
 from vgslam.atomic import write_bytes
 from vgslam.errors import InputError, MissingDependencyError
@@ -27,6 +26,8 @@ def export_mesh(component: Component, out: Path, min_confidence: float = 0.5) ->
 
     Raises MissingDependencyError without Open3D, InputError where there is no dense depth, OutputError.
     """
+    import trimesh
+
     try:
         import open3d
     except ImportError as error:

@@ -10,7 +10,7 @@ from synthetic import CAMERA, pose, render, room
 
 from vgslam.errors import InputError
 from vgslam.frontend.guide import VggtUse, rel_sigma_of
-from vgslam.frontend.vggt_predictor import VggtPredictor, confidence_from_network
+from vgslam.frontend.network_guide import NetworkGuide, confidence_from_network
 from vgslam.geometry import se3
 from vgslam.network.backbone import BackboneSpec, SceneGeometry
 from vgslam.network.licence import APACHE_2
@@ -18,7 +18,7 @@ from vgslam.network.preprocess import NetworkImages, ResizeMode, preprocess
 from vgslam.network.vggt import Head
 from vgslam.network.weights import WeightsInfo
 from vgslam.slam import Slam
-from vgslam.types import Array, Camera, Frame, Image, Status, WindowInput
+from vgslam.types import Array, Camera, Frame, Image, MadeBy, Status, WindowInput
 
 NOTHING = VggtUse(False, False, False, False, False, False)
 ALL = replace(VggtUse(), initialise=True)
@@ -96,7 +96,7 @@ def window(truth: Film, frames: Sequence[int]) -> WindowInput:
 
 def run(truth: Film, use: VggtUse, n: int | None = None) -> tuple[Slam, TrueBackbone]:
     backbone = TrueBackbone(truth)
-    slam = Slam(CAMERA, guide=VggtPredictor(backbone, use))
+    slam = Slam(CAMERA, guide=NetworkGuide(backbone, use))
     for i, image in enumerate(truth.images[:n]):
         slam.process(Frame(i, i / 30, image))
     return slam, backbone
@@ -132,14 +132,14 @@ def guided_walk(walk: Film) -> Slam:
 
 def test_a_window_in_its_own_gauge(walk: Film) -> None:
     backbone = TrueBackbone(walk)
-    found = VggtPredictor(backbone).predict(window(walk, [3, 9, 15]))
+    found = NetworkGuide(backbone).predict(window(walk, [3, 9, 15]))
     assert found is not None
     np.testing.assert_allclose(found.T_window_cam[0], np.eye(4), atol=1e-12)
     assert np.median(found.depth[found.depth > 0]) == pytest.approx(1.0, rel=1e-6)
     true = se3.inverse(walk.T_world_cam[3]) @ walk.T_world_cam[[3, 9, 15]]
     true[:, :3, 3] *= UNIT / found.raw_scale
     np.testing.assert_allclose(found.T_window_cam, true, atol=1e-9)
-    assert (found.model_id, found.is_metric) == ("vggt:true@0123456789ab", False)
+    assert (found.made_by, found.is_metric) == (MadeBy.NETWORK, False)
     h, w = found.depth.shape[1:]
     assert found.cameras == [CAMERA.resized(w, h)] * 3
     np.testing.assert_allclose(found.confidence, 1 - 1 / 20.0, atol=1e-6)
@@ -150,7 +150,7 @@ def test_depth_lies_where_the_pixels_are(walk: Film, mode: ResizeMode) -> None:
     """Every grid cell holds the depth of the frame's pixel at its centre, whatever the network's own layout."""
     backbone = TrueBackbone(walk)
     backbone.mode = mode
-    found = VggtPredictor(backbone).predict(window(walk, [0, 5]))
+    found = NetworkGuide(backbone).predict(window(walk, [0, 5]))
     assert found is not None
     h, w = found.depth.shape[1:]
     u = ((np.arange(w) + 0.5) * CAMERA.width / w).astype(int)
@@ -166,7 +166,7 @@ def test_rows_that_the_network_does_not_see_are_unknown() -> None:
     tall = Camera.from_fov(60, 120, 50.0)
     image = np.random.default_rng(0).integers(0, 255, (120, 60, 3), np.uint8)
     truth = Film([image], [np.full((CAMERA.height, CAMERA.width), 2.0)], np.eye(4)[None])
-    found = VggtPredictor(TrueBackbone(truth)).predict(WindowInput(np.array([0]), [image], tall))
+    found = NetworkGuide(TrueBackbone(truth)).predict(WindowInput(np.array([0]), [image], tall))
     assert found is not None
     h = found.depth.shape[1]
     assert (found.depth[0, : h // 5] == 0).all()
@@ -183,7 +183,7 @@ def test_confidence_and_deviation() -> None:
 
 def test_a_window_too_large_for_the_memory_is_thinned(walk: Film) -> None:
     backbone = TrueBackbone(walk, most=3)
-    found = VggtPredictor(backbone).predict(window(walk, [0, 2, 4, 6, 8]))
+    found = NetworkGuide(backbone).predict(window(walk, [0, 2, 4, 6, 8]))
     assert found is not None
     assert backbone.seen == [[0, 4, 8]]
     assert [bool(d.any()) for d in found.depth] == [True, False, True, False, True]
@@ -196,9 +196,9 @@ def test_a_window_too_large_for_the_memory_is_thinned(walk: Film) -> None:
 def test_an_answer_that_is_not_finite_is_no_answer(walk: Film) -> None:
     backbone = TrueBackbone(walk)
     backbone.change = lambda scene: replace(scene, T_cam_world=scene.T_cam_world * np.nan)
-    assert VggtPredictor(backbone).predict(window(walk, [0, 5])) is None
+    assert NetworkGuide(backbone).predict(window(walk, [0, 5])) is None
     backbone.change = lambda scene: replace(scene, depth=scene.depth * np.nan)
-    assert VggtPredictor(backbone).predict(window(walk, [0, 5])) is None
+    assert NetworkGuide(backbone).predict(window(walk, [0, 5])) is None
 
 
 def test_a_camera_of_another_size_is_refused_by_the_pixel_map(walk: Film) -> None:
@@ -280,7 +280,7 @@ def test_a_network_that_contradicts_the_features_is_not_listened_to(walk: Film) 
     backbone = TrueBackbone(walk)
     noise = np.random.default_rng(0)
     backbone.change = lambda s: replace(s, depth=s.depth * np.exp(noise.normal(size=s.depth.shape)).astype(np.float32))
-    slam = Slam(CAMERA, guide=VggtPredictor(backbone, replace(NOTHING, dense_depth=True)))
+    slam = Slam(CAMERA, guide=NetworkGuide(backbone, replace(NOTHING, dense_depth=True)))
     for i, image in enumerate(walk.images):
         slam.process(Frame(i, i / 30, image))
     assert backbone.seen

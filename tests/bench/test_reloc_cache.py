@@ -6,9 +6,9 @@ import pytest
 import torch
 from reloc_cases import HEIGHT, MATCHING, TINY, WIDTH, base_network, frames, told, trained
 
+from bench.reloc_cache import encode_database, locate
 from vgslam.errors import ConfigError
 from vgslam.network.config import VggtConfig
-from vgslam.network.reloc.cache import encode_database, locate
 from vgslam.network.reloc.config import Injection, MaskKind, MatchOrder, RelocConfig
 from vgslam.network.reloc.network import RelocNetwork, build_reloc
 

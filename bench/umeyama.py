@@ -1,4 +1,4 @@
-"""Closed-form similarity between corresponding points, and a robust version."""
+"""Closed-form similarity between corresponding points."""
 
 import numpy as np
 
@@ -27,20 +27,3 @@ def umeyama(points_a: Array, points_b: Array, weights: Array | None = None, with
     var_b = float(w @ (b * b).sum(1))
     s = float(np.trace(np.diag(D) @ sign) / var_b) if with_scale else 1.0
     return Sim3(R, mean_a - s * R @ mean_b, s)
-
-
-def robust_similarity(points_a: Array, points_b: Array, iterations: int = 20) -> tuple[Sim3, Array]:
-    """Similarity by iteratively reweighted Umeyama with Cauchy weights on the residual over its median.
-
-    Returns S_a_b and the boolean inlier mask (N,), residual < 3 x 1.48 x median. Raises ValueError as `umeyama`.
-    """
-    weights = np.ones(len(points_a))
-    S = umeyama(points_a, points_b, weights)
-    residual = np.zeros(len(points_a))
-    for _ in range(iterations):
-        residual = np.linalg.norm(points_a - S.apply(points_b), axis=1)
-        scale = 1.4826 * float(np.median(residual)) + 1e-12
-        weights = 1.0 / (1.0 + (residual / scale) ** 2)
-        S = umeyama(points_a, points_b, weights)
-    residual = np.linalg.norm(points_a - S.apply(points_b), axis=1)
-    return S, residual <= 3.0 * 1.4826 * float(np.median(residual)) + 1e-12

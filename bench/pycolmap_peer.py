@@ -1,4 +1,4 @@
-"""pycolmap on a sequence, for comparison: `python -m vgslam.commands.pycolmap_peer SEQUENCE OUT STRIDE`.
+"""pycolmap on a sequence, for comparison: `python -m bench.pycolmap_peer SEQUENCE OUT STRIDE`.
 
 Incremental mapping with the focal length fixed to the calibration, sequential matching, otherwise pycolmap's defaults.
 A process of its own, so that the CPU time is its own.

@@ -1,6 +1,7 @@
-"""The `vggt` predictor: geometry of a window from a feed-forward network behind the `Backbone` protocol."""
+"""A guide: geometry of a window from a feed-forward network behind the `Backbone` protocol."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from vgslam.multiview.pnp import PosePoints, refine_pose
 from vgslam.network.backbone import SceneGeometry
 from vgslam.network.preprocess import PixelMap
 from vgslam.network.vggt import Head
-from vgslam.types import Array, Camera, Float32, Ids, Image, WindowInput, WindowPrediction
+from vgslam.types import Array, Camera, Float32, Ids, Image, MadeBy, WindowInput, WindowPrediction
 
+RANDOM_NOTE = "the network's weights are RANDOM: what it said is meaningless, and so is the geometry that came from it"
 MIN_CONFIDENCE = 0.5
 """Confidence from which a depth counts as sure, in 0 to 1: where the network's own is at its neutral value."""
 MIN_INLIERS = 30
@@ -36,17 +38,17 @@ def confidence_from_network(confidence: Float32) -> Float32:
     return np.where(np.isfinite(mapped), mapped, 0.0).astype(np.float32)
 
 
-class VggtPredictor:
-    """Implements `Predictor` and `Guide` with any `Backbone`.
+class NetworkGuide:
+    """Implements `Guide` with any `Backbone`.
 
-    As a `Predictor` it looks at images and intrinsics alone. Its depth maps are regular grids of the frame's own
+    It looks at images and intrinsics alone. Its depth maps are regular grids of the frame's own
     pixels, as wide as the plane sweep's, with 0 where the network does not look (cropped rows). Not metric: the
     network's unit is its own.
     """
 
     def __init__(self, backbone: Backbone[Any], use: VggtUse | None = None) -> None:
         self.backbone, self.use = backbone, use or VggtUse()
-        self.model_id = backbone.weights.model_id
+        self.notes = [RANDOM_NOTE] if backbone.weights.is_random else []
         self._grid = PlaneSweepConfig()
         self._descriptors: dict[int, Float32] = {}
 
@@ -76,7 +78,7 @@ class VggtPredictor:
         T[:, :3, 3] /= unit
         return WindowPrediction(
             window.frame_ids, _fill_between(T, kept, n), [camera] * n, depth / np.float32(unit), confidence,
-            raw_scale=unit, model_id=self.model_id,
+            raw_scale=unit, made_by=MadeBy.NETWORK,
         )  # fmt: skip
 
     def start(self, window: WindowInput) -> WindowPrediction | None:
@@ -97,10 +99,7 @@ class VggtPredictor:
         if fit.inliers.sum() < MIN_INLIERS or fit.inliers.mean() < MIN_INLIER_RATIO:
             return None
         T[-1] = se3.inverse(fit.T_cam_world)
-        return WindowPrediction(
-            prediction.frame_ids, T, prediction.cameras, prediction.depth, prediction.confidence,
-            prediction.raw_scale, prediction.is_metric, prediction.model_id,
-        )  # fmt: skip
+        return replace(prediction, T_window_cam=T)
 
     def descriptor(self, frame_id: int, image: Image) -> Float32:
         """Of this image's own tokens; remembered where a window has shown the frame before."""
@@ -185,9 +184,7 @@ def _first_frame_points(prediction: WindowPrediction, window: WindowInput) -> Po
     a, b = window.track_frame == 0, window.track_frame == last
     _, ia, ib = np.intersect1d(window.track_id[a], window.track_id[b], return_indices=True)
     px, seen = window.track_px[a][ia], window.track_px[b][ib]
-    h, w = prediction.depth.shape[1:]
-    u = np.clip(((px[:, 0] + 0.5) * w / window.camera.width).astype(int), 0, w - 1)
-    v = np.clip(((px[:, 1] + 0.5) * h / window.camera.height).astype(int), 0, h - 1)
+    v, u = window.camera.cell_at(px, prediction.depth.shape[1:])
     z, confidence = prediction.depth[0, v, u].astype(np.float64), prediction.confidence[0, v, u]
     known = z > 0
     X = window.camera.rays(px[known]) * z[known, None]

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vgslam.commands.pycolmap_peer import export_images, main, model_trajectory
+from bench.pycolmap_peer import export_images, main, model_trajectory
 from vgslam.errors import CalibrationError
 from vgslam.geometry import se3
 

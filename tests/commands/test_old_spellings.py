@@ -1,0 +1,76 @@
+"""`--predictor`, which is called `--network` now, goes on working."""
+
+from pathlib import Path
+
+import pytest
+
+from vgslam.cli import parse
+from vgslam.commands.old_spellings import with_new_settings, with_new_words
+from vgslam.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (["--predictor", "sfm"], ["--network", "none"]), (["--predictor=sfm"], ["--network", "none"]),
+        (["--predictor", "vggt"], ["--network", "vggt"]), (["--predictor=vggt"], ["--network", "vggt"]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("command", ["run", "live", "config"])
+def test_the_old_word_means_the_new_one_and_is_told_of_once(command: str, old: list[str], new: list[str]) -> None:
+    said: list[str] = []
+    assert with_new_words([command, "a.mp4", *old, "--stride", "2"], said.append) == [
+        command, "a.mp4", *new, "--stride", "2",
+    ]  # fmt: skip
+    assert len(said) == 1
+    assert " ".join(new) in said[0]
+
+
+def test_what_is_no_option_stays_as_it_is() -> None:
+    said: list[str] = []
+    for words in ([], ["eval", "--predictor", "sfm"], ["run", "--", "--predictor"], ["run", "--network", "none"]):
+        assert with_new_words(words, said.append) == words
+    assert said == []
+
+
+@pytest.mark.parametrize("words", [["--predictor"], ["--predictor", "none"], ["--predictor="], ["--predictor=magic"]])
+def test_an_old_option_that_is_not_understood_is_no_absent_one(words: list[str]) -> None:
+    with pytest.raises(ConfigError, match="expected one of sfm, vggt"):
+        with_new_words(["run", "x", *words], print)
+
+
+def test_both_spellings_choose_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse(["run", "x", "--predictor", "sfm"]) == parse(["run", "x", "--network", "none"])
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    file = tmp_path / "c.yaml"
+    file.write_text("predictor: sfm\nstride: 2\n")
+    args = parse(["run", "x", "--config", str(file)])
+    assert (args.network, args.stride) == ("none", 2)
+    assert "network: none" in capsys.readouterr().err
+    file.write_text("predictor: vggt\n")
+    assert parse(["live", "0", "--config", str(file)]).network == "vggt"
+
+
+def test_a_file_that_gives_both_is_refused() -> None:
+    with pytest.raises(ConfigError, match="gives both network"):
+        with_new_settings({"predictor": "sfm", "network": "none"}, "c.yaml", print)
+
+
+def test_the_old_word_is_not_in_the_help_and_not_in_the_settings(vgslam) -> None:
+    for help_word in ("--help", "--help-all"):
+        printed = vgslam("run", help_word)[1]
+        assert "--network" in printed
+        assert "--predictor" not in printed
+    code, out, err = vgslam("config", "--predictor", "sfm")
+    assert code == 0
+    assert "network: none" in out
+    assert "predictor:" not in out
+    assert len(err.splitlines()) == 1
+
+
+def test_a_network_that_there_is_none_of_is_one_line(sequence: Path, vgslam) -> None:
+    code, _, err = vgslam.run(sequence, "--network", "magic")
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert "magic" in err
+    assert "vggt" in err

@@ -1,0 +1,56 @@
+"""Options that are called something else now: they go on working, with a line that says so."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from vgslam.errors import ConfigError
+
+PREDICTOR = {"sfm": "none", "vggt": "vggt"}
+"""`--predictor`: what each of its words is for `--network`."""
+_COMMANDS = ("run", "live", "config")
+
+
+def with_new_words(arguments: Sequence[str], say: Callable[[str], None]) -> list[str]:
+    """The words of a command line as they are spelled now; a line to `say` for each old one. ConfigError for an old
+    option whose value is not understood."""
+    words = list(arguments)
+    if not words or words[0] not in _COMMANDS:
+        return words
+    found: list[str] = []
+    while words:
+        word = words.pop(0)
+        name, _, value = word.partition("=")
+        if word == "--":
+            return [*found, word, *words]
+        if name != "--predictor":
+            found.append(word)
+            continue
+        if "=" not in word:
+            value = words.pop(0) if words else ""
+        found += ["--network", _network(value, "--predictor")]
+        say(f"--predictor {value} is called --network {found[-1]} now")
+    return found
+
+
+def with_new_settings(settings: dict[str, Any], where: str, say: Callable[[str], None]) -> dict[str, Any]:
+    """The settings of a file as they are called now. ConfigError, which begins with `where`, as `with_new_words`, and
+    for a file that gives both the old setting and the new one."""
+    if "predictor" not in settings:
+        return settings
+    if "network" in settings:
+        raise ConfigError(f"{where}: gives both network and predictor, which is its old name; leave predictor out")
+    value = settings["predictor"]
+    network = _network(value, f"{where}: predictor")
+    say(f"{where}: predictor: {value} is called network: {network} now")
+    return {k: v for k, v in settings.items() if k != "predictor"} | {"network": network}
+
+
+def names_now(names: Iterable[str]) -> frozenset[str]:
+    """Names of settings as they are called now."""
+    return frozenset("network" if name == "predictor" else name for name in names)
+
+
+def _network(value: Any, where: str) -> str:
+    if value not in PREDICTOR:
+        raise ConfigError(f"{where}: expected one of {', '.join(PREDICTOR)}, got {value!r}; it is called network now")
+    return PREDICTOR[value]

@@ -1,0 +1,129 @@
+"""What `vgslam run` and `vgslam live` print: the progress bar, the outcome, the report as JSON."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from vgslam.errors import ConfigError
+from vgslam.evaluation.table import evaluation_table
+from vgslam.interfaces import FrameSource
+from vgslam.poses_out.open import STDOUT
+from vgslam.session.main_loop import Follower, Tracked
+from vgslam.session.outcome import Outcome
+from vgslam.session.run import Run
+from vgslam.session.stop_signals import StopSignals
+from vgslam.session.tracking_args import TrackingArgs
+from vgslam.session.tracking_run import track
+from vgslam.viewer.open import WEB
+
+MOST_WARNINGS = 10
+
+
+def run_tracking(args: TrackingArgs, open_frames: Callable[[], FrameSource], title: str, stem: str) -> int:
+    """Runs, writes, prints; returns 0, 130 after Ctrl-C, 143 after SIGTERM, 2 for a source that broke off. Raises as
+    `session.tracking_run.track`, whose arguments these are."""
+    if not args.json:
+        return _tracked(args, open_frames, title, stem).exit_code
+    if STDOUT in args.poses:
+        raise ConfigError("--json and --poses - both want standard output; hand out the poses by tcp: or unix:")
+    out = sys.stdout
+    with redirect_stdout(sys.stderr):
+        outcome = _tracked(args, open_frames, title, stem)
+    out.write(outcome.report.to_json())
+    return outcome.exit_code
+
+
+def _tracked(args: TrackingArgs, open_frames: Callable[[], FrameSource], title: str, stem: str) -> Outcome:
+    outcome = track(args, open_frames, title, stem, Terminal())
+    if args.viewer == WEB:
+        with StopSignals():
+            _stay()
+    return outcome
+
+
+class Terminal:
+    """Implements `Audience`: lines on standard output, a progress bar on standard error."""
+
+    def say(self, line: str) -> None:
+        print(line, flush=True)
+
+    @contextmanager
+    def watching(self, run: Run) -> Iterator[Follower]:
+        with _progress(run) as progress:
+            task = progress.add_task("starting", total=run.loop.source.n_frames)
+
+            def watch(tracked: Tracked) -> None:
+                progress.update(task, advance=1, description=describe(run, tracked))
+
+            yield watch
+
+    def end(self, outcome: Outcome) -> None:
+        print_outcome(outcome)
+
+
+def _progress(run: Run) -> Progress:
+    is_hidden = run.args.quiet or not sys.stderr.isatty()
+    text = TextColumn("{task.description}")
+    if run.loop.live is not None:
+        return Progress(SpinnerColumn(), text, disable=is_hidden, transient=True)
+    return Progress(
+        text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), disable=is_hidden, transient=True
+    )  # fmt: skip
+
+
+def describe(run: Run, tracked: Tracked) -> str:
+    """A line on how the run is going."""
+    rate = run.n_frames / max(time.monotonic() - run.began_s, 1e-6)
+    text = f"{tracked.estimate.status:<12} {rate:5.1f} frames/s, {len(run.slam.map.keyframes)} keyframes"
+    live = run.loop.live
+    if live is None:
+        return text
+    latency_ms = 1000.0 * float(np.median(run.latencies_s[-30:]))
+    text += f", {run.n_frames} frames, latency {latency_ms:.0f} ms, {live.n_dropped} dropped"
+    return text + (f", {live.n_reconnects} times reconnected" if live.n_reconnects else "")
+
+
+def print_outcome(outcome: Outcome) -> None:
+    """Statuses, figures, warnings and where everything is."""
+    report, evaluation = outcome.report, outcome.evaluation
+    counts = ", ".join(f"{n} {status}" for status, n in report.statuses.items())
+    print(f"{report.n_frames} frames: {counts}; {report.n_keyframes} keyframes, {report.n_components} component(s)")
+    if report.n_components > 1:
+        print(f"tracking was lost {report.n_losses} time(s); each component has its own scale and origin")
+    n_found = sum(t["after"] == "RELOCALIZED" for t in report.transitions)
+    if n_found or report.lost_s > 0:
+        print(f"relocalized {n_found} time(s); {report.lost_s:.2f} s without a pose until one was back")
+    rate = report.frames_per_cpu_s or 0.0
+    print(f"{rate:.1f} frames per CPU second, {report.frames_per_wall_s or 0.0:.1f} frames/s, "
+          f"{report.peak_memory_mib:.0f} MiB peak memory")  # fmt: skip
+    if report.live is not None:
+        live = report.live
+        print(f"latency {live['latency_p50_ms']:.0f} ms (median), {live['latency_p95_ms']:.0f} ms (95 %); "
+              f"{live['n_dropped']} of {live['n_captured']} frames dropped, "
+              f"{live['n_reconnects']} times reconnected")  # fmt: skip
+    if evaluation is not None:
+        console = Console()
+        console.width = max(console.width, 110)
+        console.print(evaluation_table(evaluation, "against the truth"))
+    elif report.end_to_start_percent is not None:
+        print(f"the path ends {report.end_to_start_percent:.1f} % of its length from where it began")
+    for warning in report.warnings[:MOST_WARNINGS]:
+        print(f"warning: {warning}")
+    if len(report.warnings) > MOST_WARNINGS:
+        print(f"warning: {len(report.warnings) - MOST_WARNINGS} more in report.json")
+    print(f"results: {outcome.out}/  (trajectory.tum, status.csv, report.json, cloud.ply, plots/)")
+    if outcome.stop is not None:
+        print(f"stopped: {outcome.stop.reason}; everything up to there is in {outcome.out}", file=sys.stderr)
+
+
+def _stay() -> None:
+    """A server must outlive the run to be looked at: wait for Ctrl-C."""
+    print("the viewer stays until Ctrl-C")
+    with suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(1.0)

@@ -1,0 +1,81 @@
+"""The one main loop: the frames of a source, one after another, through the system."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from vgslam.errors import InputError
+from vgslam.interfaces import FrameSource
+from vgslam.session.map_session import MapSession
+from vgslam.session.stop_signals import StopSignals
+from vgslam.sources.live import LiveSource
+from vgslam.system import SlamSystem
+from vgslam.types import Camera, Frame, PoseEstimate
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A frame, as its source gave it, and what was known of it at once (its id there is that in the map).
+
+    arrived_s: when it came, or when its turn came, on the monotonic clock; took_s: how long the system worked on it.
+    """
+
+    frame: Frame
+    estimate: PoseEstimate
+    arrived_s: float
+    took_s: float
+
+
+Follower = Callable[[Tracked], None]
+
+
+class MainLoop:
+    """Frames of a source through the system, as a part of a map session. What `vgslam run`, `vgslam live` and
+    `Slam.open` have in common."""
+
+    def __init__(
+        self, source: FrameSource, slam: SlamSystem, map_session: MapSession, signals: StopSignals | None = None
+    ) -> None:
+        self.source, self.slam, self.map_session = source, slam, map_session
+        self.signals = signals or StopSignals()
+
+    @property
+    def live(self) -> LiveSource | None:
+        """The source, if it is one that does not wait."""
+        return self.source if isinstance(self.source, LiveSource) else None
+
+    def run(self, *followers: Follower) -> Iterator[Tracked]:
+        """Process the source's frames; gives each when the followers, in this order, have heard of it. Ctrl-C waits
+        until they are through (see `StopSignals`). Raises InputError for a frame that is not of the camera's size, and
+        what the source and followers raise."""
+        for frame in self.source:
+            check_size(frame, self.slam.tracker.camera)
+            with self.signals.held():
+                tracked = self._track(frame)
+                for follow in followers:
+                    follow(tracked)
+            yield tracked
+
+    def _track(self, frame: Frame) -> Tracked:
+        began_s = time.monotonic()
+        with self.map_session.changing():
+            estimate = self.slam.process(replace(frame, id=self.slam.next_frame_id))
+        arrived_s = began_s if self.live is None else self.live.arrived_s
+        return Tracked(frame, estimate, arrived_s, time.monotonic() - began_s)
+
+    def finish(self) -> None:
+        """The map's last word."""
+        with self.signals.held(), self.map_session.changing():
+            self.slam.finish()
+
+    def close(self) -> None:
+        """End a source that does not end by itself; safe to call twice, and from within the loop."""
+        if self.live is not None:
+            self.live.close()
+
+
+def check_size(frame: Frame, camera: Camera) -> None:
+    """Raises InputError for a frame that is not of the camera's size."""
+    h, w = frame.image.shape[:2]
+    if (w, h) != (camera.width, camera.height):
+        raise InputError(f"frame {frame.id} is {w}x{h}, the camera {camera.width}x{camera.height}")

@@ -1,0 +1,76 @@
+"""`--network`: opens a network, says what its weights may be used for, and what is recorded of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from vgslam.frontend.guide import Guide, VggtUse
+
+if TYPE_CHECKING:
+    from vgslam.network.weights import WeightsInfo
+    from vgslam.reloc.proposal import PoseProposer
+
+NO_NETWORK = "none"
+DEFAULT_WEIGHTS = {"vggt": "vggt-s"}
+"""Those that come with the package."""
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """Which network is asked, and how it runs; see `BackboneOptions`."""
+
+    name: str = NO_NETWORK
+    """`none`, or a kind of backbone, as in `vggt`."""
+    weights: str | None = None
+    """Its weights; the default is those that come with the package."""
+    device: str = "auto"
+    """Where it runs: auto, cpu, cuda, cuda:N or mps."""
+    precision: str = "auto"
+    """Its arithmetic: auto, fp32, bf16 or fp16."""
+    gpu_memory: str | None = None
+    """Memory that it may use, as in 8GiB; the default is what is free."""
+    readout: str = "auto"
+    """Where its poses come from: auto, head or solver."""
+    use: VggtUse = field(default_factory=VggtUse)
+    """What it is asked for."""
+
+
+@dataclass(frozen=True)
+class OpenedNetwork:
+    """A network as a guide of the geometry and as one who proposes poses to a lost camera. model_id: name and hash of
+    its weights; about: what a report says of them."""
+
+    guide: Guide
+    proposer: "PoseProposer"
+    backbone: Any
+    model_id: str
+    about: dict[str, Any]
+
+
+def open_network(options: NetworkOptions, say: Callable[[str], None]) -> OpenedNetwork | None:
+    """None for `none`, without loading torch. `say` gets the terms of the weights. Errors as `open_backbone`."""
+    if options.name == NO_NETWORK:
+        return None
+    from vgslam.frontend.network_guide import NetworkGuide
+    from vgslam.network.open_backbone import BackboneOptions, open_backbone
+    from vgslam.network.precision import Precision
+    from vgslam.network.readout import Readout
+    from vgslam.reloc.learned import network_proposer
+
+    chosen = BackboneOptions(
+        options.weights or DEFAULT_WEIGHTS.get(options.name, ""), options.name, device=options.device,
+        precision=Precision(options.precision), gpu_memory=options.gpu_memory, readout=Readout(options.readout),
+    )  # fmt: skip
+    backbone = open_backbone(chosen, show=say)
+    guide = NetworkGuide(backbone, options.use)
+    about = describe_weights(backbone.weights) | {"poses_from": backbone.spec.poses_from}
+    return OpenedNetwork(guide, network_proposer(backbone), backbone, backbone.weights.model_id, about)
+
+
+def describe_weights(weights: "WeightsInfo") -> dict[str, Any]:
+    """The weights for the report; local files by name only."""
+    return {
+        "model_id": weights.model_id, "sha256": weights.sha256, "files": list(weights.files),
+        "n_parameters": weights.n_parameters, "is_random": weights.is_random, "licence": weights.licence.name,
+        "allows_commercial_use": weights.licence.allows_commercial_use,
+    }  # fmt: skip

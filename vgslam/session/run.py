@@ -1,0 +1,139 @@
+"""A run in progress: what it has found, and all of it that has to reach the disk."""
+
+import time
+from array import array
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from vgslam.interfaces import PoseSink, Viewer
+from vgslam.poses_out.frame_pose import FramePose
+from vgslam.results.environment import peak_memory_mib
+from vgslam.results.report import RunReport
+from vgslam.results.run_folder import RunWriter
+from vgslam.session.adaptation import Adaptation
+from vgslam.session.main_loop import MainLoop, Tracked
+from vgslam.session.tracking_args import TrackingArgs
+from vgslam.system import SlamSystem
+from vgslam.types import PoseEstimate, Status, Trajectory
+
+WITHOUT_NETWORK = "sfm"
+"""What a report calls geometry of feature tracks alone."""
+
+
+@dataclass
+class Run:
+    """Everything that has to reach the disk, whatever ends it. title: the input as it was given."""
+
+    args: TrackingArgs
+    title: str
+    loop: MainLoop
+    writer: RunWriter
+    report: RunReport
+    viewer: Viewer
+    sinks: list[PoseSink]
+    adaptation: Adaptation
+    began_cpu_s: float
+    began_s: float
+    latencies_s: "array[float]" = field(default_factory=lambda: array("d"))
+
+    @property
+    def slam(self) -> SlamSystem:
+        return self.loop.slam
+
+    @property
+    def n_frames(self) -> int:
+        return len(self.slam.map.frames) - self.loop.map_session.n_frames_before
+
+    def frames(self) -> list[PoseEstimate]:
+        """What is known of the run's frames, numbered as in the source."""
+        return [self._numbered(f) for f in self.slam.map.session_frames()]
+
+    def _numbered(self, frame: PoseEstimate) -> PoseEstimate:
+        first = self.loop.map_session.first_frame_id
+        return replace(frame, frame_id=frame.frame_id - first) if first else frame
+
+    def trajectory(self) -> Trajectory:
+        """The run's poses, numbered as in the source."""
+        return self._as_in_source(self.slam.map.trajectory())
+
+    def keyframes(self) -> Trajectory:
+        """Poses of the keyframes that the run has added, numbered as in the source."""
+        added = self.slam.map.keyframe_trajectory()
+        return Trajectory(np.zeros(0), np.zeros((0, 4, 4))) if self.args.localize else self._as_in_source(added)
+
+    def _as_in_source(self, trajectory: Trajectory) -> Trajectory:
+        return replace(trajectory, frame_ids=trajectory.frame_ids - self.loop.map_session.first_frame_id)
+
+    def hand_out(self, tracked: Tracked) -> None:
+        """Give a frame's pose to whoever wants it."""
+        latency_s = time.monotonic() - tracked.arrived_s
+        self.latencies_s.append(latency_s)
+        if self.sinks:
+            session = self.loop.map_session
+            name = session.path.name if session.path else None
+            pose = FramePose.of(tracked.estimate, self.slam.map, name, latency_s)
+            pose = replace(pose, frame_id=pose.frame_id - session.first_frame_id)
+            for sink in self.sinks:
+                sink.send(pose)
+
+    def show(self, tracked: Tracked) -> None:
+        """Let the viewer have a look."""
+        self.viewer.show(tracked.frame, tracked.estimate, self.slam.map, tracked.took_s)
+
+    def learn(self, tracked: Tracked) -> None:
+        """Let the network learn from a frame."""
+        self.adaptation.after_frame(tracked.frame.image, tracked.frame.id, self.slam.tracker.camera)
+
+    def save_when_due(self, _: Tracked) -> None:
+        """Bring folder and map to the newest state from time to time."""
+        if self.writer.is_flush_due(self.n_frames):
+            self.save()
+        self.loop.map_session.save_when_due()
+
+    def save(self) -> None:
+        """Bring the folder to the newest state."""
+        report, frames, slam, session = self.report, self.frames(), self.slam, self.loop.map_session
+        counts = Counter(f.status for f in frames)
+        report.model_id = self.adaptation.model_id or WITHOUT_NETWORK
+        report.n_frames, report.n_keyframes = len(frames), len(self.keyframes())
+        report.map = session.describe()
+        report.statuses = {str(s): counts[s] for s in Status if counts[s]}
+        report.n_poses = counts[Status.TRACKED] + counts[Status.RELOCALIZED]
+        report.n_losses, report.n_components = slam.n_losses, slam.n_components
+        first = session.first_frame_id
+        report.transitions = [replace(t, frame_id=t.frame_id - first).to_dict() for t in slam.states.transitions]
+        report.lost_s = round(slam.states.lost_s, 6)
+        report.loops, report.n_loops_refused = closed_loops(slam), len(slam.loops.refused)
+        report.stage_cpu_s = {k: round(v, 4) for k, v in slam.stage_cpu_s.items()}
+        report.set_timing(time.process_time() - self.began_cpu_s, time.monotonic() - self.began_s)
+        report.peak_memory_mib = peak_memory_mib()
+        failures = [f"poses: {sink.failure}" for sink in self.sinks if sink.failure is not None]
+        report.warnings = [*self.loop.source.warnings, *slam.notes, *self.adaptation.warnings(), *failures]
+        report.live = self._live()
+        report.adaptation = self.adaptation.report()
+        self.writer.flush(self.trajectory(), self.keyframes(), frames, report)
+
+    def _live(self) -> dict[str, Any] | None:
+        """For the report: what came of a source that does not wait."""
+        s = self.loop.live
+        if s is None:
+            return None
+        ms = 1000.0 * np.array(self.latencies_s if len(self.latencies_s) else [np.nan])
+        return {
+            "n_captured": s.n_captured, "n_dropped": s.n_dropped, "n_damaged": s.n_damaged,
+            "n_reconnects": s.n_reconnects, "latency_p50_ms": round(float(np.percentile(ms, 50)), 2),
+            "latency_p95_ms": round(float(np.percentile(ms, 95)), 2), "latency_max_ms": round(float(ms.max()), 2),
+            "n_pose_lines_dropped": sum(sink.n_dropped for sink in self.sinks),
+        }  # fmt: skip
+
+
+def closed_loops(slam: SlamSystem) -> list[dict[str, int | float | None]]:
+    """One row a loop: its two frames, how far it moved the later one (map units), the component it joined."""
+    k = slam.map.keyframes
+    return [
+        {"frame_a": k[x.id_a].frame_id, "frame_b": k[x.id_b].frame_id, "shift": round(x.shift, 4), "joined": x.joined}
+        for x in slam.loops.closed
+    ]

@@ -1,0 +1,378 @@
+"""The system: one frame in, one pose or an honest "lost" out."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from vgslam.errors import GraphError, InputError
+from vgslam.frontend.component_start import ComponentStart, guessed_depths
+from vgslam.frontend.features import Pixels
+from vgslam.frontend.frame_log import FrameLog
+from vgslam.frontend.guide import Guide
+from vgslam.frontend.guided_tracking import track_guided
+from vgslam.frontend.initializer import Initializer, InitializerConfig, Start
+from vgslam.frontend.mapper import Mapper, MapperConfig
+from vgslam.frontend.reference import Reference, with_more
+from vgslam.frontend.sfm import WindowSfm
+from vgslam.frontend.tracker import Tracker, TrackerConfig, TrackResult, TrackState, View
+from vgslam.frontend.tracking_state import Phase, StateConfig, TrackingState
+from vgslam.geometry import se3
+from vgslam.geometry.camera import Camera
+from vgslam.graph.optimize import optimize_map
+from vgslam.map.slam_map import SlamMap
+from vgslam.reloc.closing import LoopCloser, ties_left_out
+from vgslam.reloc.loops import LoopConfig
+from vgslam.reloc.places import Places
+from vgslam.reloc.proposal import PoseProposer
+from vgslam.reloc.relocalizer import Localization, Relocalizer, RelocalizerConfig
+from vgslam.types import Array, Frame, Ids, MadeBy, PoseEstimate, Status
+
+
+@dataclass(frozen=True)
+class SlamConfig:
+    """All settings of the system."""
+
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    """Following features from frame to frame, and the pose of every frame."""
+    mapper: MapperConfig = field(default_factory=MapperConfig)
+    """When a keyframe is taken, and how the map around it is adjusted."""
+    initializer: InitializerConfig = field(default_factory=InitializerConfig)
+    """How a component of the map begins."""
+    states: StateConfig = field(default_factory=StateConfig)
+    """When tracking is sure, unsure or lost."""
+    reloc: RelocalizerConfig = field(default_factory=RelocalizerConfig)
+    """How a lost camera is found again in the map."""
+    loops: LoopConfig = field(default_factory=LoopConfig)
+    """Places seen again, which close loops and join components."""
+    patience: int = 5
+    """Frames after a loss during which only the old map is tried, before a new component may begin; see also
+    `states.patience_s`."""
+
+
+class SlamSystem:
+    """Monocular SLAM over frames of one calibrated pinhole camera.
+
+    `process` returns what is known of each frame at once; `map` holds everything, newest state. The frames seen before
+    a component began get their poses afterwards: `map.frames` has the final word on every frame. `notes`: one line for
+    each thing that a user of the poses should know. guide: a network to ask where geometry is weak; proposer: a network
+    that proposes poses to a lost camera.
+
+    slam_map: a map from an earlier run to go on with. The run begins lost and looks for itself in the map before a new
+    component may begin; its frames are appended to the map's and their ids count up from `first_frame_id`.
+    is_localizing: the map gets no keyframes, landmarks or edges, and a frame that does not see it is lost.
+    Raises InputError for is_localizing without a keyframe in the map.
+    """
+
+    def __init__(
+        self, camera: Camera, config: SlamConfig | None = None, guide: Guide | None = None,
+        proposer: PoseProposer | None = None, slam_map: SlamMap | None = None, is_localizing: bool = False,
+    ) -> None:  # fmt: skip
+        self.config = config or SlamConfig()
+        self.map = SlamMap() if slam_map is None else slam_map
+        if is_localizing and not self.map.keyframes:
+            raise InputError("localizing needs a map with keyframes: this one is empty, run without --localize first")
+        self.is_localizing, self.guide = is_localizing, guide
+        self.notes: list[str] = [] if guide is None else list(guide.notes)
+        sfm, features = WindowSfm(), self.config.tracker.features
+        self.tracker = Tracker(camera, self.map, self.config.tracker)
+        self.mapper = Mapper(self.map, self.tracker, sfm, self.config.mapper, guide)
+        self.initializer = Initializer(self.tracker, sfm, self.config.initializer, guide)
+        places = Places(self.map, guide)
+        self.relocalizer = Relocalizer(self.map, places, features, self.config.reloc, proposer)
+        self.loops = LoopCloser(self.map, places, features, _loop_config(self.config.loops, guide), self.notes)
+        self.stage_cpu_s: dict[str, float] = {}
+        self._search_cpu_s = 0.0
+        self.n_losses = 0
+        self._begun_by_guide: list[int] = []
+        self._frames = FrameLog(self.map)
+        self._component = max((k.component_id for k in self.map.keyframes), default=-1)  # tracked now, or last
+        self._next_component = self._component + 1
+        self.states = TrackingState(self.config.states, Phase.INITIALIZING if self._component < 0 else Phase.LOST)
+        self._state: TrackState | None = None
+        self._reference = Reference.none()
+
+    @property
+    def is_tracking(self) -> bool:
+        return self._state is not None
+
+    @property
+    def n_components(self) -> int:
+        """Pieces of the map that have no common frame of reference."""
+        return len({k.component_id for k in self.map.keyframes})
+
+    @property
+    def first_frame_id(self) -> int:
+        return self._frames.first_id
+
+    @property
+    def next_frame_id(self) -> int:
+        return self._frames.next_id
+
+    def process(self, frame: Frame) -> PoseEstimate:
+        """Pose and status of the next frame (ids must count up from `first_frame_id`, else ValueError)."""
+        view = self._begin_frame(frame)
+        if not self._follow(view) and not self._recover(view):
+            self._lose(view)
+            self._initialize(view)
+        return self._frames.newest
+
+    def settle(self) -> None:
+        """Decide what is still in doubt: no frame is UNSURE any longer. A part of `finish`, and quick."""
+        self._frames.drop()
+
+    def finish(self) -> None:
+        """Call after the last frame: a camera that never moved its place still has rotations to report; then the graph
+        has its last word."""
+        self.settle()
+        if self.is_localizing:
+            return
+        if self._state is None:
+            start = self.initializer.at_end()
+            if start is not None:
+                self._begin_component(start)
+        self.notes += guessed_depths(self.map, self._begun_by_guide)
+        with self._stage("loops"):
+            if self.loops.finish() is not None:
+                self._component = self.map.keyframes[-1].component_id
+        with self._stage("graph"):
+            try:
+                self.notes += ties_left_out(self.map, optimize_map(self.map, self.config.loops.is_metric).switched_off)
+            except GraphError as error:
+                self.notes.append(f"the graph was not optimised, poses are those of the odometry: {error}")
+
+    def _begin_frame(self, frame: Frame) -> View:
+        with self._stage("prepare"):
+            view = self.tracker.view(frame.id, frame.timestamp_s, frame.image)
+        status = Status.INITIALIZING if self._component < 0 else Status.LOST
+        self._frames.append(PoseEstimate(frame.id, frame.timestamp_s, status))
+        return view
+
+    # -- following the camera from the frame before
+
+    def _follow(self, view: View) -> bool:
+        """Track from the frame before; False where that fails, or is too weak to be believed any longer."""
+        if self._state is None:
+            return False
+        result = self._track(self._state, view)
+        if result.is_lost:
+            return False
+        if not self.states.is_sure(result, view.timestamp_s):
+            confirmed = self._confirmed(view, result)
+            if confirmed is None:
+                return self._follow_unsurely(self._state, view, result)
+            result = confirmed
+        elif self.states.is_worth_a_look(result):
+            result = self._confirmed(view, result) or result
+        self._frames.tell()
+        self.initializer.reset()
+        self.states.tracked(view.frame_id, view.timestamp_s, self._component)
+        self._accept(self._state, view, result)
+        return True
+
+    def _track(self, state: TrackState, view: View) -> TrackResult:
+        with self._stage("track"):
+            result = self.tracker.track(state, view)
+            if result.is_lost and self.guide is not None and self.guide.use.motion_guess:
+                result = track_guided(self.tracker, self.guide, state, view) or result
+        return result
+
+    def _confirmed(self, view: View, result: TrackResult) -> TrackResult | None:
+        """A weak result with what the map shows from there added to it; None where the map does not show it."""
+        with self._stage("recover"):
+            seen = self.relocalizer.look_again(view, self.tracker.camera, result.T_world_cam, self._component)
+        if seen is None:
+            return None
+        ids, pixels = with_more(seen.ids, seen.pixels, result.ids, result.pixels)
+        return replace(
+            result, T_world_cam=seen.T_world_cam, covariance=seen.covariance, ids=ids, pixels=pixels,
+            n_inliers=len(ids), ratio=seen.ratio,
+        )  # fmt: skip
+
+    def _follow_unsurely(self, state: TrackState, view: View, result: TrackResult) -> bool:
+        """The pose is kept back until later frames are sure; False where that has lasted too long."""
+        if not self.states.may_stay_unsure(view.timestamp_s):
+            return False
+        self.states.unsure(view.frame_id, view.timestamp_s, self._component)
+        self._frames.keep_back(view.frame_id, view.timestamp_s, self._estimate(view, result))
+        motion = se3.inverse(result.T_world_cam) @ state.T_world_cam
+        self._state = TrackState(view, result.ids, result.pixels, result.T_world_cam, motion, result.ratio)
+        return True
+
+    def _accept(self, state: TrackState, view: View, result: TrackResult) -> None:
+        self._frames.set(self._estimate(view, result))
+        motion = se3.inverse(result.T_world_cam) @ state.T_world_cam
+        is_due = self._is_keyframe(result)
+        if is_due and self.is_localizing:
+            self._look_again(view, result, motion)
+        elif is_due:
+            self._add_keyframe(view, result.T_world_cam, result.ids, result.pixels, motion, result.ratio)
+        else:
+            self._state = TrackState(view, result.ids, result.pixels, result.T_world_cam, motion, result.ratio)
+
+    def _estimate(self, view: View, result: TrackResult) -> PoseEstimate:
+        m, k = self.map, self._reference.keyframe_id
+        return PoseEstimate(
+            view.frame_id, view.timestamp_s, Status.TRACKED, k, m.relative_to(k, result.T_world_cam),
+            m.covariance_relative_to(k, result.covariance), result.n_inliers, result.ratio, self._component,
+        )  # fmt: skip
+
+    def _look_again(self, view: View, result: TrackResult, motion: Array | None) -> None:
+        """What the map shows from here takes the place of a keyframe's landmarks; it adds to those still followed."""
+        with self._stage("recover"):
+            seen = self.relocalizer.look_again(view, self.tracker.camera, result.T_world_cam, self._component)
+        ids, pixels, k = result.ids, result.pixels, self._reference.keyframe_id
+        if seen is not None:
+            ids, pixels = with_more(ids, pixels, seen.ids, seen.pixels)
+            k = seen.keyframe_id
+        self._reference = Reference(k, ids, pixels)
+        self._state = TrackState(view, ids, pixels, result.T_world_cam, motion, result.ratio)
+
+    # -- keyframes
+
+    def _is_keyframe(self, result: TrackResult) -> bool:
+        c = self.config.mapper
+        moved = self._reference.motion_px(result.ids, result.pixels)
+        return moved > c.min_parallax_px or len(result.ids) < c.min_shared * len(self._reference.ids)
+
+    def _add_keyframe(
+        self, view: View, T_world_cam: Array, ids: Ids, pixels: Pixels, motion: Array | None, ratio: float
+    ) -> None:
+        ids, pixels = self._with_old_landmarks(view, T_world_cam, ids, pixels)
+        with self._stage("map"):
+            ids, pixels = self.mapper.add_keyframe(view, T_world_cam, ids, pixels, self._component)
+        k = len(self.map.keyframes) - 1
+        with self._stage("loops"):
+            if self.loops.at_keyframe(k) is not None:
+                seen = self.map.observed[k]
+                ids, pixels = seen.ids, seen.pixels.astype(np.float32)
+                self._component = self.map.keyframes[k].component_id
+        self._reference = Reference(k, ids, pixels)
+        own = self._frames[view.frame_id]
+        if own.T_ref_cam is not None:  # from now on, the frame is where its keyframe is
+            C = self.map.covariance_of(own)
+            own = replace(own, covariance=None if C is None else self.map.covariance_relative_to(k, C))
+            self._frames.set(replace(own, ref_id=k, T_ref_cam=np.eye(4), component_id=self._component))
+        T = self.map.keyframes[-1].S_world_keyframe.pose
+        self._state = TrackState(view, ids, pixels, T, motion, ratio)
+
+    def _with_old_landmarks(self, view: View, T_world_cam: Array, ids: Ids, pixels: Pixels) -> tuple[Ids, Pixels]:
+        """What is followed, and what old keyframes show of the same place: so the new one is tied to them."""
+        before = len(self.map.keyframes) - self.config.loops.min_gap
+        if before <= 0 or not self.config.loops.is_on:
+            return ids, pixels
+        with self._stage("back"):
+            seen = self.relocalizer.look_back(view, self.tracker.camera, T_world_cam, self._component, before)
+        return (ids, pixels) if seen is None else with_more(ids, pixels, seen.ids, seen.pixels)
+
+    # -- a camera that cannot be followed: found again in the map, or lost
+
+    def _recover(self, view: View) -> bool:
+        """Look for the view in the whole map. Found close to where it was last, nothing was lost."""
+        if self._component < 0:
+            return False
+        with self._stage("recover"):
+            found = self.relocalizer.locate(view, self.tracker.camera, self.config.reloc.n_recent)
+        if found is None or not self.relocalizer.accepts(found):
+            return False
+        is_unbroken = self._state is not None and self._is_near(self._state.T_world_cam, found)
+        self.initializer.reset()
+        self._frames.drop()
+        self._component = found.component_id
+        if is_unbroken:
+            self.states.tracked(view.frame_id, view.timestamp_s, self._component)
+        else:
+            self.n_losses += int(self.states.phase is Phase.UNSURE)
+            self.states.relocalized(view.frame_id, view.timestamp_s, self._component, found.trust)
+        self._state = None
+        self._resume(view, found, Status.TRACKED if is_unbroken else Status.RELOCALIZED)
+        return True
+
+    def _is_near(self, T_world_cam: Array, found: Localization) -> bool:
+        """Whether a camera can have come from a pose to the found one within a few frames."""
+        if found.component_id != self._component:
+            return False
+        apart = float(np.linalg.norm(found.T_world_cam[:3, 3] - T_world_cam[:3, 3]))
+        return apart < 0.3 * found.depth and se3.angle_deg(T_world_cam[:3, :3].T @ found.T_world_cam[:3, :3]) < 45.0
+
+    def _resume(self, view: View, found: Localization, status: Status) -> None:
+        m, k, n, ratio = self.map, found.keyframe_id, len(found.ids), found.evidence.ratio
+        self._frames.set(PoseEstimate(
+            view.frame_id, view.timestamp_s, status, k, m.relative_to(k, found.T_world_cam),
+            m.covariance_relative_to(k, found.covariance), n, ratio, self._component,
+        ))  # fmt: skip
+        if self.is_localizing:
+            self._reference = Reference(found.keyframe_id, found.ids, found.pixels)
+            self._state = TrackState(view, found.ids, found.pixels, found.T_world_cam, None, ratio)
+        else:
+            self._add_keyframe(view, found.T_world_cam, found.ids, found.pixels, None, ratio)
+
+    def _lose(self, view: View) -> None:
+        """Neither followed nor found: unsure at first, when the next frame is followed from the last good one; then
+        lost."""
+        if self._component < 0:
+            return
+        if self._state is not None and self.states.may_stay_unsure(view.timestamp_s):
+            self.states.unsure(view.frame_id, view.timestamp_s, self._component)
+            self._frames.keep_back(view.frame_id, view.timestamp_s, None)
+            self._state = replace(self._state, motion=None)
+            return
+        if self.states.phase is not Phase.LOST:
+            self.n_losses += 1
+            self.states.lost(view.frame_id, view.timestamp_s)
+        if self.relocalizer.saw_something:
+            self.states.shows_something(view.timestamp_s)
+        self._state = None
+        self._frames.drop()
+
+    # -- components
+
+    def _initialize(self, view: View) -> None:
+        """Begin a component where the motion determines one, and the old map was tried for long enough."""
+        if self.is_localizing:
+            return
+        may_start = self._component < 0 or self.states.is_patience_over(self.config.patience)
+        with self._stage("initialize"):
+            start = self.initializer.step(view, may_start)
+        if start is not None:
+            self._begin_component(start)
+
+    def _begin_component(self, start: Start) -> None:
+        """First keyframes of a component, and the poses of the frames before and between them."""
+        self._component = self._next_component
+        self._next_component += 1
+        self._frames.drop()
+        begun = ComponentStart(self.map, self.tracker, self.mapper, start, self._component)
+        last = start.sightings[-1]
+        if start.prediction is None:
+            self.notes.append(begun.without_translation)
+        elif start.prediction.made_by is MadeBy.NETWORK:
+            self._begun_by_guide.append(self._component)
+        self._add_keyframe(start.last, begun.T_world_last, begun.ids[last.index], last.pixels, None, 1.0)
+        estimates = begun.estimates(self._component)
+        for estimate in estimates:
+            self._frames.set(estimate)
+        first_s = min(estimate.timestamp_s for estimate in estimates)
+        self.states.began(start.last.frame_id, start.last.timestamp_s, self._component, first_s)
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        """Adds the CPU seconds of the block to the stage's account; those of a search beside it go to `loops`."""
+        clock = time.thread_time if self.loops.config.in_background else time.process_time
+        began = clock()
+        try:
+            yield
+        finally:
+            spent = clock() - began
+            if name == "loops":
+                spent += self.loops.search_cpu_s - self._search_cpu_s
+                self._search_cpu_s = self.loops.search_cpu_s
+            self.stage_cpu_s[name] = self.stage_cpu_s.get(name, 0.0) + spent
+
+
+def _loop_config(config: LoopConfig, guide: Guide | None) -> LoopConfig:
+    """A network serves one caller at a time: where places are recognised by it, no search goes on beside."""
+    is_shared = guide is not None and guide.use.descriptors
+    return replace(config, in_background=False) if is_shared else config
