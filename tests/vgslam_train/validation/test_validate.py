@@ -10,7 +10,7 @@ from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.multiview.pose_solver import solve_poses
 from vgslam.network.readout import cell_depth
-from vgslam_train.data.clips import Clip, overlaps
+from vgslam_train.data.clips import Clip, ClipConfig, overlaps
 from vgslam_train.data.windows import WindowBatch, true_flow
 from vgslam_train.validation.pose_measures import constant_depth, identity_poses
 from vgslam_train.validation.validate import ValidationSet, WindowGuess, procedural_sets, real_sets, validate
@@ -137,6 +137,8 @@ def test_true_flow_and_depth_solved_are_the_true_poses(rendered):
 
 class FewClips:
     """Stands in for a ClipSet: two clips of 8 frames, 64x48."""
+
+    config = ClipConfig(n_frames=8, height=48, width=64)
 
     def __init__(self):
         bank, camera = TextureBank(4, 64), Camera.from_fov(64, 48, 70.0)
