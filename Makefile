@@ -22,6 +22,7 @@ lint: setup
 	$(BIN)/ruff check vgslam vgslam_train bench examples tests tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/house_rules.py
 
 test: lint
 	$(BIN)/python -m pytest -n 2

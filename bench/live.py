@@ -2,6 +2,7 @@
 midway."""
 
 import json
+import math
 import os
 import shlex
 import shutil
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -34,7 +36,8 @@ from vgslam.sources.trajectory_io import read_trajectory
 from vgslam.types import Array, Camera, Status, Trajectory
 
 NAME, CALIB_NAME = "bench_live", "calib.json"
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
+SAME_FRAME_S = 1e-4
 
 
 @dataclass
@@ -131,6 +134,7 @@ def _measure(
     kill_at = n if args.restart_at is None else round(args.restart_at * n)
     again_at = min(n, kill_at + round(args.gap_s * args.rate_hz))
     with _server(args, protocol, port, 0) as server, _live(args, protocol, port, run_dir) as live:
+        poses = PoseLines(live)
         outcome.n_sent = _follow(server, live, kill_at)
         _kill_group(server)
         if kill_at < n:
@@ -138,7 +142,7 @@ def _measure(
             with _server(args, protocol, port, again_at) as second:
                 outcome.n_sent += _follow(second, live, n)
             outcome.n_outage = again_at - kill_at
-        time.sleep(1.0)
+        poses.await_time(times_s[-1] if protocol == "mjpeg" else None)
         outcome.load = round(os.getloadavg()[0], 1)
         live.send_signal(signal.SIGTERM)
         code = live.wait(PATIENCE_S)
@@ -166,6 +170,40 @@ def _server(args: BenchLiveArgs, protocol: Protocol, port: int, first: int) -> I
         _kill_group(process)
 
 
+class PoseLines(threading.Thread):
+    """Reads the poses that `vgslam live --poses -` hands out."""
+
+    def __init__(self, live: "subprocess.Popen[bytes]") -> None:
+        super().__init__(daemon=True)
+        self._live = live
+        self._changed = threading.Condition()
+        self._last_s, self._is_over = -math.inf, False
+        self.start()
+
+    def run(self) -> None:
+        assert self._live.stdout is not None
+        for line in self._live.stdout:
+            with self._changed:
+                self._last_s = json.loads(line)["timestamp_s"]
+                self._changed.notify_all()
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+
+    def await_time(self, timestamp_s: float | None) -> None:
+        """Wait until the frame of that time, which is never dropped if it is the last one, has been worked on; None,
+        for a stream with a clock of its own: a second. Raises InputError where it does not come."""
+        if timestamp_s is None:
+            time.sleep(1.0)
+            return
+        with self._changed:
+            is_there = self._changed.wait_for(
+                lambda: self._is_over or self._last_s > timestamp_s - SAME_FRAME_S, PATIENCE_S
+            )
+        if not is_there:
+            raise InputError(f"the last frame has no line among the poses {PATIENCE_S:.0f} s after it was sent")
+
+
 def _kill_group(process: "subprocess.Popen[str]") -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -175,11 +213,11 @@ def _kill_group(process: "subprocess.Popen[str]") -> None:
 @contextmanager
 def _live(args: BenchLiveArgs, protocol: Protocol, port: int, run_dir: Path) -> Iterator["subprocess.Popen[bytes]"]:
     command = [sys.executable, "-m", "vgslam", "live", address(protocol, port), "--calib", str(args.out / CALIB_NAME),
-               "--out", str(run_dir), "--overwrite", *shlex.split(args.live_options)]  # fmt: skip
+               "--out", str(run_dir), "--overwrite", "--poses", "-", *shlex.split(args.live_options)]  # fmt: skip
     if protocol == "ffmpeg-mjpeg":
         wait_for_listener(port)
     with run_dir.with_suffix(".log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL)
         try:
             yield process
         finally:

@@ -8,9 +8,13 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 import cv2  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 from program import bench, demo_folder, demo_images, sequence, vgslam  # noqa: E402
 from rendered_walk import known_map, walk  # noqa: E402
 
 __all__ = ["bench", "demo_folder", "demo_images", "known_map", "sequence", "vgslam", "walk"]
 
 cv2.setNumThreads(1)
+
+settings.register_profile("on a busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("on a busy machine")

@@ -1,35 +1,50 @@
-"""The `vgslam` program: parses the command line, calls the command, turns errors into one line and an exit code."""
+"""The `vgslam` program: parses the command line, calls the command, turns errors into one line and an exit code.
 
+Only the command that is called is imported, and nothing for `--help` and `--version`.
+"""
+
+import difflib
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Union
 
-import cv2
-import tyro
-
-from vgslam.commands.adapt import AdaptArgs, run_adapt
-from vgslam.commands.bench import BenchArgs, run_bench
-from vgslam.commands.config import NO_PATH, ConfigArgs, note, run_config, run_defaults, settings_in
-from vgslam.commands.demo import DemoArgs, run_demo
-from vgslam.commands.doctor import DoctorArgs, run_doctor
-from vgslam.commands.evaluate import EvalArgs, run_eval
-from vgslam.commands.help_page import ALL, help_page
-from vgslam.commands.live import LiveArgs, live_defaults, run_live
-from vgslam.commands.map import MapArgs, run_map
-from vgslam.commands.old_spellings import with_new_words
-from vgslam.commands.relocalize import RelocalizeArgs, run_relocalize
-from vgslam.commands.report import ReportArgs, run_report
-from vgslam.commands.run import RunArgs, run_run
-from vgslam.commands.train import TrainArgs, run_train
+from vgslam import __version__
 from vgslam.errors import ConfigError, VgslamError
 from vgslam.session.stop_signals import exit_code
 
-COMMANDS: dict[type, Callable[[Any], int]] = {
-    RunArgs: run_run, EvalArgs: run_eval, BenchArgs: run_bench, DemoArgs: run_demo, TrainArgs: run_train,
-    MapArgs: run_map, ReportArgs: run_report, DoctorArgs: run_doctor, ConfigArgs: run_config,
-    LiveArgs: run_live, AdaptArgs: run_adapt, RelocalizeArgs: run_relocalize,
-}  # fmt: skip
+
+@dataclass(frozen=True)
+class Command:
+    """One command: its module in `vgslam.commands`, the dataclass of its arguments, its function, and what it does."""
+
+    module: str
+    arguments: str
+    function: str
+    summary: str
+
+    def load(self) -> tuple[type, Callable[[Any], int]]:
+        """The dataclass of the arguments and the function that takes one."""
+        module = import_module(f"vgslam.commands.{self.module}")
+        return getattr(module, self.arguments), getattr(module, self.function)
+
+
+COMMANDS = {
+    "run": Command("run", "RunArgs", "run_run", "poses for every frame of a sequence"),
+    "live": Command("live", "LiveArgs", "run_live", "poses from a camera or a stream, as they happen"),
+    "eval": Command("evaluate", "EvalArgs", "run_eval", "score a trajectory against a reference"),
+    "bench": Command("bench", "BenchArgs", "run_bench", "run and score many sequences"),
+    "demo": Command("demo", "DemoArgs", "run_demo", "track the sequence that comes with the program"),
+    "map": Command("map", "MapArgs", "run_map", "saved maps: info, check, merge, export"),
+    "train": Command("train", "TrainArgs", "run_train", "train a network as a recipe says"),
+    "adapt": Command("adapt", "AdaptArgs", "run_adapt", "adapt a network to a recording"),
+    "relocalize": Command("relocalize", "RelocalizeArgs", "run_relocalize", "find images in a saved map"),
+    "report": Command("report", "ReportArgs", "run_report", "one HTML page of a run"),
+    "doctor": Command("doctor", "DoctorArgs", "run_doctor", "examine the installation"),
+    "config": Command("config", "ConfigArgs", "run_config", "print the settings of a run, to be changed and used"),
+}
 
 DESCRIPTION = """Monocular SLAM: poses for every frame. Completion for the shell:
 vgslam --tyro-write-completion bash FILE (or zsh, tcsh), then `source FILE`."""
@@ -38,14 +53,14 @@ vgslam --tyro-write-completion bash FILE (or zsh, tcsh), then `source FILE`."""
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code. A VgslamError becomes one line on stderr."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    cv2.setNumThreads(1)
     try:
-        page = help_page(arguments)
-        if page is not None:
-            print(page)
+        if arguments[:1] in (["-h"], ["--help"]):
+            print(help_text())
             return 0
-        args = parse(["--help" if word == ALL else word for word in arguments])
-        return COMMANDS[type(args)](args)
+        if arguments == ["--version"]:
+            print(f"vgslam {__version__}")
+            return 0
+        return _run(arguments)
     except VgslamError as error:
         print(f"vgslam: {error}", file=sys.stderr)
         return error.exit_code
@@ -56,30 +71,84 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141
 
 
+def help_text() -> str:
+    """What `vgslam --help` prints."""
+    width = max(map(len, COMMANDS))
+    rows = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        ["usage: vgslam COMMAND ...  |  vgslam --version", "", DESCRIPTION, "", "commands:", *rows, "",
+         "vgslam COMMAND --help explains a command."]
+    )  # fmt: skip
+
+
+def _run(arguments: list[str]) -> int:
+    from vgslam.commands.help_page import ALL, help_page
+
+    page = help_page(arguments)
+    if page is not None:
+        print(page)
+        return 0
+    args = parse(["--help" if word == ALL else word for word in arguments])
+    import cv2
+
+    cv2.setNumThreads(1)
+    return COMMANDS[arguments[0]].load()[1](args)
+
+
 def parse(arguments: list[str]) -> Any:
-    """The arguments of the command that the words name. `--config FILE` gives the defaults of `--slam.*`."""
+    """The arguments of the command that the first word names. `--config FILE` gives the defaults of `run`, `live` and
+    `config`. Raises ConfigError where there is no such command."""
+    name = arguments[0] if arguments else ""
+    if name.startswith("--tyro-"):
+        return _parse_any(arguments)
+    if name not in COMMANDS:
+        raise ConfigError(_no_command(name))
+    import tyro
+
+    from vgslam.commands.config import note
+    from vgslam.commands.old_spellings import with_new_words
+
     arguments = with_new_words(arguments, note)
-    file = _config_file(arguments)
-    defaults = run_defaults(file)
-    live = live_defaults(defaults, settings_in(file))
-    run = tyro.conf.subcommand("run", default=defaults)
-    path = {"path": NO_PATH} if defaults.path is tyro.MISSING else {}
-    config = tyro.conf.subcommand("config", default=ConfigArgs(**(vars(defaults) | path)))
-    commands = (
-        Annotated[RunArgs, run]
-        | Annotated[LiveArgs, tyro.conf.subcommand("live", default=live)]
-        | Annotated[EvalArgs, tyro.conf.subcommand("eval")]
-        | Annotated[BenchArgs, tyro.conf.subcommand("bench")]
-        | Annotated[DemoArgs, tyro.conf.subcommand("demo")]
-        | Annotated[MapArgs, tyro.conf.subcommand("map")]
-        | Annotated[TrainArgs, tyro.conf.subcommand("train")]
-        | Annotated[AdaptArgs, tyro.conf.subcommand("adapt")]
-        | Annotated[RelocalizeArgs, tyro.conf.subcommand("relocalize")]
-        | Annotated[ReportArgs, tyro.conf.subcommand("report")]
-        | Annotated[DoctorArgs, tyro.conf.subcommand("doctor")]
-        | Annotated[ConfigArgs, config]
-    )
-    return tyro.cli(commands, args=arguments, prog="vgslam", description=DESCRIPTION)
+    defaults = _defaults(_config_file(arguments)) if name in ("run", "live", "config") else {}
+    default = defaults.get(name, tyro.MISSING_NONPROP)
+    return tyro.cli(COMMANDS[name].load()[0], args=arguments[1:], prog=f"vgslam {name}", default=default)
+
+
+def _parse_any(arguments: list[str]) -> Any:
+    """All commands at once, as the completion of the shell needs them."""
+    import tyro
+
+    defaults = dict.fromkeys(COMMANDS, tyro.MISSING_NONPROP) | _defaults(None)
+    kinds = [
+        Annotated[command.load()[0], tyro.conf.subcommand(name, default=defaults[name])]
+        for name, command in COMMANDS.items()
+    ]
+    any_of_them: Any = Union[tuple(kinds)]  # noqa: UP007
+    return tyro.cli(any_of_them, args=arguments, prog="vgslam", description=DESCRIPTION)
+
+
+def _no_command(name: str) -> str:
+    if not name:
+        return f"give a command, one of {', '.join(COMMANDS)}; vgslam --help explains them"
+    if name.startswith("-"):
+        return f"{name}: options come after the command, as in vgslam run {name}; vgslam --help explains the commands"
+    near = difflib.get_close_matches(name, COMMANDS, 1)
+    advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
+    return f"no command {name!r}; {advice}"
+
+
+def _defaults(file: Path | None) -> dict[str, Any]:
+    """The defaults of `run`, `live` and `config`, with what a YAML file says of them."""
+    import tyro
+
+    from vgslam.commands.config import NO_PATH, ConfigArgs, run_defaults, settings_in
+    from vgslam.commands.live import live_defaults
+
+    run = run_defaults(file)
+    path = {"path": NO_PATH} if run.path is tyro.MISSING else {}
+    return {
+        "run": run, "live": live_defaults(run, settings_in(file)), "config": ConfigArgs(**(vars(run) | path)),
+    }  # fmt: skip
 
 
 def _config_file(arguments: list[str]) -> Path | None:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from waiting import HANG_S, until
 
 from vgslam.adapt.adapter import AdaptConfig, Adapter, Committed
 from vgslam.adapt.losses import LossConfig
@@ -211,7 +212,7 @@ def test_killed_in_the_middle_of_a_round(tmp_path: Path, model: Vggt, video: Vid
     served, and observing goes on without the worker."""
     config = replace(CONFIG, train=TrainConfig(steps=4))
     adapter = BackgroundAdapter(model, tmp_path, config)
-    committed, k, ends = None, 0, time.monotonic() + 240
+    committed, k, ends = None, 0, time.monotonic() + HANG_S
     while committed is None and time.monotonic() < ends:
         if not adapter._windows.full() and k + 4 <= len(video[0]):
             adapter.observe(video[0][k : k + 4], range(k, k + 4), video[1])
@@ -250,7 +251,7 @@ def worker(model: Vggt, tmp_path: Path) -> Iterator[BackgroundAdapter]:
 
 def end_of(worker: BackgroundAdapter) -> None:
     """Waits until the process is no more."""
-    worker.process.join(120)
+    worker.process.join(HANG_S)
     assert not worker.process.is_alive()
 
 
@@ -299,17 +300,17 @@ def test_ctrl_c_is_left_to_the_process_that_tracks(model: Vggt, video: Video, tm
     adapter = BackgroundAdapter(model, tmp_path, CONFIG)
     dark = [np.zeros_like(image) for image in video[0][:4]]
     adapter.observe(dark, range(4), video[1])
-    ends = time.monotonic() + 120
-    while not adapter.events and time.monotonic() < ends:  # until it has begun to work
-        time.sleep(0.05)
+
+    def has_events(n: int) -> bool:
         adapter.poll()
+        return len(adapter.events) >= n
+
+    until(lambda: has_events(1))  # it has begun to work
     pid = adapter.process.pid
     assert pid is not None
     os.kill(pid, signal.SIGINT)
     adapter.observe(dark, range(4, 8), video[1])
-    while len(adapter.events) < 2 and time.monotonic() < ends:
-        time.sleep(0.05)
-        adapter.poll()
+    until(lambda: has_events(2))
     adapter.close()
     assert [(e.kind, e.frame_id) for e in adapter.events] == [("skip", 3), ("skip", 7)]
 

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from waiting import HANG_S
+
 from bench.cli import MEASUREMENTS
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +28,8 @@ def test_an_unknown_measurement_is_one_line(bench) -> None:
 
 def test_it_runs_from_the_repository() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "bench", "worlds", "--seeds", "0"], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", "bench", "worlds", "--seeds", "0"],
+        cwd=ROOT, capture_output=True, text=True, timeout=HANG_S,
     )
     assert done.returncode == 2
     assert "must be positive" in done.stderr

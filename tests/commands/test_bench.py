@@ -1,6 +1,5 @@
 import json
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import tyro
+from waiting import HANG_S, until
 
 from vgslam.commands.bench import BenchArgs, find_truths, run_bench, run_in_process
 from vgslam.errors import ConfigError, InputError, OutputError
@@ -207,7 +207,7 @@ def test_runs_are_processes_of_their_own(tmp_path):
 
 def test_cpu_time_is_the_child_processes_own(tmp_path):
     code = "import time\nwhile time.process_time() < 0.3: pass\n"
-    outcome = run_isolated([sys.executable, "-c", code], tmp_path / "log", 60)
+    outcome = run_isolated([sys.executable, "-c", code], tmp_path / "log", HANG_S)
     assert outcome.exit_code == 0
     assert outcome.failure() is None
     assert outcome.cpu_s >= 0.3
@@ -216,19 +216,20 @@ def test_cpu_time_is_the_child_processes_own(tmp_path):
 def test_a_run_that_hangs_is_ended_with_its_children(tmp_path):
     code = (
         "import subprocess, sys, time, pathlib\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(3600)'])\n"
         f"pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(child.pid))\n"
-        "time.sleep(60)\n"
+        "time.sleep(3600)\n"
     )
-    outcome = run_isolated([sys.executable, "-c", code], tmp_path / "log", 1.5)
+    pid = tmp_path / "pid"
+
+    def now():
+        """Time passes when the child has a child."""
+        return 100.0 if pid.is_file() and pid.read_text() else 0.0
+
+    outcome = run_isolated([sys.executable, "-c", code], tmp_path / "log", 60.0, now)
     assert outcome.exit_code is None
-    assert "not finished after" in outcome.failure()
-    pid = (tmp_path / "pid").read_text()
-    for _ in range(100):  # killed, but perhaps not yet gone
-        if not is_running(pid):
-            break
-        time.sleep(0.1)
-    assert not is_running(pid)
+    assert outcome.failure() == "not finished after 100 s"
+    until(lambda: not is_running(pid.read_text()))  # killed, but perhaps not yet gone
 
 
 def is_running(pid):

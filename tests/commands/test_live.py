@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from live_servers import Server, jpeg, part
+from waiting import HANG_S
 
 from vgslam.interfaces import FrameSource
 from vgslam.session.self_calibration import CalibrationEstimate
@@ -204,7 +205,7 @@ def test_signals_end_it_and_keep_everything(
         while sum(r["T_world_cam"] is not None for r in rows) < 5 and len(rows) < 300:
             rows.append(json.loads(process.stdout.readline()))
         process.send_signal(sign)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, err
     report = json.loads((tmp_path / "o" / "report.json").read_text())
     assert report["complete"] is True

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 from live_servers import Server, jpeg, part
+from waiting import HANG_S
 
 from bench.stream_server import wait_for_listener
 from vgslam.errors import InputError
@@ -250,7 +251,7 @@ def test_signals_stop_a_run_and_keep_everything(
     with program(*words, is_in_background=is_in_background) as process:
         await_poses(process, 5)
         process.send_signal(sign)
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == code, err
     assert "Traceback" not in err
     report = json.loads((tmp_path / "o" / "report.json").read_text())
@@ -271,7 +272,7 @@ def test_a_background_job_of_a_script_ends_with_sigterm(
         process.send_signal(signal.SIGINT)  # is ignored
         await_poses(process, 2)
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, err
     assert "Traceback" not in err
     assert json.loads((tmp_path / "o" / "report.json").read_text())["complete"] is True
@@ -285,6 +286,6 @@ def test_sigterm_ends_the_wait_for_a_sender(tmp_path: Path) -> None:
     with program(*words, is_in_background=True) as process:
         wait_for_listener(port)
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 143, err
     assert err.splitlines() == ["vgslam: interrupted"]

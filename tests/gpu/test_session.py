@@ -65,9 +65,15 @@ def session(tmp_path: Path, step: str, arguments: str, **more: str) -> dict[str,
     return measured
 
 
-def test_the_packages_are_really_blocked(tmp_path: Path) -> None:
-    session(tmp_path, "bench", "--tiny")
-    environment = os.environ | {"PYTHONPATH": str(tmp_path / "block")}
+@pytest.fixture(scope="module")
+def benched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The folder of one `bench` and what it measured."""
+    folder = tmp_path_factory.mktemp("bench")
+    return folder, session(folder, "bench", "--tiny")
+
+
+def test_the_packages_are_really_blocked(benched: tuple[Path, dict[str, Any]]) -> None:
+    environment = os.environ | {"PYTHONPATH": str(benched[0] / "block")}
     done = subprocess.run([sys.executable, "-c", "import gtsam"], capture_output=True, text=True, env=environment)
     assert "No module named 'gtsam'" in done.stderr
 
@@ -81,8 +87,8 @@ def test_check(tmp_path: Path) -> None:
     }
 
 
-def test_bench(tmp_path: Path) -> None:
-    measured = session(tmp_path, "bench", "--tiny")
+def test_bench(benched: tuple[Path, dict[str, Any]]) -> None:
+    measured = benched[1]
     assert {row["stage"] for row in measured["half 2"]} == {"aggregator", "depth", "pose"}
     assert len(measured["sparse"]["star_to_dense"]) == 2
 
@@ -91,13 +97,17 @@ def test_bench(tmp_path: Path) -> None:
 def test_train_goes_on_where_it_stopped(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(TINY_RECIPE)
-    common = f"--recipe {recipe} --render-workers 1 --first-clips 64 --n-validation 4 --folder {tmp_path}/clips"
+    common = f"--recipe {recipe} --render-workers 1 --first-clips 64 --n-validation 4 --max-s 1e6"
+    common += f" --folder {tmp_path}/clips"
     first = session(tmp_path, "train", f"{common} --share 0.5 --state {tmp_path}/none")
     assert first["resumed at step"] == 0
     assert first["run"]["steps"] == 2
-    earlier = tmp_path / "earlier"
+    earlier, fresh = tmp_path / "earlier", tmp_path / "fresh"
     (tmp_path / "out").rename(earlier)
-    second = session(tmp_path, "train", f"{common} --state {earlier} --folder {tmp_path}/fresh")
+    fresh.mkdir()
+    for clips in ("train", "val"):  # as they would be rendered again; the checkpoints of the first call stay behind
+        (tmp_path / "clips" / clips).rename(fresh / clips)
+    second = session(tmp_path, "train", f"{common} --state {earlier} --folder {fresh}")
     assert second["resumed at step"] == 2
     assert second["run"]["steps"] == 4
     assert [row["step"] for row in second["training"]["rows"]] == [3, 4]

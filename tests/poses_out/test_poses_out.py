@@ -9,19 +9,19 @@ import socket
 import struct
 import sys
 import threading
-import time
 import types
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from synthetic import CAMERA, pose
+from waiting import HANG_S, until
 
 from vgslam.errors import ConfigError, MissingDependencyError, OutputError
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
+from vgslam.poses_out import sockets, stream
 from vgslam.poses_out.frame_pose import FramePose
 from vgslam.poses_out.open import open_sink, opened_sinks
 from vgslam.poses_out.ros2 import Ros2Sink, ros_covariance
@@ -33,11 +33,10 @@ T_KEYFRAME = pose((10, -20, 5), (1, 2, 3))
 T_REF_CAM = pose((0, 4, 0), (0.1, 0.0, 0.2))
 
 
-def until(is_so: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10.0
-    while not is_so():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.005)
+@pytest.fixture(autouse=True)
+def closing_takes_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "CLOSING_S", HANG_S)
+    monkeypatch.setattr(sockets, "CLOSING_S", HANG_S)
 
 
 def map_with_a_keyframe(scale: float) -> SlamMap:
@@ -113,7 +112,7 @@ class Stuck(io.RawIOBase):
         self.may_go, self.data = threading.Event(), b""
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
-        self.may_go.wait(10)
+        assert self.may_go.wait(HANG_S)
         self.data += bytes(data)[:100]
         return min(len(data), 100)  # a part at a time, as pipes do
 
@@ -169,7 +168,7 @@ def reader(sink: SocketSink) -> socket.socket:
         peer = socket.socket()
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
         peer.connect((host, int(port)))
-    peer.settimeout(10)
+    peer.settimeout(HANG_S)
     until(lambda: sink.n_readers == n + 1)
     return peer
 
@@ -202,7 +201,8 @@ class TestSockets:
         assert frames_read(second) == [2]
         assert not path.exists()
 
-    def test_a_slow_reader_misses_lines_and_the_other_gets_all(self) -> None:
+    def test_a_slow_reader_misses_lines_and_the_other_gets_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sockets, "CLOSING_S", 0.1)  # it never takes them all
         sink = SocketSink(listen_tcp("127.0.0.1", 0), max_pending_bytes=20_000)
         slow, quick = reader(sink), reader(sink)
         got: list[int] = []
@@ -221,7 +221,7 @@ class TestSockets:
                 n += 1
             until(lambda n=n: len(got) == n)
         sink.close()
-        thread.join(10)
+        thread.join(HANG_S)
         slow_got = frames_read(slow, may_be_cut=True)
         assert 0 < len(slow_got) < n
         assert slow_got == sorted(slow_got)
@@ -246,18 +246,18 @@ class TestSockets:
 
         def held_select(timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
             is_held.set()
-            assert may_go.wait(10)
+            assert may_go.wait(HANG_S)
             return select_now(timeout)
 
         sink._selector.select = held_select  # type: ignore[method-assign]
         sink.send(tracked(0))
-        assert is_held.wait(10)
+        assert is_held.wait(HANG_S)
         sink.send(tracked(1))  # the wake-up, then the reset
         resets.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         resets.close()
         poll = select.poll()
         poll.register(accepted, 0)
-        assert poll.poll(10_000), "the reset has not arrived"
+        assert poll.poll(1000 * HANG_S), "the reset has not arrived"
         may_go.set()
         until(lambda: sink.n_readers == 1)
         sink.send(tracked(2))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from waiting import HANG_S
 
 from vgslam.map.pictures import PictureKind, Pictures
 from vgslam.reloc.loop_search import LoopSearch
@@ -24,7 +25,7 @@ def test_one_search_at_a_time_and_every_result_is_taken_once() -> None:
 
     def find(k: int) -> list[Meeting]:
         asked.append(k)
-        may_end.wait(10.0)
+        assert may_end.wait(HANG_S)
         return [f"meeting {k}"]  # type: ignore[list-item]
 
     search = LoopSearch(find)

@@ -1,12 +1,12 @@
 """Loops in rendered rooms whose geometry is known: closed where they are, refused where they are not."""
 
 import functools
-import time
 from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
+from waiting import until
 
 from vgslam.frontend.features import FeatureConfig
 from vgslam.geometry import se3
@@ -113,8 +113,7 @@ def test_the_search_in_the_background_closes_what_the_other_closes() -> None:
         closer = closer_of(m, replace(CONFIG, in_background=in_background))
         for k in range(n):
             closer.at_keyframe(k)
-            while closer.is_searching:
-                time.sleep(0.001)
+            until(lambda closer=closer: not closer.is_searching)
         closer.finish()
         errors.append(error_m(m, n - 1, n - 1))
         closed.append([(c.id_a, c.id_b) for c in closer.closed])

@@ -139,15 +139,14 @@ def test_flushes_cost_a_constant_times_the_last(tmp_path):
     assert not writer.is_flush_due(4)
 
 
-def test_flush_is_due_after_a_while_when_it_is_cheap(tmp_path, monkeypatch):
-    writer = RunWriter(tmp_path)
+@pytest.mark.parametrize(("took_s", "after_s", "is_due"), [(0.1, 11.0, True), (0.1, 9.0, False), (1.0, 11.0, False)])
+def test_flush_is_due_after_a_while_when_it_is_cheap(tmp_path, took_s, after_s, is_due):
+    flushed_s = 100.0 + took_s
+    looks = iter([100.0, 100.0, flushed_s, flushed_s + after_s, flushed_s + after_s])
+    writer = RunWriter(tmp_path, clock=looks.__next__)
     writer.flush(*run_of(4))
-    later = writer._flushed_at_s + 11.0
-    monkeypatch.setattr("time.monotonic", lambda: later)
-    assert writer.is_flush_due(10)
-    assert not writer.is_flush_due(4)  # nothing new
-    writer._flush_took_s = 1.0
-    assert not writer.is_flush_due(10)
+    assert writer.is_flush_due(10) is is_due
+    assert not writer.is_flush_due(4), "nothing new"
 
 
 def test_plot_names_are_fixed(tmp_path):

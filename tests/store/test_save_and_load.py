@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from random_map import add_random_keyframe, assert_same, assert_same_map, random_map
+from waiting import HANG_S
 
 from vgslam.errors import MapError, OutputError
 from vgslam.map.pictures import Pictures
@@ -53,7 +54,7 @@ def test_another_process_reads_the_same_poses(saved: Path, tmp_path: Path) -> No
         "m = load_map(Path(sys.argv[1])); np.savez(sys.argv[2], T=m.trajectory().T_world_cam,"
         " L=m.landmarks_world(np.arange(len(m.landmarks))), K=m.keyframe_trajectory().T_world_cam)"
     )
-    subprocess.run([sys.executable, "-c", code, str(saved), str(tmp_path / "read.npz")], check=True, timeout=100)
+    subprocess.run([sys.executable, "-c", code, str(saved), str(tmp_path / "read.npz")], check=True, timeout=HANG_S)
     m, read = random_map(7), np.load(tmp_path / "read.npz")
     assert_same(read["T"], m.trajectory().T_world_cam)
     assert_same(read["K"], m.keyframe_trajectory().T_world_cam)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from waiting import HANG_S
 
 from vgslam.errors import MissingDependencyError
 from vgslam.geometry.camera import Camera
@@ -64,10 +65,10 @@ def printed(recording: Path) -> str:
     rerun = Path(sys.executable).parent / "rerun"
     if not rerun.is_file():
         pytest.skip("rerun's program is not beside python")
-    verified = subprocess.run([rerun, "rrd", "verify", recording], capture_output=True, text=True, timeout=60)
+    verified = subprocess.run([rerun, "rrd", "verify", recording], capture_output=True, text=True, timeout=HANG_S)
     assert verified.returncode == 0, verified.stderr
     return subprocess.run(
-        [rerun, "rrd", "print", "-vvv", recording], capture_output=True, text=True, timeout=60, check=True
+        [rerun, "rrd", "print", "-vvv", recording], capture_output=True, text=True, timeout=HANG_S, check=True
     ).stdout
 
 

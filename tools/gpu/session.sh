@@ -5,7 +5,7 @@
 #   tools/gpu/session.sh train                (about 8 minutes; call it again to go on)
 #   tools/gpu/session.sh adapt                (about 1 minute)
 #
-# Needs Python >= 3.11 with PyTorch, OpenCV, SciPy and safetensors. Results go to $OUT (default out/gpu): JSON, tables and
+# Needs Python >= 3.11 with PyTorch, OpenCV and safetensors. Results go to $OUT (default out/gpu): JSON, tables and
 # a checkpoint, no file above 16 MiB. Settings come from the environment: STATE (folder of an earlier checkpoint to go on
 # from), COMMIT (what to write into the results, where git is absent or knows another), ARGS_<STEP> (further arguments of
 # a step), DEVICE (default cuda).

@@ -181,7 +181,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     device = torch.device(args.device)
     if START_METHOD == "forkserver":  # children start with what they need
-        set_forkserver_preload(["torch", "cv2", "scipy", "vgslam_train.data.render_ahead", "vgslam_train.data.windows"])
+        set_forkserver_preload(["torch", "cv2", "vgslam_train.data.render_ahead", "vgslam_train.data.windows"])
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     recipe = shortened(read_yaml(args.recipe, Recipe()), args.share)
     plan = Plan(recipe, args.folder, args.max_s, args.render_workers, args.render_device or args.device,

@@ -20,7 +20,7 @@ from vgslam.commands.self_test import SelfTest, self_test
 from vgslam.plugins import OWN, Registry
 from vgslam.results.environment import describe_machine, git_commit, package_version
 
-LIBRARIES = ("numpy", "scipy", "opencv-python-headless", "gtsam", "torch", "av", "evo", "faiss-cpu", "rosbags", "tyro")
+LIBRARIES = ("numpy", "opencv-python-headless", "gtsam", "torch", "av", "evo", "faiss-cpu", "rosbags", "tyro")
 EXTRAS = {
     "rerun": ("--viewer", "pip install 'vgslam[viewer]'"),
     "open3d": ("meshes", "pip install 'vgslam[mesh]'"),

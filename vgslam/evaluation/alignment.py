@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from evo.core.geometry import GeometryException, umeyama_alignment
 
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
@@ -66,6 +65,8 @@ def align(T_ref_cam: Array, T_est_cam: Array, with_scale: bool) -> Alignment:
     Umeyama's on the positions (evo); when these are collinear or coincident in either trajectory, the orientations
     fix what they leave open. Without extent no scale is estimated.
     """
+    from evo.core.geometry import GeometryException, umeyama_alignment
+
     p_ref, p_est = T_ref_cam[:, :3, 3].copy(), T_est_cam[:, :3, 3].copy()
     if not _is_line(p_ref) and not _is_line(p_est):
         try:

@@ -1,7 +1,6 @@
 """Which poses of two trajectories belong together in time, and which frames were given a pose."""
 
 import numpy as np
-from evo.core.sync import matching_time_indices
 
 from vgslam.errors import EvaluationError
 from vgslam.types import Array, Ids, Trajectory
@@ -27,6 +26,8 @@ def match_times(timestamps_a_s: Array, timestamps_b_s: Array, max_difference_s: 
     if len(timestamps_b_s) < len(timestamps_a_s):
         ids_b, ids_a = match_times(timestamps_b_s, timestamps_a_s, max_difference_s)
         return ids_a, ids_b
+    from evo.core.sync import matching_time_indices
+
     found_a, found_b = matching_time_indices(timestamps_a_s.copy(), timestamps_b_s.copy(), max_difference_s)
     ids_a, ids_b = np.asarray(found_a, np.int64), np.asarray(found_b, np.int64)
     difference = np.abs(timestamps_a_s[ids_a] - timestamps_b_s[ids_b])

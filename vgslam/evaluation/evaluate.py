@@ -4,8 +4,6 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
-from evo.core import metrics
-from evo.core.trajectory import PosePath3D
 
 from vgslam.errors import EvaluationError
 from vgslam.evaluation import relative
@@ -127,6 +125,9 @@ def score_poses(
 
 def _error_series(timestamps_s: Array, T_ref_cam: Array, T_est_cam: Array, alignment: Alignment) -> ErrorSeries:
     """Absolute pose errors by evo, on copies."""
+    from evo.core import metrics
+    from evo.core.trajectory import PosePath3D
+
     pair = tuple(PosePath3D(poses_se3=[_valid_se3(T) for T in poses])
                  for poses in (T_ref_cam, alignment.apply(T_est_cam)))  # fmt: skip
     errors = []

@@ -1,0 +1,1 @@
+"""Rotations, rigid motions, similarities, cameras, alignment: mathematics without a map."""

@@ -1,0 +1,1 @@
+"""Codes of places and their index, loops, and relocalization of a lost camera."""

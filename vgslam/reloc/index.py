@@ -1,6 +1,5 @@
 """Which of many codes are nearest: a thin wrapper around faiss."""
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 
@@ -15,6 +14,8 @@ class PlaceIndex:
     """
 
     def __init__(self) -> None:
+        import faiss
+
         self._index = faiss.IndexBinaryFlat(N_BITS)
 
     def __len__(self) -> int:

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from vgslam.evaluation.evaluate import Evaluation
 from vgslam.results.status import StatusTable
 from vgslam.types import Keyframe, Trajectory
-from vgslam.viewer import plots
-from vgslam.viewer.style import png_bytes
 
 
 def plot_run(
@@ -22,6 +20,9 @@ def plot_run(
     trajectory: one pose for each frame that has one, with components; frames: the status of all frames; truth is drawn
     only with its evaluation, which holds the alignment of each component.
     """
+    from vgslam.viewer import plots  # here, because most of a run needs no matplotlib
+    from vgslam.viewer.style import png_bytes
+
     alignments = {}
     if evaluation is not None:
         alignments = {c.component_id: c.series.alignment.S_ref_est for c in evaluation.components}

@@ -33,12 +33,16 @@ class RunWriter:
 
     Raises OutputError when out_dir holds anything already and `overwrite` is not set, or cannot be made. `overwrite`
     removes the files that a run writes (RUN_FILES), never others. Any later OutputError names what is kept.
+    clock: seconds, by which `is_flush_due` judges.
     """
 
-    def __init__(self, out_dir: Path | str, overwrite: bool = False) -> None:
+    def __init__(
+        self, out_dir: Path | str, overwrite: bool = False, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.path = Path(out_dir)
+        self._clock = clock
         self._frames_at_flush = 0
-        self._flushed_at_s = time.monotonic()
+        self._flushed_at_s = clock()
         self._flush_took_s = 0.0
         self._prepare(overwrite)
 
@@ -73,7 +77,7 @@ class RunWriter:
         """
         if n_frames - self._frames_at_flush >= max(FLUSH_MIN_FRAMES, FLUSH_FRACTION * n_frames):
             return True
-        elapsed = time.monotonic() - self._flushed_at_s
+        elapsed = self._clock() - self._flushed_at_s
         is_new = n_frames > self._frames_at_flush
         return is_new and elapsed >= FLUSH_INTERVAL_S and self._flush_took_s <= FLUSH_MAX_LOAD * elapsed
 
@@ -90,7 +94,7 @@ class RunWriter:
         trajectory: one pose for each frame that has one; keyframes: the keyframes' poses, whose frame_ids mark them in
         status.csv. Raises OutputError; every file is then in its old or its new state, none half-written.
         """
-        started = time.monotonic()
+        started = self._clock()
 
         def write() -> None:
             write_trajectory(self.path / TRAJECTORY_TUM, trajectory, "tum")
@@ -102,7 +106,7 @@ class RunWriter:
 
         self._guard(write)
         self._frames_at_flush = len(statuses)
-        self._flushed_at_s = time.monotonic()
+        self._flushed_at_s = self._clock()
         self._flush_took_s = self._flushed_at_s - started
 
     def write_plot(self, name: str, png: bytes) -> None:

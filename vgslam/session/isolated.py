@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,28 +30,33 @@ class ProcessOutcome:
         return f"exit code {self.exit_code}: {self.last_line}" if self.last_line else f"exit code {self.exit_code}"
 
 
-def run_isolated(command: Sequence[str], log: Path, timeout_s: float) -> ProcessOutcome:
-    """Runs `command` in a process group of its own, output into `log`; ends the whole group on timeout or Ctrl-C."""
-    started = time.monotonic()
+def run_isolated(
+    command: Sequence[str], log: Path, timeout_s: float, now: Callable[[], float] = time.monotonic
+) -> ProcessOutcome:
+    """Runs `command` in a process group of its own, output into `log`; ends the whole group on Ctrl-C, or after
+    timeout_s by the clock `now`."""
+    started = now()
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
         )
         try:
-            exit_code, cpu_s = _wait(process, started + timeout_s)
+            exit_code, cpu_s = _wait(process, started + timeout_s, now)
         except BaseException:
             _end_group(process)
             raise
-    return ProcessOutcome(exit_code, cpu_s, time.monotonic() - started, _last_line(log))
+    return ProcessOutcome(exit_code, cpu_s, now() - started, _last_line(log))
 
 
-def _wait(process: "subprocess.Popen[bytes]", deadline: float) -> tuple[int | None, float]:
+def _wait(
+    process: "subprocess.Popen[bytes]", deadline: float, now: Callable[[], float]
+) -> tuple[int | None, float]:  # fmt: skip
     while True:
         pid, status, usage = os.wait4(process.pid, os.WNOHANG)
         if pid:
             process.returncode = os.waitstatus_to_exitcode(status)  # reaped here, not by Popen
             return process.returncode, usage.ru_utime + usage.ru_stime
-        if time.monotonic() > deadline:
+        if now() > deadline:
             _end_group(process)
             return None, 0.0
         time.sleep(POLL_S)

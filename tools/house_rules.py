@@ -1,0 +1,122 @@
+"""Rules that ruff and import-linter have no words for, and the table of rooms in docs/architecture.md.
+
+python tools/house_rules.py          says which functions and files are too long; exit code 1 if any is
+python tools/house_rules.py --write  writes the table of rooms anew, from the import rules in pyproject.toml
+"""
+
+import ast
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "architecture.md"
+BEGIN, END = "<!-- rooms: made by `python tools/house_rules.py --write` -->\n", "<!-- end of rooms -->\n"
+CHECKED = ("vgslam", "vgslam_train", "bench", "examples", "tests", "tools")
+PACKAGES = ("vgslam", "vgslam_train", "bench")
+MAX_FUNCTION_LINES, MAX_FILE_LINES = 60, 400
+LINES_REL, LINES_ABS = 0.15, 60  # how far the lines in the table may be from the truth
+
+
+def main(arguments: list[str]) -> int:
+    """Checks, or writes with --write; returns the exit code."""
+    if arguments == ["--write"]:
+        PAGE.write_text(with_table(PAGE.read_text(), table()))
+        return 0
+    too_long = [line for name in CHECKED for file in sorted((ROOT / name).rglob("*.py")) for line in complaints(file)]
+    print("\n".join(too_long) if too_long else "No function and no file is too long.")
+    return 1 if too_long else 0
+
+
+def complaints(file: Path) -> Iterator[str]:
+    """A line for the file if it is too long, and for each function in it that is."""
+    text = file.read_text()
+    n = len(text.splitlines())
+    if n > MAX_FILE_LINES:
+        yield f"{file}: {n} lines, at most {MAX_FILE_LINES} are allowed; split it"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            n = (node.end_lineno or node.lineno) - node.lineno + 1
+            if n > MAX_FUNCTION_LINES:
+                yield f"{file}:{node.lineno}: {node.name} has {n} lines, at most {MAX_FUNCTION_LINES} are allowed"
+
+
+def table() -> list[tuple[str, ...]]:
+    """Rows of cells: level, room, what is in it, the libraries kept to few rooms that it may import, its lines."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(c["layers"] for c in contracts if c["type"] == "layers")
+    rows = []
+    for level, layer in enumerate(layers, 1):
+        for room in (name.strip() for name in layer.split("|")):
+            files = _files(room)
+            n = sum(len(f.read_text().splitlines()) for f in files)
+            cells = (room.removeprefix("vgslam."), _first_sentence(files[0]), _libraries(room, contracts), str(n))
+            rows.append((str(level), *cells))
+    _check_all_are_named({row[1] for row in rows})
+    return rows
+
+
+def total_lines(package: str) -> int:
+    """Lines of all Python files of a package."""
+    return sum(len(f.read_text().splitlines()) for f in (ROOT / package).rglob("*.py"))
+
+
+def _files(room: str) -> list[Path]:
+    """A module's file, or those of a package, its __init__ first."""
+    path = ROOT.joinpath(*room.split("."))
+    if path.is_dir():
+        return [path / "__init__.py", *sorted(set(path.rglob("*.py")) - {path / "__init__.py"})]
+    return [path.with_suffix(".py")]
+
+
+def _first_sentence(file: Path) -> str:
+    text = ast.get_docstring(ast.parse(file.read_text()))
+    if not text:
+        raise ValueError(f"{file} needs a docstring that says what is in it")
+    return " ".join(text.split("\n\n")[0].split()).split(". ")[0].rstrip(".")
+
+
+def _libraries(room: str, contracts: list[dict[str, Any]]) -> str:
+    """Libraries that the contracts let few rooms import, this one among them."""
+    found = []
+    for contract in contracts:
+        allowed = contract.get("allowed_importers", [])
+        if any(f"{room}.".startswith(f"{name}.") or name.startswith(f"{room}.") for name in allowed):
+            found += contract["protected_modules"]
+    return ", ".join(sorted(found))
+
+
+def _check_all_are_named(rooms: set[str]) -> None:
+    """Every part of the product stands in the layers. Raises ValueError for one that does not."""
+    children = {p.stem for p in (ROOT / "vgslam").iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file()}
+    missing = children - rooms - {"__init__"}
+    if missing:
+        raise ValueError(f"pyproject.toml: the layers of import-linter do not name {', '.join(sorted(missing))}")
+
+
+def with_table(page: str, rows: list[tuple[str, ...]]) -> str:
+    """The page with the table between its two marks. Raises ValueError where a mark is missing."""
+    before, after = page[: page.index(BEGIN) + len(BEGIN)], page[page.index(END) :]
+    head = ("level", "room", "what is in it", "its libraries", "lines")
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += [f"| {level} | `{room}` | {what} | {libraries} | {n} |" for level, room, what, libraries, n in rows]
+    sums = "; ".join(f"`{package}` {total_lines(package):,}" for package in PACKAGES)
+    return before + "\n".join(lines) + f"\n\nLines in all: {sums}.\n" + after
+
+
+def table_in(page: str) -> list[tuple[str, ...]]:
+    """The rows that stand on the page."""
+    text = page[page.index(BEGIN) + len(BEGIN) : page.index(END)]
+    rows = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in text.splitlines() if "|" in line]
+    return [(row[0], row[1].strip("`"), *row[2:]) for row in rows[2:]]
+
+
+def are_near(n_written: int, n_true: int) -> bool:
+    """Whether a number of lines on the page is near enough to the truth."""
+    return abs(n_written - n_true) <= max(LINES_REL * n_true, LINES_ABS)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
