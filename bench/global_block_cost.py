@@ -99,13 +99,17 @@ def cost_table(case: CostCase, frames: Sequence[int], repeats: int = 3, is_timed
 
 @dataclass(frozen=True)
 class CostSummary:
-    """Of one variant. slope: of log cost against log frames; ratio: to dense at the largest number of frames."""
+    """The cost of one variant, in FLOPs and in time."""
 
     variant: Variant
     flops_slope: float
+    """Slope of log FLOPs against log frames."""
     flops_ratio: float
+    """Ratio to dense at the largest number of frames."""
     time_slope: float | None
+    """Slope of log time against log frames."""
     time_ratio: float | None
+    """Ratio to dense at the largest number of frames."""
 
 
 def summarise(rows: Sequence[CostRow]) -> list[CostSummary]:

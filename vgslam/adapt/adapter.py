@@ -46,10 +46,10 @@ class AdaptConfig:
 
 @dataclass(frozen=True)
 class Event:
-    """A record for the report: 'commit', 'rollback', 'skip', 'stop', 'drop' or 'died' (of a process of its own), at
-    which frame, with which figures."""
+    """A record for the report."""
 
     kind: str
+    """'commit', 'rollback', 'skip', 'stop', 'drop' or 'died' (of an adapter in its own process)."""
     frame_id: int
     step: int
     reasons: tuple[str, ...] = ()
@@ -205,13 +205,13 @@ class Adapter:
         return len(self._windows)
 
     def measure_start(self) -> Measures:
-        """Of the network as it was given, on the windows held back."""
+        """Measures the network as it was given, on the windows held back."""
         if self._start_measures is None or self._start_measures[0] != len(self._probes):
             self._start_measures = (len(self._probes), self._measures_of(self.trainer.base))
         return self._start_measures[1]
 
     def measure_served(self) -> Measures:
-        """Of the last committed weights, which the trainer's model holds afterwards."""
+        """Measures the last committed weights, which the trainer's model holds afterwards."""
         self.trainer.set_state(self._served)
         if self._served_measures is None or self._served_measures[0] != len(self._probes):
             self._served_measures = (len(self._probes), self._measures_of(self.trainer.model))

@@ -32,16 +32,20 @@ _MIN_DEPTH = 1e-3
 
 @dataclass(frozen=True)
 class SparseGeometry:
-    """What a window's matches say. T_cam_first (S,4,4); frames: for each of N observations the frame, px (N,2) where,
-    depth (N,) there, and trust (N,) in 0..1: how much of it comes from the motion and not from the network.
-    error_px: median reprojection error of the result, of the network's image."""
+    """The geometry of a window that follows from its matches, with N observations."""
 
     T_cam_first: Array
+    """(S,4,4)."""
     frame: npt.NDArray[np.int64]
+    """(N,): the frame of each observation."""
     px: Array
+    """(N,2): its pixel in that frame."""
     depth: Array
+    """(N,): the point's depth there."""
     trust: Array
+    """(N,) in 0..1: the share of that depth that comes from the motion, not from the network."""
     error_px: float
+    """Median reprojection error of the result, in px of the network's image."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +58,18 @@ class _State:
 
 @dataclass(frozen=True)
 class _Problem:
-    """Of M points and N observations of them in frames 1..: rays (M,3) and the network's log_depth (M,) in frame 0;
-    point (N,), frame (N,), seen_px (N,2)."""
+    """M points and N observations of them in frames 1, 2, ..."""
 
     rays: Array
+    """(M,3) in frame 0."""
     log_depth: Array
+    """(M,): the network's, in frame 0."""
     point: npt.NDArray[np.int64]
+    """(N,): the point of each observation."""
     frame: npt.NDArray[np.int64]
+    """(N,): its frame."""
     seen_px: Array
+    """(N,2): its pixel."""
     K: Array
     sigma_px: float
 

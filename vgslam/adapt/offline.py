@@ -13,21 +13,25 @@ from vgslam.errors import InputError
 
 @dataclass(frozen=True)
 class Outcome:
-    """before, after: on the windows held back; skipped: how many windows for which reason; steps: committed ones."""
+    """The outcome of adapting to a recording."""
 
     before: Measures
+    """Measures on the windows held back, with the start network."""
     after: Measures
+    """The same with the adapted network."""
     n_training: int
     n_held_back: int
     skipped: dict[str, int]
+    """Number of skipped windows by reason."""
     steps: int
+    """Steps that were committed."""
     events: tuple[Event, ...]
 
 
 BLOCK = 3
 """Windows that are held back together: neighbours share frames, and those beside a block are lost for training."""
 HELD_BACK = 4
-"""Of so many blocks one is held back, or fewer: as many as the adapter takes, over the whole recording."""
+"""At most one block in this many is held back: as many as the adapter takes, spread over the whole recording."""
 
 
 def collect(adapter: Adapter, windows: Iterable[Frames]) -> dict[str, int]:

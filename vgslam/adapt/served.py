@@ -16,10 +16,12 @@ SERVED = frozenset({Head.POSE, Head.DEPTH, Head.FLOW})
 
 @dataclass(frozen=True)
 class Guess:
-    """Of a window: depth (S,H,W), T_cam_first (S,4,4) as they are served, float32."""
+    """A model's answer for a window, as it is served."""
 
     depth: Tensor
+    """(S,H,W) float32."""
     T_cam_first: Tensor
+    """(S,4,4) float32."""
 
 
 def guess(model: Vggt, window: Window) -> Guess:

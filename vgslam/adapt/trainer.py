@@ -154,7 +154,7 @@ class Trainer:
         return total
 
     def window_loss(self, window: Window) -> Tensor:
-        """Of random targets of one window, with the scale anchored at the start model's.
+        """The loss on random target frames of one window, with the scale anchored to the start model's.
 
         Poses of the photometric terms: those that the matched points gave; of a network without flow, whose served
         poses are its head's, the head's own, which learn from these terms too.

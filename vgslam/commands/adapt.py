@@ -163,8 +163,8 @@ def adapt_config(args: AdaptArgs) -> "AdaptConfig":
 
 
 def steps_of_a_round(n_steps: int) -> int:
-    """Of n_steps in all: half, up to 150. Nobody waits for what a short round has learned, and on few windows that are
-    held back a small gain is lost in the noise."""
+    """Steps in one round: half of the total n_steps, at most 150. Nobody waits for a round to end here, and on the few
+    windows that are held back the small gain of a short round would be lost in the noise."""
     return min(150, -(-n_steps // 2))
 
 
@@ -186,7 +186,7 @@ def camera_of(args: AdaptArgs, source: FrameSource) -> Camera:
 
 
 def windows(source: FrameSource, camera: Camera) -> "Iterator[Frames]":
-    """Of all frames of a source, overlapping: a recording is short."""
+    """Windows of all frames of a source. They overlap because a recording is short."""
     from vgslam.adapt.collector import Collector, CollectorConfig
 
     collector = Collector(camera, CollectorConfig(advance=2))

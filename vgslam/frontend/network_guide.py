@@ -102,7 +102,7 @@ class NetworkGuide:
         return replace(prediction, T_window_cam=T)
 
     def descriptor(self, frame_id: int, image: Image) -> Float32:
-        """Of this image's own tokens; remembered where a window has shown the frame before."""
+        """The descriptor made from this image's own tokens, or the one kept from a window that contained the frame."""
         if frame_id not in self._descriptors:
             images = self.backbone.prepare([image])
             scene = self.backbone.decode(self.backbone.encode(images, ()), images, ())

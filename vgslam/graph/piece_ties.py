@@ -173,8 +173,8 @@ def fit_together(path: OdometryPath, ties: Sequence[Edge], tie: Edge, is_metric:
 
 
 def first_contradicted(path: OdometryPath, ties: Sequence[Edge], errors: Array, limit: float) -> list[Edge]:
-    """Of ties with these errors (N,) at the optimum, those beyond limit that are to be left out first: the worst ones,
-    because one false tie pushes true ones beyond their limit too, and none without which pieces would fall apart."""
+    """The ties to leave out first, given their errors (N,) at the optimum: the worst of those beyond the limit,
+    because one false tie pushes true ones beyond it too. Ties without which pieces would fall apart stay."""
     order = np.argsort(errors, kind="stable")
     may_go = np.zeros(len(ties), bool)
     may_go[order] = ~holding_ties(path, [ties[i] for i in order.tolist()])

@@ -15,9 +15,9 @@ from vgslam.errors import OutputError
 from vgslam.poses_out.frame_pose import FramePose
 
 MAX_PENDING_BYTES = 512 * 1024
-"""What waits for one slow reader; further lines are left out for that reader until it has caught up."""
+"""Most bytes that wait for one slow reader; further lines are left out for that reader until it has caught up."""
 SEND_BUFFER_BYTES = 64 * 1024
-"""Of the system, for each reader: what lies there is old when a slow reader gets it."""
+"""The system's send buffer for each reader. It is small because what lies there is old when a slow reader gets it."""
 CLOSING_S = 1.0
 _LOG = logging.getLogger(__name__)
 

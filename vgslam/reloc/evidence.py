@@ -7,9 +7,9 @@ import numpy.typing as npt
 
 BIAS = -1.07
 WEIGHTS = (0.46, 1.58, 3.02, 0.94, 0.33)
-"""Of `Evidence.features`, as log odds; fitted by `tools/fit_trust.py` on 16 rendered worlds. On 16 others, answers with
-far less support than in use counted too, trust is off by 0.07 on average, and 3 of 145 right answers and 23 of 31
-wrong ones are rejected at a half."""
+"""Weights of `Evidence.features`, as log odds; fitted by `tools/fit_trust.py` on 16 rendered worlds. On 16 other
+worlds, including answers with far less support than is accepted in use, trust is off by 0.07 on average. A threshold of
+0.5 rejects 3 of 145 right answers and 23 of 31 wrong ones."""
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def _true_poses(truth: Trajectory, times_s: Array) -> Array:
 
 
 def _depth(folder: Path, index: int, files: DepthFiles | None, camera: Camera, small_camera: Camera) -> Float32:
-    """Of the image with this index; zeros without a depth image."""
+    """The depth of the image with this index; zeros if it has no depth image."""
     if files is None or index % files.every:
         return np.zeros((small_camera.height, small_camera.width), np.float32)
     paths = sorted((folder / "depth").glob("*.png"))

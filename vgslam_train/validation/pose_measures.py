@@ -35,7 +35,7 @@ class Statistics:
 
 
 def statistics(errors: Array) -> Statistics:
-    """Of the errors that are not NaN."""
+    """Summarises the errors that are not NaN."""
     known = errors[~np.isnan(errors)]
     if not len(known):
         return Statistics(float("nan"), float("nan"), 0)
