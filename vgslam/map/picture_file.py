@@ -53,11 +53,13 @@ def decode(data: bytes, suffix: str) -> Picture:
 
 @dataclass(frozen=True)
 class PictureFile:
-    """An encoded picture on disk: its path, SHA-256 and size in bytes."""
+    """An encoded picture on disk."""
 
     path: Path
     sha256: bytes
+    """Digest of the file."""
     size: int
+    """In bytes."""
 
     def read_bytes(self) -> bytes:
         """The encoded picture, verified. Raises MapError."""

@@ -65,14 +65,15 @@ class Landmarks:
 
 @dataclass(frozen=True)
 class Session:
-    """One run that went into a map: its name, when it began (ISO 8601), the id of its first frame in the map.
-
-    Frame ids of a map count up through all its sessions; a frame's number in its own source is its id less this one.
-    """
+    """One run that went into a map."""
 
     name: str
+    """The session's name."""
     began: str
+    """When it began, ISO 8601."""
     first_frame_id: int
+    """Id of its first frame in the map. Frame ids of a map count up through all its sessions; a frame's number in its
+    own source is its id less this one."""
 
 
 @dataclass
