@@ -18,12 +18,16 @@ from vgslam.session.stop_signals import exit_code
 
 @dataclass(frozen=True)
 class Command:
-    """One command: its module in `vgslam.commands`, the dataclass of its arguments, its function, and what it does."""
+    """One command of the program."""
 
     module: str
+    """Its module in `vgslam.commands`."""
     arguments: str
+    """The dataclass of its arguments."""
     function: str
+    """The function that carries it out."""
     summary: str
+    """What it does."""
 
     def load(self) -> tuple[type, Callable[[Any], int]]:
         """The dataclass of the arguments and the function that takes one."""

@@ -30,11 +30,12 @@ TRACKING = {
 
 @dataclass(frozen=True)
 class Page:
-    """Help of one command: its arguments as MODULE:CLASS in `vgslam.commands`, and the names of the fields that the
-    short page shows, by groups."""
+    """Help of one command."""
 
     arguments: str
+    """The class of its arguments, as MODULE:CLASS in `vgslam.commands`."""
     groups: dict[str, tuple[str, ...]]
+    """Names of the fields that the short page shows, by group."""
 
     def load(self) -> type:
         """The class of the arguments."""

@@ -89,13 +89,15 @@ def rel_sigma_of(confidence: Float32) -> Array:
 
 @dataclass(frozen=True)
 class GuidedDepth:
-    """A window's dense depth in the map's units. keyframe_ids (N,) are the window's; scale: world units per window
-    unit; camera: of the full images."""
+    """A window's dense depth in the map's units."""
 
     prediction: WindowPrediction
     keyframe_ids: Ids
+    """(N,): the window's."""
     scale: float
+    """World units per window unit."""
     camera: Camera
+    """The camera of the full images."""
     min_confidence: float
 
     def at(self, n: Ids, pixels: Array) -> tuple[Array, Array]:

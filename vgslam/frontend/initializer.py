@@ -44,16 +44,20 @@ class Sighting:
 
 @dataclass(frozen=True)
 class Start:
-    """A component can begin: first view with all its corners (N,2); prediction of the window (first view, last view),
-    None when only a rotation is known; the sightings between and including both; the views before the first one, in
-    time order and without their images, that still lack a pose."""
+    """All that is needed to begin a component."""
 
     first: View
+    """The first view."""
     last: View
+    """The last view."""
     corners: Pixels
+    """(N,2): all corners of the first view."""
     sightings: list[Sighting]
+    """The sightings between the two views, those in both included."""
     prediction: WindowPrediction | None
+    """Geometry of the window (first view, last view); None when only a rotation is known."""
     earlier: list[View]
+    """The views before the first one that still lack a pose, in time order and without their images."""
 
 
 class Initializer:

@@ -64,20 +64,19 @@ class LocateConfig:
 
 @dataclass(frozen=True)
 class Recovered:
-    """Pose of an image in the map, with its covariance (6,6) as in `PoseFit`, the landmarks seen in it, and the
-    keyframe that they were found from.
-
-    ratio: of the landmarks found, the share that agrees; share: of those that should be in the image, the share that
-    was found and agrees.
-    """
+    """The pose of an image in the map, with the landmarks seen in it."""
 
     T_world_cam: Array
     covariance: Array
+    """(6,6), as in `PoseFit`."""
     ids: Ids
     pixels: Pixels
     keyframe_id: int
+    """The keyframe that the landmarks were found from."""
     ratio: float
+    """The share of the landmarks found that agrees with the pose."""
     share: float = 0.0
+    """The share of the landmarks expected in the image that was found and agrees."""
 
 
 def epipolar_matches(

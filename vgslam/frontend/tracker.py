@@ -66,27 +66,34 @@ class View:
 
 @dataclass
 class TrackState:
-    """What is followed: landmark ids (n,) at pixels (n,2) in `view`, whose pose is T_world_cam; motion
-    T_cam_previous of the last step, None after a break; the inlier ratio of the last step."""
+    """The landmarks that are followed."""
 
     view: View
     ids: Ids
+    """(n,): landmark ids."""
     pixels: Pixels
+    """(n,2): where they are in `view`."""
     T_world_cam: Array
+    """Pose of `view`."""
     motion: Array | None = None
+    """T_cam_previous of the last step; None after a break."""
     ratio: float = 1.0
+    """The inlier ratio of the last step."""
 
 
 @dataclass(frozen=True)
 class TrackResult:
-    """Outcome for one view: is_lost, or the pose with its covariance (6,6), as in `PoseFit`, and its support. ids and
-    pixels are the inliers'."""
+    """Outcome for one view."""
 
     is_lost: bool
+    """Whether the view counts as lost."""
     T_world_cam: Array
     covariance: Array
+    """(6,6), as in `PoseFit`."""
     ids: Ids
+    """The inliers."""
     pixels: Pixels
+    """Where the inliers are."""
     n_inliers: int
     ratio: float
     survived: float

@@ -46,16 +46,18 @@ class StateConfig:
 
 @dataclass(frozen=True)
 class Transition:
-    """A change of phase at a frame. lost_s: seconds since the last frame with a pose, where a pose is back (0
-    otherwise); component: the one that the frame belongs to; trust of a relocalization in it, else None."""
+    """A change of phase at a frame."""
 
     frame_id: int
     timestamp_s: float
     before: Phase
     after: Phase
     lost_s: float = 0.0
+    """Seconds since the last frame with a pose, if the pose is back; otherwise 0."""
     component: int = -1
+    """The component that the frame belongs to."""
     trust: float | None = None
+    """Trust of a relocalization, else None."""
 
     def to_dict(self) -> dict[str, Any]:
         """For the report."""

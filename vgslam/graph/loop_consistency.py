@@ -25,12 +25,16 @@ BLOCK = 20_000  # pairs compared at a time, which bounds memory
 
 @dataclass(frozen=True)
 class Measured:
-    """N measured similarities at once: keyframes a (N,) and b (N,), S_a_b (N), its covariance (N,7,7) in b's frame."""
+    """N measured similarities at once."""
 
     a: Ids
+    """(N,): keyframe ids."""
     b: Ids
+    """(N,): keyframe ids."""
     S: Sim3Batch
+    """N similarities S_a_b."""
     covariance: Array
+    """(N,7,7) in b's frame."""
 
     @staticmethod
     def of(edges: Sequence[Edge]) -> "Measured":

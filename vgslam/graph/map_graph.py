@@ -14,14 +14,15 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class Closing:
-    """What came of loops. dropped: loops, these or earlier ones, that the graph contradicted and that are out of the
-    map. out_of_use: all loops between parts of the map that no odometry joins which contradict the majority now; they
-    stay in the map's edges, because later ones may confirm them. joined: the component that was joined to another, or
-    None."""
+    """The outcome of loops."""
 
     dropped: list[Pair]
+    """Loops, new or old, that the graph contradicted and that are out of the map."""
     out_of_use: list[Pair]
+    """All loops that now contradict the majority, between parts of the map that no odometry joins. They stay in the
+    map's edges because later ones may confirm them."""
     joined: int | None = None
+    """The component that was joined to another, or None."""
 
 
 class MapGraph:

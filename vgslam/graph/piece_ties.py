@@ -24,20 +24,23 @@ MOST_OPTIONS = 8  # camps that may place the next piece
 
 @dataclass(frozen=True)
 class TieChoice:
-    """is_kept (N,): the ties that can be true together; tree: those of them, by index, that hold the pieces together
-    without a cycle. All pieces that the ties join are joined by the tree."""
+    """The ties that can be true together."""
 
     is_kept: np.ndarray
+    """(N,): whether a tie is one of them."""
     tree: list[int]
+    """Indices of kept ties that hold the pieces together without a cycle. They join all pieces that the ties join."""
 
 
 @dataclass(frozen=True)
 class _Camp:
-    """Ties between two pieces that agree: their indices, with the one that speaks for them; larger weight first."""
+    """Ties between two pieces that agree. The camp with the larger weight goes first."""
 
     pieces: frozenset[int]
     leader: int
+    """Index of the tie that represents the others."""
     members: list[int]
+    """Indices of the ties."""
     weight: float
 
 

@@ -34,13 +34,16 @@ def available_bytes(device: torch.device) -> int | None:
 
 @dataclass(frozen=True)
 class Workload:
-    """What is to be run: images of height x width px, the heads, and the dtype of the aggregator's linear layers."""
+    """What is to be run."""
 
     config: VggtConfig
     height_px: int
+    """Height of the images."""
     width_px: int
     heads: frozenset[Head]
+    """The heads to be run."""
     dtype: torch.dtype
+    """Dtype of the aggregator's linear layers."""
     weights_bytes: int
 
     @property

@@ -36,16 +36,17 @@ PACKAGED = ("vggt-s",)
 
 @dataclass(frozen=True)
 class WeightsInfo:
-    """What is recorded of the weights in every report. sha256 is that of the file; of random weights, ''. architecture:
-    the name of the backbone that they are for."""
+    """What every report records of the weights."""
 
     source: str
     sha256: str
+    """Digest of the file; '' for random weights."""
     licence: Licence
     n_parameters: int
     files: tuple[str, ...] = ()
     is_random: bool = False
     architecture: str = ARCHITECTURE
+    """Name of the backbone that the weights are for."""
 
     @property
     def model_id(self) -> str:

@@ -19,13 +19,14 @@ from vgslam.types import EdgeKind, Ids
 
 @dataclass(frozen=True)
 class Closed:
-    """A loop that was closed at keyframe id_b: with id_a, correction of id_b's position in world units, and the
-    component that was joined to id_a's, or None."""
+    """A loop that was closed at keyframe id_b, with keyframe id_a."""
 
     id_a: int
     id_b: int
     shift: float
+    """How far the position of id_b was corrected, in world units."""
     joined: int | None = None
+    """The component that was joined to that of id_a, or None."""
 
 
 class LoopCloser:

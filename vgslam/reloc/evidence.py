@@ -14,18 +14,18 @@ worlds, including answers with far less support than is accepted in use, trust i
 
 @dataclass(frozen=True)
 class Evidence:
-    """What speaks for a pose.
-
-    n_inliers: landmarks found again where the pose says; ratio: their share of those found at all; share: their share
-    of those that the pose puts into the image; n_cells: of 4 x 4 parts of the image that hold two or more of them;
-    n_references: keyframes whose answers agree.
-    """
+    """What supports a pose."""
 
     n_inliers: int
+    """Landmarks found again where the pose predicts them."""
     ratio: float
+    """Their share of all landmarks that were found."""
     share: float
+    """Their share of the landmarks that the pose puts into the image."""
     n_cells: int
+    """How many of 4 x 4 parts of the image hold two or more of them."""
     n_references: int
+    """Keyframes whose answers agree."""
 
     def features(self) -> tuple[float, ...]:
         """The five numbers that trust is made of."""

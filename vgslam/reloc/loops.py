@@ -75,15 +75,18 @@ class LoopConfig:
 
 @dataclass(frozen=True)
 class Meeting:
-    """Keyframe b seen from the place of keyframe a: S_world_b is where b would be if the map were right at a.
-    n_inliers landmarks of a were found in b; depth: median depth of b in world units at a; edge: the measurement;
-    found: a's landmarks in b."""
+    """Keyframe b, seen from the place of keyframe a."""
 
     edge: Edge
+    """The measurement."""
     S_world_b: Sim3
+    """Where b would be if the map were right at a."""
     n_inliers: int
+    """Landmarks of a that were found in b."""
     depth: float
+    """Median depth of b, in world units at a."""
     found: Recovered
+    """The landmarks of a in b."""
 
 
 class LoopFinder:

@@ -16,16 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A candidate pose of a query.
-
-    T_world_cam: (4,4), in the world and the units of the map; method: which way it came about; spread: how far the
-    evidence for its position disagrees, in units of the map, >= 0, larger is less sure; infinite where nothing is
-    known of it. Spreads of different methods are not comparable.
-    """
+    """A candidate pose of a query."""
 
     T_world_cam: Array
+    """(4,4), in the world and the units of the map."""
     method: str
+    """How the pose was found."""
     spread: float
+    """How far the evidence for the position disagrees, in map units, >= 0; larger is less sure, infinite where nothing
+    is known. Spreads of different methods are not comparable."""
 
 
 class PoseProposer(Protocol):

@@ -68,24 +68,26 @@ class RelocalizerConfig:
 
 @dataclass(frozen=True)
 class Localization:
-    """An answer: the pose, what speaks for it, and the landmarks (n,) seen at pixels (n,2).
-
-    keyframe_id: the reference that most of them were found from; references: all that agree, best first; method: where
-    the pose came from. is_ambiguous: another place of the map fits nearly as well. covariance (6,6) of xi
-    (rotation rad x3, translation in map units x3) in T_world_cam exp(xi).
-    """
+    """An answer: the pose, the evidence for it, and the landmarks seen in the image."""
 
     T_world_cam: Array
     covariance: Array
+    """(6,6) of xi (rotation rad x3, translation in map units x3) in T_world_cam exp(xi)."""
     evidence: Evidence
     method: str
+    """How the pose was found."""
     references: tuple[int, ...]
+    """All keyframes that agree, best first."""
     keyframe_id: int
+    """The reference that most of the landmarks were found from."""
     component_id: int
     ids: Ids
+    """(n,): the landmarks."""
     pixels: Pixels
+    """(n,2): where they are seen."""
     depth: float
     is_ambiguous: bool = False
+    """Whether another place of the map fits nearly as well."""
 
     @property
     def trust(self) -> float:

@@ -22,13 +22,16 @@ _HYPERPLANES_SEED = 7
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """mean (128,) and projection (128,D) of descriptors, centres (K,D) of the words, middle (K*D,): median of each
-    dimension of the aggregated vector."""
+    """What aggregates an image's descriptors into one vector."""
 
     mean: Float32
+    """(128,): mean of the descriptors."""
     projection: Float32
+    """(128,D) of the descriptors."""
     centres: Float32
+    """(K,D) of the words."""
     middle: Float32
+    """(K*D,): median of each dimension of the aggregated vector."""
 
     def aggregate(self, descriptors: Float32) -> Float32:
         """Aggregated vector (K*D,) of N descriptors (N,128), each word's part of unit length or zero."""

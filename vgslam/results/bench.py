@@ -18,12 +18,14 @@ from vgslam.types import Trajectory
 
 @dataclass
 class RunOutcome:
-    """One run of one sequence. failure: one line, None when it succeeded. evaluations: by name of the truth."""
+    """One run of one sequence."""
 
     command: list[str]
     failure: str | None = None
+    """One line; None when the run succeeded."""
     report: RunReport | None = None
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    """By name of the truth."""
     end_to_start_percent: float | None = None
     trajectory_sha256: str | None = None
 

@@ -14,10 +14,12 @@ PATIENCE_S = 10.0
 
 @dataclass(frozen=True)
 class ProcessOutcome:
-    """exit_code None: ended after timeout_s. cpu_s: user and system time of the process and its waited-for children."""
+    """How a process ended."""
 
     exit_code: int | None
+    """None if it was ended after timeout_s."""
     cpu_s: float
+    """User and system time of the process and of the children it waited for."""
     wall_s: float
     last_line: str
 

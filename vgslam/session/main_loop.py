@@ -15,15 +15,16 @@ from vgslam.types import Camera, Frame, PoseEstimate
 
 @dataclass(frozen=True)
 class Tracked:
-    """A frame, as its source gave it, and what was known of it at once (its id there is that in the map).
-
-    arrived_s: when it came, or when its turn came, on the monotonic clock; took_s: how long the system worked on it.
-    """
+    """A frame and its first result."""
 
     frame: Frame
+    """As its source gave it."""
     estimate: PoseEstimate
+    """What was known of it at once. Its id there is that in the map."""
     arrived_s: float
+    """When it came, or when its turn came, on the monotonic clock."""
     took_s: float
+    """How long the system worked on it."""
 
 
 Follower = Callable[[Tracked], None]

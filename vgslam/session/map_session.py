@@ -26,17 +26,18 @@ SAME_CAMERA = 0.005
 
 @dataclass
 class MapSession:
-    """One run's part in a map. folder: where it is saved, None for a map that is not kept or only localized in.
-    is_whole: the map is not in the middle of a change, so it may be saved."""
+    """One run's part in a map."""
 
     slam_map: SlamMap
     folder: MapFolder | None
+    """Where the map is saved; None for one that is not kept or that is only localized in."""
     path: Path | None
     is_localizing: bool
     n_keyframes_before: int
     n_keyframes_saved: int = 0
     n_frames_before: int = 0
     is_whole: bool = True
+    """The map is not in the middle of a change, so it may be saved."""
 
     @staticmethod
     def in_memory(slam_map: SlamMap | None = None, is_localizing: bool = False) -> "MapSession":

@@ -37,14 +37,15 @@ class NetworkOptions:
 
 @dataclass(frozen=True)
 class OpenedNetwork:
-    """A network as a guide of the geometry and as one who proposes poses to a lost camera. model_id: name and hash of
-    its weights; about: what a report says of them."""
+    """A network that guides the geometry and proposes poses to a lost camera."""
 
     guide: Guide
     proposer: "PoseProposer"
     backbone: Any
     model_id: str
+    """Name and hash of its weights."""
     about: dict[str, Any]
+    """Its entry in the report."""
 
 
 def open_network(options: NetworkOptions, say: Callable[[str], None]) -> OpenedNetwork | None:

@@ -22,14 +22,17 @@ class Stop:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run that has come to its end. out: its folder; evaluation: None where there is no truth that fits; stop: None
-    where the input was processed to its end; exit_code: of the program."""
+    """A run that has ended."""
 
     report: RunReport
     out: Path
+    """Its folder."""
     evaluation: Evaluation | None
+    """None without a truth that fits."""
     stop: Stop | None
+    """None if the whole input was processed."""
     exit_code: int
+    """Exit code of the program."""
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,12 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 5.0
 
 @dataclass(frozen=True)
 class LiveImage:
-    """An image as it arrives: `load` decodes it to (H,W) grey or (H,W,3) RGB; source_s by the source's clock, None
-    without one."""
+    """An image as it arrives."""
 
     load: Callable[[], Pixels]
+    """Decodes it to (H,W) grey or (H,W,3) RGB."""
     source_s: float | None = None
+    """Its time by the source's clock; None without one."""
     is_absolute: bool = False
 
 

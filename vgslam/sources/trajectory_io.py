@@ -24,11 +24,14 @@ _LAYOUT = {
 
 
 class Row(NamedTuple):
-    """One line that holds data: its number in the file (from 1), its fields, and whether commas divide them."""
+    """One line that holds data."""
 
     line: int
+    """Its number in the file, from 1."""
     fields: list[str]
+    """The values as text."""
     is_csv: bool
+    """Whether commas divide them."""
 
 
 def read_trajectory(

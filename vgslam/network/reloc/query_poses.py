@@ -25,15 +25,15 @@ _POSES = frozenset({Head.POSE})
 
 @dataclass(frozen=True)
 class LocalPoses:
-    """What a network says of K references and a query, seen from the first reference, the anchor.
-
-    T_local_refs (K,4,4) and T_local_query (4,4): poses T_local_cam in the frame of the anchor's camera and a unit of
-    the network's own, finite; scale: units of the world per unit of the network, NaN where that is not known.
-    """
+    """A network's poses of K references and a query in the frame of the first reference, the anchor. They are
+    finite."""
 
     T_local_refs: Float
+    """(K,4,4): T_local_cam in the frame of the anchor's camera and a unit of the network's own."""
     T_local_query: Float
+    """(4,4), likewise."""
     scale: float
+    """World units per network unit; NaN where not known."""
 
 
 class QueryPoses(Protocol):
