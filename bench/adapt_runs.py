@@ -49,21 +49,25 @@ class BenchAdaptRunsArgs:
 
 @dataclass(frozen=True)
 class Tracked:
-    """One run. ate_m: RMSE over all frames after a Sim(3); latency: from a frame's arrival to its pose, percentiles
-    over the frames; steps: committed ones; failure: why there are no figures."""
+    """One run."""
 
     sequence: str
     number: int
     mode: str
     ate_m: float | None = None
+    """RMSE over all frames after a Sim(3)."""
     coverage: float | None = None
     latency_p50_ms: float | None = None
+    """From a frame's arrival to its pose: the median over the frames."""
     latency_p95_ms: float | None = None
+    """The 95th percentile."""
     steps: int = 0
+    """Committed steps."""
     n_commits: int = 0
     n_rollbacks: int = 0
     wall_s: float = 0.0
     failure: str | None = None
+    """Why there are no figures."""
 
 
 def run_bench_adapt_runs(args: BenchAdaptRunsArgs) -> int:

@@ -43,13 +43,15 @@ class BenchColmapArgs:
 
 @dataclass
 class Reconstructed:
-    """pycolmap on one sequence. failure: one line, None where there is a model. report: what it says of itself;
-    scores_m: ATE after Sim(3) by name of the truth."""
+    """The result of pycolmap on one sequence."""
 
     sequence: str
     failure: str | None = None
+    """One line; None if there is a model."""
     report: dict[str, float] = field(default_factory=dict)
+    """pycolmap's own figures."""
     scores_m: dict[str, float] = field(default_factory=dict)
+    """ATE after Sim(3) by name of the truth."""
 
 
 def run_bench_colmap(args: BenchColmapArgs) -> int:

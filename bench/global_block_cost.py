@@ -45,15 +45,18 @@ class CostRow:
 
 @dataclass(frozen=True)
 class CostCase:
-    """A network, the size of its images, and where and in which dtype (of the linear layers) it is timed; is_compiled:
-    with its elementwise work fused (`compile_blocks`)."""
+    """A network and the conditions under which it is timed."""
 
     config: VggtConfig
     height_px: int
+    """Height of the images."""
     width_px: int
+    """Width of the images."""
     device: torch.device
     dtype: torch.dtype = torch.float32
+    """Dtype of the linear layers."""
     is_compiled: bool = False
+    """Whether elementwise work is fused (`compile_blocks`)."""
 
 
 def count_flops(config: VggtConfig, size: tuple[int, int], frames: int, variant: Variant) -> int:

@@ -74,13 +74,13 @@ class BenchLiveArgs:
 
 @dataclass
 class LiveOutcome:
-    """One run. n_sent: images served. n_outage: those that fell into the outage. ate_m: by truth. clock_offsets_s: what
-    was added to the stream's clock before and after the outage to make it the sequence's; empty where they agree.
-    load: processes that wanted a core, on average over the last minute, this run's included."""
+    """One run."""
 
     protocol: str
     n_sent: int = 0
+    """Images served."""
     n_outage: int = 0
+    """Those that fell into the outage."""
     n_frames: int = 0
     statuses: dict[str, int] = field(default_factory=dict)
     n_components: int = 0
@@ -89,8 +89,12 @@ class LiveOutcome:
     cpu_ms_per_frame: float = 0.0
     first_pose_after_restart_frames: int | None = None
     ate_m: dict[str, float] = field(default_factory=dict)
+    """By name of the truth."""
     clock_offsets_s: list[float] = field(default_factory=list)
+    """What was added to the stream's clock before and after the outage to make it the sequence's; empty where they
+    agree."""
     load: float = 0.0
+    """Processes that wanted a core, on average over the last minute, this run's included."""
 
 
 def run_bench_live(args: BenchLiveArgs) -> int:

@@ -15,13 +15,14 @@ _MIB, _GB = 2**20, 1e9
 
 @dataclass(frozen=True)
 class TextTable:
-    """Cells as text, all rows as long as the header; n_left: columns of words, aligned left."""
+    """Cells as text, all rows as long as the header."""
 
     title: str
     note: str
     header: tuple[str, ...]
     rows: list[tuple[str, ...]]
     n_left: int
+    """Number of columns of words, aligned left."""
 
     def rich(self) -> Table:
         """For the terminal."""

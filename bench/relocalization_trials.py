@@ -24,11 +24,13 @@ N_BEFORE, N_AFTER, N_CUT, N_BLACK, N_BACK = 45, 30, 40, 60, 600
 
 @dataclass(frozen=True)
 class Recorded:
-    """A sequence with true poses: images, timestamps_s (N,), T_world_cam (N,4,4), camera."""
+    """A sequence with true poses."""
 
     images: list[Image]
     timestamps_s: Array
+    """(N,)."""
     T_world_cam: Array
+    """(N,4,4)."""
     camera: Camera
 
 
@@ -100,23 +102,27 @@ def false_accepts(
 
 @dataclass(frozen=True)
 class Kidnap:
-    """One trial, from frame `frame` to frame `there`. frames_to_pose: usable frames until a pose of the same map, None
-    without one; errors: medians (units of the truth) before and after; mapped_before, mapped_after: those of the same
-    frames when the map was made; worst: largest error of a frame TRACKED or RELOCALIZED after the kidnap; n_wrong:
-    those of them, of n_posed, that are off by more than three times the map's root mean square error."""
+    """One trial: the camera jumps from frame `frame` to frame `there`. Errors are in units of the truth."""
 
     kind: str
     frame: int
     frames_to_pose: int | None
+    """Usable frames until there is a pose of the same map; None if there is none."""
     error_before: float
+    """Median before the kidnap."""
     error_after: float
+    """Median after the kidnap."""
     worst: float
+    """Largest error of a frame TRACKED or RELOCALIZED after the kidnap."""
     n_components: int
     there: int
     mapped_before: float
+    """As error_before, of the same frames when the map was made."""
     mapped_after: float
+    """As error_after, of the same frames when the map was made."""
     n_posed: int
     n_wrong: int
+    """Those of the n_posed frames that are off by more than three times the map's root mean square error."""
 
 
 def kidnap_trials(

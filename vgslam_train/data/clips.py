@@ -46,18 +46,23 @@ _ARRAYS = ("images", "inverse_depth", "T_world_cam", "K", "overlap", "flow_px")
 
 @dataclass(frozen=True)
 class ClipConfig:
-    """n_frames of height x width px a clip; is_validation takes the worlds from another range of seeds. A shard holds
-    worlds_per_shard worlds, which share textures, with clips_per_world clips of each. kinds: of its worlds, over and
-    over."""
+    """Which clips are rendered. The worlds of a shard share textures."""
 
     seed: int = 0
     is_validation: bool = False
+    """Take the worlds from another range of seeds."""
     n_frames: int = 12
+    """Frames per clip."""
     height: int = 96
+    """Height of the images in px."""
     width: int = 128
+    """Width of the images in px."""
     worlds_per_shard: int = 8
+    """Worlds in a shard."""
     clips_per_world: int = 8
+    """Clips of each world."""
     kinds: tuple[str, ...] = KINDS
+    """Kinds of the worlds, repeated in this order."""
 
     @property
     def clips_per_shard(self) -> int:
@@ -70,15 +75,20 @@ class ClipConfig:
 
 @dataclass(frozen=True)
 class Clip:
-    """images (N,H,W,3) uint8; inverse_depth (N,H,W) float16, 1/m, 0 for the sky; T_world_cam (N,4,4); K (4,): fx, fy,
-    cx, cy; overlap (N,N): share of frame i (row) seen in frame j; flow_px (N,N): median flow of what is seen."""
+    """N rendered frames."""
 
     images: npt.NDArray[np.uint8]
+    """(N,H,W,3) uint8."""
     inverse_depth: npt.NDArray[np.float16]
+    """(N,H,W) float16, 1/m, 0 for the sky."""
     T_world_cam: Array
+    """(N,4,4)."""
     K: Array
+    """(4,): fx, fy, cx, cy."""
     overlap: npt.NDArray[np.float32]
+    """(N,N): share of frame i (row) seen in frame j."""
     flow_px: npt.NDArray[np.float32]
+    """(N,N): median flow of what is seen."""
 
 
 def render_clip(world: World, kind: str, seed: int, config: ClipConfig, device: str = "cpu") -> Clip:

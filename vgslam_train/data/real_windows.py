@@ -32,24 +32,25 @@ _MIN_FILLED = 0.25
 
 @dataclass(frozen=True)
 class DepthFiles:
-    """16-bit depth images in depth/ of a sequence, one for every `every`-th image, with depth_scale (units a metre) and
-    depth_intrinsics (fx, fy, cx, cy; those of the images without it) in calib.json.
-
-    offset_m: position of the colour camera in the depth camera; their axes are taken as parallel.
-    """
+    """16-bit depth images in depth/ of a sequence. Its calib.json has depth_scale (units per metre) and
+    depth_intrinsics (fx, fy, cx, cy; by default those of the images)."""
 
     every: int = 1
+    """There is one depth image for every so many images."""
     offset_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Position of the colour camera in the depth camera; their axes are taken as parallel."""
 
 
 @dataclass(frozen=True)
 class RealSet:
-    """A sequence in a folder, every stride-th frame of it; `truth`: trajectory file, None for the source's own."""
+    """A sequence in a folder."""
 
     name: str
     folder: str
     stride: int = 1
+    """Use every n-th frame."""
     truth: str | None = None
+    """Trajectory file; None for the source's own."""
     depth: DepthFiles | None = None
 
 

@@ -43,17 +43,19 @@ class WindowBatch:
 
 @dataclass(frozen=True)
 class WindowConfig:
-    """sizes: (height, width, weight) of the windows, one size a batch. min_overlap: share of a frame that the first and
-    the previous one see; max_flow: median flow from both, as a share of the window's width. augment: colours, noise,
-    crops, flips and reversed time."""
+    """How windows are drawn from clips."""
 
     batch_size: int = 16
     n_frames: int = 4
     sizes: tuple[tuple[int, int, float], ...] = ((48, 64, 0.65), (40, 72, 0.12), (32, 96, 0.13), (64, 48, 0.1))
+    """(height, width, weight) of the windows; all windows of a batch have one size."""
     min_overlap: float = 0.3
+    """Share of a frame that the first and the previous one see."""
     max_flow: float = 0.33
+    """Median flow from both, as a share of the window's width."""
     seed: int = 0
     augment: bool = True
+    """Vary colours, noise and crops, flip, and reverse time."""
 
 
 class WindowSampler:

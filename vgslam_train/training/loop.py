@@ -69,26 +69,32 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """What is shown of a run: steps done and in all, the loss and its parts, windows per second of wall time, and the
-    share of that time for which the trainer waited for windows."""
+    """What is shown of a run."""
 
     step: int
+    """Steps done."""
     n_steps: int
+    """Steps in all."""
     loss: float
     parts: dict[str, float]
+    """The parts of the loss."""
     lr: float
     windows_per_s: float
+    """Windows per second of wall time."""
     waited: float = 0.0
+    """Share of the wall time for which the trainer waited for windows."""
 
 
 @dataclass(frozen=True)
 class Hooks(Generic[M_contra]):
-    """What the caller wants to hear. validate: called with the averaged network, returns what goes to the log;
-    kept: called after each checkpoint."""
+    """Functions of the caller that the loop calls."""
 
     show: Callable[[Progress], None] = lambda _: None
+    """Called with the progress."""
     validate: Callable[[M_contra], dict[str, object]] | None = None
+    """Called with the averaged network; returns what goes into the log."""
     kept: Callable[[TrainingState], None] = lambda _: None
+    """Called after each checkpoint."""
 
 
 @dataclass(frozen=True)

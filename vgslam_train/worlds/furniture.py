@@ -36,12 +36,14 @@ class Palette:
 
 @dataclass(frozen=True)
 class Place:
-    """A frame on the floor or against a wall: `origin` (3,) and turn `yaw` (rad) about z."""
+    """A frame of reference on the floor or against a wall."""
 
     builder: SceneBuilder
     palette: Palette
     origin: Array
+    """(3,)."""
     yaw: float
+    """Turn about z in rad."""
 
     @property
     def rng(self) -> np.random.Generator:

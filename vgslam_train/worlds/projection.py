@@ -21,15 +21,14 @@ NEAR_M = 0.02
 
 @dataclass(frozen=True)
 class PlaneForms:
-    """For N frames and P planes.
-
-    forms (N,P,3,3): rows s w, t w, w on (u, v, 1). distance (N,P): camera to plane in metres, > 0 in front.
-    box (N,P,4): pixel columns and rows u0 v0 u1 v1 (end exclusive) that the plane may cover; empty when hidden.
-    """
+    """Projections of P planes into N frames."""
 
     forms: Array
+    """(N,P,3,3): rows s w, t w, w on (u, v, 1)."""
     distance: Array
+    """(N,P): camera to plane in metres, > 0 in front."""
     box: npt.NDArray[np.int64]
+    """(N,P,4): pixel columns and rows u0 v0 u1 v1 (end exclusive) that the plane may cover; empty when hidden."""
 
     def part(self, frames: slice) -> "PlaneForms":
         """Those of some of the frames."""
