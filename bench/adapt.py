@@ -47,7 +47,7 @@ class BenchAdaptArgs:
     """Train with the truth as well, as long and with the same parameters: what there is to gain."""
 
     trainable: Literal["lora", "heads", "all"] = "lora"
-    """What is trained, as of `vgslam adapt`."""
+    """What is trained, as in `vgslam adapt`."""
 
     steps: int = 300
     """Training steps for each."""
@@ -56,7 +56,7 @@ class BenchAdaptArgs:
     """Windows of a step, as of `vgslam adapt`."""
 
     rehearse: bool = True
-    """As of `vgslam adapt`."""
+    """As in `vgslam adapt`."""
 
     frames: int = 600
     """Frames of a rendered video."""
@@ -129,7 +129,7 @@ def _rendered(model: "Vggt", args: BenchAdaptArgs, take: Callable[[dict[str, Any
 
 
 def familiar(model: "Vggt", args: BenchAdaptArgs) -> "Callable[[], list[Tensor]] | None":
-    """What is rehearsed, if anything is."""
+    """The images for rehearsal, if any."""
     from vgslam.adapt.familiar import familiar_windows
 
     return partial(familiar_windows, model.config) if args.rehearse else None

@@ -23,13 +23,13 @@ N_TENTHS = 10
 
 @dataclass
 class BenchAdaptRunsArgs:
-    """Runs sequences with a network, with and without adaptation, each in a process of its own: a table and JSON."""
+    """Runs sequences with a network, with and without adaptation, each in its own process: a table and JSON."""
 
     sequences: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Sequences with ground truth: anything that `vgslam run` takes."""
 
     modes: tuple[Literal["off", "background", "sync"], ...] = ("off", "background")
-    """What `--adapt` is given; the first is what the others are compared with."""
+    """Values of `--adapt`; the others are compared with the first."""
 
     runs: int = 3
     """Runs of each sequence and mode: number i leaves the first i tenths of the frames out, and has seed i."""

@@ -70,7 +70,7 @@ def run_bench_colmap(args: BenchColmapArgs) -> int:
 
 
 def reconstruct(sequence: Path, args: BenchColmapArgs) -> Reconstructed:
-    """In a process of its own, so that the CPU time is its own."""
+    """Runs pycolmap in a separate process, so that its CPU time can be measured."""
     out = args.out / sequence.resolve().name
     out.mkdir(parents=True, exist_ok=True)
     found = Reconstructed(out.name)

@@ -13,7 +13,7 @@ from vgslam.network.precision import set_precision
 from vgslam.network.vggt import Head, skeleton
 
 ORIGINAL_GB = {1: 1.88, 8: 3.23, 20: 5.58, 100: 21.15, 200: 40.63}
-"""The original aggregator's memory in 10^9 bytes at so many frames, bf16 on an H100, as its authors publish it (README
+"""The original aggregator's memory in 10^9 bytes by frames, bf16 on an H100, as its authors publish it (README
 of the VGGT repository); the size of their images is not stated there."""
 
 

@@ -25,7 +25,7 @@ class TextTable:
     """Number of columns of words, aligned left."""
 
     def rich(self) -> Table:
-        """For the terminal."""
+        """The table for the terminal."""
         table = Table(title=self.title, caption=self.note)
         for i, name in enumerate(self.header):
             table.add_column(name, justify="left" if i < self.n_left else "right")

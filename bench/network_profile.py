@@ -120,7 +120,7 @@ class _Stage:
 def _each_stage(
     stage: _Stage, want: Collection[Head], measure: Callable[[Run], tuple[T, object]]
 ) -> Iterator[tuple[str, T]]:
-    """What `measure` says of each stage in order; it runs it and also hands on the last run's result."""
+    """The result of `measure` for each stage in order; `measure` runs it and also returns the last run's result."""
     measured, encoded = measure(stage.encode)
     yield AGGREGATOR, measured
     assert isinstance(encoded, Encoded)

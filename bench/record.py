@@ -1,4 +1,4 @@
-"""What a measurement leaves: NAME.json with all figures, NAME.md for people, in a folder that is its own."""
+"""The files of a measurement: NAME.json with all figures and NAME.md for people, in their own folder."""
 
 import json
 from collections.abc import Mapping

@@ -59,7 +59,7 @@ def pose_error(S: Sim3, T_map_cam: Array, T_truth_cam: Array) -> tuple[float, fl
 
 
 def is_covisible(T: Array, others: Array, camera: Camera, depth: float, least: float = 0.5) -> bool:
-    """Whether one of the cameras (N,4,4) sees at least so large a share of what camera T sees, if that lies at one
+    """Whether one of the cameras (N,4,4) sees at least that share of what camera T sees, if that lies at one
     depth, from a direction within 60 degrees."""
     u, v = np.meshgrid(np.linspace(0, camera.width - 1, 8), np.linspace(0, camera.height - 1, 6))
     points = se3.transform(T, camera.rays(np.stack([u.ravel(), v.ravel()], 1)) * depth)
@@ -129,7 +129,7 @@ def kidnap_trials(
     path: Path, seq: Recorded, n_mapped: int, n_trials: int, seed: int, show: Callable[[str], None]
 ) -> list[Kidnap]:
     """Cut, jump and darkness at random frames of the mapped part, in runs that go on with the saved map. Jumps go back
-    by N_BACK frames where so many are mapped, else anywhere."""
+    by N_BACK frames if that many are mapped, else anywhere."""
     rng = np.random.default_rng(seed)
     out = []
     for kind in ("cut", "jump", "dark"):

@@ -13,7 +13,7 @@ _CLEAR = Path("/proc/self/clear_refs")
 
 
 def resident_bytes() -> int | None:
-    """What the process holds now; None where the system does not say."""
+    """The memory that the process holds now; None if the system does not say."""
     return _field("VmRSS")
 
 

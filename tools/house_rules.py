@@ -1,4 +1,4 @@
-"""Rules that ruff and import-linter have no words for, and the table of rooms in docs/architecture.md.
+"""Rules that ruff and import-linter cannot check, and the table of rooms in docs/architecture.md.
 
 python tools/house_rules.py          names the lines that break a rule; exit code 1 if there are any
 python tools/house_rules.py --write  writes the table of rooms again, from the import rules in pyproject.toml

@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def help_text() -> str:
-    """What `vgslam --help` prints."""
+    """The text of `vgslam --help`."""
     width = max(map(len, COMMANDS))
     rows = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
     return "\n".join(
@@ -142,7 +142,7 @@ def _no_command(name: str) -> str:
 
 
 def _defaults(file: Path | None) -> dict[str, Any]:
-    """The defaults of `run`, `live` and `config`, with what a YAML file says of them."""
+    """The defaults of `run`, `live` and `config`, changed by a YAML file."""
     import tyro
 
     from vgslam.commands.config import NO_PATH, ConfigArgs, run_defaults, settings_in

@@ -125,7 +125,7 @@ class Backbone(Protocol[TokensT]):
 
 
 class ViewedMap(Protocol):
-    """What a viewer reads of the map; `vgslam.map.slam_map.SlamMap` has it all."""
+    """The part of the map that a viewer reads; `vgslam.map.slam_map.SlamMap` provides it."""
 
     keyframes: list[Keyframe]
     observed: list[Observations]

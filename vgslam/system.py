@@ -220,7 +220,7 @@ class SlamSystem:
         )  # fmt: skip
 
     def _look_again(self, view: View, result: TrackResult, motion: Array | None) -> None:
-        """What the map shows from here takes the place of a keyframe's landmarks; it adds to those still followed."""
+        """Landmarks that the map shows from here replace a keyframe's; they are added to those still followed."""
         with self._stage("recover"):
             seen = self.relocalizer.look_again(view, self.tracker.camera, result.T_world_cam, self._component)
         ids, pixels, k = result.ids, result.pixels, self._reference.keyframe_id
@@ -259,7 +259,7 @@ class SlamSystem:
         self._state = TrackState(view, ids, pixels, T, motion, ratio)
 
     def _with_old_landmarks(self, view: View, T_world_cam: Array, ids: Ids, pixels: Pixels) -> tuple[Ids, Pixels]:
-        """What is followed, and what old keyframes show of the same place: so the new one is tied to them."""
+        """Landmarks that are followed, and those of old keyframes at the same place, which tie the new one to them."""
         before = len(self.map.keyframes) - self.config.loops.min_gap
         if before <= 0 or not self.config.loops.is_on:
             return ids, pixels

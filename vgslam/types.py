@@ -25,10 +25,9 @@ __all__ = [
 
 
 class Status(StrEnum):
-    """What is known of a frame's pose. Only TRACKED and RELOCALIZED frames have one.
+    """The state of a frame's pose. Only TRACKED and RELOCALIZED frames have one.
 
-    UNSURE: followed, or just not found, but not given up; the frames after it decide, and at the end of a run it is
-    TRACKED or LOST.
+    UNSURE: in doubt, but not given up. The frames after it decide: at the end of a run it is TRACKED or LOST.
     """
 
     INITIALIZING = "INITIALIZING"
@@ -152,7 +151,7 @@ class WindowInput:
 
 
 class MadeBy(StrEnum):
-    """Who told the geometry of a window."""
+    """Where the geometry of a window comes from."""
 
     TRACKS = "tracks"
     NETWORK = "network"

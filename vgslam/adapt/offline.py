@@ -64,7 +64,7 @@ def collect(adapter: Adapter, windows: Iterable[Frames]) -> dict[str, int]:
 
 
 def _held_back(n: int, least: int, most: int) -> list[bool]:
-    """Which of n windows: every so-manieth block of them, more often where that would be too few."""
+    """Which of n windows are held back: one block in HELD_BACK, more if that would be too few."""
     for every in (max(HELD_BACK, -(-n // most)), 3, 2):
         chosen = [k // BLOCK % every == 1 for k in range(n)]
         if sum(chosen) >= least:
@@ -94,7 +94,7 @@ def run_rounds(
     adapter: Adapter, n_steps: int, show: Callable[[int, float], None] | None = None,
     tell: Callable[[Event], None] | None = None,
 ) -> None:  # fmt: skip
-    """Rounds until n_steps were trained, committed or not, or the adapter stops; show and tell as of `adapt`."""
+    """Rounds until n_steps were trained, committed or not, or the adapter stops; show and tell as in `adapt`."""
     done = 0
 
     def count(loss: float) -> None:

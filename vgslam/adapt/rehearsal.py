@@ -1,4 +1,4 @@
-"""Rehearsal: on images of what it knows, the network in training is held to what it said before (distillation;
+"""Rehearsal: on familiar images the network in training is held to its earlier answers (distillation;
 Li and Hoiem, Learning without Forgetting, arXiv 1606.09282)."""
 
 from collections.abc import Sequence

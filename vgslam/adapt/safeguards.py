@@ -1,4 +1,4 @@
-"""What is measured on held-out windows before and after a round, and whether the round may be committed."""
+"""Measures on held-out windows before and after a round, and whether the round may be committed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ def epipolar_error_px(matches: PointMatches, T_cam_first: Tensor, K: Tensor) -> 
 
 @dataclass(frozen=True)
 class Probe:
-    """A window held back, and what its matched points say, where they do: the same for all models."""
+    """A window held back, and the geometry of its matched points, if any: the same for all models."""
 
     window: Window
     geometry: SparseGeometry | None

@@ -47,7 +47,7 @@ class ScreenConfig:
     min_parallax_px: float = 1.0
     """Least motion that no rotation explains, in px."""
     match_width_px: int = 320
-    """Points are matched in images at most so wide, in px."""
+    """Points are matched in images at most this wide, in px."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class PointMatches:
 
 @dataclass(frozen=True)
 class Window:
-    """Frames that are learned from together."""
+    """Frames that the network learns from together."""
 
     frame_ids: tuple[int, ...]
     images: Tensor

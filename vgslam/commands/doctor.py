@@ -1,4 +1,4 @@
-"""`vgslam doctor`: what this installation has, what it lacks, and whether it works."""
+"""`vgslam doctor`: what is installed, what is missing, and whether it works."""
 
 import importlib.util
 import json
@@ -27,7 +27,7 @@ EXTRAS = {
     "pycolmap": ("the comparison with COLMAP", "pip install 'vgslam[pycolmap]'"),
     "rclpy": ("ROS 2 topics", "comes with a ROS 2 installation"),
 }
-"""Optional modules: what each is for, and how it is installed."""
+"""Optional modules, each with its purpose and how to install it."""
 DECODERS = ("h264", "hevc", "mjpeg", "mpeg4", "vp9", "av1")
 LOW_MEMORY_BYTES = 2 * 2**30
 
@@ -44,7 +44,7 @@ COLORS = {Verdict.OK: "green", Verdict.INFO: "dim", Verdict.WARNING: "yellow", V
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the examination; advice says what to do next, where there is something to do."""
+    """One line of the examination; advice says what to do next, if anything."""
 
     topic: str
     name: str
@@ -215,7 +215,7 @@ def _extras() -> list[Check]:
 
 
 def _plug_ins() -> list[Check]:
-    """What can be chosen by name, and what other packages have added to it."""
+    """The names in each registry, and which of them other packages have added."""
     checks = []
     for registry in _registries():
         rows = registry.listed()

@@ -37,7 +37,7 @@ class RunArgs(TrackingArgs):
     """Use every n-th image."""
 
     max_frames: int | None = None
-    """Use at most so many images, after stride."""
+    """Use at most this many images, counted after stride."""
 
     topic: str | None = None
     """Image topic of a bag, or the camera of a data set that has several."""
@@ -64,7 +64,7 @@ def _opened(args: RunArgs) -> FrameSource:
 
 
 def source_options(args: RunArgs) -> SourceOptions:
-    """What the arguments say about the input."""
+    """The options of the input, from the arguments."""
     return SourceOptions(
         args.source, args.calib, args.truth, args.start, args.end, args.stride, args.max_frames, args.topic, args.fps
     )

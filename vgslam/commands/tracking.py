@@ -1,4 +1,4 @@
-"""What `vgslam run` and `vgslam live` print: the progress bar, the outcome, the report as JSON."""
+"""The output of `vgslam run` and `vgslam live`: the progress bar, the outcome, the report as JSON."""
 
 import sys
 import time

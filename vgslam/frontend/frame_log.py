@@ -1,4 +1,4 @@
-"""What is known of each frame of a run: a row a frame, some of them kept back until later frames decide."""
+"""The rows of a run, one for each frame; some are kept back until later frames decide."""
 
 from dataclasses import replace
 

@@ -27,7 +27,7 @@ SURE_REL_SIGMA = 0.4
 
 @dataclass(frozen=True)
 class VggtUse:
-    """What the network is asked for.
+    """What the network is used for.
 
     With a stand-in that has a network's errors (docs/bench/model_uses.md), on and off: initialise, map begun at frame 1
     and 8; corner_depth, median error 3 and 10 %; motion_guess, 8 and 2 of 8 fast turns kept; hold_scale, scale within

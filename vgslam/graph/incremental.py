@@ -288,7 +288,7 @@ class IncrementalGraph:
         self._must_rebuild = True
 
     def _ties_in_use(self) -> list[Edge]:
-        """Those whose ends the odometry knows."""
+        """The edges whose ends the odometry knows."""
         loops = [self.edges[k] for k in self._loops]
         return [e for e in loops if e.id_a in self._path and e.id_b in self._path and not self._path.joins(e)]
 

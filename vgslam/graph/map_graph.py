@@ -28,7 +28,7 @@ class Closing:
 class MapGraph:
     """Follows the keyframes and edges of `slam_map`, and moves its keyframes when loops come in.
 
-    A keyframe is taken in with the edges that it has then; what bundle adjustment says of it later stays, because
+    A keyframe is taken in with the edges that it has then; later changes by bundle adjustment stay, because
     loops are applied to the map as corrections. What the graph moves as a whole (components that are joined, parts that
     were joined wrongly) the map moves by the same edge. is_metric: a graph over SE(3), all scales 1.
     """
@@ -38,9 +38,9 @@ class MapGraph:
         self._graph = IncrementalGraph(is_metric)
 
     def take_in(self) -> None:
-        """All keyframes that the map has got since, with their edges.
+        """Takes in all keyframes that the map has got since, with their edges.
 
-        Raises GraphError; the graph then starts anew with the next call.
+        Raises GraphError; the next call then starts again with an empty graph.
         """
         m, graph = self.map, self._graph
         first = len(graph.nodes)

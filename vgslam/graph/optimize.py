@@ -1,4 +1,4 @@
-"""The graph's word on the map."""
+"""Optimises a map by its pose graph."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Which edges between pieces of the map that no odometry joins (ties) can be true together: as many as possible.
+"""Ties are edges between pieces of the map that no odometry joins. As many as can be true together are chosen.
 
 Ties between the same two pieces that agree through the odometry are a camp. Trees of camps are grown from the largest
 ones, each piece put where most of its ties say, after the consensus of pairwise consistent measurements (Mangelson et
@@ -167,7 +167,7 @@ def _groups(camps: list[_Camp]) -> list[list[_Camp]]:
 
 
 def fit_together(path: OdometryPath, ties: Sequence[Edge], tie: Edge, is_metric: bool = False) -> bool:
-    """Whether a tie agrees with where others, taken for true, hold its two pieces; True where they do not."""
+    """Whether a tie agrees with other ties that are taken for true; True if those do not hold its two pieces."""
     tree = TieTree(path, is_metric)
     for e, holds in zip(ties, holding_ties(path, ties), strict=True):
         if holds:

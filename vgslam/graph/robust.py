@@ -118,7 +118,7 @@ class _Ties:
         return active, self._placed(nodes, [self._offered[self._at[i]] for i in choice.tree], anchors)
 
     def _placed(self, nodes: dict[int, Sim3], tree: list[Edge], anchors: set[int]) -> dict[int, Sim3]:
-        """Pieces that are far from where their tie says are moved as a whole: the solver would not find the way."""
+        """Pieces that are far from where their tie says are moved as a whole: the solver would not converge to it."""
         nodes = dict(nodes)
         for hanging in outward(self.path, tree, anchors):
             if edge_errors_sigma(nodes, [hanging.tie], self._is_metric)[0] > FAR_SIGMA:

@@ -59,7 +59,7 @@ class PictureFile:
     sha256: bytes
     """Digest of the file."""
     size: int
-    """In bytes."""
+    """Size in bytes."""
 
     def read_bytes(self) -> bytes:
         """The encoded picture, verified. Raises MapError."""
@@ -90,7 +90,7 @@ class PictureFile:
 
 
 def describe(path: Path, data: bytes) -> PictureFile:
-    """What a file at `path` with the content `data` is to be."""
+    """The record of a file at `path` with the content `data`."""
     return PictureFile(path, hashlib.sha256(data).digest(), len(data))
 
 

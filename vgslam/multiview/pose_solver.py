@@ -78,7 +78,7 @@ def solve_poses(
     depth: Tensor, flow: Tensor, weight: Tensor, K: Tensor, T_init: Tensor | None = None,
     config: SolverConfig = SolverConfig(), stride: int = 4,
 ) -> SolverResult:  # fmt: skip
-    """Poses of B windows of S >= 1 frames from what a network says of h x w cells of `stride` px.
+    """Poses of B windows of S >= 1 frames from a network's depth and flow for h x w cells of `stride` px.
 
     depth (B,S,h,w) along the optical axis at the cells' centres; flow (B,S,2,h,w,2): where a cell's point is seen in
     the references (frame 0, the frame before), minus the cell's centre, px; weight (B,S,2,h,w) >= 0: inverse variances
@@ -120,7 +120,7 @@ class CellMatches:
 def solve_cells(
     matches: CellMatches, K: Tensor, T_init: Tensor | None = None, config: SolverConfig = SolverConfig()
 ) -> SolverResult:
-    """As `solve_poses`, for cells at any positions. K (B,3,3), T_init (B,S,4,4) or None."""
+    """Like `solve_poses`, for cells at any positions. K (B,3,3), T_init (B,S,4,4) or None."""
     b, s = matches.depth.shape[:2]
     if K.shape != (b, 3, 3) or (T_init is not None and T_init.shape != (b, s, 4, 4)):
         raise ValueError(f"K {tuple(K.shape)} or T_init does not fit {b} windows of {s} frames")

@@ -1,4 +1,4 @@
-"""From poses of a query in a network's own frame to its pose in the world of its references.
+"""The pose of a query in the world of its references, from its poses in a network's own frame.
 
 Direct: the query's pose relative to the anchor times the scale that the network's input was divided by. By consensus:
 each reference, known in both frames, lifts the query into the world, and the lifts are averaged (as RIC-Loc, arXiv

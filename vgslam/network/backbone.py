@@ -10,7 +10,7 @@ To add a backbone (VGGT-Omega, Depth-Anything-3, Pi3, ...; docs/extend.md shows 
    entry point of the group `vgslam.backbones`.
 
 Callers rely on nothing else: a backbone may have no point map and no tracks, its first pose is only nearly the
-identity, lengths are in a unit of its own, and a predicted field of view may be unusable (`is_fov_valid`).
+identity, lengths are in its own unit, and a predicted field of view may be unusable (`is_fov_valid`).
 """
 
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ class SceneGeometry:
     descriptors: Float32
     """(S,D), unit length; each depends on its own frame alone."""
     maps: tuple[PixelMap, ...]
-    """From the network's pixels to each image's own."""
+    """Each takes the network's pixels to an image's own."""
     T_cam_world: Float | None = None
     """(S,4,4)."""
     cameras: tuple[Camera, ...] | None = None
@@ -109,7 +109,7 @@ def _numpy(x: Tensor | None) -> Float32 | None:
 def _cameras(encoding: Tensor, size: tuple[int, int]) -> tuple[tuple[Camera, ...], npt.NDArray[np.bool_]]:
     """Predicted cameras (pixel (0,0) at the centre of the first pixel), and whether their field of view is usable.
 
-    An unusable one is replaced by the median of the others, or by a common field of view where there is none.
+    An unusable one is replaced by the median of the others, or by a common field of view if there is none.
     """
     height, width = size
     fov = encoding[:, 7:]

@@ -18,7 +18,7 @@ def parse_hub_id(source: str) -> tuple[str, str | None] | None:
 
 
 def download(repo: str, revision: str | None = None, cache: Path | None = None) -> Path:
-    """Folder in the hub's cache with the weights of `repo` (safetensors where there are any, else .pt) and its config.
+    """Folder in the hub's cache with the weights of `repo` (safetensors if there are any, else .pt) and its config.
 
     Downloads what is missing, with a progress bar, and resumes a broken download; without a network the cache serves.
     Raises WeightsError with one line that says what to do.

@@ -60,7 +60,7 @@ class CellFeatures(nn.Module):
 
 
 def window_indices(rows: int, cols: int, radius: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """For every cell, the indices (rows*cols, K) of the cells around it, and which of them lie outside the grid."""
+    """Indices (rows*cols, K) of the cells around every cell, and which of them lie outside the grid."""
     d = torch.arange(-radius, radius + 1, device=device)
     r = torch.arange(rows, device=device)[:, None, None, None] + d[:, None]
     c = torch.arange(cols, device=device)[None, :, None, None] + d[None, :]
@@ -129,7 +129,7 @@ class MatchAdapter(nn.Module):
         )
 
     def embed(self, matches: ReferenceMatches) -> Tensor:
-        """What matches say to the patch tokens (B,S,patches,width)."""
+        """What the matches add to the patch tokens (B,S,patches,width)."""
         b, s = matches.logits.shape[:2]
         reach = float(self.config.stride * self.config.radius)
         parts = (matches.logits.clamp(min=_OUTSIDE / 2), matches.displacement / reach, matches.peak[..., None])

@@ -34,7 +34,7 @@ def available_bytes(device: torch.device) -> int | None:
 
 @dataclass(frozen=True)
 class Workload:
-    """What is to be run."""
+    """A pass of the network whose memory is estimated."""
 
     config: VggtConfig
     height_px: int
@@ -48,7 +48,7 @@ class Workload:
 
     @property
     def tokens(self) -> int:
-        """Per frame."""
+        """Tokens per frame."""
         return self.config.tokens_per_frame(self.height_px, self.width_px)
 
     @property

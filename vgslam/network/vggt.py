@@ -21,7 +21,7 @@ from vgslam.network.track_head import TrackHead, Tracks
 
 
 class Head(StrEnum):
-    """What can be asked of the network. TRACKS needs query points."""
+    """The results that the network can be asked for. TRACKS needs query points."""
 
     POSE = "pose"
     DEPTH = "depth"

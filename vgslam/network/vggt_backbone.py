@@ -97,7 +97,7 @@ class VggtBackbone:
         return geometry_from_tensors(out, tokens.descriptor, images, known_cameras)
 
     def _needed(self, want: Collection[Head]) -> frozenset[Head]:
-        """What has to be computed for the results in `want`."""
+        """The heads that have to be computed for the results in `want`."""
         solver = {Head.DEPTH, Head.FLOW} if self.readout is Readout.SOLVER and Head.POSE in want else set()
         return frozenset(want) | solver
 

@@ -75,7 +75,7 @@ class LoadOptions:
     heads: frozenset[Head] | None = None
     """Heads to load; the others take no memory. None: all."""
     sha256: str | None = None
-    """What the file must have; None: not checked."""
+    """SHA-256 that the file must have; None: not checked."""
     config: VggtConfig | None = None
     """Architecture of files that do not name theirs."""
     ledger: Path | None = None

@@ -1,4 +1,4 @@
-"""What is known of one frame, as it is handed to other programs."""
+"""The pose and status of one frame, as other programs get them."""
 
 import json
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class FramePose:
     def of(
         estimate: PoseEstimate, slam_map: ViewedMap, map_name: str | None = None, latency_s: float | None = None
     ) -> "FramePose":
-        """What the tracker said of a frame, in the world of the map's newest state."""
+        """The tracker's result for a frame, in the world of the map's newest state."""
         return FramePose(
             estimate.frame_id, estimate.timestamp_s, estimate.status, slam_map.pose_of(estimate),
             slam_map.covariance_of(estimate), estimate.component_id, estimate.n_inliers, map_name, latency_s,

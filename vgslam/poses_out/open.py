@@ -57,7 +57,7 @@ POSE_SINKS: Registry[Callable[[str], PoseSink]] = Registry(
     "vgslam.pose_sinks", "pose sink",
     {STDOUT: _open_stdout, "tcp": _open_tcp, "unix": _open_unix, "ros2": _open_ros2}, takes=("REST",),
 )  # fmt: skip
-"""How `--poses NAME:REST` opens its sink: each entry takes REST, '' where there is none, and returns a `PoseSink`."""
+"""How `--poses NAME:REST` opens its sink: each entry takes REST, '' if there is none, and returns a `PoseSink`."""
 
 
 @contextmanager

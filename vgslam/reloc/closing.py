@@ -1,4 +1,4 @@
-"""What a confirmed loop does to the map: an edge, components brought together, the graph solved anew."""
+"""Closes a confirmed loop: adds an edge, brings components together, and solves the graph again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -70,7 +70,7 @@ class LoopCloser:
         return self._search.cpu_s if self._search is not None else 0.0
 
     def at_keyframe(self, k: int, other_components: bool = False) -> Closed | None:
-        """Close what keyframe k closes; None mostly. The map moves: poses held by the caller have to be read again."""
+        """Close the loop that keyframe k closes, if any. The map moves: the caller has to read its poses again."""
         if not self.config.is_on:
             return None
         if self._search is None or other_components:
@@ -80,7 +80,7 @@ class LoopCloser:
         return closed
 
     def finish(self) -> Closed | None:
-        """Close what a search that is still under way finds."""
+        """Wait for a search that is still running, and close what it finds."""
         return self._close(self._search.wait()) if self._search is not None else None
 
     def _close(self, confirmed: list[Meeting]) -> Closed | None:

@@ -1,4 +1,4 @@
-"""How far a pose of an image in a map can be trusted, from what speaks for it."""
+"""How far a pose of an image in a map can be trusted, from the evidence for it."""
 
 from dataclasses import dataclass
 

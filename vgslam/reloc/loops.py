@@ -20,15 +20,15 @@ from vgslam.types import Edge
 PENDING_GAP, ROW_GAP = 2, 4
 """Keyframes without a meeting after which the last ones are forgotten, and within which two count as in a row."""
 NEAR_GAPS = 3
-"""Within so many times `LoopConfig.min_gap` a place may still be in view: only there are shared landmarks counted."""
+"""Within this multiple of `LoopConfig.min_gap` a place may still be in view: only there shared landmarks count."""
 NEIGHBOURS = 2
-"""Keyframes so near to one that is looked at show the same and are passed over."""
+"""Keyframes at most this many away from one that is looked at show the same and are passed over."""
 RIVAL_SHARE = 0.7
-"""Another place with so large a share of the best one's inliers makes a meeting ambiguous."""
+"""Another place with at least this share of the best one's inliers makes a meeting ambiguous."""
 SAME_PLACE_DEG, SAME_PLACE_SHARE = 15.0, 0.5
 """Rotation, and position as a share of the median depth, within which it is no other place: drift allowed for."""
 MATCHING_ERROR = 0.05
-"""What a correction may have beside drift, as a share of the median depth: no meeting is measured better."""
+"""Allowance for a correction besides drift, as a share of the median depth: no meeting is measured better."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class LoopConfig:
     matcher: MatcherConfig = field(default_factory=MatcherConfig)
     """Matching by descriptors."""
     locate: LocateConfig = field(default_factory=lambda: LocateConfig(25, 0.6, 20, 2.0, 2.0, 0.03))
-    """What the pose of a loop must fulfil."""
+    """Conditions on the pose of a loop."""
 
 
 @dataclass(frozen=True)

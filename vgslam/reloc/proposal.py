@@ -49,5 +49,5 @@ class AllOf:
     def propose(
         self, slam_map: "SlamMap", keyframe_ids: Sequence[int], image: npt.NDArray[np.uint8], camera: Camera
     ) -> list[Proposal]:
-        """As `PoseProposer.propose`."""
+        """See `PoseProposer.propose`."""
         return [p for who in self.proposers for p in who.propose(slam_map, keyframe_ids, image, camera)]

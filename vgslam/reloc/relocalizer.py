@@ -63,7 +63,7 @@ class RelocalizerConfig:
     matcher: MatcherConfig = field(default_factory=MatcherConfig)
     """Matching by descriptors."""
     locate: LocateConfig = field(default_factory=lambda: LocateConfig(15, 0.5, 12, 2.0, 2.0, 0.03))
-    """What a hypothesis must fulfil to be looked at."""
+    """Conditions on a hypothesis to be considered."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ class Relocalizer:
         self, view: View, camera: Camera, T_world_cam: Array, component_id: int, before: int
     ) -> Recovered | None:
         """The landmarks of an old keyframe (its id is below `before`) of the component in a view whose pose is known,
-        where they say the same pose; None where there are none or they do not."""
+        where they say the same pose; None if there are none or they do not."""
         c = self.config
         near = self._facing(T_world_cam, component_id, before)
         old = [k for k in near if self.map.is_revisit(k, T_world_cam[:3, 3])]
@@ -201,7 +201,7 @@ class Relocalizer:
         return None
 
     def _stricter(self, min_refound: int) -> Locator:
-        """What looks for landmarks at a known pose."""
+        """The search for landmarks at a known pose."""
         config = replace(self.config.locate, min_ratio=STRICT_RATIO, min_refound=min_refound)
         return Locator(self.map, config, self.locator.features)
 
@@ -234,7 +234,7 @@ class Relocalizer:
         return out
 
     def _by_network(self, query: _Query, references: list[int]) -> list[_Hypothesis]:
-        """What the network proposes, confirmed by the references that look most alike."""
+        """The network's proposals, confirmed by the references that look most alike."""
         if self.proposer is None:
             return []
         out = []

@@ -1,4 +1,4 @@
-"""What an image looks like in 2048 bits: aggregated local features.
+"""The looks of an image in 2048 bits: aggregated local features.
 
 VLAD (Jégou et al., CVPR 2010, section 3) over 32 words of RootSIFT descriptors reduced to 64 dimensions by PCA, each
 word's residual normalised on its own (Arandjelovic and Zisserman, CVPR 2013, section 3.1), then one bit a dimension:

@@ -1,4 +1,4 @@
-"""What came out of running many sequences. A failed sequence stays failed."""
+"""Results of running many sequences. A failed sequence stays failed."""
 
 import hashlib
 import json
@@ -52,7 +52,7 @@ class SequenceOutcome:
 
     @property
     def failure(self) -> str | None:
-        """What went wrong, in one line, when any repeat failed or none was made."""
+        """The failure in one line, if any repeat failed or none was made."""
         failed = [run.failure for run in self.runs if run.failure is not None]
         if not self.runs:
             return "not run"

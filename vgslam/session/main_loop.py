@@ -65,7 +65,7 @@ class MainLoop:
         return Tracked(frame, estimate, arrived_s, time.monotonic() - began_s)
 
     def finish(self) -> None:
-        """The map's last word."""
+        """Finish the map."""
         with self.signals.held(), self.map_session.changing():
             self.slam.finish()
 

@@ -99,8 +99,8 @@ class MapSession:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """What changes the map is done within. Where an exception leaves the block, the map is no longer whole, and
-        its last state on disk stays."""
+        """A block that changes the map. If an exception leaves it, the map is no longer whole, and its last state on
+        disk stays."""
         self.is_whole = False
         yield
         self.is_whole = True
@@ -113,7 +113,7 @@ class MapSession:
             self.n_keyframes_saved = len(self.slam_map.keyframes)
 
     def describe(self) -> dict[str, Any] | None:
-        """For the report."""
+        """The entry in the report."""
         if self.path is None:
             return None
         m = self.slam_map

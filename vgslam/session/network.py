@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 NO_NETWORK = "none"
 DEFAULT_WEIGHTS = {"vggt": "vggt-s"}
-"""Those that come with the package."""
+"""The weights that come with the package."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class NetworkOptions:
     readout: str = "auto"
     """Where its poses come from: auto, head or solver."""
     use: VggtUse = field(default_factory=VggtUse)
-    """What it is asked for."""
+    """What it is used for."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What came out of a run, and how it compares with the truth."""
+"""The outcome of a run, and how it compares with the truth."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Poses:
-    """What a run found: what is known of each frame, the poses, those of its keyframes."""
+    """What a run found: the row of each frame, the poses, and those of its keyframes."""
 
     frames: list[PoseEstimate]
     trajectory: Trajectory

@@ -1,4 +1,4 @@
-"""What `vgslam live` can be given, and the source that it becomes."""
+"""The names that `vgslam live` accepts, and the source that each stands for."""
 
 import re
 import sys

@@ -67,7 +67,7 @@ def _recognise(path: Path) -> tuple[str, list[str]]:
 
 
 def _ask_plug_ins(path: Path) -> tuple[str | None, list[str]]:
-    """The first that knows the path; one that cannot be asked stops nothing, but is told of."""
+    """The first plug-in that knows the path, and a line for each that could not be asked."""
     troubles: list[str] = []
     for name in SOURCE_KINDS.plugged_in():
         try:

@@ -1,4 +1,4 @@
-"""What a format reader hands over: a stream of undecoded images with time, and what the data set says of them."""
+"""What a format reader returns: a stream of undecoded images with times, and what the data set says about them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Timestamps of image sequences: files that list them, and the nominal rate where there are none."""
+"""Timestamps of image sequences: files that list them, and the nominal rate if there are none."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Everything in a saved map verified."""
+"""Verifies everything in a saved map."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -37,7 +37,7 @@ class Manifest:
     """Counts for people."""
 
     def to_json(self) -> str:
-        """With the format's name and a checksum of all the rest."""
+        """The manifest as text, with the format's name and a checksum of all the rest."""
         body: dict[str, Any] = {"format": FORMAT, **asdict(self)}
         return json.dumps({**body, "checksum": _checksum(body)}, indent=1) + "\n"
 

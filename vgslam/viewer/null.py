@@ -5,7 +5,7 @@ from vgslam.types import Frame, PoseEstimate
 
 
 class NullViewer:
-    """Shows nothing and costs nothing."""
+    """Shows nothing and takes no time."""
 
     where = ""
 

@@ -32,7 +32,7 @@ VALIDATION_SEEDS = 1 << 30
 """Added to the seed of validation worlds: no world, texture or path of theirs is trained on."""
 
 KINDS = ("room", "clutter", "corridor", "street", "room", "clutter", "street", "clutter")
-"""Kinds of the worlds of a shard, over and over."""
+"""Kinds of the worlds of a shard, repeated in this order."""
 _MOTIONS = {
     "room": ("walk", "loop", "rotate", "orbit", "drone", "static"),
     "clutter": ("walk", "loop", "rotate", "orbit", "drone", "drive"),
@@ -121,7 +121,7 @@ def _roll(n: int, rate_hz: float, rng: np.random.Generator) -> Array:
 def overlaps(
     inverse_depth: npt.NDArray[np.float16], T_world_cam: Array, K: Array, device: str = "cpu"
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """For all pairs of N frames: share of frame i's cells seen in frame j (N,N), and their median flow in px (0 where
+    """Share of frame i's cells seen in frame j (N,N), for all pairs of N frames, and their median flow in px (0 where
     nothing is seen)."""
     n = len(T_world_cam)
     i, j = (x.ravel() for x in np.meshgrid(np.arange(n), np.arange(n), indexing="ij"))
@@ -204,7 +204,7 @@ class ClipSet:
 
     @staticmethod
     def open(folder: Path, n_clips: int | None = None) -> "ClipSet":
-        """ConfigError where there are none, or fewer than `n_clips`."""
+        """ConfigError if there are none, or fewer than `n_clips`."""
         shards = sorted(folder.glob("shard_*"))
         if not shards:
             raise ConfigError(f"{folder}: no clips are there; render some")

@@ -25,7 +25,7 @@ Array = npt.NDArray[np.float64]
 
 _SAME_TIME_S = 2e-3
 _SAMPLES = 5
-"""Measurements across a pixel: of finer ones every n-th is used."""
+"""Most measurements across a pixel: of finer ones every n-th is used."""
 _MIN_FILLED = 0.25
 """A pixel has a depth when at least this share of the measurements that would fill it is there."""
 
@@ -36,7 +36,7 @@ class DepthFiles:
     depth_intrinsics (fx, fy, cx, cy; by default those of the images)."""
 
     every: int = 1
-    """There is one depth image for every so many images."""
+    """There is a depth image for every n-th image."""
     offset_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Position of the colour camera in the depth camera; their axes are taken as parallel."""
 

@@ -1,4 +1,4 @@
-"""What the network should say of a window of frames: its supervision, in the network's unit."""
+"""The supervision of a window of frames, in the network's unit."""
 
 from dataclasses import dataclass
 

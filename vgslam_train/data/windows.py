@@ -33,11 +33,11 @@ class WindowBatch:
     K: Tensor
 
     def to(self, device: torch.device) -> "WindowBatch":
-        """On a device; of pinned memory without waiting for the copy."""
+        """The same on a device; from pinned memory without waiting for the copy."""
         return WindowBatch(*(x.to(device, non_blocking=True) for x in vars(self).values()))
 
     def pin_memory(self) -> "WindowBatch":
-        """In page-locked memory, from which a GPU reads beside other work."""
+        """The same in page-locked memory, from which a GPU reads beside other work."""
         return WindowBatch(*(x.pin_memory() for x in vars(self).values()))
 
 
@@ -72,7 +72,7 @@ class WindowSampler:
         self._clips, self.config = clips, config
 
     def batch(self, step: int) -> WindowBatch:
-        """ValueError when the clips hold no window of so many frames."""
+        """ValueError when the clips hold no window of that many frames."""
         c = self.config
         rng = np.random.default_rng([c.seed, step])
         weights = np.array([s[2] for s in c.sizes])

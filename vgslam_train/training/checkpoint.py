@@ -47,7 +47,7 @@ def save_checkpoint(state: TrainingState, recipe: Recipe, folder: Path) -> None:
 
 
 def load_checkpoint(state: TrainingState, recipe: Recipe, folder: Path, may_differ: bool = False) -> bool:
-    """Fills `state` from the folder's checkpoint; False where there is none.
+    """Fills `state` from the folder's checkpoint; False if there is none.
 
     ConfigError when it is of another recipe (unless `may_differ`), WeightsError when it cannot be read.
     """

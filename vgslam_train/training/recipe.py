@@ -1,4 +1,4 @@
-"""What a training run is made of: read strictly from YAML (`vgslam train CONFIG`), kept with the checkpoint."""
+"""The recipe of a training run: read strictly from YAML (`vgslam train CONFIG`), kept with the checkpoint."""
 
 import math
 from dataclasses import dataclass, field
@@ -84,7 +84,7 @@ class Recipe:
 
     @property
     def title(self) -> str:
-        """What is trained, for people."""
+        """What is trained, in words."""
         return self.model
 
     @property

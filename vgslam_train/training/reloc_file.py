@@ -1,4 +1,4 @@
-"""What `vgslam.network.reloc.files` reads, written."""
+"""Writes the files that `vgslam.network.reloc.files` reads."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a training run of relocalization is made of: a recipe like any other, with a base network and two stages."""
+"""The recipe of a training run of relocalization: like any other, with a base network and two stages."""
 
 from dataclasses import dataclass, field
 

@@ -61,7 +61,7 @@ def told_poses(
     batch: WindowBatch, noise: PoseNoise, generator: torch.Generator, max_translation: float = 8.0
 ) -> RelocTruth:
     """The poses of all frames but the last, with noise and gaps, and the truth relative to the same anchor in units of
-    the same (noisy) scale. Nothing that is told depends on the pose of the query."""
+    the same (noisy) scale. Nothing that the network is given depends on the pose of the query."""
     T, (height, width) = batch.T_world_cam.double(), (batch.images.shape[-2], batch.images.shape[-1])
     K = batch.K.double()[:, None].expand(*T.shape[:2], 3, 3)
     exact = known_poses(T[:, :-1], K[:, :-1], (height, width), max_translation)

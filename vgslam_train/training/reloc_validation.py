@@ -129,7 +129,7 @@ def can_solve(vggt: Vggt) -> bool:
 
 
 def _plain_poses(vggt: Vggt, images: Tensor, K: Tensor, readout: Readout) -> Tensor:
-    """T_cam_world (B,S,4,4) of windows by a network that is told nothing, from its head or by the solver."""
+    """T_cam_world (B,S,4,4) of windows by a network that is given no poses, from its head or by the solver."""
     if readout is Readout.HEAD:
         encoding = vggt(images, {Head.POSE}).pose_encoding
         assert encoding is not None
@@ -138,7 +138,7 @@ def _plain_poses(vggt: Vggt, images: Tensor, K: Tensor, readout: Readout) -> Ten
 
 
 class PlainLift:
-    """Consensus of the references over the poses of a network that is told none: needs no training."""
+    """Consensus of the references over the poses of a network that is given none: needs no training."""
 
     def __init__(self, vggt: Vggt, readout: Readout = Readout.HEAD) -> None:
         self.vggt, self.readout = vggt, readout

@@ -139,7 +139,7 @@ def constant_depth(batch: WindowBatch) -> Tensor:
 
 
 def as_numbers(score: PoseScore | Statistics) -> dict[str, object]:
-    """For JSON; NaN and infinity become None."""
+    """Plain types for JSON; NaN and infinity become None."""
     return {k: _plain(v) for k, v in asdict(score).items()}
 
 

@@ -1,4 +1,4 @@
-"""The validation table: a network's poses and depths on fixed windows, each figure beside what costs nothing.
+"""The validation table: a network's poses and depths on fixed windows, each figure beside that of a trivial guess.
 
 Baselines: the identity pose, motion straight ahead, each window's own median depth, and corners with the essential
 matrix at the same resolution. Every figure is over windows that were never trained on.

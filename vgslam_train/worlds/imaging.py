@@ -1,4 +1,4 @@
-"""What a real camera does to ideal images: exposure, white balance, vignetting, blur, noise."""
+"""The effects of a real camera on ideal images: exposure, white balance, vignetting, blur, noise."""
 
 from dataclasses import dataclass
 

@@ -37,7 +37,7 @@ class PlaneForms:
 
 @dataclass(frozen=True)
 class QuadricForms:
-    """For N frames and C quadrics: ray (N,C,3,3) on (u, v, 1) and origin (N,C,3) in the unit frame; box as above.
+    """C quadrics in N frames: ray (N,C,3,3) on (u, v, 1) and origin (N,C,3) in the unit frame; box as above.
 
     meet (N,C,14): inverse depth in the pixel coordinates x, y from the middle (m, n) of the box. On the unit sphere
     |o + z r|² = 1 (for cylinders x and y only) w = 1/z solves c w² + 2 b w + a = 0, so w = sqrt(q) - p with the

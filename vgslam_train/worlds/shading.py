@@ -20,7 +20,7 @@ _SOFTEST_COSINE = 0.12  # surfaces seen at a flatter angle than 7 degrees are no
 
 @dataclass(frozen=True)
 class Sky:
-    """What rays see that meet nothing: a texture over azimuth and elevation, `tiles` times all around."""
+    """What rays see that hit nothing: a texture over azimuth and elevation, `tiles` times all around."""
 
     material: int
     tiles: int = 3

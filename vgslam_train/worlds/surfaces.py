@@ -1,4 +1,4 @@
-"""What a procedural scene is made of: textured rectangles and discs, ellipsoids and cylinder walls.
+"""The surfaces of a procedural scene: textured rectangles and discs, ellipsoids and cylinder walls.
 
 World axes: x and y horizontal, z up, metres. A surface belongs to a body; body 0 is the static scene, further bodies
 may move. Surfaces are single-sided: seen from the side to which their normal points.

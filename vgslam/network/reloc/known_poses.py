@@ -1,4 +1,4 @@
-"""Poses of the database frames as the network is told them: relative to the anchor, in units of their own spread."""
+"""Poses of the database frames as the network gets them: relative to the anchor, in units of their own spread."""
 
 from dataclasses import dataclass, replace
 

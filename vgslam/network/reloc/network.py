@@ -74,7 +74,7 @@ class RelocNetwork(nn.Module):
         return encodings
 
     def patches(self, images: Tensor, chunks: Chunks) -> Tensor:
-        """Patch tokens (B,N,h*w,width) of all frames, with what the matching adapter says where there is one."""
+        """Patch tokens (B,N,h*w,width) of all frames, with what the matching adapter adds, if there is one."""
         aggregator = self.vggt.aggregator
         patches = aggregator.encode_patches(images, chunks)
         if aggregator.matching is None:

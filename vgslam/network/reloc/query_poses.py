@@ -1,4 +1,4 @@
-"""Poses of a query beside K references as a network says: one that is told the references' poses, or a plain one."""
+"""Poses of a query and K references by a network: one that is given the references' poses, or a plain one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class QueryPoses(Protocol):
 
 
 class PlainQueryPoses:
-    """Implements `QueryPoses` with any backbone, which is told nothing: its unit is unknown."""
+    """Implements `QueryPoses` with any backbone, which is given no poses: its unit is unknown."""
 
     name = "consensus"
 
@@ -66,7 +66,7 @@ class PlainQueryPoses:
 
 
 class ToldQueryPoses:
-    """Implements `QueryPoses` with a relocalization network, which is told the poses of the references."""
+    """Implements `QueryPoses` with a relocalization network, which is given the poses of the references."""
 
     name = "learned"
 
@@ -102,7 +102,7 @@ def _check(images: Sequence[UInt8], cameras: Sequence[Camera], T_world_refs: Flo
 
 
 def _local(T_cam_local: Float, scale: float) -> LocalPoses | None:
-    """From poses (K+1,4,4), query last; None where they are not finite."""
+    """The result for poses (K+1,4,4), query last; None if they are not finite."""
     if not np.isfinite(T_cam_local).all():
         return None
     T = np.stack([se3.inverse(se3.from_rt(se3.orthonormalize(T[:3, :3]), T[:3, 3])) for T in T_cam_local])

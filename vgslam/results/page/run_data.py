@@ -1,4 +1,4 @@
-"""What the folder of a run says, as far as it is there: older and interrupted runs have less."""
+"""The contents of a run's folder, as far as they are there: older and interrupted runs have less."""
 
 import json
 from dataclasses import dataclass, field

@@ -41,7 +41,7 @@ def warnings(data: RunData) -> str:
 
 
 def path(data: RunData) -> str:
-    """The path, over the truth where there is one."""
+    """The path, over the truth if there is one."""
     if data.run is None or not len(data.run.trajectory):
         return html.section("Path", _stored(data, "top_view.png", "path from above"))
     trajectory = data.run.trajectory
