@@ -53,7 +53,7 @@ class BenchAdaptArgs:
     """Training steps for each."""
 
     batch: int = 4
-    """Windows of a step, as of `vgslam adapt`."""
+    """Windows of a step, as in `vgslam adapt`."""
 
     rehearse: bool = True
     """As in `vgslam adapt`."""
@@ -175,7 +175,7 @@ def _config(args: BenchAdaptArgs, seed: int) -> "AdaptConfig":
 
 def errors(model: "Vggt", batch: "WindowBatch") -> dict[str, list[float]]:
     """[mean, median] over windows or poses: depth_absrel; rotation_deg, direction_deg of the served poses; translation:
-    |t - t*| / |t*|, both in units of the window's median depth. Empty where there is no true depth."""
+    |t - t*| / |t*|, both in units of the window's median depth. Empty if there is no true depth."""
     import torch
 
     from vgslam_train.validation import pose_measures as measures

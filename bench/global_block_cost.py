@@ -35,7 +35,7 @@ class Variant(StrEnum):
 
 @dataclass(frozen=True)
 class CostRow:
-    """All global blocks for `frames` frames, query included. time_s is None where it was not measured."""
+    """All global blocks for `frames` frames, query included. time_s is None if it was not measured."""
 
     variant: Variant
     frames: int

@@ -91,7 +91,7 @@ class LiveOutcome:
     ate_m: dict[str, float] = field(default_factory=dict)
     """By name of the truth."""
     clock_offsets_s: list[float] = field(default_factory=list)
-    """What was added to the stream's clock before and after the outage to make it the sequence's; empty where they
+    """What was added to the stream's clock before and after the outage to make it the sequence's; empty if they
     agree."""
     load: float = 0.0
     """Processes that wanted a core, on average over the last minute, this run's included."""
@@ -196,7 +196,7 @@ class PoseLines(threading.Thread):
 
     def await_time(self, timestamp_s: float | None) -> None:
         """Wait until the frame of that time, which is never dropped if it is the last one, has been worked on; None,
-        for a stream with its own clock: a second. Raises InputError where it does not come."""
+        for a stream with its own clock: a second. Raises InputError if it does not come."""
         if timestamp_s is None:
             time.sleep(1.0)
             return

@@ -1,4 +1,4 @@
-"""A long drive with drift, true loops and false ones: what the back end is measured with.
+"""A long drive with drift, true loops and false ones: the input for measuring the back end.
 
 Truth is any trajectory with revisits. Every step between keyframes is a window's measurement with named noise; loops
 are offered where the truth comes back, and false ones of three sorts beside them.

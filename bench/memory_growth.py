@@ -19,7 +19,7 @@ of the VGGT repository); the size of their images is not stated there."""
 
 @dataclass(frozen=True)
 class MemoryPoint:
-    """Bytes that the aggregator takes for a number of frames, with its weights and without the heads'. None where not
+    """Bytes that the aggregator takes for a number of frames, with its weights and without the heads'. None if not
     known."""
 
     precision: str

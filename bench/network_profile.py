@@ -67,9 +67,9 @@ class ProfileRow:
     """Whether memory was measured or summed (see the module)."""
     flops: int
     added_bytes: int | None = None
-    """How far the stage's peak lay above what was held before it; None where it cannot be measured."""
+    """How far the stage's peak lay above what was held before it; None if it cannot be measured."""
     process_bytes: int | None = None
-    """The process's resident peak during the stage; None where it cannot be measured."""
+    """The process's resident peak during the stage; None if it cannot be measured."""
 
     @property
     def time_per_frame_s(self) -> float:

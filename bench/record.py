@@ -10,7 +10,7 @@ from vgslam.errors import OutputError
 
 
 def claim_folder(folder: Path, name: str, overwrite: bool) -> None:
-    """Makes the folder. OutputError where it cannot be made, or holds NAME.json already and `overwrite` is not
+    """Makes the folder. OutputError if it cannot be made, or holds NAME.json already and `overwrite` is not
     given."""
     if (folder / f"{name}.json").exists() and not overwrite:
         raise OutputError(f"{folder} holds results already; add --overwrite or give another folder with --out")

@@ -105,7 +105,7 @@ def _check_all_are_named(rooms: set[str]) -> None:
 
 
 def with_table(page: str, rows: list[tuple[str, ...]]) -> str:
-    """The page with the table between its two marks. Raises ValueError where a mark is missing."""
+    """The page with the table between its two marks. Raises ValueError if a mark is missing."""
     before, after = page[: page.index(BEGIN) + len(BEGIN)], page[page.index(END) :]
     head = ("level", "room", "what is in it", "its libraries", "lines")
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]

@@ -101,7 +101,7 @@ def _run(arguments: list[str]) -> int:
 
 def parse(arguments: list[str]) -> Any:
     """The arguments of the command that the first word names. `--config FILE` gives the defaults of `run`, `live` and
-    `config`. Raises ConfigError where there is no such command."""
+    `config`. Raises ConfigError if there is no such command."""
     name = arguments[0] if arguments else ""
     if name.startswith("--tyro-"):
         return _parse_any(arguments)

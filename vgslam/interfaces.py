@@ -72,7 +72,7 @@ class PoseSink(Protocol):
     """
 
     where: str
-    """One line that says where the poses can be read; empty where that is clear."""
+    """One line that says where the poses can be read; empty if that is clear."""
     n_dropped: int
     """Poses left out because the reader was too slow."""
     failure: str | None
@@ -87,7 +87,7 @@ class LoopVerifier(Protocol):
     """Decides whether two keyframes that look alike show the same place. Registry: `reloc.verifiers.LOOP_VERIFIERS`."""
 
     def verify(self, a: int, b: int) -> "Meeting | None":
-        """How keyframe b is placed by what it shows of keyframe a; None where that cannot be said for sure.
+        """How keyframe b is placed by what it shows of keyframe a; None if that cannot be said for sure.
 
         Called on a thread beside the tracking where the source is live; the map is read only.
         """

@@ -39,7 +39,7 @@ class Registry(Generic[T]):
     own: Mapping[str, T]
     """The package's own entries, which win over plug-ins of the same name."""
     interface: Any = None
-    """The protocol that an entry fulfils; None where it is a function, or a class, to call."""
+    """The protocol that an entry fulfils; None if it is a function, or a class, to call."""
     takes: tuple[str, ...] = ()
     """The arguments that it is called with, in words."""
 

@@ -55,7 +55,7 @@ class SlamConfig:
 class SlamSystem:
     """Monocular SLAM over frames of one calibrated pinhole camera.
 
-    `process` returns what is known of each frame at once; `map` holds everything, newest state. The frames seen before
+    `process` returns each frame's first estimate at once; `map` holds everything, newest state. The frames seen before
     a component began get their poses afterwards: `map.frames` has the final word on every frame. `notes`: one line for
     each thing that a user of the poses should know. guide: a network to ask where geometry is weak; proposer: a network
     that proposes poses to a lost camera.
@@ -180,7 +180,7 @@ class SlamSystem:
         return result
 
     def _confirmed(self, view: View, result: TrackResult) -> TrackResult | None:
-        """A weak result with what the map shows from there added to it; None where the map does not show it."""
+        """A weak result with what the map shows from there added to it; None if the map does not show it."""
         with self._stage("recover"):
             seen = self.relocalizer.look_again(view, self.tracker.camera, result.T_world_cam, self._component)
         if seen is None:

@@ -230,7 +230,7 @@ class Observations(NamedTuple):
 
     @staticmethod
     def of(ids: npt.ArrayLike, pixels: npt.ArrayLike) -> "Observations":
-        """Copies of ids and pixels. Raises ValueError where they differ in length."""
+        """Copies of ids and pixels. Raises ValueError if they differ in length."""
         own = np.array(ids, np.int64), np.array(pixels, np.float64)
         if len(own[0]) != len(own[1]):
             raise ValueError(f"{len(own[0])} observed landmarks and {len(own[1])} pixels")

@@ -5,7 +5,7 @@ Unknown are the poses of frames 1..S-1 and the depth z of each point in frame 0.
     sum over matches of rho(|pi(K T_i z K^-1 p) - q|^2 / sigma_px^2) + sum over points of (log z - log z_network)^2 /
     sigma_log^2
 
-with soft-L1 rho. The prior keeps what the motion does not show at what the network says, and sets the scale (maximum a
+with soft-L1 rho. Where the motion shows nothing the prior keeps the network's depth, and it sets the scale (maximum a
 posteriori; Triggs et al. 1999, Bundle Adjustment - A Modern Synthesis).
 """
 
@@ -122,7 +122,7 @@ class _Problem:
         return _State(np.stack([x.T[0], *moved]), x.log_more + more)
 
     def solved(self, T_cam_first: Array) -> _State | None:
-        """From start poses (S,4,4) and the network's depth; None where the equations are singular."""
+        """From start poses (S,4,4) and the network's depth; None if the equations are singular."""
         try:
             return self.solve(_State(T_cam_first, np.zeros(len(self.rays))))
         except np.linalg.LinAlgError:
@@ -152,7 +152,7 @@ def reconstruct(
     """From the network's depth (H,W) of frame 0, start poses (S,4,4) and K (3,3); sigma_px: deviation of the matches.
     It is started from the essential matrices' poses as well, and the better result counts.
 
-    None where it does not converge to something that the matches agree with.
+    None if it does not converge to something that the matches agree with.
     """
     problem = _problem(matches, depth_first, K, sigma_px)
     starts = (T_cam_first, essential_poses(matches, depth_first, K, sigma_px))

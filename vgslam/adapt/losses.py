@@ -1,4 +1,4 @@
-"""Self-supervised losses of a window, after GPA-VGGT (arXiv 2601.16885) with completions where it is silent.
+"""Self-supervised losses of a window, after GPA-VGGT (arXiv 2601.16885) with additions where the paper leaves gaps.
 
 Poses are T_cam_world. Costs are per target, source and pixel: (k, S-1, H, W).
 """

@@ -78,7 +78,7 @@ class Option:
 
 
 def help_page(arguments: list[str]) -> str | None:
-    """The page that the words ask for, such as ["run", "--help"]; None where they ask for none of this module's."""
+    """The page that the words ask for, such as ["run", "--help"]; None if they ask for none of this module's."""
     page = PAGES.get(arguments[0]) if arguments else None
     if page is None:
         return None

@@ -49,7 +49,7 @@ def mean_rotation(R_ref_cam: Array, R_est_cam: Array) -> Array:
 def best_scale(points_ref: Array, points_est: Array) -> float | None:
     """Scale of the best similarity est -> ref (Umeyama, PAMI 1991, eq. 42), defined for collinear points too.
 
-    None where the estimate or the reference has no extent.
+    None if the estimate or the reference has no extent.
     """
     a, b = points_ref - points_ref.mean(0), points_est - points_est.mean(0)
     U, D, Vt = np.linalg.svd(a.T @ b)

@@ -151,7 +151,7 @@ class KnownDepth:
 def guided_depth(
     prediction: WindowPrediction, keyframe_ids: Ids, known: KnownDepth, camera: Camera, min_confidence: float
 ) -> GuidedDepth | None:
-    """Scale a prediction to the map by the median ratio of depths; None where the two contradict each other.
+    """Scale a prediction to the map by the median ratio of depths; None if the two contradict each other.
 
     Landmarks whose depth is known decide; where there are too few of them, guessed ones give the scale. The robust
     spread of the log ratios of known depths must stay below 0.3: a network that sees another scene than the features

@@ -152,12 +152,12 @@ class Locator:
         self.map, self.config, self.features = slam_map, config, features
 
     def locate(self, k: int, px_k: Array, target: Target, px: Array) -> Recovered | None:
-        """Pose from pixels px_k (N,2) of keyframe k matched to px (N,2) of the target, None where it does not hold."""
+        """Pose from pixels px_k (N,2) of keyframe k matched to px (N,2) of the target, None if it does not hold."""
         fit = self.from_matches(k, px_k, target, px)
         return None if fit is None else self.confirm(k, target, fit.T_cam_world)
 
     def from_matches(self, k: int, px_k: Array, target: Target, px: Array) -> PoseFit | None:
-        """The pose that the matches alone give, None where too few agree."""
+        """The pose that the matches alone give, None if too few agree."""
         if len(px) < self.config.min_inliers:
             return None
         depth, rel_sigma = depth_near(self.map, k, px_k)

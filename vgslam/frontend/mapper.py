@@ -295,7 +295,7 @@ class Mapper:
     def adjust(self, window: Ids, guided: GuidedDepth | None = None) -> BundleResult | None:
         """Bundle adjustment of the window's keyframes and triangulated landmarks; removes what does not fit.
 
-        The oldest n_fixed keyframes hold the gauge. None where too little is triangulated. With a guide that holds the
+        The oldest n_fixed keyframes hold the gauge. None if too little is triangulated. With a guide that holds the
         scale, its depth is a prior where a landmark was first seen, and landmarks that have one take part as well.
         """
         m, c = self.map, self.config

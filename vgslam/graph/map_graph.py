@@ -1,4 +1,4 @@
-"""The map's pose graph while it grows: a loop costs what it moves, not what the map holds."""
+"""The map's pose graph while it grows: the cost of a loop depends on what it moves, not on the size of the map."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -61,7 +61,7 @@ class MapGraph:
     def close(self, loops: Sequence[Edge]) -> Closing:
         """Adds loops to the map, joins the components that they lie between, and moves the map.
 
-        All of it or, with a GraphError as of `take_in`, nothing.
+        All of it or, with a GraphError as in `take_in`, nothing.
         """
         self.take_in()
         graph = self._graph

@@ -211,7 +211,7 @@ class SlamMap:
         return self.keyframes[estimate.ref_id].S_world_keyframe.compose_pose(estimate.T_ref_cam)
 
     def covariance_of(self, estimate: PoseEstimate) -> Array | None:
-        """The covariance (6,6) of `pose_of`, in map units; None where it is not known."""
+        """The covariance (6,6) of `pose_of`, in map units; None if it is not known."""
         if estimate.T_ref_cam is None or estimate.covariance is None:
             return None
         return _with_lengths_times(self.keyframes[estimate.ref_id].S_world_keyframe.s, estimate.covariance)

@@ -22,7 +22,7 @@ class AveragedPose:
     """The pose of a query, averaged from several references."""
 
     T_world_query: Array | None
-    """(4,4); None where the lines do not determine its centre."""
+    """(4,4); None if the lines do not determine its centre."""
     R_world_query: Array
     """(3,3)."""
     condition: float

@@ -51,7 +51,7 @@ class BackboneSpec:
 
 @dataclass(frozen=True)
 class SceneGeometry:
-    """Results for S frames, on the CPU; None where not asked for. Lengths are in the network's own unit."""
+    """Results for S frames, on the CPU; None if not asked for. Lengths are in the network's own unit."""
 
     descriptors: Float32
     """(S,D), unit length; each depends on its own frame alone."""

@@ -158,7 +158,7 @@ class MatchingConfig:
 
 @dataclass(frozen=True)
 class VggtConfig:
-    """The whole network. Raises ConfigError where values contradict each other."""
+    """The whole network. Raises ConfigError if values contradict each other."""
 
     image_size: int = 518
     """Width of the training images, in px; a multiple of patch_size."""

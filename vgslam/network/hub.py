@@ -10,7 +10,7 @@ _FILE_ENDINGS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".json")
 
 
 def parse_hub_id(source: str) -> tuple[str, str | None] | None:
-    """'owner/name' or 'owner/name@revision' -> (repository, revision); None where it looks like a path."""
+    """'owner/name' or 'owner/name@revision' -> (repository, revision); None if it looks like a path."""
     match = _HUB_ID.match(source)
     if match is None or source.endswith(_FILE_ENDINGS):
         return None

@@ -19,7 +19,7 @@ _MARGIN = 1.1
 
 
 def available_bytes(device: torch.device) -> int | None:
-    """Memory that can still be allocated on a device; None where that is not known."""
+    """Memory that can still be allocated on a device; None if that is not known."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     meminfo = Path("/proc/meminfo")
@@ -105,7 +105,7 @@ class MemoryPlan:
 def plan_memory(work: Workload, budget_bytes: int, wanted_frames: int, at_least: int = 2) -> MemoryPlan:
     """The roomiest chunks with which `wanted_frames` fit into the budget, else as many frames as fit at all.
 
-    ConfigError where not even `at_least` frames fit; it names the budget that would do.
+    ConfigError if not even `at_least` frames fit; it names the budget that would do.
     """
     best: MemoryPlan | None = None
     for chunks in _from_roomy_to_tight(work.tokens):

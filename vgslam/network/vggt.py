@@ -36,7 +36,7 @@ PUBLISHED_HEADS = frozenset(Head) - {Head.FLOW}
 
 @dataclass(frozen=True)
 class VggtOutput:
-    """Results for B scenes of S frames of H x W px; None where a head was not asked for. Lengths are in the network's
+    """Results for B scenes of S frames of H x W px; None if a head was not asked for. Lengths are in the network's
     own unit."""
 
     pose_encodings: list[Tensor] | None = None

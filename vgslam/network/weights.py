@@ -123,7 +123,7 @@ def packaged(name: str) -> Path | None:
 def save(model: Vggt, path: Path, licence: str, dtype: torch.dtype | None = None) -> None:
     """Writes weights and configuration as one safetensors file, atomically; `dtype` converts (float16 halves the file).
 
-    OutputError where it cannot be written.
+    OutputError if it cannot be written.
     """
     from safetensors.torch import save_file
 
@@ -221,7 +221,7 @@ def _fill(tensors: dict[str, Tensor], config: VggtConfig, options: LoadOptions, 
 
 
 def _random(source: str, options: LoadOptions, show: Callable[[str], None] | None) -> LoadedVggt:
-    """Random weights, for trying things out: the result says so wherever it goes."""
+    """Random weights, for trying things out; their `source` says so in every report."""
     seed = source.partition(":")[2] or "0"
     if not seed.isdigit():
         raise WeightsError(f"'{source}': random weights are written random or random:SEED")

@@ -105,7 +105,7 @@ class LoopCloser:
         return is_join or self._graph.lies_apart(a, b) or self.finder.is_drift(meeting)
 
     def _close_all(self, confirmed: list[Meeting]) -> Closed | None:
-        """Add the edges and solve; None where the graph contradicts all of them. Raises GraphError, and nothing has
+        """Add the edges and solve; None if the graph contradicts all of them. Raises GraphError, and nothing has
         changed."""
         m, last = self.map, confirmed[-1]
         k = last.edge.id_b

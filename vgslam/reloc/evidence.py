@@ -28,7 +28,7 @@ class Evidence:
     """Keyframes whose answers agree."""
 
     def features(self) -> tuple[float, ...]:
-        """The five numbers that trust is made of."""
+        """The five numbers that trust is computed from."""
         return (
             float(np.log(max(self.n_inliers, 1) / 30.0)), self.ratio - 0.6, self.share - 0.2,
             self.n_cells / 16.0 - 0.5, float(np.log2(max(self.n_references, 1))),

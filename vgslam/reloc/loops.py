@@ -1,7 +1,7 @@
 """Loops: places seen again, verified from both sides, and components joined where they meet.
 
 A look-alike is not a place: a loop needs landmarks of each side found in the other's image, one scale from both sides,
-inliers all over the image, no second place that fits as well, and several keyframes in a row that say the same.
+inliers all over the image, no second place that fits as well, and several keyframes in a row that agree.
 """
 
 from dataclasses import dataclass, field
@@ -101,7 +101,7 @@ class LoopFinder:
         self._pending = []
 
     def find(self, k: int, other_components: bool = False) -> list[Meeting]:
-        """Confirmed meetings that end at keyframe k or shortly before, empty mostly.
+        """Confirmed meetings that end at keyframe k or shortly before; mostly none.
 
         other_components: look only at keyframes of other components than k's.
         """

@@ -28,12 +28,12 @@ class Proposal:
 
 
 class PoseProposer(Protocol):
-    """Whoever proposes poses of an image from a few keyframes of a map that probably see the same place."""
+    """Proposes poses of an image from a few keyframes of a map that probably see the same place."""
 
     def propose(
         self, slam_map: "SlamMap", keyframe_ids: Sequence[int], image: npt.NDArray[np.uint8], camera: Camera
     ) -> list[Proposal]:
-        """Candidates of an image (H,W,3) RGB of a camera, none where there is nothing to say; all are finite.
+        """Candidates of an image (H,W,3) RGB of a camera, none if nothing can be proposed; all are finite.
 
         keyframe_ids: keyframes of the map, the one most like the image (the anchor) first.
         """

@@ -129,7 +129,7 @@ class Relocalizer:
         return answer is not None and not answer.is_ambiguous and answer.trust >= least
 
     def locate(self, view: View, camera: Camera, n_recent: int = 0) -> Localization | None:
-        """The best answer for a view, accepted or not; None where no hypothesis stands.
+        """The best answer for a view, accepted or not; None if no hypothesis stands.
 
         n_recent: last keyframes that are tried first; an answer from there that is accepted ends the search, as where
         the camera was a moment ago it probably is.
@@ -154,7 +154,7 @@ class Relocalizer:
         return answer
 
     def by_method(self, view: View, camera: Camera, method: str) -> Localization | None:
-        """The answer of one method alone: `pnp`, or one of the proposer's. None where it has none."""
+        """The answer of one method alone: `pnp`, or one of the proposer's. None if it has none."""
         query = self._query(view, camera)
         references = self.references(view)
         if method == PNP:

@@ -20,7 +20,7 @@ class Tracked:
     frame: Frame
     """As its source gave it."""
     estimate: PoseEstimate
-    """What was known of it at once. Its id there is that in the map."""
+    """Its first estimate; the id there is that in the map."""
     arrived_s: float
     """When it came, or when its turn came, on the monotonic clock."""
     took_s: float

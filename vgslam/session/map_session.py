@@ -74,7 +74,7 @@ class MapSession:
 
     @property
     def camera(self) -> Camera | None:
-        """The newest keyframe's camera, None where there is no keyframe yet."""
+        """The newest keyframe's camera, None if there is no keyframe yet."""
         return self.slam_map.keyframes[-1].camera if self.slam_map.keyframes else None
 
     def begin(self, name: str, camera: Camera) -> None:

@@ -29,7 +29,7 @@ def open_system(
     source: FrameSource, map_session: MapSession, network: OpenedNetwork | None, options: SystemOptions,
     say: Callable[[str], None],
 ) -> tuple[SlamSystem, CalibrationEstimate | None]:  # fmt: skip
-    """The system, its part of the map begun, and how the camera was estimated, None where it was known.
+    """The system, its part of the map begun, and how the camera was estimated, None if it was known.
 
     Raises ConfigError for options and a map that do not go together, InputError when no frame can be read.
     """

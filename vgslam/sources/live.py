@@ -60,7 +60,7 @@ class _Arrived:
 class LiveSource:
     """A FrameSource over a Feed. Capture begins with the first use; `close` ends it.
 
-    Each frame is the newest there is: those that arrived while the last was worked on are dropped and counted in
+    Each frame is the newest one: those that arrived while the last was processed are dropped and counted in
     `n_dropped`. `arrived_s` is the monotonic time of arrival of the frame handed out last. Iterating again goes on
     with the stream, with ids from 0. `recorded` is the recording that is played, None if there is none. `wait` and
     `now` may be replaced by a test's clock.

@@ -93,7 +93,7 @@ def decode_jpeg(data: bytes) -> Pixels:
 
 
 def _headers(stream: ByteStream, mark: bytes) -> dict[str, str] | None:
-    """Headers of the next part, names in lower case; None at the end. Raises InputError where no part begins."""
+    """Headers of the next part, names in lower case; None at the end. Raises InputError if no part begins."""
     n_skipped = 0
     while not (line := stream.readline(65536)).strip().startswith(mark):
         if not line:

@@ -1,4 +1,4 @@
-"""How much of tracking's time showing may take."""
+"""Limits the time of showing to a share of the time of tracking."""
 
 from dataclasses import dataclass
 

@@ -161,7 +161,7 @@ def generate_clips(
 ) -> None:
     """Renders what is missing of the first `n_clips` (rounded up to whole shards) in parallel.
 
-    ConfigError where the folder holds another data set.
+    ConfigError if the folder holds another data set.
     """
     missing = claim_folder(folder, config, n_clips)
     n_shards = -(-n_clips // config.clips_per_shard)
@@ -179,7 +179,7 @@ def generate_clips(
 def claim_folder(folder: Path, config: ClipConfig, n_clips: int) -> list[int]:
     """Makes `folder` one of clips of `config`; returns the numbers of the shards that are missing of `n_clips`.
 
-    ConfigError where the folder holds another data set.
+    ConfigError if the folder holds another data set.
     """
     folder.mkdir(parents=True, exist_ok=True)
     index = folder / INDEX_NAME

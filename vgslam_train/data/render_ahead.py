@@ -30,7 +30,7 @@ class RenderAhead:
     """Renders what is missing of the first `n_clips` of a folder in `workers` processes on `device`, shard by shard.
 
     A context manager: work begins on entry; leaving it drops what has not begun. Nothing waits for whoever reads.
-    ConfigError where the folder holds another data set.
+    ConfigError if the folder holds another data set.
     """
 
     def __init__(self, folder: Path, config: ClipConfig, n_clips: int, workers: int, device: str) -> None:

@@ -62,7 +62,7 @@ class WindowSampler:
     """Implements `loop.Batches`: batch(step) follows from the seed and the step alone."""
 
     def __init__(self, clips: ClipSet, config: WindowConfig) -> None:
-        """ConfigError where the clips are smaller than a window."""
+        """ConfigError if the clips are smaller than a window."""
         for height, width, _ in config.sizes:
             if height > clips.config.height or width > clips.config.width:
                 raise ConfigError(

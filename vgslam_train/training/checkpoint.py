@@ -1,4 +1,4 @@
-"""Everything that a training run needs to go on as if it had never stopped."""
+"""Everything that a training run needs to continue as if it had never stopped."""
 
 import json
 import os
@@ -73,5 +73,5 @@ def load_checkpoint(state: TrainingState, recipe: Recipe, folder: Path, may_diff
 
 
 def is_main_process() -> bool:
-    """Whether this process writes files and talks: the first one of those that torchrun started."""
+    """Whether this process writes files and messages: the first one of those that torchrun started."""
     return int(os.environ.get("RANK", "0")) == 0

@@ -62,7 +62,7 @@ class Parts(Protocol):
 
 
 class Batches(Protocol):
-    """Where windows come from: a pure function of the step, so that a resumed run sees what it would have seen."""
+    """The source of windows: a pure function of the step, so that a resumed run sees the same as an unbroken one."""
 
     def batch(self, step: int) -> WindowBatch: ...
 
@@ -135,7 +135,7 @@ def train_job(
     """Runs or resumes a job in `folder`; leaves checkpoint.pt, log.jsonl and weights.safetensors there.
 
     Under torchrun each process takes its own windows and the gradients are averaged (DDP).
-    Raises ConfigError and WeightsError as `load_checkpoint`; OutputError where the folder cannot be written.
+    Raises ConfigError and WeightsError as `load_checkpoint`; OutputError if the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     recipe = job.recipe

@@ -1,4 +1,4 @@
-"""How far guessed poses and depths of windows are from the truth, beside what one scores without looking.
+"""How far guessed poses and depths of windows are from the truth, and the scores of guesses that ignore the images.
 
 Poses here are T_first_cam (B,S,4,4), frame 0 the identity; errors are of frames 1..S-1. Errors are NaN where they are
 not defined. Trivial guesses: the identity pose, motion straight ahead, and each window's own median depth everywhere.

@@ -1,4 +1,4 @@
-"""What relocalization adds to a network: pose tokens, the ways they enter, and the query token."""
+"""The parts that relocalization adds to a network: pose tokens, the ways they enter, and the query token."""
 
 import torch
 from torch import Tensor, nn

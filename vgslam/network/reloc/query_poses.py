@@ -43,7 +43,7 @@ class QueryPoses(Protocol):
 
     def predict(self, images: Sequence[UInt8], cameras: Sequence[Camera], T_world_refs: Float) -> LocalPoses | None:
         """Images (H,W,3) RGB of K >= 1 references, the anchor first, and, last, the query, their cameras, and
-        T_world_cam (K,4,4) of the references; None where the answer is not finite. ConfigError for numbers that do not
+        T_world_cam (K,4,4) of the references; None if the answer is not finite. ConfigError for numbers that do not
         fit."""
         ...
 

@@ -1,4 +1,4 @@
-"""The sections of the page; each is empty where the run has no data for it."""
+"""The sections of the page; each is empty if the run has no data for it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -24,7 +24,7 @@ FARTHEST = 4.0
 def export_mesh(component: Component, out: Path, min_confidence: float = 0.5) -> str:
     """A coloured PLY mesh, OpenCV axes. Returns what was written, in words.
 
-    Raises MissingDependencyError without Open3D, InputError where there is no dense depth, OutputError.
+    Raises MissingDependencyError without Open3D, InputError if there is no dense depth, OutputError.
     """
     import trimesh
 
