@@ -1,5 +1,5 @@
-"""`python -m bench adapt`: what adaptation gains where the network is strange, and what it costs where it is at
-home."""
+"""`python -m bench adapt`: what adaptation gains in domains that are new to the network, and its cost
+in familiar ones."""
 
 import itertools
 from collections.abc import Callable

@@ -43,7 +43,7 @@ class SimulationOptions:
 
 @dataclass(frozen=True)
 class Simulation:
-    """A drive of K keyframes with what is measured of it."""
+    """A drive of K keyframes and its measurements."""
 
     truth: Array
     """T_world_cam (K,4,4) of the keyframes."""

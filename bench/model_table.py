@@ -97,7 +97,7 @@ def _gb(n_bytes: int | None) -> str:
 
 
 def record(data: dict[str, Any], tables: Sequence[TextTable]) -> str:
-    """The tables with what is needed to make them again."""
+    """The tables with what is needed to reproduce them."""
     machine = data["machine"]
     parts = [table.markdown() for table in tables]
     peak = data["process_peak_bytes"]

@@ -128,7 +128,7 @@ class Kidnap:
 def kidnap_trials(
     path: Path, seq: Recorded, n_mapped: int, n_trials: int, seed: int, show: Callable[[str], None]
 ) -> list[Kidnap]:
-    """Cut, jump and darkness at random frames of the mapped part, in runs that go on with the saved map. Jumps go back
+    """Cut, jump and darkness at random frames of the mapped part, in runs that continue the saved map. Jumps go back
     by N_BACK frames if that many are mapped, else anywhere."""
     rng = np.random.default_rng(seed)
     out = []

@@ -124,8 +124,8 @@ class SlamSystem:
         self._frames.drop()
 
     def finish(self) -> None:
-        """Call after the last frame: a camera that never moved its place still has rotations to report; then the graph
-        has its last word."""
+        """Call after the last frame: a camera that only turned still has rotations to report; then the graph is
+        optimised."""
         self.settle()
         if self.is_localizing:
             return
@@ -373,6 +373,6 @@ class SlamSystem:
 
 
 def _loop_config(config: LoopConfig, guide: Guide | None) -> LoopConfig:
-    """A network serves one caller at a time: where places are recognised by it, no search goes on beside."""
+    """A network serves one caller at a time: if it recognises places, no search runs in parallel."""
     is_shared = guide is not None and guide.use.descriptors
     return replace(config, in_background=False) if is_shared else config

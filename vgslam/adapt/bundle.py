@@ -22,7 +22,7 @@ from vgslam.geometry import se3
 Array = npt.NDArray[np.float64]
 
 SIGMA_LOG = 1.0
-"""How far the network's depth may be from the truth, as a deviation of the logarithm: far, where it is strange. With
+"""How far the network's depth may be from the truth, as a deviation of the logarithm: large, for new domains. With
 0.5 the prior bends rotations by degrees there."""
 MAX_ERROR = 2.0
 """Largest median reprojection error, in deviations of the matches."""

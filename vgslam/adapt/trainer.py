@@ -81,7 +81,7 @@ class TrainConfig:
 
 
 class Trainer:
-    """Trains a copy of `model`, whose adapters it goes on with if it has some. `base` is the network as it was given;
+    """Trains a copy of `model`, whose adapters, if any, it continues to train. `base` is the network as it was given;
     with LORA both share the memory of the base weights, which nothing changes. familiar: gives windows of images
     (S,3,H,W) of what the network knows and should not forget; asked for once, when the first round begins."""
 

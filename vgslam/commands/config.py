@@ -97,7 +97,7 @@ def settings_in(path: Path | None) -> frozenset[str]:
 
 
 def note(line: str) -> None:
-    """A line for the person, apart from what is printed."""
+    """A line for the person, on standard error."""
     print(f"vgslam: {line}", file=sys.stderr)
 
 

@@ -68,8 +68,7 @@ PAGES = {
 
 @dataclass(frozen=True)
 class Option:
-    """One option as the command line has it, and what is said of it. inner: the default settings within, of one that is
-    a dataclass itself."""
+    """One option of the command line, with its text. inner: the default settings within, for a dataclass."""
 
     name: str
     flags: str

@@ -20,7 +20,7 @@ class RunArgs(TrackingArgs):
     """A video file, a folder of images, a data set (TUM RGB-D, EuRoC, KITTI odometry, 7-Scenes) or a ROS bag."""
 
     network: str = field(default="vggt", kw_only=True)
-    """A network that is asked as well: vggt, by default the package's own (--weights says which one), or none, which
+    """Network that helps the geometry: vggt, by default the package's own (--weights says which one), or none, which
     needs no weights and half the time."""
 
     source: str = "auto"

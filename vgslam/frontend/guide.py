@@ -59,7 +59,7 @@ class VggtUse:
 
 
 class Guide(Protocol):
-    """A network beside the geometry of feature tracks. It answers whatever it is asked; `use` says what it is asked;
+    """A network beside the geometry of feature tracks. It answers every question; `use` says which are asked;
     `notes` what a user of its answers should know, a line each."""
 
     use: VggtUse

@@ -153,7 +153,7 @@ class IncrementalGraph:
         return {n: self.nodes[n] for n in placed} | changed
 
     def solve(self) -> list[RobustSolution]:
-        """Full robust solve of every component with edges (solve_robust), from which the graph goes on; edges that
+        """Full robust solve of every component with edges (solve_robust), with which the graph continues; edges that
         were switched off get another chance. One solution per component, in order of its number."""
         solutions = []
         for c in sorted(self.members):

@@ -61,7 +61,7 @@ class MapGraph:
     def close(self, loops: Sequence[Edge]) -> Closing:
         """Adds loops to the map, joins the components that they lie between, and moves the map.
 
-        All of it or, with a GraphError as in `take_in`, nothing.
+        All of it or, with a GraphError as from `take_in`, nothing.
         """
         self.take_in()
         graph = self._graph

@@ -108,7 +108,7 @@ class Placed:
 
 def outward(path: OdometryPath, tree: list[Edge], roots: set[int]) -> list[Hanging]:
     """The pieces that hang on others, each after the one that it hangs on. tree: ties without a cycle; roots: keyframes
-    whose pieces stay. Where no root is, the piece of the smallest keyframe stays."""
+    whose pieces stay. Without a root, the piece of the smallest keyframe stays."""
     ends: dict[int, list[tuple[int, int, Edge]]] = {}
     for e in tree:
         p, q = path.piece_of(e.id_a), path.piece_of(e.id_b)

@@ -58,7 +58,7 @@ class FramePose:
         return None if self.T_world_cam is None else quaternion_from_rotation(self.T_world_cam[:3, :3])
 
     def to_json(self) -> str:
-        """One line of strict JSON without its end; matrices row by row; null for what is not known."""
+        """One line of strict JSON without its end; matrices row by row; null for unknown values."""
         return json.dumps({
             "frame": self.frame_id, "timestamp_s": round(self.timestamp_s, 9), "status": self.status.value,
             "T_world_cam": _rows(self.T_world_cam), "position": _rows(self.position),

@@ -33,7 +33,7 @@ class LoopCloser:
     """Finds loops at new keyframes and corrects the map. `closed`: the log of loops; `notes`: a line for each thing
     that went wrong, added to the list that the caller gives.
 
-    With `config.in_background` the search goes on beside the caller, and what it found is closed with a later keyframe
+    With `config.in_background` the search runs beside the caller, and what it found is closed with a later keyframe
     or by `finish`; the map moves within these calls only.
     """
 
@@ -61,7 +61,7 @@ class LoopCloser:
 
     @property
     def is_searching(self) -> bool:
-        """Whether a search goes on in the background."""
+        """Whether a search is running in the background."""
         return self._search is not None and self._search.is_busy
 
     @property

@@ -21,7 +21,7 @@ from vgslam.types import Camera
 SAVE_MIN_KEYFRAMES = 20
 SAVE_FRACTION = 0.1
 SAME_CAMERA = 0.005
-"""Largest difference of the intrinsics, in image widths, of a camera that may go on with a map."""
+"""Largest difference of the intrinsics, in image widths, of a camera that may continue a map."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""`--network`: opens a network, says what its weights may be used for, and what is recorded of them."""
+"""`--network`: opens a network, shows the terms of its weights, and makes their record for the report."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -51,7 +51,7 @@ class StreamOptions:
     is_localizing: bool = False
     """Only find the camera in the map, which stays as it is."""
     network: str = NO_NETWORK
-    """A network to ask as well, as in `vggt`."""
+    """A network that helps the geometry, as in `vggt`."""
     weights: str | None = None
     """Weights of the network; the default is the small network of the package."""
     device: str = "auto"

@@ -68,7 +68,7 @@ class Run:
         return replace(trajectory, frame_ids=trajectory.frame_ids - self.loop.map_session.first_frame_id)
 
     def hand_out(self, tracked: Tracked) -> None:
-        """Give a frame's pose to whoever wants it."""
+        """Give a frame's pose to the sinks."""
         latency_s = time.monotonic() - tracked.arrived_s
         self.latencies_s.append(latency_s)
         if self.sinks:
@@ -80,7 +80,7 @@ class Run:
                 sink.send(pose)
 
     def show(self, tracked: Tracked) -> None:
-        """Let the viewer have a look."""
+        """Show the frame in the viewer."""
         self.viewer.show(tracked.frame, tracked.estimate, self.slam.map, tracked.took_s)
 
     def learn(self, tracked: Tracked) -> None:

@@ -32,7 +32,7 @@ class TrackingArgs:
     """Trajectory to compare with (TUM, KITTI or EuRoC). The default is the data set's own."""
 
     network: str = NO_NETWORK
-    """A network that is asked as well: none, which needs no weights and half the time, or vggt (--weights says which
+    """Network that helps the geometry: none, which needs no weights and half the time, or vggt (--weights says which
     one), or a backbone that another package adds (docs/extend.md)."""
 
     weights: str | None = None

@@ -33,7 +33,7 @@ def read_list(path: Path, n_fields: int) -> list[list[str]]:
 
 
 def parse_time(path: Path, text: str) -> float:
-    """One timestamp in seconds. Raises InputError, naming the file, for what is no finite number."""
+    """One timestamp in seconds. Raises InputError, naming the file, for a text that is no finite number."""
     try:
         value = float(text)
     except ValueError:

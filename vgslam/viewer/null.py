@@ -1,4 +1,4 @@
-"""The viewer of runs that nobody watches."""
+"""The viewer of runs without a viewer."""
 
 from vgslam.interfaces import ViewedMap
 from vgslam.types import Frame, PoseEstimate

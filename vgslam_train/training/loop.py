@@ -51,7 +51,7 @@ class Job(Protocol[M]):
         ...
 
     def save(self, model: M, path: Path, step: int) -> None:
-        """Writes what is shipped of a network."""
+        """Writes the part of a network that is shipped."""
         ...
 
 
@@ -99,8 +99,8 @@ class Hooks(Generic[M_contra]):
 
 @dataclass(frozen=True)
 class RunLimits:
-    """Where and how long: the run stops cleanly, with a checkpoint, after max_s seconds and goes on when called
-    again."""
+    """Where and how long: the run stops cleanly, with a checkpoint, after max_s seconds and continues when
+    called again."""
 
     device: torch.device
     max_s: float = float("inf")
