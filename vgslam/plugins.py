@@ -98,7 +98,7 @@ class Registry(Generic[T]):
         who = f"{self.what} '{entry.name}' of {_origin(entry)}"
         try:
             thing = entry.load()
-        except Exception as error:  # whatever another package does when it is imported
+        except Exception as error:  # another package may raise anything when it is imported
             raise PluginError(f"{who} cannot be loaded ({reason(error)}); mend or uninstall that package") from error
         if self.interface is None:
             self._require_call(thing, f"{who} is {_kind(thing)}")

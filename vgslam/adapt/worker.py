@@ -83,7 +83,7 @@ class BackgroundAdapter:
 
     def _has_died(self) -> bool:
         """Takes the worker's messages. Returns whether it has died, of which there is one event: its own or this."""
-        is_gone = not self._is_closed and not self.process.is_alive()  # asked first: what it said last is there by now
+        is_gone = not self._is_closed and not self.process.is_alive()  # first: its last messages are there by now
         self._take_results()
         if is_gone and not self._is_death_told:
             self._tell_death(_cause(self.process.exitcode))

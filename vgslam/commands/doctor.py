@@ -100,7 +100,7 @@ def _versions() -> list[Check]:
         return [*checks, Check("versions", "libraries", Verdict.OK, ", ".join(found))]
     advice = "pip install " + " ".join(missing)
     lacking = f"missing: {', '.join(missing)}; there: {', '.join(found)}"
-    # another build of OpenCV serves as well; what cannot be imported the self-test tells
+    # another build of OpenCV will do; the self-test finds what cannot be imported
     return [*checks, Check("versions", "libraries", Verdict.WARNING, lacking, advice)]
 
 
@@ -233,7 +233,7 @@ def _registries() -> list[Registry[Any]]:
     registries: list[Registry[Any]] = [SOURCE_KINDS, POSE_SINKS, LOOP_VERIFIERS]
     try:
         from vgslam.network.open_backbone import BACKBONES
-    except (ImportError, OSError):  # the check of the weights tells of it
+    except (ImportError, OSError):  # the check of the weights reports it
         return registries
     return [*registries, BACKBONES]
 

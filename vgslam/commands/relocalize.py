@@ -85,7 +85,7 @@ def _undistorter(calib: Path | None) -> "Undistorter | None":
         return None
     camera = read_calibration(calib)
     if camera is None:
-        raise ConfigError(f"{calib}: says nothing of the camera; give its calibration with --calib")
+        raise ConfigError(f"{calib}: says nothing about the camera; give its calibration with --calib")
     return Undistorter(camera)
 
 

@@ -30,7 +30,7 @@ def run_tracking(args: TrackingArgs, open_frames: Callable[[], FrameSource], tit
     if not args.json:
         return _tracked(args, open_frames, title, stem).exit_code
     if STDOUT in args.poses:
-        raise ConfigError("--json and --poses - both want standard output; hand out the poses by tcp: or unix:")
+        raise ConfigError("--json and --poses - both need standard output; hand out the poses by tcp: or unix:")
     out = sys.stdout
     with redirect_stdout(sys.stderr):
         outcome = _tracked(args, open_frames, title, stem)

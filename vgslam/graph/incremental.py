@@ -18,7 +18,7 @@ from vgslam.types import Edge, EdgeKind
 Key = tuple[int, int, EdgeKind]
 BLOCK = 16  # keyframes among which one is read back to learn whether a loop moved them
 WITNESSES = 16  # active loops that a new one is compared with
-AGREEING_SHARE = 0.5  # of these that must agree with it, as far as they can tell: the majority
+AGREEING_SHARE = 0.5  # of these that must agree with it, if they can judge: the majority
 MOST_WAITING = 50  # keyframes that wait, so that a look at them all stays cheap
 
 

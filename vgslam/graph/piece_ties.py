@@ -18,7 +18,7 @@ from vgslam.types import Array, Edge
 MOST_CAMPS = 8  # between the same two pieces; ties beyond are taken for false
 MOST_LEADERS = 8  # ties that are tried as the middle of a camp
 MOST_SEEDS = 8  # camps from which trees are grown
-WORST_SHARE = 0.5  # ties off by less than this share of the worst stay for now: it may be the worst's doing
+WORST_SHARE = 0.5  # ties off by less than this share of the worst stay for now: the worst may cause their errors
 MOST_OPTIONS = 8  # camps that may place the next piece
 
 

@@ -183,7 +183,7 @@ class SocketSink:
             self._push(peer)
 
     def _serve_reader(self, peer: socket.socket, events: int) -> None:
-        if events & selectors.EVENT_READ:  # what readers say is of no interest, but that they hang up is
+        if events & selectors.EVENT_READ:  # what readers send is ignored; only their hanging up matters
             try:
                 has_gone = not peer.recv(4096)
             except BlockingIOError:

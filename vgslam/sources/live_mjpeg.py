@@ -36,7 +36,7 @@ def http_images(url: str) -> Iterator[LiveImage]:
                 yield from multipart_images(answer, answer.headers.get_boundary() or "")
                 return
             if not _is_playlist(answer.headers.get_content_type(), url):
-                yield from pipe_images(answer, name)  # many servers serve one reader: do not connect twice
+                yield from pipe_images(answer, name)  # many servers allow one reader: do not connect twice
                 return
     except urllib.error.HTTPError as err:
         raise InputError(f"{name}: the server answers {err.code} {err.reason}; check the address") from err

@@ -75,7 +75,7 @@ def _ask_plug_ins(path: Path) -> tuple[str | None, list[str]]:
                 return name, troubles
         except PluginError as error:
             troubles.append(f"not asked whether it knows this input: {error}")
-        except Exception as error:  # whatever the code of another package does
+        except Exception as error:  # the code of another package may raise anything
             who = f"source kind '{name}' of {SOURCE_KINDS.origin(name)}"
             troubles.append(f"{who} failed to look at this input ({reason(error)})")
     return None, troubles

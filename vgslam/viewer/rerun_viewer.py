@@ -74,7 +74,7 @@ class RerunViewer:
         except RuntimeError as error:
             first = str(error).strip().splitlines()[0]
             raise OutputError(f"no viewer window ({first}); --viewer web or --viewer FILE.rrd need none") from error
-        return RerunViewer(recording, "the viewer has a window of its own")
+        return RerunViewer(recording, "the viewer opens its own window")
 
     @staticmethod
     def serve(title: str) -> "RerunViewer":
