@@ -58,9 +58,9 @@ class Tracked:
     """RMSE over all frames after a Sim(3)."""
     coverage: float | None = None
     latency_p50_ms: float | None = None
-    """From a frame's arrival to its pose: the median over the frames."""
+    """Median time from a frame's arrival to its pose."""
     latency_p95_ms: float | None = None
-    """The 95th percentile."""
+    """95th percentile of that time."""
     steps: int = 0
     """Committed steps."""
     n_commits: int = 0

@@ -55,9 +55,9 @@ class DriveScore:
     ate_odometry: float
     """ATE of dead reckoning."""
     ate_loops: float
-    """With the loops that the graph left active."""
+    """ATE with the loops that the graph left active."""
     ate_true_loops: float
-    """If it were known which loops are false."""
+    """ATE if it were known which loops are false."""
     solve_s: float
 
 

@@ -108,11 +108,11 @@ class CostSummary:
     flops_slope: float
     """Slope of log FLOPs against log frames."""
     flops_ratio: float
-    """Ratio to dense at the largest number of frames."""
+    """FLOPs relative to dense at the largest number of frames."""
     time_slope: float | None
     """Slope of log time against log frames."""
     time_ratio: float | None
-    """Ratio to dense at the largest number of frames."""
+    """Time relative to dense at the largest number of frames."""
 
 
 def summarise(rows: Sequence[CostRow]) -> list[CostSummary]:

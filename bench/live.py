@@ -80,7 +80,7 @@ class LiveOutcome:
     n_sent: int = 0
     """Images served."""
     n_outage: int = 0
-    """Those that fell into the outage."""
+    """Images that fell into the outage."""
     n_frames: int = 0
     statuses: dict[str, int] = field(default_factory=dict)
     n_components: int = 0
@@ -89,7 +89,7 @@ class LiveOutcome:
     cpu_ms_per_frame: float = 0.0
     first_pose_after_restart_frames: int | None = None
     ate_m: dict[str, float] = field(default_factory=dict)
-    """By name of the truth."""
+    """ATE by name of the truth."""
     clock_offsets_s: list[float] = field(default_factory=list)
     """What was added to the stream's clock before and after the outage to make it the sequence's; empty if they
     agree."""

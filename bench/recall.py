@@ -18,7 +18,7 @@ class RecallOptions:
     query_stride: int = 5
     """Every n-th of the other images is asked for."""
     reach: float = 0.1
-    """As a share of the diagonal of the path's bounding box."""
+    """Largest distance, as a share of the diagonal of the path's bounding box."""
     angle_deg: float = 30.0
     gap: int = 50
     """Images nearer in the sequence do not count, neither as answers nor as places to be found."""

@@ -109,20 +109,20 @@ class Kidnap:
     frames_to_pose: int | None
     """Usable frames until there is a pose of the same map; None if there is none."""
     error_before: float
-    """Median before the kidnap."""
+    """Median error before the kidnap."""
     error_after: float
-    """Median after the kidnap."""
+    """Median error after the kidnap."""
     worst: float
     """Largest error of a frame TRACKED or RELOCALIZED after the kidnap."""
     n_components: int
     there: int
     mapped_before: float
-    """As error_before, of the same frames when the map was made."""
+    """Median error of the frames before the kidnap when the map was made."""
     mapped_after: float
-    """As error_after, of the same frames when the map was made."""
+    """Median error of the frames after the kidnap when the map was made."""
     n_posed: int
     n_wrong: int
-    """Those of the n_posed frames that are off by more than three times the map's root mean square error."""
+    """Number of the n_posed frames that are off by more than three times the map's root mean square error."""
 
 
 def kidnap_trials(

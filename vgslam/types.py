@@ -63,9 +63,9 @@ class Frame:
     """One image of a source."""
 
     id: int
-    """Counts from 0 without gaps."""
+    """Frame id; ids count from 0 without gaps."""
     timestamp_s: float
-    """Strictly increases from frame to frame."""
+    """Time; strictly increases from frame to frame."""
     image: Image
     """(H,W,3) uint8 RGB, already undistorted."""
     camera: Camera | None = None
@@ -118,7 +118,7 @@ class WindowInput:
     """
 
     frame_ids: Ids
-    """(N,)."""
+    """(N,): the frames of the keyframes."""
     images: list[Image]
     """N arrays (H,W,3)."""
     camera: Camera
@@ -162,7 +162,7 @@ class WindowPrediction:
     """Geometry of a window of N keyframes in its own gauge: first camera at the identity, median depth 1."""
 
     frame_ids: Ids
-    """(N,)."""
+    """(N,): the frames of the keyframes."""
     T_window_cam: Array
     """(N,4,4)."""
     cameras: list[Camera]
@@ -267,7 +267,7 @@ class Trajectory:
     T_world_cam: Array
     """(N,4,4)."""
     frame_ids: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
-    """(N,)."""
+    """(N,): the frames that the poses belong to."""
     component_ids: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
     """(N,): the connected piece of the map that each pose belongs to."""
     is_metric: bool = False

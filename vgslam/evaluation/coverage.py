@@ -18,11 +18,11 @@ class Coverage:
     """Frames of the input for which the reference has a pose; None when not known."""
     n_poses: int
     n_scored: int
-    """Those of them that have an estimated pose too."""
+    """Number of these that have an estimated pose too."""
     coverage: float | None
     """n_scored / n_frames; None when the number of frames is not known."""
     coverage_largest: float | None
-    """The same for the largest component only."""
+    """The same, counting only the largest component."""
     longest_gap_frames: int
     """Most frames in a row without a pose."""
     longest_gap_s: float

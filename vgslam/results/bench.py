@@ -25,7 +25,7 @@ class RunOutcome:
     """One line; None when the run succeeded."""
     report: RunReport | None = None
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
-    """By name of the truth."""
+    """Evaluations by name of the truth."""
     end_to_start_percent: float | None = None
     trajectory_sha256: str | None = None
 

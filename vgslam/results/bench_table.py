@@ -45,7 +45,7 @@ class Row:
     components: float | None = None
     ate_m: float | None = None
     ate_range_m: tuple[float, float] | None = None
-    """Least and greatest."""
+    """Least and greatest ATE of the repeats."""
     keyframe_ate_m: float | None = None
     ate_percent: float | None = None
     rpe_m: float | None = None

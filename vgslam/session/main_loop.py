@@ -18,7 +18,7 @@ class Tracked:
     """A frame and its first result."""
 
     frame: Frame
-    """As its source gave it."""
+    """The frame as its source gave it."""
     estimate: PoseEstimate
     """Its first estimate; the id there is that in the map."""
     arrived_s: float

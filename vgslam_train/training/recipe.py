@@ -44,9 +44,9 @@ class DataConfig:
     batch_workers: int = 0
     """Processes that prepare batches; 0 prepares them in the main process."""
     clip_height: int = 96
-    """In px."""
+    """Height of the clips in px."""
     clip_width: int = 128
-    """In px."""
+    """Width of the clips in px."""
     kinds: tuple[str, ...] = KINDS
     """Kinds of the worlds."""
     sizes: tuple[tuple[int, int, float], ...] = ((48, 64, 0.65), (40, 72, 0.12), (32, 96, 0.13), (64, 48, 0.1))

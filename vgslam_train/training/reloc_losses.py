@@ -31,11 +31,11 @@ class RelocParts:
     """The terms before weighting, as scalars."""
 
     translation: Tensor
-    """The query's, in units of the database's scale."""
+    """Term of the query, in units of the database's scale."""
     quaternion: Tensor
-    """The query's."""
+    """Term of the query."""
     field_of_view: Tensor
-    """The query's."""
+    """Term of the query."""
     angle: Tensor
     """Angle of the query's rotation error in rad."""
     database: Tensor

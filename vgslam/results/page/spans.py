@@ -16,7 +16,7 @@ class Span:
     start_s: float
     n_frames: int
     duration_s: float
-    """From the last pose before to the first one after, or to the last frame."""
+    """Time from the last pose before to the first one after, or to the last frame."""
     ended_by: str
     """RELOCALIZED or TRACKED (the status of the next pose), NEW_COMPONENT or END."""
 

@@ -25,13 +25,13 @@ class ColmapImage:
     """One image of a COLMAP model."""
 
     id: int
-    """Counts from 1."""
+    """Image id; ids count from 1."""
     camera_id: int
     name: str
     qvec: Array
-    """(4,) w x y z of T_cam_world."""
+    """(4,): quaternion w x y z of T_cam_world."""
     tvec: Array
-    """(3,) of T_cam_world."""
+    """(3,): translation of T_cam_world."""
     pixels: Array
     """(n,2) in COLMAP's convention."""
     point_ids: Ids
