@@ -1,5 +1,5 @@
-"""`python -m bench adapt`: what adaptation gains where the network is strange, and what it costs where it is at
-home."""
+"""`python -m bench adapt`: what adaptation gains in domains that are new to the network, and its cost
+in familiar ones."""
 
 import itertools
 from collections.abc import Callable
@@ -47,16 +47,16 @@ class BenchAdaptArgs:
     """Train with the truth as well, as long and with the same parameters: what there is to gain."""
 
     trainable: Literal["lora", "heads", "all"] = "lora"
-    """What is trained, as of `vgslam adapt`."""
+    """What is trained, as in `vgslam adapt`."""
 
     steps: int = 300
     """Training steps for each."""
 
     batch: int = 4
-    """Windows of a step, as of `vgslam adapt`."""
+    """Windows of a step, as in `vgslam adapt`."""
 
     rehearse: bool = True
-    """As of `vgslam adapt`."""
+    """As in `vgslam adapt`."""
 
     frames: int = 600
     """Frames of a rendered video."""
@@ -129,7 +129,7 @@ def _rendered(model: "Vggt", args: BenchAdaptArgs, take: Callable[[dict[str, Any
 
 
 def familiar(model: "Vggt", args: BenchAdaptArgs) -> "Callable[[], list[Tensor]] | None":
-    """What is rehearsed, if anything is."""
+    """The images for rehearsal, if any."""
     from vgslam.adapt.familiar import familiar_windows
 
     return partial(familiar_windows, model.config) if args.rehearse else None
@@ -175,7 +175,7 @@ def _config(args: BenchAdaptArgs, seed: int) -> "AdaptConfig":
 
 def errors(model: "Vggt", batch: "WindowBatch") -> dict[str, list[float]]:
     """[mean, median] over windows or poses: depth_absrel; rotation_deg, direction_deg of the served poses; translation:
-    |t - t*| / |t*|, both in units of the window's median depth. Empty where there is no true depth."""
+    |t - t*| / |t*|, both in units of the window's median depth. Empty if there is no true depth."""
     import torch
 
     from vgslam_train.validation import pose_measures as measures

@@ -56,7 +56,7 @@ ORIGINAL = (
 FIRST_SEED = 900_000
 """Worlds from here on: beyond those of training and of its validation."""
 SHIFTED_SEED = FIRST_SEED + 10_000
-"""Of the shifted worlds: neither the home's nor any that settings were chosen on."""
+"""The first seed of the shifted worlds: not the home's, and none that settings were chosen on."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Split:
 
 
 def split(video: Sequence, network: VggtConfig) -> Split:
-    """Of every three blocks the second is never seen; every sixth block is for the adapter to hold back."""
+    """Splits a video into blocks: the second of every three is never seen; the adapter holds back every sixth."""
     training, held_back, unseen = [], [], []
     for block in range(len(video) // BLOCK):
         if block % 3 == 1:
@@ -111,7 +111,7 @@ def with_truth(video: Sequence, chosen: list[Window]) -> WindowBatch:
 
 
 def original_windows(network: VggtConfig) -> WindowBatch:
-    """Of worlds of the kinds that were trained on, with an ordinary lens."""
+    """Windows of worlds of the kinds that were trained on, with an ordinary lens."""
     import torch
 
     batches = []

@@ -1,4 +1,4 @@
-"""What there is to gain: training with the truth on the windows that adaptation sees without it."""
+"""The most that adaptation could gain: training with the truth on the windows that it sees without it."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

@@ -23,13 +23,13 @@ N_TENTHS = 10
 
 @dataclass
 class BenchAdaptRunsArgs:
-    """Runs sequences with a network, with and without adaptation, each in a process of its own: a table and JSON."""
+    """Runs sequences with a network, with and without adaptation, each in its own process: a table and JSON."""
 
     sequences: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Sequences with ground truth: anything that `vgslam run` takes."""
 
     modes: tuple[Literal["off", "background", "sync"], ...] = ("off", "background")
-    """What `--adapt` is given; the first is what the others are compared with."""
+    """Values of `--adapt`; the others are compared with the first."""
 
     runs: int = 3
     """Runs of each sequence and mode: number i leaves the first i tenths of the frames out, and has seed i."""
@@ -49,21 +49,25 @@ class BenchAdaptRunsArgs:
 
 @dataclass(frozen=True)
 class Tracked:
-    """One run. ate_m: RMSE over all frames after a Sim(3); latency: from a frame's arrival to its pose, percentiles
-    over the frames; steps: committed ones; failure: why there are no figures."""
+    """One run."""
 
     sequence: str
     number: int
     mode: str
     ate_m: float | None = None
+    """RMSE over all frames after a Sim(3)."""
     coverage: float | None = None
     latency_p50_ms: float | None = None
+    """Median time from a frame's arrival to its pose."""
     latency_p95_ms: float | None = None
+    """95th percentile of that time."""
     steps: int = 0
+    """Committed steps."""
     n_commits: int = 0
     n_rollbacks: int = 0
     wall_s: float = 0.0
     failure: str | None = None
+    """Why there are no figures."""
 
 
 def run_bench_adapt_runs(args: BenchAdaptRunsArgs) -> int:

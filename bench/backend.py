@@ -41,9 +41,7 @@ class BenchBackendArgs:
 
 @dataclass(frozen=True)
 class DriveScore:
-    """One simulated drive. ATE (RMSE of positions after alignment by a Sim(3)) in units of the trajectory:
-    ate_odometry of dead reckoning, ate_loops with what the graph left active, ate_true_loops were it told which loops
-    are false. precision, recall: of the loops left active."""
+    """One simulated drive. ATE is the RMSE of positions after alignment by a Sim(3), in units of the trajectory."""
 
     seed: int
     n_keyframes: int
@@ -51,10 +49,15 @@ class DriveScore:
     n_false: int
     n_false_active: int
     precision: float
+    """Precision of the loops left active."""
     recall: float
+    """Recall of the loops left active."""
     ate_odometry: float
+    """ATE of dead reckoning."""
     ate_loops: float
+    """ATE with the loops that the graph left active."""
     ate_true_loops: float
+    """ATE if it were known which loops are false."""
     solve_s: float
 
 

@@ -1,4 +1,4 @@
-"""Which measurements there are: finds the one that is asked for, parses its arguments, turns errors into one line."""
+"""The measurements: finds the one that is asked for, parses its arguments, turns errors into one line."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ MEASUREMENTS: dict[str, tuple[type, Callable[[Any], int]]] = {
     "weights": (BenchWeightsArgs, run_bench_weights),
     "worlds": (BenchWorldsArgs, run_bench_worlds),
 }
-"""By name: arguments and function."""
+"""Arguments and function of each measurement, by name."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

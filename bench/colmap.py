@@ -43,13 +43,15 @@ class BenchColmapArgs:
 
 @dataclass
 class Reconstructed:
-    """pycolmap on one sequence. failure: one line, None where there is a model. report: what it says of itself;
-    scores_m: ATE after Sim(3) by name of the truth."""
+    """The result of pycolmap on one sequence."""
 
     sequence: str
     failure: str | None = None
+    """One line; None if there is a model."""
     report: dict[str, float] = field(default_factory=dict)
+    """pycolmap's own figures."""
     scores_m: dict[str, float] = field(default_factory=dict)
+    """ATE after Sim(3) by name of the truth."""
 
 
 def run_bench_colmap(args: BenchColmapArgs) -> int:
@@ -68,7 +70,7 @@ def run_bench_colmap(args: BenchColmapArgs) -> int:
 
 
 def reconstruct(sequence: Path, args: BenchColmapArgs) -> Reconstructed:
-    """In a process of its own, so that the CPU time is its own."""
+    """Runs pycolmap in a separate process, so that its CPU time can be measured."""
     out = args.out / sequence.resolve().name
     out.mkdir(parents=True, exist_ok=True)
     found = Reconstructed(out.name)

@@ -18,7 +18,7 @@ _COMPILED = ("attention_branch", "mlp_branch", "projected", "joined")
 def compile_blocks(model: nn.Module, backend: str | Callable[..., Any] = "inductor") -> None:
     """Compiles the parts of every `Block` of `model`, in place; the first calls take seconds to a minute.
 
-    For inference, on a network of its own: a copy of the network would go on using the weights of this one.
+    For inference only, on a network that is not copied: a copy would go on using the weights of this one.
     """
     for block in model.modules():
         if isinstance(block, Block):

@@ -35,7 +35,7 @@ class Variant(StrEnum):
 
 @dataclass(frozen=True)
 class CostRow:
-    """All global blocks for `frames` frames, query included. time_s is None where it was not measured."""
+    """All global blocks for `frames` frames, query included. time_s is None if it was not measured."""
 
     variant: Variant
     frames: int
@@ -45,15 +45,18 @@ class CostRow:
 
 @dataclass(frozen=True)
 class CostCase:
-    """A network, the size of its images, and where and in which dtype (of the linear layers) it is timed; is_compiled:
-    with its elementwise work fused (`compile_blocks`)."""
+    """A network and the conditions under which it is timed."""
 
     config: VggtConfig
     height_px: int
+    """Height of the images."""
     width_px: int
+    """Width of the images."""
     device: torch.device
     dtype: torch.dtype = torch.float32
+    """Dtype of the linear layers."""
     is_compiled: bool = False
+    """Whether elementwise work is fused (`compile_blocks`)."""
 
 
 def count_flops(config: VggtConfig, size: tuple[int, int], frames: int, variant: Variant) -> int:
@@ -99,13 +102,17 @@ def cost_table(case: CostCase, frames: Sequence[int], repeats: int = 3, is_timed
 
 @dataclass(frozen=True)
 class CostSummary:
-    """Of one variant. slope: of log cost against log frames; ratio: to dense at the largest number of frames."""
+    """The cost of one variant, in FLOPs and in time."""
 
     variant: Variant
     flops_slope: float
+    """Slope of log FLOPs against log frames."""
     flops_ratio: float
+    """FLOPs relative to dense at the largest number of frames."""
     time_slope: float | None
+    """Slope of log time against log frames."""
     time_ratio: float | None
+    """Time relative to dense at the largest number of frames."""
 
 
 def summarise(rows: Sequence[CostRow]) -> list[CostSummary]:

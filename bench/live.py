@@ -57,7 +57,7 @@ class BenchLiveArgs:
     """Kill the server at this part of the sequence; None leaves it alone."""
 
     gap_s: float = 2.0
-    """How long there is no server. The sequence goes on meanwhile."""
+    """How long the server is away. The sequence goes on meanwhile."""
 
     ffmpeg: str = "ffmpeg"
     """The ffmpeg program."""
@@ -74,13 +74,13 @@ class BenchLiveArgs:
 
 @dataclass
 class LiveOutcome:
-    """One run. n_sent: images served. n_outage: those that fell into the outage. ate_m: by truth. clock_offsets_s: what
-    was added to the stream's clock before and after the outage to make it the sequence's; empty where they agree.
-    load: processes that wanted a core, on average over the last minute, this run's included."""
+    """One run."""
 
     protocol: str
     n_sent: int = 0
+    """Images served."""
     n_outage: int = 0
+    """Images that fell into the outage."""
     n_frames: int = 0
     statuses: dict[str, int] = field(default_factory=dict)
     n_components: int = 0
@@ -89,8 +89,12 @@ class LiveOutcome:
     cpu_ms_per_frame: float = 0.0
     first_pose_after_restart_frames: int | None = None
     ate_m: dict[str, float] = field(default_factory=dict)
+    """ATE by name of the truth."""
     clock_offsets_s: list[float] = field(default_factory=list)
+    """What was added to the stream's clock before and after the outage to make it the sequence's; empty if they
+    agree."""
     load: float = 0.0
+    """Processes that wanted a core, on average over the last minute, this run's included."""
 
 
 def run_bench_live(args: BenchLiveArgs) -> int:
@@ -192,7 +196,7 @@ class PoseLines(threading.Thread):
 
     def await_time(self, timestamp_s: float | None) -> None:
         """Wait until the frame of that time, which is never dropped if it is the last one, has been worked on; None,
-        for a stream with a clock of its own: a second. Raises InputError where it does not come."""
+        for a stream with its own clock: a second. Raises InputError if it does not come."""
         if timestamp_s is None:
             time.sleep(1.0)
             return
@@ -242,7 +246,7 @@ def _score(
     outcome: LiveOutcome, run_dir: Path, truths: dict[str, Trajectory], args: BenchLiveArgs,
     starts_s: tuple[float, float],
 ) -> None:  # fmt: skip
-    """Read the run's folder; put the stream's clock on the sequence's where it has one of its own."""
+    """Read the run's folder; convert times to the sequence's clock if the stream has its own."""
     report = json.loads((run_dir / "report.json").read_text())
     status = read_status(run_dir / STATUS)
     trajectory = status.label(read_trajectory(run_dir / TRAJECTORY_TUM))

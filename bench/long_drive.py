@@ -20,13 +20,16 @@ LOOP = np.array([np.radians(0.2)] * 3 + [0.1] * 3 + [0.005])
 
 @dataclass(frozen=True)
 class LongDrive:
-    """Per keyframe: seconds (K,) of the back end and whether it closed a loop (K,). memory_kib (M,): peak resident
-    memory at keyframes memory_at (M,)."""
+    """What a drive of K keyframes costs."""
 
     seconds: Array
+    """(K,): time of the back end."""
     is_loop: np.ndarray
+    """(K,): whether the keyframe closed a loop."""
     memory_at: Array
+    """(M,): keyframes at which memory was measured."""
     memory_kib: Array
+    """(M,): peak resident memory."""
 
     def median_s(self, begin: int, end: int) -> float:
         return float(np.median(self.seconds[begin:end]))

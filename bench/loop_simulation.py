@@ -1,4 +1,4 @@
-"""A long drive with drift, true loops and false ones: what the back end is measured with.
+"""A long drive with drift, true loops and false ones: the input for measuring the back end.
 
 Truth is any trajectory with revisits. Every step between keyframes is a window's measurement with named noise; loops
 are offered where the truth comes back, and false ones of three sorts beside them.
@@ -15,34 +15,45 @@ from vgslam.types import Array, Edge, EdgeKind
 
 @dataclass(frozen=True)
 class SimulationOptions:
-    """translation (share of the step's length), rotation_deg, scale (log): deviations per window. loop_*: those of a
-    loop's measurement, translation in units of the truth. A loop is offered with probability loop_rate where a
-    keyframe comes within reach (units, angle) of one at least min_gap keyframes older. false_share: of all offered."""
+    """A simulated drive. A loop is offered with probability loop_rate when a keyframe comes near one that is at least
+    min_gap keyframes older."""
 
     frames_per_keyframe: int = 4
     translation: float = 0.01
+    """Standard deviation per window, as a share of the step's length."""
     rotation_deg: float = 0.1
+    """Standard deviation per window."""
     scale: float = 0.005
+    """Standard deviation of the log per window."""
     loop_rotation_deg: float = 0.2
+    """Standard deviation of a loop's measurement."""
     loop_translation: float = 0.1
+    """Standard deviation of a loop's measurement, in units of the truth."""
     loop_scale: float = 0.005
+    """Standard deviation of a loop's measurement, of the log."""
     loop_rate: float = 0.5
     reach: float = 5.0
+    """Largest distance of the two keyframes, in units of the truth."""
     reach_deg: float = 30.0
+    """Largest angle between the two keyframes."""
     min_gap: int = 50
     false_share: float = 0.2
+    """Share of false loops among all that are offered."""
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """truth T_world_cam (K,4,4) of the keyframes; edges odometry first, then loops in the order in which the camera
-    meets them; false_loops: the (id_a, id_b) that are false; nodes: dead reckoning."""
+    """A drive of K keyframes and its measurements."""
 
     truth: Array
+    """T_world_cam (K,4,4) of the keyframes."""
     odometry: list[Edge]
     loops: list[Edge]
+    """In the order in which the camera meets them."""
     false_loops: set[tuple[int, int]]
+    """The (id_a, id_b) that are false."""
     nodes: dict[int, Sim3] = field(default_factory=dict)
+    """Dead reckoning."""
 
 
 def simulate(T_world_cam: Array, seed: int, options: SimulationOptions | None = None) -> Simulation:

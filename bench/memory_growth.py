@@ -13,25 +13,25 @@ from vgslam.network.precision import set_precision
 from vgslam.network.vggt import Head, skeleton
 
 ORIGINAL_GB = {1: 1.88, 8: 3.23, 20: 5.58, 100: 21.15, 200: 40.63}
-"""The original aggregator's memory in 10^9 bytes at so many frames, bf16 on an H100, as its authors publish it (README
+"""The original aggregator's memory in 10^9 bytes by frames, bf16 on an H100, as its authors publish it (README
 of the VGGT repository); the size of their images is not stated there."""
 
 
 @dataclass(frozen=True)
 class MemoryPoint:
-    """Bytes that the aggregator takes for so many frames, its weights included and the heads' left out.
-
-    measured_bytes: weights and what a run added; extrapolated_bytes: the line through the measured ones; counted_bytes:
-    the tensors that live at one time (`LiveMemory`); original_bytes: the original's, linear between published ones.
-    None where it is not known.
-    """
+    """Bytes that the aggregator takes for a number of frames, with its weights and without the heads'. None if not
+    known."""
 
     precision: str
     frames: int
     measured_bytes: int | None
+    """Weights and what a run added."""
     extrapolated_bytes: int | None
+    """The line through the measured ones."""
     counted_bytes: int
+    """The tensors that live at one time (`LiveMemory`)."""
     original_bytes: int | None
+    """The original's, linear between published ones."""
 
 
 def aggregator_memory(

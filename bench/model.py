@@ -56,7 +56,7 @@ class BenchModelArgs:
     """Runs of each stage; the median time counts."""
 
     warm_up: bool = True
-    """Run each stage once more beforehand, without counting it."""
+    """Run each stage once before, without counting it."""
 
     threads: int | None = None
     """Threads of the processor; the default is torch's own choice."""
@@ -94,7 +94,7 @@ def run_bench_model(args: BenchModelArgs) -> int:
 
 @dataclass
 class _Measured:
-    """What has been measured so far."""
+    """The measurements so far."""
 
     rows: "list[ProfileRow]"
     memory: "list[MemoryPoint]"

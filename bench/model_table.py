@@ -15,16 +15,17 @@ _MIB, _GB = 2**20, 1e9
 
 @dataclass(frozen=True)
 class TextTable:
-    """Cells as text, all rows as long as the header; n_left: columns of words, aligned left."""
+    """Cells as text, all rows as long as the header."""
 
     title: str
     note: str
     header: tuple[str, ...]
     rows: list[tuple[str, ...]]
     n_left: int
+    """Number of columns of words, aligned left."""
 
     def rich(self) -> Table:
-        """For the terminal."""
+        """The table for the terminal."""
         table = Table(title=self.title, caption=self.note)
         for i, name in enumerate(self.header):
             table.add_column(name, justify="left" if i < self.n_left else "right")
@@ -96,7 +97,7 @@ def _gb(n_bytes: int | None) -> str:
 
 
 def record(data: dict[str, Any], tables: Sequence[TextTable]) -> str:
-    """The tables with what is needed to make them again."""
+    """The tables with what is needed to reproduce them."""
     machine = data["machine"]
     parts = [table.markdown() for table in tables]
     peak = data["process_peak_bytes"]

@@ -48,11 +48,7 @@ class ProfileCase:
 
 @dataclass(frozen=True)
 class ProfileRow:
-    """One stage ('aggregator' or a head's name) of one case. time_s is the median wall time, cpu_s the processor time
-    of one run; peak_bytes counts weights and inputs, is_memory_measured tells measured from summed (see the module).
-    added_bytes: how far the stage's peak lay above what was held before it; process_bytes: the process's resident peak
-    during the stage. Both None where they cannot be measured.
-    """
+    """One stage ('aggregator' or a head's name) of one case."""
 
     device: str
     precision: str
@@ -62,12 +58,18 @@ class ProfileRow:
     width_px: int
     stage: str
     time_s: float
+    """Median wall time."""
     cpu_s: float
+    """Processor time of one run."""
     peak_bytes: int
+    """Includes weights and inputs."""
     is_memory_measured: bool
+    """Whether memory was measured or summed (see the module)."""
     flops: int
     added_bytes: int | None = None
+    """How far the stage's peak lay above what was held before it; None if it cannot be measured."""
     process_bytes: int | None = None
+    """The process's resident peak during the stage; None if it cannot be measured."""
 
     @property
     def time_per_frame_s(self) -> float:
@@ -118,7 +120,7 @@ class _Stage:
 def _each_stage(
     stage: _Stage, want: Collection[Head], measure: Callable[[Run], tuple[T, object]]
 ) -> Iterator[tuple[str, T]]:
-    """What `measure` says of each stage in order; it runs it and also hands on the last run's result."""
+    """The result of `measure` for each stage in order; `measure` runs it and also returns the last run's result."""
     measured, encoded = measure(stage.encode)
     yield AGGREGATOR, measured
     assert isinstance(encoded, Encoded)

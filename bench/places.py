@@ -32,7 +32,7 @@ class BenchPlacesArgs:
     """Sequences: anything that `vgslam run` takes, with ground truth."""
 
     gap: int = 50
-    """Images nearer than so many in the sequence do not count."""
+    """Images less than this far apart in the sequence do not count."""
 
     weights: str = "vggt-s"
     """Network whose descriptors are measured; "" for none."""

@@ -1,4 +1,4 @@
-"""What a recorded figure of `python -m bench` comes from."""
+"""The origin of a recorded figure of `python -m bench`."""
 
 import shlex
 import sys
@@ -8,5 +8,5 @@ from vgslam.results import environment
 
 
 def provenance() -> dict[str, Any]:
-    """As of `vgslam.results.environment`, with the command as it is given."""
+    """The origin as in `vgslam.results.environment`, with the command as it is given."""
     return environment.provenance() | {"command": shlex.join(["python", "-m", "bench", *sys.argv[1:]])}

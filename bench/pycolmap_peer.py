@@ -1,7 +1,7 @@
 """pycolmap on a sequence, for comparison: `python -m bench.pycolmap_peer SEQUENCE OUT STRIDE`.
 
 Incremental mapping with the focal length fixed to the calibration, sequential matching, otherwise pycolmap's defaults.
-A process of its own, so that the CPU time is its own.
+A separate process, so that its CPU time can be measured.
 """
 
 import json

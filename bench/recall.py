@@ -11,15 +11,17 @@ from vgslam.types import Array, Ids, Image
 
 @dataclass(frozen=True)
 class RecallOptions:
-    """Every database_stride-th image is kept, every query_stride-th other one asked for. Two images show the same place
-    when they are within reach (share of the diagonal of the path's bounding box) and angle_deg of each other. gap:
-    images nearer in the sequence do not count, neither as answers nor as places to be found."""
+    """Which images are asked for, and when two show the same place: within `reach` and `angle_deg` of each other."""
 
     database_stride: int = 5
+    """Every n-th image is kept."""
     query_stride: int = 5
+    """Every n-th of the other images is asked for."""
     reach: float = 0.1
+    """Largest distance, as a share of the diagonal of the path's bounding box."""
     angle_deg: float = 30.0
     gap: int = 50
+    """Images nearer in the sequence do not count, neither as answers nor as places to be found."""
     at: tuple[int, ...] = (1, 5, 10)
 
 

@@ -1,4 +1,4 @@
-"""What a measurement leaves: NAME.json with all figures, NAME.md for people, in a folder that is its own."""
+"""The files of a measurement: NAME.json with all figures and NAME.md for people, in their own folder."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from vgslam.errors import OutputError
 
 
 def claim_folder(folder: Path, name: str, overwrite: bool) -> None:
-    """Makes the folder. OutputError where it cannot be made, or holds NAME.json already and `overwrite` is not
+    """Makes the folder. OutputError if it cannot be made, or holds NAME.json already and `overwrite` is not
     given."""
     if (folder / f"{name}.json").exists() and not overwrite:
         raise OutputError(f"{folder} holds results already; add --overwrite or give another folder with --out")

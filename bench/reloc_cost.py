@@ -57,7 +57,7 @@ class BenchRelocCostArgs:
 
 
 def run_bench_reloc_cost(args: BenchRelocCostArgs) -> int:
-    """Counts, measures, prints and writes; returns 0. ConfigError for sizes that cannot work, OutputError where the
+    """Counts, measures, prints and writes; returns 0. ConfigError for sizes that cannot work, OutputError if the
     results cannot be written."""
     _check(args)
     import torch

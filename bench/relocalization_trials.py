@@ -24,11 +24,13 @@ N_BEFORE, N_AFTER, N_CUT, N_BLACK, N_BACK = 45, 30, 40, 60, 600
 
 @dataclass(frozen=True)
 class Recorded:
-    """A sequence with true poses: images, timestamps_s (N,), T_world_cam (N,4,4), camera."""
+    """A sequence with true poses."""
 
     images: list[Image]
     timestamps_s: Array
+    """(N,)."""
     T_world_cam: Array
+    """(N,4,4)."""
     camera: Camera
 
 
@@ -57,7 +59,7 @@ def pose_error(S: Sim3, T_map_cam: Array, T_truth_cam: Array) -> tuple[float, fl
 
 
 def is_covisible(T: Array, others: Array, camera: Camera, depth: float, least: float = 0.5) -> bool:
-    """Whether one of the cameras (N,4,4) sees at least so large a share of what camera T sees, if that lies at one
+    """Whether one of the cameras (N,4,4) sees at least that share of what camera T sees, if that lies at one
     depth, from a direction within 60 degrees."""
     u, v = np.meshgrid(np.linspace(0, camera.width - 1, 8), np.linspace(0, camera.height - 1, 6))
     points = se3.transform(T, camera.rays(np.stack([u.ravel(), v.ravel()], 1)) * depth)
@@ -100,30 +102,34 @@ def false_accepts(
 
 @dataclass(frozen=True)
 class Kidnap:
-    """One trial, from frame `frame` to frame `there`. frames_to_pose: usable frames until a pose of the same map, None
-    without one; errors: medians (units of the truth) before and after; mapped_before, mapped_after: those of the same
-    frames when the map was made; worst: largest error of a frame TRACKED or RELOCALIZED after the kidnap; n_wrong:
-    those of them, of n_posed, that are off by more than three times the map's root mean square error."""
+    """One trial: the camera jumps from frame `frame` to frame `there`. Errors are in units of the truth."""
 
     kind: str
     frame: int
     frames_to_pose: int | None
+    """Usable frames until there is a pose of the same map; None if there is none."""
     error_before: float
+    """Median error before the kidnap."""
     error_after: float
+    """Median error after the kidnap."""
     worst: float
+    """Largest error of a frame TRACKED or RELOCALIZED after the kidnap."""
     n_components: int
     there: int
     mapped_before: float
+    """Median error of the frames before the kidnap when the map was made."""
     mapped_after: float
+    """Median error of the frames after the kidnap when the map was made."""
     n_posed: int
     n_wrong: int
+    """Number of the n_posed frames that are off by more than three times the map's root mean square error."""
 
 
 def kidnap_trials(
     path: Path, seq: Recorded, n_mapped: int, n_trials: int, seed: int, show: Callable[[str], None]
 ) -> list[Kidnap]:
-    """Cut, jump and darkness at random frames of the mapped part, in runs that go on with the saved map. Jumps go back
-    by N_BACK frames where so many are mapped, else anywhere."""
+    """Cut, jump and darkness at random frames of the mapped part, in runs that continue the saved map. Jumps go back
+    by N_BACK frames if that many are mapped, else anywhere."""
     rng = np.random.default_rng(seed)
     out = []
     for kind in ("cut", "jump", "dark"):

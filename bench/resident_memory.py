@@ -13,7 +13,7 @@ _CLEAR = Path("/proc/self/clear_refs")
 
 
 def resident_bytes() -> int | None:
-    """What the process holds now; None where the system does not say."""
+    """The memory that the process holds now; None if the system does not say."""
     return _field("VmRSS")
 
 
@@ -25,7 +25,7 @@ def peak_resident_bytes() -> int | None:
 def reset_peak() -> bool:
     """Let the peak begin again at what is held now, after what is free has gone back to the system.
 
-    False where the system cannot.
+    False if the system cannot.
     """
     with contextlib.suppress(OSError, AttributeError):  # with another C library, freed memory may count as held
         ctypes.CDLL(None).malloc_trim(0)

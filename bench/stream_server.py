@@ -46,14 +46,14 @@ class EncodedImage:
 
 
 def address(protocol: Protocol, port: int) -> str:
-    """What `vgslam live` has to be given. With RTSP the server is the one who connects."""
+    """The SOURCE for `vgslam live`. With RTSP the server is the one that connects."""
     if protocol == "ffmpeg-rtsp":
         return f"rtsp+listen://127.0.0.1:{port}/cam"
     return f"http://127.0.0.1:{port}/stream"
 
 
 def encoded(sequence: Path, first: int) -> list[EncodedImage]:
-    """The undistorted images from `first` on, encoded beforehand, so that serving costs next to nothing."""
+    """The undistorted images from `first` on, encoded in advance, so that serving takes next to no time."""
     images = []
     for frame in open_source(sequence):
         if frame.id >= first:

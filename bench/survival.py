@@ -47,16 +47,19 @@ class BenchSurvivalArgs:
 
 @dataclass(frozen=True)
 class Survival:
-    """One run. coverage: share of the frames with a pose; largest: of those in the largest component; ate_percent: of
-    its path, after alignment by a Sim(3); NaN where the camera only turned or hardly any frame has a pose."""
+    """One run."""
 
     world: str
     motion: str
     seed: int
     network: str
     coverage: float
+    """Share of the frames with a pose."""
     largest: float
+    """Share of the frames in the largest component."""
     ate_percent: float
+    """ATE in % of the path, after alignment by a Sim(3); NaN if the camera only turned or hardly any frame has a
+    pose."""
 
 
 def run_bench_survival(args: BenchSurvivalArgs) -> int:

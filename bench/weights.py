@@ -1,4 +1,4 @@
-"""`python -m bench weights`: what a network makes of windows that it was not trained on, beside what costs nothing."""
+"""`python -m bench weights`: a network's errors on windows that it was not trained on, and those of a trivial guess."""
 
 import json
 import time

@@ -114,6 +114,6 @@ def gtsam_values(T_cam_world: Array, landmarks: Array) -> gtsam.Values:
 
 
 def is_behind(problem: BundleProblem, T_cam_world: Array, landmarks: Array) -> np.ndarray:
-    """Of each observation (M,)."""
+    """Whether each observation (M,) is of a point behind its camera."""
     T = T_cam_world[problem.cam]
     return (T[:, 2, :3] * landmarks[problem.point]).sum(1) + T[:, 2, 3] < 1e-3

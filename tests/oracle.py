@@ -35,20 +35,20 @@ class Film:
 
 @dataclass(frozen=True)
 class Errors:
-    """Of a network's answer, as deviations.
-
-    unit: log of the unit, which differs from window to window; frame_scale: log scale of each frame's depth against
-    the window's; smooth: log depth error that varies over an eighth of the image; pixel: that of each pixel;
-    rotation_deg and translation (of the median depth) of each camera but the first. Depth edges are blurred, with
-    little confidence.
-    """
+    """Standard deviations of the errors of a network's answer. Depth edges are also blurred, with little confidence."""
 
     unit: float = 0.3
+    """Log of the unit, which differs from window to window."""
     frame_scale: float = 0.02
+    """Log scale of each frame's depth against the window's."""
     smooth: float = 0.04
+    """Log depth error that varies over an eighth of the image."""
     pixel: float = 0.02
+    """Log depth error of each pixel."""
     rotation_deg: float = 0.5
+    """Rotation of each camera but the first."""
     translation: float = 0.01
+    """Translation of each camera but the first, as a share of the median depth."""
 
 
 NO_ERRORS = Errors(0, 0, 0, 0, 0, 0)

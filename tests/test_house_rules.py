@@ -19,6 +19,13 @@ def test_what_is_too_long_is_named(tmp_path: Path) -> None:
     assert list(TOOL["complaints"](file)) == []
 
 
+def test_a_docstring_that_begins_with_of_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "fragment.py"
+    file.write_text('"""Depths."""\n\nN = 1\n"""Of a frame."""\n\n\ndef f():\n    """Of it."""\n    return "Of this"\n')
+    said = list(TOOL["complaints"](file))
+    assert [line.removeprefix(f"{file}:").split(":")[0] for line in said] == ["4", "8"]
+
+
 def test_the_table_of_rooms_is_true() -> None:
     written, true = TOOL["table_in"](TOOL["PAGE"].read_text()), TOOL["table"]()
     again = "run `python tools/house_rules.py --write`"

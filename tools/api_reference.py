@@ -1,4 +1,4 @@
-"""Writes docs/api.md: signatures and docstrings of what programs that use vgslam need. It imports nothing of them.
+"""Writes docs/api.md: signatures and docstrings of what programs that use vgslam need. Nothing of it is imported.
 
 python tools/api_reference.py
 """
@@ -68,7 +68,7 @@ def _class(node: ast.ClassDef) -> str:
 
 
 def _field(field: ast.AnnAssign, after: ast.stmt | None) -> str:
-    """One line of the list of fields, with the docstring beneath it where there is one; nothing for a private one."""
+    """One line of the list of fields, with the docstring beneath it if there is one; nothing for a private one."""
     if ast.unparse(field.target).startswith("_"):
         return ""
     is_text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)

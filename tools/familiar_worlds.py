@@ -22,7 +22,7 @@ WORLDS = (
 )  # fmt: skip
 """Kinds and motions, as of training."""
 ROUNDS = 8
-"""So many worlds of each."""
+"""Number of worlds of each kind."""
 FIRST_SEED = 800_000
 """Worlds from here on: neither those that networks were trained on nor those of any measurement."""
 SHOT = Shot(rate_hz=6.0, supersample=2, imaging=0.5)

@@ -38,7 +38,7 @@ LOOSE = replace(LOOSE, locate=replace(LOOSE.locate, min_inliers=6, min_ratio=0.2
 
 @dataclass(frozen=True)
 class Answer:
-    """What spoke for an answer, whether it was right, and the seed of its world."""
+    """The evidence for an answer, whether it was right, and the seed of its world."""
 
     evidence: Evidence
     is_right: bool
@@ -46,7 +46,7 @@ class Answer:
 
 
 def map_of(images: npt.NDArray[np.uint8], depth: Array, poses: Array, rng: np.random.Generator) -> SlamMap:
-    """A map of rendered views, each with landmarks of its own, their depth off by some percent."""
+    """A map of rendered views, each with its own landmarks, their depth off by some percent."""
     m = SlamMap()
     for k, (image, T) in enumerate(zip(images, poses, strict=True)):
         S = Sim3.from_T(T)

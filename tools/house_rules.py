@@ -1,7 +1,7 @@
-"""Rules that ruff and import-linter have no words for, and the table of rooms in docs/architecture.md.
+"""Rules that ruff and import-linter cannot check, and the table of rooms in docs/architecture.md.
 
-python tools/house_rules.py          says which functions and files are too long; exit code 1 if any is
-python tools/house_rules.py --write  writes the table of rooms anew, from the import rules in pyproject.toml
+python tools/house_rules.py          names the lines that break a rule; exit code 1 if there are any
+python tools/house_rules.py --write  writes the table of rooms again, from the import rules in pyproject.toml
 """
 
 import ast
@@ -25,13 +25,13 @@ def main(arguments: list[str]) -> int:
     if arguments == ["--write"]:
         PAGE.write_text(with_table(PAGE.read_text(), table()))
         return 0
-    too_long = [line for name in CHECKED for file in sorted((ROOT / name).rglob("*.py")) for line in complaints(file)]
-    print("\n".join(too_long) if too_long else "No function and no file is too long.")
-    return 1 if too_long else 0
+    found = [line for name in CHECKED for file in sorted((ROOT / name).rglob("*.py")) for line in complaints(file)]
+    print("\n".join(found) if found else "No function and no file is too long, and no docstring begins with 'Of'.")
+    return 1 if found else 0
 
 
 def complaints(file: Path) -> Iterator[str]:
-    """A line for the file if it is too long, and for each function in it that is."""
+    """A line for the file if it is too long, for each function that is, and for each docstring beginning with "Of"."""
     text = file.read_text()
     n = len(text.splitlines())
     if n > MAX_FILE_LINES:
@@ -41,6 +41,14 @@ def complaints(file: Path) -> Iterator[str]:
             n = (node.end_lineno or node.lineno) - node.lineno + 1
             if n > MAX_FUNCTION_LINES:
                 yield f"{file}:{node.lineno}: {node.name} has {n} lines, at most {MAX_FUNCTION_LINES} are allowed"
+        if _is_fragment(node):
+            yield f"{file}:{node.lineno}: a docstring begins with 'Of'; begin it with a noun or a verb"
+
+
+def _is_fragment(node: ast.AST) -> bool:
+    """Whether a node is a docstring, of a field or constant too, that makes sense only after the name above it."""
+    is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    return is_text and node.value.value.startswith("Of ")
 
 
 def table() -> list[tuple[str, ...]]:
@@ -97,7 +105,7 @@ def _check_all_are_named(rooms: set[str]) -> None:
 
 
 def with_table(page: str, rows: list[tuple[str, ...]]) -> str:
-    """The page with the table between its two marks. Raises ValueError where a mark is missing."""
+    """The page with the table between its two marks. Raises ValueError if a mark is missing."""
     before, after = page[: page.index(BEGIN) + len(BEGIN)], page[page.index(END) :]
     head = ("level", "room", "what is in it", "its libraries", "lines")
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]

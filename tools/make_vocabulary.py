@@ -34,7 +34,7 @@ def world_images() -> list[npt.NDArray[np.uint8]]:
 
 
 def k_means(points: Float32, k: int, iterations: int = 15) -> Float32:
-    """Lloyd's algorithm from random points; a word without points starts anew."""
+    """Lloyd's algorithm from random points; a word without points starts again."""
     rng = np.random.default_rng(1)
     centres = points[rng.choice(len(points), k, replace=False)].copy()
     for _ in range(iterations):

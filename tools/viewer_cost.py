@@ -1,4 +1,4 @@
-"""What the rerun viewer costs: the demo's first frames with and without it, in turns, in one process.
+"""What the rerun viewer costs: the demo's first frames with and without it, alternately, in one process.
 
     python tools/viewer_cost.py [FRAMES] [REPEATS]
 

@@ -1,7 +1,7 @@
 """Monocular SLAM: camera poses for every frame of a video, dense depth and a map.
 
-The names of `__all__` are the public interface; each is imported when it is first used, so that `import vgslam` costs
-nothing. docs/api.md describes them, and what they hand out.
+The names of `__all__` are the public interface; each is imported when it is first used, so `import vgslam` is
+quick. docs/api.md describes them and the types that they return.
 """
 
 from importlib import import_module

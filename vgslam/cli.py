@@ -18,12 +18,16 @@ from vgslam.session.stop_signals import exit_code
 
 @dataclass(frozen=True)
 class Command:
-    """One command: its module in `vgslam.commands`, the dataclass of its arguments, its function, and what it does."""
+    """One command of the program."""
 
     module: str
+    """Its module in `vgslam.commands`."""
     arguments: str
+    """The dataclass of its arguments."""
     function: str
+    """The function that carries it out."""
     summary: str
+    """What it does."""
 
     def load(self) -> tuple[type, Callable[[Any], int]]:
         """The dataclass of the arguments and the function that takes one."""
@@ -72,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def help_text() -> str:
-    """What `vgslam --help` prints."""
+    """The text of `vgslam --help`."""
     width = max(map(len, COMMANDS))
     rows = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
     return "\n".join(
@@ -97,7 +101,7 @@ def _run(arguments: list[str]) -> int:
 
 def parse(arguments: list[str]) -> Any:
     """The arguments of the command that the first word names. `--config FILE` gives the defaults of `run`, `live` and
-    `config`. Raises ConfigError where there is no such command."""
+    `config`. Raises ConfigError if there is no such command."""
     name = arguments[0] if arguments else ""
     if name.startswith("--tyro-"):
         return _parse_any(arguments)
@@ -138,7 +142,7 @@ def _no_command(name: str) -> str:
 
 
 def _defaults(file: Path | None) -> dict[str, Any]:
-    """The defaults of `run`, `live` and `config`, with what a YAML file says of them."""
+    """The defaults of `run`, `live` and `config`, changed by a YAML file."""
     import tyro
 
     from vgslam.commands.config import NO_PATH, ConfigArgs, run_defaults, settings_in

@@ -32,19 +32,20 @@ TokensT = TypeVar("TokensT")
 
 
 class FrameSource(Protocol):
-    """Frames in time order. Iterating twice gives the same frames again (live sources excepted).
-
-    `kind` is the recognised format; `name` a short title; `camera` the pinhole of the (undistorted) frames or None
-    when not calibrated; `n_frames` None when not known in advance; `truth` the reference camera trajectory
-    (T_world_cam, metres) or None; `warnings` one line each, for what was tolerated (appended to while iterating).
-    """
+    """Frames in time order. Iterating twice gives the same frames again (live sources excepted)."""
 
     kind: str
+    """The recognised format."""
     name: str
+    """A short title."""
     camera: Camera | None
+    """The pinhole camera of the (undistorted) frames; None when not calibrated."""
     n_frames: int | None
+    """None when not known in advance."""
     truth: Trajectory | None
+    """The reference camera trajectory (T_world_cam, metres) or None."""
     warnings: list[str]
+    """One line for each thing that was tolerated; grows while iterating."""
 
     def __iter__(self) -> Iterator[Frame]: ...
 
@@ -66,15 +67,16 @@ class SourceKind(Protocol):
 class PoseSink(Protocol):
     """Takes poses as they happen. Registry: `poses_out.open.POSE_SINKS`.
 
-    `send` returns at once, whatever the reader does; what a reader is too slow for is left out and counted in
-    `n_dropped`. `close` waits a moment for what is under way; safe to call twice. `where` says, in one line, where the
-    poses are to be had; empty where that is clear. `failure` says, in one line, why none are sent there any more; None
-    while all is well.
+    `send` returns at once, whatever the reader does. `close` waits a moment for what is under way; it is safe to call
+    twice.
     """
 
     where: str
+    """One line that says where the poses can be read; empty if that is clear."""
     n_dropped: int
+    """Poses left out because the reader was too slow."""
     failure: str | None
+    """One line that says why no poses are sent any more; None while all is well."""
 
     def send(self, pose: "FramePose") -> None: ...
 
@@ -85,7 +87,7 @@ class LoopVerifier(Protocol):
     """Decides whether two keyframes that look alike show the same place. Registry: `reloc.verifiers.LOOP_VERIFIERS`."""
 
     def verify(self, a: int, b: int) -> "Meeting | None":
-        """How keyframe b is placed by what it shows of keyframe a; None where that cannot be said for sure.
+        """How keyframe b is placed by what it shows of keyframe a; None if that cannot be said for sure.
 
         Called on a thread beside the tracking where the source is live; the map is read only.
         """
@@ -123,7 +125,7 @@ class Backbone(Protocol[TokensT]):
 
 
 class ViewedMap(Protocol):
-    """What a viewer reads of the map; `vgslam.map.slam_map.SlamMap` has it all."""
+    """The part of the map that a viewer reads; `vgslam.map.slam_map.SlamMap` provides it."""
 
     keyframes: list[Keyframe]
     observed: list[Observations]
@@ -143,13 +145,13 @@ class ViewedMap(Protocol):
 class Viewer(Protocol):
     """Shows a run while it goes on.
 
-    `show` is called after each frame with what the tracker said, the map's newest state and the wall-clock seconds
-    that the frame took; it only reads, must return soon, and may leave out what it has no time for. `close` is called
-    once, whatever ended the run, and shows the last state. `where` says, in one line, how to look; empty when there is
-    nothing to look at.
+    `show` is called after each frame with the tracker's result, the map's newest state and the wall-clock seconds that
+    the frame took. It only reads, must return soon, and may leave out what it has no time for. `close` is called once,
+    however the run ended, and shows the last state.
     """
 
     where: str
+    """One line that says how to look; empty when there is nothing to look at."""
 
     def show(self, frame: Frame, estimate: PoseEstimate, slam_map: ViewedMap, latency_s: float) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Where single images were taken, in a finished map."""
+"""Locates single images in a finished map."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ __all__ = ["Localization", "Localizer"]
 class Localizer:
     """Poses of images in a map, without any guess; the map stays as it is.
 
-    slam_map: a map, or the folder of a saved one (MapError where it cannot be opened). camera: of the images; the
+    slam_map: a map, or the folder of a saved one (MapError if it cannot be opened). camera: camera of the images; the
     default is that of the map's newest keyframe. proposer: a network that proposes poses too; none is needed.
     Raises InputError for a map without keyframes.
     """
@@ -38,8 +38,8 @@ class Localizer:
         self._tracker = Tracker(self.camera, m, TrackerConfig())
 
     def locate(self, image: npt.NDArray[np.uint8], method: str | None = None) -> Localization | None:
-        """Where an undistorted RGB image (H,W,3) uint8 of the camera was taken: T_world_cam in the map's world and
-        units, with trust. None where nothing is found; see `accepts` for whether an answer may be used.
+        """Where the camera took an undistorted RGB image (H,W,3) uint8: T_world_cam in the map's world and units, with
+        trust. None if nothing is found; see `accepts` for whether an answer may be used.
 
         method: `pnp`, or one of the proposer's; the default takes whichever answers. Raises InputError for an image
         that is not of the camera's size.

@@ -1,4 +1,4 @@
-"""What can be chosen by name, the package's own and what other installed packages add through entry points.
+"""Things chosen by name: the package's own, and those that other installed packages add through entry points.
 
 Another package adds to a registry by an entry point in its pyproject.toml (docs/extend.md). Names are looked up in the
 metadata of the installed packages; code of another package is loaded only when its name is used.
@@ -25,7 +25,7 @@ class Registered:
     origin: str
     """The distribution that it comes from, with its version; OWN for the package's own."""
     problem: str | None = None
-    """Why it cannot be used, in one line; None where it can."""
+    """Why it cannot be used, in one line; None if it can."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Registry(Generic[T]):
     group: str
     """Group of the entry points."""
     what: str
-    """One of the things in words."""
+    """What one of the things is called."""
     own: Mapping[str, T]
-    """Those of the package itself, which win over plug-ins of the same name."""
+    """The package's own entries, which win over plug-ins of the same name."""
     interface: Any = None
-    """The protocol that an entry fulfils; None where it is a function, or a class, to call."""
+    """The protocol that an entry fulfils; None if it is a function, or a class, to call."""
     takes: tuple[str, ...] = ()
-    """What it is called with."""
+    """The arguments that it is called with, in words."""
 
     def names(self) -> tuple[str, ...]:
         """All names, the package's own first."""
@@ -52,7 +52,7 @@ class Registry(Generic[T]):
         return tuple(sorted({entry.name for entry in entry_points(group=self.group)} - set(self.own)))
 
     def get(self, name: str) -> T:
-        """What a name stands for. Raises ConfigError for an unknown name, PluginError for a plug-in that cannot be
+        """The entry of a name. Raises ConfigError for an unknown name, PluginError for a plug-in that cannot be
         loaded or is not what it should be."""
         if name in self.own:
             return self.own[name]
@@ -66,7 +66,7 @@ class Registry(Generic[T]):
         return self._loaded(found[0])
 
     def checked(self, name: str, made: Product, interface: Any) -> Product:
-        """What the entry of a name has made. PluginError unless it is an `interface`, a protocol or a class."""
+        """The result of calling the entry of a name. PluginError unless it is an `interface`, a protocol or a class."""
         self._require(made, interface, f"{self.what} '{name}' of {self.origin(name)} has made {_kind(made)}")
         return made
 
@@ -77,7 +77,7 @@ class Registry(Generic[T]):
         return " and ".join(map(_origin, self._entries(name))) or "nowhere"
 
     def listed(self) -> list[Registered]:
-        """All of the registry; plug-ins are loaded to see whether they can be."""
+        """All entries of the registry; plug-ins are loaded to see whether they can be used."""
         rows = [Registered(name, OWN) for name in self.own]
         for entry in sorted(entry_points(group=self.group), key=lambda e: e.name):
             problem = None
@@ -98,7 +98,7 @@ class Registry(Generic[T]):
         who = f"{self.what} '{entry.name}' of {_origin(entry)}"
         try:
             thing = entry.load()
-        except Exception as error:  # whatever another package does when it is imported
+        except Exception as error:  # another package may raise anything when it is imported
             raise PluginError(f"{who} cannot be loaded ({reason(error)}); mend or uninstall that package") from error
         if self.interface is None:
             self._require_call(thing, f"{who} is {_kind(thing)}")

@@ -1,4 +1,4 @@
-"""The door for programs: SLAM over frames of their own, or poses of a stream."""
+"""The interface for programs: SLAM over frames of their own, or poses of a stream."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ __all__ = ["Slam", "SlamConfig"]
 class Slam(SlamSystem):
     """`Slam(camera)` takes frames of your own, one by one (see `SlamSystem`); `Slam.open` gives the poses of a stream.
 
-    It is a class of its own because a stream is opened by `vgslam.session`, which is built on the system.
+    It is a separate class because a stream is opened by `vgslam.session`, which is built on the system.
     """
 
     @staticmethod

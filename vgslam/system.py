@@ -55,7 +55,7 @@ class SlamConfig:
 class SlamSystem:
     """Monocular SLAM over frames of one calibrated pinhole camera.
 
-    `process` returns what is known of each frame at once; `map` holds everything, newest state. The frames seen before
+    `process` returns each frame's first estimate at once; `map` holds everything, newest state. The frames seen before
     a component began get their poses afterwards: `map.frames` has the final word on every frame. `notes`: one line for
     each thing that a user of the poses should know. guide: a network to ask where geometry is weak; proposer: a network
     that proposes poses to a lost camera.
@@ -124,8 +124,8 @@ class SlamSystem:
         self._frames.drop()
 
     def finish(self) -> None:
-        """Call after the last frame: a camera that never moved its place still has rotations to report; then the graph
-        has its last word."""
+        """Call after the last frame: a camera that only turned still has rotations to report; then the graph is
+        optimised."""
         self.settle()
         if self.is_localizing:
             return
@@ -180,7 +180,7 @@ class SlamSystem:
         return result
 
     def _confirmed(self, view: View, result: TrackResult) -> TrackResult | None:
-        """A weak result with what the map shows from there added to it; None where the map does not show it."""
+        """A weak result with what the map shows from there added to it; None if the map does not show it."""
         with self._stage("recover"):
             seen = self.relocalizer.look_again(view, self.tracker.camera, result.T_world_cam, self._component)
         if seen is None:
@@ -220,7 +220,7 @@ class SlamSystem:
         )  # fmt: skip
 
     def _look_again(self, view: View, result: TrackResult, motion: Array | None) -> None:
-        """What the map shows from here takes the place of a keyframe's landmarks; it adds to those still followed."""
+        """Landmarks that the map shows from here replace a keyframe's; they are added to those still followed."""
         with self._stage("recover"):
             seen = self.relocalizer.look_again(view, self.tracker.camera, result.T_world_cam, self._component)
         ids, pixels, k = result.ids, result.pixels, self._reference.keyframe_id
@@ -259,7 +259,7 @@ class SlamSystem:
         self._state = TrackState(view, ids, pixels, T, motion, ratio)
 
     def _with_old_landmarks(self, view: View, T_world_cam: Array, ids: Ids, pixels: Pixels) -> tuple[Ids, Pixels]:
-        """What is followed, and what old keyframes show of the same place: so the new one is tied to them."""
+        """Landmarks that are followed, and those of old keyframes at the same place, which tie the new one to them."""
         before = len(self.map.keyframes) - self.config.loops.min_gap
         if before <= 0 or not self.config.loops.is_on:
             return ids, pixels
@@ -373,6 +373,6 @@ class SlamSystem:
 
 
 def _loop_config(config: LoopConfig, guide: Guide | None) -> LoopConfig:
-    """A network serves one caller at a time: where places are recognised by it, no search goes on beside."""
+    """A network serves one caller at a time: if it recognises places, no search runs in parallel."""
     is_shared = guide is not None and guide.use.descriptors
     return replace(config, in_background=False) if is_shared else config

@@ -25,10 +25,9 @@ __all__ = [
 
 
 class Status(StrEnum):
-    """What is known of a frame's pose. Only TRACKED and RELOCALIZED frames have one.
+    """The state of a frame's pose. Only TRACKED and RELOCALIZED frames have one.
 
-    UNSURE: followed, or just not found, but not given up; the frames after it decide, and at the end of a run it is
-    TRACKED or LOST.
+    UNSURE: in doubt, but not given up. The frames after it decide: at the end of a run it is TRACKED or LOST.
     """
 
     INITIALIZING = "INITIALIZING"
@@ -61,15 +60,16 @@ def check_pose(name: str, T: Array) -> None:
 
 @dataclass(frozen=True)
 class Frame:
-    """One image of a source: id counts from 0 without gaps, timestamp_s strictly increases.
-
-    image (H,W,3) uint8 RGB, already undistorted; camera is None when the source is not calibrated.
-    """
+    """One image of a source."""
 
     id: int
+    """Frame id; ids count from 0 without gaps."""
     timestamp_s: float
+    """Time; strictly increases from frame to frame."""
     image: Image
+    """(H,W,3) uint8 RGB, already undistorted."""
     camera: Camera | None = None
+    """None when the source is not calibrated."""
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
@@ -82,22 +82,22 @@ class Frame:
 
 @dataclass(frozen=True)
 class PoseEstimate:
-    """What the tracker says of one frame.
-
-    T_ref_cam (4,4) is the pose relative to keyframe `ref_id` in that keyframe's units, None unless status says
-    TRACKED or RELOCALIZED. covariance (6,6) of xi (rotation rad x3, translation in keyframe units x3) in
-    T_ref_cam exp(xi): like every covariance, it has the axes of the camera and the units of the pose beside it, here
-    those of the keyframe (`SlamMap.covariance_of` gives it in map units). inlier_ratio in [0,1].
-    """
+    """The tracker's result for one frame."""
 
     frame_id: int
     timestamp_s: float
     status: Status
     ref_id: int = -1
+    """The keyframe that the pose is relative to."""
     T_ref_cam: Array | None = None
+    """(4,4) in units of keyframe `ref_id`; None unless status is TRACKED or RELOCALIZED."""
     covariance: Array | None = None
+    """(6,6) of xi (rotation rad x3, translation in keyframe units x3) in T_ref_cam exp(xi). Like every covariance, it
+    has the axes of the camera and the units of the pose beside it, here those of the keyframe; `SlamMap.covariance_of`
+    gives it in map units."""
     n_inliers: int = 0
     inlier_ratio: float = 0.0
+    """In [0,1]."""
     component_id: int = 0
 
     def __post_init__(self) -> None:
@@ -110,26 +110,33 @@ class PoseEstimate:
 
 @dataclass(frozen=True)
 class WindowInput:
-    """What the geometry of a window is told from: N keyframes and, where the tracker has them, feature tracks and
-    earlier geometry.
+    """The data from which the geometry of a window of N keyframes is computed. Feature tracks and earlier geometry are
+    optional.
 
-    frame_ids (N,); images: N arrays (H,W,3); camera of all of them (the current guess where not calibrated).
-    Track m is landmark `track_id[m]` seen in window image `track_frame[m]` at track_px[m] (M,2), at most once an image.
-    T_window_cam (N,4,4): the map's estimate, first camera at the identity, None before initialisation. landmark_ids
-    (L,) ascending and landmarks (L,3) in the same gauge: what the map already knows. dense_frames: window indices
-    whose dense depth is wanted; a network, which gets depth for free, fills the others too.
+    Track observation m says that landmark `track_id[m]` is seen in window image `track_frame[m]` at `track_px[m]`; a
+    landmark is seen at most once in an image.
     """
 
     frame_ids: Ids
+    """(N,): the frames of the keyframes."""
     images: list[Image]
+    """N arrays (H,W,3)."""
     camera: Camera
+    """The camera of all images: the current guess if the source is not calibrated."""
     track_frame: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    """(M,): index of the window image."""
     track_id: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    """(M,): landmark id."""
     track_px: Array = field(default_factory=lambda: np.zeros((0, 2)))
+    """(M,2)."""
     T_window_cam: Array | None = None
+    """(N,4,4): the map's estimate, first camera at the identity; None before initialisation."""
     landmark_ids: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    """(L,) ascending: landmarks that the map already has."""
     landmarks: Array = field(default_factory=lambda: np.zeros((0, 3)))
+    """(L,3) in the same frame of reference as T_window_cam."""
     dense_frames: tuple[int, ...] = ()
+    """Window indices whose dense depth is wanted. A network, which gets depth for free, fills the others too."""
 
     def __post_init__(self) -> None:
         n = len(self.frame_ids)
@@ -144,7 +151,7 @@ class WindowInput:
 
 
 class MadeBy(StrEnum):
-    """Who told the geometry of a window."""
+    """Where the geometry of a window comes from."""
 
     TRACKS = "tracks"
     NETWORK = "network"
@@ -152,26 +159,30 @@ class MadeBy(StrEnum):
 
 @dataclass(frozen=True)
 class WindowPrediction:
-    """Geometry of a window of N keyframes in its own gauge: first camera at the identity, median depth 1.
-
-    frame_ids (N,), T_window_cam (N,4,4), cameras: N of the depth maps' resolution, depth (N,h,w) along the optical
-    axis (0 = unknown), confidence (N,h,w) in [0,1], raw_scale: the maker's own unit in window units, so that
-    raw = raw_scale * window. is_metric when the raw unit is the metre. made_by: feature tracks or a network.
-    landmark_ids (L,), landmarks (L,3) in the window frame and their relative depth deviation landmark_rel_sigma (L,),
-    where there are tracks to triangulate.
-    """
+    """Geometry of a window of N keyframes in its own gauge: first camera at the identity, median depth 1."""
 
     frame_ids: Ids
+    """(N,): the frames of the keyframes."""
     T_window_cam: Array
+    """(N,4,4)."""
     cameras: list[Camera]
+    """N cameras of the depth maps' resolution."""
     depth: Float32
+    """(N,h,w) along the optical axis, 0 where unknown."""
     confidence: Float32
+    """(N,h,w) in [0,1]."""
     raw_scale: float = 1.0
+    """The maker's own unit in window units: raw = raw_scale * window."""
     is_metric: bool = False
+    """Whether the raw unit is the metre."""
     made_by: MadeBy = MadeBy.TRACKS
+    """Feature tracks or a network."""
     landmark_ids: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    """(L,); empty without tracks to triangulate."""
     landmarks: Array = field(default_factory=lambda: np.zeros((0, 3)))
+    """(L,3) in the window frame."""
     landmark_rel_sigma: Array = field(default_factory=lambda: np.zeros(0))
+    """(L,): relative standard deviation of the landmarks' depth."""
 
     def __post_init__(self) -> None:
         n = len(self.frame_ids)
@@ -190,11 +201,7 @@ class WindowPrediction:
 
 @dataclass
 class Keyframe:
-    """A node of the map. `S_world_keyframe` is the only thing that optimisation changes.
-
-    depth, confidence (h,w) float32 in keyframe units along the optical axis (0 = unknown), with depth_camera; None
-    until computed.
-    """
+    """A node of the map."""
 
     id: int
     frame_id: int
@@ -202,22 +209,28 @@ class Keyframe:
     image: Image
     camera: Camera
     S_world_keyframe: Sim3
+    """The only thing that optimisation changes."""
     component_id: int = 0
     depth: Float32 | None = None
+    """(h,w) float32 in keyframe units along the optical axis, 0 where unknown; None until computed."""
     confidence: Float32 | None = None
+    """(h,w) float32 in [0,1]; None until computed."""
     depth_camera: Camera | None = None
+    """Camera of the depth map's resolution; None until computed."""
 
 
 class Observations(NamedTuple):
-    """The landmarks ids (n,) that a keyframe sees and their pixels (n,2), both read-only: what changes is replaced as
-    a whole, so that whoever took it holds ids with their own pixels."""
+    """The landmarks that a keyframe sees. Both arrays are read-only, and a change replaces the whole object, so whoever
+    holds one has ids with their own pixels."""
 
     ids: Ids
+    """(n,): landmark ids."""
     pixels: Array
+    """(n,2)."""
 
     @staticmethod
     def of(ids: npt.ArrayLike, pixels: npt.ArrayLike) -> "Observations":
-        """Copies of ids and pixels. Raises ValueError where they differ in length."""
+        """Copies of ids and pixels. Raises ValueError if they differ in length."""
         own = np.array(ids, np.int64), np.array(pixels, np.float64)
         if len(own[0]) != len(own[1]):
             raise ValueError(f"{len(own[0])} observed landmarks and {len(own[1])} pixels")
@@ -228,15 +241,13 @@ class Observations(NamedTuple):
 
 @dataclass(frozen=True)
 class Edge:
-    """A measurement S_a_b between keyframes a and b.
-
-    sigmas (7,): rotation rad x3, translation (units of a) x3, log-scale.
-    """
+    """A measurement S_a_b between keyframes a and b."""
 
     id_a: int
     id_b: int
     S_a_b: Sim3
     sigmas: Array
+    """(7,): rotation rad x3, translation (units of a) x3, log-scale."""
     kind: EdgeKind
     inlier_ratio: float = 1.0
 
@@ -249,16 +260,18 @@ class Edge:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Poses of N frames: timestamps_s (N,) strictly increasing, frame_ids (N,), T_world_cam (N,4,4).
-
-    component_ids (N,) says which connected piece of the map each belongs to. Lengths are map units unless is_metric.
-    """
+    """Poses of N frames."""
 
     timestamps_s: Array
+    """(N,), strictly increasing."""
     T_world_cam: Array
+    """(N,4,4)."""
     frame_ids: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    """(N,): the frames that the poses belong to."""
     component_ids: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    """(N,): the connected piece of the map that each pose belongs to."""
     is_metric: bool = False
+    """Whether lengths are metres; otherwise they are map units."""
 
     def __post_init__(self) -> None:
         n = len(self.timestamps_s)

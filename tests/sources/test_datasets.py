@@ -49,7 +49,7 @@ def test_tum_without_index_uses_the_names(tum: Path) -> None:
     (tum / "rgb.txt").unlink()
     assert [f.timestamp_s for f in open_source(tum)] == pytest.approx([13118.0, 13118.1, 13118.2, 13118.3])
     (tum / "rgb" / "13118.000000.png").rename(tum / "rgb" / "first.png")
-    with pytest.raises(InputError, match=r"no rgb\.txt, and image names are no timestamps"):
+    with pytest.raises(InputError, match=r"no rgb\.txt, and image names are not timestamps"):
         open_source(tum)
 
 

@@ -102,7 +102,7 @@ def test_empty_trajectory_is_written_and_refused_when_read(tmp_path: Path) -> No
         (TUM_ROW.format(2) + TUM_ROW.format(1), "line 2: timestamp 1.000000000 is not later"),
         (TUM_ROW.format(1) + "2 0 0 0\n", "line 2: 4 numbers instead of 8"),
         (TUM_ROW.format("one"), "line 1: not a number"),
-        ("1 2 3\n", "3 numbers a line are neither a TUM"),
+        ("1 2 3\n", "3 numbers per line are neither a TUM"),
         ("2 0 0 0 0 2 0 0 0 0 2 0\n", "line 1: the 3x3 part is not a rotation"),
         ("-1 0 0 0 0 1 0 0 0 0 1 0\n", "line 1: the 3x3 part is not a rotation"),
         ("1,2,3\n", "line 1: 3 numbers instead of 8"),

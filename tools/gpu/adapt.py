@@ -20,7 +20,7 @@ from vgslam_train.presets import PRESETS
 
 
 def opened(name: str, device: torch.device) -> tuple[Vggt, bool]:
-    """Weights by name or file; random ones of that preset where there are none (False), which is enough to time it."""
+    """Weights by name or file; random ones of that preset if there are none (False), which is enough to time it."""
     if name == "vggt-s" or Path(name).is_file():
         return load(name, LoadOptions(device)).model, True
     return build(PRESETS[name], 0, device), False

@@ -19,7 +19,7 @@ from vgslam.network.vggt import Head, Vggt, skeleton
 from vgslam.network.weights import without_heads
 
 ORIGINAL_S = {1: 0.04, 8: 0.11, 20: 0.31, 100: 3.12, 200: 8.75}
-"""The original aggregator's seconds at so many frames, bf16 with flash attention 3 on an H100, as its authors publish
+"""The original aggregator's seconds by number of frames, bf16 with flash attention 3 on an H100, as its authors publish
 them (README of the VGGT repository); the size of their images is not stated there."""
 HEADS = frozenset({Head.POSE, Head.DEPTH})
 

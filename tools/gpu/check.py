@@ -40,7 +40,7 @@ HEADS = frozenset({Head.POSE, Head.DEPTH, Head.POINTS})
 
 
 def distance(out: Tensor, reference: Tensor) -> float:
-    """|out - reference| / |reference|; ValueError where something is not finite."""
+    """|out - reference| / |reference|; ValueError if something is not finite."""
     x, y = out.detach().double().cpu(), reference.detach().double().cpu()
     if not bool(torch.isfinite(x).all()):
         raise ValueError("values that are not finite")

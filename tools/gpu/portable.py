@@ -43,7 +43,7 @@ def write_state(state: TrainingState, recipe: Recipe, average: Path, folder: Pat
 
 
 def read_state(state: TrainingState, recipe: Recipe, folder: Path) -> None:
-    """Fills a fresh `state` with what `write_state` left. WeightsError where it is of another network."""
+    """Fills a fresh `state` with what `write_state` left. WeightsError if it is of another network."""
     index = json.loads((folder / INDEX).read_text())
     if index["recipe"]["model"] != recipe.model:
         raise WeightsError(f"{folder} holds a state of {index['recipe']['model']}, not of {recipe.model}")

@@ -25,11 +25,11 @@ class AdaptConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     """Weights and gates of the loss."""
     limits: Limits = field(default_factory=Limits)
-    """Within which a round is committed."""
+    """Limits within which a round is committed."""
     screen: ScreenConfig = field(default_factory=ScreenConfig)
     """Which windows are accepted."""
     window_every: int = 4
-    """A round starts after so many accepted windows."""
+    """A round starts after this many accepted windows."""
     probe_every: int = 3
     """Every n-th window is held back and never trained on; every second one until there are `Limits.min_probes`."""
     max_probes: int = 8
@@ -37,19 +37,19 @@ class AdaptConfig:
     memory_bytes: int = 256 << 20
     """Memory for the windows that are kept, in bytes."""
     max_rollbacks: int = 2
-    """Adaptation stops after so many rollbacks in a row."""
+    """Adaptation stops after this many rollbacks in a row."""
     max_commits: int = 1000
-    """Adaptation stops after so many commits."""
+    """Adaptation stops after this many commits."""
     max_train_s: float = float("inf")
-    """Adaptation stops after so long in rounds, in s."""
+    """Adaptation stops after this total time of rounds, in s."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """A record for the report: 'commit', 'rollback', 'skip', 'stop', 'drop' or 'died' (of a process of its own), at
-    which frame, with which figures."""
+    """A record for the report."""
 
     kind: str
+    """'commit', 'rollback', 'skip', 'stop', 'drop' or 'died' (of an adapter in its own process)."""
     frame_id: int
     step: int
     reasons: tuple[str, ...] = ()
@@ -84,7 +84,7 @@ class Committed:
 
 class Adapter:
     """Synchronous adaptation: `observe` runs a round whenever enough windows came, so that the same windows give the
-    same weights. The given model is never changed. familiar: as of `Trainer`."""
+    same weights. The given model is never changed. familiar: see `Trainer`."""
 
     def __init__(
         self, model: Vggt, config: AdaptConfig | None = None, base_sha256: str = "", familiar: Familiar | None = None,
@@ -205,13 +205,13 @@ class Adapter:
         return len(self._windows)
 
     def measure_start(self) -> Measures:
-        """Of the network as it was given, on the windows held back."""
+        """Measures the network as it was given, on the windows held back."""
         if self._start_measures is None or self._start_measures[0] != len(self._probes):
             self._start_measures = (len(self._probes), self._measures_of(self.trainer.base))
         return self._start_measures[1]
 
     def measure_served(self) -> Measures:
-        """Of the last committed weights, which the trainer's model holds afterwards."""
+        """Measures the last committed weights, which the trainer's model holds afterwards."""
         self.trainer.set_state(self._served)
         if self._served_measures is None or self._served_measures[0] != len(self._probes):
             self._served_measures = (len(self._probes), self._measures_of(self.trainer.model))

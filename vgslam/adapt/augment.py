@@ -1,4 +1,4 @@
-"""More views of the same window: mirrored, and in other light for the network alone."""
+"""Variations of a window: mirrored, and in other light for the network alone."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ def mirrored(window: Window) -> Window:
 
 
 def mirrored_geometry(geometry: SparseGeometry, width: int) -> SparseGeometry:
-    """What the mirrored window's points say: poses M T M with M = diag(-1, 1, 1)."""
+    """The geometry of the mirrored window: poses M T M with M = diag(-1, 1, 1)."""
     T = MIRROR @ geometry.T_cam_first @ MIRROR
     return replace(geometry, T_cam_first=T, px=mirrored_px(geometry.px, width))
 
@@ -33,7 +33,7 @@ def mirrored_px(px: Array, width: int) -> Array:
 
 
 def in_other_light(images: Tensor, rng: np.random.Generator, strength: float) -> Tensor:
-    """Another exposure, contrast and tint, the same for all frames (S,3,H,W) of a window. For what the network sees;
+    """Another exposure, contrast and tint, the same for all frames (S,3,H,W) of a window. Only the network sees it;
     the photometric terms compare the images as they are."""
     if strength <= 0:
         return images

@@ -5,7 +5,7 @@ Unknown are the poses of frames 1..S-1 and the depth z of each point in frame 0.
     sum over matches of rho(|pi(K T_i z K^-1 p) - q|^2 / sigma_px^2) + sum over points of (log z - log z_network)^2 /
     sigma_log^2
 
-with soft-L1 rho. The prior keeps what the motion does not show at what the network says, and sets the scale (maximum a
+with soft-L1 rho. Where the motion shows nothing the prior keeps the network's depth, and it sets the scale (maximum a
 posteriori; Triggs et al. 1999, Bundle Adjustment - A Modern Synthesis).
 """
 
@@ -22,7 +22,7 @@ from vgslam.geometry import se3
 Array = npt.NDArray[np.float64]
 
 SIGMA_LOG = 1.0
-"""How far the network's depth may be from the truth, as a deviation of the logarithm: far, where it is strange. With
+"""How far the network's depth may be from the truth, as a deviation of the logarithm: large, for new domains. With
 0.5 the prior bends rotations by degrees there."""
 MAX_ERROR = 2.0
 """Largest median reprojection error, in deviations of the matches."""
@@ -32,16 +32,20 @@ _MIN_DEPTH = 1e-3
 
 @dataclass(frozen=True)
 class SparseGeometry:
-    """What a window's matches say. T_cam_first (S,4,4); frames: for each of N observations the frame, px (N,2) where,
-    depth (N,) there, and trust (N,) in 0..1: how much of it comes from the motion and not from the network.
-    error_px: median reprojection error of the result, of the network's image."""
+    """The geometry of a window that follows from its matches, with N observations."""
 
     T_cam_first: Array
+    """(S,4,4)."""
     frame: npt.NDArray[np.int64]
+    """(N,): the frame of each observation."""
     px: Array
+    """(N,2): its pixel in that frame."""
     depth: Array
+    """(N,): the point's depth there."""
     trust: Array
+    """(N,) in 0..1: the share of that depth that comes from the motion, not from the network."""
     error_px: float
+    """Median reprojection error of the result, in px of the network's image."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +58,18 @@ class _State:
 
 @dataclass(frozen=True)
 class _Problem:
-    """Of M points and N observations of them in frames 1..: rays (M,3) and the network's log_depth (M,) in frame 0;
-    point (N,), frame (N,), seen_px (N,2)."""
+    """M points and N observations of them in frames 1, 2, ..."""
 
     rays: Array
+    """(M,3) in frame 0."""
     log_depth: Array
+    """(M,): the network's, in frame 0."""
     point: npt.NDArray[np.int64]
+    """(N,): the point of each observation."""
     frame: npt.NDArray[np.int64]
+    """(N,): its frame."""
     seen_px: Array
+    """(N,2): its pixel."""
     K: Array
     sigma_px: float
 
@@ -114,7 +122,7 @@ class _Problem:
         return _State(np.stack([x.T[0], *moved]), x.log_more + more)
 
     def solved(self, T_cam_first: Array) -> _State | None:
-        """From start poses (S,4,4) and the network's depth; None where the equations are singular."""
+        """From start poses (S,4,4) and the network's depth; None if the equations are singular."""
         try:
             return self.solve(_State(T_cam_first, np.zeros(len(self.rays))))
         except np.linalg.LinAlgError:
@@ -144,7 +152,7 @@ def reconstruct(
     """From the network's depth (H,W) of frame 0, start poses (S,4,4) and K (3,3); sigma_px: deviation of the matches.
     It is started from the essential matrices' poses as well, and the better result counts.
 
-    None where it does not converge to something that the matches agree with.
+    None if it does not converge to something that the matches agree with.
     """
     problem = _problem(matches, depth_first, K, sigma_px)
     starts = (T_cam_first, essential_poses(matches, depth_first, K, sigma_px))

@@ -9,7 +9,7 @@ from vgslam.adapt.windows import Image
 from vgslam.geometry.camera import Camera
 
 MAX_WIDTH_PX = 320
-"""Frames are kept at most so wide: finer ones are neither matched nor shown to a small network."""
+"""Frames are kept at most this wide, in px: finer ones are neither matched nor shown to a small network."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class CollectorConfig:
     n_frames: int = 4
     """Frames of a window."""
     advance: int = 4
-    """The next window begins so many of them later."""
+    """The next window begins this many frames later."""
     min_motion: float = 0.04
     """Motion between neighbours, as a share of the image's width (of the faster points: four in five are slower)."""
     max_gap: int = 30
@@ -45,7 +45,7 @@ class Collector:
         self._kept: list[tuple[int, Image]] = []
 
     def add(self, image: Image, frame_id: int) -> Frames | None:
-        """A window, where this frame completes one. image (H,W,3) of the camera given."""
+        """A window, if this frame completes one. image (H,W,3) of the camera given."""
         size = (self.camera.width, self.camera.height)
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if image.shape[1] != size[0] else image
         if self._kept and not self._is_due(small, frame_id):

@@ -22,7 +22,7 @@ FRAMES_A_WINDOW = 4
 
 def familiar_windows(network: VggtConfig) -> list[Tensor]:
     """Windows of images (4,3,H,W) in [0,1] at the network's size, and mirrored; none for a network that was not trained
-    on such worlds. InputError where the picture is missing or damaged."""
+    on such worlds. InputError if the picture is missing or damaged."""
     if not network.keeps_area:
         return []
     height = round(0.75 * network.image_size / network.patch_size) * network.patch_size

@@ -1,4 +1,4 @@
-"""Self-supervised losses of a window, after GPA-VGGT (arXiv 2601.16885) with completions where it is silent.
+"""Self-supervised losses of a window, after GPA-VGGT (arXiv 2601.16885) with additions where the paper leaves gaps.
 
 Poses are T_cam_world. Costs are per target, source and pixel: (k, S-1, H, W).
 """
@@ -52,25 +52,32 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class Costs:
-    """Of k targets: photometric, geometric and joint cost (k,S-1,H,W); seen: valid and not hidden; static (k,S-1,H,W):
-    photometric cost of the source as it is. joint is infinite where not seen."""
+    """Costs of k targets with S-1 sources each, all (k,S-1,H,W)."""
 
     photometric: Tensor
+    """Cost of the source warped to the target."""
     geometric: Tensor
+    """Cost of the disagreement in depth."""
     joint: Tensor
+    """Both together; infinite where not seen."""
     seen: Tensor
+    """Valid and not hidden."""
     static: Tensor
+    """The photometric cost of the source as it is, not warped."""
 
 
 @dataclass(frozen=True)
 class WindowLoss:
-    """total: what is minimised; hard: the minimum's part, mean over kept pixels; kept: share of visible pixels that
-    count; n_targets: targets that were not skipped. With none, total is 0 with gradient 0."""
+    """The loss of a window. With no targets, the total is 0 with gradient 0."""
 
     total: Tensor
+    """What is minimised."""
     hard: float
+    """The part with the per-pixel minimum, as a mean over the kept pixels."""
     kept: float
+    """Share of the visible pixels that count."""
     n_targets: int
+    """Targets that were not skipped."""
 
 
 def ssim_cost(a: Tensor, b: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What points followed at full resolution teach about a window's depth, poses and flow.
+"""Losses on depth, poses and flow from points that were followed at full resolution.
 
 The photometric terms see the network's small images, where a pixel is many pixels of the camera. The matched points are
 known to a fraction of a camera's pixel; `bundle` makes poses and sparse depth of them, and these are taught.

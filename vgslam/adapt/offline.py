@@ -13,27 +13,31 @@ from vgslam.errors import InputError
 
 @dataclass(frozen=True)
 class Outcome:
-    """before, after: on the windows held back; skipped: how many windows for which reason; steps: committed ones."""
+    """The outcome of adapting to a recording."""
 
     before: Measures
+    """Measures on the windows held back, with the start network."""
     after: Measures
+    """The same with the adapted network."""
     n_training: int
     n_held_back: int
     skipped: dict[str, int]
+    """Number of skipped windows by reason."""
     steps: int
+    """Steps that were committed."""
     events: tuple[Event, ...]
 
 
 BLOCK = 3
 """Windows that are held back together: neighbours share frames, and those beside a block are lost for training."""
 HELD_BACK = 4
-"""Of so many blocks one is held back, or fewer: as many as the adapter takes, over the whole recording."""
+"""At most one block in this many is held back: as many as the adapter takes, spread over the whole recording."""
 
 
 def collect(adapter: Adapter, windows: Iterable[Frames]) -> dict[str, int]:
     """Shares the windows out between training and validation; returns how many were skipped, by reason.
 
-    InputError where too few are left.
+    InputError if too few are left.
     """
     skipped: Counter[str] = Counter()
     usable: list[Window] = []
@@ -60,7 +64,7 @@ def collect(adapter: Adapter, windows: Iterable[Frames]) -> dict[str, int]:
 
 
 def _held_back(n: int, least: int, most: int) -> list[bool]:
-    """Which of n windows: every so-manieth block of them, more often where that would be too few."""
+    """Which of n windows are held back: one block in HELD_BACK, more if that would be too few."""
     for every in (max(HELD_BACK, -(-n // most)), 3, 2):
         chosen = [k // BLOCK % every == 1 for k in range(n)]
         if sum(chosen) >= least:
@@ -90,7 +94,7 @@ def run_rounds(
     adapter: Adapter, n_steps: int, show: Callable[[int, float], None] | None = None,
     tell: Callable[[Event], None] | None = None,
 ) -> None:  # fmt: skip
-    """Rounds until n_steps were trained, committed or not, or the adapter stops; show and tell as of `adapt`."""
+    """Rounds until n_steps were trained, committed or not, or the adapter stops; show and tell as in `adapt`."""
     done = 0
 
     def count(loss: float) -> None:

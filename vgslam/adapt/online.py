@@ -15,7 +15,7 @@ from vgslam.network.vggt import Vggt
 
 
 def adapted_id(model_id: str, step: int) -> str:
-    """What weights are called after so many steps of adaptation."""
+    """The name of weights after a number of steps of adaptation."""
     return f"{model_id}+adapt{step}" if step else model_id
 
 
@@ -71,7 +71,7 @@ class OnlineAdaptation:
         return True
 
     def report(self) -> dict[str, Any]:
-        """For report.json: what is served, how often, and every event."""
+        """The entry in report.json: what is served, how often, and every event."""
         events = [e.as_numbers() for e in self.adapter.events]
         kinds = [e.kind for e in self.adapter.events]
         counts = {f"n_{kind}s": kinds.count(kind) for kind in ("commit", "rollback", "skip", "drop")}
@@ -79,7 +79,7 @@ class OnlineAdaptation:
         return {"model_id": self.model_id, "step": self.step, **counts, "events": shown}
 
     def warnings(self) -> list[str]:
-        """What a person should know: that the adapter died, and why."""
+        """Lines for the person: that the adapter died, and why."""
         return [
             f"the network learned no more from frame {e.frame_id} on, because the process that adapts it died: "
             f"{'; '.join(e.reasons)}; tracking went on"

@@ -1,4 +1,4 @@
-"""Rehearsal: on images of what it knows, the network in training is held to what it said before (distillation;
+"""Rehearsal: on familiar images the network in training is held to its earlier answers (distillation;
 Li and Hoiem, Learning without Forgetting, arXiv 1606.09282)."""
 
 from collections.abc import Sequence
@@ -17,19 +17,23 @@ from vgslam.network.vggt import Vggt, VggtOutput
 
 @dataclass(frozen=True)
 class Memory:
-    """A window's images (S,3,H,W), and what the start network said of them: depth (S,H,W), T_cam_first (S,4,4) of its
-    head, and flow (S,2,h,w,2) px with its log_scale (S,2,h,w) where it has flow."""
+    """A window's images and what the start network said of them."""
 
     images: Tensor
+    """(S,3,H,W)."""
     depth: Tensor
+    """(S,H,W)."""
     T_cam_first: Tensor
+    """(S,4,4), from the pose head."""
     flow: Tensor | None
+    """(S,2,h,w,2) in px; None for a network without flow."""
     log_scale: Tensor | None
+    """(S,2,h,w): log of the flow's expected error in px."""
 
 
 @torch.no_grad()
 def remember(model: Vggt, images: Sequence[Tensor]) -> list[Memory]:
-    """Of windows of images (S,3,H,W) in [0,1], on the model's device."""
+    """The model's present answers for windows of images (S,3,H,W) in [0,1], kept on the model's device."""
     return [_memory(window.to(model.aggregator.camera_token.device), model) for window in images]
 
 
@@ -40,8 +44,8 @@ def _memory(images: Tensor, model: Vggt) -> Memory:
 
 
 def rehearsal_loss(model: Vggt, memory: Memory) -> Tensor:
-    """Of the changes of log depth, of head poses (|R - R*|_F + |t - t*| / median D*), of flow in units of its expected
-    error b*, and of log b: means, quadratic where small, so that learning is held back only where it forgets."""
+    """Sum of the mean changes of log depth, of head poses (|R - R*|_F + |t - t*| / median D*), of flow in units of its
+    expected error b*, and of log b. Small changes count quadratically: only forgetting is held back, not learning."""
     out = model(memory.images[None], model.heads & SERVED)
     depth, before = out.depth[0].clamp(min=MIN_DEPTH), memory.depth.clamp(min=MIN_DEPTH)
     difference = (_poses(out) - memory.T_cam_first)[1:]

@@ -1,4 +1,4 @@
-"""What is measured on held-out windows before and after a round, and whether the round may be committed."""
+"""Measures on held-out windows before and after a round, and whether the round may be committed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,14 +18,16 @@ MAX_EPIPOLAR_PX = 2.0
 
 @dataclass(frozen=True)
 class Measures:
-    """photometric: mean error of all pixels (see `unmasked_photometric`) through the poses that the matched points
-    give, so that it judges the depth: wrong depth and wrong poses can make up for each other. epipolar_px: of the
-    served poses, mean over windows and frames of the median matched-point error, truncated, so that no window decides
-    alone. guesses: what the model says of each window."""
+    """How well a model does on the windows held back."""
 
     photometric: float
+    """Mean error of all pixels (see `unmasked_photometric`), with the poses that the matched points give. So it judges
+    the depth alone: wrong depth and wrong poses can make up for each other."""
     epipolar_px: float
+    """Median matched-point error of the served poses, truncated so that no window decides alone; mean over windows and
+    frames."""
     guesses: tuple[Guess, ...]
+    """The model's answer for each window."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +67,15 @@ def epipolar_error_px(matches: PointMatches, T_cam_first: Tensor, K: Tensor) -> 
 
 @dataclass(frozen=True)
 class Probe:
-    """A window held back, and what its matched points say, where they do: the same for all models."""
+    """A window held back, and the geometry of its matched points, if any: the same for all models."""
 
     window: Window
     geometry: SparseGeometry | None
 
 
 def measure(model: Vggt, probes: Sequence[Probe], config: LossConfig) -> Measures:
-    """Of all probes; every frame is a target once. Without a geometry the photometric error is through the served
-    poses."""
+    """Measures a model on all probes; every frame is the target once. Where a probe has no geometry, the photometric
+    error is taken with the served poses."""
     photometric, epipolar, guesses = [], [], []
     for probe in probes:
         window = probe.window

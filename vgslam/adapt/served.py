@@ -1,4 +1,4 @@
-"""What a network says of a window, as it is served."""
+"""A network's answer for a window, as it is served."""
 
 from dataclasses import dataclass
 
@@ -11,19 +11,21 @@ from vgslam.network.readout import relative_to_first, solved_poses
 from vgslam.network.vggt import Head, Vggt
 
 SERVED = frozenset({Head.POSE, Head.DEPTH, Head.FLOW})
-"""What is trained and measured, where the network has it."""
+"""The heads that are trained and measured, if the network has them."""
 
 
 @dataclass(frozen=True)
 class Guess:
-    """Of a window: depth (S,H,W), T_cam_first (S,4,4) as they are served, float32."""
+    """A model's answer for a window, as it is served."""
 
     depth: Tensor
+    """(S,H,W) float32."""
     T_cam_first: Tensor
+    """(S,4,4) float32."""
 
 
 def guess(model: Vggt, window: Window) -> Guess:
-    """As served: poses of the solver where the network has flow, else of its head."""
+    """The answer as it is served: poses of the solver if the network has flow, else of its head."""
     device = model.aggregator.camera_token.device
     with torch.no_grad():
         out = model(window.images[None].to(device), model.heads & SERVED)

@@ -1,6 +1,6 @@
-"""Another place to start bundle adjustment from than what the network says: two-view geometry of the matched points.
+"""Another start for bundle adjustment than the network's poses: two-view geometry of the matched points.
 
-Where the network is strange its poses may lead into a wrong minimum; of two starts the better result is taken.
+In a domain new to the network its poses may lead into a wrong minimum; of two starts the better result is taken.
 """
 
 from collections.abc import Sequence

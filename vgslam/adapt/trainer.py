@@ -51,37 +51,37 @@ class TrainConfig:
     """Training of a round."""
 
     trainable: Trainable = Trainable.LORA
-    """What is trained."""
+    """Which tensors are trained."""
     lora: LoraConfig = ADAPTED
     """Layers that get low-rank adapters, where these are trained."""
     steps: int = 50
     """Steps of a round."""
     batch: int = 1
-    """Windows of a step."""
+    """Windows per step."""
     learning_rate: float = 3e-3
     """Step size at the start."""
     weight_decay: float = 0.0
     """Decay of the weights."""
     n_targets: int = 2
-    """Target frames of a window."""
+    """Target frames per window."""
     ema: float = 0.95
-    """Decay of the averaged weights in a step."""
+    """Decay of the averaged weights per step."""
     clip: float = 1.0
     """Largest norm of the gradient; larger ones are scaled down."""
     max_round_s: float = float("inf")
-    """A round stops after so long, in s."""
+    """A round stops after this time, in s."""
     mirrors: bool = True
     """Mirror half of the windows."""
     light: float = 1.0
     """How far exposure and tint are changed; 0 leaves them."""
     rehearse_every: int = 1
-    """Every n-th step holds the network to what it said of familiar images, one for each window."""
+    """Every n-th step holds the network to its old answers on familiar images, one for each window."""
     seed: int = 0
     """Seed of all random choices."""
 
 
 class Trainer:
-    """Trains a copy of `model`, whose adapters it goes on with if it has some. `base` is the network as it was given;
+    """Trains a copy of `model`, whose adapters, if any, it continues to train. `base` is the network as it was given;
     with LORA both share the memory of the base weights, which nothing changes. familiar: gives windows of images
     (S,3,H,W) of what the network knows and should not forget; asked for once, when the first round begins."""
 
@@ -154,7 +154,7 @@ class Trainer:
         return total
 
     def window_loss(self, window: Window) -> Tensor:
-        """Of random targets of one window, with the scale anchored at the start model's.
+        """The loss on random target frames of one window, with the scale anchored to the start model's.
 
         Poses of the photometric terms: those that the matched points gave; of a network without flow, whose served
         poses are its head's, the head's own, which learn from these terms too.
@@ -182,11 +182,11 @@ class Trainer:
         return total
 
     def geometry(self, window: Window) -> SparseGeometry | None:
-        """What the window's matched points say, from where the start model puts them."""
+        """Geometry from the window's matched points, starting where the start model puts them."""
         return self._lesson(window).geometry
 
     def forget_all_but(self, windows: Iterable[Window]) -> None:
-        """Lets go of what it worked out for other windows than these."""
+        """Drops what was computed for windows other than these."""
         kept = {w.frame_ids for w in windows}
         self._lessons = {ids: lesson for ids, lesson in self._lessons.items() if ids in kept}
 
@@ -210,7 +210,7 @@ def learning_rate_at(step: int, n_steps: int) -> float:
 
 
 def copy_of(model: Vggt, is_sharing: bool) -> Vggt:
-    """The same network with modules and flags of its own. is_sharing: all but adapters over the same memory."""
+    """A copy of the network with its own modules and flags. is_sharing: all but the adapters share their memory."""
     shared = {
         id(p): nn.Parameter(p.detach(), requires_grad=False)
         for name, p in model.named_parameters()
@@ -222,7 +222,7 @@ def copy_of(model: Vggt, is_sharing: bool) -> Vggt:
 
 @dataclass(frozen=True)
 class _Lesson:
-    """What is taught of a window: the start model's depth and its log median, and what matches say, if they do."""
+    """What a window teaches: the start model's depth and its log median, and the geometry of its matches, if any."""
 
     depth: Tensor
     log_median: Tensor

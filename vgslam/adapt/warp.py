@@ -14,14 +14,16 @@ MIN_DEPTH = 1e-6
 
 @dataclass(frozen=True)
 class Warped:
-    """P pairs of target and source. image (P,3,H,W): the source at the target's pixels; depth_computed (P,H,W): the
-    target's points as deep as they lie before the source camera; depth_projected (P,H,W): the source's own depth there;
-    valid (P,H,W): before the camera and within the outermost pixel centres. Values are 0 where not valid."""
+    """P pairs of target and source. Values are 0 where not valid."""
 
     image: Tensor
+    """(P,3,H,W): the source at the target's pixels."""
     depth_computed: Tensor
+    """(P,H,W): depth of the target's points before the source camera."""
     depth_projected: Tensor
+    """(P,H,W): the source's own depth at the same pixels."""
     valid: Tensor
+    """(P,H,W): before the camera and within the outermost pixel centres."""
 
 
 def sampling_grid(u: Tensor, v: Tensor, size: tuple[int, int]) -> Tensor:

@@ -19,7 +19,7 @@ Array = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]
 
 MAX_CORNERS = 800
-"""Of a window's first frame: so many that the network's small depth and flow maps are taught nearly everywhere."""
+"""Most corners in a window's first frame: enough to teach the network's small depth and flow maps nearly everywhere."""
 
 
 class Skip(StrEnum):
@@ -47,7 +47,7 @@ class ScreenConfig:
     min_parallax_px: float = 1.0
     """Least motion that no rotation explains, in px."""
     match_width_px: int = 320
-    """Points are matched in images at most so wide, in px."""
+    """Points are matched in images at most this wide, in px."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,17 @@ class PointMatches:
 
 @dataclass(frozen=True)
 class Window:
-    """images (S,3,H,W) float32 in [0,1], the network's input; K (3,3) float32 of them; matches from frame 0;
-    match_px: how many of its pixels a pixel of the images is wide in which the points were matched."""
+    """Frames that the network learns from together."""
 
     frame_ids: tuple[int, ...]
     images: Tensor
+    """(S,3,H,W) float32 in [0,1], the network's input."""
     K: Tensor
+    """(3,3) float32: intrinsics of these images."""
     matches: tuple[PointMatches, ...]
+    """From frame 0 to the others."""
     match_px: float = 1.0
+    """Width of one pixel of these images, in pixels of the images in which the points were matched."""
 
     def to(self, device: torch.device) -> "Window":
         """The same with its tensors on a device."""

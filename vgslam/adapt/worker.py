@@ -64,7 +64,7 @@ class BackgroundAdapter:
         self._is_closed = self._is_death_told = False
 
     def observe(self, images: Sequence[Image], frame_ids: Sequence[int], camera: Camera) -> None:
-        """Hands a window over; drops it, with an event, when the worker is behind. A worker that died is told of once,
+        """Hands a window over; drops it, with an event, when the worker is behind. A worker that died is reported once,
         by an event that says why, and gets no more."""
         self._frame_id = int(frame_ids[-1])
         if self._has_died():
@@ -82,8 +82,8 @@ class BackgroundAdapter:
         return read_committed(self.folder / STATE_NAME) if newest else None
 
     def _has_died(self) -> bool:
-        """Takes over what the worker said. Whether it is no more; then there is one event of it, its own or this."""
-        is_gone = not self._is_closed and not self.process.is_alive()  # asked first: what it said last is there by now
+        """Takes the worker's messages. Returns whether it has died, of which there is one event: its own or this."""
+        is_gone = not self._is_closed and not self.process.is_alive()  # first: its last messages are there by now
         self._take_results()
         if is_gone and not self._is_death_told:
             self._tell_death(_cause(self.process.exitcode))
@@ -119,7 +119,7 @@ class BackgroundAdapter:
 
 
 def write_committed(path: Path, committed: Committed) -> None:
-    """Atomically."""
+    """Writes the weights atomically."""
     from safetensors.torch import save
 
     tensors = {k: v.cpu().contiguous() for k, v in committed.state.items()}

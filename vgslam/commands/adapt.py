@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 N_PICTURES = 4
 EMA = 0.98
-"""Decay a step of the averaged weights: of rounds that are longer than those beside tracking."""
+"""Decay of the averaged weights per step, for rounds that are longer than those beside tracking."""
 
 
 @dataclass
@@ -49,8 +49,8 @@ class AdaptArgs:
     """Weights to start from: a name of the package, a Hugging Face id, a file or a folder."""
 
     trainable: Literal["lora", "heads", "all"] = "lora"
-    """What is trained: adapters beside the layers, the heads, or everything but the encoder. With heads and all the
-    whole network is written, to be loaded with --weights."""
+    """What to train: adapters beside the layers, the heads, or everything but the encoder. With heads and all, the
+    whole network is written; load it with --weights."""
 
     steps: int = 300
     """Training steps."""
@@ -59,10 +59,10 @@ class AdaptArgs:
     """Step size at the start; by default 3e-3 for lora and 2e-3 for the others."""
 
     batch: int = 4
-    """Windows of a step."""
+    """Windows per step."""
 
     rehearse: bool = True
-    """Hold the network to what it said of familiar images (rendered worlds), so that it forgets less; twice as slow.
+    """Hold the network to its old answers on familiar images (rendered worlds), so that it forgets less; twice as slow.
     For the small networks only."""
 
     seed: int = 0
@@ -75,7 +75,7 @@ class AdaptArgs:
     """Camera calibration; the default is the data set's own."""
 
     fov_deg: float | None = None
-    """Horizontal field of view in degrees, where there is no calibration."""
+    """Horizontal field of view in degrees, if there is no calibration."""
 
     start: int = 0
     """First image used, counted from 0."""
@@ -139,7 +139,7 @@ def run_adapt(args: AdaptArgs) -> int:
 
 
 def _check(args: AdaptArgs) -> None:
-    """Before anything is computed."""
+    """Checks the arguments before anything is computed."""
     if args.steps < 1 or args.batch < 1 or args.threads < 0:
         raise ConfigError("--steps and --batch must be at least 1 and --threads not negative")
     if args.learning_rate is not None and not args.learning_rate > 0:
@@ -163,13 +163,13 @@ def adapt_config(args: AdaptArgs) -> "AdaptConfig":
 
 
 def steps_of_a_round(n_steps: int) -> int:
-    """Of n_steps in all: half, up to 150. Nobody waits for what a short round has learned, and on few windows that are
-    held back a small gain is lost in the noise."""
+    """Steps in one round: half of the total n_steps, at most 150. Nobody waits for a round to end here, and on the few
+    windows that are held back the small gain of a short round would be lost in the noise."""
     return min(150, -(-n_steps // 2))
 
 
 def learning_rate(trainable: "Trainable") -> float:
-    """The default."""
+    """The default step size."""
     from vgslam.adapt.trainer import Trainable, TrainConfig
 
     return TrainConfig.learning_rate if trainable is Trainable.LORA else 2e-3
@@ -186,7 +186,7 @@ def camera_of(args: AdaptArgs, source: FrameSource) -> Camera:
 
 
 def windows(source: FrameSource, camera: Camera) -> "Iterator[Frames]":
-    """Of all frames of a source, overlapping: a recording is short."""
+    """Windows of all frames of a source. They overlap because a recording is short."""
     from vgslam.adapt.collector import Collector, CollectorConfig
 
     collector = Collector(camera, CollectorConfig(advance=2))
@@ -197,7 +197,7 @@ def windows(source: FrameSource, camera: Camera) -> "Iterator[Frames]":
 
 
 def outcome_numbers(outcome: "Outcome") -> dict[str, Any]:
-    """For JSON."""
+    """The measures as plain JSON types."""
     return {
         "steps": outcome.steps, "n_training_windows": outcome.n_training, "n_held_back": outcome.n_held_back,
         "skipped": outcome.skipped,

@@ -1,4 +1,4 @@
-"""`vgslam bench`: runs sequences, each in a process of its own, and writes one JSON and one Markdown table."""
+"""`vgslam bench`: runs sequences, each in its own process, and writes one JSON and one Markdown table."""
 
 import shlex
 import sys
@@ -40,7 +40,7 @@ class BenchArgs:
     """Options passed on to `vgslam run`, in one string, as in --run-options="--stride 2"."""
 
     timeout: float = 3600.0
-    """Longest time for one run, in seconds; what takes longer has failed."""
+    """Longest time for one run, in seconds; a run that takes longer has failed."""
 
     overwrite: bool = False
     """Replace the results of an earlier benchmark in OUT."""
@@ -78,7 +78,7 @@ def run_bench(args: BenchArgs, run_sequence: SequenceRunner | None = None) -> in
 def run_in_process(
     sequence: Path, run_dir: Path, args: BenchArgs, program: tuple[str, ...] = (sys.executable, "-m", "vgslam", "run")
 ) -> RunOutcome:
-    """Runs `program` on a sequence as a process of its own; its output goes into a log beside the run's folder."""
+    """Runs `program` on a sequence in its own process; its output goes into a log beside the run's folder."""
     options = shlex.split(args.run_options)
     command = [*program, str(sequence), "--out", str(run_dir), "--overwrite", *options]
     process = run_isolated(command, run_dir.with_suffix(".log"), args.timeout)

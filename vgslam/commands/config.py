@@ -1,4 +1,4 @@
-"""`vgslam config`: the settings of a run with a sentence on each, and their way back through `--config`."""
+"""`vgslam config`: prints the settings of a run with a sentence on each, as `--config` reads them."""
 
 import json
 import sys
@@ -26,7 +26,7 @@ WIDTH = 110
 @dataclass
 class ConfigArgs(RunArgs):
     """Prints the settings that `run` would use with the same options, as YAML with a sentence on each. Write it to a
-    file, change it, and pass it on: vgslam config > my.yaml; vgslam run VIDEO --config my.yaml."""
+    file, change it, and use it: vgslam config > my.yaml; vgslam run VIDEO --config my.yaml."""
 
     json: bool = field(default=False, kw_only=True)
     """Print JSON, without the sentences."""
@@ -97,12 +97,12 @@ def settings_in(path: Path | None) -> frozenset[str]:
 
 
 def note(line: str) -> None:
-    """A line for the person, apart from what is printed."""
+    """A line for the person, on standard error."""
     print(f"vgslam: {line}", file=sys.stderr)
 
 
 def _typed(value: Any, hint: Any, where: str) -> Any:
-    """The value as its field wants it: a path for a text, one of the words that are allowed."""
+    """The value with the type of its field: a path instead of text, or one of the allowed words."""
     if value is None:
         return None
     if get_origin(hint) is Literal:

@@ -1,4 +1,4 @@
-"""`vgslam doctor`: what this installation has, what it lacks, and whether it works."""
+"""`vgslam doctor`: what is installed, what is missing, and whether it works."""
 
 import importlib.util
 import json
@@ -27,7 +27,7 @@ EXTRAS = {
     "pycolmap": ("the comparison with COLMAP", "pip install 'vgslam[pycolmap]'"),
     "rclpy": ("ROS 2 topics", "comes with a ROS 2 installation"),
 }
-"""Optional modules: what each is for, and how it is installed."""
+"""Optional modules, each with its purpose and how to install it."""
 DECODERS = ("h264", "hevc", "mjpeg", "mpeg4", "vp9", "av1")
 LOW_MEMORY_BYTES = 2 * 2**30
 
@@ -44,7 +44,7 @@ COLORS = {Verdict.OK: "green", Verdict.INFO: "dim", Verdict.WARNING: "yellow", V
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the examination; advice says what to do next, where there is something to do."""
+    """One line of the examination; advice says what to do next, if anything."""
 
     topic: str
     name: str
@@ -100,7 +100,7 @@ def _versions() -> list[Check]:
         return [*checks, Check("versions", "libraries", Verdict.OK, ", ".join(found))]
     advice = "pip install " + " ".join(missing)
     lacking = f"missing: {', '.join(missing)}; there: {', '.join(found)}"
-    # another build of OpenCV serves as well; what cannot be imported the self-test tells
+    # another build of OpenCV will do; the self-test finds what cannot be imported
     return [*checks, Check("versions", "libraries", Verdict.WARNING, lacking, advice)]
 
 
@@ -215,7 +215,7 @@ def _extras() -> list[Check]:
 
 
 def _plug_ins() -> list[Check]:
-    """What can be chosen by name, and what other packages have added to it."""
+    """The names in each registry, and which of them other packages have added."""
     checks = []
     for registry in _registries():
         rows = registry.listed()
@@ -233,7 +233,7 @@ def _registries() -> list[Registry[Any]]:
     registries: list[Registry[Any]] = [SOURCE_KINDS, POSE_SINKS, LOOP_VERIFIERS]
     try:
         from vgslam.network.open_backbone import BACKBONES
-    except (ImportError, OSError):  # the check of the weights tells of it
+    except (ImportError, OSError):  # the check of the weights reports it
         return registries
     return [*registries, BACKBONES]
 

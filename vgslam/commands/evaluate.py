@@ -49,7 +49,7 @@ class EvalArgs:
     """Time over which the relative error is measured, in seconds."""
 
     n_frames: int | None = None
-    """Frames of the input, for the coverage, where no status.csv says so."""
+    """Frames of the input, for the coverage, if there is no status.csv."""
 
     json: bool = False
     """Print JSON instead of a table."""

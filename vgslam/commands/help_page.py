@@ -1,6 +1,6 @@
-"""`vgslam COMMAND --help`: what is needed from day to day, on one page; `--help-all`: every option.
+"""`vgslam COMMAND --help`: the everyday options on one page; `--help-all`: every option.
 
-Both are made from the docstrings beneath the fields. The short page shows the first sentence of each.
+Both are made from the docstrings below the fields. The short page shows the first sentence of each.
 """
 
 import re
@@ -19,7 +19,7 @@ SHORT, ALL = ("-h", "--help"), "--help-all"
 WIDEST = 100
 """Characters of a line, where the terminal is wider: longer ones are hard to read."""
 COLUMN = 24
-"""Where the explanations begin; an option that is longer has a line of its own."""
+"""Column where the explanations begin; an option that is longer gets its own line."""
 TRACKING = {
     "Results": ("out", "overwrite", "truth", "poses", "viewer", "quiet", "json"),
     "Map": ("map", "localize", "memory"),
@@ -30,11 +30,12 @@ TRACKING = {
 
 @dataclass(frozen=True)
 class Page:
-    """Help of one command: its arguments as MODULE:CLASS in `vgslam.commands`, and the names of the fields that the
-    short page shows, by groups."""
+    """Help of one command."""
 
     arguments: str
+    """The class of its arguments, as MODULE:CLASS in `vgslam.commands`."""
     groups: dict[str, tuple[str, ...]]
+    """Names of the fields that the short page shows, by group."""
 
     def load(self) -> type:
         """The class of the arguments."""
@@ -67,8 +68,7 @@ PAGES = {
 
 @dataclass(frozen=True)
 class Option:
-    """One option as the command line has it, and what is said of it. inner: the default settings within, of one that is
-    a dataclass itself."""
+    """One option of the command line, with its text. inner: the default settings within, for a dataclass."""
 
     name: str
     flags: str
@@ -77,7 +77,7 @@ class Option:
 
 
 def help_page(arguments: list[str]) -> str | None:
-    """The page that the words ask for, such as ["run", "--help"]; None where they ask for none of this module's."""
+    """The page that the words ask for, such as ["run", "--help"]; None if they ask for none of this module's."""
     page = PAGES.get(arguments[0]) if arguments else None
     if page is None:
         return None
@@ -87,7 +87,7 @@ def help_page(arguments: list[str]) -> str | None:
 
 
 def short_page(command: str, page: Page) -> str:
-    """What a user needs from day to day."""
+    """The short page: the options that a user needs every day."""
     cls = page.load()
     options = {o.name: o for o in options_of(cls)}
     groups = [(title, [options[name] for name in names]) for title, names in page.groups.items()]
@@ -148,7 +148,7 @@ def _shown(default: Any) -> str:
 
 
 def _metavar(hint: Any) -> str:
-    """What stands for the value: the words that are allowed, or its kind."""
+    """The placeholder of the value: the allowed words, or its kind."""
     if get_origin(hint) in (Union, UnionType):
         return _metavar(next(k for k in get_args(hint) if k is not type(None)))
     if get_origin(hint) is Literal:
@@ -183,7 +183,7 @@ def _page(
 
 
 def _rows(flags: str, text: str, width: int) -> list[str]:
-    """An option and its explanation beside it, or beneath it where the option is long."""
+    """An option with its explanation beside it, or below it if the option is long."""
     indent = " " * COLUMN
     rows = textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
     head = f"  {flags}"

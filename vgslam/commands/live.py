@@ -20,7 +20,7 @@ from vgslam.sources.trajectory_io import read_trajectory
 
 @dataclass
 class LiveArgs(TrackingArgs):
-    """Tracks something that goes on by itself: always the newest frame, poses as they happen. Ctrl-C or SIGTERM ends it
+    """Tracks a live source: always the newest frame, poses as they happen. Ctrl-C or SIGTERM ends it
     and keeps everything, as `vgslam run` would."""
 
     stream: tyro.conf.Positional[str]
@@ -32,16 +32,16 @@ class LiveArgs(TrackingArgs):
     """Let the stream wait instead of dropping frames. The latency grows where tracking is too slow."""
 
     max_frames: int | None = None
-    """End after so many frames."""
+    """End after this many frames."""
 
     duration_s: float | None = None
-    """End after so long, in s."""
+    """End after this time, in s."""
 
     give_up_s: float = 60.0
-    """How long a stream that broke off is tried again, in s."""
+    """How long to try to reconnect to a stream that broke off, in s."""
 
     def settings(self) -> TrackingArgs:
-        """Without the stream, so that they fit `run` as well."""
+        """The settings without those of the stream, so that they fit `run` as well."""
         return TrackingArgs(**{f.name: getattr(self, f.name) for f in fields(TrackingArgs)})
 
 
@@ -55,7 +55,7 @@ def run_live(args: LiveArgs) -> int:
 
 
 def _opened(args: LiveArgs) -> LiveSource:
-    """Connected, the first image seen."""
+    """The source, connected and with its first image seen."""
     options = LiveOptions(args.calib, args.every_frame, args.give_up_s, args.max_frames, args.duration_s)
     if is_live(args.stream):
         source = open_live(args.stream, options)
@@ -70,8 +70,8 @@ def _opened(args: LiveArgs) -> LiveSource:
 
 
 def live_defaults(run_defaults: TrackingArgs, named: Collection[str] = ()) -> LiveArgs:
-    """The defaults of `live`, with what a file says of `run` too: `named` are the settings that it gives. A network is
-    asked only where the file says so."""
+    """The defaults of `live`, changed by a file with settings of `run`; `named` are those that it gives. A
+    network is asked only if the file says so."""
     values: dict[str, Any] = {f.name: getattr(run_defaults, f.name) for f in fields(TrackingArgs)}
     if "network" not in named:
         values["network"] = TrackingArgs.network

@@ -26,7 +26,7 @@ from vgslam.types import Status
 
 @dataclass
 class InfoArgs:
-    """What a saved map holds."""
+    """Shows what a saved map contains."""
 
     map: tyro.conf.Positional[Path]
     """Folder of the map."""
@@ -48,7 +48,7 @@ class CheckArgs:
 
 @dataclass
 class MergeArgs:
-    """Two maps in one: the second's components beside the first's."""
+    """Merges two maps: the second's components are put beside the first's."""
 
     a: tyro.conf.Positional[Path]
     """The map whose world stays."""
@@ -65,7 +65,7 @@ class MergeArgs:
 
 @dataclass
 class ExportArgs:
-    """A map, or a component of it, as files of other programs."""
+    """Exports a map, or a component of it, to the formats of other programs."""
 
     map: tyro.conf.Positional[Path]
     """Folder of the map."""
@@ -84,7 +84,7 @@ class ExportArgs:
     """Session whose poses are written, from 0; needed for tum and kitti where the map has several."""
 
     overwrite: bool = False
-    """Replace what is there."""
+    """Replace an existing export."""
 
 
 Action = (
@@ -100,7 +100,7 @@ class MapArgs:
     """Saved maps: info, check, merge, export."""
 
     action: tyro.conf.OmitSubcommandPrefixes[tyro.conf.OmitArgPrefixes[Action]]
-    """What to do."""
+    """The action: info, check, merge or export."""
 
 
 def run_map(args: MapArgs) -> int:
@@ -113,7 +113,7 @@ def run_map(args: MapArgs) -> int:
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """What `info` says. Raises MapError."""
+    """The contents of a map, for `info`. Raises MapError."""
     manifest, m = read_manifest(path), load_map(path)
     statuses = Counter(f.status for f in m.frames)
     sessions = [

@@ -18,7 +18,7 @@ Format = Literal["tum", "kitti", "ply", "gltf", "mesh", "colmap", "colmap-text",
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What to export where."""
+    """What to export, and where to."""
 
     slam_map: SlamMap
     out: Path
@@ -27,7 +27,7 @@ class ExportRequest:
 
     @property
     def component(self) -> Component:
-        """Raises InputError for one that does not exist."""
+        """The component to export. Raises InputError for one that does not exist."""
         return Component.of(self.slam_map, self.component_id)
 
     def trajectory(self, kind: str) -> str:

@@ -1,4 +1,4 @@
-"""Options that are called something else now: they go on working, with a line that says so."""
+"""Options that have been renamed: the old names still work, with a line that says so."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any

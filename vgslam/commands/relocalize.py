@@ -77,7 +77,7 @@ def run_relocalize(args: RelocalizeArgs) -> int:
 
 
 def _undistorter(calib: Path | None) -> "Undistorter | None":
-    """For the calibration in a file; None leaves the images as they are. Raises ConfigError, CalibrationError."""
+    """Undistortion by a file's calibration; without one, None. Raises ConfigError, CalibrationError."""
     from vgslam.sources.calibration import read_calibration
     from vgslam.sources.undistort import Undistorter
 
@@ -85,7 +85,7 @@ def _undistorter(calib: Path | None) -> "Undistorter | None":
         return None
     camera = read_calibration(calib)
     if camera is None:
-        raise ConfigError(f"{calib}: says nothing of the camera; give its calibration with --calib")
+        raise ConfigError(f"{calib}: says nothing about the camera; give its calibration with --calib")
     return Undistorter(camera)
 
 

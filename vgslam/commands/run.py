@@ -20,7 +20,7 @@ class RunArgs(TrackingArgs):
     """A video file, a folder of images, a data set (TUM RGB-D, EuRoC, KITTI odometry, 7-Scenes) or a ROS bag."""
 
     network: str = field(default="vggt", kw_only=True)
-    """A network that is asked as well: vggt, by default the package's own (--weights says which one), or none, which
+    """Network that helps the geometry: vggt, by default the package's own (--weights says which one), or none, which
     needs no weights and half the time."""
 
     source: str = "auto"
@@ -37,7 +37,7 @@ class RunArgs(TrackingArgs):
     """Use every n-th image."""
 
     max_frames: int | None = None
-    """Use at most so many images, after stride."""
+    """Use at most this many images, counted after stride."""
 
     topic: str | None = None
     """Image topic of a bag, or the camera of a data set that has several."""
@@ -64,7 +64,7 @@ def _opened(args: RunArgs) -> FrameSource:
 
 
 def source_options(args: RunArgs) -> SourceOptions:
-    """What the arguments say about the input."""
+    """The options of the input, from the arguments."""
     return SourceOptions(
         args.source, args.calib, args.truth, args.start, args.end, args.stride, args.max_frames, args.topic, args.fps
     )

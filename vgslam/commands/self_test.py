@@ -19,7 +19,7 @@ MIN_COVERAGE, MAX_ATE_M = 0.95, 0.02
 
 @dataclass(frozen=True)
 class SelfTest:
-    """What came out; problem is empty when all is as it should be."""
+    """The result; problem is empty when all is well."""
 
     n_frames: int
     n_poses: int
@@ -29,7 +29,7 @@ class SelfTest:
 
 
 def demo_folder() -> Path:
-    """Where the demo sequence lies."""
+    """The folder of the demo sequence."""
     return Path(str(resources.files("vgslam"))) / "assets" / "demo"
 
 

@@ -1,4 +1,4 @@
-"""What is said of each setting: the docstring beneath its field, the one place where it is described."""
+"""The text of each setting: the docstring below its field, the only place where it is described."""
 
 import ast
 import inspect
@@ -7,7 +7,7 @@ from dataclasses import is_dataclass
 
 
 def sentences_of(cls: type) -> dict[str, str]:
-    """Field name -> docstring beneath it, of a dataclass and its bases; fields without one are left out."""
+    """Field name -> docstring below it, for a dataclass and its bases; fields without one are left out."""
     if not is_dataclass(cls):
         raise TypeError(f"{cls.__name__} is no dataclass")
     found: dict[str, str] = {}
@@ -18,7 +18,7 @@ def sentences_of(cls: type) -> dict[str, str]:
 
 
 def _docstrings(cls: type) -> dict[str, str]:
-    """The string beneath each field in the source of the class."""
+    """The string below each field in the source of the class."""
     body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
     assert isinstance(body, ast.ClassDef)
     found = {}

@@ -1,4 +1,4 @@
-"""What `vgslam run` and `vgslam live` print: the progress bar, the outcome, the report as JSON."""
+"""The output of `vgslam run` and `vgslam live`: the progress bar, the outcome, the report as JSON."""
 
 import sys
 import time
@@ -30,7 +30,7 @@ def run_tracking(args: TrackingArgs, open_frames: Callable[[], FrameSource], tit
     if not args.json:
         return _tracked(args, open_frames, title, stem).exit_code
     if STDOUT in args.poses:
-        raise ConfigError("--json and --poses - both want standard output; hand out the poses by tcp: or unix:")
+        raise ConfigError("--json and --poses - both need standard output; hand out the poses by tcp: or unix:")
     out = sys.stdout
     with redirect_stdout(sys.stderr):
         outcome = _tracked(args, open_frames, title, stem)

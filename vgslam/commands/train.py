@@ -1,4 +1,4 @@
-"""`vgslam train`: a network from scratch, or what relocalization adds to one, on procedural worlds."""
+"""`vgslam train`: trains a network from scratch, or the relocalization adapter of one, on procedural worlds."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ import tyro
 
 @dataclass
 class TrainArgs:
-    """Trains a network as a recipe says: renders its data, trains, validates; call again to go on after a stop.
+    """Trains a network as a recipe says: renders its data, trains, validates; call again to continue after a stop.
 
     With several GPUs: `torchrun --nproc-per-node N -m vgslam train CONFIG`.
     """
@@ -30,10 +30,10 @@ class TrainArgs:
     """CPU threads of the network; 0 leaves it to torch."""
 
     max_minutes: float | None = None
-    """Stop cleanly after so many minutes; the same command goes on from there."""
+    """Stop cleanly after this many minutes; the same command continues from there."""
 
     changed: bool = False
-    """Go on from a checkpoint although the recipe is another one now."""
+    """Continue from a checkpoint even if the recipe has changed since."""
 
 
 def run_train(args: TrainArgs) -> int:

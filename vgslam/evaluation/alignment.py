@@ -14,15 +14,15 @@ LINE_RATIO = 1e-6
 
 @dataclass(frozen=True)
 class Alignment:
-    """S_ref_est that takes the estimate to the reference.
-
-    is_scale_free: the scale was estimated. is_from_orientations: the positions lie on a line or in one point, so the
-    rotation (or what of it they leave open) comes from the orientations.
-    """
+    """How an estimate is aligned to the reference."""
 
     S_ref_est: Sim3
+    """Takes the estimate to the reference."""
     is_scale_free: bool
+    """Whether the scale was estimated."""
     is_from_orientations: bool = False
+    """Set if the positions lie on a line or in one point, so that the rotation, or the part of it that they leave open,
+    comes from the orientations."""
 
     def apply(self, T_est_cam: Array) -> Array:
         """Poses (N,4,4) of the estimate -> (N,4,4) in the frame and unit of the reference."""
@@ -49,7 +49,7 @@ def mean_rotation(R_ref_cam: Array, R_est_cam: Array) -> Array:
 def best_scale(points_ref: Array, points_est: Array) -> float | None:
     """Scale of the best similarity est -> ref (Umeyama, PAMI 1991, eq. 42), defined for collinear points too.
 
-    None where the estimate or the reference has no extent.
+    None if the estimate or the reference has no extent.
     """
     a, b = points_ref - points_ref.mean(0), points_est - points_est.mean(0)
     U, D, Vt = np.linalg.svd(a.T @ b)

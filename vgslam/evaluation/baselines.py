@@ -1,4 +1,4 @@
-"""What a trivial estimate would score, and measures of drift that need no alignment of the whole."""
+"""Scores of trivial estimates, and measures of drift that need no alignment of the whole."""
 
 import numpy as np
 

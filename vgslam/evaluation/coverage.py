@@ -12,25 +12,26 @@ from vgslam.types import Array, Trajectory
 
 @dataclass(frozen=True)
 class Coverage:
-    """Counts over the whole input. `coverage` is None when the number of frames is not known.
-
-    n_frames: frames of the input for which the reference has a pose; n_scored of them have an estimated pose too;
-    coverage = n_scored / n_frames, and coverage_largest counts the largest component only. longest_gap_frames: most
-    frames in a row without a pose; longest_gap_s: time between the poses (or the ends of the input) around the
-    longest gap in time. n_losses: times that a pose was followed by a frame without one. gaps_from_frames: gaps were
-    counted on the input's frames; otherwise inferred from the intervals of the poses.
-    """
+    """How much of the whole input has a pose."""
 
     n_frames: int | None
+    """Frames of the input for which the reference has a pose; None when not known."""
     n_poses: int
     n_scored: int
+    """Number of these that have an estimated pose too."""
     coverage: float | None
+    """n_scored / n_frames; None when the number of frames is not known."""
     coverage_largest: float | None
+    """The same, counting only the largest component."""
     longest_gap_frames: int
+    """Most frames in a row without a pose."""
     longest_gap_s: float
+    """Time between the poses, or the ends of the input, around the longest gap in time."""
     n_losses: int
+    """How often a pose was followed by a frame without one."""
     n_components: int
     gaps_from_frames: bool
+    """Whether gaps were counted on the input's frames; otherwise they are inferred from the intervals between poses."""
 
 
 def gaps_on_frames(has_pose: npt.NDArray[np.bool_], timestamps_s: Array) -> tuple[int, float, int]:

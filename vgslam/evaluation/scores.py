@@ -29,27 +29,23 @@ class ErrorStatistics:
 
 @dataclass(frozen=True)
 class ErrorSeries:
-    """What plots need: `alignment` (after Sim(3), after SE(3) where no scale is observable) and its errors over time.
-
-    timestamps_s, position_error_m, rotation_error_deg: (N,).
-    """
+    """What plots need: the errors over time, after alignment."""
 
     alignment: Alignment
+    """A Sim(3), or SE(3) where no scale is observable."""
     timestamps_s: Array
+    """(N,)."""
     position_error_m: Array
+    """(N,)."""
     rotation_error_deg: Array
+    """(N,)."""
 
 
 @dataclass(frozen=True)
 class ComponentScore:
     """Scores of one connected piece of the map, aligned on its own. None = not defined for this piece.
 
-    Lengths in the unit of the reference (metres). scale takes the estimate's unit to the reference's. ate_*: absolute
-    trajectory error of the positions after alignment with (sim3) and without (se3) scale. rotation_ape_deg after the
-    Sim(3) alignment of the positions; rotation_only_ape_deg after aligning the orientations alone, the one to read
-    when the camera turns on the spot. turned_deg: sum of the angles between consecutive reference poses. rpe_frame
-    and rpe_time: relative error over one frame and over `EvaluationOptions.rpe_delta_s`, estimate scaled. kitti:
-    likewise scaled. centroid_ate_m and line_ate_m: what 'never moves' and 'best straight line' would score.
+    Lengths are in the unit of the reference (metres).
     """
 
     component_id: int
@@ -58,17 +54,29 @@ class ComponentScore:
     end_s: float
     path_length_m: float
     turned_deg: float
+    """Sum of the angles between consecutive reference poses."""
     scale: float | None
+    """Takes the estimate's unit to the reference's."""
     ate_sim3_m: ErrorStatistics | None
+    """Absolute trajectory error of the positions after alignment with scale."""
     ate_se3_m: ErrorStatistics
+    """Absolute trajectory error of the positions after alignment without scale."""
     ate_percent_of_path: float | None
+    """The headline ATE as a share of the path length."""
     rotation_ape_deg: ErrorStatistics
+    """Rotation error after the Sim(3) alignment of the positions."""
     rotation_only_ape_deg: ErrorStatistics
+    """Rotation error after aligning the orientations alone; the one to read when the camera turns on the spot."""
     rpe_frame: RelativeError | None
+    """Relative error over one frame, with the estimate scaled."""
     rpe_time: RelativeError | None
+    """Relative error over `EvaluationOptions.rpe_delta_s`, with the estimate scaled."""
     kitti: KittiError | None
+    """KITTI's relative error, with the estimate scaled."""
     centroid_ate_m: float
+    """The ATE that an estimate which never moves would have."""
     line_ate_m: float
+    """The ATE that the best straight line would have."""
     scale_drift: float | None
     flags: list[str]
     series: ErrorSeries = field(repr=False, compare=False)
@@ -88,18 +96,17 @@ class ComponentScore:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of an estimate against a reference.
-
-    components: pieces with at least 3 scored poses, the one with most first; they are never merged. unscored: ids of
-    the pieces with fewer. keyframes: scores of the keyframes alone (largest piece), None when not asked for.
-    """
+    """Scores of an estimate against a reference."""
 
     components: list[ComponentScore]
+    """Pieces with at least 3 scored poses, the one with most first; they are never merged."""
     unscored: list[int]
+    """Ids of the pieces with fewer."""
     coverage: Coverage
     max_difference_s: float
     rpe_delta_s: float
     keyframes: ComponentScore | None
+    """Scores of the keyframes alone (largest piece); None when not asked for."""
     notes: list[str]
 
     @property

@@ -1,4 +1,4 @@
-"""What a start puts into the map: the first keyframe of a component, its landmarks, poses of the frames around it."""
+"""Begins a component in the map: its first keyframe, its landmarks, and poses of the frames around it."""
 
 from collections.abc import Iterable
 
@@ -20,7 +20,7 @@ _GUESS_REL_SIGMA = 0.5
 _STEPS, _FAR_STEPS = 12, 15
 """Steps to the pose of a frame between the first two keyframes, and of the second one, whose start is farther off."""
 _MIN_RATIO = 0.6
-"""Least share of a frame's landmarks that agree, for a pose: these frames have no neighbours that could tell."""
+"""Least share of a frame's landmarks that must agree with its pose: these frames have no neighbours to check with."""
 
 
 def guessed_depths(slam_map: SlamMap, component_ids: Iterable[int]) -> list[str]:

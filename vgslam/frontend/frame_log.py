@@ -1,4 +1,4 @@
-"""What is known of each frame of a run: a row a frame, some of them kept back until later frames decide."""
+"""The rows of a run, one for each frame; some are kept back until later frames decide."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from vgslam.types import PoseEstimate, Status
 class FrameLog:
     """The rows of one run at the end of `slam_map.frames`. Frame ids count up from `first_id` without gaps.
 
-    A frame in doubt is UNSURE, with what will be known of it if later frames are sure.
+    A frame in doubt is UNSURE, with the row that it gets if later frames are sure.
     """
 
     def __init__(self, slam_map: SlamMap) -> None:
@@ -43,7 +43,7 @@ class FrameLog:
         self._map.frames[self._first_row + estimate.frame_id - self.first_id] = estimate
 
     def keep_back(self, frame_id: int, timestamp_s: float, estimate: PoseEstimate | None) -> None:
-        """The frame is UNSURE. estimate: its pose if later frames are sure, None where it will be LOST even then."""
+        """The frame is UNSURE. estimate: its pose if later frames are sure, None if it will be LOST even then."""
         self._kept_back.append((frame_id, estimate))
         self.set(PoseEstimate(frame_id, timestamp_s, Status.UNSURE))
 

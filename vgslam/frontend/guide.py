@@ -27,7 +27,7 @@ SURE_REL_SIGMA = 0.4
 
 @dataclass(frozen=True)
 class VggtUse:
-    """What the network is asked for.
+    """What the network is used for.
 
     With a stand-in that has a network's errors (docs/bench/model_uses.md), on and off: initialise, map begun at frame 1
     and 8; corner_depth, median error 3 and 10 %; motion_guess, 8 and 2 of 8 fast turns kept; hold_scale, scale within
@@ -59,7 +59,7 @@ class VggtUse:
 
 
 class Guide(Protocol):
-    """A network beside the geometry of feature tracks. It answers whatever it is asked; `use` says what it is asked;
+    """A network beside the geometry of feature tracks. It answers every question; `use` says which are asked;
     `notes` what a user of its answers should know, a line each."""
 
     use: VggtUse
@@ -89,13 +89,15 @@ def rel_sigma_of(confidence: Float32) -> Array:
 
 @dataclass(frozen=True)
 class GuidedDepth:
-    """A window's dense depth in the map's units. keyframe_ids (N,) are the window's; scale: world units per window
-    unit; camera: of the full images."""
+    """A window's dense depth in the map's units."""
 
     prediction: WindowPrediction
     keyframe_ids: Ids
+    """(N,): the window's."""
     scale: float
+    """World units per window unit."""
     camera: Camera
+    """The camera of the full images."""
     min_confidence: float
 
     def at(self, n: Ids, pixels: Array) -> tuple[Array, Array]:
@@ -149,7 +151,7 @@ class KnownDepth:
 def guided_depth(
     prediction: WindowPrediction, keyframe_ids: Ids, known: KnownDepth, camera: Camera, min_confidence: float
 ) -> GuidedDepth | None:
-    """Scale a prediction to the map by the median ratio of depths; None where the two contradict each other.
+    """Scale a prediction to the map by the median ratio of depths; None if the two contradict each other.
 
     Landmarks whose depth is known decide; where there are too few of them, guessed ones give the scale. The robust
     spread of the log ratios of known depths must stay below 0.3: a network that sees another scene than the features

@@ -10,7 +10,7 @@ from vgslam.types import WindowInput
 
 def track_guided(tracker: Tracker, guide: Guide, state: TrackState, view: View) -> TrackResult | None:
     """The network's motion from the last view to this one, in units of the median depth, and features followed from
-    there. None where it says nothing."""
+    there. None if it says nothing."""
     ids = np.array([state.view.frame_id, view.frame_id])
     prediction = guide.predict(WindowInput(ids, [state.view.image, view.image], tracker.camera))
     if prediction is None or len(state.ids) == 0:

@@ -1,4 +1,4 @@
-"""The start of a component: wait until two views tell the geometry, and remember what was seen meanwhile."""
+"""The start of a component: wait until two views determine the geometry, and remember what was seen meanwhile."""
 
 from dataclasses import dataclass, field, replace
 
@@ -19,7 +19,7 @@ MIN_FOLLOWED = 40
 
 @dataclass(frozen=True)
 class InitializerConfig:
-    """How long two views are waited for that begin a map."""
+    """When two views are good enough to begin a map."""
 
     two_view: TwoViewConfig = field(default_factory=TwoViewConfig)
     """When two views determine the geometry."""
@@ -34,7 +34,7 @@ class InitializerConfig:
 
 @dataclass(frozen=True)
 class Sighting:
-    """What of the first view's corners is seen in a later frame: indices (n,) and pixels (n,2)."""
+    """The corners of the first view that a later frame sees: indices (n,) and pixels (n,2)."""
 
     frame_id: int
     timestamp_s: float
@@ -44,20 +44,24 @@ class Sighting:
 
 @dataclass(frozen=True)
 class Start:
-    """A component can begin: first view with all its corners (N,2); prediction of the window (first view, last view),
-    None when only a rotation is known; the sightings between and including both; the views before the first one, in
-    time order and without their images, that still lack a pose."""
+    """All that is needed to begin a component."""
 
     first: View
+    """The first view."""
     last: View
+    """The last view."""
     corners: Pixels
+    """(N,2): all corners of the first view."""
     sightings: list[Sighting]
+    """The sightings between the two views, those in both included."""
     prediction: WindowPrediction | None
+    """Geometry of the window (first view, last view); None when only a rotation is known."""
     earlier: list[View]
+    """The views before the first one that still lack a pose, in time order and without their images."""
 
 
 class Initializer:
-    """Follows the corners of a first view until their tracks tell the geometry of it and the newest view."""
+    """Follows the corners of a first view until their tracks determine the geometry between it and the newest view."""
 
     def __init__(
         self, tracker: Tracker, sfm: WindowSfm, config: InitializerConfig, guide: Guide | None = None
@@ -132,7 +136,7 @@ class Initializer:
         return None
 
     def at_end(self) -> Start | None:
-        """At the end of the input: a start without translation, if a rotation explains all that was seen."""
+        """A start at the end of the input: without translation, if a rotation explains all that was seen."""
         if self._first is None or len(self._sightings) < 2 or not self._is_rotation(self._sightings[-1]):
             return None
         return self._start(self._newest, None)

@@ -1,4 +1,4 @@
-"""Where a predicted window lies in the map."""
+"""Places a predicted window in the map."""
 
 import numpy as np
 

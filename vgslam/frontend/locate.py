@@ -22,7 +22,7 @@ CONFIDENCE, MAX_SAMPLES = 0.999, 2000
 """Probability of a good sample at which the search for it stops, and samples at most: enough where 45 % of the matches
 are right (w^7 each)."""
 MIN_KNOWN = 8
-"""Landmarks of a keyframe with a measured depth from which guessed ones are not asked for depths nearby."""
+"""With at least this many landmarks of measured depth in a keyframe, guessed ones are not used for depths nearby."""
 MIN_AHEAD = 5
 """Least landmarks in front of a keyframe; with fewer its depth is unknown, 1 with a deviation of 1."""
 N_NEAREST = 3
@@ -32,27 +32,27 @@ SOFTENING_PX = 2.0
 SIGMA_PER_GAP, LEAST_REL_SIGMA = 4.0, 0.02
 """Relative deviation of a depth for each image width to the nearest landmark, and its least: surfaces are not flat."""
 SURE_REL_SIGMA, MIN_SURE = 0.3, 12
-"""RANSAC takes points with less than this relative deviation of depth, where there are at least so many."""
+"""RANSAC takes only points with less than this relative deviation of depth, if there are at least this many."""
 RANSAC_SIGMAS = 5.0
 """Its inlier distance, in standard deviations of a matched feature: wide, as these depths are interpolated."""
 ITERATIONS = 15
 """Steps to a pose: a wide baseline starts farther away than the next frame of a video."""
 BORDER_PX = 8
-"""Landmarks nearer to the image's edge are not looked for: the window of optical flow would lie half outside."""
+"""Landmarks closer to the image's edge are not searched for: the window of optical flow would lie half outside."""
 REFIND_LEVELS = 3
-"""Pyramid levels with which they are looked for: as between frames, as a pose from matches leaves a few px to find."""
+"""Pyramid levels of that search: as between frames, since a pose from matches leaves a few px to find."""
 
 
 @dataclass(frozen=True)
 class LocateConfig:
-    """What a pose found by matching must fulfil."""
+    """Conditions on a pose that was found by matching."""
 
     min_inliers: int = 30
     """Least number of matches that agree with the pose."""
     min_ratio: float = 0.6
     """Least share of them among the matches that obey the epipolar geometry."""
     min_refound: int = 15
-    """Least number of the keyframe's landmarks found where the pose says."""
+    """Least number of the keyframe's landmarks found where the pose predicts them."""
     sigma_px: float = 1.2
     """Standard deviation of a matched feature, in px."""
     refound_sigma_px: float = 1.0
@@ -64,20 +64,19 @@ class LocateConfig:
 
 @dataclass(frozen=True)
 class Recovered:
-    """Pose of an image in the map, with its covariance (6,6) as in `PoseFit`, the landmarks seen in it, and the
-    keyframe that they were found from.
-
-    ratio: of the landmarks found, the share that agrees; share: of those that should be in the image, the share that
-    was found and agrees.
-    """
+    """The pose of an image in the map, with the landmarks seen in it."""
 
     T_world_cam: Array
     covariance: Array
+    """(6,6), as in `PoseFit`."""
     ids: Ids
     pixels: Pixels
     keyframe_id: int
+    """The keyframe that the landmarks were found from."""
     ratio: float
+    """The share of the landmarks found that agrees with the pose."""
     share: float = 0.0
+    """The share of the landmarks expected in the image that was found and agrees."""
 
 
 def epipolar_matches(
@@ -153,12 +152,12 @@ class Locator:
         self.map, self.config, self.features = slam_map, config, features
 
     def locate(self, k: int, px_k: Array, target: Target, px: Array) -> Recovered | None:
-        """Pose from pixels px_k (N,2) of keyframe k matched to px (N,2) of the target, None where it does not hold."""
+        """Pose from pixels px_k (N,2) of keyframe k matched to px (N,2) of the target, None if it does not hold."""
         fit = self.from_matches(k, px_k, target, px)
         return None if fit is None else self.confirm(k, target, fit.T_cam_world)
 
     def from_matches(self, k: int, px_k: Array, target: Target, px: Array) -> PoseFit | None:
-        """The pose that the matches alone give, None where too few agree."""
+        """The pose that the matches alone give, None if too few agree."""
         if len(px) < self.config.min_inliers:
             return None
         depth, rel_sigma = depth_near(self.map, k, px_k)
@@ -183,7 +182,7 @@ class Locator:
         return best if good else None
 
     def confirm(self, k: int, target: Target, T_cam_world: Array) -> Recovered | None:
-        """Find the keyframe's own landmarks where the pose says they are; their agreement is the proof."""
+        """Find the keyframe's own landmarks where the pose puts them; their agreement is the proof."""
         ids, found, n_inside = self._refind(k, target, T_cam_world)
         c, m = self.config, self.map
         if len(ids) < max(c.min_refound, 6):

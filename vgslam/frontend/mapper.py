@@ -40,7 +40,7 @@ MIN_SHARED = 8
 MIN_ADJUSTED = 20
 """Least landmarks of a bundle adjustment."""
 LOST_FACTOR = 4
-"""A landmark that is anywhere off by so many times max_residual_px is not where it was thought to be."""
+"""A landmark with any error above this multiple of max_residual_px is not where it was thought to be."""
 REL_SIGMA_RANGE = (0.003, 0.5)
 """Least and largest relative deviation of depth after bundle adjustment, which knows of the noise of pixels alone."""
 
@@ -165,7 +165,7 @@ class Mapper:
         """Keep the dense depth of window image n as keyframe k's, and let it replace the guessed depths of the
         landmarks first seen there. scale: world units per window unit.
 
-        A guide's dense depth is kept only where its use says so; the landmarks get theirs all the same.
+        A guide's dense depth is kept only if its settings say so; the landmarks get theirs all the same.
         """
         m = self.map
         keyframe = m.keyframes[k]
@@ -204,7 +204,7 @@ class Mapper:
         )  # fmt: skip
 
     def _link_edges(self, recent: Ids) -> None:
-        """Relative poses of the window's keyframes as graph edges; the newest window's word replaces older ones."""
+        """Relative poses of the window's keyframes as graph edges; those of the newest window replace older ones."""
         m = self.map
         for i, b in enumerate(recent.tolist()):
             for a in recent[max(0, i - self.config.n_linked) : i].tolist():
@@ -218,7 +218,7 @@ class Mapper:
     def add_corners(
         self, view: View, k: int, existing: Pixels, guided: GuidedDepth | None = None
     ) -> tuple[Ids, Pixels]:
-        """Detect corners of keyframe k where there are none yet; their depth is the guide's or guessed from their
+        """Detect corners of keyframe k in parts without any; their depth is the guide's or guessed from their
         neighbours'."""
         pixels = self.tracker.detect(view, existing)
         if len(pixels) == 0:
@@ -295,7 +295,7 @@ class Mapper:
     def adjust(self, window: Ids, guided: GuidedDepth | None = None) -> BundleResult | None:
         """Bundle adjustment of the window's keyframes and triangulated landmarks; removes what does not fit.
 
-        The oldest n_fixed keyframes hold the gauge. None where too little is triangulated. With a guide that holds the
+        The oldest n_fixed keyframes hold the gauge. None if too little is triangulated. With a guide that holds the
         scale, its depth is a prior where a landmark was first seen, and landmarks that have one take part as well.
         """
         m, c = self.map, self.config

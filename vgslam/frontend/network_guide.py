@@ -53,7 +53,7 @@ class NetworkGuide:
         self._descriptors: dict[int, Float32] = {}
 
     def predict(self, window: WindowInput) -> WindowPrediction | None:
-        """Poses and depth of all frames; None where the network's answer is not finite.
+        """Poses and depth of all frames; None if the network's answer is not finite.
 
         A window larger than the backbone's memory allows is thinned to frames equally spaced between, and including,
         the first and the last: the frames between have no depth, and poses interpolated at constant velocity.
@@ -84,7 +84,7 @@ class NetworkGuide:
     def start(self, window: WindowInput) -> WindowPrediction | None:
         """The window's geometry, its last pose refined against the tracks at the first image's predicted depth.
 
-        None where the tracks do not agree with it.
+        None if the tracks do not agree with it.
         """
         prediction = self.predict(window)
         if prediction is None:
@@ -102,7 +102,7 @@ class NetworkGuide:
         return replace(prediction, T_window_cam=T)
 
     def descriptor(self, frame_id: int, image: Image) -> Float32:
-        """Of this image's own tokens; remembered where a window has shown the frame before."""
+        """The descriptor made from this image's own tokens, or the one kept from a window that contained the frame."""
         if frame_id not in self._descriptors:
             images = self.backbone.prepare([image])
             scene = self.backbone.decode(self.backbone.encode(images, ()), images, ())

@@ -1,4 +1,4 @@
-"""The keyframe that poses are told from, and how far the camera has moved since."""
+"""The keyframe that poses are relative to, and how far the camera has moved since."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class Reference:
 
     @staticmethod
     def none() -> "Reference":
-        """Before there is a keyframe."""
+        """The state before there is a keyframe."""
         return Reference(-1, np.zeros(0, np.int64), np.zeros((0, 2), np.float32))
 
     def motion_px(self, ids: Ids, pixels: Pixels) -> float:

@@ -13,7 +13,7 @@ from vgslam.types import Array, Camera, Float32, Ids, MadeBy, WindowInput, Windo
 MIN_ANGLE_DEG = 0.8
 """Least angle between two rays of a new landmark: at a focal length of 600 px one pixel then is 12 % of its depth."""
 MAX_RESIDUAL_PX = 2.5
-"""A new landmark may be so far from where it was seen, as `MapperConfig.max_residual_px` allows later."""
+"""Largest distance of a new landmark from where it was seen, in px: as `MapperConfig.max_residual_px` later."""
 MIN_SEEN = 15
 """Landmarks that a view between the first and the last has to see, as a tracked frame (`TrackerConfig.min_inliers`)."""
 START_REL_SIGMA = 0.01
@@ -131,7 +131,7 @@ def _new_landmarks(window: WindowInput, T: Array) -> tuple[Ids, Array, Array]:
 
 
 def _median_depth(T: Array, window: WindowInput, ids: Ids, points: Array) -> float:
-    """Median depth of the landmarks over all their observations; 1 where there are none."""
+    """Median depth of the landmarks over all their observations; 1 if there are none."""
     seen = np.isin(window.track_id, ids)
     if not seen.any():
         return 1.0

@@ -18,13 +18,13 @@ MIN_TO_FIT = 8
 """Least followed features for a pose: a few more than it needs, so that some can disagree."""
 SURE_REL_SIGMA, MIN_SURE = 0.2, 20
 """RANSAC takes landmarks for points without deviation: only those with less than this relative deviation of depth, and
-only where there are so many that a chance agreement of outliers does not win."""
+only if there are enough of them that a chance agreement of outliers does not win."""
 RANSAC_SIGMAS = 3.0
 """Inlier distance of RANSAC, in standard deviations of a tracked pixel (99 % of true ones)."""
 MAX_GUESS_SHARE = 0.5
 """A predicted displacement by more than this share of the image's longer side is not believed."""
 MIN_VOTERS = 30
-"""So many followed landmarks with a measured depth decide alone whether a frame is lost."""
+"""With at least this many followed landmarks of measured depth, they alone decide whether a frame is lost."""
 SUDDEN_DROP = 0.65
 """A share of inliers below this times that of the frame before has dropped too suddenly for a change of view."""
 SECOND_PASS_LEVELS = 2
@@ -48,7 +48,7 @@ class TrackerConfig:
     suspicious_ratio: float = 0.55
     """Below this share of inliers a frame is lost if the share has also dropped by a third in one frame."""
     ransac_below: float = 0.7
-    """With a smaller share of inliers the pose is found anew by RANSAC."""
+    """With a smaller share of inliers the pose is computed again by RANSAC."""
     second_pass_below: float = 0.75
     """With a smaller share of inliers features are followed a second time."""
 
@@ -66,27 +66,34 @@ class View:
 
 @dataclass
 class TrackState:
-    """What is followed: landmark ids (n,) at pixels (n,2) in `view`, whose pose is T_world_cam; motion
-    T_cam_previous of the last step, None after a break; the inlier ratio of the last step."""
+    """The landmarks that are followed."""
 
     view: View
     ids: Ids
+    """(n,): landmark ids."""
     pixels: Pixels
+    """(n,2): where they are in `view`."""
     T_world_cam: Array
+    """Pose of `view`."""
     motion: Array | None = None
+    """T_cam_previous of the last step; None after a break."""
     ratio: float = 1.0
+    """The inlier ratio of the last step."""
 
 
 @dataclass(frozen=True)
 class TrackResult:
-    """Outcome for one view: is_lost, or the pose with its covariance (6,6), as in `PoseFit`, and its support. ids and
-    pixels are the inliers'."""
+    """Outcome for one view."""
 
     is_lost: bool
+    """Whether the view counts as lost."""
     T_world_cam: Array
     covariance: Array
+    """(6,6), as in `PoseFit`."""
     ids: Ids
+    """The inliers."""
     pixels: Pixels
+    """Where the inliers are."""
     n_inliers: int
     ratio: float
     survived: float
@@ -124,7 +131,7 @@ class Tracker:
         return self.camera.project(p).astype(np.float32)
 
     def pose_points(self, ids: Ids, pixels: npt.NDArray) -> PosePoints:
-        """What PnP needs to know of landmarks seen at pixels."""
+        """Landmarks and their pixels, as input of PnP."""
         landmarks = self.map.landmarks_world(ids)
         host = self.map.landmarks.host[ids]
         return PosePoints(
@@ -188,7 +195,7 @@ class Tracker:
     def _second_pass(
         self, state: TrackState, view: View, points: PosePoints, pixels: Pixels, ok: np.ndarray, fit: PoseFit
     ) -> tuple[Pixels, np.ndarray]:
-        """Follow the features that failed once more, from where the pose of the others says they are."""
+        """Follow the features that failed once more, starting where the pose of the others puts them."""
         failed = np.flatnonzero(~ok)
         T_before = se3.inverse(state.T_world_cam)
         guess = self._displaced(points.select(failed), T_before, fit.T_cam_world, state.pixels[failed])

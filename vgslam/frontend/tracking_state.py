@@ -31,11 +31,11 @@ class StateConfig:
     sure_ratio: float = 0.5
     """The same for the share of the followed landmarks that are inliers."""
     look_share: float = 0.25
-    """Where a smaller share of the landmarks could be followed, what the map shows from there is used as well."""
+    """If a smaller share of the landmarks could be followed, those that the map shows from there are used as well."""
     strict_inliers: int = 30
-    """As sure_inliers, for settle_s after a relocalization."""
+    """The same as sure_inliers, for settle_s after a relocalization."""
     strict_ratio: float = 0.6
-    """As sure_ratio, for settle_s after a relocalization."""
+    """The same as sure_ratio, for settle_s after a relocalization."""
     unsure_s: float = 0.12
     """How long a frame that cannot be followed leaves tracking unsure before it is lost, in s."""
     settle_s: float = 1.0
@@ -46,19 +46,21 @@ class StateConfig:
 
 @dataclass(frozen=True)
 class Transition:
-    """A change of phase at a frame. lost_s: seconds since the last frame with a pose, where a pose is back (0
-    otherwise); component: the one that the frame belongs to; trust of a relocalization in it, else None."""
+    """A change of phase at a frame."""
 
     frame_id: int
     timestamp_s: float
     before: Phase
     after: Phase
     lost_s: float = 0.0
+    """Seconds since the last frame with a pose, if the pose is back; otherwise 0."""
     component: int = -1
+    """The component that the frame belongs to."""
     trust: float | None = None
+    """Trust of a relocalization, else None."""
 
     def to_dict(self) -> dict[str, Any]:
-        """For the report."""
+        """The transition as a row for the report."""
         return asdict(self) | {"before": str(self.before), "after": str(self.after)}
 
 
@@ -107,7 +109,7 @@ class TrackingState:
         self._with_pose_s = timestamp_s
 
     def unsure(self, frame_id: int, timestamp_s: float, component: int) -> None:
-        """The frame has no pose that can be told, but tracking has not given up."""
+        """The frame has no pose that can be given, but tracking has not given up."""
         if self.phase is not Phase.UNSURE:
             self._unsure_since_s = timestamp_s
             self._enter(Phase.UNSURE, frame_id, timestamp_s, component)

@@ -10,14 +10,17 @@ from vgslam.geometry.se3 import Array
 
 @dataclass(frozen=True)
 class Sim3:
-    """Similarity S_a_b with p_a = s R p_b + t: R (3,3) rotation, t (3,) in units of a, s > 0 (units of a per b).
+    """Similarity S_a_b with p_a = s R p_b + t.
 
     Raises ValueError for non-finite values, a non-orthonormal R or s <= 0.
     """
 
     R: Array
+    """(3,3) rotation."""
     t: Array
+    """(3,) in units of a."""
     s: float = 1.0
+    """Units of a per unit of b, > 0."""
 
     def __post_init__(self) -> None:
         R, t = np.asarray(self.R, np.float64), np.asarray(self.t, np.float64).reshape(3)

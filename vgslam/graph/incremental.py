@@ -18,7 +18,7 @@ from vgslam.types import Edge, EdgeKind
 Key = tuple[int, int, EdgeKind]
 BLOCK = 16  # keyframes among which one is read back to learn whether a loop moved them
 WITNESSES = 16  # active loops that a new one is compared with
-AGREEING_SHARE = 0.5  # of these that must agree with it, as far as they can tell: the majority
+AGREEING_SHARE = 0.5  # of these that must agree with it, if they can judge: the majority
 MOST_WAITING = 50  # keyframes that wait, so that a look at them all stays cheap
 
 
@@ -153,7 +153,7 @@ class IncrementalGraph:
         return {n: self.nodes[n] for n in placed} | changed
 
     def solve(self) -> list[RobustSolution]:
-        """Full robust solve of every component with edges (solve_robust), from which the graph goes on; edges that
+        """Full robust solve of every component with edges (solve_robust), with which the graph continues; edges that
         were switched off get another chance. One solution per component, in order of its number."""
         solutions = []
         for c in sorted(self.members):
@@ -288,7 +288,7 @@ class IncrementalGraph:
         self._must_rebuild = True
 
     def _ties_in_use(self) -> list[Edge]:
-        """Those whose ends the odometry knows."""
+        """The edges whose ends the odometry knows."""
         loops = [self.edges[k] for k in self._loops]
         return [e for e in loops if e.id_a in self._path and e.id_b in self._path and not self._path.joins(e)]
 

@@ -3,7 +3,7 @@
 Pairwise consistency after Mangelson et al., "Pairwise consistent measurement set maximization for robust multi-robot
 map merging", ICRA 2018, eq. 3. The set is found by removing the least supported loop until all the rest agree, not as
 an exact maximum clique: honest noise breaks a few of many thousand pairs. Cycles that the odometry does not close
-(between components) say nothing and count for nobody.
+(between components) say nothing and do not count.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from vgslam.types import Array, Edge, Ids
 
 CHI2_3SIGMA = 21.846  # 99.73 % quantile of chi-square with 7 degrees of freedom
 CHI2_3SIGMA_SE3 = 20.062  # the same with 6
-NEAR = 64  # loops that each is compared with where there are too many for all pairs
+NEAR = 64  # loops that each is compared with if there are too many for all pairs
 ALL_PAIRS = 400  # loops up to which all pairs are compared: 80,000
 SUPPORT = 0.8  # least share of agreeing pairs that a loop of the set has
 BLOCK = 20_000  # pairs compared at a time, which bounds memory
@@ -25,12 +25,16 @@ BLOCK = 20_000  # pairs compared at a time, which bounds memory
 
 @dataclass(frozen=True)
 class Measured:
-    """N measured similarities at once: keyframes a (N,) and b (N,), S_a_b (N), its covariance (N,7,7) in b's frame."""
+    """N measured similarities at once."""
 
     a: Ids
+    """(N,): keyframe ids."""
     b: Ids
+    """(N,): keyframe ids."""
     S: Sim3Batch
+    """N similarities S_a_b."""
     covariance: Array
+    """(N,7,7) in b's frame."""
 
     @staticmethod
     def of(edges: Sequence[Edge]) -> "Measured":
@@ -44,11 +48,11 @@ class Measured:
         return Measured(self.a[index], self.b[index], self.S[index], self.covariance[index])
 
     def reversed(self) -> "Measured":
-        """The same, told from the other end."""
+        """The same, seen from the other end."""
         return Measured(self.b, self.a, self.S.inverse(), moved(self.S.adjoint(), self.covariance))
 
     def turned(self, which: np.ndarray) -> "Measured":
-        """The same, with those of the mask which (N,) told from their other ends."""
+        """The same, with those of the mask which (N,) seen from their other ends."""
         other, per_matrix = self.reversed(), which[:, None, None]
         return Measured(
             np.where(which, other.a, self.a), np.where(which, other.b, self.b),
@@ -72,8 +76,8 @@ def squared_error(e: Array, covariance: Array, is_metric: bool) -> Array:
 
 
 def agrees_with_odometry(path: OdometryPath, edges: Sequence[Edge], is_metric: bool) -> np.ndarray:
-    """Whether each loop (N,) lies within 3 sigma of what the odometry between its ends says; True where that says
-    nothing."""
+    """Whether each loop (N,) agrees with the odometry between its ends within 3 sigma; True where there is no
+    such odometry."""
     if not edges:
         return np.zeros(0, bool)
     S, C, joined = path.between(np.array([e.id_a for e in edges]), np.array([e.id_b for e in edges]))
@@ -85,8 +89,8 @@ def agrees_with_odometry(path: OdometryPath, edges: Sequence[Edge], is_metric: b
 def agree_in_pairs(
     path: OdometryPath, measured: Measured, pairs: np.ndarray, is_metric: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For pairs (P,2) of edges: whether the cycle through both and the odometry closes within 3 sigma, and whether
-    there is such a cycle."""
+    """Whether the cycle through each pair (P,2) of edges and the odometry closes within 3 sigma, and whether there is
+    such a cycle."""
     agree, known = np.ones(len(pairs), bool), np.zeros(len(pairs), bool)
     M, Q, a, b = measured.S, measured.covariance, measured.a, measured.b
     for begin in range(0, len(pairs), BLOCK):

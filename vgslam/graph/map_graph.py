@@ -1,4 +1,4 @@
-"""The map's pose graph while it grows: a loop costs what it moves, not what the map holds."""
+"""The map's pose graph while it grows: the cost of a loop depends on what it moves, not on the size of the map."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,20 +14,21 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class Closing:
-    """What came of loops. dropped: loops, these or earlier ones, that the graph contradicted and that are out of the
-    map. out_of_use: all loops between parts of the map that no odometry joins which contradict the majority now; they
-    stay in the map's edges, because later ones may confirm them. joined: the component that was joined to another, or
-    None."""
+    """The outcome of loops."""
 
     dropped: list[Pair]
+    """Loops, new or old, that the graph contradicted and that are out of the map."""
     out_of_use: list[Pair]
+    """All loops that now contradict the majority, between parts of the map that no odometry joins. They stay in the
+    map's edges because later ones may confirm them."""
     joined: int | None = None
+    """The component that was joined to another, or None."""
 
 
 class MapGraph:
     """Follows the keyframes and edges of `slam_map`, and moves its keyframes when loops come in.
 
-    A keyframe is taken in with the edges that it has then; what bundle adjustment says of it later stays, because
+    A keyframe is taken in with the edges that it has then; later changes by bundle adjustment stay, because
     loops are applied to the map as corrections. What the graph moves as a whole (components that are joined, parts that
     were joined wrongly) the map moves by the same edge. is_metric: a graph over SE(3), all scales 1.
     """
@@ -37,9 +38,9 @@ class MapGraph:
         self._graph = IncrementalGraph(is_metric)
 
     def take_in(self) -> None:
-        """All keyframes that the map has got since, with their edges.
+        """Takes in all keyframes that the map has got since, with their edges.
 
-        Raises GraphError; the graph then starts anew with the next call.
+        Raises GraphError; the next call then starts again with an empty graph.
         """
         m, graph = self.map, self._graph
         first = len(graph.nodes)
@@ -60,7 +61,7 @@ class MapGraph:
     def close(self, loops: Sequence[Edge]) -> Closing:
         """Adds loops to the map, joins the components that they lie between, and moves the map.
 
-        All of it or, with a GraphError as of `take_in`, nothing.
+        All of it or, with a GraphError as from `take_in`, nothing.
         """
         self.take_in()
         graph = self._graph

@@ -1,4 +1,4 @@
-"""What the odometry alone says of two keyframes: their relative pose and its covariance, for any pair at once.
+"""Relative pose and covariance of any two keyframes by the odometry alone.
 
 Covariances are kept as sums in the world frame along a spanning tree of the odometry edges (first-order propagation;
 Barfoot and Furgale, "Associating uncertainty with three-dimensional poses", T-RO 2014, section III), so that a pair
@@ -87,7 +87,7 @@ class OdometryPath:
         return S_a.inverse() @ S_b, moved(S_b.inverse().adjoint(), P.reshape(-1, 7, 7)), joined
 
     def _meet(self, a: int, b: int) -> int:
-        """Nearest common ancestor, -1 where there is none."""
+        """Nearest common ancestor, -1 if there is none."""
         if self._root[a] != self._root[b]:
             return -1
         a, b = (a, b) if self._depth[a] >= self._depth[b] else (b, a)

@@ -1,4 +1,4 @@
-"""The graph's word on the map."""
+"""Optimises a map by its pose graph."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,12 @@ from vgslam.map.slam_map import SlamMap
 
 @dataclass(frozen=True)
 class MapSolution:
-    """error: GTSAM's error that is left; switched_off: loops and relocalizations that the graph contradicts."""
+    """The outcome of optimising a map."""
 
     error: float
+    """GTSAM's remaining error."""
     switched_off: list[SwitchedOff]
+    """Loops and relocalizations that the graph contradicts."""
 
 
 def optimize_map(slam_map: SlamMap, is_metric: bool = False) -> MapSolution:

@@ -1,4 +1,4 @@
-"""Which edges between pieces of the map that no odometry joins (ties) can be true together: as many as possible.
+"""Ties are edges between pieces of the map that no odometry joins. As many as can be true together are chosen.
 
 Ties between the same two pieces that agree through the odometry are a camp. Trees of camps are grown from the largest
 ones, each piece put where most of its ties say, after the consensus of pairwise consistent measurements (Mangelson et
@@ -18,26 +18,29 @@ from vgslam.types import Array, Edge
 MOST_CAMPS = 8  # between the same two pieces; ties beyond are taken for false
 MOST_LEADERS = 8  # ties that are tried as the middle of a camp
 MOST_SEEDS = 8  # camps from which trees are grown
-WORST_SHARE = 0.5  # ties off by less than this share of the worst stay for now: it may be the worst's doing
+WORST_SHARE = 0.5  # ties off by less than this share of the worst stay for now: the worst may cause their errors
 MOST_OPTIONS = 8  # camps that may place the next piece
 
 
 @dataclass(frozen=True)
 class TieChoice:
-    """is_kept (N,): the ties that can be true together; tree: those of them, by index, that hold the pieces together
-    without a cycle. All pieces that the ties join are joined by the tree."""
+    """The ties that can be true together."""
 
     is_kept: np.ndarray
+    """(N,): whether a tie is one of them."""
     tree: list[int]
+    """Indices of kept ties that hold the pieces together without a cycle. They join all pieces that the ties join."""
 
 
 @dataclass(frozen=True)
 class _Camp:
-    """Ties between two pieces that agree: their indices, with the one that speaks for them; larger weight first."""
+    """Ties between two pieces that agree. The camp with the larger weight goes first."""
 
     pieces: frozenset[int]
     leader: int
+    """Index of the tie that represents the others."""
     members: list[int]
+    """Indices of the ties."""
     weight: float
 
 
@@ -164,7 +167,7 @@ def _groups(camps: list[_Camp]) -> list[list[_Camp]]:
 
 
 def fit_together(path: OdometryPath, ties: Sequence[Edge], tie: Edge, is_metric: bool = False) -> bool:
-    """Whether a tie agrees with where others, taken for true, hold its two pieces; True where they do not."""
+    """Whether a tie agrees with other ties that are taken for true; True if those do not hold its two pieces."""
     tree = TieTree(path, is_metric)
     for e, holds in zip(ties, holding_ties(path, ties), strict=True):
         if holds:
@@ -173,8 +176,8 @@ def fit_together(path: OdometryPath, ties: Sequence[Edge], tie: Edge, is_metric:
 
 
 def first_contradicted(path: OdometryPath, ties: Sequence[Edge], errors: Array, limit: float) -> list[Edge]:
-    """Of ties with these errors (N,) at the optimum, those beyond limit that are to be left out first: the worst ones,
-    because one false tie pushes true ones beyond their limit too, and none without which pieces would fall apart."""
+    """The ties to leave out first, given their errors (N,) at the optimum: the worst of those beyond the limit,
+    because one false tie pushes true ones beyond it too. Ties without which pieces would fall apart stay."""
     order = np.argsort(errors, kind="stable")
     may_go = np.zeros(len(ties), bool)
     may_go[order] = ~holding_ties(path, [ties[i] for i in order.tolist()])

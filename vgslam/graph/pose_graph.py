@@ -17,7 +17,7 @@ from vgslam.types import Edge, EdgeKind
 
 PRIOR_SIGMA = 1e-6  # of an anchor, in all coordinates: held still, without the rank loss of an exact constraint
 HUBER_SIGMAS = 3.0  # whitened error from which an edge that is not odometry counts less: 3 sigma
-RELINEARIZE = 0.02  # change of a keyframe, in all coordinates, above which ISAM2 linearises its edges anew
+RELINEARIZE = 0.02  # change of a keyframe, in all coordinates, above which ISAM2 linearises its edges again
 
 
 def to_gtsam(S: Sim3) -> gtsam.Similarity3:

@@ -22,24 +22,28 @@ FAR_SIGMA = 20.0  # error of a tie beyond which a piece is moved as a whole befo
 
 @dataclass(frozen=True)
 class SwitchedOff:
-    """A loop or relocalization edge that the graph contradicts; error_sigma: length of its whitened error (7 degrees
-    of freedom; 6 where the scale is known) in the graph without it. Off above 4.67 (4.48), the 99.73 % quantile.
-    is_tie: it lies between pieces that no odometry joins."""
+    """A loop or relocalization edge that the graph contradicts."""
 
     edge: Edge
     error_sigma: float
+    """Length of its whitened error (7 degrees of freedom; 6 where the scale is known) in the graph without it. The edge
+    is off above 4.67 (4.48), the 99.73 % quantile."""
     is_tie: bool = False
+    """Whether it lies between pieces that no odometry joins."""
 
 
 @dataclass(frozen=True)
 class RobustSolution:
-    """nodes: S_world_keyframe; error: GTSAM's error of the edges in use; active and switched_off: what became of the
-    edges that are not odometry."""
+    """The solution of a graph without the edges that contradict it."""
 
     nodes: dict[int, Sim3]
+    """S_world_keyframe of each keyframe."""
     error: float
+    """GTSAM's error of the edges in use."""
     active: list[Edge]
+    """The edges in use that are not odometry."""
     switched_off: list[SwitchedOff]
+    """The other edges that are not odometry."""
 
 
 def edge_errors_sigma(nodes: dict[int, Sim3], edges: Sequence[Edge], is_metric: bool = False) -> Array:
@@ -114,7 +118,7 @@ class _Ties:
         return active, self._placed(nodes, [self._offered[self._at[i]] for i in choice.tree], anchors)
 
     def _placed(self, nodes: dict[int, Sim3], tree: list[Edge], anchors: set[int]) -> dict[int, Sim3]:
-        """Pieces that are far from where their tie says are moved as a whole: the solver would not find the way."""
+        """Pieces that are far from where their tie says are moved as a whole: the solver would not converge to it."""
         nodes = dict(nodes)
         for hanging in outward(self.path, tree, anchors):
             if edge_errors_sigma(nodes, [hanging.tie], self._is_metric)[0] > FAR_SIGMA:

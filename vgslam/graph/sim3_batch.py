@@ -14,11 +14,14 @@ from vgslam.types import Array
 
 @dataclass(frozen=True)
 class Sim3Batch:
-    """N similarities p_a = s R p_b + t: R (N,3,3), t (N,3), s (N,)."""
+    """N similarities p_a = s R p_b + t."""
 
     R: Array
+    """(N,3,3)."""
     t: Array
+    """(N,3)."""
     s: Array
+    """(N,)."""
 
     @staticmethod
     def of(items: Sequence[Sim3]) -> "Sim3Batch":

@@ -45,7 +45,7 @@ class TieTree:
         return self._path.piece_of(int(tie.a[0])), self._path.piece_of(int(tie.b[0]))
 
     def _route(self, begin: int, end: int) -> list[Measured] | None:
-        """The ties from one piece to another, each told in the direction of travel; None where nothing joins them."""
+        """The ties from one piece to another, each in the direction of travel; None if nothing joins them."""
         came: dict[int, tuple[int, Measured] | None] = {begin: None}
         queue = [begin]
         for piece in queue:
@@ -65,7 +65,7 @@ class TieTree:
         return route[::-1]
 
     def _along(self, start: int, route: list[Measured], end: int) -> Chain:
-        """From keyframe start to keyframe end, through the ties of a route and the odometry between them."""
+        """The similarity from keyframe start to end, through the ties of a route and the odometry between them."""
         leave = np.array([*(int(t.a[0]) for t in route), end])
         arrive = np.array([start, *(int(t.b[0]) for t in route)])
         S, covariance, _ = self._path.between(arrive, leave)
@@ -89,7 +89,7 @@ class Hanging:
     tie: Edge
 
     def move(self, nodes: dict[int, Sim3]) -> Sim3:
-        """What the piece has to be moved by so that the tie is satisfied exactly, the other end staying."""
+        """The motion of the piece that satisfies the tie exactly while the other end stays."""
         e = self.tie
         if self.keyframe_id == e.id_b:
             return nodes[e.id_a] @ e.S_a_b @ nodes[e.id_b].inverse()
@@ -108,7 +108,7 @@ class Placed:
 
 def outward(path: OdometryPath, tree: list[Edge], roots: set[int]) -> list[Hanging]:
     """The pieces that hang on others, each after the one that it hangs on. tree: ties without a cycle; roots: keyframes
-    whose pieces stay. Where no root is, the piece of the smallest keyframe stays."""
+    whose pieces stay. Without a root, the piece of the smallest keyframe stays."""
     ends: dict[int, list[tuple[int, int, Edge]]] = {}
     for e in tree:
         p, q = path.piece_of(e.id_a), path.piece_of(e.id_b)

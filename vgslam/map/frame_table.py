@@ -1,4 +1,4 @@
-"""What is known of every frame of a map, in about 220 bytes a frame.
+"""The row of every frame of a map, in about 220 bytes per frame.
 
 A camera that runs for days adds a hundred thousand frames an hour, and a `PoseEstimate` of Python objects takes four
 times as much. Rows lie in blocks that never move, so one thread may read while another appends.
@@ -47,14 +47,14 @@ class FrameTable(Sequence[PoseEstimate]):
     @overload
     def __getitem__(self, index: slice) -> list[PoseEstimate]: ...
     def __getitem__(self, index: int | slice) -> PoseEstimate | list[PoseEstimate]:
-        """An estimate, or a list of them. IndexError where there is none."""
+        """An estimate, or a list of them. IndexError if there is none."""
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(self._n))]
         block, row = divmod(self._checked(index), BLOCK_ROWS)
         return _estimate(self._blocks[block][row].copy())
 
     def __setitem__(self, index: int, estimate: PoseEstimate) -> None:
-        """Replace an estimate. IndexError where there is none."""
+        """Replace an estimate. IndexError if there is none."""
         block, row = divmod(self._checked(index), BLOCK_ROWS)
         self._blocks[block][row] = _row(estimate)
 
@@ -78,7 +78,7 @@ class FrameTable(Sequence[PoseEstimate]):
             self.append(estimate)
 
     def column(self, name: str) -> npt.NDArray[Any]:
-        """A copy of one field (n,...) of all rows, as ROW has it. KeyError for a name that it has not."""
+        """A copy of one field (n,...) of all rows, as ROW has it. KeyError for an unknown name."""
         n = self._n
         parts = [block[name] for block in self._blocks[: -(-n // BLOCK_ROWS)]]
         empty = np.zeros(0, ROW)[name]

@@ -8,7 +8,7 @@ from vgslam.types import Float32, Image, Keyframe
 
 
 def _kept(kind: PictureKind) -> Any:
-    """The picture of that kind as an attribute of a keyframe; None where there is none."""
+    """The picture of that kind as an attribute of a keyframe; None if there is none."""
 
     def read(self: "PagedKeyframe") -> Picture | None:
         return self._pictures.get((self.id, kind))
@@ -48,5 +48,5 @@ class PagedKeyframe(Keyframe):
         return paged
 
     def is_in(self, pictures: Pictures) -> bool:
-        """Whether it is there that its pictures are kept."""
+        """Whether its pictures are kept there."""
         return self._pictures is pictures

@@ -53,11 +53,13 @@ def decode(data: bytes, suffix: str) -> Picture:
 
 @dataclass(frozen=True)
 class PictureFile:
-    """An encoded picture on disk: its path, SHA-256 and size in bytes."""
+    """An encoded picture on disk."""
 
     path: Path
     sha256: bytes
+    """Digest of the file."""
     size: int
+    """Size in bytes."""
 
     def read_bytes(self) -> bytes:
         """The encoded picture, verified. Raises MapError."""
@@ -88,7 +90,7 @@ class PictureFile:
 
 
 def describe(path: Path, data: bytes) -> PictureFile:
-    """What a file at `path` with the content `data` is to be."""
+    """The record of a file at `path` with the content `data`."""
     return PictureFile(path, hashlib.sha256(data).digest(), len(data))
 
 

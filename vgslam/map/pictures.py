@@ -1,4 +1,4 @@
-"""Images and dense depth of keyframes under a memory budget: what was not used for longest lies in files."""
+"""Images and dense depth of keyframes under a memory budget: the least recently used ones lie in files."""
 
 import tempfile
 import threading
@@ -60,8 +60,8 @@ class Pictures:
     """Pictures by keyframe and kind; `resident_bytes` never exceeds the budget when a method returns.
 
     What does not fit is read from its file when asked for: that of a saved map, or a temporary one, written when a
-    picture leaves the memory for the first time. Who asks holds the array besides; do not write into it. Lossless:
-    the same bits come back. Safe to be asked by two threads.
+    picture leaves the memory for the first time. The caller holds the array as well; do not write into it. Lossless:
+    the same bits come back. Safe to use from two threads.
     """
 
     def __init__(self, budget_bytes: int = DEFAULT_BUDGET_BYTES, spill_into: Path | None = None) -> None:
@@ -76,7 +76,7 @@ class Pictures:
         self._lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
-        """For copies: everything but the lock."""
+        """The state for copies: everything but the lock."""
         return {name: value for name, value in vars(self).items() if name != "_lock"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -101,7 +101,7 @@ class Pictures:
             self._files[key] = file
 
     def get(self, key: PictureKey) -> Picture | None:
-        """The picture, None where there is none. Raises MapError when its file is damaged or gone."""
+        """The picture, None if there is none. Raises MapError when its file is damaged or gone."""
         with self._lock:
             if key in self._resident:
                 self._resident.move_to_end(key)

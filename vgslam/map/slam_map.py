@@ -65,14 +65,15 @@ class Landmarks:
 
 @dataclass(frozen=True)
 class Session:
-    """One run that went into a map: its name, when it began (ISO 8601), the id of its first frame in the map.
-
-    Frame ids of a map count up through all its sessions; a frame's number in its own source is its id less this one.
-    """
+    """One run that went into a map."""
 
     name: str
+    """The session's name."""
     began: str
+    """When it began, ISO 8601."""
     first_frame_id: int
+    """Id of its first frame in the map. Frame ids of a map count up through all its sessions; a frame's number in its
+    own source is its id less this one."""
 
 
 @dataclass
@@ -86,7 +87,7 @@ class PlaceCodes:
 class SlamMap:
     """Keyframes with their observations, landmarks, edges and the poses of all frames.
 
-    observed: what each keyframe sees. Another thread may read it at any time; it takes ids and pixels with one look,
+    observed: what each keyframe sees. Another thread may read it at any time; it takes ids and pixels in one access,
     `ids, pixels = slam_map.observed[k]`.
 
     pictures keeps the images and the dense depth of the keyframes within a memory budget. sessions: the runs that went
@@ -123,7 +124,7 @@ class SlamMap:
         return PagedKeyframe.of(keyframe, self.pictures)
 
     def begin_session(self, name: str, began: str) -> Session:
-        """What is added from now on belongs to a new session."""
+        """Begins a session, to which everything that is added from now on belongs."""
         session = Session(name, began, 1 + max((f.frame_id for f in self.frames), default=-1))
         self.sessions.append(session)
         return session
@@ -186,8 +187,8 @@ class SlamMap:
         self.landmarks.xyz_host[ids] = local / self._s.view[host][:, None]
 
     def is_revisit(self, keyframe_id: int, centre: Array, times: float = 4.0) -> bool:
-        """Whether the newest keyframe has come back to an old one: the way between them is at least so many times as
-        long as it is from the old one to centre (3,), where the camera is now."""
+        """Whether the newest keyframe has come back to an old one: the path between them is at least `times`
+        as long as the distance from the old one to centre (3,), where the camera is now."""
         centres = self.centres(np.arange(keyframe_id, len(self.keyframes)))
         way = float(np.linalg.norm(np.diff(centres, axis=0), axis=1).sum())
         return way > times * float(np.linalg.norm(centres[0] - centre))
@@ -210,7 +211,7 @@ class SlamMap:
         return self.keyframes[estimate.ref_id].S_world_keyframe.compose_pose(estimate.T_ref_cam)
 
     def covariance_of(self, estimate: PoseEstimate) -> Array | None:
-        """The covariance (6,6) of `pose_of`, in map units; None where it is not known."""
+        """The covariance (6,6) of `pose_of`, in map units; None if it is not known."""
         if estimate.T_ref_cam is None or estimate.covariance is None:
             return None
         return _with_lengths_times(self.keyframes[estimate.ref_id].S_world_keyframe.s, estimate.covariance)

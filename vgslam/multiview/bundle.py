@@ -3,10 +3,10 @@
 Triggs et al., "Bundle Adjustment - A Modern Synthesis" (2000), sections 5-6. Cameras are updated on the left of
 T_cam_world by the tangent (rotation, translation); landmarks are Euclidean. Huber weights act on the pixel residual in
 units of its standard deviation. An observation may carry a depth prior (a network's depth): a third residual, log
-depth over its standard deviation, with a Huber weight of its own, so that neither can make the other look wrong.
+depth over its standard deviation, with its own Huber weight, so that neither can make the other look wrong.
 
 A point behind a camera has no image. It costs as much as one that is BEHIND_PX off, more than any ahead within the
-image, and pulls at nothing. A step that would take a landmark behind a camera which has it ahead is shortened for that
+image, and has no gradient. A step that would take a landmark behind a camera which has it ahead is shortened for that
 landmark alone: one badly determined depth does not hold up the rest.
 
 GTSAM solves the same problem (the tests compare both optima) at several times the cost per keyframe, most of it in
@@ -26,16 +26,16 @@ BEHIND_PX = 1e4
 PRIOR_HUBER_SIGMA = 1.345
 """Huber width of a depth prior in standard deviations; keeps 95 % efficiency for Gaussian errors (Huber, 1981)."""
 MAX_APPROACH = 0.5
-"""A landmark whose step would pass a camera's plane comes nearer to it by this share of its depth."""
+"""A landmark whose step would pass a camera's plane approaches the plane by this share of its depth instead."""
 MAX_TRIES = 8
-"""So many dampings, each ten times the last, are tried before a linearisation counts as the last one."""
+"""Dampings, each ten times the last, that are tried before a linearisation counts as the last one."""
 
 
 @dataclass(frozen=True)
 class BundleProblem:
     """Cameras T_cam_world (C,4,4), landmarks (L,3) in the world, observations of landmark `point` (M,) by camera
     `cam` (M,) at pixels (M,2). is_fixed (C,) holds a camera where it is. depth_prior (M,) along the optical axis in
-    world units, NaN where there is none, with log-depth standard deviation depth_sigma (M,).
+    world units, NaN if there is none, with log-depth standard deviation depth_sigma (M,).
     """
 
     camera: Camera

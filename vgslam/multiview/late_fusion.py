@@ -19,14 +19,16 @@ MAX_CONDITION = 300.0
 
 @dataclass(frozen=True)
 class AveragedPose:
-    """T_world_query (4,4), None where the lines do not determine its centre; R_world_query (3,3); condition: number of
-    the least-squares problem of the centre, infinite for parallel lines; dispersion: root mean square distance of the
-    centre from the lines, in units of the world, NaN without a centre."""
+    """The pose of a query, averaged from several references."""
 
     T_world_query: Array | None
+    """(4,4); None if the lines do not determine its centre."""
     R_world_query: Array
+    """(3,3)."""
     condition: float
+    """Condition number of the least-squares problem of the centre, infinite for parallel lines."""
     dispersion: float
+    """Root mean square distance of the centre from the lines, in world units; NaN without a centre."""
 
 
 def intersect_lines(points: Array, directions: Array) -> tuple[Array, float]:

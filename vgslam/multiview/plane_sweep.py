@@ -25,9 +25,9 @@ MIN_FACING = 0.9
 MIN_CORRELATION = 0.2
 """A depth whose patches correlate less is left out, in -1 to 1."""
 SURE_FROM, SURE_WITHIN = 0.3, 0.6
-"""Confidence rises from 0 at this correlation to 1 within so much more, at 0.9."""
+"""Confidence rises from 0 at SURE_FROM, a correlation, to 1 at SURE_WITHIN above it."""
 FULL_MARGIN = 0.15
-"""And it rises with the cost per path by which the best plane beats all but its neighbours, up to here."""
+"""The confidence rises with the cost per path by which the best plane beats all but its neighbours, up to here."""
 
 
 @dataclass(frozen=True)

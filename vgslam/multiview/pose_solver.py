@@ -55,13 +55,15 @@ class SolverConfig:
 
 @dataclass(frozen=True)
 class SolverResult:
-    """T_cam_world (B,S,4,4) float64, frame 0 the identity; is_valid (B,): False where the window could not be solved
-    and T_cam_world is T_init (identities without one); residual_px (B,S): weighted median error of each frame's cells
-    at the solution, over both references, 0 for frame 0 and where not valid."""
+    """Poses of B windows of S frames."""
 
     T_cam_world: Tensor
+    """(B,S,4,4) float64, frame 0 the identity."""
     is_valid: Tensor
+    """(B,): False where the window could not be solved; T_cam_world is then T_init, or identities without one."""
     residual_px: Tensor
+    """(B,S): weighted median error of each frame's cells at the solution, over both references; 0 for frame 0 and where
+    not valid."""
 
 
 def cell_centres(rows: int, cols: int, stride: int = 4, device: torch.device | None = None) -> Tensor:
@@ -76,7 +78,7 @@ def solve_poses(
     depth: Tensor, flow: Tensor, weight: Tensor, K: Tensor, T_init: Tensor | None = None,
     config: SolverConfig = SolverConfig(), stride: int = 4,
 ) -> SolverResult:  # fmt: skip
-    """Poses of B windows of S >= 1 frames from what a network says of h x w cells of `stride` px.
+    """Poses of B windows of S >= 1 frames from a network's depth and flow for h x w cells of `stride` px.
 
     depth (B,S,h,w) along the optical axis at the cells' centres; flow (B,S,2,h,w,2): where a cell's point is seen in
     the references (frame 0, the frame before), minus the cell's centre, px; weight (B,S,2,h,w) >= 0: inverse variances
@@ -94,13 +96,16 @@ def solve_poses(
 
 @dataclass(frozen=True)
 class CellMatches:
-    """N cells of each frame: cells_px (N,2), depth (B,S,N), flow (B,S,2,N,2) px and weight (B,S,2,N) for the references
-    (first, previous). The order of the cells has no meaning."""
+    """N cells of each frame. The order of the cells has no meaning."""
 
     cells_px: Tensor
+    """(N,2)."""
     depth: Tensor
+    """(B,S,N)."""
     flow: Tensor
+    """(B,S,2,N,2) px, for the references (first, previous)."""
     weight: Tensor
+    """(B,S,2,N), likewise."""
 
     def __post_init__(self) -> None:
         b, s, n = self.depth.shape
@@ -115,7 +120,7 @@ class CellMatches:
 def solve_cells(
     matches: CellMatches, K: Tensor, T_init: Tensor | None = None, config: SolverConfig = SolverConfig()
 ) -> SolverResult:
-    """As `solve_poses`, for cells at any positions. K (B,3,3), T_init (B,S,4,4) or None."""
+    """Like `solve_poses`, for cells at any positions. K (B,3,3), T_init (B,S,4,4) or None."""
     b, s = matches.depth.shape[:2]
     if K.shape != (b, 3, 3) or (T_init is not None and T_init.shape != (b, s, 4, 4)):
         raise ValueError(f"K {tuple(K.shape)} or T_init does not fit {b} windows of {s} frames")
@@ -171,14 +176,17 @@ def _is_determined(H: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class _View:
-    """What poses T (B,n,4,4) make of the points: in frame 0 (B,n,N,3), in each reference (B,n,2,N,3) with rotations
-    R_previous (B,n,3,3) from frame 0 to the frame before, and whitened errors (B,n,2,N,2)."""
+    """The points as poses T (B,n,4,4) place them."""
 
     T: Tensor
     first: Tensor
+    """(B,n,N,3): in frame 0."""
     seen: Tensor
+    """(B,n,2,N,3): in each reference."""
     R_previous: Tensor
+    """(B,n,3,3): rotations from frame 0 to the frame before."""
     error: Tensor
+    """(B,n,2,N,2), whitened."""
 
 
 @dataclass(frozen=True)

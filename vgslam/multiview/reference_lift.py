@@ -1,4 +1,4 @@
-"""From poses of a query in a network's own frame to its pose in the world of its references.
+"""The pose of a query in the world of its references, from its poses in a network's own frame.
 
 Direct: the query's pose relative to the anchor times the scale that the network's input was divided by. By consensus:
 each reference, known in both frames, lifts the query into the world, and the lifts are averaged (as RIC-Loc, arXiv
@@ -29,19 +29,19 @@ def direct_pose(T_query_anchor: Array, scale: float, T_world_anchor: Array) -> A
 
 @dataclass(frozen=True)
 class LiftedPose:
-    """T_world_query (4,4); its translation is NaN where the scale is unobservable (fewer than two references with
-    distinct centres): rotation alone is known then.
-
-    scale: units of the world per unit of the network, NaN where unobservable; dispersion: root mean square distance of
-    the lifted centres from their mean, weighted, in units of the world; used (K,): references that agree in rotation;
-    weights (K,): of their centres, sum 1.
-    """
+    """The pose of a query, placed in the world by its references."""
 
     T_world_query: Array
+    """(4,4). Its translation is NaN where the scale is unobservable (fewer than two references with distinct centres):
+    only the rotation is known then."""
     scale: float
+    """World units per network unit; NaN where unobservable."""
     dispersion: float
+    """Weighted root mean square distance of the lifted centres from their mean, in world units."""
     used: npt.NDArray[np.bool_]
+    """(K,): references that agree in rotation."""
     weights: Array
+    """(K,): weights of their centres, sum 1."""
 
     @property
     def is_scale_unobservable(self) -> bool:

@@ -22,7 +22,7 @@ IN_FRONT_SHARE = 0.9
 CONFIDENCE = 0.9999
 """Probability of a good sample at which MAGSAC stops: a start is made once, and all that follows stands on it."""
 LEAST_SCALE_PX, SCALE_OF_MEDIAN = 0.5, 1.5
-"""Cauchy scale of the rotation: so many times the median residual (about its deviation), at least half a pixel."""
+"""Cauchy scale of the rotation: this multiple of the median residual (about its deviation), at least half a pixel."""
 
 
 class TwoViewVerdict(StrEnum):

@@ -16,15 +16,15 @@ from vgslam.network.tables import rope_table
 
 @dataclass(frozen=True)
 class Chunks:
-    """How much is computed at once where no gradient is recorded. Bounds working memory; numbers agree to rounding.
-
-    tokens: tokens whose wide intermediate results (qkv, MLP) exist at one time; dpt_frames: frames per pass of a dense
-    head; cache_dtype: dtype of the kept aggregator layers, None for that of the linear layers.
-    """
+    """How much is computed at once when no gradient is recorded. This bounds working memory; results agree up to
+    rounding."""
 
     tokens: int = 8192
+    """Tokens whose wide intermediate results (qkv, MLP) exist at one time."""
     dpt_frames: int = 4
+    """Frames per pass of a dense head."""
     cache_dtype: torch.dtype | None = None
+    """Dtype of the kept aggregator layers; None for that of the linear layers."""
 
     def frames(self, tokens_per_frame: int) -> int:
         return max(1, self.tokens // tokens_per_frame)
@@ -32,19 +32,20 @@ class Chunks:
 
 @dataclass(frozen=True)
 class Encoded:
-    """What the heads read. B scenes of S frames, T tokens per frame, D = 2 x model width.
-
-    layers: aggregator layer (0-based) -> (B,S,T,D), only those that were asked for; special (B,S,1+R,D): camera and
-    register tokens of the last layer; descriptor (B,S,width): global descriptor of each frame alone, unit length;
-    image_size (height, width) px; grid (rows, cols) of patches; matches: of the matching adapter, where there is one.
-    """
+    """What the heads read, for B scenes of S frames, with T tokens per frame and D = 2 x model width."""
 
     layers: dict[int, Tensor]
+    """Aggregator layer (0-based) -> (B,S,T,D); only those that were asked for."""
     special: Tensor
+    """(B,S,1+R,D): camera and register tokens of the last layer."""
     descriptor: Tensor
+    """(B,S,width): global descriptor of each frame alone, unit length."""
     image_size: tuple[int, int]
+    """(height, width) px."""
     grid: tuple[int, int]
+    """(rows, cols) of patches."""
     matches: ReferenceMatches | None = None
+    """From the matching adapter; None without one."""
 
     def patches(self, layer: int) -> Tensor:
         """Patch tokens (B, S, h*w, D) of a kept layer."""

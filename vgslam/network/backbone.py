@@ -10,7 +10,7 @@ To add a backbone (VGGT-Omega, Depth-Anything-3, Pi3, ...; docs/extend.md shows 
    entry point of the group `vgslam.backbones`.
 
 Callers rely on nothing else: a backbone may have no point map and no tracks, its first pose is only nearly the
-identity, lengths are in a unit of its own, and a predicted field of view may be unusable (`is_fov_valid`).
+identity, lengths are in its own unit, and a predicted field of view may be unusable (`is_fov_valid`).
 """
 
 from collections.abc import Sequence
@@ -37,40 +37,46 @@ FALLBACK_FOV_RAD = 1.05
 
 @dataclass(frozen=True)
 class BackboneSpec:
-    """What a backbone can do. `heads` are the kinds of results that `decode` can be asked for; poses_from: head, or
-    solver where poses are solved from the network's flow and depth."""
+    """What a backbone can do."""
 
     name: str
     patch_size_px: int
     n_special_tokens: int
     heads: frozenset[Head]
+    """The kinds of results that `decode` can be asked for."""
     descriptor_size: int
     poses_from: str = "head"
+    """"head", or "solver" if poses are solved from the network's flow and depth."""
 
 
 @dataclass(frozen=True)
 class SceneGeometry:
-    """Results for S frames, on the CPU; None where not asked for. Lengths are in the network's own unit.
-
-    T_cam_world (S,4,4); cameras of the network's images, given or predicted, and is_fov_valid (S,) for predicted ones;
-    depth (S,H,W) along the optical axis, depth_confidence (S,H,W) > 1; points (S,H,W,3) in the frame of camera 0 with
-    points_confidence (S,H,W) > 1; tracks (S,N,2) px of the network's images, frame 0 equal to the queries, with
-    visibility and track_confidence (S,N) in [0,1]; descriptors (S,D), unit length, each of its own frame alone;
-    maps: from the network's pixels to each image's own.
-    """
+    """Results for S frames, on the CPU; None if not asked for. Lengths are in the network's own unit."""
 
     descriptors: Float32
+    """(S,D), unit length; each depends on its own frame alone."""
     maps: tuple[PixelMap, ...]
+    """Each takes the network's pixels to an image's own."""
     T_cam_world: Float | None = None
+    """(S,4,4)."""
     cameras: tuple[Camera, ...] | None = None
+    """Cameras of the network's images, given or predicted."""
     is_fov_valid: npt.NDArray[np.bool_] | None = None
+    """(S,), for predicted cameras."""
     depth: Float32 | None = None
+    """(S,H,W) along the optical axis."""
     depth_confidence: Float32 | None = None
+    """(S,H,W), > 1."""
     points: Float32 | None = None
+    """(S,H,W,3) in the frame of camera 0."""
     points_confidence: Float32 | None = None
+    """(S,H,W), > 1."""
     tracks: Float | None = None
+    """(S,N,2) px of the network's images; frame 0 equals the queries."""
     visibility: Float32 | None = None
+    """(S,N) in [0,1]."""
     track_confidence: Float32 | None = None
+    """(S,N) in [0,1]."""
 
 
 def geometry_from_tensors(
@@ -103,7 +109,7 @@ def _numpy(x: Tensor | None) -> Float32 | None:
 def _cameras(encoding: Tensor, size: tuple[int, int]) -> tuple[tuple[Camera, ...], npt.NDArray[np.bool_]]:
     """Predicted cameras (pixel (0,0) at the centre of the first pixel), and whether their field of view is usable.
 
-    An unusable one is replaced by the median of the others, or by a common field of view where there is none.
+    An unusable one is replaced by the median of the others, or by a common field of view if there is none.
     """
     height, width = size
     fov = encoding[:, 7:]

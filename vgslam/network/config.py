@@ -141,7 +141,7 @@ class MatchingConfig:
     stride: int = 4
     """Side of a cell, in px."""
     radius: int = 6
-    """Cells are compared within so many cells."""
+    """Cells are compared within this distance, in cells."""
     hidden: int = 64
     """Width of the layers behind the cost volume."""
     initial_scale: float = 20.0
@@ -158,7 +158,7 @@ class MatchingConfig:
 
 @dataclass(frozen=True)
 class VggtConfig:
-    """The whole network. Raises ConfigError where values contradict each other."""
+    """The whole network. Raises ConfigError if values contradict each other."""
 
     image_size: int = 518
     """Width of the training images, in px; a multiple of patch_size."""

@@ -18,10 +18,12 @@ Index = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class RowGroup:
-    """G classes of R query frames that share K key frames each: rows (G,R), keys (G,K), frame indices."""
+    """G classes of R query frames that share K key frames each."""
 
     rows: Index
+    """(G,R): indices of the query frames."""
     keys: Index
+    """(G,K): indices of the key frames."""
 
 
 class FrameMask:

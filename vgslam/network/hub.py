@@ -10,7 +10,7 @@ _FILE_ENDINGS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".json")
 
 
 def parse_hub_id(source: str) -> tuple[str, str | None] | None:
-    """'owner/name' or 'owner/name@revision' -> (repository, revision); None where it looks like a path."""
+    """'owner/name' or 'owner/name@revision' -> (repository, revision); None if it looks like a path."""
     match = _HUB_ID.match(source)
     if match is None or source.endswith(_FILE_ENDINGS):
         return None
@@ -18,7 +18,7 @@ def parse_hub_id(source: str) -> tuple[str, str | None] | None:
 
 
 def download(repo: str, revision: str | None = None, cache: Path | None = None) -> Path:
-    """Folder in the hub's cache with the weights of `repo` (safetensors where there are any, else .pt) and its config.
+    """Folder in the hub's cache with the weights of `repo` (safetensors if there are any, else .pt) and its config.
 
     Downloads what is missing, with a progress bar, and resumes a broken download; without a network the cache serves.
     Raises WeightsError with one line that says what to do.

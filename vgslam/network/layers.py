@@ -123,21 +123,21 @@ class Block(nn.Module):
         return x + self.mlp_branch(x)
 
     def attention_branch(self, x: Tensor, rope: RopeTable | None, mask: FrameMask | None = None) -> Tensor:
-        """What attention adds to x."""
+        """The change of x by attention."""
         out: Tensor = self.ls1(self.attn(self.norm1(x), rope, mask))
         return out
 
     def mlp_branch(self, x: Tensor) -> Tensor:
-        """What the MLP adds to x."""
+        """The change of x by the MLP."""
         out: Tensor = self.ls2(self.mlp(self.norm2(x)))
         return out
 
     def projected(self, x: Tensor, rope: RopeTable | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values of x, as `Attention.project`."""
+        """Queries, keys and values of x; see `Attention.project`."""
         return self.attn.project(self.norm1(x), rope)
 
     def joined(self, heads: Tensor) -> Tensor:
-        """What attention adds to x, from its heads, as `Attention.join`."""
+        """The change of x by attention, from its heads; see `Attention.join`."""
         out: Tensor = self.ls1(self.attn.join(heads))
         return out
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Licence:
-    """allows_commercial_use is None where it is not known. `terms` is one sentence for the person."""
+    """allows_commercial_use is None if it is not known. `terms` is one sentence for the person."""
 
     name: str
     allows_commercial_use: bool | None

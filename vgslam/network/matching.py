@@ -24,16 +24,17 @@ _OUTSIDE = -20.0
 
 @dataclass(frozen=True)
 class ReferenceMatches:
-    """Of B scenes of S frames with h x w cells of `stride` px; the references are (first, previous).
+    """Matches of B scenes of S frames with h x w cells of `stride` px, in the references (first, previous).
 
-    logits (B,S,2,h,w,K): of the K = (2 radius + 1)^2 displacements (row-major, dy before dx) of a cell in a reference;
-    displacement (B,S,2,h,w,2): their soft-argmax (dx, dy) in px; peak (B,S,2,h,w): their largest probability; all of
-    frame 0 with itself are those of no motion.
+    Frame 0 is matched with itself: its values are those of no motion.
     """
 
     logits: Tensor
+    """(B,S,2,h,w,K): one for each of the K = (2 radius + 1)^2 displacements (row-major, dy before dx) of a cell."""
     displacement: Tensor
+    """(B,S,2,h,w,2): soft-argmax (dx, dy) of the logits, in px."""
     peak: Tensor
+    """(B,S,2,h,w): the largest probability."""
 
 
 class CellFeatures(nn.Module):
@@ -59,7 +60,7 @@ class CellFeatures(nn.Module):
 
 
 def window_indices(rows: int, cols: int, radius: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """For every cell, the indices (rows*cols, K) of the cells around it, and which of them lie outside the grid."""
+    """Indices (rows*cols, K) of the cells around every cell, and which of them lie outside the grid."""
     d = torch.arange(-radius, radius + 1, device=device)
     r = torch.arange(rows, device=device)[:, None, None, None] + d[:, None]
     c = torch.arange(cols, device=device)[None, :, None, None] + d[None, :]
@@ -128,7 +129,7 @@ class MatchAdapter(nn.Module):
         )
 
     def embed(self, matches: ReferenceMatches) -> Tensor:
-        """What matches say to the patch tokens (B,S,patches,width)."""
+        """What the matches add to the patch tokens (B,S,patches,width)."""
         b, s = matches.logits.shape[:2]
         reach = float(self.config.stride * self.config.radius)
         parts = (matches.logits.clamp(min=_OUTSIDE / 2), matches.displacement / reach, matches.peak[..., None])
@@ -146,11 +147,12 @@ class MatchAdapter(nn.Module):
 
 @dataclass(frozen=True)
 class Flow:
-    """Where each cell's point lies in the reference frames, (first, previous): displacement (B,S,2,h,w,2) in px of the
-    network's images at the cells' centres, and log_scale (B,S,2,h,w): log of the expected error in px."""
+    """Where each cell's point lies in the reference frames (first, previous)."""
 
     displacement: Tensor
+    """(B,S,2,h,w,2) in px of the network's images, at the cells' centres."""
     log_scale: Tensor
+    """(B,S,2,h,w): log of the expected error in px."""
 
     @property
     def weight(self) -> Tensor:

@@ -19,7 +19,7 @@ _MARGIN = 1.1
 
 
 def available_bytes(device: torch.device) -> int | None:
-    """Memory that can still be allocated on a device; None where that is not known."""
+    """Memory that can still be allocated on a device; None if that is not known."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     meminfo = Path("/proc/meminfo")
@@ -34,18 +34,21 @@ def available_bytes(device: torch.device) -> int | None:
 
 @dataclass(frozen=True)
 class Workload:
-    """What is to be run: images of height x width px, the heads, and the dtype of the aggregator's linear layers."""
+    """A pass of the network whose memory is estimated."""
 
     config: VggtConfig
     height_px: int
+    """Height of the images."""
     width_px: int
     heads: frozenset[Head]
+    """The heads to be run."""
     dtype: torch.dtype
+    """Dtype of the aggregator's linear layers."""
     weights_bytes: int
 
     @property
     def tokens(self) -> int:
-        """Per frame."""
+        """Tokens per frame."""
         return self.config.tokens_per_frame(self.height_px, self.width_px)
 
     @property
@@ -102,7 +105,7 @@ class MemoryPlan:
 def plan_memory(work: Workload, budget_bytes: int, wanted_frames: int, at_least: int = 2) -> MemoryPlan:
     """The roomiest chunks with which `wanted_frames` fit into the budget, else as many frames as fit at all.
 
-    ConfigError where not even `at_least` frames fit; it names the budget that would do.
+    ConfigError if not even `at_least` frames fit; it names the budget that would do.
     """
     best: MemoryPlan | None = None
     for chunks in _from_roomy_to_tight(work.tokens):

@@ -1,4 +1,4 @@
-"""From `--weights`, `--device`, `--precision` and `--gpu-memory` to a backbone that is ready to run."""
+"""Opens a backbone, ready to run, for `--weights`, `--device`, `--precision` and `--gpu-memory`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,7 @@ Show = Callable[[str], None]
 
 @dataclass(frozen=True)
 class BackboneOptions:
-    """What a person chooses about the network."""
+    """Options of the network."""
 
     weights: str
     """A name of the package, a Hugging Face id, a file, a folder or `random`; for another backbone, what it takes.

@@ -49,7 +49,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    """Dtype of the aggregator's linear layers. ConfigError where the device cannot compute in it."""
+    """Dtype of the aggregator's linear layers. ConfigError if the device cannot compute in it."""
     is_ampere = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
     if precision is Precision.AUTO:
         if device.type == "cuda":

@@ -19,12 +19,14 @@ _GATHER_LIMIT = 2**24
 
 @dataclass(frozen=True)
 class Tracks:
-    """positions: one (B,S,N,2) per iteration, px of the network input, frame 0 equal to the queries; the last one is
-    the result. visibility and confidence (B,S,N) in [0,1]."""
+    """Where the query points lie in each frame."""
 
     positions: list[Tensor]
+    """One (B,S,N,2) per iteration, px of the network input, frame 0 equal to the queries. The last is the result."""
     visibility: Tensor
+    """(B,S,N) in [0,1]."""
     confidence: Tensor
+    """(B,S,N) in [0,1]."""
 
 
 def sample_bilinear(maps: Tensor, points: Tensor, padding: str) -> Tensor:

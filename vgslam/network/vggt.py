@@ -21,7 +21,7 @@ from vgslam.network.track_head import TrackHead, Tracks
 
 
 class Head(StrEnum):
-    """What can be asked of the network. TRACKS needs query points."""
+    """The results that the network can be asked for. TRACKS needs query points."""
 
     POSE = "pose"
     DEPTH = "depth"
@@ -36,21 +36,22 @@ PUBLISHED_HEADS = frozenset(Head) - {Head.FLOW}
 
 @dataclass(frozen=True)
 class VggtOutput:
-    """Results for B scenes of S frames of H x W px; None where a head was not asked for.
-
-    pose_encodings: one (B,S,9) per refinement iteration, the last is the result (see `pose_encoding`);
-    depth (B,S,H,W), depth_confidence (B,S,H,W) > 1; points (B,S,H,W,3) in the frame of camera 0,
-    points_confidence (B,S,H,W) > 1; tracks; flow, of networks with a matching adapter.
-    Lengths are in the network's own unit.
-    """
+    """Results for B scenes of S frames of H x W px; None if a head was not asked for. Lengths are in the network's
+    own unit."""
 
     pose_encodings: list[Tensor] | None = None
+    """One (B,S,9) per refinement iteration; the last is the result (see `pose_encoding`)."""
     depth: Tensor | None = None
+    """(B,S,H,W)."""
     depth_confidence: Tensor | None = None
+    """(B,S,H,W), > 1."""
     points: Tensor | None = None
+    """(B,S,H,W,3) in the frame of camera 0."""
     points_confidence: Tensor | None = None
+    """(B,S,H,W), > 1."""
     tracks: Tracks | None = None
     flow: Flow | None = None
+    """Only from networks with a matching adapter."""
 
     @property
     def pose_encoding(self) -> Tensor | None:

@@ -61,7 +61,7 @@ class VggtBackbone:
         return preprocess(images, mode, config.image_size, config.patch_size)
 
     def max_frames(self, height_px: int, width_px: int) -> int:
-        """ConfigError where not even two frames fit into the budget."""
+        """ConfigError if not even two frames fit into the budget."""
         return self._plan(height_px, width_px).max_frames
 
     def encode(self, images: NetworkImages, want: Collection[Head], mask: FrameMask | None = None) -> Encoded:
@@ -97,7 +97,7 @@ class VggtBackbone:
         return geometry_from_tensors(out, tokens.descriptor, images, known_cameras)
 
     def _needed(self, want: Collection[Head]) -> frozenset[Head]:
-        """What has to be computed for the results in `want`."""
+        """The heads that have to be computed for the results in `want`."""
         solver = {Head.DEPTH, Head.FLOW} if self.readout is Readout.SOLVER and Head.POSE in want else set()
         return frozenset(want) | solver
 

@@ -36,16 +36,17 @@ PACKAGED = ("vggt-s",)
 
 @dataclass(frozen=True)
 class WeightsInfo:
-    """What is recorded of the weights in every report. sha256 is that of the file; of random weights, ''. architecture:
-    the name of the backbone that they are for."""
+    """What every report records of the weights."""
 
     source: str
     sha256: str
+    """Digest of the file; '' for random weights."""
     licence: Licence
     n_parameters: int
     files: tuple[str, ...] = ()
     is_random: bool = False
     architecture: str = ARCHITECTURE
+    """Name of the backbone that the weights are for."""
 
     @property
     def model_id(self) -> str:
@@ -74,7 +75,7 @@ class LoadOptions:
     heads: frozenset[Head] | None = None
     """Heads to load; the others take no memory. None: all."""
     sha256: str | None = None
-    """What the file must have; None: not checked."""
+    """SHA-256 that the file must have; None: not checked."""
     config: VggtConfig | None = None
     """Architecture of files that do not name theirs."""
     ledger: Path | None = None
@@ -122,7 +123,7 @@ def packaged(name: str) -> Path | None:
 def save(model: Vggt, path: Path, licence: str, dtype: torch.dtype | None = None) -> None:
     """Writes weights and configuration as one safetensors file, atomically; `dtype` converts (float16 halves the file).
 
-    OutputError where it cannot be written.
+    OutputError if it cannot be written.
     """
     from safetensors.torch import save_file
 
@@ -220,7 +221,7 @@ def _fill(tensors: dict[str, Tensor], config: VggtConfig, options: LoadOptions, 
 
 
 def _random(source: str, options: LoadOptions, show: Callable[[str], None] | None) -> LoadedVggt:
-    """Random weights, for trying things out: the result says so wherever it goes."""
+    """Random weights, for trying things out; their `source` says so in every report."""
     seed = source.partition(":")[2] or "0"
     if not seed.isdigit():
         raise WeightsError(f"'{source}': random weights are written random or random:SEED")

@@ -1,1 +1,1 @@
-"""Poses handed out while a run goes on: as lines of JSON on standard output or a socket, and to ROS 2."""
+"""Poses sent out during a run: as lines of JSON on standard output or a socket, and to ROS 2."""

@@ -1,4 +1,4 @@
-"""What is known of one frame, as it is handed to other programs."""
+"""The pose and status of one frame, as other programs get them."""
 
 import json
 from collections.abc import Callable
@@ -14,30 +14,30 @@ from vgslam.types import Array, PoseEstimate, Status
 
 @dataclass(frozen=True)
 class FramePose:
-    """A frame's pose in the map as it was when the frame had been processed.
-
-    timestamp_s: the frame's, by the source's clock. T_world_cam (4,4): OpenCV axes (x right, y down, z forward), map
-    units; None unless status is TRACKED or RELOCALIZED. covariance (6,6) of xi (rotation rad x3, translation in map
-    units x3) in T_world_cam exp(xi), so in the axes of the camera; None without a pose. component_id: poses of the
-    same component have the same origin and scale, those of others have nothing to do with them. map_name: the map
-    that the run works on, None where none is kept. latency_s: from the arrival of the frame, None where not known.
-    """
+    """A frame's pose in the map, as the map was when the frame had been processed."""
 
     frame_id: int
     timestamp_s: float
+    """Time of the frame by the source's clock."""
     status: Status
     T_world_cam: Array | None = None
+    """(4,4), OpenCV axes (x right, y down, z forward), map units; None unless status is TRACKED or RELOCALIZED."""
     covariance: Array | None = None
+    """(6,6) of xi (rotation rad x3, translation in map units x3) in T_world_cam exp(xi), so in the axes of the camera;
+    None without a pose."""
     component_id: int = 0
+    """Poses of one component share origin and scale; those of different components cannot be compared."""
     n_inliers: int = 0
     map_name: str | None = None
+    """The map that the run works on; None if none is kept."""
     latency_s: float | None = None
+    """Time since the frame arrived; None if not known."""
 
     @staticmethod
     def of(
         estimate: PoseEstimate, slam_map: ViewedMap, map_name: str | None = None, latency_s: float | None = None
     ) -> "FramePose":
-        """What the tracker said of a frame, in the world of the map's newest state."""
+        """The tracker's result for a frame, in the world of the map's newest state."""
         return FramePose(
             estimate.frame_id, estimate.timestamp_s, estimate.status, slam_map.pose_of(estimate),
             slam_map.covariance_of(estimate), estimate.component_id, estimate.n_inliers, map_name, latency_s,
@@ -58,7 +58,7 @@ class FramePose:
         return None if self.T_world_cam is None else quaternion_from_rotation(self.T_world_cam[:3, :3])
 
     def to_json(self) -> str:
-        """One line of strict JSON without its end; matrices row by row; null for what is not known."""
+        """One line of strict JSON without its end; matrices row by row; null for unknown values."""
         return json.dumps({
             "frame": self.frame_id, "timestamp_s": round(self.timestamp_s, 9), "status": self.status.value,
             "T_world_cam": _rows(self.T_world_cam), "position": _rows(self.position),

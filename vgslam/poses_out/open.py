@@ -20,7 +20,7 @@ def open_sink(target: str) -> PoseSink:
     """`-`: lines on standard output; tcp:HOST:PORT or unix:PATH: lines to whoever connects; ros2: or ros2:/NAME; or
     NAME:... for what another package has added to POSE_SINKS.
 
-    Raises ConfigError for another word, OutputError where nothing can listen, MissingDependencyError without rclpy,
+    Raises ConfigError for another word, OutputError if nothing can listen, MissingDependencyError without rclpy,
     PluginError for a sink of another package that cannot be used.
     """
     kind, _, rest = target.partition(":")
@@ -57,7 +57,7 @@ POSE_SINKS: Registry[Callable[[str], PoseSink]] = Registry(
     "vgslam.pose_sinks", "pose sink",
     {STDOUT: _open_stdout, "tcp": _open_tcp, "unix": _open_unix, "ros2": _open_ros2}, takes=("REST",),
 )  # fmt: skip
-"""How `--poses NAME:REST` opens its sink: each entry takes REST, '' where there is none, and returns a `PoseSink`."""
+"""How `--poses NAME:REST` opens its sink: each entry takes REST, '' if there is none, and returns a `PoseSink`."""
 
 
 @contextmanager

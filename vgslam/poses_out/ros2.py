@@ -10,7 +10,7 @@ from vgslam.types import Array
 
 WORLD_FRAME, CAMERA_FRAME = "map", "camera_optical_frame"
 UNKNOWN_VARIANCE = 1e6
-"""For the velocity, which is not estimated."""
+"""Variance of the velocity, which is not estimated."""
 
 
 class Ros2Sink:

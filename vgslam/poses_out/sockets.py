@@ -15,9 +15,9 @@ from vgslam.errors import OutputError
 from vgslam.poses_out.frame_pose import FramePose
 
 MAX_PENDING_BYTES = 512 * 1024
-"""What waits for one slow reader; further lines are left out for that reader until it has caught up."""
+"""Most bytes that wait for one slow reader; further lines are left out for that reader until it has caught up."""
 SEND_BUFFER_BYTES = 64 * 1024
-"""Of the system, for each reader: what lies there is old when a slow reader gets it."""
+"""The system's send buffer for each reader. It is small because what lies there is old when a slow reader gets it."""
 CLOSING_S = 1.0
 _LOG = logging.getLogger(__name__)
 
@@ -54,11 +54,11 @@ def _is_served(path: Path) -> bool:
 
 
 class SocketSink:
-    """A PoseSink that listens. Each reader gets whole lines from when it connects; its own slowness costs it lines and
-    nobody else anything. Takes over the listening socket.
+    """A PoseSink that listens. Each reader gets whole lines from when it connects; a slow one misses lines without
+    affecting the others. Takes over the listening socket.
 
     n_readers: those connected now. n_dropped: lines that a reader missed, all readers together. failure: why nothing
-    is sent any more, None while all is well; it is logged as an error when it happens, and the readers are hung up on.
+    is sent any more, None while all is well; it is logged as an error at once, and the readers are disconnected.
     """
 
     def __init__(self, listener: socket.socket, max_pending_bytes: int = MAX_PENDING_BYTES) -> None:
@@ -83,7 +83,7 @@ class SocketSink:
         self._thread.start()
 
     def send(self, pose: FramePose) -> None:
-        """Queue the line of a pose for those who are connected."""
+        """Queue the line of a pose for all connected readers."""
         with self._lock:
             if self.failure is not None:
                 self.n_dropped += 1
@@ -94,7 +94,7 @@ class SocketSink:
         self._wake()
 
     def close(self) -> None:
-        """Give the readers a moment for what is left, then hang up."""
+        """Give the readers a moment for what is left, then close the connections."""
         with self._lock:
             if self._closes_at_s is None:
                 self._closes_at_s = time.monotonic() + CLOSING_S
@@ -116,7 +116,7 @@ class SocketSink:
             self._hang_up()
 
     def _serve_once(self) -> None:
-        """Wait for something to happen, and answer all of it. A reader that is dropped on the way may have an event of
+        """Wait for events, and handle all of them. A reader that is dropped on the way may have an event of
         its own later in the same batch; it no longer counts."""
         for key, events in self._selector.select(0.2):
             peer = key.fileobj
@@ -183,7 +183,7 @@ class SocketSink:
             self._push(peer)
 
     def _serve_reader(self, peer: socket.socket, events: int) -> None:
-        if events & selectors.EVENT_READ:  # what readers say is of no interest, but that they hang up is
+        if events & selectors.EVENT_READ:  # what readers send is ignored; only their hanging up matters
             try:
                 has_gone = not peer.recv(4096)
             except BlockingIOError:

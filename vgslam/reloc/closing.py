@@ -1,4 +1,4 @@
-"""What a confirmed loop does to the map: an edge, components brought together, the graph solved anew."""
+"""Closes a confirmed loop: adds an edge, brings components together, and solves the graph again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,20 +19,21 @@ from vgslam.types import EdgeKind, Ids
 
 @dataclass(frozen=True)
 class Closed:
-    """A loop that was closed at keyframe id_b: with id_a, correction of id_b's position in world units, and the
-    component that was joined to id_a's, or None."""
+    """A loop that was closed at keyframe id_b, with keyframe id_a."""
 
     id_a: int
     id_b: int
     shift: float
+    """How far the position of id_b was corrected, in world units."""
     joined: int | None = None
+    """The component that was joined to that of id_a, or None."""
 
 
 class LoopCloser:
     """Finds loops at new keyframes and corrects the map. `closed`: the log of loops; `notes`: a line for each thing
     that went wrong, added to the list that the caller gives.
 
-    With `config.in_background` the search goes on beside the caller, and what it found is closed with a later keyframe
+    With `config.in_background` the search runs beside the caller, and what it found is closed with a later keyframe
     or by `finish`; the map moves within these calls only.
     """
 
@@ -60,7 +61,7 @@ class LoopCloser:
 
     @property
     def is_searching(self) -> bool:
-        """Whether a search goes on in the background."""
+        """Whether a search is running in the background."""
         return self._search is not None and self._search.is_busy
 
     @property
@@ -69,7 +70,7 @@ class LoopCloser:
         return self._search.cpu_s if self._search is not None else 0.0
 
     def at_keyframe(self, k: int, other_components: bool = False) -> Closed | None:
-        """Close what keyframe k closes; None mostly. The map moves: poses held by the caller have to be read again."""
+        """Close the loop that keyframe k closes, if any. The map moves: the caller has to read its poses again."""
         if not self.config.is_on:
             return None
         if self._search is None or other_components:
@@ -79,7 +80,7 @@ class LoopCloser:
         return closed
 
     def finish(self) -> Closed | None:
-        """Close what a search that is still under way finds."""
+        """Wait for a search that is still running, and close what it finds."""
         return self._close(self._search.wait()) if self._search is not None else None
 
     def _close(self, confirmed: list[Meeting]) -> Closed | None:
@@ -104,7 +105,7 @@ class LoopCloser:
         return is_join or self._graph.lies_apart(a, b) or self.finder.is_drift(meeting)
 
     def _close_all(self, confirmed: list[Meeting]) -> Closed | None:
-        """Add the edges and solve; None where the graph contradicts all of them. Raises GraphError, and nothing has
+        """Add the edges and solve; None if the graph contradicts all of them. Raises GraphError, and nothing has
         changed."""
         m, last = self.map, confirmed[-1]
         k = last.edge.id_b

@@ -1,4 +1,4 @@
-"""How far a pose of an image in a map can be trusted, from what speaks for it."""
+"""How far a pose of an image in a map can be trusted, from the evidence for it."""
 
 from dataclasses import dataclass
 
@@ -7,28 +7,28 @@ import numpy.typing as npt
 
 BIAS = -1.07
 WEIGHTS = (0.46, 1.58, 3.02, 0.94, 0.33)
-"""Of `Evidence.features`, as log odds; fitted by `tools/fit_trust.py` on 16 rendered worlds. On 16 others, answers with
-far less support than in use counted too, trust is off by 0.07 on average, and 3 of 145 right answers and 23 of 31
-wrong ones are rejected at a half."""
+"""Weights of `Evidence.features`, as log odds; fitted by `tools/fit_trust.py` on 16 rendered worlds. On 16 other
+worlds, including answers with far less support than is accepted in use, trust is off by 0.07 on average. A threshold of
+0.5 rejects 3 of 145 right answers and 23 of 31 wrong ones."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What speaks for a pose.
-
-    n_inliers: landmarks found again where the pose says; ratio: their share of those found at all; share: their share
-    of those that the pose puts into the image; n_cells: of 4 x 4 parts of the image that hold two or more of them;
-    n_references: keyframes whose answers agree.
-    """
+    """What supports a pose."""
 
     n_inliers: int
+    """Landmarks found again where the pose predicts them."""
     ratio: float
+    """Their share of all landmarks that were found."""
     share: float
+    """Their share of the landmarks that the pose puts into the image."""
     n_cells: int
+    """How many of 4 x 4 parts of the image hold two or more of them."""
     n_references: int
+    """Keyframes whose answers agree."""
 
     def features(self) -> tuple[float, ...]:
-        """The five numbers that trust is made of."""
+        """The five numbers that trust is computed from."""
         return (
             float(np.log(max(self.n_inliers, 1) / 30.0)), self.ratio - 0.6, self.share - 0.2,
             self.n_cells / 16.0 - 0.5, float(np.log2(max(self.n_references, 1))),

@@ -1,7 +1,7 @@
 """Poses of an image in a map proposed by a network that sees it together with a few keyframes.
 
 Two ways into the map's gauge. Direct: the anchor's pose and the query's pose relative to it, whose scale the known
-baselines between the keyframes give; needs a network that is told the keyframes' poses. By consensus: every keyframe
+baselines between the keyframes give; needs a network that is given the keyframes' poses. By consensus: every keyframe
 lifts the query into the map (`multiview.reference_lift`); works with any network.
 """
 
@@ -32,7 +32,7 @@ MAX_REFERENCES = 6
 class NetworkProposer:
     """Implements `PoseProposer`; looks at the first `max_references` keyframes that it is given.
 
-    The methods are called after the network's: `learned` (direct) and `learned-consensus` of one that is told poses,
+    The methods are called after the network's: `learned` (direct) and `learned-consensus` of one that gets poses,
     `consensus` of a plain one. Of keyframes that all lie at one place nothing is proposed: the scale is not known.
     """
 
@@ -54,7 +54,7 @@ class NetworkProposer:
 
 
 def proposals(seen: "LocalPoses", T_world_refs: Array, name: str) -> list[Proposal]:
-    """What a network says of references and a query, as poses in the world of the references, T_world_cam (K,4,4).
+    """Poses of references and a query by a network, in the world of the references, T_world_cam (K,4,4).
 
     The spread of the direct one is the root mean square distance of the references, as the network places them, from
     where they are; that of the consensus, of the lifted centres from their mean.
@@ -71,14 +71,14 @@ def proposals(seen: "LocalPoses", T_world_refs: Array, name: str) -> list[Propos
 
 
 def _misplaced(seen: "LocalPoses", T_world_refs: Array) -> float:
-    """How far the network misplaces the references whose poses it was told, in units of the world."""
+    """How far the network misplaces the references whose poses it was given, in units of the world."""
     T_world_anchor = T_world_refs[0]
     centres = seen.scale * seen.T_local_refs[:, :3, 3] @ T_world_anchor[:3, :3].T + T_world_anchor[:3, 3]
     return float(np.sqrt(np.mean(np.sum((centres - T_world_refs[:, :3, 3]) ** 2, axis=1))))
 
 
 def learned_proposer(backbone: "VggtBackbone", adapter: Path | None = None) -> NetworkProposer | None:
-    """With `adapter`, or the one that comes with the package for the backbone's weights; None where there is none.
+    """A proposer with `adapter`, or with the packaged one for the backbone's weights; None if there is none.
     WeightsError for an adapter of other weights."""
     from vgslam.network.reloc.files import packaged_adapter
     from vgslam.network.reloc.query_poses import with_adapter
@@ -88,7 +88,7 @@ def learned_proposer(backbone: "VggtBackbone", adapter: Path | None = None) -> N
 
 
 def consensus_proposer(backbone: "Backbone[Any]") -> NetworkProposer:
-    """With a plain network, without training."""
+    """A proposer with a plain network, without training."""
     from vgslam.network.reloc.query_poses import PlainQueryPoses
 
     return NetworkProposer(PlainQueryPoses(backbone))

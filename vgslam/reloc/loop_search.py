@@ -8,7 +8,7 @@ from vgslam.reloc.loops import Meeting
 
 
 class LoopSearch:
-    """Runs `find` (`LoopFinder.find`) on a thread of its own, for one keyframe at a time: the newest when the search
+    """Runs `find` (`LoopFinder.find`) on its own thread, for one keyframe at a time: the newest when the search
     before has ended, so that those in between are left out where it cannot keep up.
 
     The thread reads the map while its newest keyframes are being adjusted, which moves them by far less than what loops
@@ -27,7 +27,7 @@ class LoopSearch:
         return self._search is not None and not self._search.done()
 
     def take(self) -> list[Meeting]:
-        """What the search that has ended found; empty while one goes on. What it raised is raised here."""
+        """The results of the search that has ended; empty while one runs. An error in the search is raised here."""
         return [] if self.is_busy else self.wait()
 
     def start(self, k: int) -> None:
@@ -36,7 +36,7 @@ class LoopSearch:
             self._search = self._pool.submit(self._timed, k)
 
     def wait(self) -> list[Meeting]:
-        """What the search under way finds, when it has ended; empty without one."""
+        """The results of the running search, once it has ended; empty without one."""
         search, self._search = self._search, None
         return search.result() if search is not None else []
 

@@ -1,7 +1,7 @@
 """Loops: places seen again, verified from both sides, and components joined where they meet.
 
 A look-alike is not a place: a loop needs landmarks of each side found in the other's image, one scale from both sides,
-inliers all over the image, no second place that fits as well, and several keyframes in a row that say the same.
+inliers all over the image, no second place that fits as well, and several keyframes in a row that agree.
 """
 
 from dataclasses import dataclass, field
@@ -20,15 +20,15 @@ from vgslam.types import Edge
 PENDING_GAP, ROW_GAP = 2, 4
 """Keyframes without a meeting after which the last ones are forgotten, and within which two count as in a row."""
 NEAR_GAPS = 3
-"""Within so many times `LoopConfig.min_gap` a place may still be in view: only there are shared landmarks counted."""
+"""Within this multiple of `LoopConfig.min_gap` a place may still be in view: only there shared landmarks count."""
 NEIGHBOURS = 2
-"""Keyframes so near to one that is looked at show the same and are passed over."""
+"""Keyframes at most this many away from one that is looked at show the same and are passed over."""
 RIVAL_SHARE = 0.7
-"""Another place with so large a share of the best one's inliers makes a meeting ambiguous."""
+"""Another place with at least this share of the best one's inliers makes a meeting ambiguous."""
 SAME_PLACE_DEG, SAME_PLACE_SHARE = 15.0, 0.5
 """Rotation, and position as a share of the median depth, within which it is no other place: drift allowed for."""
 MATCHING_ERROR = 0.05
-"""What a correction may have beside drift, as a share of the median depth: no meeting is measured better."""
+"""Allowance for a correction besides drift, as a share of the median depth: no meeting is measured better."""
 
 
 @dataclass(frozen=True)
@@ -70,20 +70,23 @@ class LoopConfig:
     matcher: MatcherConfig = field(default_factory=MatcherConfig)
     """Matching by descriptors."""
     locate: LocateConfig = field(default_factory=lambda: LocateConfig(25, 0.6, 20, 2.0, 2.0, 0.03))
-    """What the pose of a loop must fulfil."""
+    """Conditions on the pose of a loop."""
 
 
 @dataclass(frozen=True)
 class Meeting:
-    """Keyframe b seen from the place of keyframe a: S_world_b is where b would be if the map were right at a.
-    n_inliers landmarks of a were found in b; depth: median depth of b in world units at a; edge: the measurement;
-    found: a's landmarks in b."""
+    """Keyframe b, seen from the place of keyframe a."""
 
     edge: Edge
+    """The measurement."""
     S_world_b: Sim3
+    """Where b would be if the map were right at a."""
     n_inliers: int
+    """Landmarks of a that were found in b."""
     depth: float
+    """Median depth of b, in world units at a."""
     found: Recovered
+    """The landmarks of a in b."""
 
 
 class LoopFinder:
@@ -98,7 +101,7 @@ class LoopFinder:
         self._pending = []
 
     def find(self, k: int, other_components: bool = False) -> list[Meeting]:
-        """Confirmed meetings that end at keyframe k or shortly before, empty mostly.
+        """Confirmed meetings that end at keyframe k or shortly before; mostly none.
 
         other_components: look only at keyframes of other components than k's.
         """

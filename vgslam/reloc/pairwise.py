@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class PairwiseProposer:
-    """Implements `PoseProposer` with method `late-fusion`: the baseline of those that see several keyframes at once.
+    """Implements `PoseProposer` with method `late-fusion`: the baseline for methods that see several keyframes at once.
 
     Looks at the first `max_references` keyframes, one pass of the network for each. The spread is the root mean square
     distance of the answer from the lines on which the pairs put it. Where these do not determine a place (see

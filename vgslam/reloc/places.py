@@ -22,7 +22,7 @@ class Places:
     """Codes of all keyframes of `slam_map` in an index, and the features of those used last.
 
     guide: a network whose descriptor is the code where it is asked for descriptors; else local features are
-    aggregated. kept: keyframes whose features stay in memory (about 0.25 MB each). Safe to be asked by two threads.
+    aggregated. kept: keyframes whose features stay in memory (about 0.25 MB each). Safe to use from two threads.
     """
 
     def __init__(self, slam_map: SlamMap, guide: Guide | None = None, kept: int = 128) -> None:
@@ -46,7 +46,7 @@ class Places:
                     kept.codes.extend(code)
 
     def _open_codes(self) -> PlaceCodes | None:
-        """The map's own codes, emptied where another vocabulary made them; None where a network makes them."""
+        """The map's own codes, emptied where another vocabulary made them; None if a network makes them."""
         if self.guide is not None and self.guide.use.descriptors:
             return None
         mine = np.frombuffer(shipped_vocabulary_id(), np.uint8).copy()

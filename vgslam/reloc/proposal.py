@@ -16,25 +16,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A candidate pose of a query.
-
-    T_world_cam: (4,4), in the world and the units of the map; method: which way it came about; spread: how far the
-    evidence for its position disagrees, in units of the map, >= 0, larger is less sure; infinite where nothing is
-    known of it. Spreads of different methods are not comparable.
-    """
+    """A candidate pose of a query."""
 
     T_world_cam: Array
+    """(4,4), in the world and the units of the map."""
     method: str
+    """How the pose was found."""
     spread: float
+    """How far the evidence for the position disagrees, in map units, >= 0; larger is less sure, infinite where nothing
+    is known. Spreads of different methods are not comparable."""
 
 
 class PoseProposer(Protocol):
-    """Whoever proposes poses of an image from a few keyframes of a map that probably see the same place."""
+    """Proposes poses of an image from a few keyframes of a map that probably see the same place."""
 
     def propose(
         self, slam_map: "SlamMap", keyframe_ids: Sequence[int], image: npt.NDArray[np.uint8], camera: Camera
     ) -> list[Proposal]:
-        """Candidates of an image (H,W,3) RGB of a camera, none where there is nothing to say; all are finite.
+        """Candidates of an image (H,W,3) RGB of a camera, none if nothing can be proposed; all are finite.
 
         keyframe_ids: keyframes of the map, the one most like the image (the anchor) first.
         """
@@ -50,5 +49,5 @@ class AllOf:
     def propose(
         self, slam_map: "SlamMap", keyframe_ids: Sequence[int], image: npt.NDArray[np.uint8], camera: Camera
     ) -> list[Proposal]:
-        """As `PoseProposer.propose`."""
+        """See `PoseProposer.propose`."""
         return [p for who in self.proposers for p in who.propose(slam_map, keyframe_ids, image, camera)]

@@ -63,29 +63,31 @@ class RelocalizerConfig:
     matcher: MatcherConfig = field(default_factory=MatcherConfig)
     """Matching by descriptors."""
     locate: LocateConfig = field(default_factory=lambda: LocateConfig(15, 0.5, 12, 2.0, 2.0, 0.03))
-    """What a hypothesis must fulfil to be looked at."""
+    """Conditions on a hypothesis to be considered."""
 
 
 @dataclass(frozen=True)
 class Localization:
-    """An answer: the pose, what speaks for it, and the landmarks (n,) seen at pixels (n,2).
-
-    keyframe_id: the reference that most of them were found from; references: all that agree, best first; method: where
-    the pose came from. is_ambiguous: another place of the map fits nearly as well. covariance (6,6) of xi
-    (rotation rad x3, translation in map units x3) in T_world_cam exp(xi).
-    """
+    """An answer: the pose, the evidence for it, and the landmarks seen in the image."""
 
     T_world_cam: Array
     covariance: Array
+    """(6,6) of xi (rotation rad x3, translation in map units x3) in T_world_cam exp(xi)."""
     evidence: Evidence
     method: str
+    """How the pose was found."""
     references: tuple[int, ...]
+    """All keyframes that agree, best first."""
     keyframe_id: int
+    """The reference that most of the landmarks were found from."""
     component_id: int
     ids: Ids
+    """(n,): the landmarks."""
     pixels: Pixels
+    """(n,2): where they are seen."""
     depth: float
     is_ambiguous: bool = False
+    """Whether another place of the map fits nearly as well."""
 
     @property
     def trust(self) -> float:
@@ -127,7 +129,7 @@ class Relocalizer:
         return answer is not None and not answer.is_ambiguous and answer.trust >= least
 
     def locate(self, view: View, camera: Camera, n_recent: int = 0) -> Localization | None:
-        """The best answer for a view, accepted or not; None where no hypothesis stands.
+        """The best answer for a view, accepted or not; None if no hypothesis stands.
 
         n_recent: last keyframes that are tried first; an answer from there that is accepted ends the search, as where
         the camera was a moment ago it probably is.
@@ -152,7 +154,7 @@ class Relocalizer:
         return answer
 
     def by_method(self, view: View, camera: Camera, method: str) -> Localization | None:
-        """The answer of one method alone: `pnp`, or one of the proposer's. None where it has none."""
+        """The answer of one method alone: `pnp`, or one of the proposer's. None if it has none."""
         query = self._query(view, camera)
         references = self.references(view)
         if method == PNP:
@@ -180,7 +182,7 @@ class Relocalizer:
         self, view: View, camera: Camera, T_world_cam: Array, component_id: int, before: int
     ) -> Recovered | None:
         """The landmarks of an old keyframe (its id is below `before`) of the component in a view whose pose is known,
-        where they say the same pose; None where there are none or they do not."""
+        where they say the same pose; None if there are none or they do not."""
         c = self.config
         near = self._facing(T_world_cam, component_id, before)
         old = [k for k in near if self.map.is_revisit(k, T_world_cam[:3, 3])]
@@ -199,7 +201,7 @@ class Relocalizer:
         return None
 
     def _stricter(self, min_refound: int) -> Locator:
-        """What looks for landmarks at a known pose."""
+        """The search for landmarks at a known pose."""
         config = replace(self.config.locate, min_ratio=STRICT_RATIO, min_refound=min_refound)
         return Locator(self.map, config, self.locator.features)
 
@@ -232,7 +234,7 @@ class Relocalizer:
         return out
 
     def _by_network(self, query: _Query, references: list[int]) -> list[_Hypothesis]:
-        """What the network proposes, confirmed by the references that look most alike."""
+        """The network's proposals, confirmed by the references that look most alike."""
         if self.proposer is None:
             return []
         out = []

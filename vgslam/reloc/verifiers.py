@@ -85,7 +85,7 @@ LOOP_VERIFIERS: Registry[OpenVerifier] = Registry(
     "vgslam.loop_verifiers", "loop verifier", {"landmarks": LandmarkVerifier},
     takes=("slam_map", "places", "features", "config"),
 )  # fmt: skip
-"""What `--slam.loops.verifier` names: functions, or classes, that make a `LoopVerifier` of a map."""
+"""The names for `--slam.loops.verifier`: functions, or classes, that make a `LoopVerifier` of a map."""
 
 
 def open_verifier(slam_map: SlamMap, places: Places, features: FeatureConfig, config: LoopConfig) -> LoopVerifier:

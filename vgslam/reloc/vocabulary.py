@@ -1,4 +1,4 @@
-"""What an image looks like in 2048 bits: aggregated local features.
+"""The looks of an image in 2048 bits: aggregated local features.
 
 VLAD (Jégou et al., CVPR 2010, section 3) over 32 words of RootSIFT descriptors reduced to 64 dimensions by PCA, each
 word's residual normalised on its own (Arandjelovic and Zisserman, CVPR 2013, section 3.1), then one bit a dimension:
@@ -22,13 +22,16 @@ _HYPERPLANES_SEED = 7
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """mean (128,) and projection (128,D) of descriptors, centres (K,D) of the words, middle (K*D,): median of each
-    dimension of the aggregated vector."""
+    """What aggregates an image's descriptors into one vector."""
 
     mean: Float32
+    """(128,): mean of the descriptors."""
     projection: Float32
+    """(128,D) of the descriptors."""
     centres: Float32
+    """(K,D) of the words."""
     middle: Float32
+    """(K*D,): median of each dimension of the aggregated vector."""
 
     def aggregate(self, descriptors: Float32) -> Float32:
         """Aggregated vector (K*D,) of N descriptors (N,128), each word's part of unit length or zero."""

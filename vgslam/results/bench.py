@@ -1,4 +1,4 @@
-"""What came out of running many sequences. A failed sequence stays failed."""
+"""Results of running many sequences. A failed sequence stays failed."""
 
 import hashlib
 import json
@@ -18,12 +18,14 @@ from vgslam.types import Trajectory
 
 @dataclass
 class RunOutcome:
-    """One run of one sequence. failure: one line, None when it succeeded. evaluations: by name of the truth."""
+    """One run of one sequence."""
 
     command: list[str]
     failure: str | None = None
+    """One line; None when the run succeeded."""
     report: RunReport | None = None
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    """Evaluations by name of the truth."""
     end_to_start_percent: float | None = None
     trajectory_sha256: str | None = None
 
@@ -50,7 +52,7 @@ class SequenceOutcome:
 
     @property
     def failure(self) -> str | None:
-        """What went wrong, in one line, when any repeat failed or none was made."""
+        """The failure in one line, if any repeat failed or none was made."""
         failed = [run.failure for run in self.runs if run.failure is not None]
         if not self.runs:
             return "not run"

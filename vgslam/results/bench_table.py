@@ -32,7 +32,7 @@ def _sequence_dict(sequence: SequenceOutcome) -> dict[str, Any]:
 
 @dataclass
 class Row:
-    """One line of the table: a sequence against one truth, medians over the repeats (ate_range_m: least and most).
+    """One line of the table: a sequence against one truth, with medians over the repeats.
 
     None: not defined; after a failure everything but the names is None.
     """
@@ -45,6 +45,7 @@ class Row:
     components: float | None = None
     ate_m: float | None = None
     ate_range_m: tuple[float, float] | None = None
+    """Least and greatest ATE of the repeats."""
     keyframe_ate_m: float | None = None
     ate_percent: float | None = None
     rpe_m: float | None = None

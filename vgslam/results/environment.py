@@ -1,4 +1,4 @@
-"""What a run ran on: machine, version, commit, peak memory."""
+"""The environment of a run: machine, version, commit, peak memory."""
 
 import os
 import platform
@@ -48,7 +48,7 @@ def _cpu_name() -> str:
 
 
 def provenance() -> dict[str, Any]:
-    """What a recorded figure comes from, as plain JSON types: command, version, commit, machine."""
+    """The origin of a recorded figure, as plain JSON types: command, version, commit, machine."""
     return {
         "command": shlex.join(["vgslam", *sys.argv[1:]]), "version": package_version(), "commit": git_commit(),
         "machine": asdict(describe_machine()),
@@ -83,7 +83,7 @@ def _git(root: Path, *arguments: str) -> str:
 def peak_memory_mib() -> float:
     """Peak resident memory of this process in MiB.
 
-    From /proc where there is one: getrusage's figure is inherited from the parent across exec.
+    From /proc if there is one: getrusage's figure is inherited from the parent across exec.
     """
     try:
         for line in Path("/proc/self/status").read_text().splitlines():

@@ -13,11 +13,13 @@ from vgslam.types import Trajectory
 
 @dataclass(frozen=True)
 class RunTrajectories:
-    """Poses of a run with frame ids and components; keyframes None when the run has none; frames: all its frames."""
+    """Poses of a run with frame ids and components."""
 
     trajectory: Trajectory
     keyframes: Trajectory | None
+    """None when the run has none."""
     frames: StatusTable
+    """All frames of the run."""
 
 
 def read_run(run_dir: Path) -> RunTrajectories:

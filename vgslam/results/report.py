@@ -13,61 +13,69 @@ from vgslam.results.environment import Machine, describe_machine, git_commit, pa
 
 @dataclass
 class RunReport:
-    """What a run did, for people and for `vgslam bench`.
-
-    complete: the whole input was processed; otherwise stopped_by says why not. n_frames: frames processed;
-    n_source_frames: frames of the input where known beforehand. statuses: frames by status. n_losses: times that
-    tracking was lost. cpu_s and wall_s: the whole run, all threads; stage_cpu_s: CPU seconds by stage.
-    frames_per_cpu_s = n_frames / cpu_s. camera: fx, fy, cx, cy in px, width, height, fov_x_deg, is_estimated.
-    transitions: every change of the state of tracking: frame_id, timestamp_s, before, after (INITIALIZING, TRACKED,
-    UNSURE, LOST, RELOCALIZED, NEW_COMPONENT), lost_s: seconds without a pose that ended there, component, trust of a
-    relocalization; lost_s: their sum.
-    loops: those that were closed: frame_a, frame_b, shift of the later one in map units, joined: the component that it
-    joined or null; n_loops_refused: those that the graph contradicted.
-    weights: of the network, if one was used: model_id, sha256, files, n_parameters, is_random, licence, whether that
-    allows commercial use. adaptation: of a network that learned during the run: model_id and step that were served
-    last, n_commits, n_rollbacks, n_skips, n_drops, and the events. map: the saved map that the run worked on: path,
-    is_localizing, session, n_keyframes_before, n_keyframes; n_keyframes beside it are those that the run added.
-    live: of a source that does not wait: n_captured, n_dropped, n_damaged, n_reconnects; latency_p50_ms,
-    latency_p95_ms, latency_max_ms from a frame's arrival to its pose; n_pose_lines_dropped for slow readers.
-    evaluation: `Evaluation.to_dict()`; further ones (a second reference) by name in evaluations.
-    """
+    """The outcome of a run, for people and for `vgslam bench`. All times are of the whole run."""
 
     command: list[str] = field(default_factory=list)
     version: str = field(default_factory=package_version)
     commit: str | None = field(default_factory=git_commit)
     machine: Machine = field(default_factory=describe_machine)
     complete: bool = False
+    """Whether the whole input was processed; otherwise `stopped_by` says why not."""
     stopped_by: str | None = "still running, or killed"
     source_kind: str = ""
     source_name: str = ""
     warnings: list[str] = field(default_factory=list)
     n_frames: int = 0
+    """Frames processed."""
     n_source_frames: int | None = None
+    """Frames of the input, if known in advance."""
     n_keyframes: int = 0
+    """Keyframes that the run added."""
     n_poses: int = 0
     statuses: dict[str, int] = field(default_factory=dict)
+    """Number of frames by status."""
     n_losses: int = 0
+    """How often tracking was lost."""
     transitions: list[dict[str, Any]] = field(default_factory=list)
+    """Every change of the state of tracking: frame_id, timestamp_s, before, after (INITIALIZING, TRACKED, UNSURE, LOST,
+    RELOCALIZED, NEW_COMPONENT), lost_s (seconds without a pose that ended there), component, trust of a
+    relocalization."""
     lost_s: float = 0.0
+    """Sum of the transitions' lost_s."""
     n_components: int = 0
     loops: list[dict[str, Any]] = field(default_factory=list)
+    """Those that were closed: frame_a, frame_b, shift of the later one in map units, joined (the component that it
+    joined, or null)."""
     n_loops_refused: int = 0
+    """Loops that the graph contradicted."""
     cpu_s: float = 0.0
+    """CPU seconds of all threads."""
     wall_s: float = 0.0
     stage_cpu_s: dict[str, float] = field(default_factory=dict)
+    """CPU seconds by stage."""
     frames_per_cpu_s: float | None = None
+    """n_frames / cpu_s."""
     frames_per_wall_s: float | None = None
     peak_memory_mib: float = 0.0
     camera: dict[str, Any] | None = None
+    """fx, fy, cx, cy in px, width, height, fov_x_deg, is_estimated."""
     model_id: str = ""
     weights: dict[str, Any] | None = None
+    """The network's, if one was used: model_id, sha256, files, n_parameters, is_random, licence, whether the licence
+    allows commercial use."""
     adaptation: dict[str, Any] | None = None
+    """For a network that learned during the run: the model_id and step served last, n_commits, n_rollbacks, n_skips,
+    n_drops, and the events."""
     map: dict[str, Any] | None = None
+    """The saved map that the run worked on: path, is_localizing, session, n_keyframes_before, n_keyframes."""
     live: dict[str, Any] | None = None
+    """For a source that does not wait: n_captured, n_dropped, n_damaged, n_reconnects; latency_p50_ms, latency_p95_ms,
+    latency_max_ms from a frame's arrival to its pose; n_pose_lines_dropped for slow readers."""
     end_to_start_percent: float | None = None
     evaluation: dict[str, Any] | None = None
+    """`Evaluation.to_dict()`."""
     evaluations: dict[str, Any] = field(default_factory=dict)
+    """Further evaluations, such as against a second reference, by name."""
 
     def set_timing(self, cpu_s: float, wall_s: float) -> None:
         """Sets times and the frame rates that follow from n_frames."""

@@ -1,4 +1,4 @@
-"""`status.csv`: what is known of every frame of a run."""
+"""`status.csv`: a row for every frame of a run."""
 
 import csv
 from collections.abc import Sequence

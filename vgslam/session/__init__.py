@@ -1,1 +1,1 @@
-"""One run: its settings, camera, map, network and adaptation, from the first frame to the last word."""
+"""One run: its settings, camera, map, network and adaptation, from start to end."""

@@ -23,7 +23,7 @@ class AdaptOptions:
     """How a network adapts during a run."""
 
     steps: int = 50
-    """Training steps of a round."""
+    """Training steps per round."""
 
     windows: int = 4
     """New windows of frames that start a round."""
@@ -46,8 +46,8 @@ class AdaptOptions:
 
 @dataclass(frozen=True)
 class Adaptation:
-    """What a run's network learns; does nothing where it does not. begun_with: name of the weights that were served
-    first, None without a network."""
+    """Adaptation of a run's network; does nothing if that does not adapt. begun_with: name of the weights that were
+    served first, None without a network."""
 
     begun_with: str | None = None
     online: "OnlineAdaptation | None" = None

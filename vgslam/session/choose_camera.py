@@ -11,7 +11,7 @@ from vgslam.system import SlamConfig
 from vgslam.types import Camera, Frame, Trajectory
 
 N_FRAMES, MAX_BYTES = 150, 300 * 2**20
-"""Of a live source, kept for the estimate: it cannot be played twice."""
+"""Most frames and bytes of a live source that are kept for the estimate: it cannot be played twice."""
 
 
 def choose_camera(

@@ -1,4 +1,4 @@
-"""Runs a command as a process of its own, so that its time is its own, and ends all of it when it must end."""
+"""Runs a command in its own process, so that its time can be measured, and ends the whole process group."""
 
 import os
 import signal
@@ -14,10 +14,12 @@ PATIENCE_S = 10.0
 
 @dataclass(frozen=True)
 class ProcessOutcome:
-    """exit_code None: ended after timeout_s. cpu_s: user and system time of the process and its waited-for children."""
+    """How a process ended."""
 
     exit_code: int | None
+    """None if it was ended after timeout_s."""
     cpu_s: float
+    """User and system time of the process and of the children it waited for."""
     wall_s: float
     last_line: str
 
@@ -33,7 +35,7 @@ class ProcessOutcome:
 def run_isolated(
     command: Sequence[str], log: Path, timeout_s: float, now: Callable[[], float] = time.monotonic
 ) -> ProcessOutcome:
-    """Runs `command` in a process group of its own, output into `log`; ends the whole group on Ctrl-C, or after
+    """Runs `command` in its own process group, output into `log`; ends the whole group on Ctrl-C, or after
     timeout_s by the clock `now`."""
     started = now()
     with log.open("wb") as output:

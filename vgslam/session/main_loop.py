@@ -15,15 +15,16 @@ from vgslam.types import Camera, Frame, PoseEstimate
 
 @dataclass(frozen=True)
 class Tracked:
-    """A frame, as its source gave it, and what was known of it at once (its id there is that in the map).
-
-    arrived_s: when it came, or when its turn came, on the monotonic clock; took_s: how long the system worked on it.
-    """
+    """A frame and its first result."""
 
     frame: Frame
+    """The frame as its source gave it."""
     estimate: PoseEstimate
+    """Its first estimate; the id there is that in the map."""
     arrived_s: float
+    """When it came, or when its turn came, on the monotonic clock."""
     took_s: float
+    """How long the system worked on it."""
 
 
 Follower = Callable[[Tracked], None]
@@ -64,7 +65,7 @@ class MainLoop:
         return Tracked(frame, estimate, arrived_s, time.monotonic() - began_s)
 
     def finish(self) -> None:
-        """The map's last word."""
+        """Finish the map."""
         with self.signals.held(), self.map_session.changing():
             self.slam.finish()
 

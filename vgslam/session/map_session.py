@@ -21,22 +21,23 @@ from vgslam.types import Camera
 SAVE_MIN_KEYFRAMES = 20
 SAVE_FRACTION = 0.1
 SAME_CAMERA = 0.005
-"""Largest difference of the intrinsics, in image widths, of a camera that may go on with a map."""
+"""Largest difference of the intrinsics, in image widths, of a camera that may continue a map."""
 
 
 @dataclass
 class MapSession:
-    """One run's part in a map. folder: where it is saved, None for a map that is not kept or only localized in.
-    is_whole: the map is not in the middle of a change, so it may be saved."""
+    """One run's part in a map."""
 
     slam_map: SlamMap
     folder: MapFolder | None
+    """Where the map is saved; None for one that is not kept or that is only localized in."""
     path: Path | None
     is_localizing: bool
     n_keyframes_before: int
     n_keyframes_saved: int = 0
     n_frames_before: int = 0
     is_whole: bool = True
+    """The map is not in the middle of a change, so it may be saved."""
 
     @staticmethod
     def in_memory(slam_map: SlamMap | None = None, is_localizing: bool = False) -> "MapSession":
@@ -73,7 +74,7 @@ class MapSession:
 
     @property
     def camera(self) -> Camera | None:
-        """The newest keyframe's camera, None where there is no keyframe yet."""
+        """The newest keyframe's camera, None if there is no keyframe yet."""
         return self.slam_map.keyframes[-1].camera if self.slam_map.keyframes else None
 
     def begin(self, name: str, camera: Camera) -> None:
@@ -98,8 +99,8 @@ class MapSession:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """What changes the map is done within. Where an exception leaves the block, the map is no longer whole, and
-        its last state on disk stays."""
+        """A block that changes the map. If an exception leaves it, the map is no longer whole, and its last state on
+        disk stays."""
         self.is_whole = False
         yield
         self.is_whole = True
@@ -112,7 +113,7 @@ class MapSession:
             self.n_keyframes_saved = len(self.slam_map.keyframes)
 
     def describe(self) -> dict[str, Any] | None:
-        """For the report."""
+        """The entry in the report."""
         if self.path is None:
             return None
         m = self.slam_map

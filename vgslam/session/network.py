@@ -1,4 +1,4 @@
-"""`--network`: opens a network, says what its weights may be used for, and what is recorded of them."""
+"""`--network`: opens a network, shows the terms of its weights, and makes their record for the report."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 NO_NETWORK = "none"
 DEFAULT_WEIGHTS = {"vggt": "vggt-s"}
-"""Those that come with the package."""
+"""The weights that come with the package."""
 
 
 @dataclass(frozen=True)
@@ -32,19 +32,20 @@ class NetworkOptions:
     readout: str = "auto"
     """Where its poses come from: auto, head or solver."""
     use: VggtUse = field(default_factory=VggtUse)
-    """What it is asked for."""
+    """What it is used for."""
 
 
 @dataclass(frozen=True)
 class OpenedNetwork:
-    """A network as a guide of the geometry and as one who proposes poses to a lost camera. model_id: name and hash of
-    its weights; about: what a report says of them."""
+    """A network that guides the geometry and proposes poses to a lost camera."""
 
     guide: Guide
     proposer: "PoseProposer"
     backbone: Any
     model_id: str
+    """Name and hash of its weights."""
     about: dict[str, Any]
+    """Its entry in the report."""
 
 
 def open_network(options: NetworkOptions, say: Callable[[str], None]) -> OpenedNetwork | None:

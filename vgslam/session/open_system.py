@@ -15,12 +15,12 @@ from vgslam.types import Camera
 
 @dataclass(frozen=True)
 class SystemOptions:
-    """What is chosen about the system and its camera."""
+    """Options of the system and its camera."""
 
     config: SlamConfig = field(default_factory=SlamConfig)
     """Settings of tracking and mapping."""
     camera: Camera | None = None
-    """Camera of the frames as the source gives them, where the source's own is not meant."""
+    """Camera of the frames as the source gives them, if it is not the source's own."""
     fov_deg: float | None = None
     """Horizontal field of view of a source without a calibration, in degrees."""
 
@@ -29,7 +29,7 @@ def open_system(
     source: FrameSource, map_session: MapSession, network: OpenedNetwork | None, options: SystemOptions,
     say: Callable[[str], None],
 ) -> tuple[SlamSystem, CalibrationEstimate | None]:  # fmt: skip
-    """The system, its part of the map begun, and how the camera was estimated, None where it was known.
+    """The system, its part of the map begun, and how the camera was estimated, None if it was known.
 
     Raises ConfigError for options and a map that do not go together, InputError when no frame can be read.
     """
@@ -45,7 +45,7 @@ def open_system(
 
 
 def config_for(source: FrameSource, config: SlamConfig) -> SlamConfig:
-    """What does not wait has its loops looked for in the background."""
+    """The settings for a source; one that does not wait has its loops searched in the background."""
     if not isinstance(source, LiveSource):
         return config
     return replace(config, loops=replace(config.loops, in_background=True))

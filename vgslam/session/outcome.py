@@ -1,4 +1,4 @@
-"""What came out of a run, and how it compares with the truth."""
+"""The outcome of a run, and how it compares with the truth."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,19 +22,22 @@ class Stop:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run that has come to its end. out: its folder; evaluation: None where there is no truth that fits; stop: None
-    where the input was processed to its end; exit_code: of the program."""
+    """A run that has ended."""
 
     report: RunReport
     out: Path
+    """Its folder."""
     evaluation: Evaluation | None
+    """None without a truth that fits."""
     stop: Stop | None
+    """None if the whole input was processed."""
     exit_code: int
+    """Exit code of the program."""
 
 
 @dataclass(frozen=True)
 class Poses:
-    """What a run found: what is known of each frame, the poses, those of its keyframes."""
+    """What a run found: the row of each frame, the poses, and those of its keyframes."""
 
     frames: list[PoseEstimate]
     trajectory: Trajectory

@@ -39,25 +39,25 @@ class StreamOptions:
     fov_deg: float | None = None
     """Horizontal field of view, in degrees."""
     real_time: bool = False
-    """Play a recording at its own times and drop what there is no time for."""
+    """Play a recording at its own times, and drop frames when there is no time for them."""
     keep_all: bool = False
     """Drop no frame of a live source."""
     give_up_s: float = 60.0
-    """How long a stream that broke off is tried again, in s."""
+    """How long to try to reconnect to a stream that broke off, in s."""
     config: SlamConfig = field(default_factory=SlamConfig)
     """Settings of tracking and mapping."""
     slam_map: SlamMap | None = None
-    """A map to go on with."""
+    """A map to continue."""
     is_localizing: bool = False
     """Only find the camera in the map, which stays as it is."""
     network: str = NO_NETWORK
-    """A network to ask as well, as in `vggt`."""
+    """A network that helps the geometry, as in `vggt`."""
     weights: str | None = None
     """Weights of the network; the default is the small network of the package."""
     device: str = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:N or mps."""
     use: VggtUse = field(default_factory=VggtUse)
-    """What the network is asked for."""
+    """What the network is used for."""
 
 
 class PoseStream:
@@ -74,7 +74,7 @@ class PoseStream:
     @staticmethod
     def open(name: str | Path, options: StreamOptions | None = None) -> "PoseStream":
         """Connects to what `vgslam live` takes (`rtsp://...`, `http://...`, a camera's index, a pipe, ...) or opens a
-        recording. What there is to say of the camera and the network's terms goes to the log of this module. Raises
+        recording. Messages about the camera and the network's terms go to the log of this module. Raises
         InputError, CalibrationError, ConfigError, WeightsError, MissingDependencyError."""
         options = options or StreamOptions()
         network = open_network(
@@ -104,7 +104,7 @@ class PoseStream:
             on_pose(pose)
 
     def close(self) -> None:
-        """End the stream and give the map its last word; safe to call twice, and from within the loop."""
+        """End the stream and finish the map; safe to call twice, and from within the loop."""
         self._loop.close()
         if not self._is_finished:
             self._is_finished = True

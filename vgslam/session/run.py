@@ -1,4 +1,4 @@
-"""A run in progress: what it has found, and all of it that has to reach the disk."""
+"""A run in progress: its results so far, and what has to reach the disk."""
 
 import time
 from array import array
@@ -20,7 +20,7 @@ from vgslam.system import SlamSystem
 from vgslam.types import PoseEstimate, Status, Trajectory
 
 WITHOUT_NETWORK = "sfm"
-"""What a report calls geometry of feature tracks alone."""
+"""The report's name for geometry from feature tracks alone."""
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Run:
         return len(self.slam.map.frames) - self.loop.map_session.n_frames_before
 
     def frames(self) -> list[PoseEstimate]:
-        """What is known of the run's frames, numbered as in the source."""
+        """The rows of the run's frames, numbered as in the source."""
         return [self._numbered(f) for f in self.slam.map.session_frames()]
 
     def _numbered(self, frame: PoseEstimate) -> PoseEstimate:
@@ -68,7 +68,7 @@ class Run:
         return replace(trajectory, frame_ids=trajectory.frame_ids - self.loop.map_session.first_frame_id)
 
     def hand_out(self, tracked: Tracked) -> None:
-        """Give a frame's pose to whoever wants it."""
+        """Give a frame's pose to the sinks."""
         latency_s = time.monotonic() - tracked.arrived_s
         self.latencies_s.append(latency_s)
         if self.sinks:
@@ -80,7 +80,7 @@ class Run:
                 sink.send(pose)
 
     def show(self, tracked: Tracked) -> None:
-        """Let the viewer have a look."""
+        """Show the frame in the viewer."""
         self.viewer.show(tracked.frame, tracked.estimate, self.slam.map, tracked.took_s)
 
     def learn(self, tracked: Tracked) -> None:
@@ -117,7 +117,7 @@ class Run:
         self.writer.flush(self.trajectory(), self.keyframes(), frames, report)
 
     def _live(self) -> dict[str, Any] | None:
-        """For the report: what came of a source that does not wait."""
+        """The report's entry for a source that does not wait."""
         s = self.loop.live
         if s is None:
             return None
@@ -131,7 +131,7 @@ class Run:
 
 
 def closed_loops(slam: SlamSystem) -> list[dict[str, int | float | None]]:
-    """One row a loop: its two frames, how far it moved the later one (map units), the component it joined."""
+    """One row for each loop: its two frames, how far it moved the later one (map units), the component it joined."""
     k = slam.map.keyframes
     return [
         {"frame_a": k[x.id_a].frame_id, "frame_b": k[x.id_b].frame_id, "shift": round(x.shift, 4), "joined": x.joined}

@@ -101,7 +101,7 @@ def _solve(
 ) -> tuple[float, float] | None:
     """The minimum over log focal length of the adjusted cost, and its deviation from the cost's curvature.
 
-    The poses and landmarks are adjusted anew at each of STEPS; the cost's unit is taken from its minimum, so that the
+    The poses and landmarks are adjusted again at each of STEPS; the cost's unit is taken from its minimum, so that the
     deviation does not depend on the assumed noise of a pixel.
     """
     is_fixed = np.arange(len(T_world_cam)) == 0

@@ -9,11 +9,11 @@ from typing import Any
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, by which services and background jobs are ended."""
+    """SIGTERM, which ends services and background jobs."""
 
 
 def exit_code(stop: KeyboardInterrupt) -> int:
-    """What a program that ends by it returns: 128 and the signal's number, as shells have it."""
+    """Exit code of a program that the signal ends: 128 plus the signal's number, as in shells."""
     return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
 
 
@@ -21,8 +21,8 @@ class StopSignals:
     """Within the `with` block Ctrl-C raises KeyboardInterrupt in the main thread, and SIGTERM Terminated. The first one
     that comes within `held` waits for the end of that block; those after it never wait.
 
-    A signal that is ignored stays ignored (a background job of a script ignores SIGINT), one that somebody else handles
-    is left to him. Does nothing off the main thread. first: the first signal that came, None before.
+    A signal that is ignored stays ignored (a background job of a script ignores SIGINT), one that other code handles is
+    left to that. Does nothing off the main thread. first: the first signal that came, None before.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class StopSignals:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """What is done within is done whole, unless a second signal comes."""
+        """Within the block, a first signal waits until its end; a second one does not."""
         self._is_held = True
         try:
             yield
@@ -55,7 +55,7 @@ class StopSignals:
             self._raise(self.first)
 
     def describe(self) -> str:
-        """For people: what stopped the run."""
+        """What stopped the run, in words."""
         return f"interrupted ({'SIGTERM' if self.first is signal.SIGTERM else 'Ctrl-C'})"
 
     def _came(self, number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""What can be chosen about a run, whatever its frames come from."""
+"""Options of a run, whatever its frames come from."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,13 +26,13 @@ class TrackingArgs:
     """Camera calibration (JSON, OpenCV or ROS YAML). The default is the data set's own."""
 
     fov_deg: float | None = None
-    """Horizontal field of view in degrees, where there is no calibration; by default it is estimated."""
+    """Horizontal field of view in degrees, if there is no calibration; by default it is estimated."""
 
     truth: Path | None = None
     """Trajectory to compare with (TUM, KITTI or EuRoC). The default is the data set's own."""
 
     network: str = NO_NETWORK
-    """A network that is asked as well: none, which needs no weights and half the time, or vggt (--weights says which
+    """Network that helps the geometry: none, which needs no weights and half the time, or vggt (--weights says which
     one), or a backbone that another package adds (docs/extend.md)."""
 
     weights: str | None = None
@@ -100,16 +100,16 @@ class TrackingArgs:
     """Settings of tracking and mapping."""
 
     def slam_config(self) -> SlamConfig:
-        """The settings of tracking and mapping, with what other options say of them."""
+        """The settings of tracking and mapping, as changed by other options."""
         loops = self.slam.loops
         return replace(self.slam, loops=replace(loops, is_metric=loops.is_metric or self.metric))
 
     def network_options(self) -> NetworkOptions:
-        """What the options say of the network."""
+        """The options of the network."""
         return NetworkOptions(
             self.network, self.weights, self.device, self.precision, self.gpu_memory, self.readout, self.vggt
         )
 
     def settings(self) -> "TrackingArgs":
-        """What is written down of a run, to be used for another one."""
+        """The settings that are written down with a run, to be used for another one."""
         return self

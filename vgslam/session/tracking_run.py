@@ -36,14 +36,14 @@ from vgslam.sources.live_address import public
 
 
 class Audience(Protocol):
-    """Who is told of a run; nothing else in this room speaks to anybody."""
+    """Receives all messages of a run; nothing else in this package prints anything."""
 
     def say(self, line: str) -> None:
         """A line about the run."""
         ...
 
     def watching(self, run: Run) -> AbstractContextManager[Follower]:
-        """For the time of the main loop: what is called with each frame."""
+        """The follower that is called with each frame while the main loop runs."""
         ...
 
     def end(self, outcome: Outcome) -> None:
@@ -118,7 +118,7 @@ def _loop(run: Run, audience: Audience) -> Stop | None:
 
 
 def _process_all(run: Run, audience: Audience) -> None:
-    """Frame by frame. Ctrl-C is the usual end of what is live, and nothing to report."""
+    """Runs frame by frame. Ctrl-C is the usual end of a live source, and nothing to report."""
     with audience.watching(run) as watch:
         try:
             for _ in run.loop.run(run.hand_out, run.show, watch, run.learn, run.save_when_due):
@@ -136,7 +136,7 @@ def _stop(run: Run, error: KeyboardInterrupt | InputError) -> Stop:
 
 
 def _finish_map(run: Run) -> Stop | None:
-    """The last word of the map, after a run that was stopped too; a second Ctrl-C ends it at once. Returns what stopped
+    """Finish the map, after a run that was stopped too; a second Ctrl-C ends this at once. Returns what stopped
     it. Whatever happens, the folder of the run holds its state of before."""
     run.slam.settle()
     run.save()
@@ -152,7 +152,7 @@ def _finish_map(run: Run) -> Stop | None:
 
 
 def _keep(run: Run, error: BaseException) -> None:
-    """After what cannot be gone on from: the poses up to there and, where it is whole, the map."""
+    """Saves what there is after a fatal error: the poses up to there and, if it is whole, the map."""
     run.report.finish(_reason(error))
     run.save()
     run.loop.map_session.save()
@@ -163,7 +163,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _finish(run: Run, stop: Stop | None, audience: Audience) -> Outcome:
-    """Write everything, score, draw, tell."""
+    """Write everything, score, draw plots, and report."""
     run.report.finish(None if stop is None else stop.reason)
     session = run.loop.map_session
     map_folder = [session.folder.path] if session.folder is not None else []

@@ -1,4 +1,4 @@
-"""Frames of something that goes on by itself: captured on a thread, the newest one handed out, the others counted."""
+"""Frames of a live source: captured on a thread, the newest one handed out, the others counted."""
 
 import threading
 import time
@@ -21,11 +21,12 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 5.0
 
 @dataclass(frozen=True)
 class LiveImage:
-    """An image as it arrives: `load` decodes it to (H,W) grey or (H,W,3) RGB; source_s by the source's clock, None
-    without one."""
+    """An image as it arrives."""
 
     load: Callable[[], Pixels]
+    """Decodes it to (H,W) grey or (H,W,3) RGB."""
     source_s: float | None = None
+    """Its time by the source's clock; None without one."""
     is_absolute: bool = False
 
 
@@ -42,11 +43,11 @@ class LiveOptions:
     keep_all: bool = False
     """The capture waits for the tracker instead of dropping frames."""
     give_up_s: float = 60.0
-    """How long a stream that once gave frames is tried again, in s; with 0 it ends when the connection does."""
+    """How long to try to reconnect to a stream that once gave frames, in s; with 0 it ends when the connection does."""
     max_frames: int | None = None
-    """An iteration ends after so many frames."""
+    """An iteration ends after this many frames."""
     duration_s: float | None = None
-    """An iteration ends after so long, in s."""
+    """An iteration ends after this time, in s."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,9 @@ class _Arrived:
 class LiveSource:
     """A FrameSource over a Feed. Capture begins with the first use; `close` ends it.
 
-    Each frame is the newest there is: those that arrived while the last was worked on are dropped and counted in
+    Each frame is the newest one: those that arrived while the last was processed are dropped and counted in
     `n_dropped`. `arrived_s` is the monotonic time of arrival of the frame handed out last. Iterating again goes on
-    with the stream, with ids from 0. `recorded` is the recording that is played, None where there is none. `wait` and
+    with the stream, with ids from 0. `recorded` is the recording that is played, None if there is none. `wait` and
     `now` may be replaced by a test's clock.
     """
 

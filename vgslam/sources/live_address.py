@@ -12,7 +12,7 @@ def public(address: str) -> str:
 
 
 def split_login(url: str) -> tuple[str, str, str]:
-    """URL without its login, user, password; empty where there are none. Raises ValueError for a malformed URL."""
+    """URL without its login, user, password; empty if there are none. Raises ValueError for a malformed URL."""
     parts = urlsplit(url)
     login, _, host = parts.netloc.rpartition("@")
     user, _, password = login.partition(":")

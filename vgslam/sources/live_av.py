@@ -15,10 +15,10 @@ CLOCKLESS = frozenset({"mjpeg", "mpjpeg", "jpeg_pipe", "image2pipe", "png_pipe",
 """Formats without timestamps: those that ffmpeg invents are not used."""
 
 MAX_UNTIMED = 5
-"""RTP streams begin with frames without a time; so many are left out rather than given that of their arrival."""
+"""RTP streams begin with frames without a time; up to this many are left out, not given their time of arrival."""
 
 TIMEOUT_S = (10.0, 5.0)
-"""For the connection, for the next packet."""
+"""Timeouts of the connection and of the next packet."""
 
 
 LISTEN = "rtsp+listen"
@@ -32,7 +32,7 @@ class Readable(Protocol):
 
 
 class Pipe:
-    """What a pipe can do and no more: ffmpeg must not try to seek in it."""
+    """A stream that can only be read: ffmpeg must not try to seek in a pipe."""
 
     def __init__(self, stream: Readable) -> None:
         self._stream = stream

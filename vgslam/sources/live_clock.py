@@ -1,4 +1,4 @@
-"""Timestamps of a live stream: the source's own clock where it has one, else the time of arrival."""
+"""Timestamps of a live stream: the source's own clock if it has one, else the time of arrival."""
 
 SMALLEST_STEP_S = 1e-6
 
@@ -6,9 +6,9 @@ SMALLEST_STEP_S = 1e-6
 class LiveClock:
     """Strictly increasing timestamps over any number of connections of one stream.
 
-    A source that tells the time of day (`is_absolute`) is taken at its word; one that counts from its own zero (pts)
+    A source that tells the time of day (`is_absolute`) is trusted; one that counts from its own zero (pts)
     is put at the arrival of the connection's first frame and runs by its own clock from there; a clock that runs
-    backwards is put at the arrival anew.
+    backwards is put at the time of arrival again.
     """
 
     def __init__(self) -> None:

@@ -36,7 +36,7 @@ def http_images(url: str) -> Iterator[LiveImage]:
                 yield from multipart_images(answer, answer.headers.get_boundary() or "")
                 return
             if not _is_playlist(answer.headers.get_content_type(), url):
-                yield from pipe_images(answer, name)  # many servers serve one reader: do not connect twice
+                yield from pipe_images(answer, name)  # many servers allow one reader: do not connect twice
                 return
     except urllib.error.HTTPError as err:
         raise InputError(f"{name}: the server answers {err.code} {err.reason}; check the address") from err
@@ -93,7 +93,7 @@ def decode_jpeg(data: bytes) -> Pixels:
 
 
 def _headers(stream: ByteStream, mark: bytes) -> dict[str, str] | None:
-    """Headers of the next part, names in lower case; None at the end. Raises InputError where no part begins."""
+    """Headers of the next part, names in lower case; None at the end. Raises InputError if no part begins."""
     n_skipped = 0
     while not (line := stream.readline(65536)).strip().startswith(mark):
         if not line:

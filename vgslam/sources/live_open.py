@@ -1,4 +1,4 @@
-"""What `vgslam live` can be given, and the source that it becomes."""
+"""The names that `vgslam live` accepts, and the source that each stands for."""
 
 import re
 import sys
@@ -37,7 +37,7 @@ def open_live(name: str, options: LiveOptions | None = None) -> LiveSource:
     """
     found = _feed(name)
     if found is None:
-        raise InputError(f"{public(name)}: not something live; give {KNOWN}")
+        raise InputError(f"{public(name)}: not a live source; give {KNOWN}")
     kind, feed = found
     options = options or LiveOptions()
     if kind == "pipe":  # what has ended cannot be opened again

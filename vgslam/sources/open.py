@@ -67,7 +67,7 @@ def _recognise(path: Path) -> tuple[str, list[str]]:
 
 
 def _ask_plug_ins(path: Path) -> tuple[str | None, list[str]]:
-    """The first that knows the path; one that cannot be asked stops nothing, but is told of."""
+    """The first plug-in that knows the path, and a line for each that could not be asked."""
     troubles: list[str] = []
     for name in SOURCE_KINDS.plugged_in():
         try:
@@ -75,7 +75,7 @@ def _ask_plug_ins(path: Path) -> tuple[str | None, list[str]]:
                 return name, troubles
         except PluginError as error:
             troubles.append(f"not asked whether it knows this input: {error}")
-        except Exception as error:  # whatever the code of another package does
+        except Exception as error:  # the code of another package may raise anything
             who = f"source kind '{name}' of {SOURCE_KINDS.origin(name)}"
             troubles.append(f"{who} failed to look at this input ({reason(error)})")
     return None, troubles

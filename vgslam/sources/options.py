@@ -1,4 +1,4 @@
-"""What a person may choose about an input: which frames, which calibration, which truth."""
+"""Options of an input: which frames, which calibration, which truth."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ class SourceOptions:
     stride: int = 1
     """Use every n-th image."""
     max_frames: int | None = None
-    """At most so many images, after stride."""
+    """Use at most this many images, counted after stride."""
     topic: str | None = None
     """Image topic of a bag; the camera of a data set with several (image_2 in KITTI, cam1 in EuRoC); the sequence of a
     7-Scenes scene folder (seq-02)."""

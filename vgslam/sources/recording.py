@@ -1,4 +1,4 @@
-"""What a format reader hands over: a stream of undecoded images with time, and what the data set says of them."""
+"""What a format reader returns: a stream of undecoded images with times, and what the data set says about them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -45,31 +45,31 @@ class Warnings(list[str]):
 
 @dataclass(frozen=True)
 class RawImage:
-    """One image before it is decoded.
-
-    `load` returns (H,W) grey or (H,W,3) RGB uint8, or raises BadImageError; it is valid until the next image is taken.
-    """
+    """One image before it is decoded."""
 
     name: str
     timestamp_s: float
     load: Callable[[], Pixels]
+    """Returns (H,W) grey or (H,W,3) RGB uint8, or raises BadImageError. It is valid until the next image is taken."""
 
 
 @dataclass
 class Recording:
-    """A recognised input.
-
-    stream: gives all images anew each time it is called. size: (width, height) of the images. n_images: None when not
-    known in advance. timestamps_s: of all images where known. camera: native calibration, possibly of another
-    resolution, None when there is none. truth: T_world_cam of the data set. warnings: may grow while streaming.
-    """
+    """A recognised input."""
 
     kind: str
     name: str
     stream: Callable[[], Iterator[RawImage]]
+    """Each call starts again and gives all images."""
     size: tuple[int, int]
+    """(width, height) of the images."""
     n_images: int | None
+    """None when not known in advance."""
     camera: Camera | None = None
+    """Native calibration, possibly for another resolution; None when there is none."""
     truth: Trajectory | None = None
+    """T_world_cam of the data set."""
     timestamps_s: npt.NDArray[np.float64] | None = None
+    """Times of all images, if known."""
     warnings: Warnings = field(default_factory=Warnings)
+    """May grow while streaming."""

@@ -1,4 +1,4 @@
-"""Timestamps of image sequences: files that list them, and the nominal rate where there are none."""
+"""Timestamps of image sequences: files that list them, and the nominal rate if there are none."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def read_list(path: Path, n_fields: int) -> list[list[str]]:
 
 
 def parse_time(path: Path, text: str) -> float:
-    """One timestamp in seconds. Raises InputError, naming the file, for what is no finite number."""
+    """One timestamp in seconds. Raises InputError, naming the file, for a text that is no finite number."""
     try:
         value = float(text)
     except ValueError:
@@ -44,10 +44,10 @@ def parse_time(path: Path, text: str) -> float:
 
 
 def read_times(path: Path, n_images: int) -> Times:
-    """One timestamp in seconds an image, in order. Raises InputError when the counts differ."""
+    """One timestamp in seconds per image, in order. Raises InputError when the counts differ."""
     times = [parse_time(path, row[0]) for row in read_list(path, 1)]
     if len(times) != n_images:
-        raise InputError(f"{path}: {len(times)} timestamps for {n_images} images; it needs one line an image, in order")
+        raise InputError(f"{path}: {len(times)} timestamps for {n_images} images; give one line per image, in order")
     return np.array(times)
 
 

@@ -24,11 +24,14 @@ _LAYOUT = {
 
 
 class Row(NamedTuple):
-    """One line that holds data: its number in the file (from 1), its fields, and whether commas divide them."""
+    """One line that holds data."""
 
     line: int
+    """Its number in the file, from 1."""
     fields: list[str]
+    """The values as text."""
     is_csv: bool
+    """Whether commas divide them."""
 
 
 def read_trajectory(
@@ -125,7 +128,7 @@ def _recognise(path: Path, row: Row) -> str:
     for kind in ("tum", "kitti"):
         if len(row.fields) == _COLUMNS[kind]:
             return kind
-    raise InputError(f"{path}: {len(row.fields)} numbers a line are neither a TUM (8) nor a KITTI (12) trajectory")
+    raise InputError(f"{path}: {len(row.fields)} numbers per line are neither a TUM (8) nor a KITTI (12) trajectory")
 
 
 def _to_numbers(path: Path, rows: Sequence[Row], kind: str) -> Array:
@@ -176,7 +179,7 @@ def _kitti_times(path: Path, n: int, times_s: Array | None) -> Array:
     if times_s is None:
         return np.arange(n, dtype=np.float64)
     if len(times_s) != n:
-        raise InputError(f"{path}: {n} poses but {len(times_s)} timestamps; KITTI poses need one row an image")
+        raise InputError(f"{path}: {n} poses but {len(times_s)} timestamps; KITTI poses need one row per image")
     return np.asarray(times_s, np.float64)
 
 

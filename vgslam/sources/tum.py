@@ -48,7 +48,7 @@ def _named(path: Path) -> tuple[list[Path], list[float]]:
         return files, [float(file.stem) for file in files]
     except ValueError as err:
         raise InputError(
-            f"{path}: no rgb.txt, and image names are no timestamps; add it, or give {path / 'rgb'}"
+            f"{path}: no rgb.txt, and image names are not timestamps; add it, or give {path / 'rgb'}"
         ) from err
 
 

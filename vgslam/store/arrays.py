@@ -147,7 +147,7 @@ def _frame_arrays(frames: FrameTable) -> Arrays:
 
 
 def fill(slam_map: SlamMap, a: Arrays, names: SessionNames) -> None:
-    """Put what the arrays say into an empty map. Raises ValueError, KeyError or IndexError where they do not agree."""
+    """Fill an empty map from the arrays. Raises ValueError, KeyError or IndexError if they do not agree."""
     _check_ids(a)
     m = slam_map
     firsts = a["session_first_frame"].tolist()

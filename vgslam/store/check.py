@@ -1,4 +1,4 @@
-"""Everything in a saved map verified."""
+"""Verifies everything in a saved map."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,13 +10,14 @@ from vgslam.store.open import load_map, read_state, referred_pictures
 
 @dataclass(frozen=True)
 class MapCheck:
-    """problems: one line each, none where the map is sound. n_leftovers: files that a killed save left behind; they do
-    no harm and go with the next save."""
+    """The result of checking a saved map."""
 
     n_pictures: int = 0
     n_bytes: int = 0
     n_leftovers: int = 0
+    """Files that a killed save left behind; they do no harm and go with the next save."""
     problems: list[str] = field(default_factory=list)
+    """One line each; none if the map is sound."""
 
 
 def check_map(path: Path) -> MapCheck:

@@ -16,24 +16,28 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Manifest:
-    """state: name, SHA-256 and size of the file with the arrays. generation counts the saves.
-
-    session_names, session_began: text beside the array `session_first_frame`. summary: counts for people.
-    """
+    """The contents of a map folder's manifest."""
 
     generation: int
+    """Counts the saves."""
     program: str
     saved_at: str
     state: str
+    """Name of the file with the arrays."""
     state_sha256: str
+    """SHA-256 of that file."""
     state_size: int
+    """Size of that file in bytes."""
     version: int = VERSION
     session_names: list[str] = field(default_factory=list)
+    """One for each entry of the array `session_first_frame`."""
     session_began: list[str] = field(default_factory=list)
+    """One for each entry of the array `session_first_frame`."""
     summary: dict[str, int] = field(default_factory=dict)
+    """Counts for people."""
 
     def to_json(self) -> str:
-        """With the format's name and a checksum of all the rest."""
+        """The manifest as text, with the format's name and a checksum of all the rest."""
         body: dict[str, Any] = {"format": FORMAT, **asdict(self)}
         return json.dumps({**body, "checksum": _checksum(body)}, indent=1) + "\n"
 

@@ -1,4 +1,4 @@
-"""Two maps in one."""
+"""Merges two maps into one."""
 
 from dataclasses import replace
 from typing import Protocol
@@ -23,9 +23,9 @@ class Joiner(Protocol):
 
 
 def put_beside(slam_map: SlamMap, other: SlamMap) -> None:
-    """Add everything of `other` to `slam_map`, as components and sessions of their own; `other` stays as it is.
+    """Add everything of `other` to `slam_map`, as separate components and sessions; `other` stays as it is.
 
-    Ids of keyframes, landmarks, frames and components of `other` are raised by as much as there are in `slam_map`.
+    Ids of keyframes, landmarks, frames and components of `other` are raised by the number of those in `slam_map`.
     Raises MapError when a picture of `other` cannot be read, OutputError when the memory budget needs a disk that is
     full.
     """

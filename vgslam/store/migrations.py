@@ -23,7 +23,7 @@ def _sessions(manifest: Manifest, arrays: Arrays) -> tuple[Manifest, Arrays]:
 
 
 def _places(manifest: Manifest, arrays: Arrays) -> tuple[Manifest, Arrays]:
-    """Version 2 did not keep the codes of places: they are made anew when they are asked for."""
+    """Version 2 did not keep the codes of places: they are computed again when they are needed."""
     none = {"place_vocabulary": np.zeros(8, np.uint8), "place_code": np.zeros((0, 256), np.uint8)}
     return replace(manifest, version=3), arrays | none
 

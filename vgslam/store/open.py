@@ -1,4 +1,4 @@
-"""A saved map opened and verified."""
+"""Opens a saved map and verifies it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How much of tracking's time showing may take."""
+"""Limits the time of showing to a share of the time of tracking."""
 
 from dataclasses import dataclass
 
@@ -16,11 +16,11 @@ class LoadLimit:
     showing_s: float = 0.0
 
     def earn(self, tracking_s: float) -> None:
-        """A frame was tracked in so many seconds."""
+        """Count the seconds in which a frame was tracked."""
         self.tracking_s += tracking_s
 
     def spend(self, showing_s: float) -> None:
-        """Something was shown in so many seconds."""
+        """Count the seconds in which something was shown."""
         self.showing_s += showing_s
 
     def allows(self, share: float) -> bool:

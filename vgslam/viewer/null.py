@@ -1,11 +1,11 @@
-"""The viewer of runs that nobody watches."""
+"""The viewer of runs without a viewer."""
 
 from vgslam.interfaces import ViewedMap
 from vgslam.types import Frame, PoseEstimate
 
 
 class NullViewer:
-    """Shows nothing and costs nothing."""
+    """Shows nothing and takes no time."""
 
     where = ""
 

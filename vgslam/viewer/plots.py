@@ -27,12 +27,15 @@ from vgslam.viewer.style import (
 
 @dataclass(frozen=True)
 class ErrorCurve:
-    """Errors of one component over time: timestamps_s, position_error_m, rotation_error_deg, all (N,)."""
+    """Errors of one component over time."""
 
     component_id: int
     timestamps_s: Array
+    """(N,)."""
     position_error_m: Array
+    """(N,)."""
     rotation_error_deg: Array
+    """(N,)."""
 
 
 def top_view(

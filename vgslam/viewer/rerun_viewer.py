@@ -1,6 +1,6 @@
 """The rerun viewer: a window, a browser or a file. The only importer of rerun.
 
-Entities: `world/camera` (pose, image, inliers), and for each component N, which has an origin and a unit of its own,
+Entities: `world/camera` (pose, image, inliers), and for each component N, which has its own origin and unit,
 `world/component_N/` path, lost, relocalized, keyframes, edges/KIND and points/KEYFRAME; `keyframe/` depth and
 confidence; `latency_ms`, `inlier_ratio`, `n_inliers`. Time lines: `frame` and `time` (seconds from the first frame).
 """
@@ -39,7 +39,7 @@ STILL = 1e-4
 
 @dataclass(frozen=True)
 class _Graph:
-    """What was last shown of the keyframes, to see what has changed: n shown, poses and scales of those with points."""
+    """The keyframes as last shown, to see what has changed: number shown, poses and scales of those with points."""
 
     n_keyframes: int
     n_edges: int
@@ -66,7 +66,7 @@ class RerunViewer:
 
     @staticmethod
     def spawn(title: str) -> "RerunViewer":
-        """A window of its own. Raises OutputError when the viewer's program cannot be started."""
+        """Opens a window. Raises OutputError when the viewer's program cannot be started."""
         recording = rr.RecordingStream(f"vgslam {title}")
         beside = Path(sys.executable).parent / "rerun"  # a virtual environment need not be on the PATH
         try:
@@ -74,7 +74,7 @@ class RerunViewer:
         except RuntimeError as error:
             first = str(error).strip().splitlines()[0]
             raise OutputError(f"no viewer window ({first}); --viewer web or --viewer FILE.rrd need none") from error
-        return RerunViewer(recording, "the viewer has a window of its own")
+        return RerunViewer(recording, "the viewer opens its own window")
 
     @staticmethod
     def serve(title: str) -> "RerunViewer":

@@ -9,7 +9,7 @@ _SHARE_OF_ROOM = 8
 
 
 class VoxelFilter:
-    """Chooses, of the points that come, those in voxels that hold none yet.
+    """Chooses, among new points, those in voxels that hold none yet.
 
     voxel: edge length. Never more than max_points are accepted, and at one time no more than an eighth of what is
     left, evenly chosen: a long run grows thinner, but its end is shown too.

@@ -1,1 +1,1 @@
-"""What a lesson is made of: clips on disk, windows of frames, their truth."""
+"""Training data: clips on disk, windows of frames, their truth."""

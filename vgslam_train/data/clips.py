@@ -32,7 +32,7 @@ VALIDATION_SEEDS = 1 << 30
 """Added to the seed of validation worlds: no world, texture or path of theirs is trained on."""
 
 KINDS = ("room", "clutter", "corridor", "street", "room", "clutter", "street", "clutter")
-"""Kinds of the worlds of a shard, over and over."""
+"""Kinds of the worlds of a shard, repeated in this order."""
 _MOTIONS = {
     "room": ("walk", "loop", "rotate", "orbit", "drone", "static"),
     "clutter": ("walk", "loop", "rotate", "orbit", "drone", "drive"),
@@ -46,18 +46,23 @@ _ARRAYS = ("images", "inverse_depth", "T_world_cam", "K", "overlap", "flow_px")
 
 @dataclass(frozen=True)
 class ClipConfig:
-    """n_frames of height x width px a clip; is_validation takes the worlds from another range of seeds. A shard holds
-    worlds_per_shard worlds, which share textures, with clips_per_world clips of each. kinds: of its worlds, over and
-    over."""
+    """Which clips are rendered. The worlds of a shard share textures."""
 
     seed: int = 0
     is_validation: bool = False
+    """Take the worlds from another range of seeds."""
     n_frames: int = 12
+    """Frames per clip."""
     height: int = 96
+    """Height of the images in px."""
     width: int = 128
+    """Width of the images in px."""
     worlds_per_shard: int = 8
+    """Worlds in a shard."""
     clips_per_world: int = 8
+    """Clips of each world."""
     kinds: tuple[str, ...] = KINDS
+    """Kinds of the worlds, repeated in this order."""
 
     @property
     def clips_per_shard(self) -> int:
@@ -70,15 +75,20 @@ class ClipConfig:
 
 @dataclass(frozen=True)
 class Clip:
-    """images (N,H,W,3) uint8; inverse_depth (N,H,W) float16, 1/m, 0 for the sky; T_world_cam (N,4,4); K (4,): fx, fy,
-    cx, cy; overlap (N,N): share of frame i (row) seen in frame j; flow_px (N,N): median flow of what is seen."""
+    """N rendered frames."""
 
     images: npt.NDArray[np.uint8]
+    """(N,H,W,3) uint8."""
     inverse_depth: npt.NDArray[np.float16]
+    """(N,H,W) float16, 1/m, 0 for the sky."""
     T_world_cam: Array
+    """(N,4,4)."""
     K: Array
+    """(4,): fx, fy, cx, cy."""
     overlap: npt.NDArray[np.float32]
+    """(N,N): share of frame i (row) seen in frame j."""
     flow_px: npt.NDArray[np.float32]
+    """(N,N): median flow of what is seen."""
 
 
 def render_clip(world: World, kind: str, seed: int, config: ClipConfig, device: str = "cpu") -> Clip:
@@ -111,7 +121,7 @@ def _roll(n: int, rate_hz: float, rng: np.random.Generator) -> Array:
 def overlaps(
     inverse_depth: npt.NDArray[np.float16], T_world_cam: Array, K: Array, device: str = "cpu"
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """For all pairs of N frames: share of frame i's cells seen in frame j (N,N), and their median flow in px (0 where
+    """Share of frame i's cells seen in frame j (N,N), for all pairs of N frames, and their median flow in px (0 where
     nothing is seen)."""
     n = len(T_world_cam)
     i, j = (x.ravel() for x in np.meshgrid(np.arange(n), np.arange(n), indexing="ij"))
@@ -151,7 +161,7 @@ def generate_clips(
 ) -> None:
     """Renders what is missing of the first `n_clips` (rounded up to whole shards) in parallel.
 
-    ConfigError where the folder holds another data set.
+    ConfigError if the folder holds another data set.
     """
     missing = claim_folder(folder, config, n_clips)
     n_shards = -(-n_clips // config.clips_per_shard)
@@ -169,7 +179,7 @@ def generate_clips(
 def claim_folder(folder: Path, config: ClipConfig, n_clips: int) -> list[int]:
     """Makes `folder` one of clips of `config`; returns the numbers of the shards that are missing of `n_clips`.
 
-    ConfigError where the folder holds another data set.
+    ConfigError if the folder holds another data set.
     """
     folder.mkdir(parents=True, exist_ok=True)
     index = folder / INDEX_NAME
@@ -194,7 +204,7 @@ class ClipSet:
 
     @staticmethod
     def open(folder: Path, n_clips: int | None = None) -> "ClipSet":
-        """ConfigError where there are none, or fewer than `n_clips`."""
+        """ConfigError if there are none, or fewer than `n_clips`."""
         shards = sorted(folder.glob("shard_*"))
         if not shards:
             raise ConfigError(f"{folder}: no clips are there; render some")

@@ -25,31 +25,32 @@ Array = npt.NDArray[np.float64]
 
 _SAME_TIME_S = 2e-3
 _SAMPLES = 5
-"""Measurements across a pixel: of finer ones every n-th is used."""
+"""Most measurements across a pixel: of finer ones every n-th is used."""
 _MIN_FILLED = 0.25
 """A pixel has a depth when at least this share of the measurements that would fill it is there."""
 
 
 @dataclass(frozen=True)
 class DepthFiles:
-    """16-bit depth images in depth/ of a sequence, one for every `every`-th image, with depth_scale (units a metre) and
-    depth_intrinsics (fx, fy, cx, cy; those of the images without it) in calib.json.
-
-    offset_m: position of the colour camera in the depth camera; their axes are taken as parallel.
-    """
+    """16-bit depth images in depth/ of a sequence. Its calib.json has depth_scale (units per metre) and
+    depth_intrinsics (fx, fy, cx, cy; by default those of the images)."""
 
     every: int = 1
+    """There is a depth image for every n-th image."""
     offset_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Position of the colour camera in the depth camera; their axes are taken as parallel."""
 
 
 @dataclass(frozen=True)
 class RealSet:
-    """A sequence in a folder, every stride-th frame of it; `truth`: trajectory file, None for the source's own."""
+    """A sequence in a folder."""
 
     name: str
     folder: str
     stride: int = 1
+    """Use every n-th frame."""
     truth: str | None = None
+    """Trajectory file; None for the source's own."""
     depth: DepthFiles | None = None
 
 
@@ -119,7 +120,7 @@ def _true_poses(truth: Trajectory, times_s: Array) -> Array:
 
 
 def _depth(folder: Path, index: int, files: DepthFiles | None, camera: Camera, small_camera: Camera) -> Float32:
-    """Of the image with this index; zeros without a depth image."""
+    """The depth of the image with this index; zeros if it has no depth image."""
     if files is None or index % files.every:
         return np.zeros((small_camera.height, small_camera.width), np.float32)
     paths = sorted((folder / "depth").glob("*.png"))

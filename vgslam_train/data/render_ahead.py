@@ -30,7 +30,7 @@ class RenderAhead:
     """Renders what is missing of the first `n_clips` of a folder in `workers` processes on `device`, shard by shard.
 
     A context manager: work begins on entry; leaving it drops what has not begun. Nothing waits for whoever reads.
-    ConfigError where the folder holds another data set.
+    ConfigError if the folder holds another data set.
     """
 
     def __init__(self, folder: Path, config: ClipConfig, n_clips: int, workers: int, device: str) -> None:
@@ -53,7 +53,7 @@ class RenderAhead:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def wait_for(self, n_clips: int) -> None:
-        """Returns once so many clips are there, or all; raises what a worker raised."""
+        """Returns once that many clips are there, or all; raises what a worker raised."""
         while True:
             for job in self._done():
                 job.result()
@@ -70,7 +70,7 @@ class RenderAhead:
         return all(job.done() for job in self._jobs)
 
     def speed(self) -> RenderSpeed:
-        """What was rendered by now, without what was there before."""
+        """The clips rendered so far, without those that were there before."""
         shards = sum(1 for job in self._done() if job.exception() is None)
         frames = shards * self.config.clips_per_shard * self.config.n_frames
         return RenderSpeed(frames, max(self._ends, default=self._began) - self._began)

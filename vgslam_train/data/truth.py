@@ -1,4 +1,4 @@
-"""What the network should say of a window of frames: its supervision, in the network's unit."""
+"""The supervision of a window of frames, in the network's unit."""
 
 from dataclasses import dataclass
 
@@ -13,18 +13,19 @@ CELL_PX = 4
 
 @dataclass(frozen=True)
 class Truth:
-    """Of B windows of S frames. The unit is the mean distance of all seen points from camera 0, as VGGT is trained
-    (arXiv 2503.11651, section 3.4).
-
-    T_cam_world (B,S,4,4); fov (B,S,2) vertical and horizontal, rad, as if the principal point were central; depth
-    (B,S,H,W), 0 unknown; points (B,S,H,W,3) in camera 0; scale (B,): metres per unit.
-    """
+    """The supervision of B windows of S frames. The unit is the mean distance of all seen points from camera 0, as VGGT
+    is trained (arXiv 2503.11651, section 3.4)."""
 
     T_cam_world: Tensor
+    """(B,S,4,4)."""
     fov: Tensor
+    """(B,S,2): vertical and horizontal, rad, as if the principal point were central."""
     depth: Tensor
+    """(B,S,H,W), 0 where unknown."""
     points: Tensor
+    """(B,S,H,W,3) in camera 0."""
     scale: Tensor
+    """(B,): metres per unit."""
 
 
 def truth_of(batch: WindowBatch) -> Truth:

@@ -33,34 +33,36 @@ class WindowBatch:
     K: Tensor
 
     def to(self, device: torch.device) -> "WindowBatch":
-        """On a device; of pinned memory without waiting for the copy."""
+        """The same on a device; from pinned memory without waiting for the copy."""
         return WindowBatch(*(x.to(device, non_blocking=True) for x in vars(self).values()))
 
     def pin_memory(self) -> "WindowBatch":
-        """In page-locked memory, from which a GPU reads beside other work."""
+        """The same in page-locked memory, from which a GPU reads beside other work."""
         return WindowBatch(*(x.pin_memory() for x in vars(self).values()))
 
 
 @dataclass(frozen=True)
 class WindowConfig:
-    """sizes: (height, width, weight) of the windows, one size a batch. min_overlap: share of a frame that the first and
-    the previous one see; max_flow: median flow from both, as a share of the window's width. augment: colours, noise,
-    crops, flips and reversed time."""
+    """How windows are drawn from clips."""
 
     batch_size: int = 16
     n_frames: int = 4
     sizes: tuple[tuple[int, int, float], ...] = ((48, 64, 0.65), (40, 72, 0.12), (32, 96, 0.13), (64, 48, 0.1))
+    """(height, width, weight) of the windows; all windows of a batch have one size."""
     min_overlap: float = 0.3
+    """Share of a frame that the first and the previous one see."""
     max_flow: float = 0.33
+    """Median flow from both, as a share of the window's width."""
     seed: int = 0
     augment: bool = True
+    """Vary colours, noise and crops, flip, and reverse time."""
 
 
 class WindowSampler:
     """Implements `loop.Batches`: batch(step) follows from the seed and the step alone."""
 
     def __init__(self, clips: ClipSet, config: WindowConfig) -> None:
-        """ConfigError where the clips are smaller than a window."""
+        """ConfigError if the clips are smaller than a window."""
         for height, width, _ in config.sizes:
             if height > clips.config.height or width > clips.config.width:
                 raise ConfigError(
@@ -70,7 +72,7 @@ class WindowSampler:
         self._clips, self.config = clips, config
 
     def batch(self, step: int) -> WindowBatch:
-        """ValueError when the clips hold no window of so many frames."""
+        """ValueError when the clips hold no window of that many frames."""
         c = self.config
         rng = np.random.default_rng([c.seed, step])
         weights = np.array([s[2] for s in c.sizes])

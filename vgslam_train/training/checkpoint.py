@@ -1,4 +1,4 @@
-"""Everything that a training run needs to go on as if it had never stopped."""
+"""Everything that a training run needs to continue as if it had never stopped."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def save_checkpoint(state: TrainingState, recipe: Recipe, folder: Path) -> None:
 
 
 def load_checkpoint(state: TrainingState, recipe: Recipe, folder: Path, may_differ: bool = False) -> bool:
-    """Fills `state` from the folder's checkpoint; False where there is none.
+    """Fills `state` from the folder's checkpoint; False if there is none.
 
     ConfigError when it is of another recipe (unless `may_differ`), WeightsError when it cannot be read.
     """
@@ -73,5 +73,5 @@ def load_checkpoint(state: TrainingState, recipe: Recipe, folder: Path, may_diff
 
 
 def is_main_process() -> bool:
-    """Whether this process writes files and talks: the first one of those that torchrun started."""
+    """Whether this process writes files and messages: the first one of those that torchrun started."""
     return int(os.environ.get("RANK", "0")) == 0

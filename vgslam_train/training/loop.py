@@ -51,7 +51,7 @@ class Job(Protocol[M]):
         ...
 
     def save(self, model: M, path: Path, step: int) -> None:
-        """Writes what is shipped of a network."""
+        """Writes the part of a network that is shipped."""
         ...
 
 
@@ -62,39 +62,45 @@ class Parts(Protocol):
 
 
 class Batches(Protocol):
-    """Where windows come from: a pure function of the step, so that a resumed run sees what it would have seen."""
+    """The source of windows: a pure function of the step, so that a resumed run sees the same as an unbroken one."""
 
     def batch(self, step: int) -> WindowBatch: ...
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What is shown of a run: steps done and in all, the loss and its parts, windows per second of wall time, and the
-    share of that time for which the trainer waited for windows."""
+    """What is shown of a run."""
 
     step: int
+    """Steps done."""
     n_steps: int
+    """Steps in all."""
     loss: float
     parts: dict[str, float]
+    """The parts of the loss."""
     lr: float
     windows_per_s: float
+    """Windows per second of wall time."""
     waited: float = 0.0
+    """Share of the wall time for which the trainer waited for windows."""
 
 
 @dataclass(frozen=True)
 class Hooks(Generic[M_contra]):
-    """What the caller wants to hear. validate: called with the averaged network, returns what goes to the log;
-    kept: called after each checkpoint."""
+    """Functions of the caller that the loop calls."""
 
     show: Callable[[Progress], None] = lambda _: None
+    """Called with the progress."""
     validate: Callable[[M_contra], dict[str, object]] | None = None
+    """Called with the averaged network; returns what goes into the log."""
     kept: Callable[[TrainingState], None] = lambda _: None
+    """Called after each checkpoint."""
 
 
 @dataclass(frozen=True)
 class RunLimits:
-    """Where and how long: the run stops cleanly, with a checkpoint, after max_s seconds and goes on when called
-    again."""
+    """Where and how long: the run stops cleanly, with a checkpoint, after max_s seconds and continues when
+    called again."""
 
     device: torch.device
     max_s: float = float("inf")
@@ -129,7 +135,7 @@ def train_job(
     """Runs or resumes a job in `folder`; leaves checkpoint.pt, log.jsonl and weights.safetensors there.
 
     Under torchrun each process takes its own windows and the gradients are averaged (DDP).
-    Raises ConfigError and WeightsError as `load_checkpoint`; OutputError where the folder cannot be written.
+    Raises ConfigError and WeightsError as `load_checkpoint`; OutputError if the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     recipe = job.recipe

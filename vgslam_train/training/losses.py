@@ -19,7 +19,7 @@ _DEG = 57.29577951308232
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Factors of the terms. gamma: of each earlier refinement iteration; alpha: of the log confidence."""
+    """Factors of the terms."""
 
     rotation: float = 1.0
     translation: float = 1.0
@@ -31,7 +31,9 @@ class LossWeights:
     matching: float = 0.2
     flow: float = 0.3
     gamma: float = 0.8
+    """Factor for each earlier refinement iteration."""
     alpha: float = 0.2
+    """Factor of the log confidence."""
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

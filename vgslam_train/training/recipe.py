@@ -1,4 +1,4 @@
-"""What a training run is made of: read strictly from YAML (`vgslam train CONFIG`), kept with the checkpoint."""
+"""The recipe of a training run: read strictly from YAML (`vgslam train CONFIG`), kept with the checkpoint."""
 
 import math
 from dataclasses import dataclass, field
@@ -12,10 +12,7 @@ from vgslam_train.training.losses import LossWeights
 
 @dataclass(frozen=True)
 class RecipePhase:
-    """A part of a run with one window size. The learning rate falls from lr to lr_end along half a cosine.
-
-    depth_share: share of the frames whose dense maps are supervised in a step (they cost most of the time).
-    """
+    """A part of a run with one window size. The learning rate falls from lr to lr_end along half a cosine."""
 
     n_steps: int = 1000
     n_frames: int = 4
@@ -23,6 +20,7 @@ class RecipePhase:
     lr: float = 1e-3
     lr_end: float = 1e-3
     depth_share: float = 0.5
+    """Share of the frames whose dense maps are supervised in a step; these take most of the time."""
 
     def __post_init__(self) -> None:
         if min(self.n_steps, self.batch_size) < 1 or self.n_frames < 2 or not 0 < self.depth_share <= 1:
@@ -31,20 +29,28 @@ class RecipePhase:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """folder: where clips are rendered to and read from; n_clips, n_validation_clips: how many; seed: of the worlds;
-    render_workers, batch_workers: processes that render, and that prepare batches (0: none, all in one process);
-    clip_height, clip_width: of the clips in px; kinds: of the worlds; sizes: (height, width, weight) of the windows."""
+    """The rendered clips that a run trains on."""
 
     folder: str = "training_data"
+    """Where clips are rendered to and read from."""
     n_clips: int = 5000
+    """Clips for training."""
     n_validation_clips: int = 200
+    """Clips for validation."""
     seed: int = 0
+    """Seed of the worlds."""
     render_workers: int = 2
+    """Processes that render; 0 renders in the main process."""
     batch_workers: int = 0
+    """Processes that prepare batches; 0 prepares them in the main process."""
     clip_height: int = 96
+    """Height of the clips in px."""
     clip_width: int = 128
+    """Width of the clips in px."""
     kinds: tuple[str, ...] = KINDS
+    """Kinds of the worlds."""
     sizes: tuple[tuple[int, int, float], ...] = ((48, 64, 0.65), (40, 72, 0.12), (32, 96, 0.13), (64, 48, 0.1))
+    """(height, width, weight) of the windows."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +67,12 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole run. model: the name of a preset; init: weights to start from ('' for random ones by `seed`)."""
+    """A whole run."""
 
     model: str = "vggt-s"
+    """Name of a preset."""
     init: str = ""
+    """Weights to start from; '' for random ones by `seed`."""
     seed: int = 0
     phases: tuple[RecipePhase, ...] = (RecipePhase(),)
     data: DataConfig = field(default_factory=DataConfig)
@@ -76,7 +84,7 @@ class Recipe:
 
     @property
     def title(self) -> str:
-        """What is trained, for people."""
+        """What is trained, in words."""
         return self.model
 
     @property

@@ -1,4 +1,4 @@
-"""What `vgslam.network.reloc.files` reads, written."""
+"""Writes the files that `vgslam.network.reloc.files` reads."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def save_reloc(
     network: RelocNetwork, path: Path, base: str, licence: str, step: int = 0, dtype: torch.dtype | None = None
 ) -> None:
     """Writes what belongs to the adapter alone, its configuration, `base` (see `base_identity`) and the step,
-    atomically; `dtype` converts. OutputError where it cannot be written."""
+    atomically; `dtype` converts. OutputError if it cannot be written."""
     from safetensors.torch import save_file
 
     metadata = {

@@ -12,29 +12,34 @@ _MAX_TRANSLATION_ERROR = 100.0
 
 @dataclass(frozen=True)
 class RelocLossWeights:
-    """Factors of the terms of the query; database: of the same terms of the database frames, averaged;
-    database_angle: of their angle; gamma: of each earlier refinement iteration."""
+    """Factors of the terms of the query."""
 
     translation: float = 1.0
     quaternion: float = 1.0
     field_of_view: float = 0.5
     angle: float = 1.0
     database: float = 1.0
+    """Factor of the same terms of the database frames, averaged."""
     database_angle: float = 0.1
+    """Factor of the angle of the database frames."""
     gamma: float = 0.6
+    """Factor for each earlier refinement iteration."""
 
 
 @dataclass(frozen=True)
 class RelocParts:
-    """The terms before weighting, scalars: of the query, and the weighted sum of those of the database.
-
-    translation in units of the database's scale, angle in rad (of the query's rotation)."""
+    """The terms before weighting, as scalars."""
 
     translation: Tensor
+    """Term of the query, in units of the database's scale."""
     quaternion: Tensor
+    """Term of the query."""
     field_of_view: Tensor
+    """Term of the query."""
     angle: Tensor
+    """Angle of the query's rotation error in rad."""
     database: Tensor
+    """Weighted sum of the database frames' terms."""
 
     def to_floats(self) -> dict[str, float]:
         """Numbers for the log."""

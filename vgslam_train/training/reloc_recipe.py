@@ -1,4 +1,4 @@
-"""What a training run of relocalization is made of: a recipe like any other, with a base network and two stages."""
+"""The recipe of a training run of relocalization: like any other, with a base network and two stages."""
 
 from dataclasses import dataclass, field
 
@@ -12,12 +12,14 @@ from vgslam_train.training.reloc_step import PoseNoise
 
 @dataclass(frozen=True)
 class RelocPhase(RecipePhase):
-    """stage: 'adapter' trains pose and query tokens alone, 'all' the tuned or low-rank parts of the network as well.
-    n_frames: most frames of a window, least_frames: fewest; both with anchor and query."""
+    """A part of a run of relocalization."""
 
     n_frames: int = 8
+    """Most frames of a window, anchor and query included."""
     least_frames: int = 2
+    """Fewest frames of a window, anchor and query included."""
     stage: str = "adapter"
+    """'adapter' trains pose and query tokens alone; 'all' also trains the tuned or low-rank parts of the network."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,17 +56,18 @@ class AdapterSettings:
 
 @dataclass(frozen=True)
 class RelocRecipe(Recipe):
-    """init: weights of the base network, which stay as they are. min_overlap: share of the query that each database
-    frame of a window sees; max_flow: largest median flow between them, as a share of the width;
-    n_validation_windows: of 6 frames each."""
+    """A whole run of relocalization. `init` names the weights of the base network, which do not change."""
 
     phases: tuple[RecipePhase, ...] = (RelocPhase(),)
     adapter: AdapterSettings = field(default_factory=AdapterSettings)
     noise: PoseNoise = field(default_factory=PoseNoise)
     reloc_losses: RelocLossWeights = field(default_factory=RelocLossWeights)
     min_overlap: float = 0.25
+    """Share of the query that each database frame of a window sees."""
     max_flow: float = 0.33
+    """Largest median flow between them, as a share of the width."""
     n_validation_windows: int = 128
+    """Windows of 6 frames each."""
 
     @property
     def title(self) -> str:

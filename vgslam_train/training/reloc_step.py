@@ -15,24 +15,29 @@ from vgslam_train.training.reloc_losses import RelocLossWeights, RelocParts, rel
 
 @dataclass(frozen=True)
 class PoseNoise:
-    """What known poses suffer in training. dropout: probability that a database frame's pose is not told;
-    rotation_deg, translation_share (of the database's scale): largest errors of those that are told, but for the
-    anchor's, whose errors would be those of the world; min_scale_share: the scale of a database counts as unobservable
-    below this share of the median depth."""
+    """How the known poses are disturbed in training."""
 
     dropout: float = 0.1
+    """Probability that a database frame's pose is withheld."""
     rotation_deg: float = 1.0
+    """Largest rotation error of the poses that are given. The anchor has none: its errors would be those of the
+    world."""
     translation_share: float = 0.02
+    """Largest translation error of the poses that are given, as a share of the database's scale."""
     min_scale_share: float = 0.01
+    """The scale of a database counts as unobservable below this share of the median depth."""
 
 
 @dataclass(frozen=True)
 class RelocTruth:
-    """Of a batch: what is told, what should come out (B,N,9), and where (B,) the scale can be known."""
+    """The supervision of a batch."""
 
     known: KnownPoses
+    """The poses that the network is given."""
     target: Tensor
+    """(B,N,9): the pose encodings that should come out."""
     has_scale: Tensor
+    """(B,): where the scale can be known."""
 
 
 class RelocTrainingStep(nn.Module):
@@ -56,7 +61,7 @@ def told_poses(
     batch: WindowBatch, noise: PoseNoise, generator: torch.Generator, max_translation: float = 8.0
 ) -> RelocTruth:
     """The poses of all frames but the last, with noise and gaps, and the truth relative to the same anchor in units of
-    the same (noisy) scale. Nothing that is told depends on the pose of the query."""
+    the same (noisy) scale. Nothing that the network is given depends on the pose of the query."""
     T, (height, width) = batch.T_world_cam.double(), (batch.images.shape[-2], batch.images.shape[-1])
     K = batch.K.double()[:, None].expand(*T.shape[:2], 3, 3)
     exact = known_poses(T[:, :-1], K[:, :-1], (height, width), max_translation)

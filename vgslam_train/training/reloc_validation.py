@@ -29,16 +29,20 @@ LEVELS = ((0.05, 5.0), (0.25, 10.0))
 
 @dataclass(frozen=True)
 class RelocScore:
-    """Of one method on n_queries: medians of the error of position in m, and as a share of the database's scale, and
-    of rotation in deg, where no answer counts as infinite; found: share with an answer; recall: share within LEVELS."""
+    """The score of one method. In the medians, a query without an answer counts as infinitely wrong."""
 
     method: str
     n_queries: int
     found: float
+    """Share of queries with an answer."""
     position_m: float
+    """Median position error in m."""
     position_share: float
+    """Median position error as a share of the database's scale."""
     rotation_deg: float
+    """Median rotation error."""
     recall: tuple[float, ...]
+    """Share of queries within each of LEVELS."""
 
 
 def validate_reloc(methods: Mapping[str, Locate], batches: Sequence[WindowBatch]) -> list[RelocScore]:
@@ -125,7 +129,7 @@ def can_solve(vggt: Vggt) -> bool:
 
 
 def _plain_poses(vggt: Vggt, images: Tensor, K: Tensor, readout: Readout) -> Tensor:
-    """T_cam_world (B,S,4,4) of windows by a network that is told nothing, from its head or by the solver."""
+    """T_cam_world (B,S,4,4) of windows by a network that is given no poses, from its head or by the solver."""
     if readout is Readout.HEAD:
         encoding = vggt(images, {Head.POSE}).pose_encoding
         assert encoding is not None
@@ -134,7 +138,7 @@ def _plain_poses(vggt: Vggt, images: Tensor, K: Tensor, readout: Readout) -> Ten
 
 
 class PlainLift:
-    """Consensus of the references over the poses of a network that is told none: needs no training."""
+    """Consensus of the references over the poses of a network that is given none: needs no training."""
 
     def __init__(self, vggt: Vggt, readout: Readout = Readout.HEAD) -> None:
         self.vggt, self.readout = vggt, readout

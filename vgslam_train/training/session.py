@@ -1,4 +1,4 @@
-"""A whole training: a recipe read, its data rendered, trained, validated, and what is said meanwhile."""
+"""A whole training: reads a recipe, renders its data, trains, validates, and reports progress."""
 
 from collections.abc import Callable
 from dataclasses import replace

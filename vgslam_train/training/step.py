@@ -49,7 +49,7 @@ class LossParts:
 
 
 class TrainingStep(nn.Module):
-    """The network with its losses; a module of its own, so that data-parallel training can wrap it."""
+    """The network with its losses; a separate module, so that data-parallel training can wrap it."""
 
     def __init__(self, model: Vggt, weights: LossWeights) -> None:
         super().__init__()

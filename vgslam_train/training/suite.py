@@ -32,7 +32,7 @@ class TrainingData:
         self.validation_clips = ClipSet.open(folder / "val", config.n_validation_clips)
 
     def batches(self, phase: RecipePhase) -> WindowSampler:
-        """Windows of a phase; phases with windows of other sizes see other ones."""
+        """Windows of a phase; phases with windows of other sizes see different ones."""
         return WindowSampler(
             self.train_clips, WindowConfig(phase.batch_size, phase.n_frames, self.config.sizes, seed=self.config.seed)
         )

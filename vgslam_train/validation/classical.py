@@ -21,27 +21,34 @@ Grey = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class LucasKanade:
-    """Corners: at most `max_corners`, `quality` of the best, `distance_px` apart. Tracking: windows of `window_px`,
-    `levels` of halved size above the image, corners that come back more than `back_px` beside their start are dropped.
-    Essential matrix: RANSAC within `threshold_px`, at least `min_matches` matches."""
+    """How corners are tracked and an essential matrix is fitted."""
 
     max_corners: int = 300
+    """Most corners."""
     quality: float = 0.005
+    """Least quality of a corner, as a share of the best one's."""
     distance_px: float = 2.0
+    """Least distance between corners."""
     window_px: int = 7
+    """Side of the tracking window."""
     levels: int = 3
+    """Levels of halved size above the image."""
     back_px: float = 0.5
+    """Corners that come back farther than this from their start are dropped."""
     threshold_px: float = 0.2
+    """Inlier threshold of RANSAC for the essential matrix."""
     min_matches: int = 8
+    """Fewest matches for an essential matrix."""
 
 
 @dataclass(frozen=True)
 class ClassicalPoses:
-    """T_first_cam (B,S,4,4) float64 on the batch's device, translations of length 1; is_found (B,S): False where
-    matches or model failed, and the pose is then the identity."""
+    """Poses from two-view geometry."""
 
     T_first_cam: Tensor
+    """(B,S,4,4) float64 on the batch's device, translations of length 1."""
     is_found: Tensor
+    """(B,S): False where matches or model failed; the pose is then the identity."""
 
 
 def classical_poses(batch: WindowBatch, settings: LucasKanade = LucasKanade()) -> ClassicalPoses:

@@ -10,7 +10,7 @@ from vgslam_train.data.windows import WindowBatch
 from vgslam_train.validation.validate import WindowGuess
 
 _PIXELS_AT_ONCE = 1_000_000
-"""Of all frames of the windows that are asked about together: cost volumes of larger networks take 16 KB a pixel."""
+"""Most pixels, over all frames, of the windows in one batch: cost volumes of larger networks take 16 KB a pixel."""
 
 
 class ModelGuess:

@@ -1,4 +1,4 @@
-"""How far guessed poses and depths of windows are from the truth, beside what one scores without looking.
+"""How far guessed poses and depths of windows are from the truth, and the scores of guesses that ignore the images.
 
 Poses here are T_first_cam (B,S,4,4), frame 0 the identity; errors are of frames 1..S-1. Errors are NaN where they are
 not defined. Trivial guesses: the identity pose, motion straight ahead, and each window's own median depth everywhere.
@@ -35,7 +35,7 @@ class Statistics:
 
 
 def statistics(errors: Array) -> Statistics:
-    """Of the errors that are not NaN."""
+    """Summarises the errors that are not NaN."""
     known = errors[~np.isnan(errors)]
     if not len(known):
         return Statistics(float("nan"), float("nan"), 0)
@@ -139,7 +139,7 @@ def constant_depth(batch: WindowBatch) -> Tensor:
 
 
 def as_numbers(score: PoseScore | Statistics) -> dict[str, object]:
-    """For JSON; NaN and infinity become None."""
+    """Plain types for JSON; NaN and infinity become None."""
     return {k: _plain(v) for k, v in asdict(score).items()}
 
 

@@ -1,4 +1,4 @@
-"""The validation table: a network's poses and depths on fixed windows, each figure beside what costs nothing.
+"""The validation table: a network's poses and depths on fixed windows, each figure beside that of a trivial guess.
 
 Baselines: the identity pose, motion straight ahead, each window's own median depth, and corners with the essential
 matrix at the same resolution. Every figure is over windows that were never trained on.
@@ -33,12 +33,14 @@ _BATCH = 32
 
 @dataclass(frozen=True)
 class WindowGuess:
-    """What a network says of a batch: T_cam_world (B,S,4,4) of its pose head, T_solver (B,S,4,4) of the solver read-out
-    (also T_cam_world; None without one), both with the world at camera 0, and depth (B,S,H,W) in any unit."""
+    """A network's answers for a batch. In both poses the world is at camera 0."""
 
     T_cam_world: Tensor
+    """(B,S,4,4), from its pose head."""
     T_solver: Tensor | None
+    """(B,S,4,4), T_cam_world from the solver read-out; None without one."""
     depth: Tensor
+    """(B,S,H,W) in any unit."""
 
 
 Predictor = Callable[[WindowBatch], WindowGuess]
@@ -90,8 +92,7 @@ def real_sets(root: Path, n_frames: int = 4, n_windows: int = 64, size_px: int =
 
 @dataclass(frozen=True)
 class ValidationRow:
-    """Scores of one set; None: not asked for. `classical_found`: share of the poses for which tracks and essential
-    matrix gave one (the others count as identity)."""
+    """Scores of one set; None: not asked for."""
 
     name: str
     n_windows: int
@@ -102,6 +103,7 @@ class ValidationRow:
     forward: PoseScore
     classical: PoseScore | None
     classical_found: float | None
+    """Share of the poses that tracks and essential matrix gave; the others count as the identity."""
     depth: Statistics | None
     constant_depth: Statistics
 

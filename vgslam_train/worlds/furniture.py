@@ -36,12 +36,14 @@ class Palette:
 
 @dataclass(frozen=True)
 class Place:
-    """A frame on the floor or against a wall: `origin` (3,) and turn `yaw` (rad) about z."""
+    """A frame of reference on the floor or against a wall."""
 
     builder: SceneBuilder
     palette: Palette
     origin: Array
+    """(3,)."""
     yaw: float
+    """Turn about z in rad."""
 
     @property
     def rng(self) -> np.random.Generator:
@@ -254,4 +256,4 @@ WALL_PIECES: tuple[tuple[Piece, float], ...] = (
     (bookshelf, 1.2), (chest, 1.2), (sofa, 1.9), (desk, 1.5), (wall_unit, 1.1), (corner_plant, 0.7), (doorway, 1.1),
     (window_bench, 1.6),
 )  # fmt: skip
-"""What may stand against a wall, and how much of the wall's length it takes in metres."""
+"""Furniture that may stand against a wall, and how much of the wall's length it takes in metres."""

@@ -1,4 +1,4 @@
-"""What a real camera does to ideal images: exposure, white balance, vignetting, blur, noise."""
+"""The effects of a real camera on ideal images: exposure, white balance, vignetting, blur, noise."""
 
 from dataclasses import dataclass
 
@@ -11,19 +11,20 @@ from vgslam_train.worlds.trajectories import sway
 
 @dataclass(frozen=True)
 class Imaging:
-    """One camera's faults over a sequence of N frames.
-
-    exposure (N,): factor on brightness. white_balance (N,3): factors on red, green, blue. vignetting: darkening at the
-    image corner, 0..1. blur_px: deviation of the lens blur. noise: deviation of grey-level noise at full brightness
-    and at black, (shot, read), as shares of full scale. gamma: exponent on brightness.
-    """
+    """One camera's faults over a sequence of N frames."""
 
     exposure: np.ndarray
+    """(N,): factor on brightness."""
     white_balance: np.ndarray
+    """(N,3): factors on red, green, blue."""
     vignetting: float = 0.0
+    """Darkening at the image corner, 0..1."""
     blur_px: float = 0.0
+    """Standard deviation of the lens blur."""
     noise: tuple[float, float] = (0.0, 0.0)
+    """Standard deviation of grey-level noise at full brightness and at black, (shot, read), as shares of full scale."""
     gamma: float = 1.0
+    """Exponent on brightness."""
 
     @staticmethod
     def draw(n_frames: int, rate_hz: float, seed: int, strength: float = 1.0) -> "Imaging":

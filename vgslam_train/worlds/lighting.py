@@ -16,20 +16,22 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Lighting:
-    """Colours (3,) are factors on the texture.
-
-    ambient_up / ambient_down: light on surfaces facing up / down, blended by the normal. sun: direction (3,) from the
-    scene to the sun, unit length, with sun_colour. lamps (L,3) positions in metres, lamp_colours (L,3): value at 1 m,
-    falling off as 1 / (0.5 + 0.5 d²); lamp_radius_m sets the softness of their shadows.
-    """
+    """The light in a scene. Colours (3,) are factors on the texture."""
 
     ambient_up: Array
+    """Light on surfaces that face up; between up and down the normal blends the two."""
     ambient_down: Array
+    """Light on surfaces that face down."""
     sun: Array = field(default_factory=lambda: np.array([0.0, 0.0, 1.0]))
+    """(3,): direction from the scene to the sun, unit length."""
     sun_colour: Array = field(default_factory=lambda: np.zeros(3))
+    """(3,)."""
     lamps: Array = field(default_factory=lambda: np.zeros((0, 3)))
+    """(L,3): positions in metres."""
     lamp_colours: Array = field(default_factory=lambda: np.zeros((0, 3)))
+    """(L,3): value at 1 m, falling off as 1 / (0.5 + 0.5 d²)."""
     lamp_radius_m: float = 0.25
+    """Sets the softness of the lamps' shadows."""
 
     def ambient(self, normals: torch.Tensor) -> torch.Tensor:
         """Light from all around on surfaces with normals (...,3): (...,3)."""

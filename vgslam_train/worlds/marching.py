@@ -36,14 +36,12 @@ def cast_terrain(terrain: Terrain, T_world_cam: Array, camera: Camera, device: t
 
 @dataclass(frozen=True)
 class _Rays:
-    """Height over the terrain as a function of depth z, for P rays.
-
-    table (2K+4,P): change of the phase of each of K waves per unit of z, phases at z = 0, and the rows named below.
-    amplitude (K,).
-    """
+    """Height over the terrain as a function of depth z, for P rays."""
 
     table: torch.Tensor
+    """(2K+4,P): change of the phase of each of K waves per unit of z, phases at z = 0, and the rows named below."""
     amplitude: torch.Tensor
+    """(K,)."""
 
     @property
     def origin_z(self) -> torch.Tensor:

@@ -10,17 +10,18 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Motion:
-    """Displacement of a body from where it was built, as a function of time: at 0 s it is there.
-
-    pivot (3,): point about which it turns. velocity (3,) in m/s; swing (3,) in m with frequency swing_hz, to and fro;
-    turn_rad_s: speed of turning about the vertical through the pivot.
-    """
+    """Displacement of a body as a function of time. At 0 s the body is where it was built."""
 
     pivot: Array
+    """(3,): point about which it turns."""
     velocity: Array = field(default_factory=lambda: np.zeros(3))
+    """(3,) in m/s."""
     swing: Array = field(default_factory=lambda: np.zeros(3))
+    """(3,) in m, to and fro."""
     swing_hz: float = 0.2
+    """Frequency of the swing."""
     turn_rad_s: float = 0.0
+    """Speed of turning about the vertical through the pivot."""
 
     def T_world_body(self, time_s: Array) -> Array:
         """Poses (N,4,4) at times (N,); body coordinates are world coordinates at 0 s."""

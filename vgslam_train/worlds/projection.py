@@ -21,15 +21,14 @@ NEAR_M = 0.02
 
 @dataclass(frozen=True)
 class PlaneForms:
-    """For N frames and P planes.
-
-    forms (N,P,3,3): rows s w, t w, w on (u, v, 1). distance (N,P): camera to plane in metres, > 0 in front.
-    box (N,P,4): pixel columns and rows u0 v0 u1 v1 (end exclusive) that the plane may cover; empty when hidden.
-    """
+    """Projections of P planes into N frames."""
 
     forms: Array
+    """(N,P,3,3): rows s w, t w, w on (u, v, 1)."""
     distance: Array
+    """(N,P): camera to plane in metres, > 0 in front."""
     box: npt.NDArray[np.int64]
+    """(N,P,4): pixel columns and rows u0 v0 u1 v1 (end exclusive) that the plane may cover; empty when hidden."""
 
     def part(self, frames: slice) -> "PlaneForms":
         """Those of some of the frames."""
@@ -38,7 +37,7 @@ class PlaneForms:
 
 @dataclass(frozen=True)
 class QuadricForms:
-    """For N frames and C quadrics: ray (N,C,3,3) on (u, v, 1) and origin (N,C,3) in the unit frame; box as above.
+    """C quadrics in N frames: ray (N,C,3,3) on (u, v, 1) and origin (N,C,3) in the unit frame; box as above.
 
     meet (N,C,14): inverse depth in the pixel coordinates x, y from the middle (m, n) of the box. On the unit sphere
     |o + z r|² = 1 (for cylinders x and y only) w = 1/z solves c w² + 2 b w + a = 0, so w = sqrt(q) - p with the

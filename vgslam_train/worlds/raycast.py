@@ -92,17 +92,18 @@ def _boxes(box: npt.NDArray[np.int64], larger_than_px: int) -> list[tuple[int, t
 
 @dataclass(frozen=True)
 class _Tiles:
-    """M squares of T x T pixels, each for one surface in one frame.
-
-    frame, surface (M,) int64; u, v (M,T) int64 columns and rows (at the image edge some are repeated). is_round: they
-    are all discs, or all cylinders; or none is.
-    """
+    """M squares of T x T pixels, each for one surface in one frame."""
 
     frame: torch.Tensor
+    """(M,) int64."""
     surface: torch.Tensor
+    """(M,) int64."""
     u: torch.Tensor
+    """(M,T) int64: columns; at the image edge some are repeated."""
     v: torch.Tensor
+    """(M,T) int64: rows; at the image edge some are repeated."""
     is_round: bool
+    """True if all are discs or all are cylinders; False if none is round."""
 
     def evaluate(self, form: torch.Tensor) -> list[torch.Tensor]:
         """Linear forms (M,F,3) on the pixels: F tensors (M,T,T), rows first."""

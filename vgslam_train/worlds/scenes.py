@@ -19,9 +19,9 @@ def generate(
     """A world of a kind (see WORLD_KINDS), the same for the same arguments on any machine.
 
     bank: share one between many worlds to save making textures; `variants` tiles of each kind are used of it.
-    shadow_rays: soft shadows with so many rays per lamp (slow: seconds to minutes); 0: light without shadows.
+    shadow_rays: soft shadows with this number of rays per lamp (slow: seconds to minutes); 0: light without shadows.
     moving: number of moving objects (street, clutter).
-    Raises ValueError for an unknown kind, or moving objects where there are none.
+    Raises ValueError for an unknown kind, or moving objects if there are none.
     """
     if kind not in WORLD_KINDS:
         raise ValueError(f"unknown world '{kind}', known: {', '.join(WORLD_KINDS)}")

@@ -21,13 +21,16 @@ _SHUTTER_VIEWS = 5
 
 @dataclass(frozen=True)
 class Sequence:
-    """N frames: images (N,H,W,3) uint8, depth (N,H,W) float32 in metres along the optical axis (inf: sky),
-    T_world_cam (N,4,4) float64, timestamps_s (N,), and the camera of all of them."""
+    """N frames of one camera."""
 
     images: npt.NDArray[np.uint8]
+    """(N,H,W,3) uint8."""
     depth: npt.NDArray[np.float32]
+    """(N,H,W) float32 in metres along the optical axis; inf: sky."""
     T_world_cam: Array
+    """(N,4,4) float64."""
     timestamps_s: Array
+    """(N,)."""
     camera: Camera
 
     def __len__(self) -> int:
@@ -36,18 +39,18 @@ class Sequence:
 
 @dataclass(frozen=True)
 class Shot:
-    """How a sequence is taken.
-
-    rate_hz: frames a second. supersample: rays per pixel and axis. shutter: part of the time between frames for which
-    the shutter is open (motion blur; 0: none). imaging: strength of exposure changes, noise and other faults of the
-    camera, 0..1. moving: number of moving objects, where the world has them.
-    """
+    """How a sequence is taken."""
 
     rate_hz: float = 30.0
+    """Frames per second."""
     supersample: int = 2
+    """Rays per pixel and axis."""
     shutter: float = 0.0
+    """Share of the time between frames for which the shutter is open (motion blur); 0: no blur."""
     imaging: float = 0.0
+    """Strength of exposure changes, noise and other faults of the camera, 0..1."""
     moving: int = 0
+    """Number of moving objects, if the world has them."""
 
 
 def render_sequence(

@@ -20,7 +20,7 @@ _SOFTEST_COSINE = 0.12  # surfaces seen at a flatter angle than 7 degrees are no
 
 @dataclass(frozen=True)
 class Sky:
-    """What rays see that meet nothing: a texture over azimuth and elevation, `tiles` times all around."""
+    """What rays see that hit nothing: a texture over azimuth and elevation, `tiles` times all around."""
 
     material: int
     tiles: int = 3
@@ -28,17 +28,19 @@ class Sky:
 
 @dataclass(frozen=True)
 class Appearance:
-    """Everything that shading needs of a scene, on one device.
-
-    looks (S,3): material, emission, tiles_per_m. tint (S,4), plane_uv (P,6). light (P*G*G,4) with grid G nodes a side.
-    Colours have an unused fourth channel, which keeps them aligned.
-    """
+    """Everything that shading needs of a scene, on one device. Colours have an unused fourth channel, which keeps them
+    aligned."""
 
     looks: torch.Tensor
+    """(S,3): material, emission, tiles_per_m."""
     tint: torch.Tensor
+    """(S,4)."""
     plane_uv: torch.Tensor
+    """(P,6)."""
     light: torch.Tensor
+    """(P*G*G,4), with G nodes a side."""
     grid: int
+    """G."""
     textures: TextureTable
 
 

@@ -1,4 +1,4 @@
-"""What a procedural scene is made of: textured rectangles and discs, ellipsoids and cylinder walls.
+"""The surfaces of a procedural scene: textured rectangles and discs, ellipsoids and cylinder walls.
 
 World axes: x and y horizontal, z up, metres. A surface belongs to a body; body 0 is the static scene, further bodies
 may move. Surfaces are single-sided: seen from the side to which their normal points.
@@ -18,31 +18,32 @@ WHITE = (1.0, 1.0, 1.0)
 
 @dataclass(frozen=True)
 class Paint:
-    """How a surface looks: a tile of the texture bank, the side of a tile in metres, and a colour factor.
-
-    `tile_m` None: one tile spans the whole surface (pictures). `emission` is added to the light that falls on it.
-    """
+    """How a surface looks."""
 
     material: int
+    """A tile of the texture bank."""
     tile_m: float | None = 1.0
+    """Side of a tile in metres; None: one tile spans the whole surface (pictures)."""
     tint: Vector = WHITE
+    """A colour factor."""
     emission: float = 0.0
+    """Added to the light that falls on the surface."""
 
 
 @dataclass(frozen=True)
 class Planes:
-    """P flat surfaces, point = center + s axis_a + t axis_b with s, t in -1..1 (discs: s² + t² <= 1).
-
-    normal is axis_a x axis_b, unit length. uv (P,2,3): tile coordinates = uv[:, :, :2] @ (s, t) + uv[:, :, 2].
-    tiles_per_m (P,) converts a length on the surface to tiles. All in the axes of the body.
-    """
+    """P flat surfaces, point = center + s axis_a + t axis_b with s, t in -1..1 (discs: s² + t² <= 1), in the axes of
+    the body."""
 
     center: Array
     axis_a: Array
     axis_b: Array
     normal: Array
+    """axis_a x axis_b, unit length."""
     uv: Array
+    """(P,2,3): tile coordinates = uv[:, :, :2] @ (s, t) + uv[:, :, 2]."""
     tiles_per_m: Array
+    """(P,): converts a length on the surface to tiles."""
     is_disc: npt.NDArray[np.bool_]
     body: npt.NDArray[np.int64]
 
@@ -60,26 +61,28 @@ class Planes:
 
 @dataclass(frozen=True)
 class Quadrics:
-    """C curved surfaces: to_unit (C,3,3) maps (X - center) to a unit sphere, or the unit cylinder |z| <= 1.
-
-    radius_m (C,) of a bounding sphere.
-    """
+    """C curved surfaces."""
 
     center: Array
     to_unit: Array
+    """(C,3,3): maps (X - center) to a unit sphere, or to the unit cylinder |z| <= 1."""
     is_cylinder: npt.NDArray[np.bool_]
     tiles_per_m: Array
     radius_m: Array
+    """(C,): radius of a bounding sphere."""
     body: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Looks:
-    """Per surface, planes first: material (S,) int64, tint (S,3), emission (S,)."""
+    """How surfaces look, planes first."""
 
     material: npt.NDArray[np.int64]
+    """(S,) int64."""
     tint: Array
+    """(S,3)."""
     emission: Array
+    """(S,)."""
 
 
 @dataclass

@@ -17,15 +17,14 @@ from vgslam_train.worlds.texture_kinds import KINDS
 
 @dataclass(frozen=True)
 class TextureTable:
-    """All tiles of a bank on one device.
-
-    texels: (T,4) float32 in 0..1 (red, green, blue, unused), all levels of all tiles, finest level first.
-    level_offset: (L,) int32 first row of a level. level_size: (L,) int32 side of a tile at that level in texels.
-    """
+    """All tiles of a bank on one device."""
 
     texels: torch.Tensor
+    """(T,4) float32 in 0..1 (red, green, blue, unused), all levels of all tiles, finest level first."""
     level_offset: torch.Tensor
+    """(L,) int32: first row of a level."""
     level_size: torch.Tensor
+    """(L,) int32: side of a tile at that level in texels."""
 
     @property
     def finest_size(self) -> int:

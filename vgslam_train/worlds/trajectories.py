@@ -74,11 +74,14 @@ def room_loop(n: int, rate_hz: float, rng: np.random.Generator, radii_m: tuple[f
 
 @dataclass(frozen=True)
 class Region:
-    """Where a camera may be: a box low..high (3,) in metres, and a point of interest `focus` (3,)."""
+    """Where a camera may be: a box."""
 
     low: Array
+    """(3,): least coordinates in metres."""
     high: Array
+    """(3,): greatest coordinates in metres."""
     focus: Array
+    """(3,): a point of interest."""
 
     @property
     def center(self) -> Array:

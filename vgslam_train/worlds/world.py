@@ -30,10 +30,7 @@ _SHADED_AT_ONCE = {"cpu": 80_000}  # pixels whose quantities the cache holds; el
 
 @dataclass(frozen=True)
 class World:
-    """A scene. `kind` and `seed` reproduce it.
-
-    motions: of the bodies 1, 2, ...; body 0 is at rest. The light on moving bodies is that of their first place.
-    """
+    """A scene. `kind` and `seed` reproduce it."""
 
     kind: str
     seed: int
@@ -42,10 +39,12 @@ class World:
     looks: Looks
     lighting: Lighting
     light_map: LightMap
+    """The light on moving bodies is that of their first place."""
     bank: TextureBank
     free: Region
     sky: Sky | None = None
     motions: tuple[Motion, ...] = ()
+    """Motions of the bodies 1, 2, ...; body 0 is at rest."""
     terrain: Terrain | None = None
     _appearances: dict[str, Appearance] = field(default_factory=dict, repr=False, compare=False)
 

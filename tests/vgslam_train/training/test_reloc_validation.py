@@ -84,7 +84,7 @@ def test_scores_of_known_errors() -> None:
 
 
 def test_learned_direct_and_by_consensus() -> None:
-    """Of an untrained network: finite, different, and no answer without a scale."""
+    """Results of an untrained network are finite and different, and without a scale there is no answer."""
     network = trained(build_reloc(base_network(), RelocConfig()))
     batch = windows()
     direct, consensus = (Learned(network, c)(batch) for c in (False, True))

@@ -1,4 +1,4 @@
-"""What relocalization adds to a network: pose tokens, the ways they enter, and the query token."""
+"""The parts that relocalization adds to a network: pose tokens, the ways they enter, and the query token."""
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +43,7 @@ class RelocAdapter(nn.Module):
         return tokens
 
     def database_tokens(self, camera_tokens: Tensor, pose_tokens: Tensor, has_pose: Tensor) -> Tensor:
-        """Camera tokens (B,K,width) of the database frames with the poses that are told (B,K)."""
+        """Camera tokens (B,K,width) of the database frames, with the poses that are given (B,K)."""
         has_pose = has_pose[..., None]
         if self.entry is None:
             return torch.where(has_pose, pose_tokens.to(camera_tokens.dtype), camera_tokens)

@@ -35,7 +35,7 @@ class MaskKind(StrEnum):
 
 
 class MatchOrder(StrEnum):
-    """With what a network with a matching adapter compares a frame beside the anchor.
+    """What a network with a matching adapter compares a frame with, besides the anchor.
 
     RETRIEVAL: the query with its most similar other view, a database frame with the query, or with the anchor alone
     where the database must not depend on the query. VIDEO: each frame with the one before it.
@@ -54,7 +54,7 @@ class RelocConfig:
     mask: MaskKind = MaskKind.STAR
     """Which frames attend to which in the global blocks."""
     match_order: MatchOrder = MatchOrder.RETRIEVAL
-    """With what a network with a matching adapter compares a frame beside the anchor."""
+    """What a network with a matching adapter compares a frame with, besides the anchor."""
     bands_translation: int = 10
     """Octaves of the Fourier features of the translation."""
     bands_rotation: int = 4

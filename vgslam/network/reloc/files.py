@@ -1,4 +1,4 @@
-"""The adapter as a file of its own: it names the network that it was trained on and refuses any other."""
+"""The adapter as a separate file: it names the network that it was trained on and refuses any other."""
 
 from pathlib import Path
 
@@ -18,13 +18,13 @@ METADATA_RELOC, METADATA_BASE, METADATA_STEP = "vgslam.reloc", "vgslam.base_sha2
 
 
 def packaged_adapter(name: str) -> Path | None:
-    """The adapter that comes with the package for weights of that name ('vggt-s'); None where there is none."""
+    """The adapter that comes with the package for weights of that name ('vggt-s'); None if there is none."""
     path = Path(__file__).parents[2] / "assets" / "weights" / f"{name}-reloc.safetensors"
     return path if name in PACKAGED and path.is_file() else None
 
 
 def base_identity(info: WeightsInfo) -> str:
-    """What an adapter calls its base network: the hash of its file; of random weights, their source."""
+    """An adapter's name for its base network: the hash of its file, or the source of random weights."""
     return info.sha256 or info.source
 
 

@@ -1,4 +1,4 @@
-"""Poses of the database frames as the network is told them: relative to the anchor, in units of their own spread."""
+"""Poses of the database frames as the network gets them: relative to the anchor, in units of their own spread."""
 
 from dataclasses import dataclass, replace
 
@@ -15,17 +15,16 @@ SCALE_FLOOR = 1e-6
 
 @dataclass(frozen=True)
 class KnownPoses:
-    """Of K database frames in each of B scenes; frame 0 is the anchor.
-
-    encoding (B,K,9): pose encodings (see `pose_encoding`) of T_cam_anchor, float64, translation in units of `scale`;
-    has_pose (B,K) bool: which of them the network is told; scale (B,): units of the world per unit of the network;
-    is_scale_unobservable (B,) bool: there the scale is 1 and only rotation and direction of an answer mean anything.
-    """
+    """Poses of K database frames in each of B scenes; frame 0 is the anchor."""
 
     encoding: Tensor
+    """(B,K,9) float64: pose encodings (see `pose_encoding`) of T_cam_anchor, translations in units of `scale`."""
     has_pose: Tensor
+    """(B,K) bool: the frames whose poses the network is given."""
     scale: Tensor
+    """(B,): world units per network unit."""
     is_scale_unobservable: Tensor
+    """(B,) bool: where set, `scale` is 1, and only the rotation and direction of an answer mean anything."""
 
     def without(self, frames: Tensor) -> "KnownPoses":
         """The same, with the poses of `frames` (B,K) bool kept from the network."""

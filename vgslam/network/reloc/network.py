@@ -25,7 +25,7 @@ LORA_WITHIN = ("aggregator.frame_blocks", "aggregator.global_blocks", "camera_he
 
 
 class Stage(StrEnum):
-    """What is trained: the adapter alone, or the tuned and low-rank parts of the network as well."""
+    """Which parameters are trained: the adapter alone, or the tuned and low-rank parts of the network as well."""
 
     ADAPTER = "adapter"
     ALL = "all"
@@ -55,7 +55,7 @@ class RelocNetwork(nn.Module):
         """Images (B,N,3,H,W) in [0,1] and the poses of frames 0..N-2 -> pose encodings (B,N,9), one per refinement.
 
         The last one's row N-1 is the answer, the other rows re-predict the database. `mask` takes the place of the
-        configured one. ConfigError where the numbers of frames do not fit.
+        configured one. ConfigError if the numbers of frames do not fit.
         """
         n, chunks = images.shape[1], chunks or Chunks()
         if known.encoding.shape[:2] != (len(images), n - 1):
@@ -74,7 +74,7 @@ class RelocNetwork(nn.Module):
         return encodings
 
     def patches(self, images: Tensor, chunks: Chunks) -> Tensor:
-        """Patch tokens (B,N,h*w,width) of all frames, with what the matching adapter says where there is one."""
+        """Patch tokens (B,N,h*w,width) of all frames, with what the matching adapter adds, if there is one."""
         aggregator = self.vggt.aggregator
         patches = aggregator.encode_patches(images, chunks)
         if aggregator.matching is None:
@@ -101,7 +101,7 @@ def descriptors(patches: Tensor) -> Tensor:
 def build_reloc(base: Vggt, config: RelocConfig, seed: int = 0) -> RelocNetwork:
     """A relocalization network on the weights of `base`, which it shares and leaves as they are.
 
-    With residual injection its answers are those of `base` until it is trained. ConfigError where `config.tuned` names
+    With residual injection its answers are those of `base` until it is trained. ConfigError if `config.tuned` names
     no parameter or `base` has no camera head.
     """
     own = _sharing_copy(base, config.tuned)

@@ -1,4 +1,4 @@
-"""Poses of a query beside K references as a network says: one that is told the references' poses, or a plain one."""
+"""Poses of a query and K references by a network: one that is given the references' poses, or a plain one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,15 +25,15 @@ _POSES = frozenset({Head.POSE})
 
 @dataclass(frozen=True)
 class LocalPoses:
-    """What a network says of K references and a query, seen from the first reference, the anchor.
-
-    T_local_refs (K,4,4) and T_local_query (4,4): poses T_local_cam in the frame of the anchor's camera and a unit of
-    the network's own, finite; scale: units of the world per unit of the network, NaN where that is not known.
-    """
+    """A network's poses of K references and a query in the frame of the first reference, the anchor. They are
+    finite."""
 
     T_local_refs: Float
+    """(K,4,4): T_local_cam in the frame of the anchor's camera and a unit of the network's own."""
     T_local_query: Float
+    """(4,4), likewise."""
     scale: float
+    """World units per network unit; NaN where not known."""
 
 
 class QueryPoses(Protocol):
@@ -43,13 +43,13 @@ class QueryPoses(Protocol):
 
     def predict(self, images: Sequence[UInt8], cameras: Sequence[Camera], T_world_refs: Float) -> LocalPoses | None:
         """Images (H,W,3) RGB of K >= 1 references, the anchor first, and, last, the query, their cameras, and
-        T_world_cam (K,4,4) of the references; None where the answer is not finite. ConfigError for numbers that do not
+        T_world_cam (K,4,4) of the references; None if the answer is not finite. ConfigError for numbers that do not
         fit."""
         ...
 
 
 class PlainQueryPoses:
-    """Implements `QueryPoses` with any backbone, which is told nothing: its unit is unknown."""
+    """Implements `QueryPoses` with any backbone, which is given no poses: its unit is unknown."""
 
     name = "consensus"
 
@@ -66,7 +66,7 @@ class PlainQueryPoses:
 
 
 class ToldQueryPoses:
-    """Implements `QueryPoses` with a relocalization network, which is told the poses of the references."""
+    """Implements `QueryPoses` with a relocalization network, which is given the poses of the references."""
 
     name = "learned"
 
@@ -102,7 +102,7 @@ def _check(images: Sequence[UInt8], cameras: Sequence[Camera], T_world_refs: Flo
 
 
 def _local(T_cam_local: Float, scale: float) -> LocalPoses | None:
-    """From poses (K+1,4,4), query last; None where they are not finite."""
+    """The result for poses (K+1,4,4), query last; None if they are not finite."""
     if not np.isfinite(T_cam_local).all():
         return None
     T = np.stack([se3.inverse(se3.from_rt(se3.orthonormalize(T[:3, :3]), T[:3, 3])) for T in T_cam_local])

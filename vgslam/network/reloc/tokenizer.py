@@ -12,7 +12,7 @@ from vgslam.network.reloc.config import RelocConfig
 
 
 def canonical_quaternion(q: Tensor) -> Tensor:
-    """Of q and -q (...,4) x,y,z,w the one with w > 0; where w = 0, that whose first non-zero of x, y, z is positive."""
+    """Either q or -q (...,4) x,y,z,w: the one with w > 0, or, if w = 0, whose first non-zero component is positive."""
     x, y, z, w = q.unbind(-1)
     deciding = torch.where(w != 0, w, torch.where(x != 0, x, torch.where(y != 0, y, z)))
     return torch.where(deciding[..., None] < 0, -q, q)

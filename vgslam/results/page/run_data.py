@@ -1,4 +1,4 @@
-"""What the folder of a run says, as far as it is there: older and interrupted runs have less."""
+"""The contents of a run's folder, as far as they are there: older and interrupted runs have less."""
 
 import json
 from dataclasses import dataclass, field
@@ -16,18 +16,21 @@ from vgslam.types import Trajectory
 
 @dataclass
 class RunData:
-    """report: report.json as it stands, whatever version wrote it. run: None when no frame has a pose or the files are
-    missing. plots: the PNG files of the run by name. evaluation is there when truth is. notes: what the page should
-    say of itself."""
+    """All that the page shows."""
 
     path: Path
     report: dict[str, Any]
+    """report.json as it is, whatever version wrote it."""
     config_text: str = ""
     run: RunTrajectories | None = None
+    """None when no frame has a pose or the files are missing."""
     truth: Trajectory | None = None
     evaluation: Evaluation | None = None
+    """Present if truth is."""
     plots: dict[str, bytes] = field(default_factory=dict)
+    """PNG files of the run by name."""
     notes: list[str] = field(default_factory=list)
+    """Remarks that the page shows beside the warnings."""
 
     @property
     def name(self) -> str:

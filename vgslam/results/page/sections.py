@@ -1,4 +1,4 @@
-"""The sections of the page; each is empty where the run has no data for it."""
+"""The sections of the page; each is empty if the run has no data for it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -41,7 +41,7 @@ def warnings(data: RunData) -> str:
 
 
 def path(data: RunData) -> str:
-    """The path, over the truth where there is one."""
+    """The path, over the truth if there is one."""
     if data.run is None or not len(data.run.trajectory):
         return html.section("Path", _stored(data, "top_view.png", "path from above"))
     trajectory = data.run.trajectory

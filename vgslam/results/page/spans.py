@@ -10,14 +10,15 @@ NEW_COMPONENT, END = "a new component", "the end of the run"
 
 @dataclass(frozen=True)
 class Span:
-    """Consecutive frames without a pose. duration_s: from the last pose before to the first one after, or to the last
-    frame. ended_by: RELOCALIZED or TRACKED (the status of the next pose), NEW_COMPONENT or END."""
+    """Consecutive frames without a pose."""
 
     first_frame: int
     start_s: float
     n_frames: int
     duration_s: float
+    """Time from the last pose before to the first one after, or to the last frame."""
     ended_by: str
+    """RELOCALIZED or TRACKED (the status of the next pose), NEW_COMPONENT or END."""
 
 
 def spans_without_pose(frames: StatusTable) -> list[Span]:

@@ -1,1 +1,1 @@
-"""A map as files of other programs."""
+"""Exports of a map to the formats of other programs."""

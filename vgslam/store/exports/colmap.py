@@ -22,16 +22,20 @@ _PIXEL_CENTRE = 0.5
 
 @dataclass(frozen=True)
 class ColmapImage:
-    """One image: ids count from 1; qvec (4,) w x y z and tvec (3,) of T_cam_world; pixels (n,2) in COLMAP's convention;
-    point_ids (n,), -1 where the pixel belongs to no point."""
+    """One image of a COLMAP model."""
 
     id: int
+    """Image id; ids count from 1."""
     camera_id: int
     name: str
     qvec: Array
+    """(4,): quaternion w x y z of T_cam_world."""
     tvec: Array
+    """(3,): translation of T_cam_world."""
     pixels: Array
+    """(n,2) in COLMAP's convention."""
     point_ids: Ids
+    """(n,); -1 where the pixel belongs to no point."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What of a map goes into an export: one component, in its own frame of reference."""
+"""The part of a map that goes into an export: one component, in its own frame of reference."""
 
 from dataclasses import dataclass
 

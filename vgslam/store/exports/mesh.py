@@ -18,13 +18,13 @@ TRUNCATION_VOXELS = 6.0
 _PIXEL_CORNER = np.array([[0.0, 0.0, 0.5], [0.0, 0.0, 0.5], [0.0, 0.0, 0.0]])
 """Open3D cuts off the fraction of a voxel's pixel: the centre of the top-left pixel is (0.5, 0.5) there."""
 FARTHEST = 4.0
-"""Depth beyond so many median depths is left out."""
+"""Depth beyond this multiple of the median depth is left out."""
 
 
 def export_mesh(component: Component, out: Path, min_confidence: float = 0.5) -> str:
     """A coloured PLY mesh, OpenCV axes. Returns what was written, in words.
 
-    Raises MissingDependencyError without Open3D, InputError where there is no dense depth, OutputError.
+    Raises MissingDependencyError without Open3D, InputError if there is no dense depth, OutputError.
     """
     import trimesh
 
