@@ -1,7 +1,6 @@
 """Sends numbered pictures over RTSP (H.264) to whoever listens: `python rtsp_sender.py PORT N`.
 
-A process of its own: PyAV holds Python's lock while it waits for the answer of the one who listens. It stays connected
-until its standard input is closed: a listener that has not yet read everything would lose the rest with the connection.
+A process of its own: PyAV holds Python's lock while it waits for the answer of the one who listens.
 """
 
 import os
@@ -16,16 +15,9 @@ from bench.stream_server import wait_for_listener
 
 
 def start_sender(port: int, n: int) -> "subprocess.Popen[bytes]":
-    """A sender of n pictures that waits until something listens on the port, sends, and stays until `end_sender`."""
+    """A sender of n pictures that waits until something listens on the port, sends, and ends."""
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
-    command = [sys.executable, __file__, str(port), str(n)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
-
-
-def end_sender(sender: "subprocess.Popen[bytes]", timeout_s: float) -> int:
-    """Lets it hang up; its exit code."""
-    sender.communicate(timeout=timeout_s)
-    return sender.returncode
+    return subprocess.Popen([sys.executable, __file__, str(port), str(n)], env=environment)
 
 
 def send(port: int, n: int) -> None:
@@ -37,7 +29,6 @@ def send(port: int, n: int) -> None:
         for i in range(n):
             out.mux(stream.encode(av.VideoFrame.from_ndarray(picture(i), format="rgb24")))
         out.mux(stream.encode(None))
-        sys.stdin.read()
 
 
 if __name__ == "__main__":
