@@ -7,7 +7,7 @@ import torch
 
 from vgslam.network.weights import load, packaged
 from vgslam_train.data.windows import WindowBatch
-from vgslam_train.presets import VGGT_S
+from vgslam_train.presets import VGGT_M, VGGT_S
 from vgslam_train.validation.model_guess import ModelGuess
 from vgslam_train.validation.pose_measures import constant_depth, depth_score, identity_poses, pose_score
 from vgslam_train.worlds.sequences import Shot, render_sequence
@@ -25,6 +25,18 @@ def test_small_strict_and_free() -> None:
     assert packaged("vggt-xxl") is None
     card = (Path(__file__).parents[2] / "docs" / "model_cards" / "vggt-s.md").read_text()
     assert loaded.info.sha256 in card
+
+
+def test_the_larger_one_is_one_file_of_16_mib_with_a_card() -> None:
+    path = packaged("vggt-m")
+    assert path is not None
+    assert path.stat().st_size <= 16 << 20
+    loaded = load("vggt-m")
+    assert loaded.model.config == VGGT_M
+    assert loaded.info.licence.allows_commercial_use
+    card = (Path(__file__).parents[2] / "docs" / "model_cards" / "vggt-m.md").read_text()
+    assert loaded.info.sha256 in card
+    assert f"{loaded.info.n_parameters:,}" in card
 
 
 def windows() -> WindowBatch:

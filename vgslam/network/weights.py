@@ -30,7 +30,7 @@ from vgslam.network.weight_files import (
 )
 
 ARCHITECTURE = "vggt"
-PACKAGED = ("vggt-s",)
+PACKAGED = ("vggt-s", "vggt-m")
 """Weights that come with the package."""
 
 
