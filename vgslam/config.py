@@ -32,7 +32,8 @@ def _load(path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_text()) or {}
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error}); give a YAML file with --config") from error
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{path}: cannot be read ({reason}); give a YAML file") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: is not YAML ({str(error).splitlines()[0]})") from error
 

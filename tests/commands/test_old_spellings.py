@@ -74,3 +74,11 @@ def test_a_network_that_there_is_none_of_is_one_line(sequence: Path, vgslam) -> 
     assert len(err.splitlines()) == 1
     assert "magic" in err
     assert "vggt" in err
+
+
+@pytest.mark.parametrize("words", [["--predictor", "sfm", "--network", "vggt"], ["--network=none", "--predictor=sfm"]])
+def test_old_and_new_beside_each_other_are_refused(words: list[str]) -> None:
+    with pytest.raises(ConfigError, match="leave --predictor out"):
+        with_new_words(["run", "video.mp4", *words], print)
+    kept = with_new_words(["run", "video.mp4", "--network", "none", "--", "--predictor"], print)
+    assert kept[-1] == "--predictor", "what stands behind -- is no option"

@@ -12,10 +12,13 @@ _COMMANDS = ("run", "live", "config")
 
 def with_new_words(arguments: Sequence[str], say: Callable[[str], None]) -> list[str]:
     """The words of a command line as they are spelled now; a line to `say` for each old one. ConfigError for an old
-    option whose value is not understood."""
+    option whose value is not understood, or that stands beside the new one."""
     words = list(arguments)
     if not words or words[0] not in _COMMANDS:
         return words
+    options = [word.partition("=")[0] for word in words[: words.index("--") if "--" in words else None]]
+    if "--predictor" in options and "--network" in options:
+        raise ConfigError("both --network and --predictor, which is its old name, are given; leave --predictor out")
     found: list[str] = []
     while words:
         word = words.pop(0)
