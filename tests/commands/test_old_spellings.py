@@ -7,6 +7,7 @@ import pytest
 from vgslam.cli import parse
 from vgslam.commands.old_spellings import with_new_settings, with_new_words
 from vgslam.errors import ConfigError
+from vgslam.session.network import NetworkOptions, open_network
 
 
 @pytest.mark.parametrize(
@@ -82,3 +83,9 @@ def test_old_and_new_beside_each_other_are_refused(words: list[str]) -> None:
         with_new_words(["run", "video.mp4", *words], print)
     kept = with_new_words(["run", "video.mp4", "--network", "none", "--", "--predictor"], print)
     assert kept[-1] == "--predictor", "what stands behind -- is no option"
+
+
+def test_weights_without_a_network_are_refused() -> None:
+    with pytest.raises(ConfigError, match="add --network vggt"):
+        open_network(NetworkOptions(weights="vggt-m"), print)
+    assert open_network(NetworkOptions(), print) is None

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from vgslam.errors import ConfigError
 from vgslam.frontend.guide import Guide, VggtUse
 
 if TYPE_CHECKING:
@@ -49,8 +50,11 @@ class OpenedNetwork:
 
 
 def open_network(options: NetworkOptions, say: Callable[[str], None]) -> OpenedNetwork | None:
-    """None for `none`, without loading torch. `say` gets the terms of the weights. Errors as `open_backbone`."""
+    """None for `none`, without loading torch. `say` gets the terms of the weights. Errors as `open_backbone`, and
+    ConfigError for weights that nothing would use."""
     if options.name == NO_NETWORK:
+        if options.weights is not None:
+            raise ConfigError(f"--weights {options.weights}: no network is asked; add --network vggt, or leave it out")
         return None
     from vgslam.frontend.network_guide import NetworkGuide
     from vgslam.network.open_backbone import BackboneOptions, open_backbone
