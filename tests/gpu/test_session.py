@@ -107,7 +107,7 @@ def test_train_goes_on_where_it_stopped(tmp_path: Path) -> None:
     fresh.mkdir()
     for clips in ("train", "val"):  # as they would be rendered again; the checkpoints of the first call stay behind
         (tmp_path / "clips" / clips).rename(fresh / clips)
-    second = session(tmp_path, "train", f"{common} --state {earlier} --folder {fresh}")
+    second = session(tmp_path, "train", f"{common} --folder {fresh}", STATE=str(earlier))
     assert second["resumed at step"] == 2
     assert second["run"]["steps"] == 4
     assert [row["step"] for row in second["training"]["rows"]] == [3, 4]

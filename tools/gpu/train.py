@@ -5,6 +5,7 @@ in 16 bits each, one file of at most 16 MiB for each of the four.
 """
 
 import math
+import os
 import sys
 import time
 from dataclasses import dataclass, fields, replace
@@ -174,7 +175,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--render-device", default=None, help="default: the device")
     parser.add_argument("--first-clips", type=int, default=128, help="clips that must be there before the first step")
     parser.add_argument("--folder", type=Path, default=Path("/dev/shm/vgslam"), help="where clips lie meanwhile")
-    parser.add_argument("--state", type=Path, default=Path("gpu_state"), help="state of an earlier call")
+    parser.add_argument("--state", type=Path, default=Path(os.environ.get("STATE", "gpu_state")),
+                        help="state of an earlier call; by default the folder that $STATE names")  # fmt: skip
     parser.add_argument("--n-validation", type=int, default=128, help="windows of each validation set")
     parser.add_argument("--by-time", type=float, nargs=2, default=None, metavar=("FROM", "TO"),
                         help="the last phase by the clock: which part of its schedule (0 1: all)")  # fmt: skip

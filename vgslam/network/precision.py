@@ -72,4 +72,4 @@ def set_precision(model: Vggt, dtype: torch.dtype) -> None:
 
 def compute_dtype(model: Vggt) -> torch.dtype:
     """The dtype that `set_precision` has set."""
-    return model.aggregator.patch_embed.patch_embed.proj.weight.dtype
+    return model.aggregator.linear_dtype
