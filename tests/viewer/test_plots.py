@@ -1,9 +1,14 @@
+import warnings
+
 import numpy as np
 import pytest
+from matplotlib import font_manager
+from matplotlib.text import Text
 
 from vgslam.types import Camera, Keyframe, Sim3, Status, Trajectory
 from vgslam.viewer import plots
-from vgslam.viewer.style import LOST_COLOR, component_color, png_bytes
+from vgslam.viewer.lettering import fonts_for
+from vgslam.viewer.style import LOST_COLOR, component_color, png_bytes, svg_bytes
 
 
 def path(n=30, axes=(0, 2)):
@@ -138,3 +143,44 @@ def test_depth_strip_chooses_keyframes_with_depth_and_hides_the_unknown():
 
 def test_the_same_figure_gives_the_same_bytes():
     assert png_bytes(plots.top_view(path())) == png_bytes(plots.top_view(path()))
+
+
+ODD_NAMES = ("shot_$5_and_$6.mp4", r"$\nonsense$", "$^$", "日本.mp4", "a\tb", "\udcff.mp4", "😀")
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+@pytest.mark.parametrize("draw", [png_bytes, svg_bytes])
+def test_any_name_is_drawn_as_it_is_and_without_a_word(name, draw):
+    statuses = [Status.TRACKED] * 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for figure in (
+            plots.top_view(path(), title=name), plots.depth_strip([keyframe(1, np.ones((3, 4), np.float32))], title=name),
+            plots.error_over_time([plots.ErrorCurve(0, np.arange(3.0), np.ones(3), np.ones(3))], title=name),
+            plots.status_over_time(np.arange(3.0), statuses, np.zeros(3, np.int64), title=name),
+        ):  # fmt: skip
+            assert len(draw(figure)) > 1000
+            assert any(name.replace("\udcff", "\ufffd") in text.get_text() for text in figure.findobj(Text))
+
+
+def test_a_dollar_is_not_mathematics():
+    drawn = []
+    for name in (10 * "$x$ ", 10 * "x "):
+        figure = plots.top_view(path(), title=name)
+        png_bytes(figure)
+        drawn.append(next(t for t in figure.findobj(Text) if t.get_text() == name).get_window_extent().width)
+    assert drawn[0] > 1.5 * drawn[1]  # the signs take room
+
+
+def test_a_character_that_the_usual_font_lacks_is_taken_from_another_that_is_installed():
+    usual, other = (
+        font_manager.get_font(font_manager.findfont(font_manager.FontProperties([name]))).get_charmap()
+        for name in ("sans-serif", "STIXGeneral")
+    )
+    character = chr(min(set(other) - set(usual)))
+    assert fonts_for("plain.mp4") == ()
+    assert fonts_for(f"a{character}b")
+    figure = plots.top_view(path(), title=character)
+    png_bytes(figure)
+    [title] = [text for text in figure.findobj(Text) if text.get_text() == character]
+    assert title.get_fontfamily() == ["sans-serif", *fonts_for(character)]

@@ -3,11 +3,13 @@
 from io import BytesIO
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from vgslam.types import Status
+from vgslam.viewer.lettering import plain_writing
 
 COMPONENT_COLORS = ("#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#7F3C8D", "#B8A800")
 TRUTH_COLOR = "#5A5A5A"
@@ -49,8 +51,19 @@ def say(axes: Axes, message: str) -> None:
 
 def png_bytes(figure: Figure) -> bytes:
     """The figure as PNG, the same bytes for the same figure."""
+    return _drawn(figure, "png", {"Software": None})
+
+
+def svg_bytes(figure: Figure) -> bytes:
+    """The figure as SVG, the same bytes for the same figure."""
+    with rc_context({"svg.hashsalt": "vgslam"}):
+        return _drawn(figure, "svg", {"Date": None, "Creator": None})
+
+
+def _drawn(figure: Figure, file_format: str, metadata: dict[str, None]) -> bytes:
     buffer = BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None}, facecolor="white")
+    with plain_writing(figure):
+        figure.savefig(buffer, format=file_format, metadata=metadata, facecolor="white")
     return buffer.getvalue()
 
 

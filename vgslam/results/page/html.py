@@ -3,11 +3,11 @@
 import base64
 from collections.abc import Iterable, Mapping
 from html import escape
-from io import BytesIO
 from typing import Any
 
-from matplotlib import rc_context
 from matplotlib.figure import Figure
+
+from vgslam.viewer.style import svg_bytes
 
 
 def section(title: str, *parts: str) -> str:
@@ -62,10 +62,7 @@ def preformatted(text: str, summary: str) -> str:
 
 def svg_image(figure: Figure, alternative: str) -> str:
     """The figure as a vector image within the page; identical for identical figures."""
-    buffer = BytesIO()
-    with rc_context({"svg.hashsalt": "vgslam"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, facecolor="white")
-    return _image("image/svg+xml", buffer.getvalue(), alternative)
+    return _image("image/svg+xml", svg_bytes(figure), alternative)
 
 
 def png_image(png: bytes, alternative: str) -> str:
