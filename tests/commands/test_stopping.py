@@ -1,6 +1,7 @@
 """Ctrl-C, SIGTERM and crashes: what a run still does, and what it leaves."""
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ from waiting import HANG_S
 
 from bench.stream_server import wait_for_listener
 from vgslam.errors import InputError
+from vgslam.results.run_folder import RUN_FILES
 from vgslam.session.stop_signals import StopSignals, Terminated, exit_code
 from vgslam.sources.trajectory_io import read_trajectory
 from vgslam.store.check import check_map
@@ -106,6 +108,71 @@ class TestCtrlC:
         assert "graph" in vgslam.report()["stage_cpu_s"]
 
 
+    def test_while_the_field_of_view_is_estimated_it_leaves_no_folder(
+        self, sequence: Path, vgslam, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (sequence / "calib.json").unlink()
+        with monkeypatch.context() as patch:
+            after_frame(3, interrupt, patch)
+            code, _, err = vgslam.run(sequence, "--network", "none")
+        assert (code, err.splitlines()) == (130, ["vgslam: interrupted"])
+        assert not vgslam.out.exists()
+
+    def test_while_the_field_of_view_is_estimated_it_leaves_a_folder_that_was_there(
+        self, sequence: Path, vgslam, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (sequence / "calib.json").unlink()
+        vgslam.out.mkdir()
+        after_frame(3, interrupt, monkeypatch)
+        assert vgslam.run(sequence, "--network", "none")[0] == 130
+        assert vgslam.out.is_dir()
+
+
+class TestFullDisk:
+    """Files that cannot be written: all the rest is, and report and exit code tell."""
+
+    @staticmethod
+    def refuse(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Files whose name begins with this do not fit."""
+
+        def no_space(handle: int) -> None:
+            if Path(os.readlink(f"/proc/self/fd/{handle}")).name.startswith(f".{name}"):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr("vgslam.atomic.os.fsync", no_space)
+
+    @pytest.mark.parametrize(
+        ("refused", "absent"), [("state-", ()), ("cloud.ply", ("cloud.ply",)), ("status.png", ("plots/status.png",))]
+    )
+    def test_all_the_rest_is_written(
+        self, refused: str, absent: tuple[str, ...], sequence: Path, vgslam, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.refuse(refused, monkeypatch)
+        words = ("--network", "none", "--max-frames", "30", "--map", vgslam.out.parent / "m")
+        code, _, err = vgslam.run(sequence, *words)
+        assert code == 3
+        [line] = err.splitlines()
+        assert "No space left on device" in line
+        assert str(vgslam.out) in line
+        report = vgslam.report()
+        assert report["complete"] is False
+        assert "not everything could be written" in report["stopped_by"]
+        assert report["evaluation"] is not None
+        expected = {name for name in RUN_FILES if name not in absent}
+        assert {str(p.relative_to(vgslam.out)) for p in vgslam.out.rglob("*") if p.is_file()} == expected
+        assert (vgslam.out.parent / "m" / MANIFEST).exists() == (refused != "state-")
+        assert len(read_trajectory(vgslam.out / "trajectory.tum")) == 30
+
+    def test_an_interrupted_run_tells_of_both(
+        self, sequence: Path, vgslam, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.refuse("cloud.ply", monkeypatch)
+        after_frame(25, interrupt, monkeypatch)
+        assert vgslam.run(sequence, "--network", "none")[0] == 130
+        assert "Ctrl-C" in vgslam.report()["stopped_by"]
+        assert "No space left on device" in vgslam.report()["stopped_by"]
+
+
 class TestCrash:
     @pytest.mark.parametrize("error", [RuntimeError, KeyError])
     def test_within_a_frame_the_map_is_not_saved_and_the_poses_are(
@@ -144,6 +211,7 @@ class TestCrash:
             vgslam.run(sequence, "--map", vgslam.out.parent / "m.vgslam")
         assert len(load_map(vgslam.out.parent / "m.vgslam").frames) == 45
         assert vgslam.report()["n_frames"] == 45
+        assert vgslam.report()["complete"] is False
 
 
 class TestStopSignals:
@@ -275,7 +343,8 @@ def test_a_background_job_of_a_script_ends_with_sigterm(
         _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, err
     assert "Traceback" not in err
-    assert json.loads((tmp_path / "o" / "report.json").read_text())["complete"] is True
+    report = json.loads((tmp_path / "o" / "report.json").read_text())
+    assert (report["complete"], report["stopped_by"]) == (True, "SIGTERM")
 
 
 def test_sigterm_ends_the_wait_for_a_sender(tmp_path: Path) -> None:

@@ -81,6 +81,22 @@ def test_existing_results_are_not_overwritten(tmp_path):
     assert not (tmp_path / "plots").exists()
 
 
+def test_a_folder_without_results_is_used(tmp_path):
+    """Such as a run that was killed before its first frame has left."""
+    (tmp_path / "run" / "plots").mkdir(parents=True)
+    RunWriter(tmp_path / "run").flush(*run_of(5))
+    assert (tmp_path / "run" / "status.csv").is_file()
+
+
+@pytest.mark.parametrize("is_used", [False, True])
+def test_an_unused_folder_is_removed(tmp_path, is_used):
+    writer = RunWriter(tmp_path / "run")
+    if is_used:
+        writer.write_config("a: 1")
+    writer.remove_if_unused()
+    assert (tmp_path / "run" / "plots").is_dir() == is_used
+
+
 def test_overwrite_removes_what_a_run_writes_and_nothing_else(tmp_path):
     for name in (*RUN_FILES, "notes.md", "plots/my.png", "deeper/report.json", ".report.json.abc12", ".hidden"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -155,7 +155,8 @@ def test_any_name_is_drawn_as_it_is_and_without_a_word(name, draw):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for figure in (
-            plots.top_view(path(), title=name), plots.depth_strip([keyframe(1, np.ones((3, 4), np.float32))], title=name),
+            plots.top_view(path(), title=name),
+            plots.depth_strip([keyframe(1, np.ones((3, 4), np.float32))], title=name),
             plots.error_over_time([plots.ErrorCurve(0, np.arange(3.0), np.ones(3), np.ones(3))], title=name),
             plots.status_over_time(np.arange(3.0), statuses, np.zeros(3, np.int64), title=name),
         ):  # fmt: skip

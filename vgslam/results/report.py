@@ -10,6 +10,9 @@ import numpy as np
 from vgslam.errors import InputError
 from vgslam.results.environment import Machine, describe_machine, git_commit, package_version
 
+UNFINISHED = "still running, or killed"
+"""`stopped_by` until all is written."""
+
 
 @dataclass
 class RunReport:
@@ -20,8 +23,10 @@ class RunReport:
     commit: str | None = field(default_factory=git_commit)
     machine: Machine = field(default_factory=describe_machine)
     complete: bool = False
-    """Whether the whole input was processed; otherwise `stopped_by` says why not."""
-    stopped_by: str | None = "still running, or killed"
+    """Whether the whole input was processed and all results are written; otherwise `stopped_by` says why not. A live
+    source that was ended by hand is complete."""
+    stopped_by: str | None = UNFINISHED
+    """What ended the run before its input did; `Ctrl-C` or `SIGTERM` for a live source that was ended by hand."""
     source_kind: str = ""
     source_name: str = ""
     warnings: list[str] = field(default_factory=list)
@@ -83,9 +88,9 @@ class RunReport:
         self.frames_per_cpu_s = self.n_frames / cpu_s if cpu_s > 0 else None
         self.frames_per_wall_s = self.n_frames / wall_s if wall_s > 0 else None
 
-    def finish(self, stopped_by: str | None = None) -> None:
-        """Marks the run complete, or stopped by what `stopped_by` says."""
-        self.complete, self.stopped_by = stopped_by is None, stopped_by
+    def finish(self, stopped_by: str | None = None, is_usual_end: bool = False) -> None:
+        """Marks the run complete, or stopped by what `stopped_by` says; complete too if that is its usual end."""
+        self.complete, self.stopped_by = stopped_by is None or is_usual_end, stopped_by
 
     def to_json(self) -> str:
         """Strict JSON: a number that is not finite becomes null."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,10 @@ from vgslam.types import PoseEstimate, Trajectory
 
 REPORT, CONFIG, CLOUD, STATUS = "report.json", "config.yaml", "cloud.ply", "status.csv"
 TRAJECTORY_TUM, TRAJECTORY_KITTI, KEYFRAMES = "trajectory.tum", "trajectory.kitti", "keyframes.tum"
+PLOT_FOLDER = "plots"
 PLOTS = ("top_view.png", "error.png", "status.png", "depth.png")
 RUN_FILES = (
-    TRAJECTORY_TUM, TRAJECTORY_KITTI, STATUS, KEYFRAMES, CONFIG, REPORT, CLOUD, *(f"plots/{name}" for name in PLOTS),
+    TRAJECTORY_TUM, TRAJECTORY_KITTI, STATUS, KEYFRAMES, CONFIG, REPORT, CLOUD, *(f"{PLOT_FOLDER}/{name}" for name in PLOTS),
 )  # fmt: skip
 
 FLUSH_MIN_FRAMES = 50
@@ -48,17 +50,30 @@ class RunWriter:
 
     def _prepare(self, overwrite: bool) -> None:
         try:
-            if self.path.exists() and not self.path.is_dir():
+            self._is_new = not self.path.exists()
+            if not self._is_new and not self.path.is_dir():
                 raise OutputError(f"{self.path} is a file; give a folder with --out")
-            if self.path.is_dir() and any(self.path.iterdir()):
+            if self.path.is_dir() and not self._is_unused():
                 if not overwrite:
                     raise OutputError(f"{self.path} is not empty; add --overwrite or give another folder with --out")
                 self._remove_run_files()
-            (self.path / "plots").mkdir(parents=True, exist_ok=True)
+            (self.path / PLOT_FOLDER).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(
                 f"{self.path}: cannot be made ({error.strerror or error}); choose another --out"
             ) from error
+
+    def _is_unused(self) -> bool:
+        """Whether the folder holds nothing, or nothing but an empty one for plots."""
+        plots = self.path / PLOT_FOLDER
+        return all(p == plots and p.is_dir() and not any(p.iterdir()) for p in self.path.iterdir())
+
+    def remove_if_unused(self) -> None:
+        """Remove the folder if the run has made it and has written nothing."""
+        if self._is_new and self.path.is_dir() and self._is_unused():
+            with suppress(OSError):  # it may be in use elsewhere
+                (self.path / PLOT_FOLDER).rmdir()
+                self.path.rmdir()
 
     def _remove_run_files(self) -> None:
         for name in RUN_FILES:
@@ -113,7 +128,7 @@ class RunWriter:
         """One of PLOTS into plots/. Raises ValueError for another name, OutputError when it cannot be written."""
         if name not in PLOTS:
             raise ValueError(f"plot {name} is unknown, expected one of {', '.join(PLOTS)}")
-        self._guard(lambda: write_bytes(self.path / "plots" / name, png))
+        self._guard(lambda: write_bytes(self.path / PLOT_FOLDER / name, png))
 
     def write_cloud(self, points: npt.NDArray[np.floating], colors: npt.NDArray[np.uint8]) -> int:
         """cloud.ply of points (N,3) with colors (N,3) uint8; returns the number of (finite) points written."""

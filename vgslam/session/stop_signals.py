@@ -54,9 +54,14 @@ class StopSignals:
         if is_due:
             self._raise(self.first)
 
+    @property
+    def name(self) -> str | None:
+        """What the first signal is called, `Ctrl-C` or `SIGTERM`; None before it."""
+        return {None: None, signal.SIGTERM: "SIGTERM"}.get(self.first, "Ctrl-C")
+
     def describe(self) -> str:
         """What stopped the run, in words."""
-        return f"interrupted ({'SIGTERM' if self.first is signal.SIGTERM else 'Ctrl-C'})"
+        return f"interrupted ({self.name})"
 
     def _came(self, number: int, frame: FrameType | None) -> None:
         is_first, sign = self.first is None, signal.Signals(number)

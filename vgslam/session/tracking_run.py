@@ -17,7 +17,7 @@ from vgslam.interfaces import FrameSource, PoseSink
 from vgslam.map.cloud import point_cloud
 from vgslam.poses_out.open import opened_sinks
 from vgslam.results.plots import plot_run
-from vgslam.results.report import RunReport
+from vgslam.results.report import UNFINISHED, RunReport
 from vgslam.results.run_folder import RunWriter
 from vgslam.results.status import StatusTable
 from vgslam.session.adaptation import open_adaptation
@@ -26,7 +26,7 @@ from vgslam.session.main_loop import Follower, MainLoop
 from vgslam.session.map_session import MapSession
 from vgslam.session.network import open_network
 from vgslam.session.open_system import SystemOptions, open_system
-from vgslam.session.outcome import Outcome, Poses, Stop, score
+from vgslam.session.outcome import Outcome, Poses, Refused, Stop, score
 from vgslam.session.run import Run
 from vgslam.session.stop_signals import StopSignals, exit_code
 from vgslam.session.tracking_args import TrackingArgs
@@ -68,6 +68,7 @@ def track(
                 sinks = stack.enter_context(opened_sinks(args.poses))
                 session = stack.enter_context(MapSession.open(args.map, args.localize, args.memory))
                 writer = RunWriter(args.out or Path("out") / f"{stem}-{datetime.now():%Y%m%d-%H%M%S}", args.overwrite)
+                stack.callback(writer.remove_if_unused)
                 _announce(title, source, sinks, audience)
                 options = SystemOptions(args.slam_config(), None, args.fov_deg)
                 slam, estimated = open_system(source, session, network, options, audience.say)
@@ -100,7 +101,7 @@ def _announce(title: str, source: FrameSource, sinks: list[PoseSink], audience: 
 def _loop(run: Run, audience: Audience) -> Stop | None:
     """Process all frames and finish what they have begun; returns what stopped it, None when the input was processed to
     its end."""
-    run.report.finish("still running, or killed")
+    run.report.finish(UNFINISHED)
     stop = None
     try:
         _process_all(run, audience)
@@ -163,17 +164,24 @@ def _reason(error: BaseException) -> str:
 
 
 def _finish(run: Run, stop: Stop | None, audience: Audience) -> Outcome:
-    """Write everything, score, draw plots, and report."""
-    run.report.finish(None if stop is None else stop.reason)
-    session = run.loop.map_session
+    """Write everything, score, draw plots, and report. What cannot be written stops the run, after all the rest."""
+    run.report.finish(UNFINISHED if stop is None else stop.reason)
+    session, refused = run.loop.map_session, Refused()
     map_folder = [session.folder.path] if session.folder is not None else []
-    run.adaptation.finish([run.writer.path, *map_folder])
+    with refused:
+        run.adaptation.finish([run.writer.path, *map_folder])
     run.save()
     poses = Poses(run.frames(), run.trajectory(), run.keyframes())
     if not poses.frames:
         raise InputError(f"{run.title}: no frame could be read")
-    session.save()
-    evaluation = _write_poses(run, poses, audience) if len(poses.trajectory) else None
+    with refused:
+        session.save()
+    evaluation = _write_poses(run, poses, audience, refused) if len(poses.trajectory) else None
+    stop = refused.stop(stop)
+    if stop is None:  # a signal that stopped nothing is the usual end of a live source
+        run.report.finish(run.loop.signals.name, is_usual_end=True)
+    else:
+        run.report.finish(stop.reason)
     run.writer.write_report(run.report)
     is_unscored = run.args.truth is not None and evaluation is None and len(poses.trajectory) > 0
     code = stop.exit_code if stop is not None else EvaluationError.exit_code if is_unscored else 0
@@ -187,14 +195,16 @@ def _finish(run: Run, stop: Stop | None, audience: Audience) -> Outcome:
     return outcome
 
 
-def _write_poses(run: Run, poses: Poses, audience: Audience) -> Evaluation | None:
+def _write_poses(run: Run, poses: Poses, audience: Audience, refused: Refused) -> Evaluation | None:
     """Cloud, score and plots."""
     m, source = run.slam.map, run.loop.source
-    run.writer.write_cloud(*point_cloud(m))
+    with refused:
+        run.writer.write_cloud(*point_cloud(m))
     evaluation = score(source.truth, poses, run.report, audience.say)
     run.report.end_to_start_percent = end_to_start_percent(poses.trajectory)
     statuses = StatusTable.of(poses.frames, poses.trajectory)
     plots = plot_run(poses.trajectory, statuses, source.truth, evaluation, m.keyframes, source.name)
     for name, png in plots.items():
-        run.writer.write_plot(name, png)
+        with refused:
+            run.writer.write_plot(name, png)
     return evaluation

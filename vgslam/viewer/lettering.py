@@ -1,4 +1,4 @@
-"""The writing in a plot. Names come from outside: all their characters are drawn as they are, or boxes in their place."""
+"""The writing in a plot. Names come from outside: their characters are drawn as they are, or boxes in their place."""
 
 import re
 import warnings

@@ -145,6 +145,7 @@ def live(data: RunData) -> str:
         "frame to pose, 95 % [ms]": told.get("latency_p95_ms"),
         "frame to pose, longest [ms]": told.get("latency_max_ms"),
         "lines of poses dropped by slow readers": told.get("n_pose_lines_dropped"),
+        "ended by": data.report.get("stopped_by"),
     }  # fmt: skip
     return html.section("Live input", html.pairs_table(rows))
 
