@@ -1,12 +1,16 @@
 """Print the pose of each frame of a stream (rtsp://..., http://..., a camera's number, a recording) as it happens.
 
 python examples/live_poses.py ADDRESS CALIBRATION
+
+With the video of `make demo`:
+python examples/live_poses.py vgslam/assets/demo/demo.mp4 vgslam/assets/demo/calib.json
 """
 
 import sys
 from pathlib import Path
 
 from vgslam import Slam
+from vgslam.errors import VgslamError
 
 
 def main(address: str, calibration: str) -> None:
@@ -20,4 +24,11 @@ def main(address: str, calibration: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    if len(sys.argv) != 3:
+        print("usage: python examples/live_poses.py ADDRESS CALIBRATION", file=sys.stderr)
+        sys.exit(2)
+    try:
+        main(*sys.argv[1:])
+    except VgslamError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)

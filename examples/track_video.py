@@ -1,16 +1,23 @@
 """Track a video, or a folder of images, and write a TUM file of its camera poses.
 
-python examples/track_video.py VIDEO poses.tum [HORIZONTAL_FIELD_OF_VIEW_IN_DEGREES]
+python examples/track_video.py VIDEO poses.tum [CALIBRATION | HORIZONTAL_FIELD_OF_VIEW_IN_DEGREES]
+
+With the video of `make demo`:
+python examples/track_video.py vgslam/assets/demo/demo.mp4 poses.tum vgslam/assets/demo/calib.json
 """
 
 import sys
+from pathlib import Path
 
 from vgslam import Camera, Slam, open_source
-from vgslam.sources import write_trajectory
+from vgslam.errors import InputError, VgslamError
+from vgslam.sources import SourceOptions, write_trajectory
+
+USAGE = "usage: python examples/track_video.py VIDEO OUT.tum [CALIBRATION | FIELD_OF_VIEW_IN_DEGREES]"
 
 
-def main(video: str, out: str, fov_deg: float = 65.0) -> None:
-    source = open_source(video)
+def main(video: str, out: str, calibration: Path | None = None, fov_deg: float = 65.0) -> None:
+    source = open_source(video, SourceOptions(calib=calibration))
     height, width = next(iter(source)).image.shape[:2]
     slam = Slam(source.camera or Camera.from_fov(width, height, fov_deg))
     for frame in source:
@@ -21,5 +28,23 @@ def main(video: str, out: str, fov_deg: float = 65.0) -> None:
     print(f"{len(trajectory)} of {len(slam.map.frames)} frames have a pose: {out}")
 
 
+def from_words(video: str, out: str, camera: str = "65") -> None:
+    """The words of the command line; a number is a field of view."""
+    try:
+        fov_deg = float(camera)
+    except ValueError:
+        return main(video, out, calibration=Path(camera))
+    if not 5.0 < fov_deg < 170.0:
+        raise InputError(f"the field of view must be between 5 and 170 degrees, got {camera}")
+    return main(video, out, fov_deg=fov_deg)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], *map(float, sys.argv[3:4]))
+    if len(sys.argv) not in (3, 4):
+        print(USAGE, file=sys.stderr)
+        sys.exit(2)
+    try:
+        from_words(*sys.argv[1:])
+    except VgslamError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -39,13 +39,17 @@ def test_the_version_is_that_of_the_distribution() -> None:
 
 def example(name: str, *words: object) -> list[str]:
     """The lines that an example prints in a process of its own."""
+    done = called(name, *words)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def called(name: str, *words: object) -> "subprocess.CompletedProcess[str]":
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, str(EXAMPLES / name), *map(str, words)], capture_output=True, text=True, timeout=600,
         env=os.environ | {"PYTHONPATH": path}, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +88,36 @@ def test_a_photo_is_found_in_a_map(demo_folder: Path, tmp_path: Path, demo_image
     noise = np.random.default_rng(0).integers(0, 255, demo_images[0].shape, np.uint8)
     cv2.imwrite(str(tmp_path / "foreign.png"), noise)
     made, found, foreign = example(
-        "localize_photo.py", demo_folder, tmp_path / "room.vgslam", tmp_path / "photo.png", tmp_path / "foreign.png"
-    )
+        "localize_photo.py", demo_folder, "-", tmp_path / "room.vgslam", tmp_path / "photo.png",
+        tmp_path / "foreign.png",
+    )  # fmt: skip
     assert re.search(r"room\.vgslam: \d+ keyframes", made)
     assert re.search(r"photo\.png: taken at (-?\d+\.\d{3} ){2}-?\d+\.\d{3}, trust (0\.[5-9]\d|1\.00)", found)
     assert foreign.endswith("foreign.png: not found")
+
+
+DEMO = ROOT / "vgslam" / "assets" / "demo"
+CALIB = DEMO / "calib.json"
+WRONG_CALLS = [
+    (["track_video.py"], "usage:"), (["track_video.py", "a.mp4"], "usage:"),
+    (["track_video.py", "nowhere.mp4", "p.tum"], "nowhere.mp4"),
+    (["track_video.py", DEMO / "demo.mp4", "p.tum", "wide"], "wide"),
+    (["track_video.py", DEMO / "demo.mp4", "p.tum", "-3"], "between 5 and 170"),
+    (["live_poses.py", "0"], "usage:"), (["live_poses.py", "nowhere.mp4", CALIB], "nowhere.mp4"),
+    (["localize_photo.py", DEMO / "demo.mp4", CALIB, "m"], "usage:"),
+    (["localize_photo.py", DEMO / "demo.mp4", CALIB, "m", "nowhere.jpg"], "nowhere.jpg"),
+    (["localize_photo.py", DEMO / "demo.mp4", CALIB, "m", CALIB], "calib.json: is no image"),
+    (["localize_photo.py", DEMO / "demo.mp4", "-", "m"], "usage:"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "named"), WRONG_CALLS, ids=lambda x: str(x) if isinstance(x, str) else "")
+def test_a_wrong_call_of_an_example_is_one_line(words: list[object], named: str) -> None:
+    done = called(str(words[0]), *words[1:])
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert named in done.stderr
+
+
+def test_an_example_works_with_the_video_of_the_demo(tmp_path: Path) -> None:
+    (line,) = example("track_video.py", DEMO / "demo.mp4", tmp_path / "poses.tum", CALIB)
+    assert line.startswith("220 of 220 frames have a pose")

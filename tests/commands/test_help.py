@@ -155,3 +155,8 @@ def test_the_shell_can_complete_the_commands(vgslam, capsys: pytest.CaptureFixtu
 def test_the_printed_yaml_is_yaml(vgslam) -> None:
     settings = yaml.safe_load(vgslam("config")[1])
     assert settings["slam"]["tracker"]["sigma_px"] == SlamConfig().tracker.sigma_px
+
+
+def test_the_demo_can_be_quiet() -> None:
+    assert parse(["demo", "--quiet"]).quiet
+    assert not parse(["demo"]).quiet

@@ -77,6 +77,13 @@ def test_a_network_that_there_is_none_of_is_one_line(sequence: Path, vgslam) -> 
     assert "vggt" in err
 
 
+def test_the_old_word_for_no_network_behind_the_new_option_is_told_the_new_word(sequence: Path, vgslam) -> None:
+    code, _, err = vgslam.run(sequence, "--network", "sfm")
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert "--network none" in err
+
+
 @pytest.mark.parametrize("words", [["--predictor", "sfm", "--network", "vggt"], ["--network=none", "--predictor=sfm"]])
 def test_old_and_new_beside_each_other_are_refused(words: list[str]) -> None:
     with pytest.raises(ConfigError, match="leave --predictor out"):

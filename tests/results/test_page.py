@@ -136,6 +136,14 @@ def test_what_is_no_run_is_refused_with_its_name(tmp_path: Path, content: str | 
         read_run_data(tmp_path)
 
 
+def test_a_folder_that_is_not_there_is_told_in_plain_words(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"run: is not there") as error:
+        read_run_data(tmp_path / "run")
+    assert "Errno" not in str(error.value)
+    with pytest.raises(InputError, match="is a folder without a report.json"):
+        read_run_data(tmp_path)
+
+
 def test_losses_are_told_with_their_ends() -> None:
     tracked, lost, found = Status.TRACKED, Status.LOST, Status.RELOCALIZED
     statuses = [Status.INITIALIZING, tracked, lost, found, lost, lost, tracked, lost]

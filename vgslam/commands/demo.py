@@ -19,6 +19,9 @@ class DemoArgs:
     overwrite: bool = False
     """Replace the results of an earlier demo."""
 
+    quiet: bool = False
+    """No progress bar."""
+
     slam: SlamConfig = field(default_factory=SlamConfig)
     """Settings of tracking and mapping."""
 
@@ -32,6 +35,6 @@ def run_demo(args: DemoArgs) -> int:
     return run_run(
         RunArgs(
             video, out=args.out, overwrite=args.overwrite, calib=folder / "calib.json",
-            truth=folder / "groundtruth.txt", slam=args.slam,
+            truth=folder / "groundtruth.txt", slam=args.slam, quiet=args.quiet,
         )
     )

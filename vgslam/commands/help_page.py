@@ -54,7 +54,7 @@ PAGES = {
     "config": Page("config:ConfigArgs", {
         "Input": RUN_INPUT[1:], "Map": TRACKING["Map"], "Network": TRACKING["Network"], "Settings": ("config", "json"),
     }),
-    "demo": Page("demo:DemoArgs", {"Results": ("out", "overwrite")}),
+    "demo": Page("demo:DemoArgs", {"Results": ("out", "overwrite", "quiet")}),
     "adapt": Page("adapt:AdaptArgs", {
         "Input": ("path", "calib", "fov_deg", "source", "start", "end", "stride"),
         "Training": ("weights", "trainable", "steps", "rehearse", "device"),

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from vgslam.network.weights import WeightsInfo
     from vgslam.reloc.proposal import PoseProposer
 
-NO_NETWORK = "none"
+NO_NETWORK, OLD_NO_NETWORK = "none", "sfm"
 DEFAULT_WEIGHTS = {"vggt": "vggt-s"}
 """The weights that come with the package."""
 
@@ -57,11 +57,13 @@ def open_network(options: NetworkOptions, say: Callable[[str], None]) -> OpenedN
             raise ConfigError(f"--weights {options.weights}: no network is asked; add --network vggt, or leave it out")
         return None
     from vgslam.frontend.network_guide import NetworkGuide
-    from vgslam.network.open_backbone import BackboneOptions, open_backbone
+    from vgslam.network.open_backbone import BACKBONES, BackboneOptions, open_backbone
     from vgslam.network.precision import Precision
     from vgslam.network.readout import Readout
     from vgslam.reloc.learned import network_proposer
 
+    if options.name == OLD_NO_NETWORK and options.name not in BACKBONES.names():
+        raise ConfigError(f"no network is called {options.name}; for geometry without one, --network {NO_NETWORK}")
     chosen = BackboneOptions(
         options.weights or DEFAULT_WEIGHTS.get(options.name, ""), options.name, device=options.device,
         precision=Precision(options.precision), gpu_memory=options.gpu_memory, readout=Readout(options.readout),
