@@ -140,7 +140,7 @@ def test_a_folder_that_is_not_there_is_told_in_plain_words(tmp_path: Path) -> No
     with pytest.raises(InputError, match=r"run: is not there") as error:
         read_run_data(tmp_path / "run")
     assert "Errno" not in str(error.value)
-    with pytest.raises(InputError, match="is a folder without a report.json"):
+    with pytest.raises(InputError, match=r"is a folder without a report\.json"):
         read_run_data(tmp_path)
 
 

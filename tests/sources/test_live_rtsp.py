@@ -4,6 +4,7 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from rtsp_sender import start_sender
 from rtsp_server import RtspServer
 from waiting import HANG_S, until
 
-from vgslam.sources.live import LiveOptions, LiveSource
+from bench.stream_server import wait_for_listener
+from vgslam.errors import InputError
+from vgslam.sources.live import LiveImage, LiveOptions, LiveSource, NobodyYetError
 from vgslam.sources.live_open import open_live
 
 
@@ -62,6 +65,56 @@ class TestRtsp:
         assert seen.count(12) == 2
         assert set(range(5, 13)) <= set(seen)
         assert (np.diff(times) > 0).all()
+
+    @pytest.mark.parametrize("says", [None, b"", b"GET / HTTP/1.0\r\n\r\n"])
+    def test_a_first_peer_that_sends_no_stream_is_dropped(
+        self, says: bytes | None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One that never says a word, one that hangs up at once, one that takes us for a web server."""
+        monkeypatch.setattr("vgslam.sources.live_av.LISTEN_AGAIN_S", 4.0)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        source = open_live(f"rtsp+listen://127.0.0.1:{port}/cam", LiveOptions(keep_all=True, give_up_s=1.0))
+        seen: list[int] = []
+        reader = threading.Thread(target=lambda: seen.extend(numbers(source)), daemon=True)
+        reader.start()
+        wait_for_listener(port)
+        with socket.create_connection(("127.0.0.1", port)) as peer:
+            if says is not None:
+                peer.sendall(says)
+                peer.close()
+            sender = start_sender(port, 15)
+            assert sender.wait(HANG_S) == 0
+            until(lambda: source.n_captured > 0)
+        source.close()
+        assert source.n_reconnects == 0
+
+    def test_a_port_that_is_taken_is_said_at_once(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            with pytest.raises(InputError, match="already in use"):
+                open_live(f"rtsp+listen://127.0.0.1:{port}/cam").open()
+
+    def test_the_wait_for_a_first_sender_goes_on(self) -> None:
+        """And ends with the source."""
+        n_calls, feed_called = 0, threading.Event()
+
+        def feed() -> Iterator[LiveImage]:
+            nonlocal n_calls
+            n_calls += 1
+            if n_calls == 3:
+                feed_called.set()
+            raise NobodyYetError("nobody")
+
+        source = LiveSource("t", "t", feed)
+        reader = threading.Thread(target=lambda: numbers(source), daemon=True)
+        reader.start()
+        assert feed_called.wait(HANG_S)
+        assert source.warnings == []
+        source.close()
+        reader.join(HANG_S)
+        assert not reader.is_alive()
 
     @pytest.mark.parametrize("is_silent", [False, True])
     def test_a_sender_that_stays_away_is_given_up(self, is_silent: bool) -> None:

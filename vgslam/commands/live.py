@@ -1,7 +1,7 @@
 """`vgslam live`: poses from a camera, a network stream, a pipe or a ROS 2 topic, as they happen."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +58,9 @@ def _opened(args: LiveArgs) -> LiveSource:
     """The source, connected and with its first image seen."""
     options = LiveOptions(args.calib, args.every_frame, args.give_up_s, args.max_frames, args.duration_s)
     if is_live(args.stream):
-        source = open_live(args.stream, options)
+        truth = None if args.truth is None else read_trajectory(args.truth, is_metric=True)
+        source = open_live(args.stream, replace(options, truth=truth))
         source.open()
-        if args.truth is not None:
-            source.truth = read_trajectory(args.truth, is_metric=True)
         return source
     path = Path(args.stream)
     if not path.exists():

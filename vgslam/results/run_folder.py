@@ -21,7 +21,8 @@ TRAJECTORY_TUM, TRAJECTORY_KITTI, KEYFRAMES = "trajectory.tum", "trajectory.kitt
 PLOT_FOLDER = "plots"
 PLOTS = ("top_view.png", "error.png", "status.png", "depth.png")
 RUN_FILES = (
-    TRAJECTORY_TUM, TRAJECTORY_KITTI, STATUS, KEYFRAMES, CONFIG, REPORT, CLOUD, *(f"{PLOT_FOLDER}/{name}" for name in PLOTS),
+    TRAJECTORY_TUM, TRAJECTORY_KITTI, STATUS, KEYFRAMES, CONFIG, REPORT, CLOUD,
+    *(f"{PLOT_FOLDER}/{name}" for name in PLOTS),
 )  # fmt: skip
 
 FLUSH_MIN_FRAMES = 50

@@ -31,7 +31,12 @@ class LiveImage:
 
 
 Feed = Callable[[], Iterator[LiveImage]]
-"""Connects and yields images until the stream ends. Raises InputError when it cannot connect or the stream breaks."""
+"""Connects and yields images until the stream ends. Raises InputError when it cannot connect or the stream breaks, and
+NobodyYetError to be called again."""
+
+
+class NobodyYetError(InputError):
+    """A feed that waits for others to connect has waited in vain so far, and may wait on."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,8 @@ class LiveOptions:
     """An iteration ends after this many frames."""
     duration_s: float | None = None
     """An iteration ends after this time, in s."""
+    truth: Trajectory | None = None
+    """The reference trajectory of the camera, on the clock of the stream."""
 
 
 @dataclass(frozen=True)
@@ -62,24 +69,25 @@ class LiveSource:
 
     Each frame is the newest one: those that arrived while the last was processed are dropped and counted in
     `n_dropped`. `arrived_s` is the monotonic time of arrival of the frame handed out last. Iterating again goes on
-    with the stream, with ids from 0. `recorded` is the recording that is played, None if there is none. `wait` and
-    `now` may be replaced by a test's clock.
+    with the stream, with ids from 0. `recorded` is the recording that is played, None if there is none; camera, truth
+    and warnings are its own then. `wait` and `now` may be replaced by a test's clock.
     """
 
     n_frames: int | None = None
-    truth: Trajectory | None = None
-    recorded: FrameSource | None = None
 
     def __init__(
         self, kind: str, name: str, feed: Feed, options: LiveOptions | None = None,
         wait: Callable[[float], object] | None = None, now: Callable[[], float] = time.monotonic,
+        recorded: FrameSource | None = None,
     ) -> None:  # fmt: skip
-        self.kind, self.name = kind, name
-        self.camera: Camera | None = None
-        self.warnings: list[str] = []
+        options = options or LiveOptions()
+        self.kind, self.name, self.recorded = kind, name, recorded
+        self.camera: Camera | None = recorded.camera if recorded else None
+        self.truth: Trajectory | None = recorded.truth if recorded else options.truth
+        self.warnings: list[str] = recorded.warnings if recorded else []
         self.n_captured = self.n_dropped = self.n_reconnects = self.n_damaged = 0
         self.arrived_s = 0.0
-        self._feed, self._options = feed, options or LiveOptions()
+        self._feed, self._options = feed, options
         self._now = now
         self._changed = threading.Condition()
         self._newest: _Arrived | None = None
@@ -209,6 +217,9 @@ class LiveSource:
                         self.n_reconnects, is_broken = self.n_reconnects + 1, False
                     last_s, wait_s = self._now(), FIRST_WAIT_S
                     self._put(_Arrived(image, clock.stamp(image.source_s, time.time(), image.is_absolute), last_s))
+            except NobodyYetError:
+                self._wait(FIRST_WAIT_S)
+                continue
             except InputError as error:
                 if not self.n_captured:
                     raise

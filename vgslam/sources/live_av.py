@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import av
 
 from vgslam.errors import InputError
-from vgslam.sources.live import LiveImage
+from vgslam.sources.live import LiveImage, NobodyYetError
 from vgslam.sources.live_address import public
 from vgslam.sources.video import _pixels
 
@@ -25,6 +25,8 @@ LISTEN = "rtsp+listen"
 """An address whose senders connect to us, as phones and `ffmpeg -f rtsp` do."""
 LISTEN_TIMEOUT_S = "1000000"
 """ffmpeg refuses its own default, which means for ever."""
+LISTEN_AGAIN_S = 30.0
+"""So long that a sender hardly ever connects in the last second, when it would be dropped before its stream begins."""
 
 
 class Readable(Protocol):
@@ -42,26 +44,43 @@ class Pipe:
         return getattr(self._stream, "read1", self._stream.read)(size)
 
 
+PEER_FAULTS = (av.ExitError, av.EOFError, av.InvalidDataError, av.ProtocolNotFoundError)
+"""What comes of a peer that says nothing, hangs up or does not speak RTSP; a port that is taken is an OSError."""
+
+
+class NoSenderError(InputError):
+    """Nobody has connected, or whoever has sends no stream."""
+
+
 class ListeningFeed:
     """The Feed of an `rtsp+listen://` address: waits for the first sender for ever, and for each one after it
-    give_up_s. Raises InputError as `av_images`."""
+    give_up_s. Until the first stream comes the port is opened anew after give_up_s or 30 s, whichever is longer, which
+    drops a peer that has connected and sends nothing. Raises NobodyYetError until then, InputError as `av_images`."""
 
     def __init__(self, url: str, give_up_s: float) -> None:
         self._url, self._give_up_s = url, give_up_s
-        self._has_listened = False
+        self._has_listened = self._has_begun = False
 
     def __call__(self) -> Iterator[LiveImage]:
-        patience_s = self._give_up_s if self._has_listened else None
-        self._has_listened = True
-        return av_images(self._url, patience_s)
+        if self._has_begun:
+            return av_images(self._url, self._give_up_s)
+        try:
+            images = av_images(self._url, max(self._give_up_s, LISTEN_AGAIN_S))
+        except InputError as error:
+            self._has_listened |= isinstance(error, NoSenderError)
+            if self._has_listened:  # the port was ours: if it cannot be opened, a dropped peer has not left yet
+                raise NobodyYetError(str(error)) from error
+            raise
+        self._has_begun = True
+        return images
 
 
-def av_images(url: str, patience_s: float | None = None) -> Iterator[LiveImage]:
-    """Images of an address that ffmpeg opens. patience_s: how long `rtsp+listen://` waits for a sender and for what
-    it sends; None for ever. Raises InputError."""
+def av_images(url: str, patience_s: float = TIMEOUT_S[0]) -> Iterator[LiveImage]:
+    """Images of an address that ffmpeg opens. patience_s: how long `rtsp+listen://` waits for a sender and for the
+    beginning of its stream. Raises InputError, NoSenderError where it has waited in vain."""
     options = {"flags": "low_delay", "analyzeduration": "1000000"}
     name, is_listening = public(url), url.startswith(LISTEN)
-    timeout_s: tuple[float | None, float | None] = TIMEOUT_S
+    timeout_s = TIMEOUT_S
     if url.startswith("rtsp"):
         options["rtsp_transport"] = "tcp"
     if is_listening:
@@ -72,8 +91,9 @@ def av_images(url: str, patience_s: float | None = None) -> Iterator[LiveImage]:
     except (av.FFmpegError, OSError, ValueError) as err:
         reason = _reason(err)
         if isinstance(err, av.ExitError):  # what PyAV makes of its own timeout
-            reason = f"no {'sender' if is_listening else 'answer'} within {timeout_s[0] or 0.0:g} s"
-        raise InputError(f"{name}: cannot be opened ({reason}); check the address and that it is served") from err
+            reason = f"no {'sender' if is_listening else 'answer'} within {timeout_s[0]:g} s"
+        kind = NoSenderError if is_listening and isinstance(err, PEER_FAULTS) else InputError
+        raise kind(f"{name}: cannot be opened ({reason}); check the address and that it is served") from err
     return _images(container, name)
 
 

@@ -53,10 +53,8 @@ def in_real_time(
 ) -> LiveSource:  # fmt: skip
     """A recording played at its own times, as if it were a camera: frames that come too fast are dropped."""
     options = replace(options or LiveOptions(), calib=None, give_up_s=0.0)
-    source = LiveSource(recorded.kind, recorded.name, partial(_played, recorded, wait, now), options, now=now)
-    source.recorded, source.warnings = recorded, recorded.warnings
-    source.camera, source.truth = recorded.camera, recorded.truth
-    return source
+    feed = partial(_played, recorded, wait, now)
+    return LiveSource(recorded.kind, recorded.name, feed, options, now=now, recorded=recorded)
 
 
 def _feed(name: str) -> tuple[str, Feed] | None:
