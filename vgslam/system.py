@@ -30,6 +30,9 @@ from vgslam.reloc.proposal import PoseProposer
 from vgslam.reloc.relocalizer import Localization, Relocalizer, RelocalizerConfig
 from vgslam.types import Array, Frame, Ids, MadeBy, PoseEstimate, Status
 
+NEAR_OF_DEPTH, NEAR_DEG = 0.3, 45.0
+"""How far a camera may come (in depths of the scene) and turn within the few frames in which it is in doubt."""
+
 
 @dataclass(frozen=True)
 class SlamConfig:
@@ -295,7 +298,8 @@ class SlamSystem:
         if found.component_id != self._component:
             return False
         apart = float(np.linalg.norm(found.T_world_cam[:3, 3] - T_world_cam[:3, 3]))
-        return apart < 0.3 * found.depth and se3.angle_deg(T_world_cam[:3, :3].T @ found.T_world_cam[:3, :3]) < 45.0
+        turned_deg = se3.angle_deg(T_world_cam[:3, :3].T @ found.T_world_cam[:3, :3])
+        return apart < NEAR_OF_DEPTH * found.depth and turned_deg < NEAR_DEG
 
     def _resume(self, view: View, found: Localization, status: Status) -> None:
         m, k, n, ratio = self.map, found.keyframe_id, len(found.ids), found.evidence.ratio

@@ -9,6 +9,23 @@ import numpy.typing as npt
 Gray = npt.NDArray[np.uint8]
 Pixels = npt.NDArray[np.float32]
 MAX_DETECTION_WIDTH_PX = 960
+"""Corners of wider images are found at half size."""
+LEAST_CELL_PX = 4
+"""Least distance of two corners at half size: below it the windows of their flow are the same."""
+CORNER_BLOCK_PX, SOBEL_PX = 5, 3
+"""Window of the structure tensor, and aperture of its derivatives."""
+BORDER_PX = 8
+"""No corners so near to the edge: half a window of the optical flow leaves the image there."""
+STRONG_SHARE = 20
+"""The response of the strong corners is that which one cell in so many exceeds."""
+LEAST_RESPONSE = 1e-6
+"""Least response of a corner; a grey surface has less, by rounding alone."""
+FLOW_END, BACK_END = (3, 20, 0.03), (3, 10, 0.03)
+"""When the iterations of the flow end, forward and back: both criteria (3), most iterations, smallest step in px."""
+LEAST_EIGENVALUE = 1e-4
+"""Least smaller eigenvalue of a window's normal matrix, per pixel, below which flow is not determined."""
+FLOW_BORDER_PX = 2
+"""A point that has come this near to the edge has left the image."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +57,11 @@ def detect_corners(gray: Gray, existing: Pixels, n_wanted: int, config: FeatureC
     if gray.shape[1] > MAX_DETECTION_WIDTH_PX:
         # a quarter of the work, and optical flow does not need the corner to better than a pixel
         half = cv2.resize(gray, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-        smaller = replace(config, min_distance_px=max(4, config.min_distance_px // 2))
+        smaller = replace(config, min_distance_px=max(LEAST_CELL_PX, config.min_distance_px // 2))
         found = detect_corners(half, (existing + 0.5) * 0.5 - 0.5, n_wanted, smaller)
         return ((found + 0.5) * 2.0 - 0.5).astype(np.float32)
-    response = cv2.cornerMinEigenVal(gray, 5, ksize=3)
-    border = 8  # px
+    response = cv2.cornerMinEigenVal(gray, CORNER_BLOCK_PX, ksize=SOBEL_PX)
+    border = BORDER_PX
     cell = config.min_distance_px
     h, w = gray.shape
     rows, cols = (h - 2 * border) // cell, (w - 2 * border) // cell
@@ -59,8 +76,9 @@ def detect_corners(gray: Gray, existing: Pixels, n_wanted: int, config: FeatureC
     occupied = np.zeros((h, w), np.uint8)
     for x, y in existing.astype(np.int32):
         cv2.circle(occupied, (int(x), int(y)), cell, 255, -1)
-    reference = float(np.partition(strength, -max(1, len(strength) // 20))[-max(1, len(strength) // 20)])
-    strong = strength > max(config.quality * reference, 1e-6)
+    n_strong = max(1, len(strength) // STRONG_SHARE)
+    reference = float(np.partition(strength, -n_strong)[-n_strong])
+    strong = strength > max(config.quality * reference, LEAST_RESPONSE)
     good = strong & (occupied[v, u] == 0) & _is_local_maximum(response, u, v)
     order = np.flatnonzero(good)[np.argsort(-strength[good], kind="stable")][: 2 * n_wanted]
     chosen = _spread(u[order], v[order], cell, n_wanted)
@@ -117,16 +135,17 @@ def track_flow(
     top = (config.lk_levels if levels is None else levels) - 1
     start = guess.astype(np.float32).copy()
     forward, ok, _ = cv2.calcOpticalFlowPyrLK(
-        previous, current, pixels, start, winSize=window, maxLevel=top, criteria=(3, 20, 0.03),
-        flags=cv2.OPTFLOW_USE_INITIAL_FLOW, minEigThreshold=1e-4,
+        previous, current, pixels, start, winSize=window, maxLevel=top, criteria=FLOW_END,
+        flags=cv2.OPTFLOW_USE_INITIAL_FLOW, minEigThreshold=LEAST_EIGENVALUE,
     )  # fmt: skip
     # The way back starts at the answer: it only has to confirm it, so two levels are enough.
     back, ok_back, _ = cv2.calcOpticalFlowPyrLK(
         current, previous, forward, pixels.astype(np.float32).copy(), winSize=window, maxLevel=min(1, top),
-        criteria=(3, 10, 0.03), flags=cv2.OPTFLOW_USE_INITIAL_FLOW, minEigThreshold=1e-4,
+        criteria=BACK_END, flags=cv2.OPTFLOW_USE_INITIAL_FLOW, minEigThreshold=LEAST_EIGENVALUE,
     )  # fmt: skip
     h, w = current.shape
-    inside = (forward[:, 0] > 2) & (forward[:, 1] > 2) & (forward[:, 0] < w - 3) & (forward[:, 1] < h - 3)
+    edge = FLOW_BORDER_PX
+    inside = (forward > edge).all(1) & (forward[:, 0] < w - 1 - edge) & (forward[:, 1] < h - 1 - edge)
     error = np.linalg.norm(back - pixels, axis=1)
     good = (ok[:, 0] == 1) & (ok_back[:, 0] == 1) & inside & (error < config.max_back_error_px)
     return forward, good & np.isfinite(forward).all(1)

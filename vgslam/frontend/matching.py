@@ -12,6 +12,16 @@ QUICK_AREA_PX = 100_000
 """Pixels of the image that is described quickly: about 370 x 270, where corners still tell places apart."""
 SIFT_CONTRAST = 0.02
 """Least contrast of a SIFT feature: half of OpenCV's default, so that dim rooms have some."""
+PYRAMID_STEP, PYRAMID_LEVELS = 2.0**0.5, 5
+"""Scale from level to level of the quick description, and levels: a factor of four from the first to the last."""
+QUICK_PATCH_PX, QUICK_EDGE_PX = 31, 10
+"""Patch that orients a quick corner (that of the paper), and the strip without corners along the edge."""
+QUICK_CONTRAST = 7
+"""Least step of a quick corner, in grey values: a third of OpenCV's default, so that dim rooms have some."""
+SIFT_BLUR_PX = 1.6
+"""Blur of the first level of SIFT's pyramid (Lowe, IJCV 2004); OpenCV's `size` is twice a feature's."""
+SIFT_LAYERS = 3
+"""Layers of an octave of SIFT's pyramid."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +57,16 @@ def describe_quick(gray: npt.NDArray[np.uint8], n_features: int = 500) -> ImageF
     scale = min(1.0, float(np.sqrt(QUICK_AREA_PX / gray.size)))
     size = (round(gray.shape[1] * scale), round(gray.shape[0] * scale))
     small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA) if scale < 1 else gray
-    step = 2.0**0.5
     orb = cv2.ORB.create(
-        nfeatures=n_features, scaleFactor=step, nlevels=5, edgeThreshold=10, patchSize=31, fastThreshold=7
-    )
+        nfeatures=n_features, scaleFactor=PYRAMID_STEP, nlevels=PYRAMID_LEVELS, edgeThreshold=QUICK_EDGE_PX,
+        patchSize=QUICK_PATCH_PX, fastThreshold=QUICK_CONTRAST,
+    )  # fmt: skip
     keypoints = orb.detect(small, None)
     for k in keypoints:
         # the octave and layer of SIFT's pyramid with this level's blur: 1.6 px times 2^(octave + layer / 3)
-        thirds = 1 + round(3 * k.octave * float(np.log2(step)))
-        k.size = 3.2 * 2.0 ** (thirds / 3)
-        k.octave = thirds // 3 | (thirds % 3) << 8
+        thirds = 1 + round(SIFT_LAYERS * k.octave * float(np.log2(PYRAMID_STEP)))
+        k.size = 2.0 * SIFT_BLUR_PX * 2.0 ** (thirds / SIFT_LAYERS)
+        k.octave = thirds // SIFT_LAYERS | (thirds % SIFT_LAYERS) << 8
     keypoints, descriptors = cv2.SIFT.create().compute(small, keypoints)
     if descriptors is None or len(keypoints) == 0:
         return ImageFeatures(np.zeros((0, 2)), np.zeros((0, 128), np.float32))

@@ -16,6 +16,16 @@ from vgslam.reloc.loops import LoopConfig, Meeting, is_same
 from vgslam.reloc.places import Places
 from vgslam.types import Array, Edge, EdgeKind
 
+EPIPOLAR_PX = 3.0
+"""Largest distance of a match from its epipolar line: a few times the noise of a SIFT keypoint."""
+SIGMA_OF_MAD = 1.4826
+"""Standard deviation of a normal distribution per median absolute deviation."""
+LEAST_SIGMA_RAD, LEAST_SIGMA_OF_DEPTH, LEAST_SIGMA_LOG_SCALE = 5e-3, 0.01, 0.02
+"""Least deviations of a loop's rotation (rad), translation (of the depth) and log scale: what cameras and landmarks are
+off by in themselves, however well the two sides agree."""
+SCALE_CAUTION = 3.0
+"""The deviation of the mean log scale is taken this many times, since landmarks of one keyframe err together."""
+
 
 class LandmarkVerifier:
     """Implements `LoopVerifier`: landmarks of each side are found in the other's image, spread all over it, and both
@@ -28,7 +38,7 @@ class LandmarkVerifier:
     def verify(self, a: int, b: int) -> Meeting | None:
         """Keyframe b against a and a against b: a meeting when both hold and say the same."""
         c, m, places = self.config, self.map, self.places
-        px_a, px_b = epipolar_matches(places.features(a), places.features(b), c.matcher, 3.0)
+        px_a, px_b = epipolar_matches(places.features(a), places.features(b), c.matcher, EPIPOLAR_PX)
         if len(px_a) < c.min_matches:
             return None
         cameras = m.keyframes[a].camera, m.keyframes[b].camera
@@ -44,7 +54,7 @@ class LandmarkVerifier:
             if abs(log_scale) > c.agreement[2]:
                 return None
             log_scale = 0.0
-        spread = 1.4826 * float(np.median(np.abs(log_ratios - log_scale)))
+        spread = SIGMA_OF_MAD * float(np.median(np.abs(log_ratios - log_scale)))
         return self._meeting(a, b, forth, back, (log_scale, spread))
 
     def _log_ratio(self, found: Recovered, k: int) -> Array:
@@ -67,8 +77,10 @@ class LandmarkVerifier:
             return None
         angle = np.radians(se3.angle_deg(S_forth.R.T @ S_back.R))
         apart = float(np.linalg.norm(S_forth.t - S_back.t))
-        sigma_R, sigma_t = max(5e-3, angle / 2), max(0.01 * depth / S_a.s, apart / 2)
-        sigmas = np.array([sigma_R] * 3 + [sigma_t] * 3 + [max(0.02, 3 * spread / np.sqrt(len(z)))])
+        sigma_R = max(LEAST_SIGMA_RAD, angle / 2)
+        sigma_t = max(LEAST_SIGMA_OF_DEPTH * depth / S_a.s, apart / 2)
+        sigma_s = max(LEAST_SIGMA_LOG_SCALE, SCALE_CAUTION * spread / np.sqrt(len(z)))
+        sigmas = np.array([sigma_R] * 3 + [sigma_t] * 3 + [sigma_s])
         S_a_b = _between(S_forth, S_back)
         edge = Edge(a, b, S_a_b, sigmas, EdgeKind.LOOP, forth.ratio)
         return Meeting(edge, S_a @ S_a_b, len(forth.ids), depth, forth)
