@@ -59,7 +59,8 @@ def _installed() -> dict[str, frozenset[int]]:
     files = {
         font.name: font.fname
         for font in sorted(font_manager.fontManager.ttflist, key=lambda f: (f.name, f.fname))
-        if LIGHTEST <= font.weight <= HEAVIEST and font.style == "normal" and not font.name.startswith(LAST_RESORT)
+        if isinstance(font.weight, int) and LIGHTEST <= font.weight <= HEAVIEST and font.style == "normal"
+        and not font.name.startswith(LAST_RESORT)
         and not getattr(font, "index", 0)  # the first font of a file stands for the others in it
     }  # fmt: skip
     return {name: _characters(file) for name, file in files.items()}
