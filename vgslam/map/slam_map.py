@@ -14,6 +14,7 @@ from vgslam.map.frame_table import FrameTable
 from vgslam.map.growing import GrowingArray
 from vgslam.map.paged_keyframe import PagedKeyframe
 from vgslam.map.pictures import Pictures
+from vgslam.map.world import UNKNOWN, World
 from vgslam.types import Array, Edge, Ids, Keyframe, Observations, PoseEstimate, Trajectory
 
 
@@ -91,12 +92,14 @@ class SlamMap:
     `ids, pixels = slam_map.observed[k]`.
 
     pictures keeps the images and the dense depth of the keyframes within a memory budget. sessions: the runs that went
-    into the map, in order; none where the map is that of a single run which nobody has named.
+    into the map, in order; none where the map is that of a single run which nobody has named. worlds: what is known
+    about the frame of reference of a component, by its id; those without an entry are in map units (`world_of`).
     """
 
     def __init__(self, pictures: Pictures | None = None) -> None:
         self.pictures = Pictures() if pictures is None else pictures
         self.sessions: list[Session] = []
+        self.worlds: dict[int, World] = {}
         self.keyframes: list[Keyframe] = []
         self.observed: list[Observations] = []
         self.landmarks = Landmarks()
@@ -147,6 +150,14 @@ class SlamMap:
         self._R.view[keyframe_id] = S_world_keyframe.R
         self._t.view[keyframe_id] = S_world_keyframe.t
         self._s.view[keyframe_id] = S_world_keyframe.s
+
+    def world_of(self, component_id: int) -> World:
+        """What is known about the frame of reference of a component."""
+        return self.worlds.get(component_id, UNKNOWN)
+
+    def _are_metric(self, component_ids: Ids) -> bool:
+        """Whether all of one or more components are in metres."""
+        return len(component_ids) > 0 and all(self.world_of(c).is_metric for c in np.unique(component_ids).tolist())
 
     def observe(self, keyframe_id: int, ids: Ids, pixels: Array) -> None:
         """Add observations to an existing keyframe; landmarks that it already observes are left as they are."""
@@ -224,7 +235,8 @@ class SlamMap:
             np.array([f.timestamp_s for f in known], np.float64),
             np.stack(poses) if poses else np.zeros((0, 4, 4)),
             np.array([f.frame_id for f in known], np.int64),
-            np.array([f.component_id for f in known], np.int64),
+            component_ids := np.array([f.component_id for f in known], np.int64),
+            self._are_metric(component_ids),
         )
 
     def keyframe_trajectory(self, session: int = -1) -> Trajectory:
@@ -235,7 +247,8 @@ class SlamMap:
             np.array([x.timestamp_s for x in k], np.float64),
             self.T_world_keyframes(np.array([x.id for x in k], np.int64)),
             np.array([x.frame_id for x in k], np.int64),
-            np.array([x.component_id for x in k], np.int64),
+            component_ids := np.array([x.component_id for x in k], np.int64),
+            self._are_metric(component_ids),
         )
 
 

@@ -7,7 +7,8 @@ is_triangulated, color. edge_*: ids (E,2), R, t, s, sigmas, kind, inlier_ratio. 
 T (F,4,4), has_pose, covariance (F,6,6) in units of the keyframe `ref` as T is, has_covariance, n_inliers,
 inlier_ratio, component. camera_*: intrinsics
 (C,4) fx fy cx cy, size (C,2) width height, distortion (C,D) padded with zeros, n_distortion, is_fisheye.
-session_first_frame (N,). place_vocabulary (8,), place_code (k,256): `PlaceCodes`.
+session_first_frame (N,). world_component (W,), world_known (W,2) is_metric and is_upright, world_sigma (W,2)
+scale_rel_sigma and tilt_sigma_deg: `World`s of components. place_vocabulary (8,), place_code (k,256): `PlaceCodes`.
 picture_*: key (P,2) keyframe and kind, size (P,), sha256 (P,32).
 """
 
@@ -22,6 +23,7 @@ from vgslam.map import frame_table
 from vgslam.map.frame_table import FrameTable
 from vgslam.map.paged_keyframe import PagedKeyframe
 from vgslam.map.slam_map import Session, SlamMap
+from vgslam.map.world import World
 from vgslam.types import Camera, Edge, EdgeKind, Keyframe, PoseEstimate, Sim3, Status
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -82,6 +84,7 @@ def to_arrays(slam_map: SlamMap) -> Arrays:
     a |= _frame_arrays(m.frames) | cameras.arrays()
     a["session_first_frame"] = _table([s.first_frame_id for s in m.sessions], (), np.int64)
     a["place_vocabulary"], a["place_code"] = m.place_codes.vocabulary.copy(), m.place_codes.codes.view.copy()
+    a |= _world_arrays(m)
     if len(m.keyframes) != len(m.observed):
         raise ValueError("keyframes and observations do not agree")
     _check_ids(a)
@@ -118,6 +121,16 @@ def _landmark_arrays(m: SlamMap) -> Arrays:
         "landmark_rel_sigma": marks.rel_sigma.copy(), "landmark_is_triangulated": marks.is_triangulated.copy(),
         "landmark_color": marks.color.copy(),
     }  # fmt: skip
+
+
+def _world_arrays(m: SlamMap) -> Arrays:
+    components = {k.component_id for k in m.keyframes}
+    worlds = {c: world for c, world in sorted(m.worlds.items()) if c in components}
+    return {
+        "world_component": _table(worlds, (), np.int64),
+        "world_known": _table([(w.is_metric, w.is_upright) for w in worlds.values()], (2,), np.bool_),
+        "world_sigma": _table([(w.scale_rel_sigma, w.tilt_sigma_deg) for w in worlds.values()], (2,), np.float64),
+    }
 
 
 def _edge_arrays(edges: Sequence[Edge]) -> Arrays:
@@ -160,6 +173,9 @@ def fill(slam_map: SlamMap, a: Arrays, names: SessionNames) -> None:
         kind = EDGE_KINDS[int(a["edge_kind"][i])]
         m.edges[id_a, id_b] = Edge(id_a, id_b, S, a["edge_sigmas"][i], kind, float(a["edge_inlier_ratio"][i]))
     m.frames.extend(_read_frames(a))
+    for i, component in enumerate(a["world_component"].tolist()):
+        (is_metric, is_upright), (scale_sigma, tilt_sigma) = a["world_known"][i].tolist(), a["world_sigma"][i].tolist()
+        m.worlds[component] = World(is_metric, scale_sigma, is_upright, tilt_sigma)
     m.place_codes.vocabulary = a["place_vocabulary"].copy()
     m.place_codes.codes.extend(a["place_code"])
 

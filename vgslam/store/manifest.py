@@ -9,8 +9,8 @@ from typing import Any
 from vgslam.errors import MapError
 
 FORMAT = "vgslam map"
-VERSION = 3
-"""1: one session, without names. 2: sessions."""
+VERSION = 4
+"""1: one session, without names. 2: sessions. 3: codes of places. 4: which components are metric and upright."""
 MANIFEST = "manifest.json"
 
 

@@ -173,6 +173,7 @@ def _summary(slam_map: SlamMap) -> dict[str, int]:
     return {
         "keyframes": len(m.keyframes), "landmarks": len(m.landmarks), "edges": len(m.edges), "frames": len(m.frames),
         "components": len({k.component_id for k in m.keyframes}), "sessions": len(m.sessions),
+        "metric_components": len({k.component_id for k in m.keyframes if m.world_of(k.component_id).is_metric}),
     }  # fmt: skip
 
 

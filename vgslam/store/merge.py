@@ -41,6 +41,7 @@ def put_beside(slam_map: SlamMap, other: SlamMap) -> None:
         mine.component_id = keyframe.component_id + c0
         _take_pictures(m, mine.id, other, keyframe.id)
         m.add_keyframe(mine, ids + l0, pixels)
+    m.worlds |= {component + c0: world for component, world in other.worlds.items()}
     marks = other.landmarks
     new = m.landmarks.add(k0, marks.xyz_host, marks.rel_sigma, marks.color)
     m.landmarks.host[new] = marks.host + k0

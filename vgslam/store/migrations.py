@@ -28,7 +28,18 @@ def _places(manifest: Manifest, arrays: Arrays) -> tuple[Manifest, Arrays]:
     return replace(manifest, version=3), arrays | none
 
 
-MIGRATIONS: dict[int, Callable[[Manifest, Arrays], tuple[Manifest, Arrays]]] = {1: _sessions, 2: _places}
+def _worlds(manifest: Manifest, arrays: Arrays) -> tuple[Manifest, Arrays]:
+    """Up to version 3 every map was in map units, with the axes of a first camera."""
+    none = {
+        "world_component": np.zeros(0, np.int64), "world_known": np.zeros((0, 2), np.bool_),
+        "world_sigma": np.zeros((0, 2)),
+    }  # fmt: skip
+    return replace(manifest, version=4), arrays | none
+
+
+MIGRATIONS: dict[int, Callable[[Manifest, Arrays], tuple[Manifest, Arrays]]] = {
+    1: _sessions, 2: _places, 3: _worlds,
+}  # fmt: skip
 
 
 def migrate(manifest: Manifest, arrays: Arrays) -> tuple[Manifest, Arrays]:

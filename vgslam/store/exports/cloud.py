@@ -14,6 +14,8 @@ from vgslam.types import Array
 
 GLTF_AXES = np.diag([1.0, -1.0, -1.0])
 """OpenCV axes (y down, z forward) to those of glTF and OpenGL (y up, z backward)."""
+GLTF_UPRIGHT = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
+"""Axes of an upright component (z up) to those of glTF (y up)."""
 
 
 def cloud_of(component: Component, max_points: int = 2_000_000) -> tuple[Array, npt.NDArray[np.uint8]]:
@@ -38,7 +40,8 @@ def export_gltf(component: Component, out: Path) -> str:
     import trimesh
 
     points, colors = cloud_of(component)
-    scene = trimesh.Scene(trimesh.PointCloud(points @ GLTF_AXES.T, colors=_opaque(colors)))
+    axes = GLTF_UPRIGHT if component.world.is_upright else GLTF_AXES
+    scene = trimesh.Scene(trimesh.PointCloud(points @ axes.T, colors=_opaque(colors)))
     write_bytes(out, bytes(scene.export(file_type="glb")))
     return f"{len(points)} points"
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from vgslam.errors import InputError
 from vgslam.map.slam_map import SlamMap
+from vgslam.map.world import World
 from vgslam.types import Array, Ids, Keyframe, Trajectory
 
 
@@ -29,6 +30,11 @@ class Component:
         return Component(slam_map, component_id)
 
     @property
+    def world(self) -> World:
+        """What is known about its frame of reference."""
+        return self.slam_map.world_of(self.id)
+
+    @property
     def keyframes(self) -> list[Keyframe]:
         return [k for k in self.slam_map.keyframes if k.component_id == self.id]
 
@@ -49,7 +55,8 @@ class Component:
         if not mine.any():
             raise InputError(f"session {session or 0} has no pose in component {self.id}")
         return Trajectory(
-            whole.timestamps_s[mine], whole.T_world_cam[mine], whole.frame_ids[mine], whole.component_ids[mine]
+            whole.timestamps_s[mine], whole.T_world_cam[mine], whole.frame_ids[mine], whole.component_ids[mine],
+            self.world.is_metric,
         )
 
     def landmark_ids(self, max_rel_sigma: float = 0.1) -> Ids:
