@@ -1,4 +1,4 @@
-"""`vgslam map`: look at saved maps, verify, merge and export them."""
+"""`vgslam map`: look at saved maps, verify, merge, scale and export them."""
 
 import json
 from collections import Counter
@@ -13,8 +13,10 @@ from rich.table import Table
 
 from vgslam.byte_size import format_size, parse_size
 from vgslam.commands.map_export import EXPORTS, ExportRequest, Format
+from vgslam.commands.map_scale import ScaleArgs, run_scale
 from vgslam.errors import MapError, OutputError
 from vgslam.map.slam_map import SlamMap
+from vgslam.metric.keep import remember, restore
 from vgslam.reloc.closing import PlaceJoiner
 from vgslam.store.check import check_map
 from vgslam.store.manifest import MANIFEST, read_manifest
@@ -91,23 +93,25 @@ Action = (
     Annotated[InfoArgs, tyro.conf.subcommand("info")]
     | Annotated[CheckArgs, tyro.conf.subcommand("check")]
     | Annotated[MergeArgs, tyro.conf.subcommand("merge")]
+    | Annotated[ScaleArgs, tyro.conf.subcommand("scale")]
     | Annotated[ExportArgs, tyro.conf.subcommand("export")]
 )
 
 
 @dataclass
 class MapArgs:
-    """Saved maps: info, check, merge, export."""
+    """Saved maps: info, check, merge, scale, export."""
 
     action: tyro.conf.OmitSubcommandPrefixes[tyro.conf.OmitArgPrefixes[Action]]
-    """The action: info, check, merge or export."""
+    """The action: info, check, merge, scale or export."""
 
 
 def run_map(args: MapArgs) -> int:
     """Returns the exit code. Raises MapError and what the actions raise."""
     action: Any = args.action
     actions: dict[type, Callable[[Any], int]] = {
-        InfoArgs: run_info, CheckArgs: run_check, MergeArgs: run_merge, ExportArgs: run_export,
+        InfoArgs: run_info, CheckArgs: run_check, MergeArgs: run_merge, ScaleArgs: run_scale,
+        ExportArgs: run_export,
     }  # fmt: skip
     return actions[type(action)](action)
 
@@ -130,7 +134,8 @@ def describe(path: Path) -> dict[str, Any]:
         "n_triangulated": int(m.landmarks.is_triangulated.sum()), "n_frames": len(m.frames),
         "statuses": {str(s): statuses[s] for s in Status if statuses[s]},
         "edges": {str(kind): n for kind, n in Counter(e.kind for e in m.edges.values()).items()},
-        "components": [{"id": c, "n_keyframes": n} for c, n in _components(m).items()], "sessions": sessions,
+        "components": [{"id": c, "n_keyframes": n, **asdict(m.world_of(c))} for c, n in _components(m).items()],
+        "sessions": sessions,
     }  # fmt: skip
 
 
@@ -149,7 +154,7 @@ def run_info(args: InfoArgs) -> int:
     edges = ", ".join(f"{n} {kind}" for kind, n in data["edges"].items()) or "none"
     print(f"{data['n_keyframes']} keyframes, {data['n_landmarks']} landmarks ({data['n_triangulated']} triangulated), "
           f"edges: {edges}")  # fmt: skip
-    parts = ", ".join(f"{c['id']} ({c['n_keyframes']} keyframes)" for c in data["components"])
+    parts = ", ".join(f"{c['id']} ({c['n_keyframes']} keyframes{_world_in_words(c)})" for c in data["components"])
     print(f"components: {parts or 'none'}")
     table = Table("session", "name", "began", "frames", "poses", "keyframes")
     for i, s in enumerate(data["sessions"]):
@@ -157,6 +162,11 @@ def run_info(args: InfoArgs) -> int:
     if data["sessions"]:
         Console().print(table)
     return 0
+
+
+def _world_in_words(component: dict[str, Any]) -> str:
+    metric = f", metres +- {100 * component['scale_rel_sigma']:.2g} %" if component["is_metric"] else ""
+    return metric + (f", z up +- {component['tilt_sigma_deg']:.2g} deg" if component["is_upright"] else "")
 
 
 def run_check(args: CheckArgs) -> int:
@@ -183,7 +193,9 @@ def run_merge(args: MergeArgs, joiner: Joiner | None = None) -> int:
     merged, other = load_map(args.a, budget), load_map(args.b, budget)
     put_beside(merged, other)
     place_joiner = joiner or PlaceJoiner()
+    anchors = remember(merged)
     n_joined = place_joiner.join(merged)
+    restore(merged, anchors)
     with MapFolder(args.out) as folder:
         folder.save(merged)
     n = len(_components(merged))

@@ -179,6 +179,12 @@ def _notes(
             f"{len(scores) + len(unscored)} components, each aligned on its own; the headline is the largest, "
             f"{scores[0].n_poses} of {n_scored} scored poses"
         )
+    best = scores[0]
+    if estimate.is_metric and best.ate_sim3_m is not None and best.scale is not None:
+        notes.append(
+            f"the estimate is in metres: ATE {best.ate_se3_m.rmse:.4g} m as it is (SE(3)), {best.ate_sim3_m.rmse:.4g} "
+            f"m with the best scale (Sim(3)); its lengths are {100 * (1 / best.scale - 1):+.2f} % off"
+        )
     if unscored:
         notes.append(f"components with fewer than 3 scored poses, not scored: {', '.join(map(str, unscored))}")
     return notes

@@ -37,7 +37,7 @@ def open_source(path: Path | str, options: SourceOptions | None = None) -> Frame
     camera = _camera(recording, options)
     if options.truth is not None:
         attach_chosen_truth(recording, options.truth)
-    return RecordedSource(recording, camera, options)
+    return RecordedSource(recording, camera, options, path)
 
 
 def recognise(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 
 import cv2
 
@@ -16,16 +17,20 @@ class RecordedSource:
     """Frames of a recording; see `vgslam.interfaces.FrameSource`.
 
     n_frames counts the images selected; those skipped while iterating (listed in `warnings`) are fewer frames.
-    distorted: calibration of the images as recorded, already of their resolution, or None.
+    distorted: calibration of the images as recorded, already of their resolution, or None; folder: where they lie.
     """
 
-    def __init__(self, recording: Recording, distorted: Camera | None, options: SourceOptions) -> None:
+    def __init__(
+        self, recording: Recording, distorted: Camera | None, options: SourceOptions, folder: Path = Path()
+    ) -> None:  # fmt: skip
         self.kind: str = recording.kind
         self.name: str = recording.name
         self.truth: Trajectory | None = recording.truth
         self.warnings: list[str] = recording.warnings
         self.n_frames: int | None = None if recording.n_images is None else options.count(recording.n_images)
         self.camera: Camera | None = distorted
+        self.recorded_camera: Camera | None = distorted
+        self.folder: Path = folder
         self._recording = recording
         self._options = options
         self._undistort: Undistorter | None = None
@@ -52,6 +57,10 @@ class RecordedSource:
         if n == 0:
             reasons = "; ".join(self.warnings) or f"start {self._options.start} is beyond its end"
             raise InputError(f"{self.name}: not one frame could be read ({reasons})")
+
+    def names_and_times(self) -> list[tuple[str, float]]:
+        """Name and time in seconds of each image selected; none is decoded where they are files."""
+        return [(raw.name, raw.timestamp_s) for raw in self._selected()]
 
     def _selected(self) -> Iterator[RawImage]:
         o = self._options

@@ -15,6 +15,8 @@ from vgslam.types import Trajectory
 
 Array = npt.NDArray[np.float64]
 TRAJECTORY_KINDS = ("tum", "kitti", "euroc")
+METRES = "# lengths are metres"
+"""The comment of a TUM file in metres; without it, those that vgslam writes are in map units."""
 _COLUMNS = {"tum": 8, "kitti": 12, "euroc": 8}
 _LAYOUT = {
     "tum": "timestamp tx ty tz qx qy qz qw",
@@ -47,6 +49,7 @@ def read_trajectory(
     kind: "tum" (`timestamp tx ty tz qx qy qz qw`, seconds), "kitti" (3x4 rows without time: times_s (N,) gives it,
     the row number in seconds otherwise), "euroc" (CSV, ns, `qw qx qy qz`; taken from the body to cam0 when the
     `sensor.yaml` of a mav0 folder lie around it), or "auto" by the look of the first row.
+    is_metric: lengths are metres; a file may say so itself (METRES).
     drop_unordered leaves out rows whose timestamp is not greater than all before instead of refusing them.
     Raises InputError, naming file and line, for what is malformed: numbers that are not finite, quaternions that are
     not of unit length (1 %), duplicate or decreasing timestamps.
@@ -66,6 +69,7 @@ def read_trajectory(
         stamps = np.array([seconds_from_ns(row.fields[0]) for row in rows])
         T = T @ _euroc_sensor_cam(path)
     keep = _increasing(path, rows, stamps, drop_unordered)
+    is_metric = is_metric or METRES in path.read_text(encoding="utf-8-sig").splitlines()[: rows[0].line]
     return Trajectory(stamps[keep], np.ascontiguousarray(T[keep]), is_metric=is_metric)
 
 
@@ -86,7 +90,7 @@ def write_trajectory(path: Path | str, trajectory: Trajectory, kind: str = "tum"
 
 
 def _tum_lines(trajectory: Trajectory) -> list[str]:
-    lines = ["# timestamp tx ty tz qx qy qz qw"]
+    lines = ["# timestamp tx ty tz qx qy qz qw", *([METRES] if trajectory.is_metric else [])]
     for stamp, T in zip(trajectory.timestamps_s, trajectory.T_world_cam, strict=True):
         numbers = (*T[:3, 3], *se3.quaternion_from_rotation(T[:3, :3]))
         lines.append(f"{stamp:.9f} " + " ".join(f"{x:.12g}" for x in numbers))
