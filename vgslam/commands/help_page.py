@@ -22,7 +22,7 @@ COLUMN = 24
 """Column where the explanations begin; an option that is longer gets its own line."""
 TRACKING = {
     "Results": ("out", "overwrite", "truth", "poses", "viewer", "quiet", "json"),
-    "Map": ("map", "localize", "memory"),
+    "Map": ("map", "localize", "memory", "scale_from", "gravity"),
     "Network": ("network", "weights", "device", "adapt"),
     "Settings": ("config",),
 }

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from vgslam.errors import ConfigError
 from vgslam.evaluation.table import evaluation_table
 from vgslam.interfaces import FrameSource
+from vgslam.metric.measured import Finding
 from vgslam.poses_out.open import STDOUT
 from vgslam.session.main_loop import Follower, Tracked
 from vgslam.session.outcome import Outcome
@@ -106,6 +107,11 @@ def print_outcome(outcome: Outcome) -> None:
         print(f"latency {live['latency_p50_ms']:.0f} ms (median), {live['latency_p95_ms']:.0f} ms (95 %); "
               f"{live['n_dropped']} of {live['n_captured']} frames dropped, "
               f"{live['n_reconnects']} times reconnected")  # fmt: skip
+    for world in report.world:
+        for line in Finding(**world).lines():
+            print(line)
+    if report.world_failure is not None:
+        print(f"error: lengths are map units: {report.world_failure}", file=sys.stderr)
     if evaluation is not None:
         console = Console()
         console.width = max(console.width, 110)

@@ -71,6 +71,12 @@ class RunReport:
     adaptation: dict[str, Any] | None = None
     """For a network that learned during the run: the model_id and step served last, n_commits, n_rollbacks, n_skips,
     n_drops, and the events."""
+    world: list[dict[str, Any]] = field(default_factory=list)
+    """For each component that --scale-from or --gravity looked at: component, is_metric, is_upright, scale_from,
+    metres_per_unit (metres in what was a map unit), scale_sigma_percent, n_measurements, spread_percent (of one
+    measurement), residual_rms_m (of positions), gravity_from, gravity_sigma_deg, notes."""
+    world_failure: str | None = None
+    """Why lengths are not metres, or z is not up, though it was asked for."""
     map: dict[str, Any] | None = None
     """The saved map that the run worked on: path, is_localizing, session, n_keyframes_before, n_keyframes."""
     live: dict[str, Any] | None = None

@@ -68,6 +68,8 @@ class MainLoop:
         """Finish the map."""
         with self.signals.held(), self.map_session.changing():
             self.slam.finish()
+            if self.map_session.anchors:
+                self.map_session.keep_world()
 
     def close(self) -> None:
         """End a source that does not end by itself; safe to call twice, and from within the loop."""

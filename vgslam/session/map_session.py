@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from vgslam.byte_size import parse_size
 from vgslam.errors import ConfigError, MapError
 from vgslam.map.pictures import Pictures
 from vgslam.map.slam_map import SlamMap
+from vgslam.metric.keep import Anchors, remember, restore
 from vgslam.store.manifest import MANIFEST
 from vgslam.store.map_folder import MapFolder
 from vgslam.store.open import load_map
@@ -36,6 +37,8 @@ class MapSession:
     n_keyframes_before: int
     n_keyframes_saved: int = 0
     n_frames_before: int = 0
+    anchors: list[Anchors] = field(default_factory=list)
+    """Where the keyframes of metric and upright components were before the session."""
     is_whole: bool = True
     """The map is not in the middle of a change, so it may be saved."""
 
@@ -65,7 +68,7 @@ class MapSession:
         except MapError:
             folder.close()
             raise
-        return MapSession(slam_map, folder, path, False, len(slam_map.keyframes))
+        return MapSession(slam_map, folder, path, False, len(slam_map.keyframes), anchors=remember(slam_map))
 
     @property
     def first_frame_id(self) -> int:
@@ -104,6 +107,10 @@ class MapSession:
         self.is_whole = False
         yield
         self.is_whole = True
+
+    def keep_world(self) -> None:
+        """What was joined to components that were metric or upright before the session becomes that too."""
+        restore(self.slam_map, self.anchors)
 
     def save(self) -> None:
         """Nothing is saved of a map that is not whole. Raises OutputError; the map on disk is that of the last save

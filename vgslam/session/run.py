@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from vgslam.errors import InputError
 from vgslam.interfaces import PoseSink, Viewer
+from vgslam.metric.fulfil import fulfil
+from vgslam.metric.request import MetricRequest
 from vgslam.poses_out.frame_pose import FramePose
 from vgslam.results.environment import peak_memory_mib
 from vgslam.results.report import RunReport
@@ -37,6 +40,7 @@ class Run:
     adaptation: Adaptation
     began_cpu_s: float
     began_s: float
+    request: MetricRequest = field(default_factory=MetricRequest)
     latencies_s: "array[float]" = field(default_factory=lambda: array("d"))
 
     @property
@@ -115,6 +119,16 @@ class Run:
         report.live = self._live()
         report.adaptation = self.adaptation.report()
         self.writer.flush(self.trajectory(), self.keyframes(), frames, report)
+
+    def find_world(self) -> None:
+        """Make the result metric and upright, if that was asked for; where it fails, the report says why."""
+        if self.request.is_empty or not self.slam.map.keyframes:
+            return
+        with self.loop.signals.held(), self.loop.map_session.changing():
+            try:
+                self.report.world = [f.to_dict() for f in fulfil(self.slam.map, self.request)]
+            except InputError as error:
+                self.report.world_failure = str(error)
 
     def _live(self) -> dict[str, Any] | None:
         """The report's entry for a source that does not wait."""

@@ -6,6 +6,7 @@ from typing import Literal
 
 import tyro
 
+from vgslam.errors import ConfigError
 from vgslam.frontend.guide import VggtUse
 from vgslam.session.adaptation import AdaptOptions
 from vgslam.session.network import NO_NETWORK, NetworkOptions
@@ -61,6 +62,17 @@ class TrackingArgs:
     """The depth that the map is made of is metric, so scale cannot drift: loops correct places and rotations alone (a
     pose graph over SE(3)). Not for what comes with the program."""
 
+    scale_from: str | None = None
+    """Metres from a length, markers, positions or depth. frames:A,B=METRES is the distance between the cameras of two
+    frames; points:FRAME:u,v;FRAME:u,v=METRES that between what two pixels show; aruco:DICTIONARY:EDGE_M means markers,
+    as in aruco:APRILTAG_36h11:0.16; positions:FILE[=SIGMA_M] GPS or odometry over time, as TUM or CSV, which also takes
+    out drift; depth[:SEQUENCE][=UNITS_PER_M] the depth images of this sequence, or of another. `vgslam map scale` does
+    it for saved maps."""
+
+    gravity: str | None = None
+    """z up, from: upright, positions, accelerometer:FILE. upright: the camera is held upright on average; positions:
+    the z axis of --scale-from positions; accelerometer: a CSV file with time,ax,ay,az in the axes of the camera."""
+
     memory: str = "1GiB"
     """Memory for images and depth of keyframes. Older ones go to disk and come back when they are needed."""
 
@@ -103,6 +115,13 @@ class TrackingArgs:
         """The settings of tracking and mapping, as changed by other options."""
         loops = self.slam.loops
         return replace(self.slam, loops=replace(loops, is_metric=loops.is_metric or self.metric))
+
+    def check(self) -> None:
+        """Raises ConfigError for options that do not go together."""
+        if self.localize and (self.scale_from is not None or self.gravity is not None):
+            raise ConfigError("--localize leaves the map as it is; scale it with `vgslam map scale`")
+        if self.metric and self.scale_from is not None:
+            raise ConfigError("--metric says that the scale is known, --scale-from looks for it; give one of them")
 
     def network_options(self) -> NetworkOptions:
         """The options of the network."""

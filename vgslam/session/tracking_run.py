@@ -15,6 +15,7 @@ from vgslam.evaluation.baselines import end_to_start_percent
 from vgslam.evaluation.evaluate import Evaluation
 from vgslam.interfaces import FrameSource, PoseSink
 from vgslam.map.cloud import point_cloud
+from vgslam.metric.request import read_request
 from vgslam.poses_out.open import opened_sinks
 from vgslam.results.plots import plot_run
 from vgslam.results.report import UNFINISHED, RunReport
@@ -61,6 +62,7 @@ def track(
     """
     with StopSignals() as signals:
         began = time.process_time(), time.monotonic()
+        args.check()
         network = open_network(args.network_options(), audience.say)
         source = open_frames()
         try:
@@ -74,6 +76,7 @@ def track(
                 slam, estimated = open_system(source, session, network, options, audience.say)
                 writer.write_config(to_yaml(replace(args.settings(), out=writer.path)))
                 adaptation = stack.enter_context(open_adaptation(network, args.adapt, args.adapter, args.adaptation))
+                request = read_request(args.scale_from, args.gravity, source)
                 report = RunReport(
                     command=["vgslam", *map(public, sys.argv[1:])], source_kind=source.kind, source_name=source.name,
                     n_source_frames=source.n_frames, weights=network.about if network else None,
@@ -81,7 +84,7 @@ def track(
                 )  # fmt: skip
                 loop = MainLoop(source, slam, session, signals)
                 with shown(args.viewer, source.name, args.overwrite, slam.map, audience.say) as viewer:
-                    run = Run(args, title, loop, writer, report, viewer, sinks, adaptation, *began)
+                    run = Run(args, title, loop, writer, report, viewer, sinks, adaptation, *began, request=request)
                     stop = _loop(run, audience)
                 return _finish(run, stop, audience)
         finally:
@@ -143,6 +146,7 @@ def _finish_map(run: Run) -> Stop | None:
     run.save()
     try:
         run.loop.finish()
+        run.find_world()
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt) and run.loop.map_session.is_whole:
             return _stop(run, error)
@@ -184,7 +188,8 @@ def _finish(run: Run, stop: Stop | None, audience: Audience) -> Outcome:
         run.report.finish(stop.reason)
     run.writer.write_report(run.report)
     is_unscored = run.args.truth is not None and evaluation is None and len(poses.trajectory) > 0
-    code = stop.exit_code if stop is not None else EvaluationError.exit_code if is_unscored else 0
+    failure = InputError.exit_code if run.report.world_failure else EvaluationError.exit_code if is_unscored else 0
+    code = stop.exit_code if stop is not None else failure
     outcome = Outcome(run.report, run.writer.path, evaluation, stop, code)
     audience.end(outcome)
     if stop is None and not len(poses.trajectory):
