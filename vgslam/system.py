@@ -191,7 +191,7 @@ class SlamSystem:
         ids, pixels = with_more(seen.ids, seen.pixels, result.ids, result.pixels)
         return replace(
             result, T_world_cam=seen.T_world_cam, covariance=seen.covariance, ids=ids, pixels=pixels,
-            n_inliers=len(ids), ratio=seen.ratio,
+            n_inliers=len(ids), ratio=seen.ratio, rotation_only=False,
         )  # fmt: skip
 
     def _follow_unsurely(self, state: TrackState, view: View, result: TrackResult) -> bool:
@@ -220,6 +220,7 @@ class SlamSystem:
         return PoseEstimate(
             view.frame_id, view.timestamp_s, Status.TRACKED, k, m.relative_to(k, result.T_world_cam),
             m.covariance_relative_to(k, result.covariance), result.n_inliers, result.ratio, self._component,
+            result.rotation_only,
         )  # fmt: skip
 
     def _look_again(self, view: View, result: TrackResult, motion: Array | None) -> None:

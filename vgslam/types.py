@@ -99,6 +99,8 @@ class PoseEstimate:
     inlier_ratio: float = 0.0
     """In [0,1]."""
     component_id: int = 0
+    rotation_only: bool = False
+    """Whether only the rotation is measured; the position is that of the frame before, and its covariance is wide."""
 
     def __post_init__(self) -> None:
         has_pose = self.status in (Status.TRACKED, Status.RELOCALIZED)

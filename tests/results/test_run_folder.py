@@ -41,11 +41,11 @@ def test_flush_writes_every_row(tmp_path):
     assert np.allclose(read_trajectory(out / "trajectory.kitti").T_world_cam, trajectory.T_world_cam)
     assert np.allclose(read_trajectory(out / "keyframes.tum").timestamps_s, keyframes.timestamps_s)
     lines = (out / "status.csv").read_text().splitlines()
-    assert lines[0] == "frame_id,timestamp_s,status,n_inliers,inlier_ratio,component,keyframe"
+    assert lines[0] == "frame_id,timestamp_s,status,n_inliers,inlier_ratio,component,keyframe,rotation_only"
     assert len(lines) == 13
-    assert lines[1] == "0,100.000000000,TRACKED,50,0.7500,0,1"
-    assert lines[5] == "4,100.400000000,LOST,0,0.0000,0,0"
-    assert lines[7] == "6,100.600000000,TRACKED,56,0.7500,2,1"
+    assert lines[1] == "0,100.000000000,TRACKED,50,0.7500,0,1,0"
+    assert lines[5] == "4,100.400000000,LOST,0,0.0000,0,0,0"
+    assert lines[7] == "6,100.600000000,TRACKED,56,0.7500,2,1,0"
     table = read_status(out / "status.csv")
     labelled = table.label(read_trajectory(out / "trajectory.tum"))
     assert (labelled.frame_ids == trajectory.frame_ids).all()

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from vgslam.frontend.guessed import stays, with_unknown_position
 from vgslam.frontend.initializer import Sighting, Start
 from vgslam.frontend.mapper import Mapper
 from vgslam.frontend.tracker import Tracker, TrackState
@@ -70,7 +71,9 @@ class ComponentStart:
         if prediction is None:
             last = self.start.sightings[-1]
             points = self.tracker.pose_points(self.ids[last.index], last.pixels)
-            fit = refine_pose(self.tracker.camera, np.eye(4), points, 1.0, iterations=_FAR_STEPS)
+            first_s, last_s = self.start.first.timestamp_s, self.start.last.timestamp_s
+            still = stays(m, self.ids[last.index], np.zeros(3), last_s - first_s)
+            fit = refine_pose(self.tracker.camera, np.eye(4), points, 1.0, iterations=_FAR_STEPS, prior=still)
             return se3.inverse(fit.T_cam_world)
         found = self.ids[prediction.landmark_ids]
         m.set_landmarks_world(found, prediction.landmarks)
@@ -93,19 +96,25 @@ class ComponentStart:
             n, ratio = int(fit.inliers.sum()), float(fit.inliers.mean())
             if ratio > _MIN_RATIO and n >= config.min_inliers:
                 T = m.relative_to(self.k, se3.inverse(fit.T_cam_world))
-                covariance = m.covariance_relative_to(self.k, fit.covariance)
+                covariance = m.covariance_relative_to(self.k, self._honest(fit.covariance))
                 out.append(PoseEstimate(
                     sighting.frame_id, sighting.timestamp_s, Status.TRACKED, self.k, T, covariance, n, ratio,
-                    component_id,
+                    component_id, self.start.prediction is None,
                 ))  # fmt: skip
         return out
+
+    def _honest(self, covariance: Array) -> Array:
+        """A covariance (6,6) near the first view, with what a start without translation leaves open."""
+        if self.start.prediction is not None:
+            return covariance
+        return with_unknown_position(self.map, self.ids, np.zeros(3), covariance)
 
     def _keyframes(self, component_id: int) -> list[PoseEstimate]:
         n = len(self.start.sightings[-1].index)
         return [
             PoseEstimate(
-                keyframe.frame_id, keyframe.timestamp_s, Status.TRACKED, keyframe.id, np.eye(4), 1e-6 * np.eye(6), n,
-                1.0, component_id,
+                keyframe.frame_id, keyframe.timestamp_s, Status.TRACKED, keyframe.id, np.eye(4),
+                self._honest(1e-6 * np.eye(6)), n, 1.0, component_id, self.start.prediction is None,
             )
             for keyframe in self.map.keyframes[self.k : self.k + 2]
         ]  # fmt: skip
@@ -121,6 +130,7 @@ class ComponentStart:
             out.append(PoseEstimate(
                 view.frame_id, view.timestamp_s, Status.TRACKED, k, m.relative_to(k, result.T_world_cam),
                 m.covariance_relative_to(k, result.covariance), result.n_inliers, result.ratio, component_id,
+                result.rotation_only,
             ))  # fmt: skip
             motion = se3.inverse(result.T_world_cam) @ state.T_world_cam
             state = TrackState(view, result.ids, result.pixels, result.T_world_cam, motion, result.ratio)

@@ -9,7 +9,7 @@ from vgslam.frontend.guide import Guide
 from vgslam.frontend.matching import MatcherConfig, describe, match
 from vgslam.frontend.sfm import WindowSfm
 from vgslam.frontend.tracker import Tracker, View
-from vgslam.multiview.two_view import TwoViewConfig, TwoViewVerdict, two_view
+from vgslam.multiview.two_view import TwoViewConfig, is_nearly_rotation
 from vgslam.types import Ids, WindowInput, WindowPrediction
 
 MIN_FOLLOWED = 40
@@ -143,8 +143,8 @@ class Initializer:
 
     def _is_rotation(self, sighting: Sighting) -> bool:
         a = self._corners[sighting.index].astype(np.float64)
-        found = two_view(self._tracker.camera, a, sighting.pixels.astype(np.float64), self._config.two_view)
-        return found.verdict is TwoViewVerdict.ROTATION
+        b = sighting.pixels.astype(np.float64)
+        return is_nearly_rotation(self._tracker.camera, a, b, self._config.two_view)
 
     def _predict(self, view: View, index: Ids, pixels: Pixels) -> WindowPrediction | None:
         first = self._first

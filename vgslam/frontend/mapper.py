@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vgslam.frontend.features import Pixels
+from vgslam.frontend.guessed import lacks_depth, shared_with_earlier
 from vgslam.frontend.guide import (
     SURE_DEPTH_REL_SIGMA,
     Guide,
@@ -108,7 +109,8 @@ class Mapper:
         recent = self._recent(k)
         self._triangulate(recent)
         guided = self._ask_guide(recent)
-        self.adjust(recent, guided)
+        if guided is not None or not lacks_depth(m, shared_with_earlier(m, k)):
+            self.adjust(recent, guided)  # a few measured landmarks would outvote all that hold the rotation
         self._link_edges(recent)
         ids, px64 = m.observed[k]
         px = px64.astype(np.float32)

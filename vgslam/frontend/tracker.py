@@ -1,17 +1,18 @@
 """A pose and a status for every frame: features followed from frame to frame, pose against the map's landmarks."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from vgslam.frontend.features import FeatureConfig, Gray, Pixels, detect_corners, track_flow
+from vgslam.frontend.guessed import stays, with_unknown_position
 from vgslam.frontend.rotation_guess import RotationGuess, Thumbnail
 from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH, MIN_RAY_Z, Camera
 from vgslam.map.slam_map import SlamMap
-from vgslam.multiview.pnp import PoseFit, PosePoints, ransac_pose, refine_pose
+from vgslam.multiview.pnp import CentrePrior, PoseFit, PosePoints, ransac_pose, refine_pose
 from vgslam.types import Array, Ids
 
 MIN_TO_FIT = 8
@@ -97,6 +98,8 @@ class TrackResult:
     n_inliers: int
     ratio: float
     survived: float
+    rotation_only: bool = False
+    """Whether only the rotation is measured: the position is that of the frame before."""
 
 
 class Tracker:
@@ -150,11 +153,14 @@ class Tracker:
         if motion is not None:
             before, at = self._turned(before, at, motion[:3, :3])
         pixels, ok = track_flow(before, view.gray, at, guess, self.config.features)
-        fit = self._fit(points, pixels, ok, predicted)
+        after_s = abs(view.timestamp_s - state.view.timestamp_s)
+        still = stays(self.map, state.ids, state.T_world_cam[:3, 3], after_s)
+        fit = self._fit(points, pixels, ok, predicted, still)
         if ok.mean() < self.config.second_pass_below and fit is not None and fit.inliers.sum() >= MIN_TO_FIT:
             pixels, ok = self._second_pass(state, view, points, pixels, ok, fit)
-            fit = self._fit(points, pixels, ok, fit.T_cam_world)
-        return self._judge(state, points, pixels, ok, fit)
+            fit = self._fit(points, pixels, ok, fit.T_cam_world, still)
+        result = self._judge(state, points, pixels, ok, fit)
+        return result if still is None else self._with_rotation_only(result)
 
     def _predicted(self, state: TrackState, view: View) -> Array:
         """T_cam_world of `view`: the last speed, and the rotation that the thumbnails show."""
@@ -192,6 +198,14 @@ class Tracker:
         turned = cv2.warpPerspective(gray, H, size, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(turned, np.uint8), self.rotate_pixels(pixels, R)
 
+    def _with_rotation_only(self, result: TrackResult) -> TrackResult:
+        """What a view says in which too few landmarks of measured depth were found to know the position."""
+        if result.is_lost or self.map.landmarks.is_triangulated[result.ids].sum() >= MIN_VOTERS:
+            return result
+        centre = result.T_world_cam[:3, 3]
+        covariance = with_unknown_position(self.map, result.ids, centre, result.covariance)
+        return replace(result, covariance=covariance, rotation_only=True)
+
     def _second_pass(
         self, state: TrackState, view: View, points: PosePoints, pixels: Pixels, ok: np.ndarray, fit: PoseFit
     ) -> tuple[Pixels, np.ndarray]:
@@ -205,19 +219,21 @@ class Tracker:
         pixels[failed[found]], ok[failed[found]] = again[found], True
         return pixels, ok
 
-    def _fit(self, points: PosePoints, pixels: Pixels, ok: np.ndarray, start: Array) -> PoseFit | None:
+    def _fit(
+        self, points: PosePoints, pixels: Pixels, ok: np.ndarray, start: Array, still: CentrePrior | None
+    ) -> PoseFit | None:
         """Pose from the followed features; inliers is over all N features."""
         c = self.config
         if ok.sum() < MIN_TO_FIT:
             return None
         some = points.seen_at(pixels).select(ok)
-        fit = refine_pose(self.camera, start, some, c.sigma_px, gate=c.gate)
+        fit = refine_pose(self.camera, start, some, c.sigma_px, gate=c.gate, prior=still)
         if fit.inliers.mean() < c.ransac_below:
             sure = some.rel_sigma < SURE_REL_SIGMA
             if sure.sum() >= MIN_SURE:
                 found = ransac_pose(self.camera, some.select(sure), RANSAC_SIGMAS * c.sigma_px)
                 if found is not None:
-                    other = refine_pose(self.camera, found, some, c.sigma_px, gate=c.gate)
+                    other = refine_pose(self.camera, found, some, c.sigma_px, gate=c.gate, prior=still)
                     fit = other if other.inliers.sum() > fit.inliers.sum() else fit
         inliers = np.zeros(len(points), bool)
         inliers[np.flatnonzero(ok)[fit.inliers]] = True

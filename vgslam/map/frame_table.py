@@ -17,6 +17,7 @@ ROW = np.dtype([
     ("frame_id", np.int64), ("timestamp_s", np.float64), ("ref_id", np.int32), ("component_id", np.int32),
     ("n_inliers", np.int32), ("inlier_ratio", np.float64), ("pose", np.float64, (3, 4)),
     ("covariance", np.float32, (21,)), ("has_covariance", np.bool_), ("status", np.uint8),
+    ("rotation_only", np.bool_),
 ])  # fmt: skip
 """A row: pose is T_ref_cam without its last row; covariance its upper triangle; status the place in STATUSES."""
 STATUSES = tuple(Status)
@@ -107,13 +108,14 @@ def _row(e: PoseEstimate) -> tuple[Any, ...]:
     C = np.zeros((6, 6)) if e.covariance is None else e.covariance
     return (
         e.frame_id, e.timestamp_s, e.ref_id, e.component_id, e.n_inliers, e.inlier_ratio, pose,
-        (0.5 * (C + C.T))[_UPPER], e.covariance is not None, _NUMBER[e.status],
+        (0.5 * (C + C.T))[_UPPER], e.covariance is not None, _NUMBER[e.status], e.rotation_only,
     )  # fmt: skip
 
 
 def _estimate(row: Any) -> PoseEstimate:
     """Not checked again: what does not agree never got in."""
-    frame_id, timestamp_s, ref_id, component_id, n_inliers, ratio, pose, upper, has_covariance, number = row.item()
+    (frame_id, timestamp_s, ref_id, component_id, n_inliers, ratio, pose, upper, has_covariance, number,
+     rotation_only) = row.item()  # fmt: skip
     T: Array | None = None
     if _HAS_POSE[number]:
         T = np.eye(4)
@@ -122,7 +124,7 @@ def _estimate(row: Any) -> PoseEstimate:
     vars(estimate).update(
         frame_id=frame_id, timestamp_s=timestamp_s, status=STATUSES[number], ref_id=ref_id, T_ref_cam=T,
         covariance=_symmetric(upper) if has_covariance else None, n_inliers=n_inliers, inlier_ratio=ratio,
-        component_id=component_id,
+        component_id=component_id, rotation_only=rotation_only,
     )  # fmt: skip
     return estimate
 

@@ -60,6 +60,27 @@ class PosePoints:
         return PosePoints(self.landmarks, np.asarray(pixels, np.float64), self.direction, self.rel_sigma)
 
 
+@dataclass(frozen=True)
+class CentrePrior:
+    """Where the camera's centre is thought to be: centre (3,) in the world, with standard deviation sigma of each
+    coordinate in map units. It decides where landmarks of guessed depth leave turning and moving sideways alike."""
+
+    centre: Array
+    sigma: float
+
+    def normal_equations(self, T_cam_world: Array) -> tuple[Array, Array]:
+        """H (6,6) and gradient g (6,) of |c - centre|^2 / (2 sigma^2) for a step xi in exp(xi) T_cam_world.
+
+        The step's translation v moves the centre c = -R^T t by -R^T v; its rotation turns about c and does not.
+        """
+        R = T_cam_world[:3, :3]
+        off = T_cam_world[:3, 3] + R @ self.centre  # -R (c - centre)
+        H, g = np.zeros((6, 6)), np.zeros(6)
+        H[3:, 3:] = np.eye(3) / self.sigma**2
+        g[3:] = off / self.sigma**2
+        return H, g
+
+
 def _whitened(camera: Camera, T: Array, points: PosePoints, sigma_px: float) -> tuple[Array, Array, Array, Array]:
     """Residual (N,2) px, squared Mahalanobis distance (N,), Jacobian (N,2,6), information (N,2,2)."""
     R = T[:3, :3]
@@ -82,16 +103,18 @@ def _whitened(camera: Camera, T: Array, points: PosePoints, sigma_px: float) -> 
 
 
 def refine_pose(
-    camera: Camera, T_start: Array, points: PosePoints, sigma_px: float = 1.0, iterations: int = 8, gate: float = 3.0
-) -> PoseFit:
+    camera: Camera, T_start: Array, points: PosePoints, sigma_px: float = 1.0, iterations: int = 8, gate: float = 3.0,
+    prior: CentrePrior | None = None,
+) -> PoseFit:  # fmt: skip
     """Gauss-Newton with Cauchy weights from T_cam_world = T_start; `gate` (sigmas) decides the inliers.
 
-    sigma_px: standard deviation of a tracked pixel. Needs at least MIN_POINTS points (ValueError).
+    sigma_px: standard deviation of a tracked pixel. prior: on the camera's centre; the covariance leaves it out.
+    Needs at least MIN_POINTS points (ValueError).
     """
     if len(points) < MIN_POINTS:
         raise ValueError(f"a pose needs at least {MIN_POINTS} points")
     T = T_start
-    H = np.eye(6)
+    H = np.eye(6)  # of the points alone: the prior is an assumption, and adds nothing to what is known
     for i in range(iterations):
         r, d2, J, info = _whitened(camera, T, points, sigma_px)
         width = WIDE_CAUCHY_SIGMAS if i < WIDE_STEPS else CAUCHY_SIGMAS
@@ -99,8 +122,12 @@ def refine_pose(
         A = np.matmul(J.transpose(0, 2, 1), info * w[:, None, None])
         H = np.matmul(A, J).sum(0) + 1e-9 * np.eye(6)
         g = np.matmul(A, r[:, :, None])[:, :, 0].sum(0)
+        damped = H + 1e-6 * np.diag(np.diag(H))
+        if prior is not None:
+            H_prior, g_prior = prior.normal_equations(T)
+            damped, g = damped + H_prior, g + g_prior
         try:
-            step = np.linalg.solve(H + 1e-6 * np.diag(np.diag(H)), -g)
+            step = np.linalg.solve(damped, -g)
         except np.linalg.LinAlgError:
             break
         if not np.isfinite(step).all():

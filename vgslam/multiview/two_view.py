@@ -97,11 +97,8 @@ def two_view(camera: Camera, pixels_a: Array, pixels_b: Array, config: TwoViewCo
         is_rotation = rotation_inliers.mean() > ROTATION_SHARE and n >= config.min_rotation_inliers
         verdict = TwoViewVerdict.ROTATION if is_rotation else TwoViewVerdict.WEAK
         return TwoView(verdict, se3.from_rt(R, np.zeros(3)), rotation_inliers, parallax)
-    cv2.setRNGSeed(seed)
-    E, mask = cv2.findEssentialMat(
-        pixels_b, pixels_a, camera.K, method=cv2.USAC_MAGSAC, prob=CONFIDENCE, threshold=config.threshold_px
-    )
-    if E is None or E.shape != (3, 3) or mask is None or mask.sum() < config.min_inliers:
+    E, mask = _epipolar(camera, pixels_a, pixels_b, config, seed)
+    if mask.sum() < config.min_inliers:
         return nothing
     _, R, t, good = cv2.recoverPose(E, pixels_b, pixels_a, camera.K, mask=mask.copy())
     T_a_b = se3.from_rt(R, t[:, 0])
@@ -116,3 +113,32 @@ def two_view(camera: Camera, pixels_a: Array, pixels_b: Array, config: TwoViewCo
     if pair.is_valid.mean() < IN_FRONT_SHARE or np.median(pair.angle_deg) < config.min_angle_deg:
         return nothing
     return TwoView(TwoViewVerdict.OK, T_a_b, inliers, parallax)
+
+
+def is_nearly_rotation(camera: Camera, pixels_a: Array, pixels_b: Array, config: TwoViewConfig, seed: int = 0) -> bool:
+    """Whether matches (N,2), (N,2) are those of a camera that mostly turned, if it also moved a little.
+
+    What the best rotation leaves is less than the parallax of a start, and either a rotation or an essential matrix
+    explains the matches: it does not explain those of two places.
+    """
+    if len(pixels_a) < config.min_rotation_inliers:
+        return False
+    _, residual = rotation_between(camera, pixels_a, pixels_b)
+    if np.median(residual) >= config.min_parallax_px:
+        return False
+    if (residual < ROTATION_WIDTH * config.threshold_px).mean() > ROTATION_SHARE:
+        return True
+    return _epipolar(camera, pixels_a, pixels_b, config, seed)[1].mean() >= config.min_inlier_ratio
+
+
+def _epipolar(
+    camera: Camera, pixels_a: Array, pixels_b: Array, config: TwoViewConfig, seed: int
+) -> tuple[Array, np.ndarray]:
+    """The essential matrix (3,3) of the matches and a mask (N,1) uint8 of its inliers; none if there is no matrix."""
+    cv2.setRNGSeed(seed)
+    E, mask = cv2.findEssentialMat(
+        pixels_b, pixels_a, camera.K, method=cv2.USAC_MAGSAC, prob=CONFIDENCE, threshold=config.threshold_px
+    )
+    if E is None or E.shape != (3, 3) or mask is None:
+        return np.eye(3), np.zeros((len(pixels_a), 1), np.uint8)
+    return E, mask

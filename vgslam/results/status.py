@@ -10,7 +10,9 @@ import numpy as np
 from vgslam.errors import InputError
 from vgslam.types import Array, Ids, PoseEstimate, Status, Trajectory
 
-COLUMNS = ("frame_id", "timestamp_s", "status", "n_inliers", "inlier_ratio", "component", "keyframe")
+COLUMNS = ("frame_id", "timestamp_s", "status", "n_inliers", "inlier_ratio", "component", "keyframe", "rotation_only")
+WITHOUT_ROTATION_ONLY = COLUMNS[:-1]
+"""The columns of older runs."""
 SAME_FRAME_S = 1e-3
 
 
@@ -70,7 +72,7 @@ def status_csv(statuses: Sequence[PoseEstimate], trajectory: Trajectory, keyfram
     for s, component in zip(statuses, StatusTable.of(statuses, trajectory).component_ids.tolist(), strict=True):
         rows.append(
             f"{s.frame_id},{s.timestamp_s:.9f},{s.status.value},{s.n_inliers},{s.inlier_ratio:.4f},"
-            f"{component},{int(s.frame_id in is_keyframe)}"
+            f"{component},{int(s.frame_id in is_keyframe)},{int(s.rotation_only)}"
         )
     return "\n".join(rows) + "\n"
 
@@ -82,7 +84,7 @@ def read_status(path: Path | str) -> StatusTable:
     try:
         with path.open(newline="") as file:
             reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != COLUMNS:
+            if tuple(reader.fieldnames or ()) not in (COLUMNS, WITHOUT_ROTATION_ONLY):
                 raise InputError(f"{path}: not a status.csv (its header should be {','.join(COLUMNS)})")
             for row in reader:
                 numbers = (int(row["frame_id"]), int(row["component"]), int(row["n_inliers"]))

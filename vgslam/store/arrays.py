@@ -5,7 +5,7 @@ keyframe_*: frame_id, timestamp_s, camera, depth_camera (rows of `camera`, -1 = 
 observation_*: count (K,), landmark (O,), px (O,2), those of keyframe 0 first. landmark_*: host, xyz, rel_sigma,
 is_triangulated, color. edge_*: ids (E,2), R, t, s, sigmas, kind, inlier_ratio. frame_*: id, timestamp_s, status, ref,
 T (F,4,4), has_pose, covariance (F,6,6) in units of the keyframe `ref` as T is, has_covariance, n_inliers,
-inlier_ratio, component. camera_*: intrinsics
+inlier_ratio, component, rotation_only. camera_*: intrinsics
 (C,4) fx fy cx cy, size (C,2) width height, distortion (C,D) padded with zeros, n_distortion, is_fisheye.
 session_first_frame (N,). world_component (W,), world_known (W,2) is_metric and is_upright, world_sigma (W,2)
 scale_rel_sigma and tilt_sigma_deg: `World`s of components. place_vocabulary (8,), place_code (k,256): `PlaceCodes`.
@@ -156,6 +156,7 @@ def _frame_arrays(frames: FrameTable) -> Arrays:
         "frame_has_covariance": has_covariance, "frame_n_inliers": frames.column("n_inliers").astype(np.int64),
         "frame_inlier_ratio": frames.column("inlier_ratio"),
         "frame_component": frames.column("component_id").astype(np.int64),
+        "frame_rotation_only": frames.column("rotation_only"),
     }  # fmt: skip
 
 
@@ -204,6 +205,7 @@ def _read_frames(a: Arrays) -> Iterator[PoseEstimate]:
             a["frame_T"][i] if a["frame_has_pose"][i] else None,
             a["frame_covariance"][i] if a["frame_has_covariance"][i] else None,
             int(a["frame_n_inliers"][i]), float(a["frame_inlier_ratio"][i]), int(a["frame_component"][i]),
+            bool(a["frame_rotation_only"][i]),
         )
 
 

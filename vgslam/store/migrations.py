@@ -37,8 +37,14 @@ def _worlds(manifest: Manifest, arrays: Arrays) -> tuple[Manifest, Arrays]:
     return replace(manifest, version=4), arrays | none
 
 
+def _rotation_only(manifest: Manifest, arrays: Arrays) -> tuple[Manifest, Arrays]:
+    """Version 4 did not tell frames with a rotation only from others: none is marked."""
+    none = {"frame_rotation_only": np.zeros(len(arrays["frame_id"]), np.bool_)}
+    return replace(manifest, version=5), arrays | none
+
+
 MIGRATIONS: dict[int, Callable[[Manifest, Arrays], tuple[Manifest, Arrays]]] = {
-    1: _sessions, 2: _places, 3: _worlds,
+    1: _sessions, 2: _places, 3: _worlds, 4: _rotation_only,
 }  # fmt: skip
 
 
