@@ -10,6 +10,7 @@ import tyro
 from bench.adapt import BenchAdaptArgs, run_bench_adapt
 from bench.adapt_runs import BenchAdaptRunsArgs, run_bench_adapt_runs
 from bench.backend import BenchBackendArgs, run_bench_backend
+from bench.city_drive import BenchCityArgs, run_bench_city
 from bench.colmap import BenchColmapArgs, run_bench_colmap
 from bench.live import BenchLiveArgs, run_bench_live
 from bench.model import BenchModelArgs, run_bench_model
@@ -25,6 +26,7 @@ MEASUREMENTS: dict[str, tuple[type, Callable[[Any], int]]] = {
     "adapt": (BenchAdaptArgs, run_bench_adapt),
     "adapt-runs": (BenchAdaptRunsArgs, run_bench_adapt_runs),
     "backend": (BenchBackendArgs, run_bench_backend),
+    "city": (BenchCityArgs, run_bench_city),
     "live": (BenchLiveArgs, run_bench_live),
     "model": (BenchModelArgs, run_bench_model),
     "pycolmap": (BenchColmapArgs, run_bench_colmap),

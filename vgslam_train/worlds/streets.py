@@ -89,11 +89,11 @@ def _row(place: Place, along: float, front: float, side: int) -> None:
         wall = place.palette.paint("facade facade bricks", rng.uniform(5, 8), (0.8, 1.2))
         roof = place.palette.paint("tiles rough", 3.0)
         place.box((x + width / 2, y, height / 2), (width - 0.02, depth, height), wall, "bottom", top=roof)
-        _shop(place.moved((x + width / 2, front + side * setback, 0), 0.0 if side > 0 else np.pi), width)
+        shop(place.moved((x + width / 2, front + side * setback, 0), 0.0 if side > 0 else np.pi), width)
         x += width
 
 
-def _shop(place: Place, width: float) -> None:
+def shop(place: Place, width: float) -> None:
     """Door, sign and shop window on a house front at y = 0 facing -y."""
     rng = place.rng
     if rng.random() < 0.6:
@@ -116,9 +116,9 @@ def _street_side(place: Place, along: float, away: float) -> None:
         for y in (away - 0.7, away + ROAD_M + 0.7):
             choice = rng.random()
             if choice < 0.3:
-                _tree(place.moved((x + rng.uniform(-1, 1), y, 0.1)))
+                tree(place.moved((x + rng.uniform(-1, 1), y, 0.1)))
             elif choice < 0.45:
-                _lamp_post(place.moved((x + rng.uniform(-1, 1), y, 0.1)))
+                lamp_post(place.moved((x + rng.uniform(-1, 1), y, 0.1)))
 
 
 def car(place: Place) -> None:
@@ -138,7 +138,7 @@ def car(place: Place) -> None:
     place.box((length / 2, 0, 0.55), (0.04, width * 0.95, 0.18), place.palette.paint("letters"), "left bottom")
 
 
-def _tree(place: Place) -> None:
+def tree(place: Place) -> None:
     height = place.rng.uniform(2.2, 3.2)
     trunk = place.rng.uniform(0.1, 0.2)
     place.builder.cylinder(place.at((0, 0, height / 2)), trunk, height, place.palette.paint("wood", 0.6))
@@ -148,7 +148,7 @@ def _tree(place: Place) -> None:
         place.builder.ellipsoid(place.at((0, 0, height + 0.9)) + offset, place.rng.uniform(0.8, 1.5, 3), leaf)
 
 
-def _lamp_post(place: Place) -> None:
+def lamp_post(place: Place) -> None:
     place.builder.cylinder(place.at((0, 0, 2.2)), 0.07, 4.4, place.palette.dyed("rough", 0.5))
     place.builder.ellipsoid(place.at((0, 0, 4.5)), 0.22, place.palette.paint("plaster", 1.0))
 
