@@ -5,11 +5,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from bench.timed_run import STAGE
 from vgslam.errors import InputError
 from vgslam.types import Array
 
@@ -27,6 +29,8 @@ class CostRecord:
     peak_mib: float
     """The most memory that it held."""
     wall_s: float
+    stage_at_s: dict[str, Array] = field(default_factory=dict)
+    """(N,) for each stage of the system: its CPU seconds when it had worked on the frame."""
 
     @property
     def frames_cpu_s(self) -> float:
@@ -35,15 +39,20 @@ class CostRecord:
 
     def ms_per_frame(self, begin: int, end: int) -> float:
         """CPU milliseconds a frame of frames `begin` to `end` (exclusive), all between the frames included."""
-        last = min(end, len(self.cpu_at_s)) - 1
-        return float(1000.0 * (self.cpu_at_s[last] - self.cpu_at_s[begin]) / max(last - begin, 1))
+        return self._ms(self.cpu_at_s, begin, end)
 
-    def table(self, step: int) -> list[dict[str, float]]:
-        """Cost of every `step` frames, what is left at the end included: begin, end, cpu_ms a frame, resident_mib."""
+    def _ms(self, seconds_at: Array, begin: int, end: int) -> float:
+        last = min(end, len(seconds_at)) - 1
+        return float(1000.0 * (seconds_at[last] - seconds_at[begin]) / max(last - begin, 1))
+
+    def table(self, step: int) -> list[dict[str, Any]]:
+        """Cost of every `step` frames, what is left at the end included: begin, end, cpu_ms a frame, resident_mib,
+        stages (ms a frame of each)."""
         n, rows = len(self.cpu_at_s), []
         for begin in range(0, n - 1, step):
             end = min(begin + step, n)
-            cost = {"cpu_ms": round(self.ms_per_frame(begin, end), 2)}
+            stages = {name: round(self._ms(at, begin, end), 2) for name, at in self.stage_at_s.items()}
+            cost = {"cpu_ms": round(self.ms_per_frame(begin, end), 2), "stages": stages}
             memory = {"resident_mib": round(float(self.resident_mib[end - 1]), 1)}
             rows.append({"begin": begin, "end": end} | cost | memory)
         return rows
@@ -52,7 +61,7 @@ class CostRecord:
 def run_measured(words: Sequence[str], log: Path) -> CostRecord:
     """Run `vgslam` with some words; what it says goes to `log`. Raises InputError if it fails or works on fewer than
     two frames."""
-    began_s, notes = time.monotonic(), log.with_suffix(".npy")
+    began_s, notes = time.monotonic(), log.with_suffix(".npz")
     notes.unlink(missing_ok=True)
     command = [sys.executable, "-m", "bench.timed_run", str(notes), *words]
     with log.open("wb") as said:
@@ -64,9 +73,21 @@ def run_measured(words: Sequence[str], log: Path) -> CostRecord:
             if process.returncode is None:
                 process.kill()
                 process.wait()
-    rows = np.load(notes) if notes.exists() else np.zeros((0, 2))
-    notes.unlink(missing_ok=True)
-    if process.returncode != 0 or len(rows) < 2:
-        raise InputError(f"vgslam ended with exit code {process.returncode} after {len(rows)} frames; see {log}")
     wall_s = time.monotonic() - began_s
-    return CostRecord(rows[:, 0], rows[:, 1], usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, wall_s)
+    noted = _read(notes)
+    n = len(noted.get("cpu_s", ()))
+    if process.returncode != 0 or n < 2:
+        raise InputError(f"vgslam ended with exit code {process.returncode} after {n} frames; see {log}")
+    stages = {name.removeprefix(STAGE): x for name, x in noted.items() if name.startswith(STAGE)}
+    cpu_s, peak_mib = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    return CostRecord(noted["cpu_s"], noted["resident_mib"], cpu_s, peak_mib, wall_s, stages)
+
+
+def _read(notes: Path) -> dict[str, Array]:
+    """The notes of `bench.timed_run`, whose file is removed; empty without one."""
+    if not notes.exists():
+        return {}
+    with np.load(notes) as data:
+        noted = {name: data[name] for name in data.files}
+    notes.unlink()
+    return noted

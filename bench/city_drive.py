@@ -185,8 +185,11 @@ def _page(about: dict[str, Any], f: CityFigures, report: dict[str, Any], cost: C
     if report.get("refinement") is not None:
         stages += f". Refinement: {json.dumps(report['refinement'])}"
     steps = cost.table(500)
-    course = ["| frames | CPU ms a frame | resident MiB |", "|---|---:|---:|"]
-    course += [f"| {a['begin']}-{a['end']} | {a['cpu_ms']:.1f} | {a['resident_mib']:.0f} |" for a in steps]
+    names = list(cost.stage_at_s)
+    course = [f"| frames | CPU ms a frame | {' | '.join(names)} | resident MiB |", "|---" * (len(names) + 3) + "|"]
+    for a in steps:
+        parts = " | ".join(f"{a['stages'][name]:.1f}" for name in names)
+        course.append(f"| {a['begin']}-{a['end']} | {a['cpu_ms']:.1f} | {parts} | {a['resident_mib']:.0f} |")
     return "\n".join([
         "# A long drive through a city that returns", "",
         f"`{about['command']}` (commit {about['commit']}, {machine['cpu']}, {machine['cores']} cores). A rendered "

@@ -103,12 +103,14 @@ def test_a_loop_is_false_where_its_frames_see_different_places(drive: Drive) -> 
 
 
 def test_cost_by_frame() -> None:
-    record = CostRecord(np.array([1.0, 1.5, 2.0, 4.0, 6.0]), np.array([10.0, 20.0, 30.0, 40.0, 50.0]), 8.0, 60.0, 9.0)
+    cpu_at_s, resident_mib = np.array([1.0, 1.5, 2.0, 4.0, 6.0]), np.array([10.0, 20.0, 30.0, 40.0, 50.0])
+    record = CostRecord(cpu_at_s, resident_mib, 8.0, 60.0, 9.0, {"map": np.array([0.0, 0.5, 1.0, 1.0, 1.5])})
     assert record.ms_per_frame(0, 3) == pytest.approx(500)
     assert record.ms_per_frame(2, 5) == pytest.approx(2000)
     assert record.frames_cpu_s == 5.0
     assert [(row["begin"], row["end"]) for row in record.table(2)] == [(0, 2), (2, 4)]
-    assert record.table(3)[-1] == {"begin": 3, "end": 5, "cpu_ms": 2000.0, "resident_mib": 50.0}
+    last = {"begin": 3, "end": 5, "cpu_ms": 2000.0, "resident_mib": 50.0, "stages": {"map": 500.0}}
+    assert record.table(3)[-1] == last
 
 
 def test_a_run_is_noted_frame_by_frame(demo_folder: Path, tmp_path: Path) -> None:
@@ -117,6 +119,8 @@ def test_a_run_is_noted_frame_by_frame(demo_folder: Path, tmp_path: Path) -> Non
     assert len(record.cpu_at_s) == len(record.resident_mib) == 40
     assert (np.diff(record.cpu_at_s) > 0).all()
     assert record.cpu_at_s[-1] <= record.cpu_s + 0.02  # what the system counts in ticks of 10 ms
+    assert {"prepare", "track", "map"} <= record.stage_at_s.keys()
+    assert sum(x[-1] for x in record.stage_at_s.values()) <= record.cpu_at_s[-1]
     assert 0 < record.resident_mib.max() <= record.peak_mib + 1
     assert "40 frames" in (tmp_path / "log").read_text()
 

@@ -42,6 +42,19 @@ class ImageFeatures:
     descriptors: npt.NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class PlainFeatures:
+    """Keypoints (N,2) px and SIFT descriptors (N,128) uint8, as they are computed: a quarter of the size of
+    `ImageFeatures`, which can be made of them at any time."""
+
+    pixels: Array
+    descriptors: npt.NDArray[np.uint8]
+
+    def rooted(self) -> ImageFeatures:
+        """The features with RootSIFT descriptors."""
+        return ImageFeatures(self.pixels, _root(self.descriptors.astype(np.float32)))
+
+
 def describe(gray: npt.NDArray[np.uint8], config: MatcherConfig) -> ImageFeatures:
     """SIFT keypoints and RootSIFT descriptors (Arandjelovic and Zisserman, CVPR 2012) of a grey image."""
     sift = cv2.SIFT.create(nfeatures=config.n_features, contrastThreshold=SIFT_CONTRAST, enable_precise_upscale=True)
@@ -54,6 +67,11 @@ def describe(gray: npt.NDArray[np.uint8], config: MatcherConfig) -> ImageFeature
 def describe_quick(gray: npt.NDArray[np.uint8], n_features: int = 500) -> ImageFeatures:
     """Oriented corners on a pyramid (the detector of ORB, Rublee et al., ICCV 2011) of a reduced image, with RootSIFT
     descriptors: a third of the time of `describe`, for every keyframe. Pixels are those of the full image."""
+    return plain_features(gray, n_features).rooted()
+
+
+def plain_features(gray: npt.NDArray[np.uint8], n_features: int = 500) -> PlainFeatures:
+    """The features of `describe_quick`, with plain descriptors."""
     scale = min(1.0, float(np.sqrt(QUICK_AREA_PX / gray.size)))
     size = (round(gray.shape[1] * scale), round(gray.shape[0] * scale))
     small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA) if scale < 1 else gray
@@ -69,9 +87,9 @@ def describe_quick(gray: npt.NDArray[np.uint8], n_features: int = 500) -> ImageF
         k.octave = thirds // SIFT_LAYERS | (thirds % SIFT_LAYERS) << 8
     keypoints, descriptors = cv2.SIFT.create().compute(small, keypoints)
     if descriptors is None or len(keypoints) == 0:
-        return ImageFeatures(np.zeros((0, 2)), np.zeros((0, 128), np.float32))
+        return PlainFeatures(np.zeros((0, 2)), np.zeros((0, 128), np.uint8))
     pixels = (np.array([k.pt for k in keypoints], np.float64) + 0.5) / np.divide(size, gray.shape[::-1]) - 0.5
-    return ImageFeatures(pixels, _root(descriptors))
+    return PlainFeatures(pixels, descriptors.astype(np.uint8))  # whole numbers, though OpenCV gives them as float32
 
 
 def _root(descriptors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

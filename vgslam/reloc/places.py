@@ -8,9 +8,10 @@ import numpy.typing as npt
 
 from vgslam.frontend.features import Gray
 from vgslam.frontend.guide import Guide
-from vgslam.frontend.matching import ImageFeatures, describe_quick
+from vgslam.frontend.matching import ImageFeatures, describe_quick, plain_features
 from vgslam.frontend.tracker import View
 from vgslam.map.slam_map import PlaceCodes, SlamMap
+from vgslam.reloc.feature_file import FeatureFile
 from vgslam.reloc.index import PlaceIndex
 from vgslam.reloc.vocabulary import Bits, bits_of_vector, shipped_vocabulary, shipped_vocabulary_id
 from vgslam.types import Ids, Image
@@ -19,17 +20,19 @@ N_FEATURES = 500
 
 
 class Places:
-    """Codes of all keyframes of `slam_map` in an index, and the features of those used last.
+    """Codes of all keyframes of `slam_map` in an index, and their features: those used last in memory, the others in a
+    temporary file, so that in a large map an old keyframe costs no more than a new one.
 
     guide: a network whose descriptor is the code where it is asked for descriptors; else local features are
     aggregated. kept: keyframes whose features stay in memory (about 0.25 MB each). Safe to use from two threads.
     """
 
-    def __init__(self, slam_map: SlamMap, guide: Guide | None = None, kept: int = 128) -> None:
+    def __init__(self, slam_map: SlamMap, guide: Guide | None = None, kept: int = 32) -> None:
         self.map, self.guide, self.kept = slam_map, guide, kept
         self.index = PlaceIndex()
         self._kept_codes = self._open_codes()
         self._features: dict[int, ImageFeatures] = {}
+        self._file = FeatureFile()
         self._lock = threading.RLock()
 
     def catch_up(self) -> None:
@@ -69,8 +72,15 @@ class Places:
             else:
                 while len(self._features) >= self.kept:
                     self._features.pop(next(iter(self._features)))
-                self._features[k] = describe_quick(self.gray(k), N_FEATURES)
+                self._features[k] = self._read_or_made(k)
             return self._features[k]
+
+    def _read_or_made(self, k: int) -> ImageFeatures:
+        plain = self._file.get(k)
+        if plain is None:
+            plain = plain_features(self.gray(k), N_FEATURES)
+            self._file.put(k, plain)
+        return plain.rooted()
 
     def gray(self, k: int) -> Gray:
         return cv2.cvtColor(self.map.keyframes[k].image, cv2.COLOR_RGB2GRAY)
