@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,12 +37,13 @@ class Notes:
             self._rows.append({"cpu_s": time.process_time(), "resident_mib": pages * MIB_PER_PAGE} | stages)
             return estimate
 
-        SlamSystem.process = noted  # type: ignore[method-assign]
+        setattr(SlamSystem, "process", noted)  # noqa: B010 (another function with the same name)
 
     def write(self, path: str) -> None:
         """Write them; a stage that has not run yet took 0 s."""
         names = dict.fromkeys(["cpu_s", "resident_mib", *(name for row in self._rows[-1:] for name in row)])
-        np.savez(path, **{name: np.array([row.get(name, 0.0) for row in self._rows]) for name in names})
+        columns: dict[str, Any] = {name: np.array([row.get(name, 0.0) for row in self._rows]) for name in names}
+        np.savez(path, **columns)
 
 
 def main() -> int:

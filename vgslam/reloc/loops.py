@@ -27,6 +27,9 @@ RIVAL_SHARE = 0.7
 """Another place with at least this share of the best one's inliers makes a meeting ambiguous."""
 SAME_PLACE_DEG, SAME_PLACE_SHARE = 15.0, 0.5
 """Rotation, and position as a share of the median depth, within which it is no other place: drift allowed for."""
+DRIFT_KEYFRAMES, MOST_CORRECTION = 300, 0.5
+"""Keyframes between two ends of a loop up to which `LoopConfig` says what drift can be; it grows in proportion on
+longer paths, as a scale that is a little off everywhere does, up to this share of the path."""
 MATCHING_ERROR = 0.05
 """Allowance for a correction besides drift, as a share of the median depth: no meeting is measured better."""
 
@@ -54,9 +57,10 @@ class LoopConfig:
     n_joining: int = 3
     """Keyframes in a row that must agree on joining two components."""
     max_correction: float = 0.15
-    """Largest correction of position, as a share of the path between the two ends; more is no drift."""
+    """Largest correction of position, as a share of the path between the two ends; more is no drift. In proportion more
+    where more than 300 keyframes lie between them."""
     max_log_scale: float = 0.7
-    """Largest correction of scale, as its natural logarithm."""
+    """Largest correction of scale, as its natural logarithm. In proportion more beyond 300 keyframes."""
     min_cells: int = 4
     """Least number of the 16 cells of the image that hold inliers."""
     is_metric: bool = False
@@ -171,8 +175,10 @@ class LoopFinder:
         path = float(np.linalg.norm(np.diff(centres, axis=0), axis=1).sum())
         S_b = m.keyframes[meeting.edge.id_b].S_world_keyframe
         shift = float(np.linalg.norm(meeting.S_world_b.t - S_b.t))
-        is_near = shift <= c.max_correction * path + MATCHING_ERROR * meeting.depth
-        return is_near and abs(float(np.log(meeting.S_world_b.s / S_b.s))) < c.max_log_scale
+        longer = max(1.0, (b - a) / DRIFT_KEYFRAMES)
+        share = max(c.max_correction, min(c.max_correction * longer, MOST_CORRECTION))
+        is_near = shift <= share * path + MATCHING_ERROR * meeting.depth
+        return is_near and abs(float(np.log(meeting.S_world_b.s / S_b.s))) < c.max_log_scale * longer
 
 
 def is_same(S: Sim3, other: Sim3, depth: float, agreement: tuple[float, float, float]) -> bool:

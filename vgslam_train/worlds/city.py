@@ -47,7 +47,7 @@ class CityPlan:
 
     def middles(self, axis: int) -> Array:
         """Coordinate on `axis` (0: x, 1: y) of the middle of each street that runs along the other axis."""
-        return np.arange(self.shape[axis]) * self.pitch_m[axis]
+        return np.arange(self.shape[axis], dtype=np.float64) * self.pitch_m[axis]
 
     def crossing(self, i: int, j: int) -> Array:
         """Middle (2,) of a crossing."""
