@@ -36,7 +36,7 @@ class BenchCityArgs:
     """Frames of the drive; fewer are its beginning, which does not come back before frame 1400."""
 
     seed: int = 5
-    """Of the city."""
+    """The city's."""
 
     supersample: int = 2
     """Rays per pixel and axis."""

@@ -30,7 +30,7 @@ class FilmSpec:
     """What is rendered."""
 
     seed: int = 5
-    """Of the city and of the drive's wobble."""
+    """The city's, and that of the drive's wobble."""
     size: tuple[int, int] = (320, 240)
     """Width and height in px."""
     fov_deg: float = 80.0
