@@ -9,8 +9,9 @@ from typing import Any
 from vgslam.errors import MapError
 
 FORMAT = "vgslam map"
-VERSION = 4
-"""1: one session, without names. 2: sessions. 3: codes of places. 4: which components are metric and upright."""
+VERSION = 5
+"""1: one session, without names. 2: sessions. 3: codes of places. 4: which components are metric and upright.
+5: what was straightened."""
 MANIFEST = "manifest.json"
 
 

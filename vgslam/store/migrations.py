@@ -37,8 +37,13 @@ def _worlds(manifest: Manifest, arrays: Arrays) -> tuple[Manifest, Arrays]:
     return replace(manifest, version=4), arrays | none
 
 
+def _straightened(manifest: Manifest, arrays: Arrays) -> tuple[Manifest, Arrays]:
+    """Up to version 4 no map was adjusted as a whole: nothing was taken out of their images."""
+    return replace(manifest, version=5), {**arrays, "camera_removed_k1": np.zeros(len(arrays["camera_size"]))}
+
+
 MIGRATIONS: dict[int, Callable[[Manifest, Arrays], tuple[Manifest, Arrays]]] = {
-    1: _sessions, 2: _places, 3: _worlds,
+    1: _sessions, 2: _places, 3: _worlds, 4: _straightened,
 }  # fmt: skip
 
 
