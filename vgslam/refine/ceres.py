@@ -6,6 +6,8 @@ still at x / z = a, where a focal length f0 puts them; each residual is a (f - f
 N a^2 = 1 / sigma^2 are the prior N(f0, sigma).
 """
 
+import signal
+import threading
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,8 +62,7 @@ def solve(
     Only active observations count. The world stays where it is in the mean as the damping keeps it there; no gauge is
     fixed unless keyframes are held. Raises nothing for a problem that Ceres cannot solve: it comes back as it was.
     """
-    import pycolmap
-
+    pycolmap = _loaded()
     active = np.flatnonzero(problem.is_active())
     if not len(active):
         return problem
@@ -83,6 +84,18 @@ def solve(
     if not summary.is_solution_usable():
         return problem
     return model.read(reconstruction)
+
+
+def _loaded() -> Any:
+    """pycolmap. Loading it takes SIGTERM over, and would end the program with a trace where a run ends in order: whoever
+    had the signal before gets it back."""
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM)
+    import pycolmap
+
+    if is_main and before is not None:
+        signal.signal(signal.SIGTERM, before)
+    return pycolmap
 
 
 def _options(pycolmap: Any, options: SolverOptions) -> Any:
