@@ -87,8 +87,8 @@ def solve(
 
 
 def _loaded() -> Any:
-    """pycolmap. Loading it takes SIGTERM over, and would end the program with a trace where a run ends in order: whoever
-    had the signal before gets it back."""
+    """pycolmap. Loading it takes SIGTERM over, and would end the program with a trace where a run ends in order:
+    whoever had the signal before gets it back."""
     is_main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM)
     import pycolmap
