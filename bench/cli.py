@@ -15,6 +15,7 @@ from bench.colmap import BenchColmapArgs, run_bench_colmap
 from bench.live import BenchLiveArgs, run_bench_live
 from bench.model import BenchModelArgs, run_bench_model
 from bench.places import BenchPlacesArgs, run_bench_places
+from bench.refine import BenchRefineArgs, run_bench_refine
 from bench.reloc_cost import BenchRelocCostArgs, run_bench_reloc_cost
 from bench.relocalization import BenchRelocalizationArgs, run_bench_relocalization
 from bench.survival import BenchSurvivalArgs, run_bench_survival
@@ -31,6 +32,7 @@ MEASUREMENTS: dict[str, tuple[type, Callable[[Any], int]]] = {
     "model": (BenchModelArgs, run_bench_model),
     "pycolmap": (BenchColmapArgs, run_bench_colmap),
     "places": (BenchPlacesArgs, run_bench_places),
+    "refine": (BenchRefineArgs, run_bench_refine),
     "reloc-cost": (BenchRelocCostArgs, run_bench_reloc_cost),
     "relocalization": (BenchRelocalizationArgs, run_bench_relocalization),
     "survival": (BenchSurvivalArgs, run_bench_survival),

@@ -23,6 +23,9 @@ from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.graph.optimize import optimize_map
 from vgslam.map.slam_map import SlamMap
+from vgslam.refine.adjust import RefineConfig, Watch
+from vgslam.refine.outcome import RefineOutcome
+from vgslam.refine.refine_map import refine_map
 from vgslam.reloc.closing import LoopCloser, ties_left_out
 from vgslam.reloc.loops import LoopConfig
 from vgslam.reloc.places import Places
@@ -50,6 +53,8 @@ class SlamConfig:
     """How a lost camera is found again in the map."""
     loops: LoopConfig = field(default_factory=LoopConfig)
     """Places seen again, which close loops and join components."""
+    refine: RefineConfig = field(default_factory=RefineConfig)
+    """The adjustment of the whole map at the end."""
     patience: int = 5
     """Frames after a loss during which only the old map is tried, before a new component may begin; see also
     `states.patience_s`."""
@@ -89,6 +94,7 @@ class SlamSystem:
         self.stage_cpu_s: dict[str, float] = {}
         self._search_cpu_s = 0.0
         self.n_losses = 0
+        self.refined: RefineOutcome | None = None
         self._begun_by_guide: list[int] = []
         self._frames = FrameLog(self.map)
         self._component = max((k.component_id for k in self.map.keyframes), default=-1)  # tracked now, or last
@@ -126,9 +132,9 @@ class SlamSystem:
         """Decide what is still in doubt: no frame is UNSURE any longer. A part of `finish`, and quick."""
         self._frames.drop()
 
-    def finish(self) -> None:
-        """Call after the last frame: a camera that only turned still has rotations to report; then the graph is
-        optimised."""
+    def finish(self, watch: Watch | None = None) -> None:
+        """Call after the last frame: a camera that only turned still has rotations to report; the graph is optimised,
+        and then the map adjusted as a whole. watch: is told of progress there, and may stop it."""
         self.settle()
         if self.is_localizing:
             return
@@ -145,6 +151,16 @@ class SlamSystem:
                 self.notes += ties_left_out(self.map, optimize_map(self.map, self.config.loops.is_metric).switched_off)
             except GraphError as error:
                 self.notes.append(f"the graph was not optimised, poses are those of the odometry: {error}")
+        self._refine(watch)
+
+    def _refine(self, watch: Watch | None) -> None:
+        """Adjust the whole map; `refined` then tells what became of it."""
+        if not self.config.refine.is_on:
+            return
+        with self._stage("refine"):
+            self.refined = refine_map(self.map, self.config.refine, watch)
+        if self.map.keyframes:
+            self.tracker.camera = self.mapper.camera = self.map.keyframes[-1].camera
 
     def _begin_frame(self, frame: Frame) -> View:
         with self._stage("prepare"):

@@ -219,7 +219,7 @@ def test_a_map_beyond_its_memory_budget_saves_and_loads_alike(tmp_path: Path) ->
     (Edge, {"id_a", "id_b", "S_a_b", "sigmas", "kind", "inlier_ratio"}),
     (PoseEstimate, {"frame_id", "timestamp_s", "status", "ref_id", "T_ref_cam", "covariance", "n_inliers",
                     "inlier_ratio", "component_id", "rotation_only"}),
-    (Camera, {"fx", "fy", "cx", "cy", "width", "height", "distortion", "is_fisheye"}),
+    (Camera, {"fx", "fy", "cx", "cy", "width", "height", "distortion", "is_fisheye", "removed_k1"}),
 ])  # fmt: skip
 def test_no_field_is_forgotten(kind: type, stored: set[str]) -> None:
     """A field that joins these types has to join the format too, with a new version."""

@@ -24,7 +24,6 @@ LIBRARIES = ("numpy", "opencv-python-headless", "gtsam", "torch", "av", "evo", "
 EXTRAS = {
     "rerun": ("--viewer", "pip install 'vgslam[viewer]'"),
     "open3d": ("meshes", "pip install 'vgslam[mesh]'"),
-    "pycolmap": ("the comparison with COLMAP", "pip install 'vgslam[pycolmap]'"),
     "rclpy": ("ROS 2 topics", "comes with a ROS 2 installation"),
 }
 """Optional modules, each with its purpose and how to install it."""

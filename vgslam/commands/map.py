@@ -1,6 +1,7 @@
-"""`vgslam map`: look at saved maps, verify, merge, scale and export them."""
+"""`vgslam map`: look at saved maps, verify, merge, scale, adjust and export them."""
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -17,6 +18,8 @@ from vgslam.commands.map_scale import ScaleArgs, run_scale
 from vgslam.errors import MapError, OutputError
 from vgslam.map.slam_map import SlamMap
 from vgslam.metric.keep import remember, restore
+from vgslam.refine.adjust import RefineConfig, Watch
+from vgslam.refine.refine_map import refine_map
 from vgslam.reloc.closing import PlaceJoiner
 from vgslam.store.check import check_map
 from vgslam.store.manifest import MANIFEST, read_manifest
@@ -66,6 +69,29 @@ class MergeArgs:
 
 
 @dataclass
+class RefineArgs:
+    """Adjusts a map as a whole: keyframes, landmarks and calibration together."""
+
+    map: tyro.conf.Positional[Path]
+    """Folder of the map."""
+
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """Folder of a new map; by default the map itself is replaced, at once and as a whole."""
+
+    fixed_calib: bool = False
+    """Keep the calibration as it is."""
+
+    seconds: float = 600.0
+    """Time for it, in s. When it is over, the steps that were made are kept."""
+
+    memory: str = "1GiB"
+    """Memory for images and depth, as in 2GiB."""
+
+    json: bool = False
+    """Print JSON."""
+
+
+@dataclass
 class ExportArgs:
     """Exports a map, or a component of it, to the formats of other programs."""
 
@@ -94,23 +120,24 @@ Action = (
     | Annotated[CheckArgs, tyro.conf.subcommand("check")]
     | Annotated[MergeArgs, tyro.conf.subcommand("merge")]
     | Annotated[ScaleArgs, tyro.conf.subcommand("scale")]
+    | Annotated[RefineArgs, tyro.conf.subcommand("refine")]
     | Annotated[ExportArgs, tyro.conf.subcommand("export")]
 )
 
 
 @dataclass
 class MapArgs:
-    """Saved maps: info, check, merge, scale, export."""
+    """Saved maps: info, check, merge, scale, refine, export."""
 
     action: tyro.conf.OmitSubcommandPrefixes[tyro.conf.OmitArgPrefixes[Action]]
-    """The action: info, check, merge, scale or export."""
+    """The action: info, check, merge, scale, refine or export."""
 
 
 def run_map(args: MapArgs) -> int:
     """Returns the exit code. Raises MapError and what the actions raise."""
     action: Any = args.action
     actions: dict[type, Callable[[Any], int]] = {
-        InfoArgs: run_info, CheckArgs: run_check, MergeArgs: run_merge, ScaleArgs: run_scale,
+        InfoArgs: run_info, CheckArgs: run_check, MergeArgs: run_merge, ScaleArgs: run_scale, RefineArgs: run_refine,
         ExportArgs: run_export,
     }  # fmt: skip
     return actions[type(action)](action)
@@ -204,6 +231,27 @@ def run_merge(args: MergeArgs, joiner: Joiner | None = None) -> int:
         print(note)
     if n > 1:
         print("components that nothing joins keep their own scale and origin")
+    return 0
+
+
+def run_refine(args: RefineArgs) -> int:
+    """Writes the adjusted map; returns 0, and 130 if Ctrl-C ended it: nothing is written then."""
+    if args.out is not None and (args.out / MANIFEST).exists():
+        raise OutputError(f"{args.out}: there is a map already; name a new folder with -o")
+    budget = parse_size(args.memory)
+    with MapFolder(args.out or args.map) as folder:
+        m = load_map(args.map, budget)
+        config = RefineConfig(seconds=args.seconds, is_calibration_fixed=args.fixed_calib)
+        say = (lambda line: None) if args.json else print
+        outcome = refine_map(m, config, Watch(say))
+        if outcome.is_interrupted:
+            print("interrupted; the map is as it was", file=sys.stderr)
+            return 130
+        folder.save(m)
+    if args.json:
+        print(json.dumps({"map": str(args.out or args.map), **outcome.to_dict()}, indent=2))
+    for line in () if args.json else outcome.lines():
+        print(line)
     return 0
 
 

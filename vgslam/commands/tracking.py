@@ -14,6 +14,7 @@ from vgslam.evaluation.table import evaluation_table
 from vgslam.interfaces import FrameSource
 from vgslam.metric.measured import Finding
 from vgslam.poses_out.open import STDOUT
+from vgslam.results.report import RunReport
 from vgslam.session.main_loop import Follower, Tracked
 from vgslam.session.outcome import Outcome
 from vgslam.session.run import Run
@@ -107,11 +108,7 @@ def print_outcome(outcome: Outcome) -> None:
         print(f"latency {live['latency_p50_ms']:.0f} ms (median), {live['latency_p95_ms']:.0f} ms (95 %); "
               f"{live['n_dropped']} of {live['n_captured']} frames dropped, "
               f"{live['n_reconnects']} times reconnected")  # fmt: skip
-    for world in report.world:
-        for line in Finding(**world).lines():
-            print(line)
-    if report.world_failure is not None:
-        print(f"error: lengths are map units: {report.world_failure}", file=sys.stderr)
+    _print_map(report)
     if evaluation is not None:
         console = Console()
         console.width = max(console.width, 110)
@@ -125,6 +122,17 @@ def print_outcome(outcome: Outcome) -> None:
     print(f"results: {outcome.out}/  (trajectory.tum, status.csv, report.json, cloud.ply, plots/)")
     if outcome.stop is not None:
         print(f"stopped: {outcome.stop.reason}; everything up to there is in {outcome.out}", file=sys.stderr)
+
+
+def _print_map(report: RunReport) -> None:
+    """What became of the map when the run had ended."""
+    for line in (report.refinement or {}).get("lines", []):
+        print(line)
+    for world in report.world:
+        for line in Finding(**world).lines():
+            print(line)
+    if report.world_failure is not None:
+        print(f"error: lengths are map units: {report.world_failure}", file=sys.stderr)
 
 
 def _stay() -> None:

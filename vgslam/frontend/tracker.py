@@ -13,6 +13,7 @@ from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH, MIN_RAY_Z, Camera
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.pnp import CentrePrior, PoseFit, PosePoints, ransac_pose, refine_pose
+from vgslam.multiview.straighten import Straightener
 from vgslam.types import Array, Ids
 
 MIN_TO_FIT = 8
@@ -108,11 +109,20 @@ class Tracker:
     def __init__(self, camera: Camera, slam_map: SlamMap, config: TrackerConfig) -> None:
         self.camera, self.map, self.config = camera, slam_map, config
         self._rotation: RotationGuess | None = None
+        self._straightener: Straightener | None = None
 
     def view(self, frame_id: int, timestamp_s: float, image: npt.NDArray[np.uint8]) -> View:
-        """Grey image and thumbnail of an RGB frame."""
+        """Grey image and thumbnail of an RGB frame. One of a camera that the map's adjustment found to be distorted is
+        straightened first."""
+        if self.camera.removed_k1:
+            image = self._straight(image)
         gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         return View(frame_id, timestamp_s, image, gray, Thumbnail(gray, self.camera))
+
+    def _straight(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        if self._straightener is None or self._straightener.k1 != self.camera.removed_k1:
+            self._straightener = Straightener(self.camera, self.camera.removed_k1)
+        return self._straightener(image)
 
     def detect(self, view: View, existing: Pixels) -> Pixels:
         """New corners of a view, away from existing ones."""

@@ -35,6 +35,9 @@ class Camera:
     height: int
     distortion: tuple[float, ...] = ()
     is_fisheye: bool = False
+    removed_k1: float = 0.0
+    """Radial distortion that the adjustment of the map found in the source's images, and took out of those in the map:
+    images that come from the source have it taken out as well (`multiview.straighten`)."""
 
     def __post_init__(self) -> None:
         for name in ("fx", "fy", "cx", "cy"):

@@ -68,6 +68,10 @@ class RunReport:
     weights: dict[str, Any] | None = None
     """The network's, if one was used: model_id, sha256, files, n_parameters, is_random, licence, whether the licence
     allows commercial use."""
+    refinement: dict[str, Any] | None = None
+    """The adjustment of the whole map: cpu_s, wall_s, is_interrupted, and for each component whether it is_kept, the
+    reprojection error before and after, the keyframes that moved, the calibration before and after; lines: the same
+    for people."""
     adaptation: dict[str, Any] | None = None
     """For a network that learned during the run: the model_id and step served last, n_commits, n_rollbacks, n_skips,
     n_drops, and the events."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from vgslam.errors import InputError
 from vgslam.interfaces import FrameSource
+from vgslam.refine.adjust import Watch
 from vgslam.session.map_session import MapSession
 from vgslam.session.stop_signals import StopSignals
 from vgslam.sources.live import LiveSource
@@ -64,10 +65,11 @@ class MainLoop:
         arrived_s = began_s if self.live is None else self.live.arrived_s
         return Tracked(frame, estimate, arrived_s, time.monotonic() - began_s)
 
-    def finish(self) -> None:
-        """Finish the map."""
+    def finish(self, say: Callable[[str], None] | None = None) -> None:
+        """Finish the map. A first Ctrl-C ends the adjustment of the whole map, and leaves what was there before it."""
+        watch = Watch(say or (lambda line: None), lambda: self.signals.is_due)
         with self.signals.held(), self.map_session.changing():
-            self.slam.finish()
+            self.slam.finish(watch)
             if self.map_session.anchors:
                 self.map_session.keep_world()
 

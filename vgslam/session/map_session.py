@@ -21,8 +21,9 @@ from vgslam.types import Camera
 
 SAVE_MIN_KEYFRAMES = 20
 SAVE_FRACTION = 0.1
-SAME_CAMERA = 0.005
-"""Largest difference of the intrinsics, in image widths, of a camera that may continue a map."""
+SAME_CAMERA = 0.02
+"""Largest difference of the intrinsics, in image widths, of a camera that may continue a map: as far as the adjustment
+of the map may have moved a calibration that was given in round figures."""
 
 
 @dataclass
@@ -80,8 +81,9 @@ class MapSession:
         """The newest keyframe's camera, None if there is no keyframe yet."""
         return self.slam_map.keyframes[-1].camera if self.slam_map.keyframes else None
 
-    def begin(self, name: str, camera: Camera) -> None:
-        """Begin the session. Raises ConfigError when the camera is not the map's."""
+    def begin(self, name: str, camera: Camera) -> Camera:
+        """Begin the session; returns the camera to use, which is the map's if it has one: its adjustment knows better.
+        Raises ConfigError when the camera is not the map's."""
         mine = self.camera
         if mine is not None and not _is_same(mine, camera):
             which = self.path or "that is gone on with"
@@ -92,6 +94,7 @@ class MapSession:
         if self.path is not None:
             self.slam_map.begin_session(name, datetime.now().astimezone().isoformat(timespec="seconds"))
         self.n_keyframes_saved, self.n_frames_before = len(self.slam_map.keyframes), len(self.slam_map.frames)
+        return camera if mine is None else mine
 
     def save_when_due(self) -> None:
         """Save after every max(20, a tenth of all) new keyframes, so that all saves together cost a constant times the

@@ -12,6 +12,11 @@ from vgslam.sources.live import LiveSource
 from vgslam.system import SlamConfig, SlamSystem
 from vgslam.types import Camera
 
+FOV_REL_SIGMA = 0.03
+"""Relative deviation of the focal length that follows from a field of view which somebody has looked up."""
+UNKNOWN_K1_SIGMA = 0.1
+"""Standard deviation of the radial distortion of lenses that were never calibrated."""
+
 
 @dataclass(frozen=True)
 class SystemOptions:
@@ -36,16 +41,28 @@ def open_system(
     camera, estimate = options.camera, None
     if camera is None:
         camera, estimate = choose_camera(source, options.fov_deg, map_session.camera, options.config, say)
-    map_session.begin(source.name, camera)
+    camera = map_session.begin(source.name, camera)
+    config = _with_prior(config_for(source, options.config), estimate, options.fov_deg is not None)
     slam = SlamSystem(
-        camera, config_for(source, options.config), network.guide if network else None,
+        camera, config, network.guide if network else None,
         network.proposer if network else None, map_session.slam_map, map_session.is_localizing,
     )  # fmt: skip
     return slam, estimate
 
 
 def config_for(source: FrameSource, config: SlamConfig) -> SlamConfig:
-    """The settings for a source; one that does not wait has its loops searched in the background."""
+    """The settings for a source; one that does not wait has its loops searched in the background, and its map is not
+    adjusted as a whole at the end, which somebody waits for."""
     if not isinstance(source, LiveSource):
         return config
-    return replace(config, loops=replace(config.loops, in_background=True))
+    refine = replace(config.refine, is_on=False)
+    return replace(config, loops=replace(config.loops, in_background=True), refine=refine)
+
+
+def _with_prior(config: SlamConfig, estimate: CalibrationEstimate | None, is_fov: bool) -> SlamConfig:
+    """The settings with what is known of the camera: an estimate's own deviation, or that of a field of view in round
+    figures; and a lens that nobody has calibrated."""
+    if estimate is None and not is_fov:
+        return config
+    sigma = FOV_REL_SIGMA if estimate is None else estimate.focal_rel_sigma
+    return replace(config, refine=replace(config.refine, focal_rel_sigma=sigma, k1_sigma=UNKNOWN_K1_SIGMA))

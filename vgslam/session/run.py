@@ -118,6 +118,8 @@ class Run:
         report.warnings = [*self.loop.source.warnings, *slam.notes, *self.adaptation.warnings(), *failures]
         report.live = self._live()
         report.adaptation = self.adaptation.report()
+        if slam.refined is not None:
+            report.refinement = slam.refined.to_dict() | {"lines": slam.refined.lines()}
         self.writer.flush(self.trajectory(), self.keyframes(), frames, report)
 
     def find_world(self) -> None:

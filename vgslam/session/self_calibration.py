@@ -32,6 +32,11 @@ class CalibrationEstimate:
     sigma_deg: float
     is_reliable: bool
 
+    @property
+    def focal_rel_sigma(self) -> float:
+        """The same deviation as a share of the focal length."""
+        return self.sigma_deg / _fov_slope_deg(self.camera)
+
 
 def estimate_camera(
     source: FrameSource, config: SlamConfig, n_frames: int = 150, max_rounds: int = 4

@@ -59,6 +59,11 @@ class StopSignals:
         """What the first signal is called, `Ctrl-C` or `SIGTERM`; None before it."""
         return {None: None, signal.SIGTERM: "SIGTERM"}.get(self.first, "Ctrl-C")
 
+    @property
+    def is_due(self) -> bool:
+        """Whether a signal waits for the end of `held`."""
+        return self._is_due
+
     def describe(self) -> str:
         """What stopped the run, in words."""
         return f"interrupted ({self.name})"

@@ -52,6 +52,15 @@ class TrackingArgs:
     readout: Literal["auto", "head", "solver"] = "auto"
     """Where the network's poses come from: its camera head, or solved from its flow and depth where it has flow."""
 
+    no_refine: bool = False
+    """Leave the map as tracking and loops made it, without adjusting it as a whole at the end."""
+
+    refine_seconds: float | None = None
+    """Time for that adjustment, in s; by default 60. When it is over, the steps that were made are kept."""
+
+    fixed_calib: bool = False
+    """Keep the calibration as it is when the map is adjusted."""
+
     map: Path | None = None
     """Folder of a saved map: continued if it exists, else begun. It is saved as the run goes and at its end."""
 
@@ -113,8 +122,13 @@ class TrackingArgs:
 
     def slam_config(self) -> SlamConfig:
         """The settings of tracking and mapping, as changed by other options."""
-        loops = self.slam.loops
-        return replace(self.slam, loops=replace(loops, is_metric=loops.is_metric or self.metric))
+        loops, refine = self.slam.loops, self.slam.refine
+        refine = replace(
+            refine, is_on=refine.is_on and not self.no_refine,
+            seconds=refine.seconds if self.refine_seconds is None else self.refine_seconds,
+            is_calibration_fixed=refine.is_calibration_fixed or self.fixed_calib,
+        )  # fmt: skip
+        return replace(self.slam, loops=replace(loops, is_metric=loops.is_metric or self.metric), refine=refine)
 
     def check(self) -> None:
         """Raises ConfigError for options that do not go together."""

@@ -118,7 +118,7 @@ def _loop(run: Run, audience: Audience) -> Stop | None:
     except BaseException as error:
         _keep(run, error)
         raise
-    return _finish_map(run) or stop
+    return _finish_map(run, audience) or stop
 
 
 def _process_all(run: Run, audience: Audience) -> None:
@@ -139,13 +139,13 @@ def _stop(run: Run, error: KeyboardInterrupt | InputError) -> Stop:
     return Stop(run.loop.signals.describe(), exit_code(error))
 
 
-def _finish_map(run: Run) -> Stop | None:
+def _finish_map(run: Run, audience: Audience) -> Stop | None:
     """Finish the map, after a run that was stopped too; a second Ctrl-C ends this at once. Returns what stopped
     it. Whatever happens, the folder of the run holds its state of before."""
     run.slam.settle()
     run.save()
     try:
-        run.loop.finish()
+        run.loop.finish(audience.say)
         run.find_world()
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt) and run.loop.map_session.is_whole:

@@ -6,7 +6,8 @@ observation_*: count (K,), landmark (O,), px (O,2), those of keyframe 0 first. l
 is_triangulated, color. edge_*: ids (E,2), R, t, s, sigmas, kind, inlier_ratio. frame_*: id, timestamp_s, status, ref,
 T (F,4,4), has_pose, covariance (F,6,6) in units of the keyframe `ref` as T is, has_covariance, n_inliers,
 inlier_ratio, component, rotation_only. camera_*: intrinsics
-(C,4) fx fy cx cy, size (C,2) width height, distortion (C,D) padded with zeros, n_distortion, is_fisheye.
+(C,4) fx fy cx cy, size (C,2) width height, distortion (C,D) padded with zeros, n_distortion, is_fisheye,
+removed_k1.
 session_first_frame (N,). world_component (W,), world_known (W,2) is_metric and is_upright, world_sigma (W,2)
 scale_rel_sigma and tilt_sigma_deg: `World`s of components. place_vocabulary (8,), place_code (k,256): `PlaceCodes`.
 picture_*: key (P,2) keyframe and kind, size (P,), sha256 (P,32).
@@ -53,6 +54,7 @@ class Cameras:
             "camera_distortion": _table(padded, (longest,), np.float64),
             "camera_n_distortion": _table([len(c.distortion) for c in cameras], (), np.int64),
             "camera_is_fisheye": _table([c.is_fisheye for c in cameras], (), np.bool_),
+            "camera_removed_k1": _table([c.removed_k1 for c in cameras], (), np.float64),
         }
 
 
@@ -62,7 +64,8 @@ def read_cameras(a: Arrays) -> list[Camera]:
     for i, (fx, fy, cx, cy) in enumerate(a["camera_intrinsics"].tolist()):
         width, height = a["camera_size"][i].tolist()
         distortion = tuple(a["camera_distortion"][i, : int(a["camera_n_distortion"][i])].tolist())
-        cameras.append(Camera(fx, fy, cx, cy, width, height, distortion, bool(a["camera_is_fisheye"][i])))
+        cameras.append(Camera(fx, fy, cx, cy, width, height, distortion, bool(a["camera_is_fisheye"][i]),
+                              float(a["camera_removed_k1"][i])))
     return cameras
 
 

@@ -11,7 +11,7 @@ from vgslam.errors import MapError
 FORMAT = "vgslam map"
 VERSION = 5
 """1: one session, without names. 2: sessions. 3: codes of places. 4: which components are metric and upright.
-5: frames with a rotation only."""
+5: frames with a rotation only, and the radial distortion that was taken out of a camera's images."""
 MANIFEST = "manifest.json"
 
 

@@ -37,14 +37,18 @@ def _worlds(manifest: Manifest, arrays: Arrays) -> tuple[Manifest, Arrays]:
     return replace(manifest, version=4), arrays | none
 
 
-def _rotation_only(manifest: Manifest, arrays: Arrays) -> tuple[Manifest, Arrays]:
-    """Version 4 did not tell frames with a rotation only from others: none is marked."""
-    none = {"frame_rotation_only": np.zeros(len(arrays["frame_id"]), np.bool_)}
+def _turned_and_straightened(manifest: Manifest, arrays: Arrays) -> tuple[Manifest, Arrays]:
+    """Up to version 4, frames with a rotation only were not told from others, and no map was adjusted as a whole: none
+    is marked, and nothing was taken out of the images."""
+    none = {
+        "frame_rotation_only": np.zeros(len(arrays["frame_id"]), np.bool_),
+        "camera_removed_k1": np.zeros(len(arrays["camera_size"])),
+    }
     return replace(manifest, version=5), arrays | none
 
 
 MIGRATIONS: dict[int, Callable[[Manifest, Arrays], tuple[Manifest, Arrays]]] = {
-    1: _sessions, 2: _places, 3: _worlds, 4: _rotation_only,
+    1: _sessions, 2: _places, 3: _worlds, 4: _turned_and_straightened,
 }  # fmt: skip
 
 

@@ -54,7 +54,8 @@ def page(data: RunData, edges: Sequence[Edge] = ()) -> str:
     parts = [
         sections.headline(data), sections.warnings(data), sections.path(data), sections.errors(data),
         sections.status(data), sections.live(data), sections.relocalizations(data), sections.loops(data, edges),
-        sections.adaptation(data), sections.depth(data), sections.timings(data), sections.circumstances(data),
+        sections.refinement(data), sections.adaptation(data),
+        sections.depth(data), sections.timings(data), sections.circumstances(data),
     ]  # fmt: skip
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

@@ -110,6 +110,15 @@ def loops(data: RunData, edges: Sequence[Edge]) -> str:
     return html.section("Loops", html.rows_table(header, rows), html.paragraph(f"{len(edges)} in the map."))
 
 
+def refinement(data: RunData) -> str:
+    """The adjustment of the whole map at the end."""
+    told = data.report.get("refinement")
+    if not isinstance(told, dict):
+        return ""
+    lines = [html.paragraph(str(line)) for line in told.get("lines") or []]
+    return html.section("Adjustment of the whole map", *lines)
+
+
 def adaptation(data: RunData) -> str:
     """What was learnt during the run."""
     told = data.report.get("adaptation") or data.report.get("adapt")

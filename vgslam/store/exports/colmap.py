@@ -16,8 +16,10 @@ from vgslam.store.exports.component import Component
 from vgslam.store.exports.images import image_name, write_images
 from vgslam.types import Array, Camera, Ids
 
-_PINHOLE = 1
+_SIMPLE_PINHOLE, _PINHOLE = 0, 1
 _PIXEL_CENTRE = 0.5
+SAME_FOCAL = 1e-9
+"""Relative difference of fx and fy that is rounding."""
 
 
 @dataclass(frozen=True)
@@ -108,14 +110,21 @@ def colmap_model(component: Component) -> ColmapModel:
     return ColmapModel(list(camera_ids), images, found)
 
 
-def _parameters(camera: Camera) -> tuple[float, float, float, float]:
-    return camera.fx, camera.fy, camera.cx + _PIXEL_CENTRE, camera.cy + _PIXEL_CENTRE
+def _parameters(camera: Camera) -> tuple[float, ...]:
+    """(f, cx, cy) of a camera with square pixels, else (fx, fy, cx, cy)."""
+    centre = camera.cx + _PIXEL_CENTRE, camera.cy + _PIXEL_CENTRE
+    return (camera.fx, *centre) if _is_simple(camera) else (camera.fx, camera.fy, *centre)
+
+
+def _is_simple(camera: Camera) -> bool:
+    return abs(camera.fx - camera.fy) < SAME_FOCAL * camera.fx
 
 
 def write_model_text(model: ColmapModel, folder: Path) -> None:
     """cameras.txt, images.txt, points3D.txt. Raises OutputError."""
     cameras = [
-        f"{i} PINHOLE {c.width} {c.height} {_words(_parameters(c))}" for i, c in enumerate(model.cameras, start=1)
+        f"{i} {'SIMPLE_PINHOLE' if _is_simple(c) else 'PINHOLE'} {c.width} {c.height} {_words(_parameters(c))}"
+        for i, c in enumerate(model.cameras, start=1)
     ]
     images = []
     for image in model.images:
@@ -139,7 +148,8 @@ def write_model_binary(model: ColmapModel, folder: Path) -> None:
     """cameras.bin, images.bin, points3D.bin, little-endian. Raises OutputError."""
     data = [struct.pack("<Q", len(model.cameras))]
     for i, c in enumerate(model.cameras, start=1):
-        data.append(struct.pack("<iiQQ4d", i, _PINHOLE, c.width, c.height, *_parameters(c)))
+        kind, parameters = _SIMPLE_PINHOLE if _is_simple(c) else _PINHOLE, _parameters(c)
+        data.append(struct.pack(f"<iiQQ{len(parameters)}d", i, kind, c.width, c.height, *parameters))
     write_bytes(folder / "cameras.bin", b"".join(data))
     pairs = np.dtype([("xy", "<f8", 2), ("id", "<i8")])
     data = [struct.pack("<Q", len(model.images))]

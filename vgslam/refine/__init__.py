@@ -1,0 +1,1 @@
+"""The map adjusted as a whole: keyframes, landmarks and calibration together, when a recording has ended"""

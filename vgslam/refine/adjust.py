@@ -1,0 +1,173 @@
+"""Rounds of adjustment: solve, throw out what does not fit, decide on the calibration, solve again."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from vgslam.refine.calibration import Determined, determined
+from vgslam.refine.ceres import FocalPrior, FreeCalibration, SolverOptions, solve
+from vgslam.refine.points import PointTests, cleaned, weakly_seen, with_missing_points
+from vgslam.refine.problem import Mask, Problem
+
+
+@dataclass(frozen=True)
+class RefineConfig:
+    """The adjustment of the whole map at the end of a recording."""
+
+    is_on: bool = True
+    """Adjust the map as a whole when the recording has ended."""
+    seconds: float = 60.0
+    """Time for it, in s. When it is over, the steps that were made are kept, and the report says so: the result then
+    depends on the speed of the machine."""
+    is_calibration_fixed: bool = False
+    """The calibration stays as it is."""
+    focal_rel_sigma: float = 0.0075
+    """Relative standard deviation of the focal length before: that of a given calibration; an estimated one brings its
+    own."""
+    k1_sigma: float = 0.02
+    """Standard deviation of the radial distortion that a calibration has left in the images. It is adjusted only if the
+    map determines it to half of that."""
+    max_iterations: int = 12
+    """Steps of each of the rounds."""
+    loss_px: float = 1.0
+    """Error from which observations count less, in px."""
+    tests: PointTests = field(default_factory=PointTests)
+    """Which points and observations take part."""
+
+
+FIRST_GATE_PX, GATE_PX = 6.0, 2.5
+"""Largest error of an observation of a point that is triangulated, before the poses are adjusted, and after."""
+ROUGH, FINE = 1e-3, 1e-4
+"""Relative decrease of the cost at which a round ends: before outliers are thrown out, and the last one."""
+WIDE_REL_SIGMA, WIDE_FACTOR, WIDE_STEPS = 0.015, 0.1, 30
+"""A focal length that is known less well than this has a long way to go, down a valley that is nearly flat: rounds end
+at this share of the usual decrease, and may have so many steps."""
+LEAST_OBSERVATIONS = 12
+"""Keyframes with fewer observations are not adjusted: they follow a neighbour."""
+LEAST_POINTS = 20
+"""Least points of an adjustment."""
+FREE_SHARE = 0.7
+"""The focal length is adjusted if its deviation becomes less than this share of what it was before."""
+K1_SHARE = 0.5
+"""As FREE_SHARE, for radial distortion."""
+
+
+LEAST_SECONDS = 0.1
+"""What a round may take even if time is up."""
+
+
+class InterruptedRefinementError(Exception):
+    """The adjustment was stopped from outside."""
+
+
+@dataclass(frozen=True)
+class CalibrationOutcome:
+    """What became of the calibration."""
+
+    is_focal_free: bool
+    is_k1_free: bool
+    focal_rel_sigma: float
+    """Posterior deviation of the focal length, relative."""
+    k1_sigma: float
+
+
+@dataclass(frozen=True)
+class Adjusted:
+    """The outcome of adjusting one problem."""
+
+    before: Problem
+    """As it was, with the points that could be triangulated."""
+    after: Problem
+    weak: Mask
+    """(C,): keyframes that were not adjusted."""
+    calibration: CalibrationOutcome
+    is_cut_short: bool = False
+    """Whether time was over before the last round had ended."""
+
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Watch:
+    """Who is told of progress, who may stop it, and when time is up."""
+
+    say: Say = field(default=lambda line: None)
+    should_stop: Callable[[], bool] = field(default=lambda: False)
+    deadline_s: float = float("inf")
+    """On the monotonic clock."""
+
+    def check(self) -> None:
+        """Raises InterruptedRefinementError."""
+        if self.should_stop():
+            raise InterruptedRefinementError
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until time is up, at least a moment."""
+        return max(self.deadline_s - time.monotonic(), LEAST_SECONDS)
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() >= self.deadline_s
+
+
+def adjust(problem: Problem, config: RefineConfig, watch: Watch) -> Adjusted | None:
+    """The whole problem adjusted; None where too little is known. Raises InterruptedRefinementError."""
+    before = with_missing_points(problem, config.tests, FIRST_GATE_PX)
+    weak = weakly_seen(before, LEAST_OBSERVATIONS)
+    p = without_keyframes(before, weak)
+    if int(p.has_point.sum()) < LEAST_POINTS or (~weak).sum() < 2:
+        return None
+    watch.check()
+    p = _tidied(solve(p, _options(config, ROUGH, watch), held=weak), weak, config)
+    watch.check()
+    free, calibration = choose_calibration(p, config)
+    wide = WIDE_FACTOR if calibration.is_focal_free and config.focal_rel_sigma > WIDE_REL_SIGMA else 1.0
+    for tolerance in (ROUGH, FINE):
+        if not watch.is_over:
+            p = _tidied(solve(p, _options(config, tolerance * wide, watch), free, held=weak), weak, config)
+            watch.check()
+    return Adjusted(before, p, weak, calibration, watch.is_over)
+
+
+def without_keyframes(problem: Problem, weak: Mask) -> Problem:
+    """Observations of those keyframes are not used."""
+    return replace(problem, in_use=problem.in_use & ~weak[problem.cam])
+
+
+def _tidied(problem: Problem, weak: Mask, config: RefineConfig) -> Problem:
+    tidy = with_missing_points(cleaned(problem, config.tests), config.tests, GATE_PX)
+    return without_keyframes(tidy, weak)
+
+
+def _options(config: RefineConfig, tolerance: float, watch: Watch) -> SolverOptions:
+    steps = config.max_iterations if tolerance >= FINE else max(WIDE_STEPS, config.max_iterations)
+    return SolverOptions(steps, config.loss_px, tolerance, watch.left_s)
+
+
+def choose_calibration(problem: Problem, config: RefineConfig) -> tuple[FreeCalibration, CalibrationOutcome]:
+    """What of the calibration the active observations determine well enough to be adjusted."""
+    nothing = FreeCalibration()
+    if config.is_calibration_fixed:
+        return nothing, CalibrationOutcome(False, False, config.focal_rel_sigma, config.k1_sigma)
+    known = determined(problem, config.loss_px)
+    focal, k1 = known.deviations(config.focal_rel_sigma, is_k1_free=True)
+    is_k1_free = bool(0.0 < k1 < K1_SHARE * config.k1_sigma)
+    if not is_k1_free:
+        focal = known.deviations(config.focal_rel_sigma, is_k1_free=False)[0]
+    is_focal_free = bool(focal < FREE_SHARE * config.focal_rel_sigma)
+    sigma_px = config.focal_rel_sigma * problem.camera.fx / np.sqrt(known.overcount)
+    prior = FocalPrior(problem.camera.fx, float(sigma_px)) if is_focal_free else None
+    free = FreeCalibration(prior, is_k1_free)
+    return free, _outcome(known, free, config)
+
+
+def _outcome(known: Determined, free: FreeCalibration, config: RefineConfig) -> CalibrationOutcome:
+    """Posterior deviations; those of what is held are the prior's."""
+    sigma = known.deviations(config.focal_rel_sigma, free.is_k1_free)
+    focal = float(sigma[0]) if free.prior is not None else config.focal_rel_sigma
+    k1 = float(sigma[1]) if free.is_k1_free else config.k1_sigma
+    return CalibrationOutcome(free.prior is not None, free.is_k1_free, focal, k1)

@@ -1,0 +1,142 @@
+"""How well the keyframes determine the calibration, and what of it may be adjusted.
+
+The keyframes are cut into blocks. Each block by itself, its poses and points eliminated (Schur complement), has an
+opinion on theta = (log focal length, k1): information H_b (2,2) and gradient g_b (2,). Tracks drift, and a point's
+errors are alike in all images that see it, so the curvature H, the sum of H_b, promises too much. How far the blocks
+contradict one another says what it is worth: C = H^-1 (sum of g_b g_b^T) H^-1, the clustered sandwich covariance
+(White, "Maximum Likelihood Estimation of Misspecified Models", 1982).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vgslam.geometry import se3
+from vgslam.geometry.camera import MIN_DEPTH
+from vgslam.refine.problem import Mask, Problem
+from vgslam.types import Array, Ids
+
+BLOCK = 16
+"""Keyframes of a block: enough for parallax and turns, so few that blocks are many."""
+MOST_BLOCKS = 8
+"""Only so many blocks are looked at, evenly spread: they speak for the others."""
+LEAST_BLOCKS = 4
+"""With fewer blocks their contradictions say nothing."""
+INFLATION = 5.0
+"""Least multiple of the deviation that the curvature promises: what is used where blocks are few."""
+N_THETA = 2
+DAMPING = 1e-9
+"""Share of its diagonal by which a block's matrix is damped: its scale is free."""
+
+
+@dataclass(frozen=True)
+class Determined:
+    """What the data alone say about (log focal length, k1) near the present values."""
+
+    information: Array
+    """(2,2): inverse covariance, the blocks' contradictions taken into account."""
+    overcount: float
+    """How many times larger the information is that the curvature promises for the focal length."""
+
+    def deviations(self, sigma_focal: float, is_k1_free: bool) -> Array:
+        """(2,): posterior standard deviations with a prior of relative deviation sigma_focal; that of k1 is 0 where
+        it is held."""
+        H = self.information + np.diag([1.0 / sigma_focal**2, 0.0])
+        if not is_k1_free:
+            return np.array([1.0 / np.sqrt(H[0, 0]), 0.0])
+        return np.sqrt(np.maximum(np.diag(np.linalg.pinv(H)), 0.0))
+
+
+def determined(problem: Problem, loss_px: float = 1.0) -> Determined:
+    """What the active observations of a problem near its optimum determine."""
+    n = len(problem.keyframe_ids)
+    begins = np.arange(0, n, BLOCK)
+    taken = begins[np.linspace(0, len(begins) - 1, min(len(begins), MOST_BLOCKS)).round().astype(int)]
+    active = problem.is_active()
+    parts = [_reduced(problem, active, b, min(b + BLOCK, n), loss_px) for b in taken.tolist()]
+    used = [p for p in parts if p is not None]
+    H = sum((p[0] for p in used), np.zeros((N_THETA, N_THETA)))
+    share = len(taken) / len(begins)
+    if not np.isfinite(H).all() or np.linalg.eigvalsh(H)[0] <= 0:
+        return Determined(np.zeros((N_THETA, N_THETA)), INFLATION**2)
+    C = np.linalg.inv(H)
+    naive = C * INFLATION**2
+    if len(used) >= LEAST_BLOCKS:
+        G = np.stack([p[1] for p in used])
+        G = G - G.mean(0)
+        spread = C @ (G.T @ G) @ C * len(used) / (len(used) - 1)
+        if np.trace(spread / np.diag(naive)[:, None]) > 0:
+            factor = np.maximum(np.diag(spread) / np.diag(naive), 1.0)
+            naive = naive * np.sqrt(np.outer(factor, factor))
+    return Determined(np.linalg.inv(naive) / share, float(naive[0, 0] / C[0, 0]))
+
+
+def _reduced(
+    problem: Problem, active: Mask, begin: int, end: int, loss_px: float
+) -> tuple[Array, Array] | None:
+    """Information (2,2) and gradient (2,) of theta from keyframes begin..end, their poses and points eliminated."""
+    rows = np.flatnonzero(active & (problem.cam >= begin) & (problem.cam < end))
+    count = np.bincount(problem.point[rows], minlength=len(problem.points))
+    rows = rows[count[problem.point[rows]] >= 2]
+    if len(rows) < 10 * (end - begin):
+        return None
+    _, point = np.unique(problem.point[rows], return_inverse=True)
+    J = _Jacobian(problem, rows, loss_px)
+    n = 6 * (end - begin - 1) + N_THETA
+    dense = np.zeros((len(rows), 2, n))
+    cam = problem.cam[rows] - begin - 1
+    for c in range(end - begin - 1):
+        mine = cam == c
+        dense[mine, :, 6 * c : 6 * c + 6] = J.cam[mine]
+    dense[:, :, -N_THETA:] = J.theta
+    return _eliminated(dense, J.point, J.residual, point.reshape(-1))
+
+
+def _eliminated(A: Array, B: Array, r: Array, point: Ids) -> tuple[Array, Array] | None:
+    """Schur complement onto the last two columns of A (M,2,n), points with Jacobian B (M,2,3) eliminated first."""
+    n_points, n = int(point.max()) + 1, A.shape[2]
+    order = np.argsort(point, kind="stable")
+    begin = np.searchsorted(point[order], np.arange(n_points))
+    A, B, r = A[order], B[order], r[order]
+    Bt = B.transpose(0, 2, 1)
+    V = np.add.reduceat(np.matmul(Bt, B), begin, axis=0)
+    W = np.add.reduceat(np.matmul(Bt, A), begin, axis=0)  # (L,3,n)
+    gp = np.add.reduceat(np.matmul(Bt, r[:, :, None])[:, :, 0], begin, axis=0)
+    V[:, range(3), range(3)] *= 1.0 + 1e-6
+    V[:, range(3), range(3)] += 1e-12
+    Y = np.linalg.solve(V, np.concatenate([W, gp[:, :, None]], axis=2))
+    flat = W.reshape(-1, n)
+    A2 = A.reshape(-1, n)
+    S = A2.T @ A2 - flat.T @ Y[:, :, :n].reshape(-1, n)
+    g = A2.T @ r.reshape(-1) - flat.T @ Y[:, :, n].reshape(-1)
+    k = n - N_THETA
+    P = S[:k, :k] + np.diag(DAMPING * np.diag(S)[:k] + 1e-12)
+    X = np.linalg.solve(P, np.concatenate([S[:k, k:], g[:k, None]], axis=1))
+    H = S[k:, k:] - S[k:, :k] @ X[:, :N_THETA]
+    reduced = g[k:] - S[k:, :k] @ X[:, N_THETA]
+    return (0.5 * (H + H.T), reduced) if np.isfinite(H).all() else None
+
+
+class _Jacobian:
+    """Weighted residuals (m,2) and their derivatives by pose (m,2,6), point (m,2,3) and theta (m,2,2)."""
+
+    def __init__(self, problem: Problem, rows: Ids, loss_px: float) -> None:
+        p = replace(problem, cam=problem.cam[rows], point=problem.point[rows], pixels=problem.pixels[rows])
+        Xc = p.local_points()
+        z = np.maximum(Xc[:, 2], MIN_DEPTH)
+        xy = Xc[:, :2] / z[:, None]
+        f = np.array([p.camera.fx, p.camera.fy])
+        r2 = (xy**2).sum(1)
+        bend = 1.0 + p.k1 * r2
+        residual = xy * bend[:, None] * f + [p.camera.cx, p.camera.cy] - p.pixels
+        D = bend[:, None, None] * np.eye(2) + 2.0 * p.k1 * xy[:, :, None] * xy[:, None, :]
+        toward = np.zeros((len(rows), 2, 3))
+        toward[:, 0, 0] = toward[:, 1, 1] = 1.0 / z
+        toward[:, :, 2] = -xy / z[:, None]
+        J = f[:, None] * np.matmul(D, toward)
+        T = p.T_cam_world[p.cam]
+        w = (1.0 + (residual**2).sum(1) / loss_px**2) ** -0.25  # square root of the weight of soft-L1
+        self.residual = residual * w[:, None]
+        self.cam = np.concatenate([np.matmul(J, -se3.skew(Xc)), J], axis=2) * w[:, None, None]
+        self.point = np.matmul(J, T[:, :3, :3]) * w[:, None, None]
+        self.theta = np.stack([xy * bend[:, None] * f, xy * r2[:, None] * f], axis=2) * w[:, None, None]

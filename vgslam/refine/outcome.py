@@ -1,0 +1,113 @@
+"""What the adjustment of a map did, for reports."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from vgslam.refine.problem import Problem
+from vgslam.types import Array
+
+
+@dataclass(frozen=True)
+class Reprojection:
+    """Reprojection errors of the observations of landmarks of known depth."""
+
+    mean_px: float
+    p95_px: float
+    n: int
+
+    @staticmethod
+    def of(problem: Problem) -> "Reprojection":
+        """Those of a problem's active observations that have an image."""
+        error = problem.errors_px()[problem.is_active()]
+        error = error[np.isfinite(error)]
+        if not len(error):
+            return Reprojection(0.0, 0.0, 0)
+        return Reprojection(float(error.mean()), float(np.percentile(error, 95)), len(error))
+
+
+@dataclass(frozen=True)
+class CalibrationChange:
+    """A camera before and after, with standard deviations; a deviation of 0: that was held."""
+
+    fx_before: float
+    fx_after: float
+    fx_sigma: float
+    k1: float
+    k1_sigma: float
+
+    def in_words(self) -> str:
+        """A line for people."""
+        parts = []
+        if self.fx_sigma:
+            parts.append(f"focal length {self.fx_before:.1f} -> {self.fx_after:.1f} +- {self.fx_sigma:.1f} px")
+        if self.k1_sigma:
+            parts.append(f"radial distortion 0 -> {self.k1:.4f} +- {self.k1_sigma:.4f}")
+        return ", ".join(parts) or "calibration not determined by this motion, kept"
+
+
+@dataclass(frozen=True)
+class ComponentOutcome:
+    """The adjustment of one component."""
+
+    component_id: int
+    n_keyframes: int
+    is_kept: bool
+    """Whether the map was changed."""
+    reason: str = ""
+    """Why not."""
+    n_landmarks: int = 0
+    before: Reprojection | None = None
+    after: Reprojection | None = None
+    n_moved: int = 0
+    """Keyframes that moved by more than a hundredth of the median depth, or by half a degree."""
+    largest_move: float = 0.0
+    """As a share of the median depth."""
+    calibration: CalibrationChange | None = None
+    is_cut_short: bool = False
+    """Whether time was over before it had converged."""
+
+
+@dataclass(frozen=True)
+class RefineOutcome:
+    """The adjustment of a map."""
+
+    components: list[ComponentOutcome] = field(default_factory=list)
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+    is_interrupted: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the report."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """Lines for people: one for each component that was adjusted, or refused."""
+        lines = []
+        for c in self.components:
+            name = "" if len(self.components) == 1 else f" (component {c.component_id})"
+            if c.before is None or c.after is None or not c.is_kept:
+                lines.append(f"the map{name} was left as it is: {c.reason}")
+                continue
+            short = ", stopped as time was up" if c.is_cut_short else ""
+            lines.append(
+                f"{c.n_keyframes} keyframes{name} adjusted together{short}: reprojection error "
+                f"{c.before.mean_px:.2f} -> {c.after.mean_px:.2f} px (95 %: {c.before.p95_px:.2f} -> "
+                f"{c.after.p95_px:.2f}), {c.n_moved} moved, "
+                f"{self.cpu_s:.1f} CPU s"
+            )
+            if c.calibration is not None:
+                lines.append(c.calibration.in_words())
+        return lines
+
+
+def moves(a: Problem, b: Problem) -> tuple[Array, Array]:
+    """How far keyframes moved: (C,) as a share of the median depth before, and (C,) in degrees."""
+    Ta, Tb = a.T_world_cam(), b.T_world_cam()
+    z = a.local_points()[a.is_active(), 2]
+    depth = float(np.median(z)) if len(z) else 1.0
+    shift = np.linalg.norm(Tb[:, :3, 3] - Ta[:, :3, 3], axis=1) / max(depth, 1e-9)
+    R = np.matmul(Ta[:, :3, :3].transpose(0, 2, 1), Tb[:, :3, :3])
+    cosine = np.clip((np.trace(R, axis1=1, axis2=2) - 1.0) / 2.0, -1.0, 1.0)
+    return shift, np.degrees(np.arccos(cosine))

@@ -1,0 +1,83 @@
+"""Every component of a map adjusted as a whole, and written back where that made it better."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from vgslam.map.slam_map import SlamMap
+from vgslam.refine.adjust import Adjusted, InterruptedRefinementError, RefineConfig, Watch, adjust
+from vgslam.refine.apply import Aligned, aligned, apply
+from vgslam.refine.outcome import CalibrationChange, ComponentOutcome, RefineOutcome, Reprojection, moves
+from vgslam.refine.plausible import why_refused
+from vgslam.refine.problem import gather
+from vgslam.types import Ids
+
+LEAST_KEYFRAMES = 10
+"""Components with fewer keyframes are left alone: their windows have been adjusted as nearly the whole already."""
+MOVED_SHARE, MOVED_DEG = 0.01, 0.5
+"""A keyframe that moved by more than this share of the depth, or turned by more than this, counts as moved."""
+
+
+def refine_map(slam_map: SlamMap, config: RefineConfig, watch: Watch | None = None) -> RefineOutcome:
+    """Adjusts each component's keyframes, landmarks and camera together.
+
+    The map changes only component by component, and only where the outcome is better: Ctrl-C, or `watch.should_stop`,
+    leaves the rest as it was. KeyboardInterrupt ends the adjustment and is not raised on. Errors of pictures that
+    cannot be read or written are raised (MapError, OutputError).
+    """
+    watch = watch or Watch()
+    watch = replace(watch, deadline_s=time.monotonic() + config.seconds)
+    began = time.process_time(), time.monotonic()
+    done: list[ComponentOutcome] = []
+    is_interrupted = False
+    for component, members in components(slam_map):
+        try:
+            result = _solved(slam_map, members, config, watch)
+        except (InterruptedRefinementError, KeyboardInterrupt):
+            is_interrupted = True
+            done.append(ComponentOutcome(component, len(members), False, "interrupted"))
+            break
+        done.append(_taken(slam_map, component, members, config, result))
+    return RefineOutcome(done, time.process_time() - began[0], time.monotonic() - began[1], is_interrupted)
+
+
+def components(slam_map: SlamMap) -> list[tuple[int, Ids]]:
+    """Ids of the components that are large enough, with their keyframes, the largest first."""
+    number = np.array([k.component_id for k in slam_map.keyframes], np.int64)
+    found = [(int(c), np.flatnonzero(number == c)) for c in np.unique(number)]
+    return sorted((x for x in found if len(x[1]) >= LEAST_KEYFRAMES), key=lambda x: (-len(x[1]), x[0]))
+
+
+def _solved(m: SlamMap, members: Ids, config: RefineConfig, watch: Watch) -> tuple[Adjusted, Aligned] | None:
+    problem = gather(m, members)
+    watch.say(f"adjusting {len(members)} keyframes and {len(problem.points)} landmarks together (Ctrl-C skips this)")
+    done = adjust(problem, config, watch)
+    return None if done is None else (done, aligned(done))
+
+
+def _taken(
+    m: SlamMap, component: int, members: Ids, config: RefineConfig, result: tuple[Adjusted, Aligned] | None
+) -> ComponentOutcome:
+    """Writes a result into the map, unless there is a reason not to."""
+    if result is None:
+        return ComponentOutcome(component, len(members), False, "too few landmarks are seen twice")
+    done, placed = result
+    known = replace(done.before, has_point=m.landmarks.is_triangulated[done.before.landmark_ids])
+    before, after = Reprojection.of(known), Reprojection.of(placed.problem)
+    reason = why_refused(m, done, placed)
+    if reason:
+        return ComponentOutcome(component, len(members), False, reason, before=before, after=after)
+    shift, degrees = moves(done.before, placed.problem)
+    fx = done.before.camera.fx
+    c = done.calibration
+    change = CalibrationChange(
+        fx, placed.problem.camera.fx, c.focal_rel_sigma * fx if c.is_focal_free else 0.0, placed.problem.k1,
+        c.k1_sigma if c.is_k1_free else 0.0,
+    )  # fmt: skip
+    apply(m, done.before, placed)
+    n_moved = int(((shift > MOVED_SHARE) | (degrees > MOVED_DEG)).sum())
+    return ComponentOutcome(
+        component, len(members), True, "", int(placed.problem.has_point.sum()), before, after, n_moved,
+        float(shift.max()), None if config.is_calibration_fixed else change, done.is_cut_short,
+    )  # fmt: skip
