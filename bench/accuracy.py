@@ -126,9 +126,10 @@ def run_once(
     process = run_isolated([*program, *words], folder.with_suffix(".log"), args.timeout)
     run = AccuracyRun(start, ["vgslam", "run", *words], process.failure(), peak_mib=process.peak_mib)
     try:
-        run.n_frames = RunReport.read(folder / "report.json").n_frames
+        report = RunReport.read(folder / "report.json")
     except VgslamError:
         return run
+    run.n_frames = report.n_frames
     run.cpu_ms = 1e3 * process.cpu_s / run.n_frames if run.n_frames else None
     if run.failure is None:
         outcome = score_outcome(folder, run.command, {NAME: truth})

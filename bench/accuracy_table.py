@@ -46,7 +46,7 @@ class AccuracyRun:
     cpu_ms: float | None = None
     """User and system time of the whole process over its frames, in ms."""
     peak_mib: float | None = None
-    """Peak memory of the process."""
+    """Peak memory of the process, in MiB: at least that of the measurement itself, which started it."""
     trajectory_sha256: str | None = None
 
     def add_scores(self, evaluation: Evaluation) -> None:
