@@ -11,6 +11,7 @@ from vgslam.errors import GraphError, InputError
 from vgslam.frontend.component_start import ComponentStart, guessed_depths
 from vgslam.frontend.features import Pixels
 from vgslam.frontend.frame_log import FrameLog
+from vgslam.frontend.frame_poses import FramePoses
 from vgslam.frontend.guide import Guide
 from vgslam.frontend.guided_tracking import track_guided
 from vgslam.frontend.initializer import Initializer, InitializerConfig, Start
@@ -91,6 +92,7 @@ class SlamSystem:
         self.n_losses = 0
         self._begun_by_guide: list[int] = []
         self._frames = FrameLog(self.map)
+        self.frame_poses = FramePoses(self.map, camera, self.config.tracker)
         self._component = max((k.component_id for k in self.map.keyframes), default=-1)  # tracked now, or last
         self._next_component = self._component + 1
         self.states = TrackingState(self.config.states, Phase.INITIALIZING if self._component < 0 else Phase.LOST)
@@ -145,6 +147,8 @@ class SlamSystem:
                 self.notes += ties_left_out(self.map, optimize_map(self.map, self.config.loops.is_metric).switched_off)
             except GraphError as error:
                 self.notes.append(f"the graph was not optimised, poses are those of the odometry: {error}")
+        with self._stage("frames"):
+            self.frame_poses.finish()
 
     def _begin_frame(self, frame: Frame) -> View:
         with self._stage("prepare"):
@@ -200,12 +204,14 @@ class SlamSystem:
             return False
         self.states.unsure(view.frame_id, view.timestamp_s, self._component)
         self._frames.keep_back(view.frame_id, view.timestamp_s, self._estimate(view, result))
+        self._keep_seen(view, result)
         motion = se3.inverse(result.T_world_cam) @ state.T_world_cam
         self._state = TrackState(view, result.ids, result.pixels, result.T_world_cam, motion, result.ratio)
         return True
 
     def _accept(self, state: TrackState, view: View, result: TrackResult) -> None:
         self._frames.set(self._estimate(view, result))
+        self._keep_seen(view, result)
         motion = se3.inverse(result.T_world_cam) @ state.T_world_cam
         is_due = self._is_keyframe(result)
         if is_due and self.is_localizing:
@@ -214,6 +220,10 @@ class SlamSystem:
             self._add_keyframe(view, result.T_world_cam, result.ids, result.pixels, motion, result.ratio)
         else:
             self._state = TrackState(view, result.ids, result.pixels, result.T_world_cam, motion, result.ratio)
+
+    def _keep_seen(self, view: View, result: TrackResult) -> None:
+        if not self.is_localizing:
+            self.frame_poses.seen.add(view.frame_id, result.ids, result.pixels)
 
     def _estimate(self, view: View, result: TrackResult) -> PoseEstimate:
         m, k = self.map, self._reference.keyframe_id
@@ -255,6 +265,7 @@ class SlamSystem:
                 self._component = self.map.keyframes[k].component_id
         self._reference = Reference(k, ids, pixels)
         own = self._frames[view.frame_id]
+        self.frame_poses.link(k, own)
         if own.T_ref_cam is not None:  # from now on, the frame is where its keyframe is
             C = self.map.covariance_of(own)
             own = replace(own, covariance=None if C is None else self.map.covariance_relative_to(k, C))
@@ -359,6 +370,8 @@ class SlamSystem:
         estimates = begun.estimates(self._component)
         for estimate in estimates:
             self._frames.set(estimate)
+        for frame_id, ids, pixels in begun.seen:
+            self.frame_poses.seen.add(frame_id, ids, pixels)
         first_s = min(estimate.timestamp_s for estimate in estimates)
         self.states.began(start.last.frame_id, start.last.timestamp_s, self._component, first_s)
 
