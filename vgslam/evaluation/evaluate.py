@@ -135,7 +135,8 @@ def _error_series(timestamps_s: Array, T_ref_cam: Array, T_est_cam: Array, align
         ape = metrics.APE(relation)
         ape.process_data(pair)
         errors.append(np.asarray(ape.error, np.float64))
-    return ErrorSeries(alignment, timestamps_s.copy(), *errors, _rotation_only_errors_deg(T_ref_cam, T_est_cam))
+    by_rotations = _rotation_only_errors_deg(T_ref_cam, T_est_cam)
+    return ErrorSeries(alignment, timestamps_s.copy(), errors[0], errors[1], by_rotations)
 
 
 def _valid_se3(T: Array) -> Array:
