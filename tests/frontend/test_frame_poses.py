@@ -131,3 +131,12 @@ def test_a_frame_after_the_last_keyframe_and_a_lost_one_are_left_whole() -> None
     T_after = m.pose_of(m.frames[N + 1])
     assert T_after is not None
     np.testing.assert_allclose(T_after, true_pose(N + 1), atol=1e-9)
+
+
+@pytest.mark.parametrize("with_observations", [False, True])
+def test_a_second_finish_changes_nothing(with_observations: bool) -> None:
+    poses = tracked(0.0, with_observations)
+    poses.finish()
+    first = poses.map.trajectory().T_world_cam
+    poses.finish()
+    np.testing.assert_allclose(poses.map.trajectory().T_world_cam, first, atol=1e-5)

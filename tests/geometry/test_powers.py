@@ -1,5 +1,7 @@
 """Powers of similarities, and many rotations at once."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
@@ -31,9 +33,16 @@ def test_rotations_are_those_of_one_at_a_time() -> None:
     np.testing.assert_allclose(so3_exp_many(w), [se3.so3_exp(v) for v in w], atol=1e-12)
 
 
+@dataclass(frozen=True)
+class Straightened(Camera):
+    """The camera of a map that has taken radial distortion out of its images."""
+
+    removed_k1: float = 0.0
+
+
 def test_radial_distortion_is_taken_out_and_put_back() -> None:
     before = Camera(500.0, 510.0, 320.0, 240.0, 640, 480)
-    now = Camera(505.0, 505.0, 321.0, 239.0, 640, 480, (-0.05, 0.0, 0.0, 0.0))
+    now = Straightened(505.0, 505.0, 321.0, 239.0, 640, 480, removed_k1=-0.05)
     k1 = radial_since(now, before)
     assert k1 == -0.05
     assert radial_since(now, now) == 0.0

@@ -66,19 +66,22 @@ class FramePoses:
         self.seen = FrameObservations() if seen is None else seen
         self._first_row = len(slam_map.frames)
         self._first_keyframe = len(slam_map.keyframes)
-        self._links: dict[int, Array] = {}
+        self._links: dict[int, Sim3] = {}
         self._fits: dict[int, FrameFit] = {}
 
     def link(self, keyframe_id: int, tracked: PoseEstimate) -> None:
         """A frame has become a keyframe; tracked: its pose relative to the one before, as nothing was adjusted yet."""
         if tracked.T_ref_cam is not None and tracked.ref_id == keyframe_id - 1:
-            self._links[keyframe_id] = tracked.T_ref_cam
+            self._links[keyframe_id] = Sim3.from_T(tracked.T_ref_cam)
 
     def finish(self) -> int:
         """Give every frame of the run that is not a keyframe its final pose; returns how many follow the landmarks."""
         segments = self._segments()
         for segment in segments:
             self._follow_keyframes(segment)
+        for k in self._links:  # what was spread is not spread again
+            a, b = self.map.keyframes[k - 1], self.map.keyframes[k]
+            self._links[k] = a.S_world_keyframe.inverse() @ b.S_world_keyframe
         self._fits = {}
         self._fit({k.frame_id for k in self.map.keyframes[self._first_keyframe :]})
         agree = [s for s in segments if self._offsets(s) is not None]
@@ -114,7 +117,7 @@ class FramePoses:
             return
         m, a = self.map, segment.first
         S_a_b = m.keyframes[a].S_world_keyframe.inverse() @ m.keyframes[a + 1].S_world_keyframe
-        R, t, s = powers(S_a_b @ Sim3.from_T(self._links[a + 1]).inverse(), segment.share)
+        R, t, s = powers(S_a_b @ self._links[a + 1].inverse(), segment.share)
         before = [m.frames[row] for row in segment.rows.tolist()]
         T = np.stack([e.T_ref_cam for e in before if e.T_ref_cam is not None])
         moved = T.copy()

@@ -8,7 +8,8 @@ from vgslam.geometry.se3 import Array
 
 
 def radial_since(now: Camera, before: Camera) -> float:
-    """How much more k1 was taken out of the images of `now` than of those of `before`."""
+    """How much more k1 was taken out of the images of `now` than of those of `before` (`removed_k1` of a camera, where it
+    has one)."""
     return _k1(now) - _k1(before)
 
 
@@ -29,4 +30,4 @@ def with_radial(camera: Camera, k1: float, pixels: Array) -> Array:
 
 
 def _k1(camera: Camera) -> float:
-    return camera.distortion[0] if camera.distortion else 0.0
+    return float(getattr(camera, "removed_k1", 0.0))
