@@ -8,8 +8,8 @@ from vgslam.geometry.se3 import Array
 
 
 def radial_since(now: Camera, before: Camera) -> float:
-    """How much more k1 was taken out of the images of `now` than of those of `before` (`removed_k1` of a camera, where it
-    has one)."""
+    """How much more k1 was taken out of the images of `now` than of those of `before`: a camera's `removed_k1`, if it
+    has one."""
     return _k1(now) - _k1(before)
 
 
