@@ -24,7 +24,7 @@ from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.graph.optimize import optimize_map
 from vgslam.map.slam_map import SlamMap
-from vgslam.reloc.closing import LoopCloser, ties_left_out
+from vgslam.reloc.closing import LoopCloser, config_beside, ties_left_out
 from vgslam.reloc.loops import LoopConfig
 from vgslam.reloc.places import Places
 from vgslam.reloc.proposal import PoseProposer
@@ -86,13 +86,13 @@ class SlamSystem:
         self.initializer = Initializer(self.tracker, sfm, self.config.initializer, guide)
         places = Places(self.map, guide)
         self.relocalizer = Relocalizer(self.map, places, features, self.config.reloc, proposer)
-        self.loops = LoopCloser(self.map, places, features, _loop_config(self.config.loops, guide), self.notes)
+        self.loops = LoopCloser(self.map, places, features, config_beside(self.config.loops, guide), self.notes)
         self.stage_cpu_s: dict[str, float] = {}
         self._search_cpu_s = 0.0
         self.n_losses = 0
         self._begun_by_guide: list[int] = []
         self._frames = FrameLog(self.map)
-        self.frame_poses = FramePoses(self.map, camera, self.config.tracker)
+        self.frame_poses = FramePoses(self.map, camera, self.config.tracker, is_kept=not is_localizing)
         self._component = max((k.component_id for k in self.map.keyframes), default=-1)  # tracked now, or last
         self._next_component = self._component + 1
         self.states = TrackingState(self.config.states, Phase.INITIALIZING if self._component < 0 else Phase.LOST)
@@ -204,14 +204,14 @@ class SlamSystem:
             return False
         self.states.unsure(view.frame_id, view.timestamp_s, self._component)
         self._frames.keep_back(view.frame_id, view.timestamp_s, self._estimate(view, result))
-        self._keep_seen(view, result)
+        self.frame_poses.saw([(view.frame_id, result.ids, result.pixels)])
         motion = se3.inverse(result.T_world_cam) @ state.T_world_cam
         self._state = TrackState(view, result.ids, result.pixels, result.T_world_cam, motion, result.ratio)
         return True
 
     def _accept(self, state: TrackState, view: View, result: TrackResult) -> None:
         self._frames.set(self._estimate(view, result))
-        self._keep_seen(view, result)
+        self.frame_poses.saw([(view.frame_id, result.ids, result.pixels)])
         motion = se3.inverse(result.T_world_cam) @ state.T_world_cam
         is_due = self._is_keyframe(result)
         if is_due and self.is_localizing:
@@ -220,10 +220,6 @@ class SlamSystem:
             self._add_keyframe(view, result.T_world_cam, result.ids, result.pixels, motion, result.ratio)
         else:
             self._state = TrackState(view, result.ids, result.pixels, result.T_world_cam, motion, result.ratio)
-
-    def _keep_seen(self, view: View, result: TrackResult) -> None:
-        if not self.is_localizing:
-            self.frame_poses.seen.add(view.frame_id, result.ids, result.pixels)
 
     def _estimate(self, view: View, result: TrackResult) -> PoseEstimate:
         m, k = self.map, self._reference.keyframe_id
@@ -370,8 +366,7 @@ class SlamSystem:
         estimates = begun.estimates(self._component)
         for estimate in estimates:
             self._frames.set(estimate)
-        for frame_id, ids, pixels in begun.seen:
-            self.frame_poses.seen.add(frame_id, ids, pixels)
+        self.frame_poses.saw(begun.seen)
         first_s = min(estimate.timestamp_s for estimate in estimates)
         self.states.began(start.last.frame_id, start.last.timestamp_s, self._component, first_s)
 
@@ -388,9 +383,3 @@ class SlamSystem:
                 spent += self.loops.search_cpu_s - self._search_cpu_s
                 self._search_cpu_s = self.loops.search_cpu_s
             self.stage_cpu_s[name] = self.stage_cpu_s.get(name, 0.0) + spent
-
-
-def _loop_config(config: LoopConfig, guide: Guide | None) -> LoopConfig:
-    """A network serves one caller at a time: if it recognises places, no search runs in parallel."""
-    is_shared = guide is not None and guide.use.descriptors
-    return replace(config, in_background=False) if is_shared else config

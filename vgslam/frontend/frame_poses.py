@@ -8,7 +8,7 @@ little. Where observations are too few, the correction that the two keyframes go
 the frames between them. Both corrections are motions of constant speed over time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -56,18 +56,26 @@ class FramePoses:
     """Keeps what the frames of a run saw, and gives each its final pose.
 
     camera: that of the recorded pixels; sigma_px, gate: as in `TrackerConfig`. min_inliers, min_ratio: with fewer of
-    its observations in agreement a frame follows its keyframes instead.
+    its observations in agreement a frame follows its keyframes instead. is_kept: False for a run that leaves frames as
+    they were tracked.
     """
 
     def __init__(
-        self, slam_map: SlamMap, camera: Camera, config: TrackerConfig, seen: FrameObservations | None = None
-    ) -> None:
-        self.map, self.camera, self.config = slam_map, camera, config
+        self, slam_map: SlamMap, camera: Camera, config: TrackerConfig, seen: FrameObservations | None = None,
+        is_kept: bool = True,
+    ) -> None:  # fmt: skip
+        self.map, self.camera, self.config, self.is_kept = slam_map, camera, config, is_kept
         self.seen = FrameObservations() if seen is None else seen
         self._first_row = len(slam_map.frames)
         self._first_keyframe = len(slam_map.keyframes)
         self._links: dict[int, Sim3] = {}
         self._fits: dict[int, FrameFit] = {}
+
+    def saw(self, observations: Iterable[tuple[int, Ids, npt.NDArray]]) -> None:
+        """Frames by their ids, the landmarks (n,) that each saw, and where in its image (n,2)."""
+        if self.is_kept:
+            for frame_id, ids, pixels in observations:
+                self.seen.add(frame_id, ids, pixels)
 
     def link(self, keyframe_id: int, tracked: PoseEstimate) -> None:
         """A frame has become a keyframe; tracked: its pose relative to the one before, as nothing was adjusted yet."""
