@@ -1,6 +1,7 @@
 """Frames between keyframes that move after the frames were tracked."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -140,3 +141,14 @@ def test_a_second_finish_changes_nothing(with_observations: bool) -> None:
     first = poses.map.trajectory().T_world_cam
     poses.finish()
     np.testing.assert_allclose(poses.map.trajectory().T_world_cam, first, atol=1e-5)
+
+
+def test_a_frame_with_a_rotation_only_stays_as_it_is() -> None:
+    poses = tracked()
+    m = poses.map
+    m.frames[3] = replace(m.frames[3], rotation_only=True)
+    before = m.frames[3]
+    poses.finish()
+    np.testing.assert_array_equal(m.frames[3].T_ref_cam, before.T_ref_cam)
+    assert m.frames[3].ref_id == before.ref_id
+    assert m.frames[3].rotation_only

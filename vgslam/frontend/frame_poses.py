@@ -99,13 +99,13 @@ class FramePoses:
         return n
 
     def _segments(self) -> list[Segment]:
-        """The frames of the run with a pose that are no keyframes."""
+        """The frames of the run with a whole pose that are no keyframes; what has a rotation only stays as it is."""
         m = self.map
         keyframes = {k.frame_id for k in m.keyframes[self._first_keyframe :]}
         rows: dict[int, list[int]] = {}
         for row in range(self._first_row, len(m.frames)):
             e = m.frames[row]
-            if e.T_ref_cam is not None and e.frame_id not in keyframes:
+            if e.T_ref_cam is not None and not e.rotation_only and e.frame_id not in keyframes:
                 rows.setdefault(e.ref_id, []).append(row)
         return [self._segment(a, np.array(of)) for a, of in rows.items()]
 
