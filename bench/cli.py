@@ -7,6 +7,7 @@ from typing import Any
 import cv2
 import tyro
 
+from bench.accuracy import BenchAccuracyArgs, run_bench_accuracy
 from bench.adapt import BenchAdaptArgs, run_bench_adapt
 from bench.adapt_runs import BenchAdaptRunsArgs, run_bench_adapt_runs
 from bench.backend import BenchBackendArgs, run_bench_backend
@@ -24,6 +25,7 @@ from bench.worlds import BenchWorldsArgs, run_bench_worlds
 from vgslam.errors import ConfigError, VgslamError
 
 MEASUREMENTS: dict[str, tuple[type, Callable[[Any], int]]] = {
+    "accuracy": (BenchAccuracyArgs, run_bench_accuracy),
     "adapt": (BenchAdaptArgs, run_bench_adapt),
     "adapt-runs": (BenchAdaptRunsArgs, run_bench_adapt_runs),
     "backend": (BenchBackendArgs, run_bench_backend),

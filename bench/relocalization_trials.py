@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.umeyama import umeyama
+from vgslam.evaluation.alignment import mean_rotation
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
@@ -43,6 +44,9 @@ class Query:
     trust: float
     error: float
     error_deg: float
+    """Angle after the alignment of positions."""
+    error_rotations_deg: float
+    """Angle after the alignment of rotations."""
     has_covisible: bool
 
 
@@ -50,6 +54,13 @@ def alignment(localizer: Localizer, truth: Array) -> Sim3:
     """S_truth_map from the positions of the map's frames."""
     found = localizer.map.trajectory()
     return umeyama(truth[found.frame_ids, :3, 3], found.T_world_cam[:, :3, 3])
+
+
+def rotation_alignment(localizer: Localizer, truth: Array) -> Array:
+    """R_truth_map (3,3) from the orientations of the map's frames: positions of a short or straight path hardly
+    determine it."""
+    found = localizer.map.trajectory()
+    return mean_rotation(truth[found.frame_ids, :3, :3], found.T_world_cam[:, :3, :3])
 
 
 def pose_error(S: Sim3, T_map_cam: Array, T_truth_cam: Array) -> tuple[float, float]:
@@ -75,7 +86,7 @@ def is_covisible(T: Array, others: Array, camera: Camera, depth: float, least: f
 
 def recall_trial(localizer: Localizer, seq: Recorded, frames: list[int], method: str) -> list[Query]:
     """Queries of frames outside the map by one method."""
-    S = alignment(localizer, seq.T_world_cam)
+    S, R = alignment(localizer, seq.T_world_cam), rotation_alignment(localizer, seq.T_world_cam)
     mapped = np.array([k.frame_id for k in localizer.map.keyframes])
     landmarks = localizer.map.landmarks
     depth = S.s * float(np.median(landmarks.xyz_host[landmarks.is_triangulated][:, 2]))
@@ -83,9 +94,10 @@ def recall_trial(localizer: Localizer, seq: Recorded, frames: list[int], method:
     for i in frames:
         found = localizer.locate(seq.images[i], method)
         accepted = found is not None and localizer.accepts(found)
-        error = (float("inf"), float("inf"))
+        error = (float("inf"), float("inf"), float("inf"))
         if found is not None and accepted:
-            error = pose_error(S, found.T_world_cam, seq.T_world_cam[i])
+            T, truth = found.T_world_cam, seq.T_world_cam[i]
+            error = (*pose_error(S, T, truth), se3.angle_deg((R @ T[:3, :3]).T @ truth[:3, :3]))
         near = is_covisible(seq.T_world_cam[i], seq.T_world_cam[mapped], seq.camera, depth)
         out.append(Query(i, accepted, found.trust if found is not None else 0.0, *error, near))
     return out

@@ -1,8 +1,5 @@
 """The system: one frame in, one pose or an honest "lost" out."""
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,6 +8,7 @@ from vgslam.errors import GraphError, InputError
 from vgslam.frontend.component_start import ComponentStart, guessed_depths
 from vgslam.frontend.features import Pixels
 from vgslam.frontend.frame_log import FrameLog
+from vgslam.frontend.frame_poses import FramePoses
 from vgslam.frontend.guide import Guide
 from vgslam.frontend.guided_tracking import track_guided
 from vgslam.frontend.initializer import Initializer, InitializerConfig, Start
@@ -26,11 +24,12 @@ from vgslam.map.slam_map import SlamMap
 from vgslam.refine.adjust import RefineConfig, Watch
 from vgslam.refine.outcome import RefineOutcome
 from vgslam.refine.refine_map import refine_map
-from vgslam.reloc.closing import LoopCloser, ties_left_out
+from vgslam.reloc.closing import LoopCloser, config_beside, ties_left_out
 from vgslam.reloc.loops import LoopConfig
 from vgslam.reloc.places import Places
 from vgslam.reloc.proposal import PoseProposer
 from vgslam.reloc.relocalizer import Localization, Relocalizer, RelocalizerConfig
+from vgslam.stage_clock import StageClock
 from vgslam.types import Array, Frame, Ids, MadeBy, PoseEstimate, Status
 
 NEAR_OF_DEPTH, NEAR_DEG = 0.3, 45.0
@@ -90,13 +89,13 @@ class SlamSystem:
         self.initializer = Initializer(self.tracker, sfm, self.config.initializer, guide)
         places = Places(self.map, guide)
         self.relocalizer = Relocalizer(self.map, places, features, self.config.reloc, proposer)
-        self.loops = LoopCloser(self.map, places, features, _loop_config(self.config.loops, guide), self.notes)
-        self.stage_cpu_s: dict[str, float] = {}
-        self._search_cpu_s = 0.0
+        self.loops = LoopCloser(self.map, places, features, config_beside(self.config.loops, guide), self.notes)
+        self.stages = StageClock(is_shared=self.loops.config.in_background)
         self.n_losses = 0
         self.refined: RefineOutcome | None = None
         self._begun_by_guide: list[int] = []
         self._frames = FrameLog(self.map)
+        self.frame_poses = FramePoses(self.map, camera, self.config.tracker, is_kept=not is_localizing)
         self._component = max((k.component_id for k in self.map.keyframes), default=-1)  # tracked now, or last
         self._next_component = self._component + 1
         self.states = TrackingState(self.config.states, Phase.INITIALIZING if self._component < 0 else Phase.LOST)
@@ -106,6 +105,11 @@ class SlamSystem:
     @property
     def is_tracking(self) -> bool:
         return self._state is not None
+
+    @property
+    def stage_cpu_s(self) -> dict[str, float]:
+        """CPU seconds by stage; a search for loops beside the frames is a part of `loops`."""
+        return self.stages.cpu_s | {"loops": self.stages.cpu_s.get("loops", 0.0) + self.loops.search_cpu_s}
 
     @property
     def n_components(self) -> int:
@@ -143,27 +147,29 @@ class SlamSystem:
             if start is not None:
                 self._begin_component(start)
         self.notes += guessed_depths(self.map, self._begun_by_guide)
-        with self._stage("loops"):
+        with self.stages.of("loops"):
             if self.loops.finish() is not None:
                 self._component = self.map.keyframes[-1].component_id
-        with self._stage("graph"):
+        with self.stages.of("graph"):
             try:
                 self.notes += ties_left_out(self.map, optimize_map(self.map, self.config.loops.is_metric).switched_off)
             except GraphError as error:
                 self.notes.append(f"the graph was not optimised, poses are those of the odometry: {error}")
         self._refine(watch)
+        with self.stages.of("frames"):
+            self.frame_poses.finish()
 
     def _refine(self, watch: Watch | None) -> None:
         """Adjust the whole map; `refined` then tells what became of it."""
         if not self.config.refine.is_on:
             return
-        with self._stage("refine"):
+        with self.stages.of("refine"):
             self.refined = refine_map(self.map, self.config.refine, watch)
         if self.map.keyframes:
             self.tracker.camera = self.mapper.camera = self.map.keyframes[-1].camera
 
     def _begin_frame(self, frame: Frame) -> View:
-        with self._stage("prepare"):
+        with self.stages.of("prepare"):
             view = self.tracker.view(frame.id, frame.timestamp_s, frame.image)
         status = Status.INITIALIZING if self._component < 0 else Status.LOST
         self._frames.append(PoseEstimate(frame.id, frame.timestamp_s, status))
@@ -192,7 +198,7 @@ class SlamSystem:
         return True
 
     def _track(self, state: TrackState, view: View) -> TrackResult:
-        with self._stage("track"):
+        with self.stages.of("track"):
             result = self.tracker.track(state, view)
             if result.is_lost and self.guide is not None and self.guide.use.motion_guess:
                 result = track_guided(self.tracker, self.guide, state, view) or result
@@ -200,7 +206,7 @@ class SlamSystem:
 
     def _confirmed(self, view: View, result: TrackResult) -> TrackResult | None:
         """A weak result with what the map shows from there added to it; None if the map does not show it."""
-        with self._stage("recover"):
+        with self.stages.of("recover"):
             seen = self.relocalizer.look_again(view, self.tracker.camera, result.T_world_cam, self._component)
         if seen is None:
             return None
@@ -216,12 +222,14 @@ class SlamSystem:
             return False
         self.states.unsure(view.frame_id, view.timestamp_s, self._component)
         self._frames.keep_back(view.frame_id, view.timestamp_s, self._estimate(view, result))
+        self.frame_poses.saw([(view.frame_id, result.ids, result.pixels)])
         motion = se3.inverse(result.T_world_cam) @ state.T_world_cam
         self._state = TrackState(view, result.ids, result.pixels, result.T_world_cam, motion, result.ratio)
         return True
 
     def _accept(self, state: TrackState, view: View, result: TrackResult) -> None:
         self._frames.set(self._estimate(view, result))
+        self.frame_poses.saw([(view.frame_id, result.ids, result.pixels)])
         motion = se3.inverse(result.T_world_cam) @ state.T_world_cam
         is_due = self._is_keyframe(result)
         if is_due and self.is_localizing:
@@ -241,7 +249,7 @@ class SlamSystem:
 
     def _look_again(self, view: View, result: TrackResult, motion: Array | None) -> None:
         """Landmarks that the map shows from here replace a keyframe's; they are added to those still followed."""
-        with self._stage("recover"):
+        with self.stages.of("recover"):
             seen = self.relocalizer.look_again(view, self.tracker.camera, result.T_world_cam, self._component)
         ids, pixels, k = result.ids, result.pixels, self._reference.keyframe_id
         if seen is not None:
@@ -261,16 +269,17 @@ class SlamSystem:
         self, view: View, T_world_cam: Array, ids: Ids, pixels: Pixels, motion: Array | None, ratio: float
     ) -> None:
         ids, pixels = self._with_old_landmarks(view, T_world_cam, ids, pixels)
-        with self._stage("map"):
+        with self.stages.of("map"):
             ids, pixels = self.mapper.add_keyframe(view, T_world_cam, ids, pixels, self._component)
         k = len(self.map.keyframes) - 1
-        with self._stage("loops"):
+        with self.stages.of("loops"):
             if self.loops.at_keyframe(k) is not None:
                 seen = self.map.observed[k]
                 ids, pixels = seen.ids, seen.pixels.astype(np.float32)
                 self._component = self.map.keyframes[k].component_id
         self._reference = Reference(k, ids, pixels)
         own = self._frames[view.frame_id]
+        self.frame_poses.link(k, own)
         if own.T_ref_cam is not None:  # from now on, the frame is where its keyframe is
             C = self.map.covariance_of(own)
             own = replace(own, covariance=None if C is None else self.map.covariance_relative_to(k, C))
@@ -283,7 +292,7 @@ class SlamSystem:
         before = len(self.map.keyframes) - self.config.loops.min_gap
         if before <= 0 or not self.config.loops.is_on:
             return ids, pixels
-        with self._stage("back"):
+        with self.stages.of("back"):
             seen = self.relocalizer.look_back(view, self.tracker.camera, T_world_cam, self._component, before)
         return (ids, pixels) if seen is None else with_more(ids, pixels, seen.ids, seen.pixels)
 
@@ -293,7 +302,7 @@ class SlamSystem:
         """Look for the view in the whole map. Found close to where it was last, nothing was lost."""
         if self._component < 0:
             return False
-        with self._stage("recover"):
+        with self.stages.of("recover"):
             found = self.relocalizer.locate(view, self.tracker.camera, self.config.reloc.n_recent)
         if found is None or not self.relocalizer.accepts(found):
             return False
@@ -355,7 +364,7 @@ class SlamSystem:
         if self.is_localizing:
             return
         may_start = self._component < 0 or self.states.is_patience_over(self.config.patience)
-        with self._stage("initialize"):
+        with self.stages.of("initialize"):
             start = self.initializer.step(view, may_start)
         if start is not None:
             self._begin_component(start)
@@ -375,25 +384,6 @@ class SlamSystem:
         estimates = begun.estimates(self._component)
         for estimate in estimates:
             self._frames.set(estimate)
+        self.frame_poses.saw(begun.seen)
         first_s = min(estimate.timestamp_s for estimate in estimates)
         self.states.began(start.last.frame_id, start.last.timestamp_s, self._component, first_s)
-
-    @contextmanager
-    def _stage(self, name: str) -> Iterator[None]:
-        """Adds the CPU seconds of the block to the stage's account; those of a search beside it go to `loops`."""
-        clock = time.thread_time if self.loops.config.in_background else time.process_time
-        began = clock()
-        try:
-            yield
-        finally:
-            spent = clock() - began
-            if name == "loops":
-                spent += self.loops.search_cpu_s - self._search_cpu_s
-                self._search_cpu_s = self.loops.search_cpu_s
-            self.stage_cpu_s[name] = self.stage_cpu_s.get(name, 0.0) + spent
-
-
-def _loop_config(config: LoopConfig, guide: Guide | None) -> LoopConfig:
-    """A network serves one caller at a time: if it recognises places, no search runs in parallel."""
-    is_shared = guide is not None and guide.use.descriptors
-    return replace(config, in_background=False) if is_shared else config

@@ -243,3 +243,24 @@ def test_dict_is_strict_json_and_table_shows_the_figures():
     assert "ATE, Sim(3) (m)" in text
     assert "keyframes" in text
     assert "1.0000 (60 of 60)" in text
+
+
+def test_a_camera_on_the_spot_is_scored_by_its_rotations_whatever_its_positions_are():
+    rng = np.random.default_rng(4)
+    t = np.arange(0, 6, 0.1)
+    T = np.tile(np.eye(4), (len(t), 1, 1))
+    T[:, :3, :3] = [se3.so3_exp(np.array([0.3 * np.sin(s), s, 0.2 * np.cos(2 * s)])) for s in t]
+    T[:, :3, 3] = 0.01 * rng.normal(size=(len(t), 3))
+    estimate = T.copy()
+    turn = se3.so3_exp(np.array([0.4, -1.1, 0.7]))
+    estimate[:, :3, :3] = turn @ T[:, :3, :3]
+    estimate[:, :3, 3] = rng.normal(size=(len(t), 3))  # knows nothing of the positions
+    score = evaluate(Trajectory(t, estimate), Trajectory(t, T)).headline
+    assert score.rotation_only_ape_deg.max < 1e-6
+    assert score.rotation_ape_deg.median > 5.0
+    tilt = se3.so3_exp(np.radians([0.0, 0.0, 2.0]))
+    estimate[::2, :3, :3] = estimate[::2, :3, :3] @ tilt  # halves that disagree by 2 deg: 1 deg from their mean
+    estimate[:, :3, :3] = turn @ estimate[:, :3, :3]
+    score = evaluate(Trajectory(t, estimate), Trajectory(t, T)).headline
+    np.testing.assert_array_equal(score.series.rotation_only_error_deg.shape, t.shape)
+    assert 0.99 < score.rotation_only_ape_deg.rmse < 1.5

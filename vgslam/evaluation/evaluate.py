@@ -111,7 +111,7 @@ def score_poses(
         ate_sim3_m=None if is_static else position, ate_se3_m=se3_error,
         ate_percent_of_path=None if is_static else 100.0 * position.rmse / length,
         rotation_ape_deg=ErrorStatistics.of(series.rotation_error_deg),
-        rotation_only_ape_deg=_rotation_only_error(T_ref_cam, T_est_cam),
+        rotation_only_ape_deg=ErrorStatistics.of(series.rotation_only_error_deg),
         rpe_frame=relative.relative_error(T_ref_cam, aligned, relative.consecutive_pairs(timestamps_s)),
         rpe_time=relative.relative_error(
             T_ref_cam, aligned, relative.pairs_over_time(timestamps_s, options.rpe_delta_s)
@@ -135,17 +135,18 @@ def _error_series(timestamps_s: Array, T_ref_cam: Array, T_est_cam: Array, align
         ape = metrics.APE(relation)
         ape.process_data(pair)
         errors.append(np.asarray(ape.error, np.float64))
-    return ErrorSeries(alignment, timestamps_s.copy(), errors[0], errors[1])
+    by_rotations = _rotation_only_errors_deg(T_ref_cam, T_est_cam)
+    return ErrorSeries(alignment, timestamps_s.copy(), errors[0], errors[1], by_rotations)
 
 
 def _valid_se3(T: Array) -> Array:
     return se3.from_rt(se3.orthonormalize(T[:3, :3]), T[:3, 3])
 
 
-def _rotation_only_error(T_ref_cam: Array, T_est_cam: Array) -> ErrorStatistics:
+def _rotation_only_errors_deg(T_ref_cam: Array, T_est_cam: Array) -> Array:
     R_ref, R_est = T_ref_cam[:, :3, :3], T_est_cam[:, :3, :3]
     R = mean_rotation(R_ref, R_est)
-    return ErrorStatistics.of(relative.rotation_angles_deg(np.swapaxes(R_ref, 1, 2) @ R @ R_est))
+    return relative.rotation_angles_deg(np.swapaxes(R_ref, 1, 2) @ R @ R_est)
 
 
 def _turned_deg(T: Array) -> float:

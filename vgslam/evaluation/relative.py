@@ -20,6 +20,7 @@ class RelativeError:
     translation_mean_m: float
     rotation_rmse_deg: float
     rotation_mean_deg: float
+    translation_max_m: float
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def relative_error(T_ref_cam: Array, T_est_cam: Array, pairs: Ids) -> RelativeEr
         len(pairs),
         float(np.sqrt((translation**2).mean())), float(translation.mean()),
         float(np.sqrt((rotation**2).mean())), float(rotation.mean()),
+        float(translation.max()),
     )  # fmt: skip
 
 

@@ -38,7 +38,9 @@ class ErrorSeries:
     position_error_m: Array
     """(N,)."""
     rotation_error_deg: Array
-    """(N,)."""
+    """(N,), aligned by the positions."""
+    rotation_only_error_deg: Array
+    """(N,), aligned by the rotations alone."""
 
 
 @dataclass(frozen=True)

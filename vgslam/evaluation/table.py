@@ -60,8 +60,8 @@ def _component_cells(score: ComponentScore, rpe_delta_s: float) -> dict[str, str
         "scale (reference per estimate)": number(score.scale),
         "ATE in % of path": number(score.ate_percent_of_path, 3, " %"),
         "path, angle turned": f"{score.path_length_m:.4g} m, {score.turned_deg:.4g} deg",
-        "rotation APE (deg) *": _statistics(score.rotation_ape_deg),
-        "rotation APE, rotations aligned (deg) *": _statistics(score.rotation_only_ape_deg),
+        "rotation (aligned by positions), deg *": _statistics(score.rotation_ape_deg),
+        "rotation (aligned by rotations), deg *": _statistics(score.rotation_only_ape_deg),
         "RPE, 1 frame (rmse)": _relative(score.rpe_frame),
         f"RPE, {rpe_delta_s:g} s (rmse)": _relative(score.rpe_time),
         "KITTI t_rel, r_rel": "n/a" if kitti is None

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from vgslam.frontend.features import Pixels
 from vgslam.frontend.guessed import stays, with_unknown_position
 from vgslam.frontend.initializer import Sighting, Start
 from vgslam.frontend.mapper import Mapper
@@ -12,7 +13,7 @@ from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.pnp import PosePoints, refine_pose
-from vgslam.types import Array, Keyframe, PoseEstimate, Status
+from vgslam.types import Array, Ids, Keyframe, PoseEstimate, Status
 
 _LEAST_MOVE = 0.02
 """A camera that stayed within this share of the scene's first median depth has not measured its scale."""
@@ -45,6 +46,7 @@ class ComponentStart:
 
     def __init__(self, slam_map: SlamMap, tracker: Tracker, mapper: Mapper, start: Start, component_id: int) -> None:
         self.map, self.tracker, self.mapper, self.start = slam_map, tracker, mapper, start
+        self.seen: list[tuple[int, Ids, Pixels]] = []  # landmarks and their pixels, by frame, of the `estimates`
         self.without_translation = (
             f"component {component_id} began at frame {start.first.frame_id} with a camera that only turned or "
             "stood still: rotations are measured, its scale and depth are guesses until it moves sideways"
@@ -95,6 +97,7 @@ class ComponentStart:
             fit = max(fits, key=lambda f: int(f.inliers.sum()))
             n, ratio = int(fit.inliers.sum()), float(fit.inliers.mean())
             if ratio > _MIN_RATIO and n >= config.min_inliers:
+                self.seen.append((sighting.frame_id, self.ids[sighting.index], sighting.pixels))
                 T = m.relative_to(self.k, se3.inverse(fit.T_cam_world))
                 covariance = m.covariance_relative_to(self.k, self._honest(fit.covariance))
                 out.append(PoseEstimate(
@@ -127,6 +130,7 @@ class ComponentStart:
             result = self.tracker.track(state, view)
             if result.is_lost:
                 break
+            self.seen.append((view.frame_id, result.ids, result.pixels))
             out.append(PoseEstimate(
                 view.frame_id, view.timestamp_s, Status.TRACKED, k, m.relative_to(k, result.T_world_cam),
                 m.covariance_relative_to(k, result.covariance), result.n_inliers, result.ratio, component_id,

@@ -48,6 +48,9 @@ class Row:
     """Least and greatest ATE of the repeats."""
     keyframe_ate_m: float | None = None
     ate_percent: float | None = None
+    rotation_aligned_by_rotations_deg: float | None = None
+    """RMSE; the one to read where the camera turns on the spot."""
+    rotation_aligned_by_positions_deg: float | None = None
     rpe_m: float | None = None
     rpe_deg: float | None = None
     end_to_start_percent: float | None = None
@@ -96,6 +99,8 @@ def _add_scores(row: Row, evaluations: Sequence[Evaluation]) -> None:
     row.ate_range_m = (min(h.ate_m.rmse for h in heads), max(h.ate_m.rmse for h in heads))
     row.keyframe_ate_m = _median([None if e.keyframes is None else e.keyframes.ate_m.rmse for e in evaluations])
     row.ate_percent = _median([h.ate_percent_of_path for h in heads])
+    row.rotation_aligned_by_rotations_deg = _median([h.rotation_only_ape_deg.rmse for h in heads])
+    row.rotation_aligned_by_positions_deg = _median([h.rotation_ape_deg.rmse for h in heads])
     row.rpe_m = _median([None if h.rpe_time is None else h.rpe_time.translation_rmse_m for h in heads])
     row.rpe_deg = _median([None if h.rpe_time is None else h.rpe_time.rotation_rmse_deg for h in heads])
 
@@ -114,6 +119,7 @@ def _mean_row(primary: Sequence[Row]) -> Row:
     mean = Row("mean", "")
     columns: dict[str, Sequence[Row]] = {
         "coverage": primary, "ate_m": with_truth, "keyframe_ate_m": with_truth, "ate_percent": with_truth,
+        "rotation_aligned_by_rotations_deg": with_truth, "rotation_aligned_by_positions_deg": with_truth,
         "rpe_m": with_truth, "rpe_deg": with_truth, "frames_per_cpu_s": primary, "frames_per_wall_s": primary,
     }  # fmt: skip
     for name, of in columns.items():
@@ -176,6 +182,8 @@ _COLUMNS: list[tuple[str, Callable[[Row], str]]] = [
     ("ATE [m]", _ate),
     ("keyframe ATE [m]", _figure("keyframe_ate_m", ".3g")),
     ("ATE [% path]", _figure("ate_percent", ".2f")),
+    ("rotation (aligned by rotations) [deg]", _figure("rotation_aligned_by_rotations_deg", ".3g")),
+    ("rotation (aligned by positions) [deg]", _figure("rotation_aligned_by_positions_deg", ".3g")),
     ("RPE [m]", _figure("rpe_m", ".3g")),
     ("RPE [deg]", _figure("rpe_deg", ".3g")),
     ("end to start [% path]", _figure("end_to_start_percent", ".2f")),

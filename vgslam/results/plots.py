@@ -34,7 +34,7 @@ def plot_run(
     out = {"top_view.png": png_bytes(top)}
     if evaluation is not None:
         series = [(c.component_id, c.series) for c in evaluation.components]
-        curves = [plots.ErrorCurve(i, s.timestamps_s, s.position_error_m, s.rotation_error_deg) for i, s in series]
+        curves = [plots.ErrorCurve(i, s.timestamps_s, s.position_error_m, s.rotation_only_error_deg) for i, s in series]
         out["error.png"] = png_bytes(plots.error_over_time(curves, heading))
     if frames is not None:
         bars = plots.status_over_time(

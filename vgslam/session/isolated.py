@@ -1,8 +1,10 @@
 """Runs a command in its own process, so that its time can be measured, and ends the whole process group."""
 
 import os
+import resource
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +24,9 @@ class ProcessOutcome:
     """User and system time of the process and of the children it waited for."""
     wall_s: float
     last_line: str
+    peak_mib: float | None = None
+    """Peak resident memory of the process or of a child that it waited for, the larger, in MiB; None if it was ended
+    after timeout_s. It is at least that of the process which started it (the kernel counts the memory before exec)."""
 
     def failure(self) -> str | None:
         """One line when it did not succeed."""
@@ -43,24 +48,26 @@ def run_isolated(
             command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
         )
         try:
-            exit_code, cpu_s = _wait(process, started + timeout_s, now)
+            exit_code, usage = _wait(process, started + timeout_s, now)
         except BaseException:
             _end_group(process)
             raise
-    return ProcessOutcome(exit_code, cpu_s, now() - started, _last_line(log))
+    cpu_s = 0.0 if usage is None else usage.ru_utime + usage.ru_stime
+    peak_mib = None if usage is None else usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    return ProcessOutcome(exit_code, cpu_s, now() - started, _last_line(log), peak_mib)
 
 
 def _wait(
     process: "subprocess.Popen[bytes]", deadline: float, now: Callable[[], float]
-) -> tuple[int | None, float]:  # fmt: skip
+) -> tuple[int | None, resource.struct_rusage | None]:  # fmt: skip
     while True:
         pid, status, usage = os.wait4(process.pid, os.WNOHANG)
         if pid:
             process.returncode = os.waitstatus_to_exitcode(status)  # reaped here, not by Popen
-            return process.returncode, usage.ru_utime + usage.ru_stime
+            return process.returncode, usage
         if now() > deadline:
             _end_group(process)
-            return None, 0.0
+            return None, None
         time.sleep(POLL_S)
 
 

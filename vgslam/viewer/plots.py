@@ -205,7 +205,7 @@ def error_over_time(curves: Sequence[ErrorCurve], title: str = "") -> Figure:
         axes.set_ylim(0.0, 1.3 * highest or 1.0)  # room for the legend
         axes.legend(loc="upper left", fontsize=8, frameon=False, ncols=4)
     upper.set_ylabel("position error [m]")
-    lower.set_ylabel("rotation error [deg]")
+    lower.set_ylabel("rotation error, aligned\nby rotations [deg]")
     lower.set_xlabel("time [s]")
     upper.tick_params(labelbottom=False)
     upper.set_title(title, loc="left", fontsize=11)

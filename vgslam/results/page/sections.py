@@ -61,7 +61,7 @@ def errors(data: RunData) -> str:
     if data.evaluation is None:
         return html.section("Error", _stored(data, "error.png", "error over time"), scores)
     series = [(c.component_id, c.series) for c in data.evaluation.components]
-    curves = [plots.ErrorCurve(i, s.timestamps_s, s.position_error_m, s.rotation_error_deg) for i, s in series]
+    curves = [plots.ErrorCurve(i, s.timestamps_s, s.position_error_m, s.rotation_only_error_deg) for i, s in series]
     return html.section("Error", html.svg_image(plots.error_over_time(curves), "error over time"), scores)
 
 
@@ -206,11 +206,14 @@ def _scores(report: Mapping[str, Any]) -> dict[str, Any]:
     head = (report.get("evaluation") or {}).get("headline") or {}
     ate, se3 = head.get("ate_sim3_m") or {}, head.get("ate_se3_m") or {}
     turned, rpe = head.get("rotation_ape_deg") or {}, head.get("rpe_time") or {}
+    turned_only = head.get("rotation_only_ape_deg") or {}
     return {
         "poses scored": head.get("n_poses"), "ATE after Sim(3), RMSE [m]": ate.get("rmse"),
         "ATE after Sim(3), largest [m]": ate.get("max"), "ATE after SE(3), RMSE [m]": se3.get("rmse"),
         "scale (reference per estimate)": head.get("scale"), "path length [m]": head.get("path_length_m"),
-        "ATE in % of the path": head.get("ate_percent_of_path"), "rotation error, RMSE [deg]": turned.get("rmse"),
+        "ATE in % of the path": head.get("ate_percent_of_path"),
+        "rotation (aligned by rotations), RMSE [deg]": turned_only.get("rmse"),
+        "rotation (aligned by positions), RMSE [deg]": turned.get("rmse"),
         "RPE over 1 s, RMSE [m]": rpe.get("translation_rmse_m"),
         "RPE over 1 s, RMSE [deg]": rpe.get("rotation_rmse_deg"),
         "path's end to its start [% of length]": report.get("end_to_start_percent"),
