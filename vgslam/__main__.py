@@ -2,6 +2,9 @@
 
 import os
 import sys
+import threading
+from contextlib import suppress
+from typing import NoReturn
 
 
 def main() -> int:
@@ -14,7 +17,19 @@ def main() -> int:
         os.environ.setdefault(name, "1")
     from vgslam.cli import main as run
 
-    return run()
+    code = run()
+    if any(thread.daemon for thread in threading.enumerate()):
+        _leave(code)
+    return code
+
+
+def _leave(code: int) -> NoReturn:
+    """Ends the process at once: a thread that waits inside ffmpeg for a stream would wake up in an interpreter that is
+    being taken down, and crash it."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody reads it any longer
+            stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
