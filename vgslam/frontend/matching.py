@@ -41,6 +41,10 @@ class ImageFeatures:
     pixels: Array
     descriptors: npt.NDArray[np.float32]
 
+    def select(self, rows: npt.NDArray) -> "ImageFeatures":
+        """The features at `rows` (boolean mask or indices)."""
+        return ImageFeatures(self.pixels[rows], self.descriptors[rows])
+
 
 def describe(gray: npt.NDArray[np.uint8], config: MatcherConfig) -> ImageFeatures:
     """SIFT keypoints and RootSIFT descriptors (Arandjelovic and Zisserman, CVPR 2012) of a grey image."""

@@ -18,6 +18,7 @@ from vgslam.results.report import RunReport
 from vgslam.results.run_folder import RunWriter
 from vgslam.session.adaptation import Adaptation
 from vgslam.session.main_loop import MainLoop, Tracked
+from vgslam.session.masks import mask_png
 from vgslam.session.tracking_args import TrackingArgs
 from vgslam.system import SlamSystem
 from vgslam.types import PoseEstimate, Status, Trajectory
@@ -118,6 +119,10 @@ class Run:
         report.warnings = [*self.loop.source.warnings, *slam.notes, *self.adaptation.warnings(), *failures]
         report.live = self._live()
         report.adaptation = self.adaptation.report()
+        static = slam.watches.static
+        report.static_share = round(static.most_share, 4)
+        if static.found is not None:
+            self.writer.write_static_mask(mask_png(static.found, self.loop.source))
         self.writer.flush(self.trajectory(), self.keyframes(), frames, report)
 
     def find_world(self) -> None:
