@@ -157,7 +157,6 @@ class SlamSystem:
     def _begin_frame(self, frame: Frame) -> View:
         with self._stage("prepare"):
             view = self.tracker.view(frame.id, frame.timestamp_s, frame.image)
-        with self._stage("watch"):
             self.watches.see(view)
         status = Status.INITIALIZING if self._component < 0 else Status.LOST
         self._frames.append(PoseEstimate(frame.id, frame.timestamp_s, status))
@@ -192,7 +191,6 @@ class SlamSystem:
             result = self.tracker.track(state, view)
             if result.is_lost and self.guide is not None and self.guide.use.motion_guess:
                 result = track_guided(self.tracker, self.guide, state, view) or result
-        with self._stage("watch"):
             self.watches.tracked(view, result)
         return result
 
@@ -210,8 +208,7 @@ class SlamSystem:
 
     def _is_contradicted(self, view: View, found: TrackResult | Localization) -> bool:
         component = found.component_id if isinstance(found, Localization) else self._component
-        T, n, camera = found.T_world_cam, len(found.ids), self.tracker.camera
-        return self.relocalizer.contradicts(view, camera, T, n, component)
+        return self.relocalizer.contradicts(view, self.tracker.camera, found.T_world_cam, len(found.ids), component)
 
     def _follow_unsurely(self, state: TrackState, view: View, result: TrackResult) -> bool:
         """The pose is kept back until later frames are sure; False where that has lasted too long."""

@@ -115,7 +115,7 @@ def test_the_note_names_the_stretches_and_needs_more_than_a_moment():
     assert notes == []
     for frame in (30, 33, 40, 41):
         note.see(frame, 0.3)
-    for frame in (90, 91, 92):
+    for frame in (90, 91, 92, 92):
         note.see(frame, 0.54)
     note.see(100, 0.01)
     assert len(notes) == 1

@@ -2,8 +2,8 @@
 
 MUCH = 0.1
 """Share of the image that moves on its own, from which on the person is told."""
-MIN_FRAMES = 3
-"""Frames for which it must: fewer are chance."""
+MIN_FRAMES = 4
+"""Frames in which it must be seen to: fewer are failures of tracking."""
 LARGEST_GAP = 15
 """Frames between two that are told of as one stretch: what moves is not seen to move in every frame."""
 

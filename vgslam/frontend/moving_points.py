@@ -34,12 +34,14 @@ class MovingPoints:
         """(n,2): where they are."""
         self._left: npt.NDArray[np.int64] = np.zeros(0, np.int64)
         self._frame_id = -1
+        self.n_new = 0
+        """Corners that were added in the newest view."""
 
     def follow(self, before_id: int, before: Gray, frame_id: int, gray: Gray) -> None:
         """Follow them from the view that was the newest to the next; from any other view nothing is known."""
         if before_id != self._frame_id:
             self.pixels, self._left = self.pixels[:0], self._left[:0]
-        self._frame_id = frame_id
+        self._frame_id, self.n_new = frame_id, 0
         if len(self.pixels) == 0:
             return
         found, ok = track_flow(before, gray, self.pixels, self.pixels, self._features)
@@ -57,7 +59,8 @@ class MovingPoints:
         coherent = now[rows[:, 0] > 0]
         self.pixels = np.concatenate([coherent, self.pixels])[:MOST].astype(np.float32)
         self._left = np.concatenate([np.full(len(coherent), KEPT_FRAMES), self._left])[:MOST]
-        return len(coherent)
+        self.n_new = len(coherent)
+        return self.n_new
 
     def covers(self, frame_id: int, pixels: npt.NDArray) -> npt.NDArray[np.bool_]:
         """Which pixels (N,2) of the newest view lie among them, (N,); none of any other view."""
