@@ -112,10 +112,11 @@ def test_the_note_names_the_stretches_and_needs_more_than_a_moment():
     notes: list[str] = []
     note = MovingNote(notes)
     note.see(3, 0.5)
+    note.see(4, 0.1)
     assert notes == []
-    for frame in (30, 33, 40, 41):
+    for frame in (30, 32, 33, 36, 40, 41):
         note.see(frame, 0.3)
-    for frame in (90, 91, 92, 92):
+    for frame in (90, 90, 91, 91, 92, 92):
         note.see(frame, 0.54)
     note.see(100, 0.01)
     assert len(notes) == 1

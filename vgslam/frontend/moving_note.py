@@ -1,8 +1,8 @@
 """Says in which frames much of the image moves on its own."""
 
-MUCH = 0.1
+MUCH = 0.2
 """Share of the image that moves on its own, from which on the person is told."""
-MIN_FRAMES = 4
+MIN_FRAMES = 6
 """Frames in which it must be seen to: fewer are failures of tracking."""
 LARGEST_GAP = 15
 """Frames between two that are told of as one stretch: what moves is not seen to move in every frame."""

@@ -238,7 +238,7 @@ def _gradient(image: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], np
 
 
 def _spread(points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Of points (N,2), strongest first, the IN_BLOCK first of every block."""
+    """The IN_BLOCK first of every block among points (N,2), strongest first."""
     u, v = (points // BLOCK).astype(np.int64).T
     taken: dict[tuple[int, int], int] = {}
     keep = np.zeros(len(points), bool)
