@@ -11,12 +11,14 @@ from vgslam.frontend.frame_log import FrameLog
 from vgslam.frontend.frame_poses import FramePoses
 from vgslam.frontend.guide import Guide
 from vgslam.frontend.guided_tracking import track_guided
+from vgslam.frontend.image_mask import ImageMask, Mask
 from vgslam.frontend.initializer import Initializer, InitializerConfig, Start
 from vgslam.frontend.mapper import Mapper, MapperConfig
 from vgslam.frontend.reference import Reference, with_more
 from vgslam.frontend.sfm import WindowSfm
 from vgslam.frontend.tracker import Tracker, TrackerConfig, TrackResult, TrackState, View
 from vgslam.frontend.tracking_state import Phase, StateConfig, TrackingState
+from vgslam.frontend.watches import Watches
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.graph.optimize import optimize_map
@@ -31,9 +33,6 @@ from vgslam.reloc.proposal import PoseProposer
 from vgslam.reloc.relocalizer import Localization, Relocalizer, RelocalizerConfig
 from vgslam.stage_clock import StageClock
 from vgslam.types import Array, Frame, Ids, MadeBy, PoseEstimate, Status
-
-NEAR_OF_DEPTH, NEAR_DEG = 0.3, 45.0
-"""How far a camera may come (in depths of the scene) and turn within the few frames in which it is in doubt."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +69,15 @@ class SlamSystem:
     slam_map: a map from an earlier run to go on with. The run begins lost and looks for itself in the map before a new
     component may begin; its frames are appended to the map's and their ids count up from `first_frame_id`.
     is_localizing: the map gets no keyframes, landmarks or edges, and a frame that does not see it is lost.
+    ignored: (height,width) bool, True where the images show nothing to be used, such as the car; what never moves while
+    the rest does is found and ignored in any case.
     Raises InputError for is_localizing without a keyframe in the map.
     """
 
     def __init__(
         self, camera: Camera, config: SlamConfig | None = None, guide: Guide | None = None,
         proposer: PoseProposer | None = None, slam_map: SlamMap | None = None, is_localizing: bool = False,
+        ignored: Mask | None = None,
     ) -> None:  # fmt: skip
         self.config = config or SlamConfig()
         self.map = SlamMap() if slam_map is None else slam_map
@@ -85,10 +87,12 @@ class SlamSystem:
         self.notes: list[str] = [] if guide is None else list(guide.notes)
         sfm, features = WindowSfm(), self.config.tracker.features
         self.tracker = Tracker(camera, self.map, self.config.tracker)
+        self.tracker.mask = ImageMask(camera.width, camera.height, ignored)
         self.mapper = Mapper(self.map, self.tracker, sfm, self.config.mapper, guide)
         self.initializer = Initializer(self.tracker, sfm, self.config.initializer, guide)
         places = Places(self.map, guide)
         self.relocalizer = Relocalizer(self.map, places, features, self.config.reloc, proposer)
+        self.relocalizer.mask = self.tracker.mask
         self.loops = LoopCloser(self.map, places, features, config_beside(self.config.loops, guide), self.notes)
         self.stages = StageClock(is_shared=self.loops.config.in_background)
         self.n_losses = 0
@@ -96,6 +100,7 @@ class SlamSystem:
         self._begun_by_guide: list[int] = []
         self._frames = FrameLog(self.map)
         self.frame_poses = FramePoses(self.map, camera, self.config.tracker, is_kept=not is_localizing)
+        self.watches = Watches(self.tracker, self.map, self.notes, self._frames.first_id, is_localizing)
         self._component = max((k.component_id for k in self.map.keyframes), default=-1)  # tracked now, or last
         self._next_component = self._component + 1
         self.states = TrackingState(self.config.states, Phase.INITIALIZING if self._component < 0 else Phase.LOST)
@@ -171,6 +176,7 @@ class SlamSystem:
     def _begin_frame(self, frame: Frame) -> View:
         with self.stages.of("prepare"):
             view = self.tracker.view(frame.id, frame.timestamp_s, frame.image)
+            self.watches.see(view)
         status = Status.INITIALIZING if self._component < 0 else Status.LOST
         self._frames.append(PoseEstimate(frame.id, frame.timestamp_s, status))
         return view
@@ -189,6 +195,8 @@ class SlamSystem:
             if confirmed is None:
                 return self._follow_unsurely(self._state, view, result)
             result = confirmed
+        elif self._is_contradicted(view, result):
+            return False
         elif self.states.is_worth_a_look(result):
             result = self._confirmed(view, result) or result
         self._frames.tell()
@@ -202,6 +210,7 @@ class SlamSystem:
             result = self.tracker.track(state, view)
             if result.is_lost and self.guide is not None and self.guide.use.motion_guess:
                 result = track_guided(self.tracker, self.guide, state, view) or result
+            self.watches.tracked(view, result)
         return result
 
     def _confirmed(self, view: View, result: TrackResult) -> TrackResult | None:
@@ -215,6 +224,10 @@ class SlamSystem:
             result, T_world_cam=seen.T_world_cam, covariance=seen.covariance, ids=ids, pixels=pixels,
             n_inliers=len(ids), ratio=seen.ratio, rotation_only=False,
         )  # fmt: skip
+
+    def _is_contradicted(self, view: View, found: TrackResult | Localization) -> bool:
+        component = found.component_id if isinstance(found, Localization) else self._component
+        return self.relocalizer.contradicts(view, self.tracker.camera, found.T_world_cam, len(found.ids), component)
 
     def _follow_unsurely(self, state: TrackState, view: View, result: TrackResult) -> bool:
         """The pose is kept back until later frames are sure; False where that has lasted too long."""
@@ -230,6 +243,7 @@ class SlamSystem:
     def _accept(self, state: TrackState, view: View, result: TrackResult) -> None:
         self._frames.set(self._estimate(view, result))
         self.frame_poses.saw([(view.frame_id, result.ids, result.pixels)])
+        self.relocalizer.support.counts.append(result.n_inliers)
         motion = se3.inverse(result.T_world_cam) @ state.T_world_cam
         is_due = self._is_keyframe(result)
         if is_due and self.is_localizing:
@@ -304,9 +318,9 @@ class SlamSystem:
             return False
         with self.stages.of("recover"):
             found = self.relocalizer.locate(view, self.tracker.camera, self.config.reloc.n_recent)
-        if found is None or not self.relocalizer.accepts(found):
+        if found is None or not self.relocalizer.accepts(found) or self._is_contradicted(view, found):
             return False
-        is_unbroken = self._state is not None and self._is_near(self._state.T_world_cam, found)
+        is_unbroken = self._state is not None and found.is_near(self._state.T_world_cam, self._component)
         self.initializer.reset()
         self._frames.drop()
         self._component = found.component_id
@@ -319,16 +333,9 @@ class SlamSystem:
         self._resume(view, found, Status.TRACKED if is_unbroken else Status.RELOCALIZED)
         return True
 
-    def _is_near(self, T_world_cam: Array, found: Localization) -> bool:
-        """Whether a camera can have come from a pose to the found one within a few frames."""
-        if found.component_id != self._component:
-            return False
-        apart = float(np.linalg.norm(found.T_world_cam[:3, 3] - T_world_cam[:3, 3]))
-        turned_deg = se3.angle_deg(T_world_cam[:3, :3].T @ found.T_world_cam[:3, :3])
-        return apart < NEAR_OF_DEPTH * found.depth and turned_deg < NEAR_DEG
-
     def _resume(self, view: View, found: Localization, status: Status) -> None:
         m, k, n, ratio = self.map, found.keyframe_id, len(found.ids), found.evidence.ratio
+        self.relocalizer.support.counts.append(n)
         self._frames.set(PoseEstimate(
             view.frame_id, view.timestamp_s, status, k, m.relative_to(k, found.T_world_cam),
             m.covariance_relative_to(k, found.covariance), n, ratio, self._component,

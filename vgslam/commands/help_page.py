@@ -44,12 +44,15 @@ class Page:
         return cls
 
 
-RUN_INPUT = ("path", "calib", "fov_deg", "source", "start", "end", "stride", "max_frames")
+RUN_INPUT = ("path", "calib", "fov_deg", "mask", "source", "start", "end", "stride", "max_frames")
 PAGES = {
     "run": Page("run:RunArgs", {"Input": RUN_INPUT, **TRACKING}),
     "live": Page(
         "live:LiveArgs",
-        {"Input": ("stream", "calib", "fov_deg", "every_frame", "max_frames", "duration_s", "give_up_s"), **TRACKING},
+        {
+            "Input": ("stream", "calib", "fov_deg", "mask", "every_frame", "max_frames", "duration_s", "give_up_s"),
+            **TRACKING,
+        },
     ),
     "config": Page("config:ConfigArgs", {
         "Input": RUN_INPUT[1:], "Map": TRACKING["Map"], "Network": TRACKING["Network"], "Settings": ("config", "json"),

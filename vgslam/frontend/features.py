@@ -1,5 +1,6 @@
 """Corners and their optical flow: Shi-Tomasi on a grid, pyramidal Lucas-Kanade with a forward-backward check."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import cv2
@@ -46,8 +47,13 @@ class FeatureConfig:
     """Largest error of a corner followed forward and back, in px."""
 
 
-def detect_corners(gray: Gray, existing: Pixels, n_wanted: int, config: FeatureConfig) -> Pixels:
+def detect_corners(
+    gray: Gray, existing: Pixels, n_wanted: int, config: FeatureConfig,
+    allows: Callable[[npt.NDArray], npt.NDArray[np.bool_]] | None = None,
+) -> Pixels:  # fmt: skip
     """The strongest corners (N,2), at most one per grid cell of min_distance_px and none near `existing` (M,2).
+
+    allows: tells which pixels (N,2) may be corners, (N,); None allows all.
 
     Corner strength is the smaller eigenvalue of the structure tensor (Shi and Tomasi, CVPR 1994). Positions are
     refined to sub-pixel by the peak of a parabola through the response.
@@ -58,7 +64,8 @@ def detect_corners(gray: Gray, existing: Pixels, n_wanted: int, config: FeatureC
         # a quarter of the work, and optical flow does not need the corner to better than a pixel
         half = cv2.resize(gray, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         smaller = replace(config, min_distance_px=max(LEAST_CELL_PX, config.min_distance_px // 2))
-        found = detect_corners(half, (existing + 0.5) * 0.5 - 0.5, n_wanted, smaller)
+        at_half = None if allows is None else lambda pixels: allows((pixels + 0.5) * 2.0 - 0.5)
+        found = detect_corners(half, (existing + 0.5) * 0.5 - 0.5, n_wanted, smaller, at_half)
         return ((found + 0.5) * 2.0 - 0.5).astype(np.float32)
     response = cv2.cornerMinEigenVal(gray, CORNER_BLOCK_PX, ksize=SOBEL_PX)
     border = BORDER_PX
@@ -73,6 +80,8 @@ def detect_corners(gray: Gray, existing: Pixels, n_wanted: int, config: FeatureC
     strength = cells[np.arange(rows * cols), best]
     u = border + (np.arange(rows * cols) % cols) * cell + best % cell
     v = border + (np.arange(rows * cols) // cols) * cell + best // cell
+    if allows is not None:  # before the strong ones are asked how strong they are
+        strength = np.where(allows(np.stack([u, v], axis=1)), strength, 0.0)
     occupied = np.zeros((h, w), np.uint8)
     for x, y in existing.astype(np.int32):
         cv2.circle(occupied, (int(x), int(y)), cell, 255, -1)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from vgslam.frontend.features import Pixels, track_flow
+from vgslam.frontend.features import Pixels
 from vgslam.frontend.guide import Guide
 from vgslam.frontend.matching import MatcherConfig, describe, match
 from vgslam.frontend.sfm import WindowSfm
@@ -97,7 +97,7 @@ class Initializer:
         last = self._sightings[-1]
         R = self._tracker.rotation(self._newest, view, None)
         guess = self._tracker.rotate_pixels(last.pixels, R)
-        pixels, ok = track_flow(self._newest.gray, view.gray, last.pixels, guess, self._tracker.config.features)
+        pixels, ok = self._tracker.follow(self._newest.gray, view.gray, last.pixels, guess)
         sighting = Sighting(view.frame_id, view.timestamp_s, last.index[ok], pixels[ok])
         self._sightings.append(sighting)
         self._newest = view
@@ -114,7 +114,10 @@ class Initializer:
         """The first view is about to leave: match by descriptors, or start with a rotation, or begin again here."""
         first = self._first
         assert first is not None
-        a, b = describe(first.gray, self._config.matcher), describe(view.gray, self._config.matcher)
+        a, b = (
+            features.select(self._tracker.mask.allows(features.pixels))
+            for features in (describe(v.gray, self._config.matcher) for v in (first, view))
+        )
         ia, ib = match(a, b, self._config.matcher)
         if len(ia) >= self._config.two_view.min_inliers:
             corners = np.concatenate([self._corners, a.pixels[ia].astype(np.float32)])

@@ -161,7 +161,9 @@ class Mapper:
     def _keep_depth(self, k: int, prediction: WindowPrediction, n: int, scale: float) -> None:
         keyframe = self.map.keyframes[k]
         keyframe.depth = prediction.depth[n] * np.float32(scale / keyframe.S_world_keyframe.s)
-        keyframe.confidence, keyframe.depth_camera = prediction.confidence[n], prediction.cameras[n]
+        confidence = prediction.confidence[n]
+        keyframe.confidence = np.where(self.tracker.mask.ignored(confidence.shape), np.float32(0.0), confidence)
+        keyframe.depth_camera = prediction.cameras[n]
 
     def take_depth(self, k: int, prediction: WindowPrediction, n: int, scale: float) -> None:
         """Keep the dense depth of window image n as keyframe k's, and let it replace the guessed depths of the

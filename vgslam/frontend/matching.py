@@ -41,6 +41,10 @@ class ImageFeatures:
     pixels: Array
     descriptors: npt.NDArray[np.float32]
 
+    def select(self, rows: npt.NDArray) -> "ImageFeatures":
+        """The features at `rows` (boolean mask or indices)."""
+        return ImageFeatures(self.pixels[rows], self.descriptors[rows])
+
 
 @dataclass(frozen=True)
 class PlainFeatures:

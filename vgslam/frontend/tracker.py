@@ -8,7 +8,10 @@ import numpy.typing as npt
 
 from vgslam.frontend.features import FeatureConfig, Gray, Pixels, detect_corners, track_flow
 from vgslam.frontend.guessed import stays, with_unknown_position
+from vgslam.frontend.image_mask import ImageMask
+from vgslam.frontend.moving_points import MovingPoints
 from vgslam.frontend.rotation_guess import RotationGuess, Thumbnail
+from vgslam.frontend.second_motion import OLD_KEYFRAMES, Followed, static_fit
 from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH, MIN_RAY_Z, Camera
 from vgslam.map.slam_map import SlamMap
@@ -29,6 +32,10 @@ MIN_VOTERS = 30
 """With at least this many followed landmarks of measured depth, they alone decide whether a frame is lost."""
 SUDDEN_DROP = 0.65
 """A share of inliers below this times that of the frame before has dropped too suddenly for a change of view."""
+LEAST_SHARE = 0.25
+"""Corners come closer to one another, at most twice as close, where a part of the image is ignored."""
+NEIGHBOURHOOD = 0.1
+"""Distance within which corners are neighbours, as a share of the image's width."""
 SECOND_PASS_LEVELS = 2
 """Pyramid levels of the second pass: its start comes from a pose, so it has not far to look."""
 
@@ -108,6 +115,12 @@ class Tracker:
 
     def __init__(self, camera: Camera, slam_map: SlamMap, config: TrackerConfig) -> None:
         self.camera, self.map, self.config = camera, slam_map, config
+        self.mask = ImageMask(camera.width, camera.height)
+        """Where the image carries no features."""
+        self.moving = MovingPoints(
+            config.features, NEIGHBOURHOOD * camera.width, camera.width, camera.height
+        )
+        """Corners on things that move on their own, in the newest view."""
         self._rotation: RotationGuess | None = None
         self._straightener: Straightener | None = None
 
@@ -127,7 +140,24 @@ class Tracker:
     def detect(self, view: View, existing: Pixels) -> Pixels:
         """New corners of a view, away from existing ones."""
         features = self.config.features
-        return detect_corners(view.gray, existing, features.max_features - len(existing), features)
+        n_wanted = features.max_features - len(existing)
+        if self.mask.is_empty and len(self.moving.pixels) == 0:
+            return detect_corners(view.gray, existing, n_wanted, features)
+        # as many corners as the whole image would have, in what is left of it
+        distance = features.min_distance_px * np.sqrt(max(LEAST_SHARE, 1.0 - self.mask.share))
+        closer = replace(features, min_distance_px=max(1, round(float(distance))))
+        return detect_corners(view.gray, existing, n_wanted, closer, lambda pixels: self._allows(view, pixels))
+
+    def _allows(self, view: View, pixels: npt.NDArray) -> npt.NDArray[np.bool_]:
+        """Which pixels (N,2) may become corners."""
+        return self.mask.allows(pixels) & ~self.moving.covers(view.frame_id, pixels)
+
+    def follow(
+        self, before: Gray, current: Gray, pixels: Pixels, guess: Pixels, levels: int | None = None
+    ) -> tuple[Pixels, npt.NDArray[np.bool_]]:
+        """As `track_flow`; what comes to lie where the image carries no features is lost."""
+        found, ok = track_flow(before, current, pixels, guess, self.config.features, levels)
+        return found, ok & self.mask.allows(found)
 
     def rotation(self, previous: View, current: View, motion: Array | None) -> Array:
         """R_cur_prev from the thumbnails, started at rest and at the last motion."""
@@ -162,15 +192,36 @@ class Tracker:
         before, at = state.view.gray, state.pixels
         if motion is not None:
             before, at = self._turned(before, at, motion[:3, :3])
-        pixels, ok = track_flow(before, view.gray, at, guess, self.config.features)
+        pixels, ok = self.follow(before, view.gray, at, guess)
         after_s = abs(view.timestamp_s - state.view.timestamp_s)
         still = stays(self.map, state.ids, state.T_world_cam[:3, 3], after_s)
         fit = self._fit(points, pixels, ok, predicted, still)
         if ok.mean() < self.config.second_pass_below and fit is not None and fit.inliers.sum() >= MIN_TO_FIT:
             pixels, ok = self._second_pass(state, view, points, pixels, ok, fit)
             fit = self._fit(points, pixels, ok, fit.T_cam_world, still)
-        result = self._judge(state, points, pixels, ok, fit)
+        moving = np.zeros(len(points), bool)
+        if fit is not None:
+            fit, moving = self._static(state, view, points.seen_at(pixels), ok, fit)
+        result = self._judge(state, points, pixels, ok & ~moving, fit)
         return result if still is None else self._with_rotation_only(result)
+
+    def _static(
+        self, state: TrackState, view: View, points: PosePoints, ok: np.ndarray, fit: PoseFit
+    ) -> tuple[PoseFit, np.ndarray]:
+        """The pose without what moves on its own, and which of the points (N,) do."""
+        self.moving.follow(state.view.frame_id, state.view.gray, view.frame_id, view.gray)
+        marks, rows = self.map.landmarks, np.flatnonzero(ok)
+        age = len(self.map.keyframes) - 1 - marks.host[state.ids]
+        is_old = (age >= OLD_KEYFRAMES) & marks.is_triangulated[state.ids]
+        followed = Followed(points.select(ok), is_old[ok], self.moving.pixels, self.moving.radius_px)
+        c = self.config
+        found = static_fit(self.camera, followed, replace(fit, inliers=fit.inliers[ok]), c.sigma_px, c.gate)
+        inliers, moving = np.zeros(len(points), bool), np.zeros(len(points), bool)
+        inliers[rows[found.fit.inliers]] = True
+        at = rows[found.moving]
+        if self.moving.add(state.pixels[at], points.pixels[at].astype(np.float32)):
+            moving[at] = True
+        return replace(found.fit, inliers=inliers), moving
 
     def _predicted(self, state: TrackState, view: View) -> Array:
         """T_cam_world of `view`: the last speed, and the rotation that the thumbnails show."""
@@ -224,7 +275,7 @@ class Tracker:
         T_before = se3.inverse(state.T_world_cam)
         guess = self._displaced(points.select(failed), T_before, fit.T_cam_world, state.pixels[failed])
         before, at = state.view.gray, state.pixels[failed]
-        again, found = track_flow(before, view.gray, at, guess, self.config.features, SECOND_PASS_LEVELS)
+        again, found = self.follow(before, view.gray, at, guess, SECOND_PASS_LEVELS)
         pixels, ok = pixels.copy(), ok.copy()
         pixels[failed[found]], ok[failed[found]] = again[found], True
         return pixels, ok

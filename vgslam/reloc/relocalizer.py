@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from vgslam.frontend.features import FeatureConfig, Pixels
+from vgslam.frontend.features import FeatureConfig, Gray, Pixels
+from vgslam.frontend.image_mask import ImageMask
 from vgslam.frontend.locate import LocateConfig, Locator, Recovered, Target, epipolar_matches
 from vgslam.frontend.matching import ImageFeatures, MatcherConfig, describe
 from vgslam.frontend.tracker import View
@@ -17,6 +18,7 @@ from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.pnp import refine_pose
+from vgslam.reloc.epipolar_check import MIN_MATCHES, Matched, Support, epipolar_agreement, speaks_against
 from vgslam.reloc.evidence import Evidence, cells
 from vgslam.reloc.places import Places
 from vgslam.reloc.proposal import PoseProposer
@@ -28,12 +30,16 @@ STRICT_RATIO, AGAIN_REFOUND, BACK_REFOUND = 0.6, 15, 20
 bend: those nearby, and those of old keyframes, which tie two parts of the map together."""
 N_CONFIRMING = 3
 """Keyframes that are asked to confirm a pose: each costs as much as tracking a frame."""
+N_CONTRADICTING = 4
+"""Newest keyframes whose matches may contradict a pose that rests on few landmarks."""
 MIN_FACING = 0.85
 """Least cosine between optical axes (32 degrees) of views that look the same way."""
 MAX_APART = 0.4
 """Largest distance of such views, as a share of the median depth: beyond it, patches look too different."""
 MOST_PLACES = 3
 """Different places that the best hypotheses are joined for: the best one, and rivals."""
+NEAR_OF_DEPTH, NEAR_DEG = 0.3, 45.0
+"""How far a camera may come (in depths of the scene) and turn within the few frames in which it is in doubt."""
 KEPT_FEATURES = 64
 """Keyframes whose features stay in memory, some 0.6 MB each."""
 
@@ -94,6 +100,13 @@ class Localization:
         """Probability that the pose is right; 0 for an ambiguous one."""
         return 0.0 if self.is_ambiguous else self.evidence.trust
 
+    def is_near(self, T_world_cam: Array, component_id: int) -> bool:
+        """Whether a camera can have come here from a pose in a component within the few frames in which it is in
+        doubt."""
+        apart = float(np.linalg.norm(self.T_world_cam[:3, 3] - T_world_cam[:3, 3]))
+        turned_deg = se3.angle_deg(T_world_cam[:3, :3].T @ self.T_world_cam[:3, :3])
+        return self.component_id == component_id and apart < NEAR_OF_DEPTH * self.depth and turned_deg < NEAR_DEG
+
 
 @dataclass(frozen=True)
 class _Query:
@@ -120,6 +133,10 @@ class Relocalizer:
         self.config = config or RelocalizerConfig()
         self.locator = Locator(slam_map, self.config.locate, features)
         self._features: dict[int, ImageFeatures] = {}
+        self.support = Support()
+        """The inliers of the last poses that were believed."""
+        self.mask: ImageMask | None = None
+        """Where images of its size carry no features; None where they may everywhere."""
         self.saw_something = False
         """Whether the last view had enough features to be found by."""
 
@@ -153,6 +170,20 @@ class Relocalizer:
             answer = self._together(hypotheses + self._by_network(query, references), camera)
         return answer
 
+    def contradicts(self, view: View, camera: Camera, T_world_cam: Array, n_inliers: int, component_id: int) -> bool:
+        """Whether a pose with few inliers, compared with those before (`support`), has another epipolar geometry than
+        the view's matches with the newest keyframes of the component. False where too few match to tell."""
+        if not self.support.is_thin(n_inliers):
+            return False
+        features, agreements = self._described(view.gray), []
+        for keyframe in [k for k in self.map.keyframes[-N_CONTRADICTING:] if k.component_id == component_id]:
+            px_k, px = epipolar_matches(self._features_of(keyframe.id), features, self.config.matcher)
+            if len(px) >= MIN_MATCHES:
+                matched = Matched(px_k, px, keyframe.camera, camera)
+                T_view_k = se3.inverse(T_world_cam) @ keyframe.S_world_keyframe.pose
+                agreements.append(epipolar_agreement(matched, T_view_k))
+        return speaks_against(agreements)
+
     def by_method(self, view: View, camera: Camera, method: str) -> Localization | None:
         """The answer of one method alone: `pnp`, or one of the proposer's. None if it has none."""
         query = self._query(view, camera)
@@ -162,7 +193,14 @@ class Relocalizer:
         return self._together([h for h in self._by_network(query, references) if h.method == method], camera)
 
     def _query(self, view: View, camera: Camera) -> _Query:
-        return _Query(view, Target(view.gray, camera), describe(view.gray, self.config.matcher))
+        return _Query(view, Target(view.gray, camera), self._described(view.gray))
+
+    def _described(self, gray: Gray) -> ImageFeatures:
+        """The features of an image, without those where it carries none."""
+        features = describe(gray, self.config.matcher)
+        if self.mask is None or self.mask.is_empty or gray.shape != (self.mask.height, self.mask.width):
+            return features
+        return features.select(self.mask.allows(features.pixels))
 
     def references(self, view: View) -> list[int]:
         """Keyframes that look most like the view, best first (the anchor), no two of them neighbours."""
@@ -311,7 +349,7 @@ class Relocalizer:
         if k not in self._features:
             if len(self._features) >= KEPT_FEATURES:
                 self._features.pop(next(iter(self._features)))
-            self._features[k] = describe(self.places.gray(k), self.config.matcher)
+            self._features[k] = self._described(self.places.gray(k))
         return self._features[k]
 
 

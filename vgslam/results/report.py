@@ -64,6 +64,10 @@ class RunReport:
     peak_memory_mib: float = 0.0
     camera: dict[str, Any] | None = None
     """fx, fy, cx, cy in px, width, height, fov_x_deg, is_estimated."""
+    mask: str | None = None
+    """The picture given as --mask."""
+    static_share: float = 0.0
+    """Share of the image that was found never to move while the rest does, and was ignored (static_mask.png)."""
     model_id: str = ""
     weights: dict[str, Any] | None = None
     """The network's, if one was used: model_id, sha256, files, n_parameters, is_random, licence, whether the licence

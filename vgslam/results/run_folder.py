@@ -17,11 +17,12 @@ from vgslam.sources.trajectory_io import write_trajectory
 from vgslam.types import PoseEstimate, Trajectory
 
 REPORT, CONFIG, CLOUD, STATUS = "report.json", "config.yaml", "cloud.ply", "status.csv"
+STATIC_MASK = "static_mask.png"
 TRAJECTORY_TUM, TRAJECTORY_KITTI, KEYFRAMES = "trajectory.tum", "trajectory.kitti", "keyframes.tum"
 PLOT_FOLDER = "plots"
 PLOTS = ("top_view.png", "error.png", "status.png", "depth.png")
 RUN_FILES = (
-    TRAJECTORY_TUM, TRAJECTORY_KITTI, STATUS, KEYFRAMES, CONFIG, REPORT, CLOUD,
+    TRAJECTORY_TUM, TRAJECTORY_KITTI, STATUS, KEYFRAMES, CONFIG, REPORT, CLOUD, STATIC_MASK,
     *(f"{PLOT_FOLDER}/{name}" for name in PLOTS),
 )  # fmt: skip
 
@@ -130,6 +131,10 @@ class RunWriter:
         if name not in PLOTS:
             raise ValueError(f"plot {name} is unknown, expected one of {', '.join(PLOTS)}")
         self._guard(lambda: write_bytes(self.path / PLOT_FOLDER / name, png))
+
+    def write_static_mask(self, png: bytes) -> None:
+        """static_mask.png: black where the image never moves."""
+        self._guard(lambda: write_bytes(self.path / STATIC_MASK, png))
 
     def write_cloud(self, points: npt.NDArray[np.floating], colors: npt.NDArray[np.uint8]) -> int:
         """cloud.ply of points (N,3) with colors (N,3) uint8; returns the number of (finite) points written."""

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from vgslam.interfaces import FrameSource
 from vgslam.session.choose_camera import choose_camera
 from vgslam.session.map_session import MapSession
+from vgslam.session.masks import read_mask
 from vgslam.session.network import OpenedNetwork
 from vgslam.session.self_calibration import CalibrationEstimate
 from vgslam.sources.live import LiveSource
@@ -28,6 +30,8 @@ class SystemOptions:
     """Camera of the frames as the source gives them, if it is not the source's own."""
     fov_deg: float | None = None
     """Horizontal field of view of a source without a calibration, in degrees."""
+    mask: Path | None = None
+    """Picture of the frames' size, black where nothing is to be used."""
 
 
 def open_system(
@@ -36,16 +40,19 @@ def open_system(
 ) -> tuple[SlamSystem, CalibrationEstimate | None]:  # fmt: skip
     """The system, its part of the map begun, and how the camera was estimated, None if it was known.
 
-    Raises ConfigError for options and a map that do not go together, InputError when no frame can be read.
+    Raises ConfigError for options and a map that do not go together, InputError when no frame can be read or the mask
+    does not fit.
     """
     camera, estimate = options.camera, None
     if camera is None:
         camera, estimate = choose_camera(source, options.fov_deg, map_session.camera, options.config, say)
+    ignored = None if options.mask is None else read_mask(options.mask, source, camera)
     camera = map_session.begin(source.name, camera)
     config = _with_prior(config_for(source, options.config), estimate, options.fov_deg is not None)
     slam = SlamSystem(
         camera, config, network.guide if network else None,
         network.proposer if network else None, map_session.slam_map, map_session.is_localizing,
+        ignored,
     )  # fmt: skip
     return slam, estimate
 

@@ -38,6 +38,8 @@ class StreamOptions:
     """Calibration file."""
     fov_deg: float | None = None
     """Horizontal field of view, in degrees."""
+    mask: Path | None = None
+    """PNG of the images' size, black where nothing is to be used."""
     real_time: bool = False
     """Play a recording at its own times, and drop frames when there is no time for them."""
     keep_all: bool = False
@@ -83,7 +85,7 @@ class PoseStream:
         map_session = MapSession.in_memory(options.slam_map, options.is_localizing)
         source = _source(str(name), options)
         try:
-            choice = SystemOptions(options.config, options.camera, options.fov_deg)
+            choice = SystemOptions(options.config, options.camera, options.fov_deg, options.mask)
             slam, _ = open_system(source, map_session, network, choice, _log.info)
         except BaseException:
             if isinstance(source, LiveSource):

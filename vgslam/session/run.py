@@ -18,6 +18,7 @@ from vgslam.results.report import RunReport
 from vgslam.results.run_folder import RunWriter
 from vgslam.session.adaptation import Adaptation
 from vgslam.session.main_loop import MainLoop, Tracked
+from vgslam.session.masks import mask_png
 from vgslam.session.tracking_args import TrackingArgs
 from vgslam.system import SlamSystem
 from vgslam.types import PoseEstimate, Status, Trajectory
@@ -120,6 +121,10 @@ class Run:
         report.adaptation = self.adaptation.report()
         if slam.refined is not None:
             report.refinement = slam.refined.to_dict() | {"lines": slam.refined.lines()}
+        static = slam.watches.static
+        report.static_share = round(static.most_share, 4)
+        if static.found is not None:
+            self.writer.write_static_mask(mask_png(static.found, self.loop.source))
         self.writer.flush(self.trajectory(), self.keyframes(), frames, report)
 
     def find_world(self) -> None:

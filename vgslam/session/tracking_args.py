@@ -29,6 +29,11 @@ class TrackingArgs:
     fov_deg: float | None = None
     """Horizontal field of view in degrees, if there is no calibration; by default it is estimated."""
 
+    mask: Path | None = None
+    """PNG of the frames' size, black where nothing is to be used: the car, a watermark. White is used. Black pixels get
+    no corners, no matches and no depth, as in COLMAP. A run that finds parts that never move writes static_mask.png,
+    which can be given here."""
+
     truth: Path | None = None
     """Trajectory to compare with (TUM, KITTI or EuRoC). The default is the data set's own."""
 

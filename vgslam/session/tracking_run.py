@@ -72,7 +72,7 @@ def track(
                 writer = RunWriter(args.out or Path("out") / f"{stem}-{datetime.now():%Y%m%d-%H%M%S}", args.overwrite)
                 stack.callback(writer.remove_if_unused)
                 _announce(title, source, sinks, audience)
-                options = SystemOptions(args.slam_config(), None, args.fov_deg)
+                options = SystemOptions(args.slam_config(), None, args.fov_deg, args.mask)
                 slam, estimated = open_system(source, session, network, options, audience.say)
                 writer.write_config(to_yaml(replace(args.settings(), out=writer.path)))
                 adaptation = stack.enter_context(open_adaptation(network, args.adapt, args.adapter, args.adaptation))
@@ -81,6 +81,7 @@ def track(
                     command=["vgslam", *map(public, sys.argv[1:])], source_kind=source.kind, source_name=source.name,
                     n_source_frames=source.n_frames, weights=network.about if network else None,
                     camera=describe_camera(slam.tracker.camera, estimated),
+                    mask=None if args.mask is None else str(args.mask),
                 )  # fmt: skip
                 loop = MainLoop(source, slam, session, signals)
                 with shown(args.viewer, source.name, args.overwrite, slam.map, audience.say) as viewer:

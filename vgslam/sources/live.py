@@ -97,7 +97,7 @@ class LiveSource:
         self._stop = threading.Event()
         self._wait = wait or self._stop.wait
         self._thread: threading.Thread | None = None
-        self._undistort: Undistorter | None = None
+        self.undistorter: Undistorter | None = None
 
     def open(self) -> tuple[int, int]:
         """Wait for the first image; returns its width and height, and sets `camera` where there is a calibration.
@@ -124,7 +124,7 @@ class LiveSource:
             if image is None:
                 continue
             self.arrived_s = arrived.arrival_s
-            yield Frame(n, arrived.timestamp_s, image if self._undistort is None else self._undistort(image))
+            yield Frame(n, arrived.timestamp_s, image if self.undistorter is None else self.undistorter(image))
             n += 1
         if self._error is not None:
             raise self._error
@@ -154,8 +154,8 @@ class LiveSource:
         camera, warning = fit_to_image(camera, width, height)
         self.warnings += [warning] if warning else []
         if camera.is_distorted or camera.is_fisheye:
-            self._undistort = Undistorter(camera)
-            camera = self._undistort.camera
+            self.undistorter = Undistorter(camera)
+            camera = self.undistorter.camera
         self.camera = camera
 
     def _load(self, arrived: _Arrived) -> Pixels | None:

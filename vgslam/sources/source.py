@@ -33,10 +33,10 @@ class RecordedSource:
         self.folder: Path = folder
         self._recording = recording
         self._options = options
-        self._undistort: Undistorter | None = None
+        self.undistorter: Undistorter | None = None
         if distorted is not None and (distorted.is_distorted or distorted.is_fisheye):
-            self._undistort = Undistorter(distorted)
-            self.camera = self._undistort.camera
+            self.undistorter = Undistorter(distorted)
+            self.camera = self.undistorter.camera
         if self.n_frames == 0:
             raise InputError(f"{self.name}: start {options.start} is beyond its {recording.n_images} images")
 
@@ -72,6 +72,6 @@ class RecordedSource:
         width, height = self._recording.size
         if image.shape[:2] != (height, width):
             raise BadImageError(f"size differs from {width}x{height}")
-        if self._undistort is not None:
-            image = self._undistort(image)  # before grey is replicated: a third of the work
+        if self.undistorter is not None:
+            image = self.undistorter(image)  # before grey is replicated: a third of the work
         return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image

@@ -32,6 +32,15 @@ class Undistorter:
         """(H,W) or (H,W,3) uint8 -> the same shape, linear interpolation."""
         return cv2.remap(image, self._map_xy, self._map_fraction, cv2.INTER_LINEAR)
 
+    def as_recorded(self, flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Flags (H,W) of pixels of the pinhole image -> those of the image before, False where the pinhole shows
+        nothing of it."""
+        recorded = np.zeros(flags.shape, np.uint8)
+        u, v = np.moveaxis(self._map_xy[flags].astype(np.int64), -1, 0)
+        recorded[np.clip(v, 0, flags.shape[0] - 1), np.clip(u, 0, flags.shape[1] - 1)] = 1
+        closed = cv2.morphologyEx(recorded, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))  # where it is stretched
+        return np.asarray(closed > 0)
+
 
 def pinhole_inside(distorted: Camera) -> Camera:
     """Pinhole whose whole image lies inside the undistorted image area of `distorted`. Raises CalibrationError."""

@@ -1,0 +1,254 @@
+"""What never moves in the image while everything else does: a car's hood, a watermark, a drone's legs, a clock.
+
+Two views some pixels of motion apart are compared again and again. The epipolar geometry of what moved says for each
+cell of a grid whether a point of the world could have stayed where it was: not if it lies beside the epipolar line of
+the same pixel, or where it would be behind a camera. Far points on a straight way could, those of a turning camera
+could not. Where it could not, the structure tensors of both views' gradients are summed, and that of their product:
+
+    moved:   E[g_a g_b^T] = 0                stayed:  g_a = g_b, so E[g_a g_b^T] = E[g g^T]
+
+The ratio of the least eigenvalues (Shi and Tomasi, CVPR 1994) is the share of the corner that stays. Edges along which
+the image glides, such as lanes and horizons, have none.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vgslam.frontend.image_mask import Mask
+from vgslam.geometry.camera import MIN_RAY_Z, Camera
+from vgslam.multiview.two_view import rotation_between
+from vgslam.types import Array
+
+WIDTH = 320
+"""Width of the images that are compared, in px: all distances below are in px of these."""
+CELL = 8
+"""Edge of a cell, in px: about the height of burnt-in text."""
+CHECK_EVERY = 2
+"""Frames from one look at the motion to the next."""
+POINT_DISTANCE, MOST_FOUND, QUALITY = 10, 500, 0.002
+"""Least distance of two corners in px; how many are looked for, and how strong the weakest is of the strongest."""
+BLOCK, IN_BLOCK = 40, 4
+"""Corners that are followed in each block of so many px: what is burnt in has the strongest, and must not have all."""
+N_POINTS = 150
+"""About as many corners are followed to see what moves."""
+MIN_MOVE, MIN_MEDIAN_MOVE = 2.5, 6.0
+"""A corner that has moved by less tells nothing of the motion; views are compared at this median motion of the others:
+far enough for what moves to have left its place."""
+MIN_MOVERS, MIN_AGREEING = 30, 0.6
+"""Least corners that moved, and least share of them that one epipolar geometry explains."""
+EPIPOLAR_PX = 0.7
+"""Largest distance of an inlier from its epipolar line."""
+PURE_ROTATION_PX = 0.7
+"""Median error of a rotation below which there is no translation to speak of."""
+MARGIN = 2.0
+"""By how much a point must miss where the epipolar geometry lets it be: rotations are known to a fraction of it."""
+MIN_VOTES = 4
+"""Comparisons in which a cell should have moved before it is judged."""
+STAYS, STAYED = 0.6, 0.4
+"""Share of a cell's corner that stays, above which it is ignored, and below which it is used again."""
+STRONG, MIN_CORNER = 100.0, 0.08
+"""Squared gradient, in grey values per px, of a cell that counts fully, and least strength of a corner as a share of
+that or, where it is more, of the cell's own: below it are the traces of compression, and edges."""
+MIN_CELLS = 4
+"""Fewer cells that seem to stay are chance."""
+MEMORY = 0.93
+"""What a comparison is worth when the next one has come: some fifteen count."""
+GIVE_UP = 60
+"""Frames after which views are no longer compared with the first, when hardly anything has moved."""
+KEEN_COMPARISONS, REST = 10, 24
+"""Comparisons after which there are this many frames of rest between two: few things begin to stand still later."""
+FLOW_WINDOW, FLOW_LEVELS = 13, 3
+"""Window, in px, and levels of the pyramid of the optical flow."""
+
+
+@dataclass
+class _Reference:
+    """The view that later ones are compared with, and its corners (n,2) with where they were last."""
+
+    small: npt.NDArray[np.uint8]
+    points: npt.NDArray[np.float32]
+    at: npt.NDArray[np.float32]
+    n_frames: int = 0
+
+
+class StaticRegions:
+    """Looks at every frame of one camera and finds what never moves.
+
+    `mask` (height,width): what was found; None where there is nothing. A standing camera finds nothing.
+    """
+
+    def __init__(self, camera: Camera) -> None:
+        self.full = camera
+        width = min(WIDTH, camera.width)
+        height = max(4 * CELL, round(camera.height * width / camera.width))
+        self.camera = camera.resized(width, height)
+        rows, cols = height // CELL, width // CELL
+        self._shape = rows, cols
+        v, u = np.mgrid[:rows, :cols]
+        self._centres = np.stack([u, v], axis=-1).reshape(-1, 2) * CELL + (CELL - 1) / 2.0
+        self._both, self._self = np.zeros((rows, cols, 3), np.float32), np.zeros((rows, cols, 3), np.float32)
+        self._n = np.zeros((rows, cols), np.float32)
+        self._cells = np.zeros((rows, cols), bool)
+        self._last: npt.NDArray[np.uint8] | None = None
+        self._reference: _Reference | None = None
+        self._frame = -1
+        self._n_compared, self._rests_until = 0, 0
+        self.mask: Mask | None = None
+
+    @property
+    def share(self) -> float:
+        """The share of the image that never moves."""
+        return 0.0 if self.mask is None else float(self.mask.mean())
+
+    def see(self, gray: npt.NDArray[np.uint8]) -> bool:
+        """Take the next frame; returns whether `mask` has changed."""
+        self._frame += 1
+        if self._frame % CHECK_EVERY or self._frame < self._rests_until:
+            return False
+        small = cv2.resize(gray, (self.camera.width, self.camera.height), interpolation=cv2.INTER_AREA)
+        reference, last, self._last = self._reference, self._last, small
+        if reference is None or last is None:
+            self._begin(small)
+            return False
+        self._follow(reference, last, small)
+        moved = np.linalg.norm(reference.at - reference.points, axis=1) > MIN_MOVE
+        is_apart = moved.sum() >= MIN_MOVERS and self._median_move(reference, moved) >= MIN_MEDIAN_MOVE
+        if is_apart:
+            self._compare(reference, small, moved)
+            self._n_compared += 1
+            if self._n_compared > KEEN_COMPARISONS:
+                self._rests_until, self._reference = self._frame + REST, None
+                return self._judge()
+        if is_apart or reference.n_frames > GIVE_UP or len(reference.points) < N_POINTS // 3:
+            self._begin(small)
+        return is_apart and self._judge()
+
+    def _begin(self, small: npt.NDArray[np.uint8]) -> None:
+        found = cv2.goodFeaturesToTrack(small, MOST_FOUND, QUALITY, POINT_DISTANCE)
+        points = np.zeros((0, 2), np.float32) if found is None else _spread(found[:, 0].astype(np.float32))
+        self._reference = _Reference(small, points, points)
+
+    @staticmethod
+    def _follow(reference: _Reference, last: npt.NDArray[np.uint8], small: npt.NDArray[np.uint8]) -> None:
+        reference.n_frames += CHECK_EVERY
+        if len(reference.at) == 0:
+            return
+        at, ok, _ = cv2.calcOpticalFlowPyrLK(
+            last, small, reference.at, None, winSize=(FLOW_WINDOW, FLOW_WINDOW), maxLevel=FLOW_LEVELS - 1,
+            criteria=(3, 15, 0.03),
+        )  # fmt: skip
+        good = (ok[:, 0] == 1) & np.isfinite(at).all(1) & (at >= 0).all(1) & (at < small.shape[::-1]).all(1)
+        reference.points, reference.at = reference.points[good], at[good]
+
+    @staticmethod
+    def _median_move(reference: _Reference, moved: Mask) -> float:
+        return float(np.median(np.linalg.norm(reference.at[moved] - reference.points[moved], axis=1)))
+
+    def _compare(self, reference: _Reference, small: npt.NDArray[np.uint8], moved: Mask) -> None:
+        """One more comparison: what the cells show in both views, where a point of the world would have moved."""
+        a, b = reference.points[moved].astype(np.float64), reference.at[moved].astype(np.float64)
+        should = self._should_move(a, b)
+        if should is None or not should.any():
+            return
+        gradients = [_gradient(image) for image in (reference.small, small)]
+        (ua, va), (ub, vb) = gradients
+        half = np.float32(0.5)
+        both = self._by_cell(ua * ub, half * (ua * vb + ub * va), va * vb)
+        own = self._by_cell(half * (ua * ua + ub * ub), half * (ua * va + ub * vb), half * (va * va + vb * vb))
+        weight = should.reshape(self._shape).astype(np.float32)
+        # each comparison counts alike, or what stood there with more contrast would never be forgotten
+        scaled = (weight / np.maximum(own[..., 0] + own[..., 2], STRONG))[..., None]
+        self._both = MEMORY * self._both + scaled * both
+        self._self = MEMORY * self._self + scaled * own
+        self._n = MEMORY * self._n + weight
+
+    def _by_cell(self, *images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Means over the cells (rows,cols,3) of three images."""
+        rows, cols = self._shape
+        stacked = np.dstack([image[: rows * CELL, : cols * CELL] for image in images])
+        return np.asarray(cv2.resize(stacked, (cols, rows), interpolation=cv2.INTER_AREA), np.float32)
+
+    def _should_move(self, a: Array, b: Array) -> Mask | None:
+        """For each cell, whether no point of the world could stay at its centre while others go from a (N,2) to b; None
+        if no epipolar geometry explains these."""
+        R_a_b, residual = rotation_between(self.camera, a, b)
+        rays = self.camera.rays(self._centres)
+        if np.median(residual) < PURE_ROTATION_PX:
+            return np.linalg.norm(self._project(rays @ R_a_b) - self._centres, axis=1) > MARGIN
+        cv2.setRNGSeed(0)
+        E, mask = cv2.findEssentialMat(a, b, self.camera.K, method=cv2.USAC_MAGSAC, prob=0.999, threshold=EPIPOLAR_PX)
+        if E is None or E.shape != (3, 3) or mask is None or mask.mean() < MIN_AGREEING:
+            return None
+        _, R, t, _ = cv2.recoverPose(E, a, b, self.camera.K, mask=mask)
+        turned = rays @ R.T  # where the cells' centres are at infinite depth
+        infinite = self._project(turned)
+        towards = self._project(turned + 1e-3 * t[:, 0]) - infinite  # as depth gets less
+        towards /= np.maximum(np.linalg.norm(towards, axis=1, keepdims=True), 1e-12)
+        stay = self._centres - infinite
+        along = (stay * towards).sum(1)
+        across = np.abs(stay[:, 0] * towards[:, 1] - stay[:, 1] * towards[:, 0])
+        return np.asarray((across > MARGIN) | (along < -MARGIN))
+
+    def _project(self, rays: Array) -> Array:
+        rays = rays.copy()
+        rays[:, 2] = np.maximum(rays[:, 2], MIN_RAY_Z)
+        return self.camera.project(rays)
+
+    def _judge(self) -> bool:
+        """Renew the mask; returns whether it has changed."""
+        both, own = (cv2.blur(x, (3, 3)) for x in (self._both, self._self))
+        n = np.maximum(self._n, 1e-6)
+        corner = _least_eigenvalue(own)
+        stays = _least_eigenvalue(both) / np.maximum(corner, 1e-6)
+        known = (self._n >= MIN_VOTES * MEMORY**MIN_VOTES) & (corner / n > MIN_CORNER)
+        cells = known & (stays > np.where(self._cells, STAYED, STAYS))
+        if cells.sum() < MIN_CELLS:
+            cells = np.zeros_like(cells)
+        if (cells == self._cells).all():
+            return False
+        self._cells = cells
+        self.mask = self._image(cells)
+        return True
+
+    def _image(self, cells: Mask) -> Mask | None:
+        """The cells at the size of the frames, gaps between them closed."""
+        if not cells.any():
+            return None
+        padded = cv2.copyMakeBorder(cells.astype(np.uint8), 2, 2, 2, 2, cv2.BORDER_REPLICATE)
+        closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))[2:-2, 2:-2]
+        rows, cols = self._shape
+        cell_of = [
+            np.minimum((np.arange(full) * size / full / CELL).astype(int), most - 1)
+            for full, size, most in (
+                (self.full.height, self.camera.height, rows), (self.full.width, self.camera.width, cols)
+            )
+        ]  # fmt: skip
+        return np.asarray(closed[np.ix_(*cell_of)] > 0)
+
+
+def _gradient(image: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Grey values per px to the right and down."""
+    return (
+        np.asarray(cv2.Sobel(image, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8), np.float32),
+        np.asarray(cv2.Sobel(image, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8), np.float32),
+    )
+
+
+def _spread(points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The IN_BLOCK first of every block among points (N,2), strongest first."""
+    u, v = (points // BLOCK).astype(np.int64).T
+    taken: dict[tuple[int, int], int] = {}
+    keep = np.zeros(len(points), bool)
+    for i, block in enumerate(zip(u.tolist(), v.tolist(), strict=True)):
+        taken[block] = taken.get(block, 0) + 1
+        keep[i] = taken[block] <= IN_BLOCK
+    return points[keep]
+
+
+def _least_eigenvalue(tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The smaller eigenvalue of symmetric 2x2 matrices (..., 3) = (xx, xy, yy)."""
+    xx, xy, yy = np.moveaxis(tensors, -1, 0)
+    return np.asarray(0.5 * (xx + yy) - np.sqrt((0.5 * (xx - yy)) ** 2 + xy * xy), np.float32)

@@ -1,0 +1,31 @@
+"""What is watched for beside the tracking: parts of the image that never move, things that do, a lens that zooms."""
+
+from vgslam.frontend.moving_note import MovingNote
+from vgslam.frontend.static_watch import StaticWatch
+from vgslam.frontend.tracker import Tracker, TrackResult, View
+from vgslam.frontend.zoom_check import ZoomWatch
+from vgslam.map.slam_map import SlamMap
+
+
+class Watches:
+    """Looks at every frame of a run, and adds to its `notes`; first_frame_id: id of the run's first frame, from which
+    the notes count. is_localizing: the map stays as it is."""
+
+    def __init__(
+        self, tracker: Tracker, slam_map: SlamMap, notes: list[str], first_frame_id: int, is_localizing: bool
+    ) -> None:
+        self.static = StaticWatch(tracker, slam_map, notes, first_frame_id, is_localizing)
+        self._tracker, self._first = tracker, first_frame_id
+        self._moving = MovingNote(notes)
+        self._zoom = ZoomWatch(tracker, slam_map, notes)
+
+    def see(self, view: View) -> None:
+        """Take the next frame, before it is tracked."""
+        self.static.see(view)
+
+    def tracked(self, view: View, result: TrackResult) -> None:
+        """Take what tracking made of it."""
+        if self._tracker.moving.n_new:
+            self._moving.see(view.frame_id - self._first, self._tracker.moving.share(view.frame_id))
+        if not result.is_lost:
+            self._zoom.see(view.frame_id - self._first, result)

@@ -1,0 +1,52 @@
+"""`--mask`: the part of the frames that is not used, from a picture, and what was found never to move, as a picture."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vgslam.errors import InputError
+from vgslam.frontend.image_mask import Mask
+from vgslam.interfaces import FrameSource
+from vgslam.sources.undistort import Undistorter
+from vgslam.types import Camera
+
+HALF = 128
+"""Grey value below which a pixel is black."""
+
+
+def read_mask(path: Path, source: FrameSource, camera: Camera) -> Mask:
+    """(height,width) True where the picture is black, for the frames of `source` as they leave it, which are those of
+    `camera`: the lens distortion that the source removes is removed from the mask too.
+
+    Raises InputError for a file that is not a picture, one of another size than the frames, and one that is all black.
+    """
+    data = np.fromfile(path, np.uint8) if path.is_file() else np.zeros(0, np.uint8)
+    picture = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if len(data) else None
+    if picture is None:
+        raise InputError(f"{path}: not a picture that can be read; --mask takes a PNG, black where nothing is used")
+    size = picture.shape[::-1]
+    if size != (camera.width, camera.height):
+        raise InputError(
+            f"{path}: the mask is {size[0]}x{size[1]}, the frames are {camera.width}x{camera.height}; they must agree"
+        )
+    used = np.where(picture < HALF, 0, 255).astype(np.uint8)
+    undistort = _undistorter(source)
+    ignored = np.asarray((used if undistort is None else undistort(used)) < HALF)
+    if ignored.all():
+        raise InputError(f"{path}: the whole mask is black, so nothing is left to use; white is what is used")
+    return ignored
+
+
+def mask_png(ignored: Mask, source: FrameSource) -> bytes:
+    """A PNG for `--mask` from a mask (height,width) of frames as they leave `source`: black where ignored."""
+    undistort = _undistorter(source)
+    raw = ignored if undistort is None else undistort.as_recorded(ignored)
+    picture: npt.NDArray[np.uint8] = np.where(raw, 0, 255).astype(np.uint8)
+    return cv2.imencode(".png", picture)[1].tobytes()
+
+
+def _undistorter(source: FrameSource) -> Undistorter | None:
+    found = getattr(source, "undistorter", None)
+    return found if isinstance(found, Undistorter) else None
