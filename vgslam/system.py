@@ -26,6 +26,7 @@ from vgslam.map.slam_map import SlamMap
 from vgslam.refine.adjust import RefineConfig, Watch
 from vgslam.refine.outcome import RefineOutcome
 from vgslam.refine.refine_map import refine_map
+from vgslam.refine.while_running import CalibrationWhileRunning
 from vgslam.reloc.closing import LoopCloser, config_beside, ties_left_out
 from vgslam.reloc.loops import LoopConfig
 from vgslam.reloc.places import Places
@@ -101,6 +102,8 @@ class SlamSystem:
         self._frames = FrameLog(self.map)
         self.frame_poses = FramePoses(self.map, camera, self.config.tracker, is_kept=not is_localizing)
         self.watches = Watches(self.tracker, self.map, self.notes, self._frames.first_id, is_localizing)
+        users = (self.tracker, self.mapper, self.frame_poses, self.watches, self.relocalizer, self.loops)
+        self.calibration = CalibrationWhileRunning(self.map, camera, self.config.refine, users)
         self._component = max((k.component_id for k in self.map.keyframes), default=-1)  # tracked now, or last
         self._next_component = self._component + 1
         self.states = TrackingState(self.config.states, Phase.INITIALIZING if self._component < 0 else Phase.LOST)
@@ -147,10 +150,8 @@ class SlamSystem:
         self.settle()
         if self.is_localizing:
             return
-        if self._state is None:
-            start = self.initializer.at_end()
-            if start is not None:
-                self._begin_component(start)
+        if self._state is None and (start := self.initializer.at_end()) is not None:
+            self._begin_component(start)
         self.notes += guessed_depths(self.map, self._begun_by_guide)
         with self.stages.of("loops"):
             if self.loops.finish() is not None:
@@ -169,9 +170,9 @@ class SlamSystem:
         if not self.config.refine.is_on:
             return
         with self.stages.of("refine"):
-            self.refined = refine_map(self.map, self.config.refine, watch)
-        if self.map.keyframes:
-            self.tracker.camera = self.mapper.camera = self.map.keyframes[-1].camera
+            self.refined = refine_map(self.map, self.calibration.config, watch)
+            if self.map.keyframes:
+                self.tracker.camera = self.mapper.camera = self.map.keyframes[-1].camera
 
     def _begin_frame(self, frame: Frame) -> View:
         with self.stages.of("prepare"):
@@ -291,6 +292,8 @@ class SlamSystem:
                 seen = self.map.observed[k]
                 ids, pixels = seen.ids, seen.pixels.astype(np.float32)
                 self._component = self.map.keyframes[k].component_id
+        with self.stages.of("refine"):
+            view, ids, pixels = self.calibration.at_keyframe(view, ids, pixels)
         self._reference = Reference(k, ids, pixels)
         own = self._frames[view.frame_id]
         self.frame_poses.link(k, own)

@@ -64,7 +64,8 @@ class FramePoses:
         self, slam_map: SlamMap, camera: Camera, config: TrackerConfig, seen: FrameObservations | None = None,
         is_kept: bool = True,
     ) -> None:  # fmt: skip
-        self.map, self.camera, self.config, self.is_kept = slam_map, camera, config, is_kept
+        self.map, self.config, self.is_kept = slam_map, config, is_kept
+        self._cameras = [(-1, camera)]  # each with the id of the frame from whose successor on its pixels are recorded
         self.seen = FrameObservations() if seen is None else seen
         self._first_row = len(slam_map.frames)
         self._first_keyframe = len(slam_map.keyframes)
@@ -76,6 +77,10 @@ class FramePoses:
         if self.is_kept:
             for frame_id, ids, pixels in observations:
                 self.seen.add(frame_id, ids, pixels)
+
+    def take_camera(self, camera: Camera) -> None:
+        """What the frames after the newest keyframe saw is recorded in pixels of another calibration."""
+        self._cameras.append((self.map.keyframes[-1].frame_id, camera))
 
     def link(self, keyframe_id: int, tracked: PoseEstimate) -> None:
         """A frame has become a keyframe; tracked: its pose relative to the one before, as nothing was adjusted yet."""
@@ -231,7 +236,8 @@ class FramePoses:
         component = np.array([k.component_id for k in m.keyframes], np.int64)
         same = component[host] == np.repeat([e.component_id for e in chosen], counts)
         cameras = [m.keyframes[e.ref_id].camera for e in chosen]
-        pixels = self._pixels_now(cameras, counts, block.pixels[mask].astype(np.float64))
+        recorded = [self._recorded_by(e.frame_id) for e in chosen]
+        pixels = self._pixels_now(cameras, recorded, counts, block.pixels[mask].astype(np.float64))
         T_world_cam = np.stack([T for T in map(m.pose_of, chosen) if T is not None])
         return PoseBatch(
             se3.inverse(T_world_cam), np.array([[c.fx, c.fy] for c in cameras]),
@@ -240,20 +246,25 @@ class FramePoses:
             padded(pixels, begins, width), padded(same, begins, width),
         )  # fmt: skip
 
-    def _pixels_now(self, cameras: list[Camera], counts: Ids, pixels: Array) -> Array:
-        """Recorded pixels (M,2) as the keyframes' cameras have them now: distortion may have been found and taken out
-        since."""
+    def _recorded_by(self, frame_id: int) -> Camera:
+        """The camera of the pixels that were recorded of a frame."""
+        return next(camera for after, camera in reversed(self._cameras) if frame_id > after)
+
+    def _pixels_now(self, cameras: list[Camera], recorded: list[Camera], counts: Ids, pixels: Array) -> Array:
+        """Pixels (M,2) as recorded by those cameras -> as the keyframes' cameras have them now: distortion may have
+        been found and taken out since."""
         out = pixels.copy()
         begins = np.concatenate([[0], np.cumsum(counts)])
         for i, camera in enumerate(cameras):
             part = slice(begins[i], begins[i + 1])
-            out[part] = without_radial(camera, radial_since(camera, self.camera), pixels[part])
+            out[part] = without_radial(camera, radial_since(camera, recorded[i]), pixels[part])
         return out
 
     def _recorded_pixels(self, keyframe_id: int, pixels: Array) -> Array:
         """Pixels (n,2) of a keyframe as they were recorded, from those that it has now."""
-        camera = self.map.keyframes[keyframe_id].camera
-        return with_radial(camera, radial_since(camera, self.camera), pixels)
+        keyframe = self.map.keyframes[keyframe_id]
+        before = self._recorded_by(keyframe.frame_id)
+        return with_radial(keyframe.camera, radial_since(keyframe.camera, before), pixels)
 
 
 def _bridge(T_before: Array, T_after: Array, share: Array) -> Array:

@@ -21,7 +21,7 @@ from vgslam.frontend.link import link
 from vgslam.frontend.sfm import WindowSfm
 from vgslam.frontend.tracker import Tracker, View
 from vgslam.geometry import se3
-from vgslam.geometry.camera import MIN_DEPTH
+from vgslam.geometry.camera import MIN_DEPTH, Camera
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.bundle import BundleProblem, BundleResult, bundle_adjust
@@ -92,6 +92,10 @@ class Mapper:
     ) -> None:  # fmt: skip
         self.map, self.tracker, self.sfm, self.config, self.guide = slam_map, tracker, sfm, config, guide
         self.camera = tracker.camera
+
+    def take_camera(self, camera: Camera) -> None:
+        """Go on with another calibration of the same camera."""
+        self.camera = camera
 
     def add_keyframe(
         self, view: View, T_world_cam: Array, ids: Ids, pixels: Pixels, component_id: int

@@ -132,6 +132,10 @@ class Tracker:
         gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         return View(frame_id, timestamp_s, image, gray, Thumbnail(gray, self.camera))
 
+    def take_camera(self, camera: Camera) -> None:
+        """Go on with another calibration of the same camera. Views that were made before are out of date."""
+        self.camera, self._rotation = camera, None
+
     def _straight(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         if self._straightener is None or self._straightener.k1 != self.camera.removed_k1:
             self._straightener = Straightener(self.camera, self.camera.removed_k1)

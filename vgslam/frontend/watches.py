@@ -4,6 +4,7 @@ from vgslam.frontend.moving_note import MovingNote
 from vgslam.frontend.static_watch import StaticWatch
 from vgslam.frontend.tracker import Tracker, TrackResult, View
 from vgslam.frontend.zoom_check import ZoomWatch
+from vgslam.geometry.camera import Camera
 from vgslam.map.slam_map import SlamMap
 
 
@@ -18,6 +19,10 @@ class Watches:
         self._tracker, self._first = tracker, first_frame_id
         self._moving = MovingNote(notes)
         self._zoom = ZoomWatch(tracker, slam_map, notes)
+
+    def take_camera(self, camera: Camera) -> None:
+        """Go on with another calibration."""
+        self._zoom.take_camera()
 
     def see(self, view: View) -> None:
         """Take the next frame, before it is tracked."""

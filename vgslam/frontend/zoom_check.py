@@ -79,6 +79,11 @@ class ZoomWatch:
         self._stretches: list[list[int]] = []
         self._n = -1
 
+    def take_camera(self) -> None:
+        """The calibration has changed: what the focal length was before says nothing of what it will be."""
+        self._before.clear()
+        self._signs.clear()
+
     def see(self, frame: int, result: TrackResult) -> None:
         """Take the next tracked frame; frame: its number in the run."""
         self._n += 1

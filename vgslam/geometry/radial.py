@@ -9,8 +9,8 @@ from vgslam.geometry.se3 import Array
 
 def radial_since(now: Camera, before: Camera) -> float:
     """How much more k1 was taken out of the images of `now` than of those of `before`: a camera's `removed_k1`, if it
-    has one."""
-    return _k1(now) - _k1(before)
+    has one, of a radius in focal lengths of `now`."""
+    return _k1(now) - _k1(before) * (now.fx / before.fx) ** 2
 
 
 def without_radial(camera: Camera, k1: float, pixels: Array) -> Array:

@@ -21,8 +21,13 @@ class RefineConfig:
     seconds: float = 60.0
     """Time for it, in s. When it is over, the steps that were made are kept, and the report says so: the result then
     depends on the speed of the machine."""
+    while_running: bool = True
+    """Adjust the calibration during a recording too, at its 10th, 30th and 100th keyframe, and go on with the better
+    one."""
     is_calibration_fixed: bool = False
     """The calibration stays as it is."""
+    focal_px: float = 0.0
+    """The focal length that focal_rel_sigma is about, in px; 0: the map's own."""
     focal_rel_sigma: float = 0.0075
     """Relative standard deviation of the focal length before: that of a given calibration; an estimated one brings its
     own."""
@@ -71,6 +76,11 @@ class CalibrationOutcome:
     focal_rel_sigma: float
     """Posterior deviation of the focal length, relative."""
     k1_sigma: float
+
+    @property
+    def is_any_free(self) -> bool:
+        """Whether something was adjusted."""
+        return self.is_focal_free or self.is_k1_free
 
 
 @dataclass(frozen=True)
@@ -159,8 +169,9 @@ def choose_calibration(problem: Problem, config: RefineConfig) -> tuple[FreeCali
     if not is_k1_free:
         focal = known.deviations(config.focal_rel_sigma, is_k1_free=False)[0]
     is_focal_free = bool(focal < FREE_SHARE * config.focal_rel_sigma)
-    sigma_px = config.focal_rel_sigma * problem.camera.fx / np.sqrt(known.overcount)
-    prior = FocalPrior(problem.camera.fx, float(sigma_px)) if is_focal_free else None
+    given = config.focal_px or problem.camera.fx
+    sigma_px = config.focal_rel_sigma * given / np.sqrt(known.overcount)
+    prior = FocalPrior(given, float(sigma_px)) if is_focal_free else None
     free = FreeCalibration(prior, is_k1_free)
     return free, _outcome(known, free, config)
 

@@ -84,20 +84,15 @@ def apply(slam_map: SlamMap, before: Problem, done: Aligned) -> Camera:
     pinholes. The camera's `removed_k1` then tells what was taken out.
     """
     m, p = slam_map, done.problem
-    camera = replace(p.camera, removed_k1=before.camera.removed_k1 + p.k1)
+    camera = with_removed(p.camera, before.camera, p.k1)
     T = p.T_world_cam()
     for n, k in enumerate(p.keyframe_ids.tolist()):
         S = m.keyframes[k].S_world_keyframe
         m.set_pose(k, Sim3.from_T(T[n], S.s * float(done.depth_ratio[n])))
-    if p.k1:
-        straight = Straightener(p.camera, p.k1)
-        for k in p.keyframe_ids.tolist():
-            seen = m.observed[k]
-            m.observed[k] = type(seen).of(seen.ids, straightened(p.camera, p.k1, seen.pixels))
-            straight.pictures(m.keyframes[k])
+    _straighten(m, p.keyframe_ids, p.camera, p.k1)
     for k in p.keyframe_ids.tolist():
         _set_camera(m.keyframes[k], camera)
-    _aim_guesses(m, p)
+        _aim(m, k, p.camera, ~m.landmarks.is_triangulated)
     _set_landmarks(m, p)
     _forget_outliers(m, p)
     update_edges(m, p.keyframe_ids)
@@ -111,13 +106,38 @@ def _set_camera(keyframe: Keyframe, camera: Camera) -> None:
         keyframe.depth_camera = camera.resized(d.width, d.height)
 
 
-def _aim_guesses(m: SlamMap, p: Problem) -> None:
-    """Landmarks of guessed depth lie on the rays of their pixels, which a new calibration turns."""
-    for k in p.keyframe_ids.tolist():
-        ids, pixels = m.observed[k]
-        mine = (m.landmarks.host[ids] == k) & ~m.landmarks.is_triangulated[ids]
-        z = m.landmarks.xyz_host[ids[mine], 2]
-        m.landmarks.xyz_host[ids[mine]] = p.camera.rays(pixels[mine]) * z[:, None]
+def take_along(m: SlamMap, others: Ids, camera: Camera, k1: float) -> None:
+    """Gives keyframes that were not adjusted the camera of those that were, from whose images k1 was taken out. Poses
+    and depths stay, landmarks lie on the rays of their pixels."""
+    _straighten(m, others, camera, k1)
+    for k in others.tolist():
+        _set_camera(m.keyframes[k], camera)
+        _aim(m, k, camera, np.ones(len(m.landmarks), bool))
+
+
+def with_removed(camera: Camera, before: Camera, k1: float) -> Camera:
+    """`camera`, which has taken k1 out of the images of the camera `before`, with what was taken out in all. It is a
+    coefficient of the square of a radius in focal lengths, so that it changes with them."""
+    return replace(camera, removed_k1=before.removed_k1 * (camera.fx / before.fx) ** 2 + k1)
+
+
+def _straighten(m: SlamMap, keyframe_ids: Ids, camera: Camera, k1: float) -> None:
+    if not k1:
+        return
+    straight = Straightener(camera, k1)
+    for k in keyframe_ids.tolist():
+        seen = m.observed[k]
+        m.observed[k] = type(seen).of(seen.ids, straightened(camera, k1, seen.pixels))
+        straight.pictures(m.keyframes[k])
+
+
+def _aim(m: SlamMap, k: int, camera: Camera, which: Mask) -> None:
+    """Landmarks of keyframe k, those of `which` (L,), lie on the rays of their pixels, which a new calibration
+    turns."""
+    ids, pixels = m.observed[k]
+    mine = (m.landmarks.host[ids] == k) & which[ids]
+    z = m.landmarks.xyz_host[ids[mine], 2]
+    m.landmarks.xyz_host[ids[mine]] = camera.rays(pixels[mine]) * z[:, None]
 
 
 def _set_landmarks(m: SlamMap, p: Problem) -> None:

@@ -14,6 +14,9 @@ FAR_SIGMAS, FAR_SHARE = 4.0, 0.1
 deviations that the pose graph grants them."""
 EXTREME_SIGMAS = 40.0
 """No step may change by more."""
+LEAST_STEP_SIGMA = 0.01
+"""Least deviation of a step's position, as a share of the median depth: edges grant a share of their length, which says
+nothing where the camera hardly moved, or where tracking thought so."""
 FOCAL_RANGE = (0.6, 1.67)
 """Range of the change of a focal length that is believed."""
 LARGEST_K1 = 0.5
@@ -50,6 +53,8 @@ def step_changes(slam_map: SlamMap, after: Problem, depth_ratio: Array) -> Array
     edge."""
     index = {k: n for n, k in enumerate(after.keyframe_ids.tolist())}
     T = after.T_world_cam()
+    z = after.local_points()[after.is_active(), 2]
+    floor = LEAST_STEP_SIGMA * float(np.median(z)) if len(z) else 0.0
     found = []
     for edge in slam_map.edges.values():
         a, b = index.get(edge.id_a), index.get(edge.id_b)
@@ -62,5 +67,7 @@ def step_changes(slam_map: SlamMap, after: Problem, depth_ratio: Array) -> Array
         log = np.array([
             *se3.so3_log(old.R.T @ step[:3, :3]), *(step[:3, 3] - old.t), np.log(depth_ratio[b] / depth_ratio[a]),
         ])  # fmt: skip
-        found.append(float(np.abs(log / edge.sigmas).max()))
+        sigmas = edge.sigmas.copy()
+        sigmas[3:6] = np.maximum(sigmas[3:6], floor / S_a.s)
+        found.append(float(np.abs(log / sigmas).max()))
     return np.array(found)

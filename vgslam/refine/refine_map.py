@@ -33,12 +33,12 @@ def refine_map(slam_map: SlamMap, config: RefineConfig, watch: Watch | None = No
     is_interrupted = False
     for component, members in components(slam_map):
         try:
-            result = _solved(slam_map, members, config, watch)
+            result = solved(slam_map, members, config, watch)
         except (InterruptedRefinementError, KeyboardInterrupt):
             is_interrupted = True
             done.append(ComponentOutcome(component, len(members), False, "interrupted"))
             break
-        done.append(_taken(slam_map, component, members, config, result))
+        done.append(taken(slam_map, component, members, config, result))
     return RefineOutcome(done, time.process_time() - began[0], time.monotonic() - began[1], is_interrupted)
 
 
@@ -49,14 +49,15 @@ def components(slam_map: SlamMap) -> list[tuple[int, Ids]]:
     return sorted((x for x in found if len(x[1]) >= LEAST_KEYFRAMES), key=lambda x: (-len(x[1]), x[0]))
 
 
-def _solved(m: SlamMap, members: Ids, config: RefineConfig, watch: Watch) -> tuple[Adjusted, Aligned] | None:
+def solved(m: SlamMap, members: Ids, config: RefineConfig, watch: Watch) -> tuple[Adjusted, Aligned] | None:
+    """Keyframes `members` of one component adjusted; the map stays as it is. Raises InterruptedRefinementError."""
     problem = gather(m, members)
     watch.say(f"adjusting {len(members)} keyframes and {len(problem.points)} landmarks together (Ctrl-C skips this)")
     done = adjust(problem, config, watch)
     return None if done is None else (done, aligned(done))
 
 
-def _taken(
+def taken(
     m: SlamMap, component: int, members: Ids, config: RefineConfig, result: tuple[Adjusted, Aligned] | None
 ) -> ComponentOutcome:
     """Writes a result into the map, unless there is a reason not to."""

@@ -8,6 +8,7 @@ import numpy as np
 from vgslam.errors import GraphError
 from vgslam.frontend.features import FeatureConfig
 from vgslam.frontend.guide import Guide
+from vgslam.geometry.camera import Camera
 from vgslam.graph.map_graph import MapGraph
 from vgslam.graph.robust import SwitchedOff
 from vgslam.map.slam_map import SlamMap
@@ -69,6 +70,11 @@ class LoopCloser:
     def search_cpu_s(self) -> float:
         """CPU seconds of the search in the background."""
         return self._search.cpu_s if self._search is not None else 0.0
+
+    def take_camera(self, camera: Camera) -> None:
+        """Go on with another calibration. Keyframes and edges have changed together: the graph that grew with them is
+        made anew with the next loop."""
+        self._graph = MapGraph(self.map, self.config.is_metric)
 
     def at_keyframe(self, k: int, other_components: bool = False) -> Closed | None:
         """Close the loop that keyframe k closes, if any. The map moves: the caller has to read its poses again."""

@@ -82,6 +82,11 @@ class Places:
             self._file.put(k, plain)
         return plain.rooted()
 
+    def forget_features(self) -> None:
+        """The keyframes' images have changed. Codes stay: they do not depend on where features are."""
+        with self._lock:
+            self._features, self._file = {}, FeatureFile()
+
     def gray(self, k: int) -> Gray:
         return cv2.cvtColor(self.map.keyframes[k].image, cv2.COLOR_RGB2GRAY)
 

@@ -140,6 +140,11 @@ class Relocalizer:
         self.saw_something = False
         """Whether the last view had enough features to be found by."""
 
+    def take_camera(self, camera: Camera) -> None:
+        """Go on with another calibration: the keyframes' images have changed."""
+        self._features = {}
+        self.places.forget_features()
+
     def accepts(self, answer: Localization | None, min_trust: float | None = None) -> bool:
         """Whether an answer may be used."""
         least = self.config.min_trust if min_trust is None else min_trust

@@ -62,7 +62,7 @@ def config_for(source: FrameSource, config: SlamConfig) -> SlamConfig:
     adjusted as a whole at the end, which somebody waits for."""
     if not isinstance(source, LiveSource):
         return config
-    refine = replace(config.refine, is_on=False)
+    refine = replace(config.refine, is_on=False, while_running=False)
     return replace(config, loops=replace(config.loops, in_background=True), refine=refine)
 
 

@@ -51,7 +51,8 @@ def estimate_camera(
     h, w = first.image.shape[:2]
     camera = Camera.from_fov(w, h, START_FOV_DEG)
     sigma = 0.5
-    sparse = replace(config, mapper=replace(config.mapper, dense_every=0))
+    refine = replace(config.refine, while_running=False)
+    sparse = replace(config, mapper=replace(config.mapper, dense_every=0), refine=refine)
     for _ in range(max_rounds):
         slam = SlamSystem(camera, sparse)
         for frame in islice(iter(source), n_frames):
