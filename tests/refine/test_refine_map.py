@@ -46,6 +46,32 @@ def test_a_wrong_focal_length_and_distortion_are_found_where_the_prior_is_wide()
     assert w.position_error() < 0.02
 
 
+def focal_after(**settings) -> float:
+    """Focal length after the adjustment of a map whose own is 6 % too long."""
+    m = world(turning_walk(40), Errors(focal=0.06)).slam_map
+    refine_map(m, RefineConfig(**settings))
+    return m.keyframes[-1].camera.fx
+
+
+def test_a_given_focal_length_pulls_and_one_from_the_same_frames_does_not() -> None:
+    given, estimated = (focal_after(focal_rel_sigma=0.03, is_focal_estimated=x) for x in (False, True))
+    assert abs(estimated - CAMERA.fx) < 0.5 * abs(given - CAMERA.fx)
+    assert CAMERA.fx < given < 1.06 * CAMERA.fx
+
+
+def test_the_pull_is_toward_the_focal_length_that_was_given() -> None:
+    right = focal_after(focal_rel_sigma=0.03, focal_px=CAMERA.fx)
+    assert abs(right - CAMERA.fx) < 0.5 * abs(focal_after(focal_rel_sigma=0.03) - CAMERA.fx)
+
+
+def test_a_tracked_step_that_was_far_too_short_does_not_veto_the_rest() -> None:
+    w = world(turning_walk(24))
+    m = w.slam_map
+    m.edges[11, 12] = replace(m.edges[11, 12], sigmas=np.array([0.01] * 3 + [1e-5] * 3 + [0.05]))
+    (found,) = refine_map(m, FIXED).components
+    assert found.is_kept, found.reason
+
+
 def test_straightened_pixels_fit_the_pinhole_that_the_map_has_afterwards() -> None:
     w = world(errors=Errors(k1=-0.05))
     refine_map(w.slam_map, RefineConfig())

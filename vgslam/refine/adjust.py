@@ -26,6 +26,9 @@ class RefineConfig:
     one."""
     is_calibration_fixed: bool = False
     """The calibration stays as it is."""
+    is_focal_estimated: bool = False
+    """The focal length was estimated from these same frames: its deviation decides whether it is adjusted, but it has
+    no pull, as what the frames say would count twice."""
     focal_px: float = 0.0
     """The focal length that focal_rel_sigma is about, in px; 0: the map's own."""
     focal_rel_sigma: float = 0.0075
@@ -53,6 +56,8 @@ LEAST_OBSERVATIONS = 12
 """Keyframes with fewer observations are not adjusted: they follow a neighbour."""
 LEAST_POINTS = 20
 """Least points of an adjustment."""
+UNKNOWN_REL_SIGMA = 0.5
+"""Relative deviation of a focal length of which nothing is known: lenses are wide or long."""
 FREE_SHARE = 0.7
 """The focal length is adjusted if its deviation becomes less than this share of what it was before."""
 K1_SHARE = 0.5
@@ -164,21 +169,22 @@ def choose_calibration(problem: Problem, config: RefineConfig) -> tuple[FreeCali
     if config.is_calibration_fixed:
         return nothing, CalibrationOutcome(False, False, config.focal_rel_sigma, config.k1_sigma)
     known = determined(problem, config.loss_px)
-    focal, k1 = known.deviations(config.focal_rel_sigma, is_k1_free=True)
+    pull = UNKNOWN_REL_SIGMA if config.is_focal_estimated else config.focal_rel_sigma
+    focal, k1 = known.deviations(pull, is_k1_free=True)
     is_k1_free = bool(0.0 < k1 < K1_SHARE * config.k1_sigma)
     if not is_k1_free:
-        focal = known.deviations(config.focal_rel_sigma, is_k1_free=False)[0]
+        focal = known.deviations(pull, is_k1_free=False)[0]
     is_focal_free = bool(focal < FREE_SHARE * config.focal_rel_sigma)
     given = config.focal_px or problem.camera.fx
-    sigma_px = config.focal_rel_sigma * given / np.sqrt(known.overcount)
+    sigma_px = pull * given / np.sqrt(known.overcount)
     prior = FocalPrior(given, float(sigma_px)) if is_focal_free else None
     free = FreeCalibration(prior, is_k1_free)
-    return free, _outcome(known, free, config)
+    return free, _outcome(known, free, config, pull)
 
 
-def _outcome(known: Determined, free: FreeCalibration, config: RefineConfig) -> CalibrationOutcome:
+def _outcome(known: Determined, free: FreeCalibration, config: RefineConfig, pull: float) -> CalibrationOutcome:
     """Posterior deviations; those of what is held are the prior's."""
-    sigma = known.deviations(config.focal_rel_sigma, free.is_k1_free)
+    sigma = known.deviations(pull, free.is_k1_free)
     focal = float(sigma[0]) if free.prior is not None else config.focal_rel_sigma
     k1 = float(sigma[1]) if free.is_k1_free else config.k1_sigma
     return CalibrationOutcome(free.prior is not None, free.is_k1_free, focal, k1)

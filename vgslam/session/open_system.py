@@ -72,4 +72,7 @@ def _with_prior(config: SlamConfig, estimate: CalibrationEstimate | None, is_fov
     if estimate is None and not is_fov:
         return config
     sigma = FOV_REL_SIGMA if estimate is None else estimate.focal_rel_sigma
-    return replace(config, refine=replace(config.refine, focal_rel_sigma=sigma, k1_sigma=UNKNOWN_K1_SIGMA))
+    refine = replace(
+        config.refine, focal_rel_sigma=sigma, k1_sigma=UNKNOWN_K1_SIGMA, is_focal_estimated=estimate is not None
+    )
+    return replace(config, refine=refine)
