@@ -13,7 +13,7 @@ from vgslam.geometry.camera import Camera
 from vgslam.refine.adjust import RefineConfig
 from vgslam.refine.while_running import CalibrationWhileRunning
 
-WIDE = RefineConfig(focal_rel_sigma=0.07, k1_sigma=0.1)
+WIDE = RefineConfig(while_running=True, focal_rel_sigma=0.07, k1_sigma=0.1)
 
 
 class User:
