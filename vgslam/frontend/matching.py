@@ -21,8 +21,8 @@ QUICK_CONTRAST = 7
 SIFT_BLUR_PX = 1.6
 """Blur of the first level of SIFT's pyramid (Lowe, IJCV 2004); OpenCV's `size` is twice a feature's."""
 HALF_BLUR_PX = SIFT_BLUR_PX * 2.0 ** (1 / 3) / 2
-"""Blur of a quick corner's first level, in px of an image of half the size: there the patches of SIFT have a quarter of the
-samples at the same blur, and hardly less to tell."""
+"""Blur of a quick corner's first level, in px of an image of half the size: there SIFT takes a quarter of the
+samples, at the same blur."""
 SIFT_LAYERS = 3
 """Layers of an octave of SIFT's pyramid."""
 
