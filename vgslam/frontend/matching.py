@@ -20,6 +20,9 @@ QUICK_CONTRAST = 7
 """Least step of a quick corner, in grey values: a third of OpenCV's default, so that dim rooms have some."""
 SIFT_BLUR_PX = 1.6
 """Blur of the first level of SIFT's pyramid (Lowe, IJCV 2004); OpenCV's `size` is twice a feature's."""
+HALF_BLUR_PX = SIFT_BLUR_PX * 2.0 ** (1 / 3) / 2
+"""Blur of a quick corner's first level, in px of an image of half the size: there SIFT takes a quarter of the
+samples, at the same blur."""
 SIFT_LAYERS = 3
 """Layers of an octave of SIFT's pyramid."""
 
@@ -84,15 +87,18 @@ def plain_features(gray: npt.NDArray[np.uint8], n_features: int = 500) -> PlainF
         patchSize=QUICK_PATCH_PX, fastThreshold=QUICK_CONTRAST,
     )  # fmt: skip
     keypoints = orb.detect(small, None)
+    half = cv2.resize(small, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     for k in keypoints:
-        # the octave and layer of SIFT's pyramid with this level's blur: 1.6 px times 2^(octave + layer / 3)
-        thirds = 1 + round(SIFT_LAYERS * k.octave * float(np.log2(PYRAMID_STEP)))
-        k.size = 2.0 * SIFT_BLUR_PX * 2.0 ** (thirds / SIFT_LAYERS)
+        # the octave and layer of SIFT's pyramid with this level's blur: that of level 0 times 2^(octave + layer / 3)
+        thirds = round(SIFT_LAYERS * k.octave * float(np.log2(PYRAMID_STEP)))
+        k.pt = ((k.pt[0] + 0.5) / 2 - 0.5, (k.pt[1] + 0.5) / 2 - 0.5)
+        k.size = 2.0 * HALF_BLUR_PX * 2.0 ** (thirds / SIFT_LAYERS)
         k.octave = thirds // SIFT_LAYERS | (thirds % SIFT_LAYERS) << 8
-    keypoints, descriptors = cv2.SIFT.create().compute(small, keypoints)
+    keypoints, descriptors = cv2.SIFT.create(sigma=HALF_BLUR_PX).compute(half, keypoints)
     if descriptors is None or len(keypoints) == 0:
         return PlainFeatures(np.zeros((0, 2)), np.zeros((0, 128), np.uint8))
-    pixels = (np.array([k.pt for k in keypoints], np.float64) + 0.5) / np.divide(size, gray.shape[::-1]) - 0.5
+    at = np.array([k.pt for k in keypoints], np.float64) * 2.0 + 0.5
+    pixels = (at + 0.5) / np.divide(size, gray.shape[::-1]) - 0.5
     return PlainFeatures(pixels, descriptors.astype(np.uint8))  # whole numbers, though OpenCV gives them as float32
 
 

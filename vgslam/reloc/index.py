@@ -25,6 +25,10 @@ class PlaceIndex:
         """Append codes (N,256); their ids count up."""
         self._index.add(np.ascontiguousarray(codes.reshape(-1, N_BITS // 8)))
 
+    def code(self, k: int) -> Bits:
+        """Code (256,) number k."""
+        return np.asarray(self._index.reconstruct(k), np.uint8)
+
     def search(self, code: Bits, n: int) -> tuple[Ids, npt.NDArray[np.float64]]:
         """Ids (m,) of the m <= n nearest codes, best first, and their likeness (m,): 1 the same, 0 unrelated."""
         n = min(n, len(self))

@@ -19,8 +19,15 @@ from vgslam.types import Edge
 
 PENDING_GAP, ROW_GAP = 2, 4
 """Keyframes without a meeting after which the last ones are forgotten, and within which two count as in a row."""
-NEAR_GAPS = 3
-"""Within this multiple of `LoopConfig.min_gap` a place may still be in view: only there shared landmarks count."""
+NEAR_GAPS, FAR_SHARED = 3, 4
+"""Beyond the first multiple of `LoopConfig.min_gap` a place is left out only if the second multiple of
+`LoopConfig.max_shared` is shared with it: a few landmarks do not measure a drift."""
+MOST_REST = 8
+"""Keyframes at most that are passed over after loops that moved nothing: what drifts over so few is little."""
+KNOWN_SIGMAS = 3.0
+"""The map says what a meeting says if they differ by less than so many of the meeting's own deviations."""
+REACH = 2.0
+"""Distance of two views of one place, in multiples of the larger median depth, beyond which patches cannot match."""
 NEIGHBOURS = 2
 """Keyframes at most this many away from one that is looked at show the same and are passed over."""
 RIVAL_SHARE = 0.7
@@ -99,6 +106,7 @@ class LoopFinder:
     def __init__(self, slam_map: SlamMap, places: Places, verifier: LoopVerifier, config: LoopConfig) -> None:
         self.map, self.places, self.verifier, self.config = slam_map, places, verifier, config
         self._pending: list[Meeting] = []
+        self._rest, self._next = 0, 0  # keyframes passed over after the last loop, and the next to look at
 
     def forget(self) -> None:
         """The map has moved, or tracking was lost: what was seen must be seen again."""
@@ -109,6 +117,8 @@ class LoopFinder:
 
         other_components: look only at keyframes of other components than k's.
         """
+        if not self._pending and not other_components and k < self._next:
+            return []
         meeting = self._best(k, self._candidates(k, other_components))
         if meeting is None:
             self._pending = [p for p in self._pending if k - p.edge.id_b <= PENDING_GAP]
@@ -120,6 +130,9 @@ class LoopFinder:
         if len(self._pending) < (self.config.n_joining if joins else self.config.n_agreeing):
             return []
         confirmed, self._pending = self._pending, [meeting]
+        # a loop that tells nothing new is followed by a rest, the longer the more of them came in a row
+        self._rest = min(max(1, 2 * self._rest), MOST_REST) if self._is_known(meeting) else 0
+        self._next = k + 1 + self._rest
         return confirmed
 
     def _candidates(self, k: int, other_components: bool) -> list[int]:
@@ -131,8 +144,7 @@ class LoopFinder:
             same = m.keyframes[j].component_id == component
             if j == k or (same and (abs(j - k) < c.min_gap or other_components)):
                 continue
-            is_near = same and abs(j - k) < NEAR_GAPS * c.min_gap
-            if is_near and np.isin(m.observed[j].ids, m.observed[k].ids).sum() > c.max_shared:
+            if same and not self._may_tell_more(j, k):
                 continue
             if all(abs(j - i) > NEIGHBOURS for i in taken):
                 taken.append(j)
@@ -140,9 +152,64 @@ class LoopFinder:
                 break
         return taken
 
+    def _may_tell_more(self, j: int, k: int) -> bool:
+        """Whether keyframe j of k's component, if it shows the same place, would tie k to anything new."""
+        c, m = self.config, self.map
+        if self._is_out_of_reach(j, k):
+            return False
+        shared = int(np.isin(m.observed[j].ids, m.observed[k].ids).sum())
+        return shared <= c.max_shared * (1 if abs(j - k) < NEAR_GAPS * c.min_gap else FAR_SHARED)
+
+    def _is_out_of_reach(self, j: int, k: int) -> bool:
+        """Whether two keyframes are so far apart that no drift of the path between them makes them one place."""
+        centres = self.map.centres(np.array([j, k]))
+        apart = float(np.linalg.norm(centres[1] - centres[0]))
+        reach = REACH * max(self._depth(j), self._depth(k))
+        return apart > reach and self._is_unbroken(j, k) and apart > reach + self._most_drift(j, k)
+
+    def _is_unbroken(self, j: int, k: int) -> bool:
+        """Whether odometry leads from keyframe j to k; places that loops alone tie may be wrong by anything."""
+        a, b = sorted((j, k))
+        return all((i, i + 1) in self.map.edges for i in range(a, b))
+
+    def _most_drift(self, j: int, k: int) -> float:
+        """How far drift of the path from keyframe j to k can have moved one of them, in world units."""
+        a, b = sorted((j, k))
+        most, centres = self.config.max_correction, self.map.centres(np.arange(a, b + 1))
+        path = float(np.linalg.norm(np.diff(centres, axis=0), axis=1).sum())
+        return max(most, min(most * max(1.0, (b - a) / DRIFT_KEYFRAMES), MOST_CORRECTION)) * path
+
+    def _depth(self, k: int) -> float:
+        """Median depth of what keyframe k sees, in world units; 0 if it sees nothing."""
+        m = self.map
+        ids = m.observed[k].ids
+        if len(ids) == 0:
+            return 0.0
+        T = m.T_world_keyframes(np.array([k]))[0]
+        return max(float(np.median((m.landmarks_world(ids) - T[:3, 3]) @ T[:3, 2])), 0.0)
+
+    def _is_known(self, meeting: Meeting) -> bool:
+        """Whether the path between the two keyframes says what a meeting says."""
+        edge, m = meeting.edge, self.map.keyframes
+        a, b = m[edge.id_a], m[edge.id_b]
+        if a.component_id != b.component_id or not self._is_unbroken(edge.id_a, edge.id_b):
+            return False
+        S, limit = a.S_world_keyframe.inverse() @ b.S_world_keyframe, KNOWN_SIGMAS * edge.sigmas
+        return (
+            float(np.radians(se3.angle_deg(S.R.T @ edge.S_a_b.R))) < limit[0]
+            and float(np.linalg.norm(S.t - edge.S_a_b.t)) < limit[3]
+            and abs(float(np.log(S.s / edge.S_a_b.s))) < limit[6]
+        )
+
     def _best(self, k: int, candidates: list[int]) -> Meeting | None:
-        """The best meeting of k with the candidates; None without one, or when another place fits nearly as well."""
-        meetings = [x for x in (self.verifier.verify(j, k) for j in candidates) if x is not None]
+        """The best meeting of k with the candidates; None without one, or when another place fits nearly as well. One
+        that says what the map says is taken at once: two witnesses leave no doubt about the place."""
+        meetings: list[Meeting] = []
+        for j in candidates:
+            meeting = self.verifier.verify(j, k)
+            if meeting is not None and self._is_known(meeting):
+                return meeting
+            meetings += [] if meeting is None else [meeting]
         if not meetings:
             return None
         best = max(meetings, key=lambda x: x.n_inliers)
@@ -169,16 +236,12 @@ class LoopFinder:
 
     def is_drift(self, meeting: Meeting) -> bool:
         """Whether the correction that a meeting within a component calls for can be drift of the path between."""
-        c, m = self.config, self.map
-        a, b = sorted((meeting.edge.id_a, meeting.edge.id_b))
-        centres = m.centres(np.arange(a, b + 1))
-        path = float(np.linalg.norm(np.diff(centres, axis=0), axis=1).sum())
-        S_b = m.keyframes[meeting.edge.id_b].S_world_keyframe
+        a, b = meeting.edge.id_a, meeting.edge.id_b
+        S_b = self.map.keyframes[b].S_world_keyframe
         shift = float(np.linalg.norm(meeting.S_world_b.t - S_b.t))
-        longer = max(1.0, (b - a) / DRIFT_KEYFRAMES)
-        share = max(c.max_correction, min(c.max_correction * longer, MOST_CORRECTION))
-        is_near = shift <= share * path + MATCHING_ERROR * meeting.depth
-        return is_near and abs(float(np.log(meeting.S_world_b.s / S_b.s))) < c.max_log_scale * longer
+        is_near = shift <= self._most_drift(a, b) + MATCHING_ERROR * meeting.depth
+        most = self.config.max_log_scale * max(1.0, abs(b - a) / DRIFT_KEYFRAMES)
+        return is_near and abs(float(np.log(meeting.S_world_b.s / S_b.s))) < most
 
 
 def is_same(S: Sim3, other: Sim3, depth: float, agreement: tuple[float, float, float]) -> bool:

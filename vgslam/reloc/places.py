@@ -92,10 +92,9 @@ class Places:
 
     def like_keyframe(self, k: int, n: int) -> tuple[Ids, npt.NDArray[np.float64]]:
         """The n keyframes that look most like keyframe k, itself among them, and their likeness."""
-        keyframe = self.map.keyframes[k]
         with self._lock:
             self.catch_up()
-            return self.index.search(self.code(keyframe.frame_id, keyframe.image, self.features(k)), n)
+            return self.index.search(self.index.code(k), n)
 
     def like_view(self, view: View, n: int = 50) -> list[int]:
         """The n keyframes that look most like a view, best first."""

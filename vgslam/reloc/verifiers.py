@@ -34,6 +34,12 @@ class LandmarkVerifier:
     def __init__(self, slam_map: SlamMap, places: Places, features: FeatureConfig, config: LoopConfig) -> None:
         self.map, self.places, self.config = slam_map, places, config
         self._locator = Locator(slam_map, config.locate, features)
+        self._newest: tuple[int, Target] | None = None  # keyframe b of the last test, mostly that of the next
+
+    def _target(self, b: int) -> Target:
+        if self._newest is None or self._newest[0] != b:
+            self._newest = b, Target(self.places.gray(b), self.map.keyframes[b].camera)
+        return self._newest[1]
 
     def verify(self, a: int, b: int) -> Meeting | None:
         """Keyframe b against a and a against b: a meeting when both hold and say the same."""
@@ -42,7 +48,7 @@ class LandmarkVerifier:
         if len(px_a) < c.min_matches:
             return None
         cameras = m.keyframes[a].camera, m.keyframes[b].camera
-        forth = self._locator.locate(a, px_a, Target(places.gray(b), cameras[1]), px_b)
+        forth = self._locator.locate(a, px_a, self._target(b), px_b)
         if forth is None or cells(forth.pixels, cameras[1].width, cameras[1].height) < c.min_cells:
             return None
         back = self._locator.locate(b, px_b, Target(places.gray(a), cameras[0]), px_a)
