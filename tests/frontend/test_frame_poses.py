@@ -152,3 +152,15 @@ def test_a_frame_with_a_rotation_only_stays_as_it_is() -> None:
     np.testing.assert_array_equal(m.frames[3].T_ref_cam, before.T_ref_cam)
     assert m.frames[3].ref_id == before.ref_id
     assert m.frames[3].rotation_only
+
+
+def test_a_rotation_only_becomes_a_pose_where_depth_was_measured_later() -> None:
+    poses = tracked()
+    m = poses.map
+    m.frames[3] = replace(m.frames[3], rotation_only=True)
+    m.landmarks.is_triangulated[:] = True
+    poses.finish()
+    assert not m.frames[3].rotation_only
+    T = m.pose_of(m.frames[3])
+    assert T is not None
+    np.testing.assert_allclose(T, true_pose(3), atol=1e-4)

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.frontend.tracker import TrackerConfig
+from vgslam.frontend.guessed import MIN_MEASURED_SHARE
+from vgslam.frontend.tracker import MIN_VOTERS, TrackerConfig
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.powers import powers
@@ -88,8 +89,9 @@ class FramePoses:
             self._links[keyframe_id] = Sim3.from_T(tracked.T_ref_cam)
 
     def finish(self) -> int:
-        """Give every frame of the run that is not a keyframe its final pose; returns how many follow the landmarks."""
-        segments = self._segments()
+        """Give every frame of the run that is not a keyframe its final pose; returns how many follow the landmarks.
+        Frames that had a rotation only have a whole pose from then on, if the depth of what they saw was measured."""
+        segments = self._segments(self._see_depth())
         for segment in segments:
             self._follow_keyframes(segment)
         for k in self._links:  # what was spread is not spread again
@@ -103,14 +105,26 @@ class FramePoses:
         self._fits = {}
         return n
 
-    def _segments(self) -> list[Segment]:
-        """The frames of the run with a whole pose that are no keyframes; what has a rotation only stays as it is."""
+    def _see_depth(self) -> set[int]:
+        """The frames, by their ids, that see enough landmarks of measured depth to know their position."""
+        m, found = self.map, set()
+        for block in self.seen.blocks():
+            known = np.concatenate([[0], np.cumsum(m.landmarks.is_triangulated[block.ids.astype(np.int64)])])
+            n = known[block.begins[1:]] - known[block.begins[:-1]]
+            share = n / np.maximum(np.diff(block.begins), 1)
+            found |= set(block.frame_ids[(n >= MIN_VOTERS) & (share >= MIN_MEASURED_SHARE)].tolist())
+        return found
+
+    def _segments(self, see_depth: set[int]) -> list[Segment]:
+        """The frames of the run with a whole pose, or that see depth by now, that are no keyframes; others that have a
+        rotation only stay as they are."""
         m = self.map
         keyframes = {k.frame_id for k in m.keyframes[self._first_keyframe :]}
         rows: dict[int, list[int]] = {}
         for row in range(self._first_row, len(m.frames)):
             e = m.frames[row]
-            if e.T_ref_cam is not None and not e.rotation_only and e.frame_id not in keyframes:
+            is_known = not e.rotation_only or e.frame_id in see_depth
+            if e.T_ref_cam is not None and is_known and e.frame_id not in keyframes:
                 rows.setdefault(e.ref_id, []).append(row)
         return [self._segment(a, np.array(of)) for a, of in rows.items()]
 
@@ -162,7 +176,7 @@ class FramePoses:
             k = segment.first + int(segment.has_second and share[n] > 0.5)
             m.frames[row] = replace(
                 m.frames[row], ref_id=k, T_ref_cam=m.relative_to(k, T[n]),
-                covariance=m.covariance_relative_to(k, fits[n].covariance + more[n]),
+                covariance=m.covariance_relative_to(k, fits[n].covariance + more[n]), rotation_only=False,
             )  # fmt: skip
         return len(rows)
 
