@@ -5,7 +5,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vgslam.frontend.features import FeatureConfig, Gray, Pixels, track_flow
-from vgslam.types import Array
+from vgslam.frontend.moving_evidence import MovingEvidence
+from vgslam.geometry.camera import Camera
+from vgslam.types import Array, Ids
 
 KEPT_FRAMES = 12
 """Frames for which a corner that moved on its own is not believed to have stopped."""
@@ -33,20 +35,31 @@ class MovingPoints:
         self.pixels: Pixels = np.zeros((0, 2), np.float32)
         """(n,2): where they are."""
         self._left: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        self._start, self._since = self.pixels, self._left  # where each was when it was added, and in which view
+        self._evidence = MovingEvidence()
         self._frame_id = -1
         self.n_new = 0
         """Corners that were added in the newest view."""
+        self.is_seen_to_move = False
+        """Whether they have left their epipolar lines, which no wrong landmark does."""
 
     def follow(self, before_id: int, before: Gray, frame_id: int, gray: Gray) -> None:
         """Follow them from the view that was the newest to the next; from any other view nothing is known."""
         if before_id != self._frame_id:
-            self.pixels, self._left = self.pixels[:0], self._left[:0]
-        self._frame_id, self.n_new = frame_id, 0
+            self._keep(np.zeros(len(self.pixels), bool))
+            self._evidence.forget()
+        self._frame_id, self.n_new, self.is_seen_to_move = frame_id, 0, False
         if len(self.pixels) == 0:
             return
         found, ok = track_flow(before, gray, self.pixels, self.pixels, self._features)
         keep = ok & (self._left > 1)
-        self.pixels, self._left = found[keep], self._left[keep] - 1
+        self.pixels = found
+        self._left = self._left - 1
+        self._keep(keep)
+
+    def _keep(self, rows: npt.NDArray[np.bool_]) -> None:
+        self.pixels, self._left = self.pixels[rows], self._left[rows]
+        self._start, self._since = self._start[rows], self._since[rows]
 
     def add(self, before: Pixels, now: Pixels) -> int:
         """Take those of corners (n,2) that share a motion from the view before to now; returns how many these are."""
@@ -59,8 +72,18 @@ class MovingPoints:
         coherent = now[rows[:, 0] > 0]
         self.pixels = np.concatenate([coherent, self.pixels])[:MOST].astype(np.float32)
         self._left = np.concatenate([np.full(len(coherent), KEPT_FRAMES), self._left])[:MOST]
+        self._start = np.concatenate([coherent, self._start])[:MOST].astype(np.float32)
+        self._since = np.concatenate([np.full(len(coherent), self._frame_id), self._since])[:MOST]
         self.n_new = len(coherent)
         return self.n_new
+
+    def judge(self, camera: Camera, T_now_before: Array, ids: Ids, pixels: Pixels) -> None:
+        """Look whether they move on their own, given the camera's motion since the view before and the landmarks ids
+        (n,) that are believed in the newest, at pixels (n,2)."""
+        self._evidence.advance(T_now_before)
+        self.is_seen_to_move = self._evidence.moves(camera, self._since, self._start, self.pixels, ids, pixels)
+        if self.n_new:
+            self._evidence.begin(self._frame_id, ids, pixels)
 
     def covers(self, frame_id: int, pixels: npt.NDArray) -> npt.NDArray[np.bool_]:
         """Which pixels (N,2) of the newest view lie among them, (N,); none of any other view."""

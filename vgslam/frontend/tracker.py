@@ -225,6 +225,9 @@ class Tracker:
         at = rows[found.moving]
         if self.moving.add(state.pixels[at], points.pixels[at].astype(np.float32)):
             moving[at] = True
+        seen = inliers & ~moving
+        motion = found.fit.T_cam_world @ state.T_world_cam
+        self.moving.judge(self.camera, motion, state.ids[seen], points.pixels[seen].astype(np.float32))
         return replace(found.fit, inliers=inliers), moving
 
     def _predicted(self, state: TrackState, view: View) -> Array:

@@ -30,7 +30,7 @@ class Watches:
 
     def tracked(self, view: View, result: TrackResult) -> None:
         """Take what tracking made of it."""
-        if self._tracker.moving.n_new:
+        if self._tracker.moving.is_seen_to_move:
             self._moving.see(view.frame_id - self._first, self._tracker.moving.share(view.frame_id))
         if not result.is_lost:
             self._zoom.see(view.frame_id - self._first, result)

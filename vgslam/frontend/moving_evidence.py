@@ -1,0 +1,86 @@
+"""Whether corners that contradict the map move on their own, or only their landmarks are wrong.
+
+A landmark may contradict a pose because its depth or its keyframe is wrong. A corner of the world stays on the epipolar
+line of where it was some frames ago, whatever its depth; one that moves leaves it, further with every frame (Hartley
+and Zisserman, Multiple View Geometry, section 9.6). The landmarks that are believed tell how well the lines are known.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vgslam.frontend.features import Pixels
+from vgslam.geometry import se3
+from vgslam.geometry.camera import Camera
+from vgslam.types import Array, Ids
+
+LEAST_FRAMES, MOST_FRAMES = 3, 12
+"""Frames between the two views: flow that goes astray leaves its line in one frame, and what moves in all."""
+MIN_POINTS, MIN_BELIEVED = 8, 20
+"""Least corners that are looked at together, and least landmarks that are believed in both views."""
+LEAST_PX, TIMES_BELIEVED = 2.0, 2.0
+"""The corners move when the median of their distances is more than this, and so many times what nine in ten of the
+landmarks that are believed keep to."""
+
+
+@dataclass
+class _Anchor:
+    """A view in which corners contradicted the map, and what it saw."""
+
+    T_now_anchor: Array
+    ids: Ids
+    pixels: Pixels
+    n_frames: int = 0
+
+
+class MovingEvidence:
+    """Keeps the views from which corners are followed, relative to the newest."""
+
+    def __init__(self) -> None:
+        self._anchors: dict[int, _Anchor] = {}
+
+    def forget(self) -> None:
+        """Nothing is known of the views before."""
+        self._anchors.clear()
+
+    def advance(self, T_now_before: Array) -> None:
+        """The next view has come."""
+        for anchor in self._anchors.values():
+            anchor.T_now_anchor = T_now_before @ anchor.T_now_anchor
+            anchor.n_frames += 1
+        self._anchors = {k: a for k, a in self._anchors.items() if a.n_frames <= MOST_FRAMES}
+
+    def begin(self, frame_id: int, ids: Ids, pixels: Pixels) -> None:
+        """Corners are followed from the newest view, which saw believed landmarks ids (n,) at pixels (n,2)."""
+        self._anchors[frame_id] = _Anchor(np.eye(4), ids.copy(), pixels.copy())
+
+    def moves(
+        self, camera: Camera, since: Ids, start: Pixels, now: Pixels, ids: Ids, pixels: Pixels
+    ) -> bool:  # fmt: skip
+        """Whether corners, followed since views (m,) from start (m,2) to now (m,2), leave their epipolar lines.
+
+        ids (n,), pixels (n,2): the landmarks that are believed in the newest view.
+        """
+        return any(
+            self._leave(camera, anchor, start[since == k], now[since == k], ids, pixels)
+            for k, anchor in self._anchors.items()
+            if anchor.n_frames >= LEAST_FRAMES and (since == k).sum() >= MIN_POINTS
+        )
+
+    @staticmethod
+    def _leave(camera: Camera, anchor: _Anchor, start: Pixels, now: Pixels, ids: Ids, pixels: Pixels) -> bool:
+        _, i, j = np.intersect1d(anchor.ids, ids, assume_unique=True, return_indices=True)
+        if len(i) < MIN_BELIEVED:
+            return False
+        believed = epipolar_distance(camera, anchor.T_now_anchor, anchor.pixels[i], pixels[j])
+        distance = epipolar_distance(camera, anchor.T_now_anchor, start, now)
+        return bool(np.median(distance) > max(LEAST_PX, TIMES_BELIEVED * float(np.quantile(believed, 0.9))))
+
+
+def epipolar_distance(camera: Camera, T_b_a: Array, pixels_a: Pixels, pixels_b: Pixels) -> Array:
+    """Distances (N,) in px of pixels_b (N,2) from the epipolar lines of pixels_a (N,2)."""
+    t = T_b_a[:3, 3]
+    E = se3.skew((t / max(float(np.linalg.norm(t)), 1e-12))[None])[0] @ T_b_a[:3, :3]
+    lines = camera.rays(pixels_a.astype(np.float64)) @ E.T @ np.linalg.inv(camera.K)
+    along = np.concatenate([pixels_b, np.ones((len(pixels_b), 1))], axis=1)
+    return np.asarray(np.abs((lines * along).sum(1)) / np.maximum(np.linalg.norm(lines[:, :2], axis=1), 1e-12))
