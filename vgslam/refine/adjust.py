@@ -21,7 +21,7 @@ class RefineConfig:
     seconds: float = 60.0
     """Time for it, in s. When it is over, the steps that were made are kept, and the report says so: the result then
     depends on the speed of the machine."""
-    while_running: bool = False
+    while_running: bool = True
     """Adjust the calibration during a recording too, at the 10th, 30th and 100th keyframe, and go on with the better
     one."""
     is_calibration_fixed: bool = False
