@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from vgslam.errors import ConfigError, InputError
+from vgslam.refine.adjust import RefineConfig
 from vgslam.session.main_loop import MainLoop, Tracked
 from vgslam.session.map_session import MapSession
 from vgslam.session.stop_signals import StopSignals
@@ -17,6 +18,7 @@ from vgslam.slam import Slam
 from vgslam.sources import open_source
 from vgslam.sources.options import SourceOptions
 from vgslam.sources.source import RecordedSource
+from vgslam.system import SlamConfig
 from vgslam.types import Camera
 
 DEMO = Path(str(resources.files("vgslam"))) / "assets" / "demo"
@@ -37,9 +39,10 @@ def loop_over(source: RecordedSource, signals: StopSignals | None = None) -> Mai
 def test_a_stream_and_frames_of_ones_own_give_the_same_poses() -> None:
     source = recorded()
     assert source.camera is not None
-    by_hand = Slam(source.camera)
+    by_hand = Slam(source.camera, SlamConfig(refine=RefineConfig(is_on=False, while_running=False)))
     for frame in source:
         by_hand.process(frame)
+    by_hand.finish()
     with Slam.open(DEMO / "demo.mp4", calib=CALIB) as stream:
         poses = list(islice(stream, N))
     assert [p.frame_id for p in poses] == list(range(N))

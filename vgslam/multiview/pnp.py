@@ -22,8 +22,6 @@ MIN_POINTS = 6
 """Least points of a pose: twice the three that determine it up to a few answers."""
 CAUCHY_SIGMAS, WIDE_CAUCHY_SIGMAS, WIDE_STEPS = 2.0, 4.0, 2
 """Width of the Cauchy weights, in standard deviations: wide for the first steps, or a coarse start would be trapped."""
-CONVERGED_SIGMAS = 0.02
-"""A step shorter than this, in standard deviations of the pose, is the last one."""
 MIN_RANSAC_POINTS = 8
 """Least points of RANSAC: a sample has five, and a few more have to confirm it."""
 RANSAC_ITERATIONS, RANSAC_CONFIDENCE = 200, 0.999
@@ -84,29 +82,24 @@ class CentrePrior:
 
 
 def _whitened(camera: Camera, T: Array, points: PosePoints, sigma_px: float) -> tuple[Array, Array, Array, Array]:
-    """Residual (2,N) px, squared Mahalanobis distance (N,); residual (2,N) and Jacobian (2,6,N) of unit covariance.
-
-    The symmetric root of (s^2 I + e e^T)^-1 is (I - c u u^T) / s, u = e / |e|, c = 1 - s / sqrt(s^2 + |e|^2).
-    """
+    """Residual (N,2) px, squared Mahalanobis distance (N,), Jacobian (N,2,6), information (N,2,2)."""
     R = T[:3, :3]
-    X, Y, Z = R @ points.landmarks.T + T[:3, 3:]
-    behind = Z < MIN_DEPTH
-    z = np.where(behind, 1.0, Z)
-    u, v = X / z, Y / z
-    r = np.stack([camera.fx * u + camera.cx - points.pixels[:, 0], camera.fy * v + camera.cy - points.pixels[:, 1]])
+    Xc = points.landmarks @ R.T + T[:3, 3]
+    behind = Xc[:, 2] < MIN_DEPTH
+    z = np.where(behind, 1.0, Xc[:, 2])
+    u, v = Xc[:, 0] / z, Xc[:, 1] / z
+    r = np.stack([camera.fx * u + camera.cx, camera.fy * v + camera.cy], axis=1) - points.pixels
     a, b = camera.fx / z, camera.fy / z
-    d = R @ (points.direction * points.rel_sigma[:, None]).T
-    e = np.clip(np.stack([a * (d[0] - u * d[2]), b * (d[1] - v * d[2])]), -1e3, 1e3)
-    length2 = (e * e).sum(0)
-    c = (1.0 - sigma_px / np.sqrt(sigma_px * sigma_px + length2)) / np.maximum(length2, 1e-18)
-    J = np.zeros((2, 6, len(z)))
-    J[0, 0], J[0, 1], J[0, 2], J[0, 3], J[0, 5] = -a * u * Y, a * (Z + u * X), -a * Y, a, -a * u
-    J[1, 0], J[1, 1], J[1, 2], J[1, 4], J[1, 5] = -b * (Z + v * Y), b * v * X, b * X, b, -b * v
-    rooted = (r - c * e * (e * r).sum(0)) / sigma_px
-    J = (J - (c * e)[:, None] * (e[0] * J[0] + e[1] * J[1])) / sigma_px
-    d2 = (rooted * rooted).sum(0)
+    zero = np.zeros_like(z)
+    J3 = np.stack([np.stack([a, zero, -a * u], 1), np.stack([zero, b, -b * v], 1)], axis=1)
+    e = np.matmul(J3, ((points.direction * points.rel_sigma[:, None]) @ R.T)[:, :, None])[:, :, 0]
+    e = np.clip(e, -1e3, 1e3)
+    s2 = sigma_px * sigma_px
+    info = (np.eye(2) - e[:, :, None] * e[:, None, :] / (s2 + (e * e).sum(1))[:, None, None]) / s2
+    d2 = (r * np.matmul(info, r[:, :, None])[:, :, 0]).sum(1)
     d2[behind] = np.inf
-    return r, d2, rooted, J
+    J = np.concatenate([np.matmul(J3, -se3.skew(Xc)), J3], axis=2)
+    return r, d2, J, info
 
 
 def refine_pose(
@@ -123,12 +116,12 @@ def refine_pose(
     T = T_start
     H = np.eye(6)  # of the points alone: the prior is an assumption, and adds nothing to what is known
     for i in range(iterations):
-        _, d2, r, J = _whitened(camera, T, points, sigma_px)
+        r, d2, J, info = _whitened(camera, T, points, sigma_px)
         width = WIDE_CAUCHY_SIGMAS if i < WIDE_STEPS else CAUCHY_SIGMAS
         w = np.where(np.isfinite(d2), 1.0 / (1.0 + d2 / width**2), 0.0)
-        A = J * w
-        H = A[0] @ J[0].T + A[1] @ J[1].T + 1e-9 * np.eye(6)
-        g = A[0] @ r[0] + A[1] @ r[1]
+        A = np.matmul(J.transpose(0, 2, 1), info * w[:, None, None])
+        H = np.matmul(A, J).sum(0) + 1e-9 * np.eye(6)
+        g = np.matmul(A, r[:, :, None])[:, :, 0].sum(0)
         damped = H + 1e-6 * np.diag(np.diag(H))
         if prior is not None:
             H_prior, g_prior = prior.normal_equations(T)
@@ -140,11 +133,11 @@ def refine_pose(
         if not np.isfinite(step).all():
             break
         T = se3.exp(step) @ T
-        if i >= WIDE_STEPS and float(step @ H @ step) < CONVERGED_SIGMAS**2:
+        if np.linalg.norm(step[:3]) < 1e-6 and np.linalg.norm(step[3:]) < 1e-6:
             break
     r, d2, _, _ = _whitened(camera, T, points, sigma_px)
     inliers = d2 < gate * gate
-    error = np.linalg.norm(r[:, inliers], axis=0)
+    error = np.linalg.norm(r[inliers], axis=1)
     covariance = np.linalg.pinv(H).astype(np.float64)
     T = se3.from_rt(se3.orthonormalize(T[:3, :3]), T[:3, 3])
     return PoseFit(T, inliers, covariance, float(np.median(error)) if len(error) else np.inf)
