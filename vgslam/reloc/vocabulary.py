@@ -48,6 +48,10 @@ class Vocabulary:
         return np.packbits(self.aggregate(descriptors) > self.middle)
 
 
+PATCHES = b"half size"
+"""What the descriptors are made from (`frontend/matching.py`): codes of maps made from others are made anew."""
+
+
 @cache
 def shipped_vocabulary() -> Vocabulary:
     """The vocabulary of the package, learned on rendered worlds by tools/make_vocabulary.py."""
@@ -57,9 +61,9 @@ def shipped_vocabulary() -> Vocabulary:
 
 @cache
 def shipped_vocabulary_id() -> bytes:
-    """8 bytes that change with the shipped vocabulary."""
+    """8 bytes that change with the shipped vocabulary and with the descriptors that it is given."""
     data = resources.files("vgslam").joinpath("assets", "places.npz").read_bytes()
-    return hashlib.sha256(data).digest()[:8]
+    return hashlib.sha256(data + PATCHES).digest()[:8]
 
 
 @cache
