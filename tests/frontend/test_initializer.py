@@ -170,15 +170,3 @@ def test_a_camera_that_stands_still_does_not_fill_the_memory(walk) -> None:
     gc.collect()
     alive = sum(g() is not None for g in grays)
     assert alive <= 15
-
-
-def test_few_corners_are_joined_by_closer_ones(walk) -> None:
-    _, tracker = initializer()
-    view = tracker.view(0, 0.0, walk.images[0])
-    usual, closer = tracker.detect(view, NO_PIXELS), tracker.detect(view, NO_PIXELS, 0.5)
-    assert len(closer) > 1.5 * len(usual)
-    sparse, tracker = initializer(min_distance_px=28)
-    n_usual = len(tracker.detect(view, NO_PIXELS))
-    assert n_usual < 150
-    sparse._begin(view)
-    assert len(sparse._corners) > 1.2 * n_usual

@@ -204,7 +204,7 @@ class Tracker:
             pixels, ok = self._second_pass(state, view, points, pixels, ok, fit)
             fit = self._fit(points, pixels, ok, fit.T_cam_world, still)
         moving = np.zeros(len(points), bool)
-        if fit is not None and still is None:  # corners of guessed depth cannot contradict a pose
+        if fit is not None:
             fit, moving = self._static(state, view, points.seen_at(pixels), ok, fit)
         result = self._judge(state, points, pixels, ok & ~moving, fit)
         return result if still is None else self._with_rotation_only(result)
