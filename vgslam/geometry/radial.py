@@ -1,25 +1,32 @@
 """Radial distortion that a map has taken out of its images after they were recorded."""
 
-import cv2
 import numpy as np
 
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.se3 import Array
 
+NEWTON_STEPS, LEAST_SLOPE = 8, 0.1
+"""Steps to an undistorted radius, and the least slope of the lens' curve that they believe."""
+
 
 def radial_since(now: Camera, before: Camera) -> float:
-    """How much more k1 was taken out of the images of `now` than of those of `before`: a camera's `removed_k1`, if it
-    has one, of a radius in focal lengths of `now`."""
-    return _k1(now) - _k1(before) * (now.fx / before.fx) ** 2
+    """How much more k1 was taken out of the images of `now` than of those of `before`, of a radius in focal
+    lengths of `now`."""
+    return now.removed_k1 - before.removed_k1 * (now.fx / before.fx) ** 2
 
 
 def without_radial(camera: Camera, k1: float, pixels: Array) -> Array:
-    """Pixels (N,2) of a lens with k1 -> those (N,2) of the pinhole `camera`."""
-    if not k1 or not len(pixels):
+    """Pixels (N,2) of a lens with k1 -> those (N,2) of the pinhole `camera`. Newton's method on the radius,
+    r (1 + k1 r^2) = distance from the principal point; far outside, where the lens folds over, nothing is meant."""
+    if not k1:
         return pixels
-    lens = np.array([k1, 0.0, 0.0, 0.0])
-    done = cv2.undistortPoints(np.asarray(pixels, np.float64)[:, None], camera.K, lens, P=camera.K)
-    return np.asarray(done[:, 0], np.float64)
+    bent = (pixels - [camera.cx, camera.cy]) / [camera.fx, camera.fy]
+    far = np.linalg.norm(bent, axis=1)
+    r = far.copy()
+    for _ in range(NEWTON_STEPS):
+        r -= (r * (1.0 + k1 * r**2) - far) / np.maximum(1.0 + 3.0 * k1 * r**2, LEAST_SLOPE)
+    ratio = np.where(far > 0, r / np.maximum(far, 1e-12), 1.0)
+    return np.asarray(bent * ratio[:, None] * [camera.fx, camera.fy] + [camera.cx, camera.cy])
 
 
 def with_radial(camera: Camera, k1: float, pixels: Array) -> Array:
@@ -27,7 +34,3 @@ def with_radial(camera: Camera, k1: float, pixels: Array) -> Array:
     centre, focal = np.array([camera.cx, camera.cy]), np.array([camera.fx, camera.fy])
     xy = (pixels - centre) / focal
     return np.asarray(xy * (1.0 + k1 * (xy * xy).sum(1, keepdims=True)) * focal + centre)
-
-
-def _k1(camera: Camera) -> float:
-    return float(getattr(camera, "removed_k1", 0.0))

@@ -6,12 +6,13 @@ import numpy as np
 
 from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH, Camera
+from vgslam.geometry.radial import without_radial
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.straighten import Straightener
 from vgslam.refine.adjust import Adjusted
 from vgslam.refine.points import largest_angle_deg
-from vgslam.refine.problem import Mask, Problem, straightened
+from vgslam.refine.problem import Mask, Problem
 from vgslam.types import Array, EdgeKind, Ids, Keyframe
 
 GUESSED_REL_SIGMA = 0.5
@@ -127,7 +128,7 @@ def _straighten(m: SlamMap, keyframe_ids: Ids, camera: Camera, k1: float) -> Non
     straight = Straightener(camera, k1)
     for k in keyframe_ids.tolist():
         seen = m.observed[k]
-        m.observed[k] = type(seen).of(seen.ids, straightened(camera, k1, seen.pixels))
+        m.observed[k] = type(seen).of(seen.ids, without_radial(camera, k1, seen.pixels))
         straight.pictures(m.keyframes[k])
 
 

@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vgslam.geometry.radial import without_radial
 from vgslam.multiview.triangulate import triangulate
-from vgslam.refine.problem import Mask, Problem, straightened
+from vgslam.refine.problem import Mask, Problem
 from vgslam.types import Array
 
 SIGMAS = 4.0
@@ -33,7 +34,7 @@ def with_missing_points(problem: Problem, tests: PointTests, gate_px: float) -> 
     if not len(rows):
         return problem
     ids, point = np.unique(problem.point[rows], return_inverse=True)
-    pixels = straightened(problem.camera, problem.k1, problem.pixels[rows])
+    pixels = without_radial(problem.camera, problem.k1, problem.pixels[rows])
     found = triangulate(problem.camera, problem.T_world_cam(), problem.cam[rows], point.reshape(-1), pixels)
     good = found.is_valid & (found.residual_px < gate_px) & (found.angle_deg > tests.min_angle_deg)
     points, has_point, in_use = problem.points.copy(), problem.has_point.copy(), problem.in_use.copy()

@@ -11,9 +11,6 @@ from vgslam.types import Array, Ids
 
 Mask = np.ndarray
 
-NEWTON_STEPS, LEAST_SLOPE = 8, 0.1
-"""Steps to an undistorted radius, and the least slope of the lens' curve that they believe."""
-
 
 @dataclass(frozen=True)
 class Problem:
@@ -91,17 +88,3 @@ def project(camera: Camera, k1: float, points: Array) -> Array:
     xy = points[:, :2] / points[:, 2:]
     bent = xy * (1.0 + k1 * (xy**2).sum(1, keepdims=True))
     return bent * [camera.fx, camera.fy] + [camera.cx, camera.cy]
-
-
-def straightened(camera: Camera, k1: float, pixels: Array) -> Array:
-    """Pixels (N,2) of a pinhole with radial distortion k1 -> those of the pinhole alone. Newton's method on the radius,
-    r (1 + k1 r^2) = distance from the principal point; far outside, where the lens folds over, nothing is meant."""
-    if not k1:
-        return pixels
-    bent = (pixels - [camera.cx, camera.cy]) / [camera.fx, camera.fy]
-    far = np.linalg.norm(bent, axis=1)
-    r = far.copy()
-    for _ in range(NEWTON_STEPS):
-        r -= (r * (1.0 + k1 * r**2) - far) / np.maximum(1.0 + 3.0 * k1 * r**2, LEAST_SLOPE)
-    ratio = np.where(far > 0, r / np.maximum(far, 1e-12), 1.0)
-    return bent * ratio[:, None] * [camera.fx, camera.fy] + [camera.cx, camera.cy]
