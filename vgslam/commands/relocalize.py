@@ -88,7 +88,7 @@ def _undistorter(calib: Path | None, image: Path) -> "Undistorter | None":
     if calib is None:
         return None
     height, width = read_rgb(image).shape[:2]
-    camera = read_calibration(calib, (width, height), _say)
+    camera = read_calibration(calib, (width, height), _say, is_chosen=True)
     if camera is None:
         raise ConfigError(f"{calib}: says nothing about the camera; give its calibration with --calib")
     camera, warning = fit_to_image(camera, width, height)

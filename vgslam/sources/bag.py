@@ -45,7 +45,7 @@ def open_bag(path: Path, options: SourceOptions) -> Recording:
         is_rectified = any("rect" in level for level in topic.split("/")[-2:])  # image_rect_color[/compressed]
         recording.camera = _camera(path, info, is_rectified, size)
         if recording.camera is None:
-            warnings.add("camera_info says that the camera is not calibrated (K is all zeros): give --calib or --fov-deg")
+            warnings.add("camera_info says that the camera is not calibrated (zeros): give --calib or --fov-deg")
     return recording
 
 
@@ -115,10 +115,10 @@ def _first_camera_info(reader: AnyReader, topic: str) -> Any | None:
 def _camera(path: Path, info: Any, is_rectified: bool, size: tuple[int, int]) -> Camera | None:
     """Camera of a CameraInfo message (fields K D P in ROS 1, k d p in ROS 2). Raises CalibrationError."""
     K, D, P = (list(getattr(info, name, getattr(info, name.lower(), ()))) for name in ("K", "D", "P"))
-    document = {"width": info.width, "height": info.height, "K": K, "D": D, "distortion_model": info.distortion_model,
-                "roi": {name: getattr(info.roi, name) for name in ("x_offset", "y_offset", "width", "height")}}  # fmt: skip
+    roi = {name: getattr(info.roi, name) for name in ("x_offset", "y_offset", "width", "height")}
+    document = {"width": info.width, "height": info.height, "K": K, "D": D, "distortion_model": info.distortion_model}
     try:
-        camera = camera_from_document(document, size)
+        camera = camera_from_document({**document, "roi": roi}, size)
         return with_projection(camera, P) if camera is not None and is_rectified and any(P) else camera
     except ValueError as err:
         raise CalibrationError(f"{path}, camera_info: {err}; give --calib") from err

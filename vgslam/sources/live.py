@@ -148,7 +148,7 @@ class LiveSource:
     def _calibrate(self, path: Path, width: int, height: int) -> None:
         if not path.is_file():
             raise CalibrationError(f"{path}: no such calibration file; give a JSON or YAML file")
-        camera = read_calibration(path, (width, height), self.warnings.append)
+        camera = read_calibration(path, (width, height), self.warnings.append, is_chosen=True)
         if camera is None:
             return
         camera, warning = fit_to_image(camera, width, height)

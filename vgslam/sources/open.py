@@ -95,7 +95,7 @@ def _camera(recording: Recording, options: SourceOptions) -> Camera | None:
     if options.calib is not None:
         if not options.calib.is_file():
             raise CalibrationError(f"{options.calib}: no such calibration file; give a JSON or YAML file")
-        camera = read_calibration(options.calib, recording.size, recording.warnings.add)
+        camera = read_calibration(options.calib, recording.size, recording.warnings.add, is_chosen=True)
     if camera is None:
         return None
     try:

@@ -82,6 +82,12 @@ def _rays(camera: Camera, pixels: Points) -> Points:
     return np.clip(rays.reshape(-1, 2), -limit, limit)
 
 
+def _corner_radius(camera: Camera) -> float:
+    """Distance of the farthest corner from the principal point, in focal lengths."""
+    x = max(camera.cx, camera.width - 1 - camera.cx) / camera.fx
+    return float(np.hypot(x, max(camera.cy, camera.height - 1 - camera.cy) / camera.fy))
+
+
 def _fisheye_rays(camera: Camera, pixels: Points) -> Points:
     """Inverse of theta_d = theta (1 + k1 theta^2 + k2 theta^4 + k3 theta^6 + k4 theta^8) by a table.
 
@@ -90,8 +96,11 @@ def _fisheye_rays(camera: Camera, pixels: Points) -> Points:
     theta = np.linspace(0.0, MAX_HALF_FOV, 2000)
     k1, k2, k3, k4 = camera.distortion
     bent = theta * (1 + k1 * theta**2 + k2 * theta**4 + k3 * theta**6 + k4 * theta**8)
-    if (np.diff(bent) <= 0).any():
-        raise CalibrationError("fisheye distortion folds the image over; check the four coefficients")
+    folds = np.flatnonzero(np.diff(bent) <= 0)
+    if len(folds):
+        if bent[folds[0]] <= 1.05 * _corner_radius(camera):
+            raise CalibrationError("fisheye distortion folds the image over; check the four coefficients")
+        theta, bent = theta[: folds[0] + 1], bent[: folds[0] + 1]
     xy = (pixels - [camera.cx, camera.cy]) / [camera.fx, camera.fy]
     radius = np.linalg.norm(xy, axis=1)
     return np.tan(np.interp(radius, bent, theta))[:, None] * xy / np.maximum(radius, 1e-12)[:, None]

@@ -75,7 +75,8 @@ def _yaml(text: str) -> Any:
 
 def _xml(path: Path, text: str) -> Document:
     try:
-        root = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY).root()
+        storage = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)  # nodes live as long as it
+        root = storage.root()
         return {name: _node(root.getNode(name)) for name in root.keys()}  # noqa: SIM118 (a FileNode is no mapping)
     except (cv2.error, SystemError) as err:
         raise CalibrationError(f"{path}: is no XML file of OpenCV's; give a JSON or YAML file") from err

@@ -52,7 +52,8 @@ class Fields:
     def has_numbers(self, *names: str) -> bool:
         """Whether one of the names is there with a list of numbers, or a string of them."""
         values = [self._given[name][1] for name in names if name in self._given]
-        return any(isinstance(v, str) or (isinstance(v, list) and not any(isinstance(x, Mapping) for x in v)) for v in values)
+        lists = [v for v in values if isinstance(v, list) and not any(isinstance(x, Mapping) for x in v)]
+        return bool(lists) or any(isinstance(v, str) for v in values)
 
     def names(self) -> list[str]:
         """The names as given."""

@@ -1,13 +1,13 @@
-"""Calibrations whose fields lie side by side: our JSON, OpenCV, ROS camera_info, EuRoC sensor.yaml, ORB-SLAM and more."""
+"""Calibrations whose fields lie side by side: our JSON, OpenCV, ROS camera_info, EuRoC sensor.yaml and more."""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from vgslam.sources.calibration.document import Document
-from vgslam.sources.calibration.fields import Fields, number, numbers
+from vgslam.sources.calibration.fields import Fields, number, numbers, spelled
 from vgslam.sources.calibration.lens import family
-from vgslam.sources.calibration.stated import NotCalibrated, Size, Stated
+from vgslam.sources.calibration.stated import NoFocal, NotCalibrated, Size, Stated
 
 MATRIX = ("cameramatrix", "intrinsicmatrix", "k", "mtx", "m1", "matrix", "intrinsicsmatrix", "cammatrix", "kmatrix")
 FOCAL_X, FOCAL_Y = ("fx", "flx", "fu", "focalx", "focallengthx"), ("fy", "fly", "fv", "focaly", "focallengthy")
@@ -19,7 +19,9 @@ COEFFICIENTS = (
 )  # fmt: skip
 MODELS = ("distortionmodel", "distortiontype", "cameramodel", "modeltype", "cameratype", "projectiontype", "lensmodel",
           "model", "type")  # fmt: skip
-PARAMETERS = ("projectionparameters", "distortionparameters", "intrinsics", "intrinsic", "distortion", "intrinsicmatrix")
+PARAMETERS = ("projectionparameters", "distortionparameters", "intrinsics", "intrinsic", "distortion")
+WITHOUT_FOCAL = {"width", "height", "cx", "cy", "distortion", "note"}
+"""The fields of our own JSON for a sequence whose focal length is not known."""
 WRAPPERS = re.compile(r"(camera|cam|calib|intrinsic|left|color|colour|rgb|value0)", re.I)
 
 
@@ -57,7 +59,7 @@ def unwrapped(document: Document) -> tuple[Document, tuple[str, ...]]:
             return unwrapped(deeper[0])
         return opened, ()
     notes = (f"calibration: {found[0]} is used, not {', '.join(map(str, found[1:]))}",) if found[1:] else ()
-    sizes = {name: value for name, value in document.items() if name == "resolution" or not isinstance(value, Mapping | list)}
+    sizes = {n: v for n, v in document.items() if n == "resolution" or not isinstance(v, Mapping | list)}
     return {**sizes, **_opened(inner[found[0]])}, notes
 
 
@@ -116,6 +118,8 @@ def _intrinsics(fields: Fields) -> tuple[float, float, float | None, float | Non
     if fx is None and fy is None:
         if fields.has(*FOCAL_X, *FOCAL_Y, *FOCAL):
             raise NotCalibrated("fx is null")
+        if {spelled(name) for name in fields.names()} <= WITHOUT_FOCAL:
+            raise NoFocal(missing(fields, ["fx, fy"]))
         raise ValueError(missing(fields, ["fx, fy (or camera_matrix, or intrinsics)"]))
     some = fx if fx is not None else fy
     assert some is not None

@@ -22,8 +22,8 @@ def check_plausible(camera: Camera) -> None:
     c = camera
     if max(c.fx, c.fy) < NORMALISED_PX and max(abs(c.cx), abs(c.cy)) < NORMALISED_PX:
         raise ValueError(
-            f"camera fx {c.fx:g}, cx {c.cx:g} are normalised, not pixels; multiply fx and cx by the width ({c.width}) and "
-            f"fy and cy by the height ({c.height}), or all by the larger, as the program that wrote them defines it"
+            f"camera fx {c.fx:g}, cx {c.cx:g} are normalised, not pixels; multiply fx and cx by the width ({c.width}) "
+            f"and fy and cy by the height ({c.height}), or all by the larger, as the program that wrote them defines it"
         )  # fmt: skip
     _check_order(c)
     if not (-0.5 <= c.cx <= c.width - 0.5 and -0.5 <= c.cy <= c.height - 0.5):
@@ -63,8 +63,8 @@ def check_stated_size(camera: Camera) -> None:
     if min(abs(s - 1) for s in scale) > 0.3 and abs(scale[0] / scale[1] - 1) < 0.05:
         w, h = (round(s * n) for s, n in zip(scale, (camera.width, camera.height), strict=True))
         raise ValueError(
-            f"camera principal point ({camera.cx:g}, {camera.cy:g}) is the middle of an image of about {w}x{h}, and the "
-            f"images are {camera.width}x{camera.height}; add the width and height of the calibration images"
+            f"camera principal point ({camera.cx:g}, {camera.cy:g}) is the middle of an image of about {w}x{h}, and "
+            f"the images are {camera.width}x{camera.height}; add the width and height of the calibration images"
         )
 
 

@@ -10,11 +10,16 @@ from vgslam.sources.calibration.flat import read_flat
 from vgslam.sources.calibration.lens import family, make_camera
 from vgslam.sources.calibration.plausible import check_plausible, check_stated_size
 from vgslam.sources.calibration.reconstructions import (
-    is_colmap, is_nerf, is_opensfm, read_colmap, read_nerf, read_opensfm,
+    is_colmap,
+    is_nerf,
+    is_opensfm,
+    read_colmap,
+    read_nerf,
+    read_opensfm,
 )  # fmt: skip
 from vgslam.sources.calibration.rows import is_dso, is_numbers, read_dso, read_numbers
 from vgslam.sources.calibration.slam_systems import is_kalibr, is_orbslam, read_kalibr, read_orbslam
-from vgslam.sources.calibration.stated import NotCalibrated, Size, Stated
+from vgslam.sources.calibration.stated import NoFocal, NotCalibrated, Size, Stated
 from vgslam.types import Camera
 
 Say = Callable[[str], object]
@@ -53,20 +58,25 @@ ROW_LAYOUTS = (
 )
 
 
-def read_calibration(path: Path, image_size: Size | None = None, say: Say | None = None) -> Camera | None:
+def read_calibration(
+    path: Path, image_size: Size | None = None, say: Say | None = None, is_chosen: bool = False
+) -> Camera | None:
     """Camera of a calibration file; None when it says that the camera is not calibrated (fx null, a matrix of zeros).
 
     JSON: width, height, fx, fy, cx, cy in px, distortion (k1 k2 p1 p2 [k3 ...]), distortion_model ("radtan" or
     "fisheye"); fy defaults to fx, cx and cy to the middle of the image. The other layouts, of OpenCV, ROS, EuRoC,
     Kalibr, ORB-SLAM, stella_vslam, nerfstudio, OpenSfM, COLMAP, Open3D, DSO and DROID-SLAM, are listed in
     docs/calibration.md. image_size (width, height) stands in for a resolution that the file does not state. `say` is
-    told, in a line each, what was left out.
+    told, in a line each, what was left out. A file with a size alone is refused if `is_chosen`, by --calib; beside a
+    sequence it says that the focal length is not known.
     Raises CalibrationError, naming the file and the field, also for a camera that cannot be.
     """
     try:
         read = _stated(path, image_size)
         camera = _camera(read, image_size)
     except NotCalibrated as reason:
+        if is_chosen and isinstance(reason, NoFocal):
+            raise CalibrationError(f"{path}: {reason}") from reason
         if say is not None:
             say(f"{path}: says that the camera is not calibrated ({reason}); --fov-deg gives its field of view")
         return None

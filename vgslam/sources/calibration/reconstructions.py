@@ -39,7 +39,7 @@ def is_nerf(document: Document) -> bool:
     """Whether it is a transforms.json."""
     frames = document.get("frames")
     first = frames[0] if isinstance(frames, list) and frames else None
-    is_listed = isinstance(first, Mapping) and ("fl_x" in first or "camera_angle_x" in first or "transform_matrix" in first)
+    is_listed = isinstance(first, Mapping) and bool({"fl_x", "camera_angle_x", "transform_matrix"} & set(first))
     return "fl_x" in document or "camera_angle_x" in document or is_listed
 
 

@@ -57,4 +57,5 @@ def read_numbers(rows: Rows, size: Size | None) -> Stated:
         raise ValueError("needs one row fx fy cx cy [k1 k2 p1 p2 [k3]], or three rows of a camera matrix")
     if len(values) == 5 and values[4]:
         raise ValueError("a fifth number may be k1 or a FOV lens; give fx fy cx cy k1 0 0 0, or FOV before the numbers")
-    return Stated(*values[:4], None, "radtan", tuple(values[4:]) if len(values) > 5 else ())
+    fx, fy, cx, cy = values[:4]
+    return Stated(fx, fy, cx, cy, None, "radtan", tuple(values[4:]) if len(values) > 5 else ())

@@ -47,8 +47,11 @@ def read_kalibr(document: Document, size: Size | None) -> Stated:
         if len(values) != n + 4:
             raise ValueError(f"{name}: intrinsics of the {model} model are {n + 4} numbers, got {len(values)}")
         cam["intrinsics"] = values[n:]
-        cam["distortion_coeffs"] = [*values[:n], *(numbers("distortion", cam.get("distortion_coeffs"))
-                                                   if cam.get("distortion_model") not in (None, "none") else [])]  # fmt: skip
+        is_bent = cam.get("distortion_model") not in (None, "none")
+        more = numbers("distortion", cam.get("distortion_coeffs")) if is_bent else []
+        if any(more) and model != "omni":
+            raise ValueError(f"{name}: {model} with {cam['distortion_model']} is not supported; use one of them")
+        cam["distortion_coeffs"] = [*values[:n], *(more if model == "omni" else [])]
         cam["distortion_model"] = model
     read = read_flat(cam, size)
     if not chain[1:]:

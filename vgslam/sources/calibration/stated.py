@@ -26,3 +26,7 @@ class Stated:
 
 class NotCalibrated(Exception):  # noqa: N818
     """A file that says, in so many words, that the camera is not calibrated. The text says in which."""
+
+
+class NoFocal(NotCalibrated):
+    """A file with the size of the images, and no focal length."""
