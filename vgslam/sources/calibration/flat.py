@@ -34,6 +34,7 @@ def read_flat(document: Document, size: Size | None) -> Stated:
     """The camera of fields side by side, or in a mapping such as `camera:`. Raises ValueError, NotCalibrated."""
     document, notes = unwrapped(document)
     fields = Fields(document)
+    family(_model(fields))  # a lens that is not supported is named before what else is missing
     stated_size = resolution(fields)
     fx, fy, cx, cy = _intrinsics(fields)
     fields.first("p", "projectionmatrix", "p1matrix")
@@ -78,6 +79,8 @@ def _opened(document: Document) -> dict[str, Any]:
 def resolution(fields: Fields) -> Size | None:
     """Width and height of the calibration images. Raises ValueError, naming the field."""
     given = fields.first("resolution", "imagesize", "imgsize", "size")
+    if isinstance(given, Mapping):
+        given = [given.get("width"), given.get("height")]
     pair = numbers("resolution", given[0] if isinstance(given, list) and isinstance(given[0], list) else given)
     if not pair:
         width = fields.first("width", "imagewidth", "w", "cols", "imgwidth")

@@ -21,7 +21,7 @@ N_PINHOLE = (4, 5, 8, 12, 14)
 """Numbers of coefficients that OpenCV takes."""
 MAX_ERROR_PX = 0.05
 _LENSES = {
-    "pinhole": "none norectification rectified undistorted nodistortion linear pinholenodistortion",
+    "pinhole": "none norectification rectified undistorted nodistortion linear inversebrownconrady",
     "radtan": "radtan radialtangential plumbbob rationalpolynomial opencv fullopencv pinhole simplepinhole perspective "
               "radial simpleradial brown brownconrady modifiedbrownconrady radtan5 radtan8 pinholeradtan rational",
     "fisheye": "fisheye equidistant equi kannalabrandt kannalabrandt4 kannalabrandt8 kb kb4 kb8 opencvfisheye "

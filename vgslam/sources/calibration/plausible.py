@@ -7,7 +7,7 @@ import numpy as np
 from vgslam.types import Camera
 
 MIN_FOV_DEG, MAX_FOV_DEG = 3.0, 170.0
-"""Of a pinhole: a long lens' and a wide lens' view; beyond them the focal length is in another unit."""
+"""The views of a long lens and of a wide one, both pinholes; beyond them the focal length is in another unit."""
 MAX_FISHEYE_DEG = 280.0
 NORMALISED_PX = 10.0
 """A focal length below it is no number of pixels."""
