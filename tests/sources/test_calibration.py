@@ -109,7 +109,7 @@ def test_short_coefficients_are_filled_up_to_a_length_opencv_takes(tmp_path: Pat
         ({"distortion": [0.1, float("nan"), 0, 0]}, "distortion holds a number that is not finite"),
         ({"distortion": ["a"]}, "distortion must be a list of numbers"),
         ({"distortion": [0.0] * 14 + [1.0]}, "15 coefficients"),
-        ({"distortion_model": "fov"}, "distortion_model 'fov' is not supported"),
+        ({"distortion_model": "splines"}, "distortion_model 'splines' is not supported"),
         ({"distortion_model": "fisheye", "distortion": [0.1]}, "needs 4 coefficients, got 1"),
         ({"camera_matrix": [1, 2, 3]}, "camera_matrix must be 3x3"),
         ({"intrinsics": [1, 2, 3]}, "intrinsics must be"),

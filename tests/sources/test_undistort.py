@@ -100,7 +100,7 @@ def test_view_of_a_very_wide_lens_is_limited() -> None:
     assert np.degrees(np.arctan(np.hypot(corner[0], corner[1]))) <= 65.0 + 1e-6
 
 
-@pytest.mark.parametrize("distortion", [(-3.0, -3.0, 0.0, 0.0), (9.0, -9.0, 0.0, 0.0)])
+@pytest.mark.parametrize("distortion", [(-3.0, -3.0, 0.0, 0.0), (0.0, -3.0, 0.0, 0.0)])
 def test_fisheye_coefficients_that_fold_are_refused(distortion: tuple[float, ...]) -> None:
     with pytest.raises(CalibrationError, match="folds the image over"):
         pinhole_inside(Camera(300, 300, 319.5, 239.5, 640, 480, distortion, True))

@@ -56,11 +56,14 @@ def run_relocalize(args: RelocalizeArgs) -> int:
     paths = image_paths(args.images)
     if args.method not in (None, "pnp") and args.weights is None:
         raise ConfigError(f"--method {args.method} needs a network: add --weights vggt-s")
-    undistort = _undistorter(args.calib)
+    undistort = _undistorter(args.calib, paths[0])
     localizer = Localizer(args.map, undistort.camera if undistort else None, None, _proposer(args))
     rows = []
     for path in paths:
         image = read_rgb(path)
+        if undistort and image.shape[1::-1] != (undistort.camera.width, undistort.camera.height):
+            size = f"{image.shape[1]}x{image.shape[0]}"
+            raise InputError(f"{path}: is {size}, the first image has another size; locate them one by one")
         rows.append(describe(path, localizer, args.method, undistort(image) if undistort else image))
     n = sum(bool(row["is_found"]) for row in rows)
     if args.json:
@@ -76,16 +79,21 @@ def run_relocalize(args: RelocalizeArgs) -> int:
     return 0
 
 
-def _undistorter(calib: Path | None) -> "Undistorter | None":
-    """Undistortion by a file's calibration; without one, None. Raises ConfigError, CalibrationError."""
-    from vgslam.sources.calibration import read_calibration
+def _undistorter(calib: Path | None, image: Path) -> "Undistorter | None":
+    """Undistortion of images of the size of `image` by a file's calibration; without one, None. Raises ConfigError,
+    CalibrationError."""
+    from vgslam.sources.calibration import doubts, fit_to_image, read_calibration
     from vgslam.sources.undistort import Undistorter
 
     if calib is None:
         return None
-    camera = read_calibration(calib)
+    height, width = read_rgb(image).shape[:2]
+    camera = read_calibration(calib, (width, height), _say, is_chosen=True)
     if camera is None:
         raise ConfigError(f"{calib}: says nothing about the camera; give its calibration with --calib")
+    camera, warning = fit_to_image(camera, width, height)
+    for line in [*([warning] if warning else []), *doubts(camera)]:
+        _say(line)
     return Undistorter(camera)
 
 

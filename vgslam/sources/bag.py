@@ -43,7 +43,9 @@ def open_bag(path: Path, options: SourceOptions) -> Recording:
     recording = Recording(_kind(path), path.resolve().stem, images, size, n_images, warnings=warnings)
     if info is not None and options.calib is None:
         is_rectified = any("rect" in level for level in topic.split("/")[-2:])  # image_rect_color[/compressed]
-        recording.camera = _camera(path, info, is_rectified)
+        recording.camera = _camera(path, info, is_rectified, size)
+        if recording.camera is None:
+            warnings.add("camera_info says that the camera is not calibrated (zeros): give --calib or --fov-deg")
     return recording
 
 
@@ -110,12 +112,13 @@ def _first_camera_info(reader: AnyReader, topic: str) -> Any | None:
     return None
 
 
-def _camera(path: Path, info: Any, is_rectified: bool) -> Camera | None:
+def _camera(path: Path, info: Any, is_rectified: bool, size: tuple[int, int]) -> Camera | None:
     """Camera of a CameraInfo message (fields K D P in ROS 1, k d p in ROS 2). Raises CalibrationError."""
     K, D, P = (list(getattr(info, name, getattr(info, name.lower(), ()))) for name in ("K", "D", "P"))
+    roi = {name: getattr(info.roi, name) for name in ("x_offset", "y_offset", "width", "height")}
     document = {"width": info.width, "height": info.height, "K": K, "D": D, "distortion_model": info.distortion_model}
     try:
-        camera = camera_from_document(document)
+        camera = camera_from_document({**document, "roi": roi}, size)
         return with_projection(camera, P) if camera is not None and is_rectified and any(P) else camera
     except ValueError as err:
         raise CalibrationError(f"{path}, camera_info: {err}; give --calib") from err

@@ -37,7 +37,7 @@ def open_euroc(path: Path, options: SourceOptions) -> Recording:
     recording.name = path.resolve().parent.name if path.resolve().name == "mav0" else path.resolve().name
     if options.calib is None:
         if (folder / "sensor.yaml").is_file():
-            recording.camera = read_calibration(folder / "sensor.yaml", recording.size)
+            recording.camera = read_calibration(folder / "sensor.yaml", recording.size, warnings.add)
         else:
             warnings.add(f"no calibration: {camera}/sensor.yaml is missing; give --calib")
     for sensor in _TRUTH:

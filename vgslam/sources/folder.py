@@ -30,6 +30,6 @@ def _open(kind: str, path: Path, image_folder: Path, options: SourceOptions) -> 
     recording = files_recording(kind, image_folder, files, times, warnings)
     recording.name = path.resolve().name
     if (path / "calib.json").is_file() and options.calib is None:
-        recording.camera = read_calibration(path / "calib.json", recording.size)
+        recording.camera = read_calibration(path / "calib.json", recording.size, warnings.add)
     attach_truth_file(recording, path / "groundtruth.txt")
     return recording

@@ -10,7 +10,7 @@ import cv2
 
 from vgslam.errors import CalibrationError, InputError, VgslamError
 from vgslam.interfaces import FrameSource
-from vgslam.sources.calibration import fit_to_image, read_calibration
+from vgslam.sources.calibration import doubts, fit_to_image, read_calibration
 from vgslam.sources.live_clock import LiveClock
 from vgslam.sources.recording import BadImageError, Pixels
 from vgslam.sources.undistort import Undistorter
@@ -148,11 +148,11 @@ class LiveSource:
     def _calibrate(self, path: Path, width: int, height: int) -> None:
         if not path.is_file():
             raise CalibrationError(f"{path}: no such calibration file; give a JSON or YAML file")
-        camera = read_calibration(path, (width, height))
+        camera = read_calibration(path, (width, height), self.warnings.append, is_chosen=True)
         if camera is None:
             return
         camera, warning = fit_to_image(camera, width, height)
-        self.warnings += [warning] if warning else []
+        self.warnings += [*([warning] if warning else []), *doubts(camera)]
         if camera.is_distorted or camera.is_fisheye:
             self.undistorter = Undistorter(camera)
             camera = self.undistorter.camera

@@ -5,7 +5,7 @@ from pathlib import Path
 from vgslam.errors import CalibrationError, InputError, PluginError
 from vgslam.interfaces import FrameSource
 from vgslam.plugins import reason
-from vgslam.sources.calibration import fit_to_image, read_calibration
+from vgslam.sources.calibration import check_plausible, doubts, fit_to_image, read_calibration
 from vgslam.sources.image_files import SUFFIXES
 from vgslam.sources.kinds import LEFT_OVER, SOURCE_KINDS
 from vgslam.sources.options import SourceOptions
@@ -95,10 +95,14 @@ def _camera(recording: Recording, options: SourceOptions) -> Camera | None:
     if options.calib is not None:
         if not options.calib.is_file():
             raise CalibrationError(f"{options.calib}: no such calibration file; give a JSON or YAML file")
-        camera = read_calibration(options.calib, recording.size)
+        camera = read_calibration(options.calib, recording.size, recording.warnings.add, is_chosen=True)
     if camera is None:
         return None
+    try:
+        check_plausible(camera)
+    except ValueError as err:
+        raise CalibrationError(f"{recording.name}: {err}; or give --calib") from err
     camera, warning = fit_to_image(camera, width, height)
-    if warning:
-        recording.warnings.add(warning)
+    for line in [*([warning] if warning else []), *doubts(camera)]:
+        recording.warnings.add(line)
     return camera

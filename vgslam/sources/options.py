@@ -20,7 +20,7 @@ class SourceOptions:
     kind: str = "auto"
     """One of `kinds.SOURCE_KINDS`, which `open_source` checks, or "auto" to recognise it."""
     calib: Path | None = None
-    """Calibration file that replaces the data set's own (JSON, OpenCV YAML, ROS camera_info YAML, EuRoC yaml)."""
+    """Calibration file that replaces the data set's own; the layouts are in docs/calibration.md."""
     truth: Path | None = None
     """Trajectory file (TUM, KITTI or EuRoC) that replaces the data set's own."""
     start: int = 0

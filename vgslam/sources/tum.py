@@ -54,7 +54,7 @@ def _named(path: Path) -> tuple[list[Path], list[float]]:
 
 def _calibration(path: Path, recording: Recording) -> Camera | None:
     if (path / "calib.json").is_file():
-        return read_calibration(path / "calib.json", recording.size)
+        return read_calibration(path / "calib.json", recording.size, recording.warnings.add)
     file = path / "calibration.txt"
     if file.is_file():
         row = read_list(file, 4)[0]

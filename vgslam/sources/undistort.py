@@ -10,7 +10,7 @@ from vgslam.types import Camera
 
 Points = npt.NDArray[np.float64]
 
-_MAX_HALF_FOV = float(np.radians(65.0))
+MAX_HALF_FOV = float(np.radians(65.0))
 """Widest angle off the axis in a pinhole image made from a wide lens: beyond it pixels only stretch."""
 
 
@@ -70,7 +70,7 @@ def _inner_rectangle(camera: Camera) -> tuple[float, float, float, float]:
 
 
 def _rays(camera: Camera, pixels: Points) -> Points:
-    """Distorted pixels (N,2) -> x/z, y/z of their rays (N,2), limited to _MAX_HALF_FOV."""
+    """Distorted pixels (N,2) -> x/z, y/z of their rays (N,2), limited to MAX_HALF_FOV."""
     if camera.is_fisheye:
         return _fisheye_rays(camera, pixels)
     # OpenCV 4 has the iteration limit under another name.
@@ -78,20 +78,29 @@ def _rays(camera: Camera, pixels: Points) -> Points:
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-10)
     points, eye = pixels.reshape(-1, 1, 2), np.eye(3)
     rays = undistort(points, camera.K, np.array(camera.distortion, np.float64), R=eye, P=eye, criteria=criteria)
-    limit = np.tan(_MAX_HALF_FOV)
+    limit = np.tan(MAX_HALF_FOV)
     return np.clip(rays.reshape(-1, 2), -limit, limit)
+
+
+def _corner_radius(camera: Camera) -> float:
+    """Distance of the farthest corner from the principal point, in focal lengths."""
+    x = max(camera.cx, camera.width - 1 - camera.cx) / camera.fx
+    return float(np.hypot(x, max(camera.cy, camera.height - 1 - camera.cy) / camera.fy))
 
 
 def _fisheye_rays(camera: Camera, pixels: Points) -> Points:
     """Inverse of theta_d = theta (1 + k1 theta^2 + k2 theta^4 + k3 theta^6 + k4 theta^8) by a table.
 
-    The model is OpenCV's fisheye model (Kannala and Brandt, PAMI 2006); theta is limited to _MAX_HALF_FOV.
+    The model is OpenCV's fisheye model (Kannala and Brandt, PAMI 2006); theta is limited to MAX_HALF_FOV.
     """
-    theta = np.linspace(0.0, _MAX_HALF_FOV, 2000)
+    theta = np.linspace(0.0, MAX_HALF_FOV, 2000)
     k1, k2, k3, k4 = camera.distortion
     bent = theta * (1 + k1 * theta**2 + k2 * theta**4 + k3 * theta**6 + k4 * theta**8)
-    if (np.diff(bent) <= 0).any():
-        raise CalibrationError("fisheye distortion folds the image over; check the four coefficients")
+    folds = np.flatnonzero(np.diff(bent) <= 0)
+    if len(folds):
+        if bent[folds[0]] <= 1.05 * _corner_radius(camera):
+            raise CalibrationError("fisheye distortion folds the image over; check the four coefficients")
+        theta, bent = theta[: folds[0] + 1], bent[: folds[0] + 1]
     xy = (pixels - [camera.cx, camera.cy]) / [camera.fx, camera.fy]
     radius = np.linalg.norm(xy, axis=1)
     return np.tan(np.interp(radius, bent, theta))[:, None] * xy / np.maximum(radius, 1e-12)[:, None]

@@ -1,0 +1,210 @@
+"""Calibrations whose fields lie side by side: our JSON, OpenCV, ROS camera_info, EuRoC sensor.yaml and more."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from vgslam.sources.calibration.document import Document
+from vgslam.sources.calibration.fields import Fields, number, numbers, spelled
+from vgslam.sources.calibration.lens import family
+from vgslam.sources.calibration.stated import NoFocal, NotCalibrated, Size, Stated
+
+MATRIX = ("cameramatrix", "intrinsicmatrix", "k", "mtx", "m1", "matrix", "intrinsicsmatrix", "cammatrix", "kmatrix")
+FOCAL_X, FOCAL_Y = ("fx", "flx", "fu", "focalx", "focallengthx"), ("fy", "fly", "fv", "focaly", "focallengthy")
+FOCAL = ("f", "focal", "focallength", "focallengthpx")
+LISTS = ("intrinsics", "calibration", "intrinsic", "cameraintrinsics")
+COEFFICIENTS = (
+    "distortion", "distortioncoefficients", "distortioncoeffs", "distcoeffs", "distcoefs", "dist", "d", "d1", "coeffs",
+    "distortioncoef", "distortionparams", "distortionparameters", "distortionvector", "distcoefficients",
+)  # fmt: skip
+MODELS = ("distortionmodel", "distortiontype", "cameramodel", "modeltype", "cameratype", "projectiontype", "lensmodel",
+          "model", "type")  # fmt: skip
+PARAMETERS = ("projectionparameters", "distortionparameters", "intrinsics", "intrinsic", "distortion")
+WITHOUT_FOCAL = {"width", "height", "cx", "cy", "distortion", "note"}
+"""The fields of our own JSON for a sequence whose focal length is not known."""
+WRAPPERS = re.compile(r"(camera|cam|calib|intrinsic|left|color|colour|rgb|value0)", re.I)
+
+
+def has_focal(fields: Fields) -> bool:
+    """Whether the fields say a focal length, or that it is unknown."""
+    return fields.has(*MATRIX, *FOCAL_X, *FOCAL_Y, *FOCAL, "mu") or fields.has_numbers(*LISTS)
+
+
+def read_flat(document: Document, size: Size | None) -> Stated:
+    """The camera of fields side by side, or in a mapping such as `camera:`. Raises ValueError, NotCalibrated."""
+    document, notes = unwrapped(document)
+    fields = Fields(document)
+    family(_model(fields))  # a lens that is not supported is named before what else is missing
+    stated_size = resolution(fields)
+    fx, fy, cx, cy = _intrinsics(fields)
+    fields.first("p", "projectionmatrix", "p1matrix")
+    model, k = _lens(fields)
+    left = fields.unused()
+    if left:
+        notes = (*notes, f"calibration: not used: {', '.join(left)}")
+    camera = Stated(fx, fy, cx, cy, stated_size, model, k, notes)
+    return _region(camera, fields)
+
+
+def unwrapped(document: Document) -> tuple[Document, tuple[str, ...]]:
+    """The mapping that holds the camera, with groups such as `projection_parameters` opened, and notes."""
+    opened = _opened(document)
+    if has_focal(Fields(opened)):
+        return opened, ()
+    inner = {name: value[0] if isinstance(value, list) and value else value for name, value in document.items()}
+    found = [name for name, value in inner.items() if isinstance(value, Mapping) and WRAPPERS.match(str(name))
+             and has_focal(Fields(_opened(value)))]  # fmt: skip
+    if not found:
+        deeper = [v for name, v in inner.items() if isinstance(v, Mapping) and WRAPPERS.match(str(name))]
+        if len(deeper) == 1 and deeper[0] is not document:
+            return unwrapped(deeper[0])
+        return opened, ()
+    notes = (f"calibration: {found[0]} is used, not {', '.join(map(str, found[1:]))}",) if found[1:] else ()
+    sizes = {n: v for n, v in document.items() if n == "resolution" or not isinstance(v, Mapping | list)}
+    return {**sizes, **_opened(inner[found[0]])}, notes
+
+
+def _opened(document: Document) -> dict[str, Any]:
+    """Groups of named parameters (projection_parameters: {fx: ...}) as fields of their own."""
+    flat: dict[str, Any] = {}
+    for name, value in document.items():
+        is_group = isinstance(value, Mapping) and "data" not in value
+        if is_group and re.sub(r"[\s_\-.]", "", str(name)).lower() in PARAMETERS:
+            flat.update({str(key): inner for key, inner in value.items()})
+        else:
+            flat[str(name)] = value
+    return flat
+
+
+def resolution(fields: Fields) -> Size | None:
+    """Width and height of the calibration images. Raises ValueError, naming the field."""
+    given = fields.first("resolution", "imagesize", "imgsize", "size")
+    if isinstance(given, Mapping):
+        given = [given.get("width"), given.get("height")]
+    pair = numbers("resolution", given[0] if isinstance(given, list) and isinstance(given[0], list) else given)
+    if not pair:
+        width = fields.first("width", "imagewidth", "w", "cols", "imgwidth")
+        height = fields.first("height", "imageheight", "h", "rows", "imgheight")
+        if width is None or height is None:
+            return None
+        pair = [number("width", width), number("height", height)]
+    if len(pair) != 2:
+        raise ValueError(f"camera resolution must be [width, height], got {pair}")
+    return whole_size(pair[0], pair[1])
+
+
+def whole_size(width: float, height: float) -> Size | None:
+    """The two as whole numbers; None where both are 0, as in messages of cameras that do not know them."""
+    if width == 0 and height == 0:
+        return None
+    for name, value in (("width", width), ("height", height)):
+        if not (0 < value < 1e6 and value == int(value)):
+            raise ValueError(f"camera {name} must be a positive whole number, got {value}")
+    return int(width), int(height)
+
+
+def _intrinsics(fields: Fields) -> tuple[float, float, float | None, float | None]:
+    matrix = fields.first(*MATRIX)
+    if matrix is not None:
+        return _of_matrix(numbers("camera_matrix", matrix))
+    four = fields.first(*LISTS)
+    if four is not None and not isinstance(four, Mapping):
+        values = numbers("intrinsics", four)
+        if len(values) in (9, 16):
+            return _of_matrix(values)
+        if len(values) < 4:
+            raise ValueError(f"camera intrinsics must be [fx, fy, cx, cy], got {len(values)} numbers")
+        return values[0], values[1], values[2], values[3]
+    fx, fy, f = fields.number(*FOCAL_X, "mu"), fields.number(*FOCAL_Y, "mv"), fields.number(*FOCAL)
+    cx, cy = fields.number("cx", "cu", "ppx", "u0", "px"), fields.number("cy", "cv", "ppy", "v0", "py")
+    fx, fy = fx if fx is not None else f, fy if fy is not None else f
+    if fx is None and fy is None:
+        if fields.has(*FOCAL_X, *FOCAL_Y, *FOCAL):
+            raise NotCalibrated("fx is null")
+        if {spelled(name) for name in fields.names()} <= WITHOUT_FOCAL:
+            raise NoFocal(missing(fields, ["fx, fy"]))
+        raise ValueError(missing(fields, ["fx, fy (or camera_matrix, or intrinsics)"]))
+    some = fx if fx is not None else fy
+    assert some is not None
+    return fx if fx is not None else some, fy if fy is not None else some, cx, cy
+
+
+def missing(fields: Fields, what: list[str]) -> str:
+    """What a file lacks, and what it holds instead."""
+    found = ", ".join(fields.names()[:8]) + (", ..." if len(fields.names()) > 8 else "") or "nothing"
+    return f"no camera in it: {' and '.join(what)} missing (found: {found})"
+
+
+def _of_matrix(m: list[float]) -> tuple[float, float, float | None, float | None]:
+    """fx fy cx cy of a matrix 3x3, or 4x4 with one in its corner, by rows or (Open3D, ARKit) by columns."""
+    if len(m) == 16:
+        m = [*m[0:3], *m[4:7], *m[8:11]]
+    if len(m) != 9:
+        raise ValueError(f"camera_matrix must be 3x3, got {len(m)} numbers")
+    if not any(m):
+        raise NotCalibrated("the camera matrix is all zeros")
+    if not m[2] and not m[5] and (m[6] or m[7]):
+        m = [m[i] for i in (0, 3, 6, 1, 4, 7, 2, 5, 8)]
+    if abs(m[1]) > 0.01 * abs(m[0]) or m[8] != 1:
+        raise ValueError(f"camera_matrix must be [fx 0 cx; 0 fy cy; 0 0 1], got {m}")
+    return m[0], m[4], m[2], m[5]
+
+
+def _lens(fields: Fields) -> tuple[str, tuple[float, ...]]:
+    """The model, and its coefficients in the order of `lens`."""
+    model = _model(fields)
+    lens = family(model)
+    listed = numbers("distortion", fields.first(*COEFFICIENTS))
+    calibration = numbers("calibration", fields.first("calibration"))  # MASt3R-SLAM: fx fy cx cy k1 k2 ...
+    if len(calibration) > 4 and len(calibration) != 9:
+        listed = calibration[4:]
+    if lens in ("ds", "eucm", "omni", "fov") and not listed:
+        listed = _named(fields, {"ds": ("xi", "alpha"), "eucm": ("alpha", "beta"), "fov": ("w", "omega", "k1")}.get(
+            lens, ("xi",)))  # fmt: skip
+        return model, tuple(listed[:1] if lens == "fov" else listed)
+    if listed:
+        return model, tuple(listed)
+    if lens == "fisheye" and fields.has("k5") and fields.has("mu"):  # camodocal counts from k2
+        return model, tuple(_named(fields, ("k2", "k3", "k4", "k5"), True))
+    k1, k2, k3, k4, k5, k6 = _named(fields, ("k1", "k2", "k3", "k4", "k5", "k6"), True)
+    p1, p2 = _named(fields, ("p1", "p2"), True)
+    if lens == "fisheye":
+        return model, (k1, k2, k3, k4) if any((k1, k2, k3, k4)) else ()
+    if not model and k4 and not fields.has("p1", "k5"):
+        raise ValueError("camera k1 k2 k3 k4 may be of a fisheye or not; add distortion_model (radtan or fisheye)")
+    return model, _without_end_zeros((k1, k2, p1, p2, k3, k4, k5, k6))
+
+
+def _without_end_zeros(k: tuple[float, ...]) -> tuple[float, ...]:
+    n = max((i + 1 for i, x in enumerate(k) if x), default=0)
+    return k[: max(n, 4)] if n else ()
+
+
+def _named(fields: Fields, names: tuple[str, ...], is_optional: bool = False) -> list[float]:
+    found = [fields.number(name) for name in names]
+    return [x or 0.0 for x in found] if is_optional else [x for x in found if x is not None]
+
+
+def _model(fields: Fields) -> str:
+    """The first model that says more than "pinhole"; a projection that is no pinhole goes before its distortion."""
+    if fields.first("fisheyemodel", "isfisheye", "fisheye"):
+        return "fisheye"
+    words = [str(value) for name in MODELS if isinstance(value := fields.first(name), str) and value]
+    for word in words:
+        if not re.fullmatch(r"(?i)pinhole|perspective|none|opencv|radtan|plumb_bob", word.strip()):
+            return word
+    return words[0] if words else ""
+
+
+def _region(camera: Stated, fields: Fields) -> Stated:
+    """ROS: K is of the whole sensor; the images may be a region of interest of it. Binned images are scaled later."""
+    roi = fields.first("roi")
+    if not isinstance(roi, Mapping) or not camera.size or camera.cx is None or camera.cy is None:
+        return camera
+    width, height = (int(roi.get(name) or 0) for name in ("width", "height"))
+    if width <= 0 or height <= 0 or (width, height) == camera.size:
+        return camera
+    x, y = (float(roi.get(name) or 0) for name in ("x_offset", "y_offset"))
+    note = f"calibration: of the region {width}x{height} at ({x:g}, {y:g}) of the sensor"
+    return Stated(camera.fx, camera.fy, camera.cx - x, camera.cy - y, (width, height), camera.model,
+                  camera.coefficients, (*camera.notes, note))  # fmt: skip

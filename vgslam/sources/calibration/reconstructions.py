@@ -1,0 +1,141 @@
+"""Cameras of reconstructions: nerfstudio and instant-ngp, OpenSfM, COLMAP.
+
+COLMAP, and what follows it, has the centre of the top-left pixel at (0.5, 0.5); here it is (0, 0).
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import tan
+from typing import Any
+
+from vgslam.sources.calibration.document import Document, Rows, is_number
+from vgslam.sources.calibration.fields import Fields, numbers
+from vgslam.sources.calibration.flat import read_flat, resolution
+from vgslam.sources.calibration.lens import family
+from vgslam.sources.calibration.stated import Size, Stated
+
+_NERF = ("fl_x", "fl_y", "camera_angle_x", "cx", "cy", "w", "h", "k1", "k2", "k3", "k4", "p1", "p2", "camera_model")
+_COLMAP: dict[str, tuple[str, str]] = {
+    "SIMPLE_PINHOLE": ("pinhole", "f cx cy"),
+    "PINHOLE": ("pinhole", "fx fy cx cy"),
+    "SIMPLE_RADIAL": ("radtan", "f cx cy k1"),
+    "RADIAL": ("radtan", "f cx cy k1 k2"),
+    "OPENCV": ("radtan", "fx fy cx cy k1 k2 p1 p2"),
+    "FULL_OPENCV": ("radtan", "fx fy cx cy k1 k2 p1 p2 k3 k4 k5 k6"),
+    "OPENCV_FISHEYE": ("fisheye", "fx fy cx cy k1 k2 k3 k4"),
+    "SIMPLE_FISHEYE": ("fisheye", "f cx cy"),
+    "FISHEYE": ("fisheye", "fx fy cx cy"),
+    "SIMPLE_RADIAL_FISHEYE": ("fisheye", "f cx cy k1"),
+    "RADIAL_FISHEYE": ("fisheye", "f cx cy k1 k2"),
+    "THIN_PRISM_FISHEYE": ("fisheye", "fx fy cx cy k1 k2 p1 p2 k3 k4 sx1 sy1"),
+    "FOV": ("fov", "fx fy cx cy w"),
+    "EUCM": ("eucm", "fx fy cx cy alpha beta"),
+}
+"""COLMAP's models: the lens, and the order of their parameters. Those with parameters that the lens does not have are
+refused unless these are 0."""
+
+
+def is_nerf(document: Document) -> bool:
+    """Whether it is a transforms.json."""
+    frames = document.get("frames")
+    first = frames[0] if isinstance(frames, list) and frames else None
+    is_listed = isinstance(first, Mapping) and bool({"fl_x", "camera_angle_x", "transform_matrix"} & set(first))
+    return "fl_x" in document or "camera_angle_x" in document or is_listed
+
+
+def read_nerf(document: Document, size: Size | None) -> Stated:
+    """Intrinsics for all frames, or those of the frames where they are the same."""
+    fields = {name: value for name, value in document.items() if name != "frames"}
+    if "fl_x" not in fields and "camera_angle_x" not in fields:
+        fields |= _of_frames(document["frames"])
+    model = str(fields.get("camera_model") or "").lower()
+    if model == "opencv":
+        fields["camera_model"] = "radtan"
+    of = resolution(Fields(fields)) or size
+    angle_x, angle_y = fields.pop("camera_angle_x", None), fields.pop("camera_angle_y", None)
+    if fields.get("fl_x") is None and angle_x is not None and of is not None:
+        fields["fl_x"] = 0.5 * of[0] / tan(0.5 * float(angle_x))
+        if angle_y is not None:
+            fields["fl_y"] = 0.5 * of[1] / tan(0.5 * float(angle_y))
+    if fields.get("k4") and family(str(fields.get("camera_model") or "")) == "radtan" and not fields.get("is_fisheye"):
+        raise ValueError("camera k4 of transforms.json is not supported without a fisheye model; calibrate without it")
+    for name in ("aabb_scale", "scale", "offset"):
+        fields.pop(name, None)
+    return _half_pixel(read_flat(fields, size))
+
+
+def _of_frames(frames: list[Any]) -> dict[str, Any]:
+    """Raises ValueError where frames differ."""
+    each = [{name: frame[name] for name in _NERF if name in frame} for frame in frames if isinstance(frame, Mapping)]
+    if any(other != each[0] for other in each):
+        raise ValueError("the frames of transforms.json have different intrinsics; give the camera of this video alone")
+    return each[0] if each else {}
+
+
+def _half_pixel(read: Stated) -> Stated:
+    return replace(read, cx=None if read.cx is None else read.cx - 0.5, cy=None if read.cy is None else read.cy - 0.5)
+
+
+def is_opensfm(document: Document) -> bool:
+    """Whether it is a camera_models.json, or the first part of a reconstruction.json."""
+    return bool(_opensfm(document))
+
+
+def read_opensfm(document: Document, size: Size | None) -> Stated:
+    """The first camera. Lengths are in units of the larger side, from the middle of the image."""
+    cameras = _opensfm(document)
+    name = next(iter(cameras))
+    camera = dict(cameras[name])
+    of = resolution(Fields(camera)) or size
+    if of is None:
+        raise ValueError("camera width and height are missing; add the resolution of the calibration images")
+    larger = max(of)
+    for key in ("focal", "focal_x", "focal_y"):
+        if key in camera:
+            camera[key] = float(camera[key]) * larger
+    camera["cx"] = float(camera.pop("c_x", 0.0)) * larger + (of[0] - 1) / 2
+    camera["cy"] = float(camera.pop("c_y", 0.0)) * larger + (of[1] - 1) / 2
+    read = read_flat(camera, size)
+    others = list(cameras)[1:]
+    note = (f"calibration: camera '{name}' is used, not {len(others)} other(s)",) if others else ()
+    return replace(read, notes=(*read.notes, *note))
+
+
+def _opensfm(document: Document) -> dict[str, Mapping[str, Any]]:
+    cameras = document.get("cameras", document)
+    if not isinstance(cameras, Mapping):
+        return {}
+    return {str(name): value for name, value in cameras.items()
+            if isinstance(value, Mapping) and "projection_type" in value}  # fmt: skip
+
+
+def is_colmap(rows: Rows) -> bool:
+    """Whether rows are ID MODEL WIDTH HEIGHT PARAMETERS."""
+    row = rows[0]
+    return len(row) >= 5 and row[0].isdecimal() and not is_number(row[1]) and all(map(is_number, row[2:]))
+
+
+def read_colmap(rows: Rows, size: Size | None) -> Stated:
+    """The first camera of cameras.txt."""
+    _, model, width, height, *words = rows[0]
+    note = (f"calibration: camera {rows[0][0]} is used, not {len(rows) - 1} other(s)",) if rows[1:] else ()
+    return colmap_camera(model, (int(width), int(height)), numbers(model, words), note)
+
+
+def colmap_camera(model: str, size: Size, values: list[float], notes: tuple[str, ...] = ()) -> Stated:
+    """Camera of a COLMAP model with its parameters. Raises ValueError."""
+    if model.upper() not in _COLMAP:
+        raise ValueError(f"COLMAP's camera model {model} is not supported; use OPENCV or OPENCV_FISHEYE")
+    lens, order = _COLMAP[model.upper()]
+    names = order.split()
+    if len(values) != len(names):
+        raise ValueError(f"COLMAP's camera model {model} has the parameters {order}, got {len(values)} numbers")
+    p = dict(zip(names, values, strict=True))
+    known = {"pinhole": "", "radtan": "k1 k2 p1 p2 k3 k4 k5 k6", "fisheye": "k1 k2 k3 k4", "fov": "w",
+             "eucm": "alpha beta"}[lens].split()  # fmt: skip
+    excess = [name for name in names if name not in ("f", "fx", "fy", "cx", "cy", *known) and p[name]]
+    if excess:
+        raise ValueError(f"COLMAP's camera model {model} with {', '.join(excess)} is not supported; use OPENCV_FISHEYE")
+    k = tuple(p.get(name, 0.0) for name in known)
+    return Stated(p.get("fx", p.get("f", 0.0)), p.get("fy", p.get("f", 0.0)), p["cx"] - 0.5, p["cy"] - 0.5, size, lens,
+                  k, notes)  # fmt: skip
