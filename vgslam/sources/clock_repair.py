@@ -22,6 +22,8 @@ RETURN_COST = 6.0
 """A clock that jumped ahead and comes back to where it was: up to five images had wrong stamps in between."""
 LONE_COST = 1.1
 """A first or last stamp far from all others is left out rather than believed: nothing beyond it speaks for it."""
+LONGEST_WAIT = 1000
+"""Items read ahead of a first stamp."""
 JUMP_STEPS, FAR_STEPS, FAR_S = 10.0, 1000.0, 10.0
 """A jump, in typical steps; and far apart, in typical steps and at least in s: longer than the pauses of a recording
 before its last image."""
@@ -52,21 +54,22 @@ class Stamped(Generic[T]):
 
 
 def repaired(
-    items: Iterable[T], stamp_of: Callable[[T], float | None], nominal_step_s: float
+    items: Iterable[T], stamp_of: Callable[[T], float | None], nominal_step_s: float,
+    lead: tuple[int, float] | None = None,
 ) -> Iterator[Stamped[T]]:  # fmt: skip
     """All items in order, each with its time in seconds and what became of its stamp.
 
     stamp_of: the finite stamp of an item in s, or None where it has none. nominal_step_s: the step where no two stamps
     tell it. Missing stamps before the first are counted back from it; if that leads below zero where the first stamp
-    is not, all times are shifted so that the first is zero.
+    is not, all times are shifted so that the first is zero. lead: how many items come before the first stamp and that
+    stamp, if known; else they are read ahead, up to LONGEST_WAIT.
     """
-    clock = _Clock(nominal_step_s)
+    clock = _Clock(nominal_step_s, lead)
     waiting: deque[tuple[T, float | None]] = deque()
     stream = iter(items)
     is_open = True
     while is_open or waiting:
-        while is_open and (len(waiting) <= LOOKAHEAD or not clock.has_begun and waiting[0][1] is None
-                           and sum(stamp is not None for _, stamp in waiting) < 2):  # fmt: skip
+        while is_open and (len(waiting) <= LOOKAHEAD or _lacks_a_stamp(waiting, clock)):
             item = next(stream, stream)  # type: ignore[call-overload]
             if item is stream:
                 is_open = False
@@ -75,6 +78,13 @@ def repaired(
         if waiting:
             time_s, verdict = clock.decide([stamp for _, stamp in waiting], is_open)
             yield Stamped(waiting.popleft()[0], time_s, verdict)
+
+
+def _lacks_a_stamp(waiting: deque[tuple[T, float | None]], clock: "_Clock") -> bool:
+    """Whether two stamps must be waited for, which say when the first items were."""
+    if clock.has_begun or clock.lead is not None or waiting[0][1] is not None or len(waiting) >= LONGEST_WAIT:
+        return False
+    return sum(stamp is not None for _, stamp in waiting) < 2
 
 
 @dataclass
@@ -92,6 +102,7 @@ class _Clock:
     """The state behind the stamps already decided."""
 
     nominal_step_s: float
+    lead: tuple[int, float] | None = None
     last_stamp: float | None = None
     last_s: float | None = None
     offset_s: float = 0.0
@@ -146,6 +157,7 @@ class _Clock:
         """A time for a missing stamp: on by a step, but not beyond the stamp that follows."""
         n, stamp = next(((i, s) for i, s in enumerate(window) if s is not None), (0, None))
         if self.last_s is None:
+            n, stamp = self.lead or (n, stamp)
             first_s = 0.0 if stamp is None else stamp - n * step_s
             if first_s < 0.0 and (stamp is None or stamp >= 0.0):
                 self.offset_s, first_s = -first_s, 0.0

@@ -64,13 +64,14 @@ class Untimed:
 
 
 def mended_stream(
-    images: Iterable[Untimed], warnings: Warnings, step_s: float = 1.0 / DEFAULT_FPS
+    images: Iterable[Untimed], warnings: Warnings, step_s: float = 1.0 / DEFAULT_FPS,
+    lead: tuple[int, float] | None = None,
 ) -> Iterator[RawImage]:  # fmt: skip
     """The images with strictly increasing times; those whose stamps are of no use are left out, which is said.
 
-    step_s: where two stamps do not tell it. A few images are read ahead.
+    step_s: where two stamps do not tell it. lead: see `repaired`. A few images are read ahead.
     """
-    for stamped in repaired(images, lambda image: image.stamp_s, step_s):
+    for stamped in repaired(images, lambda image: image.stamp_s, step_s, lead):
         image = stamped.item
         _explain(stamped, image.name, warnings)
         if stamped.time_s is not None:

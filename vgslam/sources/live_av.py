@@ -9,7 +9,7 @@ import av
 from vgslam.errors import InputError
 from vgslam.sources.live import LiveImage, NobodyYetError
 from vgslam.sources.live_address import public
-from vgslam.sources.video import _pixels
+from vgslam.sources.frame_pixels import frame_pixels
 
 CLOCKLESS = frozenset({"mjpeg", "mpjpeg", "jpeg_pipe", "image2pipe", "png_pipe", "h264", "hevc", "rawvideo"})
 """Formats without timestamps: those that ffmpeg invents are not used."""
@@ -123,7 +123,7 @@ def _images(container: Any, name: str) -> Iterator[LiveImage]:
                         n_untimed += 1
                         continue
                     time_s = float(frame.pts * frame.time_base) if has_clock and frame.pts is not None else None
-                    yield LiveImage(partial(_pixels, frame), time_s)
+                    yield LiveImage(partial(frame_pixels, frame), time_s)
         except (av.FFmpegError, OSError) as err:
             raise InputError(f"{name}: the stream broke off ({_reason(err)})") from err
 

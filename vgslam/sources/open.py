@@ -8,6 +8,7 @@ from vgslam.plugins import reason
 from vgslam.sources.calibration import fit_to_image, read_calibration
 from vgslam.sources.image_files import SUFFIXES
 from vgslam.sources.kinds import LEFT_OVER, SOURCE_KINDS
+from vgslam.sources.not_a_video import refusal
 from vgslam.sources.options import SourceOptions
 from vgslam.sources.recording import Recording
 from vgslam.sources.source import RecordedSource
@@ -56,6 +57,9 @@ def _recognise(path: Path) -> tuple[str, list[str]]:
     plugged_in, troubles = _ask_plug_ins(path)
     if plugged_in is not None:
         return plugged_in, troubles
+    named = refusal(path) if path.is_file() else None
+    if named is not None:
+        raise InputError(f"{path}: {named}")
     if path.is_file() and path.suffix.lower() not in SUFFIXES:
         return "video", troubles
     if path.is_dir() and own["images"].matches(path):
