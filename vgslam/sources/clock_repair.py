@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from math import inf, nextafter
 from statistics import median_low
 from typing import Generic, TypeVar
 
@@ -22,6 +23,8 @@ RETURN_COST = 6.0
 """A clock that jumped ahead and comes back to where it was: up to five images had wrong stamps in between."""
 LONE_COST = 1.1
 """A first or last stamp far from all others is left out rather than believed: nothing beyond it speaks for it."""
+JUMP_COST = 0.3
+"""A jump ahead: of two stamps of which one must be wrong it is the one that is reached by a jump."""
 LONGEST_WAIT = 1000
 """Items read ahead of a first stamp."""
 JUMP_STEPS, FAR_STEPS, FAR_S = 10.0, 1000.0, 10.0
@@ -29,6 +32,8 @@ JUMP_STEPS, FAR_STEPS, FAR_S = 10.0, 1000.0, 10.0
 before its last image."""
 CATCH_UP = 1e-3
 """Step, in typical ones, where the times filled in have overtaken the clock."""
+SHORTEST_STEP_S = 1e-6
+"""Steps that are shorter are no camera's."""
 N_STEPS = 31
 """Steps of which the median is the typical one."""
 
@@ -151,7 +156,7 @@ class _Clock:
         """Median of the steps so far, in s; of those ahead too while there are few."""
         ahead = [] if len(self.steps_s) >= LOOKAHEAD else [b - a for a, b in zip(stamps, stamps[1:], strict=False)]
         steps = [*self.steps_s, *(step for step in ahead if step > 0)]
-        return median_low(steps) if steps else self.nominal_step_s
+        return max(median_low(steps), SHORTEST_STEP_S) if steps else self.nominal_step_s
 
     def _filled(self, window: Sequence[float | None], step_s: float) -> float:
         """A time for a missing stamp: on by a step, but not beyond the stamp that follows."""
@@ -165,7 +170,7 @@ class _Clock:
             return first_s
         if stamp is not None and stamp + self.offset_s > self.last_s:
             step_s = min(step_s, (stamp + self.offset_s - self.last_s) / (n + 1))
-        self.last_s += step_s
+        self.last_s = max(self.last_s + step_s, nextafter(self.last_s, inf))
         return self.last_s
 
     def _explained(self, stamps: list[float], step_s: float, is_open: bool) -> tuple[bool, bool]:
@@ -213,8 +218,9 @@ def _passage(
     if b > a:
         is_jump = b - a > JUMP_STEPS * step_s
         is_far = is_lone and b - a > max(FAR_STEPS * step_s, FAR_S)
-        return LONE_COST if is_far else 0.0, False, (place, a) if is_jump else before_jump
+        cost = LONE_COST if is_far else JUMP_COST if is_jump else 0.0
+        return cost, False, (place, a) if is_jump else before_jump
     if b == a:
-        return float("inf"), False, before_jump
+        return inf, False, before_jump
     is_return = before_jump is not None and b > before_jump[1]
     return RETURN_COST if is_return else RESTART_COST, True, None
