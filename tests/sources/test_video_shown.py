@@ -6,7 +6,17 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from video_files import HEIGHT, WIDTH, add_stream, bright_corners, copy_packets, encode, number_of, pictures, write_video
+from video_files import (
+    HEIGHT,
+    WIDTH,
+    add_stream,
+    bright_corners,
+    copy_packets,
+    encode,
+    number_of,
+    pictures,
+    write_video,
+)
 
 from vgslam.errors import ConfigError, InputError
 from vgslam.sources import SourceOptions, open_source
@@ -48,8 +58,10 @@ def test_the_preview_is_passed_over_and_can_be_chosen(tmp_path: Path) -> None:
 def joined(tmp_path: Path, *parts: list[np.ndarray]) -> Path:
     """A raw stream whose size changes."""
     path = tmp_path / "joined.h264"
-    raw = [copy_packets(write_video(tmp_path / f"{i}.mp4", part), tmp_path / f"{i}.h264") for i, part in enumerate(parts)]
-    path.write_bytes(b"".join(part.read_bytes() for part in raw))
+    with path.open("wb") as file:
+        for part in parts:
+            whole = write_video(tmp_path / "part.mp4", part)
+            file.write(copy_packets(whole, tmp_path / "part.h264").read_bytes())
     return path
 
 

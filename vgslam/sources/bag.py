@@ -27,8 +27,9 @@ _READ_ERRORS = (AnyReaderError, Ros1Error, Ros2Error, sqlite3.Error, OSError, Va
 def open_bag(path: Path, options: SourceOptions) -> Recording:
     """Images of one topic: the only image topic of the bag, or `options.topic`.
 
-    Time is header.stamp, or the time of recording where that is zero; a clock that starts again is moved on. The calibration is the first camera_info beside
-    the image topic (the bag's only one, if it has one image topic): K and distortion, or P for rectified images.
+    Time is header.stamp, or the time of recording where that is zero, repaired by `mended_stream`. The
+    calibration is the first camera_info beside the image topic (the bag's only one, if it has one image topic): K and
+    distortion, or P for rectified images.
     Raises InputError for a damaged bag, and one that lists the topics when there are none or several.
     """
     warnings = Warnings()

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import pairwise
 from math import inf, nextafter
 from statistics import median_low
 from typing import Generic, TypeVar
@@ -75,8 +76,9 @@ def repaired(
     is_open = True
     while is_open or waiting:
         while is_open and (len(waiting) <= LOOKAHEAD or _lacks_a_stamp(waiting, clock)):
-            item = next(stream, stream)  # type: ignore[call-overload]
-            if item is stream:
+            try:
+                item = next(stream)
+            except StopIteration:
                 is_open = False
             else:
                 waiting.append((item, stamp_of(item)))
@@ -154,7 +156,7 @@ class _Clock:
 
     def _typical_step(self, stamps: list[float]) -> float:
         """Median of the steps so far, in s; of those ahead too while there are few."""
-        ahead = [] if len(self.steps_s) >= LOOKAHEAD else [b - a for a, b in zip(stamps, stamps[1:], strict=False)]
+        ahead = [] if len(self.steps_s) >= LOOKAHEAD else [b - a for a, b in pairwise(stamps)]
         steps = [*self.steps_s, *(step for step in ahead if step > 0)]
         return max(median_low(steps), SHORTEST_STEP_S) if steps else self.nominal_step_s
 
@@ -188,7 +190,7 @@ class _Clock:
             for i in range(j):
                 before = paths[i]
                 is_lone = is_last or (i == before.first and self.n_kept == 0)
-                cost, restarts, jump = _passage(stamps[i], stamp, before.before_jump, j, step_s, is_lone)
+                cost, _, jump = _passage(stamps[i], stamp, before.before_jump, j, step_s, is_lone)
                 if before.cost + (j - i - 1) + cost < path.cost:
                     path = _Path(before.cost + (j - i - 1) + cost, before.first, before.restarts, jump)
             paths.append(path)
@@ -206,7 +208,7 @@ class _Clock:
 
 
 def _increase(stamps: Sequence[float]) -> bool:
-    return all(a < b for a, b in zip(stamps, stamps[1:], strict=False))
+    return all(a < b for a, b in pairwise(stamps))
 
 
 def _passage(

@@ -12,6 +12,8 @@ from av.sidedata.sidedata import Type
 
 from vgslam.sources.recording import BadImageError, Pixels
 
+Matrix = tuple[int, int, int, int]
+UPRIGHT: Matrix = (1, 0, 0, 1)
 SAME_ASPECT = 0.01
 """Frames whose aspect ratios differ by less show the same scene in another resolution."""
 SQUARE = 0.002
@@ -30,11 +32,13 @@ class Look:
     """(width, height) as stored that frames of the same aspect are scaled to; None leaves each as it is."""
     pixel_aspect: float = 1.0
     """Width of a pixel over its height; other than 1, images are stretched along the shorter side of the pixel."""
+    matrix: Matrix = UPRIGHT
+    """Display matrix; see `display_matrix`."""
 
     def shown_size(self, frame: Any) -> tuple[int, int]:
         """(width, height) of the images, upright as this frame is."""
         width, height = self._stretched(self.size or (frame.width, frame.height))
-        return (height, width) if _is_transposed(frame) else (width, height)
+        return (height, width) if self._is_transposed else (width, height)
 
     def pixels(self, frame: Any) -> Pixels:
         """(H,W,3) RGB of a frame. Raises BadImageError."""
@@ -43,7 +47,24 @@ class Look:
         if self.size is not None and stored != self.size and _is_same_aspect(stored, self.size):
             image, stored = _resized(image, self.size), self.size
         stretched = self._stretched(stored)
-        return _upright(image if stretched == stored else _resized(image, stretched), frame)
+        return self._upright(image if stretched == stored else _resized(image, stretched))
+
+    @property
+    def _is_transposed(self) -> bool:
+        a, b, c, d = self.matrix
+        return abs(b) + abs(c) > abs(a) + abs(d)
+
+    def _upright(self, image: Pixels) -> Pixels:
+        """The image turned and mirrored, to the nearest of the eight quarter turns and mirrorings."""
+        a, b, c, d = self.matrix
+        x_sign, y_sign = a, d
+        if self._is_transposed:
+            image, x_sign, y_sign = image.swapaxes(0, 1), c, b
+        if x_sign < 0:
+            image = image[:, ::-1]
+        if y_sign < 0:
+            image = image[::-1]
+        return np.ascontiguousarray(image)
 
     def _stretched(self, size: tuple[int, int]) -> tuple[int, int]:
         if abs(self.pixel_aspect - 1.0) < SQUARE:
@@ -53,9 +74,16 @@ class Look:
         return size[0], round(size[1] / self.pixel_aspect)
 
 
-def frame_pixels(frame: Any) -> Pixels:
-    """(H,W,3) RGB of a frame in its own resolution, upright. Raises BadImageError."""
-    return Look().pixels(frame)
+def display_matrix(frame: Any) -> Matrix:
+    """(a, b, c, d) with x' = a x + c y and y' = b x + d y; x to the right, y down, upright if the file says nothing.
+
+    To be asked for once in a stream: looking at the side data of a frame keeps it until Python looks for cycles.
+    """
+    data = frame.side_data.get(Type.DISPLAYMATRIX)
+    if data is None:
+        return UPRIGHT
+    (a, b), (c, d) = np.frombuffer(bytes(data), np.int32).reshape(3, 3)[:2, :2].tolist()
+    return a, b, c, d
 
 
 def is_hdr(frame: Any) -> bool:
@@ -69,14 +97,14 @@ def _is_same_aspect(a: tuple[int, int], b: tuple[int, int]) -> bool:
 
 def _resized(image: Pixels, size: tuple[int, int]) -> Pixels:
     is_smaller = size[0] < image.shape[1] or size[1] < image.shape[0]
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR)  # type: ignore[return-value]
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR)
 
 
 def _rgb(frame: Any) -> Pixels:
     try:
         if is_hdr(frame):
-            return _pq_curve()[frame.to_ndarray(format="rgb48le")]  # type: ignore[no-any-return]
-        return frame.to_ndarray(format="rgb24")  # type: ignore[no-any-return]
+            return _pq_curve()[frame.to_ndarray(format="rgb48le")]
+        return frame.to_ndarray(format="rgb24")
     except (av.FFmpegError, ValueError) as err:
         raise BadImageError(f"cannot be converted to RGB ({err})") from err
 
@@ -94,29 +122,3 @@ def _pq_curve() -> npt.NDArray[np.uint8]:
     y, peak = nits / WHITE_NITS, PEAK_NITS / WHITE_NITS
     shown = np.clip(y * (1.0 + y / peak**2) / (1.0 + y), 0.0, 1.0)
     return np.rint(255.0 * shown ** (1.0 / 2.2)).astype(np.uint8)
-
-
-def _matrix(frame: Any) -> npt.NDArray[np.int64]:
-    """(2,2) of the display matrix: (x', y') = (x, y) M, x to the right and y down."""
-    data = frame.side_data.get(Type.DISPLAYMATRIX)
-    if data is None:
-        return np.eye(2, dtype=np.int64)
-    return np.frombuffer(bytes(data), np.int32).reshape(3, 3)[:2, :2].astype(np.int64)
-
-
-def _is_transposed(frame: Any) -> bool:
-    (a, b), (c, d) = _matrix(frame)
-    return bool(abs(b) + abs(c) > abs(a) + abs(d))
-
-
-def _upright(image: Pixels, frame: Any) -> Pixels:
-    """The image turned and mirrored by the display matrix, to the nearest of its eight quarter turns and mirrorings."""
-    (a, b), (c, d) = _matrix(frame)
-    x_sign, y_sign = a, d
-    if _is_transposed(frame):
-        image, x_sign, y_sign = image.swapaxes(0, 1), c, b
-    if x_sign < 0:
-        image = image[:, ::-1]
-    if y_sign < 0:
-        image = image[::-1]
-    return np.ascontiguousarray(image)

@@ -1,8 +1,8 @@
-"""Times of images, made usable: in seconds, in order, and without what is no clock (`clock_repair`); each change is said."""
+"""Times of images, made usable: in seconds, in order, repaired (`clock_repair`); each change is said."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +98,7 @@ def _in_seconds(times: Times, where: Path, unit: str, warnings: Warnings) -> Tim
     step, latest = float(np.median(steps[steps > 0])), float(np.median(np.abs(times)))
     for other in sorted(SECONDS, key=lambda u: u != unit):
         scale = SECONDS[other] / SECONDS[unit]
-        if SHORTEST_STEP_S <= step * scale * (1 + 1e-9) and step * scale <= LONGEST_STEP_S * (1 + 1e-9):
+        if step * scale * (1 + 1e-9) >= SHORTEST_STEP_S and step * scale <= LONGEST_STEP_S * (1 + 1e-9):
             if latest * scale > LATEST_S:
                 continue
             if other != unit:
@@ -129,7 +129,7 @@ def _spread(times: Times, where: Path, warnings: Warnings) -> Times:
     usual = int(np.median([n for _, n in runs]))
     if max(n for _, n in runs) > 2 * usual + 1:
         return times
-    unit_s = float(np.median([b[0] - a[0] for a, b in zip(runs, runs[1:], strict=False)]))
+    unit_s = float(np.median([b[0] - a[0] for a, b in pairwise(runs)]))
     spread: list[float] = []
     for i, (value, n) in enumerate(runs):
         n_slots = max(n, usual) if i in (0, len(runs) - 1) else n

@@ -4,13 +4,19 @@ from pathlib import Path
 
 ARCHIVES = {
     ".zip": "unzip", ".tar": "tar xf", ".tgz": "tar xf", ".tbz2": "tar xf", ".txz": "tar xf", ".gz": "gunzip",
-    ".7z": "7z x", ".rar": "unrar x", ".bz2": "bunzip2", ".xz": "unxz", ".zst": "unzstd", ".lz4": "unlz4",
+    ".7z": "7z x", ".rar": "unrar x", ".bz2": "bunzip2", ".xz": "unxz", ".zst": "unzstd",
 }  # fmt: skip
 """Endings of archives and compressed files, and what unpacks them."""
 MAGIC = (
-    (0, b"PK\x03\x04", ".zip"), (0, b"\x1f\x8b", ".gz"), (0, b"7z\xbc\xaf\x27\x1c", ".7z"), (0, b"Rar!\x1a\x07", ".rar"),
-    (0, b"BZh", ".bz2"), (0, b"\xfd7zXZ\x00", ".xz"), (0, b"\x28\xb5\x2f\xfd", ".zst"), (257, b"ustar", ".tar"),
-)  # fmt: skip
+    (0, b"PK\x03\x04", ".zip"),
+    (0, b"\x1f\x8b", ".gz"),
+    (0, b"7z\xbc\xaf\x27\x1c", ".7z"),
+    (0, b"Rar!\x1a\x07", ".rar"),
+    (0, b"BZh", ".bz2"),
+    (0, b"\xfd7zXZ\x00", ".xz"),
+    (0, b"\x28\xb5\x2f\xfd", ".zst"),
+    (257, b"ustar", ".tar"),
+)
 """Where in a file stands what, and the ending of such files."""
 N_BYTES = 4096
 
@@ -23,12 +29,13 @@ def refusal(path: Path) -> str | None:
     name = path.name.lower()
     if name.endswith(".bag.active"):
         return (
-            "a ROS bag that was never closed; run `rosbag reindex` on it (or stop `rosbag record`), rename it to end in "
-            ".bag, and give that"
+            "a ROS bag that was never closed; stop `rosbag record`, or run `rosbag reindex` on it and rename it to end "
+            "in .bag"
         )
     archive = _archive(name, data)
     if archive is not None:
-        return f"an archive or compressed file ({archive}); unpack it (`{ARCHIVES[archive]} {path.name}`) and give what is in it"
+        command = f"{ARCHIVES[archive]} {path.name}"
+        return f"an archive or compressed file ({archive}); unpack it (`{command}`) and give what is in it"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP" and b"ANIM" in data[:64]:
         return "an animated WebP, which ffmpeg cannot read; convert it to MP4 or GIF, or to a folder of images"
     return None
@@ -49,7 +56,9 @@ def what_text_it_is(path: Path) -> str | None:
     if beginning.startswith(("<!doctype html", "<html")) or "<html" in beginning:
         return "it is a web page: the download failed; download the video again"
     if beginning.startswith("#extm3u"):
-        return "it is a playlist; only files on this computer are followed: download the video, or try `vgslam live ADDRESS`"
+        return (
+            "it is a playlist, of which only files here are followed; download the video or try `vgslam live`"
+        )
     line = text.splitlines()[0][:40]
     return f"it is text that begins with '{line}': the download may have failed; download the video again"
 

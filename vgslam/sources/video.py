@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import av
 from vgslam.errors import InputError
 from vgslam.sources.calibration import read_calibration
 from vgslam.sources.deinterlace import deinterlaced
-from vgslam.sources.frame_pixels import SQUARE, Look, is_hdr
+from vgslam.sources.frame_pixels import SQUARE, Look, display_matrix, is_hdr
 from vgslam.sources.image_times import Untimed, mended_stream
 from vgslam.sources.not_a_video import refusal, what_text_it_is
 from vgslam.sources.options import DEFAULT_FPS, SourceOptions
@@ -50,6 +50,7 @@ def open_video(path: Path, options: SourceOptions) -> Recording:
         look = _look(container.streams[chosen.index], chosen, options, warnings)
     if first is None:
         raise InputError(f"{path}: not one frame of this video can be decoded; check that the file is complete")
+    look = replace(look, matrix=display_matrix(first))
     if is_hdr(first):
         warnings.add("the video is HDR (PQ): its brightness is compressed to 8 bits")
     video = _Video(path, chosen, found, look, options, warnings)
@@ -73,10 +74,11 @@ def _look(stream: Any, chosen: StreamSurvey, options: SourceOptions, warnings: W
                      "the same aspect are scaled to it")  # fmt: skip
     if abs(aspect - 1.0) < SQUARE or not 0.1 < aspect < 10.0:
         return Look(size)
+    pixels = f"pixels are {aspect:.4g} as wide as high"
     if _is_calibrated_as_stored(options.calib, size):
-        warnings.add(f"pixels are {aspect:.4g} as wide as high; they stay, as the calibration is for {size[0]}x{size[1]}")
+        warnings.add(f"{pixels}; they stay, as the calibration is for {size[0]}x{size[1]}")
         return Look(size)
-    warnings.add(f"pixels are {aspect:.4g} as wide as high: images are stretched to square pixels, as players show them")
+    warnings.add(f"{pixels}: images are stretched to square pixels, as players show them")
     return Look(size, aspect)
 
 

@@ -4,7 +4,9 @@ Nothing but key frames is decoded, and of those not all in a long video. Only at
 """
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from statistics import median_low
 from typing import Any
@@ -58,7 +60,7 @@ class StreamSurvey:
     def step_s(self) -> float:
         """Time from frame to frame at the beginning, in s; nominal where that is not known."""
         stamps = sorted(set(self.first_stamps_s))
-        return median_low([b - a for a, b in zip(stamps, stamps[1:], strict=False)] or [1.0 / DEFAULT_FPS])
+        return median_low([b - a for a, b in pairwise(stamps)] or [1.0 / DEFAULT_FPS])
 
     def __str__(self) -> str:
         n = self.n_packets - self.n_hidden
@@ -149,10 +151,8 @@ class _Watch:
 
     def end(self) -> StreamSurvey:
         """What was found."""
-        try:
+        with suppress(av.FFmpegError, ValueError):
             self._sizes += [(frame.width, frame.height) for frame in self._context.decode(None)]
-        except (av.FFmpegError, ValueError):
-            pass
         for size, weight in zip(self._sizes, self._weights, strict=False):
             self.found.sizes[size] += weight
         return self.found
