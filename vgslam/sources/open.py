@@ -57,16 +57,15 @@ def _recognise(path: Path) -> tuple[str, list[str]]:
     plugged_in, troubles = _ask_plug_ins(path)
     if plugged_in is not None:
         return plugged_in, troubles
-    named = refusal(path) if path.is_file() else None
-    if named is not None:
-        raise InputError(f"{path}: {named}")
     if path.is_file() and path.suffix.lower() not in SUFFIXES:
         return "video", troubles
     if path.is_dir() and own["images"].matches(path):
         return "images", troubles
     also = "".join(f"; {line}" for line in troubles)
     if path.is_file():
-        raise InputError(f"{path}: is a single image; give the folder that holds the sequence{also}")
+        what = refusal(path) if path.stat().st_size else None
+        what = what or "is a single image; give the folder that holds the sequence"
+        raise InputError(f"{path}: {what}{also}")
     raise InputError(f"{path}: {_contents(path)}; give a folder of images, a data set, a bag or a video file{also}")
 
 
