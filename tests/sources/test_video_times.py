@@ -49,8 +49,14 @@ def test_a_last_stamp_an_hour_off(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fps", [None, 10.0])
-def test_a_raw_stream_has_the_rate_that_is_given(tmp_path: Path, fps: float | None) -> None:
-    path = copy_packets(write_video(tmp_path / "a.mp4", pictures(N)), tmp_path / "a.h264")
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt", "name"), [("libx264", "yuv420p", "a.h264"), ("mjpeg", "yuvj420p", "a.mjpeg")]
+)
+def test_a_raw_stream_has_the_rate_that_is_given(
+    tmp_path: Path, fps: float | None, codec: str, pix_fmt: str, name: str
+) -> None:
+    whole = write_video(tmp_path / "a.mkv", pictures(N), codec=codec, pix_fmt=pix_fmt)
+    path = copy_packets(whole, tmp_path / name)
     source = open_source(path, SourceOptions(fps=fps))
     assert [f.timestamp_s for f in source] == pytest.approx(np.arange(N) / (fps or 30.0))
     assert source.warnings == ([] if fps else ["the video has no timestamps: 30 frames/s assumed; give --fps"])

@@ -45,7 +45,8 @@ def open_video(path: Path, options: SourceOptions) -> Recording:
         others = ", ".join(str(s) for s in found.streams if s is not chosen)
         warnings.add(f"stream {chosen} is used; --stream chooses another: {others}")
     with _opened(path) as container:
-        n_frames = container.streams[chosen.index].frames - chosen.n_hidden or None
+        n_stored = container.streams[chosen.index].frames
+        n_frames = (chosen.n_packets if chosen.n_hidden else n_stored) - chosen.n_hidden or None if n_stored else None
         first = next(_decoded(container, container.streams[chosen.index], Warnings()), None)
         look = _look(container.streams[chosen.index], chosen, options, warnings)
     if first is None:

@@ -18,6 +18,8 @@ from vgslam.sources.options import DEFAULT_FPS
 
 Size = tuple[int, int]
 
+RAW = frozenset({"h264", "hevc", "vvc", "m4v", "mpegvideo", "mjpeg", "mpjpeg", "rawvideo", "cavsvideo", "vc1", "dirac"})
+"""Formats that hold no times: those that ffmpeg makes up for some of them are not used."""
 ALL_KEYS, EVERY_KEY = 100, 20
 """So many key frames are decoded for their size; of those after them, one in so many."""
 SETTLED = 32
@@ -92,7 +94,8 @@ def survey(container: Any, end: int | None, path: Path) -> Survey:
         has_cover = len(container.streams.video) > 0
         what = "has no video stream, only a cover picture" if has_cover else "has no video stream"
         raise InputError(f"{path}: {what}; give a video file")
-    watches = {stream.index: _Watch(stream) for stream in videos}
+    has_clock = not RAW & set(container.format.name.split(","))
+    watches = {stream.index: _Watch(stream, has_clock) for stream in videos}
     try:
         for packet in container.demux(videos):
             watch = watches[packet.stream_index]
@@ -109,7 +112,8 @@ def survey(container: Any, end: int | None, path: Path) -> Survey:
 class _Watch:
     """One stream while it is read."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, has_clock: bool) -> None:
+        self._has_clock = has_clock
         context = stream.codec_context
         self.found = StreamSurvey(stream.index, context.name, (context.width, context.height))
         self._context = context
@@ -134,7 +138,7 @@ class _Watch:
 
     def _see_stamp(self, packet: Any) -> None:
         stamp = packet.pts if packet.pts is not None else packet.dts
-        if stamp is None:
+        if stamp is None or not self._has_clock:
             self.found.n_untimed += 1
             if self._n_in_row < SETTLED:
                 self.found.n_untimed_first += 1
