@@ -65,17 +65,17 @@ def joined(tmp_path: Path, *parts: list[np.ndarray]) -> Path:
     return path
 
 
-@pytest.mark.parametrize("is_low_first", [True, False])
-def test_the_size_that_most_frames_have_is_used(tmp_path: Path, is_low_first: bool) -> None:
-    low, high = pictures(4), pictures(N, 128, 96)
-    parts = (low, high) if is_low_first else (high, low)
+@pytest.mark.parametrize("order", ["low high", "high low", "low high low", "high low low"])
+def test_the_size_that_most_frames_have_is_used(tmp_path: Path, order: str) -> None:
+    sizes = {"low": pictures(4), "high": pictures(N, 128, 96)}
+    parts = [sizes[name] for name in order.split()]
     source = open_source(joined(tmp_path, *parts), SourceOptions(fps=25.0))
     frames = list(source)
     assert {f.image.shape for f in frames} == {(96, 128, 3)}
-    assert [number_of(f.image) for f in frames] == [*range(len(parts[0])), *range(len(parts[1]))]
+    assert [number_of(f.image) for f in frames] == [i for part in parts for i in range(len(part))]
     assert {tuple(bright_corners(f.image)) for f in frames} == {("top left",)}
     (warning,) = source.warnings
-    assert f"{N} of 128x96, 4 of 64x48): 128x96 is used" in warning
+    assert f"{N} of 128x96, {4 * order.count('low')} of 64x48): 128x96 is used" in warning
 
 
 def test_frames_of_another_aspect_are_left_out(tmp_path: Path) -> None:
