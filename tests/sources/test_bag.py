@@ -184,6 +184,24 @@ def test_uncalibrated_camera_info_and_zero_stamps(tmp_path: Path, images: list[n
     assert [f.timestamp_s for f in source] == pytest.approx([T0_NS / 1e9 + 0.1 * i for i in range(N)])
 
 
+@pytest.mark.parametrize("kind", ["ros1", "ros2"])
+def test_a_bag_played_twice_goes_on_and_one_wild_stamp_costs_one_image(tmp_path: Path, picture, kind: str) -> None:
+    n, store, messages = 8, store_of(kind), []
+    for i in range(2 * n):
+        stamp_ns = T0_NS + (i % n) * 50_000_000 + (86_400 * 10**9 if i == 3 else 0)
+        message = image_message(store, picture(i), "rgb8", stamp_ns)
+        messages.append(("/cam0/image_raw", "sensor_msgs/msg/Image", T0_NS + i * 50_000_000, message))
+    source = open_source(write_bag(tmp_path, kind, messages))
+    frames = list(source)
+    kept = [i for i in range(2 * n) if i != 3]
+    assert [int(f.image[0, 0, 2]) // 10 for f in frames] == kept
+    assert [f.timestamp_s for f in frames] == pytest.approx([T0_NS / 1e9 + 0.05 * i for i in kept], abs=1e-5)
+    assert source.warnings == [
+        "1 image skipped, timestamp far from those before and after: message 3",
+        "1 image and those after moved on in time, the clock starts again there (recordings joined?): message 8",
+    ]
+
+
 @pytest.mark.parametrize("kind", ["ros1", "mcap", "ros2"])
 def test_a_bag_cut_off_is_one_clear_error(tmp_path: Path, images: list[np.ndarray], kind: str) -> None:
     path = write_bag(tmp_path, kind, image_messages(kind, images))

@@ -45,6 +45,9 @@ class RunArgs(TrackingArgs):
     fps: float | None = None
     """Frame rate of sources without timestamps, in Hz; by default 30."""
 
+    stream: int | None = None
+    """Number of the stream in a video file that has several, by default the largest. A warning lists them."""
+
     realtime: bool = False
     """Play the sequence at its own times, as a camera would: frames for which there is no time are dropped."""
 
@@ -66,5 +69,6 @@ def _opened(args: RunArgs) -> FrameSource:
 def source_options(args: RunArgs) -> SourceOptions:
     """The options of the input, from the arguments."""
     return SourceOptions(
-        args.source, args.calib, args.truth, args.start, args.end, args.stride, args.max_frames, args.topic, args.fps
-    )
+        args.source, args.calib, args.truth, args.start, args.end, args.stride, args.max_frames, args.topic, args.fps,
+        args.stream,
+    )  # fmt: skip

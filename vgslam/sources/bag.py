@@ -14,6 +14,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from vgslam.errors import CalibrationError, InputError
 from vgslam.sources.calibration import camera_from_document, with_projection
+from vgslam.sources.image_times import Untimed, mended_stream
 from vgslam.sources.options import SourceOptions
 from vgslam.sources.recording import BadImageError, RawImage, Recording, Warnings
 from vgslam.sources.ros_images import message_pixels
@@ -26,8 +27,9 @@ _READ_ERRORS = (AnyReaderError, Ros1Error, Ros2Error, sqlite3.Error, OSError, Va
 def open_bag(path: Path, options: SourceOptions) -> Recording:
     """Images of one topic: the only image topic of the bag, or `options.topic`.
 
-    Time is header.stamp, or the time of recording where that is zero. The calibration is the first camera_info beside
-    the image topic (the bag's only one, if it has one image topic): K and distortion, or P for rectified images.
+    Time is header.stamp, or the time of recording where that is zero, repaired by `mended_stream`. The
+    calibration is the first camera_info beside the image topic (the bag's only one, if it has one image topic): K and
+    distortion, or P for rectified images.
     Raises InputError for a damaged bag, and one that lists the topics when there are none or several.
     """
     warnings = Warnings()
@@ -37,7 +39,7 @@ def open_bag(path: Path, options: SourceOptions) -> Recording:
         info = _first_camera_info(reader, topic)
 
     def images() -> Iterator[RawImage]:
-        return _images(path, topic, warnings)
+        return mended_stream(_images(path, topic, warnings), warnings)
 
     size = _first_size(path, topic, images())
     recording = Recording(_kind(path), path.resolve().stem, images, size, n_images, warnings=warnings)
@@ -124,7 +126,7 @@ def _camera(path: Path, info: Any, is_rectified: bool, size: tuple[int, int]) ->
         raise CalibrationError(f"{path}, camera_info: {err}; give --calib") from err
 
 
-def _images(path: Path, topic: str, warnings: Warnings) -> Iterator[RawImage]:
+def _images(path: Path, topic: str, warnings: Warnings) -> Iterator[Untimed]:
     with _opened(path) as reader:
         connections = [c for c in reader.connections if c.topic == topic]
         messages = reader.messages(connections=connections)
@@ -147,7 +149,7 @@ def _images(path: Path, topic: str, warnings: Warnings) -> Iterator[RawImage]:
                 continue
             stamp = message.header.stamp
             stamp_ns = stamp.sec * 10**9 + stamp.nanosec
-            yield RawImage(name, (stamp_ns or recorded_ns) / 10**9, partial(message_pixels, message))
+            yield Untimed(name, (stamp_ns or recorded_ns) / 10**9, partial(message_pixels, message))
 
 
 def _first_size(path: Path, topic: str, images: Iterator[RawImage]) -> tuple[int, int]:

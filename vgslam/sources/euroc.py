@@ -8,6 +8,7 @@ from vgslam.errors import InputError
 from vgslam.geometry import se3
 from vgslam.sources.calibration import read_calibration
 from vgslam.sources.image_files import files_recording, list_images
+from vgslam.sources.image_times import mended_files
 from vgslam.sources.options import SourceOptions
 from vgslam.sources.recording import Recording, Warnings
 from vgslam.sources.times import read_list
@@ -33,7 +34,9 @@ def open_euroc(path: Path, options: SourceOptions) -> Recording:
         raise InputError(f"{folder}: no such camera with a data folder; cameras here: {found}")
     warnings = Warnings()
     files, stamps = _images(folder)
-    recording = files_recording("euroc", folder / "data", files, np.array(stamps), warnings)
+    listed = folder / "data.csv" if (folder / "data.csv").is_file() else folder / "data"
+    files, times = mended_files(files, np.array(stamps), warnings, listed, "ns")
+    recording = files_recording("euroc", folder / "data", files, times, warnings)
     recording.name = path.resolve().parent.name if path.resolve().name == "mav0" else path.resolve().name
     if options.calib is None:
         if (folder / "sensor.yaml").is_file():

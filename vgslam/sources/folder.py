@@ -4,6 +4,7 @@ from pathlib import Path
 
 from vgslam.sources.calibration import read_calibration
 from vgslam.sources.image_files import files_recording, list_images
+from vgslam.sources.image_times import mended_files
 from vgslam.sources.options import SourceOptions
 from vgslam.sources.recording import Recording, Warnings
 from vgslam.sources.times import times_or_nominal
@@ -26,7 +27,9 @@ def open_plain(path: Path, options: SourceOptions) -> Recording:
 def _open(kind: str, path: Path, image_folder: Path, options: SourceOptions) -> Recording:
     warnings = Warnings()
     files = list_images(image_folder)
-    times = times_or_nominal([path / "times.txt", path / "timestamps.txt"], len(files), options, warnings)
+    lists = [path / "times.txt", path / "timestamps.txt"]
+    times = times_or_nominal(lists, len(files), options, warnings)
+    files, times = mended_files(files, times, warnings, lists[0] if lists[0].is_file() else lists[1])
     recording = files_recording(kind, image_folder, files, times, warnings)
     recording.name = path.resolve().name
     if (path / "calib.json").is_file() and options.calib is None:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from vgslam.errors import CalibrationError, InputError
 from vgslam.geometry import se3
 from vgslam.sources.image_files import files_recording, list_images
+from vgslam.sources.image_times import mended_files
 from vgslam.sources.options import SourceOptions
 from vgslam.sources.recording import Recording, Warnings
 from vgslam.sources.times import read_list, times_or_nominal
@@ -31,6 +32,7 @@ def open_kitti(path: Path, options: SourceOptions) -> Recording:
     warnings = Warnings()
     files = list_images(path / camera)
     times = times_or_nominal([path / "times.txt"], len(files), options, warnings)
+    files, times = mended_files(files, times, warnings, path / "times.txt")
     recording = files_recording("kitti", path / camera, files, times, warnings)
     recording.name = path.resolve().name
     T_cam_cam0 = np.eye(4)

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 import av
 
 from vgslam.errors import InputError
+from vgslam.sources.frame_pixels import Look, display_matrix
 from vgslam.sources.live import LiveImage, NobodyYetError
 from vgslam.sources.live_address import public
-from vgslam.sources.video import _pixels
 
 CLOCKLESS = frozenset({"mjpeg", "mpjpeg", "jpeg_pipe", "image2pipe", "png_pipe", "h264", "hevc", "rawvideo"})
 """Formats without timestamps: those that ffmpeg invents are not used."""
@@ -115,15 +115,16 @@ def _images(container: Any, name: str) -> Iterator[LiveImage]:
         stream = container.streams.video[0]
         stream.thread_type = "SLICE"  # threads over frames would hold frames back
         has_clock = not CLOCKLESS & set(container.format.name.split(","))
-        n_untimed = 0
+        n_untimed, look = 0, None
         try:
             for packet in container.demux(stream):
                 for frame in _decoded(packet):
                     if has_clock and frame.pts is None and n_untimed < MAX_UNTIMED:
                         n_untimed += 1
                         continue
+                    look = look or Look(matrix=display_matrix(frame))
                     time_s = float(frame.pts * frame.time_base) if has_clock and frame.pts is not None else None
-                    yield LiveImage(partial(_pixels, frame), time_s)
+                    yield LiveImage(partial(look.pixels, frame), time_s)
         except (av.FFmpegError, OSError) as err:
             raise InputError(f"{name}: the stream broke off ({_reason(err)})") from err
 

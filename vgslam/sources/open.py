@@ -8,6 +8,7 @@ from vgslam.plugins import reason
 from vgslam.sources.calibration import check_plausible, doubts, fit_to_image, read_calibration
 from vgslam.sources.image_files import SUFFIXES
 from vgslam.sources.kinds import LEFT_OVER, SOURCE_KINDS
+from vgslam.sources.not_a_video import refusal
 from vgslam.sources.options import SourceOptions
 from vgslam.sources.recording import Recording
 from vgslam.sources.source import RecordedSource
@@ -62,7 +63,9 @@ def _recognise(path: Path) -> tuple[str, list[str]]:
         return "images", troubles
     also = "".join(f"; {line}" for line in troubles)
     if path.is_file():
-        raise InputError(f"{path}: is a single image; give the folder that holds the sequence{also}")
+        what = refusal(path) if path.stat().st_size else None
+        what = what or "is a single image; give the folder that holds the sequence"
+        raise InputError(f"{path}: {what}{also}")
     raise InputError(f"{path}: {_contents(path)}; give a folder of images, a data set, a bag or a video file{also}")
 
 

@@ -37,6 +37,9 @@ class SourceOptions:
     fps: float | None = None
     """Frame rate of sources without timestamps, in Hz; 30 (with a warning) when not given."""
 
+    stream: int | None = None
+    """Number of the stream in a video file that has several; by default that with most pixels in all."""
+
     def __post_init__(self) -> None:
         if self.start < 0:
             raise ConfigError(f"start must be 0 or more, got {self.start}")
@@ -46,6 +49,8 @@ class SourceOptions:
             raise ConfigError(f"stride must be 1 or more, got {self.stride}")
         if self.max_frames is not None and self.max_frames < 1:
             raise ConfigError(f"max_frames must be 1 or more, got {self.max_frames}")
+        if self.stream is not None and self.stream < 0:
+            raise ConfigError(f"stream must be 0 or more, got {self.stream}")
         if self.fps is not None and not (np.isfinite(self.fps) and self.fps > 0):
             raise ConfigError(f"fps must be a positive number, got {self.fps}")
 

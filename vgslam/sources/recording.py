@@ -20,27 +20,28 @@ class Warnings(list[str]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._names: dict[str, dict[str, None]] = {}
+        self._names: dict[tuple[str, str], dict[str, None]] = {}
 
     def add(self, line: str) -> None:
         """Appends a line unless it is there already."""
         if line not in self:
             self.append(line)
 
-    def tally(self, trouble: str, name: str) -> None:
-        """Counts `name` (once) under `trouble`, rewriting the line of that trouble in place."""
-        names = self._names.setdefault(trouble, {})
-        before = self._line(trouble)
+    def tally(self, trouble: str, name: str, became: str = "skipped") -> None:
+        """Counts `name` (once) under `trouble`, rewriting the line of that trouble in place. became: what was done with
+        the image that is called so."""
+        names = self._names.setdefault((became, trouble), {})
+        before = self._line(became, trouble)
         names[name] = None
         if before in self:
-            self[self.index(before)] = self._line(trouble)
+            self[self.index(before)] = self._line(became, trouble)
         else:
-            self.append(self._line(trouble))
+            self.append(self._line(became, trouble))
 
-    def _line(self, trouble: str) -> str:
-        names = list(self._names[trouble])
+    def _line(self, became: str, trouble: str) -> str:
+        names = list(self._names[became, trouble])
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        return f"{len(names)} image{'s' if len(names) != 1 else ''} skipped, {trouble}: {shown}"
+        return f"{len(names)} image{'s' if len(names) != 1 else ''} {became}, {trouble}: {shown}"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import numpy as np
 from vgslam.errors import CalibrationError, InputError
 from vgslam.sources.calibration import read_calibration
 from vgslam.sources.image_files import files_recording, list_images
+from vgslam.sources.image_times import mended_files
 from vgslam.sources.options import SourceOptions
 from vgslam.sources.recording import Recording, Warnings
 from vgslam.sources.times import parse_time, read_list
@@ -29,7 +30,9 @@ def open_tum(path: Path, options: SourceOptions) -> Recording:
     """
     warnings = Warnings()
     files, times = _listed(path) if (path / "rgb.txt").is_file() else _named(path)
-    recording = files_recording("tum", path, files, np.array(times), warnings)
+    listed = path / "rgb.txt" if (path / "rgb.txt").is_file() else path / "rgb"
+    files, stamps = mended_files(files, np.array(times), warnings, listed)
+    recording = files_recording("tum", path, files, stamps, warnings)
     recording.name = path.resolve().name
     if options.calib is None:
         recording.camera = _calibration(path, recording)

@@ -1,67 +1,167 @@
-"""Video files through PyAV: whatever ffmpeg reads, upright, with the timestamps of the file."""
+"""Video files through PyAV: whatever ffmpeg reads, as a player shows it, with the timestamps of the file."""
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
 
 from vgslam.errors import InputError
+from vgslam.sources.calibration import read_calibration
+from vgslam.sources.deinterlace import deinterlaced
+from vgslam.sources.frame_pixels import SQUARE, Look, display_matrix, is_hdr
+from vgslam.sources.image_times import Untimed, mended_stream
+from vgslam.sources.not_a_video import refusal, what_text_it_is
 from vgslam.sources.options import DEFAULT_FPS, SourceOptions
-from vgslam.sources.recording import BadImageError, Pixels, RawImage, Recording, Warnings
+from vgslam.sources.recording import RawImage, Recording, Warnings
+from vgslam.sources.video_survey import Size, StreamSurvey, Survey, survey
+
+READ_AHEAD = 64
+"""More images than are read ahead of the last one that is asked for."""
 
 
 def open_video(path: Path, options: SourceOptions) -> Recording:
-    """A video file. Raises InputError for what ffmpeg cannot read or that holds no decodable frame.
+    """A video file: `options.stream`, or the stream with most pixels in all; cover pictures do not count.
 
-    Timestamps are the presentation times of the file in seconds (a variable frame rate keeps them); only a stream
-    without any gets a nominal rate. Rotation metadata is applied, so frames come as a player shows them. A file that
-    is cut off or damaged gives what can be decoded, and a warning.
+    Frames come as a player shows them: turned and mirrored by the display matrix, deinterlaced, with square pixels
+    (except for a calibration of the pixels as stored), HDR (PQ) in 8 bits. Where the size changes within the stream,
+    all take the size that most have. Timestamps are the presentation times of the file in seconds (a variable frame
+    rate keeps them), repaired by `mended_stream`; a stream without any gets a nominal rate. A file that is cut off or
+    damaged gives what can be decoded, and a warning. Raises InputError for what ffmpeg cannot read or that holds no
+    decodable frame.
     """
+    reason = refusal(path)
+    if reason is not None:
+        raise InputError(f"{path}: {reason}")
     warnings = Warnings()
-    with _opened(path) as (_, stream):
-        n_frames = stream.frames or None
+    with _opened(path) as container:
+        found = survey(container, _last_needed(options), path)
+    chosen = found.choose(path, options.stream)
+    if len(found.streams) > 1:
+        others = ", ".join(str(s) for s in found.streams if s is not chosen)
+        warnings.add(f"stream {chosen} is used; --stream chooses another: {others}")
+    with _opened(path) as container:
+        n_stored = container.streams[chosen.index].frames
+        n_frames = (chosen.n_packets if chosen.n_hidden else n_stored) - chosen.n_hidden or None if n_stored else None
+        first = next(_decoded(container, container.streams[chosen.index], Warnings()), None)
+        look = _look(container.streams[chosen.index], chosen, options, warnings)
+    if first is None:
+        raise InputError(f"{path}: not one frame of this video can be decoded; check that the file is complete")
+    look = replace(look, matrix=display_matrix(first))
+    if is_hdr(first):
+        warnings.add("the video is HDR (PQ): its brightness is compressed to 8 bits")
+    video = _Video(path, chosen, found, look, options, warnings)
+    return Recording("video", path.stem, video.images, look.shown_size(first), n_frames, warnings=warnings)
 
-    def images() -> Iterator[RawImage]:
-        return _images(path, options, warnings)
 
-    for first in images():
-        height, width = first.load().shape[:2]
-        return Recording("video", path.stem, images, (width, height), n_frames, warnings=warnings)
-    raise InputError(f"{path}: not one frame of this video can be decoded; check that the file is complete")
+def _last_needed(options: SourceOptions) -> int | None:
+    """How many frames the choice of frames can reach, None for all."""
+    ends = [] if options.end is None else [options.end]
+    if options.max_frames is not None:
+        ends.append(options.start + options.max_frames * options.stride)
+    return min(ends) + READ_AHEAD if ends else None
+
+
+def _look(stream: Any, chosen: StreamSurvey, options: SourceOptions, warnings: Warnings) -> Look:
+    """How frames become images of one size, with a note where that changes them."""
+    size, aspect = chosen.usual_size, float(stream.sample_aspect_ratio or 1.0)
+    if len(chosen.sizes) > 1:
+        parts = ", ".join(f"{n} of {w}x{h}" for (w, h), n in chosen.sizes.most_common())
+        warnings.add(f"the size changes within the video (frames: {parts}): {size[0]}x{size[1]} is used, and frames of "
+                     "the same aspect are scaled to it")  # fmt: skip
+    if abs(aspect - 1.0) < SQUARE or not 0.1 < aspect < 10.0:
+        return Look(size)
+    pixels = f"pixels are {aspect:.4g} as wide as high"
+    if _is_calibrated_as_stored(options.calib, size):
+        warnings.add(f"{pixels}; they stay, as the calibration is for {size[0]}x{size[1]}")
+        return Look(size)
+    warnings.add(f"{pixels}: images are stretched to square pixels, as players show them")
+    return Look(size, aspect)
+
+
+def _is_calibrated_as_stored(calib: Path | None, size: Size) -> bool:
+    """Whether a calibration is of images of the stored size, upright or turned. Raises CalibrationError."""
+    camera = read_calibration(calib) if calib is not None and calib.is_file() else None
+    return camera is not None and (camera.width, camera.height) in (size, size[::-1])
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """Container and first video stream. Only local files are followed, whatever a playlist names."""
+def _opened(path: Path, **options: str) -> Iterator[Any]:
+    """Container of a file. Only local files are followed, whatever a playlist names."""
     try:
-        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
+        container = av.open(f"file:{path}", options={"protocol_whitelist": "file", **options})
     except (av.FFmpegError, OSError, ValueError) as err:
-        reason = getattr(err, "strerror", None) or str(err)
+        reason = what_text_it_is(path) or getattr(err, "strerror", None) or str(err)
         raise InputError(f"{path}: not a video that ffmpeg can read ({reason}); give a complete video file") from err
     with container:
-        if not container.streams.video:
-            raise InputError(f"{path}: has no video stream; give a video file")
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        yield container, stream
+        yield container
 
 
-def _images(path: Path, options: SourceOptions, warnings: Warnings) -> Iterator[RawImage]:
-    rate = options.fps or DEFAULT_FPS
-    n, end_s = 0, None
-    with _opened(path) as (container, stream):
-        for frame in _decoded(container, stream, warnings):
-            if frame.pts is None and options.fps is None:
-                warnings.add(f"the video has no timestamps: {DEFAULT_FPS:g} frames/s assumed; give --fps")
-            timestamp_s = n / rate if frame.pts is None else float(frame.pts * frame.time_base)
-            yield RawImage(f"frame {n}", timestamp_s, partial(_pixels, frame))
-            n, end_s = n + 1, timestamp_s + float((frame.duration or 0) * frame.time_base)
-        _warn_if_short(container, stream, n, end_s, warnings)
+@dataclass(frozen=True)
+class _Video:
+    """A stream of a file, to be read from its beginning any number of times."""
+
+    path: Path
+    chosen: StreamSurvey
+    found: Survey
+    look: Look
+    options: SourceOptions
+    warnings: Warnings
+
+    def images(self) -> Iterator[RawImage]:
+        """All images, each with its time."""
+        if self.chosen.n_untimed < self.chosen.n_packets:
+            first = min(self.chosen.first_stamps_s)
+            lead = (self.chosen.n_untimed_first, first) if self.chosen.n_untimed_first else None
+            yield from mended_stream(self._frames(), self.warnings, self.chosen.step_s, lead)
+            return
+        if self.options.fps is None:
+            self.warnings.add(f"the video has no timestamps: {DEFAULT_FPS:g} frames/s assumed; give --fps")
+        rate = self.options.fps or DEFAULT_FPS
+        for n, image in enumerate(self._frames()):
+            yield RawImage(image.name, n / rate, image.load)
+
+    def _frames(self) -> Iterator[Untimed]:
+        n, end_s = 0, None
+        with _opened(self.path) as container:
+            stream = container.streams[self.chosen.index]
+            stream.thread_type = "AUTO"
+            for frame in deinterlaced(_decoded(container, stream, self.warnings), self.warnings):
+                stamp_s = None if frame.pts is None else float(frame.pts * frame.time_base)
+                yield Untimed(f"frame {n}", stamp_s, partial(self.look.pixels, frame))
+                n += 1
+                end_s = None if stamp_s is None else stamp_s + float((frame.duration or 0) * frame.time_base)
+            if self.found.is_whole:
+                self._warn_if_short(container, stream, n, end_s)
+
+    def _warn_if_short(self, container: Any, stream: Any, n: int, end_s: float | None) -> None:
+        """A file that was cut off often just ends: compare with what its header promises."""
+        shown = self.chosen.n_packets - self.chosen.n_hidden
+        if stream.frames and n < stream.frames:
+            if n < shown or self._n_packets_stored() < stream.frames:
+                promised = max(shown, stream.frames - self.chosen.n_hidden)
+                self.warnings.add(f"the video is cut off or damaged: {n} of {promised} frames could be read")
+            return
+        length_s = _length_s(container, stream)
+        slack_s = 2.0 / float(stream.average_rate or DEFAULT_FPS)
+        if not stream.frames and length_s and end_s is not None and end_s < length_s - slack_s:
+            line = f"it ends at {end_s:.2f} s of {length_s:.2f} s ({n} frames could be read)"
+            self.warnings.add(f"the video is cut off: {line}")
+
+    def _n_packets_stored(self) -> int:
+        """Packets that the file holds, those included that an edit list leaves out."""
+        n = 0
+        try:
+            with _opened(self.path, ignore_editlist="1") as container:
+                for packet in container.demux(container.streams[self.chosen.index]):
+                    n += packet.size > 0
+        except av.FFmpegError:
+            pass  # the file ends here
+        return n
 
 
 def _decoded(container: Any, stream: Any, warnings: Warnings) -> Iterator[Any]:
@@ -91,17 +191,6 @@ def _decoded(container: Any, stream: Any, warnings: Warnings) -> Iterator[Any]:
             n += 1
 
 
-def _warn_if_short(container: Any, stream: Any, n: int, end_s: float | None, warnings: Warnings) -> None:
-    """A file that was cut off often just ends: compare with what its header promises."""
-    if stream.frames and n < stream.frames:
-        warnings.add(f"the video is cut off or damaged: {n} of {stream.frames} frames could be read")
-        return
-    length_s = _length_s(container, stream)
-    slack_s = 2.0 / float(stream.average_rate or DEFAULT_FPS)
-    if not stream.frames and length_s and end_s is not None and end_s < length_s - slack_s:
-        warnings.add(f"the video is cut off: it ends at {end_s:.2f} s of {length_s:.2f} s ({n} frames could be read)")
-
-
 def _length_s(container: Any, stream: Any) -> float | None:
     """End of the video stream by the header, None when only that of other streams may be known."""
     start_s = float(stream.start_time * stream.time_base) if stream.start_time is not None else 0.0
@@ -113,13 +202,3 @@ def _length_s(container: Any, stream: Any) -> float | None:
     if len(container.streams) == 1 and container.duration is not None:
         return start_s + float(container.duration) / av.time_base
     return None
-
-
-def _pixels(frame: Any) -> Pixels:
-    """(H,W,3) RGB, turned by the display matrix (to the nearest quarter turn)."""
-    try:
-        image = frame.to_ndarray(format="rgb24")
-    except (av.FFmpegError, ValueError) as err:
-        raise BadImageError(f"cannot be converted to RGB ({err})") from err
-    quarter_turns = round(frame.rotation / 90.0) % 4
-    return np.ascontiguousarray(np.rot90(image, quarter_turns)) if quarter_turns else image

@@ -1,0 +1,124 @@
+"""Pixels of decoded video frames, as a player shows them: turned, mirrored, with square pixels, HDR in 8 bits."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+from av.sidedata.sidedata import Type
+
+from vgslam.sources.recording import BadImageError, Pixels
+
+Matrix = tuple[int, int, int, int]
+UPRIGHT: Matrix = (1, 0, 0, 1)
+SAME_ASPECT = 0.01
+"""Frames whose aspect ratios differ by less show the same scene in another resolution."""
+SQUARE = 0.002
+"""Pixels that are longer one way by less are square: such ratios come from rounding."""
+PQ = 16
+"""AVCOL_TRC_SMPTE2084 in ffmpeg."""
+WHITE_NITS, PEAK_NITS = 203.0, 1000.0
+"""Luminance of diffuse white in HDR (ITU-R BT.2408), and one beyond which nothing is told apart."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the frames of a stream are brought to one size."""
+
+    size: tuple[int, int] | None = None
+    """(width, height) as stored that frames of the same aspect are scaled to; None leaves each as it is."""
+    pixel_aspect: float = 1.0
+    """Width of a pixel over its height; other than 1, images are stretched along the shorter side of the pixel."""
+    matrix: Matrix = UPRIGHT
+    """Display matrix; see `display_matrix`."""
+
+    def shown_size(self, frame: Any) -> tuple[int, int]:
+        """(width, height) of the images, upright as this frame is."""
+        width, height = self._stretched(self.size or (frame.width, frame.height))
+        return (height, width) if self._is_transposed else (width, height)
+
+    def pixels(self, frame: Any) -> Pixels:
+        """(H,W,3) RGB of a frame. Raises BadImageError."""
+        image = _rgb(frame)
+        stored = (frame.width, frame.height)
+        if self.size is not None and stored != self.size and _is_same_aspect(stored, self.size):
+            image, stored = _resized(image, self.size), self.size
+        stretched = self._stretched(stored)
+        return self._upright(image if stretched == stored else _resized(image, stretched))
+
+    @property
+    def _is_transposed(self) -> bool:
+        a, b, c, d = self.matrix
+        return abs(b) + abs(c) > abs(a) + abs(d)
+
+    def _upright(self, image: Pixels) -> Pixels:
+        """The image turned and mirrored, to the nearest of the eight quarter turns and mirrorings."""
+        a, b, c, d = self.matrix
+        x_sign, y_sign = a, d
+        if self._is_transposed:
+            image, x_sign, y_sign = image.swapaxes(0, 1), c, b
+        if x_sign < 0:
+            image = image[:, ::-1]
+        if y_sign < 0:
+            image = image[::-1]
+        return np.ascontiguousarray(image)
+
+    def _stretched(self, size: tuple[int, int]) -> tuple[int, int]:
+        if abs(self.pixel_aspect - 1.0) < SQUARE:
+            return size
+        if self.pixel_aspect > 1.0:
+            return round(size[0] * self.pixel_aspect), size[1]
+        return size[0], round(size[1] / self.pixel_aspect)
+
+
+def display_matrix(frame: Any) -> Matrix:
+    """(a, b, c, d) with x' = a x + c y and y' = b x + d y; x to the right, y down, upright if the file says nothing.
+
+    To be asked for once in a stream: looking at the side data of a frame keeps it until Python looks for cycles.
+    """
+    data = frame.side_data.get(Type.DISPLAYMATRIX)
+    if data is None:
+        return UPRIGHT
+    (a, b), (c, d) = np.frombuffer(bytes(data), np.int32).reshape(3, 3)[:2, :2].tolist()
+    return a, b, c, d
+
+
+def is_hdr(frame: Any) -> bool:
+    """Whether brightness is coded by PQ. (HLG is made to be shown as it is.)"""
+    return int(frame.color_trc) == PQ
+
+
+def _is_same_aspect(a: tuple[int, int], b: tuple[int, int]) -> bool:
+    return abs(a[0] * b[1] / (a[1] * b[0]) - 1.0) < SAME_ASPECT
+
+
+def _resized(image: Pixels, size: tuple[int, int]) -> Pixels:
+    is_smaller = size[0] < image.shape[1] or size[1] < image.shape[0]
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR)
+
+
+def _rgb(frame: Any) -> Pixels:
+    try:
+        if is_hdr(frame):
+            return _pq_curve()[frame.to_ndarray(format="rgb48le")]
+        return frame.to_ndarray(format="rgb24")
+    except (av.FFmpegError, ValueError) as err:
+        raise BadImageError(f"cannot be converted to RGB ({err})") from err
+
+
+@cache
+def _pq_curve() -> npt.NDArray[np.uint8]:
+    """(65536,) 8-bit values of 16-bit PQ values.
+
+    Luminance by the EOTF of SMPTE ST 2084 (ITU-R BT.2100, table 4), compressed above white by the extended curve of
+    Reinhard et al. (SIGGRAPH 2002, eq. 4), with a gamma of 2.2.
+    """
+    m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
+    e = np.linspace(0.0, 1.0, 65536) ** (1.0 / m2)
+    nits = 10000.0 * (np.maximum(e - c1, 0.0) / (c2 - c3 * e)) ** (1.0 / m1)
+    y, peak = nits / WHITE_NITS, PEAK_NITS / WHITE_NITS
+    shown = np.clip(y * (1.0 + y / peak**2) / (1.0 + y), 0.0, 1.0)
+    return np.rint(255.0 * shown ** (1.0 / 2.2)).astype(np.uint8)

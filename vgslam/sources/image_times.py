@@ -1,0 +1,141 @@
+"""Times of images, made usable: in seconds, in order, repaired (`clock_repair`); each change is said."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from vgslam.sources.clock_repair import Stamped, Verdict, repaired
+from vgslam.sources.options import DEFAULT_FPS
+from vgslam.sources.recording import Pixels, RawImage, Warnings
+
+Times = npt.NDArray[np.float64]
+
+SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+"""Seconds in a unit, for the units that are tried."""
+NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+SHORTEST_STEP_S, LONGEST_STEP_S = 1e-3, 10.0
+"""Steps of a camera: 1000 to .1 frames/s."""
+LATEST_S = 1e11
+"""The year 5138: stamps that would be later are in a smaller unit."""
+UNORDERED = 1.0 / 3.0
+"""From this share of decreasing steps on, a list is out of order; clocks that start again have fewer."""
+ROUNDED = 1.0 / 3.0
+"""From this share of equal steps on, stamps are rounded ones, as whole seconds are."""
+
+
+def mended_files(
+    files: Sequence[Path], times: Times, warnings: Warnings, where: Path, unit: str = "s"
+) -> tuple[list[Path], Times]:  # fmt: skip
+    """Image files and their strictly increasing times in s; those whose stamps are of no use are left out.
+
+    times: (N,) as they stand in the file or names `where`, documented to be in `unit`, converted to s by that. Another
+    unit is recognised by the rate that comes out. Images out of order are put in the order of time. Where `where` does
+    not exist the times are nominal, and stay.
+    """
+    if not where.exists():
+        return list(files), times
+    times = _in_seconds(times, where, unit, warnings)
+    listed = list(files)
+    steps = np.diff(times)
+    if len(steps) and np.mean(steps < 0) > UNORDERED and len(np.unique(times)) > (1.0 - ROUNDED) * len(times):
+        order = np.argsort(times, kind="stable")
+        times, listed = times[order], [listed[i] for i in order]
+        warnings.add(f"{where.name}: timestamps are out of order; the images are taken in the order of time")
+    times = _spread(times, where, warnings)
+    kept = []
+    for stamped in repaired(range(len(listed)), lambda i: float(times[i]), 1.0 / DEFAULT_FPS):
+        _explain(stamped, listed[stamped.item].name, warnings)
+        if stamped.time_s is not None:
+            kept.append((listed[stamped.item], stamped.time_s))
+    return [file for file, _ in kept], np.array([time_s for _, time_s in kept], np.float64)
+
+
+@dataclass(frozen=True)
+class Untimed:
+    """An image of a stream. stamp_s: its time by the file, None where it has none."""
+
+    name: str
+    stamp_s: float | None
+    load: Callable[[], Pixels]
+
+
+def mended_stream(
+    images: Iterable[Untimed], warnings: Warnings, step_s: float = 1.0 / DEFAULT_FPS,
+    lead: tuple[int, float] | None = None,
+) -> Iterator[RawImage]:  # fmt: skip
+    """The images with strictly increasing times; those whose stamps are of no use are left out, which is said.
+
+    step_s: where two stamps do not tell it. lead: see `repaired`. A few images are read ahead.
+    """
+    for stamped in repaired(images, lambda image: image.stamp_s, step_s, lead):
+        image = stamped.item
+        _explain(stamped, image.name, warnings)
+        if stamped.time_s is not None:
+            yield RawImage(image.name, stamped.time_s, image.load)
+
+
+def _explain(stamped: Stamped[object] | Stamped[int] | Stamped[Untimed], name: str, warnings: Warnings) -> None:
+    verdict = stamped.verdict
+    if verdict is Verdict.RESTARTED:
+        warnings.tally("the clock starts again there (recordings joined?)", name, "and those after moved on in time")
+    elif verdict is Verdict.FILLED:
+        warnings.tally("there was none", name, "given a timestamp by the images around")
+    elif verdict is Verdict.WILD:
+        warnings.tally("timestamp far from those before and after", name)
+    elif verdict is not Verdict.GOOD:
+        warnings.tally("timestamp duplicate or decreasing", name)
+
+
+def _in_seconds(times: Times, where: Path, unit: str, warnings: Warnings) -> Times:
+    """The times, scaled where another unit gives the rate of a camera and the documented one does not."""
+    steps = np.abs(np.diff(times))
+    if not np.any(steps > 0):
+        return times
+    step, latest = float(np.median(steps[steps > 0])), float(np.median(np.abs(times)))
+    for other in sorted(SECONDS, key=lambda u: u != unit):
+        scale = SECONDS[other] / SECONDS[unit]
+        if step * scale * (1 + 1e-9) >= SHORTEST_STEP_S and step * scale <= LONGEST_STEP_S * (1 + 1e-9):
+            if latest * scale > LATEST_S:
+                continue
+            if other != unit:
+                warnings.add(
+                    f"{where.name}: timestamps are taken as {NAMES[other]} ({1.0 / (step * scale):.4g} frames/s); in "
+                    f"{NAMES[unit]}, as this kind of input has them, it would be {1.0 / step:.3g} frames/s"
+                )
+            elif _are_numbers(times):
+                warnings.add(f"{where.name}: timestamps are 1 s apart; if they are image numbers, remove the file and "
+                             "give --fps")  # fmt: skip
+            return times * scale if other != unit else times
+    warnings.add(f"{where.name}: {1.0 / step:.3g} frames/s by the timestamps, which no unit explains; they are used as "
+                 f"{NAMES[unit]}")  # fmt: skip
+    return times
+
+
+def _are_numbers(times: Times) -> bool:
+    """Whether many times count on by exactly one from 0 or 1."""
+    return len(times) >= 10 and times[0] in (0.0, 1.0) and bool(np.all(np.diff(times) == 1.0))
+
+
+def _spread(times: Times, where: Path, warnings: Warnings) -> Times:
+    """Times that are rounded so far that several images share one, spread evenly up to the next."""
+    steps = np.diff(times)
+    if not len(steps) or np.any(steps < 0) or np.mean(steps == 0) <= ROUNDED or not np.any(steps > 0):
+        return times
+    runs = [(value, len(list(same))) for value, same in groupby(times.tolist())]
+    usual = int(np.median([n for _, n in runs]))
+    if max(n for _, n in runs) > 2 * usual + 1:
+        return times
+    unit_s = float(np.median([b[0] - a[0] for a, b in pairwise(runs)]))
+    spread: list[float] = []
+    for i, (value, n) in enumerate(runs):
+        n_slots = max(n, usual) if i in (0, len(runs) - 1) else n
+        first = n_slots - n if i == 0 else 0  # the first second may be cut at its beginning, the last at its end
+        spread += [value + unit_s * (first + k) / n_slots for k in range(n)]
+    warnings.add(
+        f"{where.name}: timestamps are rounded to {unit_s:g} s, {usual} images share one: spread evenly between them"
+    )
+    return np.array(spread)
