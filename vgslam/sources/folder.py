@@ -4,9 +4,9 @@ from pathlib import Path
 
 from vgslam.sources.calibration import read_calibration
 from vgslam.sources.image_files import files_recording, list_images
+from vgslam.sources.numbered import times_of_files
 from vgslam.sources.options import SourceOptions
 from vgslam.sources.recording import Recording, Warnings
-from vgslam.sources.times import times_or_nominal
 from vgslam.sources.truth import attach_truth_file
 
 
@@ -26,7 +26,7 @@ def open_plain(path: Path, options: SourceOptions) -> Recording:
 def _open(kind: str, path: Path, image_folder: Path, options: SourceOptions) -> Recording:
     warnings = Warnings()
     files = list_images(image_folder)
-    times = times_or_nominal([path / "times.txt", path / "timestamps.txt"], len(files), options, warnings)
+    times = times_of_files([path / "times.txt", path / "timestamps.txt"], files, options, warnings)
     recording = files_recording(kind, image_folder, files, times, warnings)
     recording.name = path.resolve().name
     if (path / "calib.json").is_file() and options.calib is None:

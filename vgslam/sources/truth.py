@@ -1,11 +1,13 @@
 """The reference trajectory of a recording: the data set's own is used when it can be, a person's must be usable."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from vgslam.errors import InputError
+from vgslam.sources.numbered import LEAST_EPOCH_S
 from vgslam.sources.recording import Recording
 from vgslam.sources.trajectory_io import read_trajectory
 from vgslam.types import Trajectory
@@ -14,8 +16,9 @@ _SLACK_S = 0.5
 """Truth and frames this far apart may still be associated."""
 
 
-def attach_truth_file(recording: Recording, path: Path) -> None:
-    """Sets `truth` from a data set's trajectory file; one that cannot be used is a warning, not an error."""
+def attach_truth_file(recording: Recording, path: Path, counts_hz: float | None = None) -> None:
+    """Sets `truth` from a data set's trajectory file; one that cannot be used is a warning, not an error. counts_hz: the
+    images' numbers became times at this rate, so a truth whose times are whole numbers has it too."""
     if not path.is_file():
         return
     try:
@@ -23,6 +26,9 @@ def attach_truth_file(recording: Recording, path: Path) -> None:
     except InputError as err:
         recording.warnings.add(f"truth not used: {err}")
         return
+    stamps = truth.timestamps_s
+    if counts_hz is not None and (stamps == np.floor(stamps)).all() and stamps[-1] < LEAST_EPOCH_S:
+        truth = replace(truth, timestamps_s=stamps / counts_hz)
     if overlaps(truth, recording.timestamps_s):
         recording.truth = truth
     else:
