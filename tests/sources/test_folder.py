@@ -273,9 +273,22 @@ def test_chosen_truth_in_kitti_rows_takes_the_times_of_the_images(plain: Path) -
     assert source.truth is not None
     np.testing.assert_allclose(source.truth.timestamps_s, [5 + 0.1 * i for i in range(6)])
     np.testing.assert_allclose(source.truth.T_world_cam[:, 0, 3], [0, 2, 4, 6, 8, 10])
-    (plain / "poses.txt").write_text(rows * 2)
-    with pytest.raises(InputError, match="12 poses but 6 timestamps"):
+    (plain / "poses.txt").write_text(rows.split("\n", 1)[1])
+    with pytest.raises(InputError, match="5 poses but 6 timestamps"):
         open_source(plain, SourceOptions(truth=plain / "poses.txt"))
+
+
+def test_rows_of_a_whole_sequence_are_found_by_the_numbers_in_the_names(plain: Path) -> None:
+    for i in reversed(range(6)):
+        image = plain / "images" / NAMES[i]
+        image.rename(image.with_name(f"{i + 4:03d}.png"))
+    (plain / "poses.txt").write_text("".join(f"1 0 0 {i} 0 1 0 0 0 0 1 0\n" for i in range(12)))
+    (plain / "times.txt").write_text("".join(f"{0.5 * i}\n" for i in range(12)))
+    source = open_source(plain, SourceOptions(truth=plain / "poses.txt"))
+    assert source.truth is not None
+    np.testing.assert_allclose(source.truth.T_world_cam[:, 0, 3], range(4, 10))
+    np.testing.assert_allclose(source.truth.timestamps_s, [0.5 * i for i in range(4, 10)])
+    assert sum("their rows in" in line for line in source.warnings) == 2
 
 
 def test_a_single_image_is_one_frame(tmp_path: Path, write_images) -> None:

@@ -107,7 +107,8 @@ def files_recording(
         for path, timestamp_s in zip(files, timestamps_s.tolist(), strict=True):
             yield RawImage(path.name, timestamp_s, partial(load_image, path, values))
 
-    return Recording(kind, folder.name, stream, size, len(files), timestamps_s=timestamps_s, warnings=warnings)
+    return Recording(kind, folder.name, stream, size, len(files), timestamps_s=timestamps_s, warnings=warnings,
+                     files=list(files))  # fmt: skip
 
 
 def spread_over(n: int, n_probes: int) -> list[int]:
