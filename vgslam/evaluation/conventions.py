@@ -45,7 +45,9 @@ def convention_note(T_ref_cam: Array, T_est_cam: Array) -> str | None:
         return _of_positions(T_ref_cam, T_est_cam, now_m, size, by_positions)
     if now_deg < WRONG_DEG:
         return None
-    readings = [*_rotations(T_ref_cam, T_est_cam), *_whole_poses(T_ref_cam, T_est_cam)]
+    readings = list(_rotations(T_ref_cam, T_est_cam))
+    if by_positions:
+        readings += _whole_poses(T_ref_cam, T_est_cam)
     tried = [(_errors(ref, est, by_positions), spread(ref[:, :3, 3]), name) for name, ref, est in readings]
     fitting = [(deg, name) for (m, deg), extent, name in tried if m <= WRONG_OF_PATH * extent]
     best_deg, name = min(fitting, default=(np.inf, ""))

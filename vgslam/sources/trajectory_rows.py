@@ -106,7 +106,7 @@ class Rows:
         return Layout(kind, tuple(range(8)), self._unit(0, ""), True)
 
     def _kind(self, n: int) -> str:
-        if self.rows[0].is_csv and self._is_ns():
+        if self.rows[0].is_csv and self._is_ns(n):
             return "euroc"
         if n == N_KITTI:
             return "kitti"
@@ -114,8 +114,9 @@ class Rows:
             return "tum"
         raise InputError(f"{self.path}: {n} numbers per line are neither a TUM (8) nor a KITTI (12) trajectory")
 
-    def _is_ns(self) -> bool:
-        """Whether the times are whole numbers, as far apart as nanoseconds are between images."""
+    def _is_ns(self, n: int) -> bool:
+        """Whether the times are whole numbers, as far apart as nanoseconds are between images; among the n = 12 numbers
+        of a matrix, the first is none unless it is large."""
         texts = [row.fields[0] for row in self.rows[:100]]
         times = np.array([float(t) for t in texts if _is_number(t)])
         if len(times) < len(texts) or not np.isfinite(times).all():
@@ -123,7 +124,7 @@ class Rows:
         if times.max() >= LATEST_S * 1e6:
             return True
         is_close = len(times) > 1 and float(np.median(np.abs(np.diff(times)))) < LEAST_STEP_NS
-        return all(t.isdecimal() for t in texts) and not is_close
+        return all(t.isdecimal() for t in texts) and not is_close and (n != N_KITTI or times.max() > LEAST_STEP_NS)
 
     def _named(self, kind: str) -> Layout | None:
         """The layout by the names of the columns, in the first line or in a comment above the data."""
