@@ -15,6 +15,8 @@ WRONG_DEG = 5.0
 """Rotations that agree better than this raise no question."""
 FAR_BETTER = 0.25
 """Share of the error that may be left for another convention to be named."""
+AGREES_DEG = 10.0
+"""Largest error that another convention may leave: random rotations come no nearer."""
 WRONG_OF_PATH = 0.1
 """Positions whose error is less than this share of their extent raise no question."""
 LINE = 0.05
@@ -51,7 +53,7 @@ def convention_note(T_ref_cam: Array, T_est_cam: Array) -> str | None:
     tried = [(_errors(ref, est, by_positions), spread(ref[:, :3, 3]), name) for name, ref, est in readings]
     fitting = [(deg, name) for (m, deg), extent, name in tried if m <= WRONG_OF_PATH * extent]
     best_deg, name = min(fitting, default=(np.inf, ""))
-    if best_deg < FAR_BETTER * now_deg:
+    if best_deg < min(FAR_BETTER * now_deg, AGREES_DEG):
         return f"positions agree, but rotations are {now_deg:.3g} deg off; {best_deg:.2g} deg if {name}"
     return _axes(T_ref_cam, T_est_cam, now_deg) if by_positions else None
 
@@ -103,7 +105,7 @@ def _axes(T_ref: Array, T_est: Array, now_deg: float) -> str | None:
     turn = mean_rotation(np.swapaxes(aligned, 1, 2), np.swapaxes(T_ref[:, :3, :3], 1, 2))
     left = rotation_angles_deg(np.swapaxes(T_ref[:, :3, :3], 1, 2) @ aligned @ turn)
     left_deg = float(np.sqrt((left**2).mean()))
-    if left_deg > FAR_BETTER * now_deg:
+    if left_deg > min(FAR_BETTER * now_deg, AGREES_DEG):
         return None
     begin = f"positions agree, but rotations are {now_deg:.3g} deg off; {left_deg:.2g} deg if"
     for name, R in _NAMES.items():
