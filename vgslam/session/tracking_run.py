@@ -23,6 +23,7 @@ from vgslam.results.run_folder import RunWriter
 from vgslam.results.status import StatusTable
 from vgslam.session.adaptation import open_adaptation
 from vgslam.session.choose_camera import describe_camera
+from vgslam.session.least_size import trouble_with_size
 from vgslam.session.main_loop import Follower, MainLoop
 from vgslam.session.map_session import MapSession
 from vgslam.session.network import open_network
@@ -194,9 +195,11 @@ def _finish(run: Run, stop: Stop | None, audience: Audience) -> Outcome:
     outcome = Outcome(run.report, run.writer.path, evaluation, stop, code)
     audience.end(outcome)
     if stop is None and not len(poses.trajectory):
+        camera = run.slam.tracker.camera
+        why = trouble_with_size(camera.width, camera.height) or "it needs texture and a camera that moves sideways"
         raise TrackingError(
-            f"{run.title}: none of {len(poses.frames)} frames could be tracked; it needs texture and a camera that "
-            f"moves sideways (statuses are in {run.writer.path})"
+            f"{run.title}: none of {len(poses.frames)} frames could be tracked; {why} (statuses are in "
+            f"{run.writer.path})"
         )
     return outcome
 

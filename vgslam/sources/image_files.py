@@ -132,6 +132,11 @@ def _probe(folder: Path, files: Sequence[Path]) -> tuple[tuple[int, int], PixelR
     return sizes.most_common(1)[0][0], pixel_range(found)
 
 
+def range_of(files: Sequence[Path]) -> PixelRange:
+    """The range of the pixels of image files, by some of them spread over the list."""
+    return pixel_range(_decoded([files[i] for i in spread_over(len(files), SIZE_PROBES)])[0])
+
+
 def _decoded(files: Iterable[Path], most: int = RANGE_PROBES) -> tuple[list[npt.NDArray[Any]], str]:
     """The images that can be decoded, `most` at most, and why the last other one cannot."""
     found: list[npt.NDArray[Any]] = []
