@@ -68,10 +68,11 @@ def frame_size(source: FrameSource) -> tuple[int, int]:
     return width, height
 
 
-def calibrate(source: FrameSource, recorded: Camera) -> None:
+def calibrate(source: FrameSource, recorded: Camera, say: Callable[[str], None]) -> None:
     """Take the distortion of the camera that made the map out of a recording's images that nothing calibrates."""
     if isinstance(source, RecordedSource) and (recorded.is_distorted or recorded.is_fisheye):
         source.calibrate(recorded)
+        say("no calibration: that of the camera that made the map is taken, with its distortion")
 
 
 def estimated_camera(source: FrameSource, config: SlamConfig) -> CalibrationEstimate:

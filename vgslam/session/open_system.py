@@ -48,7 +48,7 @@ def open_system(
         map_session.check_size(*frame_size(source))
     recorded = map_session.recorded_camera
     if camera is None and source.camera is None and options.fov_deg is None and recorded is not None:
-        calibrate(source, recorded)
+        calibrate(source, recorded, say)
     if camera is None:
         camera, estimate = choose_camera(source, options.fov_deg, map_session.camera, options.config, say)
     ignored = None if options.mask is None else read_mask(options.mask, source, camera)
