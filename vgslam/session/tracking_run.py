@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from vgslam.atomic import shortened
 from vgslam.config import to_yaml
 from vgslam.errors import EvaluationError, InputError, TrackingError
 from vgslam.evaluation.baselines import end_to_start_percent
@@ -70,7 +71,7 @@ def track(
             with ExitStack() as stack:
                 sinks = stack.enter_context(opened_sinks(args.poses))
                 session = stack.enter_context(MapSession.open(args.map, args.localize, args.memory))
-                writer = RunWriter(args.out or Path("out") / f"{stem}-{datetime.now():%Y%m%d-%H%M%S}", args.overwrite)
+                writer = RunWriter(args.out or Path("out") / f"{shortened(stem)}-{datetime.now():%Y%m%d-%H%M%S}", args.overwrite)
                 stack.callback(writer.remove_if_unused)
                 _announce(title, source, sinks, audience)
                 options = SystemOptions(args.slam_config(), None, args.fov_deg, args.mask)
