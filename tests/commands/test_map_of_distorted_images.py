@@ -1,4 +1,4 @@
-"""A map of images with lens distortion: raw photos, and videos without a calibration, of the same camera fit into it."""
+"""A map of images with lens distortion: raw photos, and videos without a calibration, of the same camera fit it."""
 
 import json
 import shutil

@@ -207,7 +207,8 @@ def test_no_overlap_in_time_is_one_line():
 
 
 @pytest.mark.parametrize(("factor", "offset", "words"), [
-    (1e3, 1e6, "a factor of 1000"), (1e9, 1e18, r"a factor of 1e\+09"), (1.0, 1.4e9, r"by a constant, about 1\.4e\+09 s"),
+    (1e3, 1e6, "a factor of 1000"), (1e9, 1e18, r"a factor of 1e\+09"),
+    (1.0, 1.4e9, r"by a constant, about 1\.4e\+09 s"),
     (30.0, 1e5, "on one clock"),
 ])  # fmt: skip
 def test_times_that_do_not_overlap_are_explained(factor, offset, words):

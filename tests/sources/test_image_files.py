@@ -30,7 +30,8 @@ def test_numbers_in_names_sort_by_value(numbers: list[int]) -> None:
     ["a01_b.png", "a1_c.png", "A2.png"],
 ])  # fmt: skip
 def test_neither_case_nor_ending_nor_zeros_decide(names: list[str]) -> None:
-    assert sorted(names[::-1], key=natural_key) == names
+    backwards = names[::-1]
+    assert sorted(backwards, key=natural_key) == names
 
 
 @given(st.lists(st.text("a1023.-_ü²", max_size=8), max_size=8))

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from vgslam.localizer import Localizer
     from vgslam.map.slam_map import SlamMap
     from vgslam.reloc.proposal import PoseProposer
-    from vgslam.sources.undistort import Undistorter
     from vgslam.types import Camera
 
 Rgb = npt.NDArray[np.uint8]
@@ -94,7 +93,8 @@ def _resized(path: Path, image: Rgb, camera: "Camera") -> Rgb:
     height, width = image.shape[:2]
     if abs(width * camera.height / (height * camera.width) - 1.0) > SAME_SHAPE:
         raise InputError(
-            f"{path}: the image is {width}x{height}, of another shape than its camera's {camera.width}x{camera.height}; "
+            f"{path}: the image is {width}x{height}, of another shape than its camera's "
+            f"{camera.width}x{camera.height}; "
             "give the calibration of its camera with --calib, or its field of view with --fov-deg"
         )
     return scaled(image, camera.width, camera.height)

@@ -72,8 +72,8 @@ def _clocks(t_a: Array, t_b: Array) -> str:
     if factor is not None:
         return f"; they last {a:.4g} and {b:.4g}: one seems to be in another unit (a factor of {factor:g}) than seconds"
     if ratio < OFFSET_SLACK:
-        return (f"; they last {a:.4g} and {b:.4g} s: the clocks seem to differ by a constant, about {t_b[0] - t_a[0]:.6g} s; "
-                "bring both to one clock")  # fmt: skip
+        return (f"; they last {a:.4g} and {b:.4g} s: the clocks seem to differ by a constant, about "
+                f"{t_b[0] - t_a[0]:.6g} s; bring both to one clock")  # fmt: skip
     return "; are both in seconds on one clock?"
 
 

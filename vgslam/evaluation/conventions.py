@@ -32,8 +32,8 @@ _NAMES = {
 
 
 def convention_note(T_ref_cam: Array, T_est_cam: Array) -> str | None:
-    """One line that names the convention in which N corresponding poses (N,4,4) agree far better than as they were read,
-    None if they agree or no usual convention helps.
+    """One line that names the convention in which N corresponding poses (N,4,4) agree far better than as they were
+    read, None if they agree or no usual convention helps.
 
     Tried on either side: quaternions with w first or last, rotations or poses from world to camera, other axes of the
     camera, a mirrored world. The rotations are compared after the alignment of the positions.
@@ -115,7 +115,8 @@ def _axes(T_ref: Array, T_est: Array, now_deg: float) -> str | None:
             return f"{begin} the camera's axes are {name} in {who}, and OpenCV's in the other"
     near = min(_angle(R, turn) for R in _right_angles())
     how = "by right angles " if near < NEAR_AXES_DEG else ""
-    return f"{begin} the axes of the two cameras are turned {how}against each other, by {_angle(np.eye(3), turn):.0f} deg"
+    by_deg = _angle(np.eye(3), turn)
+    return f"{begin} the axes of the two cameras are turned {how}against each other, by {by_deg:.0f} deg"
 
 
 def _right_angles() -> Iterator[Array]:
@@ -131,7 +132,7 @@ def _angle(a: Array, b: Array) -> float:
 
 
 def _errors(T_ref: Array, T_est: Array, by_positions: bool) -> tuple[float, float]:
-    """RMS errors of position (after Sim(3)) and of rotation in degrees, aligned by the positions or by the rotations."""
+    """RMS errors of position (after Sim(3)) and of rotation in degrees, aligned by positions or by rotations."""
     aligned = align(T_ref, T_est, with_scale=True).apply(T_est)
     position = float(np.sqrt(((aligned[:, :3, 3] - T_ref[:, :3, 3]) ** 2).sum(1).mean()))
     R_est = aligned[:, :3, :3]

@@ -43,8 +43,8 @@ class Coverage:
         """Lines for the person: frames that could not be scored."""
         if not self.n_unmatched:
             return []
-        return [f"{self.n_unmatched} of {self.n_frames} frames have no reference within {max_difference_s:.4g} s and count "
-                "as not covered; --max-difference sets that"]  # fmt: skip
+        return [f"{self.n_unmatched} of {self.n_frames} frames have no reference within {max_difference_s:.4g} s and "
+                "count as not covered; --max-difference sets that"]  # fmt: skip
 
 
 def frames_of_reference(frame_timestamps_s: Array, reference_timestamps_s: Array, max_difference_s: float) -> Ids:

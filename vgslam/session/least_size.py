@@ -5,8 +5,8 @@ from math import ceil
 from vgslam.frontend.features import BORDER_PX, FeatureConfig
 
 LEAST_CORNERS = 76
-"""Cells of the grid of corners, borders left out, with which rendered walks are tracked from begin to end (160x120); 66 are
-sometimes enough to begin."""
+"""Cells of the grid of corners, borders left out, with which rendered walks are tracked from begin to end (160x120); 66
+are sometimes enough to begin."""
 STEP_PX = 8
 """Sizes are named in steps of this."""
 
@@ -19,7 +19,8 @@ def trouble_with_size(width: int, height: int) -> str | None:
     while _cells(w, h) < LEAST_CORNERS:
         w += STEP_PX - w % STEP_PX
         h = STEP_PX * ceil(w * height / width / STEP_PX)
-    return f"its images of {width}x{height} px are too small: there is no room for enough corners; at least {w}x{h} works"
+    why = "too small: there is no room for enough corners"
+    return f"its images of {width}x{height} px are {why}; at least {w}x{h} works"
 
 
 def _cells(width: int, height: int) -> float:

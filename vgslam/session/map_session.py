@@ -97,8 +97,9 @@ class MapSession:
             )
 
     def begin(self, name: str, camera: Camera, recorded: Camera | None = None) -> Camera:
-        """Begin the session, of images that `recorded` calibrates as they were recorded; returns the camera to use, which is the map's if it has one: its adjustment knows better.
-        Raises ConfigError when the camera is not the map's."""
+        """Begin the session, of images that `recorded` calibrates as they were recorded; returns the camera to use,
+        which is the map's if it has one: its adjustment knows better. Raises ConfigError when the camera is not the
+        map's."""
         mine = self.camera
         if mine is not None and not _is_same(mine, camera):
             which = self.path or "that is gone on with"

@@ -71,7 +71,8 @@ def track(
             with ExitStack() as stack:
                 sinks = stack.enter_context(opened_sinks(args.poses))
                 session = stack.enter_context(MapSession.open(args.map, args.localize, args.memory))
-                writer = RunWriter(args.out or Path("out") / f"{shortened(stem)}-{datetime.now():%Y%m%d-%H%M%S}", args.overwrite)
+                folder = Path("out") / f"{shortened(stem)}-{datetime.now():%Y%m%d-%H%M%S}"
+                writer = RunWriter(args.out or folder, args.overwrite)
                 stack.callback(writer.remove_if_unused)
                 _announce(title, source, sinks, audience)
                 options = SystemOptions(args.slam_config(), None, args.fov_deg, args.mask)

@@ -49,8 +49,8 @@ def open_euroc(path: Path, options: SourceOptions) -> Recording:
         if recording.truth is None:
             attach_truth_file(recording, mav / sensor / "data.csv")
     if recording.truth is not None and not (mav / "cam0" / "sensor.yaml").is_file():
-        warnings.add("the truth is that of the body (IMU or markers), not of the camera: cam0/sensor.yaml, which says how "
-                     "the camera is mounted, is missing")  # fmt: skip
+        warnings.add("the truth is that of the body (IMU or markers), not of the camera: cam0/sensor.yaml, which says "
+                     "how the camera is mounted, is missing")  # fmt: skip
     if recording.truth is not None and camera != "cam0":
         recording.truth = _seen_from(recording.truth, mav, camera)
     return recording

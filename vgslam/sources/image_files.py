@@ -117,7 +117,7 @@ def spread_over(n: int, n_probes: int) -> list[int]:
 
 
 def _probe(folder: Path, files: Sequence[Path]) -> tuple[tuple[int, int], PixelRange]:
-    """(width, height) that most of five images have, and the range of their pixels, of more of them where they are deep;
+    """(width, height) that most of five images have, and the range of their pixels, of more where they are deep;
     looks at all of them only if no probe can be decoded."""
     first = spread_over(len(files), SIZE_PROBES)
     found, reason = _decoded([files[i] for i in first])

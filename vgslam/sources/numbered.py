@@ -66,7 +66,8 @@ def times_of_files(candidates: list[Path], files: Sequence[Path], options: Sourc
     if listed is None or rows is None:
         return times_or_nominal(candidates, len(files), options, warnings)
     times = times_or_nominal([listed], n_rows, options, warnings)[rows]
-    warnings.add(f"{len(files)} of {n_rows} images are here: the numbers in their names are their rows in {listed.name}")
+    what = f"{len(files)} of {n_rows} images are here"
+    warnings.add(f"{what}: the numbers in their names are their rows in {listed.name}")
     return np.asarray(times, np.float64)
 
 

@@ -50,8 +50,8 @@ UNIT = PixelRange(0.0, 1.0)
 def pixel_range(images: Sequence[Raw]) -> PixelRange:
     """The range for a sequence that these images, spread over it, are samples of; those of 8 bits say nothing.
 
-    Integers that start near zero: the number of bits that they use, if that is at most 14. Floating point from 0 to 1 or
-    to 255: that. All others that span a small part of their range (thermal cameras): the percentiles, with a margin.
+    Integers that start near zero: the number of bits that they use, if that is at most 14. Floating point from 0 to 1
+    or to 255: that. All others that span a small part of their range (thermal cameras): the percentiles, with a margin.
     """
     deep = [image for image in images if image.dtype != np.uint8]
     if not deep:
@@ -98,5 +98,5 @@ def _of_floats(low: float, high: float) -> PixelRange:
 def _spread(low: float, high: float) -> PixelRange:
     margin = MARGIN * (high - low)
     a, b = low - margin, high + margin
-    return PixelRange(a, b, f"pixels lie between {low:.4g} and {high:.4g}: {a:.4g} to {b:.4g} is scaled to 8 bits, in all "
-                            "frames")  # fmt: skip
+    return PixelRange(a, b, f"pixels lie between {low:.4g} and {high:.4g}: {a:.4g} to {b:.4g} is scaled to 8 bits, in "
+                            "all frames")  # fmt: skip

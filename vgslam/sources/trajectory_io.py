@@ -110,7 +110,7 @@ def _euroc_lines(trajectory: Trajectory) -> list[str]:
 def _to_numbers(
     path: Path, rows: list[Row], layout: Layout, notes: list[str] | None
 ) -> tuple[list[Row], Array]:  # fmt: skip
-    """The rows and their numbers (N,8) in the order of TUM, or (N,12); with notes those that are not finite left out."""
+    """The rows and their numbers (N,8) as TUM has them, or (N,12); with notes, without those not finite."""
     n, what = 1 + max(layout.columns), _LAYOUT[layout.kind]
     numbers = np.empty((len(rows), len(layout.columns)))
     for out, (line, values, _) in zip(numbers, rows, strict=True):
@@ -120,14 +120,14 @@ def _to_numbers(
             out[:] = [float(values[i]) for i in layout.columns]
         except ValueError as err:
             raise InputError(f"{path}, line {line}: not a number ({what} expected)") from err
-    good = np.isfinite(numbers).all(axis=1)
+    good: npt.NDArray[np.bool_] = np.asarray(np.isfinite(numbers).all(axis=1), np.bool_)
     if good.all():
         return rows, numbers
     if notes is None or not good.any():
         raise InputError(f"{path}, line {rows[int(np.argmin(good))].line}: holds a number that is not finite")
     if layout.kind == "kitti":  # the row number is the time
-        raise InputError(f"{path}, line {rows[int(np.argmin(good))].line}: holds a number that is not finite, and KITTI "
-                         "rows cannot be left out; give a TUM trajectory without it")  # fmt: skip
+        raise InputError(f"{path}, line {rows[int(np.argmin(good))].line}: holds a number that is not finite, and "
+                         "KITTI rows cannot be left out; give a TUM trajectory without it")  # fmt: skip
     notes.append(f"{path.name}: {(~good).sum()} of {len(rows)} rows hold numbers that are not finite and are left out")
     return [row for row, is_good in zip(rows, good, strict=True) if is_good], numbers[good]
 

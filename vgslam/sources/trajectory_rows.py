@@ -43,7 +43,7 @@ class Layout:
     columns: tuple[int, ...]
     """Where time, tx, ty, tz, qx, qy, qz, qw are; for kitti the 12 numbers."""
     unit: str
-    """Of the times: s, ms, us or ns."""
+    """Unit of the times: s, ms, us or ns."""
     is_exact: bool
     """Whether rows may have no more fields than these."""
 

@@ -18,8 +18,8 @@ _SLACK_S = 0.5
 
 
 def attach_truth_file(recording: Recording, path: Path, counts_hz: float | None = None) -> None:
-    """Sets `truth` from a data set's trajectory file; one that cannot be used is a warning, not an error. counts_hz: the
-    images' numbers became times at this rate, so a truth whose times are whole numbers has it too."""
+    """Sets `truth` from a data set's trajectory file; one that cannot be used is a warning, not an error. counts_hz:
+    the images' numbers became times at this rate, so a truth whose times are whole numbers has it too."""
     if not path.is_file():
         return
     try:
@@ -61,8 +61,8 @@ def _by_rows(truth: Trajectory, path: Path, recording: Recording, times_s: npt.N
     if rows is None and len(truth) != n:
         raise InputError(f"{path}: {len(truth)} poses but {n} timestamps; KITTI poses need one row per image")
     if rows is not None:
-        recording.warnings.add(f"{path.name} has {len(truth)} poses for {n} images: the numbers in the images' names are "
-                               "their rows in it")  # fmt: skip
+        recording.warnings.add(f"{path.name} has {len(truth)} poses for {n} images: the numbers in the images' names "
+                               "are their rows in it")  # fmt: skip
     keep = np.flatnonzero(np.diff(np.maximum.accumulate(times_s), prepend=-np.inf) > 0)
     T = truth.T_world_cam if rows is None else truth.T_world_cam[rows]
     return Trajectory(times_s[keep], T[keep], is_metric=True)

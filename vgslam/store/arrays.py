@@ -8,7 +8,8 @@ T (F,4,4), has_pose, covariance (F,6,6) in units of the keyframe `ref` as T is, 
 inlier_ratio, component, rotation_only. camera_*: intrinsics
 (C,4) fx fy cx cy, size (C,2) width height, distortion (C,D) padded with zeros, n_distortion, is_fisheye,
 removed_k1.
-session_first_frame (N,), session_camera (N,) rows of `camera`, -1 = none. world_component (W,), world_known (W,2) is_metric and is_upright, world_sigma (W,2)
+session_first_frame (N,), session_camera (N,) rows of `camera`, -1 = none.
+world_component (W,), world_known (W,2) is_metric and is_upright, world_sigma (W,2)
 scale_rel_sigma and tilt_sigma_deg: `World`s of components. place_vocabulary (8,), place_code (k,256): `PlaceCodes`.
 picture_*: key (P,2) keyframe and kind, size (P,), sha256 (P,32).
 """

@@ -59,8 +59,8 @@ def read_manifest(folder: Path) -> Manifest:
     except FileNotFoundError:
         if (folder / LOCK).exists() and not any(folder.glob("state-*")):
             raise MapError(
-                f"{folder}: holds no map yet: the run that was to make it ended before its first save, or has not saved "
-                "yet; run it again"
+                f"{folder}: holds no map yet: the run that was to make it ended before its first save, or has not "
+                "saved yet; run it again"
             ) from None
         raise MapError(f"{folder}: is not a vgslam map (it has no {MANIFEST}), or was left in its first save") from None
     except OSError as error:

@@ -28,7 +28,6 @@ from vgslam.store.manifest import LOCK, MANIFEST, Manifest
 from vgslam.store.open import PICTURES, picture_name, read_state, referred_pictures
 
 
-
 class MapFolder:
     """The folder of a map that this process writes; made when it does not exist.
 
