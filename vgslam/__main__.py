@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 from contextlib import suppress
+from io import TextIOWrapper
 from typing import NoReturn
 
 
@@ -15,6 +16,8 @@ def main() -> int:
     """
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
+    if isinstance(sys.stdout, TextIOWrapper):  # names of files may hold what the terminal's encoding does not have
+        sys.stdout.reconfigure(errors="backslashreplace")
     from vgslam.cli import main as run
 
     code = run()

@@ -8,6 +8,9 @@ from typing import BinaryIO
 
 from vgslam.errors import OutputError
 
+LONGEST_BYTES = 200
+"""File systems take names of up to 255 bytes."""
+
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Calls `write` with a temporary file beside `path`, then renames it; an existing file stays until then.
@@ -29,7 +32,7 @@ def write_path_atomically(path: Path, write: Callable[[Path], object], make_fold
     try:
         if make_folders:
             path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{shortened(path.name)}.")
         os.close(handle)
         write(Path(temporary))
         with open(temporary, "rb+") as file:
@@ -41,6 +44,16 @@ def write_path_atomically(path: Path, write: Callable[[Path], object], make_fold
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
+
+
+def shortened(name: str, n_bytes: int = LONGEST_BYTES) -> str:
+    """The beginning of a file's name that leaves room for something behind it: at most n_bytes, whole characters."""
+    stored = os.fsencode(name)
+    if len(stored) <= n_bytes:
+        return name
+    while n_bytes and stored[n_bytes] & 0xC0 == 0x80:  # within a character of UTF-8
+        n_bytes -= 1
+    return os.fsdecode(stored[:n_bytes])
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -38,6 +38,19 @@ def test_frames_without_reference_do_not_count():
     assert c.coverage == pytest.approx(70 / 80)
 
 
+def test_frames_in_the_holes_of_the_reference_do_not_count():
+    t = 0.1 * np.arange(100)
+    c = measure_coverage(trajectory(t), trajectory(np.delete(t, np.arange(30, 50))), 0.02, frame_timestamps_s=t)
+    assert (c.n_frames, c.n_scored, c.n_unmatched) == (80, 80, 0)
+
+
+def test_frames_between_the_poses_of_a_slower_reference_count():
+    t = 0.1 * np.arange(100)
+    c = measure_coverage(trajectory(t), trajectory(t[::4]), 0.02, frame_timestamps_s=t)
+    assert (c.n_frames, c.n_scored, c.n_unmatched) == (97, 25, 72)
+    assert "72 of 97 frames" in c.notes(0.02)[0]
+
+
 def test_poses_that_are_no_frames_of_the_input_do_not_cover():
     t = 0.1 * np.arange(100)
     c = measure_coverage(trajectory(0.05 * np.arange(200)), trajectory(t), 0.02, frame_timestamps_s=t[::4])

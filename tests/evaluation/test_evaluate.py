@@ -206,6 +206,19 @@ def test_no_overlap_in_time_is_one_line():
     assert "\n" not in str(info.value)
 
 
+@pytest.mark.parametrize(("factor", "offset", "words"), [
+    (1e3, 1e6, "a factor of 1000"), (1e9, 1e18, r"a factor of 1e\+09"),
+    (1.0, 1.4e9, r"by a constant, about 1\.4e\+09 s"),
+    (30.0, 1e5, "on one clock"),
+])  # fmt: skip
+def test_times_that_do_not_overlap_are_explained(factor, offset, words):
+    poses = np.tile(np.eye(4), (50, 1, 1))
+    t = np.arange(50) / 30
+    with pytest.raises(EvaluationError, match=words) as caught:
+        evaluate(Trajectory(t, poses), Trajectory(offset + factor * t, poses))
+    assert "0.000 to 1.633" in str(caught.value)
+
+
 def test_fewer_than_three_poses_cannot_be_scored():
     T, t = wander(30)
     with pytest.raises(EvaluationError, match="holds 2 poses"):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from vgslam.errors import CalibrationError, InputError
-from vgslam.geometry import se3
 from vgslam.sources import SourceOptions, open_source
 
 # --- TUM RGB-D ---
@@ -49,8 +48,51 @@ def test_tum_without_index_uses_the_names(tum: Path) -> None:
     (tum / "rgb.txt").unlink()
     assert [f.timestamp_s for f in open_source(tum)] == pytest.approx([13118.0, 13118.1, 13118.2, 13118.3])
     (tum / "rgb" / "13118.000000.png").rename(tum / "rgb" / "first.png")
-    with pytest.raises(InputError, match=r"no rgb\.txt, and image names are not timestamps"):
-        open_source(tum)
+    source = open_source(tum)
+    assert [f.timestamp_s for f in source] == pytest.approx([0, 1 / 30, 2 / 30, 3 / 30])
+    assert "there is no rgb.txt, and the image names are no times" in source.warnings[0]
+
+
+@pytest.mark.parametrize(("listing", "row"), [
+    ("rgb.txt", "{t} rgb/{n}.png"), ("associations.txt", "{t} rgb/{n}.png {d} depth/{n}.png"),
+    ("associations.txt", "{d} depth/{n}.png {t} rgb/{n}.png"), ("associated.txt", "{t} rgb/{n}.png"),
+])  # fmt: skip
+def test_tum_numbered_images_have_their_times_from_a_list(tum: Path, listing: str, row: str) -> None:
+    (tum / "rgb.txt").unlink()
+    for i in range(4):
+        (tum / "rgb" / f"13118.{i}00000.png").rename(tum / "rgb" / f"{i}.png")
+    rows = [row.format(n=i, t=f"13118.{i}", d=f"13118.{i}4") for i in range(4)]
+    (tum / listing).write_text("\n".join(rows) + "\n")
+    source = open_source(tum)
+    assert [f.timestamp_s for f in source] == pytest.approx([13118.0, 13118.1, 13118.2, 13118.3])
+    assert source.warnings == []
+
+
+@pytest.mark.parametrize("listing", [None, "rgb.txt", "associations.txt"])
+def test_tum_numbers_are_no_times(tum: Path, listing: str | None) -> None:
+    """Images 2, 3, 5, 6 with a truth in frame numbers too."""
+    (tum / "rgb.txt").unlink()
+    for i, n in enumerate((2, 3, 5, 6)):
+        (tum / "rgb" / f"13118.{i}00000.png").rename(tum / "rgb" / f"{n}.png")
+    if listing:
+        (tum / listing).write_text("".join(f"{n} rgb/{n}.png\n" for n in (2, 3, 5, 6)))
+    (tum / "groundtruth.txt").write_text("".join(f"{n} {n} 0 0 0 0 0 1\n" for n in range(10)))
+    source = open_source(tum)
+    times = [f.timestamp_s for f in source]
+    assert times == pytest.approx([2 / 30, 3 / 30, 5 / 30, 6 / 30])
+    assert any("no times in seconds: 30 frames/s assumed" in line for line in source.warnings)
+    assert source.truth is not None
+    x = np.interp(times, source.truth.timestamps_s, source.truth.T_world_cam[:, 0, 3])
+    np.testing.assert_allclose(x, [2, 3, 5, 6])
+    assert [f.timestamp_s for f in open_source(tum, SourceOptions(fps=1.0))] == pytest.approx([2, 3, 5, 6])
+
+
+def test_tum_names_that_are_seconds_are_in_order_of_time(tum: Path) -> None:
+    """.5 s come before .1 s in natural order when the names do not have the same number of digits."""
+    (tum / "rgb.txt").unlink()
+    for i, name in enumerate(("13118.5", "13118.25", "13118.125", "13119.0")):
+        (tum / "rgb" / f"13118.{i}00000.png").rename(tum / "rgb" / f"{name}.png")
+    assert [f.timestamp_s for f in open_source(tum)] == [13118.125, 13118.25, 13118.5, 13119.0]
 
 
 def test_tum_camera_of_an_unknown_folder(tum: Path) -> None:
@@ -70,8 +112,12 @@ def test_tum_camera_of_an_unknown_folder(tum: Path) -> None:
 def test_tum_images_that_are_listed_but_missing_are_skipped(tum: Path) -> None:
     (tum / "rgb" / "13118.200000.png").unlink()
     source = open_source(tum)
-    assert len(list(source)) == 3
-    assert "13118.200000.png" in source.warnings[0]
+    assert source.n_frames == len(list(source)) == 3
+    assert source.warnings == ["1 image skipped, listed in rgb.txt but not there: 13118.200000.png"]
+    for name in ("0", "1", "3"):
+        (tum / "rgb" / f"13118.{name}00000.png").unlink()
+    with pytest.raises(InputError, match=r"rgb\.txt: none of the 4 images that it lists is there"):
+        open_source(tum)
 
 
 def test_tum_index_with_too_few_fields(tum: Path) -> None:
@@ -166,6 +212,31 @@ def test_euroc_without_csv_and_calibration_uses_the_names(euroc: Path) -> None:
     assert "give --calib" in source.warnings[0]
 
 
+def test_euroc_part_of_the_images(euroc: Path) -> None:
+    (euroc / "mav0" / "cam0" / "data" / f"{NS[0]}.png").unlink()
+    source = open_source(euroc, SourceOptions(max_frames=1))
+    assert [f.timestamp_s for f in source] == [NS[1] / 10**9]
+    assert source.warnings == [f"1 image skipped, listed in data.csv but not there: {NS[0]}.png"]
+
+
+def test_euroc_numbered_images_are_at_the_rate_of_the_data_set(euroc: Path) -> None:
+    (euroc / "mav0" / "cam0" / "data.csv").unlink()
+    for i, stamp in enumerate(NS):
+        (euroc / "mav0" / "cam0" / "data" / f"{stamp}.png").rename(euroc / "mav0" / "cam0" / "data" / f"{i}.png")
+    source = open_source(euroc)
+    assert [f.timestamp_s for f in source] == pytest.approx([0, 0.05, 0.1])
+    assert "numbers, not nanoseconds: 20 frames/s assumed" in source.warnings[0]
+
+
+def test_euroc_says_when_the_truth_is_that_of_the_body(euroc: Path) -> None:
+    assert not open_source(euroc).warnings
+    (euroc / "mav0" / "cam0" / "sensor.yaml").unlink()
+    source = open_source(euroc)
+    assert source.truth is not None
+    np.testing.assert_allclose(source.truth.T_world_cam[0][:3, 3], [1, 2, 3])
+    assert any("the truth is that of the body" in line for line in source.warnings)
+
+
 def test_euroc_names_that_are_no_times(euroc: Path) -> None:
     (euroc / "mav0" / "cam0" / "data.csv").write_text("one,1.png\n")
     with pytest.raises(InputError, match="must be whole nanoseconds"):
@@ -231,6 +302,26 @@ def test_kitti_part_of_a_sequence_finds_its_rows(kitti: Path) -> None:
     np.testing.assert_allclose(source.truth.timestamps_s, [0.1, 0.2])
 
 
+@pytest.mark.parametrize("count_from", [0, 1])
+def test_kitti_part_of_a_sequence_with_all_its_times(kitti: Path, count_from: int) -> None:
+    for n in (2, 1, 0):
+        (kitti / "image_0" / f"{n:06d}.png").rename(kitti / "image_0" / f"{n + 3 + count_from:06d}.png")
+    (kitti / "times.txt").write_text("".join(f"{0.1 * i:.1f}\n" for i in range(6 if count_from else 40)))
+    source = open_source(kitti)
+    assert [f.timestamp_s for f in source] == pytest.approx([0.3, 0.4, 0.5])
+    assert any("3 of" in line and "their rows in times.txt" in line for line in source.warnings)
+
+
+def test_kitti_without_times_is_at_the_rate_of_the_data_set(kitti: Path) -> None:
+    (kitti / "times.txt").unlink()
+    (kitti / "image_0" / "000001.png").unlink()
+    source = open_source(kitti)
+    assert [f.timestamp_s for f in source] == pytest.approx([0, 0.2])
+    assert "10 frames/s assumed" in source.warnings[0]
+    assert source.truth is not None
+    np.testing.assert_allclose(source.truth.timestamps_s, [0, 0.2])
+
+
 def test_kitti_truth_beside_the_images(kitti: Path) -> None:
     (kitti.parent.parent / "poses" / "07.txt").rename(kitti / "poses.txt")
     assert open_source(kitti).truth is not None
@@ -260,52 +351,3 @@ def test_kitti_without_calibration(kitti: Path) -> None:
     assert "calib.txt is missing" in source.warnings[0]
     with pytest.raises(InputError, match="cameras here: image_0, image_2"):
         open_source(kitti, SourceOptions(topic="image_3"))
-
-
-# --- 7-Scenes ---
-
-
-@pytest.fixture
-def scene(tmp_path: Path, write_images) -> Path:
-    for name in ("seq-01", "seq-02"):
-        folder = tmp_path / "office" / name
-        write_images(folder, [f"frame-{i:06d}.color.png" for i in range(3)], width=640, height=480)
-        write_images(folder, [f"frame-{i:06d}.depth.png" for i in range(3)], grey=True)
-        for i in range(3):
-            T = se3.from_rt(se3.so3_exp(np.array([0.0, 0.1 * i, 0.0])), np.array([i, 0.0, 1.0]))
-            np.savetxt(folder / f"frame-{i:06d}.pose.txt", T)
-    return tmp_path / "office"
-
-
-def test_7scenes_sequence(scene: Path) -> None:
-    source = open_source(scene / "seq-02")
-    frames = list(source)
-    assert (source.kind, source.name, source.n_frames) == ("7scenes", "office_seq-02", 3)
-    assert [f.timestamp_s for f in frames] == pytest.approx([0, 1 / 30, 2 / 30])
-    assert frames[0].image.shape == (480, 640, 3)
-    assert source.truth is not None
-    np.testing.assert_allclose(source.truth.T_world_cam[:, :3, 3], [[0, 0, 1], [1, 0, 1], [2, 0, 1]])
-    assert source.camera is not None
-    assert source.camera.fx == pytest.approx(525.5, abs=0.1)
-    assert "no colour calibration" in source.warnings[0]
-
-
-def test_7scenes_scene_folder(scene: Path) -> None:
-    source = open_source(scene)
-    assert source.name == "office_seq-01"
-    assert any("holds 2 sequences: seq-01 is used" in line for line in source.warnings)
-    assert open_source(scene, SourceOptions(topic="seq-02")).name == "office_seq-02"
-    with pytest.raises(InputError, match="no 7-Scenes sequence"):
-        open_source(scene, SourceOptions(topic="seq-09"))
-
-
-def test_7scenes_broken_poses_are_left_out(scene: Path) -> None:
-    folder = scene / "seq-01"
-    np.savetxt(folder / "frame-000001.pose.txt", np.full((4, 4), np.nan))
-    (folder / "calib.json").write_text('{"width": 640, "height": 480, "fx": 500}')
-    source = open_source(folder)
-    assert source.truth is not None
-    np.testing.assert_allclose(source.truth.timestamps_s, [0, 2 / 30])
-    assert source.warnings == ["truth: 1 of 3 images have no valid pose file"]
-    assert source.camera is not None
-    assert source.camera.fx == 500

@@ -23,6 +23,17 @@ def test_numbers_in_names_sort_by_value(numbers: list[int]) -> None:
     assert sorted(names, key=natural_key) == [f"frame_{n}.png" for n in sorted(numbers)]
 
 
+@pytest.mark.parametrize("names", [
+    ["img1.jpg", "IMG2.jpg", "img3.JPG", "Img10.jpg"],
+    ["f1.png", "f002.jpg", "f3.jpeg", "f010.png", "f11.tif"],
+    ["photo.jpg", "photo (2).jpg", "Photo (10).jpg"],
+    ["a01_b.png", "a1_c.png", "A2.png"],
+])  # fmt: skip
+def test_neither_case_nor_ending_nor_zeros_decide(names: list[str]) -> None:
+    backwards = names[::-1]
+    assert sorted(backwards, key=natural_key) == names
+
+
 @given(st.lists(st.text("a1023.-_ü²", max_size=8), max_size=8))
 def test_any_names_have_one_order(names: list[str]) -> None:
     backwards = names[::-1]

@@ -18,6 +18,7 @@ from vgslam.results.run_folder import KEYFRAMES, STATUS, TRAJECTORY_KITTI, TRAJE
 from vgslam.results.status import StatusTable, read_status
 from vgslam.sources.open import open_source
 from vgslam.sources.trajectory_io import read_trajectory
+from vgslam.sources.trajectory_rows import is_untimed
 from vgslam.types import Array, Ids, Status, Trajectory
 
 KITTI_INTERVAL_S = 0.1  # KITTI odometry is recorded at 10 Hz
@@ -87,9 +88,9 @@ def load_pair(args: EvalArgs) -> tuple[_Estimate, Trajectory, list[str]]:
     path = args.estimate / TRAJECTORY_TUM if args.estimate.is_dir() else args.estimate
     is_run = path.name in (TRAJECTORY_TUM, TRAJECTORY_KITTI)
     frames = read_status(path.parent / STATUS) if is_run and (path.parent / STATUS).is_file() else None
-    trajectory = read_trajectory(path, args.estimate_kind)
-    reference, reference_is_untimed = _read_reference(args)
     warnings: list[str] = []
+    trajectory = read_trajectory(path, args.estimate_kind, notes=warnings)
+    reference, reference_is_untimed = _read_reference(args, warnings)
     if is_untimed(path, args.estimate_kind):
         trajectory = _number_rows(trajectory, frames)
     elif frames is not None:
@@ -107,18 +108,9 @@ def load_pair(args: EvalArgs) -> tuple[_Estimate, Trajectory, list[str]]:
     return estimate, reference, warnings
 
 
-def is_untimed(path: Path, kind: str = "auto") -> bool:
-    """Whether a trajectory file is KITTI's, whose rows carry no time."""
-    if kind != "auto":
-        return kind == "kitti"
-    with path.open(encoding="utf-8-sig") as file:
-        row = next((line for line in file if line.split("#", 1)[0].strip()), "")
-    return "," not in row and len(row.split()) == 12
-
-
-def _read_reference(args: EvalArgs) -> tuple[Trajectory, bool]:
+def _read_reference(args: EvalArgs, notes: list[str]) -> tuple[Trajectory, bool]:
     if not args.reference.is_dir():
-        reference = read_trajectory(args.reference, args.reference_kind, is_metric=True)
+        reference = read_trajectory(args.reference, args.reference_kind, is_metric=True, notes=notes)
         return reference, is_untimed(args.reference, args.reference_kind)
     truth = open_source(args.reference).truth
     if truth is None:

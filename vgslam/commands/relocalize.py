@@ -12,11 +12,12 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from vgslam.commands.photos import Photos
 from vgslam.errors import ConfigError, InputError, TrackingError
 
 if TYPE_CHECKING:
     from vgslam.localizer import Localization, Localizer
-    from vgslam.sources.undistort import Undistorter
+    from vgslam.sources.pixel_range import PixelRange
 
 
 @dataclass
@@ -33,7 +34,12 @@ class RelocalizeArgs:
     """Image files, or folders of them."""
 
     calib: Path | None = None
-    """Camera calibration of the images, as for `vgslam run`; by default the map's camera."""
+    """Camera calibration of the images, as for `vgslam run`; by default that of the camera that made the map, with its
+    distortion. Images of another size are scaled to it."""
+
+    fov_deg: float | None = None
+    """Horizontal field of view of the images, in degrees, if another camera took them and its calibration is not
+    known."""
 
     weights: str | None = None
     """Network that proposes poses where matching finds none, such as the package's `vggt-s`; by default none."""
@@ -51,20 +57,20 @@ class RelocalizeArgs:
 def run_relocalize(args: RelocalizeArgs) -> int:
     """Finds and prints; returns 0. Raises MapError, InputError, ConfigError, WeightsError, and TrackingError when
     nothing is found."""
-    from vgslam.localizer import Localizer
+    from vgslam.sources.image_files import range_of
+    from vgslam.store.open import load_map
 
     paths = image_paths(args.images)
     if args.method not in (None, "pnp") and args.weights is None:
         raise ConfigError(f"--method {args.method} needs a network: add --weights vggt-s")
-    undistort = _undistorter(args.calib, paths[0])
-    localizer = Localizer(args.map, undistort.camera if undistort else None, None, _proposer(args))
+    values = range_of(paths)
+    height, width = read_rgb(paths[0], values).shape[:2]
+    photos = Photos(load_map(args.map), None, args.calib, args.fov_deg, (width, height), _say)
+    photos.proposer = _proposer(args)
     rows = []
     for path in paths:
-        image = read_rgb(path)
-        if undistort and image.shape[1::-1] != (undistort.camera.width, undistort.camera.height):
-            size = f"{image.shape[1]}x{image.shape[0]}"
-            raise InputError(f"{path}: is {size}, the first image has another size; locate them one by one")
-        rows.append(describe(path, localizer, args.method, undistort(image) if undistort else image))
+        localizer, image = photos.prepare(path, read_rgb(path, values))
+        rows.append(describe(path, localizer, args.method, image))
     n = sum(bool(row["is_found"]) for row in rows)
     if args.json:
         print(json.dumps({"map": str(args.map), "n_images": len(rows), "n_found": n, "images": rows}, indent=2))
@@ -77,24 +83,6 @@ def run_relocalize(args: RelocalizeArgs) -> int:
     if not args.json:
         print(f"{n} of {len(rows)} image(s) found")
     return 0
-
-
-def _undistorter(calib: Path | None, image: Path) -> "Undistorter | None":
-    """Undistortion of images of the size of `image` by a file's calibration; without one, None. Raises ConfigError,
-    CalibrationError."""
-    from vgslam.sources.calibration import doubts, fit_to_image, read_calibration
-    from vgslam.sources.undistort import Undistorter
-
-    if calib is None:
-        return None
-    height, width = read_rgb(image).shape[:2]
-    camera = read_calibration(calib, (width, height), _say, is_chosen=True)
-    if camera is None:
-        raise ConfigError(f"{calib}: says nothing about the camera; give its calibration with --calib")
-    camera, warning = fit_to_image(camera, width, height)
-    for line in [*([warning] if warning else []), *doubts(camera)]:
-        _say(line)
-    return Undistorter(camera)
 
 
 def _proposer(args: RelocalizeArgs) -> Any:
@@ -122,13 +110,13 @@ def image_paths(given: list[Path]) -> list[Path]:
     return found
 
 
-def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
-    """RGB image (H,W,3) of a file. Raises InputError."""
+def read_rgb(path: Path, values: "PixelRange | None" = None) -> npt.NDArray[np.uint8]:
+    """RGB image (H,W,3) of a file, its pixels brought to 8 bits by a range. Raises InputError."""
     from vgslam.sources.image_files import decode_image
     from vgslam.sources.recording import BadImageError
 
     try:
-        image = decode_image(path.read_bytes())
+        image = decode_image(path.read_bytes(), values)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except BadImageError as error:

@@ -7,6 +7,8 @@ from vgslam.types import Array, Ids, Trajectory
 
 MAX_DIFFERENCE_CAP_S = 0.02
 SAME_FRAME_S = 1e-3
+UNIT_SLACK, OFFSET_SLACK = 3.0, 2.0
+"""How much the durations of one recording may differ, as a factor, for another unit or another clock to be named."""
 NO_POSE = np.iinfo(np.int64).min
 
 
@@ -51,7 +53,7 @@ def associate(estimate: Trajectory, reference: Trajectory, max_difference_s: flo
     if t_a[0] > t_b[-1] + tolerance or t_b[0] > t_a[-1] + tolerance:
         raise EvaluationError(
             f"estimate ({t_a[0]:.3f} to {t_a[-1]:.3f} s) and reference ({t_b[0]:.3f} to {t_b[-1]:.3f} s) "
-            "do not overlap in time; are both in seconds on one clock?"
+            f"do not overlap in time{_clocks(t_a, t_b)}"
         )
     ids_a, ids_b = match_times(t_a, t_b, tolerance)
     if len(ids_a) < 3:
@@ -60,6 +62,19 @@ def associate(estimate: Trajectory, reference: Trajectory, max_difference_s: flo
             "raise --max-difference if the clocks agree"
         )
     return ids_a, ids_b, tolerance
+
+
+def _clocks(t_a: Array, t_b: Array) -> str:
+    """What the two ranges of times look like: another unit, a constant difference, or nothing that is known."""
+    a, b = float(t_a[-1] - t_a[0]), float(t_b[-1] - t_b[0])
+    ratio = max(a, b) / max(min(a, b), 1e-12)
+    factor = next((n for n in (1e3, 1e6, 1e9) if n / UNIT_SLACK < ratio < n * UNIT_SLACK), None)
+    if factor is not None:
+        return f"; they last {a:.4g} and {b:.4g}: one seems to be in another unit (a factor of {factor:g}) than seconds"
+    if ratio < OFFSET_SLACK:
+        return (f"; they last {a:.4g} and {b:.4g} s: the clocks seem to differ by a constant, about "
+                f"{t_b[0] - t_a[0]:.6g} s; bring both to one clock")  # fmt: skip
+    return "; are both in seconds on one clock?"
 
 
 def component_of_frames(frame_timestamps_s: Array, estimate: Trajectory) -> Ids:

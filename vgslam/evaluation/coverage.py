@@ -7,7 +7,10 @@ import numpy.typing as npt
 
 from vgslam.errors import EvaluationError
 from vgslam.evaluation.association import NO_POSE, component_of_frames, match_times
-from vgslam.types import Array, Trajectory
+from vgslam.types import Array, Ids, Trajectory
+
+HOLE = 1.5
+"""Intervals of more than this many medians are gaps."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +18,8 @@ class Coverage:
     """How much of the whole input has a pose."""
 
     n_frames: int | None
-    """Frames of the input for which the reference has a pose; None when not known."""
+    """Frames of the input while the reference has poses, whether one is near enough in time or not; those before, after
+    and in the holes of the reference do not count. None when not known."""
     n_poses: int
     n_scored: int
     """Number of these that have an estimated pose too."""
@@ -32,6 +36,28 @@ class Coverage:
     n_components: int
     gaps_from_frames: bool
     """Whether gaps were counted on the input's frames; otherwise they are inferred from the intervals between poses."""
+    n_unmatched: int = 0
+    """How many of n_frames have no pose of the reference near enough in time."""
+
+    def notes(self, max_difference_s: float) -> list[str]:
+        """Lines for the person: frames that could not be scored."""
+        if not self.n_unmatched:
+            return []
+        return [f"{self.n_unmatched} of {self.n_frames} frames have no reference within {max_difference_s:.4g} s and "
+                "count as not covered; --max-difference sets that"]  # fmt: skip
+
+
+def frames_of_reference(frame_timestamps_s: Array, reference_timestamps_s: Array, max_difference_s: float) -> Ids:
+    """Indices of the frames (N,) that lie within the reference's times (M,): from its first to its last, but not in
+    its holes, which are intervals of more than 1.5 medians."""
+    t = reference_timestamps_s
+    if len(t) < 2:
+        return match_times(frame_timestamps_s, t, max_difference_s)[0]
+    after = np.searchsorted(t, frame_timestamps_s)
+    interval = t[np.clip(after, 1, len(t) - 1)] - t[np.clip(after, 1, len(t) - 1) - 1]
+    is_within = (after > 0) & (after < len(t)) & (interval <= HOLE * np.median(np.diff(t)))
+    near = match_times(frame_timestamps_s, t, max_difference_s)[0]
+    return np.union1d(np.flatnonzero(is_within), near).astype(np.int64)
 
 
 def gaps_on_frames(has_pose: npt.NDArray[np.bool_], timestamps_s: Array) -> tuple[int, float, int]:
@@ -51,7 +77,7 @@ def gaps_between_poses(timestamps_s: Array) -> tuple[int, float, int]:
     if not len(dt):
         return 0, 0.0, 0
     median = float(np.median(dt))
-    gaps = dt[dt > 1.5 * median]
+    gaps = dt[dt > HOLE * median]
     if not len(gaps):
         return 0, 0.0, 0
     return int(np.rint(gaps.max() / median)) - 1, float(gaps.max()), len(gaps)
@@ -65,12 +91,14 @@ def measure_coverage(
 
     Raises EvaluationError when the estimate holds more poses than the input frames.
     """
+    n_unmatched = 0
     from_frames = frame_timestamps_s is not None and len(frame_timestamps_s) > 0
     if frame_timestamps_s is not None and from_frames:
-        # only a frame with a reference can be scored, whether it has a pose or not
         component = component_of_frames(frame_timestamps_s, estimate)
         can_score = match_times(frame_timestamps_s, reference.timestamps_s, max_difference_s)[0]
-        n_frames, scored = len(can_score), component[can_score][component[can_score] != NO_POSE]
+        n_frames = len(frames_of_reference(frame_timestamps_s, reference.timestamps_s, max_difference_s))
+        n_unmatched = n_frames - len(can_score)
+        scored = component[can_score][component[can_score] != NO_POSE]
         gap_frames, gap_s, n_losses = gaps_on_frames(component != NO_POSE, frame_timestamps_s)
     else:
         scored = estimate.component_ids[match_times(estimate.timestamps_s, reference.timestamps_s, max_difference_s)[0]]
@@ -84,4 +112,5 @@ def measure_coverage(
         coverage_largest=int(counts.max(initial=0)) / n_frames if n_frames else None,
         longest_gap_frames=gap_frames, longest_gap_s=gap_s, n_losses=n_losses,
         n_components=len(np.unique(estimate.component_ids)), gaps_from_frames=from_frames,
+        n_unmatched=n_unmatched,
     )  # fmt: skip

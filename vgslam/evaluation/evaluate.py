@@ -10,6 +10,7 @@ from vgslam.evaluation import relative
 from vgslam.evaluation.alignment import Alignment, align, mean_rotation, spread
 from vgslam.evaluation.association import associate
 from vgslam.evaluation.baselines import line_ate, path_length, scale_drift
+from vgslam.evaluation.conventions import convention_note
 from vgslam.evaluation.coverage import measure_coverage
 from vgslam.evaluation.scores import ComponentScore, ErrorSeries, ErrorStatistics, Evaluation
 from vgslam.geometry import se3
@@ -57,6 +58,9 @@ def evaluate(
         raise EvaluationError("no component of the estimate has 3 poses with a reference; nothing can be scored")
     coverage = measure_coverage(estimate, reference, tolerance, options.n_frames, options.frame_timestamps_s)
     notes = _notes(estimate, len(ids_est), scores, unscored, tolerance)
+    mine = estimate.component_ids[ids_est] == scores[0].component_id
+    other = convention_note(reference.T_world_cam[ids_ref[mine]], estimate.T_world_cam[ids_est[mine]])
+    notes += [*coverage.notes(tolerance), *([] if other is None else [other])]
     keyframe_score = None
     if keyframes is not None:
         try:
@@ -173,7 +177,8 @@ def _notes(
     notes = []
     if n_scored < len(estimate):
         notes.append(
-            f"{len(estimate) - n_scored} of {len(estimate)} poses have no reference within {tolerance_s:.4g} s"
+            f"{len(estimate) - n_scored} of {len(estimate)} poses have no reference within {tolerance_s:.4g} s "
+            "(--max-difference sets that)"
         )
     if len(scores) + len(unscored) > 1:
         notes.append(

@@ -15,7 +15,7 @@ from vgslam.map.growing import GrowingArray
 from vgslam.map.paged_keyframe import PagedKeyframe
 from vgslam.map.pictures import Pictures
 from vgslam.map.world import UNKNOWN, World
-from vgslam.types import Array, Edge, Ids, Keyframe, Observations, PoseEstimate, Trajectory
+from vgslam.types import Array, Camera, Edge, Ids, Keyframe, Observations, PoseEstimate, Trajectory
 
 
 class Landmarks:
@@ -75,6 +75,8 @@ class Session:
     first_frame_id: int
     """Id of its first frame in the map. Frame ids of a map count up through all its sessions; a frame's number in its
     own source is its id less this one."""
+    camera: Camera | None = None
+    """The calibration of its images as they were recorded, with their distortion; None where there was none."""
 
 
 @dataclass
@@ -126,11 +128,17 @@ class SlamMap:
             return keyframe
         return PagedKeyframe.of(keyframe, self.pictures)
 
-    def begin_session(self, name: str, began: str) -> Session:
+    def begin_session(self, name: str, began: str, camera: Camera | None = None) -> Session:
         """Begins a session, to which everything that is added from now on belongs."""
-        session = Session(name, began, 1 + max((f.frame_id for f in self.frames), default=-1))
+        session = Session(name, began, 1 + max((f.frame_id for f in self.frames), default=-1), camera)
         self.sessions.append(session)
         return session
+
+    @property
+    def recorded_camera(self) -> Camera | None:
+        """The calibration of the images of the newest keyframe's session as they were recorded; None if not known."""
+        newest = self.keyframes[-1].frame_id if self.keyframes else -1
+        return next((s.camera for s in reversed(self.sessions) if s.first_frame_id <= newest), None)
 
     def session_frames(self, session: int = -1) -> list[PoseEstimate]:
         """The frames of a session, by default those of the newest; all frames where there are no sessions."""

@@ -7,6 +7,7 @@ from vgslam.errors import ConfigError, InputError
 from vgslam.interfaces import FrameSource
 from vgslam.session.self_calibration import CalibrationEstimate, estimate_camera
 from vgslam.sources.live import LiveSource
+from vgslam.sources.source import RecordedSource
 from vgslam.system import SlamConfig
 from vgslam.types import Camera, Frame, Trajectory
 
@@ -53,14 +54,25 @@ def camera_with_fov(source: FrameSource, fov_deg: float) -> Camera:
     range, InputError when no frame can be read."""
     if not 5.0 < fov_deg < 170.0:
         raise ConfigError(f"the field of view must be between 5 and 170 degrees, got {fov_deg}")
+    return Camera.from_fov(*frame_size(source), fov_deg)
+
+
+def frame_size(source: FrameSource) -> tuple[int, int]:
+    """(width, height) of a source's frames. Raises InputError when no frame can be read."""
     if isinstance(source, LiveSource) and source.recorded is None:
-        width, height = source.open()
-        return Camera.from_fov(width, height, fov_deg)
+        return source.open()
     first = next(iter(_recorded(source)), None)
     if first is None:
         raise InputError(f"{source.name}: no frame could be read")
     height, width = first.image.shape[:2]
-    return Camera.from_fov(width, height, fov_deg)
+    return width, height
+
+
+def calibrate(source: FrameSource, recorded: Camera, say: Callable[[str], None]) -> None:
+    """Take the distortion of the camera that made the map out of a recording's images that nothing calibrates."""
+    if isinstance(source, RecordedSource) and (recorded.is_distorted or recorded.is_fisheye):
+        source.calibrate(recorded)
+        say("no calibration: that of the camera that made the map is taken, with its distortion")
 
 
 def estimated_camera(source: FrameSource, config: SlamConfig) -> CalibrationEstimate:

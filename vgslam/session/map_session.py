@@ -81,9 +81,25 @@ class MapSession:
         """The newest keyframe's camera, None if there is no keyframe yet."""
         return self.slam_map.keyframes[-1].camera if self.slam_map.keyframes else None
 
-    def begin(self, name: str, camera: Camera) -> Camera:
-        """Begin the session; returns the camera to use, which is the map's if it has one: its adjustment knows better.
-        Raises ConfigError when the camera is not the map's."""
+    @property
+    def recorded_camera(self) -> Camera | None:
+        """The calibration, with its distortion, of the images of the newest session that has keyframes, as they were
+        recorded; None where it is not known."""
+        return self.slam_map.recorded_camera
+
+    def check_size(self, width: int, height: int) -> None:
+        """Raises ConfigError for frames that are not of the size of the map's."""
+        mine = self.camera
+        if mine is not None and (mine.width, mine.height) != (width, height):
+            raise ConfigError(
+                f"the map {self.path or 'that is gone on with'} was made with a camera of {mine.width}x{mine.height}, "
+                f"these frames are {width}x{height}; give them at the same size, or begin another map with --map"
+            )
+
+    def begin(self, name: str, camera: Camera, recorded: Camera | None = None) -> Camera:
+        """Begin the session, of images that `recorded` calibrates as they were recorded; returns the camera to use,
+        which is the map's if it has one: its adjustment knows better. Raises ConfigError when the camera is not the
+        map's."""
         mine = self.camera
         if mine is not None and not _is_same(mine, camera):
             which = self.path or "that is gone on with"
@@ -92,7 +108,8 @@ class MapSession:
                 "give them at the same size with the same calibration, or begin another map"
             )
         if self.path is not None:
-            self.slam_map.begin_session(name, datetime.now().astimezone().isoformat(timespec="seconds"))
+            began = datetime.now().astimezone().isoformat(timespec="seconds")
+            self.slam_map.begin_session(name, began, recorded)
         self.n_keyframes_saved, self.n_frames_before = len(self.slam_map.keyframes), len(self.slam_map.frames)
         return camera if mine is None else mine
 

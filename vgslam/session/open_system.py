@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vgslam.interfaces import FrameSource
-from vgslam.session.choose_camera import choose_camera
+from vgslam.session.choose_camera import calibrate, choose_camera, frame_size
 from vgslam.session.map_session import MapSession
 from vgslam.session.masks import read_mask
 from vgslam.session.network import OpenedNetwork
@@ -44,10 +44,15 @@ def open_system(
     does not fit.
     """
     camera, estimate = options.camera, None
+    if map_session.camera is not None:
+        map_session.check_size(*frame_size(source))
+    recorded = map_session.recorded_camera
+    if camera is None and source.camera is None and options.fov_deg is None and recorded is not None:
+        calibrate(source, recorded, say)
     if camera is None:
         camera, estimate = choose_camera(source, options.fov_deg, map_session.camera, options.config, say)
     ignored = None if options.mask is None else read_mask(options.mask, source, camera)
-    camera = map_session.begin(source.name, camera)
+    camera = map_session.begin(source.name, camera, getattr(source, "recorded_camera", None))
     config = _with_prior(config_for(source, options.config), estimate, options.fov_deg is not None)
     slam = SlamSystem(
         camera, config, network.guide if network else None,

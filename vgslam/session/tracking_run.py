@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from vgslam.atomic import shortened
 from vgslam.config import to_yaml
 from vgslam.errors import EvaluationError, InputError, TrackingError
 from vgslam.evaluation.baselines import end_to_start_percent
@@ -23,6 +24,7 @@ from vgslam.results.run_folder import RunWriter
 from vgslam.results.status import StatusTable
 from vgslam.session.adaptation import open_adaptation
 from vgslam.session.choose_camera import describe_camera
+from vgslam.session.least_size import trouble_with_size
 from vgslam.session.main_loop import Follower, MainLoop
 from vgslam.session.map_session import MapSession
 from vgslam.session.network import open_network
@@ -69,7 +71,8 @@ def track(
             with ExitStack() as stack:
                 sinks = stack.enter_context(opened_sinks(args.poses))
                 session = stack.enter_context(MapSession.open(args.map, args.localize, args.memory))
-                writer = RunWriter(args.out or Path("out") / f"{stem}-{datetime.now():%Y%m%d-%H%M%S}", args.overwrite)
+                folder = Path("out") / f"{shortened(stem)}-{datetime.now():%Y%m%d-%H%M%S}"
+                writer = RunWriter(args.out or folder, args.overwrite)
                 stack.callback(writer.remove_if_unused)
                 _announce(title, source, sinks, audience)
                 options = SystemOptions(args.slam_config(), None, args.fov_deg, args.mask)
@@ -194,9 +197,11 @@ def _finish(run: Run, stop: Stop | None, audience: Audience) -> Outcome:
     outcome = Outcome(run.report, run.writer.path, evaluation, stop, code)
     audience.end(outcome)
     if stop is None and not len(poses.trajectory):
+        camera = run.slam.tracker.camera
+        why = trouble_with_size(camera.width, camera.height) or "it needs texture and a camera that moves sideways"
         raise TrackingError(
-            f"{run.title}: none of {len(poses.frames)} frames could be tracked; it needs texture and a camera that "
-            f"moves sideways (statuses are in {run.writer.path})"
+            f"{run.title}: none of {len(poses.frames)} frames could be tracked; {why} (statuses are in "
+            f"{run.writer.path})"
         )
     return outcome
 

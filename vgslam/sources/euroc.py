@@ -9,6 +9,7 @@ from vgslam.geometry import se3
 from vgslam.sources.calibration import read_calibration
 from vgslam.sources.image_files import files_recording, list_images
 from vgslam.sources.image_times import mended_files
+from vgslam.sources.numbered import are_counts_not_ns, nominal_times, those_present
 from vgslam.sources.options import SourceOptions
 from vgslam.sources.recording import Recording, Warnings
 from vgslam.sources.times import read_list
@@ -16,6 +17,7 @@ from vgslam.sources.trajectory_io import seconds_from_ns, sensor_T_body
 from vgslam.sources.truth import attach_truth_file
 from vgslam.types import Trajectory
 
+RATE_HZ = 20.0
 # Best first: vicon and motion capture poses are of markers, taken to the camera by the sensors' T_BS.
 _TRUTH = ("state_groundtruth_estimate0", "mocap0", "vicon0")
 
@@ -33,9 +35,13 @@ def open_euroc(path: Path, options: SourceOptions) -> Recording:
         found = ", ".join(sorted(p.parent.name for p in mav.glob("cam*/data"))) or "none"
         raise InputError(f"{folder}: no such camera with a data folder; cameras here: {found}")
     warnings = Warnings()
-    files, stamps = _images(folder)
-    listed = folder / "data.csv" if (folder / "data.csv").is_file() else folder / "data"
-    files, times = mended_files(files, np.array(stamps), warnings, listed, "ns")
+    files, stamps = _images(folder, warnings)
+    times = np.array(stamps)
+    if are_counts_not_ns(times):
+        times = nominal_times(files, options, warnings, "the image names are numbers, not nanoseconds", RATE_HZ)
+    else:
+        listed = folder / "data.csv" if (folder / "data.csv").is_file() else folder / "data"
+        files, times = mended_files(files, times, warnings, listed, "ns")
     recording = files_recording("euroc", folder / "data", files, times, warnings)
     recording.name = path.resolve().parent.name if path.resolve().name == "mav0" else path.resolve().name
     if options.calib is None:
@@ -46,17 +52,21 @@ def open_euroc(path: Path, options: SourceOptions) -> Recording:
     for sensor in _TRUTH:
         if recording.truth is None:
             attach_truth_file(recording, mav / sensor / "data.csv")
+    if recording.truth is not None and not (mav / "cam0" / "sensor.yaml").is_file():
+        warnings.add("the truth is that of the body (IMU or markers), not of the camera: cam0/sensor.yaml, which says "
+                     "how the camera is mounted, is missing")  # fmt: skip
     if recording.truth is not None and camera != "cam0":
         recording.truth = _seen_from(recording.truth, mav, camera)
     return recording
 
 
-def _images(folder: Path) -> tuple[list[Path], list[float]]:
+def _images(folder: Path, warnings: Warnings) -> tuple[list[Path], list[float]]:
     csv = folder / "data.csv"
     try:
         if csv.is_file():
             rows = read_list(csv, 2)
-            return [folder / "data" / row[1] for row in rows], [seconds_from_ns(row[0]) for row in rows]
+            files, stamps = [folder / "data" / row[1] for row in rows], [seconds_from_ns(row[0]) for row in rows]
+            return those_present(files, stamps, csv, warnings)
         files = list_images(folder / "data")
         return files, [seconds_from_ns(file.stem) for file in files]
     except ValueError as err:

@@ -5,9 +5,9 @@ from pathlib import Path
 from vgslam.sources.calibration import read_calibration
 from vgslam.sources.image_files import files_recording, list_images
 from vgslam.sources.image_times import mended_files
+from vgslam.sources.numbered import times_of_files
 from vgslam.sources.options import SourceOptions
 from vgslam.sources.recording import Recording, Warnings
-from vgslam.sources.times import times_or_nominal
 from vgslam.sources.truth import attach_truth_file
 
 
@@ -28,7 +28,7 @@ def _open(kind: str, path: Path, image_folder: Path, options: SourceOptions) -> 
     warnings = Warnings()
     files = list_images(image_folder)
     lists = [path / "times.txt", path / "timestamps.txt"]
-    times = times_or_nominal(lists, len(files), options, warnings)
+    times = times_of_files(lists, files, options, warnings)
     files, times = mended_files(files, times, warnings, lists[0] if lists[0].is_file() else lists[1])
     recording = files_recording(kind, image_folder, files, times, warnings)
     recording.name = path.resolve().name

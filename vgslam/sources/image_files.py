@@ -1,47 +1,58 @@
-"""Image files: listing in natural order, decoding to 8 bits, and recordings made of a list of files."""
+"""Image files: listing in natural order, decoding, and recordings made of a list of files."""
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from vgslam.errors import InputError
+from vgslam.sources.pixel_range import PixelRange, default_range, pixel_range
 from vgslam.sources.recording import BadImageError, Pixels, RawImage, Recording, Warnings
 
+SIZE_PROBES, RANGE_PROBES = 5, 15
+"""Images, spread over the sequence, by which its size and the range of its pixels are found."""
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm"})
 
 
-def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Sort key under which img2 comes before img10."""
-    parts = re.split(r"(\d+)", name)
-    return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts if part]
+def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str, str]:
+    """Sort key of file names: img2 before IMG10 whatever the case, numbers by value, and `photo` before `photo 2`
+    whatever the endings."""
+    stem, dot, suffix = name.rpartition(".")
+    parts = re.split(r"(\d+)", (stem if dot else suffix).casefold())
+    values = [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
+    return values, suffix.casefold(), name
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Image files of a folder (hidden ones left out) in natural order of their names. Raises InputError."""
+    """Image files of a folder (hidden ones and folders left out) in natural order of their names. Raises InputError."""
     try:
         entries = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
     except OSError as err:
         raise InputError(f"{folder}: cannot be read ({err.strerror}); check the path and its permissions") from err
-    return sorted(entries, key=lambda p: natural_key(p.name))
+    return sorted((p for p in entries if not p.is_dir()), key=lambda p: natural_key(p.name))
 
 
-def to_8bit(image: npt.NDArray[np.generic]) -> Pixels:
-    """uint8 as is, uint16 scaled so that 65535 becomes 255. Raises BadImageError for other pixel types."""
+def to_8bit(image: npt.NDArray[Any], values: PixelRange | None = None) -> Pixels:
+    """uint8 as is, others by the range of their sequence, or of their type (65535 becomes 255)."""
     if image.dtype == np.uint8:
-        return image  # type: ignore[return-value]
-    if image.dtype == np.uint16:
-        return cv2.convertScaleAbs(image, alpha=255.0 / 65535.0)
-    raise BadImageError(f"pixels of type {image.dtype} are not supported")
+        return image
+    return (values or default_range(image)).to_8bit(image)
 
 
-def decode_image(data: bytes) -> Pixels:
-    """Compressed image -> (H,W) grey or (H,W,3) RGB uint8; alpha dropped, EXIF orientation honoured.
+def decode_image(data: bytes, values: PixelRange | None = None) -> Pixels:
+    """`decode_raw` in 8 bits; deeper pixels by the range of their sequence, or of their type. Raises BadImageError."""
+    return to_8bit(decode_raw(data), values)
+
+
+def decode_raw(data: bytes) -> npt.NDArray[Any]:
+    """Compressed image -> (H,W) grey or (H,W,3) RGB of the type stored; palettes and CMYK become RGB, alpha is dropped,
+    the EXIF orientation honoured.
 
     Raises BadImageError for data that is empty, cut off or no image.
     """
@@ -55,8 +66,7 @@ def decode_image(data: bytes) -> Pixels:
         image = None
     if image is None:
         raise BadImageError("not a readable image")
-    image = to_8bit(image)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if image.ndim == 3 else image
+    return np.ascontiguousarray(image[..., ::-1]) if image.ndim == 3 else image
 
 
 def _is_cut_jpeg(data: bytes) -> bool:
@@ -69,10 +79,15 @@ def _is_cut_jpeg(data: bytes) -> bool:
     return data.rfind(b"\xff\xd9", at) < 0
 
 
-def load_image(path: Path) -> Pixels:
+def load_image(path: Path, values: PixelRange | None = None) -> Pixels:
     """`decode_image` of a file. Raises BadImageError."""
+    return to_8bit(load_raw(path), values)
+
+
+def load_raw(path: Path) -> npt.NDArray[Any]:
+    """`decode_raw` of a file. Raises BadImageError."""
     try:
-        return decode_image(path.read_bytes())
+        return decode_raw(path.read_bytes())
     except OSError as err:
         raise BadImageError(f"the file cannot be read ({err.strerror})") from err
 
@@ -84,28 +99,53 @@ def files_recording(
     if not files:
         raise InputError(f"{folder}: holds no images ({', '.join(sorted(SUFFIXES))}); give a folder with images")
 
+    size, values = _probe(folder, files)
+    if values.note is not None:
+        warnings.add(values.note)
+
     def stream() -> Iterator[RawImage]:
         for path, timestamp_s in zip(files, timestamps_s.tolist(), strict=True):
-            yield RawImage(path.name, timestamp_s, partial(load_image, path))
+            yield RawImage(path.name, timestamp_s, partial(load_image, path, values))
 
-    size = _common_size(folder, files)
-    return Recording(kind, folder.name, stream, size, len(files), timestamps_s=timestamps_s, warnings=warnings)
+    return Recording(kind, folder.name, stream, size, len(files), timestamps_s=timestamps_s, warnings=warnings,
+                     files=list(files))  # fmt: skip
 
 
-def _common_size(folder: Path, files: Sequence[Path]) -> tuple[int, int]:
-    """(width, height) that most of five probed images have; looks at all of them only if no probe can be decoded."""
-    probes = sorted({round(i * (len(files) - 1) / 4) for i in range(5)})
-    rest = [i for i in range(len(files)) if i not in probes]
-    sizes: Counter[tuple[int, int]] = Counter()
-    reason = ""
-    for n, i in enumerate(probes + rest):
-        if sizes and n >= len(probes):
-            break
-        try:
-            height, width = load_image(files[i]).shape[:2]
-            sizes[width, height] += 1
-        except BadImageError as err:
-            reason = f"{files[i].name}: {err}"
-    if not sizes:
+def spread_over(n: int, n_probes: int) -> list[int]:
+    """Up to n_probes of n numbers, evenly, ascending."""
+    return sorted({round(i * (n - 1) / (n_probes - 1)) for i in range(n_probes)})
+
+
+def _probe(folder: Path, files: Sequence[Path]) -> tuple[tuple[int, int], PixelRange]:
+    """(width, height) that most of five images have, and the range of their pixels, of more where they are deep;
+    looks at all of them only if no probe can be decoded."""
+    first = spread_over(len(files), SIZE_PROBES)
+    found, reason = _decoded([files[i] for i in first])
+    if not found:
+        found, reason = _decoded((files[i] for i in range(len(files)) if i not in first), most=1)
+    if not found:
         raise InputError(f"{folder}: none of its {len(files)} images can be decoded ({reason}); check the files")
-    return sizes.most_common(1)[0][0]
+    sizes = Counter(image.shape[1::-1] for image in found)
+    if any(image.dtype != np.uint8 for image in found):
+        more = [i for i in spread_over(len(files), RANGE_PROBES) if i not in first]
+        found += _decoded([files[i] for i in more])[0]
+    return sizes.most_common(1)[0][0], pixel_range(found)
+
+
+def range_of(files: Sequence[Path]) -> PixelRange:
+    """The range of the pixels of image files, by some of them spread over the list."""
+    return pixel_range(_decoded([files[i] for i in spread_over(len(files), SIZE_PROBES)])[0])
+
+
+def _decoded(files: Iterable[Path], most: int = RANGE_PROBES) -> tuple[list[npt.NDArray[Any]], str]:
+    """The images that can be decoded, `most` at most, and why the last other one cannot."""
+    found: list[npt.NDArray[Any]] = []
+    reason = ""
+    for path in files:
+        try:
+            found.append(load_raw(path))
+        except BadImageError as err:
+            reason = f"{path.name}: {err}"
+        if len(found) >= most:
+            break
+    return found, reason

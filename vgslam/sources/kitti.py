@@ -9,13 +9,15 @@ from vgslam.errors import CalibrationError, InputError
 from vgslam.geometry import se3
 from vgslam.sources.image_files import files_recording, list_images
 from vgslam.sources.image_times import mended_files
+from vgslam.sources.numbered import nominal_times, times_of_files
 from vgslam.sources.options import SourceOptions
 from vgslam.sources.recording import Recording, Warnings
-from vgslam.sources.times import read_list, times_or_nominal
+from vgslam.sources.times import read_list
 from vgslam.sources.trajectory_io import read_trajectory
 from vgslam.types import Camera, Trajectory
 
 Matrix = npt.NDArray[np.float64]
+RATE_HZ = 10.0
 CAMERAS = ("image_0", "image_2", "image_1", "image_3")
 
 
@@ -31,8 +33,11 @@ def open_kitti(path: Path, options: SourceOptions) -> Recording:
         raise InputError(f"{path}: has no camera folder '{camera}'; cameras here: {found}")
     warnings = Warnings()
     files = list_images(path / camera)
-    times = times_or_nominal([path / "times.txt"], len(files), options, warnings)
-    files, times = mended_files(files, times, warnings, path / "times.txt")
+    if (path / "times.txt").is_file():
+        times = times_of_files([path / "times.txt"], files, options, warnings)
+        files, times = mended_files(files, times, warnings, path / "times.txt")
+    else:
+        times = nominal_times(files, options, warnings, "no timestamps (times.txt is missing)", RATE_HZ)
     recording = files_recording("kitti", path / camera, files, times, warnings)
     recording.name = path.resolve().name
     T_cam_cam0 = np.eye(4)

@@ -98,6 +98,7 @@ class LiveSource:
         self._wait = wait or self._stop.wait
         self._thread: threading.Thread | None = None
         self.undistorter: Undistorter | None = None
+        self.recorded_camera: Camera | None = None
 
     def open(self) -> tuple[int, int]:
         """Wait for the first image; returns its width and height, and sets `camera` where there is a calibration.
@@ -153,6 +154,7 @@ class LiveSource:
             return
         camera, warning = fit_to_image(camera, width, height)
         self.warnings += [*([warning] if warning else []), *doubts(camera)]
+        self.recorded_camera = camera
         if camera.is_distorted or camera.is_fisheye:
             self.undistorter = Undistorter(camera)
             camera = self.undistorter.camera

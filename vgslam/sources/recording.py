@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -72,5 +73,7 @@ class Recording:
     """T_world_cam of the data set."""
     timestamps_s: npt.NDArray[np.float64] | None = None
     """Times of all images, if known."""
+    files: list[Path] = field(default_factory=list)
+    """The images, where they are files."""
     warnings: Warnings = field(default_factory=Warnings)
     """May grow while streaming."""

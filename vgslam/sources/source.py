@@ -28,17 +28,21 @@ class RecordedSource:
         self.truth: Trajectory | None = recording.truth
         self.warnings: list[str] = recording.warnings
         self.n_frames: int | None = None if recording.n_images is None else options.count(recording.n_images)
-        self.camera: Camera | None = distorted
-        self.recorded_camera: Camera | None = distorted
         self.folder: Path = folder
         self._recording = recording
         self._options = options
+        self.calibrate(distorted)
+        if self.n_frames == 0:
+            raise InputError(f"{self.name}: start {options.start} is beyond its {recording.n_images} images")
+
+    def calibrate(self, distorted: Camera | None) -> None:
+        """From now on the images are taken for those of this camera, and leave without its distortion."""
+        self.camera: Camera | None = distorted
+        self.recorded_camera: Camera | None = distorted
         self.undistorter: Undistorter | None = None
         if distorted is not None and (distorted.is_distorted or distorted.is_fisheye):
             self.undistorter = Undistorter(distorted)
             self.camera = self.undistorter.camera
-        if self.n_frames == 0:
-            raise InputError(f"{self.name}: start {options.start} is beyond its {recording.n_images} images")
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames with ids from 0. Raises InputError at the end if none could be delivered."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,29 +10,18 @@ from vgslam.atomic import write_text
 from vgslam.errors import CalibrationError, InputError
 from vgslam.geometry import se3
 from vgslam.sources.calibration import Document, read_document
+from vgslam.sources.trajectory_rows import PER_SECOND, Layout, Row, Rows
 from vgslam.types import Trajectory
 
 Array = npt.NDArray[np.float64]
 TRAJECTORY_KINDS = ("tum", "kitti", "euroc")
 METRES = "# lengths are metres"
 """The comment of a TUM file in metres; without it, those that vgslam writes are in map units."""
-_COLUMNS = {"tum": 8, "kitti": 12, "euroc": 8}
 _LAYOUT = {
     "tum": "timestamp tx ty tz qx qy qz qw",
     "kitti": "the 12 numbers of a 3x4 matrix",
     "euroc": "timestamp [ns],px,py,pz,qw,qx,qy,qz,...",
 }
-
-
-class Row(NamedTuple):
-    """One line that holds data."""
-
-    line: int
-    """Its number in the file, from 1."""
-    fields: list[str]
-    """The values as text."""
-    is_csv: bool
-    """Whether commas divide them."""
 
 
 def read_trajectory(
@@ -43,34 +31,43 @@ def read_trajectory(
     *,
     is_metric: bool = False,
     drop_unordered: bool = False,
+    notes: list[str] | None = None,
 ) -> Trajectory:
-    """Camera poses T_world_cam of a file.
+    """Camera poses T_world_cam of a file, whose fields are divided by spaces, commas or semicolons.
 
     kind: "tum" (`timestamp tx ty tz qx qy qz qw`, seconds), "kitti" (3x4 rows without time: times_s (N,) gives it,
-    the row number in seconds otherwise), "euroc" (CSV, ns, `qw qx qy qz`; taken from the body to cam0 when the
-    `sensor.yaml` of a mav0 folder lie around it), or "auto" by the look of the first row.
+    the row number in seconds otherwise), "euroc" (ns, `qw qx qy qz`; taken from the body to cam0 when the
+    `sensor.yaml` of a mav0 folder lie around it), or "auto": by the names of the columns in the first line or in a
+    comment, else by the look of the first rows. Times too large for seconds are ms, us or ns.
     is_metric: lengths are metres; a file may say so itself (METRES).
-    drop_unordered leaves out rows whose timestamp is not greater than all before instead of refusing them.
+    drop_unordered leaves out rows whose timestamp is not greater than all before instead of refusing them. With `notes`
+    rows that are not finite, repeated or not in order are mended, and a line for each such trouble is added there.
     Raises InputError, naming file and line, for what is malformed: numbers that are not finite, quaternions that are
     not of unit length (1 %), duplicate or decreasing timestamps.
     """
     path = Path(path)
     if kind not in ("auto", *TRAJECTORY_KINDS):
         raise InputError(f"trajectory kind '{kind}' is unknown; use auto, {', '.join(TRAJECTORY_KINDS)}")
-    rows = _read_rows(path)
-    if kind == "auto":
-        kind = _recognise(path, rows[0])
-    numbers = _to_numbers(path, rows, kind)
-    if kind == "kitti":
+    read = Rows.read(path)
+    layout = read.layout(kind)
+    rows, numbers = _to_numbers(path, read.rows, layout, notes)
+    if layout.kind == "kitti":
         T, stamps = _kitti_poses(path, rows, numbers), _kitti_times(path, len(rows), times_s)
     else:
-        T, stamps = _quaternion_poses(path, rows, numbers, kind), numbers[:, 0]
-    if kind == "euroc":
-        stamps = np.array([seconds_from_ns(row.fields[0]) for row in rows])
+        T, stamps = _quaternion_poses(path, rows, numbers, layout), _seconds(rows, numbers[:, 0], layout)
+    if layout.kind == "euroc":
         T = T @ _euroc_sensor_cam(path)
-    keep = _increasing(path, rows, stamps, drop_unordered)
-    is_metric = is_metric or METRES in path.read_text(encoding="utf-8-sig").splitlines()[: rows[0].line]
+    elif layout.unit != "s" and notes is not None:
+        notes.append(f"{path.name}: the times are taken for {layout.unit}")
+    keep = _in_order(path, stamps, notes) if notes is not None else _increasing(path, rows, stamps, drop_unordered)
+    is_metric = is_metric or METRES.lstrip("# ") in read.comments
     return Trajectory(stamps[keep], np.ascontiguousarray(T[keep]), is_metric=is_metric)
+
+
+def _seconds(rows: Sequence[Row], times: Array, layout: Layout) -> Array:
+    if layout.unit == "ns":
+        return np.array([seconds_from_ns(row.fields[layout.columns[0]]) for row in rows])
+    return times / PER_SECOND[layout.unit]
 
 
 def seconds_from_ns(text: str) -> float:
@@ -110,56 +107,40 @@ def _euroc_lines(trajectory: Trajectory) -> list[str]:
     return lines
 
 
-def _read_rows(path: Path) -> list[Row]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as err:
-        reason = getattr(err, "strerror", None) or "not a text file"
-        raise InputError(f"{path}: trajectory cannot be read ({reason}); give a TUM, KITTI or EuRoC file") from err
-    rows = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        content = line.split("#", 1)[0].strip()
-        if content:
-            rows.append(Row(number, content.replace(",", " ").split(), "," in content))
-    if not rows:
-        raise InputError(f"{path}: holds no poses; give a TUM, KITTI or EuRoC file")
-    return rows
-
-
-def _recognise(path: Path, row: Row) -> str:
-    if row.is_csv:
-        return "euroc"
-    for kind in ("tum", "kitti"):
-        if len(row.fields) == _COLUMNS[kind]:
-            return kind
-    raise InputError(f"{path}: {len(row.fields)} numbers per line are neither a TUM (8) nor a KITTI (12) trajectory")
-
-
-def _to_numbers(path: Path, rows: Sequence[Row], kind: str) -> Array:
-    n = _COLUMNS[kind]
-    numbers = np.empty((len(rows), n))
+def _to_numbers(
+    path: Path, rows: list[Row], layout: Layout, notes: list[str] | None
+) -> tuple[list[Row], Array]:  # fmt: skip
+    """The rows and their numbers (N,8) as TUM has them, or (N,12); with notes, without those not finite."""
+    n, what = 1 + max(layout.columns), _LAYOUT[layout.kind]
+    numbers = np.empty((len(rows), len(layout.columns)))
     for out, (line, values, _) in zip(numbers, rows, strict=True):
-        if len(values) < n or (len(values) > n and kind != "euroc"):
-            raise InputError(f"{path}, line {line}: {len(values)} numbers instead of {n} ({_LAYOUT[kind]})")
+        if len(values) < n or (len(values) > n and layout.is_exact):
+            raise InputError(f"{path}, line {line}: {len(values)} numbers instead of {n} ({what})")
         try:
-            out[:] = [float(v) for v in values[:n]]
+            out[:] = [float(values[i]) for i in layout.columns]
         except ValueError as err:
-            raise InputError(f"{path}, line {line}: not a number ({_LAYOUT[kind]} expected)") from err
-    bad = ~np.isfinite(numbers).all(axis=1)
-    if bad.any():
-        raise InputError(f"{path}, line {rows[int(np.argmax(bad))].line}: holds a number that is not finite")
-    return numbers
+            raise InputError(f"{path}, line {line}: not a number ({what} expected)") from err
+    good: npt.NDArray[np.bool_] = np.asarray(np.isfinite(numbers).all(axis=1), np.bool_)
+    if good.all():
+        return rows, numbers
+    if notes is None or not good.any():
+        raise InputError(f"{path}, line {rows[int(np.argmin(good))].line}: holds a number that is not finite")
+    if layout.kind == "kitti":  # the row number is the time
+        raise InputError(f"{path}, line {rows[int(np.argmin(good))].line}: holds a number that is not finite, and "
+                         "KITTI rows cannot be left out; give a TUM trajectory without it")  # fmt: skip
+    notes.append(f"{path.name}: {(~good).sum()} of {len(rows)} rows hold numbers that are not finite and are left out")
+    return [row for row, is_good in zip(rows, good, strict=True) if is_good], numbers[good]
 
 
-def _quaternion_poses(path: Path, rows: Sequence[Row], numbers: Array, kind: str) -> Array:
-    q = numbers[:, 4:8] if kind == "tum" else numbers[:, [5, 6, 7, 4]]
+def _quaternion_poses(path: Path, rows: Sequence[Row], numbers: Array, layout: Layout) -> Array:
+    q = numbers[:, 4:8]
     bad = np.abs(np.linalg.norm(q, axis=1) - 1.0) > 0.01
     if bad.any():
         i = int(np.argmax(bad))
         norm = float(np.linalg.norm(q[i]))
         raise InputError(
             f"{path}, line {rows[i].line}: quaternion has length {norm:.4g} instead of 1; "
-            f"check the order of the columns ({_LAYOUT[kind]})"
+            f"check the order of the columns ({_LAYOUT[layout.kind]})"
         )
     T = np.tile(np.eye(4), (len(q), 1, 1))
     T[:, :3, :3] = [se3.rotation_from_quaternion(one) for one in q]
@@ -196,6 +177,17 @@ def _increasing(path: Path, rows: Sequence[Row], stamps: Array, drop: bool) -> n
         trouble = "repeats the one before" if stamps[i] == stamps[i - 1] else "is not later than those before"
         raise InputError(f"{path}, line {rows[i].line}: timestamp {stamps[i]:.9f} {trouble}; sort the file by time")
     return keep
+
+
+def _in_order(path: Path, stamps: Array, notes: list[str]) -> npt.NDArray[np.int64]:
+    """Rows in order of time, the first of those that repeat a time; notes say what was done."""
+    order = np.argsort(stamps, kind="stable")
+    is_new = np.diff(stamps[order], prepend=-np.inf) > 0
+    if (order != np.arange(len(order))).any():
+        notes.append(f"{path.name}: the rows are not in order of time and were sorted")
+    if not is_new.all():
+        notes.append(f"{path.name}: {(~is_new).sum()} of {len(stamps)} rows repeat a time; the first of each is used")
+    return order[is_new]
 
 
 def sensor_T_body(sensor_yaml: Path) -> Array | None:

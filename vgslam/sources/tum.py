@@ -1,19 +1,23 @@
 """TUM RGB-D benchmark (Sturm et al., IROS 2012): rgb.txt, rgb/, groundtruth.txt; ETH3D SLAM uses the same layout."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from vgslam.errors import CalibrationError, InputError
+from vgslam.errors import CalibrationError
 from vgslam.sources.calibration import read_calibration
 from vgslam.sources.image_files import files_recording, list_images
 from vgslam.sources.image_times import mended_files
-from vgslam.sources.options import SourceOptions
+from vgslam.sources.numbered import are_counts, nominal_times, those_present, times_of_files
+from vgslam.sources.options import DEFAULT_FPS, SourceOptions
 from vgslam.sources.recording import Recording, Warnings
-from vgslam.sources.times import parse_time, read_list
+from vgslam.sources.times import Times, parse_time, read_list
 from vgslam.sources.truth import attach_truth_file
 from vgslam.types import Camera
 
+LISTS = ("rgb.txt", "associations.txt", "associated.txt", "associate.txt")
+TIMES = ("times.txt", "timestamps.txt")
 # Colour cameras as published with the benchmark; the images of freiburg3 are already undistorted.
 _PUBLISHED = {
     "freiburg1": Camera(517.3, 516.5, 318.6, 255.3, 640, 480, (0.2624, -0.9531, -0.0054, 0.0026, 1.1633)),
@@ -29,30 +33,47 @@ def open_tum(path: Path, options: SourceOptions) -> Recording:
     camera that the folder is named after.
     """
     warnings = Warnings()
-    files, times = _listed(path) if (path / "rgb.txt").is_file() else _named(path)
-    listed = path / "rgb.txt" if (path / "rgb.txt").is_file() else path / "rgb"
-    files, stamps = mended_files(files, np.array(times), warnings, listed)
-    recording = files_recording("tum", path, files, stamps, warnings)
+    files, times, counts_hz = _images(path, options, warnings)
+    if counts_hz is None:
+        listed = path / "rgb.txt" if (path / "rgb.txt").is_file() else path / "rgb"
+        files, times = mended_files(files, times, warnings, listed)
+    recording = files_recording("tum", path, files, times, warnings)
     recording.name = path.resolve().name
     if options.calib is None:
         recording.camera = _calibration(path, recording)
-    attach_truth_file(recording, path / "groundtruth.txt")
+    attach_truth_file(recording, path / "groundtruth.txt", counts_hz)
     return recording
 
 
-def _listed(path: Path) -> tuple[list[Path], list[float]]:
-    rows = read_list(path / "rgb.txt", 2)
-    return [path / row[1] for row in rows], [parse_time(path / "rgb.txt", row[0]) for row in rows]
+def _images(path: Path, options: SourceOptions, warnings: Warnings) -> tuple[list[Path], Times, float | None]:
+    """Images and their times, from rgb.txt or associations.txt, times.txt, or the names; if those are numbers that
+    count images, at the nominal rate, which is the last value then."""
+    listing = next((path / name for name in LISTS if (path / name).is_file()), None)
+    if listing is not None:
+        files, stamps = those_present(*_listed(path, listing), listing, warnings)
+    else:
+        files, stamps = list_images(path / "rgb"), []
+        if any((path / name).is_file() for name in TIMES):
+            return files, times_of_files([path / name for name in TIMES], files, options, warnings), None
+        with suppress(ValueError):
+            stamps = [float(file.stem) for file in files]
+    if len(stamps) == len(files) and np.isfinite(stamps).all() and not are_counts(stamps, files):
+        order = np.argsort(stamps, kind="stable") if listing is None else range(len(files))
+        return [files[i] for i in order], np.array([stamps[i] for i in order], np.float64), None
+    what = f"the times in {listing.name}" if listing is not None else "there is no rgb.txt, and the image names"
+    times = nominal_times(files, options, warnings, f"{what} are no times in seconds")
+    return files, times, options.fps or DEFAULT_FPS
 
 
-def _named(path: Path) -> tuple[list[Path], list[float]]:
-    files = list_images(path / "rgb")
-    try:
-        return files, [float(file.stem) for file in files]
-    except ValueError as err:
-        raise InputError(
-            f"{path}: no rgb.txt, and image names are not timestamps; add it, or give {path / 'rgb'}"
-        ) from err
+def _listed(path: Path, listing: Path) -> tuple[list[Path], list[float]]:
+    """Rows of a time and a file, several times over in associations: the first file that is not of depth counts."""
+    files, times = [], []
+    for row in read_list(listing, 2):
+        pairs = list(zip(row[::2], row[1::2], strict=False))
+        time, name = next((pair for pair in pairs if "depth" not in pair[1].lower()), pairs[0])
+        files.append(path / name)
+        times.append(parse_time(listing, time))
+    return files, times
 
 
 def _calibration(path: Path, recording: Recording) -> Camera | None:

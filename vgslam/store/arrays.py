@@ -8,7 +8,8 @@ T (F,4,4), has_pose, covariance (F,6,6) in units of the keyframe `ref` as T is, 
 inlier_ratio, component, rotation_only. camera_*: intrinsics
 (C,4) fx fy cx cy, size (C,2) width height, distortion (C,D) padded with zeros, n_distortion, is_fisheye,
 removed_k1.
-session_first_frame (N,). world_component (W,), world_known (W,2) is_metric and is_upright, world_sigma (W,2)
+session_first_frame (N,), session_camera (N,) rows of `camera`, -1 = none.
+world_component (W,), world_known (W,2) is_metric and is_upright, world_sigma (W,2)
 scale_rel_sigma and tilt_sigma_deg: `World`s of components. place_vocabulary (8,), place_code (k,256): `PlaceCodes`.
 picture_*: key (P,2) keyframe and kind, size (P,), sha256 (P,32).
 """
@@ -84,6 +85,7 @@ def to_arrays(slam_map: SlamMap) -> Arrays:
     """
     m, cameras = slam_map, Cameras()
     a = _keyframe_arrays(m, cameras) | _landmark_arrays(m) | _edge_arrays(list(m.edges.values()))
+    a["session_camera"] = _table([cameras.number(s.camera) for s in m.sessions], (), np.int64)
     a |= _frame_arrays(m.frames) | cameras.arrays()
     a["session_first_frame"] = _table([s.first_frame_id for s in m.sessions], (), np.int64)
     a["place_vocabulary"], a["place_code"] = m.place_codes.vocabulary.copy(), m.place_codes.codes.view.copy()
@@ -167,8 +169,9 @@ def fill(slam_map: SlamMap, a: Arrays, names: SessionNames) -> None:
     """Fill an empty map from the arrays. Raises ValueError, KeyError or IndexError if they do not agree."""
     _check_ids(a)
     m = slam_map
+    cameras = [None if i < 0 else read_cameras(a)[i] for i in a["session_camera"].tolist()]
     firsts = a["session_first_frame"].tolist()
-    m.sessions = [Session(n, b, i) for n, b, i in zip(names.names, names.began, firsts, strict=True)]
+    m.sessions = [Session(*row) for row in zip(names.names, names.began, firsts, cameras, strict=True)]
     _fill_keyframes(m, a)
     ids = m.landmarks.add(0, a["landmark_xyz"], a["landmark_rel_sigma"], a["landmark_color"])
     m.landmarks.host[ids], m.landmarks.is_triangulated[ids] = a["landmark_host"], a["landmark_is_triangulated"]
@@ -219,7 +222,7 @@ def _check_ids(a: Arrays) -> None:
     for name, low, high in (
         ("landmark_host", 0, n_keyframes), ("edge_ids", 0, n_keyframes), ("frame_ref", -1, n_keyframes),
         ("observation_landmark", 0, n_landmarks), ("keyframe_camera", 0, n_cameras),
-        ("keyframe_depth_camera", -1, n_cameras), ("frame_status", 0, len(STATUSES)),
+        ("keyframe_depth_camera", -1, n_cameras), ("session_camera", -1, n_cameras), ("frame_status", 0, len(STATUSES)),
         ("edge_kind", 0, len(EDGE_KINDS)),
     ):  # fmt: skip
         if ((a[name] < low) | (a[name] >= high)).any():

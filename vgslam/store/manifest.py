@@ -9,10 +9,12 @@ from typing import Any
 from vgslam.errors import MapError
 
 FORMAT = "vgslam map"
-VERSION = 5
+VERSION = 6
 """1: one session, without names. 2: sessions. 3: codes of places. 4: which components are metric and upright.
-5: frames with a rotation only, and the radial distortion that was taken out of a camera's images."""
+5: frames with a rotation only, and the radial distortion that was taken out of a camera's images.
+6: the calibration of a session's images as they were recorded."""
 MANIFEST = "manifest.json"
+LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,12 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise MapError(f"{folder}: is not a vgslam map (it has no {MANIFEST})") from None
+        if (folder / LOCK).exists() and not any(folder.glob("state-*")):
+            raise MapError(
+                f"{folder}: holds no map yet: the run that was to make it ended before its first save, or has not "
+                "saved yet; run it again"
+            ) from None
+        raise MapError(f"{folder}: is not a vgslam map (it has no {MANIFEST}), or was left in its first save") from None
     except OSError as error:
         raise MapError(f"{path}: cannot be read ({error.strerror or error})") from error
     except ValueError as error:

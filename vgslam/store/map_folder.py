@@ -24,10 +24,8 @@ from vgslam.map.picture_file import PictureFile, describe, encode
 from vgslam.map.pictures import PictureKey, PictureKind, Pictures
 from vgslam.map.slam_map import SlamMap
 from vgslam.store.arrays import Arrays, to_arrays
-from vgslam.store.manifest import MANIFEST, Manifest
+from vgslam.store.manifest import LOCK, MANIFEST, Manifest
 from vgslam.store.open import PICTURES, picture_name, read_state, referred_pictures
-
-LOCK = ".lock"
 
 
 class MapFolder:

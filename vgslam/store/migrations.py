@@ -47,8 +47,14 @@ def _turned_and_straightened(manifest: Manifest, arrays: Arrays) -> tuple[Manife
     return replace(manifest, version=5), arrays | none
 
 
+def _recorded_cameras(manifest: Manifest, arrays: Arrays) -> tuple[Manifest, Arrays]:
+    """Up to version 5 the calibration of the images as recorded was not kept."""
+    none = np.full(len(arrays["session_first_frame"]), -1, np.int64)
+    return replace(manifest, version=6), {**arrays, "session_camera": none}
+
+
 MIGRATIONS: dict[int, Callable[[Manifest, Arrays], tuple[Manifest, Arrays]]] = {
-    1: _sessions, 2: _places, 3: _worlds, 4: _turned_and_straightened,
+    1: _sessions, 2: _places, 3: _worlds, 4: _turned_and_straightened, 5: _recorded_cameras,
 }  # fmt: skip
 
 

@@ -1,0 +1,147 @@
+"""Poses written in another convention than assumed: the usual ones are tried, and one that fits far better is named.
+No score is changed."""
+
+from collections.abc import Iterator
+from itertools import permutations, product
+
+import numpy as np
+
+from vgslam.evaluation.alignment import align, mean_rotation, spread
+from vgslam.evaluation.relative import rotation_angles_deg
+from vgslam.geometry import se3
+from vgslam.types import Array
+
+WRONG_DEG = 5.0
+"""Rotations that agree better than this raise no question."""
+FAR_BETTER = 0.25
+"""Share of the error that may be left for another convention to be named."""
+AGREES_DEG = 10.0
+"""Largest error that another convention may leave: random rotations come no nearer."""
+WRONG_OF_PATH = 0.1
+"""Positions whose error is less than this share of their extent raise no question."""
+LINE = 0.05
+"""Second extent of the positions over the first below which they do not say how the cameras are turned."""
+NEAR_AXES_DEG = 20.0
+"""Axes that are this near to one of the known ones are called by its name."""
+_NAMES = {
+    "OpenGL's (x right, y up, z backward)": np.diag([1.0, -1.0, -1.0]),
+    "ROS's or a body's (x forward, y left, z up)": np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]]),
+    "a vehicle's (x forward, y right, z down)": np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]),
+}
+"""R_opencv_other (3,3): columns are the other axes in OpenCV's (x right, y down, z forward)."""
+
+
+def convention_note(T_ref_cam: Array, T_est_cam: Array) -> str | None:
+    """One line that names the convention in which N corresponding poses (N,4,4) agree far better than as they were
+    read, None if they agree or no usual convention helps.
+
+    Tried on either side: quaternions with w first or last, rotations or poses from world to camera, other axes of the
+    camera, a mirrored world. The rotations are compared after the alignment of the positions.
+    """
+    if len(T_ref_cam) < 3 or spread(T_ref_cam[:, :3, 3]) == 0.0 or spread(T_est_cam[:, :3, 3]) == 0.0:
+        return None
+    by_positions = not _is_line(T_ref_cam[:, :3, 3]) and not _is_line(T_est_cam[:, :3, 3])
+    now_m, now_deg = _errors(T_ref_cam, T_est_cam, by_positions)
+    size = spread(T_ref_cam[:, :3, 3])
+    if now_m > WRONG_OF_PATH * size:
+        return _of_positions(T_ref_cam, T_est_cam, now_m, size, by_positions)
+    if now_deg < WRONG_DEG:
+        return None
+    readings = list(_rotations(T_ref_cam, T_est_cam))
+    if by_positions:
+        readings += _whole_poses(T_ref_cam, T_est_cam)
+    tried = [(_errors(ref, est, by_positions), spread(ref[:, :3, 3]), name) for name, ref, est in readings]
+    fitting = [(deg, name) for (m, deg), extent, name in tried if m <= WRONG_OF_PATH * extent]
+    best_deg, name = min(fitting, default=(np.inf, ""))
+    if best_deg < min(FAR_BETTER * now_deg, AGREES_DEG):
+        return f"positions agree, but rotations are {now_deg:.3g} deg off; {best_deg:.2g} deg if {name}"
+    return _axes(T_ref_cam, T_est_cam, now_deg) if by_positions else None
+
+
+def _rotations(T_ref: Array, T_est: Array) -> Iterator[tuple[str, Array, Array]]:
+    """Other readings of the rotations alone."""
+    for who, of_ref in (("estimate", False), ("reference", True)):
+        T = T_ref if of_ref else T_est
+        for name, R in (
+            (f"the {who}'s quaternions are written w first (qw qx qy qz)", _reordered(T, [1, 2, 3, 0])),
+            (f"the {who}'s quaternions are written w last (qx qy qz qw)", _reordered(T, [3, 0, 1, 2])),
+            (f"the {who}'s rotations are from world to camera", np.swapaxes(T[:, :3, :3], 1, 2)),
+        ):
+            other = T.copy()
+            other[:, :3, :3] = R
+            yield name, *((other, T_est) if of_ref else (T_ref, other))
+
+
+def _reordered(T: Array, order: list[int]) -> Array:
+    """Rotations (N,3,3) whose quaternion (x y z w) has the parts of T's in another order."""
+    quaternions = np.array([se3.quaternion_from_rotation(R) for R in T[:, :3, :3]])
+    return np.array([se3.rotation_from_quaternion(q) for q in quaternions[:, order]])
+
+
+def _whole_poses(T_ref: Array, T_est: Array) -> Iterator[tuple[str, Array, Array]]:
+    """Other readings of whole poses."""
+    mirror = np.diag([-1.0, 1.0, 1.0, 1.0])
+    yield "the estimate's poses are from world to camera", T_ref, se3.inverse(T_est)
+    yield "the reference's poses are from world to camera", se3.inverse(T_ref), T_est
+    yield "one of the two is mirrored (its axes are left-handed)", T_ref, mirror @ T_est @ mirror
+
+
+def _of_positions(T_ref: Array, T_est: Array, now_m: float, size: float, by_positions: bool) -> str | None:
+    """The reading of whole poses that explains positions which do not agree."""
+    errors = []
+    for name, ref, est in _whole_poses(T_ref, T_est):
+        other_m, _ = _errors(ref, est, by_positions)
+        errors.append((other_m / max(spread(ref[:, :3, 3]), 1e-300), name))
+    best, name = min(errors)
+    now = now_m / size
+    if best > FAR_BETTER * now or best > WRONG_OF_PATH:
+        return None
+    return f"positions are {100 * now:.3g} % of their extent off; {100 * best:.2g} % if {name}"
+
+
+def _axes(T_ref: Array, T_est: Array, now_deg: float) -> str | None:
+    """One turn of the camera's axes that explains the rotations: R_ref = R_est R_est_ref."""
+    aligned = align(T_ref, T_est, with_scale=True).apply(T_est)[:, :3, :3]
+    turn = mean_rotation(np.swapaxes(aligned, 1, 2), np.swapaxes(T_ref[:, :3, :3], 1, 2))
+    left = rotation_angles_deg(np.swapaxes(T_ref[:, :3, :3], 1, 2) @ aligned @ turn)
+    left_deg = float(np.sqrt((left**2).mean()))
+    if left_deg > min(FAR_BETTER * now_deg, AGREES_DEG):
+        return None
+    begin = f"positions agree, but rotations are {now_deg:.3g} deg off; {left_deg:.2g} deg if"
+    for name, R in _NAMES.items():
+        of_ref, of_est = _angle(R, turn) < NEAR_AXES_DEG, _angle(R.T, turn) < NEAR_AXES_DEG
+        if of_ref or of_est:
+            who = "one of the two" if of_ref and of_est else "the reference" if of_ref else "the estimate"
+            return f"{begin} the camera's axes are {name} in {who}, and OpenCV's in the other"
+    near = min(_angle(R, turn) for R in _right_angles())
+    how = "by right angles " if near < NEAR_AXES_DEG else ""
+    by_deg = _angle(np.eye(3), turn)
+    return f"{begin} the axes of the two cameras are turned {how}against each other, by {by_deg:.0f} deg"
+
+
+def _right_angles() -> Iterator[Array]:
+    for order in permutations(range(3)):
+        for signs in product((1.0, -1.0), repeat=3):
+            R = np.eye(3)[list(order)] * np.array(signs)[:, None]
+            if np.linalg.det(R) > 0:
+                yield R
+
+
+def _angle(a: Array, b: Array) -> float:
+    return float(rotation_angles_deg((a.T @ b)[None])[0])
+
+
+def _errors(T_ref: Array, T_est: Array, by_positions: bool) -> tuple[float, float]:
+    """RMS errors of position (after Sim(3)) and of rotation in degrees, aligned by positions or by rotations."""
+    aligned = align(T_ref, T_est, with_scale=True).apply(T_est)
+    position = float(np.sqrt(((aligned[:, :3, 3] - T_ref[:, :3, 3]) ** 2).sum(1).mean()))
+    R_est = aligned[:, :3, :3]
+    if not by_positions:
+        R_est = mean_rotation(T_ref[:, :3, :3], R_est) @ R_est
+    angles = rotation_angles_deg(np.swapaxes(T_ref[:, :3, :3], 1, 2) @ R_est)
+    return position, float(np.sqrt((angles**2).mean()))
+
+
+def _is_line(points: Array) -> bool:
+    D = np.linalg.svd(points - points.mean(0), compute_uv=False)
+    return bool(D[1] <= LINE * D[0])

@@ -1,0 +1,96 @@
+"""Images that are numbered: which row of a list belongs to each, and numbers that are not taken for times."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vgslam.errors import InputError
+from vgslam.sources.options import DEFAULT_FPS, SourceOptions
+from vgslam.sources.recording import Warnings
+from vgslam.sources.times import Times, read_list, times_or_nominal
+
+LEAST_EPOCH_S = 1e9
+"""Whole numbers below this (the year 2001) are no seconds of a clock: they count images."""
+MOST_APART = 100
+"""Numbers in names that are further apart than this on average say something else than which frame it is."""
+LEAST_STEP_NS = 1e5
+"""No camera takes 10,000 images a second: numbers that follow one another more closely are no nanoseconds."""
+
+
+def image_numbers(files: Sequence[Path]) -> list[int] | None:
+    """The last number in the name of each image; None unless each has one of its own."""
+    found = [re.findall(r"\d+", file.stem) for file in files]
+    if not files or not all(found):
+        return None
+    numbers = [int(digits[-1]) for digits in found]
+    return numbers if len(set(numbers)) == len(numbers) else None
+
+
+def are_counts(values: Sequence[float] | Times, files: Sequence[Path]) -> bool:
+    """Whether the times in seconds of images (their names', or those of a list) are only their numbers: whole, small,
+    and the same as in the names, or as the position in the list."""
+    stamps = np.asarray(values, np.float64)
+    if len(stamps) < 2 or not (stamps == np.floor(stamps)).all() or stamps.max() >= LEAST_EPOCH_S:
+        return False
+    numbers = image_numbers(files)
+    steps = np.diff(stamps)
+    return (numbers is not None and np.array_equal(stamps, numbers)) or bool((steps == 1).all())
+
+
+def are_counts_not_ns(values: Sequence[float] | Times) -> bool:
+    """Whether times in seconds that were read as nanoseconds follow one another too closely to be times."""
+    steps = np.diff(np.sort(np.asarray(values, np.float64)))
+    return len(steps) > 0 and 1e9 * float(np.median(steps)) < LEAST_STEP_NS
+
+
+def nominal_times(files: Sequence[Path], options: SourceOptions, warnings: Warnings, why: str,
+                  rate_hz: float = DEFAULT_FPS) -> Times:  # fmt: skip
+    """Times at the chosen or the nominal rate, by the images' numbers if they have some (missing ones leave gaps); a
+    warning with `why` unless the rate was chosen."""
+    if options.fps is None:
+        warnings.add(f"{why}: {rate_hz:g} frames/s assumed; give times.txt or --fps")
+    numbers = np.array(image_numbers(files) or range(len(files)), np.float64)
+    if (np.diff(numbers) <= 0).any() or np.ptp(numbers) > MOST_APART * len(files):
+        numbers = np.arange(len(files), dtype=np.float64)
+    return np.asarray(numbers / (options.fps or rate_hz), np.float64)
+
+
+def times_of_files(candidates: list[Path], files: Sequence[Path], options: SourceOptions, warnings: Warnings) -> Times:
+    """`times_or_nominal` for images; where a list has more rows than there are images, the number in a name is the row
+    (from 0, or from 1 if the last number says so). Raises InputError when it cannot be."""
+    listed = next((path for path in candidates if path.is_file()), None)
+    n_rows = len(files) if listed is None else len(read_list(listed, 1))
+    rows = rows_of(files, n_rows) if n_rows > len(files) else None
+    if listed is None or rows is None:
+        return times_or_nominal(candidates, len(files), options, warnings)
+    times = times_or_nominal([listed], n_rows, options, warnings)[rows]
+    what = f"{len(files)} of {n_rows} images are here"
+    warnings.add(f"{what}: the numbers in their names are their rows in {listed.name}")
+    return np.asarray(times, np.float64)
+
+
+def rows_of(files: Sequence[Path], n_rows: int) -> list[int] | None:
+    """The row of each image in a list of n_rows, by the number in its name; None where the numbers do not say."""
+    numbers = image_numbers(files)
+    if numbers is None:
+        return None
+    if max(numbers) < n_rows:
+        return numbers
+    return [n - 1 for n in numbers] if max(numbers) == n_rows and min(numbers) > 0 else None
+
+
+def those_present(
+    files: list[Path], times: list[float], listing: Path, warnings: Warnings
+) -> tuple[list[Path], list[float]]:
+    """The images of a list that are there, with their times; a warning counts and names the others. Raises InputError
+    when none is."""
+    there = [file.is_file() for file in files]
+    missing = [file.name for file, is_there in zip(files, there, strict=True) if not is_there]
+    if files and len(missing) == len(files):
+        raise InputError(f"{listing}: none of the {len(files)} images that it lists is there ({missing[0]}, ...)")
+    for name in missing:
+        warnings.tally(f"listed in {listing.name} but not there", name)
+    kept = [i for i, is_there in enumerate(there) if is_there]
+    return [files[i] for i in kept], [times[i] for i in kept]
