@@ -87,7 +87,7 @@ class Initializer:
 
         may_start: False only collects, so that a later step can start with all that was seen.
         """
-        self._views.append(replace(view, image=np.zeros((0, 0, 3), np.uint8)))
+        self._views.append(replace(view, raw=np.zeros((0, 0, 3), np.uint8)))
         if len(self._views) > self._config.max_earlier:
             self._views.pop(0)
             self._n_given_up = max(0, self._n_given_up - 1)
