@@ -170,3 +170,27 @@ def test_a_camera_that_stands_still_does_not_fill_the_memory(walk) -> None:
     gc.collect()
     alive = sum(g() is not None for g in grays)
     assert alive <= 15
+
+
+def test_views_between_matched_ones_see_the_matched_corners(walk) -> None:
+    """The pair is made by descriptors once most corners have left: those matched are followed through the views between
+    from both ends, where their places are those of the geometry."""
+    init, tracker = initializer(min_distance_px=60)  # too few corners for the pair to be made of what is followed
+    n = 20
+    starts = [init.step(tracker.view(i, i / 30, image), i == n - 1) for i, image in enumerate(walk.images[:n])]
+    start = starts[-1]
+    assert start is not None
+    assert start.prediction is not None
+    assert [s.frame_id for s in start.sightings] == list(range(n))
+    matched = start.sightings[-1].index
+    n_first = len(start.corners) - len(matched)
+    assert matched.min() >= n_first, "the pair was not made by descriptors"
+    u, v = start.corners.round().astype(int).T
+    z = walk.depth[0][v, u].astype(np.float64)
+    for s in start.sightings[1:-1]:
+        assert np.isin(s.index, matched).all()
+        assert len(s.index) > 0.8 * len(matched)
+        seen = z[s.index] > 0
+        T = se3.inverse(walk.T_world_cam[s.frame_id]) @ walk.T_world_cam[0]
+        local = se3.transform(T, CAMERA.rays(start.corners[s.index[seen]]) * z[s.index[seen], None])
+        assert np.median(np.linalg.norm(CAMERA.project(local) - s.pixels[seen], axis=1)) < 0.7

@@ -1,5 +1,7 @@
 """The phases of tracking: who follows whom, when, and what is on record of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -66,6 +68,13 @@ def test_acceptance_is_strict_while_a_relocalization_is_fresh() -> None:
 @pytest.mark.parametrize(("n_inliers", "ratio"), [(19, 0.9), (100, 0.49)])
 def test_few_or_disagreeing_landmarks_are_not_sure(n_inliers: int, ratio: float) -> None:
     assert not tracking().is_sure(result(n_inliers, ratio), 0.9)
+
+
+def test_a_rotation_only_needs_more_agreement() -> None:
+    weak, good = result(100, 0.57), result(100, 0.65)
+    assert tracking().is_sure(weak, 0.9)
+    assert not tracking().is_sure(replace(weak, rotation_only=True), 0.9)
+    assert tracking().is_sure(replace(good, rotation_only=True), 0.9)
 
 
 def test_patience_counts_frames_that_show_something() -> None:

@@ -28,16 +28,26 @@ def match_times(timestamps_a_s: Array, timestamps_b_s: Array, max_difference_s: 
     if len(timestamps_b_s) < len(timestamps_a_s):
         ids_b, ids_a = match_times(timestamps_b_s, timestamps_a_s, max_difference_s)
         return ids_a, ids_b
-    from evo.core.sync import matching_time_indices
-
-    found_a, found_b = matching_time_indices(timestamps_a_s.copy(), timestamps_b_s.copy(), max_difference_s)
-    ids_a, ids_b = np.asarray(found_a, np.int64), np.asarray(found_b, np.int64)
+    nearest = _nearest(timestamps_a_s, timestamps_b_s)
+    ids_a = np.flatnonzero(np.abs(timestamps_a_s - timestamps_b_s[nearest]) <= max_difference_s)
+    ids_b = nearest[ids_a]
     difference = np.abs(timestamps_a_s[ids_a] - timestamps_b_s[ids_b])
     by_closeness = np.lexsort((difference, ids_b))  # of several that want one partner, the closest has it
     first = np.ones(len(ids_b), bool)
     first[1:] = np.diff(ids_b[by_closeness]) > 0
     keep = np.sort(by_closeness[first])
     return ids_a[keep], ids_b[keep]
+
+
+def _nearest(times_s: Array, among_s: Array) -> Ids:
+    """Index into among_s (M,) of the time nearest to each of times_s (N,), the first of equals."""
+    order = np.argsort(among_s, kind="stable")
+    ascending = among_s[order]
+    after = np.searchsorted(ascending, times_s).clip(0, len(order) - 1)
+    before = np.maximum(after - 1, 0)
+    is_before = np.abs(times_s - ascending[before]) <= np.abs(times_s - ascending[after])
+    found = ascending[np.where(is_before, before, after)]
+    return np.asarray(order[np.searchsorted(ascending, found)], np.int64)
 
 
 def associate(estimate: Trajectory, reference: Trajectory, max_difference_s: float | None) -> tuple[Ids, Ids, float]:

@@ -91,7 +91,7 @@ class ComponentStart:
         starts = (np.eye(4), se3.inverse(m.keyframes[self.k + 1].S_world_keyframe.pose))
         for sighting in self.start.sightings[1:-1]:
             points = self._sighted(sighting)
-            if len(points) < config.min_inliers:
+            if points is None or len(points) < config.min_inliers:
                 continue
             fits = [refine_pose(self.tracker.camera, T, points, config.sigma_px, iterations=_STEPS) for T in starts]
             fit = max(fits, key=lambda f: int(f.inliers.sum()))
@@ -140,9 +140,12 @@ class ComponentStart:
             state = TrackState(view, result.ids, result.pixels, result.T_world_cam, motion, result.ratio)
         return out
 
-    def _sighted(self, sighting: Sighting) -> PosePoints:
+    def _sighted(self, sighting: Sighting) -> PosePoints | None:
+        """The landmarks of a sighting, those of known depth alone where the start has given depths; None for few."""
         seen = self.ids[sighting.index]
         sure = self.map.landmarks.is_triangulated[seen]
         if sure.sum() < self.tracker.config.min_inliers:
+            if self.start.prediction is not None:  # a pose by guessed depths is no pose
+                return None
             sure = np.ones(len(seen), bool)
         return self.tracker.pose_points(seen[sure], sighting.pixels[sure])

@@ -102,17 +102,19 @@ def _is_local_maximum(response: npt.NDArray[np.float32], u: npt.NDArray, v: npt.
     )  # fmt: skip
 
 
-def _spread(u: npt.NDArray, v: npt.NDArray, distance: float, n_wanted: int) -> list[int]:
-    """Indices, strongest first, no two closer than `distance` px."""
-    taken: dict[tuple[int, int], tuple[int, int]] = {}  # at most one in a bucket of this size
-    bucket = distance / np.sqrt(2.0)
+def _spread(u: npt.NDArray, v: npt.NDArray, distance: int, n_wanted: int) -> list[int]:
+    """Indices of pixels u (N,), v (N,), strongest first, no two closer than `distance` px."""
+    if len(u) == 0:
+        return []
+    side = np.arange(1 - distance, distance)
+    near = (side[:, None] ** 2 + side**2 < distance**2).view(np.uint8)
+    is_taken = np.zeros((int(v.max()) + 2 * distance, int(u.max()) + 2 * distance), np.uint8)
     chosen: list[int] = []
     for i, (x, y) in enumerate(zip(u.tolist(), v.tolist())):
-        a, b = int(x / bucket), int(y / bucket)
-        near = (taken.get((a + da, b + db)) for da in range(-2, 3) for db in range(-2, 3))
-        if any(p is not None and (p[0] - x) ** 2 + (p[1] - y) ** 2 < distance**2 for p in near):
+        if is_taken[y + distance - 1, x + distance - 1]:
             continue
-        taken[a, b] = (x, y)
+        part = is_taken[y : y + len(side), x : x + len(side)]
+        np.bitwise_or(part, near, out=part)
         chosen.append(i)
         if len(chosen) == n_wanted:
             break

@@ -1,6 +1,8 @@
 """The start of a component: wait until two views determine the geometry, and remember what was seen meanwhile."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -87,7 +89,7 @@ class Initializer:
 
         may_start: False only collects, so that a later step can start with all that was seen.
         """
-        self._views.append(replace(view, image=np.zeros((0, 0, 3), np.uint8)))
+        self._views.append(replace(view, raw=np.zeros((0, 0, 3), np.uint8)))
         if len(self._views) > self._config.max_earlier:
             self._views.pop(0)
             self._n_given_up = max(0, self._n_given_up - 1)
@@ -126,17 +128,28 @@ class Initializer:
             kept, self._corners = self._corners, corners
             prediction = self._predict(view, index, pixels)
             if prediction is not None:
-                first_sighting = self._sightings[0]
-                self._sightings[0] = Sighting(
-                    first_sighting.frame_id, first_sighting.timestamp_s, np.arange(len(corners)), corners
-                )
-                self._sightings[-1] = Sighting(view.frame_id, view.timestamp_s, index, pixels)
+                self._sightings = self._sightings_of_matches(view, index, pixels)
                 return self._start(view, prediction)
             self._corners = kept
         if self._is_rotation(self._sightings[-1]):
             return self._start(view, None)
         self._begin(view)
         return None
+
+    def _sightings_of_matches(self, view: View, index: Ids, pixels: Pixels) -> list[Sighting]:
+        """Where the views between the first one and `view` see the corners `index`, which are matched in these two:
+        the depth of those that were followed so far is not known."""
+        first = self._first
+        assert first is not None
+        between = [v for v in self._views if first.frame_id < v.frame_id < view.frame_id]
+        forward = follow_through(self._tracker, [first, *between], self._corners[index])
+        backward = follow_through(self._tracker, [view, *reversed(between)], pixels)[::-1]
+        out = [Sighting(first.frame_id, first.timestamp_s, np.arange(len(self._corners)), self._corners)]
+        for v, (rows, at), (more, there) in zip(between, forward, backward, strict=True):
+            is_new = ~np.isin(more, rows)
+            seen, where = np.concatenate([rows, more[is_new]]), np.concatenate([at, there[is_new]])
+            out.append(Sighting(v.frame_id, v.timestamp_s, index[seen], where))
+        return [*out, Sighting(view.frame_id, view.timestamp_s, index, pixels)]
 
     def at_end(self) -> Start | None:
         """A start at the end of the input: without translation, if a rotation explains all that was seen."""
@@ -170,3 +183,15 @@ class Initializer:
         start = Start(first, view, self._corners, self._sightings, prediction, earlier)
         self.reset()
         return start
+
+
+def follow_through(tracker: Tracker, views: Sequence[View], pixels: Pixels) -> list[tuple[Ids, Pixels]]:
+    """Corners (N,2) of the first of consecutive views followed through the others: for each of these, which are still
+    seen (n,) and where (n,2)."""
+    index, out = np.arange(len(pixels)), []
+    for before, after in pairwise(views):
+        guess = tracker.rotate_pixels(pixels, tracker.rotation(before, after, None))
+        pixels, ok = tracker.follow(before.gray, after.gray, pixels, guess)
+        index, pixels = index[ok], pixels[ok]
+        out.append((index, pixels))
+    return out

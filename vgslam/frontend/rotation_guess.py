@@ -46,27 +46,38 @@ class RotationGuess:
     """Estimates R_cur_prev between consecutive thumbnails of one camera."""
 
     def __init__(self, camera: Camera, height: int, width: int) -> None:
-        self._rays = camera.rays(
-            np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).reshape(-1, 2)
-        )
         self._camera, self._shape = camera, (height, width)
+        u, v = np.meshgrid(np.arange(width), np.arange(height))
+        x, y, _ = camera.rays(np.stack([u, v], axis=-1).reshape(-1, 2)).T
+        # ray -> R exp(w) ray: d(x, y) = (-xy, 1 + x^2, -y) and (-(1 + y^2), xy, x) per component of w
+        self._du_dw = (camera.fx * np.stack([-x * y, 1 + x * x, -y])).astype(np.float32)
+        self._dv_dw = (camera.fy * np.stack([-(1 + y * y), x * y, x])).astype(np.float32)
+        self._K_inverse = np.linalg.inv(camera.K)
+        self._corners = np.array([[0, 0, 1], [width - 1, 0, 1], [0, height - 1, 1], [width - 1, height - 1, 1]]).T
         self._window = cv2.createHanningWindow((width, height), cv2.CV_32F)
 
     def _score(
         self, previous: Thumbnail, current: Thumbnail, R: Array
-    ) -> tuple[float, npt.NDArray[np.float32], npt.NDArray[np.bool_], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Mean absolute difference on the overlap, the warped image, its validity, and where it was sampled (u, v)."""
-        c = self._camera
-        p = self._rays @ R.T
-        z = np.maximum(p[:, 2], MIN_RAY_Z)
-        u = (c.fx * p[:, 0] / z + c.cx).astype(np.float32).reshape(self._shape)
-        v = (c.fy * p[:, 1] / z + c.cy).astype(np.float32).reshape(self._shape)
-        warped = cv2.remap(current.image, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    ) -> tuple[float, npt.NDArray[np.float32], npt.NDArray[np.bool_], Array]:
+        """Mean absolute difference on the overlap, the differences, where they count, and the homography to the current
+        image."""
+        H = self._camera.K @ R @ self._K_inverse
+        difference = self._warped(current.image, H) - previous.image
+        valid = ~np.isnan(difference)
+        if (H[2] @ self._corners).min() < MIN_RAY_Z:
+            h, w = self._shape
+            valid &= H[2, 0] * np.arange(w) + H[2, 1] * np.arange(h)[:, None] + H[2, 2] > MIN_RAY_Z
+        n = int(np.count_nonzero(valid))
+        error = float(np.abs(difference[valid]).mean()) if n > MIN_OVERLAP * valid.size else np.inf
+        return error, difference, valid, H
+
+    def _warped(self, picture: npt.NDArray[np.float32], H: Array) -> npt.NDArray[np.float32]:
+        """A picture of the current thumbnail where the previous one's pixels are in it, NaN where they are outside."""
         h, w = self._shape
-        valid = (u > 0) & (u < w - 1) & (v > 0) & (v < h - 1) & (p[:, 2].reshape(self._shape) > MIN_RAY_Z)
-        n = int(valid.sum())
-        error = float(np.abs(warped - previous.image)[valid].mean()) if n > MIN_OVERLAP * valid.size else np.inf
-        return error, warped, valid, u, v
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        nothing = (np.nan,) * 4
+        out = cv2.warpPerspective(picture, H, (w, h), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=nothing)
+        return np.asarray(out, np.float32)
 
     def _from_shift(self, previous: Thumbnail, current: Thumbnail) -> Array:
         """The rotation that shifts the middle of the image as phase correlation says: finds turns of any size."""
@@ -76,23 +87,28 @@ class RotationGuess:
 
     def estimate(self, previous: Thumbnail, current: Thumbnail, starts: list[Array], iterations: int = 6) -> Array:
         """R_cur_prev (3,3): the best of the start rotations and of the phase correlation's, refined."""
-        c = self._camera
         starts = [*starts, self._from_shift(previous, current)]
         best = min(starts, key=lambda R: self._score(previous, current, R)[0])
         best_error = np.inf
         R = best
-        x, y = self._rays[:, 0], self._rays[:, 1]
         for _ in range(iterations):
-            error, warped, valid, u, v = self._score(previous, current, R)
+            error, difference, valid, H = self._score(previous, current, R)
             if not error < best_error * STILL_BETTER:
                 break
             best, best_error = R, error
-            gu = 0.5 * (previous.gradient_u + cv2.remap(current.gradient_u, u, v, cv2.INTER_LINEAR)).reshape(-1) * c.fx
-            gv = 0.5 * (previous.gradient_v + cv2.remap(current.gradient_v, u, v, cv2.INTER_LINEAR)).reshape(-1) * c.fy
-            # ray -> R exp(w) ray: d(x, y) = (-xy, 1 + x^2, -y) and (-(1 + y^2), xy, x) per component of w
-            J = np.stack([gu * -x * y - gv * (1 + y * y), gu * (1 + x * x) + gv * x * y, -gu * y + gv * x], axis=1)
-            r = (warped - previous.image).reshape(-1)
-            weight = np.where(valid.reshape(-1), 1.0 / np.maximum(np.abs(r), L1_FROM), 0.0)
-            H = J.T @ (J * weight[:, None]) + 1e-3 * np.eye(3)
-            R = R @ se3.so3_exp(-np.linalg.solve(H, J.T @ (weight * r)))
+            R = R @ se3.so3_exp(self._step(previous, current, difference, valid, H))
         return best
+
+    def _step(
+        self, previous: Thumbnail, current: Thumbnail, difference: npt.NDArray[np.float32],
+        valid: npt.NDArray[np.bool_], H: Array,
+    ) -> Array:  # fmt: skip
+        """One step of Gauss-Newton: a rotation vector (3,)."""
+        gu = 0.5 * (previous.gradient_u + self._warped(current.gradient_u, H)).reshape(-1)
+        gv = 0.5 * (previous.gradient_v + self._warped(current.gradient_v, H)).reshape(-1)
+        counts = valid.reshape(-1)
+        J = np.where(counts, self._du_dw * gu + self._dv_dw * gv, np.float32(0))
+        r = np.where(counts, difference.reshape(-1), np.float32(0))
+        weighted = J / np.maximum(np.abs(r), np.float32(L1_FROM))
+        A = (weighted @ J.T).astype(np.float64) + 1e-3 * np.eye(3)
+        return np.asarray(-np.linalg.solve(A, (weighted @ r).astype(np.float64)))

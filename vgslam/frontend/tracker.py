@@ -1,6 +1,7 @@
 """A pose and a status for every frame: features followed from frame to frame, pose against the map's landmarks."""
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -68,9 +69,17 @@ class View:
 
     frame_id: int
     timestamp_s: float
-    image: npt.NDArray[np.uint8]
+    raw: npt.NDArray[np.uint8]
+    """The RGB frame as it came."""
     gray: Gray
     thumbnail: Thumbnail
+    straightener: Straightener | None = None
+    """Takes out what `gray` has no more."""
+
+    @cached_property
+    def image(self) -> npt.NDArray[np.uint8]:
+        """The RGB image, without distortion: made when it is asked for, as most views need their grey image alone."""
+        return self.raw if self.straightener is None else self.straightener(self.raw)
 
 
 @dataclass
@@ -127,19 +136,20 @@ class Tracker:
     def view(self, frame_id: int, timestamp_s: float, image: npt.NDArray[np.uint8]) -> View:
         """Grey image and thumbnail of an RGB frame. One of a camera that the map's adjustment found to be distorted is
         straightened first."""
-        if self.camera.removed_k1:
-            image = self._straight(image)
         gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        return View(frame_id, timestamp_s, image, gray, Thumbnail(gray, self.camera))
+        straightener = self._for_lens() if self.camera.removed_k1 else None
+        if straightener is not None:
+            gray = straightener(gray)
+        return View(frame_id, timestamp_s, image, gray, Thumbnail(gray, self.camera), straightener)
 
     def take_camera(self, camera: Camera) -> None:
         """Go on with another calibration of the same camera. Views that were made before are out of date."""
         self.camera, self._rotation = camera, None
 
-    def _straight(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    def _for_lens(self) -> Straightener:
         if self._straightener is None or self._straightener.k1 != self.camera.removed_k1:
             self._straightener = Straightener(self.camera, self.camera.removed_k1)
-        return self._straightener(image)
+        return self._straightener
 
     def detect(self, view: View, existing: Pixels) -> Pixels:
         """New corners of a view, away from existing ones."""

@@ -33,9 +33,9 @@ class StateConfig:
     look_share: float = 0.25
     """If a smaller share of the landmarks could be followed, those that the map shows from there are used as well."""
     strict_inliers: int = 30
-    """The same as sure_inliers, for settle_s after a relocalization."""
+    """The same as sure_inliers, for settle_s after a relocalization, and for frames with a rotation only."""
     strict_ratio: float = 0.6
-    """The same as sure_ratio, for settle_s after a relocalization."""
+    """The same as sure_ratio, for settle_s after a relocalization, and for frames with a rotation only."""
     unsure_s: float = 0.12
     """How long a frame that cannot be followed leaves tracking unsure before it is lost, in s."""
     settle_s: float = 1.0
@@ -87,7 +87,7 @@ class TrackingState:
     def is_sure(self, result: TrackResult, timestamp_s: float) -> bool:
         """Whether a followed frame needs no other proof."""
         c = self.config
-        if self.is_settling(timestamp_s):
+        if self.is_settling(timestamp_s) or result.rotation_only:  # guessed depths agree with almost any pose
             return result.n_inliers >= c.strict_inliers and result.ratio >= c.strict_ratio
         return result.n_inliers >= c.sure_inliers and result.ratio >= c.sure_ratio
 

@@ -86,7 +86,10 @@ def transform(T: Array, points: Array) -> Array:
 def orthonormalize(R: Array) -> Array:
     """Nearest rotation matrix in the Frobenius norm (polar factor)."""
     U, _, Vt = np.linalg.svd(R)
-    return U @ np.diag([1.0, 1.0, np.linalg.det(U @ Vt)]) @ Vt
+    nearest = U @ Vt
+    if np.linalg.det(nearest) > 0:
+        return nearest
+    return U @ np.diag([1.0, 1.0, -1.0]) @ Vt
 
 
 def angle_deg(R: Array) -> float:

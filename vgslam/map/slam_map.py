@@ -193,7 +193,7 @@ class SlamMap:
         """Positions (n,3) in the world."""
         host = self.landmarks.host[ids]
         xyz = self.landmarks.xyz_host[ids] * self._s.view[host][:, None]
-        return np.matmul(self._R.view[host], xyz[:, :, None])[:, :, 0] + self._t.view[host]
+        return np.einsum("nij,nj->ni", self._R.view[host], xyz) + self._t.view[host]
 
     def centres(self, keyframe_ids: Ids) -> Array:
         """Camera centres (n,3) of keyframes."""

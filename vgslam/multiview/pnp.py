@@ -22,10 +22,14 @@ MIN_POINTS = 6
 """Least points of a pose: twice the three that determine it up to a few answers."""
 CAUCHY_SIGMAS, WIDE_CAUCHY_SIGMAS, WIDE_STEPS = 2.0, 4.0, 2
 """Width of the Cauchy weights, in standard deviations: wide for the first steps, or a coarse start would be trapped."""
+MAX_E_PX = 1e3
+"""Largest deviation along the epipolar line, in px: more is as good as unknown."""
 MIN_RANSAC_POINTS = 8
 """Least points of RANSAC: a sample has five, and a few more have to confirm it."""
 RANSAC_ITERATIONS, RANSAC_CONFIDENCE = 200, 0.999
 """Samples at most, and the probability at which fewer do: enough where half of the points are right."""
+
+_DIAGONAL = np.arange(6), np.arange(6)
 
 
 @dataclass(frozen=True)
@@ -81,25 +85,49 @@ class CentrePrior:
         return H, g
 
 
-def _whitened(camera: Camera, T: Array, points: PosePoints, sigma_px: float) -> tuple[Array, Array, Array, Array]:
-    """Residual (N,2) px, squared Mahalanobis distance (N,), Jacobian (N,2,6), information (N,2,2)."""
-    R = T[:3, :3]
-    Xc = points.landmarks @ R.T + T[:3, 3]
-    behind = Xc[:, 2] < MIN_DEPTH
-    z = np.where(behind, 1.0, Xc[:, 2])
-    u, v = Xc[:, 0] / z, Xc[:, 1] / z
-    r = np.stack([camera.fx * u + camera.cx, camera.fy * v + camera.cy], axis=1) - points.pixels
-    a, b = camera.fx / z, camera.fy / z
-    zero = np.zeros_like(z)
-    J3 = np.stack([np.stack([a, zero, -a * u], 1), np.stack([zero, b, -b * v], 1)], axis=1)
-    e = np.matmul(J3, ((points.direction * points.rel_sigma[:, None]) @ R.T)[:, :, None])[:, :, 0]
-    e = np.clip(e, -1e3, 1e3)
-    s2 = sigma_px * sigma_px
-    info = (np.eye(2) - e[:, :, None] * e[:, None, :] / (s2 + (e * e).sum(1))[:, None, None]) / s2
-    d2 = (r * np.matmul(info, r[:, :, None])[:, :, 0]).sum(1)
-    d2[behind] = np.inf
-    J = np.concatenate([np.matmul(J3, -se3.skew(Xc)), J3], axis=2)
-    return r, d2, J, info
+class _Rows:
+    """The points with a row of numbers for each coordinate: sums over thousands of small matrices cost several times
+    those over a few long rows."""
+
+    def __init__(self, camera: Camera, points: PosePoints, sigma_px: float) -> None:
+        self.camera, self.s2 = camera, sigma_px * sigma_px
+        self.landmarks = np.ascontiguousarray(points.landmarks.T)
+        self.along = np.ascontiguousarray((points.direction * points.rel_sigma[:, None]).T)
+        self.u, self.v = np.ascontiguousarray(points.pixels.T)
+        self.M = np.empty((6, 3, len(points)))
+        self.r = np.empty((3, len(points)))
+
+    def see(self, T: Array) -> tuple[Array, Array]:
+        """Errors at the pose T_cam_world: squared Mahalanobis distance (N,), infinite behind the camera, and 1 / (s2 +
+        e'e) (N,). Fills r (3,N): error u, v in px and e'r; and M (6,3,N): Jacobians of u and v and e'J."""
+        fx, fy = self.camera.fx, self.camera.fy
+        R, M, r = T[:3, :3], self.M, self.r
+        x, y, z = R @ self.landmarks + T[:3, 3:]
+        behind = z < MIN_DEPTH
+        z = np.where(behind, 1.0, z)
+        u, v = x / z, y / z
+        a, b = fx / z, fy / z
+        dx, dy, dz = R @ self.along
+        eu, ev = (a * (dx - u * dz)).clip(-MAX_E_PX, MAX_E_PX), (b * (dy - v * dz)).clip(-MAX_E_PX, MAX_E_PX)
+        r[0], r[1] = fx * u + (self.camera.cx - self.u), fy * v + (self.camera.cy - self.v)
+        r[2] = eu * r[0] + ev * r[1]
+        M[0, 0], M[1, 0], M[2, 0] = -u * (a * y), fx + u * (a * x), -a * y
+        M[3, 0], M[4, 0], M[5, 0] = a, 0.0, -a * u
+        M[0, 1], M[1, 1], M[2, 1] = -fy - v * (b * y), v * (b * x), b * x
+        M[3, 1], M[4, 1], M[5, 1] = 0.0, b, -b * v
+        np.add(eu * M[:, 0], ev * M[:, 1], out=M[:, 2])
+        share = 1.0 / (self.s2 + eu * eu + ev * ev)
+        d2 = (r[0] * r[0] + r[1] * r[1] - r[2] * r[2] * share) / self.s2
+        d2[behind] = np.inf
+        return d2, share
+
+    def normal_equations(self, weights: Array, share: Array) -> tuple[Array, Array]:
+        """H (6,6) and gradient (6,) of sum w r' (s2 I + e e')^-1 r / 2, after `see`; by Sherman and Morrison the
+        inverse is (I - e e' / (s2 + e'e)) / s2."""
+        w = weights / self.s2
+        scale = np.stack([w, w, -w * share])
+        weighted = (self.M * scale).reshape(6, -1)
+        return weighted @ self.M.reshape(6, -1).T, weighted @ self.r.reshape(-1)
 
 
 def refine_pose(
@@ -113,16 +141,15 @@ def refine_pose(
     """
     if len(points) < MIN_POINTS:
         raise ValueError(f"a pose needs at least {MIN_POINTS} points")
-    T = T_start
+    T, rows = T_start, _Rows(camera, points, sigma_px)
     H = np.eye(6)  # of the points alone: the prior is an assumption, and adds nothing to what is known
     for i in range(iterations):
-        r, d2, J, info = _whitened(camera, T, points, sigma_px)
+        d2, share = rows.see(T)
         width = WIDE_CAUCHY_SIGMAS if i < WIDE_STEPS else CAUCHY_SIGMAS
-        w = np.where(np.isfinite(d2), 1.0 / (1.0 + d2 / width**2), 0.0)
-        A = np.matmul(J.transpose(0, 2, 1), info * w[:, None, None])
-        H = np.matmul(A, J).sum(0) + 1e-9 * np.eye(6)
-        g = np.matmul(A, r[:, :, None])[:, :, 0].sum(0)
-        damped = H + 1e-6 * np.diag(np.diag(H))
+        H, g = rows.normal_equations(1.0 / (1.0 + d2 / width**2), share)  # no weight behind the camera
+        H[_DIAGONAL] += 1e-9
+        damped = H.copy()
+        damped[_DIAGONAL] *= 1.0 + 1e-6
         if prior is not None:
             H_prior, g_prior = prior.normal_equations(T)
             damped, g = damped + H_prior, g + g_prior
@@ -135,9 +162,9 @@ def refine_pose(
         T = se3.exp(step) @ T
         if np.linalg.norm(step[:3]) < 1e-6 and np.linalg.norm(step[3:]) < 1e-6:
             break
-    r, d2, _, _ = _whitened(camera, T, points, sigma_px)
+    d2, _ = rows.see(T)
     inliers = d2 < gate * gate
-    error = np.linalg.norm(r[inliers], axis=1)
+    error = np.hypot(rows.r[0], rows.r[1])[inliers]
     covariance = np.linalg.pinv(H).astype(np.float64)
     T = se3.from_rt(se3.orthonormalize(T[:3, :3]), T[:3, 3])
     return PoseFit(T, inliers, covariance, float(np.median(error)) if len(error) else np.inf)

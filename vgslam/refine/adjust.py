@@ -129,8 +129,11 @@ class Watch:
         return time.monotonic() >= self.deadline_s
 
 
-def adjust(problem: Problem, config: RefineConfig, watch: Watch) -> Adjusted | None:
-    """The whole problem adjusted; None where too little is known. Raises InterruptedRefinementError."""
+def adjust(
+    problem: Problem, config: RefineConfig, watch: Watch, for_calibration: bool = False
+) -> Adjusted | None:
+    """The whole problem adjusted; None where too little is known. for_calibration: None too where nothing of the
+    calibration can be adjusted. Raises InterruptedRefinementError."""
     before = with_missing_points(problem, config.tests, FIRST_GATE_PX)
     weak = weakly_seen(before, LEAST_OBSERVATIONS)
     p = without_keyframes(before, weak)
@@ -140,6 +143,8 @@ def adjust(problem: Problem, config: RefineConfig, watch: Watch) -> Adjusted | N
     p = _tidied(solve(p, _options(config, ROUGH, watch), held=weak), weak, config)
     watch.check()
     free, calibration = choose_calibration(p, config)
+    if for_calibration and not calibration.is_any_free:
+        return None
     wide = WIDE_FACTOR if calibration.is_focal_free and config.focal_rel_sigma > WIDE_REL_SIGMA else 1.0
     for tolerance in (ROUGH, FINE):
         if not watch.is_over:

@@ -49,11 +49,14 @@ def components(slam_map: SlamMap) -> list[tuple[int, Ids]]:
     return sorted((x for x in found if len(x[1]) >= LEAST_KEYFRAMES), key=lambda x: (-len(x[1]), x[0]))
 
 
-def solved(m: SlamMap, members: Ids, config: RefineConfig, watch: Watch) -> tuple[Adjusted, Aligned] | None:
-    """Keyframes `members` of one component adjusted; the map stays as it is. Raises InterruptedRefinementError."""
+def solved(
+    m: SlamMap, members: Ids, config: RefineConfig, watch: Watch, for_calibration: bool = False
+) -> tuple[Adjusted, Aligned] | None:
+    """Keyframes `members` of one component adjusted, or None, as `adjust` does; the map stays as it is. Raises
+    InterruptedRefinementError."""
     problem = gather(m, members)
     watch.say(f"adjusting {len(members)} keyframes and {len(problem.points)} landmarks together (Ctrl-C skips this)")
-    done = adjust(problem, config, watch)
+    done = adjust(problem, config, watch, for_calibration)
     return None if done is None else (done, aligned(done))
 
 

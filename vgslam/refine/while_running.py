@@ -79,8 +79,8 @@ class CalibrationWhileRunning:
         """The component adjusted, with its camera; None where the camera stays: then nothing has changed."""
         m, component = self.map, self.map.keyframes[-1].component_id
         members = self._members(component)
-        result = solved(m, members, self.config, Watch())
-        if result is None or not result[0].calibration.is_any_free:
+        result = solved(m, members, self.config, Watch(), for_calibration=True)
+        if result is None:
             return None
         k1 = result[1].problem.k1
         if not taken(m, component, members, self.config, result).is_kept:

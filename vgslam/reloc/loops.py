@@ -138,13 +138,14 @@ class LoopFinder:
     def _candidates(self, k: int, other_components: bool) -> list[int]:
         c, m = self.config, self.map
         component = m.keyframes[k].component_id
+        depth = self._depth(k)
         similar, _ = self.places.like_keyframe(k, c.n_similar + 2 * c.min_gap)
         taken: list[int] = []
         for j in similar.tolist():
             same = m.keyframes[j].component_id == component
             if j == k or (same and (abs(j - k) < c.min_gap or other_components)):
                 continue
-            if same and not self._may_tell_more(j, k):
+            if same and not self._may_tell_more(j, k, depth):
                 continue
             if all(abs(j - i) > NEIGHBOURS for i in taken):
                 taken.append(j)
@@ -152,19 +153,22 @@ class LoopFinder:
                 break
         return taken
 
-    def _may_tell_more(self, j: int, k: int) -> bool:
-        """Whether keyframe j of k's component, if it shows the same place, would tie k to anything new."""
+    def _may_tell_more(self, j: int, k: int, depth: float) -> bool:
+        """Whether keyframe j of k's component, if it shows the same place, would tie k, which sees so far, to anything
+        new."""
         c, m = self.config, self.map
-        if self._is_out_of_reach(j, k):
+        if self._is_out_of_reach(j, k, depth):
             return False
         shared = int(np.isin(m.observed[j].ids, m.observed[k].ids).sum())
         return shared <= c.max_shared * (1 if abs(j - k) < NEAR_GAPS * c.min_gap else FAR_SHARED)
 
-    def _is_out_of_reach(self, j: int, k: int) -> bool:
+    def _is_out_of_reach(self, j: int, k: int, depth: float) -> bool:
         """Whether two keyframes are so far apart that no drift of the path between them makes them one place."""
         centres = self.map.centres(np.array([j, k]))
         apart = float(np.linalg.norm(centres[1] - centres[0]))
-        reach = REACH * max(self._depth(j), self._depth(k))
+        if apart <= REACH * depth:
+            return False
+        reach = REACH * max(self._depth(j), depth)
         return apart > reach and self._is_unbroken(j, k) and apart > reach + self._most_drift(j, k)
 
     def _is_unbroken(self, j: int, k: int) -> bool:
