@@ -3,14 +3,17 @@
 import time
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
+from vgslam.frontend.features import Gray
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine.adjust import Adjusted, InterruptedRefinementError, RefineConfig, Watch, adjust
 from vgslam.refine.apply import Aligned, aligned, apply
 from vgslam.refine.outcome import CalibrationChange, ComponentOutcome, RefineOutcome, Reprojection, moves
 from vgslam.refine.plausible import why_refused
 from vgslam.refine.problem import gather
+from vgslam.refine.shared_landmarks import GrayOf
 from vgslam.types import Ids
 
 LEAST_KEYFRAMES = 10
@@ -30,10 +33,14 @@ def refine_map(slam_map: SlamMap, config: RefineConfig, watch: Watch | None = No
     watch = replace(watch, deadline_s=time.monotonic() + config.seconds)
     began = time.process_time(), time.monotonic()
     done: list[ComponentOutcome] = []
+
+    def gray_of(k: int) -> Gray:
+        return np.asarray(cv2.cvtColor(slam_map.keyframes[k].image, cv2.COLOR_RGB2GRAY), np.uint8)
+
     is_interrupted = False
     for component, members in components(slam_map):
         try:
-            result = solved(slam_map, members, config, watch)
+            result = solved(slam_map, members, config, watch, gray_of)
         except (InterruptedRefinementError, KeyboardInterrupt):
             is_interrupted = True
             done.append(ComponentOutcome(component, len(members), False, "interrupted"))
@@ -49,11 +56,14 @@ def components(slam_map: SlamMap) -> list[tuple[int, Ids]]:
     return sorted((x for x in found if len(x[1]) >= LEAST_KEYFRAMES), key=lambda x: (-len(x[1]), x[0]))
 
 
-def solved(m: SlamMap, members: Ids, config: RefineConfig, watch: Watch) -> tuple[Adjusted, Aligned] | None:
-    """Keyframes `members` of one component adjusted; the map stays as it is. Raises InterruptedRefinementError."""
+def solved(
+    m: SlamMap, members: Ids, config: RefineConfig, watch: Watch, gray_of: GrayOf | None = None
+) -> tuple[Adjusted, Aligned] | None:
+    """Keyframes `members` of one component adjusted; the map stays as it is. gray_of: as in `adjust`. Raises
+    InterruptedRefinementError."""
     problem = gather(m, members)
     watch.say(f"adjusting {len(members)} keyframes and {len(problem.points)} landmarks together (Ctrl-C skips this)")
-    done = adjust(problem, config, watch)
+    done = adjust(problem, config, watch, gray_of)
     return None if done is None else (done, aligned(done))
 
 
