@@ -14,6 +14,8 @@ from vgslam.refine.outcome import CalibrationChange, ComponentOutcome, RefineOut
 from vgslam.refine.plausible import why_refused
 from vgslam.refine.problem import gather
 from vgslam.refine.shared_landmarks import GrayOf
+from vgslam.refine.strays import mend_strays
+from vgslam.reloc.places import Places
 from vgslam.types import Ids
 
 LEAST_KEYFRAMES = 10
@@ -22,7 +24,9 @@ MOVED_SHARE, MOVED_DEG = 0.01, 0.5
 """A keyframe that moved by more than this share of the depth, or turned by more than this, counts as moved."""
 
 
-def refine_map(slam_map: SlamMap, config: RefineConfig, watch: Watch | None = None) -> RefineOutcome:
+def refine_map(
+    slam_map: SlamMap, config: RefineConfig, watch: Watch | None = None, places: Places | None = None
+) -> RefineOutcome:
     """Adjusts each component's keyframes, landmarks and camera together.
 
     The map changes only component by component, and only where the outcome is better: Ctrl-C, or `watch.should_stop`,
@@ -41,12 +45,23 @@ def refine_map(slam_map: SlamMap, config: RefineConfig, watch: Watch | None = No
     for component, members in components(slam_map):
         try:
             result = solved(slam_map, members, config, watch, gray_of)
+            outcome = taken(slam_map, component, members, config, result)
+            if outcome.is_kept and places is not None and _mend(slam_map, members, places, result):
+                result = solved(slam_map, members, config, watch, gray_of)
+                outcome = outcome.then(taken(slam_map, component, members, config, result))
         except (InterruptedRefinementError, KeyboardInterrupt):
             is_interrupted = True
             done.append(ComponentOutcome(component, len(members), False, "interrupted"))
             break
-        done.append(taken(slam_map, component, members, config, result))
+        done.append(outcome)
     return RefineOutcome(done, time.process_time() - began[0], time.monotonic() - began[1], is_interrupted)
+
+
+def _mend(m: SlamMap, members: Ids, places: Places, result: tuple[Adjusted, Aligned] | None) -> bool:
+    """Whether keyframes of an adjusted component were astray and have been moved to where the others see them."""
+    if result is not None and result[1].problem.k1:
+        places.forget_features()  # the images were straightened
+    return bool(mend_strays(m, members, places))
 
 
 def components(slam_map: SlamMap) -> list[tuple[int, Ids]]:

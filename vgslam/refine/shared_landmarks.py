@@ -23,8 +23,8 @@ from vgslam.types import Array, Ids
 GrayOf = Callable[[int], Gray]
 """The grey image of a keyframe, by its id."""
 
-N_PARTNERS = 2
-"""Keyframes whose landmarks are searched for in each: one of every other visit, and a second if the first fails."""
+N_PARTNERS = 1
+"""Keyframes whose landmarks are searched for in each. A second one costs as much again, and gained little."""
 LEAST_GAP, BETWEEN_PARTNERS = 3, 4
 """Neighbours within the first number share what they see already; of partners within the second, one is enough."""
 MAX_APART, MIN_FACING = 0.4, 0.85
@@ -36,6 +36,8 @@ LEAST_FOUND, LEAST_AGREEING = 20, 0.6
 """Landmarks that have to be found, and the share of them that one pose explains."""
 SIGMA_PX, REL_SIGMA = 2.0, 0.03
 """Deviation of a pixel and of a depth across which they agree: the map has not been adjusted to them yet."""
+MOST_WANTED = 150
+"""Landmarks that are searched for in one image."""
 LEVELS, BORDER_PX = 3, 8
 """Pyramid levels of the search, and the strip along the edge where windows would lie half outside."""
 
@@ -83,7 +85,8 @@ def partners(p: Problem, others: Mask) -> list[tuple[int, int]]:
     T = p.T_world_cam()
     centres, axes = T[:, :3, 3], T[:, :3, 2]
     rows = _rows_of(p)
-    depth = np.array([np.median(p.local_points()[r, 2]) if len(r) else 0.0 for r in rows])
+    z = p.local_points()[:, 2]
+    depth = np.array([np.median(z[r]) if len(r) else 0.0 for r in rows])
     numbers, found = np.arange(len(T)), []
     for k in np.flatnonzero(~others & (depth > MIN_DEPTH)).tolist():
         cosine = axes @ axes[k]
@@ -126,7 +129,9 @@ class _Search:
 
     def find(self, j: int, k: int) -> _Found | None:
         """Landmarks of keyframe j in keyframe k, None if one pose does not explain what is found."""
-        p, rows = self.p, self._rows[j]
+        p, rows = self.p, self._wanted(j, k)
+        if len(rows) < LEAST_FOUND:
+            return None
         T_k_j = p.T_cam_world[k] @ se3.inverse(p.T_cam_world[j])
         X_j = p.local_points_of(rows)
         H = _plane_homography(p, T_k_j, float(np.median(X_j[:, 2])))
@@ -141,6 +146,14 @@ class _Search:
         pixels, ok = self._follow(j, k, H, start[inside], guess[inside])
         point, pixels = p.point[rows[inside][ok]], pixels[ok].astype(np.float64)
         return self._agreeing(j, k, point, pixels) if len(point) >= LEAST_FOUND else None
+
+    def _wanted(self, j: int, k: int) -> Ids:
+        """Observations of keyframe j whose landmarks k does not see; evenly spread ones of too many."""
+        rows = self._rows[j]
+        rows = rows[~np.isin(self.p.point[rows], self.p.point[self._rows[k]])]
+        if len(rows) <= MOST_WANTED:
+            return rows
+        return rows[np.linspace(0, len(rows) - 1, MOST_WANTED).round().astype(np.int64)]
 
     def _inside(self, pixels: Array) -> Mask:
         size = np.array([self.p.camera.width, self.p.camera.height])
