@@ -31,7 +31,8 @@ def refine_map(
 
     The map changes only component by component, and only where the outcome is better: Ctrl-C, or `watch.should_stop`,
     leaves the rest as it was. KeyboardInterrupt ends the adjustment and is not raised on. Errors of pictures that
-    cannot be read or written are raised (MapError, OutputError).
+    cannot be read or written are raised (MapError, OutputError). places: those of the map, in which keyframes that went
+    astray are looked for (`strays`); a component that had some is adjusted once more. None leaves them.
     """
     watch = watch or Watch()
     watch = replace(watch, deadline_s=time.monotonic() + config.seconds)
@@ -45,15 +46,21 @@ def refine_map(
     for component, members in components(slam_map):
         try:
             result = solved(slam_map, members, config, watch, gray_of)
-            outcome = taken(slam_map, component, members, config, result)
-            if outcome.is_kept and places is not None and _mend(slam_map, members, places, result):
-                result = solved(slam_map, members, config, watch, gray_of)
-                outcome = outcome.then(taken(slam_map, component, members, config, result))
         except (InterruptedRefinementError, KeyboardInterrupt):
             is_interrupted = True
             done.append(ComponentOutcome(component, len(members), False, "interrupted"))
             break
-        done.append(outcome)
+        done.append(taken(slam_map, component, members, config, result))
+        if not done[-1].is_kept or places is None or watch.is_over:
+            continue
+        try:
+            if not _mend(slam_map, members, places, result):
+                continue
+            result = solved(slam_map, members, config, watch, gray_of)
+        except (InterruptedRefinementError, KeyboardInterrupt):
+            is_interrupted = True
+            break
+        done[-1] = done[-1].then(taken(slam_map, component, members, config, result))
     return RefineOutcome(done, time.process_time() - began[0], time.monotonic() - began[1], is_interrupted)
 
 

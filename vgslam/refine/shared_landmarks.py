@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from vgslam.frontend.features import FeatureConfig, Gray, Pixels, track_flow
+from vgslam.frontend.features import FeatureConfig, Gray, track_flow
 from vgslam.frontend.locate import evened
 from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH
@@ -143,7 +143,11 @@ class _Search:
         inside = self._inside(start) & self._inside(guess)
         if inside.sum() < LEAST_FOUND:
             return None
-        pixels, ok = self._follow(j, k, H, start[inside], guess[inside])
+        images = self._images(j, k, H)
+        if images is None:
+            return None
+        at, near = start[inside].astype(np.float32), guess[inside].astype(np.float32)
+        pixels, ok = track_flow(*images, at, near, self._features, LEVELS)
         point, pixels = p.point[rows[inside][ok]], pixels[ok].astype(np.float64)
         return self._agreeing(j, k, point, pixels) if len(point) >= LEAST_FOUND else None
 
@@ -159,13 +163,16 @@ class _Search:
         size = np.array([self.p.camera.width, self.p.camera.height])
         return ((pixels > BORDER_PX) & (pixels < size - 1 - BORDER_PX)).all(1)
 
-    def _follow(self, j: int, k: int, H: Array, start: Array, guess: Array) -> tuple[Pixels, Mask]:
+    def _images(self, j: int, k: int, H: Array) -> tuple[Gray, Gray] | None:
+        """Keyframe j warped by H, and keyframe k, both with even contrast; None for images of another size than that
+        of the camera, in which its pixels say nothing."""
         camera, id_j, id_k = self.p.camera, int(self.p.keyframe_ids[j]), int(self.p.keyframe_ids[k])
+        gray, size = self._gray_of(id_j), (camera.width, camera.height)
         if self._last is None or self._last[0] != k:
             self._last = k, evened(self._gray_of(id_k))
-        warped = cv2.warpPerspective(self._gray_of(id_j), H, (camera.width, camera.height))
-        even, target = evened(np.asarray(warped, np.uint8)), self._last[1]
-        return track_flow(even, target, start.astype(np.float32), guess.astype(np.float32), self._features, LEVELS)
+        if gray.shape[::-1] != size or self._last[1].shape[::-1] != size:
+            return None
+        return evened(np.asarray(cv2.warpPerspective(gray, H, size), np.uint8)), self._last[1]
 
     def _agreeing(self, j: int, k: int, point: Ids, pixels: Array) -> _Found | None:
         p = self.p

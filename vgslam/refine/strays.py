@@ -7,7 +7,7 @@ alike. Two answers that agree with one another, and none that agrees with where 
 observations.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,12 +25,14 @@ from vgslam.types import Array, EdgeKind, Ids
 FITS_PX, LEAST_VIEWS = 2.5, 3
 """A landmark supports a keyframe if it lies within so many px of where it is seen, and so many keyframes say so: two
 that were misled together agree."""
-WEAK_SHARE = 0.2
+WEAK_SHARE = 0.25
 """A keyframe with less than this share of the usual support is looked at."""
 MOST_CHECKED = 0.05
 """Share of the keyframes that are looked at, those with the least support first: each costs as much as some frames."""
-N_ALIKE, N_TRIED = 20, 4
+N_ALIKE, N_TRIED = 20, 5
 """Keyframes that look most alike, and how many of them are matched."""
+NEXT = 1
+"""Keyframes at most so far away are no witnesses: what was followed between them may be wrong in both."""
 LEAST_VOTES = 2
 """Answers that have to agree."""
 SAME_DEG, SAME_SHARE = 3.0, 0.08
@@ -75,23 +77,26 @@ class _Search:
     def elsewhere(self, k: int) -> Recovered | None:
         """Keyframe k as seen from two that look alike and agree; None if it is not found or is where it is already.
         Quick features tell most that are where they should be; it takes the better ones to find the others."""
-        alike = [j for j in self.places.like_keyframe(k, N_ALIKE)[0].tolist() if j in self.sound][:N_TRIED]
-        target = Target(self.places.gray(k), self.map.keyframes[k].camera)
+        nearest = self.places.like_keyframe(k, N_ALIKE)[0].tolist()
+        alike = [j for j in nearest if j in self.sound and abs(j - k) > NEXT][:N_TRIED]
         here = self.map.keyframes[k].S_world_keyframe.pose
         for features in (self.places.features, self._described):
-            answers: list[Recovered] = []
-            for j in alike:
-                px_j, px = epipolar_matches(features(j), features(k), MATCHER)
-                found = self._locator.locate(j, px_j, target, px)
-                if found is None:
-                    continue
-                if _is_same(self.map, found, here):
-                    return None
-                answers.append(found)
+            answers = self._answers(k, alike, features)
+            if any(_is_same(self.map, found, here) for found in answers):
+                return None
             best = max(answers, key=lambda f: _votes(self.map, f, answers), default=None)
             if best is not None and _votes(self.map, best, answers)[0] >= LEAST_VOTES:
                 return best
         return None
+
+    def _answers(self, k: int, alike: list[int], features: Callable[[int], ImageFeatures]) -> list[Recovered]:
+        """Keyframe k as seen from each of those that look alike."""
+        target = Target(self.places.gray(k), self.map.keyframes[k].camera)
+        found = []
+        for j in alike:
+            px_j, px = epipolar_matches(features(j), features(k), MATCHER)
+            found.append(self._locator.locate(j, px_j, target, px))
+        return [f for f in found if f is not None]
 
     def _described(self, k: int) -> ImageFeatures:
         if k not in self._full:
