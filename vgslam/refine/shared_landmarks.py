@@ -1,9 +1,9 @@
 """Landmarks of one keyframe found in others that see the same place and were not followed there.
 
 Tracking follows a landmark until it is lost; when the camera comes back, its place is seen through other landmarks, and
-nothing but a few edges of the graph ties both visits. Here the landmarks of one keyframe are projected into another, its
-image is warped to look like the other, and each landmark is searched for near its projection by optical flow, forward
-and back. What is found counts if one pose of the other keyframe explains it: observations of landmarks that both share.
+nothing but a few edges of the graph ties both visits. Here the landmarks of one keyframe are projected into another,
+its image is warped to look like the other, and each landmark is searched for near its projection by optical flow,
+forward and back. What is found counts if one pose of the other keyframe explains it: landmarks that both share.
 """
 
 from collections.abc import Callable
@@ -147,8 +147,8 @@ class _Search:
         if images is None:
             return None
         at, near = start[inside].astype(np.float32), guess[inside].astype(np.float32)
-        pixels, ok = track_flow(*images, at, near, self._features, LEVELS)
-        point, pixels = p.point[rows[inside][ok]], pixels[ok].astype(np.float64)
+        followed, ok = track_flow(*images, at, near, self._features, LEVELS)
+        point, pixels = p.point[rows[inside][ok]], followed[ok].astype(np.float64)
         return self._agreeing(j, k, point, pixels) if len(point) >= LEAST_FOUND else None
 
     def _wanted(self, j: int, k: int) -> Ids:
@@ -161,7 +161,7 @@ class _Search:
 
     def _inside(self, pixels: Array) -> Mask:
         size = np.array([self.p.camera.width, self.p.camera.height])
-        return ((pixels > BORDER_PX) & (pixels < size - 1 - BORDER_PX)).all(1)
+        return np.asarray(((pixels > BORDER_PX) & (pixels < size - 1 - BORDER_PX)).all(1))
 
     def _images(self, j: int, k: int, H: Array) -> tuple[Gray, Gray] | None:
         """Keyframe j warped by H, and keyframe k, both with even contrast; None for images of another size than that
