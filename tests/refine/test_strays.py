@@ -50,6 +50,13 @@ def test_few_observations_in_the_right_place_are_no_reason_to_move() -> None:
     assert mend_strays(m, np.arange(24), Places(m)) == []
 
 
+def test_keyframes_in_a_row_that_went_elsewhere_together_are_no_strays() -> None:
+    m = two_laps(Lap(drift=0.0)).slam_map
+    for k in (STRAY, STRAY + 1):
+        lead_astray(m, k)
+    assert mend_strays(m, np.arange(24), Places(m)) == []
+
+
 def test_the_adjustment_of_a_map_brings_strays_back_and_adjusts_them_too() -> None:
     error = {}
     for is_mended in (False, True):

@@ -46,7 +46,9 @@ def mend_strays(slam_map: SlamMap, members: Ids, places: Places) -> list[int]:
     """Finds keyframes `members` (C,) of one adjusted component that hardly any others agree with, and brings those that
     are elsewhere to where the others see them; returns their ids. Those that are not found stay as they are."""
     support = supported(slam_map, members)
-    weak = np.flatnonzero(support < WEAK_SHARE * np.median(support))
+    is_weak = support < WEAK_SHARE * np.median(support)
+    beside = np.pad(is_weak, 1)
+    weak = np.flatnonzero(is_weak & ~beside[:-2] & ~beside[2:])  # several in a row have drifted together
     weak = weak[np.argsort(support[weak], kind="stable")][: int(np.ceil(MOST_CHECKED * len(members)))]
     sound = set(members.tolist()) - set(members[weak].tolist())
     search, moved = _Search(slam_map, places, sound), []
