@@ -170,7 +170,7 @@ class SlamSystem:
         if not self.config.refine.is_on:
             return
         with self.stages.of("refine"):
-            self.refined = refine_map(self.map, self.calibration.config, watch)
+            self.refined = refine_map(self.map, self.calibration.config, watch, self.relocalizer.places)
             if self.map.keyframes:
                 self.tracker.camera = self.mapper.camera = self.map.keyframes[-1].camera
 

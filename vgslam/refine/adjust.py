@@ -6,10 +6,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from vgslam.frontend.features import FeatureConfig
 from vgslam.refine.calibration import Determined, determined
 from vgslam.refine.ceres import FocalPrior, FreeCalibration, SolverOptions, solve
 from vgslam.refine.points import PointTests, cleaned, weakly_seen, with_missing_points
 from vgslam.refine.problem import Mask, Problem
+from vgslam.refine.shared_landmarks import GrayOf, with_shared_landmarks
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class RefineConfig:
     k1_sigma: float = 0.02
     """Standard deviation of the radial distortion that a calibration has left in the images. It is adjusted only if the
     map determines it to half of that."""
+    shares_landmarks: bool = True
+    """Look for landmarks of each keyframe in others that show the same place, at the end of a recording."""
     max_iterations: int = 12
     """Steps of each of the rounds."""
     loss_px: float = 1.0
@@ -129,11 +133,20 @@ class Watch:
         return time.monotonic() >= self.deadline_s
 
 
+<<<<<<< HEAD
 def adjust(
     problem: Problem, config: RefineConfig, watch: Watch, for_calibration: bool = False
 ) -> Adjusted | None:
     """The whole problem adjusted; None where too little is known. for_calibration: None too where nothing of the
     calibration can be adjusted. Raises InterruptedRefinementError."""
+=======
+def adjust(problem: Problem, config: RefineConfig, watch: Watch, gray_of: GrayOf | None = None) -> Adjusted | None:
+    """The whole problem adjusted; None where too little is known. Raises InterruptedRefinementError.
+
+    gray_of: images in which keyframes find each other's landmarks (`shared_landmarks`) after the first round; None
+    takes the observations as they are.
+    """
+>>>>>>> loops
     before = with_missing_points(problem, config.tests, FIRST_GATE_PX)
     weak = weakly_seen(before, LEAST_OBSERVATIONS)
     p = without_keyframes(before, weak)
@@ -142,6 +155,11 @@ def adjust(
     watch.check()
     p = _tidied(solve(p, _options(config, ROUGH, watch), held=weak), weak, config)
     watch.check()
+    if gray_of is not None and config.shares_landmarks and not watch.is_over:
+        p = with_shared_landmarks(p, weak, gray_of, FeatureConfig())
+        before = with_rows_of(before, p)
+        p = _tidied(solve(p, _options(config, ROUGH, watch), held=weak), weak, config)
+        watch.check()
     free, calibration = choose_calibration(p, config)
     if for_calibration and not calibration.is_any_free:
         return None
@@ -151,6 +169,15 @@ def adjust(
             p = _tidied(solve(p, _options(config, tolerance * wide, watch), free, held=weak), weak, config)
             watch.check()
     return Adjusted(before, p, weak, calibration, watch.is_over)
+
+
+def with_rows_of(problem: Problem, longer: Problem) -> Problem:
+    """The problem with the observations that were added at the end of another."""
+    n = len(problem.cam)
+    return replace(
+        problem, cam=longer.cam, point=longer.point, pixels=longer.pixels,
+        in_use=np.concatenate([problem.in_use, longer.in_use[n:]]),
+    )  # fmt: skip
 
 
 def without_keyframes(problem: Problem, weak: Mask) -> Problem:

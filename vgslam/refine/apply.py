@@ -90,6 +90,7 @@ def apply(slam_map: SlamMap, before: Problem, done: Aligned) -> Camera:
     for n, k in enumerate(p.keyframe_ids.tolist()):
         S = m.keyframes[k].S_world_keyframe
         m.set_pose(k, Sim3.from_T(T[n], S.s * float(done.depth_ratio[n])))
+    _observe_more(m, p)
     _straighten(m, p.keyframe_ids, p.camera, p.k1)
     for k in p.keyframe_ids.tolist():
         _set_camera(m.keyframes[k], camera)
@@ -98,6 +99,14 @@ def apply(slam_map: SlamMap, before: Problem, done: Aligned) -> Camera:
     _forget_outliers(m, p)
     update_edges(m, p.keyframe_ids)
     return camera
+
+
+def _observe_more(m: SlamMap, p: Problem) -> None:
+    """Believed observations that the map lacks are added; it leaves those that it has as they are."""
+    rows = np.flatnonzero(p.is_active())
+    rows = rows[np.argsort(p.cam[rows], kind="stable")]
+    for c, mine in enumerate(np.split(rows, np.searchsorted(p.cam[rows], np.arange(1, len(p.keyframe_ids))))):
+        m.observe(int(p.keyframe_ids[c]), p.landmark_ids[p.point[mine]], p.pixels[mine])
 
 
 def _set_camera(keyframe: Keyframe, camera: Camera) -> None:

@@ -1,6 +1,6 @@
 """What the adjustment of a map did, for reports."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,19 @@ class ComponentOutcome:
     calibration: CalibrationChange | None = None
     is_cut_short: bool = False
     """Whether time was over before it had converged."""
+
+    def then(self, second: "ComponentOutcome") -> "ComponentOutcome":
+        """This adjustment followed by another one of the same component: the second counts if it was kept, with what
+        was there before the first. Of moves it knows its own."""
+        if not second.is_kept:
+            return self
+        change = second.calibration
+        if change is not None and self.calibration is not None:
+            change = replace(change, fx_before=self.calibration.fx_before, k1=self.calibration.k1 + change.k1)
+        return replace(
+            second, before=self.before, calibration=change, n_moved=max(self.n_moved, second.n_moved),
+            largest_move=max(self.largest_move, second.largest_move),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -49,8 +49,12 @@ class Problem:
 
     def local_points(self) -> Array:
         """(M,3): the point of every observation, in the frame of its camera."""
-        T = self.T_cam_world[self.cam]
-        return np.matmul(T[:, :3, :3], self.points[self.point][:, :, None])[:, :, 0] + T[:, :3, 3]
+        return self.local_points_of(np.arange(len(self.cam)))
+
+    def local_points_of(self, rows: Ids) -> Array:
+        """(n,3): the points of the observations `rows` (n,), in the frames of their cameras."""
+        T = self.T_cam_world[self.cam[rows]]
+        return np.matmul(T[:, :3, :3], self.points[self.point[rows]][:, :, None])[:, :, 0] + T[:, :3, 3]
 
     def T_world_cam(self) -> Array:
         """(C,4,4): poses of the cameras."""

@@ -3,14 +3,19 @@
 import time
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
+from vgslam.frontend.features import Gray
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine.adjust import Adjusted, InterruptedRefinementError, RefineConfig, Watch, adjust
 from vgslam.refine.apply import Aligned, aligned, apply
 from vgslam.refine.outcome import CalibrationChange, ComponentOutcome, RefineOutcome, Reprojection, moves
 from vgslam.refine.plausible import why_refused
 from vgslam.refine.problem import gather
+from vgslam.refine.shared_landmarks import GrayOf
+from vgslam.refine.strays import mend_strays
+from vgslam.reloc.places import Places
 from vgslam.types import Ids
 
 LEAST_KEYFRAMES = 10
@@ -19,27 +24,51 @@ MOVED_SHARE, MOVED_DEG = 0.01, 0.5
 """A keyframe that moved by more than this share of the depth, or turned by more than this, counts as moved."""
 
 
-def refine_map(slam_map: SlamMap, config: RefineConfig, watch: Watch | None = None) -> RefineOutcome:
+def refine_map(
+    slam_map: SlamMap, config: RefineConfig, watch: Watch | None = None, places: Places | None = None
+) -> RefineOutcome:
     """Adjusts each component's keyframes, landmarks and camera together.
 
     The map changes only component by component, and only where the outcome is better: Ctrl-C, or `watch.should_stop`,
     leaves the rest as it was. KeyboardInterrupt ends the adjustment and is not raised on. Errors of pictures that
-    cannot be read or written are raised (MapError, OutputError).
+    cannot be read or written are raised (MapError, OutputError). places: those of the map, in which keyframes that went
+    astray are looked for (`strays`); a component that had some is adjusted once more. None leaves them.
     """
     watch = watch or Watch()
     watch = replace(watch, deadline_s=time.monotonic() + config.seconds)
     began = time.process_time(), time.monotonic()
     done: list[ComponentOutcome] = []
+
+    def gray_of(k: int) -> Gray:
+        return np.asarray(cv2.cvtColor(slam_map.keyframes[k].image, cv2.COLOR_RGB2GRAY), np.uint8)
+
     is_interrupted = False
     for component, members in components(slam_map):
         try:
-            result = solved(slam_map, members, config, watch)
+            result = solved(slam_map, members, config, watch, gray_of)
         except (InterruptedRefinementError, KeyboardInterrupt):
             is_interrupted = True
             done.append(ComponentOutcome(component, len(members), False, "interrupted"))
             break
         done.append(taken(slam_map, component, members, config, result))
+        if not done[-1].is_kept or places is None or watch.is_over:
+            continue
+        try:
+            if not _mend(slam_map, members, places, result):
+                continue
+            result = solved(slam_map, members, config, watch, gray_of)
+        except (InterruptedRefinementError, KeyboardInterrupt):
+            is_interrupted = True
+            break
+        done[-1] = done[-1].then(taken(slam_map, component, members, config, result))
     return RefineOutcome(done, time.process_time() - began[0], time.monotonic() - began[1], is_interrupted)
+
+
+def _mend(m: SlamMap, members: Ids, places: Places, result: tuple[Adjusted, Aligned] | None) -> bool:
+    """Whether keyframes of an adjusted component were astray and have been moved to where the others see them."""
+    if result is not None and result[1].problem.k1:
+        places.forget_features()  # the images were straightened
+    return bool(mend_strays(m, members, places))
 
 
 def components(slam_map: SlamMap) -> list[tuple[int, Ids]]:
@@ -50,6 +79,7 @@ def components(slam_map: SlamMap) -> list[tuple[int, Ids]]:
 
 
 def solved(
+<<<<<<< HEAD
     m: SlamMap, members: Ids, config: RefineConfig, watch: Watch, for_calibration: bool = False
 ) -> tuple[Adjusted, Aligned] | None:
     """Keyframes `members` of one component adjusted, or None, as `adjust` does; the map stays as it is. Raises
@@ -57,6 +87,15 @@ def solved(
     problem = gather(m, members)
     watch.say(f"adjusting {len(members)} keyframes and {len(problem.points)} landmarks together (Ctrl-C skips this)")
     done = adjust(problem, config, watch, for_calibration)
+=======
+    m: SlamMap, members: Ids, config: RefineConfig, watch: Watch, gray_of: GrayOf | None = None
+) -> tuple[Adjusted, Aligned] | None:
+    """Keyframes `members` of one component adjusted; the map stays as it is. gray_of: as in `adjust`. Raises
+    InterruptedRefinementError."""
+    problem = gather(m, members)
+    watch.say(f"adjusting {len(members)} keyframes and {len(problem.points)} landmarks together (Ctrl-C skips this)")
+    done = adjust(problem, config, watch, gray_of)
+>>>>>>> loops
     return None if done is None else (done, aligned(done))
 
 
