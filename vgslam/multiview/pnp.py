@@ -159,7 +159,7 @@ def refine_pose(
             break
         if not np.isfinite(step).all():
             break
-        T = se3.exp(step) @ T
+        T = se3.exp(step.astype(np.float64)) @ T
         if np.linalg.norm(step[:3]) < 1e-6 and np.linalg.norm(step[3:]) < 1e-6:
             break
     d2, _ = rows.see(T)

@@ -133,20 +133,14 @@ class Watch:
         return time.monotonic() >= self.deadline_s
 
 
-<<<<<<< HEAD
 def adjust(
-    problem: Problem, config: RefineConfig, watch: Watch, for_calibration: bool = False
+    problem: Problem, config: RefineConfig, watch: Watch, gray_of: GrayOf | None = None, for_calibration: bool = False
 ) -> Adjusted | None:
-    """The whole problem adjusted; None where too little is known. for_calibration: None too where nothing of the
-    calibration can be adjusted. Raises InterruptedRefinementError."""
-=======
-def adjust(problem: Problem, config: RefineConfig, watch: Watch, gray_of: GrayOf | None = None) -> Adjusted | None:
     """The whole problem adjusted; None where too little is known. Raises InterruptedRefinementError.
 
     gray_of: images in which keyframes find each other's landmarks (`shared_landmarks`) after the first round; None
-    takes the observations as they are.
+    takes the observations as they are. for_calibration: None too where nothing of the calibration can be adjusted.
     """
->>>>>>> loops
     before = with_missing_points(problem, config.tests, FIRST_GATE_PX)
     weak = weakly_seen(before, LEAST_OBSERVATIONS)
     p = without_keyframes(before, weak)

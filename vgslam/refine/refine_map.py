@@ -79,23 +79,14 @@ def components(slam_map: SlamMap) -> list[tuple[int, Ids]]:
 
 
 def solved(
-<<<<<<< HEAD
-    m: SlamMap, members: Ids, config: RefineConfig, watch: Watch, for_calibration: bool = False
-) -> tuple[Adjusted, Aligned] | None:
+    m: SlamMap, members: Ids, config: RefineConfig, watch: Watch, gray_of: GrayOf | None = None,
+    for_calibration: bool = False,
+) -> tuple[Adjusted, Aligned] | None:  # fmt: skip
     """Keyframes `members` of one component adjusted, or None, as `adjust` does; the map stays as it is. Raises
     InterruptedRefinementError."""
     problem = gather(m, members)
     watch.say(f"adjusting {len(members)} keyframes and {len(problem.points)} landmarks together (Ctrl-C skips this)")
-    done = adjust(problem, config, watch, for_calibration)
-=======
-    m: SlamMap, members: Ids, config: RefineConfig, watch: Watch, gray_of: GrayOf | None = None
-) -> tuple[Adjusted, Aligned] | None:
-    """Keyframes `members` of one component adjusted; the map stays as it is. gray_of: as in `adjust`. Raises
-    InterruptedRefinementError."""
-    problem = gather(m, members)
-    watch.say(f"adjusting {len(members)} keyframes and {len(problem.points)} landmarks together (Ctrl-C skips this)")
-    done = adjust(problem, config, watch, gray_of)
->>>>>>> loops
+    done = adjust(problem, config, watch, gray_of, for_calibration)
     return None if done is None else (done, aligned(done))
 
 
