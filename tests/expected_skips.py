@@ -1,5 +1,5 @@
-"""The skips that are in order. With `--strict-skips`, as `make test` runs it, any other fails: a package, a program or a
-file that is lost must not take its tests along in silence."""
+"""The skips that are in order. With `--strict-skips`, as `make test` runs it, any other fails: a package, a program or
+a file that is lost must not take its tests along in silence."""
 
 import os
 import re
@@ -20,7 +20,7 @@ EXPECTED = {
 
 
 def is_expected(reason: str) -> bool:
-    """Whether a reason is listed and true: the material that it names is not there, or the machine has no such thing."""
+    """Whether a reason is listed and true: what it names is not there, or the machine has no such thing."""
     named = OUTSIDE.findall(reason)
     if named:
         return any(not (ROOT / path.rstrip(".")).exists() for path in named)

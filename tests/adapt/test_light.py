@@ -16,7 +16,7 @@ def window() -> Window:
     px = rng.uniform(8, 40, (30, 2))
     K = torch.tensor([[60.0, 0, 31.5], [0, 60, 23.5], [0, 0, 1]])
     images = torch.rand(2, 3, 48, 64, generator=torch.Generator().manual_seed(1))
-    return Window((0, 1), images, K, (PointMatches(1, px, px, px + [1.5, 0.0]),))
+    return Window((0, 1), images, K, (PointMatches(1, px, px, px + np.array([1.5, 0.0])),))
 
 
 def test_the_photometric_loss_compares_images_that_were_not_relit(monkeypatch: pytest.MonkeyPatch) -> None:

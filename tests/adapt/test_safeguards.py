@@ -109,7 +109,7 @@ def test_the_distance_from_an_epipolar_line() -> None:
     T = torch.eye(4).repeat(2, 1, 1)
     T[1, 0, 3] = -0.2
     first = np.array([[10.0, 20], [60, 30], [40, 70]])
-    other = first + [[-5.0, 1.0], [-3, 2.0], [-9, -4.0]]
+    other = first + np.array([[-5.0, 1.0], [-3, 2.0], [-9, -4.0]])
     matches = PointMatches(1, first, first, other)
     assert epipolar_error_px(matches, T, K) == pytest.approx(2 / np.sqrt(2), rel=1e-6)
     assert epipolar_error_px(matches, torch.eye(4).repeat(2, 1, 1), K) == float("inf")

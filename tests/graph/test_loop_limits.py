@@ -17,7 +17,7 @@ ROTATION, TRANSLATION, SCALE = 0.01, 0.1, 0.02
 SIGMAS = np.array([ROTATION] * 3 + [TRANSLATION] * 3 + [SCALE])
 LOOP = np.array([0.03] * 3 + [0.1] * 3 + [0.02])
 N = 16
-"""Steps after which the rotation about the way has a deviation of sqrt(16) 0.01 = 0.04; with a loop's own 0.03, 0.05."""
+"""Steps after which the rotation about the way has a deviation of 0.01 sqrt(16) = 0.04; with a loop's 0.03, 0.05."""
 FROM_3_SIGMA, FROM_3_SIGMA_METRIC = 4.674, 4.479
 """Roots of the 99.73 % quantiles of chi-square with 7 and 6 degrees of freedom."""
 

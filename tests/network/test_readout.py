@@ -77,7 +77,7 @@ def test_weights_are_inverse_variances() -> None:
 
 
 def test_the_cells_that_are_certain_decide() -> None:
-    """Three cells in four say that the camera stands still, and that they may be 50 px off; the others know the truth."""
+    """Three cells in four say that the camera stands still, and may be 50 px off; the others know the truth."""
     batch = window()
     out = perfect_output(batch, torch.eye(4, dtype=torch.float64).repeat(1, 3, 1, 1))
     assert out.flow is not None

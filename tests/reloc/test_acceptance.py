@@ -38,7 +38,7 @@ def test_every_sort_of_evidence_adds_to_the_trust() -> None:
 
 
 def test_cells_hold_two_points_or_more() -> None:
-    """Of an image of 80x40 px, cells of 20x10: two in the first, one in the second, three in the last."""
+    """In an image of 80x40 px, cells of 20x10: two in the first, one in the second, three in the last."""
     px = np.array([[0, 0], [19.9, 9.9], [20.1, 0], [79, 39], [79.9, 39.9], [60.1, 30.1]])
     assert cells(px, 80, 40) == 2
 
@@ -50,7 +50,7 @@ def relocalizer() -> Relocalizer:
 
 
 def test_only_answers_of_enough_trust_are_used(relocalizer: Relocalizer) -> None:
-    """z = -1.07 + 1.58 * 0.35 + 3.02 * 0.15 = -0.064 gives 0.484; a share of 0.40 in place of 0.35, z = 0.087, 0.522."""
+    """z = -1.07 + 1.58 * 0.35 + 3.02 * 0.15 = -0.064 gives 0.484; a share of 0.40, z = 0.087, gives 0.522."""
     below, above = Evidence(30, 0.95, 0.35, 8, 1), Evidence(30, 0.95, 0.40, 8, 1)
     assert below.trust == pytest.approx(0.484, abs=1e-3)
     assert above.trust == pytest.approx(0.522, abs=1e-3)

@@ -1,4 +1,4 @@
-"""A loop is seen from both sides, or it is none: what the two say is laid down here, and the answer worked out by hand."""
+"""A loop is seen from both sides, or it is none: what the two say is laid down here, the answer worked out by hand."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,7 +29,8 @@ def two_keyframes() -> SlamMap:
     m = SlamMap()
     for k in range(2):
         image = np.zeros((48, 64, 3), np.uint8)
-        m.add_keyframe(Keyframe(k, k, float(k), image, CAMERA, Sim3.identity()), np.zeros(0, np.int64), np.zeros((0, 2)))
+        keyframe = Keyframe(k, k, float(k), image, CAMERA, Sim3.identity())
+        m.add_keyframe(keyframe, np.zeros(0, np.int64), np.zeros((0, 2)))
         points = CAMERA.rays(PIXELS) * DEPTH
         ids = m.landmarks.add(k, points, np.full(len(points), 0.01), np.zeros((len(points), 3), np.uint8))
         m.landmarks.is_triangulated[ids] = True

@@ -96,8 +96,9 @@ class Said:
         return self.found
 
 
-@pytest.mark.parametrize(("degrees", "shift", "counts"), [(0, 0.0, True), (2.9, 0.07, True), (3.1, 0.0, False),
-                                                         (-3.1, 0.0, False), (0, 0.09, False), (0, -0.09, False)])  # fmt: skip
+@pytest.mark.parametrize(("degrees", "shift", "counts"), [
+    (0, 0.0, True), (2.9, 0.07, True), (3.1, 0.0, False), (-3.1, 0.0, False), (0, 0.09, False), (0, -0.09, False),
+])  # fmt: skip
 def test_old_landmarks_that_say_another_pose_are_not_tied_in(
     degrees: float, shift: float, counts: bool, walked: Slam, images: list[Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:

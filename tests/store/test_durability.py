@@ -1,4 +1,4 @@
-"""After a power cut a saved map is there: data reach the disk before their names do, and names before what needs them."""
+"""After a power cut a saved map is there: data reach the disk before their names, and names before what needs them."""
 
 import os
 from pathlib import Path

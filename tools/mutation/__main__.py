@@ -3,8 +3,8 @@
 python tools/mutation [--sample 150] [--seed 1] [--jobs 2] [--only vgslam/graph ...] [--out out/mutation]
 python tools/mutation --again out/mutation/survivors.json --out out/mutation-again
 
-The second tries those that were not noticed once more, after tests were written for them; a run that was cut off goes on
-with --skip. Writes survivors.json and mutation.md into --out; exit code 1 if less than 90 % are noticed.
+The second tries those that were not noticed once more, after tests were written for them; a run that was cut off goes
+on with --skip. Writes survivors.json and mutation.md into --out; exit code 1 if less than 90 % are noticed.
 """
 
 import argparse
@@ -47,7 +47,8 @@ def main() -> int:
     def heard(trial: Trial) -> None:
         trials.append(trial)
         c = trial.change
-        print(f"{len(trials)}/{len(changes)} {trial.why} {c.module}:{c.line} {c.operator} {trial.took_s:.0f} s", flush=True)
+        where = f"{c.module}:{c.line} {c.operator} {trial.took_s:.0f} s"
+        print(f"{len(trials)}/{len(changes)} {trial.why} {where}", flush=True)
         if not trial.is_noticed:
             print(diff(c), flush=True)
         write(options.out, trials, n_all, options.seed)

@@ -5,7 +5,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 RUN_TESTS = ("tests/results", "tests/commands/test_exit_codes.py", "tests/session", "tests/commands/test_program.py",
-             "tests/commands/test_evaluate.py", "tests/commands/test_bench.py", "tests/commands/test_run.py")  # fmt: skip
+             "tests/commands/test_evaluate.py",
+             "tests/commands/test_bench.py", "tests/commands/test_run.py")  # fmt: skip
 
 TARGETS: dict[str, tuple[str, ...]] = {
     "vgslam/geometry/camera.py": ("tests/geometry",),

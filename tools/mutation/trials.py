@@ -18,9 +18,9 @@ from targets import ROOT, TARGETS, tests_of
 COPIED = ("vgslam", "vgslam_train", "bench", "tests", "tools", "configs", "examples", "docs")
 PRELOADED = ("numpy", "cv2", "gtsam", "scipy.spatial", "torch", "faiss", "hypothesis", "pytest", "rich.console", "tyro",
              "matplotlib.pyplot", "evo.core.metrics")  # fmt: skip
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-ALL_PASSED, SOME_FAILED, INTERRUPTED = 0, 1, 2  # pytest's exit codes
-SLOWER, PATIENCE_S = 5.0, 60.0  # a trial may take so many times as long as the tests of unchanged code, and so much more
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+ALL_PASSED, SOME_FAILED = 0, 1  # pytest's exit codes
+SLOWER, PATIENCE_S = 5.0, 60.0  # a trial may take so many times as long as unchanged code, and so much more
 
 
 @dataclass(frozen=True)
