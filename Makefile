@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint mutate bench clean
 
 setup: $(STAMP)
 
@@ -12,7 +12,7 @@ $(STAMP): pyproject.toml constraints.txt vgslam/__init__.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vgslam needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch -c constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,viewer,mesh]' -c constraints.txt
 	touch $(STAMP)
 
 demo: setup
@@ -25,7 +25,15 @@ lint: setup
 	$(BIN)/python tools/house_rules.py
 
 test: lint
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --strict-skips
+
+# Small wrong changes, to see whether the tests notice: minutes to hours, by the size of the sample.
+SAMPLE ?= 150
+SEED ?= 1
+
+mutate: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[mutation]' -c constraints.txt
+	$(BIN)/python tools/mutation --sample $(SAMPLE) --seed $(SEED) --out out/mutation
 
 bench: setup
 	$(BIN)/vgslam bench ../shared/data/kitti00_f000-199 ../shared/data/7scenes_redkitchen_seq01 --out out/bench

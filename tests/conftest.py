@@ -3,11 +3,14 @@
 Fixtures that several rooms share are taken in here."""
 
 import os
+from collections.abc import Generator
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 import cv2  # noqa: E402
+import pytest  # noqa: E402
+from expected_skips import failed_if_unexpected  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 from program import bench, demo_folder, demo_images, sequence, vgslam  # noqa: E402
 from rendered_walk import known_map, walk  # noqa: E402
@@ -18,3 +21,25 @@ cv2.setNumThreads(1)
 
 settings.register_profile("on a busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("on a busy machine")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--strict-skips", action="store_true", help="fail on skips that tests/expected_skips.py lacks")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if item.config.getoption("--strict-skips"):
+        failed_if_unexpected(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if collector.config.getoption("--strict-skips"):
+        failed_if_unexpected(report)
+    return report

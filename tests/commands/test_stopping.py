@@ -187,6 +187,7 @@ class TestCrash:
         assert not (vgslam.out.parent / "m.vgslam" / MANIFEST).exists()
         assert len(vgslam.statuses()) == 21
         assert error.__name__ in vgslam.report()["stopped_by"]
+        assert vgslam.report()["complete"] is False
 
     @pytest.mark.parametrize("error", [RuntimeError, KeyError])
     def test_between_frames_the_map_is_saved(

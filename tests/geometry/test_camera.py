@@ -98,3 +98,11 @@ def test_undistorted_drops_only_the_distortion() -> None:
 def test_what_is_no_camera_is_refused_naming_the_field(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(CAMERA, **changes)
+
+
+def test_cells_by_hand() -> None:
+    """8 columns and 6 rows of 80 px each: the first ends at 79.5, half a pixel beyond the centre of its last one."""
+    p = np.array([[0.0, 0.0], [79.4, 79.4], [79.6, 79.6], [400.0, 250.0], [-50.0, 900.0], [639.4, -3.0]])
+    rows, cols = CAMERA.cell_at(p, (6, 8))
+    assert cols.tolist() == [0, 0, 1, 5, 0, 7]
+    assert rows.tolist() == [0, 0, 1, 3, 5, 0]

@@ -91,3 +91,14 @@ def test_student_mean_of_equal_points_is_that_point() -> None:
     mean, weights = student_t_mean(np.tile([1.0, -2.0, 3.0], (4, 1)))
     np.testing.assert_allclose(mean, [1, -2, 3], atol=1e-14)
     np.testing.assert_allclose(weights, 0.25)
+
+
+def test_which_rotations_are_left_out_by_hand() -> None:
+    """Turns about one axis. From the middle one at 0 they are 0, 1, 1, 2, 2, 3, 3, 5.6 and 5.8 degrees away: the median
+    is 2, and that of the deviations from it 1, so that the limit is 2 + 2.5 * 1.4826 = 5.71."""
+    degrees = np.array([0.0, 1, -1, 2, -2, 3, -3, 5.6, -5.8])
+    R = np.stack([se3.so3_exp(np.array([0, 0, np.radians(d)])) for d in degrees])
+    mean, used = robust_mean_rotation(R)
+    assert used.tolist() == [True] * 8 + [False]
+    assert se3.angle_deg(mean @ se3.so3_exp(np.array([0, 0, -np.radians(0.7)]))) < 0.01
+    assert robust_mean_rotation(R, floor_deg=5.9)[1].all()

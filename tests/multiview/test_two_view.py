@@ -5,7 +5,13 @@ import pytest
 from synthetic import CAMERA, observe, pose, random_points
 
 from vgslam.geometry import se3
-from vgslam.multiview.two_view import TwoViewConfig, TwoViewVerdict, rotation_between, two_view
+from vgslam.multiview.two_view import (
+    TwoViewConfig,
+    TwoViewVerdict,
+    is_nearly_rotation,
+    rotation_between,
+    two_view,
+)
 from vgslam.types import Array
 
 CONFIG = TwoViewConfig()
@@ -141,3 +147,13 @@ def test_rotation_between_turns_pixels_of_b_into_pixels_of_a() -> None:
     R, residual = rotation_between(CAMERA, a, b)
     np.testing.assert_allclose(CAMERA.project(CAMERA.rays(b) @ R.T), a, atol=1e-3)
     assert residual.max() < 1e-3
+
+
+def test_nearly_a_rotation_is_a_turn_or_a_small_step_that_is_seen_by_enough() -> None:
+    turned, small, far = (matches(pose((2, 6, 1), centre)) for centre in ((0, 0, 0), (0.03, 0, 0), (1.2, 0, 0)))
+    few = CONFIG.min_rotation_inliers - 1
+    assert is_nearly_rotation(CAMERA, *turned, CONFIG)
+    assert is_nearly_rotation(CAMERA, *small, CONFIG)
+    assert not is_nearly_rotation(CAMERA, *far, CONFIG), "too much parallax"
+    assert not is_nearly_rotation(CAMERA, turned[0][:few], turned[1][:few], CONFIG), "too few"
+    assert is_nearly_rotation(CAMERA, turned[0][: few + 1], turned[1][: few + 1], CONFIG)

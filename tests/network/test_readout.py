@@ -1,5 +1,7 @@
 """Poses solved from a network's flow and depth, inside the backbone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,14 @@ from vgslam.network.config import VGGT_TINY
 from vgslam.network.licence import RANDOM
 from vgslam.network.matching import Flow
 from vgslam.network.pose_encoding import decode_pose, encode_pose
-from vgslam.network.readout import Readout, cell_depth, relative_to_first, solved_poses, with_solved_poses
+from vgslam.network.readout import (
+    Readout,
+    cell_depth,
+    inverse_variance,
+    relative_to_first,
+    solved_poses,
+    with_solved_poses,
+)
 from vgslam.network.vggt import Head, VggtOutput, build
 from vgslam.network.vggt_backbone import RunOptions, VggtBackbone
 from vgslam.network.weights import LoadedVggt, WeightsInfo
@@ -59,6 +68,29 @@ def test_poses_follow_from_flow_and_depth() -> None:
     encoding = with_solved_poses(out, batch.K).pose_encoding
     assert encoding is not None
     torch.testing.assert_close(decode_pose(encoding.double()), solved, atol=1e-5, rtol=0)
+
+
+def test_weights_are_inverse_variances() -> None:
+    """Expected errors of 1/2, 1 and 2 px."""
+    flow = Flow(torch.zeros(3, 2), torch.tensor([0.5, 1.0, 2.0]).log())
+    torch.testing.assert_close(inverse_variance(flow), torch.tensor([4.0, 1.0, 0.25]))
+
+
+def test_the_cells_that_are_certain_decide() -> None:
+    """Three cells in four say that the camera stands still, and may be 50 px off; the others know the truth."""
+    batch = window()
+    out = perfect_output(batch, torch.eye(4, dtype=torch.float64).repeat(1, 3, 1, 1))
+    assert out.flow is not None
+    displacement, log_scale = out.flow.displacement.clone(), out.flow.log_scale.clone()
+    is_wrong = torch.ones(log_scale.shape[-2:], dtype=torch.bool)
+    is_wrong[::2, ::2] = False
+    displacement[..., is_wrong, :], log_scale[..., is_wrong] = 0.0, float(np.log(50.0))
+    log_scale[..., ~is_wrong] = float(np.log(0.1))
+    truth = truth_of(batch)
+    solved = solved_poses(replace(out, flow=Flow(displacement, log_scale)), batch.K)
+    torch.testing.assert_close(solved[..., :3, :3], truth.T_cam_world[..., :3, :3].double(), atol=5e-3, rtol=0)
+    expected = truth.T_cam_world[..., :3, 3].double() * truth.scale[0].double()
+    torch.testing.assert_close(solved[..., :3, 3], expected, atol=1e-2, rtol=0)
 
 
 def test_cell_depth_is_exact_on_planes() -> None:

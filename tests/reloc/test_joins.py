@@ -176,6 +176,22 @@ def test_true_joins_undo_a_false_one_that_came_first(monkeypatch: pytest.MonkeyP
     assert distance_from_truth(m) < 1e-2
 
 
+@pytest.mark.parametrize("may_drift", [True, False])
+def test_within_a_component_a_loop_is_closed_only_if_drift_can_be_so_large(
+    may_drift: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(components(1), monkeypatch)
+    m = desk.map
+    before, where = state(m), poses(m)
+    monkeypatch.setattr(desk.closer.finder, "is_drift", lambda _: may_drift)
+    assert desk.offer(meeting(m, 0, 5, shifted(0.2))) == may_drift
+    assert ((0, 5) in m.edges) == may_drift
+    if not may_drift:
+        assert state(m) == before
+        np.testing.assert_array_equal(poses(m), where)
+    assert not desk.closer.refused
+
+
 def test_what_goes_wrong_with_joins_is_among_the_notes_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     m = components()
     slam = Slam(CAMERA, SlamConfig(), slam_map=m)

@@ -130,7 +130,7 @@ def test_gltf_has_y_up(component: Component, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("is_text", [True, False])
 def test_colmap_reads_its_model(component: Component, tmp_path: Path, is_text: bool) -> None:
-    pycolmap = pytest.importorskip("pycolmap")
+    pycolmap = pytest.importorskip("pycolmap", reason="pycolmap is not installed")
     export_colmap(component, tmp_path, is_text)
     read = pycolmap.Reconstruction(str(tmp_path / "sparse" / "0"))
     (camera,) = read.cameras.values()

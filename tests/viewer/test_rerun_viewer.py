@@ -82,6 +82,50 @@ def test_everything_promised_is_in_the_recording(printed: str, entity: str) -> N
     assert f"{entity} " in printed or f"{entity}\n" in printed or f"{entity}\t" in printed or f"{entity}│" in printed
 
 
+class Recorder:
+    """Stands in for a recording: the last thing that each entity was given, by type."""
+
+    def __init__(self) -> None:
+        self.logged: dict[tuple[str, str], object] = {}
+
+    def log(self, entity: str, what: object, **_: object) -> None:
+        self.logged[entity, type(what).__name__] = what
+
+    def nothing(self, *_: object, **__: object) -> None:
+        pass
+
+    send_blueprint = set_time = flush = nothing
+
+
+def moved_by(transform, point: np.ndarray) -> np.ndarray:
+    """Where a logged transform takes a point of the entity; rerun stores matrices by columns."""
+    M = np.array(transform.mat3x3.as_arrow_array().to_pylist()[0]).reshape(3, 3).T
+    t = np.array(transform.translation.as_arrow_array().to_pylist()[0])
+    scale = 1.0 if transform.scale is None else transform.scale.as_arrow_array().to_pylist()[0]
+    return M @ (scale * point) + t
+
+
+def test_what_lies_ahead_of_a_turned_camera_is_shown_there() -> None:
+    """A camera at (1, 2, 3), turned to its right by 90 degrees: ahead is the world's x. The cloud of a keyframe of
+    scale 2 moves with it, and is twice as large."""
+    pytest.importorskip("rerun", reason="the viewer extra is not installed")
+    from vgslam.viewer.rerun_viewer import RerunViewer
+
+    R = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
+    m = slam_map_of(1)
+    m.set_pose(0, Sim3(R, np.array([1.0, 2, 3]), 2.0))
+    recorder = Recorder()
+    viewer = RerunViewer(recorder, "")  # type: ignore[arg-type]
+    viewer.show(Frame(0, 0.0, m.keyframes[0].image), m.frames[0], m, 100.0)
+    viewer.close(m)
+    ahead = np.array([0.0, 0, 1])
+    np.testing.assert_allclose(moved_by(recorder.logged["world/camera", "Transform3D"], ahead), [2, 2, 3], atol=1e-6)
+    cloud = recorder.logged["world/component_0/points/0", "Transform3D"]
+    np.testing.assert_allclose(moved_by(cloud, ahead), [3, 2, 3], atol=1e-6)
+    down = np.array([0.0, 1, 0])
+    np.testing.assert_allclose(moved_by(cloud, down), [1, 4, 3], atol=1e-6)
+
+
 def test_without_rerun_the_pip_command_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "rerun", None)
     monkeypatch.delitem(sys.modules, "vgslam.viewer.rerun_viewer", raising=False)

@@ -127,6 +127,7 @@ def test_tracks_agree_with_flow(clips: ClipSet) -> None:
     batch = sampler(clips, batch_size=4, augment=False, sizes=((48, 64, 1.0),)).batch(2)
     flow, visible = true_flow(batch, "first")
     v, u = torch.meshgrid(torch.arange(12) * 4 + 1.5, torch.arange(16) * 4 + 1.5, indexing="ij")
+    n_compared = 0
     for b in range(4):
         for s in (1, 2):
             seen = visible[b, s]
@@ -139,7 +140,10 @@ def test_tracks_agree_with_flow(clips: ClipSet) -> None:
                 there[None],
             )
             error = (back[0, s] - here).norm(dim=-1)[tracked[0, s]]
-            assert float(error.median()) < 0.5
+            still = flow[b, s][seen].norm(dim=-1)[tracked[0, s]]
+            assert float(error.median()) < min(0.5, 0.2 * float(still.median()) + 0.05)
+            n_compared += 1
+    assert n_compared > 4
 
 
 def test_reference_must_be_known(clips: ClipSet) -> None:

@@ -1,0 +1,98 @@
+"""Nothing that went wrong ends with 0: truths that cannot be scored, and inputs that break midway."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vgslam import errors
+from vgslam.errors import InputError, OutputError
+from vgslam.session.main_loop import MainLoop
+from vgslam.session.outcome import Refused, Stop
+
+N = 45
+
+
+def test_codes() -> None:
+    """As docs and scripts know them; 2 is all input that cannot be used as it is."""
+    codes = {kind.__name__: kind.exit_code for kind in vars(errors).values() if isinstance(kind, type)}
+    assert codes == {
+        "VgslamError": 1, "InputError": 2, "CalibrationError": 2, "ConfigError": 2, "OutputError": 3,
+        "TrackingError": 4, "WeightsError": 5, "MissingDependencyError": 6, "GraphError": 7, "EvaluationError": 8,
+        "MapError": 9, "PluginError": 10,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def two_poses(sequence: Path, tmp_path: Path) -> Path:
+    """A truth for two frames of the sequence, and for times after its end: no score comes of that."""
+    rows = np.loadtxt(sequence / "groundtruth.txt")[:6]
+    rows[2:, 0] += 100.0
+    path = tmp_path / "two.txt"
+    np.savetxt(path, rows, fmt="%.9f")
+    return path
+
+
+def test_a_truth_that_was_asked_for_and_cannot_be_scored_is_told_by_the_code(
+    sequence: Path, two_poses: Path, vgslam
+) -> None:
+    code, out, _ = vgslam.run(sequence, "--truth", two_poses)
+    assert code == 8
+    assert "not scored: " in out
+    report = vgslam.report()
+    assert report["evaluation"] is None
+    assert (report["complete"], report["stopped_by"]) == (True, None), "all poses are there"
+    assert any("not scored" in w for w in report["warnings"])
+
+
+def test_a_truth_that_happens_to_be_there_may_be_of_no_use(sequence: Path, two_poses: Path, vgslam) -> None:
+    two_poses.replace(sequence / "groundtruth.txt")
+    code, out, _ = vgslam.run(sequence)
+    assert code == 0
+    assert "not scored: " in out
+
+
+def test_a_truth_that_can_be_scored_is(sequence: Path, vgslam) -> None:
+    code, _, _ = vgslam.run(sequence, "--truth", sequence / "groundtruth.txt")
+    assert code == 0
+    assert vgslam.report()["evaluation"]["headline"]["n_poses"] == N
+
+
+def test_an_input_that_breaks_midway_ends_with_2_and_is_not_complete(
+    sequence: Path, vgslam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = MainLoop.run
+
+    def breaking(self: MainLoop, *followers) -> Iterator:
+        for i, tracked in enumerate(run(self, *followers)):
+            if i == 30:
+                raise InputError("the disk has gone")
+            yield tracked
+
+    monkeypatch.setattr(MainLoop, "run", breaking)
+    code, _, err = vgslam.run(sequence)
+    assert code == 2
+    assert "the disk has gone" in err
+    report = vgslam.report()
+    assert (report["complete"], report["stopped_by"]) == (False, "the disk has gone")
+    assert report["n_frames"] == 31
+
+
+def test_files_that_cannot_be_written_end_a_run_with_3() -> None:
+    refused = Refused()
+    assert refused.stop(None) is None
+    with refused:
+        raise OutputError("a: no space")
+    with refused:
+        raise OutputError("b: no space")
+    stop = refused.stop(None)
+    assert stop is not None
+    assert (stop.reason, stop.exit_code) == ("not everything could be written: a: no space; b: no space", 3)
+    both = refused.stop(Stop("Ctrl-C", 130))
+    assert both is not None
+    assert (both.reason, both.exit_code) == (
+        "Ctrl-C; not everything could be written: a: no space; b: no space", 130
+    )  # fmt: skip
+    with pytest.raises(RuntimeError), refused:
+        raise RuntimeError("not an error of writing")
