@@ -9,6 +9,7 @@ from vgslam.frontend.mapper import MapperConfig
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
+from vgslam.refine.adjust import RefineConfig
 from vgslam.reloc.loops import LoopConfig
 from vgslam.slam import Slam, SlamConfig
 from vgslam.types import Array, Image, Keyframe
@@ -30,7 +31,8 @@ def images() -> list[Image]:
 
 def run(images: list[Image], loops: LoopConfig) -> Slam:
     mapper = MapperConfig(min_parallax_px=4.0, window=4)
-    slam = Slam(CAMERA, SlamConfig(loops=loops, mapper=mapper))
+    alone = RefineConfig(is_on=False)  # at the end, it lets keyframes see one another's landmarks
+    slam = Slam(CAMERA, SlamConfig(loops=loops, mapper=mapper, refine=alone))
     for frame in frames_of(images):
         slam.process(frame)
     slam.finish()
