@@ -34,7 +34,7 @@ def cameras_from_rays(
     rays: npt.ArrayLike, confidence: npt.ArrayLike, image_size: tuple[int, int], samples: npt.ArrayLike | None = None,
     is_ql: bool = False,
 ) -> RayCameras:  # fmt: skip
-    """Rays (S,n_y,n_x,6), direction then origin, and confidences (S,n_y,n_x) -> cameras of images of (height, width) px.
+    """Rays (S,n_y,n_x,6), direction then origin, and confidences (S,n_y,n_x) -> cameras of images (height, width) px.
 
     samples (n,8): positions among the candidates, for all views; None draws the same ones every time. is_ql: the
     original's decomposition.
