@@ -191,10 +191,13 @@ def test_without_network_and_cache_it_says_what_to_fetch(options: Da3LoadOptions
 
 def test_a_download_resumes_at_the_pinned_commit(saved: Path, options: Da3LoadOptions, monkeypatch) -> None:
     import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     asked = []
 
-    def snapshot(repo, revision, cache_dir, allow_patterns):
+    def snapshot(repo, revision, cache_dir, allow_patterns, local_files_only=False):
+        if local_files_only:
+            raise LocalEntryNotFoundError("not there")
         asked.append((repo, revision))
         return str(saved.parent)
 

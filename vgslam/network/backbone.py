@@ -59,7 +59,7 @@ class GivenCameras:
     T_cam_world: Float
     """(S,4,4), in any world and any unit."""
     cameras: tuple[Camera, ...]
-    """Of the *source* images, pinhole."""
+    """Pinhole cameras of the *source* images."""
 
     def __post_init__(self) -> None:
         if self.T_cam_world.shape != (len(self.cameras), 4, 4):

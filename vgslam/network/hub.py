@@ -21,19 +21,22 @@ def parse_hub_id(source: str) -> tuple[str, str | None] | None:
     return match["repo"], match["revision"]
 
 
-def download(repo: str, revision: str | None = None, cache: Path | None = None) -> Path:
+def download(repo: str, revision: str | None = None, cache: Path | None = None, only_cached: bool = False) -> Path:
     """Folder in the hub's cache with the weights of `repo` (safetensors if there are any, else .pt) and its config.
 
     Downloads what is missing, with a progress bar, and resumes a broken download; without a network the cache serves.
-    Raises WeightsError with one line that says what to do.
+    Raises WeightsError with one line that says what to do. only_cached: the network is not asked.
     """
     import huggingface_hub
 
     kinds = (["*.safetensors", "*.safetensors.index.json", "config.json"], ["*.pt", "config.json"])
     for patterns in kinds:
         try:
+            local = {"local_files_only": True} if only_cached else {}
             folder = Path(
-                huggingface_hub.snapshot_download(repo, revision=revision, cache_dir=cache, allow_patterns=patterns)
+                huggingface_hub.snapshot_download(
+                    repo, revision=revision, cache_dir=cache, allow_patterns=patterns, **local
+                )
             )
         except Exception as error:  # the client raises its own, the HTTP library's and the system's errors
             kind = HubUnreachableError if _is_unreachable(error) else WeightsError

@@ -1,6 +1,7 @@
 """Loading Depth-Anything-3: `--weights hub-id | file | folder | random`, strictly, with hash and licence."""
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -137,14 +138,30 @@ def _find(name: str, source: str, options: Da3LoadOptions) -> tuple[WeightFiles,
     is_pinned = pinned is not None and revision in (None, pinned.revision)
     if is_pinned and pinned is not None:
         revision = pinned.revision
+    folder = _fetch(name, repo, revision, options.hub_cache)
+    expected = pinned.sha256 if is_pinned and pinned is not None else None
+    return find_files(folder), repo, options.sha256 or expected
+
+
+def _fetch(name: str, repo: str, revision: str | None, cache: Path | None) -> Path:
+    """The folder of a repository: from the cache alone where a pinned commit is there as a whole, else downloaded, with
+    the client's progress bar."""
+    if revision is not None:
+        try:
+            return download(repo, revision, cache, only_cached=True)
+        except WeightsError:
+            pass  # not there, or only half
+    client = logging.getLogger("huggingface_hub")
+    before = client.level
+    client.setLevel(logging.ERROR)  # it would tell of every attempt
     try:
-        folder = download(repo, revision, options.hub_cache)
+        return download(repo, revision, cache)
     except HubUnreachableError as error:
         raise WeightsNotFoundError(
             f"{repo} is not in the local cache and Hugging Face cannot be reached: {how_to_fetch(name)}"
         ) from error
-    expected = pinned.sha256 if is_pinned and pinned is not None else None
-    return find_files(folder), repo, options.sha256 or expected
+    finally:
+        client.setLevel(before)
 
 
 def _check_headers(found: WeightFiles) -> dict[str, str]:

@@ -19,7 +19,7 @@ class Published:
     revision: str | None = None
     """Commit of the repository."""
     sha256: str | None = None
-    """Of model.safetensors."""
+    """Hash of model.safetensors."""
 
 
 PUBLISHED = {
