@@ -84,7 +84,7 @@ class Da3(nn.Module):
     def decode(
         self, encoded: Da3Encoded, want: Collection[Head], rays: bool = False, chunks: Chunks | None = None
     ) -> Da3Output:
-        """Runs the heads in `want`, and no other; with `rays`, DEPTH brings them too, for a third more time."""
+        """Runs the heads in `want`, and no other; with `rays`, DEPTH brings them too, which takes more time."""
         _check_heads(want)
         n = (chunks or Chunks()).dpt_frames
         pose = self.cam_dec(encoded.special[:, :, 0]) if Head.POSE in want else None
