@@ -3,7 +3,7 @@
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 
@@ -43,6 +43,10 @@ class BenchModelArgs:
     precision: tuple[Literal["auto", "fp32", "bf16", "fp16"], ...] = ("auto",)
     """Arithmetic of the aggregator, one or more."""
 
+    network: str = "vggt"
+    """Backbone to measure: vggt, da3-small, da3-base or one of another package; of all but vggt the stages are `encode`
+    and `decode`, and masks, heads, --full, --memory-at and --chunk-tokens do not apply."""
+
     full: bool = False
     """The network of VGGT-1B (1.26 billion parameters) instead of the small one for trials."""
 
@@ -77,6 +81,8 @@ class BenchModelArgs:
 def run_bench_model(args: BenchModelArgs) -> int:
     """Measures, prints and writes; returns 0. ConfigError for sizes that cannot work or do not fit into the memory."""
     _check(args)
+    if args.network != "vggt":
+        return _run_backbone(args)
     from vgslam.network.config import VGGT_1B, VGGT_TINY
     from vgslam.network.precision import Precision, choose_device, choose_dtype
 
@@ -88,7 +94,33 @@ def run_bench_model(args: BenchModelArgs) -> int:
     measured = _Measured([], [], 0, 0)
     for dtype in dtypes:
         _measure(args, config, cases, (device, dtype), measured)
-    _write(args, measured, config, device)
+    _write(args, measured, config.to_dict(), device)
+    return 0
+
+
+def _run_backbone(args: BenchModelArgs) -> int:
+    """Measures a backbone other than VGGT through the protocol, with random weights."""
+    from bench.backbone_cost import backbone_rows
+    from bench.resident_memory import peak_resident_bytes
+    from vgslam.network.open_backbone import BackboneOptions, open_backbone
+    from vgslam.network.precision import Precision, choose_device, choose_dtype
+
+    device = choose_device(args.device)
+    _set_threads(args.threads)
+    width = args.width_px or 252
+    height = args.height_px or max(1, round(0.757 * width / 14)) * 14
+    measured = _Measured([], [], 0, 0)
+    for name in args.precision:
+        precision = Precision(name)
+        options = BackboneOptions(
+            "random", args.network, args.device, precision, window_frames=max(args.sizes), size_px=max(width, height)
+        )
+        backbone = open_backbone(options)
+        shown = str(choose_dtype(precision, device)).removeprefix("torch.")
+        measured.rows += backbone_rows(backbone, device, shown, args.sizes, (height, width), args.repeats, args.warm_up)
+        measured.n_parameters = backbone.weights.n_parameters
+    measured.process_peak_bytes = peak_resident_bytes() or 0
+    _write(args, measured, {"network": args.network}, device)
     return 0
 
 
@@ -199,12 +231,12 @@ def _name(device: "torch.device") -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def _write(args: BenchModelArgs, measured: _Measured, config: "VggtConfig", device: "torch.device") -> None:
+def _write(args: BenchModelArgs, measured: _Measured, config: dict[str, Any], device: "torch.device") -> None:
     import torch
 
     data = provenance() | {
         "torch": torch.__version__, "threads": torch.get_num_threads(),
-        "device_name": _name(device), "config": config.to_dict(), "n_parameters": measured.n_parameters,
+        "device_name": _name(device), "config": config, "n_parameters": measured.n_parameters,
         "process_peak_bytes": measured.process_peak_bytes or None,
         "rows": [asdict(row) | {"time_per_frame_s": row.time_per_frame_s} for row in measured.rows],
         "aggregator_memory": [asdict(point) for point in measured.memory],

@@ -91,7 +91,7 @@ def profile(
         flops = count_flops(model.config, case, want)
         live = {} if device.type == "cuda" else live_bytes(model.config, case, want, dtype)
         runs = _Stage(model, images, case, want)
-        for stage, m in _each_stage(runs, want, partial(_measure, device=device, repeats=repeats, warm_up=warm_up)):
+        for stage, m in _each_stage(runs, want, partial(measure, device=device, repeats=repeats, warm_up=warm_up)):
             peak = live.get(stage, 0) if m.cuda_peak_bytes is None else m.cuda_peak_bytes
             yield ProfileRow(
                 str(device), str(dtype).removeprefix("torch."), case.mask, case.frames, case.height_px, case.width_px,
@@ -129,7 +129,7 @@ def _each_stage(
 
 
 @dataclass(frozen=True)
-class _Measured:
+class Measured:
     """Median wall time, mean processor time, memory as in `ProfileRow`."""
 
     time_s: float
@@ -139,7 +139,8 @@ class _Measured:
     process_bytes: int | None
 
 
-def _measure(run: Run, device: torch.device, repeats: int, warm_up: bool) -> tuple[_Measured, object]:
+def measure(run: Run, device: torch.device, repeats: int, warm_up: bool) -> tuple[Measured, object]:
+    """Time and memory of `run`, and what its last run returned."""
     is_cuda = device.type == "cuda"
     if warm_up:
         run()
@@ -163,7 +164,7 @@ def _measure(run: Run, device: torch.device, repeats: int, warm_up: bool) -> tup
     process = peak_resident_bytes()
     top = peak if is_cuda else (process if can_reset and device.type == "cpu" else None)
     added = top - held if top is not None and held is not None else None
-    return _Measured(sorted(walls)[len(walls) // 2], cpu_s, peak, added, process), result
+    return Measured(sorted(walls)[len(walls) // 2], cpu_s, peak, added, process), result
 
 
 def count_flops(config: VggtConfig, case: ProfileCase, want: Collection[Head]) -> dict[str, int]:

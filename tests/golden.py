@@ -4,11 +4,14 @@ import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
 
 from vgslam.network.vggt import Vggt
+
+THIRD_PARTY = Path(__file__).parents[1] / "third_party"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -58,8 +61,11 @@ def queries(golden_tool: ModuleType) -> torch.Tensor:
 @pytest.fixture(scope="session")
 def manifest() -> dict[str, list[int]]:
     """Keys and shapes of the published VGGT-1B."""
-    path = Path(__file__).parents[1] / "third_party" / "vggt_1b_manifest.json"
-    content = json.loads(path.read_text())
+    return manifest_shapes(json.loads((THIRD_PARTY / "vggt_1b_manifest.json").read_text()))
+
+
+def manifest_shapes(content: dict[str, Any]) -> dict[str, list[int]]:
+    """Keys and shapes that a manifest lists, with those of all blocks."""
     shapes: dict[str, list[int]] = dict(content["tensors"])
     for pattern, count in content["repeats"].items():
         block = shapes.pop(pattern)

@@ -18,7 +18,7 @@ from vgslam.types import (
 )
 
 if TYPE_CHECKING:  # what plug-ins are handed and hand back, defined in the rooms that they serve
-    from vgslam.network.backbone import BackboneSpec, SceneGeometry
+    from vgslam.network.backbone import BackboneSpec, GivenCameras, SceneGeometry
     from vgslam.network.frame_mask import FrameMask
     from vgslam.network.preprocess import NetworkImages
     from vgslam.network.vggt import Head
@@ -108,8 +108,15 @@ class Backbone(Protocol[TokensT]):
         """Frames of this network size that fit into the memory budget (at least 2, else it refuses to start)."""
         ...
 
-    def encode(self, images: "NetworkImages", want: "Collection[Head]", mask: "FrameMask | None" = None) -> TokensT:
-        """The expensive part, once per window: tokens on the device, only those that the heads in `want` read."""
+    def encode(
+        self, images: "NetworkImages", want: "Collection[Head]", mask: "FrameMask | None" = None,
+        given: "GivenCameras | None" = None,
+    ) -> TokensT:  # fmt: skip
+        """The expensive part, once per window: tokens on the device, only those that the heads in `want` read.
+
+        given: poses and cameras of *all* images, for networks that are told them before they look. Passed only where
+        `spec.takes_cameras`; a backbone without that may leave the argument out.
+        """
         ...
 
     def decode(

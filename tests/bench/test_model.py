@@ -93,3 +93,19 @@ def test_earlier_results_are_kept(bench, tmp_path: Path) -> None:
     assert code == 3
     assert "--overwrite" in err
     assert (tmp_path / "bench_model.json").read_text() == "{}"
+
+
+def test_any_backbone_is_measured_through_its_protocol(bench, tmp_path: Path) -> None:
+    out = tmp_path / "bench"
+    code, printed, _ = bench("model", "--network", "da3-small", "--sizes", 1, 2, "--out", out, *SMALL)
+    assert code == 0
+    data = json.loads((out / "bench_model.json").read_text())
+    rows = {(r["frames"], r["stage"]): r for r in data["rows"]}
+    assert set(rows) == {(n, stage) for n in (1, 2) for stage in ("encode", "decode")}
+    assert {(r["height_px"], r["width_px"]) for r in rows.values()} == {(42, 56)}
+    # one view: patches, local and global blocks of 13 tokens
+    c, t, patches = 384, 13, 12
+    expected = 1176 * c * patches + 12 * (24 * c**2 * t + 4 * t**2 * c)
+    assert rows[1, "encode"]["flops"] == expected
+    assert data["n_parameters"] == 33_358_315  # without the rays' branch
+    assert "random weights" in printed

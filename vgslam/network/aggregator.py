@@ -175,15 +175,8 @@ class Aggregator(nn.Module):
 
     def _frame_block(self, i: int, x: Tensor, rope: RopeTable, chunks: Chunks) -> Tensor:
         block: Block = self.frame_blocks[i]  # type: ignore[assignment]
-        frames = x.view(-1, *x.shape[2:])
-        if torch.is_grad_enabled():
-            return block(frames.unsqueeze(1), rope).view_as(x)
-        block.update_frames_(frames, rope, chunks.frames(x.shape[2]))
-        return x
+        return block.within_frames(x, rope, chunks.frames(x.shape[2]))
 
     def _global_block(self, i: int, x: Tensor, rope: RopeTable, mask: FrameMask | None, chunks: Chunks) -> Tensor:
         block: Block = self.global_blocks[i]  # type: ignore[assignment]
-        if torch.is_grad_enabled():
-            return block(x, rope, mask)
-        block.update_scene_(x, rope, mask, max(1, chunks.frames(x.shape[2]) // len(x)))
-        return x
+        return block.across_frames(x, rope, mask, chunks.frames(x.shape[2]))

@@ -46,12 +46,30 @@ class BackboneSpec:
     """The kinds of results that `decode` can be asked for."""
     descriptor_size: int
     poses_from: str = "head"
-    """"head", or "solver" if poses are solved from the network's flow and depth."""
+    """"head", "solver" if poses are solved from the network's flow and depth, or "rays" if from rays."""
+    takes_cameras: bool = False
+    """Whether `encode` takes given cameras; callers pass them only then."""
+
+
+@dataclass(frozen=True)
+class GivenCameras:
+    """The cameras of all images of a window, known before the network looks. ValueError unless there are as many poses
+    as cameras."""
+
+    T_cam_world: Float
+    """(S,4,4), in any world and any unit."""
+    cameras: tuple[Camera, ...]
+    """Pinhole cameras of the *source* images."""
+
+    def __post_init__(self) -> None:
+        if self.T_cam_world.shape != (len(self.cameras), 4, 4):
+            raise ValueError(f"{len(self.cameras)} cameras and poses of shape {self.T_cam_world.shape}")
 
 
 @dataclass(frozen=True)
 class SceneGeometry:
-    """Results for S frames, on the CPU; None if not asked for. Lengths are in the network's own unit."""
+    """Results for S frames, on the CPU; None if not asked for. Lengths are in the network's own unit, or, where the
+    cameras were given to `encode` and the network takes them, in that of their poses, about the same world."""
 
     descriptors: Float32
     """(S,D), unit length; each depends on its own frame alone."""
@@ -91,7 +109,7 @@ def geometry_from_tensors(
         encoding = out.pose_encoding[0].detach().cpu().double()
         T_cam_world = decode_pose(encoding).numpy()
         if cameras is None:
-            cameras, is_valid = _cameras(encoding, images.size)
+            cameras, is_valid = predicted_cameras(encoding, images.size)
     tracks = out.tracks
     return SceneGeometry(
         np.asarray(_numpy(descriptors)), images.maps, T_cam_world, cameras, is_valid, _numpy(out.depth),
@@ -106,8 +124,9 @@ def _numpy(x: Tensor | None) -> Float32 | None:
     return None if x is None else x[0].detach().float().cpu().numpy()
 
 
-def _cameras(encoding: Tensor, size: tuple[int, int]) -> tuple[tuple[Camera, ...], npt.NDArray[np.bool_]]:
-    """Predicted cameras (pixel (0,0) at the centre of the first pixel), and whether their field of view is usable.
+def predicted_cameras(encoding: Tensor, size: tuple[int, int]) -> tuple[tuple[Camera, ...], npt.NDArray[np.bool_]]:
+    """Cameras of pose encodings (S,9), pixel (0,0) at the centre of the first one, and whether each field of view is
+    usable.
 
     An unusable one is replaced by the median of the others, or by a common field of view if there is none.
     """
@@ -124,3 +143,16 @@ def _cameras(encoding: Tensor, size: tuple[int, int]) -> tuple[tuple[Camera, ...
         Camera(float(k[0, 0]), float(k[1, 1]), float(k[0, 2]), float(k[1, 2]), width, height) for k in K
     )  # fmt: skip
     return cameras, is_valid.numpy()
+
+
+def window_too_large(n: int, size: tuple[int, int], most: int) -> str:
+    """The line for a window of n frames of (height, width) px where `most` fit."""
+    return (
+        f"{n} frames of {size[1]}x{size[0]} px do not fit into the memory budget, which allows "
+        f"{most}; use a smaller window or a larger --gpu-memory"
+    )
+
+
+def out_of_memory(n: int) -> str:
+    """The line for a device without memory for n frames, whatever was estimated."""
+    return f"the device ran out of memory at {n} frames: pass a smaller --gpu-memory, or a smaller window"

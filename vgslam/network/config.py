@@ -226,11 +226,12 @@ class VggtConfig:
     @staticmethod
     def from_dict(data: dict[str, Any]) -> "VggtConfig":
         """The inverse of `to_dict`; an unknown field is a ConfigError, a missing one takes its default."""
-        config: VggtConfig = _build(VggtConfig, data, "")
+        config: VggtConfig = from_plain_data(VggtConfig, data)
         return config
 
 
-def _build(cls: Any, data: dict[str, Any], prefix: str) -> Any:
+def from_plain_data(cls: Any, data: dict[str, Any], prefix: str = "") -> Any:
+    """An instance of a configuration's class from the dictionary that `dataclasses.asdict` makes of it."""
     hints = get_type_hints(cls)
     unknown = sorted(set(data) - set(hints))
     _check(not unknown, f"unknown field {prefix}{unknown[0] if unknown else ''}")
@@ -238,7 +239,7 @@ def _build(cls: Any, data: dict[str, Any], prefix: str) -> Any:
     for name, value in data.items():
         inner = [t for t in getattr(hints[name], "__args__", (hints[name],)) if dataclasses.is_dataclass(t)]
         if isinstance(value, dict) and inner:
-            value = _build(inner[0], value, f"{prefix}{name}.")
+            value = from_plain_data(inner[0], value, f"{prefix}{name}.")
         elif isinstance(value, list):
             value = tuple(value)
         values[name] = value

@@ -38,31 +38,32 @@ def _join(parts: Iterator[Tensor], total: int) -> Tensor:
 
 
 class ResidualUnit(nn.Module):
-    """a + conv2(relu(conv1(a))) with a = relu(x).
+    """a + conv2(relu(conv1(a))) with a = relu(x), or x + conv2(...) if the skip is not rectified.
 
-    The skip adds relu(x) and not x: VGGT was trained with an in-place ReLU that overwrites the unit's input.
+    VGGT's skip adds relu(x) and not x: it was trained with an in-place ReLU that overwrites the unit's input.
     """
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, features: int, is_skip_rectified: bool = True) -> None:
         super().__init__()
+        self.is_skip_rectified = is_skip_rectified
         self.conv1 = nn.Conv2d(features, features, 3, padding=1)
         self.conv2 = nn.Conv2d(features, features, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         a = x.relu()
         y: Tensor = self.conv2(self.conv1(a).relu_())
-        return y.add_(a)
+        return y.add_(a if self.is_skip_rectified else x)
 
 
 class FusionBlock(nn.Module):
     """Adds a finer level to the coarser result, refines, upsamples, projects."""
 
-    def __init__(self, features: int, has_skip: bool) -> None:
+    def __init__(self, features: int, has_skip: bool, is_skip_rectified: bool = True) -> None:
         super().__init__()
         self.out_conv = nn.Conv2d(features, features, 1)
         if has_skip:
-            self.resConfUnit1 = ResidualUnit(features)
-        self.resConfUnit2 = ResidualUnit(features)
+            self.resConfUnit1 = ResidualUnit(features, is_skip_rectified)
+        self.resConfUnit2 = ResidualUnit(features, is_skip_rectified)
 
     def forward(self, x: Tensor, size: tuple[int, int], skip: Tensor | None = None) -> Tensor:
         """x (N,F,h,w) -> (N,F,*size). The 1x1 projection comes before the upsampling: both are linear and the weights
@@ -75,13 +76,13 @@ class FusionBlock(nn.Module):
 class Scratch(nn.Module):
     """The parts that state dicts name `scratch`: level convolutions, fusion blocks and output convolutions."""
 
-    def __init__(self, config: DptConfig, out_channels: int | None) -> None:
+    def __init__(self, config: DptConfig, out_channels: int | None, is_skip_rectified: bool = True) -> None:
         super().__init__()
         f = config.features
         for level, channels in enumerate(config.out_channels, start=1):
             self.add_module(f"layer{level}_rn", nn.Conv2d(channels, f, 3, padding=1, bias=False))
         for level in range(1, 5):
-            self.add_module(f"refinenet{level}", FusionBlock(f, has_skip=level < 4))
+            self.add_module(f"refinenet{level}", FusionBlock(f, level < 4, is_skip_rectified))
         if out_channels is None:
             self.output_conv1 = nn.Conv2d(f, f, 3, padding=1)
             return
@@ -97,15 +98,20 @@ class Scratch(nn.Module):
         return out
 
     def fuse(self, levels: list[Tensor]) -> Tensor:
-        """Level maps, fine to coarse, F channels each -> fused map (N, F, 2 x size of level 1), convolved."""
+        """Level maps, fine to coarse, F channels each -> fused map (N, F, 2 x size of level 1), convolved. Empties the
+        list."""
+        out: Tensor = self.output_conv1(self.merge(levels))
+        return out
+
+    def merge(self, levels: list[Tensor], suffix: str = "") -> Tensor:
+        """Level maps through the fusion blocks whose names end with `suffix`, coarse to fine; empties the list."""
         sizes = [(x.shape[-2], x.shape[-1]) for x in levels]
         sizes = [(2 * sizes[0][0], 2 * sizes[0][1]), *sizes]
         x = levels.pop()
-        x = self.get_submodule("refinenet4")(x, sizes[3])
+        x = self.get_submodule(f"refinenet4{suffix}")(x, sizes[3])
         for number in (3, 2, 1):
-            x = self.get_submodule(f"refinenet{number}")(x, sizes[number - 1], levels.pop())
-        out: Tensor = self.output_conv1(x)
-        return out
+            x = self.get_submodule(f"refinenet{number}{suffix}")(x, sizes[number - 1], levels.pop())
+        return x
 
 
 class DptHead(nn.Module):
@@ -117,7 +123,7 @@ class DptHead(nn.Module):
 
     def __init__(
         self, config: DptConfig, width: int, patch_size: int, out_channels: int | None = None,
-        activation: Activation = Activation.EXP, stride: int = 1,
+        activation: Activation = Activation.EXP, stride: int = 1, is_skip_rectified: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
         self.config, self.patch_size, self.activation, self.stride = config, patch_size, activation, stride
@@ -133,7 +139,7 @@ class DptHead(nn.Module):
                 nn.Conv2d(c[3], c[3], 3, stride=2, padding=1),
             ]
         )
-        self.scratch = Scratch(config, out_channels)
+        self.scratch = Scratch(config, out_channels, is_skip_rectified)
 
     def forward(self, encoded: Encoded, frames_per_pass: int) -> tuple[Tensor, Tensor]:
         """Values (B,S,H,W,out_channels-1) and confidence (B,S,H,W), > 1."""
@@ -154,12 +160,16 @@ class DptHead(nn.Module):
         return torch.cat([values, 1 + c.exp()], dim=1).permute(0, 2, 3, 1)
 
     def _passes(self, encoded: Encoded, frames_per_pass: int) -> Iterator[Tensor]:
+        for tokens in self._token_passes(encoded, frames_per_pass):
+            yield self._logits(self._levels(tokens, encoded), encoded)
+
+    def _token_passes(self, encoded: Encoded, frames_per_pass: int) -> Iterator[list[Tensor]]:
         levels = [encoded.patches(layer).flatten(0, 1) for layer in self.config.layers]
         for i in range(0, len(levels[0]), frames_per_pass):
-            yield self._logits([level[i : i + frames_per_pass] for level in levels], encoded)
+            yield [level[i : i + frames_per_pass] for level in levels]
 
-    def _logits(self, tokens: list[Tensor], encoded: Encoded) -> Tensor:
-        """Patch tokens (N, h*w, D) of the four levels -> result of the last convolution (N, out_channels, H, W)."""
+    def _levels(self, tokens: list[Tensor], encoded: Encoded) -> list[Tensor]:
+        """Patch tokens (N, h*w, D) of the four levels -> their maps, F channels each, fine to coarse."""
         height, width = encoded.image_size
         maps = []
         for i, level in enumerate(tokens):
@@ -167,7 +177,12 @@ class DptHead(nn.Module):
             if not self.is_feature_extractor:
                 x = self._add_position(x, width / height)
             maps.append(self.scratch.level(i + 1, self.resize_layers[i](x)))
-        x = self.scratch.fuse(maps)
+        return maps
+
+    def _logits(self, levels: list[Tensor], encoded: Encoded) -> Tensor:
+        """Maps of the four levels -> result of the last convolution (N, out_channels, H, W). Empties the list."""
+        height, width = encoded.image_size
+        x = self.scratch.fuse(levels)
         x = _resize(x, (height // self.stride, width // self.stride))
         if self.is_feature_extractor:
             return x

@@ -67,7 +67,7 @@ def scatter(model: nn.Module, seed: int) -> None:
             values *= gain / np.prod(p.shape[1:]) ** 0.5
         elif name.endswith(("gamma", "weight")):
             values = 0.2 * values + (0.3 if name.endswith("gamma") else 1.0)
-        elif name.endswith("pose_branch.fc2.bias"):
+        elif name == "camera_head.pose_branch.fc2.bias":
             values = np.array([0.1, -0.2, 0.3, 0.1, -0.2, 0.2, 0.5, 0.4, 0.45]) + 0.01 * values
         else:
             values *= 0.1 if name.endswith("bias") else 0.3

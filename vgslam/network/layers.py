@@ -141,6 +141,23 @@ class Block(nn.Module):
         out: Tensor = self.ls1(self.attn.join(heads))
         return out
 
+    def within_frames(self, x: Tensor, rope: RopeTable | None, chunk: int) -> Tensor:
+        """Attention within each frame of x (B, S, T, width); in place and `chunk` frames at a time in inference."""
+        frames = x.view(-1, *x.shape[2:])
+        if torch.is_grad_enabled():
+            return self(frames.unsqueeze(1), rope).view_as(x)
+        self.update_frames_(frames, rope, chunk)
+        return x
+
+    def across_frames(self, x: Tensor, rope: RopeTable | None, mask: FrameMask | None, chunk: int) -> Tensor:
+        """Attention over all frames of a scene of x (B, S, T, width); in place and `chunk` frames of all scenes at a
+        time in inference."""
+        if torch.is_grad_enabled():
+            out: Tensor = self(x, rope, mask)
+            return out
+        self.update_scene_(x, rope, mask, max(1, chunk // len(x)))
+        return x
+
     def update_frames_(self, x: Tensor, rope: RopeTable | None, chunk: int) -> None:
         """`forward` with attention within each frame, in place on x (N, T, width), `chunk` frames at a time.
 

@@ -37,6 +37,8 @@ VGGT_1B_FILE = Licence(
 
 APACHE_2 = Licence("Apache-2.0", True, "These weights are under the Apache License 2.0.")
 
+CC_BY_NC_4 = Licence("CC-BY-NC-4.0", False, "These weights are under CC BY-NC 4.0: non-commercial use only.")
+
 RANDOM = Licence("random weights", True, "The weights are RANDOM: every result is meaningless.")
 
 BY_HUB_ID = {"facebook/VGGT-1B": VGGT_1B, "facebook/VGGT-1B-Commercial": VGGT_1B_COMMERCIAL}

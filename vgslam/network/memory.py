@@ -5,6 +5,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
@@ -16,6 +17,7 @@ from vgslam.network.vggt import Head
 
 _MARGIN = 1.1
 """Allocators round up and kernels need scratch space: estimates are multiplied by this."""
+_UNBOUNDED = 2**60
 
 
 def available_bytes(device: torch.device) -> int | None:
@@ -30,6 +32,33 @@ def available_bytes(device: torch.device) -> int | None:
     if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return None
+
+
+def memory_budget(asked_bytes: int | None, device: torch.device, weights_bytes: int) -> int:
+    """Budget for weights, which are there already, and tensors: what was asked for, or most of what is free."""
+    if asked_bytes is not None:
+        return asked_bytes
+    free = available_bytes(device)
+    return _UNBOUNDED if free is None else int(0.9 * free) + weights_bytes
+
+
+class Estimate(Protocol):
+    """A pass of a network of some kind whose memory can be estimated."""
+
+    @property
+    def height_px(self) -> int: ...
+
+    @property
+    def width_px(self) -> int: ...
+
+    @property
+    def tokens(self) -> int:
+        """Tokens per frame."""
+        ...
+
+    def bytes_needed(self, frames: int, chunks: Chunks) -> int:
+        """Peak memory of weights and tensors of one pass over `frames` frames in inference; grows with `frames`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -50,6 +79,10 @@ class Workload:
     def tokens(self) -> int:
         """Tokens per frame."""
         return self.config.tokens_per_frame(self.height_px, self.width_px)
+
+    def bytes_needed(self, frames: int, chunks: Chunks) -> int:
+        """See `estimate_bytes`."""
+        return estimate_bytes(self, frames, chunks)
 
     @property
     def kept_layers(self) -> int:
@@ -102,7 +135,7 @@ class MemoryPlan:
     budget_bytes: int
 
 
-def plan_memory(work: Workload, budget_bytes: int, wanted_frames: int, at_least: int = 2) -> MemoryPlan:
+def plan_memory(work: Estimate, budget_bytes: int, wanted_frames: int, at_least: int = 2) -> MemoryPlan:
     """The roomiest chunks with which `wanted_frames` fit into the budget, else as many frames as fit at all.
 
     ConfigError if not even `at_least` frames fit; it names the budget that would do.
@@ -111,11 +144,11 @@ def plan_memory(work: Workload, budget_bytes: int, wanted_frames: int, at_least:
     for chunks in _from_roomy_to_tight(work.tokens):
         frames = min(wanted_frames, _largest_window(work, budget_bytes, chunks, wanted_frames))
         if frames >= at_least and (best is None or frames > best.max_frames):
-            best = MemoryPlan(frames, chunks, estimate_bytes(work, frames, chunks), budget_bytes)
+            best = MemoryPlan(frames, chunks, work.bytes_needed(frames, chunks), budget_bytes)
         if best is not None and best.max_frames >= wanted_frames:
             break
     if best is None:
-        least = estimate_bytes(work, at_least, _from_roomy_to_tight(work.tokens)[-1])
+        least = work.bytes_needed(at_least, _from_roomy_to_tight(work.tokens)[-1])
         raise ConfigError(
             f"{format_size(budget_bytes)} are too little: this network needs {format_size(least)} for {at_least} "
             f"frames of {work.width_px}x{work.height_px} px; use bf16, smaller images, fewer heads or a smaller network"
@@ -129,12 +162,12 @@ def _from_roomy_to_tight(tokens_per_frame: int) -> list[Chunks]:
     return [*roomy, tight, Chunks(tokens_per_frame, 1, torch.bfloat16)]
 
 
-def _largest_window(work: Workload, budget_bytes: int, chunks: Chunks, limit: int) -> int:
+def _largest_window(work: Estimate, budget_bytes: int, chunks: Chunks, limit: int) -> int:
     """Largest number of frames up to `limit` whose estimate is within the budget (0: none); the estimate grows."""
     low, high = 0, limit
     while low < high:
         middle = math.ceil((low + high) / 2)
-        if estimate_bytes(work, middle, chunks) <= budget_bytes:
+        if work.bytes_needed(middle, chunks) <= budget_bytes:
             low = middle
         else:
             high = middle - 1

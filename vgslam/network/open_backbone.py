@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from vgslam.byte_size import parse_size
+from vgslam.errors import ConfigError
 from vgslam.interfaces import Backbone
+from vgslam.network.da3.published import PUBLISHED, require_acceptance
 from vgslam.network.precision import Precision, choose_device, choose_dtype
 from vgslam.network.preprocess import ResizeMode
 from vgslam.network.readout import Readout
@@ -42,9 +45,15 @@ class BackboneOptions:
     """Checked where given."""
     readout: Readout = Readout.AUTO
     """Where poses come from."""
+    size_px: int | None = None
+    """Longest side of the images that Depth-Anything-3 sees; None: 504, as it was trained."""
+    accepted_licence: str | None = None
+    """Name of a licence for non-commercial use that the person has accepted."""
 
 
 def _open_vggt(options: BackboneOptions, show: Show | None) -> Backbone[Any]:
+    if options.size_px is not None:
+        raise ConfigError("the size of the images can be chosen for Depth-Anything-3 only: --network da3-small")
     device = choose_device(options.device)
     budget = None if options.gpu_memory is None else parse_size(options.gpu_memory)
     dtype = choose_dtype(options.precision, device)
@@ -53,9 +62,30 @@ def _open_vggt(options: BackboneOptions, show: Show | None) -> Backbone[Any]:
     return VggtBackbone(loaded, run)
 
 
-BACKBONES: Registry[Callable[[BackboneOptions, Show | None], Backbone[Any]]] = Registry(
-    "vgslam.backbones", "backbone", {"vggt": _open_vggt}, takes=("options", "show")
-)
+def _open_da3(options: BackboneOptions, show: Show | None, *, name: str) -> Backbone[Any]:
+    from vgslam.network.da3 import backbone, loading
+
+    absent = sorted(options.heads - {Head.POSE, Head.DEPTH})
+    if absent:
+        raise ConfigError(f"{name} has no head for {', '.join(absent)}")
+    if options.resize is not None:
+        raise ConfigError(f"{name} has its own way to bring images to size; choose a size instead")
+    require_acceptance(name, options.accepted_licence)
+    device = choose_device(options.device)
+    budget = None if options.gpu_memory is None else parse_size(options.gpu_memory)
+    dtype = choose_dtype(options.precision, device)
+    how = loading.Da3LoadOptions(
+        device, dtype, options.readout is Readout.RAYS, options.sha256, options.accepted_licence
+    )  # fmt: skip
+    run = backbone.Da3RunOptions(options.window_frames, budget, readout=options.readout)
+    if options.size_px is not None:
+        run = replace(run, size_px=options.size_px)
+    return backbone.Da3Backbone(loading.load(name, options.weights, how, show), run)
+
+
+_Open = Callable[[BackboneOptions, Show | None], Backbone[Any]]
+_OWN: dict[str, _Open] = {"vggt": _open_vggt} | {name: partial(_open_da3, name=name) for name in PUBLISHED}
+BACKBONES: Registry[_Open] = Registry("vgslam.backbones", "backbone", _OWN, takes=("options", "show"))
 """How each kind of backbone is opened; `show` takes lines for the person, such as the terms of a licence."""
 
 

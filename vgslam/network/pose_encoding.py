@@ -58,11 +58,19 @@ def decode_pose(encoding: Tensor) -> Tensor:
     return torch.cat([top, bottom], dim=-2)
 
 
-def decode_intrinsics(encoding: Tensor, image_size: tuple[int, int]) -> Tensor:
-    """Pose encoding (...,9) -> K (...,3,3) in px of the network input of `image_size` (height, width)."""
+def decode_intrinsics(encoding: Tensor, image_size: tuple[int, int], min_tan: float | None = None) -> Tensor:
+    """Pose encoding (...,9) -> K (...,3,3) in px of the network input of `image_size` (height, width).
+
+    Fields of view below MIN_FOV_RAD are read as that; with `min_tan` the tangent of their half is limited instead, from
+    below, so that those beyond 180 degrees have a focal length too.
+    """
     height, width = image_size
-    fov = encoding[..., 7:].clamp(min=MIN_FOV_RAD)
-    fy, fx = (height / 2) / torch.tan(fov[..., 0] / 2), (width / 2) / torch.tan(fov[..., 1] / 2)
+    fov = encoding[..., 7:]
+    if min_tan is None:
+        tan = torch.tan(fov.clamp(min=MIN_FOV_RAD) / 2)
+    else:
+        tan = torch.tan(fov / 2).clamp(min=min_tan)
+    fy, fx = (height / 2) / tan[..., 0], (width / 2) / tan[..., 1]
     K = torch.zeros(*encoding.shape[:-1], 3, 3, dtype=encoding.dtype, device=encoding.device)
     K[..., 0, 0], K[..., 1, 1] = fx, fy
     K[..., 0, 2], K[..., 1, 2], K[..., 2, 2] = width / 2, height / 2, 1

@@ -64,7 +64,12 @@ def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
 
 def set_precision(model: Vggt, dtype: torch.dtype) -> None:
     """Puts the weights of the aggregator's linear layers and patch projection in `dtype`, in place."""
-    for module in model.aggregator.modules():
+    hold_in(model.aggregator, dtype)
+
+
+def hold_in(part: nn.Module, dtype: torch.dtype) -> None:
+    """Puts the weights of the linear layers and convolutions of a part of a network in `dtype`, in place."""
+    for module in part.modules():
         if isinstance(module, Linear | nn.Conv2d):
             for name, p in module.named_parameters(recurse=False):
                 setattr(module, name, nn.Parameter(p.detach().to(dtype), requires_grad=p.requires_grad))

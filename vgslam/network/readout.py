@@ -17,11 +17,13 @@ CELL_PX = 4
 
 class Readout(StrEnum):
     """HEAD: the camera head. SOLVER: robust Gauss-Newton on flow and depth, started at the head's poses; the head's
-    where it does not succeed. AUTO: SOLVER where the network has flow, else HEAD."""
+    where it does not succeed. RAYS: a homography from the rays of a network that predicts them; the head's where they
+    determine none. AUTO: SOLVER where the network has flow, else HEAD."""
 
     AUTO = "auto"
     HEAD = "head"
     SOLVER = "solver"
+    RAYS = "rays"
 
 
 def cell_depth(depth: Tensor) -> Tensor:

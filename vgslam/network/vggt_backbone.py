@@ -9,17 +9,24 @@ import torch
 from vgslam.errors import ConfigError
 from vgslam.geometry.camera import Camera
 from vgslam.network.aggregator import Encoded
-from vgslam.network.backbone import BackboneSpec, Float, SceneGeometry, UInt8, geometry_from_tensors
+from vgslam.network.backbone import (
+    BackboneSpec,
+    Float,
+    GivenCameras,
+    SceneGeometry,
+    UInt8,
+    geometry_from_tensors,
+    out_of_memory,
+    window_too_large,
+)
 from vgslam.network.frame_mask import FrameMask
-from vgslam.network.memory import MemoryPlan, Workload, available_bytes, plan_memory
+from vgslam.network.memory import MemoryPlan, Workload, memory_budget, plan_memory
 from vgslam.network.pose_encoding import decode_intrinsics, to_pixel_centres
 from vgslam.network.precision import compute_dtype
 from vgslam.network.preprocess import NetworkImages, ResizeMode, preprocess
 from vgslam.network.readout import Readout, with_solved_poses
 from vgslam.network.vggt import Head, VggtOutput
 from vgslam.network.weights import LoadedVggt
-
-_UNBOUNDED = 2**60
 
 
 @dataclass(frozen=True)
@@ -64,22 +71,23 @@ class VggtBackbone:
         """ConfigError if not even two frames fit into the budget."""
         return self._plan(height_px, width_px).max_frames
 
-    def encode(self, images: NetworkImages, want: Collection[Head], mask: FrameMask | None = None) -> Encoded:
-        """ConfigError for more frames than fit into the memory budget."""
+    def encode(
+        self, images: NetworkImages, want: Collection[Head], mask: FrameMask | None = None,
+        given: GivenCameras | None = None,
+    ) -> Encoded:  # fmt: skip
+        """ConfigError for more frames than fit into the memory budget. This network is not told any cameras: `given`
+        changes nothing."""
         plan = self._plan(*images.size)
         n = len(images.images)
         if n > plan.max_frames:
-            raise ConfigError(
-                f"{n} frames of {images.size[1]}x{images.size[0]} px do not fit into the memory budget, which allows "
-                f"{plan.max_frames}; use a smaller window or a larger --gpu-memory"
-            )
+            raise ConfigError(window_too_large(n, images.size, plan.max_frames))
         dtype = self.model.aggregator.camera_token.dtype
         batch = torch.from_numpy(images.images).to(self.device, dtype, non_blocking=True)[None]
         try:
             with torch.inference_mode():
                 return self.model.encode(batch, self._needed(want), mask, plan.chunks)
         except torch.OutOfMemoryError as error:
-            raise ConfigError(_out_of_memory(n)) from error
+            raise ConfigError(out_of_memory(n)) from error
 
     def decode(
         self, tokens: Encoded, images: NetworkImages, want: Collection[Head], queries: Float | None = None,
@@ -93,7 +101,7 @@ class VggtBackbone:
                 if self.readout is Readout.SOLVER and Head.POSE in want:
                     out = with_solved_poses(out, self._intrinsics(out, images, known_cameras))
         except torch.OutOfMemoryError as error:
-            raise ConfigError(_out_of_memory(len(images.images))) from error
+            raise ConfigError(out_of_memory(len(images.images))) from error
         return geometry_from_tensors(out, tokens.descriptor, images, known_cameras)
 
     def _needed(self, want: Collection[Head]) -> frozenset[Head]:
@@ -111,10 +119,7 @@ class VggtBackbone:
         return K.to(self.device)[None]
 
     def _plan_for(self, height_px: int, width_px: int) -> MemoryPlan:
-        budget = self.options.memory_bytes
-        if budget is None:
-            free = available_bytes(self.device)
-            budget = _UNBOUNDED if free is None else int(0.9 * free) + self._weights_bytes
+        budget = memory_budget(self.options.memory_bytes, self.device, self._weights_bytes)
         config, heads = self.model.config, self.options.heads & self.model.heads
         work = Workload(config, height_px, width_px, heads, compute_dtype(self.model), self._weights_bytes)
         return plan_memory(work, budget, self.options.wanted_frames)
@@ -122,11 +127,9 @@ class VggtBackbone:
 
 def _readout(wanted: Readout, heads: frozenset[Head]) -> Readout:
     """ConfigError for the solver with a network that has no flow."""
+    if wanted is Readout.RAYS:
+        raise ConfigError("this network predicts no rays to read poses from: use --readout head")
     can_solve = {Head.POSE, Head.DEPTH, Head.FLOW} <= heads
     if wanted is Readout.SOLVER and not can_solve:
         raise ConfigError("this network has no flow for the solver to read poses from: use --readout head")
     return Readout.SOLVER if can_solve and wanted is not Readout.HEAD else Readout.HEAD
-
-
-def _out_of_memory(n: int) -> str:
-    return f"the device ran out of memory at {n} frames: pass a smaller --gpu-memory, or a smaller window"

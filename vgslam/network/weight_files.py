@@ -14,6 +14,8 @@ from vgslam.errors import WeightsError
 
 INDEX_ENDING = ".safetensors.index.json"
 METADATA_CONFIG, METADATA_LICENCE, METADATA_ARCHITECTURE = "vgslam.config", "vgslam.licence", "vgslam.architecture"
+MAX_HEADER_BYTES = 100_000_000
+"""Longest header of a safetensors file: that of the format."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def read_tensors(files: tuple[Path, ...]) -> tuple[dict[str, Tensor], dict[str, 
     return tensors, metadata
 
 
-def check_safetensors(path: Path) -> dict[str, str]:
+def check_safetensors(path: Path, max_header_bytes: int = MAX_HEADER_BYTES) -> dict[str, str]:
     """The metadata of a file that is complete; WeightsError, saying what it is instead, for any other."""
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -89,19 +91,24 @@ def check_safetensors(path: Path) -> dict[str, str]:
         _refuse_impostors(path, start)
         length = struct.unpack("<Q", start[:8])[0] if len(start) >= 8 else 0
         file.seek(8)
-        header = file.read(length) if 0 < length <= 100_000_000 else b""
+        header = file.read(length) if 0 < length <= max_header_bytes else b""
     if start[8:9] != b"{":
         raise WeightsError(f"{path} is not a safetensors file")
+    if length > max_header_bytes:
+        raise WeightsError(f"{path}: its header of {length} bytes is not that of weights ({max_header_bytes} at most)")
     if len(header) < length:
         raise _half(path, size, None)
     try:
         entries = json.loads(header)
         end = max((e["data_offsets"][1] for name, e in entries.items() if name != "__metadata__"), default=0)
-    except (ValueError, KeyError, TypeError):
+        metadata: dict[str, str] = entries.get("__metadata__", {})
+        is_text = all(isinstance(v, str) for v in metadata.values())
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         raise WeightsError(f"{path} is not a safetensors file (its header cannot be read)") from None
+    if not is_text:
+        raise WeightsError(f"{path} is not a safetensors file (its metadata are no text)")
     if size < 8 + length + end:
         raise _half(path, size, 8 + length + end)
-    metadata: dict[str, str] = entries.get("__metadata__", {})
     return metadata
 
 
@@ -110,7 +117,8 @@ def _refuse_impostors(path: Path, start: bytes) -> None:
         raise WeightsError(f"{path} is empty: download it again")
     if start.startswith(b"version https://git-lfs"):
         raise WeightsError(f"{path} is a Git LFS pointer and not the weights: run `git lfs pull` there")
-    if start.lstrip()[:1] == b"<":
+    is_header = start[8:9] == b"{"  # whose length before it may happen to begin like a page
+    if start.lstrip()[:1] == b"<" and not is_header:
         raise WeightsError(f"{path} is a web page and not weights: download the file itself")
 
 

@@ -137,7 +137,12 @@ def save(model: Vggt, path: Path, licence: str, dtype: torch.dtype | None = None
 
 def check_state_dict(tensors: dict[str, Tensor], config: VggtConfig, where: str) -> None:
     """WeightsError naming the missing and the unexpected keys and the wrong shapes, unless the tensors fit exactly."""
-    expected = {key: value.shape for key, value in skeleton(config).state_dict().items()}
+    check_fit(tensors, skeleton(config), where)
+
+
+def check_fit(tensors: dict[str, Tensor], model: nn.Module, where: str) -> None:
+    """WeightsError, as above, unless the tensors are the state dict of the model."""
+    expected = {key: value.shape for key, value in model.state_dict().items()}
     missing, unexpected = sorted(set(expected) - set(tensors)), sorted(set(tensors) - set(expected))
     reshaped = [
         f"{key} {tuple(tensors[key].shape)} instead of {tuple(shape)}"
@@ -199,17 +204,22 @@ def _fill(tensors: dict[str, Tensor], config: VggtConfig, options: LoadOptions, 
     """The network with these tensors, converted and moved one by one."""
     model = skeleton(config if options.heads is None else without_heads(config, options.heads))
     set_precision(model, options.dtype)
+    fill(model, tensors, options.device, source)
+    return model.eval()
+
+
+def fill(model: nn.Module, tensors: dict[str, Tensor], device: torch.device, source: str) -> None:
+    """Puts the tensors of `source` into a model without memory, each converted to the model's dtype and moved alone;
+    takes them out of the dictionary. WeightsError if the memory does not do."""
     needed = sum(p.numel() * p.element_size() for p in model.parameters())
-    free = available_bytes(options.device)
-    too_little = (
-        f"not enough memory on {options.device} for the weights of {source}: they need {format_size(needed)}"
-    )
+    free = available_bytes(device)
+    too_little = f"not enough memory on {device} for the weights of {source}: they need {format_size(needed)}"
     if free is not None and needed > free:
         raise WeightsError(f"{too_little}, {format_size(free)} are free; try --precision bf16 or a smaller network")
     filled: dict[str, Tensor] = {}
     try:
-        for name, p in model.named_parameters():
-            filled[name] = nn.Parameter(tensors.pop(name).to(options.device, p.dtype), requires_grad=p.requires_grad)
+        for name, p in model.named_parameters(remove_duplicate=False):
+            filled[name] = nn.Parameter(tensors.pop(name).to(device, p.dtype), requires_grad=p.requires_grad)
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise WeightsError(too_little) from error
     except RuntimeError as error:
@@ -217,7 +227,6 @@ def _fill(tensors: dict[str, Tensor], config: VggtConfig, options: LoadOptions, 
             raise
         raise WeightsError(too_little) from error
     model.load_state_dict(filled, strict=True, assign=True)
-    return model.eval()
 
 
 def _random(source: str, options: LoadOptions, show: Callable[[str], None] | None) -> LoadedVggt:

@@ -34,6 +34,10 @@ class NetworkOptions:
     """Where its poses come from: auto, head or solver."""
     use: VggtUse = field(default_factory=VggtUse)
     """What it is used for."""
+    size_px: int | None = None
+    """Longest side of the images that it sees, where that can be chosen."""
+    accepted_licence: str | None = None
+    """Name of a licence for non-commercial use that the person accepts."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ def open_network(options: NetworkOptions, say: Callable[[str], None]) -> OpenedN
     chosen = BackboneOptions(
         options.weights or DEFAULT_WEIGHTS.get(options.name, ""), options.name, device=options.device,
         precision=Precision(options.precision), gpu_memory=options.gpu_memory, readout=Readout(options.readout),
+        size_px=options.size_px, accepted_licence=options.accepted_licence,
     )  # fmt: skip
     backbone = open_backbone(chosen, show=say)
     guide = NetworkGuide(backbone, options.use)

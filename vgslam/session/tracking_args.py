@@ -39,10 +39,12 @@ class TrackingArgs:
 
     network: str = NO_NETWORK
     """Network that helps the geometry: none, which needs no weights and half the time, or vggt (--weights says which
-    one), or a backbone that another package adds (docs/extend.md)."""
+    one), da3-small or da3-base, which are fetched from Hugging Face (docs/networks.md), or a backbone that another
+    package adds (docs/extend.md)."""
 
     weights: str | None = None
-    """Weights of the network: a Hugging Face id, a file or a folder; by default the small network of the package.
+    """Weights of the network: a Hugging Face id, a file or a folder; by default the small network of the package, or
+    those that are published.
     `random` is for trials without meaning. NAME:WEIGHTS asks a backbone that another package adds (docs/extend.md)."""
 
     device: str = "auto"
@@ -54,8 +56,16 @@ class TrackingArgs:
     gpu_memory: str | None = None
     """Memory that the network may use, as in 8GiB; by default what is free."""
 
-    readout: Literal["auto", "head", "solver"] = "auto"
-    """Where the network's poses come from: its camera head, or solved from its flow and depth where it has flow."""
+    readout: Literal["auto", "head", "solver", "rays"] = "auto"
+    """Where the network's poses come from: its camera head, or solved from its flow and depth where it has flow, or
+    from the rays of da3-small and da3-base."""
+
+    network_size: int | None = None
+    """Longest side in px of the images that da3-small and da3-base see; the default is 504, half of it takes a fifth of
+    the time."""
+
+    accept_licence: str | None = None
+    """Accept the licence of weights for non-commercial use, by its name: CC-BY-NC-4.0 (--network da3-large)."""
 
     no_refine: bool = False
     """Leave the map as tracking and loops made it, without adjusting it as a whole at the end."""
@@ -145,7 +155,8 @@ class TrackingArgs:
     def network_options(self) -> NetworkOptions:
         """The options of the network."""
         return NetworkOptions(
-            self.network, self.weights, self.device, self.precision, self.gpu_memory, self.readout, self.vggt
+            self.network, self.weights, self.device, self.precision, self.gpu_memory, self.readout, self.vggt,
+            self.network_size, self.accept_licence,
         )
 
     def settings(self) -> "TrackingArgs":

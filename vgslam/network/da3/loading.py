@@ -1,0 +1,245 @@
+"""Loading Depth-Anything-3: `--weights hub-id | file | folder | random`, strictly, with hash and licence."""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vgslam.atomic import write_path_atomically
+from vgslam.errors import ConfigError, WeightsError, WeightsNotFoundError
+from vgslam.network import licence as licences
+from vgslam.network.da3.config import ARCHITECTURES, Da3Config
+from vgslam.network.da3.files import PREFIX, aliases, own_names
+from vgslam.network.da3.network import Da3, random_network, skeleton
+from vgslam.network.da3.published import (
+    PUBLISHED,
+    how_to_fetch,
+    licence_of,
+    refuse_other_structures,
+    require_acceptance,
+)
+from vgslam.network.hub import HubUnreachableError, download, parse_hub_id
+from vgslam.network.precision import hold_in
+from vgslam.network.weight_files import (
+    METADATA_ARCHITECTURE,
+    METADATA_CONFIG,
+    METADATA_LICENCE,
+    WeightFiles,
+    check_safetensors,
+    find_files,
+    read_tensors,
+    sha256_of,
+)
+from vgslam.network.weights import WeightsInfo, check_fit, default_ledger, fill
+
+ARCHITECTURE = "da3"
+MAX_HEADER_BYTES = 4_000_000
+"""Longest header of a file of these networks, many times that of the published ones."""
+MAX_CONFIG_BYTES = 1_000_000
+"""Longest config.json that is read."""
+
+
+@dataclass(frozen=True)
+class LoadedDa3:
+    """A network ready to run, and where its weights come from."""
+
+    network: Da3
+    info: WeightsInfo
+
+
+@dataclass(frozen=True)
+class Da3LoadOptions:
+    """How weights are loaded."""
+
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    """Where they are loaded to."""
+    dtype: torch.dtype = torch.float32
+    """Number type of the transformer's linear layers."""
+    has_rays: bool = False
+    """Load the ray branch too."""
+    sha256: str | None = None
+    """SHA-256 that the file must have; None: that of the published file, if it comes from there."""
+    accepted_licence: str | None = None
+    """Name of a licence for non-commercial use that the person has accepted."""
+    config: Da3Config | None = None
+    """Architecture of random weights and of files that name none; None: the one that is asked for."""
+    ledger: Path | None = None
+    """Where shown licences are noted; None: in the user's cache."""
+    hub_cache: Path | None = None
+    """Folder for downloads; None: that of Hugging Face."""
+
+
+def load(
+    name: str, source: str = "", options: Da3LoadOptions | None = None, show: Callable[[str], None] | None = None
+) -> LoadedDa3:
+    """Weights of the architecture `name` ('da3-small') from a file, a folder, a hub id, 'random[:seed]' or, '', from
+    where they are published.
+
+    The state dict must fit exactly. `show` receives the licence's terms, once per weights. Raises WeightsNotFoundError
+    saying what to fetch where there is neither a file nor a network, WeightsError for a file that does not fit, is
+    damaged or has another hash, ConfigError for a licence that has to be accepted.
+    """
+    options = options or Da3LoadOptions()
+    if source.partition(":")[0] == "random":
+        return _random(name, source, options, show)
+    source = source or PUBLISHED[name].repo
+    found, repo, expected = _find(name, source, options)
+    metadata = _check_headers(found)
+    config = _config_of(found, metadata, options.config or ARCHITECTURES[name])
+    if config.name != name and config.name in ARCHITECTURES:
+        raise WeightsError(f"{source} holds weights of {config.name} and not of {name}: use --network {config.name}")
+    require_acceptance(config.name, options.accepted_licence)
+    digest = sha256_of(found.files)
+    if expected is not None and digest != expected.lower():
+        raise WeightsError(
+            f"{found.files[0]}: its SHA-256 is {digest}, expected {expected}: delete it and fetch it again"
+        )
+    network = _network(found, config, options, source)
+    terms = licence_of(repo, digest) or _named_licence(metadata)
+    if show is not None:
+        licences.show_once(terms, digest, options.ledger or default_ledger(), show)
+    n = sum(p.numel() for p in network.parameters())
+    info = WeightsInfo(source, digest, terms, n, tuple(f.name for f in found.files), architecture=config.name)
+    return LoadedDa3(network, info)
+
+
+def save(network: Da3, path: Path, licence: str) -> None:
+    """Writes weights as the published files have them, with the configuration in the header, atomically. OutputError if
+    the file cannot be written."""
+    from safetensors.torch import save_file
+
+    left_out = aliases(network)
+    metadata = {
+        METADATA_ARCHITECTURE: ARCHITECTURE, METADATA_CONFIG: json.dumps(network.config.to_dict()),
+        METADATA_LICENCE: licence, **{PREFIX + alias: PREFIX + kept for alias, kept in left_out.items()},
+    }  # fmt: skip
+    state = network.state_dict()
+    tensors = {PREFIX + k: v.detach().cpu().contiguous() for k, v in state.items() if k not in left_out}
+    write_path_atomically(path, lambda temporary: save_file(tensors, temporary, metadata=metadata), make_folders=True)
+
+
+def _find(name: str, source: str, options: Da3LoadOptions) -> tuple[WeightFiles, str | None, str | None]:
+    """The files, the hub's repository they come from and the hash that they must have, each None if there is none."""
+    path = Path(source).expanduser()
+    hub_id = None if path.exists() else parse_hub_id(source)
+    if hub_id is None:
+        if not path.exists():
+            raise WeightsNotFoundError(f"{source}: no such file or folder of weights; {how_to_fetch(name)}")
+        return find_files(path), None, options.sha256
+    repo, revision = hub_id
+    require_acceptance(repo, options.accepted_licence)
+    refuse_other_structures(repo)
+    pinned = next((p for p in PUBLISHED.values() if p.repo.lower() == repo.lower()), None)
+    is_pinned = pinned is not None and revision in (None, pinned.revision)
+    if is_pinned and pinned is not None:
+        revision = pinned.revision
+    folder = _fetch(name, repo, revision, options.hub_cache)
+    expected = pinned.sha256 if is_pinned and pinned is not None else None
+    return find_files(folder), repo, options.sha256 or expected
+
+
+def _fetch(name: str, repo: str, revision: str | None, cache: Path | None) -> Path:
+    """The folder of a repository: from the cache alone where a pinned commit is there as a whole, else downloaded, with
+    the client's progress bar."""
+    if revision is not None:
+        try:
+            return download(repo, revision, cache, only_cached=True)
+        except WeightsError:
+            pass  # not there, or only half
+    client = logging.getLogger("huggingface_hub")
+    before = client.level
+    client.setLevel(logging.ERROR)  # it would tell of every attempt
+    try:
+        return download(repo, revision, cache)
+    except HubUnreachableError as error:
+        raise WeightsNotFoundError(
+            f"{repo} is not in the local cache and Hugging Face cannot be reached: {how_to_fetch(name)}"
+        ) from error
+    finally:
+        client.setLevel(before)
+
+
+def _check_headers(found: WeightFiles) -> dict[str, str]:
+    """The files' metadata; WeightsError for a damaged file or a header that is too long for these networks."""
+    metadata: dict[str, str] = {}
+    for path in found.files:
+        if path.suffix == ".safetensors":
+            metadata |= check_safetensors(path, MAX_HEADER_BYTES)
+    return metadata
+
+
+def _config_of(found: WeightFiles, metadata: dict[str, str], asked: Da3Config) -> Da3Config:
+    """The architecture that the file names, else the config.json beside it, else what was asked for."""
+    where = found.files[0]
+    kind = metadata.get(METADATA_ARCHITECTURE, ARCHITECTURE)
+    if kind != ARCHITECTURE:
+        raise WeightsError(f"{where} holds weights of '{kind}' and not of Depth-Anything-3")
+    if METADATA_CONFIG in metadata:
+        try:
+            return Da3Config.from_dict(json.loads(metadata[METADATA_CONFIG]))
+        except (ValueError, TypeError, KeyError, AttributeError, ConfigError) as error:
+            raise WeightsError(f"{where} names a configuration that cannot be read: {error}") from error
+    if found.config is None:
+        return asked
+    name = _model_name(found.config)
+    if name not in ARCHITECTURES:
+        raise WeightsError(
+            f"{found.config}: the network '{name}' cannot be run here; use one of {', '.join(ARCHITECTURES)}"
+        )
+    return ARCHITECTURES[name]
+
+
+def _model_name(path: Path) -> str:
+    """The architecture that a published config.json names."""
+    if path.stat().st_size > MAX_CONFIG_BYTES:
+        raise WeightsError(f"{path}: {path.stat().st_size} bytes are too many for a configuration")
+    try:
+        content: Any = json.loads(path.read_text())
+        name = content["model_name"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise WeightsError(f"{path} names no network of Depth-Anything-3 (model_name): download it again") from None
+    if not isinstance(name, str):
+        raise WeightsError(f"{path}: model_name must be text")
+    return name
+
+
+def _named_licence(metadata: dict[str, str]) -> licences.Licence:
+    name = metadata.get(METADATA_LICENCE)
+    return licences.UNKNOWN if name is None else licences.named(name)
+
+
+def _network(found: WeightFiles, config: Da3Config, options: Da3LoadOptions, source: str) -> Da3:
+    tensors, _ = read_tensors(found.files)
+    where, whole = str(found.files[0]), skeleton(config)
+    state = own_names(tensors, where, whole)
+    check_fit(state, whole, where)
+    wrong = [k for k, v in state.items() if not v.is_floating_point()]
+    if wrong:
+        raise WeightsError(f"{where}: {wrong[0]} is of type {state[wrong[0]].dtype}, not floating point")
+    wanted: dict[str, Tensor] = state
+    if config.has_rays and not options.has_rays:
+        whole = skeleton(replace(config, has_rays=False))
+        wanted = {k: state[k] for k in whole.state_dict()}
+    hold_in(whole.transformer, options.dtype)
+    fill(whole, wanted, options.device, source)
+    return whole.eval()
+
+
+def _random(name: str, source: str, options: Da3LoadOptions, show: Callable[[str], None] | None) -> LoadedDa3:
+    """Random weights, for trying things out; their `source` says so in every report."""
+    seed = source.partition(":")[2] or "0"
+    if not seed.isdigit():
+        raise WeightsError(f"'{source}': random weights are written random or random:SEED")
+    config = options.config or ARCHITECTURES[name]
+    network = random_network(replace(config, has_rays=options.has_rays), int(seed))
+    hold_in(network.transformer, options.dtype)
+    network = network.to(options.device)
+    if show is not None:
+        show(licences.RANDOM.terms)
+    n = sum(p.numel() for p in network.parameters())
+    return LoadedDa3(network, WeightsInfo(source, "", licences.RANDOM, n, is_random=True, architecture=config.name))
