@@ -3,6 +3,7 @@
 import hashlib
 import weakref
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from vgslam.errors import MapError
 
 Picture = npt.NDArray[Any]
 
+RAW = ".npy"
+"""Suffix of files without compression; saved maps have none of them."""
 _FLOATING_POINT_PREDICTOR = 3
 _DEFLATE = 8
 
@@ -40,8 +43,17 @@ def encode(picture: Picture) -> tuple[bytes, str]:
     return data.tobytes(), suffix
 
 
+def raw(picture: Picture) -> tuple[bytes, str]:
+    """The same as `encode` without compression, for files that are read again soon: a tenth of the time."""
+    buffer = BytesIO()
+    np.save(buffer, np.ascontiguousarray(picture), allow_pickle=False)
+    return buffer.getvalue(), RAW
+
+
 def decode(data: bytes, suffix: str) -> Picture:
-    """The inverse of `encode`. Raises ValueError for bytes that hold no picture."""
+    """The inverse of `encode` and `raw`. Raises ValueError for bytes that hold no picture."""
+    if suffix == RAW:
+        return np.asarray(np.load(BytesIO(data), allow_pickle=False))
     try:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
@@ -77,6 +89,11 @@ class PictureFile:
             return decode(self.read_bytes(), self.path.suffix)
         except ValueError as error:
             raise MapError(f"{self.path}: {error}") from error
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether it is not compressed."""
+        return self.path.suffix == RAW
 
     def exists(self) -> bool:
         """Whether the file is there with its full size (its content is verified when it is read)."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vgslam.errors import OutputError
-from vgslam.map.picture_file import Picture, PictureFile, describe, encode, unlink_with
+from vgslam.map.picture_file import Picture, PictureFile, describe, raw, unlink_with
 
 DEFAULT_BUDGET_BYTES = 2**30
 
@@ -38,7 +38,7 @@ class SpillFolder:
 
     def write(self, picture: Picture) -> PictureFile:
         """Write a picture; its file goes when nobody holds the returned object. Raises OutputError."""
-        data, suffix = encode(picture)
+        data, suffix = raw(picture)
         path = Path(self._folder.name) / f"{self._n}{suffix}"
         self._n += 1
         try:

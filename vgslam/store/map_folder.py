@@ -110,7 +110,7 @@ class MapFolder:
         file = pictures.file(key)
         if file is not None and str(file.path) in self._referred:
             return file
-        if file is not None:
+        if file is not None and not file.is_raw:
             data = file.read_bytes()
         else:
             picture = pictures.get(key)
