@@ -138,7 +138,7 @@ def test_matching_loss_is_least_at_the_true_displacement() -> None:
         logits = torch.full((1, 2, 2, 4, 5, 49), -30.0)
         for k, p in at.items():
             logits[..., k] = math.log(p)
-        return float(matching_loss(ReferenceMatches(logits, flow, flow[..., 0]), flow, visible, config))
+        return float(matching_loss(ReferenceMatches(logits, flow, flow[..., 0]), flow, visible, config.stride))
 
     row = (3 - 1) * 7
     right = {row + 4: 0.5, row + 5: 0.5}
@@ -148,7 +148,7 @@ def test_matching_loss_is_least_at_the_true_displacement() -> None:
     beyond = flow.clone()
     beyond[..., 0] = 100.0
     blind = ReferenceMatches(torch.zeros(1, 2, 2, 4, 5, 49), flow, flow[..., 0])
-    assert float(matching_loss(blind, beyond, visible, config)) == 0
+    assert float(matching_loss(blind, beyond, visible, config.stride)) == 0
 
 
 def test_flow_loss_is_a_likelihood() -> None:
