@@ -119,7 +119,7 @@ def depth_terms(
 
 @torch.no_grad()
 def window_median(values: Tensor, known: Tensor) -> Tensor:
-    """Median of each window's known values (B,...) -> (B,1,...), 0 for a window without any; a constant to gradients."""
+    """Median of each window's known values (B,...) -> (B,1,...), 0 for a window without any. No gradient."""
     median = values.masked_fill(~known, torch.nan).flatten(1).nanmedian(dim=1).values
     return torch.nan_to_num(median).view(-1, *[1] * (values.ndim - 1))
 
@@ -197,7 +197,7 @@ def flow_loss(flow: Flow, true_flow: Tensor, visible: Tensor, solver_share: floa
 @torch.no_grad()
 def solver_weights(error_px: Tensor, flow: Flow, visible: Tensor) -> Tensor:
     """Weights (B,S,2,h,w) of the pose solver at the true poses, 1 in the mean over a frame's visible cells in a
-    reference, at most MAX_SOLVER_WEIGHT; 0 where nothing is visible. error_px (B,S,2,h,w,2). A constant to gradients."""
+    reference, at most MAX_SOLVER_WEIGHT; 0 where nothing is visible. error_px (B,S,2,h,w,2). No gradient."""
     inverse_variance = (-2 * flow.log_scale.double()).exp() * visible
     weight = robust_weights(error_px.double().flatten(-3, -2), inverse_variance.flatten(-2))
     mean = weight.sum(-1, keepdim=True) / visible.flatten(-2).sum(-1, keepdim=True).clamp(min=1)
