@@ -116,7 +116,6 @@ class CellMatches:
             )
 
 
-@torch.no_grad()
 def robust_weights(error_px: Tensor, weight: Tensor, config: SolverConfig = SolverConfig()) -> Tensor:
     """The weights (...,N) in 1/px^2 that the solver gives N matches of a frame in a reference, at given poses.
 

@@ -35,7 +35,7 @@ class LossWeights:
     coarse: float = 0.2
     flow: float = 0.3
     scale: float = 0.0
-    """Of the depth of a window as a whole; needed where `aligned` is set."""
+    """The depth of a window as a whole; needed where `aligned` is set."""
     gamma: float = 0.8
     """Factor for each earlier refinement iteration."""
     alpha: float = 0.2

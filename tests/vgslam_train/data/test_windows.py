@@ -176,10 +176,13 @@ def test_wide_windows_go_beyond_the_usual_limits(clips: ClipSet) -> None:
     assert len(wide.batch(0).images) == 2
 
 
-def test_no_wide_windows_draws_as_before(clips: ClipSet) -> None:
-    """The share is not drawn where it is 0, so that earlier runs can be repeated."""
-    first = sampler(clips).batch(3)
-    assert torch.equal(first.T_world_cam, sampler(clips, wide_share=0.0).batch(3).T_world_cam)
+def test_without_wide_windows_nothing_else_is_drawn(clips: ClipSet) -> None:
+    """Steps and start are the first draws where the share is 0, so that earlier runs can be repeated."""
+    clip = replace(clips[0], overlap=np.ones((6, 6)), flow_px=np.zeros((6, 6)))
+    rng = np.random.default_rng(3)
+    steps = rng.integers(1, 3, 2)
+    frames = int(rng.integers(0, 6 - steps.sum())) + np.array([0, *np.cumsum(steps)])
+    assert sampler(clips, augment=False)._choose(clip, np.random.default_rng(3)) == frames.tolist()
     some = [sampler(clips, wide_share=1.0).batch(k).T_world_cam for k in range(4)]
     none = [sampler(clips).batch(k).T_world_cam for k in range(4)]
     assert max(float(x[..., :3, 3].norm(dim=-1).max()) for x in some) > max(

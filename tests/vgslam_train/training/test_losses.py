@@ -212,7 +212,7 @@ def test_aligned_depth_leaves_the_windows_scale_to_its_own_term() -> None:
 
 
 def test_no_gradient_goes_through_the_median() -> None:
-    """Of |e - m| / b over 1, 2 and 6 with the median 2, the gradient is the sign of each: the median's own is 0."""
+    """Errors 1, 2 and 6 have the median 2, and the gradient of |e - m| is the sign of each."""
     values = torch.tensor([[1.0, 2.0, 6.0, 99.0]], requires_grad=True)
     known = torch.tensor([[True, True, True, False]])
     median = window_median(values, known)
@@ -269,9 +269,9 @@ def test_the_best_flow_deviation_does_not_depend_on_the_share() -> None:
 
 
 def test_flow_of_patches_is_the_mean_of_their_cells() -> None:
-    flow = torch.arange(16.0).view(1, 1, 1, 2, 4, 2)
-    visible = torch.ones(1, 1, 1, 2, 4, dtype=torch.bool)
+    flow = torch.arange(24.0).view(1, 1, 1, 2, 6, 2)
+    visible = torch.ones(1, 1, 1, 2, 6, dtype=torch.bool)
     visible[..., 1, 3] = False
     mean, seen = patch_flow(flow, visible, 2)
-    assert mean[0, 0, 0, 0, 0].tolist() == [5.0, 6.0]  # cells 0, 1, 4 and 5: x 0, 2, 8, 10
-    assert seen[0, 0, 0].tolist() == [[True, False]]
+    assert mean[0, 0, 0, 0, 0].tolist() == [7.0, 8.0]  # cells 0, 1, 6 and 7: x 0, 2, 12, 14
+    assert seen[0, 0, 0].tolist() == [[True, False, True]]
