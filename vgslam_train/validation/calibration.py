@@ -1,8 +1,8 @@
 """Whether the deviation that a network states for its depth is the one that its errors have.
 
 The error is that of log depth when the window's own scale, the median, is taken out; stated is the scale b of a Laplace
-distribution. A share p of the errors should be below -b log(1 - p), for every p (Kuleshov et al., arXiv 1807.00263), and
-that among the pixels of much the same b (Levi et al., arXiv 1905.11659): over all pixels together the deviations may be
+distribution. A share p of the errors should be below -b log(1 - p), for every p (Kuleshov et al., arXiv 1807.00263),
+among the pixels of much the same b (Levi et al., arXiv 1905.11659): over all pixels together the deviations may be
 right in the mean and say nothing of any one.
 """
 
