@@ -111,7 +111,7 @@ def _sets(args: BenchWeightsArgs, width: int) -> "list[ValidationSet]":
     from vgslam_train.data.clips import ClipConfig, ClipSet, generate_clips
     from vgslam_train.validation.validate import procedural_sets, real_sets
 
-    clip_width = max(128, 10 * width // 7)  # room for crops
+    clip_width = max(128, -(-10 * width // 7 // 16) * 16)  # room for crops, and whole cells
     size = ClipConfig(is_validation=True, height=3 * clip_width // 4, width=clip_width)
     generate_clips(args.data, size, args.clips, 1, print)
     sets = procedural_sets(ClipSet.open(args.data, args.clips), size=(3 * width // 4, width))

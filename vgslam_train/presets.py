@@ -44,4 +44,22 @@ VGGT_M = VggtConfig(
 """The larger network, trained on a GPU: images of about 224x168 px; 8 M parameters, so that its weights in half
 precision are one file of at most 16 MiB."""
 
-PRESETS = {"vggt-1b": VGGT_1B, "vggt-tiny": VGGT_TINY, "vggt-s": VGGT_S, "vggt-m": VGGT_M}
+VGGT_S2 = VggtConfig(
+    image_size=128,
+    patch_size=8,
+    width=192,
+    n_registers=2,
+    encoder=EncoderConfig(depth=2, n_heads=6, grid=24),
+    aggregator=AggregatorConfig(depth=3, n_heads=6, layer_scale=1.0),
+    camera=CameraHeadConfig(depth=1, n_heads=6, n_iterations=3, layer_scale=1.0),
+    depth=DptConfig(48, (48, 48, 64, 64), (0, 1, 2, 2), hidden=32),
+    points=None,
+    track=None,
+    matching=MatchingConfig(features=64, radius=8, hidden=128, coarse_radius=8),
+    keeps_area=True,
+    depth_precision=True,
+)
+"""The small network's successor: images of about 128x96 px, so shaped that training may start from vggt-m's weights.
+Its cells are compared as far as those of vggt-m, and its patches twice as far."""
+
+PRESETS = {"vggt-1b": VGGT_1B, "vggt-tiny": VGGT_TINY, "vggt-s": VGGT_S, "vggt-m": VGGT_M, "vggt-s2": VGGT_S2}

@@ -1,5 +1,7 @@
 """The matching adapter: a cost volume against a direct computation, and what it must not change."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -103,6 +105,38 @@ def test_flow_is_laid_out_by_cells() -> None:
     assert float(delta.abs().sum()) == pytest.approx(6 + 12, abs=1e-3)
 
 
+COARSE = MatchingConfig(features=16, radius=1, hidden=8, initial_scale=400.0, coarse_radius=3)
+
+
+def test_patches_are_matched_beyond_the_reach_of_cells() -> None:
+    """A scene that moves by two patches, 16 px, is out of reach of cells within 4 px of their own place."""
+    module = adapter(COARSE)
+    wide = torch.from_numpy(np.random.default_rng(1).random((3, 64, 104)))
+    matches = module(torch.stack([wide[:, :, 8:88], wide[:, :, 24:104]])[None])
+    assert matches.coarse is not None
+    assert matches.coarse.logits.shape == (1, 2, 2, 8, 10, 49)
+    inner = matches.coarse.displacement[0, 1, 0, 2:-2, 3:-3]
+    assert float((inner - torch.tensor([16.0, 0.0], dtype=torch.float64)).abs().mean()) < 0.5
+    assert float(matches.displacement.abs().max()) <= 4.0
+
+
+def test_coarse_matches_reach_their_own_patch() -> None:
+    """What the layers behind the coarse volume say of one patch is added to that patch's token, row-major."""
+    module = adapter(COARSE)
+    images = torch.rand(1, 2, 3, 32, 40, dtype=torch.float64)
+    matches = module(images)
+    assert matches.coarse is not None
+    without = module.embed(replace(matches, coarse=None))
+    logits = matches.coarse.logits.clone()
+    logits[0, 1, 0, 2, 3] += torch.rand(49, dtype=torch.float64)
+    changed = module.embed(replace(matches, coarse=replace(matches.coarse, logits=logits))) - without
+    usual = module.embed(matches) - without
+    moved = (changed - usual).norm(dim=-1)[0]
+    assert int(moved[1].argmax()) == 2 * 5 + 3
+    assert int((moved > 1e-9).sum()) == 1
+    assert float(usual.abs().max()) > 0
+
+
 def test_networks_without_it_are_unchanged() -> None:
     assert not any("matching" in key or key.startswith("flow_head") for key in build(VGGT_TINY, 0).state_dict())
 
@@ -117,7 +151,9 @@ def test_config_round_trip_and_refusal() -> None:
 
 def test_small_networks_are_small() -> None:
     from vgslam.network.vggt import skeleton
-    from vgslam_train.presets import VGGT_M
+    from vgslam_train.presets import VGGT_M, VGGT_S2
 
     for config in (VGGT_S, VGGT_M):
         assert sum(p.numel() for p in skeleton(config).parameters()) <= 25_000_000
+    half_precision_mb = 2 * sum(p.numel() for p in skeleton(VGGT_S2).parameters()) / 1e6
+    assert half_precision_mb <= 16, "the package carries no larger file"

@@ -139,7 +139,8 @@ def run(plan: Plan, device: torch.device, out: Path, record: Record) -> dict[str
 
 
 def _sampler(clips: ClipSet, phase: RecipePhase, recipe: Recipe) -> WindowSampler:
-    config = WindowConfig(phase.batch_size, phase.n_frames, recipe.data.sizes, seed=recipe.data.seed)
+    data = recipe.data
+    config = WindowConfig(phase.batch_size, phase.n_frames, data.sizes, wide_share=data.wide_share, seed=data.seed)
     return WindowSampler(clips, config)
 
 

@@ -116,6 +116,30 @@ class CellMatches:
             )
 
 
+def robust_weights(error_px: Tensor, weight: Tensor, config: SolverConfig = SolverConfig()) -> Tensor:
+    """The weights (...,N) in 1/px^2 that the solver gives N matches of a frame in a reference, at given poses.
+
+    error_px (...,N,2): reprojection errors there; weight (...,N) >= 0: inverse variances up to a factor. Each is the
+    inverse variance, over the square of the robust scale of the whitened errors, times Cauchy's 1 / (1 + e^2 / c^2).
+    """
+    whitened = error_px * weight.sqrt()[..., None]
+    scale = _robust_scale(whitened, weight, config)[..., None]
+    e2 = (whitened / scale[..., None]).square().sum(-1)
+    return weight / scale.square() * _cauchy_weight(e2, config)
+
+
+def _robust_scale(whitened: Tensor, weight: Tensor, config: SolverConfig) -> Tensor:
+    """Robust deviation (...) of whitened errors (...,N,2) with weights (...,N)."""
+    size = whitened.abs()
+    spread = 1.4826 * _median(size.flatten(-2), weight[..., None].expand_as(size).flatten(-2))
+    mean_weight = weight.square().sum(-1) / weight.sum(-1).clamp(min=1e-300)
+    return torch.maximum(spread, config.floor_px * mean_weight.sqrt()).clamp(min=1e-150)
+
+
+def _cauchy_weight(e2: Tensor, config: SolverConfig) -> Tensor:
+    return 1 / (1 + e2 / config.tuning**2)
+
+
 @torch.no_grad()
 def solve_cells(
     matches: CellMatches, K: Tensor, T_init: Tensor | None = None, config: SolverConfig = SolverConfig()
@@ -241,10 +265,7 @@ class _Problem:
 
     def scale(self, view: _View) -> Tensor:
         """Robust deviation (B,n,2) of the whitened errors of each frame and reference."""
-        size = view.error.abs()
-        spread = 1.4826 * _median(size.flatten(-2), self.weight[..., None].expand_as(size).flatten(-2))
-        mean_weight = self.weight.square().sum(-1) / self.weight.sum(-1).clamp(min=1e-300)
-        return torch.maximum(spread, self.config.floor_px * mean_weight.sqrt()).clamp(min=1e-150)
+        return _robust_scale(view.error, self.weight, self.config)
 
     def cost(self, view: _View, scale: Tensor) -> Tensor:
         """The sum in the heading (B,)."""
@@ -257,9 +278,7 @@ class _Problem:
     def normal_equations(self, view: _View, scale: Tensor) -> tuple[Tensor, Tensor]:
         """H (B,6n,6n) and gradient (B,6n) (both halved) for xi = (rotation, translation in median depths)."""
         e = view.error / scale[..., None, None]
-        c2 = self.config.tuning**2
-        e2 = e.square().sum(-1)
-        robust = 1 / (1 + e2 / c2)
+        robust = _cauchy_weight(e.square().sum(-1), self.config)
         J = self._jacobian(view) * (self.weight.sqrt() / scale[..., None])[..., None, None]
         weighted = J * (robust / e.shape[-2])[..., None, None]
         h = torch.einsum("bnrkei,bnrkej->bnrij", weighted, J)

@@ -84,7 +84,7 @@ class SceneGeometry:
     depth: Float32 | None = None
     """(S,H,W) along the optical axis."""
     depth_confidence: Float32 | None = None
-    """(S,H,W), > 1."""
+    """(S,H,W), c >= 1: read as a relative deviation of 0.3 / c."""
     points: Float32 | None = None
     """(S,H,W,3) in the frame of camera 0."""
     points_confidence: Float32 | None = None

@@ -146,10 +146,14 @@ class MatchingConfig:
     """Width of the layers behind the cost volume."""
     initial_scale: float = 20.0
     """Factor on the scalar products of unit features before training."""
+    coarse_radius: int = 0
+    """Patches are compared too, within this distance in patches, which reaches farther at little cost; 0: they are
+    not."""
 
     def __post_init__(self) -> None:
         _check(self.stride == 4, "matching cells are 4 px wide")
         _check(self.features % 8 == 0 and self.radius > 0, "matching features must be a multiple of 8, radius positive")
+        _check(self.coarse_radius >= 0, "the coarse radius of matching must be 0 or more")
 
     @property
     def n_displacements(self) -> int:
@@ -184,6 +188,9 @@ class VggtConfig:
     """Matching adapter with its flow head; None, as in the published networks: there is none."""
     keeps_area: bool = False
     """Trained on images of many shapes with about 3/4 image_size^2 pixels, instead of on images of one width."""
+    depth_precision: bool = False
+    """The depth's confidence is an inverse deviation: 1 / confidence is the scale of a Laplace distribution of the
+    error of log depth, the window's own scale aside. Without it, confidence only ranks pixels."""
 
     def __post_init__(self) -> None:
         _check(self.image_size % self.patch_size == 0, "image_size must be a multiple of patch_size")

@@ -3,10 +3,11 @@
 For networks that are too small, or trained too briefly, to learn correspondence by attention alone.
 
 Optional (`VggtConfig.matching`): the published VGGT networks run without it. Each frame is compared with frame 0 of its
-window ("first") and with the frame before it ("previous"); the result is added to the patch tokens.
+window ("first") and with the frame before it ("previous"); the result is added to the patch tokens. Cells are compared
+and, for motions beyond their reach, patches as well where the configuration says so.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,13 @@ class ReferenceMatches:
     """(B,S,2,h,w,2): soft-argmax (dx, dy) of the logits, in px."""
     peak: Tensor
     """(B,S,2,h,w): the largest probability."""
+    coarse: "ReferenceMatches | None" = None
+    """The same between whole patches; None from networks that do not compare them."""
+
+    def inputs(self, reach_px: float) -> Tensor:
+        """What a layer behind the matches reads (B,S,h,w,2 (K + 3)); reach_px: the search radius."""
+        parts = (self.logits.clamp(min=_OUTSIDE / 2), self.displacement / reach_px, self.peak[..., None])
+        return torch.cat([part[:, :, reference] for reference in range(N_REFERENCES) for part in parts], dim=-1)
 
 
 class CellFeatures(nn.Module):
@@ -76,6 +84,59 @@ def take_frames(x: Tensor, frames: Tensor) -> Tensor:
     return x[batch, frames]
 
 
+def cost_volume(f: Tensor, references: Tensor, scale: Tensor, radius: int, stride_px: int) -> ReferenceMatches:
+    """Matches of unit features f (B,S,C,h,w) in references (B,S,2,C,h,w): scalar products times `scale`."""
+    b, s, _, rows, cols = f.shape
+    full = torch.einsum("bsci,bsrcj->bsrij", f.flatten(3) * scale, references.flatten(4))
+    index, outside = window_indices(rows, cols, radius, f.device)
+    logits = full.gather(-1, index.expand(b, s, N_REFERENCES, -1, -1))
+    logits = logits.masked_fill(outside, _OUTSIDE)
+    probability = logits.softmax(-1)
+    displacement = torch.einsum("bsrik,kd->bsrid", probability, _offsets(radius, f)) * stride_px
+    cells = (rows, cols)
+    return ReferenceMatches(
+        logits.unflatten(3, cells), displacement.unflatten(3, cells), probability.amax(-1).unflatten(3, cells)
+    )
+
+
+def _offsets(radius: int, like: Tensor) -> Tensor:
+    """(K,2): dx, dy in cells."""
+    d = torch.arange(-radius, radius + 1, device=like.device, dtype=like.dtype)
+    dy, dx = torch.meshgrid(d, d, indexing="ij")
+    return torch.stack([dx, dy], dim=-1).reshape(-1, 2)
+
+
+class CoarseMatcher(nn.Module):
+    """Compares whole patches: cell features -> matches, and matches -> what is added to the patch tokens."""
+
+    def __init__(self, config: MatchingConfig, width: int, patch_size: int) -> None:
+        super().__init__()
+        self.config, self.patch_size = config, patch_size
+        side = patch_size // config.stride
+        self.reduce = nn.Conv2d(config.features, config.features, side, side)
+        self.log_temperature = nn.Parameter(torch.zeros(()))
+        per_patch = N_REFERENCES * ((2 * config.coarse_radius + 1) ** 2 + 3)
+        self.norm = LayerNorm(per_patch)
+        self.hidden = Linear(per_patch, config.hidden)
+        self.out = Linear(config.hidden, width)
+
+    def compare(self, f: Tensor, references: Tensor) -> ReferenceMatches:
+        """Cell features f (B,S,C,h,w), references (B,S,2,C,h,w)."""
+        scale = self.config.initial_scale * self.log_temperature.exp()
+        patches, others = self._patches(f), self._patches(references)
+        return cost_volume(patches, others, scale, self.config.coarse_radius, self.patch_size)
+
+    def embed(self, matches: ReferenceMatches) -> Tensor:
+        """What the matches add to the patch tokens (B,S,patches,width)."""
+        x = matches.inputs(float(self.patch_size * self.config.coarse_radius))
+        out: Tensor = self.out(functional.gelu(self.hidden(self.norm(x))))
+        return out.flatten(2, 3)
+
+    def _patches(self, f: Tensor) -> Tensor:
+        found = self.reduce(f.flatten(0, -4).to(self.reduce.weight.dtype)).to(f.dtype)
+        return functional.normalize(found, dim=1).unflatten(0, f.shape[:-3])
+
+
 class MatchAdapter(nn.Module):
     """Images -> matches, and matches -> what is added to the patch tokens."""
 
@@ -89,6 +150,7 @@ class MatchAdapter(nn.Module):
         self.cell_norm = LayerNorm(per_cell)
         self.cell = Linear(per_cell, config.hidden)
         self.patch = nn.Conv2d(config.hidden, width, self.cells_per_patch, self.cells_per_patch)
+        self.coarse = CoarseMatcher(config, width, patch_size) if config.coarse_radius else None
 
     def forward(self, images: Tensor, second: Tensor | None = None) -> ReferenceMatches:
         """Images (B,S,3,H,W) in [0,1], sides multiples of the patch size.
@@ -112,37 +174,18 @@ class MatchAdapter(nn.Module):
         if f.dtype in (torch.bfloat16, torch.float16):
             f, references = f.float(), references.float()
         with without_autocast(f):
-            return self._volume(f, references)
-
-    def _volume(self, f: Tensor, references: Tensor) -> ReferenceMatches:
-        b, s, _, rows, cols = f.shape
-        scale = self.config.initial_scale * self.log_temperature.exp()
-        full = torch.einsum("bsci,bsrcj->bsrij", f.flatten(3) * scale, references.flatten(4))
-        index, outside = window_indices(rows, cols, self.config.radius, f.device)
-        logits = full.gather(-1, index.expand(b, s, N_REFERENCES, -1, -1))
-        logits = logits.masked_fill(outside, _OUTSIDE)
-        probability = logits.softmax(-1)
-        displacement = torch.einsum("bsrik,kd->bsrid", probability, self._offsets(f)) * self.config.stride
-        cells = (rows, cols)
-        return ReferenceMatches(
-            logits.unflatten(3, cells), displacement.unflatten(3, cells), probability.amax(-1).unflatten(3, cells)
-        )
+            scale = self.config.initial_scale * self.log_temperature.exp()
+            matches = cost_volume(f, references, scale, self.config.radius, self.config.stride)
+            return matches if self.coarse is None else replace(matches, coarse=self.coarse.compare(f, references))
 
     def embed(self, matches: ReferenceMatches) -> Tensor:
         """What the matches add to the patch tokens (B,S,patches,width)."""
         b, s = matches.logits.shape[:2]
-        reach = float(self.config.stride * self.config.radius)
-        parts = (matches.logits.clamp(min=_OUTSIDE / 2), matches.displacement / reach, matches.peak[..., None])
-        x = torch.cat([part[:, :, reference] for reference in range(N_REFERENCES) for part in parts], dim=-1)
+        x = matches.inputs(float(self.config.stride * self.config.radius))
         x = functional.gelu(self.cell(self.cell_norm(x)))
         x = self.patch(x.flatten(0, 1).permute(0, 3, 1, 2))
-        return x.flatten(2).transpose(1, 2).unflatten(0, (b, s))
-
-    def _offsets(self, like: Tensor) -> Tensor:
-        """(K,2): dx, dy in cells."""
-        d = torch.arange(-self.config.radius, self.config.radius + 1, device=like.device, dtype=like.dtype)
-        dy, dx = torch.meshgrid(d, d, indexing="ij")
-        return torch.stack([dx, dy], dim=-1).reshape(-1, 2)
+        x = x.flatten(2).transpose(1, 2).unflatten(0, (b, s))
+        return x if self.coarse is None or matches.coarse is None else x + self.coarse.embed(matches.coarse)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """VGGT behind the `Backbone` protocol: device, precision and memory budget are decided here, once."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import torch
@@ -19,6 +19,7 @@ from vgslam.network.backbone import (
     out_of_memory,
     window_too_large,
 )
+from vgslam.network.depth_precision import common_confidence
 from vgslam.network.frame_mask import FrameMask
 from vgslam.network.memory import MemoryPlan, Workload, memory_budget, plan_memory
 from vgslam.network.pose_encoding import decode_intrinsics, to_pixel_centres
@@ -102,6 +103,8 @@ class VggtBackbone:
                     out = with_solved_poses(out, self._intrinsics(out, images, known_cameras))
         except torch.OutOfMemoryError as error:
             raise ConfigError(out_of_memory(len(images.images))) from error
+        if self.model.config.depth_precision and out.depth_confidence is not None:
+            out = replace(out, depth_confidence=common_confidence(out.depth_confidence))
         return geometry_from_tensors(out, tokens.descriptor, images, known_cameras)
 
     def _needed(self, want: Collection[Head]) -> frozenset[Head]:

@@ -39,6 +39,7 @@ _MOTIONS = {
     "corridor": ("walk", "loop", "rotate", "drive"),
     "street": ("walk", "drive", "drive", "rotate", "drone"),
     "hills": ("walk", "drive", "drone", "rotate"),
+    "bare": ("walk", "loop", "rotate", "orbit", "drone"),
 }
 _RATES_HZ = (3.0, 5.0, 8.0, 12.0)
 _ARRAYS = ("images", "inverse_depth", "T_world_cam", "K", "overlap", "flow_px")

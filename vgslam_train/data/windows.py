@@ -19,6 +19,9 @@ from vgslam_train.data.clips import Clip, ClipSet
 Float32 = npt.NDArray[np.float32]
 Array = npt.NDArray[np.float64]
 _TRIES = 50
+REACH, WIDE_REACH = 3, 6
+"""Most frames of the clip in a step of a window; and of one with a wide baseline."""
+WIDE_FLOW = 1.5
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,9 @@ class WindowConfig:
     """Share of a frame that the first and the previous one see."""
     max_flow: float = 0.33
     """Median flow from both, as a share of the window's width."""
+    wide_share: float = 0.0
+    """Share of the windows with a wide baseline: half the overlap, WIDE_FLOW times the flow and WIDE_REACH frames in a
+    step are allowed."""
     seed: int = 0
     augment: bool = True
     """Vary colours, noise and crops, flip, and reverse time."""
@@ -93,7 +99,9 @@ class WindowSampler:
     def _choose(self, clip: Clip, rng: np.random.Generator) -> list[int] | None:
         """Frames of a window: random steps in either direction, all overlapping enough with the first and the last."""
         c, n = self.config, len(clip.images)
-        reach = max(1, min(3, (n - 1) // (c.n_frames - 1)))
+        is_wide = c.wide_share > 0 and rng.random() < c.wide_share
+        overlap, flow = (c.min_overlap / 2, WIDE_FLOW * c.max_flow) if is_wide else (c.min_overlap, c.max_flow)
+        reach = max(1, min(WIDE_REACH if is_wide else REACH, (n - 1) // (c.n_frames - 1)))
         steps = rng.integers(1, reach + 1, c.n_frames - 1)
         path = np.concatenate([[0], np.cumsum(steps)])
         if path[-1] > n - 1:
@@ -101,9 +109,9 @@ class WindowSampler:
         frames = path + int(rng.integers(0, n - path[-1]))
         if c.augment and rng.random() < 0.5:
             frames = frames[::-1]
-        most = c.max_flow * clip.images.shape[2]
+        most = flow * clip.images.shape[2]
         for reference in (np.full(c.n_frames - 1, frames[0]), frames[:-1]):
-            if (clip.overlap[frames[1:], reference] < c.min_overlap).any():
+            if (clip.overlap[frames[1:], reference] < overlap).any():
                 return None
             if (clip.flow_px[frames[1:], reference] > most).any():
                 return None

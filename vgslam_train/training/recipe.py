@@ -35,6 +35,9 @@ class DataConfig:
     """Where clips are rendered to and read from."""
     n_clips: int = 5000
     """Clips for training."""
+    first_clips: int = 0
+    """Training begins when so many are there, and the rest is rendered beside it, so that what is drawn depends on how
+    far that is; 0: when all are there."""
     n_validation_clips: int = 200
     """Clips for validation."""
     seed: int = 0
@@ -51,6 +54,8 @@ class DataConfig:
     """Kinds of the worlds."""
     sizes: tuple[tuple[int, int, float], ...] = ((48, 64, 0.65), (40, 72, 0.12), (32, 96, 0.13), (64, 48, 0.1))
     """(height, width, weight) of the windows."""
+    wide_share: float = 0.0
+    """Share of the windows with a wide baseline, see `windows.WindowConfig`."""
 
 
 @dataclass(frozen=True)

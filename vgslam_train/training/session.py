@@ -24,8 +24,8 @@ def train(config: Path, out: Path, limits: RunLimits, data_folder: Path | None =
         recipe = replace(recipe, data=replace(recipe.data, folder=str(data_folder)))
     console = Console()
     console.print(f"{recipe.title}: {recipe.n_steps} steps on {limits.device}, results in {out}")
-    data = TrainingData(recipe.data, console.print)
-    state = _trained(recipe, data, out, limits, lambda p: console.print(_line(p), soft_wrap=True))
+    with TrainingData(recipe.data, console.print) as data:
+        state = _trained(recipe, data, out, limits, lambda p: console.print(_line(p), soft_wrap=True))
     done = "finished" if state.step >= recipe.n_steps else "stopped; the same command goes on"
     console.print(f"{done} at step {state.step}: {out}/weights.safetensors")
 

@@ -16,7 +16,9 @@ from vgslam_train.training.losses import (
     depth_terms,
     flow_loss,
     matching_loss,
+    patch_flow,
     points_loss,
+    scale_loss,
     tracks_loss,
 )
 
@@ -37,7 +39,9 @@ class LossParts:
     points: Tensor = _NONE
     tracks: Tensor = _NONE
     matching: Tensor = _NONE
+    coarse: Tensor = _NONE
     flow: Tensor = _NONE
+    scale: Tensor = _NONE
 
     def weighted(self, weights: LossWeights) -> Tensor:
         parts = [getattr(self, f.name) * getattr(weights, f.name) for f in fields(self)]
@@ -108,9 +112,13 @@ class TrainingStep(nn.Module):
             visible = visible.clone()
             visible[:, 0] = False
             parts = replace(
-                parts, matching=matching_loss(encoded.matches, flow, visible, config),
-                flow=flow_loss(out.flow, flow, visible),
+                parts, matching=matching_loss(encoded.matches, flow, visible, config.stride),
+                flow=flow_loss(out.flow, flow, visible, weights.solver_share),
             )  # fmt: skip
+            if encoded.matches.coarse is not None:
+                patch_px = model.config.patch_size
+                whole = patch_flow(flow, visible, patch_px // config.stride)
+                parts = replace(parts, coarse=matching_loss(encoded.matches.coarse, *whole, patch_px))
         return parts
 
     def _dense_parts(self, parts: LossParts, encoded: Encoded, truth: Truth, is_half: bool) -> LossParts:
@@ -118,8 +126,9 @@ class TrainingStep(nn.Module):
         with torch.autocast(encoded.special.device.type, torch.bfloat16, enabled=is_half):
             out = model.decode(encoded, model.heads & {Head.DEPTH, Head.POINTS}, None, _ALL)
         if out.depth is not None and out.depth_confidence is not None:
-            value, gradient = depth_terms(out.depth, out.depth_confidence, truth.depth, alpha)
-            parts = replace(parts, depth=value, gradient=gradient)
+            aligned = self.weights.aligned
+            value, gradient = depth_terms(out.depth, out.depth_confidence, truth.depth, alpha, aligned)
+            parts = replace(parts, depth=value, gradient=gradient, scale=scale_loss(out.depth, truth.depth))
         if out.points is not None and out.points_confidence is not None:
             parts = replace(parts, points=points_loss(out.points, out.points_confidence, truth, alpha))
         return parts

@@ -3,6 +3,7 @@
 import torch
 
 from vgslam.multiview.pose_solver import SolverConfig
+from vgslam.network.depth_precision import laplace_scale
 from vgslam.network.pose_encoding import decode_pose
 from vgslam.network.readout import relative_to_first, solved_poses
 from vgslam.network.vggt import Head, Vggt
@@ -27,16 +28,18 @@ class ModelGuess:
         return WindowGuess(
             torch.cat([p.T_cam_world for p in parts]), torch.cat(solved) if solved else None,
             torch.cat([p.depth for p in parts]),
+            torch.cat([p.depth_scale for p in parts if p.depth_scale is not None]),
         )  # fmt: skip
 
     def _guess(self, batch: WindowBatch) -> WindowGuess:
         want = self.model.heads & {Head.POSE, Head.DEPTH, Head.FLOW}
         with torch.inference_mode():
             out = self.model(batch.images.to(self.device), want)
-        if out.pose_encoding is None or out.depth is None:
+        if out.pose_encoding is None or out.depth is None or out.depth_confidence is None:
             raise ValueError("validation needs a network with pose and depth heads")
         T = relative_to_first(decode_pose(out.pose_encoding.double()))
         solved = None
         if out.flow is not None:
             solved = solved_poses(out, batch.K.to(self.device), self.solver)
-        return WindowGuess(T, solved, out.depth)
+        scale = laplace_scale(out.depth_confidence, self.model.config.depth_precision)
+        return WindowGuess(T, solved, out.depth, scale)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from vgslam_train.data.windows import WindowBatch
+from vgslam_train.validation.calibration import Calibration
 
 Array = npt.NDArray[np.float64]
 
@@ -138,7 +139,7 @@ def constant_depth(batch: WindowBatch) -> Tensor:
     return median_m[:, None, None, None].expand_as(batch.depth)
 
 
-def as_numbers(score: PoseScore | Statistics) -> dict[str, object]:
+def as_numbers(score: PoseScore | Statistics | Calibration) -> dict[str, object]:
     """Plain types for JSON; NaN and infinity become None."""
     return {k: _plain(v) for k, v in asdict(score).items()}
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +17,7 @@ from vgslam.geometry import torch_se3
 from vgslam_train.data.clips import ClipSet
 from vgslam_train.data.real_windows import REAL_SETS, real_windows
 from vgslam_train.data.windows import WindowBatch, WindowConfig, WindowSampler
+from vgslam_train.validation.calibration import Calibration, calibration, log_depth_errors
 from vgslam_train.validation.classical import classical_poses
 from vgslam_train.validation.pose_measures import (
     PoseScore,
@@ -41,6 +43,8 @@ class WindowGuess:
     """(B,S,4,4), T_cam_world from the solver read-out; None without one."""
     depth: Tensor
     """(B,S,H,W) in any unit."""
+    depth_scale: Tensor | None = None
+    """(B,S,H,W): scale of the Laplace distribution of the error of log depth; None: nothing is stated."""
 
 
 Predictor = Callable[[WindowBatch], WindowGuess]
@@ -106,6 +110,7 @@ class ValidationRow:
     """Share of the poses that tracks and essential matrix gave; the others count as the identity."""
     depth: Statistics | None
     constant_depth: Statistics
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True)
@@ -138,13 +143,14 @@ def _row(predict: Predictor | None, chosen: ValidationSet, with_classical: bool)
     batches = chosen.batches
     if not chosen.n_windows or chosen.n_frames < 2:
         raise ValueError(f"validation set '{chosen.name}' has no windows of 2 or more frames")
-    head = solver = depth = classical = found = None
+    head = solver = depth = classical = found = stated = None
     if predict is not None:
         guesses = [_checked(predict(b), b, chosen.name) for b in batches]
         head = pose_score(batches, [torch_se3.inverse(g.T_cam_world.double()) for g in guesses])
         solved = [torch_se3.inverse(g.T_solver.double()) for g in guesses if g.T_solver is not None]
         solver = pose_score(batches, solved) if len(solved) == len(batches) else None
         depth = depth_score(batches, [g.depth for g in guesses])
+        stated = _calibration(batches, guesses)
     if with_classical:
         poses = [classical_poses(b) for b in batches]
         classical = pose_score(batches, [p.T_first_cam for p in poses])
@@ -154,25 +160,39 @@ def _row(predict: Predictor | None, chosen: ValidationSet, with_classical: bool)
         identity=pose_score(batches, [identity_poses(b) for b in batches]),
         forward=pose_score(batches, [forward_poses(b) for b in batches]),
         classical=classical, classical_found=found, depth=depth,
-        constant_depth=depth_score(batches, [constant_depth(b) for b in batches]),
+        constant_depth=depth_score(batches, [constant_depth(b) for b in batches]), calibration=stated,
     )  # fmt: skip
+
+
+def _calibration(batches: list[WindowBatch], guesses: list[WindowGuess]) -> Calibration | None:
+    """None where the predictor states no deviation, or no depth is known."""
+    pairs = [(b, g, g.depth_scale) for b, g in zip(batches, guesses, strict=True) if g.depth_scale is not None]
+    if not pairs:
+        return None
+    errors = np.concatenate([log_depth_errors(b.depth, g.depth) for b, g, _ in pairs])
+    scales = np.concatenate([scale[b.depth > 0].cpu().double().numpy() for b, _, scale in pairs])
+    found = calibration(errors, scales)
+    return found if found.count else None
 
 
 def _checked(guess: WindowGuess, batch: WindowBatch, name: str) -> WindowGuess:
     """The guess on the device of the batch."""
     expected = tuple(batch.T_world_cam.shape)
     poses = [guess.T_cam_world] + ([] if guess.T_solver is None else [guess.T_solver])
-    if any(tuple(T.shape) != expected for T in poses) or guess.depth.shape != batch.depth.shape:
-        shapes = ", ".join(str(tuple(x.shape)) for x in [*poses, guess.depth])
+    maps = [guess.depth] + ([] if guess.depth_scale is None else [guess.depth_scale])
+    if any(tuple(T.shape) != expected for T in poses) or any(x.shape != batch.depth.shape for x in maps):
+        shapes = ", ".join(str(tuple(x.shape)) for x in [*poses, *maps])
         raise ValueError(f"validation set '{name}': guesses {shapes} do not fit poses {expected}")
     device = batch.T_world_cam.device
     T_solver = None if guess.T_solver is None else guess.T_solver.to(device)
-    return WindowGuess(guess.T_cam_world.to(device), T_solver, guess.depth.to(device))
+    scale = None if guess.depth_scale is None else guess.depth_scale.to(device)
+    return WindowGuess(guess.T_cam_world.to(device), T_solver, guess.depth.to(device), scale)
 
 
 _HEADINGS = (
     "set", "windows x frames", "poses", "rotation: head", "solver", "identity", "LK+E (found)", "direction: head",
     "solver", "forward", "LK+E", "poses with direction (not forward)", "AbsRel: network", "window median",
+    "depth's deviation: calibration error", "error of the surer half / of all",
 )  # fmt: skip
 
 
@@ -185,6 +205,8 @@ def _cells(row: ValidationRow) -> list[str]:
         _direction(row.head), _direction(row.solver), _direction(row.forward), _direction(row.classical),
         f"{counts.direction_deg.count} ({counts.direction_sideways_deg.count})",
         _pair(row.depth, 3), _pair(row.constant_depth, 3),
+        "-" if row.calibration is None else f"{row.calibration.expected_error:.3f}",
+        "-" if row.calibration is None else f"{row.calibration.surer_half:.2f}",
     ]  # fmt: skip
 
 
@@ -206,5 +228,5 @@ def _pair(score: Statistics | None, digits: int) -> str:
 def _numbers(row: ValidationRow) -> dict[str, object]:
     out: dict[str, object] = {}
     for name, value in vars(row).items():
-        out[name] = as_numbers(value) if isinstance(value, PoseScore | Statistics) else value
+        out[name] = as_numbers(value) if isinstance(value, PoseScore | Statistics | Calibration) else value
     return out

@@ -1,4 +1,4 @@
-"""Indoor scenes: a furnished room and a corridor."""
+"""Indoor scenes: a furnished room, a bare one and a corridor."""
 
 import numpy as np
 
@@ -33,6 +33,53 @@ def room(seed: int, bank: TextureBank, variants: int = 3, shadow_rays: int = 0, 
     free = Region(np.array([1.0 - half[0], 1.0 - half[1], 0.9]), np.array([half[0] - 1.0, half[1] - 1.0, 1.9]),
                 np.array([0.0, 0.0, 1.2]))  # fmt: skip
     return World("room", seed, planes, quadrics, builder.looks(), lighting, light_map, bank, free)
+
+
+def bare_room(seed: int, bank: TextureBank, variants: int = 3, shadow_rays: int = 0, grid: int = 8) -> World:
+    """A room with hardly any texture: plain walls, floor and ceiling, at most four pieces of furniture and three
+    pictures, plain boxes on the floor."""
+    rng = np.random.default_rng([seed, 6])
+    builder = SceneBuilder(rng)
+    palette = Palette(bank, rng, variants)
+    size = np.array([rng.uniform(3.5, 8.0), rng.uniform(3.5, 6.5), rng.uniform(2.4, 3.2)])
+    half = size / 2
+    builder.plane((0, 0, 0), (half[0], 0, 0), (0, half[1], 0), _plain(palette, 0.5, 0.9))
+    builder.plane((0, 0, size[2]), (half[0], 0, 0), (0, -half[1], 0), _plain(palette, 0.9, 1.15))
+    wall = _plain(palette, 0.7, 1.1)
+    _walls(builder, half, [wall if rng.random() < 0.7 else _plain(palette, 0.5, 1.1) for _ in _WALL_YAWS])
+    for _ in range(int(rng.integers(0, 5))):
+        piece, width = WALL_PIECES[int(rng.integers(len(WALL_PIECES)))]
+        place, length = _along_a_wall(builder, palette, size)
+        piece(place.moved((rng.uniform(-0.5, 0.5) * (length - width - 0.3), 0, 0)), width)
+    for _ in range(int(rng.integers(0, 4))):
+        place, length = _along_a_wall(builder, palette, size)
+        at = (rng.uniform(-0.4, 0.4) * length, 0, rng.uniform(1.3, 1.8))
+        place.picture(at, rng.uniform(0.2, 0.8), rng.uniform(0.2, 0.8), "letters painting shapes plaster", 0.02)
+    for _ in range(int(rng.integers(1, 6))):
+        edge = rng.uniform(0.15, 0.9, 3)
+        spot = rng.uniform(-0.3, 0.3, 2) * size[:2]
+        builder.box((*spot, edge[2] / 2), edge, _plain(palette, 0.4, 1.2), rng.uniform(0, np.pi), skip="bottom")
+    planes, quadrics = builder.planes(), builder.quadrics()
+    lighting = _lighting(rng, size)
+    light_map = bake(planes, quadrics, lighting, grid, shadow_rays, seed)
+    free = Region(np.array([0.7 - half[0], 0.7 - half[1], 0.9]), np.array([half[0] - 0.7, half[1] - 0.7, 1.9]),
+                np.array([0.0, 0.0, 1.2]))  # fmt: skip
+    return World("bare", seed, planes, quadrics, builder.looks(), lighting, light_map, bank, free)
+
+
+def _plain(palette: Palette, low: float, high: float) -> Paint:
+    """A nearly even paint of any colour, `low` to `high` times as bright as its tile."""
+    paint = palette.paint("plaster", palette.rng.uniform(1.5, 4.0), (low, high))
+    if palette.rng.random() < 0.3:
+        return Paint(paint.material, paint.tile_m, tuple(np.asarray(paint.tint) * palette.rng.uniform(0.5, 1.0, 3)))
+    return paint
+
+
+def _along_a_wall(builder: SceneBuilder, palette: Palette, size: np.ndarray) -> tuple[Place, float]:
+    """The middle of a random wall's foot, and the length of the wall."""
+    side = int(palette.rng.integers(4))
+    length, away = (size[0], size[1]) if side % 2 == 0 else (size[1], size[0])
+    return Place(builder, palette, np.zeros(3), _WALL_YAWS[side]).moved((0, away / 2, 0)), float(length)
 
 
 def corridor(seed: int, bank: TextureBank, variants: int = 3, shadow_rays: int = 0, grid: int = 8) -> World:

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 from vgslam_train.worlds.clutter import clutter, hills
-from vgslam_train.worlds.rooms import corridor, room
+from vgslam_train.worlds.rooms import bare_room, corridor, room
 from vgslam_train.worlds.streets import street
 from vgslam_train.worlds.textures import TextureBank
 from vgslam_train.worlds.world import World
 
 WORLD_KINDS: dict[str, Callable[..., World]] = {
     "room": room, "corridor": corridor, "street": street, "clutter": clutter, "hills": hills,
+    "bare": bare_room,
 }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Training windows: geometry stays exact through crops, resizing and mirrors; batches follow from seed and step."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from vgslam.errors import ConfigError
-from vgslam_train.data.clips import ClipConfig, ClipSet, generate_clips
+from vgslam_train.data.clips import Clip, ClipConfig, ClipSet, generate_clips
 from vgslam_train.data.windows import (
     WindowBatch,
     WindowConfig,
@@ -154,3 +155,36 @@ def test_reference_must_be_known(clips: ClipSet) -> None:
 def test_windows_that_cannot_be_are_an_error(clips: ClipSet, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="overlapping"):
         sampler(clips, min_overlap=1.1).batch(0)
+
+
+def test_wide_windows_go_beyond_the_usual_limits(clips: ClipSet) -> None:
+    """Where every pair of frames sees 20 % of the other and moves 40 % of the width, only wide windows are found."""
+    class Far:
+        config = clips.config
+
+        def __len__(self) -> int:
+            return len(clips)
+
+        def __getitem__(self, k: int) -> Clip:
+            clip = clips[k]
+            return replace(clip, overlap=np.full((6, 6), 0.2), flow_px=np.full((6, 6), 0.4 * 128))
+
+    usual = WindowSampler(Far(), WindowConfig(2, 3))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="no windows"):
+        usual.batch(0)
+    wide = WindowSampler(Far(), WindowConfig(2, 3, wide_share=0.5))  # type: ignore[arg-type]
+    assert len(wide.batch(0).images) == 2
+
+
+def test_without_wide_windows_nothing_else_is_drawn(clips: ClipSet) -> None:
+    """Steps and start are the first draws where the share is 0, so that earlier runs can be repeated."""
+    clip = replace(clips[0], overlap=np.ones((6, 6)), flow_px=np.zeros((6, 6)))
+    rng = np.random.default_rng(3)
+    steps = rng.integers(1, 3, 2)
+    frames = int(rng.integers(0, 6 - steps.sum())) + np.array([0, *np.cumsum(steps)])
+    assert sampler(clips, augment=False)._choose(clip, np.random.default_rng(3)) == frames.tolist()
+    some = [sampler(clips, wide_share=1.0).batch(k).T_world_cam for k in range(4)]
+    none = [sampler(clips).batch(k).T_world_cam for k in range(4)]
+    assert max(float(x[..., :3, 3].norm(dim=-1).max()) for x in some) > max(
+        float(x[..., :3, 3].norm(dim=-1).max()) for x in none
+    )

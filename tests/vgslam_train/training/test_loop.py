@@ -141,7 +141,7 @@ def test_average_follows_the_weights() -> None:
     assert float(average["weight"]) == pytest.approx(0.95)
 
 
-@pytest.mark.parametrize("name", ["vggt-s-cpu.yaml", "vggt-m-gpu.yaml"])
+@pytest.mark.parametrize("name", ["vggt-s-cpu.yaml", "vggt-m-gpu.yaml", "vggt-s2-cpu.yaml"])
 def test_shipped_recipes_are_read(name: str, tmp_path: Path) -> None:
     recipe = read_yaml(Path(__file__).parents[3] / "configs" / name, Recipe())
     assert recipe.n_steps > 1000

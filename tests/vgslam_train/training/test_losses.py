@@ -16,9 +16,13 @@ from vgslam_train.training.losses import (
     flow_loss,
     masked_mean,
     matching_loss,
+    patch_flow,
     points_loss,
     rotation_vector,
+    scale_loss,
+    solver_weights,
     tracks_loss,
+    window_median,
 )
 
 
@@ -138,7 +142,7 @@ def test_matching_loss_is_least_at_the_true_displacement() -> None:
         logits = torch.full((1, 2, 2, 4, 5, 49), -30.0)
         for k, p in at.items():
             logits[..., k] = math.log(p)
-        return float(matching_loss(ReferenceMatches(logits, flow, flow[..., 0]), flow, visible, config))
+        return float(matching_loss(ReferenceMatches(logits, flow, flow[..., 0]), flow, visible, config.stride))
 
     row = (3 - 1) * 7
     right = {row + 4: 0.5, row + 5: 0.5}
@@ -148,7 +152,7 @@ def test_matching_loss_is_least_at_the_true_displacement() -> None:
     beyond = flow.clone()
     beyond[..., 0] = 100.0
     blind = ReferenceMatches(torch.zeros(1, 2, 2, 4, 5, 49), flow, flow[..., 0])
-    assert float(matching_loss(blind, beyond, visible, config)) == 0
+    assert float(matching_loss(blind, beyond, visible, config.stride)) == 0
 
 
 def test_flow_loss_is_a_likelihood() -> None:
@@ -181,3 +185,93 @@ def test_points_and_tracks() -> None:
     assert float(tracks_loss([off], sure, px, seen, 0.8)) < 1e-3, "what is not seen does not count"
     assert float(tracks_loss([px + 1], sure, px, seen, 0.8)) == pytest.approx(2.0, abs=1e-2)
     assert float(tracks_loss([px], 1 - sure, px, seen, 0.8)) > 1.0
+
+
+def test_depth_likelihood_is_least_at_the_true_deviation() -> None:
+    """With alpha 1 the best confidence is the inverse of the mean absolute error: 1 / 0.25 here."""
+    error = torch.tensor([0.1, -0.2, 0.3, -0.4]).repeat(24, 8).view(1, 1, 24, 32)
+    truth = torch.full_like(error, 2.0)
+    depth = truth * error.exp()
+
+    def cost(c: float) -> float:
+        return float(depth_terms(depth, torch.full_like(depth, c), truth, 1.0)[0])
+
+    assert cost(4.0) == pytest.approx(1 - math.log(4.0), abs=1e-5)
+    assert cost(4.0) < min(cost(3.6), cost(4.4))
+
+
+def test_aligned_depth_leaves_the_windows_scale_to_its_own_term() -> None:
+    error = torch.tensor([0.1, -0.2, 0.3, -0.4, 0.0]).repeat(2, 20).view(2, 1, 5, 20)
+    truth = torch.full_like(error, 2.0)
+    truth[0, 0, 0] = 0
+    ones = torch.full_like(error, 2.0)
+    flat, off = (depth_terms(truth.clamp(min=1) * (error + d).exp(), ones, truth, 1.0, True)[0] for d in (0.0, 0.7))
+    assert float(flat) == pytest.approx(float(off), abs=1e-5)
+    assert float(scale_loss(2.0 * truth.clamp(min=1), truth)) == pytest.approx(math.log(2) - 0.05, abs=1e-5)
+    assert float(scale_loss(truth.clamp(min=1), truth)) == pytest.approx(0, abs=1e-9)
+
+
+def test_no_gradient_goes_through_the_median() -> None:
+    """Errors 1, 2 and 6 have the median 2, and the gradient of |e - m| is the sign of each."""
+    values = torch.tensor([[1.0, 2.0, 6.0, 99.0]], requires_grad=True)
+    known = torch.tensor([[True, True, True, False]])
+    median = window_median(values, known)
+    assert median.tolist() == [[2.0]]
+    assert not median.requires_grad
+    ((values - median).abs() * known).sum().backward()
+    assert values.grad is not None
+    assert values.grad[0, [0, 2]].tolist() == [-1.0, 1.0]
+
+
+def _flow_of_two_cells(big_px: float) -> tuple[Flow, torch.Tensor, torch.Tensor]:
+    """A frame of 4 cells seen, 3 that are 1 px off and one that is big_px off, all of deviation e^0."""
+    truth = torch.zeros(1, 1, 2, 2, 2, 2)
+    displacement = truth.clone()
+    displacement[..., 0] = 1.0
+    displacement[..., 0, 0, 0] = big_px
+    scale = torch.zeros(1, 1, 2, 2, 2)
+    return Flow(displacement.requires_grad_(), scale.requires_grad_()), truth, torch.ones_like(scale).bool()
+
+
+def test_solver_weights_are_those_of_the_solver() -> None:
+    """Errors (1,0) px three times and (9,0): half of all components are 0, so the robust scale is its floor, 0.01 px;
+    Cauchy's weight 1 / (1 + (e / 0.6 s)^2) is then as e^-2, the big one's 1/81 of the others'."""
+    flow, truth, visible = _flow_of_two_cells(9.0)
+    weight = solver_weights(flow.displacement - truth, flow, visible)[0, 0, 0].flatten()
+    assert weight.mean() == pytest.approx(1, abs=1e-5)
+    assert float(weight[0] / weight[1]) == pytest.approx(1 / 81, rel=1e-3)
+    half = visible.clone()
+    half[..., 0, :] = False
+    assert solver_weights(flow.displacement - truth, flow, half)[0, 0, 0].flatten().tolist() == [0, 0, 1, 1]
+    nothing = solver_weights(flow.displacement - truth, flow, torch.zeros_like(visible))
+    assert (nothing == 0).all()
+
+
+def test_flow_loss_stops_the_gradient_at_the_weights() -> None:
+    """With the weights w held, d/de of w |e| is w: as that of the loss with the weights as numbers."""
+    flow, truth, visible = _flow_of_two_cells(3.0)
+    weight = solver_weights(flow.displacement - truth, flow, visible)
+    assert not weight.requires_grad
+    flow_loss(flow, truth, visible, 1.0).backward()
+    assert flow.displacement.grad is not None
+    assert flow.log_scale.grad is not None
+    torch.testing.assert_close(flow.displacement.grad[..., 0], weight / 8)
+    size = flow.displacement.detach().norm(dim=-1)
+    torch.testing.assert_close(flow.log_scale.grad, weight * (1 - size) / 8)
+
+
+def test_the_best_flow_deviation_does_not_depend_on_the_share() -> None:
+    flow, truth, visible = _flow_of_two_cells(3.0)
+    exact = Flow(flow.displacement.detach(), flow.displacement.detach().norm(dim=-1).log().requires_grad_())
+    flow_loss(exact, truth, visible, 0.5).backward()
+    assert exact.log_scale.grad is not None
+    assert float(exact.log_scale.grad.abs().max()) < 1e-6
+
+
+def test_flow_of_patches_is_the_mean_of_their_cells() -> None:
+    flow = torch.arange(24.0).view(1, 1, 1, 2, 6, 2)
+    visible = torch.ones(1, 1, 1, 2, 6, dtype=torch.bool)
+    visible[..., 1, 3] = False
+    mean, seen = patch_flow(flow, visible, 2)
+    assert mean[0, 0, 0, 0, 0].tolist() == [7.0, 8.0]  # cells 0, 1, 6 and 7: x 0, 2, 12, 14
+    assert seen[0, 0, 0].tolist() == [[True, False, True]]

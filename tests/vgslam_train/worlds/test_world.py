@@ -176,6 +176,19 @@ def test_a_seed_gives_one_world(kind):
     assert not torch.equal(a.depth, c.depth)
 
 
+def test_a_bare_room_has_hardly_any_texture():
+    """Its median gradient is a small part of that of a furnished room, seen from the same places."""
+    bank = TextureBank(9, 64)
+    places = [pose(0, 0, 1.4, yaw) for yaw in np.linspace(0, 2 * np.pi, 6, endpoint=False)]
+
+    def gradient(kind, seed):
+        images = torch.stack([render(generate(kind, seed, bank), T, CAMERA).images for T in places])
+        return float((images.mean(1) if images.shape[1] == 3 else images.mean(-1)).diff(dim=-1).abs().median())
+
+    bare, furnished = (np.median([gradient(kind, seed) for seed in range(3)]) for kind in ("bare", "room"))
+    assert 0 < bare < 0.4 * furnished
+
+
 def test_own_banks_of_equal_seeds_are_equal():
     a, b = TextureBank(5, 32), TextureBank(5, 32)
     b.material("wood", 1)  # made in another order
