@@ -129,11 +129,14 @@ class MapFolder:
     def _sync(self, folders: set[Path]) -> None:
         """Names of files reach the disk with their folder."""
         for folder in folders:
-            handle = os.open(folder, os.O_RDONLY)
             try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+                handle = os.open(folder, os.O_RDONLY)
+                try:
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
+            except OSError as error:
+                raise OutputError(f"{folder}: cannot be written ({error.strerror or error})") from error
 
     def _sweep(self) -> None:
         """Remove what a killed save left behind."""
