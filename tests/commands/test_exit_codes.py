@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vgslam import errors
-from vgslam.errors import InputError, OutputError
+from vgslam.errors import InputError
 from vgslam.session.main_loop import MainLoop
 
 N = 45

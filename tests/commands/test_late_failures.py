@@ -1,16 +1,22 @@
 """What fails when the frames are through: all else is kept, the report and the exit code tell."""
 
 import errno
+import json
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from vgslam.commands.run import RunArgs
+from vgslam.errors import OutputError
 from vgslam.results.run_folder import FAILURES, RUN_FILES, STATIC_MASK
+from vgslam.session.map_session import MapSession
 from vgslam.session.run import Run
 from vgslam.sources.trajectory_io import read_trajectory
 from vgslam.store.manifest import MANIFEST
@@ -174,3 +180,59 @@ def test_a_limit_on_the_size_of_files(limit_bytes: int, fits: set[str], sequence
     assert not any(Path(name).name.startswith(".") for name in files(out))
     if "report.json" in files(out):
         assert '"complete": false' in (out / "report.json").read_text()
+
+
+def test_ctrl_c_while_the_map_is_saved_waits_for_it_and_leaves_out_cloud_and_plots(
+    sequence: Path, vgslam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = MapSession.save
+
+    def interrupted(self: MapSession) -> None:
+        signal.raise_signal(signal.SIGINT)
+        save(self)
+
+    monkeypatch.setattr(MapSession, "save", interrupted)
+    code, _, err = vgslam.run(sequence, *WORDS, "--map", vgslam.out.parent / "m")
+    assert (code, len(err.splitlines())) == (130, 1)
+    assert "interrupted while the run was finished (saving the map)" in err
+    assert vgslam.report()["complete"] is False
+    assert vgslam.report()["stopped_by"] == "interrupted while the run was finished (saving the map)"
+    assert len(load_map(vgslam.out.parent / "m").frames) == 30
+    assert files(vgslam.out) == everything_but("cloud.ply", FAILURES, *PLOTS)
+
+
+def test_ctrl_c_while_a_plot_is_drawn(sequence: Path, vgslam, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("vgslam.viewer.plots.error_over_time", interrupted)
+    code, _, err = vgslam.run(sequence, *WORDS)
+    assert (code, len(err.splitlines())) == (143, 1)
+    assert "(the plot error.png)" in vgslam.report()["stopped_by"]
+    assert files(vgslam.out) == everything_but(FAILURES, "plots/error.png", "plots/status.png", "plots/depth.png")
+    assert vgslam.report()["evaluation"] is not None
+
+
+def test_a_report_that_cannot_be_written(sequence: Path, vgslam, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is on the disk says that the run is not complete, and so does what is printed."""
+
+    def refused(*_: object) -> None:
+        raise OutputError("report.json: full")
+
+    monkeypatch.setattr("vgslam.results.run_folder.RunWriter.write_report", refused)
+    code, out, err = vgslam.run(sequence, *WORDS, "--json")
+    assert code == 3
+    assert "report.json: full" in err
+    assert json.loads(out)["complete"] is False
+    assert "report.json: full" in json.loads(out)["stopped_by"]
+    assert vgslam.report()["complete"] is False
+    assert files(vgslam.out) == everything_but(FAILURES)
+
+
+def test_the_demo_too(tmp_path: Path, vgslam, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{TRACKING}.point_cloud", fail)
+    monkeypatch.setattr("vgslam.commands.demo.RunArgs", partial(RunArgs, max_frames=15))
+    code, _, err = vgslam("demo", "--out", tmp_path / "d", "--quiet")
+    assert (code, len(err.splitlines())) == (3, 1)
+    assert "the cloud failed" in err
+    assert (tmp_path / "d" / "plots" / "top_view.png").is_file()
