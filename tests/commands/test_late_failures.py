@@ -236,3 +236,11 @@ def test_the_demo_too(tmp_path: Path, vgslam, monkeypatch: pytest.MonkeyPatch) -
     assert (code, len(err.splitlines())) == (3, 1)
     assert "the cloud failed" in err
     assert (tmp_path / "d" / "plots" / "top_view.png").is_file()
+
+
+def test_an_outlet_of_poses_that_cannot_be_closed(sequence: Path, vgslam, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vgslam.poses_out.sockets.SocketSink.close", fail)
+    code, _, err = vgslam.run(sequence, *WORDS, "--poses", "tcp:127.0.0.1:0")
+    assert (code, len(err.splitlines())) == (3, 1)
+    assert "closing the poses' outlet failed" in err
+    assert files(vgslam.out) == everything_but()

@@ -226,6 +226,9 @@ def _finish_results(run: Run, stop: Stop | None, audience: Audience) -> tuple[Po
         raise InputError(f"{run.title}: no frame could be read")
     with steps.keeping("saving the map", signals):
         session.save()
+    while run.sinks:
+        with steps.keeping("closing the poses' outlet"):
+            run.sinks.pop().close()
     return poses, _extras(run, poses, audience) if len(poses.trajectory) else None
 
 
