@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from vgslam import errors
-from vgslam.errors import InputError, OutputError
+from vgslam.errors import InputError
 from vgslam.session.main_loop import MainLoop
-from vgslam.session.outcome import Refused, Stop
 
 N = 45
 
@@ -19,7 +18,7 @@ def test_codes() -> None:
     codes = {kind.__name__: kind.exit_code for kind in vars(errors).values() if isinstance(kind, type)}
     assert codes == {
         "VgslamError": 1, "InputError": 2, "CalibrationError": 2, "ConfigError": 2, "OutputError": 3,
-        "TrackingError": 4, "WeightsError": 5, "MissingDependencyError": 6, "GraphError": 7, "EvaluationError": 8,
+        "TrackingError": 4, "WeightsError": 5, "WeightsNotFoundError": 2, "MissingDependencyError": 6, "GraphError": 7, "EvaluationError": 8,
         "MapError": 9, "PluginError": 10,
     }  # fmt: skip
 
@@ -77,22 +76,3 @@ def test_an_input_that_breaks_midway_ends_with_2_and_is_not_complete(
     report = vgslam.report()
     assert (report["complete"], report["stopped_by"]) == (False, "the disk has gone")
     assert report["n_frames"] == 31
-
-
-def test_files_that_cannot_be_written_end_a_run_with_3() -> None:
-    refused = Refused()
-    assert refused.stop(None) is None
-    with refused:
-        raise OutputError("a: no space")
-    with refused:
-        raise OutputError("b: no space")
-    stop = refused.stop(None)
-    assert stop is not None
-    assert (stop.reason, stop.exit_code) == ("not everything could be written: a: no space; b: no space", 3)
-    both = refused.stop(Stop("Ctrl-C", 130))
-    assert both is not None
-    assert (both.reason, both.exit_code) == (
-        "Ctrl-C; not everything could be written: a: no space; b: no space", 130
-    )  # fmt: skip
-    with pytest.raises(RuntimeError), refused:
-        raise RuntimeError("not an error of writing")

@@ -1,6 +1,8 @@
 """`vgslam map`: what it says of maps, sound and damaged, and what it makes of them."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +110,36 @@ def test_every_format_is_written(path: Path, tmp_path: Path, vgslam, name: str, 
     code, _, err = vgslam("map", "export", path, "--format", name, "-o", tmp_path / "x")
     assert code == 0, err
     assert (tmp_path / "x" / file).stat().st_size > 100
+
+
+def test_an_ending_that_the_format_does_not_have(path: Path, tmp_path: Path, vgslam) -> None:
+    code, _, err = vgslam("map", "export", path, "--format", "ply", "-o", tmp_path / "x.glb")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "writes .ply, not .glb" in err
+    assert not (tmp_path / "x.glb").exists()
+
+
+def test_faces_are_those_of_a_mesh(path: Path, tmp_path: Path, vgslam) -> None:
+    code, _, err = vgslam("map", "export", path, "--format", "ply", "-o", tmp_path / "x.ply", "--max-faces", 9)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "--max-faces is for --format mesh" in err
+
+
+@pytest.mark.parametrize("name", ["colmap", "nerfstudio"])
+def test_an_export_that_does_not_fit_is_called_unfinished(
+    name: str, path: Path, tmp_path: Path, vgslam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("vgslam.atomic.os.fsync", no_space)
+    code, _, err = vgslam("map", "export", path, "--format", name, "-o", tmp_path / "x")
+    assert (code, len(err.splitlines())) == (3, 1)
+    assert f"No space left on device); choose another place; {tmp_path / 'x'} is not complete, remove it" in err
+
+
+def test_an_export_into_a_folder_that_cannot_be_made(path: Path, tmp_path: Path, vgslam) -> None:
+    (tmp_path / "file").touch()
+    code, _, err = vgslam("map", "export", path, "--format", "colmap", "-o", tmp_path / "file" / "x")
+    assert (code, len(err.splitlines())) == (3, 1)
+    assert "cannot be made" in err

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vgslam.byte_size import format_size, parse_size
-from vgslam.commands.map_export import EXPORTS, ExportRequest, Format
+from vgslam.commands.map_export import ExportRequest, Format, export
 from vgslam.commands.map_scale import ScaleArgs, run_scale
 from vgslam.errors import MapError, OutputError
 from vgslam.map.slam_map import SlamMap
@@ -22,6 +22,7 @@ from vgslam.refine.adjust import RefineConfig, Watch
 from vgslam.refine.refine_map import refine_map
 from vgslam.reloc.closing import PlaceJoiner
 from vgslam.store.check import check_map
+from vgslam.store.exports.suffixes import check_suffix
 from vgslam.store.manifest import MANIFEST, read_manifest
 from vgslam.store.map_folder import MapFolder
 from vgslam.store.merge import Joiner, put_beside
@@ -99,8 +100,9 @@ class ExportArgs:
     """Folder of the map."""
 
     format: Format
-    """tum, kitti: poses of every frame. ply, gltf: coloured cloud. mesh: surface of the dense depth (needs Open3D).
-    colmap, colmap-text: COLMAP model with images. nerfstudio: transforms.json with images."""
+    """tum, kitti: poses of every frame. ply (.ply), gltf (.glb, .gltf): coloured cloud. mesh (.ply, .obj, .glb, .gltf):
+    surface of the dense depth (needs Open3D). colmap, colmap-text: COLMAP model with images. nerfstudio:
+    transforms.json with images and depth."""
 
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """File to write; for colmap and nerfstudio a new folder."""
@@ -110,6 +112,9 @@ class ExportArgs:
 
     session: int | None = None
     """Session whose poses are written, from 0; needed for tum and kitti where the map has several."""
+
+    max_faces: int | None = None
+    """Most triangles of a mesh; a finer one is decimated."""
 
     overwrite: bool = False
     """Replace an existing export."""
@@ -259,9 +264,9 @@ def run_export(args: ExportArgs) -> int:
     """Writes the export; returns 0."""
     if args.out.exists() and not args.overwrite:
         raise OutputError(f"{args.out}: exists already; add --overwrite or give another -o")
+    check_suffix(args.format, args.out)
     m = load_map(args.map)
-    request = ExportRequest(m, args.out, args.component, args.session)
-    written = EXPORTS[args.format](request)
+    written = export(args.format, ExportRequest(m, args.out, args.component, args.session, args.max_faces))
     print(f"{args.out}: {written}")
     n = len(_components(m))
     if n > 1:

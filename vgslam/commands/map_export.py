@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from vgslam.errors import ConfigError, OutputError
 from vgslam.map.slam_map import SlamMap
 from vgslam.sources.trajectory_io import write_trajectory
 from vgslam.store.exports.cloud import export_gltf, export_ply
@@ -12,6 +13,7 @@ from vgslam.store.exports.colmap import export_colmap
 from vgslam.store.exports.component import Component
 from vgslam.store.exports.mesh import export_mesh
 from vgslam.store.exports.nerfstudio import export_nerfstudio
+from vgslam.store.exports.suffixes import check_suffix
 
 Format = Literal["tum", "kitti", "ply", "gltf", "mesh", "colmap", "colmap-text", "nerfstudio"]
 
@@ -24,6 +26,7 @@ class ExportRequest:
     out: Path
     component_id: int | None = None
     session: int | None = None
+    max_faces: int | None = None
 
     @property
     def component(self) -> Component:
@@ -32,6 +35,7 @@ class ExportRequest:
 
     def trajectory(self, kind: str) -> str:
         """Poses of the frames that have one, as a file of that kind."""
+        check_suffix(kind, self.out)
         trajectory = self.component.trajectory(self.session)
         write_trajectory(self.out, trajectory, kind)
         return f"{len(trajectory)} poses, of the frames that have one"
@@ -42,8 +46,31 @@ EXPORTS: dict[Format, Callable[[ExportRequest], str]] = {
     "kitti": lambda r: r.trajectory("kitti"),
     "ply": lambda r: export_ply(r.component, r.out),
     "gltf": lambda r: export_gltf(r.component, r.out),
-    "mesh": lambda r: export_mesh(r.component, r.out),
+    "mesh": lambda r: export_mesh(r.component, r.out, max_faces=r.max_faces),
     "colmap": lambda r: export_colmap(r.component, r.out),
     "colmap-text": lambda r: export_colmap(r.component, r.out, is_text=True),
     "nerfstudio": lambda r: export_nerfstudio(r.component, r.out),
 }
+
+
+def export(name: Format, request: ExportRequest) -> str:
+    """Writes an export; returns what was written, in words. Raises ConfigError for an ending or option that the format
+    does not have, InputError, MissingDependencyError, OutputError."""
+    check_suffix(name, request.out)
+    if request.max_faces is not None and name != "mesh":
+        raise ConfigError(f"--max-faces is for --format mesh; {name} has no faces")
+    was_there = request.out.exists()
+    try:
+        return EXPORTS[name](request)
+    except OSError as error:
+        raise OutputError(_unfinished(request.out, f"{request.out}: cannot be written ({error.strerror or error})",
+                                      was_there)) from error  # fmt: skip
+    except OutputError as error:
+        raise OutputError(_unfinished(request.out, str(error), was_there)) from error
+
+
+def _unfinished(out: Path, line: str, was_there: bool) -> str:
+    """The line, and what became of a folder that was being written."""
+    if not out.is_dir():
+        return line
+    return f"{line}; {out} is not complete" + ("" if was_there else ", remove it")

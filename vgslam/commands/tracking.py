@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
+from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -15,6 +16,7 @@ from vgslam.interfaces import FrameSource
 from vgslam.metric.measured import Finding
 from vgslam.poses_out.open import STDOUT
 from vgslam.results.report import RunReport
+from vgslam.results.run_folder import CLOUD, PLOT_FOLDER, PLOTS, REPORT, STATUS, TRAJECTORY_TUM
 from vgslam.session.main_loop import Follower, Tracked
 from vgslam.session.outcome import Outcome
 from vgslam.session.run import Run
@@ -119,9 +121,15 @@ def print_outcome(outcome: Outcome) -> None:
         print(f"warning: {warning}")
     if len(report.warnings) > MOST_WARNINGS:
         print(f"warning: {len(report.warnings) - MOST_WARNINGS} more in report.json")
-    print(f"results: {outcome.out}/  (trajectory.tum, status.csv, report.json, cloud.ply, plots/)")
+    print(f"results: {outcome.out}/  ({', '.join(_written(outcome.out))})")
     if outcome.stop is not None:
-        print(f"stopped: {outcome.stop.reason}; everything up to there is in {outcome.out}", file=sys.stderr)
+        print(f"stopped: {outcome.stop.reason}; everything else is in {outcome.out}", file=sys.stderr)
+
+
+def _written(out: Path) -> list[str]:
+    """The results to look at first that are there."""
+    names = [name for name in (TRAJECTORY_TUM, STATUS, REPORT, CLOUD) if (out / name).is_file()]
+    return names + ([f"{PLOT_FOLDER}/"] if any((out / PLOT_FOLDER / name).is_file() for name in PLOTS) else [])
 
 
 def _print_map(report: RunReport) -> None:

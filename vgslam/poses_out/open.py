@@ -62,18 +62,23 @@ POSE_SINKS: Registry[Callable[[str], PoseSink]] = Registry(
 
 @contextmanager
 def opened_sinks(targets: Iterable[str]) -> Iterator[list[PoseSink]]:
-    """All sinks, closed at the end. While standard output belongs to poses, everything else that is printed goes to
-    standard error. Errors as `open_sink`."""
+    """All sinks; those still in the list are closed at the end. While standard output belongs to poses, everything else
+    that is printed goes to standard error. Errors as `open_sink`."""
     targets = tuple(dict.fromkeys(targets))
     with ExitStack() as stack:
-        sinks = []
+        sinks: list[PoseSink] = []
         for target in targets:
             sink = open_sink(target)
-            stack.callback(sink.close)
+            stack.callback(_close, sink, sinks)
             sinks.append(sink)
         if STDOUT in targets:
             stack.enter_context(redirect_stdout(sys.stderr))
         yield sinks
+
+
+def _close(sink: PoseSink, still_open: list[PoseSink]) -> None:
+    if sink in still_open:
+        sink.close()
 
 
 def _stdout() -> Writable:

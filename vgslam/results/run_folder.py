@@ -18,11 +18,13 @@ from vgslam.types import PoseEstimate, Trajectory
 
 REPORT, CONFIG, CLOUD, STATUS = "report.json", "config.yaml", "cloud.ply", "status.csv"
 STATIC_MASK = "static_mask.png"
+FAILURES = "failures.log"
+"""Tracebacks of what failed when the frames were through."""
 TRAJECTORY_TUM, TRAJECTORY_KITTI, KEYFRAMES = "trajectory.tum", "trajectory.kitti", "keyframes.tum"
 PLOT_FOLDER = "plots"
 PLOTS = ("top_view.png", "error.png", "status.png", "depth.png")
 RUN_FILES = (
-    TRAJECTORY_TUM, TRAJECTORY_KITTI, STATUS, KEYFRAMES, CONFIG, REPORT, CLOUD, STATIC_MASK,
+    TRAJECTORY_TUM, TRAJECTORY_KITTI, STATUS, KEYFRAMES, CONFIG, REPORT, CLOUD, STATIC_MASK, FAILURES,
     *(f"{PLOT_FOLDER}/{name}" for name in PLOTS),
 )  # fmt: skip
 
@@ -48,6 +50,7 @@ class RunWriter:
         self._frames_at_flush = 0
         self._flushed_at_s = clock()
         self._flush_took_s = 0.0
+        self._config: str | None = None
         self._prepare(overwrite)
 
     def _prepare(self, overwrite: bool) -> None:
@@ -100,6 +103,7 @@ class RunWriter:
 
     def write_config(self, yaml_text: str) -> None:
         """config.yaml: the resolved configuration."""
+        self._config = yaml_text
         self._guard(lambda: write_text(self.path / CONFIG, yaml_text))
 
     def flush(
@@ -109,20 +113,35 @@ class RunWriter:
         """Rewrites the trajectories in their newest state, the status of every frame so far, and the report.
 
         trajectory: one pose for each frame that has one; keyframes: the keyframes' poses, whose frame_ids mark them in
-        status.csv. Raises OutputError; every file is then in its old or its new state, none half-written.
+        status.csv. Every file is tried; raises OutputError for those that cannot be written: they keep their old state.
+        A folder that was removed is made again.
         """
         started = self._clock()
 
-        def write() -> None:
-            write_trajectory(self.path / TRAJECTORY_TUM, trajectory, "tum")
-            write_trajectory(self.path / TRAJECTORY_KITTI, trajectory, "kitti")
-            write_trajectory(self.path / KEYFRAMES, keyframes, "tum")
-            write_text(self.path / STATUS, status_csv(statuses, trajectory, keyframes))
-            if report is not None:
-                write_text(self.path / REPORT, report.to_json())
+        self._make_again()
+        path, config = self.path, self._config
+        files: list[Callable[[], object]] = [
+            lambda: write_trajectory(path / TRAJECTORY_TUM, trajectory, "tum"),
+            lambda: write_trajectory(path / TRAJECTORY_KITTI, trajectory, "kitti"),
+            lambda: write_trajectory(path / KEYFRAMES, keyframes, "tum"),
+            lambda: write_text(path / STATUS, status_csv(statuses, trajectory, keyframes)),
+        ]
+        if report is not None:
+            files.append(lambda: write_text(path / REPORT, report.to_json()))
+        if config is not None and not (path / CONFIG).exists():
+            files.append(lambda: write_text(path / CONFIG, config))
+        try:
+            self._guard(lambda: _each(files))
+        finally:
+            self._flushed(len(statuses), started)
 
-        self._guard(write)
-        self._frames_at_flush = len(statuses)
+    def _make_again(self) -> None:
+        """The folder, where somebody has removed it meanwhile."""
+        with suppress(OSError):  # whatever is written next says so
+            (self.path / PLOT_FOLDER).mkdir(parents=True, exist_ok=True)
+
+    def _flushed(self, n_frames: int, started: float) -> None:
+        self._frames_at_flush = n_frames
         self._flushed_at_s = self._clock()
         self._flush_took_s = self._flushed_at_s - started
 
@@ -161,3 +180,15 @@ class RunWriter:
         except OutputError as error:
             kept = ", ".join(self.kept()) or "nothing"
             raise OutputError(f"{error}; kept in {self.path} as last written: {kept}") from error
+
+
+def _each(writes: Sequence[Callable[[], object]]) -> None:
+    """All of them, then one OutputError for those that failed."""
+    failed = []
+    for write in writes:
+        try:
+            write()
+        except OutputError as error:
+            failed.append(str(error))
+    if failed:
+        raise OutputError("; ".join(failed))

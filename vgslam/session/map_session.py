@@ -118,6 +118,7 @@ class MapSession:
         last. Raises OutputError."""
         n = len(self.slam_map.keyframes)
         if self.folder is not None and n - self.n_keyframes_saved >= max(SAVE_MIN_KEYFRAMES, SAVE_FRACTION * n):
+            self.n_keyframes_saved = n  # where it fails, the next try is as far off
             self.save()
 
     @contextmanager

@@ -1,12 +1,12 @@
 """The outcome of a run, and how it compares with the truth."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from vgslam.errors import EvaluationError, OutputError
+from vgslam.errors import EvaluationError
 from vgslam.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate
 from vgslam.results.report import RunReport
 from vgslam.types import PoseEstimate, Trajectory
@@ -18,31 +18,6 @@ class Stop:
 
     reason: str
     exit_code: int
-
-
-class Refused:
-    """The files that cannot be written: an OutputError within the `with` block ends the block alone."""
-
-    def __init__(self) -> None:
-        self.errors: list[str] = []
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
-        if not isinstance(error, OutputError):
-            return False
-        self.errors.append(str(error))
-        return True
-
-    def stop(self, stop: Stop | None) -> Stop | None:
-        """What stopped the run: `stop`, these errors, or both."""
-        if not self.errors:
-            return stop
-        reason = f"not everything could be written: {'; '.join(self.errors)}"
-        if stop is None:
-            return Stop(reason, OutputError.exit_code)
-        return replace(stop, reason=f"{stop.reason}; {reason}")
 
 
 @dataclass(frozen=True)

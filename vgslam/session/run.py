@@ -17,11 +17,13 @@ from vgslam.results.environment import peak_memory_mib
 from vgslam.results.report import RunReport
 from vgslam.results.run_folder import RunWriter
 from vgslam.session.adaptation import Adaptation
+from vgslam.session.late_steps import LateSteps
 from vgslam.session.main_loop import MainLoop, Tracked
 from vgslam.session.masks import mask_png
 from vgslam.session.tracking_args import TrackingArgs
 from vgslam.system import SlamSystem
 from vgslam.types import PoseEstimate, Status, Trajectory
+from vgslam.viewer.null import NullViewer
 
 WITHOUT_NETWORK = "sfm"
 """The report's name for geometry from feature tracks alone."""
@@ -41,6 +43,8 @@ class Run:
     adaptation: Adaptation
     began_cpu_s: float
     began_s: float
+    steps: LateSteps
+    """What fails when the frames are through, or while results are saved along the way."""
     request: MetricRequest = field(default_factory=MetricRequest)
     latencies_s: "array[float]" = field(default_factory=lambda: array("d"))
 
@@ -85,18 +89,25 @@ class Run:
                 sink.send(pose)
 
     def show(self, tracked: Tracked) -> None:
-        """Show the frame in the viewer."""
-        self.viewer.show(tracked.frame, tracked.estimate, self.slam.map, tracked.took_s)
+        """Show the frame in the viewer; one that fails shows no more."""
+        try:
+            self.viewer.show(tracked.frame, tracked.estimate, self.slam.map, tracked.took_s)
+        except Exception as error:
+            self.steps.failed("the viewer", error)
+            self.viewer = NullViewer()
 
     def learn(self, tracked: Tracked) -> None:
         """Let the network learn from a frame."""
         self.adaptation.after_frame(tracked.frame.image, tracked.frame.id, self.slam.tracker.camera)
 
     def save_when_due(self, _: Tracked) -> None:
-        """Bring folder and map to the newest state from time to time."""
+        """Bring folder and map to the newest state from time to time. What cannot be written now is a warning: it is
+        tried again, at last when the frames are through."""
         if self.writer.is_flush_due(self.n_frames):
-            self.save()
-        self.loop.map_session.save_when_due()
+            with self.steps.tried("saving along the way"):
+                self.save()
+        with self.steps.tried("saving the map along the way"):
+            self.loop.map_session.save_when_due()
 
     def save(self) -> None:
         """Bring the folder to the newest state."""
@@ -117,15 +128,16 @@ class Run:
         report.peak_memory_mib = peak_memory_mib()
         failures = [f"poses: {sink.failure}" for sink in self.sinks if sink.failure is not None]
         report.warnings = [*self.loop.source.warnings, *slam.notes, *self.adaptation.warnings(), *failures]
+        report.warnings += [f"could not be written along the way: {line}" for line in self.steps.notes]
         report.live = self._live()
         report.adaptation = self.adaptation.report()
         if slam.refined is not None:
             report.refinement = slam.refined.to_dict() | {"lines": slam.refined.lines()}
         static = slam.watches.static
         report.static_share = round(static.most_share, 4)
+        self.writer.flush(self.trajectory(), self.keyframes(), frames, report)
         if static.found is not None:
             self.writer.write_static_mask(mask_png(static.found, self.loop.source))
-        self.writer.flush(self.trajectory(), self.keyframes(), frames, report)
 
     def find_world(self) -> None:
         """Make the result metric and upright, if that was asked for; where it fails, the report says why."""

@@ -3,33 +3,35 @@
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from vgslam.atomic import shortened
 from vgslam.config import to_yaml
-from vgslam.errors import EvaluationError, InputError, TrackingError
+from vgslam.errors import EvaluationError, InputError, OutputError, TrackingError
 from vgslam.evaluation.baselines import end_to_start_percent
 from vgslam.evaluation.evaluate import Evaluation
 from vgslam.interfaces import FrameSource, PoseSink
 from vgslam.map.cloud import point_cloud
 from vgslam.metric.request import read_request
 from vgslam.poses_out.open import opened_sinks
-from vgslam.results.plots import plot_run
+from vgslam.results.plots import Drawing, drawings
 from vgslam.results.report import UNFINISHED, RunReport
 from vgslam.results.run_folder import RunWriter
 from vgslam.results.status import StatusTable
 from vgslam.session.adaptation import open_adaptation
 from vgslam.session.choose_camera import describe_camera
+from vgslam.session.late_steps import LateSteps
 from vgslam.session.least_size import trouble_with_size
 from vgslam.session.main_loop import Follower, MainLoop
 from vgslam.session.map_session import MapSession
 from vgslam.session.network import open_network
 from vgslam.session.open_system import SystemOptions, open_system
-from vgslam.session.outcome import Outcome, Poses, Refused, Stop, score
+from vgslam.session.outcome import Outcome, Poses, Stop, score
 from vgslam.session.run import Run
 from vgslam.session.stop_signals import StopSignals, exit_code
 from vgslam.session.tracking_args import TrackingArgs
@@ -87,8 +89,9 @@ def track(
                     mask=None if args.mask is None else str(args.mask),
                 )  # fmt: skip
                 loop = MainLoop(source, slam, session, signals)
-                with shown(args.viewer, source.name, args.overwrite, slam.map, audience.say) as viewer:
-                    run = Run(args, title, loop, writer, report, viewer, sinks, adaptation, *began, request=request)
+                steps = LateSteps(writer.path)
+                with shown(args.viewer, source.name, args.overwrite, slam.map, audience.say, steps) as viewer:
+                    run = Run(args, title, loop, writer, report, viewer, sinks, adaptation, *began, steps, request)
                     stop = _loop(run, audience)
                 return _finish(run, stop, audience)
         finally:
@@ -145,26 +148,41 @@ def _stop(run: Run, error: KeyboardInterrupt | InputError) -> Stop:
 
 def _finish_map(run: Run, audience: Audience) -> Stop | None:
     """Finish the map, after a run that was stopped too; a second Ctrl-C ends this at once. Returns what stopped
-    it. Whatever happens, the folder of the run holds its state of before."""
-    run.slam.settle()
-    run.save()
+    it. Whatever happens, the folder of the run holds its state of before; raises OutputError if it fails."""
     try:
+        with run.loop.map_session.changing():
+            run.slam.settle()
+        with run.steps.tried("saving before the map is finished"):
+            run.save()
         run.loop.finish(audience.say)
         run.find_world()
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt) and run.loop.map_session.is_whole:
+    except KeyboardInterrupt as error:
+        if run.loop.map_session.is_whole:
             return _stop(run, error)
-        run.report.finish(_reason(error))
-        run.writer.write_report(run.report)
+        _report_end(run, _reason(error))
         raise
+    except Exception as error:
+        run.steps.failed("finishing the map", error)
+        [*_, line] = run.steps.lines
+        _report_end(run, line)
+        where = f"the poses as they were tracked are in {run.writer.path}, the map is as it was last saved"
+        raise OutputError(f"{run.title}: {line}; {where}") from error
     return None
 
 
 def _keep(run: Run, error: BaseException) -> None:
     """Saves what there is after a fatal error: the poses up to there and, if it is whole, the map."""
     run.report.finish(_reason(error))
-    run.save()
-    run.loop.map_session.save()
+    with run.steps.keeping("saving the poses"):
+        run.save()
+    with run.steps.keeping("saving the map"):
+        run.loop.map_session.save()
+
+
+def _report_end(run: Run, reason: str) -> None:
+    run.report.finish(reason)
+    with suppress(OutputError):
+        run.writer.write_report(run.report)
 
 
 def _reason(error: BaseException) -> str:
@@ -172,25 +190,13 @@ def _reason(error: BaseException) -> str:
 
 
 def _finish(run: Run, stop: Stop | None, audience: Audience) -> Outcome:
-    """Write everything, score, draw plots, and report. What cannot be written stops the run, after all the rest."""
-    run.report.finish(UNFINISHED if stop is None else stop.reason)
-    session, refused = run.loop.map_session, Refused()
-    map_folder = [session.folder.path] if session.folder is not None else []
-    with refused:
-        run.adaptation.finish([run.writer.path, *map_folder])
-    run.save()
-    poses = Poses(run.frames(), run.trajectory(), run.keyframes())
-    if not poses.frames:
-        raise InputError(f"{run.title}: no frame could be read")
-    with refused:
-        session.save()
-    evaluation = _write_poses(run, poses, audience, refused) if len(poses.trajectory) else None
-    stop = refused.stop(stop)
-    if stop is None:  # a signal that stopped nothing is the usual end of a live source
-        run.report.finish(run.loop.signals.name, is_usual_end=True)
-    else:
-        run.report.finish(stop.reason)
-    run.writer.write_report(run.report)
+    """Write everything, score, draw plots, and report. What fails stops the run, after all the rest."""
+    try:
+        poses, evaluation = _finish_results(run, stop, audience)
+        stop = _finish_report(run, stop)
+    except KeyboardInterrupt as error:  # between two steps
+        _report_end(run, _reason(error))
+        raise
     is_unscored = run.args.truth is not None and evaluation is None and len(poses.trajectory) > 0
     failure = InputError.exit_code if run.report.world_failure else EvaluationError.exit_code if is_unscored else 0
     code = stop.exit_code if stop is not None else failure
@@ -206,16 +212,56 @@ def _finish(run: Run, stop: Stop | None, audience: Audience) -> Outcome:
     return outcome
 
 
-def _write_poses(run: Run, poses: Poses, audience: Audience, refused: Refused) -> Evaluation | None:
-    """Cloud, score and plots."""
-    m, source = run.slam.map, run.loop.source
-    with refused:
-        run.writer.write_cloud(*point_cloud(m))
-    evaluation = score(source.truth, poses, run.report, audience.say)
-    run.report.end_to_start_percent = end_to_start_percent(poses.trajectory)
-    statuses = StatusTable.of(poses.frames, poses.trajectory)
-    plots = plot_run(poses.trajectory, statuses, source.truth, evaluation, m.keyframes, source.name)
-    for name, png in plots.items():
-        with refused:
-            run.writer.write_plot(name, png)
+def _finish_results(run: Run, stop: Stop | None, audience: Audience) -> tuple[Poses, Evaluation | None]:
+    """Everything but the last report."""
+    run.report.finish(UNFINISHED if stop is None else stop.reason)
+    session, steps, signals = run.loop.map_session, run.steps, run.loop.signals
+    map_folder = [session.folder.path] if session.folder is not None else []
+    with steps.keeping("ending the adaptation", signals):
+        run.adaptation.finish([run.writer.path, *map_folder])
+    with steps.keeping("writing the poses", signals):
+        run.save()
+    poses = Poses(run.frames(), run.trajectory(), run.keyframes())
+    if not poses.frames:
+        raise InputError(f"{run.title}: no frame could be read")
+    with steps.keeping("saving the map", signals):
+        session.save()
+    while run.sinks:
+        with steps.keeping("closing the poses' outlet"):
+            run.sinks.pop().close()
+    return poses, _extras(run, poses, audience) if len(poses.trajectory) else None
+
+
+def _finish_report(run: Run, stop: Stop | None) -> Stop | None:
+    """The last word; returns what stopped the run, which may be that it cannot be written."""
+    before = run.steps.stop(stop)
+    if before is None:  # a signal that stopped nothing is the usual end of a live source
+        run.report.finish(run.loop.signals.name, is_usual_end=True)
+    else:
+        run.report.finish(before.reason)
+    with run.steps.keeping("writing the report", run.loop.signals):
+        run.writer.write_report(run.report)
+    after = run.steps.stop(stop)
+    if after is not None and after != before:
+        _report_end(run, after.reason)
+    return after
+
+
+def _extras(run: Run, poses: Poses, audience: Audience) -> Evaluation | None:
+    """Cloud, score and plots: what can be left out."""
+    m, source, steps, report = run.slam.map, run.loop.source, run.steps, run.report
+    steps.extra("the cloud", lambda: run.writer.write_cloud(*point_cloud(m)))
+    evaluation = steps.extra("the score", lambda: score(source.truth, poses, report, audience.say))
+    report.end_to_start_percent = steps.extra("the length", lambda: end_to_start_percent(poses.trajectory))
+    for name, draw in (steps.extra("the plots", lambda: _drawings(run, poses, evaluation)) or {}).items():
+        steps.extra(f"the plot {name}", partial(_plot, run, name, draw))
     return evaluation
+
+
+def _drawings(run: Run, poses: Poses, evaluation: Evaluation | None) -> dict[str, Drawing]:
+    source, statuses = run.loop.source, StatusTable.of(poses.frames, poses.trajectory)
+    return drawings(poses.trajectory, statuses, source.truth, evaluation, run.slam.map.keyframes, source.name)
+
+
+def _plot(run: Run, name: str, draw: Drawing) -> None:
+    run.writer.write_plot(name, draw())

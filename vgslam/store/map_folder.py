@@ -11,6 +11,7 @@ removes what only the old one needed. Pictures that have not changed are left al
 
 import fcntl
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -102,7 +103,8 @@ class MapFolder:
             slam_map.pictures.is_saved(key, file)
         needed = {str(f.path) for _, f in files} | {str(self.path / name)}
         for old in self._referred - needed:
-            Path(old).unlink(missing_ok=True)
+            with suppress(OSError):  # the next run that opens the map sweeps
+                Path(old).unlink(missing_ok=True)
         self._referred = needed
         return manifest
 
@@ -129,11 +131,14 @@ class MapFolder:
     def _sync(self, folders: set[Path]) -> None:
         """Names of files reach the disk with their folder."""
         for folder in folders:
-            handle = os.open(folder, os.O_RDONLY)
             try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+                handle = os.open(folder, os.O_RDONLY)
+                try:
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
+            except OSError as error:
+                raise OutputError(f"{folder}: cannot be written ({error.strerror or error})") from error
 
     def _sweep(self) -> None:
         """Remove what a killed save left behind."""

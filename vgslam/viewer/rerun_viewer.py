@@ -25,6 +25,8 @@ from vgslam.viewer.style import STATUS_COLORS, component_color
 from vgslam.viewer.voxels import VoxelFilter
 
 EDGE_COLORS = {EdgeKind.ODOMETRY: "#9E9E9E", EdgeKind.LOOP: "#CC79A7", EdgeKind.RELOC: "#E69F00"}
+FLUSH_S = 60.0
+"""Longest time for what the viewer has not taken yet, in s: one that is gone takes nothing."""
 MAX_IMAGE_WIDTH = 640
 MAX_POINTS = 500_000
 MAX_POINTS_PER_KEYFRAME = 10_000
@@ -114,7 +116,7 @@ class RerunViewer:
         if self._start_s is not None:
             self._show_map(slam_map)
             self._show_clouds(slam_map, is_last=True)
-        self._rec.flush()
+        self._rec.flush(timeout_sec=FLUSH_S)
 
     def _set_time(self, estimate: PoseEstimate) -> None:
         if self._start_s is None:

@@ -5,17 +5,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.atomic import write_bytes
 from vgslam.errors import InputError
 from vgslam.map.cloud import point_cloud
 from vgslam.results.ply import write_ply
 from vgslam.store.exports.component import Component
+from vgslam.store.exports.gltf import gltf_axes, write_gltf
+from vgslam.store.exports.suffixes import check_suffix
 from vgslam.types import Array
-
-GLTF_AXES = np.diag([1.0, -1.0, -1.0])
-"""OpenCV axes (y down, z forward) to those of glTF and OpenGL (y up, z backward)."""
-GLTF_UPRIGHT = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
-"""Axes of an upright component (z up) to those of glTF (y up)."""
 
 
 def cloud_of(component: Component, max_points: int = 2_000_000) -> tuple[Array, npt.NDArray[np.uint8]]:
@@ -30,19 +26,21 @@ def cloud_of(component: Component, max_points: int = 2_000_000) -> tuple[Array, 
 
 
 def export_ply(component: Component, out: Path) -> str:
-    """A PLY cloud, OpenCV axes. Returns what was written, in words. Raises InputError and OutputError."""
+    """A PLY cloud, OpenCV axes. Returns what was written, in words. Raises ConfigError for another ending, InputError,
+    OutputError."""
+    check_suffix("ply", out)
     n = write_ply(out, *cloud_of(component))
     return f"{n} points"
 
 
 def export_gltf(component: Component, out: Path) -> str:
-    """A binary glTF 2.0 cloud (.glb), y up. Returns what was written, in words. Raises InputError and OutputError."""
+    """A glTF 2.0 cloud, y up: .gltf, or binary (.glb). Returns what was written, in words. Raises ConfigError for
+    another ending, InputError and OutputError."""
     import trimesh
 
+    suffix = check_suffix("gltf", out)
     points, colors = cloud_of(component)
-    axes = GLTF_UPRIGHT if component.world.is_upright else GLTF_AXES
-    scene = trimesh.Scene(trimesh.PointCloud(points @ axes.T, colors=_opaque(colors)))
-    write_bytes(out, bytes(scene.export(file_type="glb")))
+    write_gltf(out, trimesh.PointCloud(points @ gltf_axes(component).T, colors=_opaque(colors)), suffix)
     return f"{len(points)} points"
 
 

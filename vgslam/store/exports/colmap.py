@@ -13,7 +13,7 @@ import numpy as np
 from vgslam.atomic import write_bytes, write_text
 from vgslam.geometry import se3
 from vgslam.store.exports.component import Component
-from vgslam.store.exports.images import image_name, write_images
+from vgslam.store.exports.images import image_name, make_folder, write_images
 from vgslam.types import Array, Camera, Ids
 
 _SIMPLE_PINHOLE, _PINHOLE = 0, 1
@@ -61,14 +61,15 @@ class ColmapModel:
 
 
 def export_colmap(component: Component, out: Path, is_text: bool = False) -> str:
-    """OUT/sparse/0/{cameras,images,points3D} (.bin, or .txt) and OUT/images. Returns what was written, in words.
+    """OUT/sparse/0/{cameras,images,points3D} (.bin, or .txt), OUT/images and images.csv, which has their times. Returns
+    what was written, in words.
 
     Points are triangulated landmarks seen by at least two keyframes. Raises OutputError.
     """
     model = colmap_model(component)
     write_images(component, out)
     folder = out / "sparse" / "0"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_model_text(model, folder) if is_text else write_model_binary(model, folder)
     return f"{len(model.cameras)} camera(s), {len(model.images)} images, {len(model.points)} points"
 
@@ -94,7 +95,7 @@ def colmap_model(component: Component) -> ColmapModel:
         points = number[ids]
         x, y, z, w = se3.quaternion_from_rotation(T_cam_world[:3, :3])
         images.append(ColmapImage(
-            k.id + 1, camera_ids.setdefault(k.camera, len(camera_ids) + 1), image_name(k),
+            k.id + 1, camera_ids.setdefault(k.camera, len(camera_ids) + 1), image_name(component, k),
             np.array([w, x, y, z]), T_cam_world[:3, 3], px + _PIXEL_CENTRE, points,
         ))  # fmt: skip
         local = se3.transform(T_cam_world, m.landmarks_world(ids))

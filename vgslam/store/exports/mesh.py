@@ -7,9 +7,11 @@ import cv2
 import numpy as np
 
 from vgslam.atomic import write_bytes
-from vgslam.errors import InputError, MissingDependencyError
+from vgslam.errors import ConfigError, InputError, MissingDependencyError
 from vgslam.geometry import se3
 from vgslam.store.exports.component import Component
+from vgslam.store.exports.gltf import gltf_axes, write_gltf
+from vgslam.store.exports.suffixes import GLTF, check_suffix
 from vgslam.types import Keyframe
 
 VOXELS_ACROSS = 256
@@ -21,13 +23,19 @@ FARTHEST = 4.0
 """Depth beyond this multiple of the median depth is left out."""
 
 
-def export_mesh(component: Component, out: Path, min_confidence: float = 0.5) -> str:
-    """A coloured PLY mesh, OpenCV axes. Returns what was written, in words.
+def export_mesh(
+    component: Component, out: Path, min_confidence: float = 0.5, max_faces: int | None = None
+) -> str:  # fmt: skip
+    """A coloured mesh as .ply or .obj, OpenCV axes, or .glb or .gltf, y up, of at most max_faces triangles.
 
-    Raises MissingDependencyError without Open3D, InputError if there is no dense depth, OutputError.
+    Returns what was written, in words.
+
+    Raises MissingDependencyError without Open3D, ConfigError for another ending or max_faces below 1, InputError if
+    there is no dense depth, OutputError.
     """
-    import trimesh
-
+    suffix = check_suffix("mesh", out)
+    if max_faces is not None and max_faces < 1:
+        raise ConfigError(f"--max-faces must be at least 1, got {max_faces}")
     try:
         import open3d
     except ImportError as error:
@@ -44,11 +52,28 @@ def export_mesh(component: Component, out: Path, min_confidence: float = 0.5) ->
     mesh = grid.extract_triangle_mesh(weight_threshold=0.5)
     if "indices" not in mesh.triangle or not len(mesh.triangle.indices):
         raise InputError(f"component {component.id}: its depth maps do not make up a surface")
-    vertices, triangles = mesh.vertex.positions.numpy(), mesh.triangle.indices.numpy()
-    colors = np.clip(mesh.vertex.colors.numpy() * 255, 0, 255).round().astype(np.uint8)
-    built = trimesh.Trimesh(vertices, triangles, vertex_colors=colors, process=False)
-    write_bytes(out, bytes(built.export(file_type="ply")))
-    return f"{len(vertices)} vertices, {len(triangles)} triangles"
+    mesh = mesh.to_legacy()
+    n_built = len(mesh.triangles)
+    if max_faces is not None and n_built > max_faces:
+        mesh = mesh.simplify_quadric_decimation(max_faces)
+    _write(component, mesh, out, suffix)
+    fewer = f", decimated from {n_built}" if len(mesh.triangles) < n_built else ""
+    return f"{len(mesh.vertices)} vertices, {len(mesh.triangles)} triangles{fewer}"
+
+
+def _write(component: Component, mesh: Any, out: Path, suffix: str) -> None:
+    import trimesh
+
+    is_gltf = suffix in GLTF
+    vertices = np.asarray(mesh.vertices)
+    colors = np.clip(np.asarray(mesh.vertex_colors) * 255, 0, 255).round().astype(np.uint8)
+    placed = vertices @ gltf_axes(component).T if is_gltf else vertices
+    built = trimesh.Trimesh(placed, np.asarray(mesh.triangles), vertex_colors=colors, process=False)
+    if is_gltf:
+        write_gltf(out, built, suffix)
+    else:
+        data = built.export(file_type=suffix[1:])
+        write_bytes(out, data.encode() if isinstance(data, str) else bytes(data))
 
 
 def _grid(open3d: Any, voxel: float) -> Any:

@@ -13,25 +13,43 @@ import numpy as np
 from vgslam.atomic import write_text
 from vgslam.results.ply import write_ply
 from vgslam.store.exports.component import Component
+from vgslam.store.exports.depth_images import DEPTHS, write_depth_images
 from vgslam.store.exports.images import IMAGES, image_name, write_images
+from vgslam.types import Keyframe
 
 OPENGL_AXES = np.diag([1.0, -1.0, -1.0, 1.0])
 SPARSE = "sparse_pc.ply"
 
 
 def export_nerfstudio(component: Component, out: Path) -> str:
-    """OUT/transforms.json, OUT/images, OUT/sparse_pc.ply. Returns what was written, in words. Raises OutputError."""
+    """OUT/transforms.json, images, depth, images.csv (times), sparse_pc.ply. Returns what was written, in words.
+
+    Depth images are 16-bit PNG; a step is `depth_unit_scale_factor` of the scene, and of each frame, in units of the
+    poses. Raises OutputError.
+    """
     write_images(component, out)
-    frames: list[dict[str, Any]] = []
-    for k in component.keyframes:
-        c = k.camera
-        frames.append({
-            "file_path": f"{IMAGES}/{image_name(k)}",
-            "transform_matrix": (k.S_world_keyframe.pose @ OPENGL_AXES).tolist(),
-            "fl_x": c.fx, "fl_y": c.fy, "cx": c.cx + 0.5, "cy": c.cy + 0.5, "w": c.width, "h": c.height,
-        })  # fmt: skip
+    names = {k.id: image_name(component, k) for k in component.keyframes}
+    scale = write_depth_images(component, out, names)
+    frames = [_frame(k, names[k.id], scale) for k in component.keyframes]
     points, colors = component.landmarks()
     write_ply(out / SPARSE, points, colors)
-    scene = {"camera_model": "OPENCV", "ply_file_path": SPARSE, "frames": frames}
-    write_text(out / "transforms.json", json.dumps(scene, indent=1) + "\n")
-    return f"{len(frames)} images, {len(points)} points"
+    unit = "metres" if component.world.is_metric else "map units"
+    scene: dict[str, Any] = {"camera_model": "OPENCV", "ply_file_path": SPARSE, "unit": unit}
+    if scale is not None:
+        scene["depth_unit_scale_factor"] = scale
+    write_text(out / "transforms.json", json.dumps({**scene, "frames": frames}, indent=1) + "\n")
+    n_depths = sum("depth_file_path" in f for f in frames)
+    depths = f", {n_depths} depth images ({scale:.4g} {unit} to a step)" if n_depths else ""
+    return f"{len(frames)} images, {len(points)} points{depths}"
+
+
+def _frame(k: Keyframe, name: str, depth_scale: float | None) -> dict[str, Any]:
+    c = k.camera
+    frame: dict[str, Any] = {
+        "file_path": f"{IMAGES}/{name}", "timestamp_s": k.timestamp_s,
+        "transform_matrix": (k.S_world_keyframe.pose @ OPENGL_AXES).tolist(),
+        "fl_x": c.fx, "fl_y": c.fy, "cx": c.cx + 0.5, "cy": c.cy + 0.5, "w": c.width, "h": c.height,
+    }  # fmt: skip
+    if k.depth is not None:
+        frame |= {"depth_file_path": f"{DEPTHS}/{name}", "depth_unit_scale_factor": depth_scale}
+    return frame
