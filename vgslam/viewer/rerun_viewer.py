@@ -23,6 +23,7 @@ from vgslam.viewer.load_limit import HEAVY_SHARE, LIGHT_SHARE, LoadLimit
 from vgslam.viewer.strips import strips_by_status
 from vgslam.viewer.style import STATUS_COLORS, component_color
 from vgslam.viewer.voxels import VoxelFilter
+from vgslam.viewer.web_server import WebServer
 
 EDGE_COLORS = {EdgeKind.ODOMETRY: "#9E9E9E", EdgeKind.LOOP: "#CC79A7", EdgeKind.RELOC: "#E69F00"}
 FLUSH_S = 60.0
@@ -57,6 +58,7 @@ class RerunViewer:
         self.where, self.n_left_out = where, 0
         self.limit = LoadLimit()
         self._rec = recording
+        self._server: WebServer | None = None  # lives as long as the viewer
         self._voxels: VoxelFilter | None = None
         self._start_s: float | None = None
         self._graph = _Graph(0, 0)
@@ -80,11 +82,13 @@ class RerunViewer:
 
     @staticmethod
     def serve(title: str) -> "RerunViewer":
-        """A server for a browser, until the process ends; anyone who reaches the two ports can look."""
+        """A server for a browser on this machine, until the process ends. Raises OutputError."""
+        server = WebServer()
         recording = rr.RecordingStream(f"vgslam {title}")
-        uri = recording.serve_grpc()
-        rr.serve_web_viewer(open_browser=False, connect_to=uri)
-        return RerunViewer(recording, "the viewer is at http://localhost:9090/?url=" + uri.replace("+", "%2B"))
+        recording.connect_grpc(server.uri)
+        viewer = RerunViewer(recording, f"the viewer is at {server.page}")
+        viewer._server = server
+        return viewer
 
     @staticmethod
     def record(title: str, path: Path) -> "RerunViewer":

@@ -1,0 +1,52 @@
+"""The web viewer's server: it listens on this machine alone, and ends with its object."""
+
+import gc
+import socket
+from pathlib import Path
+
+import pytest
+from waiting import until
+
+from vgslam.errors import OutputError
+
+pytest.importorskip("rerun")
+
+from vgslam.viewer.web_server import WebServer
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def listening(port: int) -> set[str]:
+    """Addresses (hexadecimal, as the kernel writes them) on which somebody listens at a port."""
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            fields = line.split()
+            address, number = fields[1].split(":")
+            if fields[3] == "0A" and int(number, 16) == port:
+                found.add(address)
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").is_file(), reason="no /proc/net here: Linux alone has it")
+def test_it_listens_on_this_machine_alone_and_ends_with_its_object() -> None:
+    ports = free_port(), free_port()
+    server = WebServer(*ports)
+    assert [listening(p) for p in ports] == [{"0100007F"}, {"0100007F"}]
+    assert str(ports[1]) in server.page
+    del server
+    gc.collect()
+    until(lambda: not any(listening(p) for p in ports))
+
+
+def test_a_port_in_use_is_said_in_one_line() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = int(other.getsockname()[1])
+        with pytest.raises(OutputError, match=f"{taken} is in use"):
+            WebServer(free_port(), taken)
