@@ -97,10 +97,8 @@ class Initializer:
             self._begin(view)
             return None
         last = self._sightings[-1]
-        R = self._tracker.rotation(self._newest, view, None)
-        guess = self._tracker.rotate_pixels(last.pixels, R)
-        pixels, ok = self._tracker.follow(self._newest.gray, view.gray, last.pixels, guess)
-        sighting = Sighting(view.frame_id, view.timestamp_s, last.index[ok], pixels[ok])
+        [(rows, pixels)] = follow_through(self._tracker, [self._newest, view], last.pixels)
+        sighting = Sighting(view.frame_id, view.timestamp_s, last.index[rows], pixels)
         self._sightings.append(sighting)
         self._newest = view
         if not may_start:

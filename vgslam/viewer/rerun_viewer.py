@@ -5,7 +5,6 @@ Entities: `world/camera` (pose, image, inliers), and for each component N, which
 confidence; `latency_ms`, `inlier_ratio`, `n_inliers`. Time lines: `frame` and `time` (seconds from the first frame).
 """
 
-import sys
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from vgslam.viewer.load_limit import HEAVY_SHARE, LIGHT_SHARE, LoadLimit
 from vgslam.viewer.strips import strips_by_status
 from vgslam.viewer.style import STATUS_COLORS, component_color
 from vgslam.viewer.voxels import VoxelFilter
-from vgslam.viewer.web_server import WebServer
+from vgslam.viewer.web_server import WebServer, rerun_beside
 
 EDGE_COLORS = {EdgeKind.ODOMETRY: "#9E9E9E", EdgeKind.LOOP: "#CC79A7", EdgeKind.RELOC: "#E69F00"}
 FLUSH_S = 60.0
@@ -72,9 +71,8 @@ class RerunViewer:
     def spawn(title: str) -> "RerunViewer":
         """Opens a window. Raises OutputError when the viewer's program cannot be started."""
         recording = rr.RecordingStream(f"vgslam {title}")
-        beside = Path(sys.executable).parent / "rerun"  # a virtual environment need not be on the PATH
         try:
-            rr.spawn(recording=recording, executable_path=str(beside) if beside.is_file() else None)
+            rr.spawn(recording=recording, executable_path=rerun_beside())
         except RuntimeError as error:
             first = str(error).strip().splitlines()[0]
             raise OutputError(f"no viewer window ({first}); --viewer web or --viewer FILE.rrd need none") from error

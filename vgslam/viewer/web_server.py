@@ -33,8 +33,7 @@ class WebServer:
         """What a browser opens."""
         if any(_listens(port) for port in (grpc_port, web_port)):
             raise OutputError(f"no web viewer: port {grpc_port} or {web_port} is in use; is another viewer running?")
-        beside = Path(sys.executable).parent / "rerun"  # a virtual environment need not be on the PATH
-        command = [str(beside) if beside.is_file() else "rerun", "--serve-web", "--bind", LOOPBACK]
+        command = [rerun_beside() or "rerun", "--serve-web", "--bind", LOOPBACK]
         command += ["--port", str(grpc_port), "--web-viewer-port", str(web_port)]
         with tempfile.TemporaryFile() as said:
             try:
@@ -52,6 +51,12 @@ class WebServer:
                     last = said.read().decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
                     raise OutputError(f"no web viewer: rerun's program does not listen ({last[0]})")
                 time.sleep(POLL_S)
+
+
+def rerun_beside() -> str | None:
+    """rerun's program beside Python's: a virtual environment need not be on the PATH. None where it is not there."""
+    beside = Path(sys.executable).parent / "rerun"
+    return str(beside) if beside.is_file() else None
 
 
 def _listens(port: int) -> bool:
