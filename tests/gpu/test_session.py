@@ -17,6 +17,7 @@ from vgslam.errors import WeightsError
 from vgslam_train.training.loop import fresh_state
 from vgslam_train.training.recipe import Recipe, RecipePhase
 from vgslam_train.training.vggt_job import VggtJob
+from vgslam_train.worlds.scenes import WORLD_KINDS
 
 ROOT = Path(__file__).resolve().parents[2]
 ABSENT = ("gtsam", "av", "rosbags", "tyro", "evo", "faiss", "trimesh", "pycolmap", "open3d", "rerun", "pypose")
@@ -83,7 +84,7 @@ def test_check(tmp_path: Path) -> None:
     measured = session(tmp_path, "check", "--tiny")
     assert measured["network float32"]["depth"] < 1e-5
     assert {name for name in measured if name.startswith("rendering")} == {
-        f"rendering {kind}" for kind in ("room", "corridor", "street", "clutter", "hills")
+        f"rendering {kind}" for kind in WORLD_KINDS
     }
 
 

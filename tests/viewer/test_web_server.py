@@ -14,10 +14,12 @@ pytest.importorskip("rerun")
 from vgslam.viewer.web_server import WebServer
 
 
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+def free_ports() -> tuple[int, int]:
+    """Two ports that nobody uses, different ones: both are held until both are known."""
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1]), int(other.getsockname()[1])
 
 
 def listening(port: int) -> set[str]:
@@ -34,7 +36,7 @@ def listening(port: int) -> set[str]:
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").is_file(), reason="no /proc/net here: Linux alone has it")
 def test_it_listens_on_this_machine_alone_and_ends_with_its_object() -> None:
-    ports = free_port(), free_port()
+    ports = free_ports()
     server = WebServer(*ports)
     assert [listening(p) for p in ports] == [{"0100007F"}, {"0100007F"}]
     assert str(ports[1]) in server.page
@@ -49,4 +51,4 @@ def test_a_port_in_use_is_said_in_one_line() -> None:
         other.listen()
         taken = int(other.getsockname()[1])
         with pytest.raises(OutputError, match=f"{taken} is in use"):
-            WebServer(free_port(), taken)
+            WebServer(free_ports()[0], taken)
