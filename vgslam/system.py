@@ -164,6 +164,7 @@ class SlamSystem:
         self._refine(watch)
         with self.stages.of("frames"):
             self.frame_poses.finish()
+        self.watches.finish()
 
     def _refine(self, watch: Watch | None) -> None:
         """Adjust the whole map; `refined` then tells what became of it."""

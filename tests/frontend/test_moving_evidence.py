@@ -28,7 +28,10 @@ def moves(velocity_px: tuple[float, float], n_frames: int = 6, jump_px: float = 
     now[:N_WORLD] += rng.normal(0, jump_px, (N_WORLD, 2)).astype(np.float32)
     now[N_WORLD:] += n_frames * np.float32(velocity_px)
     since = np.zeros(N_THING, np.int64)
-    return evidence.moves(CAMERA, since, px[N_WORLD:].astype(np.float32), now[N_WORLD:], ids, now[:N_WORLD])
+    found = evidence.moves(CAMERA, n_frames, since, px[N_WORLD:].astype(np.float32), now[N_WORLD:], ids, now[:N_WORLD])
+    assert found is None or (found.frame_a, found.frame_b) == (0, n_frames)
+    assert found is None or (len(found.start), len(found.believed_now)) == (N_THING, N_WORLD)
+    return found is not None
 
 
 def test_what_crosses_its_epipolar_lines_moves():
@@ -52,7 +55,7 @@ def test_after_a_gap_nothing_is_known():
     ids, px = np.arange(30), np.zeros((30, 2), np.float32)
     evidence.begin(0, ids, px)
     evidence.forget()
-    assert not evidence.moves(CAMERA, np.zeros(30, np.int64), px, px + 50, ids, px)
+    assert evidence.moves(CAMERA, 5, np.zeros(30, np.int64), px, px + 50, ids, px) is None
 
 
 @pytest.mark.parametrize("depth", [1.0, 3.0, 50.0])

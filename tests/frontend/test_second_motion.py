@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from vgslam.frontend.features import FeatureConfig
+from vgslam.frontend.moving_evidence import Departure
 from vgslam.frontend.moving_note import MovingNote
 from vgslam.frontend.moving_points import KEPT_FRAMES, MovingPoints
 from vgslam.frontend.second_motion import Followed, static_fit
@@ -108,17 +109,40 @@ def test_moving_things_are_followed_and_forgotten_after_a_while():
     assert len(things.pixels) == 0
 
 
+NOWHERE = np.zeros((0, 2), np.float32)
+
+
+def departure(frame: int) -> Departure:
+    return Departure(frame - 5, frame, NOWHERE, NOWHERE, NOWHERE, NOWHERE)
+
+
 def test_the_note_names_the_stretches_and_needs_more_than_a_moment():
     notes: list[str] = []
     note = MovingNote(notes)
-    note.see(3, 0.5)
-    note.see(4, 0.1)
+    note.see(3, 0.5, departure(3))
+    note.see(4, 0.1, departure(4))
     assert notes == []
     for frame in (30, 32, 33, 36, 40, 41):
-        note.see(frame, 0.3)
+        note.see(frame, 0.3, departure(frame))
     for frame in (90, 90, 91, 91, 92, 92):
-        note.see(frame, 0.54)
-    note.see(100, 0.01)
+        note.see(frame, 0.54, departure(frame))
+    note.see(100, 0.01, departure(100))
     assert len(notes) == 1
     assert "54 %" in notes[0]
     assert "30-41, 90-92" in notes[0]
+
+
+@pytest.mark.parametrize(("answers", "is_kept"), [
+    ([True, True, True, False, False, False], True),
+    ([True, True, False, False, False, False], False),
+    ([None, None, None, None, None, True], True),
+    ([None] * 6, True),
+])  # fmt: skip
+def test_the_finished_map_confirms_a_stretch_or_takes_it_back(answers, is_kept):
+    notes = ["another"]
+    note = MovingNote(notes)
+    for frame in range(30, 36):
+        note.see(frame, 0.3, departure(frame))
+    note.check(lambda seen: answers[seen.frame_b - 30])
+    assert (len(notes) == 2) == is_kept
+    assert notes[0] == "another"

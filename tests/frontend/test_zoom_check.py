@@ -51,16 +51,17 @@ def notes_of(changes: list[tuple[float, float]]) -> list[str]:
 
 
 def test_a_zoom_is_told_once_with_its_frames():
-    notes = notes_of([(0.0, 0.001)] * 10 + [(0.02, 0.002)] * 3 + [(0.0, 0.001)] * 5)
+    notes = notes_of([(0.0, 0.001)] * 10 + [(0.04, 0.002)] * 3 + [(0.0, 0.001)] * 5)
     assert len(notes) == 1
     assert "11-13" in notes[0]
 
 
 @pytest.mark.parametrize("changes", [
     [(0.03, 0.001)] * 40,  # a wrong calibration
-    [(0.0, 0.001)] * 10 + [(0.02, 0.002)] + [(0.0, 0.001)] * 5,  # one bad frame
+    [(0.0, 0.001)] * 10 + [(0.04, 0.002)] + [(0.0, 0.001)] * 5,  # one bad frame
+    [(0.0, 0.001)] * 10 + [(0.018, 0.003)] * 5,  # depths of neighbours that err alike
     [(0.0, 0.001)] * 10 + [(0.05, 0.03)] * 10,  # not determined
-    [(0.0, 0.001)] * 10 + [(0.02, 0.001), (-0.02, 0.001)] * 6,  # no direction
+    [(0.0, 0.001)] * 10 + [(0.04, 0.001), (-0.04, 0.001)] * 6,  # no direction
     [(0.5, np.inf)] * 20,
 ])  # fmt: skip
 def test_a_fixed_lens_is_not_told_of(changes):

@@ -149,8 +149,8 @@ def test_flushes_cost_a_constant_times_the_last(tmp_path):
             written.append(n)
             writer._frames_at_flush = n
     assert written[0] == 50
-    assert max(np.diff(written)) <= 0.12 * 5000
-    assert sum(written) < 12 * 5000
+    assert max(np.diff(written)) <= 0.26 * 5000
+    assert sum(written) < 5 * 5000
     writer.flush(trajectory, keyframes, statuses)
     assert not writer.is_flush_due(4)
 

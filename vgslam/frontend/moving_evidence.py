@@ -23,10 +23,36 @@ LEAST_PX, TIMES_BELIEVED = 2.0, 2.0
 landmarks that are believed keep to."""
 
 
+@dataclass(frozen=True)
+class Departure:
+    """Corners that were followed from one view to another, and landmarks that were believed in both."""
+
+    frame_a: int
+    """Id of the frame of the first view."""
+    frame_b: int
+    """Id of the frame of the second."""
+    start: Pixels
+    """(m,2): where the corners were in the first."""
+    now: Pixels
+    """(m,2): where they were in the second."""
+    believed_start: Pixels
+    """(n,2): as `start`, of the landmarks."""
+    believed_now: Pixels
+    """(n,2): as `now`, of the landmarks."""
+
+    def is_seen(self, camera: Camera, T_b_a: Array) -> bool:
+        """Whether the corners leave their epipolar lines between views that lie T_b_a apart, and the landmarks do
+        not."""
+        believed = epipolar_distance(camera, T_b_a, self.believed_start, self.believed_now)
+        distance = epipolar_distance(camera, T_b_a, self.start, self.now)
+        return bool(np.median(distance) > max(LEAST_PX, TIMES_BELIEVED * float(np.quantile(believed, 0.9))))
+
+
 @dataclass
 class _Anchor:
     """A view in which corners contradicted the map, and what it saw."""
 
+    frame_id: int
     T_now_anchor: Array
     ids: Ids
     pixels: Pixels
@@ -52,29 +78,27 @@ class MovingEvidence:
 
     def begin(self, frame_id: int, ids: Ids, pixels: Pixels) -> None:
         """Corners are followed from the newest view, which saw believed landmarks ids (n,) at pixels (n,2)."""
-        self._anchors[frame_id] = _Anchor(np.eye(4), ids.copy(), pixels.copy())
+        self._anchors[frame_id] = _Anchor(frame_id, np.eye(4), ids.copy(), pixels.copy())
 
     def moves(
-        self, camera: Camera, since: Ids, start: Pixels, now: Pixels, ids: Ids, pixels: Pixels
-    ) -> bool:  # fmt: skip
-        """Whether corners, followed since views (m,) from start (m,2) to now (m,2), leave their epipolar lines.
+        self, camera: Camera, frame_id: int, since: Ids, start: Pixels, now: Pixels, ids: Ids, pixels: Pixels
+    ) -> Departure | None:  # fmt: skip
+        """How corners, followed since views (m,) from start (m,2) to now (m,2), leave their epipolar lines; None if
+        they do not.
 
-        ids (n,), pixels (n,2): the landmarks that are believed in the newest view.
+        frame_id: that of the newest view; ids (n,), pixels (n,2): the landmarks that are believed in it.
         """
-        return any(
-            self._leave(camera, anchor, start[since == k], now[since == k], ids, pixels)
-            for k, anchor in self._anchors.items()
-            if anchor.n_frames >= LEAST_FRAMES and (since == k).sum() >= MIN_POINTS
-        )
-
-    @staticmethod
-    def _leave(camera: Camera, anchor: _Anchor, start: Pixels, now: Pixels, ids: Ids, pixels: Pixels) -> bool:
-        _, i, j = np.intersect1d(anchor.ids, ids, assume_unique=True, return_indices=True)
-        if len(i) < MIN_BELIEVED:
-            return False
-        believed = epipolar_distance(camera, anchor.T_now_anchor, anchor.pixels[i], pixels[j])
-        distance = epipolar_distance(camera, anchor.T_now_anchor, start, now)
-        return bool(np.median(distance) > max(LEAST_PX, TIMES_BELIEVED * float(np.quantile(believed, 0.9))))
+        for k, anchor in self._anchors.items():
+            mine = since == k
+            if anchor.n_frames < LEAST_FRAMES or mine.sum() < MIN_POINTS:
+                continue
+            _, i, j = np.intersect1d(anchor.ids, ids, assume_unique=True, return_indices=True)
+            if len(i) < MIN_BELIEVED:
+                continue
+            found = Departure(anchor.frame_id, frame_id, start[mine], now[mine], anchor.pixels[i], pixels[j])
+            if found.is_seen(camera, anchor.T_now_anchor):
+                return found
+        return None
 
 
 def epipolar_distance(camera: Camera, T_b_a: Array, pixels_a: Pixels, pixels_b: Pixels) -> Array:

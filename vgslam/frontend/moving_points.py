@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vgslam.frontend.features import FeatureConfig, Gray, Pixels, track_flow
-from vgslam.frontend.moving_evidence import MovingEvidence
+from vgslam.frontend.moving_evidence import Departure, MovingEvidence
 from vgslam.geometry.camera import Camera
 from vgslam.types import Array, Ids
 
@@ -40,15 +40,16 @@ class MovingPoints:
         self._frame_id = -1
         self.n_new = 0
         """Corners that were added in the newest view."""
-        self.is_seen_to_move = False
-        """Whether they have left their epipolar lines, which no wrong landmark does."""
+        self.departure: Departure | None = None
+        """How they have left their epipolar lines in the newest view, which no wrong landmark does; None: they have
+        not."""
 
     def follow(self, before_id: int, before: Gray, frame_id: int, gray: Gray) -> None:
         """Follow them from the view that was the newest to the next; from any other view nothing is known."""
         if before_id != self._frame_id:
             self._keep(np.zeros(len(self.pixels), bool))
             self._evidence.forget()
-        self._frame_id, self.n_new, self.is_seen_to_move = frame_id, 0, False
+        self._frame_id, self.n_new, self.departure = frame_id, 0, None
         if len(self.pixels) == 0:
             return
         found, ok = track_flow(before, gray, self.pixels, self.pixels, self._features)
@@ -81,7 +82,9 @@ class MovingPoints:
         """Look whether they move on their own, given the camera's motion since the view before and the landmarks ids
         (n,) that are believed in the newest, at pixels (n,2)."""
         self._evidence.advance(T_now_before)
-        self.is_seen_to_move = self._evidence.moves(camera, self._since, self._start, self.pixels, ids, pixels)
+        self.departure = self._evidence.moves(
+            camera, self._frame_id, self._since, self._start, self.pixels, ids, pixels
+        )
         if self.n_new:
             self._evidence.begin(self._frame_id, ids, pixels)
 

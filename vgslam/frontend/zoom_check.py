@@ -22,9 +22,9 @@ MOST_POINTS = 120
 """With more, every second, third, ... is used."""
 MAX_REL_SIGMA = 0.1
 """Landmarks whose depth is known worse say nothing of the focal length."""
-LEAST_CHANGE, SIGMAS = 0.01, 5.0
+LEAST_CHANGE, SIGMAS = 0.025, 5.0
 """A frame has another focal length than those before when it differs by this share and by so many deviations: more
-than any of a fixed lens does."""
+than any of a fixed lens seemed to (0.018), where depths of neighbours err alike."""
 N_LOOKED, N_CHANGED = 3, 2
 """Last looks, and how many of them must say the same: the map soon takes on the new focal length."""
 N_BEFORE, MIN_BEFORE = 30, 5

@@ -20,7 +20,7 @@ CHI2_3SIGMA_SE3 = 20.062  # the same with 6
 NEAR = 64  # loops that each is compared with if there are too many for all pairs
 ALL_PAIRS = 400  # loops up to which all pairs are compared: 80,000
 SUPPORT = 0.8  # least share of agreeing pairs that a loop of the set has
-BLOCK = 20_000  # pairs compared at a time, which bounds memory
+BLOCK = 4_000  # pairs compared at a time, which bounds memory
 
 
 @dataclass(frozen=True)

@@ -78,13 +78,16 @@ class OdometryPath:
 
         Raises KeyError for an unknown keyframe.
         """
-        a = [self._row[int(i)] for i in ids_a]
-        b = [self._row[int(i)] for i in ids_b]
-        meet = [self._meet(i, j) for i, j in zip(a, b, strict=True)]
-        joined = np.array([m >= 0 for m in meet], bool)
-        S_a, S_b = Sim3Batch.of([self._S[i] for i in a]), Sim3Batch.of([self._S[i] for i in b])
-        P = np.array([self._P[i] + self._P[j] - 2 * self._P[m] for i, j, m in zip(a, b, meet, strict=True)])
-        return S_a.inverse() @ S_b, moved(S_b.inverse().adjoint(), P.reshape(-1, 7, 7)), joined
+        a = np.array([self._row[int(i)] for i in ids_a], np.int64)
+        b = np.array([self._row[int(i)] for i in ids_b], np.int64)
+        pairs, of_pair = np.unique(np.stack([a, b], 1), axis=0, return_inverse=True)
+        meet = np.array([self._meet(i, j) for i, j in pairs.tolist()], np.int64)[of_pair.reshape(-1)]
+        rows, at = np.unique(np.concatenate([a, b, np.maximum(meet, 0)]), return_inverse=True)
+        at_a, at_b, at_meet = at.reshape(3, -1)
+        S = Sim3Batch.of([self._S[i] for i in rows.tolist()])
+        P_row = np.array([self._P[i] for i in rows.tolist()]).reshape(-1, 7, 7)
+        S_b, P = S[at_b], P_row[at_a] + P_row[at_b] - 2 * P_row[at_meet]
+        return S[at_a].inverse() @ S_b, moved(S_b.inverse().adjoint(), P), meet >= 0
 
     def _meet(self, a: int, b: int) -> int:
         """Nearest common ancestor, -1 if there is none."""

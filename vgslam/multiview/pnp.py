@@ -22,6 +22,8 @@ MIN_POINTS = 6
 """Least points of a pose: twice the three that determine it up to a few answers."""
 CAUCHY_SIGMAS, WIDE_CAUCHY_SIGMAS, WIDE_STEPS = 2.0, 4.0, 2
 """Width of the Cauchy weights, in standard deviations: wide for the first steps, or a coarse start would be trapped."""
+NEGLIGIBLE_SIGMAS = 0.01
+"""A step that is shorter than this share of the pose's own deviation is the last."""
 MAX_E_PX = 1e3
 """Largest deviation along the epipolar line, in px: more is as good as unknown."""
 MIN_RANSAC_POINTS = 8
@@ -160,7 +162,7 @@ def refine_pose(
         if not np.isfinite(step).all():
             break
         T = se3.exp(step.astype(np.float64)) @ T
-        if np.linalg.norm(step[:3]) < 1e-6 and np.linalg.norm(step[3:]) < 1e-6:
+        if i + 1 >= WIDE_STEPS and float(step @ damped @ step) < NEGLIGIBLE_SIGMAS**2:
             break
     d2, _ = rows.see(T)
     inliers = d2 < gate * gate

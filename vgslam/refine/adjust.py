@@ -152,7 +152,6 @@ def adjust(
     if gray_of is not None and config.shares_landmarks and not watch.is_over:
         p = with_shared_landmarks(p, weak, gray_of, FeatureConfig())
         before = with_rows_of(before, p)
-        p = _tidied(solve(p, _options(config, ROUGH, watch), held=weak), weak, config)
         watch.check()
     free, calibration = choose_calibration(p, config)
     if for_calibration and not calibration.is_any_free:

@@ -80,6 +80,7 @@ def _reduced(
     rows = rows[count[problem.point[rows]] >= 2]
     if len(rows) < 10 * (end - begin):
         return None
+    rows = rows[np.argsort(problem.point[rows], kind="stable")]
     _, point = np.unique(problem.point[rows], return_inverse=True)
     J = _Jacobian(problem, rows, loss_px)
     n = 6 * (end - begin - 1) + N_THETA
@@ -93,11 +94,10 @@ def _reduced(
 
 
 def _eliminated(A: Array, B: Array, r: Array, point: Ids) -> tuple[Array, Array] | None:
-    """Schur complement onto the last two columns of A (M,2,n), points with Jacobian B (M,2,3) eliminated first."""
-    n_points, n = int(point.max()) + 1, A.shape[2]
-    order = np.argsort(point, kind="stable")
-    begin = np.searchsorted(point[order], np.arange(n_points))
-    A, B, r = A[order], B[order], r[order]
+    """Schur complement onto the last two columns of A (M,2,n), points with Jacobian B (M,2,3) eliminated first.
+    point (M,), ascending: the point of each row."""
+    n_points, n = int(point[-1]) + 1, A.shape[2]
+    begin = np.searchsorted(point, np.arange(n_points))
     Bt = B.transpose(0, 2, 1)
     V = np.add.reduceat(np.matmul(Bt, B), begin, axis=0)
     W = np.add.reduceat(np.matmul(Bt, A), begin, axis=0)  # (L,3,n)

@@ -38,6 +38,10 @@ SIGMA_PX, REL_SIGMA = 2.0, 0.03
 """Deviation of a pixel and of a depth across which they agree: the map has not been adjusted to them yet."""
 MOST_WANTED = 150
 """Landmarks that are searched for in one image."""
+N_KEPT = 24
+"""Images kept: partners are mostly keyframes that were looked at shortly before or will be shortly after."""
+FLAT = 128
+"""The grey of an evened image where nothing is to be seen."""
 LEVELS, BORDER_PX = 3, 8
 """Pyramid levels of the search, and the strip along the edge where windows would lie half outside."""
 
@@ -120,12 +124,12 @@ def _rows_of(p: Problem) -> list[Ids]:
 
 
 class _Search:
-    """Looks for landmarks of one keyframe in another. Keeps the images of the last one that was searched."""
+    """Looks for landmarks of one keyframe in another. Keeps the images that were used last."""
 
     def __init__(self, p: Problem, gray_of: GrayOf, features: FeatureConfig) -> None:
         self.p, self._gray_of, self._features = p, gray_of, features
         self._rows = _rows_of(p)
-        self._last: tuple[int, Gray] | None = None
+        self._even: dict[int, Gray] = {}
 
     def find(self, j: int, k: int) -> _Found | None:
         """Landmarks of keyframe j in keyframe k, None if one pose does not explain what is found."""
@@ -166,13 +170,20 @@ class _Search:
     def _images(self, j: int, k: int, H: Array) -> tuple[Gray, Gray] | None:
         """Keyframe j warped by H, and keyframe k, both with even contrast; None for images of another size than that
         of the camera, in which its pixels say nothing."""
-        camera, id_j, id_k = self.p.camera, int(self.p.keyframe_ids[j]), int(self.p.keyframe_ids[k])
-        gray, size = self._gray_of(id_j), (camera.width, camera.height)
-        if self._last is None or self._last[0] != k:
-            self._last = k, evened(self._gray_of(id_k))
-        if gray.shape[::-1] != size or self._last[1].shape[::-1] != size:
+        size = (self.p.camera.width, self.p.camera.height)
+        seen_from, searched = self._evened(j), self._evened(k)
+        if seen_from.shape[::-1] != size or searched.shape[::-1] != size:
             return None
-        return evened(np.asarray(cv2.warpPerspective(gray, H, size), np.uint8)), self._last[1]
+        warped = cv2.warpPerspective(seen_from, H, size, borderMode=cv2.BORDER_CONSTANT, borderValue=FLAT)
+        return np.asarray(warped, np.uint8), searched
+
+    def _evened(self, n: int) -> Gray:
+        """The image of keyframe number n with even contrast."""
+        image = self._even.pop(n) if n in self._even else evened(self._gray_of(int(self.p.keyframe_ids[n])))
+        self._even[n] = image
+        if len(self._even) > N_KEPT:
+            self._even.pop(next(iter(self._even)))
+        return image
 
     def _agreeing(self, j: int, k: int, point: Ids, pixels: Array) -> _Found | None:
         p = self.p

@@ -29,7 +29,7 @@ RUN_FILES = (
 )  # fmt: skip
 
 FLUSH_MIN_FRAMES = 50
-FLUSH_FRACTION = 0.1
+FLUSH_FRACTION = 0.25
 FLUSH_INTERVAL_S = 10.0
 FLUSH_MAX_LOAD = 0.01
 
@@ -92,7 +92,7 @@ class RunWriter:
     def is_flush_due(self, n_frames: int) -> bool:
         """Whether to flush after n_frames frames.
 
-        Every max(50, a tenth of n_frames) frames, so that all flushes together cost a constant times the last one; or
+        Every max(50, a quarter of n_frames) frames, so that all flushes together cost a constant times the last one; or
         after 10 s, while flushing takes at most 1 % of the time.
         """
         if n_frames - self._frames_at_flush >= max(FLUSH_MIN_FRAMES, FLUSH_FRACTION * n_frames):
