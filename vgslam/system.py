@@ -28,6 +28,7 @@ from vgslam.refine.outcome import RefineOutcome
 from vgslam.refine.refine_map import refine_map
 from vgslam.refine.while_running import CalibrationWhileRunning
 from vgslam.reloc.closing import LoopCloser, config_beside, ties_left_out
+from vgslam.reloc.late_joins import join_components
 from vgslam.reloc.loops import LoopConfig
 from vgslam.reloc.places import Places
 from vgslam.reloc.proposal import PoseProposer
@@ -121,7 +122,7 @@ class SlamSystem:
 
     @property
     def n_components(self) -> int:
-        """Pieces of the map that have no common frame of reference."""
+        """Pieces of the map without a common frame of reference."""
         return len({k.component_id for k in self.map.keyframes})
 
     @property
@@ -154,8 +155,9 @@ class SlamSystem:
             self._begin_component(start)
         self.notes += guessed_depths(self.map, self._begun_by_guide)
         with self.stages.of("loops"):
-            if self.loops.finish() is not None:
-                self._component = self.map.keyframes[-1].component_id
+            self.loops.finish()
+            join_components(self.map, self.config.tracker.features, self.loops.config, self.notes)
+            self._component = max((k.component_id for k in self.map.keyframes[-1:]), default=self._component)
         with self.stages.of("graph"):
             try:
                 self.notes += ties_left_out(self.map, optimize_map(self.map, self.config.loops.is_metric).switched_off)
@@ -269,16 +271,14 @@ class SlamSystem:
             seen = self.relocalizer.look_again(view, self.tracker.camera, result.T_world_cam, self._component)
         ids, pixels, k = result.ids, result.pixels, self._reference.keyframe_id
         if seen is not None:
-            ids, pixels = with_more(ids, pixels, seen.ids, seen.pixels)
-            k = seen.keyframe_id
+            (ids, pixels), k = with_more(ids, pixels, seen.ids, seen.pixels), seen.keyframe_id
         self._reference = Reference(k, ids, pixels)
         self._state = TrackState(view, ids, pixels, result.T_world_cam, motion, result.ratio)
 
     # -- keyframes
 
     def _is_keyframe(self, result: TrackResult) -> bool:
-        c = self.config.mapper
-        moved = self._reference.motion_px(result.ids, result.pixels)
+        c, moved = self.config.mapper, self._reference.motion_px(result.ids, result.pixels)
         return moved > c.min_parallax_px or len(result.ids) < c.min_shared * len(self._reference.ids)
 
     def _add_keyframe(

@@ -14,6 +14,7 @@ from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.closing import LoopCloser, PlaceJoiner
+from vgslam.reloc.late_joins import join_components
 from vgslam.reloc.loops import LoopConfig
 from vgslam.reloc.places import Places
 from vgslam.types import Edge, EdgeKind, Keyframe, PoseEstimate, Status
@@ -205,3 +206,33 @@ def test_where_lengths_are_known_loops_turn_and_move_but_never_scale(scale_per_s
     assert bool(closed) == (scale_per_step == 1.0), "a map with other scales is not metric"
     if closed:
         assert error_m(m, n - 1, n - 1) < 0.4 * before
+
+
+def scattered(n_visits: int) -> SlamMap:
+    """The places as one component, and a second one of another scale that comes back to n_visits of them, far apart
+    along its way."""
+    elsewhere = [N, N + 1, N + 2, N + 3]
+    way = [i for visit in range(n_visits) for i in (N + 4 + 2 * visit, *elsewhere)]
+    aside = Sim3(se3.so3_exp(np.array([0.1, 0.4, 0.0])), np.array([5.0, 0.0, 1.0]), 2.0)
+    S = [Sim3.from_T(T) for T in room()[0]]
+    return make_map([*range(N), *way], [*S[:N], *(aside @ S[i] for i in way)], [0] * N + [1] * len(way))
+
+
+def test_visits_that_do_not_follow_one_another_join_components_at_the_end() -> None:
+    m = scattered(3)
+    closer = closer_of(m)
+    on_the_way = [closer.at_keyframe(k, other_components=True) for k in range(N, len(m.keyframes))]
+    assert on_the_way == [None] * len(on_the_way), "they would have to follow one another"
+    assert join_components(m, FeatureConfig(), CONFIG, []) == 1
+    assert {k.component_id for k in m.keyframes} == {0}
+    for visit in range(3):
+        assert error_m(m, N + 5 * visit, N + 4 + 2 * visit) < 0.1
+        assert abs(np.log(m.keyframes[N + 5 * visit].S_world_keyframe.s)) < 0.05
+
+
+@pytest.mark.parametrize("config", [replace(CONFIG, n_joining=N + 1), replace(CONFIG, is_on=False)])
+def test_too_few_that_agree_or_no_search_join_nothing(config: LoopConfig) -> None:
+    m = scattered(2)
+    before = m.T_world_keyframes(np.arange(len(m.keyframes))).copy()
+    assert join_components(m, FeatureConfig(), config, []) == 0
+    assert np.array_equal(m.T_world_keyframes(np.arange(len(m.keyframes))), before)

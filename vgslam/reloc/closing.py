@@ -81,16 +81,17 @@ class LoopCloser:
         if not self.config.is_on:
             return None
         if self._search is None or other_components:
-            return self._close(self.finder.find(k, other_components))
-        closed = self._close(self._search.take())
+            return self.close(self.finder.find(k, other_components))
+        closed = self.close(self._search.take())
         self._search.start(k)
         return closed
 
     def finish(self) -> Closed | None:
         """Wait for a search that is still running, and close what it finds."""
-        return self._close(self._search.wait()) if self._search is not None else None
+        return self.close(self._search.wait()) if self._search is not None else None
 
-    def _close(self, confirmed: list[Meeting]) -> Closed | None:
+    def close(self, confirmed: list[Meeting]) -> Closed | None:
+        """Close loops that were confirmed, if any: the map moves. None where the graph contradicts them."""
         if not confirmed:
             return None
         last = confirmed[-1]

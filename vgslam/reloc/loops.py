@@ -119,13 +119,13 @@ class LoopFinder:
         """
         if not self._pending and not other_components and k < self._next:
             return []
-        meeting = self._best(k, self._candidates(k, other_components))
+        meeting = self.meeting(k, other_components)
         if meeting is None:
             self._pending = [p for p in self._pending if k - p.edge.id_b <= PENDING_GAP]
             return []
         m = self.map.keyframes
         joins = m[meeting.edge.id_a].component_id != m[k].component_id
-        agreeing = [p for p in self._pending if k - p.edge.id_b <= ROW_GAP and self._agree(p, meeting)]
+        agreeing = [p for p in self._pending if k - p.edge.id_b <= ROW_GAP and self.agree(p, meeting)]
         self._pending = [*agreeing, meeting]
         if len(self._pending) < (self.config.n_joining if joins else self.config.n_agreeing):
             return []
@@ -134,6 +134,10 @@ class LoopFinder:
         self._rest = min(max(1, 2 * self._rest), MOST_REST) if self._is_known(meeting) else 0
         self._next = k + 1 + self._rest
         return confirmed
+
+    def meeting(self, k: int, other_components: bool = False) -> Meeting | None:
+        """The best meeting of keyframe k with a place that looks like it, not yet confirmed by others."""
+        return self._best(k, self._candidates(k, other_components))
 
     def _candidates(self, k: int, other_components: bool) -> list[int]:
         c, m = self.config, self.map
@@ -229,7 +233,7 @@ class LoopFinder:
             and float(np.linalg.norm(meeting.S_world_b.t - other.S_world_b.t)) < SAME_PLACE_SHARE * meeting.depth
         )
 
-    def _agree(self, earlier: Meeting, later: Meeting) -> bool:
+    def agree(self, earlier: Meeting, later: Meeting) -> bool:
         """Whether two keyframes call for the same correction of the map."""
         m = self.map.keyframes
         if m[earlier.edge.id_a].component_id != m[later.edge.id_a].component_id:
