@@ -5,7 +5,6 @@ import json
 import os
 import sys
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,15 @@ from rich.table import Table
 from rich.text import Text
 
 from vgslam.byte_size import format_size
+from vgslam.commands.checks import COLORS, Check, Verdict
+from vgslam.commands.licences import print_licences
 from vgslam.commands.self_test import SelfTest, self_test
 from vgslam.plugins import OWN, Registry
 from vgslam.results.environment import describe_machine, git_commit, package_version
 
-LIBRARIES = ("numpy", "opencv-python-headless", "gtsam", "torch", "av", "evo", "faiss-cpu", "rosbags", "tyro")
+LIBRARIES = ("numpy", "opencv-python-headless", "gtsam", "pycolmap", "torch", "av", "faiss-cpu", "rosbags", "tyro")
 EXTRAS = {
+    "evo": ("scores against a reference", "pip install 'vgslam[eval]'"),
     "rerun": ("--viewer", "pip install 'vgslam[viewer]'"),
     "open3d": ("meshes", "pip install 'vgslam[mesh]'"),
     "rclpy": ("ROS 2 topics", "comes with a ROS 2 installation"),
@@ -29,27 +31,6 @@ EXTRAS = {
 """Optional modules, each with its purpose and how to install it."""
 DECODERS = ("h264", "hevc", "mjpeg", "mpeg4", "vp9", "av1")
 LOW_MEMORY_BYTES = 2 * 2**30
-
-
-class Verdict(StrEnum):
-    OK = "ok"
-    INFO = "info"
-    WARNING = "warning"
-    FAILED = "failed"
-
-
-COLORS = {Verdict.OK: "green", Verdict.INFO: "dim", Verdict.WARNING: "yellow", Verdict.FAILED: "bold red"}
-
-
-@dataclass(frozen=True)
-class Check:
-    """One line of the examination; advice says what to do next, if anything."""
-
-    topic: str
-    name: str
-    verdict: Verdict
-    found: str
-    advice: str = ""
 
 
 @dataclass
@@ -60,12 +41,17 @@ class DoctorArgs:
     json: bool = False
     """Print JSON instead of a table."""
 
+    licences: bool = False
+    """List every dependency and all weights with their licences instead."""
+
     self_test: bool = True
     """Track a few seconds of a rendered sequence and compare with its truth."""
 
 
 def run_doctor(args: DoctorArgs) -> int:
     """Prints the checks; returns 0, or 1 when one has failed."""
+    if args.licences:
+        return print_licences(_weights(), args.json)
     checks = examine()
     tested = self_test() if args.self_test else None
     if tested is not None:

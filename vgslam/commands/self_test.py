@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vgslam.errors import VgslamError
+from vgslam.errors import MissingDependencyError, VgslamError
 from vgslam.evaluation.evaluate import EvaluationOptions, evaluate
 from vgslam.slam import Slam
 from vgslam.sources.open import open_source
@@ -50,7 +50,11 @@ def self_test(folder: Path | None = None) -> SelfTest:
         slam.finish()
         trajectory, n = slam.map.trajectory(), len(slam.map.frames)
         times = np.array([f.timestamp_s for f in slam.map.frames])
-        ate_m = evaluate(trajectory, source.truth, EvaluationOptions(frame_timestamps_s=times)).headline.ate_m.rmse
+        try:
+            score = evaluate(trajectory, source.truth, EvaluationOptions(frame_timestamps_s=times)).headline
+            ate_m: float | None = float(score.ate_m.rmse)
+        except MissingDependencyError:
+            ate_m = None
     except (VgslamError, ImportError, OSError) as error:
         return SelfTest(0, 0, None, time.monotonic() - began_s, f"{error}")
     problem = ""
@@ -58,6 +62,6 @@ def self_test(folder: Path | None = None) -> SelfTest:
         problem = f"{n} of {N_FRAMES} frames were decoded"
     elif len(trajectory) < MIN_COVERAGE * n:
         problem = f"{len(trajectory)} of {n} frames have a pose"
-    elif not ate_m < MAX_ATE_M:
+    elif ate_m is not None and not ate_m < MAX_ATE_M:
         problem = f"the ATE is {ate_m:.3g} m, expected below {MAX_ATE_M} m"
-    return SelfTest(n, len(trajectory), float(ate_m), time.monotonic() - began_s, problem)
+    return SelfTest(n, len(trajectory), ate_m, time.monotonic() - began_s, problem)

@@ -12,6 +12,7 @@ from vgslam.evaluation.association import associate
 from vgslam.evaluation.baselines import line_ate, path_length, scale_drift
 from vgslam.evaluation.conventions import convention_note
 from vgslam.evaluation.coverage import measure_coverage
+from vgslam.evaluation.evo_library import require_evo
 from vgslam.evaluation.scores import ComponentScore, ErrorSeries, ErrorStatistics, Evaluation
 from vgslam.geometry import se3
 from vgslam.types import Array, Ids, Trajectory
@@ -49,8 +50,9 @@ def evaluate(
     """Compares an estimate of all frames, and apart from it `keyframes`, with a reference; changes neither.
 
     Each component is aligned on its own; the headline is the one with most scored poses. Raises EvaluationError when
-    the trajectories do not overlap in time or no component has 3 scored poses.
+    the trajectories do not overlap in time or no component has 3 scored poses, MissingDependencyError without evo.
     """
+    require_evo()
     options = options or EvaluationOptions()
     ids_est, ids_ref, tolerance = associate(estimate, reference, options.max_difference_s)
     scores, unscored = _score_components(estimate, reference, ids_est, ids_ref, options)

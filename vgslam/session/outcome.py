@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vgslam.errors import EvaluationError
+from vgslam.errors import EvaluationError, MissingDependencyError
 from vgslam.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate
 from vgslam.results.report import RunReport
 from vgslam.types import PoseEstimate, Trajectory
@@ -56,7 +56,7 @@ def score(
             poses.trajectory, truth, EvaluationOptions(frame_timestamps_s=times),
             poses.keyframes if len(poses.keyframes) else None,
         )  # fmt: skip
-    except EvaluationError as error:
+    except (EvaluationError, MissingDependencyError) as error:
         report.warnings.append(f"not scored: {error}")
         say(f"not scored: {error}")
         return None
