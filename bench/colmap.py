@@ -22,7 +22,7 @@ NAME = "pycolmap"
 
 @dataclass
 class BenchColmapArgs:
-    """Runs pycolmap (pip install 'vgslam[pycolmap]') with the focal length fixed; a table beside that of `vgslam bench`
+    """Runs pycolmap with the focal length fixed; a table beside that of `vgslam bench`
     says how accurate and how fast it is on the same sequences."""
 
     sequences: Annotated[tuple[Path, ...], tyro.conf.Positional]

@@ -31,7 +31,7 @@ def load_pycolmap() -> Any:
         import pycolmap
     except ImportError as error:
         raise MissingDependencyError(
-            "the comparison needs pycolmap; install it with: pip install 'vgslam[pycolmap]'"
+            "the comparison needs pycolmap: pip install pycolmap"
         ) from error
     return pycolmap
 
