@@ -29,6 +29,8 @@ class LiveImage:
     source_s: float | None = None
     """Its time by the source's clock; None without one."""
     is_absolute: bool = False
+    notes: tuple[str, ...] = ()
+    """Lines for the person on the stream up to here."""
 
 
 Feed = Callable[[], Iterator[LiveImage]]
@@ -56,6 +58,8 @@ class LiveOptions:
     """An iteration ends after this time, in s."""
     truth: Trajectory | None = None
     """The reference trajectory of the camera, on the clock of the stream."""
+    stream: int | None = None
+    """Number of the video stream in an address or a pipe that has several; by default that with the largest images."""
 
 
 @dataclass(frozen=True)
@@ -219,6 +223,7 @@ class LiveSource:
                         clock.reconnected()
                         self.n_reconnects, is_broken = self.n_reconnects + 1, False
                     last_s, wait_s = self._now(), FIRST_WAIT_S
+                    self.warnings += [line for line in image.notes if line not in self.warnings]
                     self._put(_Arrived(image, clock.stamp(image.source_s, time.time(), image.is_absolute), last_s))
             except NobodyYetError:
                 self._wait(FIRST_WAIT_S)

@@ -97,7 +97,8 @@ def _camera(recording: Recording, options: SourceOptions) -> Camera | None:
     camera = recording.camera
     if options.calib is not None:
         camera = read_calibration(options.calib, recording.size, recording.warnings.add, is_chosen=True)
-        recording.uncalibrated = None if camera is not None else f"{options.calib} holds a camera that is not calibrated"
+        if camera is None:
+            recording.uncalibrated = f"{options.calib} holds a camera that is not calibrated"
     if camera is None:
         return None
     try:
