@@ -49,8 +49,8 @@ def _timed(path: Path, image_folder: Path, options: SourceOptions, warnings: War
     if named is not None:
         files, times, unit = named
         rate = 1.0 / float(np.median(np.diff(times)))
-        warnings.add(f"the names of the images are taken for their times ({unit}, {rate:.4g} frames/s); with --fps they "
-                     "are numbers")  # fmt: skip
+        warnings.add(f"the names of the images are taken for their times ({unit}, {rate:.4g} frames/s); with --fps "
+                     "they are numbers")  # fmt: skip
         return mended_files(files, times, warnings, image_folder)
     times = times_of_files(lists, files, options, warnings)
     return mended_files(files, times, warnings, lists[0] if lists[0].is_file() else lists[1])

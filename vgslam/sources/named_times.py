@@ -12,8 +12,8 @@ from vgslam.sources.times import Times
 EARLIEST_S, LATEST_S = 1e9, 4.1e9
 """Seconds since 1970 that a clock may show: the years 2001 to 2099."""
 _DIGITS = {13: ("ms", 10**3), 16: ("us", 10**6), 19: ("ns", 10**9)}
-"""Unit of whole numbers by their length, and how many are a second. Whole seconds (10 digits) are left out: dates with a
-counter look the same, and no camera takes one image a second."""
+"""Unit of whole numbers by their length, and how many are a second. Whole seconds (10 digits) are left out: dates
+with a counter look the same, and no camera takes one image a second."""
 _SECONDS = re.compile(r"\d{10}\.\d{1,9}")
 LEAST_STEPS = 2
 """Median step, in the last digit of a whole number: what counts on by one is a number."""

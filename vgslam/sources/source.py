@@ -58,7 +58,7 @@ class RecordedSource:
             except BadImageError as err:
                 self._recording.warnings.tally(str(err), raw.name)
                 continue
-            yield Frame(n, raw.timestamp_s, image, self.camera)
+            yield Frame(n, raw.timestamp_s, image, self.camera, raw.name if self._recording.files else None)
             n, latest_s = n + 1, raw.timestamp_s
         if n == 0:
             reasons = "; ".join(self.warnings) or f"start {self._options.start} is beyond its end"
