@@ -221,3 +221,17 @@ def test_a_focal_length_of_three_numbers_is_none(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text(json.dumps({"width": 752, "height": 480, "focal_length": [1, 2, 3]}))
     with pytest.raises(CalibrationError, match=r"focal_length must be \[fx, fy\], got 3 numbers"):
         read_calibration(tmp_path / "c.yaml", LARGE)
+
+
+@pytest.mark.parametrize(("model", "own"), [("ds", [-0.2, 0.6]), ("eucm", [0.6, 1.1])])
+def test_kalibrs_own_numbers_of_a_lens_come_first(tmp_path: Path, model: str, own: list[float]) -> None:
+    """Near the axis r = theta / (1 + xi) of a double sphere, and theta of an EUCM lens."""
+    (tmp_path / "chain.yaml").write_text(chain(model, "none", [], [*own, 400, 410, 370, 241]))
+    camera = read_calibration(tmp_path / "chain.yaml", LARGE)
+    assert camera is not None
+    slope = 1 / (1 + own[0]) if model == "ds" else 1.0
+    assert (camera.fx, camera.fy) == pytest.approx((400 * slope, 410 * slope), rel=1e-3)
+    assert (camera.cx, camera.cy) == (370, 241)
+    (tmp_path / "chain.yaml").write_text(chain(model, "none", [], [*own[:1], 400, 410, 370, 241]))
+    with pytest.raises(CalibrationError, match=f"intrinsics of the {model} model are 6 numbers, got 5"):
+        read_calibration(tmp_path / "chain.yaml", LARGE)
