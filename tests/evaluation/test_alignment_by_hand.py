@@ -1,9 +1,14 @@
 """Alignments in which positions say less than they seem to."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from vgslam.evaluation.alignment import align
+from vgslam.evaluation.evaluate import evaluate
 from vgslam.geometry import se3
+from vgslam.types import Trajectory
 
 
 def poses(points: np.ndarray, R: np.ndarray) -> np.ndarray:
@@ -22,3 +27,14 @@ def test_paths_that_have_one_direction_in_common_are_aligned_by_their_rotations_
     found = align(reference, estimate, with_scale=False)
     assert found.is_from_orientations
     np.testing.assert_allclose(found.S_ref_est.R, quarter, atol=1e-9)
+
+
+@pytest.mark.parametrize(("n", "is_scored"), [(3, True), (2, False)])
+def test_a_component_is_scored_from_three_poses_on(n: int, is_scored: bool) -> None:
+    """Component 0 has 6 of 6 + n poses, component 1 the others."""
+    points = np.array([[i, 0.3 * i * i, 0.1 * i**3] for i in range(6 + n)], float)
+    reference = Trajectory(np.arange(6.0 + n), poses(points, np.eye(3)))
+    estimate = replace(reference, component_ids=np.array([0] * 6 + [1] * n))
+    evaluation = evaluate(estimate, reference)
+    assert [score.n_poses for score in evaluation.components] == ([6, 3] if is_scored else [6])
+    assert evaluation.unscored == ([] if is_scored else [1])

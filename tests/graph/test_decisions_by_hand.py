@@ -24,7 +24,7 @@ def edge(a: int, b: int, x: float, kind: EdgeKind = EdgeKind.ODOMETRY) -> Edge:
 
 
 def test_of_few_loops_all_pairs_are_compared_and_of_many_each_with_the_next_ones() -> None:
-    """Of n in a row, n - k pairs are k apart."""
+    """Among n in a row, n - k pairs are k apart."""
     assert len(_pairs(np.arange(ALL_PAIRS))) == ALL_PAIRS * (ALL_PAIRS - 1) // 2
     n = ALL_PAIRS + 1
     pairs = _pairs(np.arange(n)[::-1])

@@ -137,7 +137,7 @@ def finder(monkeypatch: pytest.MonkeyPatch, met_at: set[int]) -> LoopFinder:
     edges = {k: SimpleNamespace(edge=Edge(0, k, Sim3.identity(), np.ones(7), EdgeKind.LOOP, 1.0)) for k in met_at}
     monkeypatch.setattr(made, "_candidates", lambda *_: [])
     monkeypatch.setattr(made, "_best", lambda k, _: edges.get(k))
-    monkeypatch.setattr(made, "_agree", lambda *_: True)
+    monkeypatch.setattr(made, "agree", lambda *_: True)
     monkeypatch.setattr(made, "_is_known", lambda *_: False)
     return made
 
