@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from vgslam.evaluation.alignment import align
+from vgslam.evaluation.conventions import convention_note
 from vgslam.evaluation.evaluate import evaluate
 from vgslam.geometry import se3
 from vgslam.types import Trajectory
@@ -38,3 +39,31 @@ def test_a_component_is_scored_from_three_poses_on(n: int, is_scored: bool) -> N
     evaluation = evaluate(estimate, reference)
     assert [score.n_poses for score in evaluation.components] == ([6, 3] if is_scored else [6])
     assert evaluation.unscored == ([] if is_scored else [1])
+
+
+def test_what_is_said_of_components_and_of_lengths() -> None:
+    """Lengths of the estimate are .8 of the true ones, so that 1.25 would mend them: 20 % too short. Components of 5, 4
+    and 2 poses: three, of which two are scored."""
+    points = np.array([[i, 0.3 * i * i, 0.1 * i**3] for i in range(11)], float)
+    reference = Trajectory(np.arange(11.0), poses(points, np.eye(3)), is_metric=True)
+    short = Trajectory(np.arange(11.0), poses(0.8 * points, np.eye(3)), component_ids=np.repeat([0, 1, 2], [5, 4, 2]))
+    notes = evaluate(replace(short, is_metric=True), reference).notes
+    assert "3 components, each aligned on its own; the headline is the largest, 5 of 11 scored poses" in notes
+    [metric] = [note for note in notes if note.startswith("the estimate is in metres")]
+    assert "its lengths are -20.00 % off" in metric
+    assert not any("in metres" in note for note in evaluate(short, reference).notes)
+
+
+def test_a_convention_that_is_only_somewhat_better_is_not_named() -> None:
+    """Cameras turned by 10 and -10 degrees in turn, estimated as -2 and 2: 12 degrees off, and 8 if the rotations are
+    taken for their inverses. That is no quarter; -9 and 9, which are 19 and 1 off, are such rotations."""
+    points = np.array([[i, 0.3 * i * i, 0.1 * i**3] for i in range(10)], float)
+
+    def turned(degrees: float) -> np.ndarray:
+        angles = np.radians(degrees) * (-1.0) ** np.arange(10)
+        return np.stack([se3.from_rt(se3.so3_exp(np.array([0.0, a, 0.0])), p) for a, p in zip(angles, points)])
+
+    assert convention_note(turned(10.0), turned(-2.0)) is None
+    note = convention_note(turned(10.0), turned(-9.0))
+    assert note is not None
+    assert "19 deg off; 1 deg if the estimate's rotations are from world to camera" in note
