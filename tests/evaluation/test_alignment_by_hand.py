@@ -8,6 +8,7 @@ import pytest
 from vgslam.evaluation.alignment import align
 from vgslam.evaluation.conventions import convention_note
 from vgslam.evaluation.evaluate import evaluate
+from vgslam.evaluation.relative import consecutive_pairs
 from vgslam.geometry import se3
 from vgslam.types import Trajectory
 
@@ -67,3 +68,8 @@ def test_a_convention_that_is_only_somewhat_better_is_not_named() -> None:
     note = convention_note(turned(10.0), turned(-9.0))
     assert note is not None
     assert "19 deg off; 1 deg if the estimate's rotations are from world to camera" in note
+
+
+@pytest.mark.parametrize(("times_s", "pairs"), [([], []), ([5.0], []), ([0.0, 0.1, 0.2, 0.5], [[0, 1], [1, 2]])])
+def test_pairs_of_consecutive_poses(times_s: list[float], pairs: list[list[int]]) -> None:
+    assert consecutive_pairs(np.array(times_s)).tolist() == pairs
