@@ -67,3 +67,30 @@ def copy_packets(source: Path, target: Path, change: Any = None, **options: str)
                 packet.stream = stream
                 new.mux(packet)
     return target
+
+
+def two_streams(path: Path, first: list[np.ndarray], second: list[np.ndarray], codec: str = "libx264") -> Path:
+    with av.open(str(path), "w") as container:
+        streams = [add_stream(container, first[0], codec, pix_fmt="yuvj420p" if codec == "mjpeg" else "yuv420p"),
+                   add_stream(container, second[0])]  # fmt: skip
+        for stream, images in zip(streams, (first, second), strict=True):
+            encode(container, stream, images)
+    return path
+
+
+def combed(n: int) -> list[np.ndarray]:
+    """A white bar that moves 4 px from half image to half image: the odd rows are earlier than the even ones."""
+    images = []
+    for i in range(n):
+        image = np.full((HEIGHT, WIDTH, 3), 30, np.uint8)
+        for parity in range(2):
+            left = 4 * (2 * i + 1 - parity)
+            image[parity::2, left : left + 12] = 220
+        images.append(image)
+    return images
+
+
+def combing(image: np.ndarray) -> float:
+    """Mean difference of a row from the mean of its neighbours."""
+    rows = image[..., 1].astype(float)
+    return float(np.abs(rows[1:-1] - 0.5 * (rows[:-2] + rows[2:])).mean())

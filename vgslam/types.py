@@ -70,6 +70,8 @@ class Frame:
     """(H,W,3) uint8 RGB, already undistorted."""
     camera: Camera | None = None
     """None when the source is not calibrated."""
+    name: str | None = None
+    """Name of its file; None where it comes from no file of its own (videos, bags, cameras)."""
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:

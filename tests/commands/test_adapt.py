@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from vgslam.adapt import adapter as adapter_module
 from vgslam.geometry.camera import Camera
 from vgslam.network import weights
 from vgslam.network.lora import LoraConfig, add_lora, load_adapter, save_adapter
@@ -63,26 +64,29 @@ def poses(folder: Path) -> bytes:
     return (folder / "trajectory.tum").read_bytes()
 
 
-def test_a_recording_is_learned_or_it_is_said_that_it_was_not(clip: Path, vgslam, tmp_path: Path) -> None:
-    """Whichever it is, code, files, table and sentence agree; the table and the pictures are always there."""
+@pytest.mark.parametrize("is_learned", [True, False])
+def test_a_recording_is_learned_or_it_is_said_that_it_was_not(
+    is_learned: bool, clip: Path, vgslam, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With either verdict of the safeguards on both rounds code, files, table and sentence agree; the table and the
+    pictures are always there."""
+    monkeypatch.setattr(adapter_module, "objections", lambda *_: () if is_learned else ("worse",))
     out = tmp_path / "learned.safetensors"
-    code, printed, err = vgslam("adapt", clip, "--out", out, "--steps", 8, *QUIET)
+    code, printed, err = vgslam("adapt", clip, "--out", out, "--steps", 2, *QUIET)
     assert err == ""
     table = json.loads(out.with_suffix(".json").read_text())
-    kinds = [event["event"] for event in table["events"]]
-    assert kinds.count("commit") + kinds.count("rollback") == 2
-    assert (code == 0) == (table["steps"] > 0) == ("commit" in kinds) == out.is_file()
-    rows = table["n_held_back"] if table["n_held_back"] < 4 else 4
+    verdicts = [event["event"] for event in table["events"] if event["event"] != "stop"]
+    assert verdicts == 2 * ["commit" if is_learned else "rollback"]
+    assert (code, table["steps"], out.is_file()) == ((0, 2, True) if is_learned else (1, 0, False))
+    assert (table["before"] == table["after"]) == (not is_learned)
+    assert ("no adapter is written" in printed) == (not is_learned)
+    assert min(table["before"].values()) > 0
     picture = cv2.imread(str(out.with_suffix(".png")))
-    assert picture.shape[0] % rows == 0
+    assert picture.shape[0] % min(table["n_held_back"], 4) == 0
     assert len(np.unique(picture)) > 50
-    for name in ("photometric", "epipolar_px"):
-        assert table["before"][name] > 0
-        assert code == 1 or table["after"][name] <= table["before"][name]
-    assert ("no adapter is written" in printed) == (code == 1)
-    if code == 0:
+    if is_learned:
         loaded = weights.load("vggt-s")
-        assert load_adapter(loaded.model, out, loaded.info.sha256) == table["steps"] == 4 * kinds.count("commit")
+        assert load_adapter(loaded.model, out, loaded.info.sha256) == 2
 
 
 def test_what_gets_no_better_is_not_written(clip: Path, vgslam, tmp_path: Path) -> None:

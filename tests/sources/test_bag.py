@@ -181,7 +181,41 @@ def test_uncalibrated_camera_info_and_zero_stamps(tmp_path: Path, images: list[n
         messages.append(("/cam0/image_raw", "sensor_msgs/msg/Image", T0_NS + i * 10**8, message))
     source = open_source(write_bag(tmp_path, "ros1", messages))
     assert source.camera is None
+    assert source.warnings == [
+        "camera_info says that the camera is not calibrated (zeros): give --calib or --fov-deg"
+    ]
     assert [f.timestamp_s for f in source] == pytest.approx([T0_NS / 1e9 + 0.1 * i for i in range(N)])
+
+
+@pytest.mark.parametrize("kind", ["ros1", "ros2"])
+@pytest.mark.parametrize(
+    ("topic", "roi", "size", "four"),
+    [
+        ("/c/image_raw", (0, 0, 0, 0), (32, 24), (25.5, 26, 15.25, 11.25)),  # binned by 2: (31 + .5) / 2 - .5
+        ("/c/image_raw", (8, 16, 24, 32), (32, 24), (51, 52, 15, 15)),
+        ("/c/image_raw", (8, 16, 24, 32), (16, 12), (25.5, 26, 7.25, 7.25)),  # both
+        ("/c/image_raw", (8, 16, 24, 32), (64, 48), (51, 52, 31, 23)),  # the whole sensor came nevertheless
+        ("/c/image_rect", (8, 16, 24, 32), (32, 24), (40, 41, 14, 14)),
+        ("/c/image_rect", (0, 0, 0, 0), (64, 48), (40, 41, 30, 22)),
+    ],
+)
+def test_regions_and_binning_of_a_sensor(
+    tmp_path: Path, picture, kind: str, topic: str, roi: tuple[int, ...], size: tuple[int, int], four: tuple[float, ...]
+) -> None:
+    """K and P are of the whole sensor of 64x48; roi: y, x, height, width, as its message has them."""
+    store = store_of(kind)
+    info = info_message(store, 51.0, [0.0] * 5)
+    y, x, height, width = roi
+    info.roi = store.types["sensor_msgs/msg/RegionOfInterest"](
+        x_offset=x, y_offset=y, height=height, width=width, do_rectify=False
+    )
+    info.binning_x = info.binning_y = (width or 64) // size[0]
+    messages: list[Message] = [("/c/camera_info", "sensor_msgs/msg/CameraInfo", T0_NS, info)]
+    shown = [picture(i, *size) for i in range(2)]
+    camera = open_source(write_bag(tmp_path, kind, messages + image_messages(kind, shown, topic))).camera
+    assert camera is not None
+    assert (camera.width, camera.height) == size
+    assert (camera.fx, camera.fy, camera.cx, camera.cy) == pytest.approx(four)
 
 
 @pytest.mark.parametrize("kind", ["ros1", "ros2"])

@@ -169,6 +169,8 @@ def test_points_at_known_angles() -> None:
     ("changes", "message"),
     [
         ({"fx": 0.65, "fy": 0.87, "cx": 0.5, "cy": 0.5}, "normalised.*multiply"),
+        ({"fx": 9.9, "fy": 9.9, "cx": 9.9, "cy": 9.9}, "normalised"),
+        ({"fx": 10.1, "fy": 10.1, "cx": 10.1, "cy": 10.1}, "at the border"),
         ({"cx": 0, "cy": 0}, "at the border"),
         ({"cx": 700}, "outside the image"),
         ({"fy": 51}, "differ by a factor of 9.8"),
@@ -231,3 +233,47 @@ def test_a_size_that_the_file_leaves_out(tmp_path: Path) -> None:
     (tmp_path / "c.txt").write_text("1000 1000 640 360\n")
     with pytest.raises(CalibrationError, match="add the width and height"):
         read_calibration(tmp_path / "c.txt", (2560, 1440))
+
+
+def test_lenses_are_followed_in_all_of_the_image_or_refused() -> None:
+    """An EUCM lens that no polynomial follows out to 65 degrees: a long lens (34 degrees in the corner) can be had."""
+    lens = make_camera((800.0, 800.0, 320.0, 240.0), SIZE, "eucm", (0.75, 2.5))
+    theta = np.linspace(0.01, np.radians(33.9), 200)  # r = .5 there: 400 px, the corner
+    theta_d = theta * (1 + sum(k * theta ** (2 * i) for i, k in enumerate(lens.distortion, 1)))
+    off_px = lens.fx * theta_d - 800.0 * eucm_radius(theta, 0.75, 2.5)
+    assert np.abs(off_px).max() < 0.05
+    with pytest.raises(ValueError, match="cannot be followed"):
+        make_camera((400.0, 400.0, 320.0, 240.0), SIZE, "eucm", (0.75, 2.5))
+
+
+def test_an_omnidirectional_lens_by_hand() -> None:
+    """At 60 degrees from xi = 1: m = sqrt(3) / 3, m^2 = 1/3, m^4 = 1/9. r = m (1 - .1 / 3 + .18 / 9) = .5697."""
+    lens = make_camera((500.0, 500.0, 320.0, 240.0), SIZE, "omni", (1.0, -0.1, 0.18, 0.0, 0.0))
+    theta = np.pi / 3
+    theta_d = theta * (1 + sum(k * theta ** (2 * i) for i, k in enumerate(lens.distortion, 1)))
+    assert lens.fx * theta_d == pytest.approx(500.0 * np.sqrt(1 / 3) * (1 - 0.1 / 3 + 0.18 / 9), abs=0.05)
+
+
+@pytest.mark.parametrize(("fx", "is_possible"), [(132.0, True), (130.0, False)])
+def test_a_fisheye_sees_no_more_than_280_degrees(tmp_path: Path, fx: float, is_possible: bool) -> None:
+    """640 px at 132 px per radian are 278 degrees, at 130 they are 282."""
+    fields = {**FIELDS, "fx": fx, "fy": fx, "distortion_model": "fisheye"}
+    (tmp_path / "c.json").write_text(json.dumps(fields))
+    if is_possible:
+        assert read_calibration(tmp_path / "c.json") is not None
+        return
+    with pytest.raises(CalibrationError, match="field of view of 282 degrees; 3 to 280"):
+        read_calibration(tmp_path / "c.json")
+
+
+def test_angles_of_nerfstudio(tmp_path: Path) -> None:
+    """320 px are half the width; tan 30 degrees is sqrt(3) / 3. 240 px at 500 px are half the angle in y."""
+    scene = {"camera_angle_x": np.pi / 3, "w": 640, "h": 480, "frames": []}
+    (tmp_path / "transforms.json").write_text(json.dumps(scene))
+    camera = read_calibration(tmp_path / "transforms.json")
+    assert camera is not None
+    assert four(camera) == pytest.approx((320 * 3**0.5, 320 * 3**0.5, 319.5, 239.5))
+    (tmp_path / "transforms.json").write_text(json.dumps({**scene, "camera_angle_y": 2 * np.arctan(240 / 500)}))
+    camera = read_calibration(tmp_path / "transforms.json")
+    assert camera is not None
+    assert four(camera) == pytest.approx((320 * 3**0.5, 500.0, 319.5, 239.5))

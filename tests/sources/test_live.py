@@ -19,6 +19,8 @@ from vgslam.sources.live_address import public
 from vgslam.sources.live_clock import LiveClock
 from vgslam.sources.live_open import in_real_time, is_live, open_live
 from vgslam.sources.open import open_source
+from vgslam.sources.undistort import Undistorter
+from vgslam.types import Camera
 
 
 class TestNewestFrame:
@@ -275,7 +277,14 @@ class TestOpening:
         assert source.open() == (64, 48)
         assert source.camera is not None
         assert (source.camera.width, source.camera.is_distorted) == (64, False)
-        assert source.camera.fx == pytest.approx(50, rel=0.1)
-        assert len(list(source)) == 3
-        with pytest.raises(CalibrationError):
+        scaled = Camera(50, 50, 31.75, 23.75, 64, 48, (0.1, 0, 0, 0))  # (64 + .5) / 2 - .5, (48 + .5) / 2 - .5
+        assert source.recorded_camera == scaled
+        straight = Undistorter(scaled)
+        assert source.camera == straight.camera
+        frames = list(source)
+        assert len(frames) == 3
+        for i, frame in enumerate(frames, start=1):
+            assert not np.array_equal(straight(picture(i)), picture(i))
+            np.testing.assert_array_equal(frame.image, straight(picture(i)))
+        with pytest.raises(CalibrationError, match=r"no\.json: no such calibration file"):
             LiveSource("t", "t", lambda: images(3), LiveOptions(tmp_path / "no.json", True, 0.0)).open()

@@ -116,3 +116,9 @@ def test_names_of_columns_lose_their_units() -> None:
     assert column_names("#timestamp [ns], p_RS_R_x [m], q_RS_w []") == [
         ("timestamp", "ns"), ("p_rs_r_x", "m"), ("q_rs_w", ""),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("written", "second_s"), [("9e10", 9e10), ("1.1e11", 1.1e8), ("5e11", 5e8)])
+def test_times_beyond_the_year_5138_are_in_a_smaller_unit(tmp_path: Path, written: str, second_s: float) -> None:
+    (tmp_path / "t.txt").write_text(f"1 0 0 0 0 0 0 1\n{written} 1 0 0 0 0 0 1\n")
+    assert read_trajectory(tmp_path / "t.txt").timestamps_s[1] == pytest.approx(second_s)

@@ -3,18 +3,18 @@
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 from video_files import (
     HEIGHT,
     WIDTH,
-    add_stream,
     bright_corners,
+    combed,
+    combing,
     copy_packets,
-    encode,
     number_of,
     pictures,
+    two_streams,
     write_video,
 )
 
@@ -24,15 +24,6 @@ from vgslam.sources import SourceOptions, open_source
 N = 12
 ONE = 65536
 """One in the fixed point numbers of display matrices."""
-
-
-def two_streams(path: Path, first: list[np.ndarray], second: list[np.ndarray], codec: str = "libx264") -> Path:
-    with av.open(str(path), "w") as container:
-        streams = [add_stream(container, first[0], codec, pix_fmt="yuvj420p" if codec == "mjpeg" else "yuv420p"),
-                   add_stream(container, second[0])]  # fmt: skip
-        for stream, images in zip(streams, (first, second), strict=True):
-            encode(container, stream, images)
-    return path
 
 
 def test_a_cover_picture_before_the_video_is_passed_over(tmp_path: Path) -> None:
@@ -146,24 +137,6 @@ def test_a_calibration_of_the_stored_pixels_keeps_them(tmp_path: Path) -> None:
     assert "they stay, as the calibration is for 64x48" in source.warnings[0]
     calib.write_text('{"width": 85, "height": 48, "fx": 80}')
     assert next(iter(open_source(path, SourceOptions(calib=calib)))).image.shape == (48, 85, 3)
-
-
-def combed(n: int) -> list[np.ndarray]:
-    """A white bar that moves 4 px from half image to half image: the odd rows are earlier than the even ones."""
-    images = []
-    for i in range(n):
-        image = np.full((HEIGHT, WIDTH, 3), 30, np.uint8)
-        for parity in range(2):
-            left = 4 * (2 * i + 1 - parity)
-            image[parity::2, left : left + 12] = 220
-        images.append(image)
-    return images
-
-
-def combing(image: np.ndarray) -> float:
-    """Mean difference of a row from the mean of its neighbours."""
-    rows = image[..., 1].astype(float)
-    return float(np.abs(rows[1:-1] - 0.5 * (rows[:-2] + rows[2:])).mean())
 
 
 @pytest.mark.parametrize("is_flagged", [True, False])

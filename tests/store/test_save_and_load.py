@@ -148,7 +148,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no manifest": (lambda p: (p / "manifest.json").unlink(), "not a vgslam map"),
     "manifest cut": (lambda p: (p / "manifest.json").write_text((p / "manifest.json").read_text()[:99]), "damaged"),
     "foreign": (lambda p: (p / "manifest.json").write_text('{"asset": {"version": "2.0"}}'), "another program"),
-    "newer": (lambda p: edit_manifest(p, version=7), r"version 7, this program reads up to 6; update"),
+    "newer": (lambda p: edit_manifest(p, version=8), r"version 8, this program reads up to 7; update"),
     "manifest changed": (lambda p: edit_manifest(p, generation=8), "checksum"),
     "no state": (lambda p: state_of(p).unlink(), "cannot be read"),
     "state cut": (lambda p: state_of(p).write_bytes(state_of(p).read_bytes()[:-7]), "truncated"),

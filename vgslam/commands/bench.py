@@ -15,7 +15,9 @@ from vgslam.results.bench_table import bench_json, markdown
 from vgslam.results.environment import describe_machine, git_commit, package_version
 from vgslam.session.isolated import run_isolated
 from vgslam.sources.open import open_source
+from vgslam.sources.options import SourceOptions
 from vgslam.sources.trajectory_io import read_trajectory
+from vgslam.sources.trajectory_rows import is_untimed
 from vgslam.types import Trajectory
 
 BENCH_JSON, BENCH_TABLE = "bench.json", "bench.md"
@@ -89,7 +91,7 @@ def _run_one(args: BenchArgs, outcome: SequenceOutcome, run_sequence: SequenceRu
     folder = args.out / outcome.name
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        truths = find_truths(outcome.path)
+        truths = find_truths(outcome.path, lambda line: print(f"{outcome.name}: {line}", flush=True))
     except VgslamError as error:
         outcome.runs.append(RunOutcome([], str(error)))
         print(f"{outcome.name}: FAILED, {error}", flush=True)
@@ -102,8 +104,9 @@ def _run_one(args: BenchArgs, outcome: SequenceOutcome, run_sequence: SequenceRu
         print(f"{outcome.name} {i}/{args.repeat}: {_summary(scored)}", flush=True)
 
 
-def find_truths(sequence: Path) -> dict[str, Trajectory]:
-    """References of a sequence by name: the source's own, then every groundtruth_NAME.txt beside it.
+def find_truths(sequence: Path, say: Callable[[str], object] = print) -> dict[str, Trajectory]:
+    """References of a sequence by name: the source's own, then every groundtruth_NAME.txt beside it, read as `vgslam
+    run --truth` would; `say` is told what had to be mended.
 
     Raises InputError when the sequence or a reference cannot be read.
     """
@@ -111,8 +114,22 @@ def find_truths(sequence: Path) -> dict[str, Trajectory]:
     truths = {} if own is None else {"groundtruth": own}
     if sequence.is_dir():
         for path in sorted(sequence.glob("groundtruth_*.txt")):
-            truths[path.stem] = read_trajectory(path, is_metric=True)
+            truths[path.stem] = _read_truth(sequence, path, say)
     return truths
+
+
+def _read_truth(sequence: Path, path: Path, say: Callable[[str], object]) -> Trajectory:
+    notes: list[str] = []
+    if is_untimed(path):  # the images of the sequence give the times
+        source = open_source(sequence, SourceOptions(truth=path))
+        notes += [line for line in source.warnings if path.name in line]
+        truth = source.truth
+        assert truth is not None
+    else:
+        truth = read_trajectory(path, is_metric=True, notes=notes)
+    for line in notes:
+        say(line)
+    return truth
 
 
 def _check(args: BenchArgs) -> None:

@@ -50,7 +50,7 @@ PAGES = {
     "live": Page(
         "live:LiveArgs",
         {
-            "Input": ("stream", "calib", "fov_deg", "mask", "every_frame", "max_frames", "duration_s", "give_up_s"),
+            "Input": ("address", "calib", "fov_deg", "mask", "every_frame", "max_frames", "duration_s", "give_up_s"),
             **TRACKING,
         },
     ),

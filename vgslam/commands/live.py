@@ -16,6 +16,8 @@ from vgslam.sources.live_open import KNOWN, in_real_time, is_live, open_live
 from vgslam.sources.open import open_source
 from vgslam.sources.options import SourceOptions
 from vgslam.sources.trajectory_io import read_trajectory
+from vgslam.sources.trajectory_rows import is_untimed
+from vgslam.types import Trajectory
 
 
 @dataclass
@@ -23,7 +25,7 @@ class LiveArgs(TrackingArgs):
     """Tracks a live source: always the newest frame, poses as they happen. Ctrl-C or SIGTERM ends it
     and keeps everything, as `vgslam run` would."""
 
-    stream: tyro.conf.Positional[str]
+    address: tyro.conf.Positional[str]
     """A camera (0, /dev/video0), an address (rtsp://, http://), a ROS 2 topic (ros2:/image), `-` for a pipe, or a
     recording, which is played at its own times. Addresses are whatever ffmpeg reads, and rtsp+listen:// to be sent to;
     a pipe is as in `ffmpeg ... | vgslam live -`; a GStreamer pipeline is gst:..."""
@@ -36,6 +38,10 @@ class LiveArgs(TrackingArgs):
 
     duration_s: float | None = None
     """End after this time, in s."""
+
+    stream: int | None = None
+    """Number of the video stream in an address, a pipe or a file that has several, by default the largest. A warning
+    lists them."""
 
     give_up_s: float = 60.0
     """How long to try to reconnect to a stream that broke off, in s."""
@@ -51,21 +57,35 @@ def run_live(args: LiveArgs) -> int:
         value = getattr(args, name)
         if value is not None and not value > 0:
             raise ConfigError(f"--{name.replace('_', '-')} must be positive, got {value}")
-    return run_tracking(args, lambda: _opened(args), public(args.stream), "live")
+    if args.stream is not None and args.stream < 0:
+        raise ConfigError(f"--stream must be 0 or more, got {args.stream}")
+    return run_tracking(args, lambda: _opened(args), public(args.address), "live")
 
 
 def _opened(args: LiveArgs) -> LiveSource:
     """The source, connected and with its first image seen."""
-    options = LiveOptions(args.calib, args.every_frame, args.give_up_s, args.max_frames, args.duration_s)
-    if is_live(args.stream):
-        truth = None if args.truth is None else read_trajectory(args.truth, is_metric=True)
-        source = open_live(args.stream, replace(options, truth=truth))
+    options = LiveOptions(
+        args.calib, args.every_frame, args.give_up_s, args.max_frames, args.duration_s, stream=args.stream
+    )
+    if is_live(args.address):
+        notes: list[str] = []
+        truth = None if args.truth is None else _truth(args.truth, notes)
+        source = open_live(args.address, replace(options, truth=truth))
+        source.warnings += notes
         source.open()
         return source
-    path = Path(args.stream)
+    path = Path(args.address)
     if not path.exists():
-        raise InputError(f"{args.stream}: neither a live source nor a file; give {KNOWN}")
-    return in_real_time(open_source(path, SourceOptions(calib=args.calib, truth=args.truth)), options)
+        raise InputError(f"{args.address}: neither a live source nor a file; give {KNOWN}")
+    recorded = open_source(path, SourceOptions(calib=args.calib, truth=args.truth, stream=args.stream))
+    return in_real_time(recorded, options)
+
+
+def _truth(path: Path, notes: list[str]) -> Trajectory:
+    """The reference, mended as far as possible, with a line for each such thing. Raises InputError."""
+    if is_untimed(path):
+        raise InputError(f"{path}: KITTI rows carry no time, and a stream needs it; give a TUM trajectory")
+    return read_trajectory(path, is_metric=True, notes=notes)
 
 
 def live_defaults(run_defaults: TrackingArgs, named: Collection[str] = ()) -> LiveArgs:

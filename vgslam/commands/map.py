@@ -15,12 +15,13 @@ from rich.table import Table
 from vgslam.byte_size import format_size, parse_size
 from vgslam.commands.map_export import ExportRequest, Format, export
 from vgslam.commands.map_scale import ScaleArgs, run_scale
-from vgslam.errors import MapError, OutputError
+from vgslam.errors import MapError, OutputError, VgslamError
 from vgslam.map.slam_map import SlamMap
 from vgslam.metric.keep import remember, restore
 from vgslam.refine.adjust import RefineConfig, Watch
 from vgslam.refine.refine_map import refine_map
 from vgslam.reloc.closing import PlaceJoiner
+from vgslam.session.late_steps import failure_line
 from vgslam.store.check import check_map
 from vgslam.store.exports.suffixes import check_suffix
 from vgslam.store.manifest import MANIFEST, read_manifest
@@ -139,13 +140,28 @@ class MapArgs:
 
 
 def run_map(args: MapArgs) -> int:
-    """Returns the exit code. Raises MapError and what the actions raise."""
+    """Returns the exit code. Raises MapError and what the actions raise; what nobody expected becomes an OutputError of
+    one line, as in a run (`LateSteps`). Maps are saved whole or not at all, so that none is lost."""
     action: Any = args.action
     actions: dict[type, Callable[[Any], int]] = {
         InfoArgs: run_info, CheckArgs: run_check, MergeArgs: run_merge, ScaleArgs: run_scale, RefineArgs: run_refine,
         ExportArgs: run_export,
     }  # fmt: skip
-    return actions[type(action)](action)
+    try:
+        return actions[type(action)](action)
+    except (VgslamError, BrokenPipeError):
+        raise
+    except Exception as error:
+        name = f"vgslam map {type(action).__name__.removesuffix('Args').lower()}"
+        line = failure_line(_log_folder(action), name, error)
+        raise OutputError(f"{line}; maps are as they were last saved") from error
+
+
+def _log_folder(action: Any) -> Path:
+    """Where the traceback of an action goes: into the map that it was to write, or beside it, if that is no map yet."""
+    written = getattr(action, "out", None) or getattr(action, "map", None) or action.a
+    folder: Path = written if (written / MANIFEST).is_file() else written.parent
+    return folder
 
 
 def describe(path: Path) -> dict[str, Any]:

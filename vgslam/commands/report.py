@@ -13,6 +13,7 @@ from vgslam.results.page.run_data import RunData, read_run_data
 from vgslam.sources.open import open_source
 from vgslam.sources.options import SourceOptions
 from vgslam.sources.trajectory_io import read_trajectory
+from vgslam.sources.trajectory_rows import is_untimed
 from vgslam.store.open import load_map
 from vgslam.types import Edge, EdgeKind, Trajectory
 
@@ -38,7 +39,7 @@ class ReportArgs:
 def run_report(args: ReportArgs) -> int:
     """Writes the page, prints where it is; returns 0. Raises InputError for a folder that holds no run."""
     data = read_run_data(args.run)
-    truth = read_trajectory(args.truth, is_metric=True) if args.truth is not None else _truth_of_run(data)
+    truth = _chosen_truth(args.truth, data) if args.truth is not None else _truth_of_run(data)
     if truth is not None:
         data.compare(truth)
     out = args.out or args.run / "report.html"
@@ -47,6 +48,15 @@ def run_report(args: ReportArgs) -> int:
     write_text(out, page(data, _edges_of_map(data)))
     print(f"report: {out}")
     return 0
+
+
+def _chosen_truth(path: Path, data: RunData) -> Trajectory:
+    """The reference, mended as far as possible, with a note for each such thing; KITTI's rows are those of the run's
+    frames. Raises InputError."""
+    if not is_untimed(path):
+        return read_trajectory(path, is_metric=True, notes=data.notes)
+    times_s = None if data.run is None else data.run.frames.timestamps_s
+    return read_trajectory(path, "kitti", times_s, is_metric=True)
 
 
 def _truth_of_run(data: RunData) -> Trajectory | None:

@@ -96,12 +96,15 @@ class SlamMap:
     pictures keeps the images and the dense depth of the keyframes within a memory budget. sessions: the runs that went
     into the map, in order; none where the map is that of a single run which nobody has named. worlds: what is known
     about the frame of reference of a component, by its id; those without an entry are in map units (`world_of`).
+    image_names: the names of the frames' files in their sources, by frame id, where they have some; a saved map keeps
+    those of its keyframes.
     """
 
     def __init__(self, pictures: Pictures | None = None) -> None:
         self.pictures = Pictures() if pictures is None else pictures
         self.sessions: list[Session] = []
         self.worlds: dict[int, World] = {}
+        self.image_names: dict[int, str] = {}
         self.keyframes: list[Keyframe] = []
         self.observed: list[Observations] = []
         self.landmarks = Landmarks()

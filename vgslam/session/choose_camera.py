@@ -27,10 +27,13 @@ def choose_camera(
         return source.camera, None
     if fov_deg is not None:
         return camera_with_fov(source, fov_deg), None
+    why = "no calibration"
+    if isinstance(source, RecordedSource | LiveSource) and source.uncalibrated is not None:
+        why = source.uncalibrated
     if of_map is not None:
-        say(f"no calibration: the map's camera is taken, field of view {of_map.fov_deg[0]:.1f} degrees")
+        say(f"{why}: the map's camera is taken, field of view {of_map.fov_deg[0]:.1f} degrees")
         return of_map, None
-    say("no calibration: estimating the field of view from the first frames (--calib or --fov-deg skips this)")
+    say(f"{why}: estimating the field of view from the first frames (--calib or --fov-deg skips this)")
     estimate = estimated_camera(source, config)
     note = "" if estimate.is_reliable else "; the motion does not determine it well, a calibration would help"
     say(f"field of view {estimate.camera.fov_deg[0]:.1f} degrees, +- {estimate.sigma_deg:.1f}{note}")

@@ -87,8 +87,14 @@ class LateSteps:
         if isinstance(error, VgslamError):
             is_wrapped = isinstance(error, OutputError) and isinstance(error.__cause__, OutputError)
             return str(error.__cause__ if is_wrapped else error)
-        is_logged = write_traceback(self.folder, name, error)
-        return f"{name} failed ({in_one_line(error)}{f'; see {self.folder / FAILURES}' if is_logged else ''})"
+        return failure_line(self.folder, name, error)
+
+
+def failure_line(folder: Path, name: str, error: Exception) -> str:
+    """One line on an error that nobody expected; its traceback goes into failures.log in the folder, if that can be
+    written."""
+    is_logged = write_traceback(folder, name, error)
+    return f"{name} failed ({in_one_line(error)}{f'; see {folder / FAILURES}' if is_logged else ''})"
 
 
 def in_one_line(error: Exception) -> str:

@@ -61,6 +61,8 @@ class MainLoop:
     def _track(self, frame: Frame) -> Tracked:
         began_s = time.monotonic()
         with self.map_session.changing():
+            if frame.name is not None:
+                self.slam.map.image_names[self.slam.next_frame_id] = frame.name
             estimate = self.slam.process(replace(frame, id=self.slam.next_frame_id))
         arrived_s = began_s if self.live is None else self.live.arrived_s
         return Tracked(frame, estimate, arrived_s, time.monotonic() - began_s)

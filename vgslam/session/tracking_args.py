@@ -24,7 +24,8 @@ class TrackingArgs:
     """Replace the results of an earlier run in that folder."""
 
     calib: Path | None = None
-    """Camera calibration (JSON, OpenCV or ROS YAML). The default is the data set's own."""
+    """Calibration file (docs/calibration.md), or FILE#CAMERA. The default is the data set's own. #CAMERA takes one of
+    several in the file."""
 
     fov_deg: float | None = None
     """Horizontal field of view in degrees, if there is no calibration; by default it is estimated."""

@@ -47,7 +47,8 @@ def open_bag(path: Path, options: SourceOptions) -> Recording:
         is_rectified = any("rect" in level for level in topic.split("/")[-2:])  # image_rect_color[/compressed]
         recording.camera = _camera(path, info, is_rectified, size)
         if recording.camera is None:
-            warnings.add("camera_info says that the camera is not calibrated (zeros): give --calib or --fov-deg")
+            recording.uncalibrated = "camera_info says that the camera is not calibrated (zeros)"
+            warnings.add(f"{recording.uncalibrated}: give --calib or --fov-deg")
     return recording
 
 
@@ -121,7 +122,10 @@ def _camera(path: Path, info: Any, is_rectified: bool, size: tuple[int, int]) ->
     document = {"width": info.width, "height": info.height, "K": K, "D": D, "distortion_model": info.distortion_model}
     try:
         camera = camera_from_document({**document, "roi": roi}, size)
-        return with_projection(camera, P) if camera is not None and is_rectified and any(P) else camera
+        if camera is None or not is_rectified or not any(P):
+            return camera
+        is_region = (camera.width, camera.height) != (info.width, info.height)
+        return with_projection(camera, P, (roi["x_offset"], roi["y_offset"]) if is_region else (0.0, 0.0))
     except ValueError as err:
         raise CalibrationError(f"{path}, camera_info: {err}; give --calib") from err
 

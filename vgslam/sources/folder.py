@@ -2,17 +2,22 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from vgslam.sources.calibration import read_calibration
 from vgslam.sources.image_files import files_recording, list_images
 from vgslam.sources.image_times import mended_files
+from vgslam.sources.named_times import times_in_names
 from vgslam.sources.numbered import times_of_files
 from vgslam.sources.options import SourceOptions
 from vgslam.sources.recording import Recording, Warnings
+from vgslam.sources.times import Times
 from vgslam.sources.truth import attach_truth_file
 
 
 def open_images(path: Path, options: SourceOptions) -> Recording:
-    """Images lying in `path` itself; times.txt, calib.json and groundtruth.txt beside them are used."""
+    """Images lying in `path` itself; times.txt, calib.json and groundtruth.txt beside them are used. Without a list of
+    times names that are times are taken for them (`times_in_names`)."""
     return _open("images", path, path, options)
 
 
@@ -26,13 +31,26 @@ def open_plain(path: Path, options: SourceOptions) -> Recording:
 
 def _open(kind: str, path: Path, image_folder: Path, options: SourceOptions) -> Recording:
     warnings = Warnings()
-    files = list_images(image_folder)
-    lists = [path / "times.txt", path / "timestamps.txt"]
-    times = times_of_files(lists, files, options, warnings)
-    files, times = mended_files(files, times, warnings, lists[0] if lists[0].is_file() else lists[1])
+    files, times = _timed(path, image_folder, options, warnings)
     recording = files_recording(kind, image_folder, files, times, warnings)
     recording.name = path.resolve().name
     if (path / "calib.json").is_file() and options.calib is None:
         recording.camera = read_calibration(path / "calib.json", recording.size, warnings.add)
     attach_truth_file(recording, path / "groundtruth.txt")
     return recording
+
+
+def _timed(path: Path, image_folder: Path, options: SourceOptions, warnings: Warnings) -> tuple[list[Path], Times]:
+    """The images with their times in s: by a list, by their names, or at a rate."""
+    files = list_images(image_folder)
+    lists = [path / "times.txt", path / "timestamps.txt"]
+    has_list = any(file.is_file() for file in lists)
+    named = times_in_names(files) if not has_list and options.fps is None else None
+    if named is not None:
+        files, times, unit = named
+        rate = 1.0 / float(np.median(np.diff(times)))
+        warnings.add(f"the names of the images are taken for their times ({unit}, {rate:.4g} frames/s); with --fps "
+                     "they are numbers")  # fmt: skip
+        return mended_files(files, times, warnings, image_folder)
+    times = times_of_files(lists, files, options, warnings)
+    return mended_files(files, times, warnings, lists[0] if lists[0].is_file() else lists[1])

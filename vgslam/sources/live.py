@@ -8,11 +8,12 @@ from pathlib import Path
 
 import cv2
 
-from vgslam.errors import CalibrationError, InputError, VgslamError
+from vgslam.errors import InputError, VgslamError
 from vgslam.interfaces import FrameSource
 from vgslam.sources.calibration import doubts, fit_to_image, read_calibration
 from vgslam.sources.live_clock import LiveClock
 from vgslam.sources.recording import BadImageError, Pixels
+from vgslam.sources.source import RecordedSource
 from vgslam.sources.undistort import Undistorter
 from vgslam.types import Camera, Frame, Trajectory
 
@@ -28,6 +29,8 @@ class LiveImage:
     source_s: float | None = None
     """Its time by the source's clock; None without one."""
     is_absolute: bool = False
+    notes: tuple[str, ...] = ()
+    """Lines for the person on the stream up to here."""
 
 
 Feed = Callable[[], Iterator[LiveImage]]
@@ -55,6 +58,8 @@ class LiveOptions:
     """An iteration ends after this time, in s."""
     truth: Trajectory | None = None
     """The reference trajectory of the camera, on the clock of the stream."""
+    stream: int | None = None
+    """Number of the video stream in an address or a pipe that has several; by default that with the largest images."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,7 @@ class LiveSource:
         self._thread: threading.Thread | None = None
         self.undistorter: Undistorter | None = None
         self.recorded_camera: Camera | None = None
+        self.uncalibrated: str | None = recorded.uncalibrated if isinstance(recorded, RecordedSource) else None
 
     def open(self) -> tuple[int, int]:
         """Wait for the first image; returns its width and height, and sets `camera` where there is a calibration.
@@ -147,10 +153,9 @@ class LiveSource:
             self._thread.join(timeout=2.0)
 
     def _calibrate(self, path: Path, width: int, height: int) -> None:
-        if not path.is_file():
-            raise CalibrationError(f"{path}: no such calibration file; give a JSON or YAML file")
         camera = read_calibration(path, (width, height), self.warnings.append, is_chosen=True)
         if camera is None:
+            self.uncalibrated = f"{path} holds a camera that is not calibrated"
             return
         camera, warning = fit_to_image(camera, width, height)
         self.warnings += [*([warning] if warning else []), *doubts(camera)]
@@ -218,6 +223,7 @@ class LiveSource:
                         clock.reconnected()
                         self.n_reconnects, is_broken = self.n_reconnects + 1, False
                     last_s, wait_s = self._now(), FIRST_WAIT_S
+                    self.warnings += [line for line in image.notes if line not in self.warnings]
                     self._put(_Arrived(image, clock.stamp(image.source_s, time.time(), image.is_absolute), last_s))
             except NobodyYetError:
                 self._wait(FIRST_WAIT_S)

@@ -7,9 +7,12 @@ from typing import Any, Protocol
 import av
 
 from vgslam.errors import InputError
+from vgslam.sources.deinterlace import deinterlaced
 from vgslam.sources.frame_pixels import Look, display_matrix
 from vgslam.sources.live import LiveImage, NobodyYetError
 from vgslam.sources.live_address import public
+from vgslam.sources.recording import Warnings
+from vgslam.sources.video_survey import StreamSurvey, pictures_of, without_stream
 
 CLOCKLESS = frozenset({"mjpeg", "mpjpeg", "jpeg_pipe", "image2pipe", "png_pipe", "h264", "hevc", "rawvideo"})
 """Formats without timestamps: those that ffmpeg invents are not used."""
@@ -57,15 +60,15 @@ class ListeningFeed:
     give_up_s. Until the first stream comes the port is opened anew after give_up_s or 30 s, whichever is longer, which
     drops a peer that has connected and sends nothing. Raises NobodyYetError until then, InputError as `av_images`."""
 
-    def __init__(self, url: str, give_up_s: float) -> None:
-        self._url, self._give_up_s = url, give_up_s
+    def __init__(self, url: str, give_up_s: float, wanted: int | None = None) -> None:
+        self._url, self._give_up_s, self._wanted = url, give_up_s, wanted
         self._has_listened = self._has_begun = False
 
     def __call__(self) -> Iterator[LiveImage]:
         if self._has_begun:
-            return av_images(self._url, self._give_up_s)
+            return av_images(self._url, self._give_up_s, self._wanted)
         try:
-            images = av_images(self._url, max(self._give_up_s, LISTEN_AGAIN_S))
+            images = av_images(self._url, max(self._give_up_s, LISTEN_AGAIN_S), self._wanted)
         except InputError as error:
             self._has_listened |= isinstance(error, NoSenderError)
             if self._has_listened:  # the port was ours: if it cannot be opened, a dropped peer has not left yet
@@ -75,9 +78,10 @@ class ListeningFeed:
         return images
 
 
-def av_images(url: str, patience_s: float = TIMEOUT_S[0]) -> Iterator[LiveImage]:
+def av_images(url: str, patience_s: float = TIMEOUT_S[0], wanted: int | None = None) -> Iterator[LiveImage]:
     """Images of an address that ffmpeg opens. patience_s: how long `rtsp+listen://` waits for a sender and for the
-    beginning of its stream. Raises InputError, NoSenderError where it has waited in vain."""
+    beginning of its stream; wanted: number of the video stream, see `_chosen`. Raises InputError, NoSenderError where
+    it has waited in vain."""
     options = {"flags": "low_delay", "analyzeduration": "1000000"}
     name, is_listening = public(url), url.startswith(LISTEN)
     timeout_s = TIMEOUT_S
@@ -94,39 +98,58 @@ def av_images(url: str, patience_s: float = TIMEOUT_S[0]) -> Iterator[LiveImage]
             reason = f"no {'sender' if is_listening else 'answer'} within {timeout_s[0]:g} s"
         kind = NoSenderError if is_listening and isinstance(err, PEER_FAULTS) else InputError
         raise kind(f"{name}: cannot be opened ({reason}); check the address and that it is served") from err
-    return _images(container, name)
+    return _images(container, name, wanted)
 
 
-def pipe_images(stream: Readable, name: str) -> Iterator[LiveImage]:
-    """Images of a byte stream in any container, or bare JPEG images. Raises InputError."""
+def pipe_images(stream: Readable, name: str, wanted: int | None = None) -> Iterator[LiveImage]:
+    """Images of a byte stream in any container, or bare JPEG images; wanted: see `_chosen`. Raises InputError."""
     try:
         container = av.open(Pipe(stream), options={"probesize": "1000000", "analyzeduration": "1000000"})
     except (av.FFmpegError, OSError, ValueError) as err:
         raise InputError(
             f"{name}: no video comes in that ffmpeg can read ({_reason(err)}); try `ffmpeg -i INPUT -f mjpeg -q:v 3 -`"
         ) from err
-    return _images(container, name)
+    return _images(container, name, wanted)
 
 
-def _images(container: Any, name: str) -> Iterator[LiveImage]:
+def _images(container: Any, name: str, wanted: int | None) -> Iterator[LiveImage]:
     with container:
-        if not container.streams.video:
-            raise InputError(f"{name}: has no video stream")
-        stream = container.streams.video[0]
+        warnings = Warnings()
+        stream = _chosen(container, name, wanted, warnings)
         stream.thread_type = "SLICE"  # threads over frames would hold frames back
         has_clock = not CLOCKLESS & set(container.format.name.split(","))
         n_untimed, look = 0, None
         try:
-            for packet in container.demux(stream):
-                for frame in _decoded(packet):
-                    if has_clock and frame.pts is None and n_untimed < MAX_UNTIMED:
-                        n_untimed += 1
-                        continue
-                    look = look or Look(matrix=display_matrix(frame))
-                    time_s = float(frame.pts * frame.time_base) if has_clock and frame.pts is not None else None
-                    yield LiveImage(partial(look.pixels, frame), time_s)
+            for frame in deinterlaced(_frames(container, stream), warnings):
+                if has_clock and frame.pts is None and n_untimed < MAX_UNTIMED:
+                    n_untimed += 1
+                    continue
+                look = look or Look(matrix=display_matrix(frame))
+                time_s = float(frame.pts * frame.time_base) if has_clock and frame.pts is not None else None
+                yield LiveImage(partial(look.pixels, frame), time_s, notes=tuple(warnings))
         except (av.FFmpegError, OSError) as err:
             raise InputError(f"{name}: the stream broke off ({_reason(err)})") from err
+
+
+def _chosen(container: Any, name: str, wanted: int | None, warnings: Warnings) -> Any:
+    """The video stream `wanted`, else that with the largest images, as how many there will be is not known; a line says
+    which where there are several. Raises InputError, listing the streams."""
+    streams = pictures_of(container)
+    if not streams:
+        raise InputError(f"{name}: has no video stream")
+    found = {s.index: StreamSurvey(s.index, s.codec_context.name, (s.width, s.height)) for s in streams}
+    if wanted is not None and wanted not in found:
+        raise InputError(without_stream(name, wanted, found.values()))
+    index = wanted if wanted is not None else max(found, key=lambda i: (found[i].size[0] * found[i].size[1], -i))
+    if len(found) > 1:
+        others = ", ".join(str(s) for s in found.values() if s.index != index)
+        warnings.add(f"stream {found[index]} is used; --stream chooses another: {others}")
+    return container.streams[index]
+
+
+def _frames(container: Any, stream: Any) -> Iterator[Any]:
+    for packet in container.demux(stream):
+        yield from _decoded(packet)
 
 
 def _decoded(packet: Any) -> list[Any]:

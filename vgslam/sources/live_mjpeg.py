@@ -26,8 +26,9 @@ class ByteStream(Protocol):
     def readline(self, size: int, /) -> bytes: ...
 
 
-def http_images(url: str) -> Iterator[LiveImage]:
-    """Images of an HTTP address: Motion JPEG, or any container that ffmpeg reads. A login in the address
+def http_images(url: str, wanted: int | None = None) -> Iterator[LiveImage]:
+    """Images of an HTTP address: Motion JPEG, or any container that ffmpeg reads, of which `wanted` is the video stream
+    (by default that with the largest images). A login in the address
     (http://USER:PASSWORD@HOST/) is used for Basic and Digest authentication. Raises InputError."""
     name = public(url)
     try:
@@ -36,14 +37,14 @@ def http_images(url: str) -> Iterator[LiveImage]:
                 yield from multipart_images(answer, answer.headers.get_boundary() or "")
                 return
             if not _is_playlist(answer.headers.get_content_type(), url):
-                yield from pipe_images(answer, name)  # many servers allow one reader: do not connect twice
+                yield from pipe_images(answer, name, wanted)  # many servers allow one reader: do not connect twice
                 return
     except urllib.error.HTTPError as err:
         raise InputError(f"{name}: the server answers {err.code} {err.reason}; check the address") from err
     except (OSError, ValueError, http.client.HTTPException) as err:
         reason = getattr(err, "reason", None) or err
         raise InputError(f"{name}: no stream there ({reason}); check the address and that the server runs") from err
-    yield from av_images(url)
+    yield from av_images(url, wanted=wanted)
 
 
 def _opened(url: str) -> Any:

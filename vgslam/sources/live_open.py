@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
-from vgslam.errors import InputError
+from vgslam.errors import ConfigError, InputError
 from vgslam.interfaces import FrameSource
 from vgslam.sources.live import Feed, LiveImage, LiveOptions, LiveSource
 from vgslam.sources.live_address import public
@@ -35,15 +35,17 @@ def open_live(name: str, options: LiveOptions | None = None) -> LiveSource:
     for a sender. http://, https://: Motion JPEG or any container. -: a pipe on standard input. gst:PIPELINE, or one
     with a `!`: GStreamer. ros2:/topic: images of ROS 2. Raises InputError for another name.
     """
-    found = _feed(name)
+    options = options or LiveOptions()
+    found = _feed(name, options.stream)
     if found is None:
         raise InputError(f"{public(name)}: not a live source; give {KNOWN}")
     kind, feed = found
-    options = options or LiveOptions()
+    if options.stream is not None and kind in ("camera", "ros2 topic", "gstreamer"):
+        raise ConfigError(f"{public(name)}: --stream is for addresses and pipes; a {kind} has one stream")
     if kind == "pipe":  # what has ended cannot be opened again
         options = replace(options, give_up_s=0.0)
     if kind == LISTEN:
-        feed = ListeningFeed(name, options.give_up_s)
+        feed = ListeningFeed(name, options.give_up_s, options.stream)
     return LiveSource(kind, "stdin" if name == "-" else public(name), feed, options)
 
 
@@ -57,15 +59,15 @@ def in_real_time(
     return LiveSource(recorded.kind, recorded.name, feed, options, now=now, recorded=recorded)
 
 
-def _feed(name: str) -> tuple[str, Feed] | None:
+def _feed(name: str, stream: int | None = None) -> tuple[str, Feed] | None:
     if name == "-":
-        return "pipe", _stdin_images
+        return "pipe", partial(_stdin_images, stream)
     if name.isdigit() or name.startswith("/dev/video"):
         return "camera", partial(camera_images, name)
     if name.startswith(("http://", "https://")):
-        return "http", partial(http_images, name)
+        return "http", partial(http_images, name, stream)
     if _FFMPEG.match(name):
-        return name.split(":", 1)[0], partial(av_images, name)
+        return name.split(":", 1)[0], partial(av_images, name, wanted=stream)
     if name.startswith("ros2:"):
         return "ros2 topic", partial(ros2_images, name.removeprefix("ros2:"))
     if name.startswith("gst:") or " ! " in name:
@@ -73,11 +75,11 @@ def _feed(name: str) -> tuple[str, Feed] | None:
     return None
 
 
-def _stdin_images() -> Iterator[LiveImage]:
+def _stdin_images(stream: int | None) -> Iterator[LiveImage]:
     if sys.stdin is None or sys.stdin.isatty():
         raise InputError("-: nothing is piped in; as in `ffmpeg -i INPUT -f mjpeg -q:v 3 - | vgslam live -`")
     # without a buffer: a frame must not wait for the next one, and no lock is held when the program ends
-    return pipe_images(open(sys.stdin.fileno(), "rb", buffering=0, closefd=False), "-")
+    return pipe_images(open(sys.stdin.fileno(), "rb", buffering=0, closefd=False), "-", stream)
 
 
 def _played(

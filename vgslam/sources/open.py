@@ -96,9 +96,9 @@ def _camera(recording: Recording, options: SourceOptions) -> Camera | None:
     width, height = recording.size
     camera = recording.camera
     if options.calib is not None:
-        if not options.calib.is_file():
-            raise CalibrationError(f"{options.calib}: no such calibration file; give a JSON or YAML file")
         camera = read_calibration(options.calib, recording.size, recording.warnings.add, is_chosen=True)
+        if camera is None:
+            recording.uncalibrated = f"{options.calib} holds a camera that is not calibrated"
     if camera is None:
         return None
     try:

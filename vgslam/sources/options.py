@@ -20,7 +20,8 @@ class SourceOptions:
     kind: str = "auto"
     """One of `kinds.SOURCE_KINDS`, which `open_source` checks, or "auto" to recognise it."""
     calib: Path | None = None
-    """Calibration file that replaces the data set's own; the layouts are in docs/calibration.md."""
+    """Calibration file that replaces the data set's own; the layouts are in docs/calibration.md. FILE#NAME takes
+    one of several cameras."""
     truth: Path | None = None
     """Trajectory file (TUM, KITTI or EuRoC) that replaces the data set's own."""
     start: int = 0

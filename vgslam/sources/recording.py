@@ -69,6 +69,8 @@ class Recording:
     """None when not known in advance."""
     camera: Camera | None = None
     """Native calibration, possibly for another resolution; None when there is none."""
+    uncalibrated: str | None = None
+    """What says that the camera is not calibrated, in words; None where nothing does."""
     truth: Trajectory | None = None
     """T_world_cam of the data set."""
     timestamps_s: npt.NDArray[np.float64] | None = None

@@ -18,6 +18,7 @@ class RecordedSource:
 
     n_frames counts the images selected; those skipped while iterating (listed in `warnings`) are fewer frames.
     distorted: calibration of the images as recorded, already of their resolution, or None; folder: where they lie.
+    uncalibrated: what says that the camera is not calibrated, in words, None where nothing does.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class RecordedSource:
         self.warnings: list[str] = recording.warnings
         self.n_frames: int | None = None if recording.n_images is None else options.count(recording.n_images)
         self.folder: Path = folder
+        self.uncalibrated: str | None = recording.uncalibrated
         self._recording = recording
         self._options = options
         self.calibrate(distorted)
@@ -56,7 +58,7 @@ class RecordedSource:
             except BadImageError as err:
                 self._recording.warnings.tally(str(err), raw.name)
                 continue
-            yield Frame(n, raw.timestamp_s, image, self.camera)
+            yield Frame(n, raw.timestamp_s, image, self.camera, raw.name if self._recording.files else None)
             n, latest_s = n + 1, raw.timestamp_s
         if n == 0:
             reasons = "; ".join(self.warnings) or f"start {self._options.start} is beyond its end"

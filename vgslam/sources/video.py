@@ -85,7 +85,7 @@ def _look(stream: Any, chosen: StreamSurvey, options: SourceOptions, warnings: W
 
 def _is_calibrated_as_stored(calib: Path | None, size: Size) -> bool:
     """Whether a calibration is of images of the stored size, upright or turned. Raises CalibrationError."""
-    camera = read_calibration(calib) if calib is not None and calib.is_file() else None
+    camera = None if calib is None else read_calibration(calib)
     return camera is not None and (camera.width, camera.height) in (size, size[::-1])
 
 

@@ -4,6 +4,7 @@ Nothing but key frames is decoded, and of those not all in a long video. Only at
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -66,7 +67,8 @@ class StreamSurvey:
 
     def __str__(self) -> str:
         n = self.n_packets - self.n_hidden
-        return f"{self.index} ({self.codec} {self.size[0]}x{self.size[1]}, {n} frame{'s' if n != 1 else ''})"
+        frames = f", {n} frame{'s' if n != 1 else ''}" if n else ""
+        return f"{self.index} ({self.codec} {self.size[0]}x{self.size[1]}{frames})"
 
 
 @dataclass(frozen=True)
@@ -82,14 +84,23 @@ class Survey:
             return max(self.streams, key=lambda s: (s.n_pixels, -s.index))
         found = [s for s in self.streams if s.index == wanted]
         if not found:
-            listed = ", ".join(str(s) for s in self.streams)
-            raise InputError(f"{path}: has no video stream {wanted}; its video streams: {listed}")
+            raise InputError(without_stream(path, wanted, self.streams))
         return found[0]
+
+
+def without_stream(name: object, wanted: int, streams: Iterable[StreamSurvey]) -> str:
+    """What to say of a number that no video stream has."""
+    return f"{name}: has no video stream {wanted}; its video streams: {', '.join(map(str, streams))}"
+
+
+def pictures_of(container: Any) -> list[Any]:
+    """The video streams of an opened container, without cover pictures."""
+    return [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
 
 
 def survey(container: Any, end: int | None, path: Path) -> Survey:
     """Reads an opened container. end: so many frames suffice. Raises InputError where there is no video stream."""
-    videos = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    videos = pictures_of(container)
     if not videos:
         has_cover = len(container.streams.video) > 0
         what = "has no video stream, only a cover picture" if has_cover else "has no video stream"

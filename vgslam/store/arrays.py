@@ -8,6 +8,7 @@ T (F,4,4), has_pose, covariance (F,6,6) in units of the keyframe `ref` as T is, 
 inlier_ratio, component, rotation_only. camera_*: intrinsics
 (C,4) fx fy cx cy, size (C,2) width height, distortion (C,D) padded with zeros, n_distortion, is_fisheye,
 removed_k1.
+keyframe_name (B,) UTF-8 text of the keyframes' file names one after another, keyframe_name_end (K,) where each ends.
 session_first_frame (N,), session_camera (N,) rows of `camera`, -1 = none.
 world_component (W,), world_known (W,2) is_metric and is_upright, world_sigma (W,2)
 scale_rel_sigma and tilt_sigma_deg: `World`s of components. place_vocabulary (8,), place_code (k,256): `PlaceCodes`.
@@ -89,7 +90,7 @@ def to_arrays(slam_map: SlamMap) -> Arrays:
     a |= _frame_arrays(m.frames) | cameras.arrays()
     a["session_first_frame"] = _table([s.first_frame_id for s in m.sessions], (), np.int64)
     a["place_vocabulary"], a["place_code"] = m.place_codes.vocabulary.copy(), m.place_codes.codes.view.copy()
-    a |= _world_arrays(m)
+    a |= _world_arrays(m) | _name_arrays(m)
     if len(m.keyframes) != len(m.observed):
         raise ValueError("keyframes and observations do not agree")
     _check_ids(a)
@@ -138,6 +139,27 @@ def _world_arrays(m: SlamMap) -> Arrays:
     }
 
 
+def _name_arrays(m: SlamMap) -> Arrays:
+    names = [m.image_names.get(k.frame_id, "").encode("utf-8", "replace") for k in m.keyframes]
+    return {
+        "keyframe_name": np.frombuffer(b"".join(names), np.uint8).copy(),
+        "keyframe_name_end": np.cumsum([len(name) for name in names], dtype=np.int64),
+    }
+
+
+def _read_names(a: Arrays) -> dict[int, str]:
+    """The inverse of `_name_arrays`. Raises ValueError if the arrays do not agree."""
+    text, ends = a["keyframe_name"].tobytes(), a["keyframe_name_end"]
+    if len(ends) != len(a["keyframe_frame_id"]) or (np.diff(ends, prepend=0) < 0).any() or (
+        len(text) != (ends[-1] if len(ends) else 0)
+    ):  # fmt: skip
+        raise ValueError("names and keyframes do not agree")
+    begins = [0, *ends.tolist()]
+    names = {frame_id: text[begin:end].decode("utf-8", "replace")
+             for frame_id, begin, end in zip(a["keyframe_frame_id"].tolist(), begins, ends.tolist(), strict=False)}
+    return {frame_id: name for frame_id, name in names.items() if name}
+
+
 def _edge_arrays(edges: Sequence[Edge]) -> Arrays:
     return {
         "edge_ids": _table([(e.id_a, e.id_b) for e in edges], (2,), np.int64),
@@ -172,6 +194,7 @@ def fill(slam_map: SlamMap, a: Arrays, names: SessionNames) -> None:
     cameras = [None if i < 0 else read_cameras(a)[i] for i in a["session_camera"].tolist()]
     firsts = a["session_first_frame"].tolist()
     m.sessions = [Session(*row) for row in zip(names.names, names.began, firsts, cameras, strict=True)]
+    m.image_names = _read_names(a)
     _fill_keyframes(m, a)
     ids = m.landmarks.add(0, a["landmark_xyz"], a["landmark_rel_sigma"], a["landmark_color"])
     m.landmarks.host[ids], m.landmarks.is_triangulated[ids] = a["landmark_host"], a["landmark_is_triangulated"]

@@ -9,10 +9,10 @@ from typing import Any
 from vgslam.errors import MapError
 
 FORMAT = "vgslam map"
-VERSION = 6
+VERSION = 7
 """1: one session, without names. 2: sessions. 3: codes of places. 4: which components are metric and upright.
 5: frames with a rotation only, and the radial distortion that was taken out of a camera's images.
-6: the calibration of a session's images as they were recorded."""
+6: the calibration of a session's images as they were recorded. 7: the names of the keyframes' files."""
 MANIFEST = "manifest.json"
 LOCK = ".lock"
 

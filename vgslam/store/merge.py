@@ -34,6 +34,7 @@ def put_beside(slam_map: SlamMap, other: SlamMap) -> None:
     f0 = 1 + max((f.frame_id for f in m.frames), default=-1)
     c0 = 1 + max((k.component_id for k in m.keyframes), default=-1)
     _take_place_codes(m, other)
+    m.image_names |= {frame_id + f0: name for frame_id, name in other.image_names.items()}
     m.sessions += [replace(s, first_frame_id=s.first_frame_id + f0) for s in other.sessions]
     for keyframe, (ids, pixels) in zip(other.keyframes, other.observed, strict=True):
         mine = PagedKeyframe.without_pictures(keyframe, m.pictures)

@@ -53,8 +53,14 @@ def _recorded_cameras(manifest: Manifest, arrays: Arrays) -> tuple[Manifest, Arr
     return replace(manifest, version=6), {**arrays, "session_camera": none}
 
 
+def _image_names(manifest: Manifest, arrays: Arrays) -> tuple[Manifest, Arrays]:
+    """Up to version 6 the names of the keyframes' files were not kept."""
+    ends = np.zeros(len(arrays["keyframe_frame_id"]), np.int64)
+    return replace(manifest, version=7), {**arrays, "keyframe_name": np.zeros(0, np.uint8), "keyframe_name_end": ends}
+
+
 MIGRATIONS: dict[int, Callable[[Manifest, Arrays], tuple[Manifest, Arrays]]] = {
-    1: _sessions, 2: _places, 3: _worlds, 4: _turned_and_straightened, 5: _recorded_cameras,
+    1: _sessions, 2: _places, 3: _worlds, 4: _turned_and_straightened, 5: _recorded_cameras, 6: _image_names,
 }  # fmt: skip
 
 

@@ -34,19 +34,32 @@ def sampler(clips: ClipSet, **changes: object) -> WindowSampler:
 
 
 def test_batches_follow_from_seed_and_step(clips: ClipSet) -> None:
-    a, b = sampler(clips).batch(5), sampler(clips).batch(5)
-    assert torch.equal(a.images, b.images)
-    assert torch.equal(a.T_world_cam, b.T_world_cam)
-    assert not torch.equal(a.images, sampler(clips).batch(6).images) or a.images.shape != b.images.shape
-    other = sampler(clips, seed=1).batch(5)
-    assert other.images.shape != a.images.shape or not torch.equal(a.images, other.images)
+    one_size = {"sizes": ((48, 64, 1.0),)}  # of several sizes the choice alone would tell batches apart
+    a, b = sampler(clips, **one_size).batch(5), sampler(clips, **one_size).batch(5)
+    for mine, again in zip(vars(a).values(), vars(b).values(), strict=True):
+        assert torch.equal(mine, again)
+    for other in (sampler(clips, **one_size).batch(6), sampler(clips, **one_size, seed=1).batch(5)):
+        assert other.images.shape == a.images.shape
+        assert not torch.equal(other.images, a.images)
+        assert not torch.equal(other.T_world_cam, a.T_world_cam)
 
 
 def test_windows_larger_than_the_clips_are_refused(clips: ClipSet) -> None:
     with pytest.raises(ConfigError, match="136x48 px do not fit into clips of 128x96 px"):
         sampler(clips, sizes=((48, 64, 0.9), (48, 136, 0.1)))
-    batch = sampler(clips, sizes=((96, 128, 1.0),)).batch(0)
-    assert batch.images.shape[-2:] == (96, 128), "as large as the clips is possible"
+    with pytest.raises(ConfigError, match="64x104 px do not fit into clips of 128x96 px"):
+        sampler(clips, sizes=((104, 64, 1.0),))
+
+
+def test_windows_as_large_as_the_clips_are_their_frames(clips: ClipSet) -> None:
+    batch = sampler(clips, sizes=((96, 128, 1.0),), augment=False).batch(0)
+    every = [clips[i] for i in range(len(clips))]
+    frames = torch.from_numpy(np.concatenate([clip.images for clip in every]))
+    for image in batch.images.flatten(0, 1):
+        difference = (frames - 255.0 * image.permute(1, 2, 0)).abs().amax(dim=(1, 2, 3))
+        assert difference.min() < 1e-3
+    for K in batch.K.tolist():
+        assert K in [[[c.K[0], 0, c.K[2]], [0, c.K[1], c.K[3]], [0, 0, 1]] for c in every]
 
 
 def test_shapes_and_ranges(clips: ClipSet) -> None:

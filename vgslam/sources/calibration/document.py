@@ -46,6 +46,14 @@ def read_text(path: Path) -> str:
         raise CalibrationError(f"{path}: calibration cannot be read ({reason}); give a JSON or YAML file") from err
 
 
+def read_bytes(path: Path) -> bytes:
+    """A file's bytes. Raises CalibrationError."""
+    try:
+        return path.read_bytes()
+    except OSError as err:
+        raise CalibrationError(f"{path}: calibration cannot be read ({err.strerror})") from err
+
+
 def parse_document(path: Path, text: str) -> Document:
     """Mapping of the text of a JSON or YAML file, the first where it holds several documents. Raises
     CalibrationError."""
@@ -55,7 +63,8 @@ def parse_document(path: Path, text: str) -> Document:
         reason = " ".join(str(err).split())[:120]
         raise CalibrationError(f"{path}: malformed calibration ({reason})") from err
     if isinstance(document, list) and document and isinstance(document[0], Mapping):
-        document = document[0]  # OpenSfM's reconstructions, and lists of cameras
+        is_opensfm = "cameras" in document[0]  # its reconstructions, each with the cameras of all
+        document = document[0] if is_opensfm or len(document) == 1 else {"cameras": document}
     if not isinstance(document, Mapping):
         raise CalibrationError(f"{path}: calibration must name its fields (width, height, fx, fy, cx, cy, distortion)")
     return {str(name): value for name, value in document.items()}

@@ -3,6 +3,9 @@
 from vgslam.errors import CalibrationError
 from vgslam.types import Camera
 
+SAME_ASPECT = 0.01
+"""Images whose aspect ratios differ by more are cropped or rotated, not scaled."""
+
 
 def fit_to_image(camera: Camera, width: int, height: int) -> tuple[Camera, str | None]:
     """The camera for images of (width, height), and a warning when it had to be scaled.
@@ -12,7 +15,11 @@ def fit_to_image(camera: Camera, width: int, height: int) -> tuple[Camera, str |
     if (camera.width, camera.height) == (width, height):
         return camera, None
     sizes = f"calibration is for {camera.width}x{camera.height}, the images are {width}x{height}"
-    ratio = (camera.width / camera.height) / (width / height)
-    if abs(ratio - 1.0) > 0.01:
+    if not is_same_aspect((camera.width, camera.height), (width, height)):
         raise CalibrationError(f"{sizes}: the aspect differs, so scaling would be wrong; calibrate at this resolution")
     return camera.resized(width, height), f"{sizes}: scaled by {width / camera.width:.4g}"
+
+
+def is_same_aspect(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether images of two sizes (width, height) may show the same, one scaled."""
+    return abs((size[0] / size[1]) / (other[0] / other[1]) - 1.0) <= SAME_ASPECT

@@ -6,74 +6,32 @@ from typing import Any
 
 from vgslam.sources.calibration.document import Document
 from vgslam.sources.calibration.fields import Fields, number, numbers, spelled
+from vgslam.sources.calibration.groups import FOCAL, FOCAL_X, FOCAL_Y, LISTS, MATRIX, unwrapped
 from vgslam.sources.calibration.lens import family
 from vgslam.sources.calibration.stated import NoFocal, NotCalibrated, Size, Stated
 
-MATRIX = ("cameramatrix", "intrinsicmatrix", "k", "mtx", "m1", "matrix", "intrinsicsmatrix", "cammatrix", "kmatrix")
-FOCAL_X, FOCAL_Y = ("fx", "flx", "fu", "focalx", "focallengthx"), ("fy", "fly", "fv", "focaly", "focallengthy")
-FOCAL = ("f", "focal", "focallength", "focallengthpx")
-LISTS = ("intrinsics", "calibration", "intrinsic", "cameraintrinsics")
 COEFFICIENTS = (
     "distortion", "distortioncoefficients", "distortioncoeffs", "distcoeffs", "distcoefs", "dist", "d", "d1", "coeffs",
     "distortioncoef", "distortionparams", "distortionparameters", "distortionvector", "distcoefficients",
 )  # fmt: skip
 MODELS = ("distortionmodel", "distortiontype", "cameramodel", "modeltype", "cameratype", "projectiontype", "lensmodel",
           "model", "type")  # fmt: skip
-PARAMETERS = ("projectionparameters", "distortionparameters", "intrinsics", "intrinsic", "distortion")
 WITHOUT_FOCAL = {"width", "height", "cx", "cy", "distortion", "note"}
 """The fields of our own JSON for a sequence whose focal length is not known."""
-WRAPPERS = re.compile(r"(camera|cam|calib|intrinsic|left|color|colour|rgb|value0)", re.I)
-
-
-def has_focal(fields: Fields) -> bool:
-    """Whether the fields say a focal length, or that it is unknown."""
-    return fields.has(*MATRIX, *FOCAL_X, *FOCAL_Y, *FOCAL, "mu") or fields.has_numbers(*LISTS)
 
 
 def read_flat(document: Document, size: Size | None) -> Stated:
     """The camera of fields side by side, or in a mapping such as `camera:`. Raises ValueError, NotCalibrated."""
-    document, notes = unwrapped(document)
-    fields = Fields(document)
+    fields = Fields(unwrapped(document))
     family(_model(fields))  # a lens that is not supported is named before what else is missing
     stated_size = resolution(fields)
     fx, fy, cx, cy = _intrinsics(fields)
     fields.first("p", "projectionmatrix", "p1matrix")
     model, k = _lens(fields)
     left = fields.unused()
-    if left:
-        notes = (*notes, f"calibration: not used: {', '.join(left)}")
+    notes = (f"calibration: not used: {', '.join(left)}",) if left else ()
     camera = Stated(fx, fy, cx, cy, stated_size, model, k, notes)
-    return _region(camera, fields)
-
-
-def unwrapped(document: Document) -> tuple[Document, tuple[str, ...]]:
-    """The mapping that holds the camera, with groups such as `projection_parameters` opened, and notes."""
-    opened = _opened(document)
-    if has_focal(Fields(opened)):
-        return opened, ()
-    inner = {name: value[0] if isinstance(value, list) and value else value for name, value in document.items()}
-    found = [name for name, value in inner.items() if isinstance(value, Mapping) and WRAPPERS.match(str(name))
-             and has_focal(Fields(_opened(value)))]  # fmt: skip
-    if not found:
-        deeper = [v for name, v in inner.items() if isinstance(v, Mapping) and WRAPPERS.match(str(name))]
-        if len(deeper) == 1 and deeper[0] is not document:
-            return unwrapped(deeper[0])
-        return opened, ()
-    notes = (f"calibration: {found[0]} is used, not {', '.join(map(str, found[1:]))}",) if found[1:] else ()
-    sizes = {n: v for n, v in document.items() if n == "resolution" or not isinstance(v, Mapping | list)}
-    return {**sizes, **_opened(inner[found[0]])}, notes
-
-
-def _opened(document: Document) -> dict[str, Any]:
-    """Groups of named parameters (projection_parameters: {fx: ...}) as fields of their own."""
-    flat: dict[str, Any] = {}
-    for name, value in document.items():
-        is_group = isinstance(value, Mapping) and "data" not in value
-        if is_group and re.sub(r"[\s_\-.]", "", str(name)).lower() in PARAMETERS:
-            flat.update({str(key): inner for key, inner in value.items()})
-        else:
-            flat[str(name)] = value
-    return flat
+    return _region(camera, fields, size)
 
 
 def resolution(fields: Fields) -> Size | None:
@@ -115,9 +73,15 @@ def _intrinsics(fields: Fields) -> tuple[float, float, float | None, float | Non
         if len(values) < 4:
             raise ValueError(f"camera intrinsics must be [fx, fy, cx, cy], got {len(values)} numbers")
         return values[0], values[1], values[2], values[3]
-    fx, fy, f = fields.number(*FOCAL_X, "mu"), fields.number(*FOCAL_Y, "mv"), fields.number(*FOCAL)
+    fx, fy = fields.number(*FOCAL_X, "mu"), fields.number(*FOCAL_Y, "mv")
+    both = _one_or_two("focal_length", fields.first(*FOCAL))
     cx, cy = fields.number("cx", "cu", "ppx", "u0", "px"), fields.number("cy", "cv", "ppy", "v0", "py")
-    fx, fy = fx if fx is not None else f, fy if fy is not None else f
+    middle = numbers("principal_point", fields.first("principalpoint", "principlepoint", "opticalcenter"))
+    if len(middle) not in (0, 2):
+        raise ValueError(f"camera principal_point must be [cx, cy], got {len(middle)} numbers")
+    cx, cy = (cx, cy) if cx is not None or not middle else (middle[0], middle[1])
+    if both is not None:
+        fx, fy = fx if fx is not None else both[0], fy if fy is not None else both[1]
     if fx is None and fy is None:
         if fields.has(*FOCAL_X, *FOCAL_Y, *FOCAL):
             raise NotCalibrated("fx is null")
@@ -127,6 +91,16 @@ def _intrinsics(fields: Fields) -> tuple[float, float, float | None, float | Non
     some = fx if fx is not None else fy
     assert some is not None
     return fx if fx is not None else some, fy if fy is not None else some, cx, cy
+
+
+def _one_or_two(name: str, value: Any) -> tuple[float, float] | None:
+    """One number for both axes, or one for each. Raises ValueError, naming the field."""
+    if value is None or not isinstance(value, list | Mapping):
+        return None if value is None else (number(name, value),) * 2
+    pair = numbers(name, value)
+    if len(pair) not in (1, 2):
+        raise ValueError(f"camera {name} must be [fx, fy], got {len(pair)} numbers")
+    return pair[0], pair[-1]
 
 
 def missing(fields: Fields, what: list[str]) -> str:
@@ -196,13 +170,14 @@ def _model(fields: Fields) -> str:
     return words[0] if words else ""
 
 
-def _region(camera: Stated, fields: Fields) -> Stated:
-    """ROS: K is of the whole sensor; the images may be a region of interest of it. Binned images are scaled later."""
+def _region(camera: Stated, fields: Fields, images: Size | None) -> Stated:
+    """ROS: K is of the whole sensor; the images may be a region of interest of it, unless they are as large as the
+    sensor. Binned images are scaled later."""
     roi = fields.first("roi")
     if not isinstance(roi, Mapping) or not camera.size or camera.cx is None or camera.cy is None:
         return camera
     width, height = (int(roi.get(name) or 0) for name in ("width", "height"))
-    if width <= 0 or height <= 0 or (width, height) == camera.size:
+    if width <= 0 or height <= 0 or camera.size in ((width, height), images):
         return camera
     x, y = (float(roi.get(name) or 0) for name in ("x_offset", "y_offset"))
     note = f"calibration: of the region {width}x{height} at ({x:g}, {y:g}) of the sensor"

@@ -3,13 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from vgslam.errors import CalibrationError
-from vgslam.sources.calibration.document import Document, Rows, read_document, read_text, rows_of
+from vgslam.sources.calibration.colmap_bin import rows_of_bin
+from vgslam.sources.calibration.document import Document, Rows, read_bytes, read_document, read_text, rows_of
 from vgslam.sources.calibration.flat import read_flat
+from vgslam.sources.calibration.groups import cameras_flat
 from vgslam.sources.calibration.lens import family, make_camera
 from vgslam.sources.calibration.plausible import check_plausible, check_stated_size
 from vgslam.sources.calibration.reconstructions import (
+    cameras_colmap,
+    cameras_nerf,
+    cameras_opensfm,
     is_colmap,
     is_nerf,
     is_opensfm,
@@ -18,43 +24,54 @@ from vgslam.sources.calibration.reconstructions import (
     read_opensfm,
 )  # fmt: skip
 from vgslam.sources.calibration.rows import is_dso, is_numbers, read_dso, read_numbers
-from vgslam.sources.calibration.slam_systems import is_kalibr, is_orbslam, read_kalibr, read_orbslam
+from vgslam.sources.calibration.several import choose, note, split_name
+from vgslam.sources.calibration.slam_systems import (
+    cameras_kalibr,
+    cameras_orbslam,
+    is_kalibr,
+    is_orbslam,
+    read_kalibr,
+    read_orbslam,
+)  # fmt: skip
 from vgslam.sources.calibration.stated import NoFocal, NotCalibrated, Size, Stated
 from vgslam.types import Camera
 
 Say = Callable[[str], object]
+Given = TypeVar("Given")
+
+
+def _one(_: object) -> dict[str, Rows]:
+    """The cameras of a layout that holds a single one, which has no name."""
+    return {}
 
 
 @dataclass(frozen=True)
-class Layout:
-    """A layout of files with named fields."""
+class Layout(Generic[Given]):
+    """A layout of files with named fields, or of rows of words."""
 
     name: str
-    matches: Callable[[Document], bool]
-    read: Callable[[Document, Size | None], Stated]
+    matches: Callable[[Given], bool]
+    read: Callable[[Given, Size | None], Stated]
+    """The camera of what holds one."""
+    cameras: Callable[[Given], dict[str, Given]]
+    """Each of the cameras by its name, as a file of its own would hold it; none where there is one without a name."""
+    is_first_taken: bool = True
+    """Whether the first of several is a good guess; else one has to be named."""
 
 
-@dataclass(frozen=True)
-class RowLayout:
-    """A layout of rows of words."""
-
-    name: str
-    matches: Callable[[Rows], bool]
-    read: Callable[[Rows, Size | None], Stated]
-
-
-LAYOUTS = (
-    Layout("ORB-SLAM", is_orbslam, read_orbslam),
-    Layout("Kalibr", is_kalibr, read_kalibr),
-    Layout("OpenSfM", is_opensfm, read_opensfm),
-    Layout("nerfstudio", is_nerf, read_nerf),
-    Layout("fields", lambda _: True, read_flat),
+LAYOUTS: tuple[Layout[Document], ...] = (
+    Layout("ORB-SLAM", is_orbslam, read_orbslam, cameras_orbslam),
+    Layout("Kalibr", is_kalibr, read_kalibr, cameras_kalibr),
+    Layout("OpenSfM", is_opensfm, read_opensfm, cameras_opensfm),
+    Layout("nerfstudio", is_nerf, read_nerf, cameras_nerf, is_first_taken=False),
+    Layout("fields", lambda _: True, read_flat, cameras_flat),
 )
 """In the order in which they are asked; the last takes the rest."""
-ROW_LAYOUTS = (
-    RowLayout("COLMAP", is_colmap, read_colmap),
-    RowLayout("DSO", is_dso, read_dso),
-    RowLayout("numbers", is_numbers, read_numbers),
+COLMAP: Layout[Rows] = Layout("COLMAP", is_colmap, read_colmap, cameras_colmap)
+ROW_LAYOUTS: tuple[Layout[Rows], ...] = (
+    COLMAP,
+    Layout("DSO", is_dso, read_dso, _one),
+    Layout("numbers", is_numbers, read_numbers, _one),
 )
 
 
@@ -66,13 +83,17 @@ def read_calibration(
     JSON: width, height, fx, fy, cx, cy in px, distortion (k1 k2 p1 p2 [k3 ...]), distortion_model ("radtan" or
     "fisheye"); fy defaults to fx, cx and cy to the middle of the image. The other layouts, of OpenCV, ROS, EuRoC,
     Kalibr, ORB-SLAM, stella_vslam, nerfstudio, OpenSfM, COLMAP, Open3D, DSO and DROID-SLAM, are listed in
-    docs/calibration.md. image_size (width, height) stands in for a resolution that the file does not state. `say` is
-    told, in a line each, what was left out. A file with a size alone is refused if `is_chosen`, by --calib; beside a
+    docs/calibration.md. Of several cameras FILE#NAME takes the one of that name, else it is chosen by image_size
+    (`several.choose`). image_size (width, height) also stands in for a resolution that the file does not state. `say`
+    is told, in a line each, what was left out. A file with a size alone is refused if `is_chosen`, by --calib; beside a
     sequence it says that the focal length is not known.
     Raises CalibrationError, naming the file and the field, also for a camera that cannot be.
     """
+    given, (path, name) = path, split_name(path)
+    if not path.is_file():
+        raise CalibrationError(f"{given}: no such calibration file; give a JSON or YAML file")
     try:
-        read = _stated(path, image_size)
+        read = _stated(path, image_size, name)
         camera = _camera(read, image_size)
     except NotCalibrated as reason:
         if is_chosen and isinstance(reason, NoFocal):
@@ -92,29 +113,53 @@ def camera_from_document(document: Document, image_size: Size | None = None) -> 
     """Camera of a calibration in a layout with named fields; None where it says that the camera is not calibrated.
     Raises ValueError, naming the field."""
     try:
-        return _camera(_of_document(document, image_size), image_size)
+        return _camera(_of_document(document, image_size, None), image_size)
     except NotCalibrated:
         return None
 
 
-def with_projection(camera: Camera, P: list[float]) -> Camera:
-    """Camera of images that are already rectified: the left 3x3 of P (3,4), row-major, without distortion."""
-    return replace(camera.undistorted(), fx=P[0], fy=P[5], cx=P[2], cy=P[6])
+def with_projection(camera: Camera, P: list[float], corner: tuple[float, float] = (0.0, 0.0)) -> Camera:
+    """Camera of images that are already rectified: the left 3x3 of P (3,4), row-major, without distortion. corner: the
+    pixel of P's image where the camera's begin."""
+    return replace(camera.undistorted(), fx=P[0], fy=P[5], cx=P[2] - corner[0], cy=P[6] - corner[1])
 
 
-def _stated(path: Path, size: Size | None) -> Stated:
-    if path.suffix.lower() in (".npz", ".npy", ".xml", ".json"):
-        return _of_document(read_document(path), size)
+def _stated(path: Path, size: Size | None, name: str | None) -> Stated:
+    suffix = path.suffix.lower()
+    if suffix == ".bin":
+        return _of(COLMAP, rows_of_bin(read_bytes(path)), size, name)
+    if suffix in (".npz", ".npy", ".xml", ".json"):
+        return _of_document(read_document(path), size, name)
     rows = rows_of(read_text(path))
     for layout in ROW_LAYOUTS:
         if rows and layout.matches(rows):
-            return layout.read(rows, size)
-    return _of_document(read_document(path), size)
+            return _of(layout, rows, size, name)
+    return _of_document(read_document(path), size, name)
 
 
-def _of_document(document: Document, size: Size | None) -> Stated:
-    layout = next(layout for layout in LAYOUTS if layout.matches(document))
-    return layout.read(document, size)
+def _of_document(document: Document, size: Size | None, name: str | None) -> Stated:
+    return _of(next(layout for layout in LAYOUTS if layout.matches(document)), document, size, name)
+
+
+def _of(layout: Layout[Given], given: Given, size: Size | None, name: str | None) -> Stated:
+    """The camera `name`, or the one that is taken without a name, which is said where there are others."""
+    cameras = layout.cameras(given)
+    if len(cameras) < 2 and name is None:
+        return layout.read(given, size)
+    if not cameras:
+        raise ValueError(f"holds one camera, which has no name; leave #{name} out")
+    sizes = {one: _size(layout, camera) for one, camera in cameras.items()}
+    taken = choose(sizes, name, size, layout.is_first_taken)
+    read = layout.read(cameras[taken], size)
+    return read if name is not None else replace(read, notes=(note(sizes, taken), *read.notes))
+
+
+def _size(layout: Layout[Given], camera: Given) -> Size | None:
+    """The size that a camera is for, None where that cannot be read: it may not be the one that is taken."""
+    try:
+        return layout.read(camera, None).size
+    except (ValueError, NotCalibrated):
+        return None
 
 
 def _camera(read: Stated, image_size: Size | None) -> Camera:

@@ -44,7 +44,7 @@ def is_nerf(document: Document) -> bool:
 
 
 def read_nerf(document: Document, size: Size | None) -> Stated:
-    """Intrinsics for all frames, or those of the frames where they are the same."""
+    """Intrinsics for all frames, or those of the first, where they are the same."""
     fields = {name: value for name, value in document.items() if name != "frames"}
     if "fl_x" not in fields and "camera_angle_x" not in fields:
         fields |= _of_frames(document["frames"])
@@ -64,12 +64,25 @@ def read_nerf(document: Document, size: Size | None) -> Stated:
     return _half_pixel(read_flat(fields, size))
 
 
+def cameras_nerf(document: Document) -> dict[str, Document]:
+    """The different intrinsics of single frames, each under the file of the first frame that has them."""
+    frames = document.get("frames")
+    if "fl_x" in document or "camera_angle_x" in document or not isinstance(frames, list):
+        return {}
+    different: dict[str, tuple[str, Document]] = {}
+    for i, frame in enumerate(frames):
+        if isinstance(frame, Mapping):
+            own = str(sorted(_intrinsics_of(frame).items()))
+            different.setdefault(own, (str(frame.get("file_path", i)), {**document, "frames": [frame]}))
+    return dict(different.values()) if len(different) > 1 else {}
+
+
 def _of_frames(frames: list[Any]) -> dict[str, Any]:
-    """Raises ValueError where frames differ."""
-    each = [{name: frame[name] for name in _NERF if name in frame} for frame in frames if isinstance(frame, Mapping)]
-    if any(other != each[0] for other in each):
-        raise ValueError("the frames of transforms.json have different intrinsics; give the camera of this video alone")
-    return each[0] if each else {}
+    return next((_intrinsics_of(frame) for frame in frames if isinstance(frame, Mapping)), {})
+
+
+def _intrinsics_of(frame: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: frame[name] for name in _NERF if name in frame}
 
 
 def _half_pixel(read: Stated) -> Stated:
@@ -81,11 +94,14 @@ def is_opensfm(document: Document) -> bool:
     return bool(_opensfm(document))
 
 
+def cameras_opensfm(document: Document) -> dict[str, Document]:
+    """The cameras by their names."""
+    return {name: {"cameras": {name: camera}} for name, camera in _opensfm(document).items()}
+
+
 def read_opensfm(document: Document, size: Size | None) -> Stated:
-    """The first camera. Lengths are in units of the larger side, from the middle of the image."""
-    cameras = _opensfm(document)
-    name = next(iter(cameras))
-    camera = dict(cameras[name])
+    """The only camera. Lengths are in units of the larger side, from the middle of the image."""
+    camera = dict(next(iter(_opensfm(document).values())))
     of = resolution(Fields(camera)) or size
     if of is None:
         raise ValueError("camera width and height are missing; add the resolution of the calibration images")
@@ -95,10 +111,7 @@ def read_opensfm(document: Document, size: Size | None) -> Stated:
             camera[key] = float(camera[key]) * larger
     camera["cx"] = float(camera.pop("c_x", 0.0)) * larger + (of[0] - 1) / 2
     camera["cy"] = float(camera.pop("c_y", 0.0)) * larger + (of[1] - 1) / 2
-    read = read_flat(camera, size)
-    others = list(cameras)[1:]
-    note = (f"calibration: camera '{name}' is used, not {len(others)} other(s)",) if others else ()
-    return replace(read, notes=(*read.notes, *note))
+    return read_flat(camera, size)
 
 
 def _opensfm(document: Document) -> dict[str, Mapping[str, Any]]:
@@ -115,14 +128,18 @@ def is_colmap(rows: Rows) -> bool:
     return len(row) >= 5 and row[0].isdecimal() and not is_number(row[1]) and all(map(is_number, row[2:]))
 
 
+def cameras_colmap(rows: Rows) -> dict[str, Rows]:
+    """The cameras by their numbers."""
+    return {row[0]: [row] for row in rows}
+
+
 def read_colmap(rows: Rows, size: Size | None) -> Stated:
-    """The first camera of cameras.txt."""
+    """The only camera of a cameras.txt."""
     _, model, width, height, *words = rows[0]
-    note = (f"calibration: camera {rows[0][0]} is used, not {len(rows) - 1} other(s)",) if rows[1:] else ()
-    return colmap_camera(model, (int(width), int(height)), numbers(model, words), note)
+    return colmap_camera(model, (int(width), int(height)), numbers(model, words))
 
 
-def colmap_camera(model: str, size: Size, values: list[float], notes: tuple[str, ...] = ()) -> Stated:
+def colmap_camera(model: str, size: Size, values: list[float]) -> Stated:
     """Camera of a COLMAP model with its parameters. Raises ValueError."""
     if model.upper() not in _COLMAP:
         raise ValueError(f"COLMAP's camera model {model} is not supported; use OPENCV or OPENCV_FISHEYE")
@@ -137,5 +154,5 @@ def colmap_camera(model: str, size: Size, values: list[float], notes: tuple[str,
     if excess:
         raise ValueError(f"COLMAP's camera model {model} with {', '.join(excess)} is not supported; use OPENCV_FISHEYE")
     k = tuple(p.get(name, 0.0) for name in known)
-    return Stated(p.get("fx", p.get("f", 0.0)), p.get("fy", p.get("f", 0.0)), p["cx"] - 0.5, p["cy"] - 0.5, size, lens,
-                  k, notes)  # fmt: skip
+    fx, fy = (p.get(name, p.get("f", 0.0)) for name in ("fx", "fy"))
+    return Stated(fx, fy, p["cx"] - 0.5, p["cy"] - 0.5, size, lens, k)

@@ -7,9 +7,12 @@ from typing import Any
 from vgslam.sources.calibration.document import Document
 from vgslam.sources.calibration.fields import numbers
 from vgslam.sources.calibration.flat import read_flat
+from vgslam.sources.calibration.lens import family
 from vgslam.sources.calibration.stated import Size, Stated
 
 _ORB = re.compile(r"^(Camera1?|Cam1?|Left|LEFT)\.(.+)$")
+_SECOND = {"Camera2": "Camera1", "Cam2": "Cam1", "Right": "Left", "RIGHT": "LEFT"}
+"""The second camera of a pair, and how the first is called."""
 _KALIBR = re.compile(r"^cam(\d+)$")
 _BEFORE = {"ds": 2, "eucm": 2, "omni": 1}
 """Numbers before fu fv pu pv in Kalibr's `intrinsics`."""
@@ -30,15 +33,31 @@ def read_orbslam(document: Document, size: Size | None) -> Stated:
     return read_flat(fields, size)
 
 
+def cameras_orbslam(document: Document) -> dict[str, Document]:
+    """Camera1 and Camera2, or LEFT and RIGHT; what is said of `Camera` belongs to both."""
+    for second, first in _SECOND.items():
+        if any(f"{second}.{name}" in document for name in ("fx", "K")):
+            with_first = {name: value for name, value in document.items() if not name.startswith(f"{second}.")}
+            shared = {name: value for name, value in with_first.items() if not name.startswith(f"{first}.")}
+            own = {first + name.removeprefix(second): value for name, value in document.items()
+                   if name.startswith(f"{second}.")}  # fmt: skip
+            return {first: with_first, second: {**shared, **own}}
+    return {}
+
+
 def is_kalibr(document: Document) -> bool:
     """Whether there is a cam0 (or the like) with intrinsics."""
     return bool(_chain(document))
 
 
+def cameras_kalibr(document: Document) -> dict[str, Document]:
+    """The cameras of a chain."""
+    return {name: {name: document[name]} for name in _chain(document)}
+
+
 def read_kalibr(document: Document, size: Size | None) -> Stated:
-    """The first camera of a chain."""
-    chain = _chain(document)
-    name = chain[0]
+    """The camera of a chain of one."""
+    name = _chain(document)[0]
     cam: dict[str, Any] = dict(document[name])
     model = str(cam.get("camera_model") or "pinhole").lower()
     if model in _BEFORE:
@@ -49,15 +68,11 @@ def read_kalibr(document: Document, size: Size | None) -> Stated:
         cam["intrinsics"] = values[n:]
         is_bent = cam.get("distortion_model") not in (None, "none")
         more = numbers("distortion", cam.get("distortion_coeffs")) if is_bent else []
-        if any(more) and model != "omni":
+        if any(more) and (model != "omni" or family(str(cam["distortion_model"])) != "radtan"):
             raise ValueError(f"{name}: {model} with {cam['distortion_model']} is not supported; use one of them")
         cam["distortion_coeffs"] = [*values[:n], *(more if model == "omni" else [])]
         cam["distortion_model"] = model
-    read = read_flat(cam, size)
-    if not chain[1:]:
-        return read
-    note = f"calibration: {name} of the chain is used, not {', '.join(chain[1:])}"
-    return Stated(read.fx, read.fy, read.cx, read.cy, read.size, read.model, read.coefficients, (*read.notes, note))
+    return read_flat(cam, size)
 
 
 def _chain(document: Document) -> list[str]:

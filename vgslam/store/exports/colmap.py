@@ -13,7 +13,7 @@ import numpy as np
 from vgslam.atomic import write_bytes, write_text
 from vgslam.geometry import se3
 from vgslam.store.exports.component import Component
-from vgslam.store.exports.images import image_name, make_folder, write_images
+from vgslam.store.exports.images import image_names, make_folder, write_images
 from vgslam.types import Array, Camera, Ids
 
 _SIMPLE_PINHOLE, _PINHOLE = 0, 1
@@ -88,14 +88,14 @@ def colmap_model(component: Component) -> ColmapModel:
     number[kept] = np.arange(1, len(kept) + 1)
     tracks: list[list[tuple[int, int]]] = [[] for _ in kept]
     errors: list[list[float]] = [[] for _ in kept]
-    images = []
+    images, names = [], image_names(component)
     for k in keyframes:
         T_cam_world = se3.inverse(k.S_world_keyframe.pose)
         ids, px = m.observed[k.id]
         points = number[ids]
         x, y, z, w = se3.quaternion_from_rotation(T_cam_world[:3, :3])
         images.append(ColmapImage(
-            k.id + 1, camera_ids.setdefault(k.camera, len(camera_ids) + 1), image_name(component, k),
+            k.id + 1, camera_ids.setdefault(k.camera, len(camera_ids) + 1), names[k.id],
             np.array([w, x, y, z]), T_cam_world[:3, 3], px + _PIXEL_CENTRE, points,
         ))  # fmt: skip
         local = se3.transform(T_cam_world, m.landmarks_world(ids))

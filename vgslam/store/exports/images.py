@@ -1,5 +1,6 @@
 """The images of keyframes beside an export, under names that tell the frame, and a table of their times."""
 
+import re
 from pathlib import Path
 
 from vgslam.atomic import write_bytes, write_text
@@ -11,12 +12,26 @@ from vgslam.types import Image, Keyframe
 IMAGES, TABLE = "images", "images.csv"
 
 
-def image_name(component: Component, keyframe: Keyframe) -> str:
-    """`frame_000123.png`: the frame's number in its source; `session_01_frame_000123.png` in a map of several sessions,
-    where numbers come again."""
-    session, number = _place(component, keyframe)
-    several = len(component.slam_map.sessions) > 1
-    return f"session_{session:02d}_frame_{number:06d}.png" if several else f"frame_{number:06d}.png"
+def image_names(component: Component) -> dict[int, str]:
+    """Names of the images by keyframe id: that of the frame's file, as PNG, or `frame_000123.png`, the frame's number
+    in its source, for all of them unless each has a name of its own. In a map of several sessions, whose names may
+    come again, they begin with `session_01_`."""
+    own = {k.id: _stem(component.slam_map.image_names.get(k.frame_id, "")) for k in component.keyframes}
+    names = _with_sessions(component, own)
+    if all(own.values()) and len({name.casefold() for name in names.values()}) == len(names):
+        return names
+    return _with_sessions(component, {k.id: f"frame_{_place(component, k)[1]:06d}" for k in component.keyframes})
+
+
+def _with_sessions(component: Component, stems: dict[int, str]) -> dict[int, str]:
+    if len(component.slam_map.sessions) < 2:
+        return {i: f"{stem}.png" for i, stem in stems.items()}
+    return {k.id: f"session_{_place(component, k)[0]:02d}_{stems[k.id]}.png" for k in component.keyframes}
+
+
+def _stem(name: str) -> str:
+    """A file's name without its folder and its ending, and without what lists of images cannot hold."""
+    return re.sub(r"[^\w.+=@~-]", "_", Path(name).stem).lstrip(".")
 
 
 def _place(component: Component, keyframe: Keyframe) -> tuple[int, int]:
@@ -26,19 +41,21 @@ def _place(component: Component, keyframe: Keyframe) -> tuple[int, int]:
     return session, keyframe.frame_id - (firsts[session] if firsts else 0)
 
 
-def write_images(component: Component, out: Path) -> None:
-    """OUT/images/NAME of every keyframe, and OUT/images.csv: name, session, frame, timestamp_s, keyframe.
+def write_images(component: Component, out: Path) -> dict[int, str]:
+    """OUT/images/NAME of every keyframe, and OUT/images.csv: name, session, frame, timestamp_s, keyframe. Returns the
+    names (`image_names`).
 
     Raises MapError for a damaged image, OutputError.
     """
     make_folder(out / IMAGES)
+    names = image_names(component)
     rows = ["name,session,frame,timestamp_s,keyframe"]
     for keyframe in component.keyframes:
-        name = image_name(component, keyframe)
-        write_png(out / IMAGES / name, keyframe.image)
+        write_png(out / IMAGES / names[keyframe.id], keyframe.image)
         session, number = _place(component, keyframe)
-        rows.append(f"{name},{session},{number},{keyframe.timestamp_s:.9f},{keyframe.id}")
+        rows.append(f"{names[keyframe.id]},{session},{number},{keyframe.timestamp_s:.9f},{keyframe.id}")
     write_text(out / TABLE, "".join(row + "\n" for row in rows))
+    return names
 
 
 def write_png(path: Path, image: Image) -> None:

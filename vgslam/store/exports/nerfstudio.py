@@ -14,7 +14,7 @@ from vgslam.atomic import write_text
 from vgslam.results.ply import write_ply
 from vgslam.store.exports.component import Component
 from vgslam.store.exports.depth_images import DEPTHS, write_depth_images
-from vgslam.store.exports.images import IMAGES, image_name, write_images
+from vgslam.store.exports.images import IMAGES, write_images
 from vgslam.types import Keyframe
 
 OPENGL_AXES = np.diag([1.0, -1.0, -1.0, 1.0])
@@ -27,8 +27,7 @@ def export_nerfstudio(component: Component, out: Path) -> str:
     Depth images are 16-bit PNG; a step is `depth_unit_scale_factor` of the scene, and of each frame, in units of the
     poses. Raises OutputError.
     """
-    write_images(component, out)
-    names = {k.id: image_name(component, k) for k in component.keyframes}
+    names = write_images(component, out)
     scale = write_depth_images(component, out, names)
     frames = [_frame(k, names[k.id], scale) for k in component.keyframes]
     points, colors = component.landmarks()
