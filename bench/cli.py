@@ -13,6 +13,7 @@ from bench.adapt_runs import BenchAdaptRunsArgs, run_bench_adapt_runs
 from bench.backend import BenchBackendArgs, run_bench_backend
 from bench.city_drive import BenchCityArgs, run_bench_city
 from bench.colmap import BenchColmapArgs, run_bench_colmap
+from bench.fleet import BenchFleetArgs, run_bench_fleet
 from bench.live import BenchLiveArgs, run_bench_live
 from bench.model import BenchModelArgs, run_bench_model
 from bench.places import BenchPlacesArgs, run_bench_places
@@ -30,6 +31,7 @@ MEASUREMENTS: dict[str, tuple[type, Callable[[Any], int]]] = {
     "adapt-runs": (BenchAdaptRunsArgs, run_bench_adapt_runs),
     "backend": (BenchBackendArgs, run_bench_backend),
     "city": (BenchCityArgs, run_bench_city),
+    "fleet": (BenchFleetArgs, run_bench_fleet),
     "live": (BenchLiveArgs, run_bench_live),
     "model": (BenchModelArgs, run_bench_model),
     "pycolmap": (BenchColmapArgs, run_bench_colmap),

@@ -42,6 +42,7 @@ COMMANDS = {
     "bench": Command("bench", "BenchArgs", "run_bench", "run and score many sequences"),
     "demo": Command("demo", "DemoArgs", "run_demo", "track the sequence that comes with the program"),
     "map": Command("map", "MapArgs", "run_map", "saved maps: info, check, merge, export"),
+    "fleet": Command("fleet", "FleetArgs", "run_fleet", "many recordings: map, localize, merge; on a cluster too"),
     "train": Command("train", "TrainArgs", "run_train", "train a network as a recipe says"),
     "adapt": Command("adapt", "AdaptArgs", "run_adapt", "adapt a network to a recording"),
     "relocalize": Command("relocalize", "RelocalizeArgs", "run_relocalize", "find images in a saved map"),

@@ -26,6 +26,8 @@ EXTRAS = {
     "evo": ("scores against a reference", "pip install 'vgslam[eval]'"),
     "rerun": ("--viewer", "pip install 'vgslam[viewer]'"),
     "open3d": ("meshes", "pip install 'vgslam[mesh]'"),
+    "pyarrow": ("vgslam fleet", "pip install 'vgslam[fleet]'"),
+    "ray": ("vgslam fleet on a cluster", "pip install 'vgslam[fleet]'"),
     "rclpy": ("ROS 2 topics", "comes with a ROS 2 installation"),
 }
 """Optional modules, each with its purpose and how to install it."""

@@ -16,8 +16,8 @@ from vgslam.byte_size import format_size, parse_size
 from vgslam.commands.map_export import ExportRequest, Format, export
 from vgslam.commands.map_scale import ScaleArgs, run_scale
 from vgslam.errors import MapError, OutputError, VgslamError
+from vgslam.fleet.fold import merge_two
 from vgslam.map.slam_map import SlamMap
-from vgslam.metric.keep import remember, restore
 from vgslam.refine.adjust import RefineConfig, Watch
 from vgslam.refine.refine_map import refine_map
 from vgslam.reloc.closing import PlaceJoiner
@@ -26,7 +26,7 @@ from vgslam.store.check import check_map
 from vgslam.store.exports.suffixes import check_suffix
 from vgslam.store.manifest import MANIFEST, read_manifest
 from vgslam.store.map_folder import MapFolder
-from vgslam.store.merge import Joiner, put_beside
+from vgslam.store.merge import Joiner
 from vgslam.store.open import load_map
 from vgslam.types import Status
 
@@ -239,11 +239,8 @@ def run_merge(args: MergeArgs, joiner: Joiner | None = None) -> int:
         raise OutputError(f"{args.out}: there is a map already; name a new folder with -o")
     budget = parse_size(args.memory)
     merged, other = load_map(args.a, budget), load_map(args.b, budget)
-    put_beside(merged, other)
     place_joiner = joiner or PlaceJoiner()
-    anchors = remember(merged)
-    n_joined = place_joiner.join(merged)
-    restore(merged, anchors)
+    n_joined = merge_two(merged, other, place_joiner)
     with MapFolder(args.out) as folder:
         folder.save(merged)
     n = len(_components(merged))

@@ -1,0 +1,70 @@
+"""Short drives for the merging of maps: several through one city, others through a city that looks like it."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+
+from bench.city_film import FilmSpec, rendered
+from bench.city_route import city_drive
+from vgslam.atomic import write_bytes, write_text
+from vgslam.types import Array
+from vgslam_train.worlds.city import CityPlan, city
+from vgslam_train.worlds.textures import TextureBank
+
+JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class DriveSpec:
+    """One drive: a piece of a city's route, driven with a wobble of its own."""
+
+    name: str
+    city: int
+    """Seed of the city."""
+    wobble: int
+    """Seed of how it is driven."""
+    begin: int
+    """First frame of the route."""
+    end: int
+    """Frame after the last."""
+
+
+DRIVES = (
+    DriveSpec("city-a", 5, 5, 0, 150), DriveSpec("city-b", 5, 6, 75, 225), DriveSpec("city-c", 5, 7, 150, 300),
+    DriveSpec("other-a", 6, 5, 0, 150), DriveSpec("other-far", 6, 6, 600, 750),
+)  # fmt: skip
+"""Three drives that overlap by half in one city; two through another city of the same plan, kinds of houses and
+textures, which share nothing with one another."""
+
+
+def film_drives(drives: tuple[DriveSpec, ...], cache: Path) -> list[Path]:
+    """Folders in the plain layout, one a drive; rendered once and then only read."""
+    folders = []
+    for spec in drives:
+        folder = cache / f"{spec.name}-{spec.city}-{spec.wobble}-{spec.begin}-{spec.end}"
+        if not (folder / "calib.json").exists():
+            _film(spec, folder)
+        folders.append(folder)
+    return folders
+
+
+def true_poses(spec: DriveSpec) -> Array:
+    """T_world_cam (N,4,4) of a drive, in m."""
+    return city_drive(CityPlan(), spec.end, spec.wobble).T_world_cam[spec.begin :]
+
+
+def _film(spec: DriveSpec, folder: Path) -> None:
+    film, plan = replace(FilmSpec(spec.city), supersample=1), CityPlan()
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    place, drive = city(spec.city, plan, TextureBank(spec.city)), city_drive(plan, spec.end, spec.wobble)
+    for k, image in rendered(place, film, drive, list(range(spec.begin, spec.end))):
+        done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        assert done
+        write_bytes(folder / "images" / f"{k:05d}.jpg", data.tobytes())
+    times = drive.timestamps_s[spec.begin : spec.end]
+    write_text(folder / "times.txt", "".join(f"{t:.6f}\n" for t in times))
+    c = film.camera
+    calib = {"width": c.width, "height": c.height, "fx": c.fx, "fy": c.fy, "cx": c.cx, "cy": c.cy, "distortion": []}
+    write_text(folder / "calib.json", json.dumps(calib, indent=1) + "\n")

@@ -1,0 +1,127 @@
+"""Two saved maps looked at for places that both show: one task a pair."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from vgslam.fleet.ties import Tie
+from vgslam.frontend.features import FeatureConfig
+from vgslam.geometry.sim3 import Sim3
+from vgslam.map.slam_map import SlamMap
+from vgslam.reloc.loops import LoopConfig, LoopFinder, Meeting
+from vgslam.reloc.places import Places
+from vgslam.reloc.verifiers import open_verifier
+from vgslam.store.merge import put_beside
+from vgslam.store.open import load_map
+from vgslam.types import Ids
+
+MOST_CODES = 48
+"""Keyframes of a map by which it is recognised, spread over it: the pair test alone looks at all."""
+ROW = 4
+"""Keyframes on each side of one that looks alike which are looked at: a meeting needs several in a row that agree."""
+MOST_ROWS = 8
+"""Places of a pair that are looked at, those that look most alike first."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the search for pairs needs to know of a map."""
+
+    codes: npt.NDArray[np.uint8]
+    """(n,256): codes of keyframes."""
+    keyframes: Ids
+    """(n,): which ones."""
+    sizes: dict[int, int]
+    """Keyframes of each component."""
+
+
+def known(path: Path) -> Known:
+    """The codes of a saved map, made from its images where it holds none. Raises MapError."""
+    m = load_map(path)
+    places = Places(m)
+    places.catch_up()
+    n = len(m.keyframes)
+    ids = np.unique(np.linspace(0, n - 1, min(n, MOST_CODES)).round().astype(np.int64)) if n else np.zeros(0, np.int64)
+    codes = m.place_codes.codes.view[ids]
+    sizes: dict[int, int] = defaultdict(int)
+    for k in m.keyframes:
+        sizes[k.component_id] += 1
+    return Known(np.array(codes), ids, dict(sizes))
+
+
+def meet(a: Path, b: Path, config: LoopConfig | None = None) -> list[Tie]:
+    """The verified ties between two saved maps: places seen from both sides, by several keyframes of the second in a
+    row that agree. Raises MapError."""
+    m = load_map(a)
+    n_a = len(m.keyframes)
+    put_beside(m, load_map(b))
+    config, places = config or LoopConfig(), Places(m)
+    finder = LoopFinder(m, places, open_verifier(m, places, FeatureConfig(), config), config)
+    found: dict[tuple[int, int], Meeting] = {}
+    for row in _rows(m, places, n_a):
+        finder.forget()
+        for k in row:
+            for meeting in finder.find(k, other_components=True):
+                if meeting.edge.id_a < n_a:  # or else of another component of the same map
+                    found[meeting.edge.id_a, meeting.edge.id_b] = meeting
+    middles = _Middles(m)
+    n_parts_a = 1 + max((k.component_id for k in m.keyframes[:n_a]), default=-1)
+    return [_tie(m, middles, meeting, n_a, n_parts_a) for _, meeting in sorted(found.items())]
+
+
+def _rows(m: SlamMap, places: Places, n_a: int) -> list[range]:
+    """Keyframes of the second map, in rows round those that look most like one of the first."""
+    places.catch_up()
+    best = []
+    for k in range(n_a, len(m.keyframes)):
+        ids, likeness = places.like_keyframe(k, 20)
+        alike = likeness[ids < n_a]
+        best.append(float(alike.max()) if len(alike) else -1.0)
+    rows: list[range] = []
+    for i in np.argsort(-np.array(best), kind="stable").tolist():
+        if best[i] < 0 or len(rows) == MOST_ROWS:
+            break
+        if any(n_a + i in row for row in rows):
+            continue
+        rows.append(range(max(n_a, n_a + i - ROW), min(len(m.keyframes), n_a + i + ROW + 1)))
+    return sorted(rows, key=lambda row: row.start)
+
+
+class _Middles:
+    """The middle of each component, as a frame of reference with the axes and units of the component."""
+
+    def __init__(self, m: SlamMap) -> None:
+        components = np.array([k.component_id for k in m.keyframes], np.int64)
+        centres = m.centres(np.arange(len(m.keyframes)))
+        self._at = {int(c): Sim3(np.eye(3), centres[components == c].mean(0)) for c in np.unique(components)}
+
+    def of(self, component: int) -> Sim3:
+        """S_world_middle of a component."""
+        return self._at[component]
+
+
+def _tie(m: SlamMap, middles: _Middles, meeting: Meeting, n_a: int, n_parts_a: int) -> Tie:
+    e = meeting.edge
+    a, b = m.keyframes[e.id_a], m.keyframes[e.id_b]
+    S_a, S_b = middles.of(a.component_id), middles.of(b.component_id)
+    S_middle = S_a.inverse() @ a.S_world_keyframe @ e.S_a_b @ b.S_world_keyframe.inverse() @ S_b
+    place = S_a.inverse() @ a.S_world_keyframe
+    S_place_b = a.S_world_keyframe @ e.S_a_b @ b.S_world_keyframe.inverse() @ S_b
+    far = max(float(np.linalg.norm(place.t)), float(np.linalg.norm(S_place_b.t - a.S_world_keyframe.t)))
+    reach = max(far, meeting.depth)
+    return Tie(
+        e.id_a, e.id_b - n_a, a.component_id, b.component_id - n_parts_a, e.S_a_b, e.sigmas, e.inlier_ratio, S_middle,
+        reach,
+    )  # fmt: skip
+
+
+def tied(ties: Sequence[Tie]) -> dict[tuple[int, int], list[Tie]]:
+    """The ties by the components that they lie between."""
+    found: dict[tuple[int, int], list[Tie]] = {}
+    for tie in ties:
+        found.setdefault((tie.part_a, tie.part_b), []).append(tie)
+    return found

@@ -1,0 +1,228 @@
+"""Many maps become few: pairs that look alike, one verification a pair, anchors, a tree of merges."""
+
+import base64
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from vgslam.errors import MapError, VgslamError
+from vgslam.fleet.anchors import Anchors, solve_anchors
+from vgslam.fleet.calls import Calls
+from vgslam.fleet.fold import Branch, MapTies, fold_two, next_pairs
+from vgslam.fleet.meet import Known, known, meet, tied
+from vgslam.fleet.ties import Bond, Tie, bond_of
+from vgslam.reloc.map_index import MapIndex, like_maps
+
+N_NEAR = 60
+"""Codes that are looked at for each: more than those of a map of its own."""
+LEAST_LIKE = 0.15
+"""Likeness from which two keyframes may show one place: below that of nearly all views of one place, above that of most
+others. Verification decides."""
+LEAST_VOTES = 2
+"""Keyframes of each of two maps that must look so much like one of the other's for the pair to be verified."""
+MOST_PARTNERS = 10
+"""Pairs that are verified for a map, those that look most alike first."""
+
+Part = tuple[int, int]
+"""Number of a map, and a component of it."""
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What became of many maps."""
+
+    groups: list[tuple[Path, list[int]]]
+    """New maps, and the numbers of those that are in each."""
+    apart: list[int]
+    """Maps that stay as they are."""
+    notes: dict[int, str]
+    """Why a map stays apart, where there is more to say than that it shares no place with another."""
+    n_pairs: int
+    """Pairs of maps that were verified."""
+    n_met: int
+    """Pairs that showed the same places."""
+    refused: list[tuple[int, int]] = field(default_factory=list)
+    """Pairs whose bond contradicts the others."""
+
+
+def merge_many(
+    maps: Sequence[Path], out: Path, calls: Calls, say: Callable[[str], None] = lambda line: None
+) -> Merged:  # fmt: skip
+    """Merges saved maps into new ones below `out`, which are numbered; those that share nothing stay apart. Raises
+    MapError where all maps cannot be read, OutputError."""
+    notes: dict[int, str] = {}
+    about = _known(maps, calls, notes)
+    if not about:
+        raise MapError(f"none of {len(maps)} maps can be read: {next(iter(notes.values()))}")
+    pairs = candidate_pairs(about)
+    say(f"{len(about)} maps, {sum(len(a.keyframes) for a in about.values())} places, {len(pairs)} pairs to verify")
+    ties = _met(maps, pairs, calls, say)
+    anchors, edges, weights, parts = anchored(about, ties)
+    for node, reason in anchors.aside.items():
+        notes[parts[node][0]] = f"put aside: {reason}"
+    refused = sorted({_pair(parts[b.a][0], parts[b.b][0]) for b in anchors.refused})
+    groups = fold(maps, edges, weights, out, calls, notes)
+    within = {n for _, members in groups for n in members}
+    apart = [n for n in range(len(maps)) if n not in within]
+    return Merged(groups, apart, notes, len(pairs), sum(map(bool, ties.values())), refused)
+
+
+def _pair(a: int, b: int) -> tuple[int, int]:
+    return (a, b) if a < b else (b, a)
+
+
+def _known(maps: Sequence[Path], calls: Calls, notes: dict[int, str]) -> dict[int, Known]:
+    found: dict[int, Known] = {}
+    for i, answer in calls.each(do_known, [json.dumps(str(path)) for path in maps]):
+        if isinstance(answer, VgslamError):
+            notes[i] = str(answer)
+            continue
+        data = json.loads(answer)
+        codes = np.frombuffer(base64.b64decode(data["codes"]), np.uint8).reshape(-1, 256)
+        sizes = {int(k): int(v) for k, v in data["sizes"].items()}
+        found[i] = Known(codes, np.array(data["keyframes"], np.int64), sizes)
+    return dict(sorted(found.items()))
+
+
+def candidate_pairs(about: dict[int, Known]) -> list[tuple[int, int]]:
+    """Pairs of maps (i < j) that look alike in several places, each map with those that look most like it."""
+    if len(about) < 2:
+        return []
+    codes = np.concatenate([a.codes for a in about.values()])
+    maps = np.concatenate([np.full(len(a.codes), n, np.int64) for n, a in about.items()])
+    alike = like_maps(MapIndex(codes, maps), N_NEAR, LEAST_LIKE)
+    strength = {
+        (i, j): float(x[:LEAST_VOTES].sum() + alike[j, i][:LEAST_VOTES].sum())
+        for (i, j), x in alike.items()
+        if i < j and min(len(x), len(alike.get((j, i), ()))) >= LEAST_VOTES
+    }
+    partners: dict[int, int] = {}
+    chosen = []
+    for pair in sorted(strength, key=lambda p: (-strength[p], p)):
+        if min(partners.get(n, 0) for n in pair) < MOST_PARTNERS:
+            chosen.append(pair)
+            for n in pair:
+                partners[n] = partners.get(n, 0) + 1
+    return sorted(chosen)
+
+
+def _met(
+    maps: Sequence[Path], pairs: Sequence[tuple[int, int]], calls: Calls, say: Callable[[str], None]
+) -> dict[tuple[int, int], list[Tie]]:  # fmt: skip
+    found: dict[tuple[int, int], list[Tie]] = {}
+    texts = [json.dumps([str(maps[i]), str(maps[j])]) for i, j in pairs]
+    for n, answer in calls.each(do_meet, texts):
+        i, j = pairs[n]
+        if isinstance(answer, VgslamError):
+            say(f"{maps[i].name} and {maps[j].name} were not verified: {answer}")
+            continue
+        found[i, j] = [Tie.from_dict(x) for x in json.loads(answer)]
+    return dict(sorted(found.items()))
+
+
+def anchored(
+    about: dict[int, Known], ties: dict[tuple[int, int], list[Tie]]
+) -> tuple[Anchors, MapTies, dict[tuple[int, int], float], list[Part]]:
+    """The anchors of all parts; the ties of the bonds that are used, between maps, with their weights; and the
+    parts by the number of their node."""
+    parts = [(n, c) for n, a in about.items() for c in sorted(a.sizes)]
+    node = {part: i for i, part in enumerate(parts)}
+    bonds: list[Bond] = []
+    kept: dict[tuple[int, int], list[Tie]] = {}
+    for (i, j), all_ties in ties.items():
+        for (part_i, part_j), some in tied(all_ties).items():
+            bond, agreeing = bond_of(node[i, part_i], node[j, part_j], some)
+            bonds.append(bond)
+            kept[bond.a, bond.b] = agreeing
+    sizes = {i: float(about[n].sizes[c]) for i, (n, c) in enumerate(parts)}
+    anchors = solve_anchors(bonds, sizes)
+    edges: MapTies = {}
+    for bond in anchors.used:
+        pair = parts[bond.a][0], parts[bond.b][0]
+        edges.setdefault(pair, []).extend(kept[bond.a, bond.b])
+    return anchors, edges, {pair: float(len(e)) for pair, e in edges.items()}, parts
+
+
+def fold(
+    maps: Sequence[Path], edges: MapTies, weights: dict[tuple[int, int], float], out: Path, calls: Calls,
+    notes: dict[int, str],
+) -> list[tuple[Path, list[int]]]:  # fmt: skip
+    """Merges two by two, side by side where they can be, until nothing is left to merge. What is not believed stays
+    apart, and is noted. Returns the new maps and the numbers of those in them."""
+    weights = dict(weights)
+    branches = [Branch(maps[n], {n: 0}) for n in sorted({n for pair in edges for n in pair})]
+    step = 0
+    while pairs := next_pairs(branches, weights):
+        texts = []
+        for i, j in pairs:
+            step += 1
+            between = {p: e for p, e in edges.items() if set(p) <= {*branches[i].offsets, *branches[j].offsets}}
+            texts.append(_fold_text(branches[i], branches[j], between, out / ".steps" / f"{step:04d}"))
+        gone: set[int] = set()
+        made: list[Branch] = []
+        for n, answer in calls.each(do_fold, texts):
+            i, j = pairs[n]
+            branch, trouble = (None, str(answer)) if isinstance(answer, VgslamError) else _fold_answer(answer)
+            if branch is not None:
+                gone |= {i, j}
+                made.append(branch)
+                continue
+            small = min(branches[i].offsets, branches[j].offsets, key=lambda o: (len(o), -min(o)))
+            notes |= dict.fromkeys(small, f"not merged: {trouble}")
+            x, y = set(branches[i].offsets), set(branches[j].offsets)
+            weights = {p: w for p, w in weights.items() if not (x & {*p} and y & {*p})}
+        branches = sorted([*(b for k, b in enumerate(branches) if k not in gone), *made], key=lambda b: min(b.offsets))
+    return _named([b for b in branches if len(b.offsets) > 1], out)
+
+
+def _named(branches: list[Branch], out: Path) -> list[tuple[Path, list[int]]]:
+    """The maps under their last names, the largest first; those of the steps on the way go."""
+    found = []
+    for n, branch in enumerate(sorted(branches, key=lambda b: (-len(b.offsets), min(b.offsets))), 1):
+        place = out / f"merged-{n}.vgslam"
+        branch.path.rename(place)
+        found.append((place, sorted(branch.offsets)))
+    shutil.rmtree(out / ".steps", ignore_errors=True)
+    return found
+
+
+def _fold_text(a: Branch, b: Branch, ties: MapTies, out: Path) -> str:
+    return json.dumps({
+        "a": [str(a.path), sorted(a.offsets.items())], "b": [str(b.path), sorted(b.offsets.items())], "out": str(out),
+        "ties": [[i, j, [tie.to_dict() for tie in some]] for (i, j), some in sorted(ties.items())],
+    })  # fmt: skip
+
+
+def _fold_answer(answer: str) -> tuple[Branch | None, str]:
+    data = json.loads(answer)
+    if data["trouble"]:
+        return None, str(data["trouble"])
+    return Branch(Path(data["path"]), {int(n): int(k) for n, k in data["offsets"]}), ""
+
+
+def do_known(text: str) -> str:
+    """`meet.known` of a map, from JSON to JSON."""
+    found = known(Path(json.loads(text)))
+    codes = base64.b64encode(found.codes.tobytes()).decode("ascii")
+    return json.dumps({"codes": codes, "keyframes": found.keyframes.tolist(), "sizes": found.sizes})
+
+
+def do_meet(text: str) -> str:
+    """`meet.meet` of two maps, from JSON to JSON."""
+    a, b = json.loads(text)
+    return json.dumps([tie.to_dict() for tie in meet(Path(a), Path(b))])
+
+
+def do_fold(text: str) -> str:
+    """`fold.fold_two` of two branches, from JSON to JSON."""
+    data = json.loads(text)
+    a, b = (Branch(Path(path), {int(n): int(k) for n, k in offsets}) for path, offsets in (data["a"], data["b"]))
+    ties = {(int(i), int(j)): [Tie.from_dict(x) for x in some] for i, j, some in data["ties"]}
+    branch, trouble = fold_two(a, b, ties, Path(data["out"]))
+    if branch is None:
+        return json.dumps({"trouble": trouble})
+    return json.dumps({"trouble": "", "path": str(branch.path), "offsets": sorted(branch.offsets.items())})

@@ -1,0 +1,160 @@
+"""Recordings that lie elsewhere: addresses that fsspec reads, fetched once into a folder of this machine."""
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+from vgslam.errors import InputError, MissingDependencyError, OutputError
+from vgslam.sources.live_address import public
+
+T = TypeVar("T")
+PROTOCOLS = ("s3", "s3a", "gs", "gcs", "http", "https", "file", "memory")
+"""Kinds of address that are read. fsspec knows more, some of which run code or reach further than they say."""
+LIVE = ("rtsp", "rtsps", "rtmp", "udp", "srt")
+MARKS = ("ETag", "etag", "md5Hash", "crc32c", "generation", "last_modified", "LastModified", "mtime", "size")
+"""What a storage may say of an object that changes with its content."""
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+
+
+class StorageError(InputError):
+    """A storage could not be read; it may be later."""
+
+
+def is_address(text: str) -> bool:
+    """Whether this names something in a storage, not a path."""
+    return _ADDRESS.match(text) is not None
+
+
+def check_address(url: str) -> None:
+    """Raises InputError for an address of a kind that is not read."""
+    match = _ADDRESS.match(url)
+    protocol = match[1].lower() if match else ""
+    if protocol in LIVE:
+        raise InputError(f"{public(url)}: is a live stream, not a recording; use vgslam live")
+    if protocol not in PROTOCOLS or "::" in url:
+        raise InputError(f"{public(url)}: addresses of this kind are not read; known are {', '.join(PROTOCOLS)}")
+
+
+def find(url: str) -> list[str]:
+    """The addresses that one with wildcards stands for, in order; itself where it has none. Raises StorageError,
+    InputError and MissingDependencyError."""
+    if not any(c in url for c in "*["):
+        return [url]
+    with _opened(url) as (fs, path):
+        return [fs.unstrip_protocol(p) for p in sorted(fs.glob(path))]
+
+
+def entries(url: str) -> list[str] | None:
+    """Addresses of what lies in a folder, in order; None if it is a file or does not exist."""
+    with _opened(url) as (fs, path):
+        if not fs.isdir(path):
+            return None
+        return [fs.unstrip_protocol(p) for p in sorted(fs.ls(path, detail=False)) if p.rstrip("/") != path.rstrip("/")]
+
+
+def identity(url: str) -> str:
+    """What tells the content at an address from another, as the storage says it: its mark and size. Raises
+    StorageError where there is nothing, or nothing that would change with the content."""
+    with _opened(url) as (fs, path):
+        if not fs.exists(path):
+            raise StorageError(f"{public(url)}: there is no such recording")
+        digest = hashlib.sha256(public(url).encode())
+        for name, info in _files_at(fs, path).items():
+            marks = {mark: str(info[mark]) for mark in MARKS if info.get(mark) is not None}
+            if not marks.keys() - {"size"}:  # as http servers without tags: the content itself
+                with fs.open(name, "rb") as file:
+                    marks["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+            digest.update(f"{name}\0{sorted(marks.items())}\n".encode())
+        return digest.hexdigest()
+
+
+def fetch(url: str, cache: Path) -> Path:
+    """The recording at an address as a file or folder of this machine; fetched where it is not there yet. Raises
+    StorageError, and OutputError where it cannot be kept."""
+    name = PurePosixPath(public(url).rstrip("/")).name
+    if name in ("", ".", ".."):
+        raise InputError(f"{public(url)}: has no name")
+    place = cache / identity(url)[:32]
+    if (place / name).exists():
+        return place / name
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=".fetching-", dir=cache))
+    except OSError as error:
+        raise OutputError(f"{cache}: cannot be written ({error.strerror or error}); choose another --cache") from error
+    try:
+        _copy(url, made / name)
+        return _placed(made, place) / name
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _copy(url: str, to: Path) -> None:
+    with _opened(url) as (fs, path):
+        for name, info in _files_at(fs, path).items():
+            inner = name[len(path) :].strip("/")
+            if ".." in PurePosixPath(inner).parts:
+                raise InputError(f"{public(url)}: holds a file called {inner}, which would lie outside")
+            file = to / inner if inner else to
+            file.parent.mkdir(parents=True, exist_ok=True)
+            fs.get_file(name, str(file))
+            size = info.get("size")
+            if size is not None and file.stat().st_size != size:
+                raise StorageError(f"{public(url)}: {file.stat().st_size} of {size} bytes came")
+
+
+def _placed(made: Path, place: Path) -> Path:
+    """The folder at its place; another task may have been faster."""
+    try:
+        os.rename(made, place)
+    except OSError as error:
+        if not place.is_dir():
+            raise OutputError(f"{place}: cannot be made ({error.strerror or error})") from error
+    return place
+
+
+def _files_at(fs: Any, path: str) -> dict[str, dict[str, Any]]:
+    """What the storage says of the file at a path, or of all files below it, in order."""
+    if fs.isfile(path):
+        return {path: fs.info(path)}
+    return dict(sorted(fs.find(path, detail=True).items()))
+
+
+@contextmanager
+def _opened(url: str) -> Iterator[tuple[Any, str]]:
+    """The file system of an address and the path in it. What it raises becomes one line."""
+    check_address(url)
+    try:
+        import fsspec
+    except ImportError as error:
+        raise MissingDependencyError(f"{public(url)} needs fsspec: pip install 'vgslam[fleet]'") from error
+    try:
+        yield fsspec.core.url_to_fs(url)
+    except InputError:
+        raise
+    except ImportError as error:  # fsspec says which package to install
+        raise MissingDependencyError(f"{public(url)}: {_line(error)}") from error
+    except Exception as error:  # each storage raises errors of its own library
+        raise StorageError(f"{public(url)}: cannot be read ({_line(error)})") from error
+
+
+def _line(error: Exception) -> str:
+    words = str(error).strip().splitlines()
+    return public(words[0])[:200] if words else type(error).__name__
+
+
+def retried(do: Callable[[], T], retries: int) -> T:
+    """What `do` returns, tried again where a storage fails."""
+    for left in range(retries, -1, -1):
+        try:
+            return do()
+        except StorageError:
+            if left == 0:
+                raise
+    raise AssertionError("not reached")
