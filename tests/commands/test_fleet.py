@@ -135,7 +135,11 @@ def test_options_of_a_recording_have_their_types_and_files_are_there(tmp_path: P
     assert (args.mask, args.max_frames, args.fov_deg, args.no_refine) == (tmp_path / "mask.png", 60, 70.0, True)
     assert args.scale_from == f"positions:{tmp_path}/gps.csv=0.1"
     assert args.network == "none"
+    (tmp_path / "rig.yaml").touch()
+    args = args_of(Item("/a.mp4", "a", {"calib": "rig.yaml#cam1"}, tmp_path), common, False)
+    assert args.calib == tmp_path / "rig.yaml#cam1"
     for options, kind, says in (
+        ({"calib": "no.yaml#cam1"}, InputError, "no such file"),
         ({"calib": "c.yaml"}, InputError, "c.yaml: no such file"),
         ({"max_frames": "many"}, ConfigError, "max_frames: expected int"),
         ({"no_refine": "perhaps"}, ConfigError, "no_refine: expected bool"),

@@ -62,7 +62,7 @@ def args_of(item: Item, common: RunArgs, is_localizing: bool) -> RunArgs:
         value = changes.get(name, getattr(common, name))
         if isinstance(value, Path):
             value = value.expanduser().resolve()
-            if not value.is_file():
+            if not _file(name, value).is_file():
                 raise InputError(f"{value}: no such file ({name})")
             changes[name] = value
     for name in ("scale_from", "gravity"):
@@ -74,6 +74,12 @@ def args_of(item: Item, common: RunArgs, is_localizing: bool) -> RunArgs:
     source_options(args)
     replace(args, localize=is_localizing).check()
     return args
+
+
+def _file(name: str, value: Path) -> Path:
+    """The file that an option names; of --calib FILE#CAMERA the part before the mark, where no file has the mark."""
+    before = str(value).rpartition("#")[0]
+    return Path(before) if name == "calib" and before and not value.is_file() else value
 
 
 def _read(name: str, text: str, hint: Any, base: Path) -> Any:
@@ -140,6 +146,9 @@ class Orders:
         for name in FILES:
             if plain[name] is not None and Path(plain[name]).exists():
                 plain[name] = self.digests.of(Path(plain[name]))
+            elif name == "calib" and plain[name] is not None:  # FILE#CAMERA
+                file = _file(name, Path(plain[name]))
+                plain[name] = f"{self.digests.of(file)}{str(plain[name]).removeprefix(str(file))}"
         for name in ("scale_from", "gravity"):
             match = _WITH_FILE.fullmatch(plain[name] or "")
             if match is not None:
