@@ -109,7 +109,7 @@ def test_fields_of_another_type_are_damage(changes: dict[str, object], folder: P
         ("keyframe_R", np.zeros((3, 3, 3), np.int64), "keyframe_R is int64"),
         ("frame_id", np.arange(2), "has . rows and frame_id 2"),
         ("observation_count", np.array([-1, 6, 12]), "a count is negative"),
-        ("picture_key", np.full((5, 2), 2**40), "picture_key holds numbers that are no ids"),
+        ("picture_key", np.full((7, 2), 2**40), "picture_key holds numbers that are no ids"),
         ("frame_T", np.zeros(4), "frame_T is float64"),
     ],
 )
