@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test lint mutate bench clean
+.PHONY: setup demo test lint fuzz mutate bench clean
 
 setup: $(STAMP)
 
@@ -26,6 +26,12 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --strict-skips
+
+# Damaged and hostile input for every parser, each in a process with limits of time and memory (docs/bench/robustness.md).
+INPUTS ?= 10000
+
+fuzz: setup
+	PYTHONPATH=tests:. $(BIN)/python -m fuzz --inputs $(INPUTS) --out out/fuzz
 
 # Small wrong changes, to see whether the tests notice: minutes to hours, by the size of the sample.
 SAMPLE ?= 150

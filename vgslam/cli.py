@@ -13,6 +13,7 @@ from typing import Annotated, Any, Union
 
 from vgslam import __version__
 from vgslam.errors import ConfigError, VgslamError
+from vgslam.guards.wording import say
 from vgslam.session.stop_signals import exit_code
 
 
@@ -63,14 +64,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(help_text())
             return 0
         if arguments == ["--version"]:
-            print(f"vgslam {__version__}")
+            say(f"vgslam {__version__}")
             return 0
         return _run(arguments)
     except VgslamError as error:
-        print(f"vgslam: {error}", file=sys.stderr)
+        say(f"vgslam: {error}", is_error=True)
         return error.exit_code
     except KeyboardInterrupt as stop:
-        print("vgslam: interrupted", file=sys.stderr)
+        say("vgslam: interrupted", is_error=True)
         return exit_code(stop)
     except BrokenPipeError:
         return 141

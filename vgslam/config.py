@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import yaml
 
 from vgslam.errors import ConfigError
+from vgslam.guards import documents
 
 T = TypeVar("T")
 
@@ -30,12 +31,11 @@ def names_in_yaml(path: Path) -> frozenset[str]:
 
 def _load(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text()) or {}
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{path}: cannot be read ({reason}); give a YAML file") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: is not YAML ({str(error).splitlines()[0]})") from error
+        return documents.read_yaml(path) or {}
+    except documents.DocumentError as error:
+        raise ConfigError(f"{path}: {error}; give a YAML file of settings") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror or error}); give a YAML file") from error
 
 
 def _merge(default: T, data: Any, where: str) -> T:

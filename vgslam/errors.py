@@ -1,10 +1,15 @@
 """Errors that a person can act on: one line each, with the exit code that the command line returns."""
 
+from vgslam.guards.wording import one_line
+
 
 class VgslamError(Exception):
     """Base of all errors that end a command with one clear line and `exit_code`."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class InputError(VgslamError):

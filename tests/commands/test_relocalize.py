@@ -165,7 +165,7 @@ def test_the_command_prints_a_table(saved: Path, capsys: pytest.CaptureFixture[s
     ("words", "code", "line"),
     [
         (["map", "images/2.png"], 4, "none of 1 image(s) was found"),
-        (["map", "images/3.png"], 2, "3.png: cannot be read"),
+        (["map", "images/3.png"], 2, "3.png: the file cannot be read"),
         (["images", "images/1.png"], 9, "images"),
         (["map", "images/1.png", "--method", "learned"], 2, "--weights"),
     ],

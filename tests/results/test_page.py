@@ -167,3 +167,32 @@ def test_values_are_shown_for_a_person(value: object, text: str) -> None:
 def test_bars_of_the_stages_add_up_to_the_run(folder: Path) -> None:
     text = sections.timings(read_run_data(folder))
     assert [float(s) for s in re.findall(r"<td class='number'>([\d.]+) s</td>", text)] == [1.5, 1.0, 0.5]
+
+
+def test_hostile_names_make_no_live_html(folder: Path) -> None:
+    """A script, an attribute and control characters wherever a report has text, in values and in names of fields."""
+    evil = "\"><script>alert(1)</script><img src=x onerror=alert(2)>\x1b[2J\ud800"
+    report = json.loads((folder / "report.json").read_text())
+    report |= {
+        "source_name": evil, "source_kind": evil, "warnings": [evil], "stopped_by": evil, "complete": False,
+        "stage_cpu_s": {evil: 1.0}, "machine": {evil: evil}, "command": [evil], "camera": {evil: evil},
+        "loops": [{evil: evil}], "adaptation": {evil: [{evil: evil}]}, "refinement": {"lines": [evil]},
+        "model_id": evil, "live": {"n_captured": evil}, "map": {"path": evil}, "version": evil, "n_keyframes": evil,
+    }  # fmt: skip
+    (folder / "report.json").write_text(json.dumps(report))
+    (folder / "config.yaml").write_text(f"path: '{evil[:-1]}'\n")
+    text = page(read_run_data(folder))
+
+    class Live(HTMLParser):
+        found: tuple[str, ...] = ()
+
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            self.found += (tag,) if tag == "script" else ()
+            self.found += tuple(name for name, _ in attrs if name.startswith("on"))
+
+    live = Live()
+    live.feed(text)
+    assert live.found == ("script",)  # the page's own, which unfolds the settings for print
+    assert "\x1b" not in text
+    assert "alert(1)" in text  # shown as text
+    text.encode()

@@ -317,3 +317,28 @@ def test_messages_that_cannot_be_used(picture) -> None:
     message.data = message.data[:-5]
     with pytest.raises(BadImageError, match="fewer bytes"):
         message_pixels(message)
+
+
+class TestHostileMessages:
+    def message(self, **changes: Any) -> Any:
+        store = store_of("ros2")
+        message = image_message(store, np.arange(12, dtype=np.uint8).reshape(3, 4), "mono8")
+        for name, value in changes.items():
+            setattr(message, name, value)
+        return message
+
+    @pytest.mark.parametrize(
+        "changes", [{"width": 2**31, "step": 2**31}, {"height": 2**31}, {"step": 3}, {"height": 0}]
+    )
+    def test_sizes_that_the_data_do_not_fill_are_refused(self, changes: dict[str, int]) -> None:
+        with pytest.raises(BadImageError):
+            message_pixels(self.message(**changes))
+
+    def test_a_row_of_four_gigabytes_is_not_made(self) -> None:
+        """The padding of the last row may be missing: none is put there, however long the message says that it is."""
+        pixels = message_pixels(self.message(height=1, width=12, step=2**32 - 1))
+        np.testing.assert_array_equal(pixels, [np.arange(12)])
+
+    def test_a_size_beyond_the_limit_is_named(self) -> None:
+        with pytest.raises(BadImageError, match="20000x20000 is too large"):
+            message_pixels(self.message(height=20_000, width=20_000, step=20_000))

@@ -1,6 +1,7 @@
 """Decoding of single images and the order of their names."""
 
 import random
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vgslam.errors import InputError
+from vgslam.sources import open_source
 from vgslam.sources.image_files import decode_image, natural_key
 from vgslam.sources.recording import BadImageError, Warnings
 
@@ -92,3 +95,11 @@ def test_troubles_of_one_kind_share_a_line_that_counts() -> None:
     warnings.tally("broken", "a")
     warnings.tally("empty", "c")
     assert warnings == ["first", "2 images skipped, broken: a, b", "1 image skipped, empty: c"]
+
+
+@pytest.mark.parametrize("n", [2, 7])  # all of them probes, and not
+def test_a_folder_of_broken_images_says_why(n: int, tmp_path: Path) -> None:
+    for i in range(n):
+        (tmp_path / f"{i}.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=rf"none of its {n} images can be decoded \(\d.png: not a readable image\)"):
+        open_source(tmp_path)

@@ -3,6 +3,7 @@
 import io
 import os
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from live_servers import Server, jpeg, number_of, part, picture
 from live_sources import ALL, encoded, numbers
 
 from vgslam.errors import InputError
+from vgslam.sources import live_mjpeg
 from vgslam.sources.live import LiveSource
 from vgslam.sources.live_av import pipe_images
 from vgslam.sources.live_mjpeg import multipart_images
@@ -120,3 +122,19 @@ class TestPipes:
         feed = lambda: pipe_images(io.BytesIO(data[: len(data) * 2 // 3]), "-")  # noqa: E731
         source = LiveSource("pipe", "-", feed, ALL)
         assert 5 <= len(numbers(source)) < 20
+
+
+def test_a_list_of_files_in_a_pipe_makes_no_file_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server may send anything as a video: a list of files on this machine among it."""
+    (tmp_path / "a.ts").write_bytes(encoded("mpegts", "mpeg2video", 5))
+    monkeypatch.chdir(tmp_path)
+    for text in ("ffconcat version 1.0\nfile a.ts\n", f"#EXTM3U\n#EXTINF:1,\nfile://{tmp_path}/a.ts\n#EXT-X-ENDLIST\n"):
+        with pytest.raises(InputError):
+            list(pipe_images(io.BytesIO(text.encode()), "stdin"))
+
+
+@pytest.mark.parametrize("body", [b"--b\r\n" + b"X: y\r\n" * 20_000, b"--b\r\n\r\n" + b"\n" * 3_000_000])
+def test_headers_and_bodies_without_end_are_refused(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_mjpeg, "LARGEST_PART", 2**20)
+    with pytest.raises(InputError, match=r"no end|without end"):
+        list(live_mjpeg.multipart_images(io.BytesIO(body), "b"))

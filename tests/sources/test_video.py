@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from vgslam.errors import CalibrationError, InputError
+from vgslam.guards.images import VIDEO_LIMIT
 from vgslam.sources import SourceOptions, open_source
 
 N = 30
@@ -212,3 +213,14 @@ def test_a_stream_without_timestamps_gets_a_nominal_rate(write_video, tmp_path: 
     nominal = open_source(path)
     assert [f.timestamp_s for f in nominal] == pytest.approx([i / 30 for i in range(N)])
     assert nominal.warnings == ["the video has no timestamps: 30 frames/s assumed; give --fps"]
+
+
+def test_frames_beyond_the_limit_of_pixels_are_not_decoded(write_video, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_video()
+    monkeypatch.setitem(VIDEO_LIMIT, "max_pixels", str(96 * 64 - 1))
+    with pytest.raises(InputError, match="its frames have 100 million pixels at most"):
+        open_source(path)
+    monkeypatch.setattr("vgslam.sources.video.too_large", lambda w, h: f"an image of {w}x{h} is too large")
+    monkeypatch.setitem(VIDEO_LIMIT, "max_pixels", "100000000")
+    with pytest.raises(InputError, match="an image of 96x64 is too large"):
+        open_source(path)

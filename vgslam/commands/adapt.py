@@ -16,6 +16,7 @@ from rich.table import Table
 
 from vgslam.atomic import write_bytes, write_text
 from vgslam.errors import ConfigError, InputError, OutputError
+from vgslam.guards.wording import say
 from vgslam.interfaces import FrameSource
 from vgslam.results.environment import provenance
 from vgslam.session.choose_camera import camera_with_fov
@@ -113,7 +114,7 @@ def run_adapt(args: AdaptArgs) -> int:
     console = Console()
     source = open_source(args.path, SourceOptions(args.source, args.calib, None, args.start, args.end, args.stride))
     camera = camera_of(args, source)
-    loaded = load(args.weights, LoadOptions(choose_device(args.device)), show=console.print)
+    loaded = load(args.weights, LoadOptions(choose_device(args.device)), show=say)
     familiar = partial(familiar_windows, loaded.model.config) if args.rehearse else None
     adapter = Adapter(loaded.model, adapt_config(args), loaded.info.sha256, familiar)
     with Progress(console=console, disable=args.quiet or not sys.stderr.isatty(), transient=True) as progress:
@@ -130,11 +131,11 @@ def run_adapt(args: AdaptArgs) -> int:
     write_text(args.out.with_suffix(".json"), json.dumps(about | outcome_numbers(outcome), indent=1) + "\n")
     write_bytes(args.out.with_suffix(".png"), depth_pictures(adapter, outcome))
     if not outcome.steps:
-        console.print("nothing was learned that the held-back windows confirm: no adapter is written")
+        say("nothing was learned that the held-back windows confirm: no adapter is written")
         return 1
     adapter.save(args.out, loaded.info.licence.name)
     how = f"--adapter {args.out}" if args.trainable == "lora" else f"--weights {args.out}"
-    console.print(f"{outcome.steps} steps are in {args.out}: vgslam run ... --network vggt {how}")
+    say(f"{outcome.steps} steps are in {args.out}: vgslam run ... --network vggt {how}")
     return 0
 
 

@@ -10,6 +10,7 @@ import tyro
 
 from vgslam.atomic import write_text
 from vgslam.errors import ConfigError, InputError, OutputError, VgslamError
+from vgslam.guards.wording import say
 from vgslam.results.bench import Bench, RunOutcome, SequenceOutcome, score_outcome
 from vgslam.results.bench_table import bench_json, markdown
 from vgslam.results.environment import describe_machine, git_commit, package_version
@@ -70,10 +71,10 @@ def run_bench(args: BenchArgs, run_sequence: SequenceRunner | None = None) -> in
     except KeyboardInterrupt:
         bench.sequences[-1].runs.append(RunOutcome([], "interrupted by Ctrl-C"))
         _write(args.out, bench)
-        print("interrupted; what was done is in", args.out, file=sys.stderr)
+        say(f"interrupted; what was done is in {args.out}", is_error=True)
         return 130
-    print(markdown(bench))
-    print(f"written: {args.out / BENCH_JSON}, {args.out / BENCH_TABLE}")
+    say(markdown(bench))
+    say(f"written: {args.out / BENCH_JSON}, {args.out / BENCH_TABLE}")
     return 1 if bench.n_failed else 0
 
 
@@ -91,17 +92,17 @@ def _run_one(args: BenchArgs, outcome: SequenceOutcome, run_sequence: SequenceRu
     folder = args.out / outcome.name
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        truths = find_truths(outcome.path, lambda line: print(f"{outcome.name}: {line}", flush=True))
+        truths = find_truths(outcome.path, lambda line: say(f"{outcome.name}: {line}"))
     except VgslamError as error:
         outcome.runs.append(RunOutcome([], str(error)))
-        print(f"{outcome.name}: FAILED, {error}", flush=True)
+        say(f"{outcome.name}: FAILED, {error}")
         return
     outcome.truths = list(truths)
     for i in range(1, args.repeat + 1):
         started = run_sequence(outcome.path, folder / str(i), args)
         scored = started if started.failure else score_outcome(folder / str(i), started.command, truths)
         outcome.runs.append(scored)
-        print(f"{outcome.name} {i}/{args.repeat}: {_summary(scored)}", flush=True)
+        say(f"{outcome.name} {i}/{args.repeat}: {_summary(scored)}")
 
 
 def find_truths(sequence: Path, say: Callable[[str], object] = print) -> dict[str, Trajectory]:

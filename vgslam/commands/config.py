@@ -1,7 +1,6 @@
 """`vgslam config`: prints the settings of a run with a sentence on each, as `--config` reads them."""
 
 import json
-import sys
 import textwrap
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
@@ -15,6 +14,8 @@ from vgslam.commands.run import RunArgs
 from vgslam.commands.settings_text import sentences_of
 from vgslam.config import read_yaml, to_plain
 from vgslam.errors import ConfigError
+from vgslam.guards import documents
+from vgslam.guards.wording import say
 from vgslam.system import SlamConfig
 
 ONE_RUN_ONLY = ("out", "overwrite", "config", "quiet", "viewer", "poses", "json")
@@ -37,9 +38,9 @@ def run_config(args: ConfigArgs) -> int:
     left_out = (*ONE_RUN_ONLY, *(["path"] if args.path == NO_PATH else []))
     if args.json:
         plain = {k: v for k, v in to_plain(args).items() if k not in left_out}
-        print(json.dumps(plain, indent=2, allow_nan=False))
+        say(json.dumps(plain, indent=2, allow_nan=False))
     else:
-        print(commented_yaml(args, left_out), end="")
+        say(commented_yaml(args, left_out), end="")
     return 0
 
 
@@ -90,15 +91,15 @@ def settings_in(path: Path | None) -> frozenset[str]:
     """Names of the settings that a YAML file gives, as they are called now, those within others left out. None of a
     file that cannot be read, which is left to `read_yaml` to complain of."""
     try:
-        data = None if path is None else yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        data = None if path is None else documents.read_yaml(path)
+    except (OSError, documents.DocumentError):
         return frozenset()
     return names_now(map(str, data)) if isinstance(data, dict) else frozenset()
 
 
 def note(line: str) -> None:
     """A line for the person, on standard error."""
-    print(f"vgslam: {line}", file=sys.stderr)
+    say(f"vgslam: {line}", is_error=True)
 
 
 def _typed(value: Any, hint: Any, where: str) -> Any:

@@ -15,9 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from vgslam.byte_size import format_size
+from vgslam.commands.cells import cell
 from vgslam.commands.checks import COLORS, Check, Verdict
 from vgslam.commands.licences import print_licences
 from vgslam.commands.self_test import SelfTest, self_test
+from vgslam.guards.wording import say, shown
 from vgslam.plugins import OWN, Registry
 from vgslam.results.environment import describe_machine, git_commit, package_version
 
@@ -62,7 +64,7 @@ def run_doctor(args: DoctorArgs) -> int:
     if args.json:
         out: dict[str, Any] = {"healthy": healthy, "checks": [asdict(c) for c in checks]}
         out["self_test"] = None if tested is None else asdict(tested)
-        print(json.dumps(out, indent=2, allow_nan=False))
+        say(json.dumps(out, indent=2, allow_nan=False))
     else:
         _print(checks, healthy)
     return 0 if healthy else 1
@@ -238,9 +240,9 @@ def _print(checks: list[Check], healthy: bool) -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
     topic = ""
     for c in checks:
-        about = Text(c.found) + Text(f"\n{c.advice}" if c.advice else "", style="dim")
+        about = Text(shown(c.found)) + Text(f"\n{shown(c.advice)}" if c.advice else "", style="dim")
         table.add_row(
-            c.topic if c.topic != topic else "", c.name, Text(c.verdict.value, style=COLORS[c.verdict]), about
+            c.topic if c.topic != topic else "", cell(c.name), Text(c.verdict.value, style=COLORS[c.verdict]), about
         )
         topic = c.topic
     console = Console()

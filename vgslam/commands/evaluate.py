@@ -12,6 +12,7 @@ from vgslam.atomic import write_bytes
 from vgslam.errors import EvaluationError, OutputError
 from vgslam.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate
 from vgslam.evaluation.table import evaluation_table
+from vgslam.guards.wording import say
 from vgslam.results.plots import plot_run
 from vgslam.results.read_run import read_keyframes
 from vgslam.results.run_folder import KEYFRAMES, STATUS, TRAJECTORY_KITTI, TRAJECTORY_TUM
@@ -72,7 +73,7 @@ def run_eval(args: EvalArgs) -> int:
     evaluation = _evaluate(args, estimate, reference)
     evaluation.notes.extend(warnings)
     if args.json:
-        print(json.dumps(evaluation.to_dict(), indent=2, allow_nan=False))
+        say(json.dumps(evaluation.to_dict(), indent=2, allow_nan=False))
     else:
         title = f"{args.estimate} against {args.reference}"
         console = Console()

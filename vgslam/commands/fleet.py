@@ -23,6 +23,7 @@ from vgslam.fleet.items import Item, find_items
 from vgslam.fleet.parquet import check_parquet
 from vgslam.fleet.summary import PAGE, SUMMARY, Line, counts, write_summary
 from vgslam.fleet.task import Ending, Limits, Task, TaskResult
+from vgslam.guards.wording import say
 from vgslam.session.stop_signals import StopSignals, exit_code
 
 SOME_FAILED = 1
@@ -143,7 +144,7 @@ def run_recordings(args: RecordingsArgs, engine: Engine | None = None) -> int:
         items, tasks = tasks_of(items, orders)
         for item in items:
             if item.trouble:
-                print(f"vgslam: {item.trouble}", file=sys.stderr)
+                say(f"vgslam: {item.trouble}", is_error=True)
         if not tasks:
             raise InputError(f"none of {len(items)} recordings can be worked on")
         run = _Run(folder, args, items, tasks)
@@ -216,24 +217,24 @@ class _Run:
 
     def _tell(self, task: Task, result: TaskResult) -> None:
         if self.args.json:
-            print(json.dumps({"name": task.name, **json.loads(result.to_json())}), flush=True)
+            say(json.dumps({"name": task.name, **json.loads(result.to_json())}))
         elif not result.was_there:
             f = result.facts
             what = f"{100 * f.coverage:.1f} % of {f.n_frames} frames" if result.is_usable else result.error
-            print(f"{task.name}: {result.ending}, {what}", flush=True)
+            say(f"{task.name}: {result.ending}, {what}")
 
     def _end(self, interrupt: KeyboardInterrupt | None) -> int:
         lines, out = self._lines(), sys.stderr if self.args.json else sys.stdout
         n_there = sum(r.was_there for r in self.results.values())
         there = f"; {n_there} were there already" if n_there else ""
-        print(f"{len(lines)} recordings: {counts(lines)}{there}", file=out)
-        print(f"results: {self.folder.path}/  ({SUMMARY}, {PAGE})", file=out)
+        say(f"{len(lines)} recordings: {counts(lines)}{there}", is_error=out is sys.stderr)
+        say(f"results: {self.folder.path}/  ({SUMMARY}, {PAGE})", is_error=out is sys.stderr)
         if interrupt is not None:
-            print("vgslam: interrupted; the same command goes on", file=sys.stderr)
+            say("vgslam: interrupted; the same command goes on", is_error=True)
             return exit_code(interrupt)
         failed = [line for line in lines if line.ending == Ending.FAILED]
         if failed:
             names = ", ".join(line.item.name for line in failed[:MOST_NAMED])
             more = f" and {len(failed) - MOST_NAMED} more" if len(failed) > MOST_NAMED else ""
-            print(f"vgslam: {len(failed)} of {len(lines)} recordings failed: {names}{more}", file=sys.stderr)
+            say(f"vgslam: {len(failed)} of {len(lines)} recordings failed: {names}{more}", is_error=True)
         return SOME_FAILED if failed else 0

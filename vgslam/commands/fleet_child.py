@@ -19,6 +19,7 @@ from vgslam.fleet.parquet import POSES, PoseRow, write_poses
 from vgslam.fleet.supervise import end_with_parent
 from vgslam.fleet.task import Ending
 from vgslam.fleet.work import Order
+from vgslam.guards.wording import say
 from vgslam.session.main_loop import Follower, Tracked
 from vgslam.session.outcome import Outcome
 from vgslam.session.run import Run
@@ -51,7 +52,7 @@ class Reporter:
         self.n_lost, self._has_had_pose = 0, False
 
     def say(self, line: str) -> None:
-        print(line, flush=True)
+        say(line)
 
     @contextmanager
     def watching(self, run: Run) -> Iterator[Follower]:
@@ -72,7 +73,7 @@ class Reporter:
 
     def end(self, outcome: Outcome) -> None:
         if outcome.stop is not None:
-            print(outcome.stop.reason, flush=True)
+            say(outcome.stop.reason)
 
     def _say_progress(self) -> None:
         write_text(self._progress, f"{self.duration_s}\n")
@@ -113,7 +114,7 @@ def run_order(order: Order) -> int:
 
 def _failed(args: RunArgs, outcome: Outcome, reason: str) -> int:
     """Says why the run counts as failed; returns its exit code."""
-    print(reason or outcome.report.world_failure or f"{args.path}: the truth does not fit", flush=True)
+    say(reason or outcome.report.world_failure or f"{args.path}: the truth does not fit")
     return outcome.exit_code
 
 
@@ -144,16 +145,16 @@ def main(words: list[str]) -> int:
     try:
         order = Order.read(Path(words[0]))
     except (OSError, ValueError, TypeError, IndexError) as error:
-        print(f"no order that can be read: {error}")
+        say(f"no order that can be read: {error}")
         return InputError.exit_code
     end_with_parent(order.parent)
     try:
         return run_order(order)
     except MemoryError:
-        print("there is not enough memory")
+        say("there is not enough memory")
         return OutputError.exit_code
     except VgslamError as error:
-        print(error)
+        say(error)
         return error.exit_code
 
 

@@ -16,6 +16,7 @@ from vgslam.fleet.folder import RESULTS
 from vgslam.fleet.merge_many import Merged, merge_many
 from vgslam.fleet.task import Limits
 from vgslam.fleet.work import MAP
+from vgslam.guards.wording import say
 from vgslam.store.manifest import MANIFEST
 
 REPORT = "merge.json"
@@ -59,12 +60,12 @@ def run_fleet_merge(args: FleetMergeArgs) -> int:
     report = json.dumps(describe(maps, merged), indent=1) + "\n"
     write_text(args.out / REPORT, report)
     if args.json:
-        print(report, end="")
+        say(report, end="")
         return 0
     for path, members in merged.groups:
-        print(f"{path}: {len(members)} maps, {', '.join(str(maps[n]) for n in members)}")
+        say(f"{path}: {len(members)} maps, {', '.join(str(maps[n]) for n in members)}")
     for n in merged.apart:
-        print(f"{maps[n]}: apart; {merged.notes.get(n, 'it shows no place that another map shows')}")
+        say(f"{maps[n]}: apart; {merged.notes.get(n, 'it shows no place that another map shows')}")
     return 0
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vgslam.commands.checks import Check
+from vgslam.guards.wording import say
 
 STRONG_COPYLEFT = re.compile(r"(?<![LA-Z])A?GPL|GNU (Affero )?General Public", re.IGNORECASE)
 """Licences whose terms reach the product as a whole. The Lesser GPL is none of them."""
@@ -47,7 +48,7 @@ def print_licences(weights: Sequence[Check], as_json: bool) -> int:
     if as_json:
         rows = [asdict(p) | {"is_free_for_products": p.is_free_for_products} for p in found]
         terms = [{"name": w.name, "terms": w.advice} for w in weights]
-        print(json.dumps({"packages": rows, "weights": terms}, indent=2))
+        say(json.dumps({"packages": rows, "weights": terms}, indent=2))
         return 0
     table = Table("package", "version", "licence", "comes with", box=None, pad_edge=False)
     for p in found:

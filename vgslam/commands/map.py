@@ -1,7 +1,6 @@
 """`vgslam map`: look at saved maps, verify, merge, scale, adjust and export them."""
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -13,10 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from vgslam.byte_size import format_size, parse_size
+from vgslam.commands.cells import cell
 from vgslam.commands.map_export import ExportRequest, Format, export
 from vgslam.commands.map_scale import ScaleArgs, run_scale
 from vgslam.errors import MapError, OutputError, VgslamError
 from vgslam.fleet.fold import merge_two
+from vgslam.guards.wording import say
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine.adjust import RefineConfig, Watch
 from vgslam.refine.refine_map import refine_map
@@ -195,18 +196,18 @@ def run_info(args: InfoArgs) -> int:
     """Prints what the map holds."""
     data = describe(args.map)
     if args.json:
-        print(json.dumps(data, indent=2))
+        say(json.dumps(data, indent=2))
         return 0
-    print(f"{args.map}: version {data['version']}, saved {data['saved_at']} by {data['program']}, "
-          f"{format_size(data['n_bytes'])}")  # fmt: skip
+    say(f"{args.map}: version {data['version']}, saved {data['saved_at']} by {data['program']}, "
+        f"{format_size(data['n_bytes'])}")  # fmt: skip
     edges = ", ".join(f"{n} {kind}" for kind, n in data["edges"].items()) or "none"
-    print(f"{data['n_keyframes']} keyframes, {data['n_landmarks']} landmarks ({data['n_triangulated']} triangulated), "
-          f"edges: {edges}")  # fmt: skip
+    say(f"{data['n_keyframes']} keyframes, {data['n_landmarks']} landmarks ({data['n_triangulated']} triangulated), "
+        f"edges: {edges}")  # fmt: skip
     parts = ", ".join(f"{c['id']} ({c['n_keyframes']} keyframes{_world_in_words(c)})" for c in data["components"])
-    print(f"components: {parts or 'none'}")
+    say(f"components: {parts or 'none'}")
     table = Table("session", "name", "began", "frames", "poses", "keyframes")
     for i, s in enumerate(data["sessions"]):
-        table.add_row(*map(str, (i, s["name"], s["began"], s["n_frames"], s["n_poses"], s["n_keyframes"])))
+        table.add_row(*map(cell, (i, s["name"], s["began"], s["n_frames"], s["n_poses"], s["n_keyframes"])))
     if data["sessions"]:
         Console().print(table)
     return 0
@@ -221,14 +222,14 @@ def run_check(args: CheckArgs) -> int:
     """Prints what is wrong; returns 0 for a sound map, MapError's exit code otherwise."""
     found = check_map(args.map)
     if args.json:
-        print(json.dumps({"path": str(args.map), "is_sound": not found.problems, **asdict(found)}, indent=2))
+        say(json.dumps({"path": str(args.map), "is_sound": not found.problems, **asdict(found)}, indent=2))
     else:
         for problem in found.problems:
-            print(problem)
+            say(problem)
         if not found.problems:
-            print(f"{args.map}: sound, {found.n_pictures} pictures, {format_size(found.n_bytes)}")
+            say(f"{args.map}: sound, {found.n_pictures} pictures, {format_size(found.n_bytes)}")
         if found.n_leftovers:
-            print(f"{found.n_leftovers} file(s) of a save that was killed; the next save removes them")
+            say(f"{found.n_leftovers} file(s) of a save that was killed; the next save removes them")
     return MapError.exit_code if found.problems else 0
 
 
@@ -244,11 +245,11 @@ def run_merge(args: MergeArgs, joiner: Joiner | None = None) -> int:
     with MapFolder(args.out) as folder:
         folder.save(merged)
     n = len(_components(merged))
-    print(f"{args.out}: {len(merged.keyframes)} keyframes, {n} component(s), {n_joined} joined")
+    say(f"{args.out}: {len(merged.keyframes)} keyframes, {n} component(s), {n_joined} joined")
     for note in place_joiner.notes:
-        print(note)
+        say(note)
     if n > 1:
-        print("components that nothing joins keep their own scale and origin")
+        say("components that nothing joins keep their own scale and origin")
     return 0
 
 
@@ -260,16 +261,16 @@ def run_refine(args: RefineArgs) -> int:
     with MapFolder(args.out or args.map) as folder:
         m = load_map(args.map, budget)
         config = RefineConfig(seconds=args.seconds, is_calibration_fixed=args.fixed_calib)
-        say = (lambda line: None) if args.json else print
-        outcome = refine_map(m, config, Watch(say))
+        tell = (lambda line: None) if args.json else say
+        outcome = refine_map(m, config, Watch(tell))
         if outcome.is_interrupted:
-            print("interrupted; the map is as it was", file=sys.stderr)
+            say("interrupted; the map is as it was", is_error=True)
             return 130
         folder.save(m)
     if args.json:
-        print(json.dumps({"map": str(args.out or args.map), **outcome.to_dict()}, indent=2))
+        say(json.dumps({"map": str(args.out or args.map), **outcome.to_dict()}, indent=2))
     for line in () if args.json else outcome.lines():
-        print(line)
+        say(line)
     return 0
 
 
@@ -280,10 +281,10 @@ def run_export(args: ExportArgs) -> int:
     check_suffix(args.format, args.out)
     m = load_map(args.map)
     written = export(args.format, ExportRequest(m, args.out, args.component, args.session, args.max_faces))
-    print(f"{args.out}: {written}")
+    say(f"{args.out}: {written}")
     n = len(_components(m))
     if n > 1:
-        print(f"one of {n} components, which share no frame of reference; choose with --component")
+        say(f"one of {n} components, which share no frame of reference; choose with --component")
     return 0
 
 

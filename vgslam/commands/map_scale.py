@@ -7,6 +7,7 @@ from pathlib import Path
 import tyro
 
 from vgslam.errors import ConfigError, MapError
+from vgslam.guards.wording import say
 from vgslam.metric.fulfil import fulfil
 from vgslam.metric.request import read_request
 from vgslam.store.manifest import MANIFEST
@@ -53,9 +54,9 @@ def run_scale(args: ScaleArgs) -> int:
         findings = fulfil(slam_map, request, args.session)
         folder.save(slam_map)
     if args.json:
-        print(json.dumps([f.to_dict() for f in findings], indent=2))
+        say(json.dumps([f.to_dict() for f in findings], indent=2))
         return 0
     for finding in findings:
         for line in finding.lines():
-            print(line)
+            say(line)
     return 0

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vgslam.errors import ConfigError, InputError
+from vgslam.guards.wording import say
 
 if TYPE_CHECKING:
     from vgslam.localizer import Localizer
@@ -37,7 +38,7 @@ class Photos:
     fov_deg: float | None = None
     size: tuple[int, int] | None = None
     """Width and height of the photos, for a calibration file that does not state them."""
-    say: Callable[[str], None] = print
+    say: Callable[[str], None] = say
     """Is told what was left out of a calibration, and what is odd about it."""
 
     def __post_init__(self) -> None:

@@ -1,7 +1,6 @@
 """`vgslam relocalize`: where images were taken, in a saved map."""
 
 import json
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,8 +11,10 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from vgslam.commands.cells import cell
 from vgslam.commands.photos import Photos
 from vgslam.errors import ConfigError, InputError, TrackingError
+from vgslam.guards.wording import say
 
 if TYPE_CHECKING:
     from vgslam.localizer import Localization, Localizer
@@ -73,7 +74,7 @@ def run_relocalize(args: RelocalizeArgs) -> int:
         rows.append(describe(path, localizer, args.method, image))
     n = sum(bool(row["is_found"]) for row in rows)
     if args.json:
-        print(json.dumps({"map": str(args.map), "n_images": len(rows), "n_found": n, "images": rows}, indent=2))
+        say(json.dumps({"map": str(args.map), "n_images": len(rows), "n_found": n, "images": rows}, indent=2))
     else:
         console = Console()
         console.width = max(console.width, 100)
@@ -81,7 +82,7 @@ def run_relocalize(args: RelocalizeArgs) -> int:
     if n == 0:
         raise TrackingError(f"none of {len(rows)} image(s) was found in {args.map}")
     if not args.json:
-        print(f"{n} of {len(rows)} image(s) found")
+        say(f"{n} of {len(rows)} image(s) found")
     return 0
 
 
@@ -95,7 +96,7 @@ def _proposer(args: RelocalizeArgs) -> Any:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr)
+    say(line, is_error=True)
 
 
 def image_paths(given: list[Path]) -> list[Path]:
@@ -112,13 +113,11 @@ def image_paths(given: list[Path]) -> list[Path]:
 
 def read_rgb(path: Path, values: "PixelRange | None" = None) -> npt.NDArray[np.uint8]:
     """RGB image (H,W,3) of a file, its pixels brought to 8 bits by a range. Raises InputError."""
-    from vgslam.sources.image_files import decode_image
+    from vgslam.sources.image_files import load_image
     from vgslam.sources.recording import BadImageError
 
     try:
-        image = decode_image(path.read_bytes(), values)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+        image = load_image(path, values)
     except BadImageError as error:
         raise InputError(f"{path}: {error}") from error
     return image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
@@ -150,7 +149,7 @@ def table(rows: list[dict[str, Any]]) -> Table:
     for name in ("image", "found", "position", "trust", "inliers", "method", "keyframes"):
         out.add_column(name, overflow="fold")
     for row in rows:
-        name = Path(row["image"]).name
+        name = cell(Path(row["image"]).name)
         if "trust" not in row:
             out.add_row(name, "no", "", "", "", "", "")
             continue

@@ -8,7 +8,9 @@ import tyro
 
 from vgslam.atomic import write_text
 from vgslam.errors import OutputError, VgslamError
+from vgslam.guards.wording import say
 from vgslam.results.page.document import page
+from vgslam.results.page.plain import mapping
 from vgslam.results.page.run_data import RunData, read_run_data
 from vgslam.sources.open import open_source
 from vgslam.sources.options import SourceOptions
@@ -46,7 +48,7 @@ def run_report(args: ReportArgs) -> int:
     if out.is_dir():
         raise OutputError(f"{out} is a folder; give the name of a file with --out")
     write_text(out, page(data, _edges_of_map(data)))
-    print(f"report: {out}")
+    say(f"report: {out}")
     return 0
 
 
@@ -65,7 +67,7 @@ def _truth_of_run(data: RunData) -> Trajectory | None:
         return None
     try:
         return _reopen(data.config)
-    except (VgslamError, TypeError, OSError) as error:
+    except (VgslamError, TypeError, ValueError, OSError) as error:
         data.notes.append(f"the truth is not where it was, plots are those of the run itself ({error})")
         return None
 
@@ -77,13 +79,13 @@ def _reopen(config: dict[str, Any]) -> Trajectory | None:
     for name in ("calib", "truth"):
         if name in chosen:
             chosen[name] = Path(chosen[name])
-    return open_source(Path(config["path"]), SourceOptions(**chosen)).truth if "path" in config else None
+    return open_source(Path(str(config["path"])), SourceOptions(**chosen)).truth if "path" in config else None
 
 
 def _edges_of_map(data: RunData) -> list[Edge]:
     """Edges that close a loop or join sessions, where the run was saved as a map that is still there."""
-    path = (data.report.get("map") or {}).get("path")
-    if not path or not Path(path).is_dir():
+    path = mapping(data.report.get("map")).get("path")
+    if not isinstance(path, str) or not path or not Path(path).is_dir():
         return []
     try:
         edges = load_map(Path(path)).edges.values()

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from vgslam.errors import ConfigError
 from vgslam.evaluation.table import evaluation_table
+from vgslam.guards.wording import one_line, say
 from vgslam.interfaces import FrameSource
 from vgslam.metric.measured import Finding
 from vgslam.poses_out.open import STDOUT
@@ -54,7 +55,7 @@ class Terminal:
     """Implements `Audience`: lines on standard output, a progress bar on standard error."""
 
     def say(self, line: str) -> None:
-        print(line, flush=True)
+        say(one_line(line))
 
     @contextmanager
     def watching(self, run: Run) -> Iterator[Follower]:
@@ -96,34 +97,34 @@ def print_outcome(outcome: Outcome) -> None:
     """Statuses, figures, warnings and where everything is."""
     report, evaluation = outcome.report, outcome.evaluation
     counts = ", ".join(f"{n} {status}" for status, n in report.statuses.items())
-    print(f"{report.n_frames} frames: {counts}; {report.n_keyframes} keyframes, {report.n_components} component(s)")
+    say(f"{report.n_frames} frames: {counts}; {report.n_keyframes} keyframes, {report.n_components} component(s)")
     if report.n_components > 1:
-        print(f"tracking was lost {report.n_losses} time(s); each component has its own scale and origin")
+        say(f"tracking was lost {report.n_losses} time(s); each component has its own scale and origin")
     n_found = sum(t["after"] == "RELOCALIZED" for t in report.transitions)
     if n_found or report.lost_s > 0:
-        print(f"relocalized {n_found} time(s); {report.lost_s:.2f} s without a pose until one was back")
+        say(f"relocalized {n_found} time(s); {report.lost_s:.2f} s without a pose until one was back")
     rate = report.frames_per_cpu_s or 0.0
-    print(f"{rate:.1f} frames per CPU second, {report.frames_per_wall_s or 0.0:.1f} frames/s, "
-          f"{report.peak_memory_mib:.0f} MiB peak memory")  # fmt: skip
+    say(f"{rate:.1f} frames per CPU second, {report.frames_per_wall_s or 0.0:.1f} frames/s, "
+        f"{report.peak_memory_mib:.0f} MiB peak memory")  # fmt: skip
     if report.live is not None:
         live = report.live
-        print(f"latency {live['latency_p50_ms']:.0f} ms (median), {live['latency_p95_ms']:.0f} ms (95 %); "
-              f"{live['n_dropped']} of {live['n_captured']} frames dropped, "
-              f"{live['n_reconnects']} times reconnected")  # fmt: skip
+        say(f"latency {live['latency_p50_ms']:.0f} ms (median), {live['latency_p95_ms']:.0f} ms (95 %); "
+            f"{live['n_dropped']} of {live['n_captured']} frames dropped, "
+            f"{live['n_reconnects']} times reconnected")  # fmt: skip
     _print_map(report)
     if evaluation is not None:
         console = Console()
         console.width = max(console.width, 110)
         console.print(evaluation_table(evaluation, "against the truth"))
     elif report.end_to_start_percent is not None:
-        print(f"the path ends {report.end_to_start_percent:.1f} % of its length from where it began")
+        say(f"the path ends {report.end_to_start_percent:.1f} % of its length from where it began")
     for warning in report.warnings[:MOST_WARNINGS]:
-        print(f"warning: {warning}")
+        say(f"warning: {one_line(warning)}")
     if len(report.warnings) > MOST_WARNINGS:
-        print(f"warning: {len(report.warnings) - MOST_WARNINGS} more in report.json")
-    print(f"results: {outcome.out}/  ({', '.join(_written(outcome.out))})")
+        say(f"warning: {len(report.warnings) - MOST_WARNINGS} more in report.json")
+    say(f"results: {outcome.out}/  ({', '.join(_written(outcome.out))})")
     if outcome.stop is not None:
-        print(f"stopped: {outcome.stop.reason}; everything else is in {outcome.out}", file=sys.stderr)
+        say(f"stopped: {outcome.stop.reason}; everything else is in {outcome.out}", is_error=True)
 
 
 def _written(out: Path) -> list[str]:
@@ -135,17 +136,17 @@ def _written(out: Path) -> list[str]:
 def _print_map(report: RunReport) -> None:
     """What became of the map when the run had ended."""
     for line in (report.refinement or {}).get("lines", []):
-        print(line)
+        say(line)
     for world in report.world:
         for line in Finding(**world).lines():
-            print(line)
+            say(line)
     if report.world_failure is not None:
-        print(f"error: lengths are map units: {report.world_failure}", file=sys.stderr)
+        say(f"error: lengths are map units: {report.world_failure}", is_error=True)
 
 
 def _stay() -> None:
     """A server must outlive the run to be looked at: wait for Ctrl-C."""
-    print("the viewer stays until Ctrl-C")
+    say("the viewer stays until Ctrl-C")
     with suppress(KeyboardInterrupt):
         while True:
             time.sleep(1.0)

@@ -5,6 +5,7 @@ from rich.table import Table
 
 from vgslam.evaluation.relative import RelativeError
 from vgslam.evaluation.scores import ComponentScore, ErrorStatistics, Evaluation
+from vgslam.guards.wording import shown
 
 
 def number(value: float | None, digits: int = 4, unit: str = "") -> str:
@@ -15,9 +16,9 @@ def number(value: float | None, digits: int = 4, unit: str = "") -> str:
 def evaluation_table(evaluation: Evaluation, title: str = "Evaluation") -> Table:
     """One column for all frames of each component (largest first), one for the keyframes."""
     table = Table(
-        title=escape(title),
+        title=escape(shown(title)),
         title_justify="left",
-        caption=escape("\n".join(["* rmse / mean / median / max", *evaluation.notes])),
+        caption=escape(shown("\n".join(["* rmse / mean / median / max", *evaluation.notes]))),
         caption_justify="left",
     )
     table.add_column("score")

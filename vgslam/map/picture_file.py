@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vgslam.errors import MapError
+from vgslam.guards import arrays, images
 
 Picture = npt.NDArray[Any]
 
@@ -53,14 +54,16 @@ def raw(picture: Picture) -> tuple[bytes, str]:
 def decode(data: bytes, suffix: str) -> Picture:
     """The inverse of `encode` and `raw`. Raises ValueError for bytes that hold no picture."""
     if suffix == RAW:
-        return np.asarray(np.load(BytesIO(data), allow_pickle=False))
+        return arrays.read_array(data)
     try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        raise ValueError("holds no picture") from error
-    if picture is None:
-        raise ValueError("holds no picture")
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) if suffix == ".png" else picture)
+        picture = images.decode(data, cv2.IMREAD_UNCHANGED)
+    except images.UndecodableError as error:
+        raise ValueError(f"holds no picture ({error})") from error
+    if suffix == ".png" and picture.dtype == np.uint8 and picture.shape[2:] == (3,):
+        return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+    if suffix == ".png" or picture.dtype != np.float32 or picture.ndim != 2:
+        raise ValueError("holds a picture of another kind")
+    return picture
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,9 @@ class PictureFile:
     def read_bytes(self) -> bytes:
         """The encoded picture, verified. Raises MapError."""
         try:
-            data = self.path.read_bytes()
+            data = images.read_bytes(self.path)
+        except images.UndecodableError as error:
+            raise MapError(f"{self.path}: a picture of the map is damaged ({error})") from error
         except OSError as error:
             raise MapError(f"{self.path}: a picture of the map cannot be read ({error.strerror or error})") from error
         if len(data) != self.size or hashlib.sha256(data).digest() != self.sha256:

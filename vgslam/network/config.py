@@ -1,15 +1,28 @@
 """Hyper-parameters of the network, typed: they span VGGT-1B, the small models and the tiny ones of the tests."""
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
-from typing import Any, get_type_hints
+from enum import StrEnum
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from vgslam.errors import ConfigError
 
+MOST = 100_000
+"""Largest whole number in the configuration of a network that a file names."""
+MOST_LAYERS = 256
+"""Most layers, blocks and rounds of one kind: a file with more would keep the program building a network for hours."""
+REPEATED = frozenset({
+    "depth", "camera_depth", "block_size", "n_iterations", "corr_levels", "corr_radius", "radius", "coarse_radius",
+    "n_registers",
+})  # fmt: skip
+"""The numbers that count such things."""
 
-def _check(ok: bool, message: str) -> None:
+
+def _check(ok: bool, message: str, what: str = "network configuration") -> None:
     if not ok:
-        raise ConfigError(f"network configuration: {message}")
+        raise ConfigError(f"{what}: {message}")
 
 
 @dataclass(frozen=True)
@@ -237,20 +250,47 @@ class VggtConfig:
         return config
 
 
-def from_plain_data(cls: Any, data: dict[str, Any], prefix: str = "") -> Any:
-    """An instance of a configuration's class from the dictionary that `dataclasses.asdict` makes of it."""
+def from_plain_data(cls: Any, data: Any, prefix: str = "", what: str = "network configuration") -> Any:
+    """An instance of a configuration's class from the dictionary that `dataclasses.asdict` makes of it. Raises
+    ConfigError, naming the field, for one that is unknown, or has a value of another type or beyond all sense."""
     hints = get_type_hints(cls)
-    unknown = sorted(set(data) - set(hints))
-    _check(not unknown, f"unknown field {prefix}{unknown[0] if unknown else ''}")
+    _check(isinstance(data, dict), f"{prefix or 'it'} holds no fields", what)
+    unknown = sorted(map(str, set(data) - set(hints)))
+    _check(not unknown, f"unknown field {prefix}{unknown[0] if unknown else ''}", what)
     values: dict[str, Any] = {}
     for name, value in data.items():
         inner = [t for t in getattr(hints[name], "__args__", (hints[name],)) if dataclasses.is_dataclass(t)]
         if isinstance(value, dict) and inner:
-            value = from_plain_data(inner[0], value, f"{prefix}{name}.")
-        elif isinstance(value, list):
-            value = tuple(value)
+            value = from_plain_data(inner[0], value, f"{prefix}{name}.", what)
+        else:
+            value = tuple(value) if isinstance(value, list) else value
+            _check(_is_of(value, hints[name]), f"{prefix}{name} cannot be {str(value)[:40]}", what)
+            each, most = value if isinstance(value, tuple) else (value,), MOST_LAYERS if name in REPEATED else MOST
+            is_sane = len(each) <= MOST_LAYERS and all(0 <= v <= most for v in each if isinstance(v, int))
+            _check(is_sane, f"{prefix}{name} is too large or negative", what)
         values[name] = value
     return cls(**values)
+
+
+def _is_of(value: Any, hint: Any) -> bool:
+    """Whether a value read from JSON is of a field's type; lists are tuples by now."""
+    if isinstance(hint, UnionType):
+        return any(_is_of(value, part) for part in get_args(hint))
+    origin = get_origin(hint)
+    if origin is tuple:
+        parts = get_args(hint)
+        every = len(parts) == 2 and parts[1] is Ellipsis
+        if not isinstance(value, tuple) or not (every or len(value) == len(parts)):
+            return False
+        kinds = parts[:1] * len(value) if every else parts
+        return all(_is_of(v, kind) for v, kind in zip(value, kinds, strict=True))
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return isinstance(value, str)  # which ones there are, the class checks
+    return isinstance(hint, type) and isinstance(value, hint)
 
 
 VGGT_1B = VggtConfig()

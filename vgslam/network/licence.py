@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from vgslam.guards.documents import read_json
+
 
 @dataclass(frozen=True)
 class Licence:
@@ -56,7 +58,7 @@ def show_once(licence: Licence, sha256: str, ledger: Path, show: Callable[[str],
     again next time.
     """
     try:
-        known = json.loads(ledger.read_text())
+        known = read_json(ledger)
     except (OSError, ValueError):
         known = {}
     if not isinstance(known, dict):

@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +16,16 @@ from torch.nn import functional
 
 from vgslam.atomic import write_path_atomically
 from vgslam.errors import ConfigError, WeightsError
+from vgslam.guards.documents import parse_json
+from vgslam.network.config import from_plain_data
 from vgslam.network.layers import Linear
 from vgslam.network.weight_files import check_safetensors, read_tensors
 
 ATTENTION = ("attn.qkv", "attn.proj")
 MLP = ("mlp.fc1", "mlp.fc2")
+MOST_RANK = 1024
+"""The width of the largest network: more would be no low rank."""
+MOST_STEP_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,8 @@ class LoraConfig:
     """Numbers of the blocks, where `within` names lists of blocks; None: all."""
 
     def __post_init__(self) -> None:
-        if self.rank < 1:
-            raise ConfigError(f"LoRA rank must be at least 1, got {self.rank}")
+        if not 1 <= self.rank <= MOST_RANK:
+            raise ConfigError(f"LoRA rank must be at least 1 and at most {MOST_RANK}, got {self.rank}")
 
     def selects(self, name: str) -> bool:
         """Whether the module of this name is adapted."""
@@ -141,13 +145,23 @@ def load_adapter(model: nn.Module, path: Path, base_sha256: str) -> int:
         raise WeightsError(f"{path} holds no adapter (it may be a whole network: use --weights)")
     if metadata.get("vgslam.base_sha256", "") != base_sha256:
         raise WeightsError(f"{path} was made for other weights than those that are loaded")
+    config, step = stored_config(path), metadata.get("vgslam.step", "0")
     tensors, _ = read_tensors((path,))
-    add_lora(model, _config_from_json(metadata["vgslam.lora"]))
+    ranks = {tensor.shape[0] for name, tensor in tensors.items() if name.endswith(".lora_A") and tensor.ndim == 2}
+    if ranks != {config.rank} or not step.isdecimal() or len(step) > MOST_STEP_DIGITS:
+        raise WeightsError(f"{path} holds no adapter that fits what it says of itself")
+    try:
+        add_lora(model, config)
+    except ConfigError as error:
+        raise WeightsError(f"{path} does not fit this network: {error}") from error
     set_adapter_state(model, tensors)
-    return int(metadata.get("vgslam.step", "0"))
+    return int(step)
 
 
-def _config_from_json(text: str) -> LoraConfig:
-    stored = json.loads(text)
-    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
-    return LoraConfig(**fields)
+def stored_config(path: Path) -> LoraConfig:
+    """The configuration that an adapter's file names. Raises WeightsError."""
+    try:
+        config: LoraConfig = from_plain_data(LoraConfig, parse_json(check_safetensors(path)["vgslam.lora"]))
+    except (ValueError, TypeError, KeyError, AttributeError, ConfigError) as error:
+        raise WeightsError(f"{path} names a configuration that cannot be read: {error}") from error
+    return config

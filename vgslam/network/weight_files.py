@@ -1,7 +1,6 @@
 """Files of weights: finding them in a folder, reading them without a copy in memory, saying what is wrong with them."""
 
 import hashlib
-import json
 import pickle
 import struct
 from dataclasses import dataclass
@@ -11,11 +10,13 @@ import torch
 from torch import Tensor
 
 from vgslam.errors import WeightsError
+from vgslam.guards.documents import parse_json, read_json
+from vgslam.guards.paths import OutsideError, inside, is_plain_file
 
 INDEX_ENDING = ".safetensors.index.json"
 METADATA_CONFIG, METADATA_LICENCE, METADATA_ARCHITECTURE = "vgslam.config", "vgslam.licence", "vgslam.architecture"
-MAX_HEADER_BYTES = 100_000_000
-"""Longest header of a safetensors file: that of the format."""
+MAX_HEADER_BYTES = 10_000_000
+"""Longest header of a safetensors file, and index of several: fifty times those of VGGT-1B, with its 1797 tensors."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,18 @@ def _existing(path: Path) -> Path | None:
 
 def _shards(index: Path) -> tuple[Path, ...]:
     try:
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError):
+        names = set(read_json(index, MAX_HEADER_BYTES)["weight_map"].values())
+        parts = sorted(inside(index.parent, name, may_be_link=True) for name in names)
+    except OutsideError as error:
+        raise WeightsError(f"{index} {error}") from None
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
         raise WeightsError(f"{index} is not an index of weight files") from None
-    missing = [name for name in names if not (index.parent / name).is_file()]
+    missing = [part.name for part in parts if not is_plain_file(part)]
     if missing:
-        raise WeightsError(f"{index.parent}: {len(missing)} of {len(names)} parts are missing, first {missing[0]}")
-    return tuple(index.parent / name for name in names)
+        raise WeightsError(f"{index.parent}: {len(missing)} of {len(parts)} parts are missing, first {missing[0]}")
+    if not parts:
+        raise WeightsError(f"{index} names no weight files")
+    return tuple(parts)
 
 
 def sha256_of(files: tuple[Path, ...]) -> str:
@@ -85,13 +91,16 @@ def read_tensors(files: tuple[Path, ...]) -> tuple[dict[str, Tensor], dict[str, 
 
 def check_safetensors(path: Path, max_header_bytes: int = MAX_HEADER_BYTES) -> dict[str, str]:
     """The metadata of a file that is complete; WeightsError, saying what it is instead, for any other."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        start = file.read(512)
-        _refuse_impostors(path, start)
-        length = struct.unpack("<Q", start[:8])[0] if len(start) >= 8 else 0
-        file.seek(8)
-        header = file.read(length) if 0 < length <= max_header_bytes else b""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(512)
+            _refuse_impostors(path, start)
+            length = struct.unpack("<Q", start[:8])[0] if len(start) >= 8 else 0
+            file.seek(8)
+            header = file.read(length) if 0 < length <= max_header_bytes else b""
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror or error})") from error
     if start[8:9] != b"{":
         raise WeightsError(f"{path} is not a safetensors file")
     if length > max_header_bytes:
@@ -99,11 +108,11 @@ def check_safetensors(path: Path, max_header_bytes: int = MAX_HEADER_BYTES) -> d
     if len(header) < length:
         raise _half(path, size, None)
     try:
-        entries = json.loads(header)
+        entries = parse_json(header)
         end = max((e["data_offsets"][1] for name, e in entries.items() if name != "__metadata__"), default=0)
         metadata: dict[str, str] = entries.get("__metadata__", {})
         is_text = all(isinstance(v, str) for v in metadata.values())
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         raise WeightsError(f"{path} is not a safetensors file (its header cannot be read)") from None
     if not is_text:
         raise WeightsError(f"{path} is not a safetensors file (its metadata are no text)")
@@ -133,14 +142,17 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
-    except SafetensorError as error:
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
         raise WeightsError(f"{path} cannot be read as safetensors ({error})") from error
 
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:
     """A state dict that torch.save wrote; only tensors and plain containers are accepted, never code."""
-    with path.open("rb") as file:
-        start = file.read(512)
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror or error})") from error
     _refuse_impostors(path, start)
     is_zip = start.startswith(b"PK")
     if not is_zip and not start.startswith(b"\x80"):
@@ -158,6 +170,10 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     for wrapper in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
-    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+    if not isinstance(content, dict) or not all(isinstance(k, str) and _is_dense(v) for k, v in content.items()):
         raise WeightsError(f"{path} holds no state dict (names and tensors)")
     return content
+
+
+def _is_dense(value: object) -> bool:
+    return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_quantized

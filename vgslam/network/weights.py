@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from vgslam.atomic import write_path_atomically
 from vgslam.byte_size import format_size
 from vgslam.errors import ConfigError, WeightsError
+from vgslam.guards.documents import parse_json, read_json
 from vgslam.network import licence as licences
 from vgslam.network.config import VGGT_1B, VGGT_TINY, VggtConfig
 from vgslam.network.hub import download, parse_hub_id
@@ -30,6 +31,11 @@ from vgslam.network.weight_files import (
 )
 
 ARCHITECTURE = "vggt"
+UNBUILDABLE = (
+    ValueError, TypeError, KeyError, IndexError, AttributeError, ZeroDivisionError, OverflowError, AssertionError,
+    RuntimeError, ConfigError,
+)  # fmt: skip
+"""What comes of a configuration whose numbers contradict each other, when a network is built by it."""
 PACKAGED = ("vggt-s", "vggt-m")
 """Weights that come with the package."""
 
@@ -180,15 +186,18 @@ def _find_config(metadata: dict[str, str], beside: Path | None) -> VggtConfig | 
     text = metadata.get(METADATA_CONFIG)
     if text is None and beside is not None:
         try:
-            content = json.loads(beside.read_text())
-        except ValueError:
+            content = read_json(beside)
+        except (ValueError, OSError):
             return None
-        text = json.dumps(content[METADATA_CONFIG]) if METADATA_CONFIG in content else None
+        is_ours = isinstance(content, dict) and METADATA_CONFIG in content
+        text = json.dumps(content[METADATA_CONFIG]) if is_ours else None
     if text is None:
         return None
     try:
-        return VggtConfig.from_dict(json.loads(text))
-    except (ValueError, TypeError, ConfigError) as error:
+        config = VggtConfig.from_dict(parse_json(text))
+        skeleton(config)
+        return config
+    except UNBUILDABLE as error:
         raise WeightsError(f"the weights name a configuration that cannot be read: {error}") from error
 
 

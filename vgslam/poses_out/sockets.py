@@ -1,6 +1,7 @@
 """Poses as lines to any number of readers of a TCP or Unix socket; readers come and go as they like."""
 
 import contextlib
+import errno
 import logging
 import os
 import selectors
@@ -18,7 +19,15 @@ MAX_PENDING_BYTES = 512 * 1024
 """Most bytes that wait for one slow reader; further lines are left out for that reader until it has caught up."""
 SEND_BUFFER_BYTES = 64 * 1024
 """The system's send buffer for each reader. It is small because what lies there is old when a slow reader gets it."""
+MOST_READERS = 32
+"""Readers at a time; whoever connects beyond them is disconnected at once."""
+MOST_HEARD_BYTES = 64 * 1024
+"""Bytes that a reader may send, which nobody looks at; one that sends more is disconnected."""
+PAUSE_S = 0.5
+"""The listening socket is left alone for so long when no more connections can be accepted, as without a free file
+descriptor."""
 CLOSING_S = 1.0
+NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _LOG = logging.getLogger(__name__)
 
 
@@ -34,17 +43,28 @@ def listen_tcp(host: str, port: int) -> socket.socket:
 
 def listen_unix(path: Path) -> socket.socket:
     """A listening Unix socket; a socket that nobody serves any more is replaced. Raises OutputError."""
+    if "\0" in str(path):  # the system would end the name there
+        raise OutputError(f"unix:{path}: cannot listen there (the path holds a zero); choose another path")
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if path.exists() and stat.S_ISSOCK(path.stat().st_mode) and not _is_served(path):
             path.unlink()
         server.bind(str(path))
         server.listen()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         server.close()
-        reason = error.strerror or error
+        reason = getattr(error, "strerror", None) or error
         raise OutputError(f"unix:{path}: cannot listen there ({reason}); choose another path") from error
     return server
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    """Device and number of the file at a path, None where there is none."""
+    try:
+        about = None if path is None else os.lstat(path)
+    except OSError:
+        return None
+    return None if about is None else (about.st_dev, about.st_ino)
 
 
 def _is_served(path: Path) -> bool:
@@ -68,6 +88,8 @@ class SocketSink:
         self._lines: deque[bytes] = deque()
         self._lock = threading.Lock()
         self._pending: dict[socket.socket, bytearray] = {}
+        self._heard: dict[socket.socket, int] = {}
+        self._listens_again_s: float | None = None
         self._closes_at_s: float | None = None
         listener.setblocking(False)
         self._wake_in, self._wake_out = socket.socketpair()
@@ -78,6 +100,7 @@ class SocketSink:
             self._selector.register(s, selectors.EVENT_READ)
         address = listener.getsockname()
         self._path = Path(address) if listener.family == socket.AF_UNIX else None
+        self._identity = _identity(self._path)
         self.where = f"poses: unix:{address}" if self._path else f"poses: tcp:{address[0]}:{address[1]}"
         self._thread = threading.Thread(target=self._serve, name="poses", daemon=True)
         self._thread.start()
@@ -118,6 +141,9 @@ class SocketSink:
     def _serve_once(self) -> None:
         """Wait for events, and handle all of them. A reader that is dropped on the way may have an event of
         its own later in the same batch; it no longer counts."""
+        if self._listens_again_s is not None and time.monotonic() >= self._listens_again_s:
+            self._listens_again_s = None
+            self._selector.register(self._listener, selectors.EVENT_READ)
         for key, events in self._selector.select(0.2):
             peer = key.fileobj
             assert isinstance(peer, socket.socket)
@@ -145,7 +171,7 @@ class SocketSink:
             s.close()
         self._pending.clear()
         self.n_readers = 0
-        if self._path is not None:
+        if self._path is not None and _identity(self._path) == self._identity:
             with contextlib.suppress(OSError):
                 os.unlink(self._path)
 
@@ -159,7 +185,13 @@ class SocketSink:
     def _accept(self) -> None:
         try:
             peer, _ = self._listener.accept()
-        except OSError:  # it has gone again
+        except OSError as error:  # it has gone again, or there is no room for it
+            if error.errno in NO_ROOM:
+                self._selector.unregister(self._listener)
+                self._listens_again_s = time.monotonic() + PAUSE_S
+            return
+        if len(self._pending) >= MOST_READERS:
+            peer.close()
             return
         try:
             peer.setblocking(False)
@@ -168,7 +200,7 @@ class SocketSink:
         except OSError:
             peer.close()
             return
-        self._pending[peer] = bytearray()
+        self._pending[peer], self._heard[peer] = bytearray(), 0
         self.n_readers = len(self._pending)
 
     def _distribute(self) -> None:
@@ -185,7 +217,9 @@ class SocketSink:
     def _serve_reader(self, peer: socket.socket, events: int) -> None:
         if events & selectors.EVENT_READ:  # what readers send is ignored; only their hanging up matters
             try:
-                has_gone = not peer.recv(4096)
+                n = len(peer.recv(4096))
+                self._heard[peer] += n
+                has_gone = not n or self._heard[peer] > MOST_HEARD_BYTES
             except BlockingIOError:
                 has_gone = False
             except OSError:
@@ -210,6 +244,6 @@ class SocketSink:
 
     def _drop(self, peer: socket.socket) -> None:
         self._selector.unregister(peer)
-        del self._pending[peer]
+        del self._pending[peer], self._heard[peer]
         peer.close()
         self.n_readers = len(self._pending)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from vgslam.errors import InputError
+from vgslam.guards.documents import read_json
 from vgslam.results.environment import Machine, describe_machine, git_commit, package_version
 
 UNFINISHED = "still running, or killed"
@@ -114,7 +115,9 @@ class RunReport:
     def read(path: Path) -> "RunReport":
         """Reads `report.json`. Raises InputError when it is missing, damaged or of another program."""
         try:
-            data = json.loads(path.read_text())
+            data = read_json(path)
+            if not isinstance(data, dict) or not isinstance(data.get("machine"), dict):
+                raise InputError(f"{path}: not a report of a run (incomplete)")
             known = {f.name for f in fields(RunReport)}
             unknown = set(data) - known
             if unknown or "complete" not in data:

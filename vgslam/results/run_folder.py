@@ -62,6 +62,9 @@ class RunWriter:
                 if not overwrite:
                     raise OutputError(f"{self.path} is not empty; add --overwrite or give another folder with --out")
                 self._remove_run_files()
+            if (self.path / PLOT_FOLDER).is_symlink():
+                raise OutputError(f"{self.path / PLOT_FOLDER} is a symbolic link, which leads the plots elsewhere; "
+                                  "remove it, or give another folder with --out")  # fmt: skip
             (self.path / PLOT_FOLDER).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(

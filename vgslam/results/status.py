@@ -1,6 +1,7 @@
 """`status.csv`: a row for every frame of a run."""
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vgslam.errors import InputError
+from vgslam.guards.documents import MOST_ROWS_BYTES, DocumentError, read_text
 from vgslam.types import Array, Ids, PoseEstimate, Status, Trajectory
 
 COLUMNS = ("frame_id", "timestamp_s", "status", "n_inliers", "inlier_ratio", "component", "keyframe", "rotation_only")
@@ -82,16 +84,17 @@ def read_status(path: Path | str) -> StatusTable:
     path = Path(path)
     rows = []
     try:
-        with path.open(newline="") as file:
-            reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) not in (COLUMNS, WITHOUT_ROTATION_ONLY):
-                raise InputError(f"{path}: not a status.csv (its header should be {','.join(COLUMNS)})")
-            for row in reader:
-                numbers = (int(row["frame_id"]), int(row["component"]), int(row["n_inliers"]))
-                rows.append((float(row["timestamp_s"]), Status(row["status"]), numbers))
+        reader = csv.DictReader(io.StringIO(read_text(path, MOST_ROWS_BYTES)))
+        if tuple(reader.fieldnames or ()) not in (COLUMNS, WITHOUT_ROTATION_ONLY):
+            raise InputError(f"{path}: not a status.csv (its header should be {','.join(COLUMNS)})")
+        for row in reader:
+            numbers = tuple(int(np.int64(int(row[name]))) for name in ("frame_id", "component", "n_inliers"))
+            rows.append((float(row["timestamp_s"]), Status(row["status"]), numbers))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValueError, TypeError) as error:
+    except DocumentError as error:
+        raise InputError(f"{path}: {error}") from error
+    except (ValueError, TypeError, OverflowError, csv.Error) as error:
         raise InputError(f"{path}, line {len(rows) + 2}: {error}") from error
     numbers_of_rows = np.array([r[2] for r in rows], np.int64).reshape(-1, 3)
     return StatusTable(

@@ -1,6 +1,5 @@
 """`vgslam run --adapt` and `--adapter`: sets adaptation up for a run."""
 
-import json
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,6 @@ from vgslam.types import Camera, Image
 
 if TYPE_CHECKING:
     from vgslam.adapt.online import OnlineAdaptation
-    from vgslam.network.lora import LoraConfig
     from vgslam.session.network import OpenedNetwork
 
 ADAPTER_NAME = "adapter.safetensors"
@@ -106,11 +104,11 @@ def open_adaptation(
     from vgslam.adapt.online import OnlineAdaptation, Served, adapted_id
     from vgslam.adapt.trainer import ADAPTED, TrainConfig
     from vgslam.adapt.worker import BackgroundAdapter, WorkerOptions
-    from vgslam.network.lora import load_adapter
+    from vgslam.network.lora import load_adapter, stored_config
 
     info, lora, start = network.backbone.weights, ADAPTED, 0
     if adapter is not None:
-        start, lora = load_adapter(model, adapter, info.sha256), _lora_of(adapter)
+        start, lora = load_adapter(model, adapter, info.sha256), stored_config(adapter)
     begun_with = adapted_id(info.model_id, start)
     if mode == "off":
         return Adaptation(begun_with)
@@ -135,12 +133,3 @@ def _check(options: AdaptOptions) -> None:
     if not options.learning_rate > 0 or not options.max_seconds > 0:
         raise ConfigError("--adaptation.learning-rate and --adaptation.max-seconds must be positive")
     parse_size(options.memory)
-
-
-def _lora_of(path: Path) -> "LoraConfig":
-    from vgslam.network.lora import LoraConfig
-    from vgslam.network.weight_files import check_safetensors
-
-    stored = json.loads(check_safetensors(path)["vgslam.lora"])
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
-    return LoraConfig(**values)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from vgslam.errors import InputError
 from vgslam.frontend.image_mask import Mask
+from vgslam.guards import images
 from vgslam.interfaces import FrameSource
 from vgslam.sources.undistort import Undistorter
 from vgslam.types import Camera
@@ -22,10 +23,12 @@ def read_mask(path: Path, source: FrameSource, camera: Camera) -> Mask:
 
     Raises InputError for a file that is not a picture, one of another size than the frames, and one that is all black.
     """
-    data = np.fromfile(path, np.uint8) if path.is_file() else np.zeros(0, np.uint8)
-    picture = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if len(data) else None
-    if picture is None:
-        raise InputError(f"{path}: not a picture that can be read; --mask takes a PNG, black where nothing is used")
+    try:
+        picture = images.read(path, cv2.IMREAD_GRAYSCALE)
+    except images.UndecodableError as error:
+        raise InputError(
+            f"{path}: not a picture that can be read ({error}); --mask takes a PNG, black where nothing is used"
+        ) from error
     size = picture.shape[::-1]
     if size != (camera.width, camera.height):
         raise InputError(

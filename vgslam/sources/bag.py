@@ -1,15 +1,12 @@
 """ROS 1 bags, ROS 2 bags (SQLite and MCAP) and single MCAP files through rosbags; no ROS is needed."""
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.rosbag1 import ReaderError as Ros1Error
-from rosbags.rosbag2 import ReaderError as Ros2Error
+from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
 from vgslam.errors import CalibrationError, InputError
@@ -21,7 +18,9 @@ from vgslam.sources.ros_images import message_pixels
 from vgslam.types import Camera
 
 _IMAGE, _COMPRESSED, _INFO = (f"sensor_msgs/msg/{name}" for name in ("Image", "CompressedImage", "CameraInfo"))
-_READ_ERRORS = (AnyReaderError, Ros1Error, Ros2Error, sqlite3.Error, OSError, ValueError, KeyError, EOFError)
+_READ_ERRORS = (Exception,)
+"""What a damaged bag provokes in rosbags and in the libraries that unpack for it: errors of their own, of SQLite, of
+zstd, struct and Python's, memory that cannot be had."""
 
 
 def open_bag(path: Path, options: SourceOptions) -> Recording:
@@ -36,14 +35,14 @@ def open_bag(path: Path, options: SourceOptions) -> Recording:
     with _opened(path) as reader:
         topic = _choose_topic(path, reader, options.topic)
         n_images = reader.topics[topic].msgcount
-        info = _first_camera_info(reader, topic)
+        info = _first_camera_info(path, reader, topic) if options.calib is None else None
 
     def images() -> Iterator[RawImage]:
         return mended_stream(_images(path, topic, warnings), warnings)
 
     size = _first_size(path, topic, images())
     recording = Recording(_kind(path), path.resolve().stem, images, size, n_images, warnings=warnings)
-    if info is not None and options.calib is None:
+    if info is not None:
         is_rectified = any("rect" in level for level in topic.split("/")[-2:])  # image_rect_color[/compressed]
         recording.camera = _camera(path, info, is_rectified, size)
         if recording.camera is None:
@@ -66,11 +65,16 @@ def _opened(path: Path) -> Iterator[AnyReader]:
         reader.open()
     except _READ_ERRORS as err:
         repair = "rosbag reindex" if path.suffix == ".bag" else "mcap recover, or ros2 bag reindex"
-        raise InputError(f"{path}: not a readable bag ({err}); if it was cut off try {repair}") from err
+        raise InputError(f"{path}: not a readable bag ({_brief(err)}); if it was cut off try {repair}") from err
     try:
         yield reader
     finally:
         reader.close()
+
+
+def _brief(error: Exception) -> str:
+    """The first words of an error, and its kind where it says nothing."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _ros2_file(path: Path) -> Path:
@@ -99,8 +103,9 @@ def _choose_topic(path: Path, reader: AnyReader, wanted: str | None) -> str:
     return next(iter(found))
 
 
-def _first_camera_info(reader: AnyReader, topic: str) -> Any | None:
-    """The first message of the camera_info topic that belongs to an image topic, None if there is none."""
+def _first_camera_info(path: Path, reader: AnyReader, topic: str) -> Any | None:
+    """The first message of the camera_info topic that belongs to an image topic, None if there is none. Raises
+    CalibrationError for one that cannot be read."""
     infos = {c.topic: c for c in reader.connections if c.msgtype == _INFO}
     levels = topic.split("/")
     beside = ["/".join([*levels[:n], "camera_info"]) for n in (len(levels) - 1, len(levels) - 2) if n > 0]
@@ -110,24 +115,29 @@ def _first_camera_info(reader: AnyReader, topic: str) -> Any | None:
         connection = next(iter(infos.values()))
     if connection is None:
         return None
-    for _, _, data in reader.messages(connections=[connection]):
-        return reader.deserialize(data, _INFO)
+    try:
+        for _, _, data in reader.messages(connections=[connection]):
+            return reader.deserialize(data, _INFO)
+    except _READ_ERRORS as err:
+        raise CalibrationError(f"{path}, camera_info: cannot be read ({_brief(err)}); give --calib") from err
     return None
 
 
 def _camera(path: Path, info: Any, is_rectified: bool, size: tuple[int, int]) -> Camera | None:
     """Camera of a CameraInfo message (fields K D P in ROS 1, k d p in ROS 2). Raises CalibrationError."""
-    K, D, P = (list(getattr(info, name, getattr(info, name.lower(), ()))) for name in ("K", "D", "P"))
-    roi = {name: getattr(info.roi, name) for name in ("x_offset", "y_offset", "width", "height")}
-    document = {"width": info.width, "height": info.height, "K": K, "D": D, "distortion_model": info.distortion_model}
     try:
-        camera = camera_from_document({**document, "roi": roi}, size)
+        K, D, P = (list(getattr(info, name, getattr(info, name.lower(), ()))) for name in ("K", "D", "P"))
+        roi = {name: getattr(info.roi, name) for name in ("x_offset", "y_offset", "width", "height")}
+        document = {"width": info.width, "height": info.height, "K": K, "D": D, "roi": roi}
+        camera = camera_from_document({**document, "distortion_model": info.distortion_model}, size)
         if camera is None or not is_rectified or not any(P):
             return camera
         is_region = (camera.width, camera.height) != (info.width, info.height)
         return with_projection(camera, P, (roi["x_offset"], roi["y_offset"]) if is_region else (0.0, 0.0))
     except ValueError as err:
         raise CalibrationError(f"{path}, camera_info: {err}; give --calib") from err
+    except (AttributeError, TypeError, IndexError) as err:  # a bag says itself what its messages hold
+        raise CalibrationError(f"{path}, camera_info: is no calibration ({_brief(err)}); give --calib") from err
 
 
 def _images(path: Path, topic: str, warnings: Warnings) -> Iterator[Untimed]:
@@ -139,7 +149,7 @@ def _images(path: Path, topic: str, warnings: Warnings) -> Iterator[Untimed]:
             try:
                 item = next(messages, None)
             except _READ_ERRORS as err:
-                warnings.add(f"the bag is damaged after {n} images ({err}); the images before are used")
+                warnings.add(f"the bag is damaged after {n} images ({_brief(err)}); the images before are used")
                 return
             if item is None:
                 return
@@ -148,12 +158,12 @@ def _images(path: Path, topic: str, warnings: Warnings) -> Iterator[Untimed]:
             n += 1
             try:
                 message: Any = reader.deserialize(data, connection.msgtype)
-            except (*_READ_ERRORS, AssertionError, IndexError) as err:
+                stamp_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+                time_s = float((stamp_ns or recorded_ns) / 10**9)
+            except _READ_ERRORS as err:
                 warnings.tally(f"the message cannot be read ({type(err).__name__})", name)
                 continue
-            stamp = message.header.stamp
-            stamp_ns = stamp.sec * 10**9 + stamp.nanosec
-            yield Untimed(name, (stamp_ns or recorded_ns) / 10**9, partial(message_pixels, message))
+            yield Untimed(name, time_s, partial(message_pixels, message))
 
 
 def _first_size(path: Path, topic: str, images: Iterator[RawImage]) -> tuple[int, int]:

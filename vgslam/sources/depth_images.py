@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from vgslam.errors import InputError
+from vgslam.guards import images
 from vgslam.sources.calibration import read_calibration
 from vgslam.sources.source import RecordedSource
 from vgslam.sources.times import parse_time, read_list
@@ -44,8 +45,11 @@ class DepthOf:
 
     def read_m(self, image: DepthImage) -> Float32:
         """Depth (H,W) in metres, 0 where unknown. Raises InputError for what is no 16-bit image."""
-        raw = cv2.imread(str(image.path), cv2.IMREAD_UNCHANGED)
-        if raw is None or raw.ndim != 2 or raw.dtype != np.uint16:
+        try:
+            raw = images.read(image.path, cv2.IMREAD_UNCHANGED)
+        except images.UndecodableError as err:
+            raise InputError(f"{image.path}: {err}") from err
+        if raw.ndim != 2 or raw.dtype != np.uint16:
             raise InputError(f"{image.path}: is not a 16-bit depth image")
         return np.where(raw == _NOTHING, 0, raw).astype(np.float32) / np.float32(self.units_per_m)
 
@@ -74,13 +78,13 @@ def depth_of(source: object, units_per_m: float | None = None) -> DepthOf:
         raise InputError("depth: this input has no depth images; TUM RGB-D, 7-Scenes or a depth/ folder has")
     folder = source.folder
     find: Callable[[RecordedSource], list[DepthImage]] = _listed if (folder / "depth.txt").is_file() else _numbered
-    images = find(source)
-    if not images:
+    found = find(source)
+    if not found:
         raise InputError(f"{folder}: no depth image belongs to one of its images; looked for depth.txt, depth/*.png "
                          "and frame-XXXXXX.depth.png")  # fmt: skip
     is_tum = source.kind == "tum"
     units = units_per_m or (TUM_UNITS_PER_M if is_tum else MM_PER_M)
-    return DepthOf(images, units, _depth_camera(folder, images), source.recorded_camera)
+    return DepthOf(found, units, _depth_camera(folder, found), source.recorded_camera)
 
 
 def _listed(source: RecordedSource) -> list[DepthImage]:
@@ -110,12 +114,14 @@ def _number(name: str) -> str:
     return found[0].lstrip("0") or "0" if found else ""
 
 
-def _depth_camera(folder: Path, images: list[DepthImage]) -> Camera | None:
+def _depth_camera(folder: Path, found: list[DepthImage]) -> Camera | None:
     """Its own calibration in depth/calib.json, else that of the Kinect where the names are those of 7-Scenes."""
     if (folder / "depth" / "calib.json").is_file():
-        first = cv2.imread(str(images[0].path), cv2.IMREAD_UNCHANGED)
-        size = (first.shape[1], first.shape[0]) if first is not None else (640, 480)
+        try:
+            size = images.read(found[0].path, cv2.IMREAD_UNCHANGED).shape[1::-1]
+        except images.UndecodableError:
+            size = (640, 480)
         return read_calibration(folder / "depth" / "calib.json", size)
-    if re.fullmatch(r"frame-\d+\.depth\.png", images[0].path.name):
+    if re.fullmatch(r"frame-\d+\.depth\.png", found[0].path.name):
         return Camera(_KINECT_FOCAL_PX, _KINECT_FOCAL_PX, 320.0, 240.0, 640, 480)
     return None

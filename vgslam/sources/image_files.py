@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vgslam.errors import InputError
+from vgslam.guards import images
 from vgslam.sources.pixel_range import PixelRange, default_range, pixel_range
 from vgslam.sources.recording import BadImageError, Pixels, RawImage, Recording, Warnings
 
@@ -54,18 +55,14 @@ def decode_raw(data: bytes) -> npt.NDArray[Any]:
     """Compressed image -> (H,W) grey or (H,W,3) RGB of the type stored; palettes and CMYK become RGB, alpha is dropped,
     the EXIF orientation honoured.
 
-    Raises BadImageError for data that is empty, cut off or no image.
+    Raises BadImageError for data that is empty, cut off, no image, or an image of more pixels than are allowed.
     """
-    if not data:
-        raise BadImageError("the file is empty")
     if _is_cut_jpeg(data):
         raise BadImageError("the JPEG data is cut off")
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
-    except cv2.error:
-        image = None
-    if image is None:
-        raise BadImageError("not a readable image")
+        image = images.decode(data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
+    except images.UndecodableError as err:
+        raise BadImageError(str(err)) from err
     return np.ascontiguousarray(image[..., ::-1]) if image.ndim == 3 else image
 
 
@@ -87,9 +84,11 @@ def load_image(path: Path, values: PixelRange | None = None) -> Pixels:
 def load_raw(path: Path) -> npt.NDArray[Any]:
     """`decode_raw` of a file. Raises BadImageError."""
     try:
-        return decode_raw(path.read_bytes())
-    except OSError as err:
-        raise BadImageError(f"the file cannot be read ({err.strerror})") from err
+        return decode_raw(images.read_bytes(path))
+    except images.UndecodableError as err:
+        raise BadImageError(str(err)) from err
+    except (OSError, ValueError) as err:
+        raise BadImageError(f"the file cannot be read ({getattr(err, 'strerror', None) or err})") from err
 
 
 def files_recording(
@@ -122,7 +121,8 @@ def _probe(folder: Path, files: Sequence[Path]) -> tuple[tuple[int, int], PixelR
     first = spread_over(len(files), SIZE_PROBES)
     found, reason = _decoded([files[i] for i in first])
     if not found:
-        found, reason = _decoded((files[i] for i in range(len(files)) if i not in first), most=1)
+        found, later = _decoded((files[i] for i in range(len(files)) if i not in first), most=1)
+        reason = later or reason
     if not found:
         raise InputError(f"{folder}: none of its {len(files)} images can be decoded ({reason}); check the files")
     sizes = Counter(image.shape[1::-1] for image in found)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import av
 
 from vgslam.errors import InputError
+from vgslam.guards.images import VIDEO_LIMIT, limit_decoder
 from vgslam.sources.deinterlace import deinterlaced
 from vgslam.sources.frame_pixels import Look, display_matrix
 from vgslam.sources.live import LiveImage, NobodyYetError
@@ -30,6 +31,15 @@ LISTEN_TIMEOUT_S = "1000000"
 """ffmpeg refuses its own default, which means for ever."""
 LISTEN_AGAIN_S = 30.0
 """So long that a sender hardly ever connects in the last second, when it would be dropped before its stream begins."""
+
+
+NETWORK = (
+    "http,https,httpproxy,tcp,udp,udplite,tls,dtls,crypto,rtp,srtp,rtsp,rtsps,rtmp,rtmps,rtmpt,rtmpts,rtmpe,rtmpte,"
+    "ffrtmphttp,ffrtmpcrypt,srt,sctp"
+)
+"""What an address may lead on to: a playlist may name other addresses, and no files of this machine."""
+PIPE_OPTIONS = {"probesize": "1000000", "analyzeduration": "1000000", "protocol_whitelist": "pipe", **VIDEO_LIMIT}
+"""The stream is all that is read: a playlist in it names nothing that is followed."""
 
 
 class Readable(Protocol):
@@ -82,7 +92,7 @@ def av_images(url: str, patience_s: float = TIMEOUT_S[0], wanted: int | None = N
     """Images of an address that ffmpeg opens. patience_s: how long `rtsp+listen://` waits for a sender and for the
     beginning of its stream; wanted: number of the video stream, see `_chosen`. Raises InputError, NoSenderError where
     it has waited in vain."""
-    options = {"flags": "low_delay", "analyzeduration": "1000000"}
+    options = {"flags": "low_delay", "analyzeduration": "1000000", "protocol_whitelist": NETWORK, **VIDEO_LIMIT}
     name, is_listening = public(url), url.startswith(LISTEN)
     timeout_s = TIMEOUT_S
     if url.startswith("rtsp"):
@@ -104,7 +114,7 @@ def av_images(url: str, patience_s: float = TIMEOUT_S[0], wanted: int | None = N
 def pipe_images(stream: Readable, name: str, wanted: int | None = None) -> Iterator[LiveImage]:
     """Images of a byte stream in any container, or bare JPEG images; wanted: see `_chosen`. Raises InputError."""
     try:
-        container = av.open(Pipe(stream), options={"probesize": "1000000", "analyzeduration": "1000000"})
+        container = av.open(Pipe(stream), options=PIPE_OPTIONS)
     except (av.FFmpegError, OSError, ValueError) as err:
         raise InputError(
             f"{name}: no video comes in that ffmpeg can read ({_reason(err)}); try `ffmpeg -i INPUT -f mjpeg -q:v 3 -`"
@@ -116,6 +126,7 @@ def _images(container: Any, name: str, wanted: int | None) -> Iterator[LiveImage
     with container:
         warnings = Warnings()
         stream = _chosen(container, name, wanted, warnings)
+        limit_decoder(stream)
         stream.thread_type = "SLICE"  # threads over frames would hold frames back
         has_clock = not CLOCKLESS & set(container.format.name.split(","))
         n_untimed, look = 0, None
@@ -134,9 +145,9 @@ def _images(container: Any, name: str, wanted: int | None) -> Iterator[LiveImage
 def _chosen(container: Any, name: str, wanted: int | None, warnings: Warnings) -> Any:
     """The video stream `wanted`, else that with the largest images, as how many there will be is not known; a line says
     which where there are several. Raises InputError, listing the streams."""
-    streams = pictures_of(container)
+    streams = [stream for stream in pictures_of(container) if stream.codec_context is not None]
     if not streams:
-        raise InputError(f"{name}: has no video stream")
+        raise InputError(f"{name}: has no video stream that ffmpeg here can decode")
     found = {s.index: StreamSurvey(s.index, s.codec_context.name, (s.width, s.height)) for s in streams}
     if wanted is not None and wanted not in found:
         raise InputError(without_stream(name, wanted, found.values()))

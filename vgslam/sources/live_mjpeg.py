@@ -11,12 +11,15 @@ import cv2
 import numpy as np
 
 from vgslam.errors import InputError
+from vgslam.guards import images
 from vgslam.sources.live import LiveImage
 from vgslam.sources.live_address import public, split_login
 from vgslam.sources.live_av import av_images, pipe_images
 from vgslam.sources.recording import BadImageError, Pixels
 
 LARGEST_PART = 64 * 2**20
+LONGEST_HEADERS = 64 * 2**10
+"""Bytes of the headers of one part."""
 TIMEOUT_S = 5.0
 
 
@@ -85,11 +88,9 @@ def multipart_images(stream: ByteStream, boundary: str) -> Iterator[LiveImage]:
 def decode_jpeg(data: bytes) -> Pixels:
     """(H,W,3) RGB. Raises BadImageError."""
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as err:
-        raise BadImageError("not a JPEG image") from err
-    if image is None:
-        raise BadImageError("not a JPEG image")
+        image = images.decode(data, cv2.IMREAD_COLOR)
+    except images.UndecodableError as err:
+        raise BadImageError(str(err)) from err
     return np.ascontiguousarray(image[..., ::-1])
 
 
@@ -105,7 +106,11 @@ def _headers(stream: ByteStream, mark: bytes) -> dict[str, str] | None:
     if line.strip() == mark + b"--":
         return None
     headers: dict[str, str] = {}
+    n_read = 0
     while (line := stream.readline(65536)).strip():
+        n_read += len(line)
+        if n_read > LONGEST_HEADERS:
+            raise InputError("the headers of an image have no end; is this a Motion JPEG stream?")
         name, _, value = line.decode("latin-1").partition(":")
         headers[name.strip().lower()] = value.strip()
     return headers if line else None
@@ -119,20 +124,20 @@ def _body(stream: ByteStream, headers: dict[str, str]) -> bytes | None:
             raise InputError(f"an image of {n} bytes is announced; is this a Motion JPEG stream?")
         data = stream.read(n)
         return data if len(data) == n else None
-    data = b""
-    while not _is_whole(data):
+    growing = bytearray()
+    while not _is_whole(growing):
         line = stream.readline(65536)
         if not line:
             return None
-        data += line
-        if len(data) > LARGEST_PART:
+        growing += line
+        if len(growing) > LARGEST_PART:
             raise InputError("an image without end; is this a Motion JPEG stream?")
-    return data
+    return bytes(growing)
 
 
-def _is_whole(data: bytes) -> bool:
+def _is_whole(data: bytearray) -> bool:
     """Whether a part without a stated length ends here: with the JPEG marker "end of image"."""
-    return data.rstrip(b"\r\n").endswith(b"\xff\xd9")
+    return data[-8:].rstrip(b"\r\n").endswith(b"\xff\xd9")
 
 
 def _number(text: Any) -> float | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from vgslam.errors import InputError
+from vgslam.guards.paths import is_plain_file
 from vgslam.sources.options import DEFAULT_FPS, SourceOptions
 from vgslam.sources.recording import Warnings
 from vgslam.sources.times import Times, read_list, times_or_nominal
@@ -86,7 +87,7 @@ def those_present(
 ) -> tuple[list[Path], list[float]]:
     """The images of a list that are there, with their times; a warning counts and names the others. Raises InputError
     when none is."""
-    there = [file.is_file() for file in files]
+    there = [is_plain_file(file) for file in files]
     missing = [file.name for file, is_there in zip(files, there, strict=True) if not is_there]
     if files and len(missing) == len(files):
         raise InputError(f"{listing}: none of the {len(files)} images that it lists is there ({missing[0]}, ...)")

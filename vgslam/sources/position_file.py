@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vgslam.errors import InputError
+from vgslam.guards.documents import MOST_ROWS_BYTES, DocumentError, read_text
 from vgslam.sources.trajectory_io import read_trajectory
 from vgslam.types import Array
 
@@ -85,9 +86,9 @@ def read_accelerations(path: Path) -> Accelerations:
 def _csv_columns(path: Path) -> tuple[dict[str, Array], dict[str, str]] | None:
     """Columns by our names, and what the file calls them; None for a file without a first line of names."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as err:
-        reason = getattr(err, "strerror", None) or "not a text file"
+        lines = read_text(path, MOST_ROWS_BYTES).splitlines()
+    except (OSError, DocumentError) as err:
+        reason = getattr(err, "strerror", None) or str(err).removeprefix("is ")
         raise InputError(f"{path}: cannot be read ({reason}); give a TUM or CSV file") from err
     lines = [line.strip() for line in lines if line.strip()]
     first = lines[0].lstrip("# ") if lines else ""

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vgslam.guards.images import too_large
 from vgslam.sources.image_files import decode_image, to_8bit
 from vgslam.sources.recording import BadImageError, Pixels
 
@@ -44,6 +45,13 @@ _ENCODINGS: dict[str, tuple[int, int, int | None]] = {
 
 def message_pixels(message: Any) -> Pixels:
     """Image or CompressedImage message -> (H,W) grey or (H,W,3) RGB uint8. Raises BadImageError."""
+    try:
+        return _pixels(message)
+    except (cv2.error, AttributeError, TypeError, ValueError, OverflowError) as err:  # a bag says itself what is in it
+        raise BadImageError(f"the message holds no image ({type(err).__name__})") from err
+
+
+def _pixels(message: Any) -> Pixels:
     if hasattr(message, "format"):
         return decode_image(bytes(message.data))
     if message.encoding not in _ENCODINGS:
@@ -60,10 +68,14 @@ def _array(message: Any, bits: int, channels: int) -> npt.NDArray[Any]:
     height, width, step = int(message.height), int(message.width), int(message.step)
     row_bytes = width * channels * bits // 8
     data = np.frombuffer(bytes(message.data), np.uint8)
+    refused = too_large(width, height)
+    if refused is not None:
+        raise BadImageError(refused)
     if height <= 0 or width <= 0 or step < row_bytes or data.size < (height - 1) * step + row_bytes:
         raise BadImageError("message holds fewer bytes than its size and encoding need")
-    data = np.concatenate([data, np.zeros(max(0, height * step - data.size), np.uint8)])[: height * step]
-    rows = np.ascontiguousarray(data.reshape(height, step)[:, :row_bytes])
+    whole = data[: (height - 1) * step].reshape(height - 1, step)[:, :row_bytes]  # the last row may lack its padding
+    last = data[(height - 1) * step :][:row_bytes]
+    rows = np.ascontiguousarray(np.concatenate([whole, last[None]]))
     if bits == 16:
         rows = rows.view(">u2" if message.is_bigendian else "<u2").astype(np.uint16)
     return rows if channels == 1 else rows.reshape(height, width, channels)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from vgslam.errors import InputError
 from vgslam.geometry import se3
+from vgslam.guards.documents import read_text
 from vgslam.sources.calibration import read_calibration
 from vgslam.sources.image_files import files_recording, list_images, natural_key
 from vgslam.sources.options import DEFAULT_FPS, SourceOptions
@@ -15,6 +16,8 @@ from vgslam.types import Camera, Trajectory
 
 # The data set states none for colour; this is what structure from motion finds (Brachmann et al., ICCV 2021).
 _COLOUR_FOCAL_PX = 525.505
+MOST_POSE_BYTES = 4096
+"""Longest file of one pose: 16 numbers."""
 
 
 def is_sequence(folder: Path) -> bool:
@@ -87,7 +90,7 @@ def _truth(files: list[Path], times: npt.NDArray[np.float64], warnings: Warnings
 def _pose(file: Path) -> npt.NDArray[np.float64] | None:
     """T_world_cam (4,4), None for a file that is missing or holds no rigid motion."""
     try:
-        T = np.array(file.read_text().split(), np.float64).reshape(4, 4)
+        T = np.array(read_text(file, MOST_POSE_BYTES).split(), np.float64).reshape(4, 4)
     except (OSError, ValueError):
         return None
     R = T[:3, :3]

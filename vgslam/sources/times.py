@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vgslam.errors import InputError
+from vgslam.guards.documents import MOST_ROWS_BYTES, DocumentError, read_text
 from vgslam.sources.options import DEFAULT_FPS, SourceOptions
 from vgslam.sources.recording import Warnings
 
@@ -18,9 +19,9 @@ def read_list(path: Path, n_fields: int) -> list[list[str]]:
     Raises InputError for a file that cannot be read or a row of fewer than n_fields fields.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as err:
-        reason = getattr(err, "strerror", None) or "not a text file"
+        text = read_text(path, MOST_ROWS_BYTES)
+    except (OSError, DocumentError) as err:
+        reason = getattr(err, "strerror", None) or str(err).removeprefix("is ")
         raise InputError(f"{path}: cannot be read ({reason})") from err
     rows = []
     for number, line in enumerate(text.splitlines(), start=1):

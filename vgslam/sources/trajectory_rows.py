@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vgslam.errors import InputError
+from vgslam.guards.documents import MOST_ROWS_BYTES, DocumentError, read_text
 from vgslam.sources.numbered import LEAST_STEP_NS
 
 TUM_COLUMNS = ("time", "tx", "ty", "tz", "qx", "qy", "qz", "qw")
@@ -62,9 +63,9 @@ class Rows:
     def read(path: Path) -> "Rows":
         """Raises InputError for a file that cannot be read, that is JSON, HTML or no text, or that holds no data."""
         try:
-            text = path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as err:
-            reason = getattr(err, "strerror", None) or "not a text file"
+            text = read_text(path, MOST_ROWS_BYTES)
+        except (OSError, DocumentError) as err:
+            reason = getattr(err, "strerror", None) or str(err).removeprefix("is ")
             raise InputError(f"{path}: trajectory cannot be read ({reason}); give a TUM, KITTI or EuRoC file") from err
         other = {"{": "JSON", "[": "JSON", "<": "HTML or XML"}.get(text.lstrip()[:1])
         if other is not None:

@@ -11,6 +11,7 @@ from typing import Any
 import av
 
 from vgslam.errors import InputError
+from vgslam.guards.images import MOST_PIXELS, VIDEO_LIMIT, limit_decoder, too_large
 from vgslam.sources.calibration import read_calibration
 from vgslam.sources.deinterlace import deinterlaced
 from vgslam.sources.frame_pixels import SQUARE, Look, display_matrix, is_hdr
@@ -44,14 +45,23 @@ def open_video(path: Path, options: SourceOptions) -> Recording:
     if len(found.streams) > 1:
         others = ", ".join(str(s) for s in found.streams if s is not chosen)
         warnings.add(f"stream {chosen} is used; --stream chooses another: {others}")
+    refused = too_large(*chosen.usual_size)
+    if refused is not None:
+        raise InputError(f"{path}: {refused}")
     with _opened(path) as container:
         n_stored = container.streams[chosen.index].frames
         n_frames = (chosen.n_packets if chosen.n_hidden else n_stored) - chosen.n_hidden or None if n_stored else None
         first = next(_decoded(container, container.streams[chosen.index], Warnings()), None)
         look = _look(container.streams[chosen.index], chosen, options, warnings)
     if first is None:
-        raise InputError(f"{path}: not one frame of this video can be decoded; check that the file is complete")
+        raise InputError(
+            f"{path}: not one frame of this video can be decoded; check that the file is complete, and that its frames "
+            f"have {MOST_PIXELS / 1e6:g} million pixels at most"
+        )
     look = replace(look, matrix=display_matrix(first))
+    refused = too_large(*look.shown_size(first))
+    if refused is not None:
+        raise InputError(f"{path}: {refused}")
     if is_hdr(first):
         warnings.add("the video is HDR (PQ): its brightness is compressed to 8 bits")
     video = _Video(path, chosen, found, look, options, warnings)
@@ -93,7 +103,7 @@ def _is_calibrated_as_stored(calib: Path | None, size: Size) -> bool:
 def _opened(path: Path, **options: str) -> Iterator[Any]:
     """Container of a file. Only local files are followed, whatever a playlist names."""
     try:
-        container = av.open(f"file:{path}", options={"protocol_whitelist": "file", **options})
+        container = av.open(f"file:{path}", options={"protocol_whitelist": "file", **VIDEO_LIMIT, **options})
     except (av.FFmpegError, OSError, ValueError) as err:
         reason = what_text_it_is(path) or getattr(err, "strerror", None) or str(err)
         raise InputError(f"{path}: not a video that ffmpeg can read ({reason}); give a complete video file") from err
@@ -167,6 +177,7 @@ class _Video:
 def _decoded(container: Any, stream: Any, warnings: Warnings) -> Iterator[Any]:
     """Frames in presentation order; packets that cannot be decoded are counted and passed over."""
     n = 0
+    limit_decoder(stream)
     packets = container.demux(stream)
     while True:
         try:

@@ -15,6 +15,7 @@ from typing import Any
 import av
 
 from vgslam.errors import InputError
+from vgslam.guards.images import limit_decoder
 from vgslam.sources.options import DEFAULT_FPS
 
 Size = tuple[int, int]
@@ -101,6 +102,10 @@ def pictures_of(container: Any) -> list[Any]:
 def survey(container: Any, end: int | None, path: Path) -> Survey:
     """Reads an opened container. end: so many frames suffice. Raises InputError where there is no video stream."""
     videos = pictures_of(container)
+    readable = [s for s in videos if s.codec_context is not None]
+    if videos and not readable:
+        raise InputError(f"{path}: ffmpeg here has no decoder for its video stream; convert it to H.264, or to images")
+    videos = readable
     if not videos:
         has_cover = len(container.streams.video) > 0
         what = "has no video stream, only a cover picture" if has_cover else "has no video stream"
@@ -128,6 +133,7 @@ class _Watch:
         context = stream.codec_context
         self.found = StreamSurvey(stream.index, context.name, (context.width, context.height))
         self._context = context
+        limit_decoder(stream)
         context.thread_type = "SLICE"  # threads over frames would hold frames back
         self._n_keys = self._n_in_row = 0
         self._weights: list[int] = []

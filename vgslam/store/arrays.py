@@ -250,6 +250,8 @@ def _check_ids(a: Arrays) -> None:
     ):  # fmt: skip
         if ((a[name] < low) | (a[name] >= high)).any():
             raise ValueError(f"{name} points outside the map")
+    if (a["observation_count"] < 0).any() or (a["camera_n_distortion"] < 0).any():
+        raise ValueError("a count is negative")
     if a["observation_count"].sum() != len(a["observation_landmark"]):
         raise ValueError("observation_count and observation_landmark do not agree")
     if len(a["place_code"]) > n_keyframes or a["place_code"].shape[1:] != (256,):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vgslam.errors import MapError
 from vgslam.store.map_folder import leftovers
-from vgslam.store.open import load_map, read_state, referred_pictures
+from vgslam.store.open import load_map, read_state, referred_pictures, refuse_links
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,10 @@ def check_map(path: Path) -> MapCheck:
     path = path.resolve()
     problems: list[str] = []
     try:
+        refuse_links(path)
         manifest, arrays = read_state(path)
         files = [file for _, file in referred_pictures(path, arrays)]
-    except (MapError, KeyError, ValueError) as error:
+    except (MapError, KeyError, ValueError, IndexError) as error:
         return MapCheck(problems=[str(error)])
     for file in files:
         try:

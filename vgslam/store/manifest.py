@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vgslam.errors import MapError
+from vgslam.guards.documents import DocumentError, read_json
 
 FORMAT = "vgslam map"
 VERSION = 7
@@ -15,6 +17,10 @@ VERSION = 7
 6: the calibration of a session's images as they were recorded. 7: the names of the keyframes' files."""
 MANIFEST = "manifest.json"
 LOCK = ".lock"
+STATE_NAME = re.compile(r"state-[0-9a-zA-Z-]+\.safetensors")
+"""Names of state files: of nothing that lies elsewhere, and nothing else in the folder."""
+MOST_BYTES = 4 * 2**20
+"""Longest manifest: that of ten thousand sessions."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,19 @@ class Manifest:
     summary: dict[str, int] = field(default_factory=dict)
     """Counts for people."""
 
+    def check(self) -> None:
+        """Raises ValueError for a value of another type than its field's, and a state file outside the folder."""
+        if not all(isinstance(n, int) and n >= 0 for n in (self.generation, self.state_size)):
+            raise ValueError("generation and state_size must be whole numbers")
+        texts = (self.program, self.saved_at, self.state, self.state_sha256)
+        lists = (self.session_names, self.session_began)
+        if not all(isinstance(v, list) for v in lists) or not isinstance(self.summary, dict):
+            raise ValueError("session_names and session_began must be lists, summary a mapping")
+        if not all(isinstance(text, str) for text in (*texts, *self.session_names, *self.session_began)):
+            raise ValueError("a text is missing")
+        if not STATE_NAME.fullmatch(self.state):
+            raise ValueError(f"names a state outside the map ({self.state[:80]!r})")
+
     def to_json(self) -> str:
         """The manifest as text, with the format's name and a checksum of all the rest."""
         body: dict[str, Any] = {"format": FORMAT, **asdict(self)}
@@ -55,7 +74,7 @@ def read_manifest(folder: Path) -> Manifest:
     if not folder.is_dir():
         raise MapError(f"{folder}: {'is a file, a map is a folder' if folder.exists() else 'there is no such map'}")
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path, MOST_BYTES)
     except FileNotFoundError:
         if (folder / LOCK).exists() and not any(folder.glob("state-*")):
             raise MapError(
@@ -65,12 +84,12 @@ def read_manifest(folder: Path) -> Manifest:
         raise MapError(f"{folder}: is not a vgslam map (it has no {MANIFEST}), or was left in its first save") from None
     except OSError as error:
         raise MapError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except ValueError as error:
-        raise MapError(f"{path}: is damaged (not JSON)") from error
+    except DocumentError as error:
+        raise MapError(f"{path}: is damaged ({error})") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise MapError(f"{folder}: is not a vgslam map ({MANIFEST} is that of another program)")
     version = data.get("version")
-    if not isinstance(version, int):
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise MapError(f"{path}: is damaged (no version)")
     if version > VERSION:
         raise MapError(
@@ -81,6 +100,8 @@ def read_manifest(folder: Path) -> Manifest:
         raise MapError(f"{path}: is damaged (its checksum differs)")
     del data["format"]
     try:
-        return Manifest(**data)
-    except TypeError as error:
+        manifest = Manifest(**data)
+        manifest.check()
+    except (TypeError, ValueError) as error:
         raise MapError(f"{path}: is damaged ({error})") from error
+    return manifest

@@ -26,7 +26,7 @@ from vgslam.map.pictures import PictureKey, PictureKind, Pictures
 from vgslam.map.slam_map import SlamMap
 from vgslam.store.arrays import Arrays, to_arrays
 from vgslam.store.manifest import LOCK, MANIFEST, Manifest
-from vgslam.store.open import PICTURES, picture_name, read_state, referred_pictures
+from vgslam.store.open import PICTURES, picture_name, read_state, referred_pictures, refuse_links
 
 
 class MapFolder:
@@ -50,9 +50,10 @@ class MapFolder:
                 raise MapError(f"{self.path}: is a file, a map is a folder")
             if any(p.name not in (LOCK, PICTURES) and not _is_ours(p) for p in self.path.iterdir()):
                 raise MapError(f"{self.path}: is not a vgslam map and not empty; name another folder")
+        refuse_links(self.path)
         try:
             (self.path / PICTURES).mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+            self._lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.close()
@@ -63,7 +64,11 @@ class MapFolder:
         if has_map:
             manifest, arrays = read_state(self.path)
             self._generation = manifest.generation
-            self._referred = {str(f.path) for _, f in referred_pictures(self.path, arrays)}
+            try:
+                self._referred = {str(f.path) for _, f in referred_pictures(self.path, arrays)}
+            except (KeyError, ValueError, IndexError) as error:
+                self.close()
+                raise MapError(f"{self.path / manifest.state}: does not make up a map ({error})") from error
             self._referred.add(str(self.path / manifest.state))
         self._sweep()
 

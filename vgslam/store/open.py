@@ -6,11 +6,13 @@ import safetensors
 import safetensors.numpy
 
 from vgslam.errors import MapError
+from vgslam.guards.paths import OutsideError, inside, is_link
 from vgslam.map.picture_file import PictureFile, describe
 from vgslam.map.pictures import PictureKey, PictureKind, Pictures
 from vgslam.map.slam_map import SlamMap
 from vgslam.store.arrays import Arrays, SessionNames, fill
-from vgslam.store.manifest import Manifest, read_manifest
+from vgslam.store.expected import checked_arrays
+from vgslam.store.manifest import LOCK, MANIFEST, Manifest, read_manifest
 from vgslam.store.migrations import migrate
 
 PICTURES = "pictures"
@@ -25,6 +27,7 @@ def load_map(path: Path, budget_bytes: int | None = None) -> SlamMap:
     Raises MapError, in one line, for what is not a map, damaged, truncated or of a newer version.
     """
     path = path.resolve()
+    refuse_links(path)
     manifest, arrays = read_state(path)
     slam_map = SlamMap(Pictures() if budget_bytes is None else Pictures(budget_bytes))
     try:
@@ -32,8 +35,11 @@ def load_map(path: Path, budget_bytes: int | None = None) -> SlamMap:
         for key, file in files:
             slam_map.pictures.put_file(key, file)
         fill(slam_map, arrays, SessionNames(manifest.session_names, manifest.session_began))
-    except (KeyError, ValueError, IndexError) as error:
+    except (KeyError, ValueError, IndexError, TypeError, OverflowError) as error:
         raise MapError(f"{path / manifest.state}: does not make up a map ({error})") from error
+    linked = [f.path for _, f in files if is_link(f.path)]
+    if linked:
+        raise MapError(f"{linked[0]}: is a symbolic link, which a map may not hold; copy what it names into its place")
     missing = [f.path for _, f in files if not f.exists()]
     if missing:
         raise MapError(f"{missing[0]}: missing or truncated, and {len(missing) - 1} more pictures of the map")
@@ -57,19 +63,38 @@ def read_state(path: Path) -> tuple[Manifest, Arrays]:
 
 
 def _read_state(path: Path, manifest: Manifest) -> tuple[Manifest, Arrays]:
-    file = path / manifest.state
     try:
-        data = file.read_bytes()
+        file = inside(path, manifest.state)
+        data = read_state_bytes(file, manifest.state_size)
+    except OutsideError as error:
+        raise MapError(f"{path / MANIFEST}: is damaged ({error})") from error
     except OSError as error:
+        file = path / manifest.state
         raise MapError(f"{file}: cannot be read ({error.strerror or error})") from error
     if len(data) != manifest.state_size:
         raise MapError(f"{file}: is truncated ({len(data)} bytes instead of {manifest.state_size})")
     if describe(file, data).sha256.hex() != manifest.state_sha256:
         raise MapError(f"{file}: is damaged (its checksum differs)")
     try:
-        return migrate(manifest, safetensors.numpy.load(data))
-    except (safetensors.SafetensorError, KeyError, ValueError) as error:
+        return migrate(manifest, checked_arrays(safetensors.numpy.load(data)))
+    except (safetensors.SafetensorError, KeyError, ValueError, TypeError, IndexError) as error:
         raise MapError(f"{file}: does not make up a map ({error})") from error
+
+
+def read_state_bytes(file: Path, size: int) -> bytes:
+    """The state's bytes, one more than `size` at most: a longer file is not read whole. Raises OSError."""
+    with file.open("rb") as opened:
+        return opened.read(min(size, file.stat().st_size) + 1)
+
+
+def refuse_links(path: Path) -> None:
+    """Raises MapError for a map whose folders or lock are symbolic links: what is written into them or swept out of
+    them would be elsewhere."""
+    pictures = path / PICTURES
+    folders = [f for f in pictures.iterdir() if is_link(f)] if pictures.is_dir() and not is_link(pictures) else []
+    for linked in (pictures, path / LOCK, *folders):
+        if is_link(linked):
+            raise MapError(f"{linked}: is a symbolic link, which a map may not hold; copy what it names into its place")
 
 
 def referred_pictures(path: Path, arrays: Arrays) -> list[tuple[PictureKey, PictureFile]]:

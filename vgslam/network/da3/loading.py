@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from vgslam.atomic import write_path_atomically
-from vgslam.errors import ConfigError, WeightsError, WeightsNotFoundError
+from vgslam.errors import WeightsError, WeightsNotFoundError
+from vgslam.guards.documents import parse_json, read_json
 from vgslam.network import licence as licences
 from vgslam.network.da3.config import ARCHITECTURES, Da3Config
 from vgslam.network.da3.files import PREFIX, aliases, own_names
@@ -35,7 +36,7 @@ from vgslam.network.weight_files import (
     read_tensors,
     sha256_of,
 )
-from vgslam.network.weights import WeightsInfo, check_fit, default_ledger, fill
+from vgslam.network.weights import UNBUILDABLE, WeightsInfo, check_fit, default_ledger, fill
 
 ARCHITECTURE = "da3"
 MAX_HEADER_BYTES = 4_000_000
@@ -181,8 +182,10 @@ def _config_of(found: WeightFiles, metadata: dict[str, str], asked: Da3Config) -
         raise WeightsError(f"{where} holds weights of '{kind}' and not of Depth-Anything-3")
     if METADATA_CONFIG in metadata:
         try:
-            return Da3Config.from_dict(json.loads(metadata[METADATA_CONFIG]))
-        except (ValueError, TypeError, KeyError, AttributeError, ConfigError) as error:
+            config = Da3Config.from_dict(parse_json(metadata[METADATA_CONFIG]))
+            skeleton(config)
+            return config
+        except UNBUILDABLE as error:
             raise WeightsError(f"{where} names a configuration that cannot be read: {error}") from error
     if found.config is None:
         return asked
@@ -199,9 +202,9 @@ def _model_name(path: Path) -> str:
     if path.stat().st_size > MAX_CONFIG_BYTES:
         raise WeightsError(f"{path}: {path.stat().st_size} bytes are too many for a configuration")
     try:
-        content: Any = json.loads(path.read_text())
+        content: Any = read_json(path, MAX_CONFIG_BYTES)
         name = content["model_name"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         raise WeightsError(f"{path} names no network of Depth-Anything-3 (model_name): download it again") from None
     if not isinstance(name, str):
         raise WeightsError(f"{path}: model_name must be text")

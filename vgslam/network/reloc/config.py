@@ -4,12 +4,17 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 
 from vgslam.errors import ConfigError
+from vgslam.guards.documents import parse_json
+from vgslam.network.config import from_plain_data
 from vgslam.network.frame_mask import FrameMask
+from vgslam.network.lora import MOST_RANK
+
+MOST_BANDS, MOST_HIDDEN = 64, 16384
+"""An octave for each bit of a double, and four times the width of the tokens of VGGT-1B."""
 
 
 class Injection(StrEnum):
@@ -80,8 +85,11 @@ class RelocConfig:
             if value not in list(kind):
                 raise ConfigError(f"relocalization: unknown {name} '{value}': use one of {', '.join(kind)}")
             object.__setattr__(self, name, kind(value))
-        if min(self.bands_translation, self.bands_rotation, self.bands_fov, self.hidden) < 1 or self.lora_rank < 0:
+        bands = (self.bands_translation, self.bands_rotation, self.bands_fov)
+        if min(*bands, self.hidden) < 1 or not 0 <= self.lora_rank <= MOST_RANK:
             raise ConfigError("relocalization: bands and hidden must be positive, lora_rank not negative")
+        if max(bands) > MOST_BANDS or self.hidden > MOST_HIDDEN:
+            raise ConfigError(f"relocalization: at most {MOST_BANDS} bands and a width of {MOST_HIDDEN}")
         if not self.max_translation > 0:
             raise ConfigError("relocalization: max_translation must be positive")
         if self.inject_every_block and self.injection is Injection.REPLACE:
@@ -94,13 +102,9 @@ class RelocConfig:
 
     @staticmethod
     def from_json(text: str) -> "RelocConfig":
-        """The inverse of `to_json`; ConfigError for an unknown field."""
-        data = json.loads(text)
-        unknown = sorted(set(data) - {f.name for f in dataclasses.fields(RelocConfig)})
-        if unknown:
-            raise ConfigError(f"relocalization: unknown field {unknown[0]}")
-        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-        return RelocConfig(**values)
+        """The inverse of `to_json`; ConfigError for an unknown field, DocumentError for what is no JSON."""
+        config: RelocConfig = from_plain_data(RelocConfig, parse_json(text), what="relocalization")
+        return config
 
 
 def frame_mask(kind: MaskKind, n: int) -> FrameMask:

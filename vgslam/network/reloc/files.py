@@ -58,7 +58,7 @@ def load_reloc(base: Vggt, path: Path, identity: str) -> RelocNetwork:
         )
     try:
         network = build_reloc(base, RelocConfig.from_json(metadata[METADATA_RELOC]))
-    except (ValueError, TypeError, ConfigError) as error:
+    except (ValueError, TypeError, AttributeError, ConfigError) as error:
         raise WeightsError(f"{path} names a configuration that does not fit: {error}") from error
     tensors, _ = read_tensors((path,))
     own = own_parameters(network)

@@ -1,9 +1,9 @@
 """The page as a whole."""
 
 from collections.abc import Sequence
-from html import escape
 
 from vgslam.results.page import sections
+from vgslam.results.page.html import escape
 from vgslam.results.page.run_data import RunData
 from vgslam.types import Edge
 

@@ -1,13 +1,19 @@
 """Small pieces of HTML. Every text that comes from data is escaped here."""
 
 import base64
+import html
 from collections.abc import Iterable, Mapping
-from html import escape
 from typing import Any
 
 from matplotlib.figure import Figure
 
+from vgslam.guards.wording import shown
 from vgslam.viewer.style import svg_bytes
+
+
+def escape(text: object) -> str:
+    """A text as HTML shows it: no tag, attribute, control character or half of a surrogate pair comes of it."""
+    return html.escape(shown(text))
 
 
 def section(title: str, *parts: str) -> str:
@@ -72,4 +78,4 @@ def png_image(png: bytes, alternative: str) -> str:
 
 def _image(media_type: str, data: bytes, alternative: str) -> str:
     encoded = base64.b64encode(data).decode("ascii")
-    return f'<figure><img alt="{escape(alternative, quote=True)}" src="data:{media_type};base64,{encoded}"></figure>'
+    return f'<figure><img alt="{escape(alternative)}" src="data:{media_type};base64,{encoded}"></figure>'

@@ -1,14 +1,12 @@
 """The contents of a run's folder, as far as they are there: older and interrupted runs have less."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from vgslam.errors import EvaluationError, InputError
 from vgslam.evaluation.evaluate import Evaluation
+from vgslam.guards.documents import DocumentError, parse_yaml, read_json
 from vgslam.results.read_run import RunTrajectories, read_run, score_run
 from vgslam.results.run_folder import CONFIG, PLOTS, REPORT
 from vgslam.types import Trajectory
@@ -40,8 +38,8 @@ class RunData:
     def config(self) -> dict[str, Any]:
         """config.yaml; empty when it is missing or damaged."""
         try:
-            data = yaml.safe_load(self.config_text)
-        except yaml.YAMLError:
+            data = parse_yaml(self.config_text)
+        except DocumentError:
             return {}
         return data if isinstance(data, dict) else {}
 
@@ -62,8 +60,8 @@ def read_run_data(folder: Path) -> RunData:
         what = "a folder" if folder.is_dir() else "a file" if folder.exists() else "not there"
         raise InputError(f"{folder}: is {what} without a {REPORT}; give the folder of a run")
     try:
-        report = json.loads((folder / REPORT).read_text())
-    except (OSError, ValueError) as error:
+        report = read_json(folder / REPORT)
+    except (OSError, DocumentError) as error:
         raise InputError(f"{folder}: no readable {REPORT} in it ({error}); give the folder of a run") from error
     if not isinstance(report, dict) or "complete" not in report:
         raise InputError(f"{folder / REPORT}: not the report of a run")

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from vgslam.results.page import html
+from vgslam.results.page.plain import amount, listed, mapping
 from vgslam.results.page.run_data import RunData
 from vgslam.results.page.spans import Span, spans_without_pose
 from vgslam.types import Edge, Status
@@ -34,7 +35,7 @@ def headline(data: RunData) -> str:
 
 def warnings(data: RunData) -> str:
     """What a user of the poses should know."""
-    lines = [*map(str, data.report.get("warnings") or []), *data.notes]
+    lines = [*map(str, listed(data.report.get("warnings"))), *data.notes]
     items = "".join(f"<li>{html.escape(line)}</li>" for line in lines[:MAX_ROWS])
     more = html.paragraph(f"and {len(lines) - MAX_ROWS} more in report.json") if len(lines) > MAX_ROWS else ""
     return html.section("Warnings", f'<ul class="warning">{items}</ul>' if items else "", more)
@@ -115,7 +116,7 @@ def refinement(data: RunData) -> str:
     told = data.report.get("refinement")
     if not isinstance(told, dict):
         return ""
-    lines = [html.paragraph(str(line)) for line in told.get("lines") or []]
+    lines = [html.paragraph(str(line)) for line in listed(told.get("lines"))]
     return html.section("Adjustment of the whole map", *lines)
 
 
@@ -162,10 +163,11 @@ def live(data: RunData) -> str:
 def timings(data: RunData) -> str:
     """CPU seconds of the stages, as bars."""
     r = data.report
-    stages = {str(k): float(v) for k, v in (r.get("stage_cpu_s") or {}).items()}
-    n, total = r.get("n_frames") or 0, r.get("cpu_s")
-    if isinstance(total, int | float) and stages:
-        stages["everything else"] = max(0.0, float(total) - sum(stages.values()))
+    told = {str(k): amount(v) for k, v in mapping(r.get("stage_cpu_s")).items()}
+    stages = {name: s for name, s in told.items() if s is not None and s >= 0}
+    n, total = amount(r.get("n_frames")) or 0, amount(r.get("cpu_s"))
+    if total is not None and stages:
+        stages["everything else"] = max(0.0, total - sum(stages.values()))
     longest = max(stages.values(), default=0.0) or 1.0
     rows = "".join(
         f"<tr><th>{html.escape(name)}</th><td class='number'>{s:.3g} s</td>"
@@ -181,13 +183,13 @@ def timings(data: RunData) -> str:
 def circumstances(data: RunData) -> str:
     """Versions, machine, input, camera, weights, configuration."""
     r = data.report
-    machine = {f"machine: {k.replace('_', ' ')}": v for k, v in (r.get("machine") or {}).items()}
+    machine = {f"machine: {k.replace('_', ' ')}": v for k, v in mapping(r.get("machine")).items()}
     about = {
-        "command": " ".join(map(str, r.get("command") or [])) or None, "version": r.get("version"),
+        "command": " ".join(map(str, listed(r.get("command")))) or None, "version": r.get("version"),
         "commit": r.get("commit"), "source": r.get("source_kind"), "geometry": r.get("model_id") or None, **machine,
     }  # fmt: skip
     for name in ("camera", "weights", "map"):
-        about |= {f"{name}: {k.replace('_', ' ')}": v for k, v in (r.get(name) or {}).items()}
+        about |= {f"{name}: {k.replace('_', ' ')}": v for k, v in mapping(r.get(name)).items()}
     return html.section("Versions and settings", html.pairs_table(about), html.preformatted(data.config_text, "config"))
 
 
@@ -196,17 +198,15 @@ def _stored(data: RunData, name: str, alternative: str) -> str:
 
 
 def _recorded_ate(report: Mapping[str, Any]) -> float | None:
-    try:
-        return float(report["evaluation"]["headline"]["ate_sim3_m"]["rmse"])
-    except (KeyError, TypeError, ValueError):
-        return None
+    head = mapping(mapping(report.get("evaluation")).get("headline"))
+    return amount(mapping(head.get("ate_sim3_m")).get("rmse"))
 
 
 def _scores(report: Mapping[str, Any]) -> dict[str, Any]:
-    head = (report.get("evaluation") or {}).get("headline") or {}
-    ate, se3 = head.get("ate_sim3_m") or {}, head.get("ate_se3_m") or {}
-    turned, rpe = head.get("rotation_ape_deg") or {}, head.get("rpe_time") or {}
-    turned_only = head.get("rotation_only_ape_deg") or {}
+    head = mapping(mapping(report.get("evaluation")).get("headline"))
+    ate, se3 = mapping(head.get("ate_sim3_m")), mapping(head.get("ate_se3_m"))
+    turned, rpe = mapping(head.get("rotation_ape_deg")), mapping(head.get("rpe_time"))
+    turned_only = mapping(head.get("rotation_only_ape_deg"))
     return {
         "poses scored": head.get("n_poses"), "ATE after Sim(3), RMSE [m]": ate.get("rmse"),
         "ATE after Sim(3), largest [m]": ate.get("max"), "ATE after SE(3), RMSE [m]": se3.get("rmse"),
@@ -221,7 +221,8 @@ def _scores(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _share(part: Any, whole: Any) -> str | None:
-    return f"{100 * part / whole:.1f} %" if isinstance(part, int) and isinstance(whole, int) and whole else None
+    n, n_whole = amount(part), amount(whole)
+    return f"{100 * n / n_whole:.1f} %" if n is not None and n_whole else None
 
 
 def _short(value: Any) -> str:

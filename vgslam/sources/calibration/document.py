@@ -1,22 +1,22 @@
 """Files with named fields as mappings: JSON, YAML (OpenCV's dialect included), OpenCV's XML, NumPy's npz."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import yaml
 
 from vgslam.errors import CalibrationError
+from vgslam.guards import arrays, documents
+from vgslam.guards.xml_storage import parse_xml
 
 Document = Mapping[str, Any]
 Rows = list[list[str]]
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that also reads OpenCV's matrices as {rows, cols, data}."""
+class _Loader(documents.LimitedLoader):
+    """Limited YAML that also reads OpenCV's matrices as {rows, cols, data}."""
 
 
 def _matrix(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -40,9 +40,9 @@ def read_document(path: Path) -> Document:
 def read_text(path: Path) -> str:
     """A text file's text. Raises CalibrationError."""
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as err:
-        reason = getattr(err, "strerror", None) or "not a text file"
+        return documents.read_text(path)
+    except (OSError, documents.DocumentError) as err:
+        reason = getattr(err, "strerror", None) or str(err).removeprefix("is ")
         raise CalibrationError(f"{path}: calibration cannot be read ({reason}); give a JSON or YAML file") from err
 
 
@@ -58,10 +58,9 @@ def parse_document(path: Path, text: str) -> Document:
     """Mapping of the text of a JSON or YAML file, the first where it holds several documents. Raises
     CalibrationError."""
     try:
-        document = json.loads(text) if path.suffix.lower() == ".json" else _yaml(text)
-    except (ValueError, yaml.YAMLError, RecursionError) as err:
-        reason = " ".join(str(err).split())[:120]
-        raise CalibrationError(f"{path}: malformed calibration ({reason})") from err
+        document = documents.parse_json(text) if path.suffix.lower() == ".json" else _yaml(text)
+    except documents.DocumentError as err:
+        raise CalibrationError(f"{path}: malformed calibration ({err})") from err
     if isinstance(document, list) and document and isinstance(document[0], Mapping):
         is_opensfm = "cameras" in document[0]  # its reconstructions, each with the cameras of all
         document = document[0] if is_opensfm or len(document) == 1 else {"cameras": document}
@@ -78,29 +77,17 @@ def rows_of(text: str) -> Rows:
 
 def _yaml(text: str) -> Any:
     """The first document that holds anything."""
-    documents = yaml.load_all(text.replace("%YAML:1.0", "", 1), Loader=_Loader)
-    return next((document for document in documents if document is not None), None)
+    return documents.parse_yaml(text.replace("%YAML:1.0", "", 1), _Loader)
 
 
 def _xml(path: Path, text: str) -> Document:
     try:
-        storage = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)  # nodes live as long as it
-        root = storage.root()
-        return {name: _node(root.getNode(name)) for name in root.keys()}  # noqa: SIM118 (a FileNode is no mapping)
-    except (cv2.error, SystemError) as err:
-        raise CalibrationError(f"{path}: is no XML file of OpenCV's; give a JSON or YAML file") from err
-
-
-def _node(node: Any) -> Any:
-    if node.isMap():
-        matrix = node.mat()
-        return matrix.tolist() if matrix is not None else {name: _node(node.getNode(name)) for name in node.keys()}  # noqa: SIM118
-    if node.isSeq():
-        return [_node(node.at(i)) for i in range(node.size())]
-    if node.isString():
-        words = node.string().split()
-        return [float(w) for w in words] if len(words) > 1 and all(map(is_number, words)) else node.string()
-    return node.real() if node.isReal() or node.isInt() else None
+        document = parse_xml(text)
+    except documents.DocumentError as err:
+        raise CalibrationError(f"{path}: {err}; give an XML file of OpenCV's, or a JSON or YAML file") from err
+    if not isinstance(document, Mapping):
+        raise CalibrationError(f"{path}: is no XML file of OpenCV's; give a JSON or YAML file")
+    return document
 
 
 def is_number(word: str) -> bool:
@@ -114,9 +101,12 @@ def is_number(word: str) -> bool:
 
 def _arrays(path: Path) -> Document:
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"camera_matrix": loaded.tolist()}
-        return {name: loaded[name].tolist() for name in loaded.files}
-    except (OSError, ValueError, EOFError) as err:
-        raise CalibrationError(f"{path}: is no readable NumPy file of plain arrays; give a JSON or YAML file") from err
+        loaded = arrays.read_arrays(path)
+    except (OSError, arrays.ArraysError) as err:
+        raise CalibrationError(
+            f"{path}: is no readable NumPy file of plain arrays ({getattr(err, 'strerror', None) or err}); give a JSON "
+            "or YAML file"
+        ) from err
+    if isinstance(loaded, np.ndarray):
+        return {"camera_matrix": loaded.tolist()}
+    return {name: array.tolist() for name, array in loaded.items()}

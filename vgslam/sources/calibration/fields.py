@@ -13,6 +13,9 @@ _MATTERS = re.compile(
 """Names, as `spelled`, of fields that may belong to the camera; others (topics, poses, times) change no pixel."""
 _HARMLESS = re.compile(r"depth|stereo|extractor|viewer|undistort|matches|thdepth")
 
+SHOWN = 80
+"""Characters of a value that is shown for being wrong."""
+
 
 def spelled(name: str) -> str:
     """A name in lower case without separators: cameraMatrix and camera_matrix are one."""
@@ -71,7 +74,7 @@ def _is_nothing(value: Any) -> bool:
         return True
     try:
         return not np.asarray(value, np.float64).any()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
 
 
@@ -79,8 +82,8 @@ def number(name: str, value: Any) -> float:
     """A number. Raises ValueError, naming the field."""
     try:
         return float(np.asarray(value, np.float64).reshape(()))
-    except (TypeError, ValueError):
-        raise ValueError(f"camera {name} must be a number, got {value!r}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"camera {name} must be a number, got {repr(value)[:SHOWN]}") from None
 
 
 def numbers(name: str, value: Any) -> list[float]:
@@ -93,5 +96,5 @@ def numbers(name: str, value: Any) -> list[float]:
         value = value.replace(",", " ").strip("[] ").split()
     try:
         return np.asarray(value, np.float64).ravel().tolist()
-    except (TypeError, ValueError):
-        raise ValueError(f"camera {name} must be a list of numbers, got {value!r}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"camera {name} must be a list of numbers, got {repr(value)[:SHOWN]}") from None

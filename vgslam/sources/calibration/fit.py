@@ -17,7 +17,11 @@ def fit_to_image(camera: Camera, width: int, height: int) -> tuple[Camera, str |
     sizes = f"calibration is for {camera.width}x{camera.height}, the images are {width}x{height}"
     if not is_same_aspect((camera.width, camera.height), (width, height)):
         raise CalibrationError(f"{sizes}: the aspect differs, so scaling would be wrong; calibrate at this resolution")
-    return camera.resized(width, height), f"{sizes}: scaled by {width / camera.width:.4g}"
+    try:
+        resized = camera.resized(width, height)
+    except ValueError as err:
+        raise CalibrationError(f"{sizes}: {err}") from err
+    return resized, f"{sizes}: scaled by {width / camera.width:.4g}"
 
 
 def is_same_aspect(size: tuple[int, int], other: tuple[int, int]) -> bool:

@@ -176,10 +176,10 @@ def _region(camera: Stated, fields: Fields, images: Size | None) -> Stated:
     roi = fields.first("roi")
     if not isinstance(roi, Mapping) or not camera.size or camera.cx is None or camera.cy is None:
         return camera
-    width, height = (int(roi.get(name) or 0) for name in ("width", "height"))
+    width, height = (int(number(name, roi.get(name) or 0)) for name in ("width", "height"))
     if width <= 0 or height <= 0 or camera.size in ((width, height), images):
         return camera
-    x, y = (float(roi.get(name) or 0) for name in ("x_offset", "y_offset"))
+    x, y = (number(name, roi.get(name) or 0) for name in ("x_offset", "y_offset"))
     note = f"calibration: of the region {width}x{height} at ({x:g}, {y:g}) of the sensor"
     return Stated(camera.fx, camera.fy, camera.cx - x, camera.cy - y, (width, height), camera.model,
                   camera.coefficients, (*camera.notes, note))  # fmt: skip

@@ -101,7 +101,7 @@ def read_calibration(
         if say is not None:
             say(f"{path}: says that the camera is not calibrated ({reason}); --fov-deg gives its field of view")
         return None
-    except ValueError as err:
+    except (ValueError, ArithmeticError) as err:  # of numbers beyond all measure
         raise CalibrationError(f"{path}: {err}") from err
     if say is not None:
         for line in read.notes:
@@ -116,6 +116,8 @@ def camera_from_document(document: Document, image_size: Size | None = None) -> 
         return _camera(_of_document(document, image_size, None), image_size)
     except NotCalibrated:
         return None
+    except ArithmeticError as err:
+        raise ValueError(str(err)) from err
 
 
 def with_projection(camera: Camera, P: list[float], corner: tuple[float, float] = (0.0, 0.0)) -> Camera:

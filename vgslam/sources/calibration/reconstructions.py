@@ -9,7 +9,7 @@ from math import tan
 from typing import Any
 
 from vgslam.sources.calibration.document import Document, Rows, is_number
-from vgslam.sources.calibration.fields import Fields, numbers
+from vgslam.sources.calibration.fields import Fields, number, numbers
 from vgslam.sources.calibration.flat import read_flat, resolution
 from vgslam.sources.calibration.lens import family
 from vgslam.sources.calibration.stated import Size, Stated
@@ -54,9 +54,9 @@ def read_nerf(document: Document, size: Size | None) -> Stated:
     of = resolution(Fields(fields)) or size
     angle_x, angle_y = fields.pop("camera_angle_x", None), fields.pop("camera_angle_y", None)
     if fields.get("fl_x") is None and angle_x is not None and of is not None:
-        fields["fl_x"] = 0.5 * of[0] / tan(0.5 * float(angle_x))
+        fields["fl_x"] = 0.5 * of[0] / tan(0.5 * number("camera_angle_x", angle_x))
         if angle_y is not None:
-            fields["fl_y"] = 0.5 * of[1] / tan(0.5 * float(angle_y))
+            fields["fl_y"] = 0.5 * of[1] / tan(0.5 * number("camera_angle_y", angle_y))
     if fields.get("k4") and family(str(fields.get("camera_model") or "")) == "radtan" and not fields.get("is_fisheye"):
         raise ValueError("camera k4 of transforms.json is not supported without a fisheye model; calibrate without it")
     for name in ("aabb_scale", "scale", "offset"):
@@ -108,9 +108,9 @@ def read_opensfm(document: Document, size: Size | None) -> Stated:
     larger = max(of)
     for key in ("focal", "focal_x", "focal_y"):
         if key in camera:
-            camera[key] = float(camera[key]) * larger
-    camera["cx"] = float(camera.pop("c_x", 0.0)) * larger + (of[0] - 1) / 2
-    camera["cy"] = float(camera.pop("c_y", 0.0)) * larger + (of[1] - 1) / 2
+            camera[key] = number(key, camera[key]) * larger
+    camera["cx"] = number("c_x", camera.pop("c_x", 0.0)) * larger + (of[0] - 1) / 2
+    camera["cy"] = number("c_y", camera.pop("c_y", 0.0)) * larger + (of[1] - 1) / 2
     return read_flat(camera, size)
 
 

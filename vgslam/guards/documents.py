@@ -1,0 +1,134 @@
+"""JSON and YAML from outside: read whole, or refused in one line, within stated limits of size, depth and number."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+MOST_BYTES = 32 * 2**20
+"""Longest JSON file: a short value of JSON takes thirty times as many bytes of memory as of text."""
+MOST_ROWS_BYTES = 128 * 2**20
+"""Longest list or trajectory: a million rows and more."""
+MOST_YAML_BYTES = 2**20
+"""Longest YAML file: its parser reads a megabyte in about ten seconds; settings and calibrations have kilobytes."""
+MOST_LEVELS = 64
+"""Lists within lists, and mappings within mappings."""
+MOST_YAML_VALUES = 50_000
+"""Values of a YAML file, each counted as often as references (`*name`) repeat it."""
+MOST_DIGITS = 300
+"""Digits of a whole number: with more it is beyond every floating-point number."""
+
+
+class DocumentError(ValueError):
+    """A document cannot be read. The text is one line without the file's name, and reads after it."""
+
+
+def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
+    """Text of a file in UTF-8, a byte order mark left out. Raises DocumentError for one that is no text or too long,
+    OSError."""
+    with path.open("rb") as file:
+        data = file.read(most_bytes + 1)
+    if len(data) > most_bytes:
+        raise DocumentError(f"is larger than {most_bytes / 2**20:g} MiB")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise DocumentError("is not a text file (UTF-8)") from None
+
+
+def read_json(path: Path, most_bytes: int = MOST_BYTES) -> Any:
+    """The value of a JSON file. Raises DocumentError, OSError."""
+    return parse_json(read_text(path, most_bytes))
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text. Raises DocumentError."""
+    try:
+        value = json.loads(text, parse_int=_whole)
+    except RecursionError:
+        raise DocumentError(f"is nested more than {MOST_LEVELS} levels deep") from None
+    except ValueError as error:
+        raise DocumentError(f"is not JSON ({_brief(error)})") from None
+    check_depth(value)
+    return value
+
+
+def parse_yaml(text: str, loader: type["LimitedLoader"] | None = None) -> Any:
+    """The first document of a YAML text that holds anything, None if none does. Raises DocumentError."""
+    if len(text) > MOST_YAML_BYTES:
+        raise DocumentError(f"is longer than {MOST_YAML_BYTES / 2**20:g} MiB, too much for YAML")
+    try:
+        documents = yaml.load_all(text, Loader=loader or LimitedLoader)
+        value = next((document for document in documents if document is not None), None)
+    except DocumentError:
+        raise
+    except RecursionError:
+        raise DocumentError(f"is nested more than {MOST_LEVELS} levels deep") from None
+    except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:  # constructors'
+        raise DocumentError(f"is not YAML ({_brief(error)})") from None
+    check_depth(value)
+    return value
+
+
+def read_yaml(path: Path) -> Any:
+    """`parse_yaml` of a file. Raises DocumentError, OSError."""
+    return parse_yaml(read_text(path, MOST_YAML_BYTES))
+
+
+def check_depth(value: Any) -> None:
+    """Raises DocumentError for lists and mappings within one another beyond MOST_LEVELS, in themselves too."""
+    level = [value]
+    for _ in range(MOST_LEVELS):
+        inner = [v.values() if isinstance(v, dict) else v for v in level if isinstance(v, dict | list | tuple)]
+        level = [x for v in inner for x in v if isinstance(x, dict | list | tuple)]
+        if not level:
+            return
+    raise DocumentError(f"is nested more than {MOST_LEVELS} levels deep")
+
+
+class LimitedLoader(yaml.SafeLoader):
+    """Plain data alone, within the limits. A reference counts as all that it stands for, so that a few lines of
+    references to references (a "billion laughs") are refused before they are made."""
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self._n = self._depth = 0
+        self._sizes: dict[str, int] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Raises DocumentError beyond a limit."""
+        event, before = self.peek_event(), self._n
+        anchor = getattr(event, "anchor", None)
+        if isinstance(event, yaml.AliasEvent):
+            if anchor in self.anchors and anchor not in self._sizes:
+                raise DocumentError(f"is not YAML that can be used (*{anchor} is within itself)")
+            self._n += self._sizes.get(str(anchor), 0)
+        self._n += 1
+        if self._n > MOST_YAML_VALUES:
+            raise DocumentError(f"holds more than {MOST_YAML_VALUES} values, too many for YAML")
+        self._depth += 1
+        if self._depth > MOST_LEVELS:
+            raise DocumentError(f"is nested more than {MOST_LEVELS} levels deep")
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if anchor is not None and not isinstance(event, yaml.AliasEvent):
+            self._sizes[str(anchor)] = self._n - before
+        return node
+
+    def construct_int(self, node: yaml.ScalarNode) -> int:
+        """A whole number. Raises DocumentError for one of too many digits."""
+        if len(str(node.value)) > MOST_DIGITS:
+            raise DocumentError(f"holds a number of more than {MOST_DIGITS} digits")
+        return int(self.construct_yaml_int(node))
+
+
+LimitedLoader.add_constructor("tag:yaml.org,2002:int", LimitedLoader.construct_int)
+
+
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
+
+
+def _brief(error: Exception) -> str:
+    return " ".join(str(error).split())[:120]
