@@ -24,28 +24,29 @@ from vgslam.types import Camera
 
 
 class TestNewestFrame:
-    def test_what_came_meanwhile_is_dropped_and_counted(self) -> None:
-        may_send, n_sent = threading.Semaphore(1), 0
+    def test_a_reader_that_is_too_slow_goes_on_with_the_newest(self) -> None:
+        """Three frames come while each is worked on: in 0.1 s, and from the second on in 0.3 s."""
+        may_send, n_sent, clock = threading.Semaphore(1), 0, [0.0]
 
         def feed() -> Iterator[LiveImage]:
             nonlocal n_sent
-            for image in images(9):
+            for image in images(10):
                 may_send.acquire()
                 yield image
                 n_sent += 1
 
-        source = LiveSource("test", "test", feed, LiveOptions(give_up_s=0.0))
+        source = LiveSource("test", "test", feed, LiveOptions(give_up_s=0.0), now=lambda: clock[0])
         seen = []
         for frame in source:
-            seen.append((frame.id, number_of(frame.image), frame.timestamp_s))
-            if len(seen) == 3:
-                may_send.release(3)
-                until(lambda: n_sent == 9)
-            elif len(seen) < 3:  # three arrive while this one is worked on
+            seen.append(number_of(frame.image))
+            if len(seen) <= 3:
                 may_send.release(3)
                 until(lambda: source.n_captured == 1 + 3 * len(seen))
-        assert seen == [(0, 1, 1.0), (1, 4, 4.0), (2, 7, 7.0), (3, 9, 9.0)]
-        assert (source.n_captured, source.n_dropped) == (9, 5)
+                clock[0] += 0.1 if len(seen) == 1 else 0.3
+        assert n_sent == 10
+        assert seen == [1, 2, 7, 10]
+        assert (source.n_captured, source.n_dropped) == (10, 6)
+        assert source.dropped == {"late": 6}
 
     def test_nothing_is_dropped_where_all_are_wanted(self) -> None:
         source = LiveSource("test", "test", lambda: images(20), ALL)

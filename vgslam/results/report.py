@@ -89,7 +89,8 @@ class RunReport:
     map: dict[str, Any] | None = None
     """The saved map that the run worked on: path, is_localizing, session, n_keyframes_before, n_keyframes."""
     live: dict[str, Any] | None = None
-    """For a source that does not wait: n_captured, n_dropped, n_damaged, n_reconnects; latency_p50_ms, latency_p95_ms,
+    """For a source that does not wait: n_captured, n_dropped, dropped (by reason), n_damaged, n_reconnects;
+    latency_p50_ms, latency_p95_ms, latency_p99_ms,
     latency_max_ms from a frame's arrival to its pose; n_pose_lines_dropped for slow readers."""
     end_to_start_percent: float | None = None
     evaluation: dict[str, Any] | None = None

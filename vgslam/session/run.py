@@ -156,7 +156,7 @@ class Run:
             return None
         ms = 1000.0 * np.array(self.latencies_s if len(self.latencies_s) else [np.nan])
         return {
-            "n_captured": s.n_captured, "n_dropped": s.n_dropped, "n_damaged": s.n_damaged,
+            "n_captured": s.n_captured, "n_dropped": s.n_dropped, "dropped": s.dropped, "n_damaged": s.n_damaged,
             "n_reconnects": s.n_reconnects, "latency_p50_ms": round(float(np.percentile(ms, 50)), 2),
             "latency_p95_ms": round(float(np.percentile(ms, 95)), 2), "latency_max_ms": round(float(ms.max()), 2),
             "n_pose_lines_dropped": sum(sink.n_dropped for sink in self.sinks),

@@ -1,4 +1,4 @@
-"""Frames of a live source: captured on a thread, the newest one handed out, the others counted."""
+"""Frames of a live source: captured on a thread, handed out while they are new, the others counted."""
 
 import threading
 import time
@@ -12,6 +12,7 @@ from vgslam.errors import InputError, VgslamError
 from vgslam.interfaces import FrameSource
 from vgslam.sources.calibration import doubts, fit_to_image, read_calibration
 from vgslam.sources.live_clock import LiveClock
+from vgslam.sources.live_queue import FrameQueue, Waiting
 from vgslam.sources.recording import BadImageError, Pixels
 from vgslam.sources.source import RecordedSource
 from vgslam.sources.undistort import Undistorter
@@ -63,17 +64,20 @@ class LiveOptions:
 
 
 @dataclass(frozen=True)
-class _Arrived:
+class _Stamped:
     image: LiveImage
     timestamp_s: float
-    arrival_s: float
+
+
+_Arrived = Waiting[_Stamped]
 
 
 class LiveSource:
     """A FrameSource over a Feed. Capture begins with the first use; `close` ends it.
 
-    Each frame is the newest one: those that arrived while the last was processed are dropped and counted in
-    `n_dropped`. `arrived_s` is the monotonic time of arrival of the frame handed out last. Iterating again goes on
+    A few frames wait for their turn; when the reader is slower than the stream for longer, it goes on with the newest
+    (`live_queue`), and `dropped` counts the others by reason, `n_dropped` all of them. `arrived_s` is the monotonic time
+    of arrival of the frame handed out last. Iterating again goes on
     with the stream, with ids from 0. `recorded` is the recording that is played, None if there is none; camera, truth
     and warnings are its own then. `wait` and `now` may be replaced by a test's clock.
     """
@@ -90,14 +94,11 @@ class LiveSource:
         self.camera: Camera | None = recorded.camera if recorded else None
         self.truth: Trajectory | None = recorded.truth if recorded else options.truth
         self.warnings: list[str] = recorded.warnings if recorded else []
-        self.n_captured = self.n_dropped = self.n_reconnects = self.n_damaged = 0
+        self.n_reconnects = self.n_damaged = 0
         self.arrived_s = 0.0
         self._feed, self._options = feed, options
         self._now = now
-        self._changed = threading.Condition()
-        self._newest: _Arrived | None = None
-        self._again: _Arrived | None = None
-        self._is_over = False
+        self._queue: FrameQueue[_Stamped] = FrameQueue(options.keep_all, now)
         self._error: VgslamError | None = None
         self._stop = threading.Event()
         self._wait = wait or self._stop.wait
@@ -105,6 +106,21 @@ class LiveSource:
         self.undistorter: Undistorter | None = None
         self.recorded_camera: Camera | None = None
         self.uncalibrated: str | None = recorded.uncalibrated if isinstance(recorded, RecordedSource) else None
+
+    @property
+    def n_captured(self) -> int:
+        """Frames that have arrived."""
+        return self._queue.n_put
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Frames that arrived and were never worked on, by reason (`live_queue.Drop`)."""
+        return {str(why): n for why, n in sorted(self._queue.dropped.items())}
+
+    @property
+    def n_dropped(self) -> int:
+        """All of `dropped`."""
+        return self._queue.dropped.total()
 
     def open(self) -> tuple[int, int]:
         """Wait for the first image; returns its width and height, and sets `camera` where there is a calibration.
@@ -118,7 +134,7 @@ class LiveSource:
             image = self._load(arrived)
             if image is not None:
                 break
-        self._again = arrived
+        self._queue.give_back(arrived)
         height, width = image.shape[:2]
         if self._options.calib is not None and self.camera is None:
             self._calibrate(self._options.calib, width, height)
@@ -131,7 +147,7 @@ class LiveSource:
             if image is None:
                 continue
             self.arrived_s = arrived.arrival_s
-            yield Frame(n, arrived.timestamp_s, image if self.undistorter is None else self.undistorter(image))
+            yield Frame(n, arrived.item.timestamp_s, image if self.undistorter is None else self.undistorter(image))
             n += 1
         if self._error is not None:
             raise self._error
@@ -146,9 +162,7 @@ class LiveSource:
     def close(self) -> None:
         """End the capture; safe to call twice."""
         self._stop.set()
-        with self._changed:
-            self._is_over = True
-            self._changed.notify_all()
+        self._queue.end()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout=2.0)
 
@@ -167,36 +181,18 @@ class LiveSource:
 
     def _load(self, arrived: _Arrived) -> Pixels | None:
         try:
-            image = arrived.image.load()
+            image = arrived.item.image.load()
         except BadImageError:
             self.n_damaged += 1
             return None
         return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image
 
     def _take(self) -> _Arrived | None:
-        """The newest image, as soon as there is one; None at the end."""
+        """The next image, as soon as there is one; None at the end."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._capture, name="capture", daemon=True)
             self._thread.start()
-        with self._changed:
-            again, self._again = self._again, None
-            if again is not None and (self._newest is None or self._options.keep_all):
-                return again
-            self.n_dropped += again is not None
-            while self._newest is None and not self._is_over:
-                self._changed.wait(0.2)  # lets Ctrl-C through
-            arrived, self._newest = self._newest, None
-            self._changed.notify_all()
-            return arrived
-
-    def _put(self, arrived: _Arrived) -> None:
-        with self._changed:
-            while self._options.keep_all and self._newest is not None and not self._stop.is_set():
-                self._changed.wait(0.2)
-            self.n_captured += 1
-            self.n_dropped += self._newest is not None
-            self._newest = arrived
-            self._changed.notify_all()
+        return self._queue.take()
 
     def _capture(self) -> None:
         """The capture thread: connect, read, and connect again, waiting longer each time."""
@@ -206,9 +202,7 @@ class LiveSource:
             self._error = error
         except Exception as error:
             self._error = InputError(f"{self.name}: the capture broke down ({type(error).__name__}: {error})")
-        with self._changed:
-            self._is_over = True
-            self._changed.notify_all()
+        self._queue.end()
 
     def _connect_and_read(self) -> None:
         clock = LiveClock()
@@ -224,7 +218,8 @@ class LiveSource:
                         self.n_reconnects, is_broken = self.n_reconnects + 1, False
                     last_s, wait_s = self._now(), FIRST_WAIT_S
                     self.warnings += [line for line in image.notes if line not in self.warnings]
-                    self._put(_Arrived(image, clock.stamp(image.source_s, time.time(), image.is_absolute), last_s))
+                    stamp_s = clock.stamp(image.source_s, time.time(), image.is_absolute)
+                    self._queue.put(_Stamped(image, stamp_s), last_s)
             except NobodyYetError:
                 self._wait(FIRST_WAIT_S)
                 continue
