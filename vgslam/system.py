@@ -23,6 +23,7 @@ from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.graph.optimize import optimize_map
 from vgslam.map.slam_map import SlamMap
+from vgslam.mapping import Due, KeyframeSteps, Mapped
 from vgslam.refine.adjust import RefineConfig, Watch
 from vgslam.refine.outcome import RefineOutcome
 from vgslam.refine.refine_map import refine_map
@@ -97,6 +98,7 @@ class SlamSystem:
         self.relocalizer.mask = self.tracker.mask
         self.loops = LoopCloser(self.map, places, features, config_beside(self.config.loops, guide), self.notes)
         self.stages = StageClock(is_shared=self.loops.config.in_background)
+        self._make_keyframe = KeyframeSteps(self.map, self.mapper, self.relocalizer, self.loops, self.stages)
         self.n_losses = 0
         self.refined: RefineOutcome | None = None
         self._begun_by_guide: list[int] = []
@@ -258,7 +260,7 @@ class SlamSystem:
             self._state = TrackState(view, result.ids, result.pixels, result.T_world_cam, motion, result.ratio)
 
     def _estimate(self, view: View, result: TrackResult) -> PoseEstimate:
-        m, k = self.map, self._reference.keyframe_id
+        m, k = self.tracker.map, self._reference.keyframe_id
         return PoseEstimate(
             view.frame_id, view.timestamp_s, Status.TRACKED, k, m.relative_to(k, result.T_world_cam),
             m.covariance_relative_to(k, result.covariance), result.n_inliers, result.ratio, self._component,
@@ -284,35 +286,24 @@ class SlamSystem:
     def _add_keyframe(
         self, view: View, T_world_cam: Array, ids: Ids, pixels: Pixels, motion: Array | None, ratio: float
     ) -> None:
-        ids, pixels = self._with_old_landmarks(view, T_world_cam, ids, pixels)
-        with self.stages.of("map"):
-            ids, pixels = self.mapper.add_keyframe(view, T_world_cam, ids, pixels, self._component)
-        k = len(self.map.keyframes) - 1
-        with self.stages.of("loops"):
-            if self.loops.at_keyframe(k) is not None:
-                seen = self.map.observed[k]
-                ids, pixels = seen.ids, seen.pixels.astype(np.float32)
-                self._component = self.map.keyframes[k].component_id
+        new = self._make_keyframe(Due(view, T_world_cam, ids, pixels, self._component))
         with self.stages.of("refine"):
-            view, ids, pixels = self.calibration.at_keyframe(view, ids, pixels)
-        self._reference = Reference(k, ids, pixels)
-        own = self._frames[view.frame_id]
+            view, ids, pixels = self.calibration.at_keyframe(view, new.ids, new.pixels)
+        new = replace(new, ids=ids, pixels=pixels)
+        self._take_keyframe(view.frame_id, new)
+        T = self.map.keyframes[-1].S_world_keyframe.pose
+        self._state = TrackState(view, ids, pixels, T, motion, ratio)
+
+    def _take_keyframe(self, frame_id: int, new: Mapped) -> None:
+        """Go on from the keyframe that a frame has become."""
+        k = new.keyframe_id
+        self._component, self._reference = new.component_id, Reference(k, new.ids, new.pixels)
+        own = self._frames[frame_id]
         self.frame_poses.link(k, own)
         if own.T_ref_cam is not None:  # from now on, the frame is where its keyframe is
             C = self.map.covariance_of(own)
             own = replace(own, covariance=None if C is None else self.map.covariance_relative_to(k, C))
             self._frames.set(replace(own, ref_id=k, T_ref_cam=np.eye(4), component_id=self._component))
-        T = self.map.keyframes[-1].S_world_keyframe.pose
-        self._state = TrackState(view, ids, pixels, T, motion, ratio)
-
-    def _with_old_landmarks(self, view: View, T_world_cam: Array, ids: Ids, pixels: Pixels) -> tuple[Ids, Pixels]:
-        """Landmarks that are followed, and those of old keyframes at the same place, which tie the new one to them."""
-        before = len(self.map.keyframes) - self.config.loops.min_gap
-        if before <= 0 or not self.config.loops.is_on:
-            return ids, pixels
-        with self.stages.of("back"):
-            seen = self.relocalizer.look_back(view, self.tracker.camera, T_world_cam, self._component, before)
-        return (ids, pixels) if seen is None else with_more(ids, pixels, seen.ids, seen.pixels)
 
     # -- a camera that cannot be followed: found again in the map, or lost
 

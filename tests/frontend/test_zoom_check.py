@@ -44,7 +44,7 @@ def test_a_flat_scene_leaves_it_open_and_few_points_too():
 def notes_of(changes: list[tuple[float, float]]) -> list[str]:
     notes: list[str] = []
     slam_map = SlamMap()
-    watch = ZoomWatch(Tracker(CAMERA, slam_map, TrackerConfig()), slam_map, notes)
+    watch = ZoomWatch(Tracker(CAMERA, slam_map, TrackerConfig()), notes)
     for i, (change, deviation) in enumerate(changes):
         watch.take(i, change, deviation)
     return notes

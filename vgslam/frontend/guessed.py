@@ -6,6 +6,7 @@ camera is thought to stay where it was, which measured depths outvote at once, a
 
 import numpy as np
 
+from vgslam.frontend.local_map import TrackedMap
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.pnp import CentrePrior
 from vgslam.types import Array, Ids
@@ -19,7 +20,7 @@ UNKNOWN_POSITION = 0.1
 """Least standard deviation of the position of a frame with a rotation only, as a share of the scene's median depth."""
 
 
-def lacks_depth(slam_map: SlamMap, ids: Ids) -> bool:
+def lacks_depth(slam_map: TrackedMap, ids: Ids) -> bool:
     """Whether most of the landmarks `ids` have a guessed depth; False for none."""
     return len(ids) > 0 and float(slam_map.landmarks.is_triangulated[ids].mean()) < MIN_MEASURED_SHARE
 
@@ -30,19 +31,19 @@ def shared_with_earlier(slam_map: SlamMap, keyframe_id: int) -> Ids:
     return ids[slam_map.landmarks.host[ids] != keyframe_id]
 
 
-def stays(slam_map: SlamMap, ids: Ids, centre: Array, after_s: float) -> CentrePrior | None:
+def stays(slam_map: TrackedMap, ids: Ids, centre: Array, after_s: float) -> CentrePrior | None:
     """A camera at centre (3,) that sees landmarks `ids`, `after_s` seconds later; None where their depth is known."""
     if not lacks_depth(slam_map, ids) or after_s <= 0.0:
         return None
     return CentrePrior(centre, STILL_DEPTHS_PER_S * after_s * _depth(slam_map, ids, centre))
 
 
-def with_unknown_position(slam_map: SlamMap, ids: Ids, centre: Array, covariance: Array) -> Array:
+def with_unknown_position(slam_map: TrackedMap, ids: Ids, centre: Array, covariance: Array) -> Array:
     """The covariance (6,6) of a pose at centre (3,) with a position as uncertain as a rotation alone leaves it."""
     out = covariance.copy()
     out[3:, 3:] += (UNKNOWN_POSITION * _depth(slam_map, ids, centre)) ** 2 * np.eye(3)
     return out
 
 
-def _depth(slam_map: SlamMap, ids: Ids, centre: Array) -> float:
+def _depth(slam_map: TrackedMap, ids: Ids, centre: Array) -> float:
     return float(np.median(np.linalg.norm(slam_map.landmarks_world(ids) - centre, axis=1)))

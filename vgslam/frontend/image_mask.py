@@ -35,15 +35,16 @@ class ImageMask:
 
     def _renew(self) -> None:
         parts = [part for part in (self.given, self.static) if part is not None]
-        self.is_empty = not any(part.any() for part in parts)
-        """Whether everything may be used."""
+        is_empty = not any(part.any() for part in parts)
         self.share = 0.0
         """The share of the image that is ignored, 0 to 1."""
-        if not self.is_empty:
+        if not is_empty:
             self._ignored = np.logical_or.reduce(parts)
             self.share = float(self._ignored.mean())
             size = 2 * MARGIN_PX + 1
             self._near = cv2.dilate(self._ignored.astype(np.uint8), np.ones((size, size), np.uint8)) > 0
+        self.is_empty = is_empty  # last: another thread may ask meanwhile
+        """Whether everything may be used."""
 
     def allows(self, pixels: npt.NDArray) -> Mask:
         """Which pixels (N,2) may carry a feature, (N,); those outside the image may."""

@@ -27,6 +27,9 @@ class StaticWatch:
         self._first_frame_id, self._first_keyframe = first_frame_id, len(slam_map.keyframes)
         self._regions = StaticRegions(tracker.camera)
         self._note: str | None = None
+        self.may_change_map = True
+        """False while others change the map: what it saw there is forgotten with `forget` then."""
+        self._is_forgetting_due = False
         self.found: Mask | None = None
         """(height,width) True where the image did not move, when that was most of it; None where nothing was found."""
 
@@ -48,8 +51,9 @@ class StaticWatch:
         mask.set_static(now)
         if now is None:
             return
-        if not self._is_localizing:
-            self._forget()
+        self._is_forgetting_due = not self._is_localizing
+        if self.may_change_map:
+            self.forget()
         if now.mean() > self.most_share:
             self.found = now
             self._tell(view.frame_id - self._first_frame_id)
@@ -63,7 +67,11 @@ class StaticWatch:
         )
         self._notes.append(self._note)
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Take what was newly found out of the map, if that is due."""
+        if not self._is_forgetting_due:
+            return
+        self._is_forgetting_due = False
         m, mask = self._map, self._tracker.mask
         for k in range(self._first_keyframe, len(m.keyframes)):
             ids, pixels = m.observed[k]

@@ -10,12 +10,12 @@ import numpy.typing as npt
 from vgslam.frontend.features import FeatureConfig, Gray, Pixels, detect_corners, track_flow
 from vgslam.frontend.guessed import stays, with_unknown_position
 from vgslam.frontend.image_mask import ImageMask
+from vgslam.frontend.local_map import TrackedMap
 from vgslam.frontend.moving_points import MovingPoints
 from vgslam.frontend.rotation_guess import RotationGuess, Thumbnail
 from vgslam.frontend.second_motion import OLD_KEYFRAMES, Followed, static_fit
 from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH, MIN_RAY_Z, Camera
-from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.pnp import CentrePrior, PoseFit, PosePoints, ransac_pose, refine_pose
 from vgslam.multiview.straighten import Straightener
 from vgslam.types import Array, Ids
@@ -122,8 +122,10 @@ class TrackResult:
 class Tracker:
     """Follows the landmarks of `slam_map` through consecutive views."""
 
-    def __init__(self, camera: Camera, slam_map: SlamMap, config: TrackerConfig) -> None:
-        self.camera, self.map, self.config = camera, slam_map, config
+    def __init__(self, camera: Camera, slam_map: TrackedMap, config: TrackerConfig) -> None:
+        self.camera, self.config = camera, config
+        self.map = slam_map
+        """The landmarks that are followed: the map, or a snapshot of a part of it while others change the map."""
         self.mask = ImageMask(camera.width, camera.height)
         """Where the image carries no features."""
         self.moving = MovingPoints(

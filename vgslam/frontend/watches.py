@@ -20,7 +20,7 @@ class Watches:
         self.static = StaticWatch(tracker, slam_map, notes, first_frame_id, is_localizing)
         self._tracker, self._map, self._first = tracker, slam_map, first_frame_id
         self._moving = MovingNote(notes)
-        self._zoom = ZoomWatch(tracker, slam_map, notes)
+        self._zoom = ZoomWatch(tracker, notes)
 
     def take_camera(self, camera: Camera) -> None:
         """Go on with another calibration."""

@@ -12,7 +12,6 @@ import numpy as np
 from vgslam.frontend.tracker import Tracker, TrackResult
 from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH, Camera
-from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.pnp import PosePoints
 from vgslam.types import Array
 
@@ -72,8 +71,8 @@ def focal_change(camera: Camera, points: PosePoints, T_cam_world: Array, sigma_p
 class ZoomWatch:
     """Looks at tracked frames, and keeps one line of `notes` up to date with those where the focal length changes."""
 
-    def __init__(self, tracker: Tracker, slam_map: SlamMap, notes: list[str]) -> None:
-        self._tracker, self._map, self._notes, self._note = tracker, slam_map, notes, ""
+    def __init__(self, tracker: Tracker, notes: list[str]) -> None:
+        self._tracker, self._notes, self._note = tracker, notes, ""
         self._before: deque[float] = deque(maxlen=N_BEFORE)
         self._signs: deque[int] = deque(maxlen=N_LOOKED)
         self._stretches: list[list[int]] = []
@@ -89,9 +88,10 @@ class ZoomWatch:
         self._n += 1
         if self._n % LOOK_EVERY:
             return
-        marks = self._map.landmarks
+        tracked = self._tracker.map
+        marks = tracked.landmarks
         is_sure = marks.is_triangulated[result.ids] & (marks.rel_sigma[result.ids] < MAX_REL_SIGMA)
-        is_sure &= marks.host[result.ids] < len(self._map.keyframes) - 1
+        is_sure &= marks.host[result.ids] < len(tracked.keyframes) - 1
         if is_sure.sum() < MIN_POINTS:
             return
         some = np.flatnonzero(is_sure)[:: 1 + int(is_sure.sum()) // MOST_POINTS]

@@ -224,7 +224,7 @@ class SlamMap:
 
     def covariance_relative_to(self, keyframe_id: int, covariance: Array) -> Array:
         """The covariance (6,6) of a pose T_world_cam, in map units -> that of T_keyframe_cam, in the keyframe's."""
-        return _with_lengths_times(1.0 / self.keyframes[keyframe_id].S_world_keyframe.s, covariance)
+        return with_lengths_times(1.0 / self.keyframes[keyframe_id].S_world_keyframe.s, covariance)
 
     def pose_of(self, estimate: PoseEstimate) -> Array | None:
         """T_world_cam (4,4) of a frame in the newest state of the map, None if it has no pose."""
@@ -236,7 +236,7 @@ class SlamMap:
         """The covariance (6,6) of `pose_of`, in map units; None if it is not known."""
         if estimate.T_ref_cam is None or estimate.covariance is None:
             return None
-        return _with_lengths_times(self.keyframes[estimate.ref_id].S_world_keyframe.s, estimate.covariance)
+        return with_lengths_times(self.keyframes[estimate.ref_id].S_world_keyframe.s, estimate.covariance)
 
     def trajectory(self, session: int = -1) -> Trajectory:
         """All frames of a session (by default the newest) that have a pose."""
@@ -263,7 +263,7 @@ class SlamMap:
         )
 
 
-def _with_lengths_times(factor: float, covariance: Array) -> Array:
+def with_lengths_times(factor: float, covariance: Array) -> Array:
     """A covariance (6,6) of (rotation, translation) whose unit of length becomes 1 / factor of what it was."""
     scale = np.array([1.0, 1.0, 1.0, factor, factor, factor])
     return scale[:, None] * covariance * scale

@@ -1,0 +1,336 @@
+"""The system for a camera that does not wait: tracking goes on while a second lane works on the map.
+
+The map belongs to one lane at a time. While the mapping lane is idle, tracking reads the map itself. When a keyframe is
+due it hands the map over and follows the landmarks of a snapshot (`LocalMap`) until the keyframe is made; then it moves
+its pose by what the keyframe was moved, and goes on with the new landmarks, which the mapping lane has followed through
+the views that came meanwhile. A camera that is not followed is looked for in the mapping lane as well: nothing is
+tracked then, so that lane has all of the system, and hands it back when it has caught up with the newest view.
+
+A keyframe that is due while the mapping lane is busy is made of the first view after it: that is how keyframes are
+thinned where mapping is too slow. `load` says how often, and how far behind it was.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from vgslam.frontend.features import Pixels
+from vgslam.frontend.lane import Lane, ThreadLane
+from vgslam.frontend.local_map import LocalMap
+from vgslam.frontend.tracker import TrackResult, TrackState, View
+from vgslam.geometry import se3
+from vgslam.mapping import Due, Mapped
+from vgslam.reloc.relocalizer import Localization
+from vgslam.system import SlamSystem
+from vgslam.types import Array, Frame, Ids, PoseEstimate, Status
+
+MOST_STEPS = 30
+"""Views through which the mapping lane follows its new landmarks at most: a camera so much faster than the flow would
+never be caught up with."""
+
+
+MOST_BEHIND = 8
+"""A search that is more views behind goes on with the newest, as a reader of a live source does, and it hands back after
+so many views: those between are LOST."""
+
+
+class Work(Enum):
+    """What the mapping lane is doing."""
+
+    NOTHING = "nothing"
+    KEYFRAME = "a keyframe"
+    SEARCH = "a search for the camera"
+    SAVE = "a save"
+
+
+@dataclass
+class Load:
+    """How mapping has kept up with tracking."""
+
+    n_keyframes: int = 0
+    """Keyframes made beside tracking."""
+    n_searches: int = 0
+    n_waited: int = 0
+    """Frames at which a keyframe was due and the mapping lane was busy."""
+    lag_frames: int = 0
+    """Frames since the view that the mapping lane works on; 0 while it is idle."""
+    most_lag_frames: int = 0
+    most_lag_s: float = 0.0
+    """Longest time, by the frames' clock, from a view to its being a keyframe that is tracked from."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entry in the report."""
+        return {
+            "n_keyframes": self.n_keyframes, "n_searches": self.n_searches, "n_frames_keyframe_waited": self.n_waited,
+            "most_lag_frames": self.most_lag_frames, "most_lag_s": round(self.most_lag_s, 3),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Passed:
+    """A view that came while the mapping lane was busy, and the frame's tracked pose (4,4), with covariance (6,6) in
+    world units; None where it has none."""
+
+    view: View
+    T_world_cam: Array | None = None
+    covariance: Array | None = None
+
+
+@dataclass(frozen=True)
+class _Handed:
+    """What the mapping lane hands back for a keyframe: landmarks ids (n,) that tracking does not follow yet, at pixels
+    (n,2) of the last of the `n_passed` first views that have passed."""
+
+    due: Due
+    new: Mapped
+    is_keyframe: bool
+    ids: Ids
+    pixels: Pixels
+    n_passed: int
+
+
+@dataclass
+class _Job:
+    """What the mapping lane is busy with, and the views that have passed since it began."""
+
+    work: Work = Work.NOTHING
+    view: View | None = None
+    passed: list[_Passed] = field(default_factory=list)
+    n_worked: int = 0
+    """Views of `passed` that the mapping lane has worked on, in a search."""
+
+
+class TwoLaneSystem(SlamSystem):
+    """As `SlamSystem`; `process` does not wait for the mapping. Arguments are those of `SlamSystem`.
+
+    `process` raises what was raised in the mapping lane. `rest` waits for it, and every other method that needs the
+    map calls that first. Beside a network, which serves one caller at a time, use `SlamSystem`.
+    """
+
+    def __init__(self, *args: Any, lane: Lane[_Handed | None] | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._lane: Lane[_Handed | None] = ThreadLane("vgslam-mapping") if lane is None else lane
+        self._job = _Job()
+        self.load = Load()
+
+    # -- the tracking lane
+
+    def process(self, frame: Frame) -> PoseEstimate:
+        """As `SlamSystem.process`. A frame that comes while the camera is looked for is LOST or INITIALIZING; its row in
+        `map.frames` may get a pose later."""
+        if self._lane.is_done:
+            self._take_in()
+        self.watches.static.may_change_map = self._job.work is Work.NOTHING
+        view = self._begin_frame(frame)
+        self.load.lag_frames = 0 if self._job.view is None else view.frame_id - self._job.view.frame_id
+        self.load.most_lag_frames = max(self.load.most_lag_frames, self.load.lag_frames)
+        if self._job.work is Work.SEARCH:
+            self._job.passed.append(_Passed(view))
+        elif not self._follow(view):
+            self._look_for(view)
+        return self._frames.newest
+
+    def _look_for(self, view: View) -> None:
+        """Not followed: unsure or lost; looked for where the mapping lane is idle."""
+        if self._job.work is not Work.NOTHING:
+            self._lose(view)
+            return
+        if self._state is not None and self.states.may_stay_unsure(view.timestamp_s):
+            self._frames.set(PoseEstimate(view.frame_id, view.timestamp_s, Status.UNSURE))
+        self.load.n_searches += 1
+        self._begin(Work.SEARCH, view, lambda job: self._search(job, view))
+
+    def _accept(self, state: TrackState, view: View, result: TrackResult) -> None:
+        super()._accept(state, view, result)
+        if self._is_apart and view is not self._job.view:
+            self._job.passed.append(_Passed(view, result.T_world_cam, result.covariance))
+
+    def _is_keyframe(self, result: TrackResult) -> bool:
+        """No keyframe while the mapping lane is busy."""
+        is_due = super()._is_keyframe(result)
+        is_busy = self._job.work is not Work.NOTHING
+        self.load.n_waited += is_due and is_busy
+        return is_due and not is_busy
+
+    def _confirmed(self, view: View, result: TrackResult) -> TrackResult | None:
+        """While the map is changed it cannot be asked."""
+        return None if self._is_apart else super()._confirmed(view, result)
+
+    def _is_contradicted(self, view: View, found: TrackResult | Localization) -> bool:
+        return False if self._is_apart else super()._is_contradicted(view, found)
+
+    @property
+    def _is_apart(self) -> bool:
+        """Whether tracking goes on beside the mapping lane."""
+        return self._job.work in (Work.KEYFRAME, Work.SAVE)
+
+    def _follow_unsurely(self, state: TrackState, view: View, result: TrackResult) -> bool:
+        is_followed = super()._follow_unsurely(state, view, result)
+        if is_followed and self._is_apart:
+            self._job.passed.append(_Passed(view))
+        return is_followed
+
+    def _add_keyframe(
+        self, view: View, T_world_cam: Array, ids: Ids, pixels: Pixels, motion: Array | None, ratio: float
+    ) -> None:
+        if self._job.work is Work.SEARCH:
+            super()._add_keyframe(view, T_world_cam, ids, pixels, motion, ratio)
+            return
+        self._state = TrackState(view, ids, pixels, T_world_cam, motion, ratio)
+        due = Due(view, T_world_cam, ids, pixels, self._component)
+        self.load.n_keyframes += 1
+        self._begin(Work.KEYFRAME, view, lambda job: self._map(job, due))
+
+    def _look_again(self, view: View, result: TrackResult, motion: Array | None) -> None:
+        if self._job.work is Work.SEARCH:
+            super()._look_again(view, result, motion)
+            return
+        self._state = TrackState(view, result.ids, result.pixels, result.T_world_cam, motion, result.ratio)
+        due = Due(view, result.T_world_cam, result.ids, result.pixels, self._component)
+        reference = self._reference.keyframe_id
+        self._begin(Work.KEYFRAME, view, lambda job: self._see_again(job, due, reference))
+
+    # -- handing over and taking back
+
+    def _begin(self, work: Work, view: View | None, do: "Callable[[_Job], _Handed | None]") -> None:
+        """Hand the map over to the mapping lane."""
+        job = _Job(work, view)
+        self._job = job
+        self.mapper.tracker = self.tracker
+        if work is Work.KEYFRAME:
+            # corners are looked for in this view, whatever tracking sees meanwhile
+            tracker = copy.copy(self.tracker)
+            tracker.moving = copy.copy(self.tracker.moving)
+            self.mapper.tracker = tracker
+            ids = self._state.ids if self._state is not None else np.zeros(0, np.int64)
+            self.tracker.map = LocalMap(self.map, ids, self._reference.keyframe_id)
+        self._lane.start(lambda: do(job))
+
+    def _take_in(self) -> None:
+        """Take the map back, and go on with what the mapping lane has made of it. Raises what was raised there."""
+        job = self._job
+        handed = self._lane.take()
+        self._job = _Job()
+        self.tracker.map, self.mapper.tracker = self.map, self.tracker
+        self.watches.static.forget()
+        if handed is not None:
+            self._swap(job, handed)
+
+    def _swap(self, job: _Job, handed: _Handed) -> None:
+        """Go on from a new keyframe with landmarks as they are now, and the pose as far moved as the keyframe was."""
+        due, new, state = handed.due, handed.new, self._state
+        S = None
+        if handed.is_keyframe:
+            S = self.map.keyframes[new.keyframe_id].S_world_keyframe
+            self._take_keyframe(due.view.frame_id, new)
+            self._hang_on_keyframe(job.passed, due, new)
+        else:
+            self._reference = replace(self._reference, keyframe_id=new.keyframe_id, ids=new.ids, pixels=new.pixels)
+        newest = job.passed[-1].view if job.passed else due.view
+        self.load.most_lag_s = max(self.load.most_lag_s, newest.timestamp_s - due.view.timestamp_s)
+        if state is None:
+            return
+        before = job.passed[handed.n_passed - 1].view if handed.n_passed else due.view
+        _, ids, pixels = self._through(job.passed[handed.n_passed :], _Passed(before), handed.ids, handed.pixels)
+        keep = np.isin(state.ids, new.ids)
+        T, motion = state.T_world_cam, state.motion
+        if S is not None:
+            T = S.compose_pose(se3.inverse(due.T_world_cam) @ T)
+            motion = None if motion is None else se3.from_rt(motion[:3, :3], S.s * motion[:3, 3])
+        self._state = replace(
+            state, ids=np.concatenate([state.ids[keep], ids]), pixels=np.concatenate([state.pixels[keep], pixels]),
+            T_world_cam=T, motion=motion,
+        )  # fmt: skip
+
+    def _hang_on_keyframe(self, passed: list[_Passed], due: Due, new: Mapped) -> None:
+        """The frames since the keyframe have their poses relative to it from now on."""
+        T_keyframe_world = se3.inverse(due.T_world_cam)
+        for x in passed:
+            if x.T_world_cam is None:
+                continue
+            # lengths in the keyframe's units, which were those of the world when it was due
+            row, T = self._frames[x.view.frame_id], T_keyframe_world @ x.T_world_cam
+            self._frames.set(replace(
+                row, ref_id=new.keyframe_id, T_ref_cam=T, covariance=x.covariance, component_id=new.component_id
+            ))  # fmt: skip
+
+    def rest(self) -> None:
+        """Wait until the mapping lane is idle. Raises what was raised there."""
+        while self._lane.is_busy:
+            self._take_in()
+
+    def save_beside(self, save: Callable[[], None]) -> bool:
+        """Let the mapping lane run `save`, which reads the map; False where it is busy, and nothing happens."""
+        if self._lane.is_busy:
+            return False
+
+        def do(_: _Job) -> None:
+            save()
+
+        self._begin(Work.SAVE, None, do)
+        return True
+
+    def settle(self) -> None:
+        self.rest()
+        super().settle()
+
+    # -- the mapping lane
+
+    def _map(self, job: _Job, due: Due) -> _Handed:
+        new = self._make_keyframe(due)
+        return self._caught_up(job, due, new, True)
+
+    def _see_again(self, job: _Job, due: Due, reference: int) -> _Handed:
+        """The landmarks that the map shows from a view, without changing it."""
+        with self.stages.of("recover"):
+            seen = self.relocalizer.look_again(due.view, self.tracker.camera, due.T_world_cam, due.component_id)
+        ids, pixels = due.ids, due.pixels
+        if seen is not None:
+            more = ~np.isin(seen.ids, ids)
+            ids, pixels = np.concatenate([ids, seen.ids[more]]), np.concatenate([pixels, seen.pixels[more]])
+            reference = seen.keyframe_id
+        return self._caught_up(job, due, Mapped(reference, ids, pixels, due.component_id), False)
+
+    def _caught_up(self, job: _Job, due: Due, new: Mapped, is_keyframe: bool) -> _Handed:
+        """What is new, followed through the views that have passed meanwhile."""
+        fresh = ~np.isin(new.ids, due.ids)
+        with self.stages.of("map"):
+            n, ids, pixels = self._through(
+                job.passed, _Passed(due.view, due.T_world_cam), new.ids[fresh], new.pixels[fresh]
+            )
+        return _Handed(due, new, is_keyframe, ids, pixels, n)
+
+    def _through(
+        self, passed: list[_Passed], last: _Passed, ids: Ids, pixels: Pixels
+    ) -> tuple[int, Ids, Pixels]:
+        """Landmarks ids (n,) at pixels (n,2) of a view followed through those that have passed since, also while more
+        of them come; returns how many that were, and which are still seen, and where."""
+        n = 0
+        while n < min(len(passed), MOST_STEPS):
+            x, guess = passed[n], pixels
+            if last.T_world_cam is not None and x.T_world_cam is not None:
+                guess = self.tracker.rotate_pixels(pixels, x.T_world_cam[:3, :3].T @ last.T_world_cam[:3, :3])
+            pixels, ok = self.tracker.follow(last.view.gray, x.view.gray, pixels, guess)
+            ids, pixels, last, n = ids[ok], pixels[ok], x, n + 1
+        return n, ids, pixels
+
+    def _search(self, job: _Job, view: View) -> None:
+        """Look for the camera in a view, or begin a component with it; then go through the views that came meanwhile, if
+        there is something to follow, or a component to begin. No more keyframes are made on the way."""
+        if not self._recover(view):
+            self._lose(view)
+            self._initialize(view)
+        for _ in range(MOST_BEHIND):
+            if job.n_worked == len(job.passed) or (self._state is None and self._component >= 0):
+                return
+            if len(job.passed) - job.n_worked > MOST_BEHIND:
+                job.n_worked = len(job.passed) - 1
+            view, job.n_worked = job.passed[job.n_worked].view, job.n_worked + 1
+            if not self._follow(view):
+                self._lose(view)
+                if self._component < 0:
+                    self._initialize(view)
