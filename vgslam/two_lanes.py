@@ -44,7 +44,7 @@ class Work(Enum):
     NOTHING = "nothing"
     KEYFRAME = "a keyframe"
     SEARCH = "a search for the camera"
-    SAVE = "a save"
+    READ = "a copy of the map"
 
 
 @dataclass
@@ -166,7 +166,7 @@ class TwoLaneSystem(SlamSystem):
     @property
     def _is_apart(self) -> bool:
         """Whether tracking goes on beside the mapping lane."""
-        return self._job.work in (Work.KEYFRAME, Work.SAVE)
+        return self._job.work in (Work.KEYFRAME, Work.READ)
 
     def _follow_unsurely(self, state: TrackState, view: View, result: TrackResult) -> bool:
         is_followed = super()._follow_unsurely(state, view, result)
@@ -263,15 +263,16 @@ class TwoLaneSystem(SlamSystem):
         while self._lane.is_busy:
             self._take_in()
 
-    def save_beside(self, save: Callable[[], None]) -> bool:
-        """Let the mapping lane run `save`, which reads the map; False where it is busy, and nothing happens."""
+    def between_keyframes(self, read: Callable[[], None]) -> bool:
+        """Let the mapping lane run `read`, which reads the map, between two keyframes; False where it is busy, and
+        nothing happens."""
         if self._lane.is_busy:
             return False
 
         def do(_: _Job) -> None:
-            save()
+            read()
 
-        self._begin(Work.SAVE, None, do)
+        self._begin(Work.READ, None, do)
         return True
 
     def settle(self) -> None:

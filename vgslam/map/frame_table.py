@@ -78,6 +78,13 @@ class FrameTable(Sequence[PoseEstimate]):
         for estimate in estimates:
             self.append(estimate)
 
+    def copy(self) -> "FrameTable":
+        """The same rows, in memory of their own."""
+        out = FrameTable()
+        out._n = self._n
+        out._blocks = [block.copy() for block in self._blocks[: -(-out._n // BLOCK_ROWS)]]
+        return out
+
     def column(self, name: str) -> npt.NDArray[Any]:
         """A copy of one field (n,...) of all rows, as ROW has it. KeyError for an unknown name."""
         n = self._n

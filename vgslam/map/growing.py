@@ -20,6 +20,12 @@ class GrowingArray:
     def view(self) -> npt.NDArray[Any]:
         return self._data[: self._n]
 
+    def copy(self) -> "GrowingArray":
+        """The same rows, in memory of their own."""
+        out = GrowingArray(self._data.shape[1:], self._data.dtype)
+        out.extend(self.view)
+        return out
+
     def extend(self, rows: npt.ArrayLike) -> None:
         values = np.asarray(rows, self._data.dtype).reshape(-1, *self._data.shape[1:])
         need = self._n + len(values)

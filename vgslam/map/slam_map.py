@@ -3,6 +3,7 @@
 Everything that is not a keyframe is stored relative to one, so it follows when the graph moves it.
 """
 
+import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -51,6 +52,13 @@ class Landmarks:
     @property
     def color(self) -> np.ndarray:
         return self._color.view
+
+    def copy(self) -> "Landmarks":
+        """The same landmarks, in memory of their own."""
+        out = Landmarks()
+        for name, column in vars(self).items():
+            setattr(out, name, column.copy())
+        return out
 
     def add(self, host: int, xyz_host: Array, rel_sigma: Array, color: np.ndarray) -> Ids:
         """New landmarks with guessed depth; returns their ids."""
@@ -114,6 +122,17 @@ class SlamMap:
         self._R = GrowingArray((3, 3), np.float64)
         self._t = GrowingArray((3,), np.float64)
         self._s = GrowingArray((), np.float64)
+
+    def frozen(self) -> "SlamMap":
+        """The map as it is now, for another thread to read: later changes of this one do not reach it. The pictures are
+        shared, which is safe. Takes milliseconds for a thousand keyframes."""
+        out = SlamMap(self.pictures)
+        out.sessions, out.worlds, out.edges = list(self.sessions), dict(self.worlds), dict(self.edges)
+        out.keyframes, out.observed = [copy.copy(k) for k in self.keyframes], list(self.observed)
+        out.landmarks, out.frames = self.landmarks.copy(), self.frames.copy()
+        out.place_codes = PlaceCodes(self.place_codes.vocabulary, self.place_codes.codes.copy())
+        out._R, out._t, out._s = self._R.copy(), self._t.copy(), self._s.copy()
+        return out
 
     def add_keyframe(self, keyframe: Keyframe, ids: Ids, pixels: npt.NDArray) -> None:
         """Append a keyframe (its id must be the next one) with its observations ids (n,), pixels (n,2)."""

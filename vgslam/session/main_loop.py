@@ -1,7 +1,9 @@
 """The one main loop: the frames of a source, one after another, through the system."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from vgslam.errors import InputError
@@ -11,6 +13,7 @@ from vgslam.session.map_session import MapSession
 from vgslam.session.stop_signals import StopSignals
 from vgslam.sources.live import LiveSource
 from vgslam.system import SlamSystem
+from vgslam.two_lanes import TwoLaneSystem
 from vgslam.types import Camera, Frame, PoseEstimate
 
 
@@ -28,6 +31,9 @@ class Tracked:
     """How long the system worked on it."""
 
 
+SWITCH_S = 0.0005
+"""How long Python lets one thread run while another wants to, with two lanes: tracking waits so long at most for each
+of its steps while mapping computes. The usual 5 ms, several times a frame, are more than tracking itself takes."""
 Follower = Callable[[Tracked], None]
 
 
@@ -50,13 +56,41 @@ class MainLoop:
         """Process the source's frames; gives each when the followers, in this order, have heard of it. Ctrl-C waits
         until they are through (see `StopSignals`). Raises InputError for a frame that is not of the camera's size, and
         what the source and followers raise."""
-        for frame in self.source:
-            check_size(frame, self.slam.tracker.camera)
-            with self.signals.held():
-                tracked = self._track(frame)
-                for follow in followers:
-                    follow(tracked)
-            yield tracked
+        with self._two_lanes():
+            for frame in self.source:
+                check_size(frame, self.slam.tracker.camera)
+                with self.signals.held():
+                    tracked = self._track(frame)
+                    for follow in followers:
+                        follow(tracked)
+                yield tracked
+
+    @contextmanager
+    def _two_lanes(self) -> Iterator[None]:
+        """A second lane ends with the block, whatever ends that; what was raised in it is raised here, unless the block
+        was ended by something else."""
+        slam = self.slam
+        if not isinstance(slam, TwoLaneSystem):
+            yield
+            return
+        interval_s = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_S)
+        try:
+            yield
+            with self.map_session.changing():
+                slam.rest()
+        except BaseException:
+            self._rest_quietly(slam)
+            raise
+        finally:
+            sys.setswitchinterval(interval_s)
+
+    def _rest_quietly(self, slam: TwoLaneSystem) -> None:
+        """Wait for the second lane, after something else has failed."""
+        try:
+            slam.rest()
+        except Exception:
+            self.map_session.is_whole = False
 
     def _track(self, frame: Frame) -> Tracked:
         began_s = time.monotonic()

@@ -113,13 +113,24 @@ class MapSession:
         self.n_keyframes_saved, self.n_frames_before = len(self.slam_map.keyframes), len(self.slam_map.frames)
         return camera if mine is None else mine
 
-    def save_when_due(self) -> None:
-        """Save after every max(20, a tenth of all) new keyframes, so that all saves together cost a constant times the
-        last. Raises OutputError."""
+    @property
+    def is_save_due(self) -> bool:
+        """Whether to save: after every max(20, a tenth of all) new keyframes, so that all saves together cost a constant
+        times the last."""
         n = len(self.slam_map.keyframes)
-        if self.folder is not None and n - self.n_keyframes_saved >= max(SAVE_MIN_KEYFRAMES, SAVE_FRACTION * n):
-            self.n_keyframes_saved = n  # where it fails, the next try is as far off
+        return self.folder is not None and n - self.n_keyframes_saved >= max(SAVE_MIN_KEYFRAMES, SAVE_FRACTION * n)
+
+    def save_when_due(self) -> None:
+        """Save if that is due. Raises OutputError."""
+        if self.is_save_due:
+            self.n_keyframes_saved = len(self.slam_map.keyframes)  # where it fails, the next try is as far off
             self.save()
+
+    def save_frozen(self, frozen: SlamMap) -> None:
+        """Save a copy of the map that nobody changes any more. Raises OutputError."""
+        self.n_keyframes_saved = len(frozen.keyframes)
+        if self.folder is not None:
+            self.folder.save(frozen)
 
     @contextmanager
     def changing(self) -> Iterator[None]:

@@ -12,6 +12,7 @@ from vgslam.session.network import OpenedNetwork
 from vgslam.session.self_calibration import CalibrationEstimate
 from vgslam.sources.live import LiveSource
 from vgslam.system import SlamConfig, SlamSystem
+from vgslam.two_lanes import TwoLaneSystem
 from vgslam.types import Camera
 
 FOV_REL_SIGMA = 0.03
@@ -54,12 +55,18 @@ def open_system(
     ignored = None if options.mask is None else read_mask(options.mask, source, camera)
     camera = map_session.begin(source.name, camera, getattr(source, "recorded_camera", None))
     config = _with_prior(config_for(source, options.config), estimate, options.fov_deg is not None)
-    slam = SlamSystem(
+    kind = TwoLaneSystem if does_not_wait(source) and network is None else SlamSystem
+    slam = kind(
         camera, config, network.guide if network else None,
         network.proposer if network else None, map_session.slam_map, map_session.is_localizing,
         ignored,
     )  # fmt: skip
     return slam, estimate
+
+
+def does_not_wait(source: FrameSource) -> bool:
+    """Whether frames come whether or not there is time for them."""
+    return isinstance(source, LiveSource) and not source.keeps_all
 
 
 def config_for(source: FrameSource, config: SlamConfig) -> SlamConfig:

@@ -10,6 +10,7 @@ import numpy as np
 
 from vgslam.errors import InputError
 from vgslam.interfaces import PoseSink, Viewer
+from vgslam.map.slam_map import SlamMap
 from vgslam.metric.fulfil import fulfil
 from vgslam.metric.request import MetricRequest
 from vgslam.poses_out.frame_pose import FramePose
@@ -20,8 +21,10 @@ from vgslam.session.adaptation import Adaptation
 from vgslam.session.late_steps import LateSteps
 from vgslam.session.main_loop import MainLoop, Tracked
 from vgslam.session.masks import mask_png
+from vgslam.session.saving import SavingBeside
 from vgslam.session.tracking_args import TrackingArgs
 from vgslam.system import SlamSystem
+from vgslam.two_lanes import TwoLaneSystem
 from vgslam.types import PoseEstimate, Status, Trajectory
 from vgslam.viewer.null import NullViewer
 
@@ -47,6 +50,7 @@ class Run:
     """What fails when the frames are through, or while results are saved along the way."""
     request: MetricRequest = field(default_factory=MetricRequest)
     latencies_s: "array[float]" = field(default_factory=lambda: array("d"))
+    _saving: SavingBeside = field(default_factory=SavingBeside)
 
     @property
     def slam(self) -> SlamSystem:
@@ -56,21 +60,21 @@ class Run:
     def n_frames(self) -> int:
         return len(self.slam.map.frames) - self.loop.map_session.n_frames_before
 
-    def frames(self) -> list[PoseEstimate]:
-        """The rows of the run's frames, numbered as in the source."""
-        return [self._numbered(f) for f in self.slam.map.session_frames()]
+    def frames(self, of: SlamMap | None = None) -> list[PoseEstimate]:
+        """The rows of the run's frames, numbered as in the source; of: a copy of the map, instead of the map."""
+        return [self._numbered(f) for f in (of or self.slam.map).session_frames()]
 
     def _numbered(self, frame: PoseEstimate) -> PoseEstimate:
         first = self.loop.map_session.first_frame_id
         return replace(frame, frame_id=frame.frame_id - first) if first else frame
 
-    def trajectory(self) -> Trajectory:
-        """The run's poses, numbered as in the source."""
-        return self._as_in_source(self.slam.map.trajectory())
+    def trajectory(self, of: SlamMap | None = None) -> Trajectory:
+        """The run's poses, numbered as in the source; of: as in `frames`."""
+        return self._as_in_source((of or self.slam.map).trajectory())
 
-    def keyframes(self) -> Trajectory:
-        """Poses of the keyframes that the run has added, numbered as in the source."""
-        added = self.slam.map.keyframe_trajectory()
+    def keyframes(self, of: SlamMap | None = None) -> Trajectory:
+        """Poses of the keyframes that the run has added, numbered as in the source; of: as in `frames`."""
+        added = (of or self.slam.map).keyframe_trajectory()
         return Trajectory(np.zeros(0), np.zeros((0, 4, 4))) if self.args.localize else self._as_in_source(added)
 
     def _as_in_source(self, trajectory: Trajectory) -> Trajectory:
@@ -102,19 +106,40 @@ class Run:
 
     def save_when_due(self, _: Tracked) -> None:
         """Bring folder and map to the newest state from time to time. What cannot be written now is a warning: it is
-        tried again, at last when the frames are through."""
+        tried again, at last when the frames are through. Beside a camera that does not wait, on a thread."""
+        if isinstance(self.slam, TwoLaneSystem):
+            self._saving.when_due(self.slam, self)
+            return
         if self.writer.is_flush_due(self.n_frames):
             with self.steps.tried("saving along the way"):
                 self.save()
         with self.steps.tried("saving the map along the way"):
             self.loop.map_session.save_when_due()
 
-    def save(self) -> None:
-        """Bring the folder to the newest state."""
-        report, frames, slam, session = self.report, self.frames(), self.slam, self.loop.map_session
+    @property
+    def saves_due(self) -> tuple[bool, bool]:
+        """Whether the folder of the run, and the map, are to be saved now."""
+        return self.writer.is_flush_due(self.n_frames), self.loop.map_session.is_save_due
+
+    def save_frozen(self, frozen: SlamMap, due: tuple[bool, bool]) -> None:
+        """Save what is due, from a copy of the map."""
+        if due[0]:
+            with self.steps.tried("saving along the way"):
+                self.save(frozen)
+        if due[1]:
+            with self.steps.tried("saving the map along the way"):
+                self.loop.map_session.save_frozen(frozen)
+
+    def rest(self) -> None:
+        """Wait until nothing is saved any more."""
+        self._saving.rest(self)
+
+    def save(self, of: SlamMap | None = None) -> None:
+        """Bring the folder to the newest state; of: as in `frames`."""
+        report, frames, slam, session = self.report, self.frames(of), self.slam, self.loop.map_session
         counts = Counter(f.status for f in frames)
         report.model_id = self.adaptation.model_id or WITHOUT_NETWORK
-        report.n_frames, report.n_keyframes = len(frames), len(self.keyframes())
+        report.n_frames, report.n_keyframes = len(frames), len(self.keyframes(of))
         report.map = session.describe()
         report.statuses = {str(s): counts[s] for s in Status if counts[s]}
         report.n_poses = counts[Status.TRACKED] + counts[Status.RELOCALIZED]
@@ -135,7 +160,7 @@ class Run:
             report.refinement = slam.refined.to_dict() | {"lines": slam.refined.lines()}
         static = slam.watches.static
         report.static_share = round(static.most_share, 4)
-        self.writer.flush(self.trajectory(), self.keyframes(), frames, report)
+        self.writer.flush(self.trajectory(of), self.keyframes(of), frames, report)
         if static.found is not None:
             self.writer.write_static_mask(mask_png(static.found, self.loop.source))
 
@@ -159,7 +184,9 @@ class Run:
             "n_captured": s.n_captured, "n_dropped": s.n_dropped, "dropped": s.dropped, "n_damaged": s.n_damaged,
             "n_reconnects": s.n_reconnects, "latency_p50_ms": round(float(np.percentile(ms, 50)), 2),
             "latency_p95_ms": round(float(np.percentile(ms, 95)), 2), "latency_max_ms": round(float(ms.max()), 2),
+            "latency_p99_ms": round(float(np.percentile(ms, 99)), 2),
             "n_pose_lines_dropped": sum(sink.n_dropped for sink in self.sinks),
+            "mapping": self.slam.load.to_dict() if isinstance(self.slam, TwoLaneSystem) else None,
         }  # fmt: skip
 
 

@@ -150,6 +150,7 @@ def _finish_map(run: Run, audience: Audience) -> Stop | None:
     """Finish the map, after a run that was stopped too; a second Ctrl-C ends this at once. Returns what stopped
     it. Whatever happens, the folder of the run holds its state of before; raises OutputError if it fails."""
     try:
+        run.rest()
         with run.loop.map_session.changing():
             run.slam.settle()
         with run.steps.tried("saving before the map is finished"):
@@ -173,6 +174,8 @@ def _finish_map(run: Run, audience: Audience) -> Stop | None:
 def _keep(run: Run, error: BaseException) -> None:
     """Saves what there is after a fatal error: the poses up to there and, if it is whole, the map."""
     run.report.finish(_reason(error))
+    with run.steps.keeping("ending what is saved beside"):
+        run.rest()
     with run.steps.keeping("saving the poses"):
         run.save()
     with run.steps.keeping("saving the map"):

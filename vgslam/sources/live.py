@@ -113,6 +113,11 @@ class LiveSource:
         return self._queue.n_put
 
     @property
+    def keeps_all(self) -> bool:
+        """Whether the capture waits for the reader, so that no frame is dropped."""
+        return self._options.keep_all
+
+    @property
     def dropped(self) -> dict[str, int]:
         """Frames that arrived and were never worked on, by reason (`live_queue.Drop`)."""
         return {str(why): n for why, n in sorted(self._queue.dropped.items())}
