@@ -1,0 +1,54 @@
+"""A lane does one job at a time, and whatever ends a job comes back to who asked for it."""
+
+import threading
+
+import pytest
+from waiting import HANG_S, until
+
+from vgslam.frontend.lane import ThreadLane
+
+
+def test_a_job_runs_beside_and_its_result_is_taken_once() -> None:
+    lane: ThreadLane[int] = ThreadLane("test")
+    may_end = threading.Event()
+
+    def job() -> int:
+        may_end.wait(HANG_S)
+        return threading.get_ident()
+
+    lane.start(job)
+    assert lane.is_busy
+    assert not lane.is_done
+    with pytest.raises(RuntimeError, match="busy"):
+        lane.start(job)
+    may_end.set()
+    until(lambda: lane.is_done)
+    assert lane.is_busy
+    assert lane.take() != threading.get_ident()
+    assert not lane.is_busy
+    with pytest.raises(RuntimeError, match="nothing to do"):
+        lane.take()
+
+
+@pytest.mark.parametrize("error", [ValueError("wrong"), MemoryError(), SystemExit(3), KeyboardInterrupt()])
+def test_whatever_ends_a_job_is_raised_where_it_is_taken_and_the_lane_goes_on(error: BaseException) -> None:
+    lane: ThreadLane[int] = ThreadLane("test")
+
+    def fail() -> int:
+        raise error
+
+    lane.start(fail)
+    with pytest.raises(type(error)):
+        lane.take()
+    lane.start(lambda: 7)
+    assert lane.take() == 7
+
+
+def test_a_closed_lane_begins_nothing_and_its_thread_ends() -> None:
+    lane: ThreadLane[int] = ThreadLane("test that closes")
+    lane.start(lambda: 1)
+    lane.take()
+    lane.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        lane.start(lambda: 2)
+    until(lambda: all(t.name != "test that closes" for t in threading.enumerate()))
