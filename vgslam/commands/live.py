@@ -3,11 +3,11 @@
 from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 
-from vgslam.commands.tracking import run_tracking
+from vgslam.commands.tracking import Told, run_tracking
 from vgslam.errors import ConfigError, InputError
 from vgslam.session.tracking_args import TrackingArgs
 from vgslam.sources.live import LiveOptions, LiveSource
@@ -46,6 +46,13 @@ class LiveArgs(TrackingArgs):
     give_up_s: float = 60.0
     """How long to try to reconnect to a stream that broke off, in s."""
 
+    stats: Literal["off", "line", "json"] = "off"
+    """Once a second, a line on standard error, for people or as JSON: frame rate, latency, how far mapping is behind,
+    dropped frames, CPU and memory."""
+
+    metrics_port: int | None = None
+    """The same for Prometheus, at http://127.0.0.1:PORT/metrics; 0 takes a free port."""
+
     def settings(self) -> TrackingArgs:
         """The settings without those of the stream, so that they fit `run` as well."""
         return TrackingArgs(**{f.name: getattr(self, f.name) for f in fields(TrackingArgs)})
@@ -59,7 +66,7 @@ def run_live(args: LiveArgs) -> int:
             raise ConfigError(f"--{name.replace('_', '-')} must be positive, got {value}")
     if args.stream is not None and args.stream < 0:
         raise ConfigError(f"--stream must be 0 or more, got {args.stream}")
-    return run_tracking(args, lambda: _opened(args), public(args.address), "live")
+    return run_tracking(args, lambda: _opened(args), public(args.address), "live", Told(args.stats, args.metrics_port))
 
 
 def _opened(args: LiveArgs) -> LiveSource:

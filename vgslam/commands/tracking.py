@@ -4,7 +4,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from rich.console import Console
@@ -19,9 +21,11 @@ from vgslam.poses_out.open import STDOUT
 from vgslam.results.report import RunReport
 from vgslam.results.run_folder import CLOUD, PLOT_FOLDER, PLOTS, REPORT, STATUS, TRAJECTORY_TUM
 from vgslam.session.main_loop import Follower, Tracked
+from vgslam.session.metrics import HOST, PATH, served
 from vgslam.session.outcome import Outcome
 from vgslam.session.run import Run
 from vgslam.session.stop_signals import StopSignals
+from vgslam.session.telemetry import Stats, Telemetry
 from vgslam.session.tracking_args import TrackingArgs
 from vgslam.session.tracking_run import track
 from vgslam.viewer.open import WEB
@@ -29,50 +33,88 @@ from vgslam.viewer.open import WEB
 MOST_WARNINGS = 10
 
 
-def run_tracking(args: TrackingArgs, open_frames: Callable[[], FrameSource], title: str, stem: str) -> int:
+def run_tracking(
+    args: TrackingArgs, open_frames: Callable[[], FrameSource], title: str, stem: str, told: "Told | None" = None
+) -> int:  # fmt: skip
     """Runs, writes, prints; returns 0, 130 after Ctrl-C, 143 after SIGTERM, 2 for a source that broke off. Raises as
     `session.tracking_run.track`, whose arguments these are."""
     if not args.json:
-        return _tracked(args, open_frames, title, stem).exit_code
+        return _tracked(args, open_frames, title, stem, told).exit_code
     if STDOUT in args.poses:
         raise ConfigError("--json and --poses - both need standard output; hand out the poses by tcp: or unix:")
     out = sys.stdout
     with redirect_stdout(sys.stderr):
-        outcome = _tracked(args, open_frames, title, stem)
+        outcome = _tracked(args, open_frames, title, stem, told)
     out.write(outcome.report.to_json())
     return outcome.exit_code
 
 
-def _tracked(args: TrackingArgs, open_frames: Callable[[], FrameSource], title: str, stem: str) -> Outcome:
-    outcome = track(args, open_frames, title, stem, Terminal())
+def _tracked(
+    args: TrackingArgs, open_frames: Callable[[], FrameSource], title: str, stem: str, told: "Told | None"
+) -> Outcome:  # fmt: skip
+    outcome = track(args, open_frames, title, stem, Terminal(told))
     if args.viewer == WEB:
         with StopSignals():
             _stay()
     return outcome
 
 
+@dataclass(frozen=True)
+class Told:
+    """What is told of a run once a second."""
+
+    stats: Literal["off", "line", "json"] = "off"
+    """Whether there is a line on standard error, for people or as JSON."""
+    metrics_port: int | None = None
+    """Where Prometheus finds it; None for nowhere."""
+
+    def tell(self, stats: Stats) -> None:
+        """The line."""
+        if self.stats != "off":
+            print(stats.line() if self.stats == "line" else stats.to_json(), file=sys.stderr, flush=True)
+
+
 class Terminal:
-    """Implements `Audience`: lines on standard output, a progress bar on standard error."""
+    """Implements `Audience`: lines on standard output, a progress bar or `told` on standard error."""
+
+    def __init__(self, told: Told | None = None) -> None:
+        self._told = told or Told()
 
     def say(self, line: str) -> None:
         say(one_line(line))
 
     @contextmanager
     def watching(self, run: Run) -> Iterator[Follower]:
-        with _progress(run) as progress:
+        with _progress(run, self._told.stats != "off") as progress, self._telemetry(run) as telemetry:
             task = progress.add_task("starting", total=run.loop.source.n_frames)
 
             def watch(tracked: Tracked) -> None:
                 progress.update(task, advance=1, description=describe(run, tracked))
+                if telemetry is not None:
+                    telemetry(tracked)
 
             yield watch
+
+    @contextmanager
+    def _telemetry(self, run: Run) -> Iterator[Telemetry | None]:
+        told = self._told
+        if told.stats == "off" and told.metrics_port is None:
+            yield None
+            return
+        telemetry = Telemetry(run, told.tell)
+        if told.metrics_port is None:
+            yield telemetry
+            return
+        with served(told.metrics_port, lambda: telemetry.newest) as port:
+            self.say(f"metrics at http://{HOST}:{port}{PATH}")
+            yield telemetry
 
     def end(self, outcome: Outcome) -> None:
         print_outcome(outcome)
 
 
-def _progress(run: Run) -> Progress:
-    is_hidden = run.args.quiet or not sys.stderr.isatty()
+def _progress(run: Run, is_told: bool) -> Progress:
+    is_hidden = run.args.quiet or is_told or not sys.stderr.isatty()
     text = TextColumn("{task.description}")
     if run.loop.live is not None:
         return Progress(SpinnerColumn(), text, disable=is_hidden, transient=True)

@@ -1,0 +1,97 @@
+"""How a live run is doing, once a second: frame rate, latency, lag of mapping, drops, CPU and memory."""
+
+import json
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from vgslam.session.main_loop import Tracked
+from vgslam.session.run import Run
+from vgslam.two_lanes import TwoLaneSystem
+
+EVERY_S = 1.0
+"""From one report to the next."""
+
+
+@dataclass(frozen=True)
+class Stats:
+    """A run between two looks at it; counts are of the whole run."""
+
+    n_frames: int
+    status: str
+    """Of the newest frame."""
+    frames_per_s: float
+    latency_p50_ms: float
+    """From a frame's arrival to its pose, in this interval."""
+    latency_p95_ms: float
+    latency_max_ms: float
+    mapping_lag_frames: int
+    """Frames since the one that mapping works on; 0 while it waits for a keyframe."""
+    n_keyframes: int
+    dropped: dict[str, int] = field(default_factory=dict)
+    """Frames that were never worked on, by reason."""
+    cpu_percent: float = 0.0
+    """Of one core, all threads together."""
+    memory_mib: float = 0.0
+    """Resident."""
+
+    def line(self) -> str:
+        """For people."""
+        lost = ", ".join(f"{n} {why}" for why, n in self.dropped.items() if n) or "none"
+        return (
+            f"frame {self.n_frames} {self.status}, {self.frames_per_s:.1f}/s, latency {self.latency_p50_ms:.0f} ms "
+            f"(95 % {self.latency_p95_ms:.0f}, most {self.latency_max_ms:.0f}), mapping {self.mapping_lag_frames} frames "
+            f"behind, {self.n_keyframes} keyframes, dropped: {lost}, CPU {self.cpu_percent:.0f} %, "
+            f"{self.memory_mib:.0f} MiB"
+        )
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(asdict(self), allow_nan=False)
+
+
+class Telemetry:
+    """A follower of the main loop. `newest`: the last report, None before the first. tell: gets each report as it is
+    made. now, cpu_s, memory_mib: clocks and gauge, which a test may replace."""
+
+    def __init__(
+        self, run: Run, tell: Callable[[Stats], object] = lambda stats: None,
+        now: Callable[[], float] = time.monotonic, cpu_s: Callable[[], float] = time.process_time,
+        memory_mib: Callable[[], float] | None = None,
+    ) -> None:  # fmt: skip
+        self._run, self._tell, self._now, self._cpu_s = run, tell, now, cpu_s
+        self._memory_mib = memory_mib or resident_mib
+        self._began_s, self._began_cpu_s, self._n_told = now(), cpu_s(), 0
+        self.newest: Stats | None = None
+
+    def __call__(self, tracked: Tracked) -> None:
+        """Take the next frame, after its pose was handed out."""
+        passed_s = self._now() - self._began_s
+        if passed_s < EVERY_S:
+            return
+        run, live, cpu_s = self._run, self._run.loop.live, self._cpu_s()
+        n = len(run.latencies_s)
+        ms = 1000.0 * np.array(run.latencies_s[self._n_told :] if n > self._n_told else [0.0])
+        p50, p95 = np.percentile(ms, [50, 95])
+        slam = run.slam
+        self.newest = Stats(
+            n, str(tracked.estimate.status), round((n - self._n_told) / passed_s, 2), round(float(p50), 2),
+            round(float(p95), 2), round(float(ms.max()), 2),
+            slam.load.lag_frames if isinstance(slam, TwoLaneSystem) else 0, len(slam.map.keyframes),
+            live.dropped if live is not None else {}, round(100.0 * (cpu_s - self._began_cpu_s) / passed_s, 1),
+            round(self._memory_mib(), 1),
+        )  # fmt: skip
+        self._began_s, self._began_cpu_s, self._n_told = self._began_s + passed_s, cpu_s, n
+        self._tell(self.newest)
+
+
+def resident_mib() -> float:
+    """Memory that the process holds now; its peak where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+    except (OSError, ValueError, IndexError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
