@@ -34,8 +34,8 @@ never be caught up with."""
 
 
 MOST_BEHIND = 8
-"""A search that is more views behind goes on with the newest, as a reader of a live source does, and it hands back after
-so many views: those between are LOST."""
+"""A search that is more views behind goes on with the newest, as a reader of a live source does, and it hands back
+after so many views: those between are LOST."""
 
 
 class Work(Enum):
@@ -120,8 +120,8 @@ class TwoLaneSystem(SlamSystem):
     # -- the tracking lane
 
     def process(self, frame: Frame) -> PoseEstimate:
-        """As `SlamSystem.process`. A frame that comes while the camera is looked for is LOST or INITIALIZING; its row in
-        `map.frames` may get a pose later."""
+        """As `SlamSystem.process`. A frame that comes while the camera is looked for is LOST or INITIALIZING; its row
+        in `map.frames` may get a pose later."""
         if self._lane.is_done:
             self._take_in()
         self.watches.static.may_change_map = self._job.work is Work.NOTHING
@@ -276,6 +276,7 @@ class TwoLaneSystem(SlamSystem):
         return True
 
     def settle(self) -> None:
+        """As `SlamSystem.settle`, when the mapping lane is idle."""
         self.rest()
         super().settle()
 
@@ -320,8 +321,8 @@ class TwoLaneSystem(SlamSystem):
         return n, ids, pixels
 
     def _search(self, job: _Job, view: View) -> None:
-        """Look for the camera in a view, or begin a component with it; then go through the views that came meanwhile, if
-        there is something to follow, or a component to begin. No more keyframes are made on the way."""
+        """Look for the camera in a view, or begin a component with it; then go through the views that came meanwhile,
+        if there is something to follow, or a component to begin. No more keyframes are made on the way."""
         if not self._recover(view):
             self._lose(view)
             self._initialize(view)

@@ -31,8 +31,7 @@ class Lane(Protocol[Result]):
 
 
 class ThreadLane(Generic[Result]):
-    """A `Lane` on a thread that ends with the program. Whatever ends a job, SystemExit too, is its result; if the thread
-    itself is gone, `take` says so."""
+    """A `Lane` on a thread that ends with the program. Whatever ends a job, SystemExit too, is raised by `take`."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -101,4 +101,6 @@ class MovingPoints:
 
 def n_near(pixels: npt.NDArray, others: npt.NDArray, radius_px: float) -> Array:
     """How many of others (M,2) are within radius_px of each of pixels (N,2), (N,)."""
-    return np.asarray((((pixels[:, None, :] - others[None]) ** 2).sum(2) < radius_px**2).sum(1))
+    d2 = (pixels[:, 0, None] - others[:, 0]) ** 2  # coordinates apart: a sum over rows of two costs three times as much
+    d2 += (pixels[:, 1, None] - others[:, 1]) ** 2
+    return np.asarray(np.count_nonzero(d2 < radius_px**2, axis=1))

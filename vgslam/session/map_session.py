@@ -115,8 +115,8 @@ class MapSession:
 
     @property
     def is_save_due(self) -> bool:
-        """Whether to save: after every max(20, a tenth of all) new keyframes, so that all saves together cost a constant
-        times the last."""
+        """Whether to save: after every max(20, a tenth of all) new keyframes, so that all saves together cost a
+        constant times the last."""
         n = len(self.slam_map.keyframes)
         return self.folder is not None and n - self.n_keyframes_saved >= max(SAVE_MIN_KEYFRAMES, SAVE_FRACTION * n)
 

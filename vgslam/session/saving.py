@@ -32,7 +32,12 @@ class SavingBeside:
             self._take(run)
         if self._lane.is_busy or not any(due := run.saves_due):
             return
-        slam.between_keyframes(lambda: self._lane.start(lambda frozen=slam.map.frozen(): run.save_frozen(frozen, due)))
+
+        def begin() -> None:
+            frozen = slam.map.frozen()
+            self._lane.start(lambda: run.save_frozen(frozen, due))
+
+        slam.between_keyframes(begin)
 
     def rest(self, run: Saved) -> None:
         """Wait for the save that runs."""

@@ -23,7 +23,7 @@ class Stats:
 
     n_frames: int
     status: str
-    """Of the newest frame."""
+    """Status of the newest frame."""
     frames_per_s: float
     latency_p50_ms: float
     """From a frame's arrival to its pose, in this interval."""
@@ -35,7 +35,7 @@ class Stats:
     dropped: dict[str, int] = field(default_factory=dict)
     """Frames that were never worked on, by reason."""
     cpu_percent: float = 0.0
-    """Of one core, all threads together."""
+    """Share of one core, all threads together."""
     memory_mib: float = 0.0
     """Resident."""
 
@@ -44,8 +44,8 @@ class Stats:
         lost = ", ".join(f"{n} {why}" for why, n in self.dropped.items() if n) or "none"
         return (
             f"frame {self.n_frames} {self.status}, {self.frames_per_s:.1f}/s, latency {self.latency_p50_ms:.0f} ms "
-            f"(95 % {self.latency_p95_ms:.0f}, most {self.latency_max_ms:.0f}), mapping {self.mapping_lag_frames} frames "
-            f"behind, {self.n_keyframes} keyframes, dropped: {lost}, CPU {self.cpu_percent:.0f} %, "
+            f"(95 % {self.latency_p95_ms:.0f}, most {self.latency_max_ms:.0f}), mapping {self.mapping_lag_frames} "
+            f"frames behind, {self.n_keyframes} keyframes, dropped: {lost}, CPU {self.cpu_percent:.0f} %, "
             f"{self.memory_mib:.0f} MiB"
         )
 

@@ -76,8 +76,8 @@ class LiveSource:
     """A FrameSource over a Feed. Capture begins with the first use; `close` ends it.
 
     A few frames wait for their turn; when the reader is slower than the stream for longer, it goes on with the newest
-    (`live_queue`), and `dropped` counts the others by reason, `n_dropped` all of them. `arrived_s` is the monotonic time
-    of arrival of the frame handed out last. Iterating again goes on
+    (`live_queue`), and `dropped` counts the others by reason, `n_dropped` all of them. `arrived_s` is the monotonic
+    time of arrival of the frame handed out last. Iterating again goes on
     with the stream, with ids from 0. `recorded` is the recording that is played, None if there is none; camera, truth
     and warnings are its own then. `wait` and `now` may be replaced by a test's clock.
     """

@@ -11,8 +11,8 @@ Item = TypeVar("Item")
 MOST_WAITING = 8
 """Frames that wait at most: a quarter of a second at 30 Hz, and 200 MB where a stream is decoded to 4K images."""
 LONGEST_WAIT_S = 0.25
-"""A reader that finds the oldest frame to have waited longer goes on with the newest: it is too slow for the stream, and
-a pose of now is worth more than one of every frame."""
+"""A reader that finds the oldest frame to have waited longer goes on with the newest: it is too slow for the stream,
+and a pose of now is worth more than one of every frame."""
 LOOK_S = 0.2
 """How often a reader that waits lets Ctrl-C through."""
 
