@@ -327,22 +327,29 @@ def _command(args: BenchLiveArgs) -> str:
     return " ".join(words)
 
 
+def _drops(live: dict[str, Any]) -> str:
+    """How many frames were dropped, and why."""
+    reasons = ", ".join(f"{n} {why}" for why, n in live.get("dropped", {}).items() if n)
+    return f"{live['n_dropped']} ({reasons})" if reasons else f"{live['n_dropped']}"
+
+
 def markdown(args: BenchLiveArgs, outcomes: list[LiveOutcome]) -> str:
     """The table."""
     machine = describe_machine()
     lines = [
         f"`{_command(args)}` (commit {(git_commit() or 'unknown')[:10]}, {machine.cpu}, {machine.cores} cores)", "",
-        "| stream | sent | dropped | frames tracked | latency median | latency 95 % | CPU a frame | reconnected | "
+        "| stream | sent | dropped | frames tracked | latency median | latency 95 % | 99 % | CPU a frame | reconnected | "
         "frames to the first pose after it | components | ATE | load |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---:|",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---:|",
     ]  # fmt: skip
     for o in outcomes:
         poses = o.statuses.get("TRACKED", 0) + o.statuses.get("RELOCALIZED", 0)
         after = "–" if o.first_pose_after_restart_frames is None else o.first_pose_after_restart_frames
         ate = ", ".join(f"{value:.3f} m ({name})" for name, value in o.ate_m.items())
         lines.append(
-            f"| {o.protocol} | {o.n_sent} | {o.live['n_dropped']} | {poses} of {o.n_frames} | "
-            f"{o.live['latency_p50_ms']:.0f} ms | {o.live['latency_p95_ms']:.0f} ms | {o.cpu_ms_per_frame:.0f} ms | "
+            f"| {o.protocol} | {o.n_sent} | {_drops(o.live)} | {poses} of {o.n_frames} | "
+            f"{o.live['latency_p50_ms']:.0f} ms | {o.live['latency_p95_ms']:.0f} ms | "
+            f"{o.live.get('latency_p99_ms', math.nan):.0f} ms | {o.cpu_ms_per_frame:.0f} ms | "
             f"{o.live['n_reconnects']} | {after} | {o.n_components} | {ate} | {o.load:.1f} |"
         )
     return "\n".join(lines) + "\n"

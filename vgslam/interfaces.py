@@ -131,6 +131,14 @@ class Backbone(Protocol[TokensT]):
         ...
 
 
+class PosedMap(Protocol):
+    """Where frames are in the world; `SlamMap` provides it, and a snapshot of it."""
+
+    def pose_of(self, estimate: PoseEstimate) -> Array | None: ...
+
+    def covariance_of(self, estimate: PoseEstimate) -> Array | None: ...
+
+
 class ViewedMap(Protocol):
     """The part of the map that a viewer reads; `vgslam.map.slam_map.SlamMap` provides it."""
 

@@ -22,6 +22,7 @@ from vgslam.frontend.watches import Watches
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.graph.optimize import optimize_map
+from vgslam.interfaces import PosedMap
 from vgslam.map.slam_map import SlamMap
 from vgslam.mapping import Due, KeyframeSteps, Mapped
 from vgslam.refine.adjust import RefineConfig, Watch
@@ -116,6 +117,11 @@ class SlamSystem:
     @property
     def is_tracking(self) -> bool:
         return self._state is not None
+
+    @property
+    def posed(self) -> PosedMap:
+        """Where the newest frame is in the world: the map."""
+        return self.map
 
     @property
     def stage_cpu_s(self) -> dict[str, float]:

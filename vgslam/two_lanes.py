@@ -23,6 +23,7 @@ from vgslam.frontend.lane import Lane, ThreadLane
 from vgslam.frontend.local_map import LocalMap
 from vgslam.frontend.tracker import TrackResult, TrackState, View
 from vgslam.geometry import se3
+from vgslam.interfaces import PosedMap
 from vgslam.mapping import Due, Mapped
 from vgslam.reloc.relocalizer import Localization
 from vgslam.system import SlamSystem
@@ -115,7 +116,14 @@ class TwoLaneSystem(SlamSystem):
         super().__init__(*args, **options)
         self._lane: Lane[_Handed | None] = ThreadLane("vgslam-mapping") if lane is None else lane
         self._job = _Job()
+        self._snapshot: LocalMap | None = None
         self.load = Load()
+
+    @property
+    def posed(self) -> PosedMap:
+        """As `SlamSystem.posed`; beside the mapping lane the snapshot, as the map's scale and components may be in the
+        middle of a change."""
+        return self._snapshot or self.map
 
     # -- the tracking lane
 
@@ -129,20 +137,24 @@ class TwoLaneSystem(SlamSystem):
         self.load.lag_frames = 0 if self._job.view is None else view.frame_id - self._job.view.frame_id
         self.load.most_lag_frames = max(self.load.most_lag_frames, self.load.lag_frames)
         if self._job.work is Work.SEARCH:
+            said = self._frames.newest
             self._job.passed.append(_Passed(view))
-        elif not self._follow(view):
-            self._look_for(view)
+            return said
+        if not self._follow(view):
+            return self._look_for(view)
         return self._frames.newest
 
-    def _look_for(self, view: View) -> None:
-        """Not followed: unsure or lost; looked for where the mapping lane is idle."""
+    def _look_for(self, view: View) -> PoseEstimate:
+        """Not followed: unsure or lost; looked for where the mapping lane is idle. Returns what is said of it now."""
         if self._job.work is not Work.NOTHING:
             self._lose(view)
-            return
+            return self._frames.newest
         if self._state is not None and self.states.may_stay_unsure(view.timestamp_s):
             self._frames.set(PoseEstimate(view.frame_id, view.timestamp_s, Status.UNSURE))
         self.load.n_searches += 1
+        said = self._frames.newest
         self._begin(Work.SEARCH, view, lambda job: self._search(job, view))
+        return said
 
     def _accept(self, state: TrackState, view: View, result: TrackResult) -> None:
         super()._accept(state, view, result)
@@ -207,7 +219,7 @@ class TwoLaneSystem(SlamSystem):
             tracker.moving = copy.copy(self.tracker.moving)
             self.mapper.tracker = tracker
             ids = self._state.ids if self._state is not None else np.zeros(0, np.int64)
-            self.tracker.map = LocalMap(self.map, ids, self._reference.keyframe_id)
+            self.tracker.map = self._snapshot = LocalMap(self.map, ids, self._reference.keyframe_id)
         self._lane.start(lambda: do(job))
 
     def _take_in(self) -> None:
@@ -215,6 +227,7 @@ class TwoLaneSystem(SlamSystem):
         job = self._job
         handed = self._lane.take()
         self._job = _Job()
+        self._snapshot = None
         self.tracker.map, self.mapper.tracker = self.map, self.tracker
         self.watches.static.forget()
         if handed is not None:

@@ -9,7 +9,7 @@ import numpy as np
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap, with_lengths_times
-from vgslam.types import Array, Ids
+from vgslam.types import Array, Ids, PoseEstimate
 
 
 class TrackedLandmarks(Protocol):
@@ -103,6 +103,16 @@ class LocalMap:
     def covariance_relative_to(self, keyframe_id: int, covariance: Array) -> Array:
         """As `SlamMap.covariance_relative_to`, for the reference."""
         return with_lengths_times(1.0 / self._of(keyframe_id).s, covariance)
+
+    def pose_of(self, estimate: PoseEstimate) -> Array | None:
+        """T_world_cam (4,4) of a frame whose keyframe is the reference; None if it has no pose."""
+        return None if estimate.T_ref_cam is None else self._of(estimate.ref_id).compose_pose(estimate.T_ref_cam)
+
+    def covariance_of(self, estimate: PoseEstimate) -> Array | None:
+        """The covariance (6,6) of `pose_of`, in map units; None if it is not known."""
+        if estimate.T_ref_cam is None or estimate.covariance is None:
+            return None
+        return with_lengths_times(self._of(estimate.ref_id).s, estimate.covariance)
 
     def _of(self, keyframe_id: int) -> Sim3:
         if keyframe_id != self._reference or self._S is None:

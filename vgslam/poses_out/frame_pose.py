@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vgslam.geometry.se3 import quaternion_from_rotation
-from vgslam.interfaces import ViewedMap
+from vgslam.interfaces import PosedMap
 from vgslam.types import Array, PoseEstimate, Status
 
 
@@ -35,7 +35,7 @@ class FramePose:
 
     @staticmethod
     def of(
-        estimate: PoseEstimate, slam_map: ViewedMap, map_name: str | None = None, latency_s: float | None = None
+        estimate: PoseEstimate, slam_map: PosedMap, map_name: str | None = None, latency_s: float | None = None
     ) -> "FramePose":
         """The tracker's result for a frame, in the world of the map's newest state."""
         return FramePose(

@@ -90,8 +90,9 @@ class RunReport:
     """The saved map that the run worked on: path, is_localizing, session, n_keyframes_before, n_keyframes."""
     live: dict[str, Any] | None = None
     """For a source that does not wait: n_captured, n_dropped, dropped (by reason), n_damaged, n_reconnects;
-    latency_p50_ms, latency_p95_ms, latency_p99_ms,
-    latency_max_ms from a frame's arrival to its pose; n_pose_lines_dropped for slow readers."""
+    latency_p50_ms, latency_p95_ms, latency_p99_ms, latency_max_ms from a frame's arrival to its pose;
+    n_pose_lines_dropped for slow readers; mapping: n_keyframes made beside tracking, n_searches for the camera,
+    n_frames_keyframe_waited, most_lag_frames, most_lag_s, or null with one lane."""
     end_to_start_percent: float | None = None
     evaluation: dict[str, Any] | None = None
     """`Evaluation.to_dict()`."""

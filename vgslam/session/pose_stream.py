@@ -96,7 +96,7 @@ class PoseStream:
     def __iter__(self) -> Iterator[FramePose]:
         try:
             for tracked in self._loop.run():
-                yield FramePose.of(tracked.estimate, self.slam.map, None, time.monotonic() - tracked.arrived_s)
+                yield FramePose.of(tracked.estimate, self.slam.posed, None, time.monotonic() - tracked.arrived_s)
         finally:
             self.close()
 

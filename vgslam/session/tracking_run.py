@@ -30,7 +30,7 @@ from vgslam.session.least_size import trouble_with_size
 from vgslam.session.main_loop import Follower, MainLoop
 from vgslam.session.map_session import MapSession
 from vgslam.session.network import open_network
-from vgslam.session.open_system import SystemOptions, open_system
+from vgslam.session.open_system import SystemOptions, does_not_wait, open_system
 from vgslam.session.outcome import Outcome, Poses, Stop, score
 from vgslam.session.run import Run
 from vgslam.session.stop_signals import StopSignals, exit_code
@@ -89,8 +89,8 @@ def track(
                     mask=None if args.mask is None else str(args.mask),
                 )  # fmt: skip
                 loop = MainLoop(source, slam, session, signals)
-                steps = LateSteps(writer.path)
-                with shown(args.viewer, source.name, args.overwrite, slam.map, audience.say, steps) as viewer:
+                steps, beside = LateSteps(writer.path), does_not_wait(source)
+                with shown(args.viewer, source.name, args.overwrite, slam.map, audience.say, steps, beside) as viewer:
                     run = Run(args, title, loop, writer, report, viewer, sinks, adaptation, *began, steps, request)
                     stop = _loop(run, audience)
                 return _finish(run, stop, audience)
