@@ -338,8 +338,8 @@ def markdown(args: BenchLiveArgs, outcomes: list[LiveOutcome]) -> str:
     machine = describe_machine()
     lines = [
         f"`{_command(args)}` (commit {(git_commit() or 'unknown')[:10]}, {machine.cpu}, {machine.cores} cores)", "",
-        "| stream | sent | dropped | frames tracked | latency median | latency 95 % | 99 % | CPU a frame | reconnected | "
-        "frames to the first pose after it | components | ATE | load |",
+        "| stream | sent | dropped | frames tracked | latency median | latency 95 % | 99 % | CPU a frame | "
+        "reconnected | frames to the first pose after it | components | ATE | load |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---:|",
     ]  # fmt: skip
     for o in outcomes:

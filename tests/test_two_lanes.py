@@ -12,13 +12,14 @@ import pytest
 from waiting import until
 
 from vgslam.frontend.lane import ThreadLane
+from vgslam.geometry import se3
 from vgslam.mapping import Due, KeyframeSteps, Mapped
 from vgslam.refine.adjust import RefineConfig
 from vgslam.sources import open_source
 from vgslam.sources.options import SourceOptions
 from vgslam.system import SlamConfig, SlamSystem
 from vgslam.two_lanes import TwoLaneSystem
-from vgslam.types import Frame, Status
+from vgslam.types import Frame, Sim3, Status
 
 DEMO = Path(str(resources.files("vgslam"))) / "assets" / "demo"
 CONFIG = SlamConfig(refine=RefineConfig(is_on=False, while_running=False))
@@ -103,6 +104,37 @@ def test_tracking_goes_on_while_keyframes_are_made(frames: list[Frame], camera, 
     assert slam.load.most_lag_frames == delay
     ours, theirs = centres(slam)[begun:], centres(alone)[begun:]
     assert np.nanmax(np.linalg.norm(ours - theirs, axis=1)) < 0.05
+
+
+def test_tracking_goes_along_when_mapping_moves_the_world(
+    frames: list[Frame], camera, alone: SlamSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a loop does: with the third keyframe everything is turned, shifted and twice as large."""
+    make, G = KeyframeSteps.__call__, Sim3(se3.so3_exp(np.array([0.5, -1.0, 0.3])), np.array([3.0, 4.0, 5.0]), 2.0)
+
+    def make_and_move(self: KeyframeSteps, due: Due) -> Mapped:
+        new = make(self, due)
+        if new.keyframe_id == 3:
+            for k in self.map.keyframes:
+                self.map.set_pose(k.id, G @ k.S_world_keyframe)
+        return new
+
+    monkeypatch.setattr(KeyframeSteps, "__call__", make_and_move)
+    slam = TwoLaneSystem(camera, CONFIG, lane=PatientLane(lambda: 3))
+    said = [(slam.process(frame), slam._state) for frame in frames]
+    slam.settle()
+    assert np.allclose([k.S_world_keyframe.s for k in slam.map.keyframes[:4]], 2.0)
+    begun = next(i for i, (e, _) in enumerate(said) if e.status is Status.TRACKED)
+    assert {e.status for e, _ in said[begun:]} == {Status.TRACKED}
+    assert np.nanmax(np.linalg.norm(turned_back(centres(slam), G) - centres(alone), axis=1)[begun:]) < 0.05
+    motions = [s.motion for _, s in said[begun + 1 :] if s is not None and s.motion is not None]
+    turns = [se3.angle_deg(motion[:3, :3]) for motion in motions]
+    assert max(turns) < 5.0, "the world's turn is no motion of the camera"
+
+
+def turned_back(at: np.ndarray, G: Sim3) -> np.ndarray:
+    """Differences (N,3) in a world that was moved by G, in the world as it was; their unit has gone along."""
+    return at @ G.R
 
 
 def test_a_keyframe_hands_over_new_landmarks_where_they_are_now(frames: list[Frame], camera) -> None:

@@ -133,6 +133,7 @@ def test_a_viewer_that_fails_once_goes_on_and_one_that_fails_always_says_so() ->
         show()
     assert len(inner.shown) == 2
     inner.errors = [IndexError("broken")] * MOST_FAILURES
+    for _ in range(MOST_FAILURES):
+        show()
     with pytest.raises(IndexError, match="broken"):
-        for _ in range(MOST_FAILURES + 1):
-            show()
+        show()
