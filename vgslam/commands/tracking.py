@@ -71,7 +71,7 @@ class Told:
     def tell(self, stats: Stats) -> None:
         """The line."""
         if self.stats != "off":
-            print(stats.line() if self.stats == "line" else stats.to_json(), file=sys.stderr, flush=True)
+            say(stats.line() if self.stats == "line" else stats.to_json(), is_error=True)
 
 
 class Terminal:
