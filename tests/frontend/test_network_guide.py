@@ -16,7 +16,7 @@ from vgslam.network.backbone import BackboneSpec, SceneGeometry
 from vgslam.network.licence import APACHE_2
 from vgslam.network.preprocess import NetworkImages, ResizeMode, preprocess
 from vgslam.network.vggt import Head
-from vgslam.network.weights import WeightsInfo
+from vgslam.network.weights_info import WeightsInfo
 from vgslam.slam import Slam
 from vgslam.types import Array, Camera, Frame, Image, MadeBy, Status, WindowInput
 

@@ -7,8 +7,9 @@ from itertools import pairwise
 import numpy as np
 
 from vgslam.frontend.features import Pixels
-from vgslam.frontend.guide import Guide
+from vgslam.frontend.asking import AskedGuide, Reason
 from vgslam.frontend.matching import MatcherConfig, describe, match
+from vgslam.frontend.network_start import AskTimes, verified_start
 from vgslam.frontend.sfm import WindowSfm
 from vgslam.frontend.tracker import Tracker, View
 from vgslam.multiview.two_view import TwoViewConfig, is_nearly_rotation
@@ -63,19 +64,25 @@ class Start:
 
 
 class Initializer:
-    """Follows the corners of a first view until their tracks determine the geometry between it and the newest view."""
+    """Follows the corners of a first view until their tracks determine the geometry between it and the newest view.
+
+    A guide is asked where they do not for a while, nor are those of a rotation, and where the first view is about to
+    leave the image.
+    """
 
     def __init__(
-        self, tracker: Tracker, sfm: WindowSfm, config: InitializerConfig, guide: Guide | None = None
+        self, tracker: Tracker, sfm: WindowSfm, config: InitializerConfig, guide: AskedGuide | None = None
     ) -> None:
         self._tracker, self._sfm, self._config, self._guide = tracker, sfm, config, guide
         self._first: View | None = None
         self._views: list[View] = []  # the last views since the reset, without their images
         self._n_given_up = 0
+        self._times = AskTimes()
 
     def reset(self) -> None:
         """Forget everything seen so far."""
         self._first, self._views, self._n_given_up = None, [], 0
+        self._times = AskTimes()
 
     def _begin(self, view: View) -> None:
         self._first = self._newest = view
@@ -93,6 +100,7 @@ class Initializer:
         if len(self._views) > self._config.max_earlier:
             self._views.pop(0)
             self._n_given_up = max(0, self._n_given_up - 1)
+        self._times.see(view.timestamp_s)
         if self._first is None:
             self._begin(view)
             return None
@@ -107,7 +115,8 @@ class Initializer:
         if prediction is not None:
             return self._start(view, prediction)
         if len(sighting.index) >= max(self._config.min_alive * len(self._corners), MIN_FOLLOWED):
-            return None
+            is_due = self._guide is not None and self._times.is_due(view.timestamp_s)
+            return self._advised(view, sighting) if is_due and not self._is_rotation(sighting) else None
         return self._out_of_view(view)
 
     def _out_of_view(self, view: View) -> Start | None:
@@ -131,8 +140,32 @@ class Initializer:
             self._corners = kept
         if self._is_rotation(self._sightings[-1]):
             return self._start(view, None)
-        self._begin(view)
-        return None
+        advised = self._advised(view, self._sightings[-1], is_leaving=True)
+        if advised is None:
+            self._begin(view)
+        return advised
+
+    def _advised(self, view: View, sighting: Sighting, is_leaving: bool = False) -> Start | None:
+        """A start with the guide's depth, if the tracks agree with it. An answer that comes late serves as long as the
+        first view is the same: its depth is what counts."""
+        first, guide = self._first, self._guide
+        if first is None or guide is None or not guide.use.initialise:
+            return None
+        if not self._times.is_due(view.timestamp_s, is_leaving):
+            return None
+        window = self._window(view, sighting.index, sighting.pixels)
+        answer = guide.predict(Reason.START, first.frame_id, window)
+        if answer is None and guide.desk.is_beside:
+            return None  # not yet
+        self._times.asked(view.timestamp_s)
+        if answer is not None and answer.about != first.frame_id:
+            guide.desk.too_late(Reason.START)
+            return None
+        prediction = None if answer is None else verified_start(answer.value, window)
+        if prediction is None:
+            return None
+        guide.desk.believe(Reason.START)
+        return self._start(view, prediction)
 
     def _sightings_of_matches(self, view: View, index: Ids, pixels: Pixels) -> list[Sighting]:
         """Where the views between the first one and `view` see the corners `index`, which are matched in these two:
@@ -161,18 +194,17 @@ class Initializer:
         return is_nearly_rotation(self._tracker.camera, a, b, self._config.two_view)
 
     def _predict(self, view: View, index: Ids, pixels: Pixels) -> WindowPrediction | None:
+        return self._sfm.predict(self._window(view, index, pixels))
+
+    def _window(self, view: View, index: Ids, pixels: Pixels) -> WindowInput:
         first = self._first
         assert first is not None
         n = len(index)
-        window = WindowInput(
+        return WindowInput(
             np.array([first.frame_id, view.frame_id]), [first.image, view.image], self._tracker.camera,
             np.repeat([0, 1], n), np.tile(index, 2),
             np.concatenate([self._corners[index], pixels]).astype(np.float64),
         )  # fmt: skip
-        prediction = self._sfm.predict(window)
-        if prediction is None and self._guide is not None and self._guide.use.initialise:
-            return self._guide.start(window)
-        return prediction
 
     def _start(self, view: View, prediction: WindowPrediction | None) -> Start:
         first = self._first
