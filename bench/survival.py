@@ -14,7 +14,7 @@ from bench.record import claim_folder, write_record
 from vgslam.errors import ConfigError
 
 if TYPE_CHECKING:
-    from vgslam.frontend.guide import Guide
+    from vgslam.frontend.asking import AskedGuide
     from vgslam_train.worlds.sequences import Sequence
 
 NAME = "bench_survival"
@@ -67,11 +67,11 @@ def run_bench_survival(args: BenchSurvivalArgs) -> int:
     _check(args)
     from vgslam.session.network import NetworkOptions, open_network
 
-    def network() -> "Guide | None":
+    def network() -> "AskedGuide | None":
         opened = open_network(NetworkOptions("vggt", args.weights), print)
         return None if opened is None else opened.guide
 
-    guides: dict[str, Callable[[], Guide | None]] = {"none": lambda: None, f"vggt ({args.weights})": network}
+    guides: dict[str, Callable[[], AskedGuide | None]] = {"none": lambda: None, f"vggt ({args.weights})": network}
     rows = []
     for world, motion, rate_hz in CASES:
         for seed in range(700, 700 + args.seeds):
@@ -95,7 +95,7 @@ def _film(world: str, motion: str, rate_hz: float, seed: int, n_frames: int) -> 
     return render_sequence(world, motion, n_frames, seed, shot=shot)
 
 
-def _survival(film: "Sequence", guide: "Guide | None", case: tuple[str, str, int, str, float]) -> Survival:
+def _survival(film: "Sequence", guide: "AskedGuide | None", case: tuple[str, str, int, str, float]) -> Survival:
     from vgslam.evaluation.alignment import align
     from vgslam.slam import Slam
     from vgslam.types import Frame

@@ -149,10 +149,11 @@ class Desk:
 
 
 class AskedGuide:
-    """A guide behind a desk, opened when it is needed first."""
+    """A guide behind a desk, opened when it is needed first. `use` says what for."""
 
     def __init__(self, open_guide: Callable[[], Guide], use: VggtUse, desk: Desk | None = None) -> None:
-        self._open, self._guide = open_guide, None
+        self._open = open_guide
+        self._guide: Guide | None = None
         self.use, self.desk = use, desk or Desk()
 
     @staticmethod

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from vgslam.frontend.features import Pixels
 from vgslam.frontend.asking import AskedGuide, Reason
+from vgslam.frontend.features import Pixels
 from vgslam.frontend.matching import MatcherConfig, describe, match
 from vgslam.frontend.network_start import AskTimes, verified_start
 from vgslam.frontend.sfm import WindowSfm

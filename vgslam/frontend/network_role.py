@@ -100,7 +100,8 @@ class NetworkRole:
         scale = float(np.median(ratio[ratio > 0])) if (ratio > 0).any() else 1.0
         S_world_window = Sim3.from_T(T_world_first, scale)
         for n, i in enumerate(window.tolist()):
-            m.set_pose(i, Sim3.from_T(S_world_window.compose_pose(found.T_window_cam[n]), m.keyframes[i].S_world_keyframe.s))
+            T_world_cam = S_world_window.compose_pose(found.T_window_cam[n])
+            m.set_pose(i, Sim3.from_T(T_world_cam, m.keyframes[i].S_world_keyframe.s))
         m.landmarks.is_triangulated[seen] = False
         m.landmarks.rel_sigma[seen] = np.maximum(m.landmarks.rel_sigma[seen], self.mapper.config.guess_rel_sigma)
         m.set_landmarks_world(found.landmark_ids, S_world_window.apply(found.landmarks))
@@ -175,7 +176,8 @@ class NetworkRole:
         if guide is None or found is None:
             return
         n, ids, px = self.mapper.observations(window)
-        z, depth, measured = self._depths(window, n, ids), depth_of(found, self.mapper.camera, n, px), self._measured(window, ids)
+        z, depth = self._depths(window, n, ids), depth_of(found, self.mapper.camera, n, px)
+        measured = self._measured(window, ids)
         is_used = False
         for i, k in enumerate(window.tolist()):
             mine = measured & (n == i)

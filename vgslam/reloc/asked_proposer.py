@@ -1,4 +1,4 @@
-"""A proposer of poses that is opened when a lost camera is found by nothing else, and asked less often while it fails."""
+"""A proposer of poses, opened when a lost camera is found by nothing else, and asked less often while it fails."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -21,7 +21,8 @@ class AskedProposer:
     """Implements `PoseProposer` at a desk. After each question that nothing came of, twice as many are left out."""
 
     def __init__(self, open_proposer: Callable[[], PoseProposer], desk: Desk) -> None:
-        self._open, self._proposer, self.desk = open_proposer, None, desk
+        self._open, self.desk = open_proposer, desk
+        self._proposer: PoseProposer | None = None
         self._wait, self._skipped = 0, 0
 
     def propose(

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from vgslam.errors import GraphError
-from vgslam.frontend.features import FeatureConfig
 from vgslam.frontend.asking import AskedGuide
+from vgslam.frontend.features import FeatureConfig
 from vgslam.geometry.camera import Camera
 from vgslam.graph.map_graph import MapGraph
 from vgslam.graph.robust import SwitchedOff

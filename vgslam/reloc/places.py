@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.frontend.features import Gray
 from vgslam.frontend.asking import AskedGuide
+from vgslam.frontend.features import Gray
 from vgslam.frontend.matching import ImageFeatures, describe_quick, plain_features
 from vgslam.frontend.tracker import View
 from vgslam.map.slam_map import PlaceCodes, SlamMap

@@ -174,9 +174,9 @@ class Relocalizer:
         answer = self._together(hypotheses, camera)
         if self.proposer is not None and references and not self.accepts(answer):
             answer = self._together(hypotheses + self._by_network(query, references), camera)
-            if answer is not None and answer.method != PNP and self.accepts(answer):
-                if isinstance(self.proposer, AskedProposer):
-                    self.proposer.believe()
+            is_networks = answer is not None and answer.method != PNP and self.accepts(answer)
+            if is_networks and isinstance(self.proposer, AskedProposer):
+                self.proposer.believe()
         return answer
 
     def contradicts(self, view: View, camera: Camera, T_world_cam: Array, n_inliers: int, component_id: int) -> bool:

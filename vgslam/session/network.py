@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vgslam.errors import ConfigError
 from vgslam.frontend.asking import AskedGuide, Desk
 from vgslam.frontend.guide import VggtUse, notes_on
+from vgslam.frontend.network_role import NetworkRole
 from vgslam.reloc.asked_proposer import AskedProposer
 
 if TYPE_CHECKING:
@@ -96,9 +97,12 @@ class OpenedNetwork:
             return describe_weights(self.weights)
         return describe_weights(self.backbone.weights) | {"poses_from": self.backbone.spec.poses_from}
 
-    def report(self) -> dict[str, Any]:
-        """What it was asked; see `Desk.report`."""
-        return self.desk.report()
+    def report(self, role: NetworkRole) -> dict[str, Any]:
+        """What it was asked, and what became of the components that it began; see `Desk.report`."""
+        starts = [
+            {"component": s.component_id, "frame_id": s.frame_id, "solved_at": s.solved_at} for s in role.starts
+        ]  # fmt: skip
+        return self.desk.report() | {"starts": starts}
 
     def _open_guide(self) -> "Guide":
         from vgslam.frontend.network_guide import NetworkGuide

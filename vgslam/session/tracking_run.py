@@ -84,14 +84,14 @@ def track(
                 request = read_request(args.scale_from, args.gravity, source)
                 report = RunReport(
                     command=["vgslam", *map(public, sys.argv[1:])], source_kind=source.kind, source_name=source.name,
-                    n_source_frames=source.n_frames, weights=network.about if network else None,
+                    n_source_frames=source.n_frames,
                     camera=describe_camera(slam.tracker.camera, estimated),
                     mask=None if args.mask is None else str(args.mask),
                 )  # fmt: skip
                 loop = MainLoop(source, slam, session, signals)
                 steps = LateSteps(writer.path)
                 with shown(args.viewer, source.name, args.overwrite, slam.map, audience.say, steps) as viewer:
-                    run = Run(args, title, loop, writer, report, viewer, sinks, adaptation, *began, steps, request)
+                    run = Run(args, title, loop, writer, report, viewer, sinks, adaptation, *began, steps, request, network)
                     stop = _loop(run, audience)
                 return _finish(run, stop, audience)
         finally:
