@@ -109,9 +109,12 @@ def _pair(
         words = f"--network {network} {args.run_options}"
         runs.append(run_once(path, start, folder, truth, replace(options, run_options=words), program))
         try:
-            said = RunReport.read(folder / "report.json").network or {}
+            report = RunReport.read(folder / "report.json")
         except VgslamError:
-            said = {}
+            continue
+        said = report.network or {}
+        if runs[-1].coverage is None and report.n_frames:
+            runs[-1].coverage = report.n_poses / report.n_frames
     return Pair(path.resolve().name, start, runs[0], runs[1], said)
 
 
