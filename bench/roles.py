@@ -23,7 +23,7 @@ ALONE = "none"
 
 @dataclass
 class BenchRolesArgs:
-    """Runs sequences from several starts with and without a network: what it brings, costs, and whether it does harm."""
+    """Runs sequences from several starts with and without a network: what it brings, costs, and what harm it does."""
 
     sequences: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Folders with images, and a reference if there is one: anything that `vgslam run` takes."""
@@ -127,8 +127,8 @@ def _figures(args: BenchRolesArgs, pairs: list[Pair]) -> dict[str, Any]:
 
 def _page(pairs: list[Pair]) -> str:
     lines = [
-        "| sequence | start | coverage, without / with | ATE, m | rotation, deg | CPU, ms a frame | memory, MiB | asked "
-        "(believed) | trajectory |",
+        "| sequence | start | coverage, without / with | ATE, m | rotation, deg | CPU, ms a frame | memory, MiB | "
+        "asked (believed) | trajectory |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---|",
         *map(_row, pairs), "", *_summary(pairs),
     ]  # fmt: skip

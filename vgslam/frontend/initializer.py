@@ -9,7 +9,7 @@ import numpy as np
 from vgslam.frontend.asking import AskedGuide, Reason
 from vgslam.frontend.features import Pixels
 from vgslam.frontend.matching import MatcherConfig, describe, match
-from vgslam.frontend.network_start import AskTimes, verified_start
+from vgslam.frontend.network_start import MIN_TRACKS, AskTimes, verified_start
 from vgslam.frontend.sfm import WindowSfm
 from vgslam.frontend.tracker import Tracker, View
 from vgslam.multiview.two_view import TwoViewConfig, is_nearly_rotation
@@ -111,12 +111,14 @@ class Initializer:
         self._newest = view
         if not may_start:
             return None
-        prediction = self._predict(view, sighting.index, sighting.pixels)
+        prediction = self._predict(view, sighting.index, sighting.pixels, self._corners)
         if prediction is not None:
             return self._start(view, prediction)
         if len(sighting.index) >= max(self._config.min_alive * len(self._corners), MIN_FOLLOWED):
-            is_due = self._guide is not None and self._times.is_due(view.timestamp_s)
-            return self._advised(view, sighting) if is_due and not self._is_rotation(sighting) else None
+            if self._guide is None or not self._times.is_due(view.timestamp_s) or self._is_rotation(sighting):
+                return None
+            prediction = self._advised(view, sighting, self._corners)
+            return None if prediction is None else self._start(view, prediction)
         return self._out_of_view(view)
 
     def _out_of_view(self, view: View) -> Start | None:
@@ -128,32 +130,41 @@ class Initializer:
             for features in (describe(v.gray, self._config.matcher) for v in (first, view))
         )
         ia, ib = match(a, b, self._config.matcher)
-        if len(ia) >= self._config.two_view.min_inliers:
-            corners = np.concatenate([self._corners, a.pixels[ia].astype(np.float32)])
+        corners = np.concatenate([self._corners, a.pixels[ia].astype(np.float32)])
+        matched = self._sightings[-1]
+        if len(ia) >= MIN_TRACKS:
             index = np.arange(len(self._corners), len(corners))
-            pixels = b.pixels[ib].astype(np.float32)
-            kept, self._corners = self._corners, corners
-            prediction = self._predict(view, index, pixels)
+            matched = Sighting(view.frame_id, view.timestamp_s, index, b.pixels[ib].astype(np.float32))
+        if len(ia) >= self._config.two_view.min_inliers:
+            prediction = self._predict(view, matched.index, matched.pixels, corners)
             if prediction is not None:
-                self._sightings = self._sightings_of_matches(view, index, pixels)
-                return self._start(view, prediction)
-            self._corners = kept
+                return self._start_of_matches(view, corners, matched, prediction)
         if self._is_rotation(self._sightings[-1]):
             return self._start(view, None)
-        advised = self._advised(view, self._sightings[-1], is_leaving=True)
-        if advised is None:
+        prediction = self._advised(view, matched, corners, is_leaving=True)
+        if prediction is None:
             self._begin(view)
-        return advised
+            return None
+        if matched is self._sightings[-1]:
+            return self._start(view, prediction)
+        return self._start_of_matches(view, corners, matched, prediction)
 
-    def _advised(self, view: View, sighting: Sighting, is_leaving: bool = False) -> Start | None:
-        """A start with the guide's depth, if the tracks agree with it. An answer that comes late serves as long as the
-        first view is the same: its depth is what counts."""
+    def _start_of_matches(self, view: View, corners: Pixels, matched: Sighting, prediction: WindowPrediction) -> Start:
+        self._corners = corners
+        self._sightings = self._sightings_of_matches(view, matched.index, matched.pixels)
+        return self._start(view, prediction)
+
+    def _advised(
+        self, view: View, seen: Sighting, corners: Pixels, is_leaving: bool = False
+    ) -> WindowPrediction | None:
+        """A start with the guide's depth, if tracks from `corners` of the first view to where they are `seen` agree with
+        it. An answer that comes late serves as long as the first view is the same: its depth is what counts."""
         first, guide = self._first, self._guide
         if first is None or guide is None or not guide.use.initialise:
             return None
-        if not self._times.is_due(view.timestamp_s, is_leaving):
+        if len(seen.index) < MIN_TRACKS or not self._times.is_due(view.timestamp_s, is_leaving):
             return None
-        window = self._window(view, sighting.index, sighting.pixels)
+        window = self._window(view, seen.index, seen.pixels, corners)
         answer = guide.predict(Reason.START, first.frame_id, window)
         if answer is None and guide.desk.is_beside:
             return None  # not yet
@@ -161,11 +172,10 @@ class Initializer:
         if answer is not None and answer.about != first.frame_id:
             guide.desk.too_late(Reason.START)
             return None
-        prediction = None if answer is None else verified_start(answer.value, window)
-        if prediction is None:
-            return None
-        guide.desk.believe(Reason.START)
-        return self._start(view, prediction)
+        found = None if answer is None else verified_start(answer.value, window)
+        if found is not None:
+            guide.desk.believe(Reason.START)
+        return found
 
     def _sightings_of_matches(self, view: View, index: Ids, pixels: Pixels) -> list[Sighting]:
         """Where the views between the first one and `view` see the corners `index`, which are matched in these two:
@@ -193,17 +203,17 @@ class Initializer:
         b = sighting.pixels.astype(np.float64)
         return is_nearly_rotation(self._tracker.camera, a, b, self._config.two_view)
 
-    def _predict(self, view: View, index: Ids, pixels: Pixels) -> WindowPrediction | None:
-        return self._sfm.predict(self._window(view, index, pixels))
+    def _predict(self, view: View, index: Ids, pixels: Pixels, corners: Pixels) -> WindowPrediction | None:
+        return self._sfm.predict(self._window(view, index, pixels, corners))
 
-    def _window(self, view: View, index: Ids, pixels: Pixels) -> WindowInput:
+    def _window(self, view: View, index: Ids, pixels: Pixels, corners: Pixels) -> WindowInput:
         first = self._first
         assert first is not None
         n = len(index)
         return WindowInput(
             np.array([first.frame_id, view.frame_id]), [first.image, view.image], self._tracker.camera,
             np.repeat([0, 1], n), np.tile(index, 2),
-            np.concatenate([self._corners[index], pixels]).astype(np.float64),
+            np.concatenate([corners[index], pixels]).astype(np.float64),
         )  # fmt: skip
 
     def _start(self, view: View, prediction: WindowPrediction | None) -> Start:

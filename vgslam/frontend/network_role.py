@@ -73,6 +73,8 @@ class NetworkRole:
     # -- a start is solved again
 
     def _solve_again(self, start: Provisional, k: int) -> None:
+        """Two views that determine the geometry of the keyframes between them, the first of them as early as can be;
+        or, if there are none, enough landmarks that many keyframes have triangulated."""
         m = self.map
         mine = [i for i in range(start.first_keyframe, k + 1) if m.keyframes[i].component_id == start.component_id]
         for a in mine[-N_SOLVED:-1]:
@@ -80,14 +82,19 @@ class NetworkRole:
             found = self.mapper.sfm.predict(self.mapper.tracks_of(window))
             if found is not None:
                 self._take(window, found)
-                self.mapper.settle(window, np.array(mine))
-                start.is_open, start.solved_at = False, m.keyframes[k].frame_id
-                if self.guide is not None:
-                    self.guide.notes.append(
-                        f"component {start.component_id} began at frame {start.frame_id} with the network's depth and "
-                        f"was solved again from the motion alone at frame {start.solved_at}"
-                    )
-                return
+                return self._solved(start, window, mine)
+        if len(mine) >= N_SOLVED and not lacks_depth(m, shared_with_earlier(m, k)):
+            return self._solved(start, np.array(mine), mine)
+        return None
+
+    def _solved(self, start: Provisional, window: Ids, mine: list[int]) -> None:
+        self.mapper.settle(window, np.array(mine))
+        start.is_open, start.solved_at = False, self.map.keyframes[mine[-1]].frame_id
+        if self.guide is not None:
+            self.guide.notes.append(
+                f"component {start.component_id} began at frame {start.frame_id} with the network's depth and was "
+                f"solved again from the motion alone at frame {start.solved_at}"
+            )
 
     def _take(self, window: Ids, found: WindowPrediction) -> None:
         """Poses and landmarks that follow from the motion alone, in the place and the scale of the first keyframe;

@@ -115,7 +115,8 @@ def _da3(wanted: Wanted) -> WeightsInfo | None:
     config = config_of(found, metadata, ARCHITECTURES[wanted.name])
     digest = sha256_of(found.files)
     is_pinned = digest in {p.sha256 for p in PUBLISHED.values()} and digest == (expected or digest)
-    is_named = metadata.get(METADATA_ARCHITECTURE) == DA3 and config.name == wanted.name
+    is_asked_for = config.name == wanted.name or config.name not in ARCHITECTURES
+    is_named = metadata.get(METADATA_ARCHITECTURE) == DA3 and is_asked_for
     if not (_are_safetensors(found) and (is_named or is_pinned)) or (expected is not None and not is_pinned):
         return None
     require_acceptance(config.name, wanted.accepted_licence)

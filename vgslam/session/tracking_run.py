@@ -80,6 +80,8 @@ def track(
                 options = SystemOptions(args.slam_config(), None, args.fov_deg, args.mask)
                 slam, estimated = open_system(source, session, network, options, audience.say)
                 writer.write_config(to_yaml(replace(args.settings(), out=writer.path)))
+                if network is not None:
+                    stack.callback(network.desk.close)
                 adaptation = stack.enter_context(open_adaptation(network, args.adapt, args.adapter, args.adaptation))
                 request = read_request(args.scale_from, args.gravity, source)
                 report = RunReport(
@@ -91,7 +93,8 @@ def track(
                 loop = MainLoop(source, slam, session, signals)
                 steps = LateSteps(writer.path)
                 with shown(args.viewer, source.name, args.overwrite, slam.map, audience.say, steps) as viewer:
-                    run = Run(args, title, loop, writer, report, viewer, sinks, adaptation, *began, steps, request, network)
+                    outlets = viewer, sinks, adaptation
+                    run = Run(args, title, loop, writer, report, *outlets, *began, steps, request, network)
                     stop = _loop(run, audience)
                 return _finish(run, stop, audience)
         finally:
