@@ -157,8 +157,8 @@ class Initializer:
     def _advised(
         self, view: View, seen: Sighting, corners: Pixels, is_leaving: bool = False
     ) -> WindowPrediction | None:
-        """A start with the guide's depth, if tracks from `corners` of the first view to where they are `seen` agree with
-        it. An answer that comes late serves as long as the first view is the same: its depth is what counts."""
+        """A start with the guide's depth, if the tracks from `corners` of the first view to where they are `seen` agree
+        with it. An answer that comes late serves as long as the first view is the same: its depth is what counts."""
         first, guide = self._first, self._guide
         if first is None or guide is None or not guide.use.initialise:
             return None
