@@ -9,23 +9,21 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from oracle import Film, OracleBackbone
 
-from vgslam.frontend.guide import VggtUse, confidence_gate, fused_depth
+from vgslam.frontend.guide import VggtUse
 from vgslam.frontend.network_guide import NetworkGuide
 from vgslam.geometry import se3
 from vgslam.slam import Slam, SlamConfig
-from vgslam.types import Array, Camera, Frame, Image, Status, WindowPrediction
+from vgslam.types import Array, Camera, Frame, Image, Status
 from vgslam_train.worlds.scenes import generate
 from vgslam_train.worlds.sequences import Shot
 from vgslam_train.worlds.sequences import film as shoot
 from vgslam_train.worlds.trajectories import look
 
 CAMERA = Camera.from_fov(320, 240, 70.0)
-NOTHING = VggtUse(False, False, False, False, False, False)
-ALL = replace(VggtUse(), initialise=True, corner_depth=True)
+NOTHING = VggtUse(False, False, False, False, False)
+ALL = VggtUse()
 N_WALK, N_TURN = 10, 24
 SEEDS = (0, 1, 2)
 Record = Callable[[str, object], None]
@@ -107,43 +105,6 @@ def test_initialise_begins_with_the_second_frame(corridor: Film, record_property
     assert first[1] > 3
     assert {f.status for f in on.map.frames} == {Status.TRACKED}
     assert moved == pytest.approx(1, abs=0.08)
-
-
-class CornerErrors:
-    """Relative depth errors of corners at the moment they are added, against the keyframe's known landmarks."""
-
-    def __init__(self, slam: Slam, film: Film) -> None:
-        self.errors: list[float] = []
-        self._add, self._slam, self._film = slam.mapper.add_corners, slam, film
-        slam.mapper.add_corners = self._look  # type: ignore[method-assign]
-
-    def _look(self, view, k, existing, guided=None):
-        m = self._slam.map
-        true_depth = self._film.depth[view.frame_id]
-        scale = scale_of(self._slam, self._film, k)
-        ids, px = self._add(view, k, existing, guided)
-        if k >= 2:
-            at = px.round().astype(int)
-            true = true_depth[at[:, 1], at[:, 0]]
-            z = m.landmarks.xyz_host[ids][:, 2] * m.keyframes[k].S_world_keyframe.s
-            self.errors += np.abs(z / np.maximum(true, 1e-9) / scale - 1)[true > 0].tolist()
-        return ids, px
-
-
-@pytest.mark.slow
-def test_corner_depth(corridor: Film, record_property: Record) -> None:
-    found = {}
-    for name, use in (("on", ALL), ("off", replace(ALL, corner_depth=False))):
-        slam = Slam(CAMERA, guide=NetworkGuide(OracleBackbone(corridor), use))
-        watched = CornerErrors(slam, corridor)
-        for i, image in enumerate(corridor.images):
-            slam.process(Frame(i, i / 30, image))
-        assert len(watched.errors) >= 100
-        found[name] = np.percentile(watched.errors, [50, 90])
-        record_property(f"relative depth error of new corners, median and 90 %, {name}", found[name].tolist())
-    assert found["on"][0] < 0.08
-    assert found["on"][0] < 0.7 * found["off"][0]
-    assert found["on"][1] < 0.7 * found["off"][1]
 
 
 def blurred(image: Image, length_px: int, angle_rad: float) -> Image:
@@ -229,25 +190,3 @@ def test_dense_depth_only_where_it_is_wanted(corridor: Film, is_dense: bool) -> 
     assert [k.depth is not None for k in slam.map.keyframes] == [is_dense] * len(slam.map.keyframes)
     sure = slam.map.landmarks.rel_sigma[slam.map.observed[0].ids] < 0.3
     assert sure.mean() > 0.5, "the first keyframe's landmarks have the network's depth in both cases"
-
-
-def test_two_depths_are_one_by_their_deviations_and_no_surer_than_the_network_is() -> None:
-    guess = np.array([2.0, 2.0, 2.0]), np.array([0.5, 0.5, 0.5])
-    network = np.array([1.0, 1.0, np.nan]), np.array([0.05, 0.3, 0.05])
-    depth, sigma = fused_depth(guess, network)
-    assert depth[0] == pytest.approx(1.0, rel=0.02)
-    assert 1.0 < depth[1] < np.sqrt(2.0)
-    assert depth[2] == 2.0
-    np.testing.assert_allclose(sigma, [0.05, 0.5, 0.5])
-
-
-@given(st.floats(0.0, 0.9), st.floats(0.0, 0.9))
-def test_of_an_unsure_network_all_but_the_least_confident_depth_is_used(low: float, high: float) -> None:
-    confidence = np.linspace(min(low, high), max(low, high) + 0.01, 4800, dtype=np.float32).reshape(1, 60, 80)
-    prediction = WindowPrediction(
-        np.arange(1), np.eye(4)[None], [Camera.from_fov(80, 60, 70.0)], np.ones((1, 60, 80), np.float32), confidence
-    )
-    gate = confidence_gate(prediction, 0.5)
-    assert gate <= 0.5
-    used = float((confidence > gate).mean())
-    assert used > 0.75 or gate == 0.5

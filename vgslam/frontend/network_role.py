@@ -9,13 +9,18 @@ from vgslam.frontend.guessed import lacks_depth, shared_with_earlier
 from vgslam.frontend.guided_tracking import track_guided
 from vgslam.frontend.initializer import Start
 from vgslam.frontend.mapper import Mapper, keep_depth
-from vgslam.frontend.measured_depth import calibrate, depth_of
+from vgslam.frontend.measured_depth import MIN_COMMON, calibrate, depth_of
 from vgslam.frontend.tracker import TrackResult, TrackState, View
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.types import Array, Ids, MadeBy, WindowInput, WindowPrediction
 
+N_STANDING, STANDING = 3, 0.05
+"""Keyframes that stand in one place, and how far apart they are at most, as a share of the scene's depth: turning, with
+less parallax than landmarks are triangulated from."""
+MAX_KNOWN_SHARE = 0.75
+"""With a larger share of landmarks of known depth in view there is nothing to ask for."""
 N_SOLVED = 6
 """Keyframes that are solved together when the motion determines the geometry: those of a bundle adjustment."""
 DENSE_WINDOW = 4
@@ -40,6 +45,7 @@ class NetworkRole:
     def __init__(self, slam_map: SlamMap, mapper: Mapper, guide: AskedGuide | None) -> None:
         self.map, self.mapper, self.guide = slam_map, mapper, guide
         self.starts: list[Provisional] = []
+        self._calibrated: set[int] = set()
 
     def began(self, start: Start, component_id: int, first_keyframe: int) -> None:
         """A component has begun."""
@@ -55,7 +61,7 @@ class NetworkRole:
         newest = self.starts[-1] if self.starts else None
         if newest is not None and newest.is_open and newest.component_id == component:
             self._solve_again(newest, k)
-        elif self.guide.use.hold_scale and lacks_depth(self.map, shared_with_earlier(self.map, k)):
+        elif self.guide.use.hold_scale:
             self._hold_scale(k)
 
     def track(self, state: TrackState, view: View) -> TrackResult | None:
@@ -118,33 +124,58 @@ class NetworkRole:
     # -- scale in a long turn
 
     def _hold_scale(self, k: int) -> None:
-        """Depth of new landmarks from the network, as far as it agrees with what was measured before."""
+        """Depth of what a camera has come to see that turns in one place, from the network, as far as it agrees with
+        what was measured before the turn."""
         guide, m = self.guide, self.map
-        recent = self.mapper.recent(k)
-        if guide is None or len(recent) < 2 or not self._measured(recent).sum():
+        standing, recent = self._standing(k), self.mapper.recent(k)
+        ids = m.observed[k].ids
+        if guide is None or len(standing) < N_STANDING or self._is_known(ids, standing).mean() > MAX_KNOWN_SHARE:
             return
-        about = tuple(recent.tolist())
-        answer = guide.predict(Reason.SCALE, about, self._seen_by(recent))
+        seen = np.unique(self.mapper.observations(recent)[1])
+        if self._is_known(seen, standing).sum() < MIN_COMMON:
+            return
+        answer = guide.predict(Reason.SCALE, tuple(recent.tolist()), self._seen_by(recent))
         if answer is None:
             return
         recent = np.array(answer.about)
         n, ids, px = self.mapper.observations(recent)
-        measured = self._measured(recent, ids)
-        z = self._depths(recent, n, ids)
-        depth = depth_of(answer.value, self.mapper.camera, n, px)
-        found = calibrate(z[measured], depth[measured], ids[measured])
+        z, depth = self._depths(recent, n, ids), depth_of(answer.value, self.mapper.camera, n, px)
+        known = self._is_known(ids, standing)
+        found = calibrate(z[known], depth[known], ids[known])
         if found is None:
             return
         guide.desk.believe(Reason.SCALE)
-        hosted = ~m.landmarks.is_triangulated[ids] & (m.landmarks.host[ids] == recent[n]) & (depth > 0)
-        ids, px, of = ids[hosted], px[hosted], recent[n[hosted]]
-        local = found.scale * depth[hosted] / np.array([m.keyframes[i].S_world_keyframe.s for i in of])
+        host = m.landmarks.host[ids]
+        hosted = ~known & (host == recent[n]) & np.isin(host, standing) & (depth > 0)
+        ids, px, host, depth = ids[hosted], px[hosted], host[hosted], depth[hosted]
+        local = found.scale * depth / np.array([m.keyframes[i].S_world_keyframe.s for i in host.tolist()])
         m.landmarks.xyz_host[ids] = self.mapper.camera.rays(px) * local[:, None]
-        m.landmarks.rel_sigma[ids] = np.minimum(m.landmarks.rel_sigma[ids], found.rel_sigma)
+        m.landmarks.rel_sigma[ids] = found.rel_sigma
+        m.landmarks.is_triangulated[ids] = False
+        self._calibrated.update(ids.tolist())
 
-    def _measured(self, window: Ids, ids: Ids | None = None) -> np.ndarray:
-        ids = self.mapper.observations(window)[1] if ids is None else ids
-        return self.map.landmarks.is_triangulated[ids]
+    def _standing(self, k: int) -> Ids:
+        """The newest keyframes that stand in one place, k the last of them: what was triangulated between them has no
+        parallax."""
+        m = self.map
+        ids = m.observed[k].ids
+        if len(ids) == 0:
+            return np.array([k])
+        centre = m.centres(np.array([k]))[0]
+        depth = float(np.median(np.linalg.norm(m.landmarks_world(ids) - centre, axis=1)))
+        first = k
+        while first > 0 and self._is_beside(first - 1, k, STANDING * depth):
+            first -= 1
+        return np.arange(first, k + 1)
+
+    def _is_beside(self, i: int, k: int, distance: float) -> bool:
+        apart = float(np.linalg.norm(np.subtract(*self.map.centres(np.array([i, k])))))
+        return self.map.keyframes[i].component_id == self.map.keyframes[k].component_id and apart < distance
+
+    def _is_known(self, ids: Ids, standing: Ids) -> np.ndarray:
+        """Which landmarks tell the scale: those triangulated before the camera stood still, and what they calibrated."""
+        before = self.map.landmarks.is_triangulated[ids] & (self.map.landmarks.host[ids] < standing[0])
+        return before | np.isin(ids, list(self._calibrated))
 
     def _depths(self, window: Ids, n: Ids, ids: Ids) -> Array:
         """Depth (M,) of landmarks along the optical axes of the window's keyframes n (M,), in map units."""
@@ -184,7 +215,7 @@ class NetworkRole:
             return
         n, ids, px = self.mapper.observations(window)
         z, depth = self._depths(window, n, ids), depth_of(found, self.mapper.camera, n, px)
-        measured = self._measured(window, ids)
+        measured = self.map.landmarks.is_triangulated[ids]
         is_used = False
         for i, k in enumerate(window.tolist()):
             mine = measured & (n == i)
