@@ -18,7 +18,7 @@ from vgslam.network.preprocess import NetworkImages, ResizeMode, preprocess
 from vgslam.network.vggt import Head
 from vgslam.network.weights_info import WeightsInfo
 from vgslam.slam import Slam
-from vgslam.types import Array, Camera, Frame, Image, MadeBy, Status, WindowInput
+from vgslam.types import Array, Camera, Frame, Image, MadeBy, WindowInput
 
 NOTHING = VggtUse(False, False, False, False, False)
 ALL = replace(VggtUse(), dense_depth=True)

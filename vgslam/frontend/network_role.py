@@ -173,7 +173,7 @@ class NetworkRole:
         return self.map.keyframes[i].component_id == self.map.keyframes[k].component_id and apart < distance
 
     def _is_known(self, ids: Ids, standing: Ids) -> np.ndarray:
-        """Which landmarks tell the scale: those triangulated before the camera stood still, and what they calibrated."""
+        """Landmarks that tell the scale: those triangulated before the camera stood still, and those they calibrated."""
         before = self.map.landmarks.is_triangulated[ids] & (self.map.landmarks.host[ids] < standing[0])
         return before | np.isin(ids, list(self._calibrated))
 
