@@ -66,8 +66,7 @@ class SlamSystem:
 
     `process` returns each frame's first estimate at once; `map` holds everything, newest state. The frames seen before
     a component began get their poses afterwards: `map.frames` has the final word on every frame. `notes`: one line for
-    each thing that a user of the poses should know. guide: a network to ask where geometry is weak; proposer: a network
-    that proposes poses to a lost camera.
+    each thing that a user of the poses should know. guide, proposer: networks to ask where geometry finds nothing.
 
     slam_map: a map from an earlier run to go on with. The run begins lost and looks for itself in the map before a new
     component may begin; its frames are appended to the map's and their ids count up from `first_frame_id`.

@@ -19,7 +19,7 @@ def test_the_scale_is_the_median_ratio_of_one_half() -> None:
 
 
 def test_the_error_is_what_the_other_half_shows() -> None:
-    """Of the held-out landmarks half are off by a factor e^0.1 and half by e^-0.1: 1.48 times their median is 0.148."""
+    """Half of the held-out landmarks are off by a factor e^0.1 and half by e^-0.1: 1.48 times the median is 0.148."""
     log = np.zeros(N)
     log[1::4], log[3::4] = 0.1, -0.1
     found = calibrate(np.exp(log), np.ones(N), IDS)

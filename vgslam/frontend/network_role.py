@@ -173,7 +173,7 @@ class NetworkRole:
         return self.map.keyframes[i].component_id == self.map.keyframes[k].component_id and apart < distance
 
     def _is_known(self, ids: Ids, standing: Ids) -> np.ndarray:
-        """Landmarks that tell the scale: those triangulated before the camera stood still, and those they calibrated."""
+        """Landmarks that tell the scale: those triangulated before the camera stood still, and what they calibrated."""
         before = self.map.landmarks.is_triangulated[ids] & (self.map.landmarks.host[ids] < standing[0])
         return before | np.isin(ids, list(self._calibrated))
 
@@ -195,7 +195,8 @@ class NetworkRole:
         return [
             f"component {s.component_id}: the motion never determined its geometry; its scale and depth are the "
             "network's guesses"
-            for s in self.starts if s.solved_at is None
+            for s in self.starts
+            if s.solved_at is None and self.map.keyframes[s.first_keyframe].component_id == s.component_id
         ]  # fmt: skip
 
     def dense_depth(self) -> None:
