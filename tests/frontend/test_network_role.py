@@ -1,4 +1,4 @@
-"""A component that a network begins: where geometry finds no start, believed or not, solved again, in line and beside."""
+"""A component that a network begins where geometry finds no start: believed or not, solved again, in line, beside."""
 
 import threading
 from collections.abc import Callable

@@ -30,7 +30,9 @@ class Scene:
         )
         self.rng = rng
 
-    def prediction(self, log_error: float = 0.0, depth: Array | None = None, T: Array | None = None) -> WindowPrediction:
+    def prediction(
+        self, log_error: float = 0.0, depth: Array | None = None, T: Array | None = None
+    ) -> WindowPrediction:
         """The true depth with an error, or another one; the pose is 3 degrees off."""
         true = self.depth if depth is None else depth
         wrong = (true * np.exp(self.rng.normal(0, log_error, CELLS))).astype(np.float32)
@@ -54,8 +56,8 @@ def test_a_depth_that_the_tracks_agree_with_is_believed_with_the_error_that_it_h
     assert se3.angle_deg(turned) < 1.0
     t, true = found.T_window_cam[1][:3, 3], scene.T[:3, 3]
     assert t @ true / np.linalg.norm(t) / np.linalg.norm(true) > 0.98
-    np.testing.assert_allclose(found.landmarks[:, :2] / found.landmarks[:, 2:],
-                               CAMERA.rays(scene.window.track_px[:120])[found.landmark_ids][:, :2], atol=1e-9)  # fmt: skip
+    rays = CAMERA.rays(scene.window.track_px[:120])[found.landmark_ids]
+    np.testing.assert_allclose(found.landmarks / found.landmarks[:, 2:], rays, atol=1e-9)
 
 
 def test_a_late_answer_serves_with_another_second_view() -> None:
