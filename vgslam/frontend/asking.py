@@ -4,6 +4,7 @@ Who asks says why, and says afterwards whether the answer was believed; both are
 """
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -62,6 +63,7 @@ class Desk:
     """CPU seconds of opening and asking."""
     trouble: str | None = None
     """Why the network cannot be asked any more."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     _pool: ThreadPoolExecutor | None = None
     _pending: tuple[Reason, Hashable, "Future[Any]"] | None = None
 
@@ -72,12 +74,13 @@ class Desk:
             return None
         if not self.is_beside:
             return self._in_line(reason, about, work)
-        found: Answer[A] | None = self._taken(reason)
-        if found is None and self._pending is None:
-            self._pool = self._pool or ThreadPoolExecutor(1, "network")
-            self.counts[reason].asked += 1
-            self._pending = reason, about, self._pool.submit(self._timed, work, time.thread_time)
-        return found
+        with self._lock:
+            found: Answer[A] | None = self._taken(reason)
+            if found is None and self._pending is None:
+                self._pool = self._pool or ThreadPoolExecutor(1, "network")
+                self.counts[reason].asked += 1
+                self._pending = reason, about, self._pool.submit(self._timed, work, time.thread_time)
+            return found
 
     def ask_now(self, reason: Reason, about: Hashable, work: Callable[[], A | None]) -> Answer[A] | None:
         """The same, answered in line in any case: for what is asked when the frames are through."""
