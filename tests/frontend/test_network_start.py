@@ -13,11 +13,13 @@ CELLS = (60, 80)
 
 
 class Scene:
-    """Points of depths between 1 and 4 in a first view, seen with some noise in a second one."""
+    """Points of depths from 1 to `farthest` in a first view, seen with some noise in a second one."""
 
-    def __init__(self, n: int = 120, noise_px: float = 0.3, moved: bool = True, seed: int = 0) -> None:
+    def __init__(
+        self, n: int = 120, noise_px: float = 0.3, moved: bool = True, seed: int = 0, farthest: float = 4.0
+    ) -> None:
         rng = np.random.default_rng(seed)
-        self.depth = np.exp(rng.uniform(0, np.log(4.0), CELLS)).astype(np.float32)
+        self.depth = np.exp(rng.uniform(0, np.log(farthest), CELLS)).astype(np.float32)
         px = np.stack([rng.uniform(20, 300, n), rng.uniform(20, 220, n)], axis=1)
         v, u = CAMERA.cell_at(px, CELLS)
         self.T = T_FIRST_CAM if moved else se3.from_rt(T_FIRST_CAM[:3, :3], np.zeros(3))
@@ -73,8 +75,17 @@ def test_a_depth_of_another_scene_is_not_believed() -> None:
 
 
 def test_a_depth_that_says_no_more_than_that_all_is_equally_far_is_not_believed() -> None:
-    scene = Scene()
-    assert verified_start(scene.prediction(0.02, depth=np.full(CELLS, 2.0)), scene.window) is None
+    """The scene is nearly flat, and the same depth everywhere nearly right; only the true one is believed."""
+    scene = Scene(farthest=1.6)
+    assert verified_start(scene.prediction(0.01, depth=np.full(CELLS, 2.0)), scene.window) is None
+    assert verified_start(scene.prediction(0.01), scene.window) is not None
+
+
+def test_a_depth_that_scatters_more_than_a_guess_is_not_believed() -> None:
+    """Far better than the same depth everywhere, and off by a factor of e^0.6 all the same."""
+    scene = Scene(n=400, farthest=40.0)
+    assert verified_start(scene.prediction(0.6), scene.window) is None
+    assert verified_start(scene.prediction(0.2), scene.window) is not None
 
 
 def test_without_parallax_nothing_tells_whether_the_depth_is_right() -> None:
