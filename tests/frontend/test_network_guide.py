@@ -20,7 +20,7 @@ from vgslam.network.weights_info import WeightsInfo
 from vgslam.slam import Slam
 from vgslam.types import Array, Camera, Frame, Image, MadeBy, WindowInput
 
-NOTHING = VggtUse(False, False, False, False, False)
+NOTHING = VggtUse(False, False, False, False)
 ALL = replace(VggtUse(), dense_depth=True)
 UNIT = 3.7  # the stand-in's lengths per true length
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from oracle import Errors, Film, OracleBackbone
+from oracle import Film, OracleBackbone
 
 from vgslam.frontend.guide import VggtUse
 from vgslam.frontend.network_guide import NetworkGuide
@@ -22,9 +22,8 @@ from vgslam_train.worlds.sequences import film as shoot
 from vgslam_train.worlds.trajectories import look
 
 CAMERA = Camera.from_fov(320, 240, 70.0)
-NOTHING = VggtUse(False, False, False, False, False)
+NOTHING = VggtUse(False, False, False, False)
 ALL = VggtUse()
-HOLDING = replace(NOTHING, hold_scale=True)
 N_WALK, N_TURN = 10, 24
 SEEDS = (0, 1, 2)
 Record = Callable[[str, object], None]
@@ -76,32 +75,6 @@ def scale_of(slam: Slam, film: Film, k: int) -> float:
     z = S.inverse().apply(m.landmarks_world(ids))[:, 2] * S.s
     true = film.depth[m.keyframes[k].frame_id][px[:, 1], px[:, 0]]
     return float(np.median(z[true > 0] / true[true > 0]))
-
-
-@pytest.mark.slow
-def test_hold_scale_through_a_turn(corridor: Film, record_property: Record) -> None:
-    """In most trials: a depth that does not agree with what was measured before the turn is not used."""
-    on = [scale_spread(run(corridor, HOLDING, seed), corridor) for seed in SEEDS]
-    without = scale_spread(run(corridor, None), corridor)
-    for name, value in (("on", on), ("without a network", without)):
-        record_property(f"scale, largest over smallest, {name}", np.asarray(value).tolist())
-    assert without > 2.0
-    assert float(np.median(on)) < 1.25
-    assert max(on) < 1.05 * without
-
-
-def test_a_network_that_is_wrong_holds_no_scale(corridor: Film) -> None:
-    """Its depth is not that of the scene: it is asked, never believed, and changes nothing."""
-    backbone = OracleBackbone(corridor, Errors(pixel=0.8))
-    slam = Slam(CAMERA, guide=NetworkGuide(backbone, HOLDING))
-    plain = Slam(CAMERA)
-    for i, image in enumerate(corridor.images):
-        slam.process(Frame(i, i / 30, image))
-        plain.process(Frame(i, i / 30, image))
-    assert slam.guide is not None
-    assert slam.guide.desk.n_asked > 0
-    assert slam.guide.desk.report()["n_believed"] == 0
-    assert slam.map.trajectory().T_world_cam.tobytes() == plain.map.trajectory().T_world_cam.tobytes()
 
 
 def blurred(image: Image, length_px: int, angle_rad: float) -> Image:

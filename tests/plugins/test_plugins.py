@@ -38,6 +38,7 @@ class Run:
         (folder / "box" / "camera.json").write_text(json.dumps(camera))
         loops = ["--slam.loops.verifier", "unwilling", "--slam.loops.min-gap", "2", "--slam.loops.max-shared", "9999"]
         words = ["vgslam", "run", "box", "--out", "out", "--poses", "record:poses.jsonl", "--weights", "level:asked"]
+        words.append("--vggt.dense-depth")
         done = run_with_plugins([*words, *loops], folder, ASKED_LOOPS=str(folder / "loops"))
         self.printed = done.stdout
         self.report = json.loads((folder / "out" / "report.json").read_text())

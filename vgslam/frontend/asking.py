@@ -24,7 +24,6 @@ class Reason(StrEnum):
 
     START = "start"
     LOST = "lost"
-    SCALE = "scale"
     DEPTH = "depth"
 
 

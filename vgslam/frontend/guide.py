@@ -30,9 +30,6 @@ class VggtUse:
     motion_guess: bool = True
     """Before a frame counts as lost, features are looked for once more where the network's motion says, with their
     patches turned as it says."""
-    hold_scale: bool = False
-    """Where a camera turns in one place for long, new corners get the network's depth, as far as it agrees with the
-    landmarks that were measured before, and as sure as it was there."""
     dense_depth: bool = False
     """At the end every keyframe gets the network's depth and confidence where it agrees with the landmarks, instead of
     those of the plane sweep."""

@@ -1,4 +1,4 @@
-"""What becomes of a network's depth in the map: starts that are solved again, scale in long turns, depth at the end."""
+"""What becomes of a network's depth in the map: starts that are solved again, and dense depth at the end."""
 
 from dataclasses import dataclass
 
@@ -9,18 +9,13 @@ from vgslam.frontend.guessed import lacks_depth, shared_with_earlier
 from vgslam.frontend.guided_tracking import track_guided
 from vgslam.frontend.initializer import Start
 from vgslam.frontend.mapper import Mapper, keep_depth
-from vgslam.frontend.measured_depth import MIN_COMMON, calibrate, depth_of
+from vgslam.frontend.measured_depth import calibrate, depth_of
 from vgslam.frontend.tracker import TrackResult, TrackState, View
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.types import Array, Ids, MadeBy, WindowInput, WindowPrediction
 
-N_STANDING, STANDING = 3, 0.05
-"""Keyframes that stand in one place, and how far apart they are at most, as a share of the scene's depth: turning, with
-less parallax than landmarks are triangulated from."""
-MAX_KNOWN_SHARE = 0.75
-"""With a larger share of landmarks of known depth in view there is nothing to ask for."""
 N_SOLVED = 6
 """Keyframes that are solved together when the motion determines the geometry: those of a bundle adjustment."""
 DENSE_WINDOW = 4
@@ -45,7 +40,6 @@ class NetworkRole:
     def __init__(self, slam_map: SlamMap, mapper: Mapper, guide: AskedGuide | None) -> None:
         self.map, self.mapper, self.guide = slam_map, mapper, guide
         self.starts: list[Provisional] = []
-        self._calibrated: set[int] = set()
 
     def began(self, start: Start, component_id: int, first_keyframe: int) -> None:
         """A component has begun."""
@@ -53,16 +47,13 @@ class NetworkRole:
             self.starts.append(Provisional(component_id, first_keyframe, start.first.frame_id))
 
     def at_keyframe(self, k: int) -> None:
-        """A keyframe was added: solve a component again whose geometry the motion determines by now, or ask for the
-        depth of what a turning camera has come to see."""
+        """A keyframe was added: solve a component again whose geometry the motion determines by now."""
         if self.guide is None:
             return
         component = self.map.keyframes[k].component_id
         newest = self.starts[-1] if self.starts else None
         if newest is not None and newest.is_open and newest.component_id == component:
             self._solve_again(newest, k)
-        elif self.guide.use.hold_scale:
-            self._hold_scale(k)
 
     def track(self, state: TrackState, view: View) -> TrackResult | None:
         """Pose of a view that could not be followed nor found in the map, from where the network says that the camera
@@ -121,61 +112,7 @@ class NetworkRole:
         m.landmarks.is_triangulated[found.landmark_ids] = True
         m.landmarks.rel_sigma[found.landmark_ids] = found.landmark_rel_sigma
 
-    # -- scale in a long turn
-
-    def _hold_scale(self, k: int) -> None:
-        """Depth of what a camera has come to see that turns in one place, from the network, as far as it agrees with
-        what was measured before the turn."""
-        guide, m = self.guide, self.map
-        standing, recent = self._standing(k), self.mapper.recent(k)
-        ids = m.observed[k].ids
-        if guide is None or len(standing) < N_STANDING or self._is_known(ids, standing).mean() > MAX_KNOWN_SHARE:
-            return
-        seen = np.unique(self.mapper.observations(recent)[1])
-        if self._is_known(seen, standing).sum() < MIN_COMMON:
-            return
-        answer = guide.predict(Reason.SCALE, tuple(recent.tolist()), self._seen_by(recent))
-        if answer is None:
-            return
-        recent = np.array(answer.about)
-        n, ids, px = self.mapper.observations(recent)
-        z, depth = self._depths(recent, n, ids), depth_of(answer.value, self.mapper.camera, n, px)
-        known = self._is_known(ids, standing)
-        found = calibrate(z[known], depth[known], ids[known])
-        if found is None:
-            return
-        guide.desk.believe(Reason.SCALE)
-        host = m.landmarks.host[ids]
-        hosted = ~known & (host == recent[n]) & np.isin(host, standing) & (depth > 0)
-        ids, px, host, depth = ids[hosted], px[hosted], host[hosted], depth[hosted]
-        local = found.scale * depth / np.array([m.keyframes[i].S_world_keyframe.s for i in host.tolist()])
-        m.landmarks.xyz_host[ids] = self.mapper.camera.rays(px) * local[:, None]
-        m.landmarks.rel_sigma[ids] = found.rel_sigma
-        m.landmarks.is_triangulated[ids] = False
-        self._calibrated.update(ids.tolist())
-
-    def _standing(self, k: int) -> Ids:
-        """The newest keyframes that stand in one place, k the last of them: what was triangulated between them has no
-        parallax."""
-        m = self.map
-        ids = m.observed[k].ids
-        if len(ids) == 0:
-            return np.array([k])
-        centre = m.centres(np.array([k]))[0]
-        depth = float(np.median(np.linalg.norm(m.landmarks_world(ids) - centre, axis=1)))
-        first = k
-        while first > 0 and self._is_beside(first - 1, k, STANDING * depth):
-            first -= 1
-        return np.arange(first, k + 1)
-
-    def _is_beside(self, i: int, k: int, distance: float) -> bool:
-        apart = float(np.linalg.norm(np.subtract(*self.map.centres(np.array([i, k])))))
-        return self.map.keyframes[i].component_id == self.map.keyframes[k].component_id and apart < distance
-
-    def _is_known(self, ids: Ids, standing: Ids) -> np.ndarray:
-        """Landmarks that tell the scale: those triangulated before the camera stood still, and what they calibrated."""
-        before = self.map.landmarks.is_triangulated[ids] & (self.map.landmarks.host[ids] < standing[0])
-        return before | np.isin(ids, list(self._calibrated))
+    # -- dense depth
 
     def _depths(self, window: Ids, n: Ids, ids: Ids) -> Array:
         """Depth (M,) of landmarks along the optical axes of the window's keyframes n (M,), in map units."""
@@ -185,8 +122,6 @@ class NetworkRole:
     def _seen_by(self, window: Ids) -> WindowInput:
         keyframes = [self.map.keyframes[i] for i in window.tolist()]
         return WindowInput(np.array([k.frame_id for k in keyframes]), [k.image for k in keyframes], self.mapper.camera)
-
-    # -- at the end
 
     def finish(self) -> list[str]:
         """Lines for components that the motion never determined."""

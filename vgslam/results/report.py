@@ -75,7 +75,7 @@ class RunReport:
     licence allows commercial use; poses_from, once it was opened."""
     network: dict[str, Any] | None = None
     """What the network was asked, if there is one: n_asked, n_believed; asked, believed and late by reason (start,
-    lost, scale, depth); starts (component, frame_id, solved_at: the frame at which what it began was solved again
+    lost, depth); starts (component, frame_id, solved_at: the frame at which what it began was solved again
     without it, or null); cpu_s of opening and asking; is_torch_loaded; trouble, why it could not be asked; line,
     the same for people."""
     refinement: dict[str, Any] | None = None
