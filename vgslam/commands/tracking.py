@@ -108,11 +108,11 @@ def print_outcome(outcome: Outcome) -> None:
         f"{report.peak_memory_mib:.0f} MiB peak memory")  # fmt: skip
     if report.live is not None:
         live = report.live
-        print(f"latency {live['latency_p50_ms']:.0f} ms (median), {live['latency_p95_ms']:.0f} ms (95 %); "
-              f"{live['n_dropped']} of {live['n_captured']} frames dropped, "
-              f"{live['n_reconnects']} times reconnected")  # fmt: skip
+        say(f"latency {live['latency_p50_ms']:.0f} ms (median), {live['latency_p95_ms']:.0f} ms (95 %); "
+            f"{live['n_dropped']} of {live['n_captured']} frames dropped, "
+            f"{live['n_reconnects']} times reconnected")  # fmt: skip
     if report.network is not None:
-        print(report.network["line"])
+        say(report.network["line"])
     _print_map(report)
     if evaluation is not None:
         console = Console()
