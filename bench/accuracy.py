@@ -111,10 +111,10 @@ def without_calibration(sequence: Path, folder: Path) -> Path:
 
 
 def run_once(
-    sequence: Path, start: int, folder: Path, truth: "Trajectory", args: BenchAccuracyArgs,
+    sequence: Path, start: int, folder: Path, truth: "Trajectory | None", args: BenchAccuracyArgs,
     program: tuple[str, ...] = PROGRAM,
 ) -> "AccuracyRun":  # fmt: skip
-    """One run in its own process, scored. What goes wrong becomes its failure."""
+    """One run in its own process, scored if there is a truth. What goes wrong becomes its failure."""
     from bench.accuracy_table import AccuracyRun
     from vgslam.errors import VgslamError
     from vgslam.results.bench import score_outcome
@@ -132,7 +132,7 @@ def run_once(
     run.n_frames = report.n_frames
     run.cpu_ms = 1e3 * process.cpu_s / run.n_frames if run.n_frames else None
     if run.failure is None:
-        outcome = score_outcome(folder, run.command, {NAME: truth})
+        outcome = score_outcome(folder, run.command, {} if truth is None else {NAME: truth})
         run.failure, run.trajectory_sha256 = outcome.failure, outcome.trajectory_sha256
         if NAME in outcome.evaluations:
             run.add_scores(outcome.evaluations[NAME])

@@ -1,28 +1,49 @@
 """`python -m bench survival`: rendered sequences at few frames a second, where features are easily lost."""
 
 import sys
+import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from rich.console import Console
 
 from bench.provenance import provenance
 from bench.record import claim_folder, write_record
 from vgslam.errors import ConfigError
+from vgslam.types import Image
 
 if TYPE_CHECKING:
-    from vgslam.frontend.guide import Guide
+    from vgslam.session.network import OpenedNetwork
     from vgslam_train.worlds.sequences import Sequence
 
 NAME = "bench_survival"
+SMOOTH_PX, DIM = 2.0, 0.12
+"""Deviation of the blur that takes the texture away, and the share of the light that is left in the dark."""
+DARK_NOISE = 2.0
+"""Deviation of the noise of a camera in the dark, in grey levels of 255."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kind of sequence."""
+
+    world: str
+    motion: str
+    rate_hz: float
+    """Frames a second."""
+    look: str = "plain"
+    """plain, dim, blurred (a shutter that is open for half of the time) or smooth (hardly any texture)."""
+
+
 CASES = (
-    ("room", "walk", 5.0), ("room", "rotate", 8.0), ("room", "loop", 6.0), ("corridor", "walk", 5.0),
-    ("clutter", "orbit", 5.0), ("street", "drive", 5.0), ("hills", "drone", 5.0),
+    Case("room", "walk", 5.0), Case("room", "rotate", 8.0), Case("room", "loop", 6.0), Case("corridor", "walk", 5.0),
+    Case("clutter", "orbit", 5.0), Case("street", "drive", 5.0), Case("hills", "drone", 5.0),
+    Case("room", "walk", 8.0, "dim"), Case("clutter", "orbit", 8.0, "blurred"), Case("corridor", "walk", 8.0, "smooth"),
 )  # fmt: skip
-"""World, motion and frames a second."""
 
 
 @dataclass
@@ -51,6 +72,7 @@ class Survival:
 
     world: str
     motion: str
+    look: str
     seed: int
     network: str
     coverage: float
@@ -60,6 +82,11 @@ class Survival:
     ate_percent: float
     """ATE in % of the path, after alignment by a Sim(3); NaN if the camera only turned or hardly any frame has a
     pose."""
+    cpu_s: float
+    """CPU seconds of the frames, in one process with all other runs."""
+    n_asked: int = 0
+    """How often the network was asked."""
+    n_believed: int = 0
 
 
 def run_bench_survival(args: BenchSurvivalArgs) -> int:
@@ -67,44 +94,60 @@ def run_bench_survival(args: BenchSurvivalArgs) -> int:
     _check(args)
     from vgslam.session.network import NetworkOptions, open_network
 
-    def network() -> "Guide | None":
-        opened = open_network(NetworkOptions("vggt", args.weights), print)
-        return None if opened is None else opened.guide
-
-    guides: dict[str, Callable[[], Guide | None]] = {"none": lambda: None, f"vggt ({args.weights})": network}
+    networks: dict[str, Callable[[], OpenedNetwork | None]] = {
+        "none": lambda: None,
+        f"vggt ({args.weights})": lambda: open_network(NetworkOptions("vggt", args.weights), print),
+    }
     rows = []
-    for world, motion, rate_hz in CASES:
+    for case in CASES:
         for seed in range(700, 700 + args.seeds):
-            film = _film(world, motion, rate_hz, seed, args.frames)
-            for name, guide in guides.items():
-                rows.append(_survival(film, guide(), (world, motion, seed, name, rate_hz)))
-            print(f"{world}, {motion}, seed {seed}: done", file=sys.stderr)
-    table = _table(rows, list(guides))
-    about = provenance() | {
-        "rows": [asdict(r) for r in rows],
-    }  # fmt: skip
-    Console().print(table, soft_wrap=True)
-    print(write_record(args.out, NAME, about, table))
+            film = _film(case, seed, args.frames)
+            for name, network in networks.items():
+                rows.append(_survival(film, network(), case, seed, name))
+            print(_line(rows[-len(networks) :]), file=sys.stderr, flush=True)
+            written = _write(args, rows, list(networks))
+    Console().print(_table(rows, list(networks)), soft_wrap=True)
+    print(written)
     return 0
 
 
-def _film(world: str, motion: str, rate_hz: float, seed: int, n_frames: int) -> "Sequence":
+def _write(args: BenchSurvivalArgs, rows: list[Survival], names: list[str]) -> str:
+    plain = [asdict(r) | {"ate_percent": None if np.isnan(r.ate_percent) else r.ate_percent} for r in rows]
+    return write_record(args.out, NAME, provenance() | {"rows": plain}, _table(rows, names))
+
+
+def _film(case: Case, seed: int, n_frames: int) -> "Sequence":
     from vgslam_train.worlds.sequences import Shot, render_sequence
 
-    shot = Shot(rate_hz=rate_hz, supersample=1, shutter=0.1, imaging=0.4)
-    return render_sequence(world, motion, n_frames, seed, shot=shot)
+    shot = Shot(rate_hz=case.rate_hz, supersample=1, shutter=0.5 if case.look == "blurred" else 0.1, imaging=0.4)
+    film = render_sequence(case.world, case.motion, n_frames, seed, shot=shot)
+    return replace(film, images=np.stack([_looked(image, case.look, seed) for image in film.images]))
 
 
-def _survival(film: "Sequence", guide: "Guide | None", case: tuple[str, str, int, str, float]) -> Survival:
+def _looked(image: Image, look: str, seed: int) -> Image:
+    """An image in the dark, or without its texture."""
+    if look == "smooth":
+        return np.asarray(cv2.GaussianBlur(image, (0, 0), SMOOTH_PX), np.uint8)
+    if look == "dim":
+        noise = np.random.default_rng([seed, int(image[::7].sum())]).normal(0, DARK_NOISE, image.shape)
+        return np.clip(DIM * image + noise, 0, 255).round().astype(np.uint8)
+    return image
+
+
+def _survival(
+    film: "Sequence", network: "OpenedNetwork | None", case: Case, seed: int, name: str
+) -> Survival:  # fmt: skip
     from vgslam.evaluation.alignment import align
     from vgslam.slam import Slam
     from vgslam.types import Frame
 
-    world, motion, seed, name, rate_hz = case
-    slam = Slam(film.camera, guide=guide)
+    began = time.process_time()
+    guide, proposer = (network.guide, network.proposer) if network else (None, None)
+    slam = Slam(film.camera, guide=guide, proposer=proposer)
     for i, image in enumerate(film.images):
-        slam.process(Frame(i, i / rate_hz, image))
+        slam.process(Frame(i, i / case.rate_hz, image))
     slam.finish()
+    cpu_s = time.process_time() - began
     posed = [f for f in slam.map.frames if f.T_ref_cam is not None]
     components = np.array([f.component_id for f in posed], np.int64)
     n, n_largest, ate = len(film.images), 0, float("nan")
@@ -119,22 +162,37 @@ def _survival(film: "Sequence", guide: "Guide | None", case: tuple[str, str, int
         if len(mine) > 5 and length > 0:
             moved = align(truth, estimate, with_scale=True).apply(estimate)
             ate = 100 * float(np.sqrt(((moved[:, :3, 3] - truth[:, :3, 3]) ** 2).sum(1).mean())) / length
-    return Survival(world, motion, seed, name, len(posed) / n, n_largest / n, ate)
+    said = network.desk.report() if network else {"n_asked": 0, "n_believed": 0}
+    return Survival(
+        case.world, case.motion, case.look, seed, name, len(posed) / n, n_largest / n, ate, cpu_s, said["n_asked"],
+        said["n_believed"],
+    )  # fmt: skip
+
+
+def _line(rows: list[Survival]) -> str:
+    r = rows[0]
+    cells = [f"{x.network}: {x.coverage:.2f}, {x.ate_percent:.2f} %, {x.n_asked} asked" for x in rows]
+    return f"{r.world}, {r.motion}, {r.look}, seed {r.seed}: {'; '.join(cells)}"
 
 
 def _table(rows: list[Survival], names: list[str]) -> str:
-    lines = ["| world | motion | seed | " + " | ".join(f"{n}: coverage (largest piece), ATE % of path" for n in names)
-             + " |", "|---|---|---:|" + "---:|" * len(names)]  # fmt: skip
+    titles = " | ".join(f"{n}: coverage (largest piece), ATE % of path" for n in names)
+    lines = [f"| world | motion | look | seed | {titles} |", "|---|---|---|---:|" + "---:|" * len(names)]
     for i in range(0, len(rows), len(names)):
-        cells = [f"{r.coverage:.2f} ({r.largest:.2f}), {r.ate_percent:.2f}" for r in rows[i : i + len(names)]]
-        lines.append(f"| {rows[i].world} | {rows[i].motion} | {rows[i].seed} | " + " | ".join(cells) + " |")
+        r, shown = rows[i], " | ".join(map(_cell, rows[i : i + len(names)]))
+        lines.append(f"| {r.world} | {r.motion} | {r.look} | {r.seed} | {shown} |")
     for what, of in (("mean", np.nanmean), ("median", np.nanmedian)):
         cells = []
         for name in names:
             a = np.array([[r.coverage, r.largest, r.ate_percent] for r in rows if r.network == name])
             cells.append("{:.2f} ({:.2f}), {:.2f}".format(*of(a, axis=0)))
-        lines.append(f"| {what} | | | " + " | ".join(cells) + " |")
+        lines.append(f"| {what} | | | | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _cell(row: Survival) -> str:
+    asked = f", asked {row.n_asked}, believed {row.n_believed}" if row.n_asked else ""
+    return f"{row.coverage:.2f} ({row.largest:.2f}), {row.ate_percent:.2f}{asked}"
 
 
 def _check(args: BenchSurvivalArgs) -> None:

@@ -13,7 +13,7 @@ from bench.record import write_record
 from vgslam.errors import ConfigError
 
 if TYPE_CHECKING:
-    from vgslam.network.weights import WeightsInfo
+    from vgslam.network.weights_info import WeightsInfo
     from vgslam_train.validation.validate import Predictor, ValidationSet
 
 NAME = "bench_weights"

@@ -15,7 +15,7 @@ from vgslam.network.backbone import BackboneSpec, SceneGeometry
 from vgslam.network.licence import APACHE_2
 from vgslam.network.preprocess import NetworkImages, PixelMap, preprocess
 from vgslam.network.vggt import Head
-from vgslam.network.weights import WeightsInfo
+from vgslam.network.weights_info import WeightsInfo
 from vgslam.types import Array, Camera, Float32, Image
 
 N_DESCRIPTOR = 64

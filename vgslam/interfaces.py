@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # what plug-ins are handed and hand back, defined in the room
     from vgslam.network.frame_mask import FrameMask
     from vgslam.network.preprocess import NetworkImages
     from vgslam.network.vggt import Head
-    from vgslam.network.weights import WeightsInfo
+    from vgslam.network.weights_info import WeightsInfo
     from vgslam.poses_out.frame_pose import FramePose
     from vgslam.reloc.loops import Meeting
     from vgslam.sources.options import SourceOptions

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vgslam.frontend.features import Pixels
-from vgslam.frontend.mapper import Mapper
+from vgslam.frontend.network_role import NetworkRole
 from vgslam.frontend.reference import with_more
 from vgslam.frontend.tracker import View
 from vgslam.map.slam_map import SlamMap
@@ -41,10 +41,10 @@ class KeyframeSteps:
     """Makes keyframes of views. It changes the map, and nothing of what tracking holds."""
 
     def __init__(
-        self, slam_map: SlamMap, mapper: Mapper, relocalizer: Relocalizer, loops: LoopCloser, stages: StageClock
+        self, slam_map: SlamMap, role: NetworkRole, relocalizer: Relocalizer, loops: LoopCloser, stages: StageClock
     ) -> None:
-        self.map, self.mapper, self.relocalizer, self.loops = slam_map, mapper, relocalizer, loops
-        self._stages = stages
+        self.map, self.relocalizer, self.loops = slam_map, relocalizer, loops
+        self.mapper, self._role, self._stages = role.mapper, role, stages
 
     def __call__(self, due: Due) -> Mapped:
         """The keyframe, with the landmarks of old ones that it shows, adjusted, and its loop closed if it has one."""
@@ -52,7 +52,8 @@ class KeyframeSteps:
         ids, pixels = self._with_old_landmarks(due)
         with self._stages.of("map"):
             ids, pixels = self.mapper.add_keyframe(view, due.T_world_cam, ids, pixels, component)
-        k = len(self.map.keyframes) - 1
+            k = len(self.map.keyframes) - 1
+            self._role.at_keyframe(k)
         with self._stages.of("loops"):
             if self.loops.at_keyframe(k) is not None:
                 seen = self.map.observed[k]

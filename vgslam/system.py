@@ -5,15 +5,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from vgslam.errors import GraphError, InputError
-from vgslam.frontend.component_start import ComponentStart, guessed_depths
+from vgslam.frontend.asking import AskedGuide, Reason
+from vgslam.frontend.component_start import ComponentStart
 from vgslam.frontend.features import Pixels
 from vgslam.frontend.frame_log import FrameLog
 from vgslam.frontend.frame_poses import FramePoses
 from vgslam.frontend.guide import Guide
-from vgslam.frontend.guided_tracking import track_guided
 from vgslam.frontend.image_mask import ImageMask, Mask
 from vgslam.frontend.initializer import Initializer, InitializerConfig, Start
 from vgslam.frontend.mapper import Mapper, MapperConfig
+from vgslam.frontend.network_role import NetworkRole
 from vgslam.frontend.reference import Reference, with_more
 from vgslam.frontend.sfm import WindowSfm
 from vgslam.frontend.tracker import Tracker, TrackerConfig, TrackResult, TrackState, View
@@ -36,7 +37,7 @@ from vgslam.reloc.places import Places
 from vgslam.reloc.proposal import PoseProposer
 from vgslam.reloc.relocalizer import Localization, Relocalizer, RelocalizerConfig
 from vgslam.stage_clock import StageClock
-from vgslam.types import Array, Frame, Ids, MadeBy, PoseEstimate, Status
+from vgslam.types import Array, Frame, Ids, PoseEstimate, Status
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,7 @@ class SlamSystem:
 
     `process` returns each frame's first estimate at once; `map` holds everything, newest state. The frames seen before
     a component began get their poses afterwards: `map.frames` has the final word on every frame. `notes`: one line for
-    each thing that a user of the poses should know. guide: a network to ask where geometry is weak; proposer: a network
-    that proposes poses to a lost camera.
+    each thing that a user of the poses should know. guide, proposer: networks to ask where geometry finds nothing.
 
     slam_map: a map from an earlier run to go on with. The run begins lost and looks for itself in the map before a new
     component may begin; its frames are appended to the map's and their ids count up from `first_frame_id`.
@@ -79,7 +79,7 @@ class SlamSystem:
     """
 
     def __init__(
-        self, camera: Camera, config: SlamConfig | None = None, guide: Guide | None = None,
+        self, camera: Camera, config: SlamConfig | None = None, guide: Guide | AskedGuide | None = None,
         proposer: PoseProposer | None = None, slam_map: SlamMap | None = None, is_localizing: bool = False,
         ignored: Mask | None = None,
     ) -> None:  # fmt: skip
@@ -87,22 +87,22 @@ class SlamSystem:
         self.map = SlamMap() if slam_map is None else slam_map
         if is_localizing and not self.map.keyframes:
             raise InputError("localizing needs a map with keyframes: this one is empty, run without --localize first")
-        self.is_localizing, self.guide = is_localizing, guide
-        self.notes: list[str] = [] if guide is None else list(guide.notes)
+        self.is_localizing, self.guide = is_localizing, None if guide is None else AskedGuide.of(guide)
+        self.notes: list[str] = [] if self.guide is None else self.guide.notes
         sfm, features = WindowSfm(), self.config.tracker.features
         self.tracker = Tracker(camera, self.map, self.config.tracker)
         self.tracker.mask = ImageMask(camera.width, camera.height, ignored)
-        self.mapper = Mapper(self.map, self.tracker, sfm, self.config.mapper, guide)
-        self.initializer = Initializer(self.tracker, sfm, self.config.initializer, guide)
-        places = Places(self.map, guide)
+        self.mapper = Mapper(self.map, self.tracker, sfm, self.config.mapper)
+        self.role = NetworkRole(self.map, self.mapper, self.guide)
+        self.initializer = Initializer(self.tracker, sfm, self.config.initializer, self.guide)
+        places = Places(self.map, self.guide)
         self.relocalizer = Relocalizer(self.map, places, features, self.config.reloc, proposer)
         self.relocalizer.mask = self.tracker.mask
-        self.loops = LoopCloser(self.map, places, features, config_beside(self.config.loops, guide), self.notes)
+        self.loops = LoopCloser(self.map, places, features, config_beside(self.config.loops, self.guide), self.notes)
         self.stages = StageClock(is_shared=self.loops.config.in_background)
-        self._make_keyframe = KeyframeSteps(self.map, self.mapper, self.relocalizer, self.loops, self.stages)
+        self._make_keyframe = KeyframeSteps(self.map, self.role, self.relocalizer, self.loops, self.stages)
         self.n_losses = 0
         self.refined: RefineOutcome | None = None
-        self._begun_by_guide: list[int] = []
         self._frames = FrameLog(self.map)
         self.frame_poses = FramePoses(self.map, camera, self.config.tracker, is_kept=not is_localizing)
         self.watches = Watches(self.tracker, self.map, self.notes, self._frames.first_id, is_localizing)
@@ -144,7 +144,7 @@ class SlamSystem:
     def process(self, frame: Frame) -> PoseEstimate:
         """Pose and status of the next frame (ids must count up from `first_frame_id`, else ValueError)."""
         view = self._begin_frame(frame)
-        if not self._follow(view) and not self._recover(view):
+        if not self._follow(view) and not self._recover(view) and not self._follow(view, is_guided=True):
             self._lose(view)
             self._initialize(view)
         return self._frames.newest
@@ -161,7 +161,7 @@ class SlamSystem:
             return
         if self._state is None and (start := self.initializer.at_end()) is not None:
             self._begin_component(start)
-        self.notes += guessed_depths(self.map, self._begun_by_guide)
+        self.notes += self.role.finish()
         with self.stages.of("loops"):
             self.loops.finish()
             join_components(self.map, self.config.tracker.features, self.loops.config, self.notes)
@@ -174,6 +174,7 @@ class SlamSystem:
         self._refine(watch)
         with self.stages.of("frames"):
             self.frame_poses.finish()
+            self.role.dense_depth()
         self.watches.finish()
 
     def _refine(self, watch: Watch | None) -> None:
@@ -195,22 +196,24 @@ class SlamSystem:
 
     # -- following the camera from the frame before
 
-    def _follow(self, view: View) -> bool:
-        """Track from the frame before; False where that fails, or is too weak to be believed any longer."""
+    def _follow(self, view: View, is_guided: bool = False) -> bool:
+        """Track from the frame before (is_guided: to where a network says that the camera is now, which is believed at
+        once or not at all); False where that fails, or is too weak to be believed any longer."""
         if self._state is None:
             return False
-        result = self._track(self._state, view)
-        if result.is_lost:
+        result = self.role.track(self._state, view) if is_guided else self._track(self._state, view)
+        if result is None or result.is_lost:
             return False
         if not self.states.is_sure(result, view.timestamp_s):
             confirmed = self._confirmed(view, result)
             if confirmed is None:
-                return self._follow_unsurely(self._state, view, result)
+                return not is_guided and self._follow_unsurely(self._state, view, result)
             result = confirmed
         elif self._is_contradicted(view, result):
             return False
         elif self.states.is_worth_a_look(result):
             result = self._confirmed(view, result) or result
+        self.role.believe(Reason.LOST, is_guided)
         self._frames.tell()
         self.initializer.reset()
         self.states.tracked(view.frame_id, view.timestamp_s, self._component)
@@ -220,8 +223,6 @@ class SlamSystem:
     def _track(self, state: TrackState, view: View) -> TrackResult:
         with self.stages.of("track"):
             result = self.tracker.track(state, view)
-            if result.is_lost and self.guide is not None and self.guide.use.motion_guess:
-                result = track_guided(self.tracker, self.guide, state, view) or result
             self.watches.tracked(view, result)
         return result
 
@@ -379,15 +380,13 @@ class SlamSystem:
 
     def _begin_component(self, start: Start) -> None:
         """First keyframes of a component, and the poses of the frames before and between them."""
-        self._component = self._next_component
-        self._next_component += 1
+        self._component, self._next_component = self._next_component, self._next_component + 1
         self._frames.drop()
         begun = ComponentStart(self.map, self.tracker, self.mapper, start, self._component)
         last = start.sightings[-1]
         if start.prediction is None:
             self.notes.append(begun.without_translation)
-        elif start.prediction.made_by is MadeBy.NETWORK:
-            self._begun_by_guide.append(self._component)
+        self.role.began(start, self._component, begun.k)
         self._add_keyframe(start.last, begun.T_world_last, begun.ids[last.index], last.pixels, None, 1.0)
         estimates = begun.estimates(self._component)
         for estimate in estimates:

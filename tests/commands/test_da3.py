@@ -14,12 +14,13 @@ from vgslam.session.network import NetworkOptions, open_network
 def test_a_file_of_weights_guides_a_run(sequence: Path, vgslam, tmp_path: Path) -> None:
     save(random_network(DA3_TINY, 2), tmp_path / "weights" / "model.safetensors", "Apache-2.0")
     words = ("--network", "da3-small", "--weights", tmp_path / "weights", "--network-size", 112, "--device", "cpu")
-    code, _, err = vgslam.run(sequence, "--max-frames", 16, *words)
+    code, _, err = vgslam.run(sequence, "--max-frames", 16, *words, "--vggt.dense-depth")
     assert code == 0, err
     report = vgslam.report()
     assert report["weights"]["licence"] == "Apache-2.0"
     assert report["weights"]["poses_from"] == "head"
     assert report["model_id"].startswith("da3-tiny:weights@")
+    assert report["network"]["asked"]["depth"]["asked"] > 0
     assert len(vgslam.statuses()) == report["n_frames"]
 
 

@@ -40,9 +40,9 @@ def test_live_asks_no_network_unless_it_is_told_to(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [["run", "x"], ["live", "0", "--network", "vggt"]])
-def test_the_depth_of_new_corners_is_asked_for_only_where_it_is_wanted(words: list[str]) -> None:
-    assert not parse(words).vggt.corner_depth
-    assert parse([*words, "--vggt.corner-depth"]).vggt.corner_depth
+def test_dense_depth_of_the_network_is_made_only_where_it_is_wanted(words: list[str]) -> None:
+    assert not parse(words).vggt.dense_depth
+    assert parse([*words, "--vggt.dense-depth"]).vggt.dense_depth
 
 
 def test_the_command_line_wins_over_the_file(vgslam, tmp_path: Path) -> None:

@@ -222,7 +222,7 @@ def test_black_frames_in_between_are_lost_and_the_rest_is_not(sequence: Path, vg
     assert report["evaluation"]["headline"]["ate_sim3_m"]["rmse"] < 0.02
 
 
-@pytest.mark.parametrize("words", [(), ("--vggt.initialise",)])
+@pytest.mark.parametrize("words", [(), ("--network", "none")])
 def test_a_camera_that_stands_still_stays_where_it_is(
     words: tuple[str, ...], sequence: Path, vgslam, demo_images
 ) -> None:

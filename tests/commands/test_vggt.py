@@ -1,9 +1,12 @@
 """`vgslam run --network vggt` with random weights: it ends cleanly, and it does not pretend."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from waiting import HANG_S
 
 from vgslam.errors import WeightsError
 from vgslam.results.report import RunReport
@@ -40,17 +43,18 @@ def test_an_uncalibrated_sequence_ends_cleanly(vgslam) -> None:
 
 
 def test_the_demo_ends_cleanly(sequence: Path, vgslam) -> None:
-    code, out, err = vgslam.run(sequence, "--max-frames", 16, *RANDOM)
+    code, out, err = vgslam.run(sequence, "--max-frames", 16, *RANDOM, "--vggt.dense-depth")
     assert (code, err) == (0, "")
     check_it_does_not_pretend(vgslam, out)
     assert vgslam.report()["weights"]["n_parameters"] > 0
+    assert vgslam.report()["network"]["asked"]["depth"]["asked"] > 0
 
 
 def test_with_every_use_switched_off_it_is_sfm(sequence: Path, vgslam, tmp_path: Path) -> None:
     """To the last byte of the trajectory; but the weights are still named."""
     off = [
         f"--vggt.no-{use}"
-        for use in ("initialise", "corner-depth", "motion-guess", "hold-scale", "dense-depth", "descriptors")
+        for use in ("initialise", "motion-guess", "dense-depth", "descriptors")
     ]
     code, out, _ = vgslam.run(sequence, "--max-frames", 30, *RANDOM, *off)
     assert code == 0
@@ -74,7 +78,8 @@ def test_wrong_weights_are_one_line(sequence: Path, vgslam, tmp_path: Path) -> N
 
 
 def test_without_weights_those_of_the_package_are_used(sequence: Path, vgslam) -> None:
-    code, out, _ = vgslam.run(sequence, "--max-frames", 12, "--network", "vggt")
+    words = ("--max-frames", 12, "--network", "vggt", "--vggt.dense-depth")
+    code, out, _ = vgslam.run(sequence, *words)
     assert code == 0
     assert "RANDOM" not in out
     weights = vgslam.report()["weights"]
@@ -82,7 +87,7 @@ def test_without_weights_those_of_the_package_are_used(sequence: Path, vgslam) -
     assert weights["licence"] == "Apache-2.0"
     assert weights["allows_commercial_use"]
     assert weights["poses_from"] == "solver"
-    assert vgslam.run(sequence, "--max-frames", 12, "--network", "vggt", "--readout", "head", "--overwrite")[0] == 0
+    assert vgslam.run(sequence, *words, "--readout", "head", "--overwrite")[0] == 0
     assert vgslam.report()["weights"]["poses_from"] == "head"
 
 
@@ -97,3 +102,23 @@ def test_a_report_from_before_there_were_weights_is_read(sequence: Path, vgslam,
     assert report.weights is None
     assert report.evaluations == {}
     assert report.n_frames == 12
+
+
+def test_a_run_in_which_nothing_is_weak_never_loads_torch(sequence: Path, tmp_path: Path) -> None:
+    """In a process of its own: the poses are those without a network to the last byte, and the report says why."""
+    folders = {network: tmp_path / network for network in ("none", "vggt")}
+    for network, folder in folders.items():
+        words = ["run", str(sequence), "--network", network, "--max-frames", "30", "--out", str(folder), "--quiet"]
+        code = f"import sys; from vgslam.cli import main; c = main({words!r}); sys.exit(c or ('torch' in sys.modules))"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_S)
+        assert done.returncode == 0, done.stderr
+    assert "network: not asked: torch was not loaded" in done.stdout
+    assert len({(folder / "trajectory.tum").read_bytes() for folder in folders.values()}) == 1
+    alone, report = (json.loads((folder / "report.json").read_text()) for folder in folders.values())
+    assert alone["network"] is None
+    assert report["network"] == {
+        "asked": {}, "n_asked": 0, "n_believed": 0, "cpu_s": 0.0, "is_torch_loaded": False, "trouble": None,
+        "line": "network: not asked: torch was not loaded", "starts": [],
+    }  # fmt: skip
+    assert report["weights"]["model_id"].startswith("vggt:vggt-s@")
+    assert report["weights"]["n_parameters"] == 1_338_525

@@ -9,23 +9,21 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from oracle import Film, OracleBackbone
 
-from vgslam.frontend.guide import VggtUse, confidence_gate, fused_depth
+from vgslam.frontend.guide import VggtUse
 from vgslam.frontend.network_guide import NetworkGuide
 from vgslam.geometry import se3
 from vgslam.slam import Slam, SlamConfig
-from vgslam.types import Array, Camera, Frame, Image, Status, WindowPrediction
+from vgslam.types import Array, Camera, Frame, Image, Status
 from vgslam_train.worlds.scenes import generate
 from vgslam_train.worlds.sequences import Shot
 from vgslam_train.worlds.sequences import film as shoot
 from vgslam_train.worlds.trajectories import look
 
 CAMERA = Camera.from_fov(320, 240, 70.0)
-NOTHING = VggtUse(False, False, False, False, False, False)
-ALL = replace(VggtUse(), initialise=True, corner_depth=True)
+NOTHING = VggtUse(False, False, False, False)
+ALL = VggtUse()
 N_WALK, N_TURN = 10, 24
 SEEDS = (0, 1, 2)
 Record = Callable[[str, object], None]
@@ -79,73 +77,6 @@ def scale_of(slam: Slam, film: Film, k: int) -> float:
     return float(np.median(z[true > 0] / true[true > 0]))
 
 
-@pytest.mark.slow
-def test_hold_scale_through_a_turn(corridor: Film, record_property: Record) -> None:
-    """With all other uses, and alone beside plain geometry."""
-    on = [scale_spread(run(corridor, ALL, seed), corridor) for seed in SEEDS]
-    off = [scale_spread(run(corridor, replace(ALL, hold_scale=False), seed), corridor) for seed in SEEDS]
-    only = scale_spread(run(corridor, replace(NOTHING, hold_scale=True)), corridor)
-    without = scale_spread(run(corridor, None), corridor)
-    for name, value in (("on", on), ("off", off), ("only", only), ("without a network", without)):
-        record_property(f"scale, largest over smallest, {name}", np.asarray(value).tolist())
-    assert max(on) < 1.15
-    assert float(np.median(on)) < float(np.median(off))
-    assert only < 1.15
-    assert without > 2.0
-
-
-@pytest.mark.slow
-def test_initialise_begins_with_the_second_frame(corridor: Film, record_property: Record) -> None:
-    on, off = (run(corridor, use) for use in (ALL, replace(ALL, initialise=False)))
-    first = [slam.map.keyframes[1].frame_id for slam in (on, off)]
-    T = on.map.trajectory().T_world_cam[: N_WALK + 1]
-    true = se3.inverse(corridor.T_world_cam[0]) @ corridor.T_world_cam[: N_WALK + 1]
-    moved = np.linalg.norm(T[-1, :3, 3] - T[0, :3, 3]) / scale_of(on, corridor, 1) / np.linalg.norm(true[-1, :3, 3])
-    record_property("frame with which the map begins, on and off", first)
-    record_property("length of the first walk over the true one, on", float(moved))
-    assert first[0] == 1
-    assert first[1] > 3
-    assert {f.status for f in on.map.frames} == {Status.TRACKED}
-    assert moved == pytest.approx(1, abs=0.08)
-
-
-class CornerErrors:
-    """Relative depth errors of corners at the moment they are added, against the keyframe's known landmarks."""
-
-    def __init__(self, slam: Slam, film: Film) -> None:
-        self.errors: list[float] = []
-        self._add, self._slam, self._film = slam.mapper.add_corners, slam, film
-        slam.mapper.add_corners = self._look  # type: ignore[method-assign]
-
-    def _look(self, view, k, existing, guided=None):
-        m = self._slam.map
-        true_depth = self._film.depth[view.frame_id]
-        scale = scale_of(self._slam, self._film, k)
-        ids, px = self._add(view, k, existing, guided)
-        if k >= 2:
-            at = px.round().astype(int)
-            true = true_depth[at[:, 1], at[:, 0]]
-            z = m.landmarks.xyz_host[ids][:, 2] * m.keyframes[k].S_world_keyframe.s
-            self.errors += np.abs(z / np.maximum(true, 1e-9) / scale - 1)[true > 0].tolist()
-        return ids, px
-
-
-@pytest.mark.slow
-def test_corner_depth(corridor: Film, record_property: Record) -> None:
-    found = {}
-    for name, use in (("on", ALL), ("off", replace(ALL, corner_depth=False))):
-        slam = Slam(CAMERA, guide=NetworkGuide(OracleBackbone(corridor), use))
-        watched = CornerErrors(slam, corridor)
-        for i, image in enumerate(corridor.images):
-            slam.process(Frame(i, i / 30, image))
-        assert len(watched.errors) >= 100
-        found[name] = np.percentile(watched.errors, [50, 90])
-        record_property(f"relative depth error of new corners, median and 90 %, {name}", found[name].tolist())
-    assert found["on"][0] < 0.08
-    assert found["on"][0] < 0.7 * found["off"][0]
-    assert found["on"][1] < 0.7 * found["off"][1]
-
-
 def blurred(image: Image, length_px: int, angle_rad: float) -> Image:
     """As a turn leaves it during the exposure."""
     kernel = np.zeros((length_px, length_px), np.float32)
@@ -162,7 +93,7 @@ LEAPS_DEG = [(35, 0, 0), (42, 0, 0), (0, 45, 0), (0, 35, 20), (20, 0, 30), (0, 2
 def leaps() -> list[Film]:
     """A walk, and after it one of several fast turns (pitch, yaw, roll between two frames), blurred by 13 px."""
     centre = generate("room", 1).free.center
-    walk = walk_turn_walk(centre, 1.0, 0.0, 0, 0.05)[: N_WALK + 2]
+    walk = walk_turn_walk(centre, 1.0, 0.0, 0, 0.12)[: N_WALK + 2]
     turned = [
         walk[-1] @ se3.from_rt(se3.so3_exp(np.radians(np.array(d, np.float64))), np.array([0.08, 0.0, 0.05]))
         for d in LEAPS_DEG
@@ -179,9 +110,10 @@ def leaps() -> list[Film]:
 @pytest.mark.slow
 def test_motion_guess_follows_a_fast_turn(leaps: list[Film], record_property: Record) -> None:
     """Frames with a pose, and how far its turn is from the true one; the other uses are on in both cases."""
-    kept, errors = {}, {}
+    kept, errors, guided = {}, {}, []
     for name, use in (("on", ALL), ("off", replace(ALL, motion_guess=False))):
         slams = [run(film, use) for film in leaps]
+        guided = slams if name == "on" else guided
         last = [slam.map.frames[-1] for slam in slams]
         kept[name] = [estimate.status is Status.TRACKED for estimate in last]
         errors[name] = [
@@ -192,6 +124,8 @@ def test_motion_guess_follows_a_fast_turn(leaps: list[Film], record_property: Re
     assert sum(kept["on"]) >= 7
     assert sum(kept["off"]) < sum(kept["on"])
     assert np.median(errors["on"]) < 1.0
+    believed = [slam.guide.desk.report()["n_believed"] for slam in guided if slam.guide is not None]
+    assert sum(believed) == sum(kept["on"]) - sum(kept["off"])
 
 
 def turn_error_deg(slam: Slam, film: Film) -> float:
@@ -211,43 +145,5 @@ def test_patches_turn_with_a_rolling_camera(leaps: list[Film]) -> None:
     film = Film([*film.images[:-1], np.asarray(image, np.uint8)], film.depth, T, CAMERA)
     slam = run(film, ALL)
     assert slam.map.frames[-1].status is Status.TRACKED
-    assert "recover" not in slam.stage_cpu_s
     assert slam.map.frames[-1].n_inliers >= 40
     assert turn_error_deg(slam, film) < 0.6
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("is_dense", [True, False])
-def test_dense_depth_only_where_it_is_wanted(corridor: Film, is_dense: bool) -> None:
-    """Plane sweeps left out: what depth there is comes from the network, and without it from nowhere, not even where
-    the network begins the map."""
-    config = SlamConfig()
-    config = replace(config, mapper=replace(config.mapper, dense_every=0))
-    film = Film(corridor.images[:16], corridor.depth[:16], corridor.T_world_cam[:16], CAMERA)
-    slam = run(film, replace(ALL, dense_depth=is_dense), config=config)
-    assert slam.map.keyframes[1].frame_id == 1
-    assert [k.depth is not None for k in slam.map.keyframes] == [is_dense] * len(slam.map.keyframes)
-    sure = slam.map.landmarks.rel_sigma[slam.map.observed[0].ids] < 0.3
-    assert sure.mean() > 0.5, "the first keyframe's landmarks have the network's depth in both cases"
-
-
-def test_two_depths_are_one_by_their_deviations_and_no_surer_than_the_network_is() -> None:
-    guess = np.array([2.0, 2.0, 2.0]), np.array([0.5, 0.5, 0.5])
-    network = np.array([1.0, 1.0, np.nan]), np.array([0.05, 0.3, 0.05])
-    depth, sigma = fused_depth(guess, network)
-    assert depth[0] == pytest.approx(1.0, rel=0.02)
-    assert 1.0 < depth[1] < np.sqrt(2.0)
-    assert depth[2] == 2.0
-    np.testing.assert_allclose(sigma, [0.05, 0.5, 0.5])
-
-
-@given(st.floats(0.0, 0.9), st.floats(0.0, 0.9))
-def test_of_an_unsure_network_all_but_the_least_confident_depth_is_used(low: float, high: float) -> None:
-    confidence = np.linspace(min(low, high), max(low, high) + 0.01, 4800, dtype=np.float32).reshape(1, 60, 80)
-    prediction = WindowPrediction(
-        np.arange(1), np.eye(4)[None], [Camera.from_fov(80, 60, 70.0)], np.ones((1, 60, 80), np.float32), confidence
-    )
-    gate = confidence_gate(prediction, 0.5)
-    assert gate <= 0.5
-    used = float((confidence > gate).mean())
-    assert used > 0.75 or gate == 0.5

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from vgslam.errors import ConfigError, VgslamError, WeightsError, WeightsNotFoundError
 from vgslam.network import licence
-from vgslam.network.da3 import loading, published
+from vgslam.network.da3 import find, published
 from vgslam.network.da3.config import DA3_SMALL, DA3_TINY
 from vgslam.network.da3.files import PREFIX
 from vgslam.network.da3.loading import Da3LoadOptions, load, save
@@ -127,7 +127,7 @@ def test_architecture_from_config_json_or_by_name(saved: Path, tmp_path: Path, o
     for text in ("{", "{}", "[1]", '{"model_name": 3}', "[" * 100_000):
         beside.write_text(text)
         assert "model_name" in refused(plain, options)
-    beside.write_text(" " * (loading.MAX_CONFIG_BYTES + 1))
+    beside.write_text(" " * (find.MAX_CONFIG_BYTES + 1))
     assert "too many for a configuration" in refused(plain, options)
 
 
@@ -232,4 +232,4 @@ def test_random_weights_say_so(options: Da3LoadOptions) -> None:
     assert not torch.equal(a.network.cam_dec.fc_t.weight, c.network.cam_dec.fc_t.weight)
     assert all("RANDOM" in line for line in said)
     assert "random:SEED" in refused("random:x", options)
-    assert loading.ARCHITECTURES["da3-small"] is DA3_SMALL
+    assert find.ARCHITECTURES["da3-small"] is DA3_SMALL

@@ -4,7 +4,8 @@ import pytest
 
 from vgslam.network import licence
 from vgslam.network.config import VGGT_1B, VGGT_TINY
-from vgslam.network.weights import METADATA_LICENCE, _licence_of
+from vgslam.network.weight_files import METADATA_LICENCE
+from vgslam.network.weights_info import licence_of
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ from vgslam.network.weights import METADATA_LICENCE, _licence_of
 def test_commercial_use_is_allowed_only_where_that_is_known(
     hub_id: str | None, metadata: dict[str, str], config: object, name: str, allowed: bool | None
 ) -> None:
-    found = _licence_of(hub_id, metadata, config)  # type: ignore[arg-type]
+    found = licence_of(hub_id, metadata, config)  # type: ignore[arg-type]
     assert (found.name, found.allows_commercial_use) == (name, allowed)
     assert found.terms
 

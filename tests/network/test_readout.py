@@ -22,7 +22,8 @@ from vgslam.network.readout import (
 )
 from vgslam.network.vggt import Head, VggtOutput, build
 from vgslam.network.vggt_backbone import RunOptions, VggtBackbone
-from vgslam.network.weights import LoadedVggt, WeightsInfo
+from vgslam.network.weights import LoadedVggt
+from vgslam.network.weights_info import WeightsInfo
 from vgslam_train.data.truth import truth_of
 from vgslam_train.data.windows import WindowBatch, true_flow
 from vgslam_train.presets import VGGT_S

@@ -14,7 +14,8 @@ from vgslam.network.licence import Licence
 from vgslam.network.reloc.config import RelocConfig
 from vgslam.network.reloc.files import base_identity, load_reloc, own_parameters
 from vgslam.network.reloc.network import build_reloc
-from vgslam.network.weights import WeightsInfo, save
+from vgslam.network.weights import save
+from vgslam.network.weights_info import WeightsInfo
 from vgslam_train.training.reloc_file import save_reloc
 
 BASE = "a" * 64

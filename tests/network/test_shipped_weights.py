@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vgslam.network.weights import load, packaged
+from vgslam.network.weight_files import packaged
+from vgslam.network.weights import load
 from vgslam_train.data.windows import WindowBatch
 from vgslam_train.presets import VGGT_M, VGGT_S
 from vgslam_train.validation.model_guess import ModelGuess

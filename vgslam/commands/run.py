@@ -20,8 +20,8 @@ class RunArgs(TrackingArgs):
     """A video file, a folder of images, a data set (TUM RGB-D, EuRoC, KITTI odometry, 7-Scenes) or a ROS bag."""
 
     network: str = field(default="vggt", kw_only=True)
-    """Network that helps the geometry: vggt, by default the package's own (--weights says which one), or none, which
-    needs no weights and half the time."""
+    """Network that is asked where geometry is weak: vggt, by default the package's own (--weights says which one), or
+    none. A run in which nothing is weak never opens it, and costs what it costs without."""
 
     source: str = "auto"
     """Kind of source: auto, images, plain, video, tum, euroc, kitti, 7scenes, ros1, ros2, mcap, or one that another

@@ -153,6 +153,8 @@ def print_outcome(outcome: Outcome) -> None:
         say(f"latency {live['latency_p50_ms']:.0f} ms (median), {live['latency_p95_ms']:.0f} ms (95 %); "
             f"{live['n_dropped']} of {live['n_captured']} frames dropped, "
             f"{live['n_reconnects']} times reconnected")  # fmt: skip
+    if report.network is not None:
+        say(report.network["line"])
     _print_map(report)
     if evaluation is not None:
         console = Console()

@@ -1,7 +1,5 @@
 """Begins a component in the map: its first keyframe, its landmarks, and poses of the frames around it."""
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from vgslam.frontend.features import Pixels
@@ -13,28 +11,14 @@ from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.pnp import PosePoints, refine_pose
-from vgslam.types import Array, Ids, Keyframe, PoseEstimate, Status
+from vgslam.types import Array, Ids, Keyframe, MadeBy, PoseEstimate, Status
 
-_LEAST_MOVE = 0.02
-"""A camera that stayed within this share of the scene's first median depth has not measured its scale."""
 _GUESS_REL_SIGMA = 0.5
 """Relative deviation of the depth, 1, of a corner that nothing is known of: as `MapperConfig.guess_rel_sigma`."""
 _STEPS, _FAR_STEPS = 12, 15
 """Steps to the pose of a frame between the first two keyframes, and of the second one, whose start is farther off."""
 _MIN_RATIO = 0.6
 """Least share of a frame's landmarks that must agree with its pose: these frames have no neighbours to check with."""
-
-
-def guessed_depths(slam_map: SlamMap, component_ids: Iterable[int]) -> list[str]:
-    """A line for each component, begun by a network, whose camera stayed within 2 % of the scene's first depth."""
-    lines = []
-    for c in component_ids:
-        places = [k.S_world_keyframe.t for k in slam_map.keyframes if k.component_id == c]
-        if places and np.linalg.norm(np.array(places) - places[0], axis=1).max() < _LEAST_MOVE:
-            lines.append(
-                f"component {c}: the camera hardly moved sideways; its scale and depth are the network's guesses"
-            )
-    return lines
 
 
 class ComponentStart:
@@ -79,9 +63,9 @@ class ComponentStart:
             return se3.inverse(fit.T_cam_world)
         found = self.ids[prediction.landmark_ids]
         m.set_landmarks_world(found, prediction.landmarks)
-        m.landmarks.is_triangulated[found] = True
+        m.landmarks.is_triangulated[found] = prediction.made_by is MadeBy.TRACKS
         m.landmarks.rel_sigma[found] = prediction.landmark_rel_sigma
-        if prediction.confidence[0].any():
+        if prediction.made_by is MadeBy.TRACKS and prediction.confidence[0].any():
             self.mapper.take_depth(self.k, prediction, 0, 1.0)
         return prediction.T_window_cam[-1]
 
@@ -107,8 +91,8 @@ class ComponentStart:
         return out
 
     def _honest(self, covariance: Array) -> Array:
-        """A covariance (6,6) near the first view, with what a start without translation leaves open."""
-        if self.start.prediction is not None:
+        """A covariance (6,6) near the first view, with what a start leaves open that no motion has determined."""
+        if self.start.prediction is not None and self.start.prediction.made_by is MadeBy.TRACKS:
             return covariance
         return with_unknown_position(self.map, self.ids, np.zeros(3), covariance)
 
@@ -143,7 +127,10 @@ class ComponentStart:
     def _sighted(self, sighting: Sighting) -> PosePoints | None:
         """The landmarks of a sighting, those of known depth alone where the start has given depths; None for few."""
         seen = self.ids[sighting.index]
-        sure = self.map.landmarks.is_triangulated[seen]
+        prediction, marks = self.start.prediction, self.map.landmarks
+        sure = marks.is_triangulated[seen]
+        if prediction is not None and prediction.made_by is MadeBy.NETWORK:
+            sure = marks.rel_sigma[seen] < _GUESS_REL_SIGMA
         if sure.sum() < self.tracker.config.min_inliers:
             if self.start.prediction is not None:  # a pose by guessed depths is no pose
                 return None

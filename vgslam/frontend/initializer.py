@@ -6,9 +6,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from vgslam.frontend.asking import AskedGuide, Reason
 from vgslam.frontend.features import Pixels
-from vgslam.frontend.guide import Guide
 from vgslam.frontend.matching import MatcherConfig, describe, match
+from vgslam.frontend.network_start import MIN_TRACKS, AskTimes, verified_start
 from vgslam.frontend.sfm import WindowSfm
 from vgslam.frontend.tracker import Tracker, View
 from vgslam.multiview.two_view import TwoViewConfig, is_nearly_rotation
@@ -63,19 +64,25 @@ class Start:
 
 
 class Initializer:
-    """Follows the corners of a first view until their tracks determine the geometry between it and the newest view."""
+    """Follows the corners of a first view until their tracks determine the geometry between it and the newest view.
+
+    A guide is asked where they do not for a while, nor are those of a rotation, and where the first view is about to
+    leave the image.
+    """
 
     def __init__(
-        self, tracker: Tracker, sfm: WindowSfm, config: InitializerConfig, guide: Guide | None = None
+        self, tracker: Tracker, sfm: WindowSfm, config: InitializerConfig, guide: AskedGuide | None = None
     ) -> None:
         self._tracker, self._sfm, self._config, self._guide = tracker, sfm, config, guide
         self._first: View | None = None
         self._views: list[View] = []  # the last views since the reset, without their images
         self._n_given_up = 0
+        self._times = AskTimes()
 
     def reset(self) -> None:
         """Forget everything seen so far."""
         self._first, self._views, self._n_given_up = None, [], 0
+        self._times = AskTimes()
 
     def _begin(self, view: View) -> None:
         self._first = self._newest = view
@@ -93,6 +100,7 @@ class Initializer:
         if len(self._views) > self._config.max_earlier:
             self._views.pop(0)
             self._n_given_up = max(0, self._n_given_up - 1)
+        self._times.see(view.timestamp_s)
         if self._first is None:
             self._begin(view)
             return None
@@ -103,11 +111,14 @@ class Initializer:
         self._newest = view
         if not may_start:
             return None
-        prediction = self._predict(view, sighting.index, sighting.pixels)
+        prediction = self._predict(view, sighting.index, sighting.pixels, self._corners)
         if prediction is not None:
             return self._start(view, prediction)
         if len(sighting.index) >= max(self._config.min_alive * len(self._corners), MIN_FOLLOWED):
-            return None
+            if self._guide is None or not self._times.is_due(view.timestamp_s) or self._is_rotation(sighting):
+                return None
+            prediction = self._advised(view, sighting, self._corners)
+            return None if prediction is None else self._start(view, prediction)
         return self._out_of_view(view)
 
     def _out_of_view(self, view: View) -> Start | None:
@@ -119,20 +130,52 @@ class Initializer:
             for features in (describe(v.gray, self._config.matcher) for v in (first, view))
         )
         ia, ib = match(a, b, self._config.matcher)
-        if len(ia) >= self._config.two_view.min_inliers:
-            corners = np.concatenate([self._corners, a.pixels[ia].astype(np.float32)])
+        corners = np.concatenate([self._corners, a.pixels[ia].astype(np.float32)])
+        matched = self._sightings[-1]
+        if len(ia) >= MIN_TRACKS:
             index = np.arange(len(self._corners), len(corners))
-            pixels = b.pixels[ib].astype(np.float32)
-            kept, self._corners = self._corners, corners
-            prediction = self._predict(view, index, pixels)
+            matched = Sighting(view.frame_id, view.timestamp_s, index, b.pixels[ib].astype(np.float32))
+        if len(ia) >= self._config.two_view.min_inliers:
+            prediction = self._predict(view, matched.index, matched.pixels, corners)
             if prediction is not None:
-                self._sightings = self._sightings_of_matches(view, index, pixels)
-                return self._start(view, prediction)
-            self._corners = kept
+                return self._start_of_matches(view, corners, matched, prediction)
         if self._is_rotation(self._sightings[-1]):
             return self._start(view, None)
-        self._begin(view)
-        return None
+        prediction = self._advised(view, matched, corners, is_leaving=True)
+        if prediction is None:
+            self._begin(view)
+            return None
+        if matched is self._sightings[-1]:
+            return self._start(view, prediction)
+        return self._start_of_matches(view, corners, matched, prediction)
+
+    def _start_of_matches(self, view: View, corners: Pixels, matched: Sighting, prediction: WindowPrediction) -> Start:
+        self._corners = corners
+        self._sightings = self._sightings_of_matches(view, matched.index, matched.pixels)
+        return self._start(view, prediction)
+
+    def _advised(
+        self, view: View, seen: Sighting, corners: Pixels, is_leaving: bool = False
+    ) -> WindowPrediction | None:
+        """A start with the guide's depth, if the tracks from `corners` of the first view to where they are `seen` agree
+        with it. An answer that comes late serves as long as the first view is the same: its depth is what counts."""
+        first, guide = self._first, self._guide
+        if first is None or guide is None or not guide.use.initialise:
+            return None
+        if len(seen.index) < MIN_TRACKS or not self._times.is_due(view.timestamp_s, is_leaving):
+            return None
+        window = self._window(view, seen.index, seen.pixels, corners)
+        answer = guide.predict(Reason.START, first.frame_id, window)
+        if answer is None and guide.desk.is_beside:
+            return None  # not yet
+        self._times.asked(view.timestamp_s)
+        if answer is not None and answer.about != first.frame_id:
+            guide.desk.too_late(Reason.START)
+            return None
+        found = None if answer is None else verified_start(answer.value, window)
+        if found is not None:
+            guide.desk.believe(Reason.START)
+        return found
 
     def _sightings_of_matches(self, view: View, index: Ids, pixels: Pixels) -> list[Sighting]:
         """Where the views between the first one and `view` see the corners `index`, which are matched in these two:
@@ -160,19 +203,18 @@ class Initializer:
         b = sighting.pixels.astype(np.float64)
         return is_nearly_rotation(self._tracker.camera, a, b, self._config.two_view)
 
-    def _predict(self, view: View, index: Ids, pixels: Pixels) -> WindowPrediction | None:
+    def _predict(self, view: View, index: Ids, pixels: Pixels, corners: Pixels) -> WindowPrediction | None:
+        return self._sfm.predict(self._window(view, index, pixels, corners))
+
+    def _window(self, view: View, index: Ids, pixels: Pixels, corners: Pixels) -> WindowInput:
         first = self._first
         assert first is not None
         n = len(index)
-        window = WindowInput(
+        return WindowInput(
             np.array([first.frame_id, view.frame_id]), [first.image, view.image], self._tracker.camera,
             np.repeat([0, 1], n), np.tile(index, 2),
-            np.concatenate([self._corners[index], pixels]).astype(np.float64),
+            np.concatenate([corners[index], pixels]).astype(np.float64),
         )  # fmt: skip
-        prediction = self._sfm.predict(window)
-        if prediction is None and self._guide is not None and self._guide.use.initialise:
-            return self._guide.start(window)
-        return prediction
 
     def _start(self, view: View, prediction: WindowPrediction | None) -> Start:
         first = self._first

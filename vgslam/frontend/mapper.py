@@ -1,22 +1,13 @@
 """Keyframes: what is triangulated, adjusted, linked and looked up again when one is added."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from vgslam.frontend.features import Pixels
 from vgslam.frontend.guessed import lacks_depth, shared_with_earlier
-from vgslam.frontend.guide import (
-    SURE_DEPTH_REL_SIGMA,
-    Guide,
-    GuidedDepth,
-    KnownDepth,
-    confidence_gate,
-    fused_depth,
-    guided_depth,
-    rel_sigma_of,
-)
+from vgslam.frontend.image_mask import ImageMask
 from vgslam.frontend.link import link
 from vgslam.frontend.sfm import WindowSfm
 from vgslam.frontend.tracker import Tracker, View
@@ -25,12 +16,8 @@ from vgslam.geometry.camera import MIN_DEPTH, Camera
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.bundle import BundleProblem, BundleResult, bundle_adjust
-from vgslam.types import Array, Edge, EdgeKind, Ids, Keyframe, MadeBy, WindowInput, WindowPrediction
+from vgslam.types import Array, Edge, EdgeKind, Ids, Keyframe, WindowInput, WindowPrediction
 
-PRIOR_WEAKNESS = 2.0
-"""The depth errors of neighbouring pixels are alike, so each counts with this multiple of its deviation."""
-MIN_SURE_SHARE = 0.05
-"""Least share of confident pixels in a depth map of the network that is kept; below it the plane sweep makes one."""
 LEAST_EDGE, EDGE_SIGMA = 1e-3, 1e-4
 """Least length of a graph edge, and what its deviation has beside its share of the length, in map units: a camera that
 only turns has edges without length."""
@@ -42,6 +29,9 @@ MIN_ADJUSTED = 20
 """Least landmarks of a bundle adjustment."""
 LOST_FACTOR = 4
 """A landmark with any error above this multiple of max_residual_px is not where it was thought to be."""
+SETTLING_ITERATIONS = 20
+"""Iterations of bundle adjustment of geometry that was found anew, which is farther off than that of one more keyframe.
+"""
 REL_SIGMA_RANGE = (0.003, 0.5)
 """Least and largest relative deviation of depth after bundle adjustment, which knows of the noise of pixels alone."""
 
@@ -86,11 +76,8 @@ class MapperConfig:
 class Mapper:
     """Adds keyframes to the map and keeps the window around the newest one adjusted."""
 
-    def __init__(
-        self, slam_map: SlamMap, tracker: Tracker, sfm: WindowSfm, config: MapperConfig,
-        guide: Guide | None = None,
-    ) -> None:  # fmt: skip
-        self.map, self.tracker, self.sfm, self.config, self.guide = slam_map, tracker, sfm, config, guide
+    def __init__(self, slam_map: SlamMap, tracker: Tracker, sfm: WindowSfm, config: MapperConfig) -> None:
+        self.map, self.tracker, self.sfm, self.config = slam_map, tracker, sfm, config
         self.camera = tracker.camera
 
     def take_camera(self, camera: Camera) -> None:
@@ -110,15 +97,14 @@ class Mapper:
             k, view.frame_id, view.timestamp_s, view.image, self.camera, Sim3.from_T(T_world_cam), component_id
         )
         m.add_keyframe(keyframe, ids, pixels)
-        recent = self._recent(k)
+        recent = self.recent(k)
         self._triangulate(recent)
-        guided = self._ask_guide(recent)
-        if guided is not None or not lacks_depth(m, shared_with_earlier(m, k)):
-            self.adjust(recent, guided)  # a few measured landmarks would outvote all that hold the rotation
+        if not lacks_depth(m, shared_with_earlier(m, k)):
+            self.adjust(recent)  # a few measured landmarks would outvote all that hold the rotation
         self._link_edges(recent)
         ids, px64 = m.observed[k]
         px = px64.astype(np.float32)
-        new_ids, new_px = self.add_corners(view, k, px, guided)
+        new_ids, new_px = self.add_corners(view, k, px)
         return np.concatenate([ids, new_ids]), np.concatenate([px, new_px])
 
     def _triangulate(self, recent: Ids) -> None:
@@ -138,67 +124,43 @@ class Mapper:
             if prediction.confidence[n].any():
                 self.take_depth(int(k), prediction, n, S_world_window.s)
 
-    def _ask_guide(self, recent: Ids) -> GuidedDepth | None:
-        """The network's dense depth of the window in the map's units, kept for the keyframes that lack one."""
-        m, guide = self.map, self.guide
-        if guide is None or not guide.use.needs_depth:
-            return None
-        frame_ids = np.array([m.keyframes[i].frame_id for i in recent])
-        prediction = guide.predict(WindowInput(frame_ids, [m.keyframes[i].image for i in recent], self.camera))
-        if prediction is None:
-            return None
-        n, ids, px = self._observations(recent)
-        T = m.T_world_keyframes(recent)[n]
-        z = ((m.landmarks_world(ids) - T[:, :3, 3]) * T[:, :3, 2]).sum(1)
-        known = KnownDepth(n, px, z, m.landmarks.rel_sigma[ids])
-        guided = guided_depth(prediction, recent, known, self.camera, self.config.min_depth_confidence)
-        if guided is not None and guide.use.dense_depth:
-            for i, k in enumerate(recent.tolist()):
-                if m.keyframes[k].depth is None and self._is_sure(prediction, i):
-                    self._keep_depth(k, prediction, i, guided.scale)
-        return guided
-
-    def _is_sure(self, prediction: WindowPrediction, n: int) -> bool:
-        """Whether enough of window image n's depth is good enough to be shown; else the plane sweep makes it."""
-        return float((prediction.confidence[n] > self.config.min_depth_confidence).mean()) >= MIN_SURE_SHARE
-
-    def _keep_depth(self, k: int, prediction: WindowPrediction, n: int, scale: float) -> None:
-        keyframe = self.map.keyframes[k]
-        keyframe.depth = prediction.depth[n] * np.float32(scale / keyframe.S_world_keyframe.s)
-        confidence = prediction.confidence[n]
-        keyframe.confidence = np.where(self.tracker.mask.ignored(confidence.shape), np.float32(0.0), confidence)
-        keyframe.depth_camera = prediction.cameras[n]
-
     def take_depth(self, k: int, prediction: WindowPrediction, n: int, scale: float) -> None:
         """Keep the dense depth of window image n as keyframe k's, and let it replace the guessed depths of the
-        landmarks first seen there. scale: world units per window unit.
-
-        A guide's dense depth is kept only if its settings say so; the landmarks get theirs all the same.
-        """
+        landmarks first seen there. scale: world units per window unit."""
         m = self.map
         keyframe = m.keyframes[k]
-        guide = self.guide
-        is_guides = prediction.made_by is MadeBy.NETWORK
-        if guide is None or not is_guides or (guide.use.dense_depth and self._is_sure(prediction, n)):
-            self._keep_depth(k, prediction, n, scale)
+        local_scale = np.float32(scale / keyframe.S_world_keyframe.s)
+        keep_depth(keyframe, prediction, n, local_scale, self.tracker.mask)
         ids, px = m.observed[k]
         guessed = ~m.landmarks.is_triangulated[ids] & (m.landmarks.host[ids] == k)
         ids, px = ids[guessed], px[guessed]
         v, u = self.camera.cell_at(px, prediction.depth[n].shape)
-        local_scale = np.float32(scale / keyframe.S_world_keyframe.s)
         depth, confidence = (prediction.depth[n][v, u] * local_scale).astype(np.float64), prediction.confidence[n][v, u]
-        least, sigma = self.config.min_depth_confidence, np.full(len(ids), self.config.depth_rel_sigma)
-        if is_guides:
-            least, sigma = confidence_gate(prediction, least), np.maximum(sigma, rel_sigma_of(confidence))
-        known = (depth > 0) & (confidence > least)
+        known = (depth > 0) & (confidence > self.config.min_depth_confidence)
         ids = ids[known]
         m.landmarks.xyz_host[ids] = self.camera.rays(px[known]) * depth[known, None]
-        m.landmarks.rel_sigma[ids] = np.minimum(m.landmarks.rel_sigma[ids], sigma[known])
+        m.landmarks.rel_sigma[ids] = np.minimum(m.landmarks.rel_sigma[ids], self.config.depth_rel_sigma)
+
+    def tracks_of(self, window: Ids) -> WindowInput:
+        """Keyframes with their tracks and nothing else that the map knows."""
+        m = self.map
+        frame, ids, px = self.observations(window)
+        return WindowInput(
+            np.array([m.keyframes[i].frame_id for i in window]), [m.keyframes[i].image for i in window], self.camera,
+            frame, ids, px,
+        )  # fmt: skip
+
+    def settle(self, window: Ids, linked: Ids) -> None:
+        """Triangulate and adjust keyframes whose geometry was found anew, the first of them held; `linked`: all whose
+        edges say so from now on."""
+        self._triangulate(window)
+        self.adjust(window, n_fixed=1, max_iterations=SETTLING_ITERATIONS)
+        self._link_edges(linked)
 
     def _window(self, recent: Ids) -> WindowInput:
         """The keyframes with their tracks and what the map knows, in the gauge of the first."""
         m = self.map
-        frame, ids, px = self._observations(recent)
+        frame, ids, px = self.observations(recent)
         T_world = m.T_world_keyframes(recent)
         T_first_world = se3.inverse(T_world[0])
         known = np.unique(ids[m.landmarks.is_triangulated[ids]])
@@ -223,19 +185,12 @@ class Mapper:
                 kind = EdgeKind.ODOMETRY if b - a <= self.config.window else EdgeKind.RELOC
                 m.edges[(a, b)] = Edge(a, b, S, sigmas, kind)
 
-    def add_corners(
-        self, view: View, k: int, existing: Pixels, guided: GuidedDepth | None = None
-    ) -> tuple[Ids, Pixels]:
-        """Detect corners of keyframe k in parts without any; their depth is the guide's or guessed from their
-        neighbours'."""
+    def add_corners(self, view: View, k: int, existing: Pixels) -> tuple[Ids, Pixels]:
+        """Detect corners of keyframe k in parts without any; their depth is guessed from their neighbours'."""
         pixels = self.tracker.detect(view, existing)
         if len(pixels) == 0:
             return np.zeros(0, np.int64), pixels
         depth, rel_sigma = self._guess_depth(k, pixels)
-        if guided is not None and self.guide is not None and self.guide.use.corner_depth:
-            z, sigma = guided.of_keyframe(k, pixels.astype(np.float64))
-            z = z / self.map.keyframes[k].S_world_keyframe.s
-            depth, rel_sigma = fused_depth((depth, rel_sigma), (z, sigma))
         u, v = pixels.round().astype(int).T
         ids = self.map.landmarks.add(k, self.camera.rays(pixels) * depth[:, None], rel_sigma, view.image[v, u])
         self.map.observe(k, ids, pixels.astype(np.float64))
@@ -261,7 +216,7 @@ class Mapper:
         spread = inverse.std(axis=1) / middle
         return 1.0 / middle, np.maximum(self.config.guess_rel_sigma, np.minimum(spread, 1.0))
 
-    def _recent(self, k: int) -> Ids:
+    def recent(self, k: int) -> Ids:
         """The keyframes to adjust with k, ascending: the newest ones that share landmarks with those already taken.
 
         Candidates are the last keyframes and, after a recovery, those that first saw what k sees.
@@ -290,7 +245,7 @@ class Mapper:
         best = sorted((j for j in shared if shared[j] >= MIN_SHARED), key=lambda j: -shared[j])
         return best[: c.n_old]
 
-    def _observations(self, window: npt.ArrayLike) -> tuple[Ids, Ids, Array]:
+    def observations(self, window: npt.ArrayLike) -> tuple[Ids, Ids, Array]:
         """(window index (M,), landmark id (M,), pixels (M,2)) of all observations in the window's keyframes."""
         m = self.map
         w = np.asarray(window)
@@ -300,19 +255,17 @@ class Mapper:
         px = np.concatenate([s.pixels for s in seen])
         return frame, ids, px
 
-    def adjust(self, window: Ids, guided: GuidedDepth | None = None) -> BundleResult | None:
+    def adjust(
+        self, window: Ids, n_fixed: int | None = None, max_iterations: int | None = None
+    ) -> BundleResult | None:
         """Bundle adjustment of the window's keyframes and triangulated landmarks; removes what does not fit.
 
-        The oldest n_fixed keyframes hold the gauge. None if too little is triangulated. With a guide that holds the
-        scale, its depth is a prior where a landmark was first seen, and landmarks that have one take part as well.
+        The oldest n_fixed keyframes hold the gauge. None if too little is triangulated. n_fixed, max_iterations: those
+        of the settings, if they are not given.
         """
         m, c = self.map, self.config
-        frame, ids, px = self._observations(window)
+        frame, ids, px = self.observations(window)
         usable = m.landmarks.is_triangulated[ids]
-        prior = self._depth_prior(window, frame, ids, px, guided)
-        if prior is not None:
-            usable = usable | np.isin(ids, ids[np.isfinite(prior[0])])
-            prior = prior[0][usable], prior[1][usable]
         frame, ids, px = frame[usable], ids[usable], px[usable]
         _, index, count = np.unique(ids, return_inverse=True, return_counts=True)
         keep = (count >= 2)[index]
@@ -320,12 +273,10 @@ class Mapper:
         unique, index = np.unique(ids[keep], return_inverse=True)
         if len(unique) < MIN_ADJUSTED or len(window) < 2:
             return None
-        is_fixed = np.arange(len(window)) < min(c.n_fixed, len(window) - 1)
+        is_fixed = np.arange(len(window)) < min(n_fixed or c.n_fixed, len(window) - 1)
         T_cw = se3.inverse(m.T_world_keyframes(window))
         problem = BundleProblem(self.camera, T_cw, is_fixed, m.landmarks_world(unique), frame, index, px)
-        if prior is not None:
-            problem = replace(problem, depth_prior=prior[0][keep], depth_sigma=prior[1][keep])
-        result = bundle_adjust(problem, c.max_iterations, c.huber_px, c.tolerance)
+        result = bundle_adjust(problem, max_iterations or c.max_iterations, c.huber_px, c.tolerance)
         T_wc = se3.inverse(result.T_cam_world)
         for n in np.flatnonzero(~is_fixed):
             S = m.keyframes[window[n]].S_world_keyframe
@@ -334,18 +285,6 @@ class Mapper:
         self._update_depth_sigma(unique, result)
         self._forget_outliers(window, frame, unique, index, result)
         return result
-
-    def _depth_prior(
-        self, window: Ids, frame: Ids, ids: Ids, px: Array, guided: GuidedDepth | None
-    ) -> tuple[Array, Array] | None:
-        """Depth in world units (NaN: none) and log-depth deviation of every observation; the host's only, so that a
-        landmark has one prior. None from depth that the network is not sure of: its errors are alike over whole
-        parts of an image, and hundreds of such priors would outvote the parallax."""
-        if guided is None or self.guide is None or not self.guide.use.hold_scale:
-            return None
-        z, sigma = guided.at(frame, px)
-        is_host = self.map.landmarks.host[ids] == np.asarray(window)[frame]
-        return np.where(is_host & (sigma <= SURE_DEPTH_REL_SIGMA), z, np.nan), PRIOR_WEAKNESS * sigma
 
     def _forget_outliers(self, window: Ids, frame: Ids, unique: Ids, index: Ids, result: BundleResult) -> None:
         """Drop observations that do not fit, and landmarks that fit nowhere."""
@@ -367,3 +306,11 @@ class Mapper:
         ray /= length[:, None]
         along = np.einsum("li,lij,lj->l", ray, result.landmark_information, ray)
         m.landmarks.rel_sigma[unique] = np.clip(1.0 / np.sqrt(np.maximum(along, 1e-12)) / length, *REL_SIGMA_RANGE)
+
+
+def keep_depth(keyframe: Keyframe, prediction: WindowPrediction, n: int, scale: np.float32, mask: ImageMask) -> None:
+    """The dense depth of window image n becomes the keyframe's. scale: keyframe units per window unit."""
+    keyframe.depth = prediction.depth[n] * scale
+    confidence = prediction.confidence[n]
+    keyframe.confidence = np.where(mask.ignored(confidence.shape), np.float32(0.0), confidence)
+    keyframe.depth_camera = prediction.cameras[n]

@@ -1,28 +1,21 @@
 """A guide: geometry of a window from a feed-forward network behind the `Backbone` protocol."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from vgslam.frontend.guide import VggtUse, rel_sigma_of
+from vgslam.frontend.guide import VggtUse, notes_on
 from vgslam.geometry import se3
 from vgslam.interfaces import Backbone
 from vgslam.multiview.plane_sweep import PlaneSweepConfig
-from vgslam.multiview.pnp import PosePoints, refine_pose
 from vgslam.network.backbone import SceneGeometry
 from vgslam.network.preprocess import PixelMap
 from vgslam.network.vggt import Head
 from vgslam.types import Array, Camera, Float32, Ids, Image, MadeBy, WindowInput, WindowPrediction
 
-RANDOM_NOTE = "the network's weights are RANDOM: what it said is meaningless, and so is the geometry that came from it"
 MIN_CONFIDENCE = 0.5
 """Confidence from which a depth counts as sure, in 0 to 1: where the network's own is at its neutral value."""
-MIN_INLIERS = 30
-"""Tracks that must agree with the pose of a start."""
-MIN_INLIER_RATIO = 0.6
-"""Their least share, as for two views without a network (`TwoViewConfig.min_inlier_ratio`)."""
 MAX_DESCRIPTORS = 20_000
 """Descriptors kept, of the newest images: some 8 MB for each hundred channels."""
 _WANT = frozenset({Head.POSE, Head.DEPTH})
@@ -48,7 +41,7 @@ class NetworkGuide:
 
     def __init__(self, backbone: Backbone[Any], use: VggtUse | None = None) -> None:
         self.backbone, self.use = backbone, use or VggtUse()
-        self.notes = [RANDOM_NOTE] if backbone.weights.is_random else []
+        self.notes = notes_on(backbone.weights.is_random)
         self._grid = PlaneSweepConfig()
         self._descriptors: dict[int, Float32] = {}
 
@@ -80,26 +73,6 @@ class NetworkGuide:
             window.frame_ids, _fill_between(T, kept, n), [camera] * n, depth / np.float32(unit), confidence,
             raw_scale=unit, made_by=MadeBy.NETWORK,
         )  # fmt: skip
-
-    def start(self, window: WindowInput) -> WindowPrediction | None:
-        """The window's geometry, its last pose refined against the tracks at the first image's predicted depth.
-
-        None if the tracks do not agree with it.
-        """
-        prediction = self.predict(window)
-        if prediction is None:
-            return None
-        points = _first_frame_points(prediction, window)
-        if len(points) < MIN_INLIERS:
-            return None
-        T = prediction.T_window_cam.copy()
-        starts = (se3.inverse(T[-1]), np.eye(4))
-        fits = [refine_pose(window.camera, start, points, 1.0, iterations=15) for start in starts]
-        fit = max(fits, key=lambda f: int(f.inliers.sum()))
-        if fit.inliers.sum() < MIN_INLIERS or fit.inliers.mean() < MIN_INLIER_RATIO:
-            return None
-        T[-1] = se3.inverse(fit.T_cam_world)
-        return replace(prediction, T_window_cam=T)
 
     def descriptor(self, frame_id: int, image: Image) -> Float32:
         """The descriptor made from this image's own tokens, or the one kept from a window that contained the frame."""
@@ -176,16 +149,3 @@ def _fill_between(T: Array, kept: Ids, n: int) -> Array:
         for k in range(i + 1, j):
             out[k] = T[a] @ se3.exp(step * ((k - i) / (j - i)))
     return out
-
-
-def _first_frame_points(prediction: WindowPrediction, window: WindowInput) -> PosePoints:
-    """The tracks of the first and the last image, as landmarks at the first image's predicted depth."""
-    last = len(window.frame_ids) - 1
-    a, b = window.track_frame == 0, window.track_frame == last
-    _, ia, ib = np.intersect1d(window.track_id[a], window.track_id[b], return_indices=True)
-    px, seen = window.track_px[a][ia], window.track_px[b][ib]
-    v, u = window.camera.cell_at(px, prediction.depth.shape[1:])
-    z, confidence = prediction.depth[0, v, u].astype(np.float64), prediction.confidence[0, v, u]
-    known = z > 0
-    X = window.camera.rays(px[known]) * z[known, None]
-    return PosePoints(X, seen[known], X, rel_sigma_of(confidence[known]))

@@ -1,22 +1,32 @@
-"""Files of weights: finding them in a folder, reading them without a copy in memory, saying what is wrong with them."""
+"""Files of weights: finding them in a folder, reading them without a copy in memory, saying what is wrong with them.
+
+Torch is loaded when tensors are read, not for looking at the files.
+"""
 
 import hashlib
+import math
+import os
 import pickle
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from vgslam.errors import WeightsError
 from vgslam.guards.documents import parse_json, read_json
 from vgslam.guards.paths import OutsideError, inside, is_plain_file
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 INDEX_ENDING = ".safetensors.index.json"
 METADATA_CONFIG, METADATA_LICENCE, METADATA_ARCHITECTURE = "vgslam.config", "vgslam.licence", "vgslam.architecture"
 MAX_HEADER_BYTES = 10_000_000
 """Longest header of a safetensors file, and index of several: fifty times those of VGGT-1B, with its 1797 tensors."""
+
+
+PACKAGED = ("vggt-s", "vggt-m")
+"""Weights that come with the package."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +35,18 @@ class WeightFiles:
 
     files: tuple[Path, ...]
     config: Path | None = None
+
+
+def packaged(name: str) -> Path | None:
+    """The file of weights that come with the package by their name; None for any other name."""
+    path = Path(__file__).parents[1] / "assets" / "weights" / f"{name}.safetensors"
+    return path if name in PACKAGED and path.is_file() else None
+
+
+def default_ledger() -> Path:
+    """Where the licences that were shown are noted: licences.json in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "vgslam" / "licences.json"
 
 
 def find_files(path: Path) -> WeightFiles:
@@ -76,7 +98,7 @@ def sha256_of(files: tuple[Path, ...]) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def read_tensors(files: tuple[Path, ...]) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_tensors(files: tuple[Path, ...]) -> "tuple[dict[str, Tensor], dict[str, str]]":
     """All tensors by name, mapped from the files (not copied) where the format allows, and the files' metadata."""
     tensors: dict[str, Tensor] = {}
     metadata: dict[str, str] = {}
@@ -91,6 +113,20 @@ def read_tensors(files: tuple[Path, ...]) -> tuple[dict[str, Tensor], dict[str, 
 
 def check_safetensors(path: Path, max_header_bytes: int = MAX_HEADER_BYTES) -> dict[str, str]:
     """The metadata of a file that is complete; WeightsError, saying what it is instead, for any other."""
+    return read_header(path, max_header_bytes).metadata
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a safetensors file says of itself."""
+
+    metadata: dict[str, str]
+    n_parameters: int
+    """Numbers in all its tensors."""
+
+
+def read_header(path: Path, max_header_bytes: int = MAX_HEADER_BYTES) -> Header:
+    """The header of a file that is complete; WeightsError, saying what it is instead, for any other."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -112,13 +148,14 @@ def check_safetensors(path: Path, max_header_bytes: int = MAX_HEADER_BYTES) -> d
         end = max((e["data_offsets"][1] for name, e in entries.items() if name != "__metadata__"), default=0)
         metadata: dict[str, str] = entries.get("__metadata__", {})
         is_text = all(isinstance(v, str) for v in metadata.values())
+        n = sum(math.prod(e.get("shape", [0])) for name, e in entries.items() if name != "__metadata__")
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         raise WeightsError(f"{path} is not a safetensors file (its header cannot be read)") from None
     if not is_text:
         raise WeightsError(f"{path} is not a safetensors file (its metadata are no text)")
     if size < 8 + length + end:
         raise _half(path, size, 8 + length + end)
-    return metadata
+    return Header(metadata, n)
 
 
 def _refuse_impostors(path: Path, start: bytes) -> None:
@@ -136,7 +173,7 @@ def _half(path: Path, size: int, expected: int | None) -> WeightsError:
     return WeightsError(f"{path} is incomplete ({part}): download it again")
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
+def _read_safetensors(path: Path) -> "dict[str, Tensor]":
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -146,8 +183,10 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path} cannot be read as safetensors ({error})") from error
 
 
-def _read_pickle(path: Path) -> dict[str, Tensor]:
+def _read_pickle(path: Path) -> "dict[str, Tensor]":
     """A state dict that torch.save wrote; only tensors and plain containers are accepted, never code."""
+    import torch
+
     try:
         with path.open("rb") as file:
             start = file.read(512)
@@ -176,4 +215,6 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
 
 
 def _is_dense(value: object) -> bool:
-    return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_quantized
+    import torch
+
+    return isinstance(value, torch.Tensor) and value.layout == torch.strided and not value.is_quantized

@@ -1,7 +1,6 @@
 """Loading and saving the network: `--weights hub-id | file | folder`, strictly, leanly, with hash and licence."""
 
 import json
-import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,13 +10,11 @@ from torch import Tensor, nn
 
 from vgslam.atomic import write_path_atomically
 from vgslam.byte_size import format_size
-from vgslam.errors import ConfigError, WeightsError
-from vgslam.guards.documents import parse_json, read_json
+from vgslam.errors import WeightsError
 from vgslam.network import licence as licences
 from vgslam.network.config import VGGT_1B, VGGT_TINY, VggtConfig
 from vgslam.network.hub import download, parse_hub_id
 from vgslam.network.initialise import scatter
-from vgslam.network.licence import Licence
 from vgslam.network.memory import available_bytes
 from vgslam.network.precision import set_precision
 from vgslam.network.vggt import Head, Vggt, build, skeleton
@@ -25,41 +22,13 @@ from vgslam.network.weight_files import (
     METADATA_ARCHITECTURE,
     METADATA_CONFIG,
     METADATA_LICENCE,
+    default_ledger,
     find_files,
+    packaged,
     read_tensors,
     sha256_of,
 )
-
-ARCHITECTURE = "vggt"
-UNBUILDABLE = (
-    ValueError, TypeError, KeyError, IndexError, AttributeError, ZeroDivisionError, OverflowError, AssertionError,
-    RuntimeError, ConfigError,
-)  # fmt: skip
-"""What comes of a configuration whose numbers contradict each other, when a network is built by it."""
-PACKAGED = ("vggt-s", "vggt-m")
-"""Weights that come with the package."""
-
-
-@dataclass(frozen=True)
-class WeightsInfo:
-    """What every report records of the weights."""
-
-    source: str
-    sha256: str
-    """Digest of the file; '' for random weights."""
-    licence: Licence
-    n_parameters: int
-    files: tuple[str, ...] = ()
-    is_random: bool = False
-    architecture: str = ARCHITECTURE
-    """Name of the backbone that the weights are for."""
-
-    @property
-    def model_id(self) -> str:
-        """Hub id or file name, and hash, for `WindowPrediction.model_id`."""
-        is_local = not self.is_random and parse_hub_id(self.source) is None
-        name = Path(self.source).name if is_local else self.source
-        return f"{self.architecture}:{name}" + (f"@{self.sha256[:12]}" if self.sha256 else "")
+from vgslam.network.weights_info import ARCHITECTURE, UNBUILDABLE, WeightsInfo, find_config, licence_of
 
 
 @dataclass(frozen=True)
@@ -107,23 +76,26 @@ def load(source: str, options: LoadOptions | None = None, show: Callable[[str], 
         path = download(*hub_id, options.hub_cache)
     found = find_files(path)
     tensors, metadata = read_tensors(found.files)
-    config = options.config or _find_config(metadata, found.config) or VGGT_1B
+    config = options.config or find_config(metadata, found.config) or VGGT_1B
+    check_builds(lambda: skeleton(config), "the weights name")
     check_state_dict(tensors, config, str(path))
     digest = sha256_of(found.files)
     if options.sha256 and digest != options.sha256.lower():
         raise WeightsError(f"{path}: its SHA-256 is {digest}, expected {options.sha256}")
     model = _fill(tensors, config, options, source)
-    terms = _licence_of(hub_id[0] if hub_id else None, metadata, config)
+    terms = licence_of(hub_id[0] if hub_id else None, metadata, config)
     if show is not None:
         licences.show_once(terms, digest, options.ledger or default_ledger(), show)
     n_parameters = sum(p.numel() for p in model.parameters())
     return LoadedVggt(model, WeightsInfo(source, digest, terms, n_parameters, tuple(f.name for f in found.files)))
 
 
-def packaged(name: str) -> Path | None:
-    """The file of weights that come with the package by their name; None for any other name."""
-    path = Path(__file__).parents[1] / "assets" / "weights" / f"{name}.safetensors"
-    return path if name in PACKAGED and path.is_file() else None
+def check_builds(build_it: Callable[[], nn.Module], who: str) -> None:
+    """WeightsError for a configuration whose numbers contradict each other when a network is built by it."""
+    try:
+        build_it()
+    except UNBUILDABLE as error:
+        raise WeightsError(f"{who} a configuration that cannot be read: {error}") from error
 
 
 def save(model: Vggt, path: Path, licence: str, dtype: torch.dtype | None = None) -> None:
@@ -173,40 +145,6 @@ def without_heads(config: VggtConfig, heads: Collection[Head]) -> VggtConfig:
         points=config.points if Head.POINTS in heads else None,
         track=config.track if Head.TRACKS in heads else None,
     )
-
-
-def default_ledger() -> Path:
-    """Where the licences that were shown are noted: licences.json in the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "vgslam" / "licences.json"
-
-
-def _find_config(metadata: dict[str, str], beside: Path | None) -> VggtConfig | None:
-    """The configuration that the file, or a config.json of ours beside it, names."""
-    text = metadata.get(METADATA_CONFIG)
-    if text is None and beside is not None:
-        try:
-            content = read_json(beside)
-        except (ValueError, OSError):
-            return None
-        is_ours = isinstance(content, dict) and METADATA_CONFIG in content
-        text = json.dumps(content[METADATA_CONFIG]) if is_ours else None
-    if text is None:
-        return None
-    try:
-        config = VggtConfig.from_dict(parse_json(text))
-        skeleton(config)
-        return config
-    except UNBUILDABLE as error:
-        raise WeightsError(f"the weights name a configuration that cannot be read: {error}") from error
-
-
-def _licence_of(hub_id: str | None, metadata: dict[str, str], config: VggtConfig) -> Licence:
-    if hub_id in licences.BY_HUB_ID:
-        return licences.BY_HUB_ID[hub_id]
-    if METADATA_LICENCE in metadata:
-        return licences.named(metadata[METADATA_LICENCE])
-    return licences.VGGT_1B_FILE if config == VGGT_1B else licences.UNKNOWN
 
 
 def _fill(tensors: dict[str, Tensor], config: VggtConfig, options: LoadOptions, source: str) -> Vggt:

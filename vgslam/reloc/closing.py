@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from vgslam.errors import GraphError
+from vgslam.frontend.asking import AskedGuide
 from vgslam.frontend.features import FeatureConfig
-from vgslam.frontend.guide import Guide
 from vgslam.geometry.camera import Camera
 from vgslam.graph.map_graph import MapGraph
 from vgslam.graph.robust import SwitchedOff
@@ -218,7 +218,7 @@ class PlaceJoiner:
         return False
 
 
-def config_beside(config: LoopConfig, guide: Guide | None) -> LoopConfig:
+def config_beside(config: LoopConfig, guide: AskedGuide | None) -> LoopConfig:
     """The settings beside a network, which serves one caller at a time: if it recognises places, no search runs in
     parallel."""
     is_shared = guide is not None and guide.use.descriptors

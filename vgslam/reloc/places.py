@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vgslam.frontend.asking import AskedGuide
 from vgslam.frontend.features import Gray
-from vgslam.frontend.guide import Guide
 from vgslam.frontend.matching import ImageFeatures, describe_quick, plain_features
 from vgslam.frontend.tracker import View
 from vgslam.map.slam_map import PlaceCodes, SlamMap
@@ -27,7 +27,7 @@ class Places:
     aggregated. kept: keyframes whose features stay in memory (about 0.25 MB each). Safe to use from two threads.
     """
 
-    def __init__(self, slam_map: SlamMap, guide: Guide | None = None, kept: int = 32) -> None:
+    def __init__(self, slam_map: SlamMap, guide: AskedGuide | None = None, kept: int = 32) -> None:
         self.map, self.guide, self.kept = slam_map, guide, kept
         self.index = PlaceIndex()
         self._kept_codes = self._open_codes()

@@ -18,6 +18,7 @@ from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.pnp import refine_pose
+from vgslam.reloc.asked_proposer import AskedProposer
 from vgslam.reloc.epipolar_check import MIN_MATCHES, Matched, Support, epipolar_agreement, speaks_against
 from vgslam.reloc.evidence import Evidence, cells
 from vgslam.reloc.places import Places
@@ -173,6 +174,9 @@ class Relocalizer:
         answer = self._together(hypotheses, camera)
         if self.proposer is not None and references and not self.accepts(answer):
             answer = self._together(hypotheses + self._by_network(query, references), camera)
+            is_networks = answer is not None and answer.method != PNP and self.accepts(answer)
+            if is_networks and isinstance(self.proposer, AskedProposer):
+                self.proposer.believe()
         return answer
 
     def contradicts(self, view: View, camera: Camera, T_world_cam: Array, n_inliers: int, component_id: int) -> bool:

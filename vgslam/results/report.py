@@ -71,8 +71,13 @@ class RunReport:
     """Share of the image that was found never to move while the rest does, and was ignored (static_mask.png)."""
     model_id: str = ""
     weights: dict[str, Any] | None = None
-    """The network's, if one was used: model_id, sha256, files, n_parameters, is_random, licence, whether the licence
-    allows commercial use."""
+    """The network's, if one may be asked: model_id, sha256, files, n_parameters, is_random, licence, whether the
+    licence allows commercial use; poses_from, once it was opened."""
+    network: dict[str, Any] | None = None
+    """What the network was asked, if there is one: n_asked, n_believed; asked, believed and late by reason (start,
+    lost, depth); starts (component, frame_id, solved_at: the frame at which what it began was solved again
+    without it, or null); cpu_s of opening and asking; is_torch_loaded; trouble, why it could not be asked; line,
+    the same for people."""
     refinement: dict[str, Any] | None = None
     """The adjustment of the whole map: cpu_s, wall_s, is_interrupted, and for each component whether it is_kept, the
     reprojection error before and after, the keyframes that moved, the calibration before and after; lines: the same

@@ -1,14 +1,19 @@
-"""`--network`: opens a network, shows the terms of its weights, and makes their record for the report."""
+"""`--network`: checks a network, shows the terms of its weights, and opens it when it is asked first."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from vgslam.errors import ConfigError
-from vgslam.frontend.guide import Guide, VggtUse
+from vgslam.frontend.asking import AskedGuide, Desk
+from vgslam.frontend.guide import VggtUse, notes_on
+from vgslam.frontend.network_role import NetworkRole
+from vgslam.reloc.asked_proposer import AskedProposer
 
 if TYPE_CHECKING:
-    from vgslam.network.weights import WeightsInfo
+    from vgslam.frontend.guide import Guide
+    from vgslam.network.weights_info import WeightsInfo
     from vgslam.reloc.proposal import PoseProposer
 
 NO_NETWORK, OLD_NO_NETWORK = "none", "sfm"
@@ -39,44 +44,100 @@ class NetworkOptions:
     accepted_licence: str | None = None
     """Name of a licence for non-commercial use that the person accepts."""
 
+    @property
+    def chosen_weights(self) -> str:
+        """The weights, or those that come with the package."""
+        return self.weights or DEFAULT_WEIGHTS.get(self.name, "")
 
-@dataclass(frozen=True)
+
 class OpenedNetwork:
-    """A network that guides the geometry and proposes poses to a lost camera."""
+    """A network that guides the geometry and proposes poses to a lost camera: checked, and opened when it is asked.
 
-    guide: Guide
-    proposer: "PoseProposer"
-    backbone: Any
-    model_id: str
-    """Name and hash of its weights."""
-    about: dict[str, Any]
-    """Its entry in the report."""
+    info: what was checked of its weights without torch; None: it is opened at once, as only that can check it.
+    """
+
+    def __init__(self, options: NetworkOptions, info: "WeightsInfo | None", say: Callable[[str], None]) -> None:
+        self._options, self._info, self._say = options, info, say
+        self.desk = Desk()
+        self.guide = AskedGuide(self._open_guide, options.use, self.desk)
+        self.proposer = AskedProposer(self._open_proposer, self.desk)
+        if info is None:
+            self._info = self.backbone.weights
+        self.desk.notes += notes_on(self.weights.is_random)
+
+    @property
+    def weights(self) -> "WeightsInfo":
+        """What is known of its weights."""
+        assert self._info is not None
+        return self._info
+
+    @cached_property
+    def backbone(self) -> Any:
+        """The network itself, opened. Errors as `open_backbone`."""
+        from vgslam.network.open_backbone import BackboneOptions, open_backbone
+        from vgslam.network.precision import Precision
+        from vgslam.network.readout import Readout
+
+        o = self._options
+        chosen = BackboneOptions(
+            o.chosen_weights, o.name, device=o.device, precision=Precision(o.precision), gpu_memory=o.gpu_memory,
+            readout=Readout(o.readout), size_px=o.size_px, accepted_licence=o.accepted_licence,
+        )  # fmt: skip
+        return open_backbone(chosen, show=self._say if self._info is None else lambda line: None)
+
+    @property
+    def model_id(self) -> str:
+        """Name and hash of its weights."""
+        return self.weights.model_id
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Its entry in the report; where poses come from is known once it is opened."""
+        if "backbone" not in vars(self):
+            return describe_weights(self.weights)
+        return describe_weights(self.backbone.weights) | {"poses_from": self.backbone.spec.poses_from}
+
+    def report(self, role: NetworkRole) -> dict[str, Any]:
+        """What it was asked, and what became of the components that it began; see `Desk.report`."""
+        starts = [
+            {"component": s.component_id, "frame_id": s.frame_id, "solved_at": s.solved_at} for s in role.starts
+        ]  # fmt: skip
+        return self.desk.report() | {"starts": starts}
+
+    def _open_guide(self) -> "Guide":
+        from vgslam.frontend.network_guide import NetworkGuide
+
+        return NetworkGuide(self.backbone, self._options.use)
+
+    def _open_proposer(self) -> "PoseProposer":
+        from vgslam.reloc.learned import network_proposer
+
+        return network_proposer(self.backbone)
 
 
 def open_network(options: NetworkOptions, say: Callable[[str], None]) -> OpenedNetwork | None:
-    """None for `none`, without loading torch. `say` gets the terms of the weights. Errors as `open_backbone`, and
-    ConfigError for weights that nothing would use."""
+    """None for `none`. `say` gets the terms of the weights. Torch is loaded at once only where nothing else can tell
+    whether the network can be opened. Errors as `open_backbone`, and ConfigError for weights that nothing would use."""
     if options.name == NO_NETWORK:
         if options.weights is not None:
             raise ConfigError(f"--weights {options.weights}: no network is asked; add --network vggt, or leave it out")
         return None
-    from vgslam.frontend.network_guide import NetworkGuide
-    from vgslam.network.open_backbone import BACKBONES, BackboneOptions, open_backbone
-    from vgslam.network.precision import Precision
-    from vgslam.network.readout import Readout
-    from vgslam.reloc.learned import network_proposer
+    from vgslam.network.preflight import KINDS, Wanted, check
 
-    if options.name == OLD_NO_NETWORK and options.name not in BACKBONES.names():
+    if options.name == OLD_NO_NETWORK and options.name not in KINDS and not _is_added(options.name):
         raise ConfigError(f"no network is called {options.name}; for geometry without one, --network {NO_NETWORK}")
-    chosen = BackboneOptions(
-        options.weights or DEFAULT_WEIGHTS.get(options.name, ""), options.name, device=options.device,
-        precision=Precision(options.precision), gpu_memory=options.gpu_memory, readout=Readout(options.readout),
-        size_px=options.size_px, accepted_licence=options.accepted_licence,
+    wanted = Wanted(
+        options.name, options.chosen_weights, options.device, options.precision, options.gpu_memory, options.readout,
+        options.size_px, options.accepted_licence,
     )  # fmt: skip
-    backbone = open_backbone(chosen, show=say)
-    guide = NetworkGuide(backbone, options.use)
-    about = describe_weights(backbone.weights) | {"poses_from": backbone.spec.poses_from}
-    return OpenedNetwork(guide, network_proposer(backbone), backbone, backbone.weights.model_id, about)
+    return OpenedNetwork(options, check(wanted, say), say)
+
+
+def _is_added(name: str) -> bool:
+    """Whether another package adds a network of this name."""
+    from vgslam.network.open_backbone import BACKBONES
+
+    return name in BACKBONES.names()
 
 
 def describe_weights(weights: "WeightsInfo") -> dict[str, Any]:

@@ -54,6 +54,8 @@ def open_system(
         camera, estimate = choose_camera(source, options.fov_deg, map_session.camera, options.config, say)
     ignored = None if options.mask is None else read_mask(options.mask, source, camera)
     camera = map_session.begin(source.name, camera, getattr(source, "recorded_camera", None))
+    if network is not None:
+        network.desk.is_beside = isinstance(source, LiveSource)
     config = _with_prior(config_for(source, options.config), estimate, options.fov_deg is not None)
     kind = TwoLaneSystem if does_not_wait(source) and network is None else SlamSystem
     slam = kind(

@@ -21,6 +21,7 @@ from vgslam.session.adaptation import Adaptation
 from vgslam.session.late_steps import LateSteps
 from vgslam.session.main_loop import MainLoop, Tracked
 from vgslam.session.masks import mask_png
+from vgslam.session.network import OpenedNetwork
 from vgslam.session.saving import SavingBeside
 from vgslam.session.tracking_args import TrackingArgs
 from vgslam.system import SlamSystem
@@ -49,6 +50,7 @@ class Run:
     steps: LateSteps
     """What fails when the frames are through, or while results are saved along the way."""
     request: MetricRequest = field(default_factory=MetricRequest)
+    network: OpenedNetwork | None = None
     latencies_s: "array[float]" = field(default_factory=lambda: array("d"))
     _saving: SavingBeside = field(default_factory=SavingBeside)
 
@@ -156,6 +158,8 @@ class Run:
         report.warnings += [f"could not be written along the way: {line}" for line in self.steps.notes]
         report.live = self._live()
         report.adaptation = self.adaptation.report()
+        if self.network is not None:
+            report.weights, report.network = self.network.about, self.network.report(slam.role)
         if slam.refined is not None:
             report.refinement = slam.refined.to_dict() | {"lines": slam.refined.lines()}
         static = slam.watches.static

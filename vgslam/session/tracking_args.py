@@ -39,9 +39,8 @@ class TrackingArgs:
     """Trajectory to compare with (TUM, KITTI or EuRoC). The default is the data set's own."""
 
     network: str = NO_NETWORK
-    """Network that helps the geometry: none, which needs no weights and half the time, or vggt (--weights says which
-    one), da3-small or da3-base, which are fetched from Hugging Face (docs/networks.md), or a backbone that another
-    package adds (docs/extend.md)."""
+    """Network that is asked where geometry is weak: none, or vggt (--weights says which one), da3-small or da3-base,
+    which are fetched from Hugging Face (docs/networks.md), or a backbone that another package adds (docs/extend.md)."""
 
     weights: str | None = None
     """Weights of the network: a Hugging Face id, a file or a folder; by default the small network of the package, or

@@ -80,18 +80,21 @@ def track(
                 options = SystemOptions(args.slam_config(), None, args.fov_deg, args.mask)
                 slam, estimated = open_system(source, session, network, options, audience.say)
                 writer.write_config(to_yaml(replace(args.settings(), out=writer.path)))
+                if network is not None:
+                    stack.callback(network.desk.close)
                 adaptation = stack.enter_context(open_adaptation(network, args.adapt, args.adapter, args.adaptation))
                 request = read_request(args.scale_from, args.gravity, source)
                 report = RunReport(
                     command=["vgslam", *map(public, sys.argv[1:])], source_kind=source.kind, source_name=source.name,
-                    n_source_frames=source.n_frames, weights=network.about if network else None,
+                    n_source_frames=source.n_frames,
                     camera=describe_camera(slam.tracker.camera, estimated),
                     mask=None if args.mask is None else str(args.mask),
                 )  # fmt: skip
                 loop = MainLoop(source, slam, session, signals)
                 steps, beside = LateSteps(writer.path), does_not_wait(source)
                 with shown(args.viewer, source.name, args.overwrite, slam.map, audience.say, steps, beside) as viewer:
-                    run = Run(args, title, loop, writer, report, viewer, sinks, adaptation, *began, steps, request)
+                    outlets = viewer, sinks, adaptation
+                    run = Run(args, title, loop, writer, report, *outlets, *began, steps, request, network)
                     stop = _loop(run, audience)
                 return _finish(run, stop, audience)
         finally:

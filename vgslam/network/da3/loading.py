@@ -1,48 +1,33 @@
 """Loading Depth-Anything-3: `--weights hub-id | file | folder | random`, strictly, with hash and licence."""
 
 import json
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from vgslam.atomic import write_path_atomically
-from vgslam.errors import WeightsError, WeightsNotFoundError
-from vgslam.guards.documents import parse_json, read_json
+from vgslam.errors import WeightsError
 from vgslam.network import licence as licences
 from vgslam.network.da3.config import ARCHITECTURES, Da3Config
 from vgslam.network.da3.files import PREFIX, aliases, own_names
+from vgslam.network.da3.find import ARCHITECTURE, FindOptions, check_headers, config_of, find, named_licence
 from vgslam.network.da3.network import Da3, random_network, skeleton
-from vgslam.network.da3.published import (
-    PUBLISHED,
-    how_to_fetch,
-    licence_of,
-    refuse_other_structures,
-    require_acceptance,
-)
-from vgslam.network.hub import HubUnreachableError, download, parse_hub_id
+from vgslam.network.da3.published import PUBLISHED, licence_of, require_acceptance
 from vgslam.network.precision import hold_in
 from vgslam.network.weight_files import (
     METADATA_ARCHITECTURE,
     METADATA_CONFIG,
     METADATA_LICENCE,
     WeightFiles,
-    check_safetensors,
-    find_files,
+    default_ledger,
     read_tensors,
     sha256_of,
 )
-from vgslam.network.weights import UNBUILDABLE, WeightsInfo, check_fit, default_ledger, fill
-
-ARCHITECTURE = "da3"
-MAX_HEADER_BYTES = 4_000_000
-"""Longest header of a file of these networks, many times that of the published ones."""
-MAX_CONFIG_BYTES = 1_000_000
-"""Longest config.json that is read."""
+from vgslam.network.weights import check_builds, check_fit, fill
+from vgslam.network.weights_info import WeightsInfo
 
 
 @dataclass(frozen=True)
@@ -89,9 +74,11 @@ def load(
     if source.partition(":")[0] == "random":
         return _random(name, source, options, show)
     source = source or PUBLISHED[name].repo
-    found, repo, expected = _find(name, source, options)
-    metadata = _check_headers(found)
-    config = _config_of(found, metadata, options.config or ARCHITECTURES[name])
+    where = FindOptions(options.sha256, options.accepted_licence, options.hub_cache)
+    found, repo, expected = find(name, source, where)
+    metadata = check_headers(found)
+    config = config_of(found, metadata, options.config or ARCHITECTURES[name])
+    check_builds(lambda: skeleton(config), f"{found.files[0]} names")
     if config.name != name and config.name in ARCHITECTURES:
         raise WeightsError(f"{source} holds weights of {config.name} and not of {name}: use --network {config.name}")
     require_acceptance(config.name, options.accepted_licence)
@@ -101,7 +88,7 @@ def load(
             f"{found.files[0]}: its SHA-256 is {digest}, expected {expected}: delete it and fetch it again"
         )
     network = _network(found, config, options, source)
-    terms = licence_of(repo, digest) or _named_licence(metadata)
+    terms = licence_of(repo, digest) or named_licence(metadata)
     if show is not None:
         licences.show_once(terms, digest, options.ledger or default_ledger(), show)
     n = sum(p.numel() for p in network.parameters())
@@ -122,98 +109,6 @@ def save(network: Da3, path: Path, licence: str) -> None:
     state = network.state_dict()
     tensors = {PREFIX + k: v.detach().cpu().contiguous() for k, v in state.items() if k not in left_out}
     write_path_atomically(path, lambda temporary: save_file(tensors, temporary, metadata=metadata), make_folders=True)
-
-
-def _find(name: str, source: str, options: Da3LoadOptions) -> tuple[WeightFiles, str | None, str | None]:
-    """The files, the hub's repository they come from and the hash that they must have, each None if there is none."""
-    path = Path(source).expanduser()
-    hub_id = None if path.exists() else parse_hub_id(source)
-    if hub_id is None:
-        if not path.exists():
-            raise WeightsNotFoundError(f"{source}: no such file or folder of weights; {how_to_fetch(name)}")
-        return find_files(path), None, options.sha256
-    repo, revision = hub_id
-    require_acceptance(repo, options.accepted_licence)
-    refuse_other_structures(repo)
-    pinned = next((p for p in PUBLISHED.values() if p.repo.lower() == repo.lower()), None)
-    is_pinned = pinned is not None and revision in (None, pinned.revision)
-    if is_pinned and pinned is not None:
-        revision = pinned.revision
-    folder = _fetch(name, repo, revision, options.hub_cache)
-    expected = pinned.sha256 if is_pinned and pinned is not None else None
-    return find_files(folder), repo, options.sha256 or expected
-
-
-def _fetch(name: str, repo: str, revision: str | None, cache: Path | None) -> Path:
-    """The folder of a repository: from the cache alone where a pinned commit is there as a whole, else downloaded, with
-    the client's progress bar."""
-    if revision is not None:
-        try:
-            return download(repo, revision, cache, only_cached=True)
-        except WeightsError:
-            pass  # not there, or only half
-    client = logging.getLogger("huggingface_hub")
-    before = client.level
-    client.setLevel(logging.ERROR)  # it would tell of every attempt
-    try:
-        return download(repo, revision, cache)
-    except HubUnreachableError as error:
-        raise WeightsNotFoundError(
-            f"{repo} is not in the local cache and Hugging Face cannot be reached: {how_to_fetch(name)}"
-        ) from error
-    finally:
-        client.setLevel(before)
-
-
-def _check_headers(found: WeightFiles) -> dict[str, str]:
-    """The files' metadata; WeightsError for a damaged file or a header that is too long for these networks."""
-    metadata: dict[str, str] = {}
-    for path in found.files:
-        if path.suffix == ".safetensors":
-            metadata |= check_safetensors(path, MAX_HEADER_BYTES)
-    return metadata
-
-
-def _config_of(found: WeightFiles, metadata: dict[str, str], asked: Da3Config) -> Da3Config:
-    """The architecture that the file names, else the config.json beside it, else what was asked for."""
-    where = found.files[0]
-    kind = metadata.get(METADATA_ARCHITECTURE, ARCHITECTURE)
-    if kind != ARCHITECTURE:
-        raise WeightsError(f"{where} holds weights of '{kind}' and not of Depth-Anything-3")
-    if METADATA_CONFIG in metadata:
-        try:
-            config = Da3Config.from_dict(parse_json(metadata[METADATA_CONFIG]))
-            skeleton(config)
-            return config
-        except UNBUILDABLE as error:
-            raise WeightsError(f"{where} names a configuration that cannot be read: {error}") from error
-    if found.config is None:
-        return asked
-    name = _model_name(found.config)
-    if name not in ARCHITECTURES:
-        raise WeightsError(
-            f"{found.config}: the network '{name}' cannot be run here; use one of {', '.join(ARCHITECTURES)}"
-        )
-    return ARCHITECTURES[name]
-
-
-def _model_name(path: Path) -> str:
-    """The architecture that a published config.json names."""
-    if path.stat().st_size > MAX_CONFIG_BYTES:
-        raise WeightsError(f"{path}: {path.stat().st_size} bytes are too many for a configuration")
-    try:
-        content: Any = read_json(path, MAX_CONFIG_BYTES)
-        name = content["model_name"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise WeightsError(f"{path} names no network of Depth-Anything-3 (model_name): download it again") from None
-    if not isinstance(name, str):
-        raise WeightsError(f"{path}: model_name must be text")
-    return name
-
-
-def _named_licence(metadata: dict[str, str]) -> licences.Licence:
-    name = metadata.get(METADATA_LICENCE)
-    return licences.UNKNOWN if name is None else licences.named(name)
 
 
 def _network(found: WeightFiles, config: Da3Config, options: Da3LoadOptions, source: str) -> Da3:

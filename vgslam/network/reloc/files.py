@@ -10,7 +10,7 @@ from vgslam.network.reloc.config import RelocConfig
 from vgslam.network.reloc.network import RelocNetwork, build_reloc
 from vgslam.network.vggt import Vggt
 from vgslam.network.weight_files import check_safetensors, read_tensors
-from vgslam.network.weights import WeightsInfo
+from vgslam.network.weights_info import WeightsInfo
 
 PACKAGED = ("vggt-s",)
 """Networks whose adapter comes with the package."""

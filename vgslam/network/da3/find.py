@@ -1,0 +1,135 @@
+"""Finding the files of Depth-Anything-3 and what they say of themselves, without torch."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vgslam.errors import WeightsError, WeightsNotFoundError
+from vgslam.guards.documents import parse_json, read_json
+from vgslam.network import licence as licences
+from vgslam.network.da3.config import ARCHITECTURES, Da3Config
+from vgslam.network.da3.published import (
+    PUBLISHED,
+    how_to_fetch,
+    refuse_other_structures,
+    require_acceptance,
+)
+from vgslam.network.hub import HubUnreachableError, download, parse_hub_id
+from vgslam.network.weight_files import (
+    METADATA_ARCHITECTURE,
+    METADATA_CONFIG,
+    METADATA_LICENCE,
+    WeightFiles,
+    check_safetensors,
+    find_files,
+)
+from vgslam.network.weights_info import UNBUILDABLE
+
+ARCHITECTURE = "da3"
+MAX_HEADER_BYTES = 4_000_000
+"""Longest header of a file of these networks, many times that of the published ones."""
+MAX_CONFIG_BYTES = 1_000_000
+"""Longest config.json that is read."""
+
+
+@dataclass(frozen=True)
+class FindOptions:
+    """What the files must be."""
+
+    sha256: str | None = None
+    """SHA-256 that the file must have; None: that of the published file, if it comes from there."""
+    accepted_licence: str | None = None
+    """Name of a licence for non-commercial use that the person has accepted."""
+    hub_cache: Path | None = None
+    """Folder for downloads; None: that of Hugging Face."""
+
+
+def find(name: str, source: str, options: FindOptions) -> tuple[WeightFiles, str | None, str | None]:
+    """The files, the hub's repository they come from and the hash that they must have, each None if there is none."""
+    path = Path(source).expanduser()
+    hub_id = None if path.exists() else parse_hub_id(source)
+    if hub_id is None:
+        if not path.exists():
+            raise WeightsNotFoundError(f"{source}: no such file or folder of weights; {how_to_fetch(name)}")
+        return find_files(path), None, options.sha256
+    repo, revision = hub_id
+    require_acceptance(repo, options.accepted_licence)
+    refuse_other_structures(repo)
+    pinned = next((p for p in PUBLISHED.values() if p.repo.lower() == repo.lower()), None)
+    is_pinned = pinned is not None and revision in (None, pinned.revision)
+    if is_pinned and pinned is not None:
+        revision = pinned.revision
+    folder = _fetch(name, repo, revision, options.hub_cache)
+    expected = pinned.sha256 if is_pinned and pinned is not None else None
+    return find_files(folder), repo, options.sha256 or expected
+
+
+def _fetch(name: str, repo: str, revision: str | None, cache: Path | None) -> Path:
+    """The folder of a repository: from the cache alone where a pinned commit is there as a whole, else downloaded, with
+    the client's progress bar."""
+    if revision is not None:
+        try:
+            return download(repo, revision, cache, only_cached=True)
+        except WeightsError:
+            pass  # not there, or only half
+    client = logging.getLogger("huggingface_hub")
+    before = client.level
+    client.setLevel(logging.ERROR)  # it would tell of every attempt
+    try:
+        return download(repo, revision, cache)
+    except HubUnreachableError as error:
+        raise WeightsNotFoundError(
+            f"{repo} is not in the local cache and Hugging Face cannot be reached: {how_to_fetch(name)}"
+        ) from error
+    finally:
+        client.setLevel(before)
+
+
+def check_headers(found: WeightFiles) -> dict[str, str]:
+    """The files' metadata; WeightsError for a damaged file or a header that is too long for these networks."""
+    metadata: dict[str, str] = {}
+    for path in found.files:
+        if path.suffix == ".safetensors":
+            metadata |= check_safetensors(path, MAX_HEADER_BYTES)
+    return metadata
+
+
+def config_of(found: WeightFiles, metadata: dict[str, str], asked: Da3Config) -> Da3Config:
+    """The architecture that the file names, else the config.json beside it, else what was asked for."""
+    where = found.files[0]
+    kind = metadata.get(METADATA_ARCHITECTURE, ARCHITECTURE)
+    if kind != ARCHITECTURE:
+        raise WeightsError(f"{where} holds weights of '{kind}' and not of Depth-Anything-3")
+    if METADATA_CONFIG in metadata:
+        try:
+            return Da3Config.from_dict(parse_json(metadata[METADATA_CONFIG]))
+        except UNBUILDABLE as error:
+            raise WeightsError(f"{where} names a configuration that cannot be read: {error}") from error
+    if found.config is None:
+        return asked
+    name = _model_name(found.config)
+    if name not in ARCHITECTURES:
+        raise WeightsError(
+            f"{found.config}: the network '{name}' cannot be run here; use one of {', '.join(ARCHITECTURES)}"
+        )
+    return ARCHITECTURES[name]
+
+
+def _model_name(path: Path) -> str:
+    """The architecture that a published config.json names."""
+    if path.stat().st_size > MAX_CONFIG_BYTES:
+        raise WeightsError(f"{path}: {path.stat().st_size} bytes are too many for a configuration")
+    try:
+        content: Any = read_json(path, MAX_CONFIG_BYTES)
+        name = content["model_name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise WeightsError(f"{path} names no network of Depth-Anything-3 (model_name): download it again") from None
+    if not isinstance(name, str):
+        raise WeightsError(f"{path}: model_name must be text")
+    return name
+
+
+def named_licence(metadata: dict[str, str]) -> licences.Licence:
+    name = metadata.get(METADATA_LICENCE)
+    return licences.UNKNOWN if name is None else licences.named(name)

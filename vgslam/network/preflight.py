@@ -1,0 +1,138 @@
+"""What can be said of a network before it is opened: its kind, its options, its weights. Nothing here loads torch.
+
+A network that may never be asked is opened at the first question. What is wrong with the command line, or with the
+files, is said at the start all the same. Where only torch can tell (a GPU, weights that do not name their structure),
+there is no answer here, and the network has to be opened to be checked.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vgslam.byte_size import parse_size
+from vgslam.errors import ConfigError, WeightsError
+from vgslam.network import licence as licences
+from vgslam.network.da3.config import ARCHITECTURES
+from vgslam.network.da3.find import ARCHITECTURE as DA3
+from vgslam.network.da3.find import FindOptions, check_headers, config_of, find, named_licence
+from vgslam.network.da3.published import PUBLISHED, licence_of, require_acceptance
+from vgslam.network.hub import download, parse_hub_id
+from vgslam.network.weight_files import (
+    METADATA_ARCHITECTURE,
+    WeightFiles,
+    default_ledger,
+    find_files,
+    packaged,
+    read_header,
+    sha256_of,
+)
+from vgslam.network.weights_info import ARCHITECTURE as VGGT
+from vgslam.network.weights_info import WeightsInfo, find_config
+from vgslam.network.weights_info import licence_of as licence_of_vggt
+
+KINDS = (VGGT, *PUBLISHED)
+"""The kinds of network that are known here; others belong to other packages."""
+RANDOM = "random"
+
+Show = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Options of a network, as they are given on the command line; see `open_backbone.BackboneOptions`."""
+
+    name: str
+    weights: str
+    device: str = "auto"
+    precision: str = "auto"
+    gpu_memory: str | None = None
+    readout: str = "auto"
+    size_px: int | None = None
+    accepted_licence: str | None = None
+
+    @property
+    def needs_torch(self) -> bool:
+        """Whether only torch can tell if the machine, or the network, can do what is asked for."""
+        is_device_known = self.device in ("auto", "cpu")
+        is_precision_known = self.precision in ("auto", "fp32") or (self.precision, self.device) == ("bf16", "cpu")
+        return not (is_device_known and is_precision_known and self.readout in ("auto", "head"))
+
+
+def check(wanted: Wanted, show: Show) -> WeightsInfo | None:
+    """What is known of the weights, if nothing else can be wrong with them and the options; None if the network must be
+    opened to know. Fetches weights that are published. `show` receives the terms of their licence, once.
+
+    Raises ConfigError, WeightsError as `open_backbone`.
+    """
+    prefix, _, rest = wanted.weights.partition(":")
+    if prefix != wanted.weights and prefix in KINDS:
+        wanted = replace(wanted, name=prefix, weights=rest)
+    elif prefix not in (wanted.weights, RANDOM) and not Path(wanted.weights).exists():
+        return None  # a network of another package, or nothing
+    if wanted.name not in KINDS or wanted.needs_torch:
+        return None
+    if wanted.gpu_memory is not None:
+        parse_size(wanted.gpu_memory)
+    if wanted.name == VGGT and wanted.size_px is not None:
+        raise ConfigError("the size of the images can be chosen for Depth-Anything-3 only: --network da3-small")
+    if wanted.name != VGGT:
+        require_acceptance(wanted.name, wanted.accepted_licence)
+    if wanted.weights.split(":")[0] == RANDOM:
+        return _random(wanted, show)
+    info = _vggt(wanted) if wanted.name == VGGT else _da3(wanted)
+    if info is not None:
+        licences.show_once(info.licence, info.sha256, default_ledger(), show)
+    return info
+
+
+def _random(wanted: Wanted, show: Show) -> WeightsInfo:
+    seed = wanted.weights.partition(":")[2] or "0"
+    if not seed.isdigit():
+        raise WeightsError(f"'{wanted.weights}': random weights are written random or random:SEED")
+    show(licences.RANDOM.terms)
+    return WeightsInfo(wanted.weights, "", licences.RANDOM, 0, is_random=True, architecture=wanted.name)
+
+
+def _vggt(wanted: Wanted) -> WeightsInfo | None:
+    source = wanted.weights
+    path = packaged(source) or Path(source).expanduser()
+    hub_id = None if path.exists() else parse_hub_id(source)
+    found = find_files(download(*hub_id) if hub_id else path)
+    if not _are_safetensors(found):
+        return None
+    metadata, n = _read(found)
+    config = find_config(metadata, found.config)
+    if config is None or metadata.get(METADATA_ARCHITECTURE) != VGGT:
+        return None
+    terms = licence_of_vggt(hub_id[0] if hub_id else None, metadata, config)
+    return WeightsInfo(source, sha256_of(found.files), terms, n, tuple(f.name for f in found.files))
+
+
+def _da3(wanted: Wanted) -> WeightsInfo | None:
+    source = wanted.weights or PUBLISHED[wanted.name].repo
+    found, repo, expected = find(wanted.name, source, FindOptions(accepted_licence=wanted.accepted_licence))
+    metadata = check_headers(found)
+    config = config_of(found, metadata, ARCHITECTURES[wanted.name])
+    digest = sha256_of(found.files)
+    is_pinned = digest in {p.sha256 for p in PUBLISHED.values()} and digest == (expected or digest)
+    is_asked_for = config.name == wanted.name or config.name not in ARCHITECTURES
+    is_named = metadata.get(METADATA_ARCHITECTURE) == DA3 and is_asked_for
+    if not (_are_safetensors(found) and (is_named or is_pinned)) or (expected is not None and not is_pinned):
+        return None
+    require_acceptance(config.name, wanted.accepted_licence)
+    terms = licence_of(repo, digest) or named_licence(metadata)
+    files = tuple(f.name for f in found.files)
+    return WeightsInfo(source, digest, terms, _read(found)[1], files, architecture=config.name)
+
+
+def _are_safetensors(found: WeightFiles) -> bool:
+    return all(f.suffix == ".safetensors" for f in found.files)
+
+
+def _read(found: WeightFiles) -> tuple[dict[str, str], int]:
+    """The files' metadata, and how many numbers they hold."""
+    headers = [read_header(f) for f in found.files]
+    metadata: dict[str, str] = {}
+    for header in headers:
+        metadata |= header.metadata
+    return metadata, sum(h.n_parameters for h in headers)

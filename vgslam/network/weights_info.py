@@ -1,0 +1,69 @@
+"""What is known of weights of VGGT from their files, without torch: source, hash, licence, architecture."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from vgslam.errors import ConfigError, WeightsError
+from vgslam.guards.documents import parse_json, read_json
+from vgslam.network import licence as licences
+from vgslam.network.config import VGGT_1B, VggtConfig
+from vgslam.network.hub import parse_hub_id
+from vgslam.network.licence import Licence
+from vgslam.network.weight_files import METADATA_CONFIG, METADATA_LICENCE
+
+ARCHITECTURE = "vggt"
+UNBUILDABLE = (
+    ValueError, TypeError, KeyError, IndexError, AttributeError, ZeroDivisionError, OverflowError, AssertionError,
+    RuntimeError, ConfigError,
+)  # fmt: skip
+"""What comes of a configuration whose numbers contradict each other, when a network is built by it."""
+
+
+@dataclass(frozen=True)
+class WeightsInfo:
+    """What every report records of the weights."""
+
+    source: str
+    sha256: str
+    """Digest of the file; '' for random weights."""
+    licence: Licence
+    n_parameters: int
+    files: tuple[str, ...] = ()
+    is_random: bool = False
+    architecture: str = ARCHITECTURE
+    """Name of the backbone that the weights are for."""
+
+    @property
+    def model_id(self) -> str:
+        """Hub id or file name, and hash, for `WindowPrediction.model_id`."""
+        is_local = not self.is_random and parse_hub_id(self.source) is None
+        name = Path(self.source).name if is_local else self.source
+        return f"{self.architecture}:{name}" + (f"@{self.sha256[:12]}" if self.sha256 else "")
+
+
+def find_config(metadata: dict[str, str], beside: Path | None) -> VggtConfig | None:
+    """The configuration that the file, or a config.json of ours beside it, names."""
+    text = metadata.get(METADATA_CONFIG)
+    if text is None and beside is not None:
+        try:
+            content = read_json(beside)
+        except (ValueError, OSError):
+            return None
+        is_ours = isinstance(content, dict) and METADATA_CONFIG in content
+        text = json.dumps(content[METADATA_CONFIG]) if is_ours else None
+    if text is None:
+        return None
+    try:
+        return VggtConfig.from_dict(parse_json(text))
+    except UNBUILDABLE as error:
+        raise WeightsError(f"the weights name a configuration that cannot be read: {error}") from error
+
+
+def licence_of(hub_id: str | None, metadata: dict[str, str], config: VggtConfig) -> Licence:
+    """The licence of weights from a repository, or of a file that names one or has the structure of VGGT-1B."""
+    if hub_id in licences.BY_HUB_ID:
+        return licences.BY_HUB_ID[hub_id]
+    if METADATA_LICENCE in metadata:
+        return licences.named(metadata[METADATA_LICENCE])
+    return licences.VGGT_1B_FILE if config == VGGT_1B else licences.UNKNOWN

@@ -1,0 +1,52 @@
+"""A proposer of poses, opened when a lost camera is found by nothing else, and asked less often while it fails."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from vgslam.frontend.asking import Desk, Reason
+from vgslam.geometry.camera import Camera
+from vgslam.reloc.proposal import PoseProposer, Proposal
+
+if TYPE_CHECKING:
+    from vgslam.map.slam_map import SlamMap
+
+MOST_SKIPPED = 32
+"""Most questions that are left out after one that nothing came of. Each costs as much as tracking dozens of frames."""
+
+
+class AskedProposer:
+    """Implements `PoseProposer` at a desk. After each question that nothing came of, twice as many are left out."""
+
+    def __init__(self, open_proposer: Callable[[], PoseProposer], desk: Desk) -> None:
+        self._open, self.desk = open_proposer, desk
+        self._proposer: PoseProposer | None = None
+        self._wait, self._skipped = 0, 0
+
+    def propose(
+        self, slam_map: "SlamMap", keyframe_ids: Sequence[int], image: npt.NDArray[np.uint8], camera: Camera
+    ) -> list[Proposal]:
+        """See `PoseProposer`. Beside the frames, the proposals of an earlier image of the lost camera."""
+        if self._skipped < self._wait:
+            self._skipped += 1
+            return []
+        answer = self.desk.ask(
+            Reason.LOST, None, lambda: self.proposer.propose(slam_map, keyframe_ids, image, camera) or None
+        )
+        if answer is not None or not self.desk.is_beside:
+            self._wait, self._skipped = min(max(1, 2 * self._wait), MOST_SKIPPED), 0
+        return [] if answer is None else answer.value
+
+    def believe(self) -> None:
+        """The map has confirmed a proposal."""
+        self._wait = self._skipped = 0
+        self.desk.believe(Reason.LOST)
+
+    @property
+    def proposer(self) -> PoseProposer:
+        """The proposer itself, opened."""
+        if self._proposer is None:
+            self._proposer = self._open()
+        return self._proposer
