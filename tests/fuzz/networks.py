@@ -20,14 +20,15 @@ from safetensors.torch import save as as_bytes
 from vgslam.errors import WeightsError
 from vgslam.network.config import VGGT_TINY, AggregatorConfig, CameraHeadConfig, DptConfig, EncoderConfig, VggtConfig
 from vgslam.network.da3.config import DA3_TINY
-from vgslam.network.da3.loading import _check_headers, _config_of
+from vgslam.network.da3.find import check_headers, config_of
 from vgslam.network.lora import LoraConfig, add_lora, load_adapter, save_adapter
 from vgslam.network.reloc.config import RelocConfig
 from vgslam.network.reloc.files import METADATA_BASE, METADATA_RELOC, load_reloc, own_parameters
 from vgslam.network.reloc.network import build_reloc
 from vgslam.network.vggt import Vggt, build
 from vgslam.network.weight_files import find_files
-from vgslam.network.weights import LoadOptions, _find_config, load, save
+from vgslam.network.weights import LoadOptions, load, save
+from vgslam.network.weights_info import find_config
 
 BASE = "a" * 64
 SMALL = VggtConfig(
@@ -90,16 +91,16 @@ def read_weights(folder: Path) -> None:
     """Loaded as weights of VGGT; their header and configuration read as those of Depth-Anything-3."""
     load(str(folder), LoadOptions(ledger=folder.parents[1] / "out" / "licences.json"), show=str)
     with suppress(WeightsError):
-        _config_of(find_files(folder), _check_headers(find_files(folder)), DA3_TINY)
+        config_of(find_files(folder), check_headers(find_files(folder)), DA3_TINY)
 
 
 def read_config(folder: Path) -> None:
     """A configuration in the header of a file without weights."""
     found = find_files(folder)
-    metadata = _check_headers(found)
+    metadata = check_headers(found)
     with suppress(WeightsError):
-        _config_of(found, metadata, DA3_TINY)
-    _find_config(metadata, None)
+        config_of(found, metadata, DA3_TINY)
+    find_config(metadata, None)
 
 
 def read_adapter(folder: Path) -> None:
