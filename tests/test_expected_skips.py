@@ -1,5 +1,6 @@
 """A lost package makes `make test` fail: skips are in order only where their reason is listed and true."""
 
+import tomllib
 from pathlib import Path
 
 import expected_skips
@@ -53,4 +54,7 @@ def test_an_unexpected_skip_fails_and_nothing_else_changes(monkeypatch: pytest.M
 def test_the_test_runner_of_make_asks_for_it() -> None:
     makefile = (Path(__file__).resolve().parents[1] / "Makefile").read_text()
     assert "pytest -n 2 --strict-skips" in makefile
-    assert ".[dev,viewer,mesh]" in makefile, "what the tests of the viewer and of meshes need is installed"
+    assert ".[dev,all]" in makefile, "what the tests of the extras need is installed"
+    extras = tomllib.loads((Path(__file__).resolve().parents[1] / "pyproject.toml").read_text())["project"]
+    (everything,) = extras["optional-dependencies"]["all"]
+    assert everything == "vgslam[eval,fleet,mesh,viewer]"
