@@ -215,3 +215,14 @@ def test_signals_end_it_and_keep_everything(
     assert len(read_trajectory(tmp_path / "o" / "trajectory.tum")) == report["n_poses"]
     assert (tmp_path / "m").is_dir()
     assert "Traceback" not in err
+
+
+def test_a_port_for_metrics_that_is_taken_is_refused_before_anything_is_made(vgslam) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        code, _, err = vgslam("live", "http://127.0.0.1:9/x", "--metrics-port", port, "--out", vgslam.out)
+    assert code == 2
+    assert f"--metrics-port {port}" in err
+    assert not vgslam.out.exists()

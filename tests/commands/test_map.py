@@ -143,3 +143,10 @@ def test_an_export_into_a_folder_that_cannot_be_made(path: Path, tmp_path: Path,
     code, _, err = vgslam("map", "export", path, "--format", "colmap", "-o", tmp_path / "file" / "x")
     assert (code, len(err.splitlines())) == (3, 1)
     assert "cannot be made" in err
+
+
+def test_refining_a_map_that_is_not_there_makes_no_folder(vgslam, tmp_path: Path) -> None:
+    code, _, err = vgslam("map", "refine", tmp_path / "missing")
+    assert code != 0
+    assert "no such map" in err
+    assert not (tmp_path / "missing").exists()

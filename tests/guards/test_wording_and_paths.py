@@ -75,3 +75,17 @@ class TestInside:
     def test_a_name_that_the_system_refuses_is_no_file(self, tmp_path: Path) -> None:
         assert not is_plain_file(tmp_path / ("x" * 5000))
         assert not is_plain_file(tmp_path / "a\0b")
+
+
+def test_a_message_that_nobody_reads_ends_nothing_and_a_result_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone:
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+        def flush(self) -> None: ...
+
+    monkeypatch.setattr("sys.stderr", Gone())
+    monkeypatch.setattr("sys.stdout", Gone())
+    say("a warning", is_error=True)
+    with pytest.raises(BrokenPipeError):
+        say("a result")

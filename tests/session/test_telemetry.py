@@ -1,9 +1,11 @@
 """Telemetry: figures of each second by hand, and the endpoint for Prometheus."""
 
 import json
+import threading
 import urllib.error
 import urllib.request
 from array import array
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,7 +16,7 @@ from vgslam.errors import ConfigError
 from vgslam.session.main_loop import Tracked
 from vgslam.session.metrics import exposition, served
 from vgslam.session.run import Run
-from vgslam.session.telemetry import Stats, Telemetry
+from vgslam.session.telemetry import Stats, Telemetry, ticking
 from vgslam.types import Frame, PoseEstimate, Status
 
 
@@ -48,6 +50,34 @@ def test_each_second_is_told_by_itself() -> None:
     assert json.loads(first.to_json())["dropped"] == {"late": 4}
     assert "4 late" in first.line()
     assert "\n" not in first.line()
+
+
+def test_a_camera_that_sends_nothing_is_not_told_as_tracked() -> None:
+    clock, run, told = [0.0], fake_run(), []
+    telemetry = Telemetry(cast(Run, run), told.append, lambda: clock[0], lambda: 0.0, lambda: 77.0)
+    run.latencies_s.append(0.01)
+    telemetry(tracked(0))
+    for clock[0] in (1.1, 2.2):
+        telemetry.tick()
+    assert [(s.status, s.frames_per_s > 0) for s in told] == [("LOST", True), ("NO FRAMES", False)]
+    assert "vgslam_tracked 0" in exposition(replace(told[-1], n_frames=9)).splitlines()
+
+
+def test_it_reports_by_itself_within_the_block_and_a_reader_that_went_away_hears_no_more() -> None:
+    heard, run = threading.Event(), fake_run()
+
+    def gone(stats: Stats) -> None:
+        heard.set()
+        raise BrokenPipeError
+
+    clock = iter(range(0, 10**6, 2))
+    telemetry = Telemetry(cast(Run, run), gone, lambda: float(next(clock)), lambda: 0.0, lambda: 77.0)
+    with ticking(telemetry, every_s=0.001):
+        assert heard.wait(60.0)
+    assert telemetry.newest is not None
+    heard.clear()
+    telemetry.tick()
+    assert not heard.is_set()
 
 
 STATS = Stats(120, "TRACKED", 30.0, 9.0, 20.0, 31.0, 2, 17, {"full": 1, "late": 3}, 120.0, 256.0)

@@ -9,6 +9,7 @@ import tyro
 
 from vgslam.commands.tracking import Told, run_tracking
 from vgslam.errors import ConfigError, InputError
+from vgslam.session.metrics import check_port
 from vgslam.session.tracking_args import TrackingArgs
 from vgslam.sources.live import LiveOptions, LiveSource
 from vgslam.sources.live_address import public
@@ -66,6 +67,8 @@ def run_live(args: LiveArgs) -> int:
             raise ConfigError(f"--{name.replace('_', '-')} must be positive, got {value}")
     if args.stream is not None and args.stream < 0:
         raise ConfigError(f"--stream must be 0 or more, got {args.stream}")
+    if args.metrics_port is not None:
+        check_port(args.metrics_port)
     return run_tracking(args, lambda: _opened(args), public(args.address), "live", Told(args.stats, args.metrics_port))
 
 

@@ -258,6 +258,8 @@ def run_refine(args: RefineArgs) -> int:
     if args.out is not None and (args.out / MANIFEST).exists():
         raise OutputError(f"{args.out}: there is a map already; name a new folder with -o")
     budget = parse_size(args.memory)
+    if not args.map.is_dir():
+        load_map(args.map, budget)  # says what is wrong; opening the folder for writing would make it
     with MapFolder(args.out or args.map) as folder:
         m = load_map(args.map, budget)
         config = RefineConfig(seconds=args.seconds, is_calibration_fixed=args.fixed_calib)

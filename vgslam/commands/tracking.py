@@ -25,7 +25,7 @@ from vgslam.session.metrics import HOST, PATH, served
 from vgslam.session.outcome import Outcome
 from vgslam.session.run import Run
 from vgslam.session.stop_signals import StopSignals
-from vgslam.session.telemetry import Stats, Telemetry
+from vgslam.session.telemetry import Stats, Telemetry, ticking
 from vgslam.session.tracking_args import TrackingArgs
 from vgslam.session.tracking_run import track
 from vgslam.viewer.open import WEB
@@ -101,13 +101,13 @@ class Terminal:
         if told.stats == "off" and told.metrics_port is None:
             yield None
             return
-        telemetry = Telemetry(run, told.tell)
-        if told.metrics_port is None:
-            yield telemetry
-            return
-        with served(told.metrics_port, lambda: telemetry.newest) as port:
-            self.say(f"metrics at http://{HOST}:{port}{PATH}")
-            yield telemetry
+        with ticking(Telemetry(run, told.tell)) as telemetry:
+            if told.metrics_port is None:
+                yield telemetry
+                return
+            with served(told.metrics_port, lambda: telemetry.newest) as port:
+                self.say(f"metrics at http://{HOST}:{port}{PATH}")
+                yield telemetry
 
     def end(self, outcome: Outcome) -> None:
         print_outcome(outcome)

@@ -28,7 +28,11 @@ def say(text: object = "", *, end: str = "\n", is_error: bool = False) -> None:
     """Prints `shown` text at once: on standard output, or on standard error. Every line of the program goes through
     here, or through rich with `shown` text."""
     stream: TextIO = sys.stderr if is_error else sys.stdout
-    print(shown(text), end=end, file=stream, flush=True)
+    try:
+        print(shown(text), end=end, file=stream, flush=True)
+    except BrokenPipeError:
+        if not is_error:  # a result that nobody reads ends the program; a message that nobody reads does not
+            raise
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -64,6 +64,7 @@ class MainLoop:
                     for follow in followers:
                         follow(tracked)
                 yield tracked
+            self.close()  # frames that come while the map is finished are nobody's
 
     @contextmanager
     def _two_lanes(self) -> Iterator[None]:

@@ -43,6 +43,12 @@ def exposition(stats: Stats | None) -> str:
     return "\n".join(lines) + "\n"
 
 
+def check_port(port: int) -> None:
+    """Raises ConfigError where nothing can listen: better before a run than within."""
+    with served(port, lambda: None):
+        pass
+
+
 @contextmanager
 def served(port: int, newest: Callable[[], Stats | None]) -> Iterator[int]:
     """Answers GET /metrics within the block; gives the port, which is a free one for 0. Raises ConfigError where the

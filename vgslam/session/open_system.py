@@ -56,6 +56,8 @@ def open_system(
     camera = map_session.begin(source.name, camera, getattr(source, "recorded_camera", None))
     if network is not None:
         network.desk.is_beside = isinstance(source, LiveSource)
+        if does_not_wait(source):
+            say("with a network, frames wait for keyframes, and some are dropped; --network none does not wait")
     config = _with_prior(config_for(source, options.config), estimate, options.fov_deg is not None)
     kind = TwoLaneSystem if does_not_wait(source) and network is None else SlamSystem
     slam = kind(

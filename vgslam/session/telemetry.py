@@ -2,8 +2,10 @@
 
 import json
 import resource
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from vgslam.two_lanes import TwoLaneSystem
 
 EVERY_S = 1.0
 """From one report to the next."""
+NO_FRAMES = "NO FRAMES"
+"""The status of an interval in which none came."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Stats:
 
     n_frames: int
     status: str
-    """Status of the newest frame."""
+    """Status of the newest frame; NO FRAMES where none came in this interval."""
     frames_per_s: float
     latency_p50_ms: float
     """From a frame's arrival to its pose, in this interval."""
@@ -55,8 +59,9 @@ class Stats:
 
 
 class Telemetry:
-    """A follower of the main loop. `newest`: the last report, None before the first. tell: gets each report as it is
-    made. now, cpu_s, memory_mib: clocks and gauge, which a test may replace."""
+    """A follower of the main loop; `ticking` makes it report when no frames come, too. `newest`: the last report, None
+    before the first. tell: gets each report as it is made. now, cpu_s, memory_mib: clocks and gauge, which a test may
+    replace."""
 
     def __init__(
         self, run: Run, tell: Callable[[Stats], object] = lambda stats: None,
@@ -67,26 +72,58 @@ class Telemetry:
         self._memory_mib = memory_mib or resident_mib
         self._began_s, self._began_cpu_s, self._n_told = now(), cpu_s(), 0
         self.newest: Stats | None = None
+        self._status, self._lock = NO_FRAMES, threading.Lock()
 
     def __call__(self, tracked: Tracked) -> None:
         """Take the next frame, after its pose was handed out."""
-        passed_s = self._now() - self._began_s
-        if passed_s < EVERY_S:
-            return
+        self._status = str(tracked.estimate.status)
+        self.tick()
+
+    def tick(self) -> None:
+        """Report if it is time; from any thread. A reader that has gone away hears no more."""
+        with self._lock:
+            passed_s = self._now() - self._began_s
+            if passed_s < EVERY_S:
+                return
+            self.newest = self._look(passed_s)
+            try:
+                self._tell(self.newest)
+            except OSError:
+                self._tell = lambda stats: None
+
+    def _look(self, passed_s: float) -> Stats:
         run, live, cpu_s = self._run, self._run.loop.live, self._cpu_s()
         n = len(run.latencies_s)
         ms = 1000.0 * np.array(run.latencies_s[self._n_told :] if n > self._n_told else [0.0])
         p50, p95 = np.percentile(ms, [50, 95])
         slam = run.slam
-        self.newest = Stats(
-            n, str(tracked.estimate.status), round((n - self._n_told) / passed_s, 2), round(float(p50), 2),
-            round(float(p95), 2), round(float(ms.max()), 2),
+        stats = Stats(
+            n, self._status if n > self._n_told else NO_FRAMES, round((n - self._n_told) / passed_s, 2),
+            round(float(p50), 2), round(float(p95), 2), round(float(ms.max()), 2),
             slam.load.lag_frames if isinstance(slam, TwoLaneSystem) else 0, len(slam.map.keyframes),
             live.dropped if live is not None else {}, round(100.0 * (cpu_s - self._began_cpu_s) / passed_s, 1),
             round(self._memory_mib(), 1),
         )  # fmt: skip
         self._began_s, self._began_cpu_s, self._n_told = self._began_s + passed_s, cpu_s, n
-        self._tell(self.newest)
+        return stats
+
+
+@contextmanager
+def ticking(telemetry: Telemetry, every_s: float = EVERY_S / 2) -> Iterator[Telemetry]:
+    """Within the block the telemetry reports on time although no frames come."""
+    is_over = threading.Event()
+
+    def tick() -> None:
+        while not is_over.wait(every_s):
+            telemetry.tick()
+
+    thread = threading.Thread(target=tick, name="vgslam-telemetry", daemon=True)
+    thread.start()
+    try:
+        yield telemetry
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def resident_mib() -> float:
