@@ -13,7 +13,7 @@ import yaml
 from vgslam.commands.config import ONE_RUN_ONLY, run_defaults
 from vgslam.commands.run import RunArgs, source_options
 from vgslam.config import to_plain
-from vgslam.errors import ConfigError, InputError, VgslamError
+from vgslam.errors import ConfigError, InputError, MapError, VgslamError
 from vgslam.fleet import storage
 from vgslam.fleet.folder import RESULTS, FleetFolder
 from vgslam.fleet.identity import Digests, key_of, program_id
@@ -168,8 +168,10 @@ def known_map(where: str) -> tuple[str, str]:
     if storage.is_address(where):
         return where, storage.identity(where)
     path = Path(where).resolve()
-    inside = list(path.glob(f"{RESULTS}/*/{MAP}"))
-    if len(inside) == 1 and not (path / MANIFEST).exists():
+    inside = [] if (path / MANIFEST).exists() else sorted(path.glob(f"{RESULTS}/*/{MAP}"))
+    if len(inside) > 1:
+        raise MapError(f"{where}: holds {len(inside)} maps; name one ({inside[0]}), or make one of them: fleet merge")
+    if inside:
         path = inside[0]
     return str(path), read_manifest(path).state_sha256
 
