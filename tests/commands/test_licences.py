@@ -52,6 +52,7 @@ def test_the_doctor_lists_them_with_the_weights(vgslam) -> None:
     assert code == 0
     assert any(p["name"] == "evo" and not p["is_free_for_products"] for p in listed["packages"])
     assert any("x264" in p["note"] for p in listed["packages"] if p["name"] == "av")
+    assert any(w["name"].endswith("DA3-LARGE") and "non-commercial" in w["terms"] for w in listed["weights"])
     assert any(w["name"] == "vggt-s" and "Apache" in w["terms"] for w in listed["weights"])
 
 

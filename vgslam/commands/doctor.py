@@ -154,6 +154,7 @@ def _decodes(codec: str) -> bool:
 def _weights() -> list[Check]:
     """Weights in the package and in Hugging Face's cache, each with its licence."""
     try:
+        from vgslam.network.da3.published import PUBLISHED
         from vgslam.network.licence import BY_HUB_ID
     except (ImportError, OSError) as error:
         return [Check("weights", "network", Verdict.WARNING, f"the network cannot be loaded ({error})")]
@@ -165,9 +166,11 @@ def _weights() -> list[Check]:
     if not checks:
         advice = "--network none needs none; otherwise give --weights"
         checks.append(Check("weights", "in the package", Verdict.INFO, "none", advice))
-    for hub_id, licence in BY_HUB_ID.items():
+    published = [(hub_id, licence, f"--weights {hub_id}") for hub_id, licence in BY_HUB_ID.items()]
+    published += [(weights.repo, weights.licence, f"--network {name}") for name, weights in PUBLISHED.items()]
+    for hub_id, licence, option in published:
         is_there = _is_cached(hub_id)
-        found = "in the Hugging Face cache" if is_there else f"not here; --weights {hub_id} fetches it"
+        found = "in the Hugging Face cache" if is_there else f"not here; {option} fetches it"
         checks.append(Check("weights", hub_id, Verdict.OK if is_there else Verdict.INFO, found, licence.terms))
     return checks
 
