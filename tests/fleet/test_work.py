@@ -122,7 +122,8 @@ def test_an_interrupt_ends_the_processes(task, folder) -> None:
     run = LocalEngine(2, work).run([task("a", "hang"), task("b", "hang"), task("c", "done")])
     with pytest.raises(KeyboardInterrupt):
         _interrupted_when(begun, run)
-    until(lambda: list((folder.path / ".work").iterdir()) == [])  # a thread that was just being started is not waited for
+    # a thread that was just being started is not waited for
+    until(lambda: list((folder.path / ".work").iterdir()) == [])
     assert files(folder) == set()
 
 
