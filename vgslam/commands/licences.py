@@ -67,10 +67,10 @@ def print_licences(weights: Sequence[Check], as_json: bool) -> int:
 
 def parts(package: str = "vgslam") -> list[Part]:
     """The package's dependencies, and theirs, as they are installed: those that are always there, then the extras'."""
-    core = _reached([package], extra=None)
+    core = _reached([package])
     found = [part(name) for name in sorted(core - {package})]
     for extra in sorted(metadata.metadata(package).get_all("Provides-Extra") or []):
-        own = _reached(_named(package, extra), extra=None) - core
+        own = _reached(_named(package, extra)) - core
         found += [part(name, extra) for name in sorted(own)]
     return found
 
@@ -104,14 +104,15 @@ def _named(package: str, extra: str | None) -> list[str]:
     return found
 
 
-def _reached(names: list[str], extra: str | None) -> set[str]:
+def _reached(names: list[str]) -> set[str]:
+    """These packages, and all that they always bring."""
     reached: set[str] = set()
     queue = [_normal(n) for n in names]
     while queue:
         name = queue.pop()
         if name not in reached:
             reached.add(name)
-            queue += _named(name, extra)
+            queue += _named(name, None)
     return reached
 
 
