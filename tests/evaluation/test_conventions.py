@@ -92,6 +92,21 @@ def test_a_camera_mounted_at_an_angle_is_told_from_right_angles() -> None:
     assert "turned against each other, by 40 deg" in note
 
 
+@pytest.mark.parametrize(("error", "is_named"), [(0.005, True), (0.06, False)])
+def test_a_turn_that_the_errors_of_the_positions_explain_is_no_mounting(error: float, is_named: bool) -> None:
+    """A path that is nearly straight, of a camera that hardly turns: errors across it turn the alignment about its
+    direction, which looks like a camera that is mounted otherwise."""
+    x = np.linspace(-1, 1, 80)
+    T = np.stack([se3.from_rt(se3.so3_exp(np.array([0.1 * a, 0.1 * a * a, 0.0])), np.zeros(3)) for a in x])
+    T[:, :3, 3] = np.stack([3 * x, 0.3 * np.sin(3 * x), 0.3 * np.cos(2 * x)], axis=1)
+    moved = T.copy()
+    moved[:, :3, 3] = T[:, :3, 3] @ se3.so3_exp(np.radians([12.0, 0, 0])).T
+    moved[:, 1, 3] += error * np.sin(7 * x)
+    moved[:, 2, 3] += error * np.cos(8 * x)
+    note = convention_note(T, moved)
+    assert (note is not None and "turned against each other" in note) == is_named
+
+
 def test_a_mirrored_world_is_named() -> None:
     ref = walk()
     note = convention_note(mirrored(ref), estimate(ref))

@@ -41,8 +41,9 @@ class OnlineAdaptation:
         self._collector: Collector | None = None
         self._state: State | None = None
 
-    def at_frame(self, image: Image, frame_id: int, camera: Camera) -> bool:
-        """Whether other weights are served from now on. image (H,W,3) of a pinhole camera, in the frames' order.
+    def at_frame(self, image: Image, frame_id: int, camera: Camera, may_serve: bool = True) -> bool:
+        """Whether other weights are served from now on. image (H,W,3) of a pinhole camera, in the frames' order;
+        may_serve: False while the network is answering; weights that have come wait for a later frame.
 
         Keyframes alone would be too far apart for points to be followed from one to the next.
         """
@@ -51,7 +52,7 @@ class OnlineAdaptation:
         window = self._collector.add(image, frame_id)
         if window is not None:
             self.adapter.observe(window.images, window.frame_ids, window.camera)
-        committed = self.adapter.poll()
+        committed = self.adapter.poll() if may_serve else None
         if committed is not None:
             self._serve(committed)
         return committed is not None

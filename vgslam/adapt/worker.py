@@ -1,22 +1,24 @@
 """Adaptation in another process, so that tracking waits neither for training nor for Python's lock.
 
-A thread would share the interpreter and torch's thread pool with the tracker. The worker is spawned, runs at low
-priority with its own number of threads, and hands weights over as files that appear complete or not at all.
+A thread would share the interpreter and torch's thread pool with the tracker. The worker is spawned, and runs at low
+priority with its own number of threads. Windows and weights are handed over as files that appear complete or not at
+all, events through a pipe: no lock is shared, so that a worker that is killed leaves nobody waiting.
 """
 
-import contextlib
 import multiprocessing
 import os
-import queue
 import signal
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
 
 from vgslam.adapt.adapter import AdaptConfig, Adapter, Committed, Event
+from vgslam.adapt.collector import Frames
 from vgslam.adapt.windows import Image
 from vgslam.atomic import write_bytes
 from vgslam.geometry.camera import Camera
@@ -26,6 +28,10 @@ from vgslam.network.vggt import Vggt, build
 
 BASE_NAME = "base.safetensors"
 STATE_NAME = "committed.safetensors"
+END_NAME = "end"
+WINDOWS = "window_*.npz"
+LOOK_EVERY_S = 0.05
+"""Pause of the worker between two looks for windows."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +61,12 @@ class BackgroundAdapter:
         state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
         write_bytes(folder / BASE_NAME, save(state))
         context = multiprocessing.get_context("spawn")
-        self._windows = context.Queue(options.max_waiting)
-        self._results = context.Queue()
-        job = (self._windows, self._results, folder, model.config, config or AdaptConfig(), options)
+        self._events, told_by_worker = context.Pipe(duplex=False)
+        job = (told_by_worker, folder, model.config, config or AdaptConfig(), options)
         self.process = context.Process(target=_work, args=job, daemon=True)
         self.process.start()
+        told_by_worker.close()
+        self._n_handed, self._max_waiting = 0, options.max_waiting
         self._frame_id, self._step, self._is_new = -1, 0, False
         self._is_closed = self._is_death_told = False
 
@@ -67,13 +74,21 @@ class BackgroundAdapter:
         """Hands a window over; drops it, with an event, when the worker is behind. A worker that died is reported once,
         by an event that says why, and gets no more."""
         self._frame_id = int(frame_ids[-1])
-        if self._has_died():
+        if self._has_died() or self._is_closed:
             return
+        if len(list(self.folder.glob(WINDOWS))) >= self._max_waiting:
+            self._drop("the worker is behind")
+            return
+        self._n_handed += 1
+        name = WINDOWS.replace("*", f"{self._n_handed:08d}")
         try:
-            self._windows.put_nowait((list(images), list(frame_ids), camera))
-        except queue.Full:
-            self.n_dropped += 1
-            self.events.append(Event("drop", self._frame_id, 0, ("the worker is behind",)))
+            _hand_over(Frames(tuple(images), tuple(frame_ids), camera), self.folder / name)
+        except OSError as error:
+            self._drop(f"it cannot be handed over ({error.strerror or error})")
+
+    def _drop(self, why: str) -> None:
+        self.n_dropped += 1
+        self.events.append(Event("drop", self._frame_id, 0, (why,)))
 
     def poll(self) -> Committed | None:
         """The newest committed weights that were not handed out yet, if any. Never waits."""
@@ -84,16 +99,16 @@ class BackgroundAdapter:
     def _has_died(self) -> bool:
         """Takes the worker's messages. Returns whether it has died, of which there is one event: its own or this."""
         is_gone = not self._is_closed and not self.process.is_alive()  # first: its last messages are there by now
-        self._take_results()
+        self._take_events()
         if is_gone and not self._is_death_told:
             self._tell_death(_cause(self.process.exitcode))
         return is_gone or self._is_death_told
 
-    def _take_results(self) -> None:
-        while True:
+    def _take_events(self) -> None:
+        while not self._events.closed and self._events.poll():
             try:
-                event: Event = self._results.get_nowait()
-            except queue.Empty:
+                event: Event = self._events.recv()
+            except EOFError:
                 return
             if event.kind == "died":
                 self._tell_death(*event.reasons)
@@ -107,15 +122,39 @@ class BackgroundAdapter:
         self.events.append(Event("died", self._frame_id, self._step, reasons))
 
     def close(self, wait_s: float = 2.0) -> None:
-        """Ends the worker, in the middle of a round if need be; what it committed stays in `folder`."""
+        """Ends the worker, in the middle of a round if need be; what it committed stays in `folder`. Windows that come
+        afterwards are left out."""
+        if self._is_closed:
+            return
         self._is_closed = True
-        with contextlib.suppress(queue.Full):
-            self._windows.put_nowait(None)
+        (self.folder / END_NAME).touch()
         self.process.join(wait_s)
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
-        self._windows.cancel_join_thread()
+        self._take_events()
+        self._events.close()
+
+
+def _hand_over(window: Frames, path: Path) -> None:
+    """Writes a window of a pinhole camera; nothing waits for the disk. `_taken` reads it."""
+    c = window.camera
+    beside = path.with_suffix(".part")
+    with beside.open("wb") as file:
+        np.savez(
+            file, *window.images, frame_ids=np.array(window.frame_ids, np.int64),
+            camera=np.array([c.fx, c.fy, c.cx, c.cy, c.width, c.height]),
+        )  # fmt: skip
+    os.replace(beside, path)
+
+
+def _taken(path: Path) -> Frames:
+    with np.load(path) as arrays:
+        fx, fy, cx, cy, width, height = arrays["camera"].tolist()
+        ids = tuple(arrays["frame_ids"].tolist())
+        images = tuple(arrays[f"arr_{i}"] for i in range(len(ids)))
+    path.unlink()
+    return Frames(images, ids, Camera(fx, fy, cx, cy, int(width), int(height)))
 
 
 def write_committed(path: Path, committed: Committed) -> None:
@@ -145,20 +184,16 @@ def _cause(exit_code: int | None) -> str:
     return f"it was killed by {name}" + (", as the system does for want of memory" if name == "SIGKILL" else "")
 
 
-def _work(
-    windows: Any, results: Any, folder: Path, network: VggtConfig, config: AdaptConfig, options: WorkerOptions
-) -> None:
+def _work(events: Connection, folder: Path, network: VggtConfig, config: AdaptConfig, options: WorkerOptions) -> None:
     """The worker's life. Ctrl-C is left to the process that tracks, which ends this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        _adapt(windows, results, folder, network, config, options)
+        _adapt(events, folder, network, config, options)
     except Exception as error:
-        results.put(Event("died", -1, 0, (f"{type(error).__name__}: {error}".splitlines()[0],)))
+        events.send(Event("died", -1, 0, (f"{type(error).__name__}: {error}".splitlines()[0],)))
 
 
-def _adapt(
-    windows: Any, results: Any, folder: Path, network: VggtConfig, config: AdaptConfig, options: WorkerOptions
-) -> None:
+def _adapt(events: Connection, folder: Path, network: VggtConfig, config: AdaptConfig, options: WorkerOptions) -> None:
     from safetensors.torch import load_file
 
     os.nice(options.nice)
@@ -169,11 +204,22 @@ def _adapt(
         add_lora(model, config.train.lora, 0)
     model.load_state_dict(state)
     adapter, n_told = Adapter(model, config), 0
-    while (item := windows.get()) is not None:
-        adapter.observe(*item)
+    for window in _handed_over(folder):
+        adapter.observe(window.images, window.frame_ids, window.camera)
         committed = adapter.poll()
         if committed is not None:
             write_committed(folder / STATE_NAME, committed)
         for event in adapter.events[n_told:]:
-            results.put(event)
+            events.send(event)
         n_told = len(adapter.events)
+
+
+def _handed_over(folder: Path) -> Iterator[Frames]:
+    """The windows in their order, until the process that tracks says that it ends, or is gone."""
+    tracks = multiprocessing.parent_process()
+    while not (folder / END_NAME).exists() and (tracks is None or tracks.is_alive()):
+        waiting = min(folder.glob(WINDOWS), default=None)
+        if waiting is None:
+            time.sleep(LOOK_EVERY_S)
+            continue
+        yield _taken(waiting)

@@ -21,6 +21,8 @@ WRONG_OF_PATH = 0.1
 """Positions whose error is less than this share of their extent raise no question."""
 LINE = 0.05
 """Second extent of the positions over the first below which they do not say how the cameras are turned."""
+DOUBTED = 2.0
+"""A turn within so many times of what the errors of the positions do to their alignment is not one of the axes."""
 NEAR_AXES_DEG = 20.0
 """Axes that are this near to one of the known ones are called by its name."""
 _NAMES = {
@@ -113,10 +115,21 @@ def _axes(T_ref: Array, T_est: Array, now_deg: float) -> str | None:
         if of_ref or of_est:
             who = "one of the two" if of_ref and of_est else "the reference" if of_ref else "the estimate"
             return f"{begin} the camera's axes are {name} in {who}, and OpenCV's in the other"
-    near = min(_angle(R, turn) for R in _right_angles())
-    how = "by right angles " if near < NEAR_AXES_DEG else ""
     by_deg = _angle(np.eye(3), turn)
+    if by_deg < DOUBTED * _alignment_error_deg(T_ref, T_est):
+        return None
+    near = min(_angle(R, turn) for R in _right_angles())
+    how = "by right angles " if near < NEAR_AXES_DEG < by_deg else ""
     return f"{begin} the axes of the two cameras are turned {how}against each other, by {by_deg:.0f} deg"
+
+
+def _alignment_error_deg(T_ref: Array, T_est: Array) -> float:
+    """How far the alignment of positions may turn them wrongly about their longest extent: their error over the extent
+    across it. Errors of a trajectory drift together, so their number does not help."""
+    error_m, _ = _errors(T_ref, T_est, by_positions=True)
+    points = T_ref[:, :3, 3] - T_ref[:, :3, 3].mean(0)
+    across = np.linalg.svd(points, compute_uv=False)[1:]
+    return float(np.degrees(error_m * np.sqrt(len(points)) / max(float(np.linalg.norm(across)), 1e-12)))
 
 
 def _right_angles() -> Iterator[Array]:

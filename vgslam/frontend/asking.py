@@ -94,6 +94,12 @@ class Desk:
         self.counts[reason].late += 1
 
     @property
+    def is_busy(self) -> bool:
+        """Whether a question is being answered beside the frames."""
+        with self._lock:
+            return self._pending is not None and not self._pending[2].done()
+
+    @property
     def n_asked(self) -> int:
         return sum(count.asked for count in self.counts.values())
 

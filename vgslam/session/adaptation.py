@@ -1,6 +1,7 @@
 """`vgslam run --adapt` and `--adapter`: sets adaptation up for a run."""
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from vgslam.session.network import OpenedNetwork
 
 ADAPTER_NAME = "adapter.safetensors"
+NOT_BEGUN = "nothing was learned: the network was not asked, and what is not asked needs not get better"
 
 
 @dataclass(frozen=True)
@@ -42,14 +44,21 @@ class AdaptOptions:
     """Seed of all random choices."""
 
 
-@dataclass(frozen=True)
 class Adaptation:
-    """Adaptation of a run's network; does nothing if that does not adapt. begun_with: name of the weights that were
-    served first, None without a network."""
+    """Adaptation of a run's network; does nothing if that does not adapt.
 
-    begun_with: str | None = None
-    online: "OnlineAdaptation | None" = None
-    folder: tempfile.TemporaryDirectory[str] | None = None
+    It begins when the network has been asked first: a run in which geometry is never weak trains nothing, and does not
+    load torch. begun_with: name of the weights that are served first, None without a network. begin: makes the
+    adaptation, given a network that is open by then; None: nothing is learned.
+    """
+
+    def __init__(
+        self, begun_with: str | None = None, network: "OpenedNetwork | None" = None,
+        begin: "Callable[[Path], OnlineAdaptation] | None" = None,
+    ) -> None:  # fmt: skip
+        self.begun_with, self._network, self._begin = begun_with, network, begin
+        self.online: OnlineAdaptation | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     @property
     def model_id(self) -> str | None:
@@ -57,12 +66,19 @@ class Adaptation:
         return self.begun_with if self.online is None else self.online.model_id
 
     def after_frame(self, image: Image, frame_id: int, camera: Camera) -> None:
-        """Call after each frame: other weights may be served from then on."""
-        if self.online is not None:
-            self.online.at_frame(image, frame_id, camera)
+        """Call after each frame: other weights may be served from then on, though never while a question is being
+        answered."""
+        if self.online is None and self._begin is not None and self._network is not None and self._network.was_asked:
+            self._folder = tempfile.TemporaryDirectory(prefix="vgslam-adapt-")
+            self.online = self._begin(Path(self._folder.name))
+        if self.online is not None and self._network is not None:
+            self.online.at_frame(image, frame_id, camera, may_serve=not self._network.desk.is_busy)
 
     def report(self) -> dict[str, Any] | None:
-        return self.online.report() if self.online is not None else None
+        """The entry in report.json; None where nothing adapts."""
+        if self.online is not None:
+            return self.online.report()
+        return None if self._begin is None else {"model_id": self.begun_with, "step": 0, "line": NOT_BEGUN}
 
     def warnings(self) -> list[str]:
         """Lines for the report's warnings."""
@@ -82,36 +98,47 @@ class Adaptation:
         """Ends the background process, whatever happened."""
         if self.online is not None:
             self.online.adapter.close()
-        if self.folder is not None:
-            self.folder.cleanup()
+        if self._folder is not None:
+            self._folder.cleanup()
 
 
 def open_adaptation(
     network: "OpenedNetwork | None", mode: Literal["off", "sync", "background"], adapter: Path | None,
     options: AdaptOptions,
 ) -> Adaptation:  # fmt: skip
-    """Loads the adapter of a file into the network, and begins to adapt it. ConfigError without a network or for one
-    that cannot learn, WeightsError for an adapter that does not fit it."""
+    """Loads the adapter of a file into the network, and adapts it once it has been asked. ConfigError without a network
+    or for one that cannot learn, WeightsError for an adapter that does not fit it."""
     if mode == "off" and adapter is None:
         return Adaptation(network.model_id if network else None)
     if network is None:
         raise ConfigError("--adapt and --adapter need a network: add --network vggt")
-    model = getattr(network.backbone, "model", None)
-    if model is None:
+    if not network.can_learn:
         raise ConfigError(f"{network.model_id} cannot learn: --adapt and --adapter need --network vggt")
     _check(options)
-    from vgslam.adapt.adapter import AdaptConfig, Adapter
-    from vgslam.adapt.online import OnlineAdaptation, Served, adapted_id
-    from vgslam.adapt.trainer import ADAPTED, TrainConfig
-    from vgslam.adapt.worker import BackgroundAdapter, WorkerOptions
-    from vgslam.network.lora import load_adapter, stored_config
+    if adapter is None:
+        return Adaptation(network.model_id, network, lambda folder: _begun(network, mode, None, 0, options, folder))
+    from vgslam.adapt.online import adapted_id
+    from vgslam.network.lora import load_adapter
 
-    info, lora, start = network.backbone.weights, ADAPTED, 0
-    if adapter is not None:
-        start, lora = load_adapter(model, adapter, info.sha256), stored_config(adapter)
-    begun_with = adapted_id(info.model_id, start)
+    start = load_adapter(network.backbone.model, adapter, network.weights.sha256)
+    begun_with = adapted_id(network.model_id, start)
     if mode == "off":
         return Adaptation(begun_with)
+    return Adaptation(begun_with, network, lambda folder: _begun(network, mode, adapter, start, options, folder))
+
+
+def _begun(
+    network: "OpenedNetwork", mode: str, adapter: Path | None, start: int, options: AdaptOptions, folder: Path
+) -> "OnlineAdaptation":
+    """Adaptation of a network that is open, from the adapter after `start` steps that it has been given, if any."""
+    from vgslam.adapt.adapter import AdaptConfig, Adapter
+    from vgslam.adapt.online import OnlineAdaptation, Served
+    from vgslam.adapt.trainer import ADAPTED, TrainConfig
+    from vgslam.adapt.worker import BackgroundAdapter, WorkerOptions
+    from vgslam.network.lora import stored_config
+
+    model, info = network.backbone.model, network.weights
+    lora = ADAPTED if adapter is None else stored_config(adapter)
     train = TrainConfig(lora=lora, steps=options.steps, learning_rate=options.learning_rate, seed=options.seed)
     config = replace(
         AdaptConfig(), train=train, window_every=options.windows, memory_bytes=parse_size(options.memory),
@@ -119,10 +146,10 @@ def open_adaptation(
     )  # fmt: skip
     served = Served(model, info.model_id, info.sha256, start)
     if mode == "sync":
-        return Adaptation(begun_with, OnlineAdaptation(served, Adapter(model, config, info.sha256), train))
-    folder = tempfile.TemporaryDirectory(prefix="vgslam-adapt-")
-    worker = BackgroundAdapter(model, Path(folder.name), config, WorkerOptions(options.threads))
-    return Adaptation(begun_with, OnlineAdaptation(served, worker, train), folder)
+        return OnlineAdaptation(served, Adapter(model, config, info.sha256), train)
+    return OnlineAdaptation(
+        served, BackgroundAdapter(model, folder, config, WorkerOptions(options.threads)), train
+    )  # fmt: skip
 
 
 def _check(options: AdaptOptions) -> None:

@@ -86,6 +86,18 @@ class OpenedNetwork:
         return open_backbone(chosen, show=self._say if self._info is None else lambda line: None)
 
     @property
+    def was_asked(self) -> bool:
+        """Whether it has been asked and is open, so that it can learn."""
+        return self.desk.n_asked > 0 and "backbone" in vars(self)
+
+    @property
+    def can_learn(self) -> bool:
+        """Whether it is one of those that can be trained; the network is not opened to know."""
+        if "backbone" in vars(self):
+            return getattr(self.backbone, "model", None) is not None
+        return self.model_id.partition(":")[0] in DEFAULT_WEIGHTS
+
+    @property
     def model_id(self) -> str:
         """Name and hash of its weights."""
         return self.weights.model_id
