@@ -10,6 +10,7 @@ import tyro
 from bench.accuracy import BenchAccuracyArgs, run_bench_accuracy
 from bench.adapt import BenchAdaptArgs, run_bench_adapt
 from bench.adapt_runs import BenchAdaptRunsArgs, run_bench_adapt_runs
+from bench.adapt_starts import BenchAdaptStartsArgs, run_bench_adapt_starts
 from bench.backend import BenchBackendArgs, run_bench_backend
 from bench.city_drive import BenchCityArgs, run_bench_city
 from bench.colmap import BenchColmapArgs, run_bench_colmap
@@ -30,6 +31,7 @@ MEASUREMENTS: dict[str, tuple[type, Callable[[Any], int]]] = {
     "accuracy": (BenchAccuracyArgs, run_bench_accuracy),
     "adapt": (BenchAdaptArgs, run_bench_adapt),
     "adapt-runs": (BenchAdaptRunsArgs, run_bench_adapt_runs),
+    "adapt-starts": (BenchAdaptStartsArgs, run_bench_adapt_starts),
     "backend": (BenchBackendArgs, run_bench_backend),
     "city": (BenchCityArgs, run_bench_city),
     "fleet": (BenchFleetArgs, run_bench_fleet),
