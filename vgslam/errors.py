@@ -49,8 +49,6 @@ class WeightsError(VgslamError):
 class WeightsNotFoundError(WeightsError):
     """Network weights are not here and have to be fetched; the message says what and from where."""
 
-    exit_code = 2
-
 
 class MissingDependencyError(VgslamError):
     """An optional dependency is not installed; the message names the pip command."""

@@ -29,7 +29,7 @@ def test_without_a_network_it_says_what_to_fetch(monkeypatch, tmp_path: Path) ->
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(WeightsNotFoundError, match=r"fetch model\.safetensors \(542 MB\) and") as no:
         open_network(NetworkOptions("da3-base", device="cpu"), print)
-    assert no.value.exit_code == 2
+    assert no.value.exit_code == 5
 
 
 def test_non_commercial_weights_have_to_be_accepted(monkeypatch, tmp_path: Path) -> None:

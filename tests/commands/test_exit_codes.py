@@ -18,7 +18,7 @@ def test_codes() -> None:
     codes = {kind.__name__: kind.exit_code for kind in vars(errors).values() if isinstance(kind, type)}
     assert codes == {
         "VgslamError": 1, "InputError": 2, "CalibrationError": 2, "ConfigError": 2, "OutputError": 3,
-        "TrackingError": 4, "WeightsError": 5, "WeightsNotFoundError": 2, "MissingDependencyError": 6, "GraphError": 7,
+        "TrackingError": 4, "WeightsError": 5, "WeightsNotFoundError": 5, "MissingDependencyError": 6, "GraphError": 7,
         "EvaluationError": 8, "MapError": 9, "PluginError": 10,
     }  # fmt: skip
 

@@ -185,7 +185,7 @@ def test_without_network_and_cache_it_says_what_to_fetch(options: Da3LoadOptions
     line = refused("", options, WeightsNotFoundError)
     assert "model.safetensors (137 MB) and config.json from https://huggingface.co/depth-anything/DA3-SMALL" in line
     assert "--weights FOLDER" in line
-    assert WeightsNotFoundError.exit_code == 2
+    assert WeightsNotFoundError.exit_code == WeightsError.exit_code
     assert "no such file or folder" in refused(tmp_path / "gone", options, WeightsNotFoundError)
 
 

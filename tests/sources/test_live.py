@@ -14,7 +14,7 @@ from waiting import HANG_S, until
 
 from vgslam.errors import CalibrationError, InputError, MissingDependencyError
 from vgslam.sources import live_devices
-from vgslam.sources.live import LiveImage, LiveOptions, LiveSource
+from vgslam.sources.live import BrokenOffError, LiveImage, LiveOptions, LiveSource
 from vgslam.sources.live_address import public
 from vgslam.sources.live_clock import LiveClock
 from vgslam.sources.live_open import in_real_time, is_live, open_live
@@ -127,11 +127,26 @@ class TestReconnecting:
             now[0] += seconds
 
         source = LiveSource("t", "t", feed, LiveOptions(keep_all=True, give_up_s=20.0), wait, lambda: now[0])
-        assert numbers(source) == [1, 2]
+        frames = iter(source)
+        assert [number_of(next(frames).image) for _ in range(2)] == [1, 2]
+        with pytest.raises(BrokenOffError, match=r"no frame for 20 s after 2 frames: given up \(no route to host\)"):
+            next(frames)
         assert waits == [0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0]
         assert source.n_reconnects == 0
         assert "no route to host" in source.warnings[0]
-        assert "given up" in source.warnings[-1]
+
+    def test_a_stream_that_is_not_tried_again_tells_a_break_from_an_end(self) -> None:
+        def breaks() -> Iterator[LiveImage]:
+            yield from images(2)
+            raise InputError("the stream broke off")
+
+        frames = iter(LiveSource("t", "t", breaks, ALL))
+        assert [number_of(next(frames).image) for _ in range(2)] == [1, 2]
+        with pytest.raises(BrokenOffError, match="after 2 frames: the stream broke off"):
+            next(frames)
+        enough = LiveOptions(keep_all=True, give_up_s=0.0, max_frames=2)
+        assert numbers(LiveSource("t", "t", breaks, enough)) == [1, 2], "what comes after the last frame is of no matter"
+        assert numbers(LiveSource("t", "t", lambda: images(2), ALL)) == [1, 2]
 
     def test_the_wait_starts_anew_after_a_frame_and_times_go_on(self) -> None:
         waits, n_calls = [], 0

@@ -199,7 +199,7 @@ def _finish(run: Run, stop: Stop | None, audience: Audience) -> Outcome:
     """Write everything, score, draw plots, and report. What fails stops the run, after all the rest."""
     try:
         poses, evaluation = _finish_results(run, stop, audience)
-        stop = _finish_report(run, stop)
+        stop = _finish_report(run, stop or _ended_too_early(run, poses))
     except KeyboardInterrupt as error:  # between two steps
         _report_end(run, _reason(error))
         raise
@@ -216,6 +216,14 @@ def _finish(run: Run, stop: Stop | None, audience: Audience) -> Outcome:
             f"{run.writer.path})"
         )
     return outcome
+
+
+def _ended_too_early(run: Run, poses: Poses) -> Stop | None:
+    """What stopped a live run that was ended by hand before any frame had a pose: no usual end, as there is nothing."""
+    first = run.loop.signals.first
+    if first is None or len(poses.trajectory):
+        return None
+    return Stop(f"{run.loop.signals.describe()} before any of {len(poses.frames)} frame(s) had a pose", 128 + first)
 
 
 def _finish_results(run: Run, stop: Stop | None, audience: Audience) -> tuple[Poses, Evaluation | None]:

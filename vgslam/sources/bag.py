@@ -10,6 +10,7 @@ from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
 from vgslam.errors import CalibrationError, InputError
+from vgslam.sources.bag_limits import UnpackedTooLargeError, limit_unpacking
 from vgslam.sources.calibration import camera_from_document, with_projection
 from vgslam.sources.image_times import Untimed, mended_stream
 from vgslam.sources.options import SourceOptions
@@ -40,7 +41,7 @@ def open_bag(path: Path, options: SourceOptions) -> Recording:
     def images() -> Iterator[RawImage]:
         return mended_stream(_images(path, topic, warnings), warnings)
 
-    size = _first_size(path, topic, images())
+    size = _first_size(path, topic, images(), warnings)
     recording = Recording(_kind(path), path.resolve().stem, images, size, n_images, warnings=warnings)
     if info is not None:
         is_rectified = any("rect" in level for level in topic.split("/")[-2:])  # image_rect_color[/compressed]
@@ -60,9 +61,12 @@ def _kind(path: Path) -> str:
 @contextmanager
 def _opened(path: Path) -> Iterator[AnyReader]:
     bag = _ros2_file(path)
+    limit_unpacking()
     try:
         reader = AnyReader([bag], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
         reader.open()
+    except UnpackedTooLargeError as err:
+        raise InputError(f"{path}: {err}; it is not read") from err
     except _READ_ERRORS as err:
         repair = "rosbag reindex" if path.suffix == ".bag" else "mcap recover, or ros2 bag reindex"
         raise InputError(f"{path}: not a readable bag ({_brief(err)}); if it was cut off try {repair}") from err
@@ -166,12 +170,13 @@ def _images(path: Path, topic: str, warnings: Warnings) -> Iterator[Untimed]:
             yield Untimed(name, time_s, partial(message_pixels, message))
 
 
-def _first_size(path: Path, topic: str, images: Iterator[RawImage]) -> tuple[int, int]:
-    reason = "the topic is empty"
+def _first_size(path: Path, topic: str, images: Iterator[RawImage], warnings: Warnings) -> tuple[int, int]:
+    reason = None
     for raw in images:
         try:
             height, width = raw.load().shape[:2]
             return width, height
         except BadImageError as err:
             reason = str(err)
+    reason = reason or next(iter(warnings), "the topic is empty")
     raise InputError(f"{path}: no image on {topic} can be decoded ({reason}); choose another with --topic")

@@ -39,6 +39,10 @@ Feed = Callable[[], Iterator[LiveImage]]
 NobodyYetError to be called again."""
 
 
+class BrokenOffError(InputError):
+    """A stream broke off, and did not come back."""
+
+
 class NobodyYetError(InputError):
     """A feed that waits for others to connect has waited in vain so far, and may wait on."""
 
@@ -78,7 +82,8 @@ class LiveSource:
     A few frames wait for their turn; when the reader is slower than the stream for longer, it goes on with the newest
     (`live_queue`), and `dropped` counts the others by reason, `n_dropped` all of them. `arrived_s` is the monotonic
     time of arrival of the frame handed out last. Iterating again goes on
-    with the stream, with ids from 0. `recorded` is the recording that is played, None if there is none; camera, truth
+    with the stream, with ids from 0. After the last frame of a stream that broke off and did not come back it raises
+    BrokenOffError. `recorded` is the recording that is played, None if there is none; camera, truth
     and warnings are its own then. `wait` and `now` may be replaced by a test's clock.
     """
 
@@ -147,15 +152,18 @@ class LiveSource:
 
     def __iter__(self) -> Iterator[Frame]:
         n, began_s = 0, self._now()
-        while not self._is_enough(n, began_s) and (arrived := self._take()) is not None:
+        while not self._is_enough(n, began_s):
+            arrived = self._take()
+            if arrived is None:
+                if self._error is not None:
+                    raise self._error
+                return
             image = self._load(arrived)
             if image is None:
                 continue
             self.arrived_s = arrived.arrival_s
             yield Frame(n, arrived.item.timestamp_s, image if self.undistorter is None else self.undistorter(image))
             n += 1
-        if self._error is not None:
-            raise self._error
 
     def _is_enough(self, n: int, began_s: float) -> bool:
         """Whether an iteration that has given n frames since began_s is at its end."""
@@ -231,16 +239,20 @@ class LiveSource:
             except InputError as error:
                 if not self.n_captured:
                     raise
+                if self._stop.is_set():
+                    return
                 reason, is_broken_off = str(error), True
             if self._options.give_up_s <= 0 and is_broken_off:
-                self.warnings.append(f"after {self.n_captured} frames: {reason}")
+                raise BrokenOffError(f"after {self.n_captured} frames: {reason}")
             if not self.n_captured or self._options.give_up_s <= 0:
                 return
             if not is_broken:
                 self.warnings.append(f"after {self.n_captured} frames: {reason}; trying to connect again")
             is_broken = True
             if self._now() - last_s > self._options.give_up_s:
-                self.warnings.append(f"no frame for {self._options.give_up_s:g} s: given up ({reason})")
-                return
+                raise BrokenOffError(
+                    f"{self.name}: no frame for {self._options.give_up_s:g} s after {self.n_captured} frames: given up "
+                    f"({reason})"
+                )
             self._wait(wait_s)
             wait_s = min(2.0 * wait_s, LONGEST_WAIT_S)
