@@ -3,16 +3,18 @@
 import errno
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from random_map import random_map
+from random_map import add_random_keyframe, random_map
 
 from vgslam.sources.trajectory_io import read_trajectory
 from vgslam.store.manifest import VERSION
 from vgslam.store.map_folder import MapFolder
 from vgslam.store.open import load_map
+from vgslam.store.same_recording import shared_session
 
 
 def saved(path: Path, seed: int = 0, n: int = 7) -> Path:
@@ -83,6 +85,27 @@ def test_merge(path: Path, tmp_path: Path, vgslam) -> None:
     code, _, err = vgslam("map", "merge", path, other, "-o", out)
     assert code == 3
     assert "a map already" in err
+
+
+def test_a_map_is_not_merged_with_itself(path: Path, tmp_path: Path, vgslam) -> None:
+    """Nor with a copy, one that a later run went into, or one of its own name."""
+    copy, grown, empty, out = tmp_path / "copy", tmp_path / "grown", saved(tmp_path / "e", n=0), tmp_path / "c"
+    shutil.copytree(path, copy)
+    with MapFolder(grown) as folder:
+        m = random_map(9)
+        m.begin_session("later", "2026-02-02T03:04:05")
+        add_random_keyframe(m, np.random.default_rng(1))
+        folder.save(m)
+    for a, b, said in ((path, path, "walk 0"), (path, copy, "walk 0"), (grown, grown, "walk 0"), (empty, empty, "same map")):
+        code, _, err = vgslam("map", "merge", a, b, "-o", out)
+        assert (code, len(err.splitlines())) == (2, 1)
+        assert said in err
+        assert not out.exists()
+    assert vgslam("map", "merge", path, empty, "-o", out)[0] == 0
+    assert shared_session(random_map(3), random_map(3, 1)) is None
+    twin = random_map(3, 1)
+    twin.sessions = random_map(3).sessions
+    assert shared_session(random_map(3), twin) is None, "the same name and second, and other frames"
 
 
 def test_export(path: Path, tmp_path: Path, vgslam) -> None:

@@ -17,7 +17,7 @@ from vgslam.fleet.merge_many import Merged, merge_many
 from vgslam.fleet.task import Limits
 from vgslam.fleet.work import MAP
 from vgslam.guards.wording import say
-from vgslam.store.manifest import MANIFEST
+from vgslam.store.manifest import MANIFEST, read_manifest
 
 REPORT = "merge.json"
 
@@ -80,7 +80,7 @@ def describe(maps: list[Path], merged: Merged) -> dict[str, Any]:
 
 
 def find_maps(given: tuple[Path, ...]) -> list[Path]:
-    """All maps, absolute, each once. Raises InputError, naming what holds none."""
+    """All maps, absolute, each once. Raises InputError, naming what holds none and copies of one another, MapError."""
     found: dict[Path, None] = {}
     for path in given:
         inside = [path] if (path / MANIFEST).is_file() else sorted(p.parent for p in path.glob(f"*/{MANIFEST}"))
@@ -89,7 +89,12 @@ def find_maps(given: tuple[Path, ...]) -> list[Path]:
             raise InputError(f"{path}: {'holds no map' if path.exists() else 'no such folder'}")
         found |= dict.fromkeys(p.resolve() for p in inside)
     if len(found) < 2:
-        raise InputError("a merge needs two maps or more")
+        raise InputError("a merge needs two maps or more, each named once")
+    first: dict[str, Path] = {}
+    for path in found:
+        other = first.setdefault(read_manifest(path).state_sha256, path)
+        if other != path:
+            raise InputError(f"{other} and {path} are the same map; leave the copy out")
     return list(found)
 
 

@@ -15,7 +15,7 @@ from vgslam.byte_size import format_size, parse_size
 from vgslam.commands.cells import cell
 from vgslam.commands.map_export import ExportRequest, Format, export
 from vgslam.commands.map_scale import ScaleArgs, run_scale
-from vgslam.errors import MapError, OutputError, VgslamError
+from vgslam.errors import InputError, MapError, OutputError, VgslamError
 from vgslam.fleet.fold import merge_two
 from vgslam.guards.wording import say
 from vgslam.map.slam_map import SlamMap
@@ -29,6 +29,7 @@ from vgslam.store.manifest import MANIFEST, read_manifest
 from vgslam.store.map_folder import MapFolder
 from vgslam.store.merge import Joiner
 from vgslam.store.open import load_map
+from vgslam.store.same_recording import shared_session
 from vgslam.types import Status
 
 
@@ -240,6 +241,10 @@ def run_merge(args: MergeArgs, joiner: Joiner | None = None) -> int:
         raise OutputError(f"{args.out}: there is a map already; name a new folder with -o")
     budget = parse_size(args.memory)
     merged, other = load_map(args.a, budget), load_map(args.b, budget)
+    shared = shared_session(merged, other)
+    if args.a.resolve() == args.b.resolve() or shared is not None:
+        what = "are the same map" if shared is None else f"hold the same run {shared}: one is the other or a copy of it"
+        raise InputError(f"{args.a} and {args.b} {what}; merge maps of different runs")
     place_joiner = joiner or PlaceJoiner()
     n_joined = merge_two(merged, other, place_joiner)
     with MapFolder(args.out) as folder:

@@ -132,10 +132,10 @@ def _lens(fields: Fields) -> tuple[str, tuple[float, ...]]:
     calibration = numbers("calibration", fields.first("calibration"))  # MASt3R-SLAM: fx fy cx cy k1 k2 ...
     if len(calibration) > 4 and len(calibration) != 9:
         listed = calibration[4:]
-    if lens in ("ds", "eucm", "omni", "fov") and not listed:
-        listed = _named(fields, {"ds": ("xi", "alpha"), "eucm": ("alpha", "beta"), "fov": ("w", "omega", "k1")}.get(
-            lens, ("xi",)))  # fmt: skip
-        return model, tuple(listed[:1] if lens == "fov" else listed)
+    if lens == "radtan" and any(numbers("xi", fields.first("xi"))):  # OpenCV's omnidir and Mei's files name no model
+        model = lens = "ds" if fields.has("alpha") else "omni"
+    if lens in ("ds", "eucm", "omni", "fov"):
+        return model, tuple(_of_one_angle(fields, lens, listed))
     if listed:
         return model, tuple(listed)
     if lens == "fisheye" and fields.has("k5") and fields.has("mu"):  # camodocal counts from k2
@@ -146,7 +146,25 @@ def _lens(fields: Fields) -> tuple[str, tuple[float, ...]]:
         return model, (k1, k2, k3, k4) if any((k1, k2, k3, k4)) else ()
     if not model and k4 and not fields.has("p1", "k5"):
         raise ValueError("camera k1 k2 k3 k4 may be of a fisheye or not; add distortion_model (radtan or fisheye)")
-    return model, _without_end_zeros((k1, k2, p1, p2, k3, k4, k5, k6))
+    prism = _named(fields, ("s1", "s2", "s3", "s4", "taux", "tauy"), True)
+    return model, _without_end_zeros((k1, k2, p1, p2, k3, k4, k5, k6, *prism))
+
+
+_OWN = {"ds": ("xi", "alpha"), "eucm": ("alpha", "beta"), "fov": ("w", "omega", "k1"), "omni": ("xi",)}
+"""The coefficients that only these lenses have."""
+
+
+def _of_one_angle(fields: Fields, lens: str, listed: list[float]) -> list[float]:
+    """The coefficients of a lens of one angle (`lens`), listed or by their names."""
+    if lens == "omni":
+        xi = numbers("xi", fields.first("xi"))
+        more = _named(fields, ("k1", "k2", "p1", "p2"), True)
+        if xi and len(listed) != 5:
+            return [*xi, *(listed or more)]
+    if listed:
+        return listed
+    named = [x for name in _OWN[lens] for x in numbers(name, fields.first(name))]
+    return named[:1] if lens == "fov" else named
 
 
 def _without_end_zeros(k: tuple[float, ...]) -> tuple[float, ...]:

@@ -10,9 +10,12 @@ from vgslam.sources.calibration.fields import Fields, spelled
 WRAPPERS = re.compile(r"(camera|cam|calib|intrinsic|left|color|colour|rgb|value0)", re.I)
 SECOND_WRAPPERS = re.compile(r"right|depth|ir|infra|value\d", re.I)
 """Names of mappings that hold a camera beside others, and are not looked into where they are alone."""
-PARAMETERS = ("projectionparameters", "distortionparameters", "intrinsics", "intrinsic", "distortion")
+PARAMETERS = (
+    "projectionparameters", "distortionparameters", "mirrorparameters", "intrinsics", "intrinsic", "distortion",
+)  # fmt: skip
 MATRIX = ("cameramatrix", "intrinsicmatrix", "k", "mtx", "m1", "matrix", "intrinsicsmatrix", "cammatrix", "kmatrix")
-FOCAL_X, FOCAL_Y = ("fx", "flx", "fu", "focalx", "focallengthx"), ("fy", "fly", "fv", "focaly", "focallengthy")
+FOCAL_X = ("fx", "flx", "fu", "focalx", "focallengthx", "gamma1")
+FOCAL_Y = ("fy", "fly", "fv", "focaly", "focallengthy", "gamma2")
 FOCAL = ("f", "focal", "focallength", "focallengthpx")
 LISTS = ("intrinsics", "calibration", "intrinsic", "cameraintrinsics")
 _PAIR = re.compile(r"(.+?)(?:(1|left|l)|(2|right|r))")

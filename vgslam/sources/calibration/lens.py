@@ -69,9 +69,10 @@ def _radtan(k: Coefficients) -> Coefficients:
 
 def _curve(lens: str, k: Coefficients) -> Callable[[Angles], Angles]:
     """r(theta) of a lens, as a multiple of the focal length."""
-    n = {"fov": (1,), "ds": (2,), "eucm": (2,), "omni": (1, 5)}[lens]
+    n = {"fov": (1,), "ds": (2,), "eucm": (2,), "omni": (1, 3, 5)}[lens]
     if len(k) not in n:
-        raise ValueError(f"camera distortion of the {lens} model needs {n[-1]} coefficients, got {len(k)}")
+        names = {"fov": "w", "ds": "xi alpha", "eucm": "alpha beta", "omni": "xi [k1 k2 [p1 p2]]"}[lens]
+        raise ValueError(f"camera distortion of the {lens} model needs {names}, got {len(k)} number(s)")
     if not np.isfinite(k).all():
         raise ValueError("camera distortion holds a number that is not finite")
     if lens == "fov":
@@ -106,8 +107,12 @@ def _omni(k: Coefficients) -> Callable[[Angles], Angles]:
     """Mei and Rives, ICRA 2007: a sphere seen from xi behind its centre, then radial distortion."""
     xi, k1, k2, *tangential = (*k, 0.0, 0.0)[: max(3, len(k))]
     if any(abs(p) > 1e-5 for p in tangential):
-        raise ValueError("camera distortion of the omni model with p1, p2 is not supported; calibrate with ds, eucm or "
-                         "the equidistant fisheye model")  # fmt: skip
+        p1, p2 = tangential
+        raise ValueError(
+            f"camera distortion of the omni (Mei) model with p1, p2 ({p1:g}, {p2:g}) is not supported: they shift the "
+            "image sideways, and a lens this wide is straightened by the angle off its axis alone; calibrate with ds, "
+            "eucm or the equidistant fisheye model, or with p1 and p2 held at 0"
+        )
 
     def radius(theta: Angles) -> Angles:
         m = np.sin(theta) / (xi + np.cos(theta))
