@@ -24,8 +24,9 @@ from fuzz.run import FAMILIES, fuzz, parsers
 MEMORY_BYTES = 2**30
 """Address space beyond what the process has when its parser is ready."""
 LIMIT_S = 5.0
-DEAD_S = 40.0
-"""So long without a new input means that foreign code hangs, where no signal is heard."""
+DEAD_S, ASLEEP_S = 40.0, 600.0
+"""So long without a new input means that foreign code hangs, where no signal is heard: in CPU seconds of the process, as
+others may keep the machine busy, and by the clock where it waits for ever."""
 PART = 1000
 """Inputs of one process."""
 
@@ -114,15 +115,27 @@ def run_child(family: str, index: int, n: int, number: int) -> dict:
 
 
 def _watch(process: subprocess.Popen[bytes], folder: Path) -> None:
-    began = time.time()
+    began = latest = time.time()
+    cpu_s, starting_s = 0.0, 60.0
     while process.poll() is None:
         time.sleep(0.2)
-        latest = began
         with suppress(OSError):
-            latest = max(began, (folder / "now").stat().st_mtime)
-        if time.time() - latest > DEAD_S + (60 if latest == began else 0):
+            changed = (folder / "now").stat().st_mtime
+            if changed > latest:
+                latest, cpu_s, starting_s = changed, _cpu_s(process.pid), 0.0
+        used_s = _cpu_s(process.pid) - cpu_s
+        if used_s > DEAD_S + starting_s or time.time() - max(latest, began) > ASLEEP_S:
             process.kill()
             process.wait()
+
+
+def _cpu_s(pid: int) -> float:
+    """CPU seconds of a process so far, 0 if it has ended."""
+    try:
+        user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    except (OSError, ValueError):
+        return 0.0
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def child(family: str, index: str, amount: str, folder: str) -> int:

@@ -1,5 +1,6 @@
 """Files with named fields as mappings: JSON, YAML (OpenCV's dialect included), OpenCV's XML, NumPy's npz."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,9 @@ def rows_of(text: str) -> Rows:
 
 def _yaml(text: str) -> Any:
     """The first document that holds anything."""
-    return documents.parse_yaml(text.replace("%YAML:1.0", "", 1), _Loader)
+    if text.lstrip().startswith("%YAML:1.0"):  # OpenCV's dialect, which asks for no space after a colon
+        text = re.sub(r"^(\s*\w+):(?=\[)", r"\1: ", text.replace("%YAML:1.0", "", 1), flags=re.M)
+    return documents.parse_yaml(text, _Loader)
 
 
 def _xml(path: Path, text: str) -> Document:

@@ -53,10 +53,10 @@ class Fields:
         return any(name in self._given for name in names)
 
     def has_numbers(self, *names: str) -> bool:
-        """Whether one of the names is there with a list of numbers, or a string of them."""
+        """Whether one of the names is there with a list or a matrix of numbers, or a string of them."""
         values = [self._given[name][1] for name in names if name in self._given]
         lists = [v for v in values if isinstance(v, list) and not any(isinstance(x, Mapping) for x in v)]
-        return bool(lists) or any(isinstance(v, str) for v in values)
+        return bool(lists) or any(isinstance(v, str) or (isinstance(v, Mapping) and "data" in v) for v in values)
 
     def names(self) -> list[str]:
         """The names as given."""

@@ -64,11 +64,12 @@ def whole_size(width: float, height: float) -> Size | None:
 def _intrinsics(fields: Fields) -> tuple[float, float, float | None, float | None]:
     matrix = fields.first(*MATRIX)
     if matrix is not None:
+        fields.first("aspectratio")  # what OpenCV held fixed while it calibrated
         return _of_matrix(numbers("camera_matrix", matrix))
     four = fields.first(*LISTS)
-    if four is not None and not isinstance(four, Mapping):
+    if four is not None and not (isinstance(four, Mapping) and "data" not in four):
         values = numbers("intrinsics", four)
-        if len(values) in (9, 16):
+        if len(values) == 16 or (len(values) == 9 and values[8] == 1):
             return _of_matrix(values)
         if len(values) < 4:
             raise ValueError(f"camera intrinsics must be [fx, fy, cx, cy], got {len(values)} numbers")
@@ -80,6 +81,9 @@ def _intrinsics(fields: Fields) -> tuple[float, float, float | None, float | Non
     if len(middle) not in (0, 2):
         raise ValueError(f"camera principal_point must be [cx, cy], got {len(middle)} numbers")
     cx, cy = (cx, cy) if cx is not None or not middle else (middle[0], middle[1])
+    aspect = fields.number("pixelaspectratio")
+    if both is not None and both[0] == both[1] and aspect:
+        both = both[0], both[0] * aspect
     if both is not None:
         fx, fy = fx if fx is not None else both[0], fy if fy is not None else both[1]
     if fx is None and fy is None:
@@ -129,9 +133,7 @@ def _lens(fields: Fields) -> tuple[str, tuple[float, ...]]:
     model = _model(fields)
     lens = family(model)
     listed = numbers("distortion", fields.first(*COEFFICIENTS))
-    calibration = numbers("calibration", fields.first("calibration"))  # MASt3R-SLAM: fx fy cx cy k1 k2 ...
-    if len(calibration) > 4 and len(calibration) != 9:
-        listed = calibration[4:]
+    listed = listed or _after_four(fields) or _radial_tangential(fields)
     if lens == "radtan" and any(numbers("xi", fields.first("xi"))):  # OpenCV's omnidir and Mei's files name no model
         model = lens = "ds" if fields.has("alpha") else "omni"
     if lens in ("ds", "eucm", "omni", "fov"):
@@ -150,6 +152,29 @@ def _lens(fields: Fields) -> tuple[str, tuple[float, ...]]:
     return model, _without_end_zeros((k1, k2, p1, p2, k3, k4, k5, k6, *prism))
 
 
+def _after_four(fields: Fields) -> list[float]:
+    """The coefficients of lists such as MASt3R-SLAM's `calibration: [fx, fy, cx, cy, k1, k2, p1, p2]`."""
+    four = fields.first(*LISTS)
+    if four is None or fields.has(*MATRIX) or isinstance(four, Mapping):
+        return []
+    values = numbers("intrinsics", four)
+    return [] if len(values) == 16 or (len(values) == 9 and values[8] == 1) else values[4:]
+
+
+def _radial_tangential(fields: Fields) -> list[float]:
+    """k1 k2 [k3] and p1 p2 in lists of their own, as MATLAB and Nerfies write them."""
+    radial = numbers("radial_distortion", fields.first("radialdistortion", "radial"))
+    tangential = numbers("tangential_distortion", fields.first("tangentialdistortion", "tangential"))
+    if not radial and not tangential:
+        return []
+    if len(radial) > 3 or len(tangential) not in (0, 2):
+        raise ValueError(f"camera radial_distortion must be k1 k2 [k3] and tangential_distortion p1 p2, got {len(radial)} "
+                         f"and {len(tangential)} numbers")  # fmt: skip
+    k1, k2, k3 = [*radial, 0.0, 0.0, 0.0][:3]
+    p1, p2 = tangential or (0.0, 0.0)
+    return [k1, k2, p1, p2, *([k3] if k3 else [])]
+
+
 _OWN = {"ds": ("xi", "alpha"), "eucm": ("alpha", "beta"), "fov": ("w", "omega", "k1"), "omni": ("xi",)}
 """The coefficients that only these lenses have."""
 
@@ -164,6 +189,8 @@ def _of_one_angle(fields: Fields, lens: str, listed: list[float]) -> list[float]
     if listed:
         return listed
     named = [x for name in _OWN[lens] for x in numbers(name, fields.first(name))]
+    if lens == "fov" and sum(map(bool, named)) > 1:
+        raise ValueError(f"camera distortion of the fov model is one number, w; got {named}")
     return named[:1] if lens == "fov" else named
 
 

@@ -13,6 +13,8 @@ SECOND_WRAPPERS = re.compile(r"right|depth|ir|infra|value\d", re.I)
 PARAMETERS = (
     "projectionparameters", "distortionparameters", "mirrorparameters", "intrinsics", "intrinsic", "distortion",
 )  # fmt: skip
+_OF_LENS = {"parameters": "distortion_parameters", "type": "distortion_type", "model": "distortion_model"}
+"""What `distortion: {type: ..., parameters: ...}` is called outside of it."""
 MATRIX = ("cameramatrix", "intrinsicmatrix", "k", "mtx", "m1", "matrix", "intrinsicsmatrix", "cammatrix", "kmatrix")
 FOCAL_X = ("fx", "flx", "fu", "focalx", "focallengthx", "gamma1")
 FOCAL_Y = ("fy", "fly", "fv", "focaly", "focallengthy", "gamma2")
@@ -33,7 +35,8 @@ def opened(document: Document) -> dict[str, Any]:
     for name, value in document.items():
         is_group = isinstance(value, Mapping) and "data" not in value
         if is_group and spelled(str(name)) in PARAMETERS:
-            flat.update({str(key): inner for key, inner in value.items()})
+            is_lens = spelled(str(name)) == "distortion"
+            flat.update({_OF_LENS.get(str(key), str(key)) if is_lens else str(key): v for key, v in value.items()})
         else:
             flat[str(name)] = value
     return flat

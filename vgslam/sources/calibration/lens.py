@@ -48,6 +48,9 @@ def make_camera(four: tuple[float, float, float, float], size: tuple[int, int], 
     fisheye k1 k2 k3 k4, fov w (radians), ds xi alpha, eucm alpha beta, omni xi k1 k2 p1 p2. Raises ValueError."""
     lens = family(model)
     if lens == "pinhole" and any(k):
+        if "brownconrady" in re.sub(r"[\s_\-]", "", model).lower():
+            raise ValueError(f"camera distortion of the model '{model}' is supported with coefficients of 0 alone; calibrate "
+                             "with radtan")  # fmt: skip
         raise ValueError(f"camera distortion has coefficients, but the distortion_model is '{model}'; correct one")
     if lens in ("pinhole", "radtan"):
         return Camera(*four, *size, _radtan(k))

@@ -3,34 +3,43 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from vgslam.errors import CalibrationError
+from vgslam.sources.calibration.agisoft import is_agisoft, read_agisoft
 from vgslam.sources.calibration.colmap_bin import rows_of_bin
 from vgslam.sources.calibration.document import Document, Rows, read_bytes, read_document, read_text, rows_of
 from vgslam.sources.calibration.flat import read_flat
+from vgslam.sources.calibration.foreign import why_foreign
 from vgslam.sources.calibration.groups import cameras_flat
 from vgslam.sources.calibration.lens import family, make_camera
+from vgslam.sources.calibration.named_text import read_named
 from vgslam.sources.calibration.plausible import check_plausible, check_stated_size
 from vgslam.sources.calibration.reconstructions import (
     cameras_colmap,
     cameras_nerf,
+    cameras_open3d,
     cameras_opensfm,
     is_colmap,
     is_nerf,
+    is_open3d,
     is_opensfm,
     read_colmap,
     read_nerf,
+    read_open3d,
     read_opensfm,
 )  # fmt: skip
 from vgslam.sources.calibration.rows import is_dso, is_numbers, read_dso, read_numbers
 from vgslam.sources.calibration.several import choose, note, split_name
 from vgslam.sources.calibration.slam_systems import (
     cameras_kalibr,
+    cameras_kitti,
     cameras_orbslam,
     is_kalibr,
+    is_kitti,
     is_orbslam,
     read_kalibr,
+    read_kitti,
     read_orbslam,
 )  # fmt: skip
 from vgslam.sources.calibration.stated import NoFocal, NotCalibrated, Size, Stated
@@ -40,7 +49,7 @@ Say = Callable[[str], object]
 Given = TypeVar("Given")
 
 
-def _one(_: object) -> dict[str, Rows]:
+def _one(_: object) -> dict[str, Any]:
     """The cameras of a layout that holds a single one, which has no name."""
     return {}
 
@@ -64,6 +73,9 @@ LAYOUTS: tuple[Layout[Document], ...] = (
     Layout("Kalibr", is_kalibr, read_kalibr, cameras_kalibr),
     Layout("OpenSfM", is_opensfm, read_opensfm, cameras_opensfm),
     Layout("nerfstudio", is_nerf, read_nerf, cameras_nerf, is_first_taken=False),
+    Layout("Open3D", is_open3d, read_open3d, cameras_open3d, is_first_taken=False),
+    Layout("Metashape", is_agisoft, read_agisoft, _one),
+    Layout("KITTI", is_kitti, read_kitti, cameras_kitti),
     Layout("fields", lambda _: True, read_flat, cameras_flat),
 )
 """In the order in which they are asked; the last takes the rest."""
@@ -130,13 +142,19 @@ def _stated(path: Path, size: Size | None, name: str | None) -> Stated:
     suffix = path.suffix.lower()
     if suffix == ".bin":
         return _of(COLMAP, rows_of_bin(read_bytes(path)), size, name)
-    if suffix in (".npz", ".npy", ".xml", ".json"):
+    if suffix in (".npz", ".npy"):
         return _of_document(read_document(path), size, name)
-    rows = rows_of(read_text(path))
+    text = read_text(path)
+    foreign = why_foreign(text)
+    if foreign is not None:
+        raise ValueError(foreign)
+    if suffix in (".xml", ".json"):
+        return _of_document(read_document(path), size, name)
+    rows = rows_of(text)
     for layout in ROW_LAYOUTS:
         if rows and layout.matches(rows):
             return _of(layout, rows, size, name)
-    return _of_document(read_document(path), size, name)
+    return _of_document(read_named(text) or read_document(path), size, name)
 
 
 def _of_document(document: Document, size: Size | None, name: str | None) -> Stated:
@@ -151,7 +169,8 @@ def _of(layout: Layout[Given], given: Given, size: Size | None, name: str | None
     if not cameras:
         raise ValueError(f"holds one camera, which has no name; leave #{name} out")
     sizes = {one: _size(layout, camera) for one, camera in cameras.items()}
-    taken = choose(sizes, name, size, layout.is_first_taken)
+    possible = {one: of for one, of in sizes.items() if of is not None or _may_be(layout, cameras[one], size)}
+    taken = choose(sizes if name is not None else possible or sizes, name, size, layout.is_first_taken)
     read = layout.read(cameras[taken], size)
     return read if name is not None else replace(read, notes=(note(sizes, taken), *read.notes))
 
@@ -162,6 +181,19 @@ def _size(layout: Layout[Given], camera: Given) -> Size | None:
         return layout.read(camera, None).size
     except (ValueError, NotCalibrated):
         return None
+
+
+def _may_be(layout: Layout[Given], camera: Given, image: Size | None) -> bool:
+    """Whether a camera without a size may be one for images of that size."""
+    if image is None:
+        return True
+    try:
+        _camera(layout.read(camera, image), image)
+    except (ValueError, ArithmeticError):
+        return False
+    except NotCalibrated:
+        return True
+    return True
 
 
 def _camera(read: Stated, image_size: Size | None) -> Camera:

@@ -1,4 +1,4 @@
-"""Cameras of reconstructions: nerfstudio and instant-ngp, OpenSfM, COLMAP.
+"""Cameras of reconstructions: nerfstudio and instant-ngp, OpenSfM, Open3D's trajectories, COLMAP.
 
 COLMAP, and what follows it, has the centre of the top-left pixel at (0.5, 0.5); here it is (0, 0).
 """
@@ -120,6 +120,30 @@ def _opensfm(document: Document) -> dict[str, Mapping[str, Any]]:
         return {}
     return {str(name): value for name, value in cameras.items()
             if isinstance(value, Mapping) and "projection_type" in value}  # fmt: skip
+
+
+def is_open3d(document: Document) -> bool:
+    """Whether it is a PinholeCameraTrajectory: a camera for each view."""
+    return bool(_open3d(document))
+
+
+def cameras_open3d(document: Document) -> dict[str, Document]:
+    """The different cameras, by the number of the first view that has them."""
+    different: dict[str, tuple[str, Document]] = {}
+    for i, view in enumerate(_open3d(document)):
+        different.setdefault(str(sorted(view.items())), (f"parameters[{i}]", {"parameters": [{"intrinsic": view}]}))
+    return dict(different.values()) if len(different) > 1 else {}
+
+
+def read_open3d(document: Document, size: Size | None) -> Stated:
+    """The first camera."""
+    return read_flat(_open3d(document)[0], size)
+
+
+def _open3d(document: Document) -> list[Mapping[str, Any]]:
+    views = document.get("parameters")
+    found = [view.get("intrinsic") for view in views if isinstance(view, Mapping)] if isinstance(views, list) else []
+    return [one for one in found if isinstance(one, Mapping) and "intrinsic_matrix" in one]
 
 
 def is_colmap(rows: Rows) -> bool:

@@ -1,4 +1,4 @@
-"""Settings of ORB-SLAM and stella_vslam, and camera chains of Kalibr."""
+"""Settings of ORB-SLAM and stella_vslam, camera chains of Kalibr, calibrations of KITTI."""
 
 import re
 from collections.abc import Mapping
@@ -14,6 +14,7 @@ _ORB = re.compile(r"^(Camera1?|Cam1?|Left|LEFT)\.(.+)$")
 _SECOND = {"Camera2": "Camera1", "Cam2": "Cam1", "Right": "Left", "RIGHT": "LEFT"}
 """The second camera of a pair, and how the first is called."""
 _KALIBR = re.compile(r"^cam(\d+)$")
+_KITTI = re.compile(r"^P(\d|_rect_\d+)$")
 _BEFORE = {"ds": 2, "eucm": 2, "omni": 1}
 """Numbers before fu fv pu pv in Kalibr's `intrinsics`."""
 
@@ -59,8 +60,12 @@ def read_kalibr(document: Document, size: Size | None) -> Stated:
     """The camera of a chain of one."""
     name = _chain(document)[0]
     cam: dict[str, Any] = dict(document[name])
-    model = str(cam.get("camera_model") or "pinhole").lower()
-    if model in _BEFORE:
+    model = family(str(cam.get("camera_model") or "pinhole"))
+    if model not in _BEFORE:
+        values = numbers("intrinsics", cam["intrinsics"])
+        if len(values) != 4:
+            raise ValueError(f"{name}: intrinsics of the {cam['camera_model']} model are 4 numbers, got {len(values)}")
+    else:
         n = _BEFORE[model]
         values = numbers("intrinsics", cam["intrinsics"])
         if len(values) != n + 4:
@@ -73,6 +78,30 @@ def read_kalibr(document: Document, size: Size | None) -> Stated:
         cam["distortion_coeffs"] = [*values[:n], *(more if model == "omni" else [])]
         cam["distortion_model"] = model
     return read_flat(cam, size)
+
+
+def is_kitti(document: Document) -> bool:
+    """Whether there are projections P0, P1, ... (odometry), or P_rect_00, ... (raw). P1 and P2 alone are OpenCV's."""
+    return any(name == "P0" or name.startswith("P_rect") for name in cameras_kitti(document))
+
+
+def cameras_kitti(document: Document) -> dict[str, Document]:
+    """The rectified cameras, each a matrix (3,4)."""
+    found = {name: value for name, value in document.items() if _KITTI.match(name)}
+    return {name: {name: value} for name, value in found.items() if len(_numbers_of(value)) == 12}
+
+
+def read_kitti(document: Document, size: Size | None) -> Stated:
+    """The left 3x3 of one projection: images are rectified."""
+    p = _numbers_of(next(iter(cameras_kitti(document).values())).popitem()[1])
+    return Stated(p[0], p[5], p[2], p[6], None, "pinhole")
+
+
+def _numbers_of(value: Any) -> list[float]:
+    try:
+        return numbers("P", value)
+    except ValueError:
+        return []
 
 
 def _chain(document: Document) -> list[str]:
