@@ -6,6 +6,7 @@ import numpy as np
 
 from vgslam.sources.calibration import read_calibration
 from vgslam.sources.image_files import files_recording, list_images
+from vgslam.sources.image_series import refuse_two_series
 from vgslam.sources.image_times import mended_files
 from vgslam.sources.named_times import times_in_names
 from vgslam.sources.numbered import times_of_files
@@ -43,6 +44,7 @@ def _open(kind: str, path: Path, image_folder: Path, options: SourceOptions) -> 
 def _timed(path: Path, image_folder: Path, options: SourceOptions, warnings: Warnings) -> tuple[list[Path], Times]:
     """The images with their times in s: by a list, by their names, or at a rate."""
     files = list_images(image_folder)
+    refuse_two_series(image_folder, files)
     lists = [path / "times.txt", path / "timestamps.txt"]
     has_list = any(file.is_file() for file in lists)
     named = times_in_names(files) if not has_list and options.fps is None else None

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from vgslam.errors import InputError
 from vgslam.guards import images
+from vgslam.sources.image_sizes import in_size, those_of_usual_size
 from vgslam.sources.pixel_range import PixelRange, default_range, pixel_range
 from vgslam.sources.recording import BadImageError, Pixels, RawImage, Recording, Warnings
 
@@ -102,9 +103,12 @@ def files_recording(
     if values.note is not None:
         warnings.add(values.note)
 
+    def load(path: Path) -> Pixels:
+        return in_size(load_image(path, values), path.name, size, warnings)
+
     def stream() -> Iterator[RawImage]:
         for path, timestamp_s in zip(files, timestamps_s.tolist(), strict=True):
-            yield RawImage(path.name, timestamp_s, partial(load_image, path, values))
+            yield RawImage(path.name, timestamp_s, partial(load, path))
 
     return Recording(kind, folder.name, stream, size, len(files), timestamps_s=timestamps_s, warnings=warnings,
                      files=list(files))  # fmt: skip
@@ -116,9 +120,10 @@ def spread_over(n: int, n_probes: int) -> list[int]:
 
 
 def _probe(folder: Path, files: Sequence[Path]) -> tuple[tuple[int, int], PixelRange]:
-    """(width, height) that most of five images have, and the range of their pixels, of more where they are deep;
-    looks at all of them only if no probe can be decoded."""
-    first = spread_over(len(files), SIZE_PROBES)
+    """(width, height) that most images have, and the range of the pixels of five of those, of more where they are deep;
+    looks at all images only if no probe can be decoded."""
+    usual = those_of_usual_size(files)
+    first = [usual[i] for i in spread_over(len(usual), SIZE_PROBES)]
     found, reason = _decoded([files[i] for i in first])
     if not found:
         found, later = _decoded((files[i] for i in range(len(files)) if i not in first), most=1)
@@ -127,7 +132,7 @@ def _probe(folder: Path, files: Sequence[Path]) -> tuple[tuple[int, int], PixelR
         raise InputError(f"{folder}: none of its {len(files)} images can be decoded ({reason}); check the files")
     sizes = Counter(image.shape[1::-1] for image in found)
     if any(image.dtype != np.uint8 for image in found):
-        more = [i for i in spread_over(len(files), RANGE_PROBES) if i not in first]
+        more = [usual[i] for i in spread_over(len(usual), RANGE_PROBES) if usual[i] not in first]
         found += _decoded([files[i] for i in more])[0]
     return sizes.most_common(1)[0][0], pixel_range(found)
 

@@ -7,6 +7,7 @@ from vgslam.interfaces import FrameSource
 from vgslam.plugins import reason
 from vgslam.sources.calibration import check_plausible, doubts, fit_to_image, read_calibration
 from vgslam.sources.image_files import SUFFIXES
+from vgslam.sources.image_series import PHOTOS, unreadable_photos
 from vgslam.sources.kinds import LEFT_OVER, SOURCE_KINDS
 from vgslam.sources.not_a_video import refusal
 from vgslam.sources.options import SourceOptions
@@ -57,7 +58,7 @@ def _recognise(path: Path) -> tuple[str, list[str]]:
     plugged_in, troubles = _ask_plug_ins(path)
     if plugged_in is not None:
         return plugged_in, troubles
-    if path.is_file() and path.suffix.lower() not in SUFFIXES:
+    if path.is_file() and path.suffix.lower() not in SUFFIXES | PHOTOS.keys():
         return "video", troubles
     if path.is_dir() and own["images"].matches(path):
         return "images", troubles
@@ -88,6 +89,9 @@ def _contents(folder: Path) -> str:
     names = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("."))
     if not names:
         return "the folder is empty"
+    photos = unreadable_photos(names)
+    if photos is not None:
+        return photos
     return "no images or known data set in it (it holds " + ", ".join(names[:4]) + (", ...)" if names[4:] else ")")
 
 
