@@ -211,6 +211,7 @@ def _finish(run: Run, stop: Stop | None, audience: Audience) -> Outcome:
     if stop is None and not len(poses.trajectory):
         camera = run.slam.tracker.camera
         why = trouble_with_size(camera.width, camera.height) or "it needs texture and a camera that moves sideways"
+        why = why if len(poses.frames) > 1 else "one frame is no sequence"
         raise TrackingError(
             f"{run.title}: none of {len(poses.frames)} frames could be tracked; {why} (statuses are in "
             f"{run.writer.path})"

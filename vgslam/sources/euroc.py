@@ -12,7 +12,7 @@ from vgslam.sources.image_times import mended_files
 from vgslam.sources.numbered import are_counts_not_ns, nominal_times, those_present
 from vgslam.sources.options import SourceOptions
 from vgslam.sources.recording import Recording, Warnings
-from vgslam.sources.times import read_list
+from vgslam.sources.times import Times, read_list
 from vgslam.sources.trajectory_io import seconds_from_ns, sensor_T_body
 from vgslam.sources.truth import attach_truth_file
 from vgslam.types import Trajectory
@@ -37,6 +37,9 @@ def open_euroc(path: Path, options: SourceOptions) -> Recording:
     warnings = Warnings()
     files, stamps = _images(folder, warnings)
     times = np.array(stamps)
+    if are_counts_not_ns(times) and (named := _in_names(files)) is not None:
+        warnings.add("the times in data.csv are no nanoseconds: those in the names of the images are taken")
+        times = named
     if are_counts_not_ns(times):
         times = nominal_times(files, options, warnings, "the image names are numbers, not nanoseconds", RATE_HZ)
     else:
@@ -71,6 +74,15 @@ def _images(folder: Path, warnings: Warnings) -> tuple[list[Path], list[float]]:
         return files, [seconds_from_ns(file.stem) for file in files]
     except ValueError as err:
         raise InputError(f"{folder}: image times must be whole nanoseconds, in data.csv or as image names") from err
+
+
+def _in_names(files: list[Path]) -> Times | None:
+    """The times in s by the names of the images, in ns; None where those are none."""
+    try:
+        times = np.array([seconds_from_ns(file.stem) for file in files])
+    except ValueError:
+        return None
+    return None if are_counts_not_ns(times) else times
 
 
 def _seen_from(truth: Trajectory, mav: Path, camera: str) -> Trajectory | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import chain, groupby, islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,8 @@ LATEST_S = 1e11
 """The year 5138: stamps that would be later are in a smaller unit."""
 UNORDERED = 1.0 / 3.0
 """From this share of decreasing steps on, a list is out of order; clocks that start again have fewer."""
+N_STUCK = 6
+"""A clock that says the same for so many images at the beginning of a stream stands still."""
 ROUNDED = 1.0 / 3.0
 """From this share of equal steps on, stamps are rounded ones, as whole seconds are."""
 
@@ -38,8 +40,10 @@ def mended_files(
     """
     if not where.exists():
         return list(files), times
-    times = _in_seconds(times, where, unit, warnings)
     listed = list(files)
+    if len(times) > 1 and np.ptp(times) == 0:
+        return listed, _nominal(len(times), f"{where.name}: all timestamps are the same", warnings)
+    times = _in_seconds(times, where, unit, warnings)
     steps = np.diff(times)
     if len(steps) and np.mean(steps < 0) > UNORDERED and len(np.unique(times)) > (1.0 - ROUNDED) * len(times):
         order = np.argsort(times, kind="stable")
@@ -71,7 +75,15 @@ def mended_stream(
 
     step_s: where two stamps do not tell it. lead: see `repaired`. A few images are read ahead.
     """
-    for stamped in repaired(images, lambda image: image.stamp_s, step_s, lead):
+    ahead = list(islice(images := iter(images), N_STUCK))
+    stuck = ahead[0].stamp_s if len(ahead) > 1 and len({image.stamp_s for image in ahead}) == 1 else None
+    if stuck is not None:
+        warnings.add(f"the first {len(ahead)} images have all the same timestamp, which is not used")
+
+    def stamp_of(image: Untimed) -> float | None:
+        return None if image.stamp_s == stuck else image.stamp_s
+
+    for stamped in repaired(chain(ahead, images), stamp_of, step_s, lead):
         image = stamped.item
         _explain(stamped, image.name, warnings)
         if stamped.time_s is not None:
@@ -113,6 +125,11 @@ def _in_seconds(times: Times, where: Path, unit: str, warnings: Warnings) -> Tim
     warnings.add(f"{where.name}: {1.0 / step:.3g} frames/s by the timestamps, which no unit explains; they are used as "
                  f"{NAMES[unit]}")  # fmt: skip
     return times
+
+
+def _nominal(n: int, why: str, warnings: Warnings) -> Times:
+    warnings.add(f"{why}: {DEFAULT_FPS:g} frames/s assumed; correct it, or remove it and give --fps")
+    return np.asarray(np.arange(n) / DEFAULT_FPS, np.float64)
 
 
 def _are_numbers(times: Times) -> bool:

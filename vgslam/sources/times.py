@@ -14,7 +14,7 @@ Times = npt.NDArray[np.float64]
 
 
 def read_list(path: Path, n_fields: int) -> list[list[str]]:
-    """Rows of a file of whitespace- or comma-separated fields, without comments (#) and empty lines.
+    """Rows of a file of whitespace- or comma-separated fields, without comments (#), empty lines and a header.
 
     Raises InputError for a file that cannot be read or a row of fewer than n_fields fields.
     """
@@ -30,7 +30,8 @@ def read_list(path: Path, n_fields: int) -> list[list[str]]:
             raise InputError(f"{path}, line {number}: {len(fields)} fields instead of {n_fields}")
         if fields:
             rows.append(fields)
-    return rows
+    has_header = len(rows) > 1 and rows[0][0].isalpha() and not rows[1][0].isalpha() and _are_numbers(rows[1][:1])
+    return rows[1:] if has_header else rows
 
 
 def parse_time(path: Path, text: str) -> float:
@@ -44,19 +45,50 @@ def parse_time(path: Path, text: str) -> float:
     return value
 
 
-def read_times(path: Path, n_images: int) -> Times:
-    """One timestamp in seconds per image, in order. Raises InputError when the counts differ."""
-    times = [parse_time(path, row[0]) for row in read_list(path, 1)]
+def read_times(path: Path, n_images: int, warnings: Warnings | None = None) -> Times:
+    """One timestamp in seconds per image, in order: the first number of each line, or the second where the first only
+    counts the lines. Raises InputError when the counts differ."""
+    rows = read_list(path, 1)
+    if _have_decimal_commas(rows):
+        rows = [[".".join(row)] for row in rows]
+    elif _are_counted(rows):
+        rows = [row[1:] for row in rows]
+        if warnings is not None:
+            warnings.add(f"{path.name}: its first column counts the lines, the second is taken for the times")
+    times = [parse_time(path, row[0]) for row in rows]
     if len(times) != n_images:
         raise InputError(f"{path}: {len(times)} timestamps for {n_images} images; give one line per image, in order")
     return np.array(times)
+
+
+def _are_numbers(row: list[str]) -> bool:
+    try:
+        return bool(np.isfinite([float(word) for word in row[:2]]).all())
+    except ValueError:
+        return False
+
+
+def _have_decimal_commas(rows: list[list[str]]) -> bool:
+    """Whether lines such as 0,0333 were divided: two whole numbers each, of which the first stays while the second goes
+    on."""
+    if len(rows) < 3 or not all(len(row) == 2 and row[0].isdecimal() and row[1].isdecimal() for row in rows):
+        return False
+    return len({row[0] for row in rows}) < len(rows) and len({tuple(row) for row in rows}) == len(rows)
+
+
+def _are_counted(rows: list[list[str]]) -> bool:
+    """Whether the first column counts by one, and the second increases and does not count."""
+    if len(rows) < 3 or not all(len(row) >= 2 and _are_numbers(row) for row in rows):
+        return False
+    first, second = (np.diff([float(row[i]) for row in rows]) for i in (0, 1))
+    return bool((first == 1).all() and (second > 0).all() and not (second == 1).all())
 
 
 def times_or_nominal(candidates: list[Path], n_images: int, options: SourceOptions, warnings: Warnings) -> Times:
     """Timestamps from the first file that exists, else at the nominal rate, with a warning unless fps was given."""
     for path in candidates:
         if path.is_file():
-            return read_times(path, n_images)
+            return read_times(path, n_images, warnings)
     if options.fps is None:
         warnings.add(f"no timestamps: {DEFAULT_FPS:g} frames/s assumed; give times.txt or --fps")
     return np.arange(n_images) / (options.fps or DEFAULT_FPS)

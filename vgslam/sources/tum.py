@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from vgslam.errors import CalibrationError
 from vgslam.sources.calibration import read_calibration
 from vgslam.sources.image_files import files_recording, list_images
 from vgslam.sources.image_times import mended_files
@@ -71,7 +70,8 @@ def _listed(path: Path, listing: Path) -> tuple[list[Path], list[float]]:
     for row in read_list(listing, 2):
         pairs = list(zip(row[::2], row[1::2], strict=False))
         time, name = next((pair for pair in pairs if "depth" not in pair[1].lower()), pairs[0])
-        files.append(path / name)
+        file = path / name
+        files.append(file if file.exists() else path / name.replace("\\", "/"))  # as Windows writes it
         times.append(parse_time(listing, time))
     return files, times
 
@@ -81,12 +81,7 @@ def _calibration(path: Path, recording: Recording) -> Camera | None:
         return read_calibration(path / "calib.json", recording.size, recording.warnings.add)
     file = path / "calibration.txt"
     if file.is_file():
-        row = read_list(file, 4)[0]
-        try:
-            fx, fy, cx, cy = (float(x) for x in row[:4])
-            return Camera(fx, fy, cx, cy, *recording.size)
-        except ValueError as err:
-            raise CalibrationError(f"{file}: {err}") from err
+        return read_calibration(file, recording.size, recording.warnings.add)
     for name, camera in _PUBLISHED.items():
         if name in recording.name:
             return camera
