@@ -21,6 +21,10 @@ def plot_run(
     return {name: draw() for name, draw in drawings(trajectory, frames, truth, evaluation, keyframes, title).items()}
 
 
+LONGEST_TITLE = 60
+"""Characters of a title; a longer one leaves a plot no room."""
+
+
 def drawings(
     trajectory: Trajectory,
     frames: StatusTable | None = None,
@@ -34,6 +38,7 @@ def drawings(
     trajectory: one pose for each frame that has one, with components; frames: the status of all frames; truth is drawn
     only with its evaluation, which holds the alignment of each component.
     """
+    title = title if len(title) <= LONGEST_TITLE else f"{title[: LONGEST_TITLE - 1]}…"
     heading = title
     if evaluation is not None:
         heading = f"{title}: ATE {evaluation.headline.ate_m.rmse:.3g} m".removeprefix(": ")

@@ -39,7 +39,7 @@ def resolution(fields: Fields) -> Size | None:
     given = fields.first("resolution", "imagesize", "imgsize", "size")
     if isinstance(given, Mapping):
         given = [given.get("width"), given.get("height")]
-    pair = numbers("resolution", given[0] if isinstance(given, list) and isinstance(given[0], list) else given)
+    pair = numbers("resolution", given[0] if isinstance(given, list) and given and isinstance(given[0], list) else given)
     if not pair:
         width = fields.first("width", "imagewidth", "w", "cols", "imgwidth")
         height = fields.first("height", "imageheight", "h", "rows", "imgheight")
