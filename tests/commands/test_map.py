@@ -173,3 +173,11 @@ def test_refining_a_map_that_is_not_there_makes_no_folder(vgslam, tmp_path: Path
     assert code != 0
     assert "no such map" in err
     assert not (tmp_path / "missing").exists()
+
+
+@pytest.mark.parametrize("name", ["colmap", "colmap-text", "nerfstudio"])
+def test_a_folder_is_not_called_as_a_file(name: str, path: Path, tmp_path: Path, vgslam) -> None:
+    code, _, err = vgslam("map", "export", path, "--format", name, "-o", tmp_path / "x.json")
+    assert code == 2
+    assert "writes a folder; give a name without .json" in err
+    assert vgslam("map", "export", path, "--format", name, "-o", tmp_path / "room.v1")[0] == 0

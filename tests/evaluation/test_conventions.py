@@ -153,3 +153,25 @@ def test_frames_without_a_partner_in_time_are_counted_and_the_option_is_named() 
     assert evaluation.coverage.n_scored == 67
     assert evaluation.coverage.coverage == pytest.approx(67 / 201, abs=0.01)
     assert any("134 of 201" in note and "--max-difference" in note for note in evaluation.notes)
+
+
+@pytest.mark.parametrize(
+    ("order", "signs", "name"),
+    [
+        ([1, 0, 2], [1, 1, 1], "x and y swapped"),
+        ([0, 2, 1], [1, 1, 1], "y and z swapped"),
+        ([0, 1, 2], [-1, 1, 1], "x mirrored"),
+    ],
+)
+@pytest.mark.parametrize("height", [1.0, 0.05], ids=["winding", "nearly flat"])
+def test_columns_of_positions_that_were_mixed_up(
+    order: list[int], signs: list[int], name: str, height: float
+) -> None:
+    """Where the path is nearly flat the positions agree all but, and the rotations do not."""
+    T = walk()
+    T[:, 1, 3] *= height
+    wrong = T.copy()
+    wrong[:, :3, 3] = T[:, :3, 3][:, order] * signs
+    note = convention_note(T, wrong)
+    assert note is not None
+    assert f"the estimate's positions alone have {name}" in note

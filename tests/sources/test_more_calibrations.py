@@ -8,6 +8,7 @@ import pytest
 
 from vgslam.errors import CalibrationError
 from vgslam.sources.calibration import read_calibration
+from vgslam.sources.undistort import Undistorter
 from vgslam.types import Camera
 
 SIZE = (752, 480)
@@ -151,3 +152,14 @@ def test_meis_lens_is_the_same_in_all_its_spellings(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(CalibrationError, match=r"omni \(Mei\) model with p1, p2 \(0\.001, 0\) is not supported"):
             read(tmp_path, name, text)
+
+
+def test_distortion_that_leaves_no_image_around_the_axis_is_refused(tmp_path: Path) -> None:
+    """Found by the fuzz: the pinhole's principal point lay far outside."""
+    with pytest.raises(CalibrationError, match="distortion coefficients leave"):
+        Undistorter(Camera(50, 50, 31, 23, 64, 48, (0.1, 0.0, 1.0, 0.0, 0.0)))
+    (tmp_path / "a.json").write_text(json.dumps({"cam0": {"intrinsics": [1, 2, 3, 4, 5]}}))
+    with pytest.raises(CalibrationError, match="pinhole model are 4 numbers, got 5"):
+        read_calibration(tmp_path / "a.json", SIZE)
+    (tmp_path / "b.json").write_text(json.dumps({"fx": 458, "resolution": []}))
+    assert read_calibration(tmp_path / "b.json", SIZE) == Camera(458, 458, 375.5, 239.5, *SIZE)

@@ -68,23 +68,33 @@ def associate(estimate: Trajectory, reference: Trajectory, max_difference_s: flo
     ids_a, ids_b = match_times(t_a, t_b, tolerance)
     if len(ids_a) < 3:
         raise EvaluationError(
-            f"only {len(ids_a)} of {len(t_a)} poses have a reference within {tolerance:.4g} s, at least 3 are needed; "
-            "raise --max-difference if the clocks agree"
+            f"only {len(ids_a)} of {len(t_a)} poses have a reference within {tolerance:.4g} s, at least 3 are needed"
+            f"{_unit(t_a, t_b) or '; raise --max-difference if the clocks agree'}"
         )
     return ids_a, ids_b, tolerance
 
 
 def _clocks(t_a: Array, t_b: Array) -> str:
     """What the two ranges of times look like: another unit, a constant difference, or nothing that is known."""
+    unit = _unit(t_a, t_b)
+    if unit:
+        return unit
     a, b = float(t_a[-1] - t_a[0]), float(t_b[-1] - t_b[0])
     ratio = max(a, b) / max(min(a, b), 1e-12)
-    factor = next((n for n in (1e3, 1e6, 1e9) if n / UNIT_SLACK < ratio < n * UNIT_SLACK), None)
-    if factor is not None:
-        return f"; they last {a:.4g} and {b:.4g}: one seems to be in another unit (a factor of {factor:g}) than seconds"
     if ratio < OFFSET_SLACK:
         return (f"; they last {a:.4g} and {b:.4g} s: the clocks seem to differ by a constant, about "
                 f"{t_b[0] - t_a[0]:.6g} s; bring both to one clock")  # fmt: skip
     return "; are both in seconds on one clock?"
+
+
+def _unit(t_a: Array, t_b: Array) -> str:
+    """Words on two ranges of which one seems to be in another unit; empty if they do not."""
+    a, b = float(t_a[-1] - t_a[0]), float(t_b[-1] - t_b[0])
+    ratio = max(a, b) / max(min(a, b), 1e-12)
+    factor = next((n for n in (1e3, 1e6, 1e9) if n / UNIT_SLACK < ratio < n * UNIT_SLACK), None)
+    if factor is None:
+        return ""
+    return f"; they last {a:.4g} and {b:.4g}: one seems to be in another unit (a factor of {factor:g}) than seconds"
 
 
 def component_of_frames(frame_timestamps_s: Array, estimate: Trajectory) -> Ids:

@@ -31,6 +31,15 @@ _NAMES = {
     "a vehicle's (x forward, y right, z down)": np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]),
 }
 """R_opencv_other (3,3): columns are the other axes in OpenCV's (x right, y down, z forward)."""
+_COLUMNS = {
+    "x and y swapped": np.eye(3)[[1, 0, 2]], "y and z swapped": np.eye(3)[[0, 2, 1]],
+    "x and z swapped": np.eye(3)[[2, 1, 0]], "x mirrored": np.diag([-1.0, 1.0, 1.0]),
+    "y mirrored": np.diag([1.0, -1.0, 1.0]), "z mirrored": np.diag([1.0, 1.0, -1.0]),
+}  # fmt: skip
+"""Slips of columns, each its own inverse: they differ by turns of the world, so rotations tell which it is."""
+_NEARLY = 1.05
+"""Readings whose error is so much of the least agree as well with the positions; the rotations decide."""
+ROUNDING = 1e-6
 
 
 def convention_note(T_ref_cam: Array, T_est_cam: Array) -> str | None:
@@ -38,7 +47,8 @@ def convention_note(T_ref_cam: Array, T_est_cam: Array) -> str | None:
     read, None if they agree or no usual convention helps.
 
     Tried on either side: quaternions with w first or last, rotations or poses from world to camera, other axes of the
-    camera, a mirrored world. The rotations are compared after the alignment of the positions.
+    camera, a mirrored world, positions whose columns are swapped. The rotations are compared after the alignment of
+    the positions.
     """
     if len(T_ref_cam) < 3 or spread(T_ref_cam[:, :3, 3]) == 0.0 or spread(T_est_cam[:, :3, 3]) == 0.0:
         return None
@@ -86,15 +96,23 @@ def _whole_poses(T_ref: Array, T_est: Array) -> Iterator[tuple[str, Array, Array
     yield "the estimate's poses are from world to camera", T_ref, se3.inverse(T_est)
     yield "the reference's poses are from world to camera", se3.inverse(T_ref), T_est
     yield "one of the two is mirrored (its axes are left-handed)", T_ref, mirror @ T_est @ mirror
+    for name, columns in _COLUMNS.items():
+        other = T_est.copy()
+        other[:, :3, 3] = T_est[:, :3, 3] @ columns
+        yield f"the estimate's positions alone have {name}", T_ref, other
 
 
 def _of_positions(T_ref: Array, T_est: Array, now_m: float, size: float, by_positions: bool) -> str | None:
     """The reading of whole poses that explains positions which do not agree."""
     errors = []
     for name, ref, est in _whole_poses(T_ref, T_est):
-        other_m, _ = _errors(ref, est, by_positions)
-        errors.append((other_m / max(spread(ref[:, :3, 3]), 1e-300), name))
-    best, name = min(errors)
+        other_m, other_deg = _errors(ref, est, by_positions)
+        errors.append((other_m / max(spread(ref[:, :3, 3]), 1e-300), other_deg, name))
+    least = min(errors)[0]
+    alike = [(deg, m, name) for m, deg, name in errors if m <= _NEARLY * least + ROUNDING]
+    deg, best, name = min(alike)
+    if deg > AGREES_DEG:  # the rotations fit none of them
+        _, best, name = alike[0]
     now = now_m / size
     if best > FAR_BETTER * now or best > WRONG_OF_PATH:
         return None

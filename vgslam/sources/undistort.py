@@ -54,7 +54,10 @@ def pinhole_inside(distorted: Camera) -> Camera:
     # Principal point: the optical axis keeps its place as far as the rectangle allows.
     cx = float(np.clip(distorted.cx, w - 1 - fx * right, -fx * left))
     cy = float(np.clip(distorted.cy, h - 1 - fy * bottom, -fy * top))
-    return Camera(float(fx), float(fy), cx, cy, w, h)
+    try:
+        return Camera(float(fx), float(fy), cx, cy, w, h)
+    except ValueError as err:
+        raise CalibrationError(f"distortion coefficients leave no image around the axis ({err}); check them") from err
 
 
 def _inner_rectangle(camera: Camera) -> tuple[float, float, float, float]:
