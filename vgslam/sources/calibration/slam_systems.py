@@ -64,7 +64,7 @@ def read_kalibr(document: Document, size: Size | None) -> Stated:
     if model not in _BEFORE:
         values = numbers("intrinsics", cam["intrinsics"])
         if len(values) != 4:
-            raise ValueError(f"{name}: intrinsics of the {cam.get('camera_model') or model} model are 4 numbers, got {len(values)}")
+            raise ValueError(f"{name}: intrinsics of the {cam.get('camera_model') or 'pinhole'} model are 4 numbers, got {len(values)}")
     else:
         n = _BEFORE[model]
         values = numbers("intrinsics", cam["intrinsics"])
