@@ -96,7 +96,8 @@ def test_a_map_is_not_merged_with_itself(path: Path, tmp_path: Path, vgslam) -> 
         m.begin_session("later", "2026-02-02T03:04:05")
         add_random_keyframe(m, np.random.default_rng(1))
         folder.save(m)
-    for a, b, said in ((path, path, "walk 0"), (path, copy, "walk 0"), (grown, grown, "walk 0"), (empty, empty, "same map")):
+    same = ((path, path, "walk 0"), (path, copy, "walk 0"), (grown, grown, "walk 0"), (empty, empty, "same map"))
+    for a, b, said in same:
         code, _, err = vgslam("map", "merge", a, b, "-o", out)
         assert (code, len(err.splitlines())) == (2, 1)
         assert said in err

@@ -25,8 +25,8 @@ MEMORY_BYTES = 2**30
 """Address space beyond what the process has when its parser is ready."""
 LIMIT_S = 5.0
 DEAD_S, ASLEEP_S = 40.0, 600.0
-"""So long without a new input means that foreign code hangs, where no signal is heard: in CPU seconds of the process, as
-others may keep the machine busy, and by the clock where it waits for ever."""
+"""So long without a new input means that foreign code hangs, where no signal is heard: in CPU seconds of the process,
+as others may keep the machine busy, and by the clock where it waits for ever."""
 PART = 1000
 """Inputs of one process."""
 

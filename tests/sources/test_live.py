@@ -145,7 +145,7 @@ class TestReconnecting:
         with pytest.raises(BrokenOffError, match="after 2 frames: the stream broke off"):
             next(frames)
         enough = LiveOptions(keep_all=True, give_up_s=0.0, max_frames=2)
-        assert numbers(LiveSource("t", "t", breaks, enough)) == [1, 2], "what comes after the last frame is of no matter"
+        assert numbers(LiveSource("t", "t", breaks, enough)) == [1, 2], "what comes after the last one is of no matter"
         assert numbers(LiveSource("t", "t", lambda: images(2), ALL)) == [1, 2]
 
     def test_the_wait_starts_anew_after_a_frame_and_times_go_on(self) -> None:

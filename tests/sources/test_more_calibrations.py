@@ -43,7 +43,8 @@ SIZED = {"width": 752, "height": 480}
 CENTRE = {"cx": 367, "cy": 248}
 OPEN3D = {"width": 752, "height": 480, "intrinsic_matrix": [458, 0, 0, 0, 457, 0, 367, 248, 1]}
 KITTI = "P0: 458 0 367 0 0 457 248 0 0 0 1 0\nP1: 458 0 367 -300 0 457 248 0 0 0 1 0\n"
-ORB = "%YAML:1.0\nLEFT.height: 480\nLEFT.width: 752\nLEFT.D: !!opencv-matrix\n   rows: 1\n   cols: 4\n   dt: d\n   data:"
+ORB = "%YAML:1.0\nLEFT.height: 480\nLEFT.width: 752\n"
+ORB += "LEFT.D: !!opencv-matrix\n   rows: 1\n   cols: 4\n   dt: d\n   data:"
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_what_is_read(name: str, text: str | dict[str, Any], camera: Camera, tmp
         ("a.xml", AGISOFT.format(projection="spherical", more=""), "projection 'spherical' is not supported"),
         ("b.xml", AGISOFT.format(projection="frame", more="<k4>0.1</k4>"), r"k4 \(0\.1\) is not supported"),
         ("c.xml", AGISOFT.format(projection="frame", more="<b2>3</b2>"), r"b2 \(3\) is not supported"),
-        ("d.xml", '<?xml version="1.0"?>\n<document version="1.5.0">\n  <chunk label="x"/>\n</document>', "of Metashape"),
+        ("d.xml", '<?xml version="1.0"?>\n<document version="1.5.0">\n  <chunk label="x"/>\n</document>', "Metashape"),
         ("p.cam", "Pix4D Version 4.5\nF 4.5\nPx 3.6\nPy 2.4\nK1 -0.1\n", "of Pix4D, in millimetres"),
         ("q.txt", "fileName imageWidth imageHeight \ncamera matrix K [3x3]\n", "Pix4D's list"),
         ("r.xmp", '<x:xmpmeta xmlns:xcr="http://www.capturingreality.com/ns/xcr/1.1#"/>', "of RealityCapture"),
@@ -103,8 +104,8 @@ def test_what_is_read(name: str, text: str | dict[str, Any], camera: Camera, tmp
         ("e.yaml", " \n", "is empty"),
         ("k.json", {"cam0": {"camera_model": "fov", "intrinsics": [0.9, *FOUR], "resolution": [752, 480]}},
          "fov model are 4 numbers, got 5"),
-        ("w.json", {**SIZED, **CENTRE, "fx": 458, "fy": 457, "model": "fov", "w": 0.9, "k1": 0.1}, "fov model is one number"),
-        ("s.json", {"width": 480, "height": 752, "fx": 458, "fy": 457, **CENTRE}, "width and height, or cx and cy, are in"),
+        ("w.json", {**SIZED, **CENTRE, "fx": 458, "fy": 457, "model": "fov", "w": 0.9, "k1": 0.1}, "is one number"),
+        ("s.json", {"width": 480, "height": 752, "fx": 458, "fy": 457, **CENTRE}, "width and height, or cx and"),
         ("i.json", {**SIZED, "ppx": 367, "ppy": 248, "fx": 458, "fy": 457, "model": "Inverse Brown Conrady",
                     "coeffs": [-0.28, 0.07, 0, 0, 0]}, "with coefficients of 0 alone"),
         ("o.json", {"class_name": "PinholeCameraTrajectory", "parameters": [

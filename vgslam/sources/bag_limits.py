@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, Protocol
 
-import lz4.frame
+import lz4.frame  # type: ignore[import-untyped]
 from rosbags.rosbag1 import reader as ros1
 from rosbags.rosbag2 import reader as ros2
 from rosbags.rosbag2 import storage_mcap as mcap
@@ -82,8 +82,8 @@ def _frame(unpacker: _Unpacker, data: bytes, most: int) -> tuple[list[bytes], by
 class _LimitedFile:
     """A compressed file that is read to its end, which is refused beyond its limit."""
 
-    def __init__(self, packed: Any, mode: str) -> None:
-        self._file = zstd.open(packed, mode)
+    def __init__(self, packed: Any, mode: str = "rb") -> None:
+        self._file: Any = zstd.open(packed, "rb")
         at = packed.tell()
         self._left = max(SMALL_BYTES, MOST_FILE_GROWTH * packed.seek(0, 2))
         packed.seek(at)

@@ -9,11 +9,11 @@ from vgslam.errors import InputError
 
 LEAST_IMAGES = 3
 LEAST_SHARED, LEAST_PART = 0.5, 0.5
-"""Numbers of the smaller series that the larger has too, and its size to the larger: edited copies of a few do no harm."""
+"""Numbers of the smaller series that the larger has too, and its size to the larger: a few edited copies do no harm."""
 _CAMERA = re.compile(r"(cam|camera|lens|sensor|view)[ _-]?\d+")
 
-PHOTOS = {".heic": "HEIC", ".heif": "HEIC", ".avif": "AVIF", ".jxl": "JPEG XL", ".dng": "raw", ".cr2": "raw", ".cr3": "raw",
-          ".nef": "raw", ".arw": "raw", ".raf": "raw", ".orf": "raw", ".rw2": "raw", ".exr": "OpenEXR",
+PHOTOS = {".heic": "HEIC", ".heif": "HEIC", ".avif": "AVIF", ".jxl": "JPEG XL", ".dng": "raw", ".cr2": "raw",
+          ".cr3": "raw", ".nef": "raw", ".arw": "raw", ".raf": "raw", ".orf": "raw", ".rw2": "raw", ".exr": "OpenEXR",
           ".psd": "Photoshop"}  # fmt: skip
 """Endings of images that are not read, and what those are called."""
 
@@ -32,8 +32,8 @@ def refuse_two_series(folder: Path, files: Sequence[Path]) -> None:
     if len(of_b) < max(LEAST_IMAGES, LEAST_PART * len(of_a)) or len(of_a & of_b) < LEAST_SHARED * len(of_b):
         return
     raise InputError(
-        f"{folder}: holds {len(series)} series of images with the same numbers ({a}: {len(of_a)}, {b}: {len(of_b)}), as of "
-        "two cameras or of images and depth; put those of one camera into a folder of their own"
+        f"{folder}: holds {len(series)} series of images with the same numbers ({a}: {len(of_a)}, {b}: "
+        f"{len(of_b)}), as of two cameras or of images and depth; put those of one camera into a folder of their own"
     )
 
 

@@ -242,17 +242,24 @@ class LiveSource:
                 if self._stop.is_set():
                     return
                 reason, is_broken_off = str(error), True
-            if self._options.give_up_s <= 0 and is_broken_off:
-                raise BrokenOffError(f"after {self.n_captured} frames: {reason}")
-            if not self.n_captured or self._options.give_up_s <= 0:
+            if not self._tries_again(reason, is_broken_off, is_broken, last_s):
                 return
-            if not is_broken:
-                self.warnings.append(f"after {self.n_captured} frames: {reason}; trying to connect again")
             is_broken = True
-            if self._now() - last_s > self._options.give_up_s:
-                raise BrokenOffError(
-                    f"{self.name}: no frame for {self._options.give_up_s:g} s after {self.n_captured} frames: given up "
-                    f"({reason})"
-                )
             self._wait(wait_s)
             wait_s = min(2.0 * wait_s, LONGEST_WAIT_S)
+
+    def _tries_again(self, reason: str, is_broken_off: bool, was_broken: bool, last_s: float) -> bool:
+        """Whether to connect again after a connection that ended or broke off. Raises BrokenOffError for one that broke
+        off, and is given up."""
+        give_up_s = self._options.give_up_s
+        if give_up_s <= 0 and is_broken_off:
+            raise BrokenOffError(f"after {self.n_captured} frames: {reason}")
+        if not self.n_captured or give_up_s <= 0:
+            return False
+        if not was_broken:
+            self.warnings.append(f"after {self.n_captured} frames: {reason}; trying to connect again")
+        if self._now() - last_s > give_up_s:
+            raise BrokenOffError(
+                f"{self.name}: no frame for {give_up_s:g} s after {self.n_captured} frames: given up ({reason})"
+            )
+        return True

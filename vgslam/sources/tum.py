@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vgslam.guards.paths import is_plain_file
 from vgslam.sources.calibration import read_calibration
 from vgslam.sources.image_files import files_recording, list_images
 from vgslam.sources.image_times import mended_files
@@ -71,7 +72,7 @@ def _listed(path: Path, listing: Path) -> tuple[list[Path], list[float]]:
         pairs = list(zip(row[::2], row[1::2], strict=False))
         time, name = next((pair for pair in pairs if "depth" not in pair[1].lower()), pairs[0])
         file = path / name
-        files.append(file if file.exists() else path / name.replace("\\", "/"))  # as Windows writes it
+        files.append(file if "\\" not in name or is_plain_file(file) else path / name.replace("\\", "/"))  # as Windows writes it
         times.append(parse_time(listing, time))
     return files, times
 

@@ -28,11 +28,9 @@ def read_agisoft(document: Document, size: Size | None) -> Stated:
     if not (f > 0 and 0 < width < 1e6 and 0 < height < 1e6):
         raise ValueError(f"camera f, width and height must be positive, got {f:g}, {width:g}, {height:g}")
     excess = {"p3": p3, "p4": p4, "b2": b2 if abs(b2) * height / f > MOST_SKEW_PX else 0.0}
-    if projection == "frame":
-        excess["k4"], coefficients = k4, (k1, k2, p2, p1, k3)
-    else:
-        excess |= {"p1": p1, "p2": p2}
-        coefficients = (k1, k2, k3, k4)
+    is_frame = projection == "frame"
+    coefficients: tuple[float, ...] = (k1, k2, p2, p1, k3) if is_frame else (k1, k2, k3, k4)
+    excess |= {"k4": k4} if is_frame else {"p1": p1, "p2": p2}
     left = [f"{name} ({value:g})" for name, value in excess.items() if value]
     if left:
         raise ValueError(f"Metashape's {projection} with {', '.join(left)} is not supported; calibrate without")

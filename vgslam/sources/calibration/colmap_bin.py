@@ -30,7 +30,7 @@ def rows_of_bin(data: bytes) -> Rows:
 
 def _is_camera(number: int, kind: int, width: int, height: int) -> bool:
     """Whether the head of a camera may be one, but for its model; else the file is another."""
-    return number >= 0 and 0 <= kind < MOST_MODELS and 0 < min(width, height) and max(width, height) < MOST_SIDE_PX
+    return number >= 0 and 0 <= kind < MOST_MODELS and min(width, height) > 0 and max(width, height) < MOST_SIDE_PX
 
 
 def _read(data: bytes) -> tuple[Rows, int]:

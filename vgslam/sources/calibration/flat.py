@@ -39,7 +39,8 @@ def resolution(fields: Fields) -> Size | None:
     given = fields.first("resolution", "imagesize", "imgsize", "size")
     if isinstance(given, Mapping):
         given = [given.get("width"), given.get("height")]
-    pair = numbers("resolution", given[0] if isinstance(given, list) and given and isinstance(given[0], list) else given)
+    is_nested = isinstance(given, list) and len(given) > 0 and isinstance(given[0], list)
+    pair = numbers("resolution", given[0] if is_nested else given)
     if not pair:
         width = fields.first("width", "imagewidth", "w", "cols", "imgwidth")
         height = fields.first("height", "imageheight", "h", "rows", "imgheight")
@@ -168,8 +169,8 @@ def _radial_tangential(fields: Fields) -> list[float]:
     if not radial and not tangential:
         return []
     if len(radial) > 3 or len(tangential) not in (0, 2):
-        raise ValueError(f"camera radial_distortion must be k1 k2 [k3] and tangential_distortion p1 p2, got {len(radial)} "
-                         f"and {len(tangential)} numbers")  # fmt: skip
+        raise ValueError("camera radial_distortion must be k1 k2 [k3] and tangential_distortion p1 p2, got "
+                         f"{len(radial)} and {len(tangential)} numbers")  # fmt: skip
     k1, k2, k3 = [*radial, 0.0, 0.0, 0.0][:3]
     p1, p2 = tangential or (0.0, 0.0)
     return [k1, k2, p1, p2, *([k3] if k3 else [])]

@@ -5,9 +5,9 @@ import re
 _POSES = "holds poses and a lens for each photo in the program's own units"
 _FOREIGN: tuple[tuple[str, str], ...] = (
     (r"\A\s*Pix4D|\A(?:#.*\n|\s)*F\s+\S+\s*\nPx\s", "is a camera of Pix4D, in millimetres; give its "
-     "calibrated_camera_parameters as fx fy cx cy in px with k1 k2 p1 p2 k3 (a JSON or YAML file), or export to COLMAP"),
-    (r"\AfileName imageWidth imageHeight", "is Pix4D's list of the cameras of all photos; give one of them: fx fy cx cy "
-     "in px with k1 k2 p1 p2 k3 (T1 T2 are p1 p2), in a JSON or YAML file"),
+     "calibrated_camera_parameters as fx fy cx cy in px with k1 k2 p1 p2 k3 (JSON or YAML), or export to COLMAP"),
+    (r"\AfileName imageWidth imageHeight", "is Pix4D's list of the cameras of all photos; give one of them: fx fy cx "
+     "cy in px with k1 k2 p1 p2 k3 (T1 T2 are p1 p2), in a JSON or YAML file"),
     (r"capturingreality\.com", f"is a sidecar of RealityCapture, which {_POSES} (35 mm); export to COLMAP"),
     (r"\A#?name,x,y,alt", f"is a table of RealityCapture, which {_POSES} (35 mm); export to COLMAP"),
     (r"\A# Bundle file", f"is a bundle.out of Bundler, which {_POSES}; give COLMAP's cameras.txt, or fx and k1 k2 in a "
@@ -33,6 +33,6 @@ def _table(text: str) -> str | None:
     """A table with a row for each frame: which of its cameras is meant?"""
     words = [word.strip(" #\"'").lower() for word in re.split(r"[,;\t]", text.splitlines()[0])]
     if len(words) > 4 and {"fx", "fy"} <= set(words):
-        return (f"is a table with a camera for each frame ({', '.join(words[:6])}, ...); give one of them: fx fy cx cy in "
-                "px in a JSON or YAML file")  # fmt: skip
+        return (f"is a table with a camera for each frame ({', '.join(words[:6])}, ...); give one of them: fx fy cx cy "
+                "in px in a JSON or YAML file")  # fmt: skip
     return None

@@ -49,8 +49,8 @@ def make_camera(four: tuple[float, float, float, float], size: tuple[int, int], 
     lens = family(model)
     if lens == "pinhole" and any(k):
         if "brownconrady" in re.sub(r"[\s_\-]", "", model).lower():
-            raise ValueError(f"camera distortion of the model '{model}' is supported with coefficients of 0 alone; calibrate "
-                             "with radtan")  # fmt: skip
+            raise ValueError(f"camera distortion of the model '{model}' is supported with coefficients of 0 alone; "
+                             "calibrate with radtan")  # fmt: skip
         raise ValueError(f"camera distortion has coefficients, but the distortion_model is '{model}'; correct one")
     if lens in ("pinhole", "radtan"):
         return Camera(*four, *size, _radtan(k))

@@ -81,7 +81,8 @@ def _check_order(c: Camera) -> None:
     if max(_offset(c)) < 0.1:
         return
     given = (c.fx, c.fy, c.cx, c.cy)
-    if c.width != c.height and abs(2 * c.cx + 1 - c.height) < 0.08 * c.height and abs(2 * c.cy + 1 - c.width) < 0.08 * c.width:
+    is_swapped = abs(2 * c.cx + 1 - c.height) < 0.08 * c.height and abs(2 * c.cy + 1 - c.width) < 0.08 * c.width
+    if is_swapped and c.width != c.height:
         raise ValueError(
             f"camera principal point ({c.cx:g}, {c.cy:g}) is the middle of an image of {c.height}x{c.width}, not "
             f"{c.width}x{c.height}: width and height, or cx and cy, are in the wrong order"

@@ -64,7 +64,8 @@ def read_kalibr(document: Document, size: Size | None) -> Stated:
     if model not in _BEFORE:
         values = numbers("intrinsics", cam["intrinsics"])
         if len(values) != 4:
-            raise ValueError(f"{name}: intrinsics of the {cam.get('camera_model') or 'pinhole'} model are 4 numbers, got {len(values)}")
+            called = cam.get("camera_model") or "pinhole"
+            raise ValueError(f"{name}: intrinsics of the {called} model are 4 numbers, got {len(values)}")
     else:
         n = _BEFORE[model]
         values = numbers("intrinsics", cam["intrinsics"])
@@ -93,7 +94,7 @@ def cameras_kitti(document: Document) -> dict[str, Document]:
 
 def read_kitti(document: Document, size: Size | None) -> Stated:
     """The left 3x3 of one projection: images are rectified."""
-    p = _numbers_of(next(iter(cameras_kitti(document).values())).popitem()[1])
+    p = _numbers_of(next(value for camera in cameras_kitti(document).values() for value in camera.values()))
     return Stated(p[0], p[5], p[2], p[6], None, "pinhole")
 
 
