@@ -199,7 +199,7 @@ def test_kalibrs_other_lenses(tmp_path: Path) -> None:
     file.write_text(chain("pinhole", "radtan8", k8, [500, 510, 370, 241]))
     assert read_calibration(file, LARGE) == Camera(*FIRST, *LARGE, tuple(k8))
     file.write_text(chain("omni", "radtan", [-0.1, 0.05, 0.001, -0.002], [1.2, 900, 900, 370, 241]))
-    with pytest.raises(CalibrationError, match=r"omni \(Mei\) model with p1, p2 \(0\.001, -0\.002\) is not .*calibrate with ds"):
+    with pytest.raises(CalibrationError, match=r"omni \(Mei\) model with p1, p2 \(0\.001, -0\.002\) is not "):
         read_calibration(file, LARGE)
     file.write_text(chain("omni", "equidistant", [-0.1, 0.05, 0.001, -0.002], [1.2, 900, 900, 370, 241]))
     with pytest.raises(CalibrationError, match="omni with equidistant is not supported"):

@@ -58,7 +58,8 @@ def _projection(file: Path, camera: str) -> Matrix:
     row = next((r for r in read_list(file, 1) if r[0].rstrip(":") == name), None)
     try:
         P = np.array([float(x) for x in row[1:]] if row else [], np.float64).reshape(3, 4)
-        np.linalg.inv(P[:, :3])
+        if not np.isfinite(np.linalg.inv(P[:, :3]) @ P).all():
+            raise ValueError
     except (ValueError, np.linalg.LinAlgError) as err:
         raise CalibrationError(f"{file}: needs a line '{name}:' with the 12 numbers of a projection matrix") from err
     return P

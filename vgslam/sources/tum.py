@@ -71,8 +71,8 @@ def _listed(path: Path, listing: Path) -> tuple[list[Path], list[float]]:
     for row in read_list(listing, 2):
         pairs = list(zip(row[::2], row[1::2], strict=False))
         time, name = next((pair for pair in pairs if "depth" not in pair[1].lower()), pairs[0])
-        file = path / name
-        files.append(file if "\\" not in name or is_plain_file(file) else path / name.replace("\\", "/"))  # as Windows writes it
+        is_of_windows = "\\" in name and not is_plain_file(path / name)
+        files.append(path / (name.replace("\\", "/") if is_of_windows else name))
         times.append(parse_time(listing, time))
     return files, times
 

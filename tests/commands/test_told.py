@@ -1,0 +1,29 @@
+"""What a run tells: its warnings, and a progress bar on terminals alone."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from vgslam.commands.tracking import MOST_WARNINGS, _progress
+
+
+def test_the_warnings_of_the_report_are_printed(sequence: Path, vgslam) -> None:
+    (sequence / "times.txt").unlink()
+    code, out, _ = vgslam.run(sequence, "--max-frames", 3)
+    assert code == 0
+    warnings = vgslam.report()["warnings"]
+    assert 0 < len(warnings) <= MOST_WARNINGS
+    for line in warnings:
+        assert f"warning: {line}" in out
+
+
+@pytest.mark.parametrize(("is_terminal", "quiet"), [(True, False), (False, False), (True, True)])
+def test_a_bar_is_for_terminals(is_terminal: bool, quiet: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
+    for live in (None, object()):
+        run: Any = SimpleNamespace(args=SimpleNamespace(quiet=quiet), loop=SimpleNamespace(live=live))
+        assert _progress(run, is_told=False).disable == (quiet or not is_terminal)
+        assert _progress(run, is_told=True).disable
