@@ -2,7 +2,9 @@
 a file that is lost must not take its tests along in silence."""
 
 import os
+import platform
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ EXPECTED = {
     "CUDA device": not Path("/proc/driver/nvidia").exists(),
     "needs /proc": not Path("/proc/net/tcp").exists(),
     "a shell script": os.name != "posix",
+    "needs rclpy": (sys.platform, platform.machine()) != ("linux", "x86_64") or sys.version_info >= (3, 14),
 }
 """Words of a reason, and whether it is true of this machine."""
 

@@ -30,7 +30,7 @@ EXTRAS = {
     "open3d": ("meshes", "pip install 'vgslam[mesh]'"),
     "pyarrow": ("vgslam fleet", "pip install 'vgslam[fleet]'"),
     "ray": ("vgslam fleet on a cluster", "pip install 'vgslam[fleet]'"),
-    "rclpy": ("ROS 2 topics", "comes with a ROS 2 installation"),
+    "rclpy": ("ROS 2 topics", "comes with a ROS 2 installation; where there is none: pip install 'vgslam[ros2]'"),
 }
 """Optional modules, each with its purpose and how to install it."""
 DECODERS = ("h264", "hevc", "mjpeg", "mpeg4", "vp9", "av1")
