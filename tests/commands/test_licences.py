@@ -13,7 +13,7 @@ from vgslam.errors import EvaluationError
 
 def test_nothing_that_always_comes_is_under_strong_copyleft() -> None:
     core = [p for p in parts() if not p.extra]
-    assert {"numpy", "gtsam", "pycolmap", "torch", "av"} <= {p.name for p in core}
+    assert {"numpy", "gtsam", "pycolmap", "av"} <= {p.name for p in core}
     assert [f"{p.name}: {p.licence}" for p in core if not p.is_free_for_products] == []
 
 
