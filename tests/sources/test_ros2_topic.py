@@ -16,7 +16,7 @@ import pytest
 from ros2_peers import HAS_ROS, WITHOUT_ROS, CameraNode, camera, encoded, environment
 from waiting import HANG_S, until
 
-from vgslam.errors import InputError
+from vgslam.errors import CalibrationError, InputError
 from vgslam.sources import ros2_topic
 from vgslam.sources.live import LiveOptions, LiveSource
 from vgslam.sources.live_open import open_live
@@ -123,6 +123,17 @@ def test_a_publisher_that_goes_and_comes_back_with_an_earlier_clock_and_less_qua
     assert sign is signal.SIGKILL or source.n_reconnects == 1
     assert (np.diff([f.timestamp_s for f in frames]) > 0).all()
     assert any("went back" in line for line in source.warnings)
+
+
+@needs_ros
+def test_a_source_that_cannot_be_opened_ends_its_capture(node: Callable[..., CameraNode]) -> None:
+    """Or a thread in the middleware at the end of the program makes it abort."""
+    settings = node(info=json.dumps(INFO | {"height": 0}), repeats=True)
+    source = open_live(f"ros2:{settings.topic}", LiveOptions(give_up_s=HANG_S))
+    with camera(settings), pytest.raises(CalibrationError, match="camera_info"):
+        source.open()
+    assert source._thread is not None
+    assert not source._thread.is_alive()
 
 
 @needs_ros
