@@ -23,6 +23,8 @@ HAS_ROS = importlib.util.find_spec("rclpy") is not None
 WITHOUT_ROS = "needs rclpy: pip install 'vgslam[ros2]'"
 OPENING_S = 300.0
 """How long a camera waits for its first reader."""
+SILENT_S = 120.0
+"""A reader that hears nothing for so long ends, so that who reads its lines does not wait for ever."""
 RECEIVED_S = 2.0
 """How long a camera stays after its last image, so that it arrives."""
 
@@ -162,7 +164,7 @@ def _read(topic: str, n: int) -> None:
 
     rclpy.init(args=[])
     node = rclpy.create_node(f"reader_{os.getpid()}")
-    left = [n]
+    left, last_s = [n], [time.monotonic()]
 
     def heard(m: Any) -> None:
         p, q = m.pose.pose.position, m.pose.pose.orientation
@@ -173,11 +175,11 @@ def _read(topic: str, n: int) -> None:
             "twist_covariance": [float(c) for c in m.twist.covariance],
         }  # fmt: skip
         _tell(json.dumps(row))
-        left[0] -= 1
+        left[0], last_s[0] = left[0] - 1, time.monotonic()
 
     node.create_subscription(Odometry, topic, heard, 100)
     _tell("listens")
-    while left[0] > 0:
+    while left[0] > 0 and time.monotonic() - last_s[0] < SILENT_S:
         rclpy.spin_once(node, timeout_sec=0.5)
 
 
