@@ -12,7 +12,7 @@ WORKDIR /src
 COPY constraints.txt ./
 RUN pip install --no-cache-dir torch -c constraints.txt --index-url "https://download.pytorch.org/whl/${VARIANT}"
 COPY . .
-RUN pip install --no-cache-dir ".[viewer]" -c constraints.txt && rm -rf /src/*
+RUN pip install --no-cache-dir ".[network,viewer]" -c constraints.txt && rm -rf /src/*
 
 RUN useradd --create-home slam
 USER slam

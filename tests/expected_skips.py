@@ -2,7 +2,11 @@
 a file that is lost must not take its tests along in silence."""
 
 import os
+import platform
 import re
+import shutil
+import sys
+from ctypes.util import find_library
 from pathlib import Path
 
 import pytest
@@ -15,6 +19,9 @@ EXPECTED = {
     "CUDA device": not Path("/proc/driver/nvidia").exists(),
     "needs /proc": not Path("/proc/net/tcp").exists(),
     "a shell script": os.name != "posix",
+    "needs GStreamer:": shutil.which("gst-launch-1.0") is None,
+    "GStreamer's RTSP server": find_library("gstrtspserver-1.0") is None,
+    "needs rclpy": (sys.platform, platform.machine()) != ("linux", "x86_64") or sys.version_info >= (3, 14),
 }
 """Words of a reason, and whether it is true of this machine."""
 

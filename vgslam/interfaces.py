@@ -138,6 +138,8 @@ class PosedMap(Protocol):
 
     def covariance_of(self, estimate: PoseEstimate) -> Array | None: ...
 
+    def is_upright(self, estimate: PoseEstimate) -> bool: ...
+
 
 class ViewedMap(Protocol):
     """The part of the map that a viewer reads; `vgslam.map.slam_map.SlamMap` provides it."""

@@ -72,6 +72,9 @@ class Frame:
     """None when the source is not calibrated."""
     name: str | None = None
     """Name of its file; None where it comes from no file of its own (videos, bags, cameras)."""
+    stamp_ns: int | None = None
+    """The stamp that a live image came with, to the nanosecond; None without one. Where such stamps go back,
+    timestamp_s does not."""
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:

@@ -26,8 +26,9 @@ def test_the_printed_settings_are_read_back_as_they_were(vgslam, tmp_path: Path)
 
 
 def test_live_asks_no_network_unless_it_is_told_to(tmp_path: Path) -> None:
-    """`run` asks one; a file that gives the network speaks for both, one that does not changes nothing."""
-    assert parse(["run", "x"]).network == "vggt"
+    """`run` asks one where there is torch; a file that gives the network speaks for both, one that does not changes
+    nothing."""
+    assert parse(["run", "x"]).network == "auto"
     assert parse(["live", "0"]).network == "none"
     assert live_defaults(run_defaults(None)).network == "none"
     file = tmp_path / "c.yaml"

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from vgslam.commands.licences import Part, licence_of, parts
+from vgslam.commands.licences import Part, licence_of, part, parts
 from vgslam.errors import EvaluationError
 
 
 def test_nothing_that_always_comes_is_under_strong_copyleft() -> None:
     core = [p for p in parts() if not p.extra]
-    assert {"numpy", "gtsam", "pycolmap", "torch", "av"} <= {p.name for p in core}
+    assert {"numpy", "gtsam", "pycolmap", "av"} <= {p.name for p in core}
     assert [f"{p.name}: {p.licence}" for p in core if not p.is_free_for_products] == []
 
 
@@ -44,6 +44,18 @@ def test_the_most_exact_statement_counts(fields: list[tuple[str, str]], licence:
     for name, value in fields:
         about[name] = value
     assert licence_of(about) == licence
+
+
+def test_a_package_of_ros_says_its_licence_in_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    about = tmp_path / "ros_thing-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: ros-thing\nVersion: 1.0\n")
+    (about / "RECORD").write_text("share/thing/package.xml,,\n")
+    (tmp_path / "share" / "thing").mkdir(parents=True)
+    licences = '<license file="LICENSE">Apache License 2.0</license><license> MIT </license>'
+    (tmp_path / "share" / "thing" / "package.xml").write_text(f"<package>{licences}</package>")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert part("ros-thing").licence == "Apache License 2.0, MIT"
 
 
 def test_the_doctor_lists_them_with_the_weights(vgslam) -> None:

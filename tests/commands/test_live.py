@@ -172,7 +172,10 @@ def test_what_cannot_work_is_one_line_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("target", ["nonsense", "tcp:127.0.0.1", "ros2:"])
-def test_a_wrong_word_for_the_poses(target: str, parts: list[bytes], live, vgslam) -> None:
+def test_a_wrong_word_for_the_poses(
+    target: str, parts: list[bytes], live, vgslam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "rclpy", None)
     with Server(lambda _: iter(parts)) as server:
         code, _, err = live(server.url, "--poses", target)
     assert code == (6 if target == "ros2:" else 2)

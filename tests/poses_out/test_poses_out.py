@@ -9,7 +9,6 @@ import socket
 import struct
 import sys
 import threading
-import types
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +16,14 @@ import pytest
 from synthetic import CAMERA, pose
 from waiting import HANG_S, until
 
-from vgslam.errors import ConfigError, MissingDependencyError, OutputError
+from vgslam.errors import ConfigError, OutputError
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.poses_out import sockets, stream
 from vgslam.poses_out.frame_pose import FramePose
 from vgslam.poses_out.open import open_sink, opened_sinks
-from vgslam.poses_out.ros2 import Ros2Sink, ros_covariance
+from vgslam.poses_out.ros2 import ros_covariance
 from vgslam.poses_out.sockets import SocketSink, listen_tcp, listen_unix
 from vgslam.poses_out.stream import StreamSink
 from vgslam.types import Array, Keyframe, PoseEstimate, Status
@@ -327,62 +326,3 @@ class TestOpening:
         with pytest.raises(ConfigError), opened_sinks([f"unix:{path}", "nonsense"]):
             pass
         assert not path.exists()
-
-
-class Record(types.SimpleNamespace):
-    """A message: any field, made when it is first asked for."""
-
-    def __getattr__(self, name: str) -> "Record":
-        if name.startswith("__"):
-            raise AttributeError(name)
-        setattr(self, name, Record())
-        return vars(self)[name]
-
-
-@pytest.fixture
-def ros(monkeypatch: pytest.MonkeyPatch) -> Record:
-    """A stand-in for rclpy and its messages that records what is published."""
-    log = Record(published=[], transforms=[], calls=[])
-    node = types.SimpleNamespace(
-        create_publisher=lambda kind, topic, depth: (
-            log.calls.append(topic) or types.SimpleNamespace(publish=log.published.append)
-        ),
-        destroy_node=lambda: log.calls.append("destroyed"),
-    )
-    modules = {
-        "rclpy": {"Context": object, "init": lambda context: None, "create_node": lambda name, context: node,
-                  "shutdown": lambda context: log.calls.append("shut down")},
-        "nav_msgs": {}, "nav_msgs.msg": {"Odometry": Record},
-        "geometry_msgs": {}, "geometry_msgs.msg": {"TransformStamped": Record},
-        "tf2_ros": {"TransformBroadcaster": lambda n: types.SimpleNamespace(sendTransform=log.transforms.append)},
-    }  # fmt: skip
-    for name, members in modules.items():
-        module = types.ModuleType(name)
-        vars(module).update(members)
-        monkeypatch.setitem(sys.modules, name, module)
-    return log
-
-
-class TestRos2:
-    def test_odometry_and_tf(self, ros: Record) -> None:
-        sink = open_sink("ros2:/drone/")
-        T = pose((10, 20, 30), (1, 2, 3))
-        sink.send(FramePose(0, 12.75, Status.TRACKED, T, a_covariance()))
-        sink.send(FramePose(1, 12.85, Status.LOST))
-        sink.close()
-        sink.close()
-        assert ros.calls == ["/drone/odometry", "destroyed", "shut down"]
-        (message,), (transform,) = ros.published, ros.transforms
-        assert (message.header.stamp.sec, message.header.stamp.nanosec) == (12, 750_000_000)
-        assert (message.header.frame_id, message.child_frame_id) == ("map", "camera_optical_frame")
-        p, q = message.pose.pose.position, message.pose.pose.orientation
-        assert (p.x, p.y, p.z) == (1, 2, 3)
-        np.testing.assert_allclose(se3.rotation_from_quaternion(np.array([q.x, q.y, q.z, q.w])), T[:3, :3], atol=1e-9)
-        np.testing.assert_allclose(np.reshape(message.pose.covariance, (6, 6)), ros_covariance(a_covariance(), T))
-        t, r = transform.transform.translation, transform.transform.rotation
-        assert (t.x, t.y, t.z, r.w) == (1, 2, 3, q.w)
-        assert transform.child_frame_id == "camera_optical_frame"
-
-    def test_without_ros_the_next_step_is_named(self) -> None:
-        with pytest.raises(MissingDependencyError, match="source"):
-            Ros2Sink()

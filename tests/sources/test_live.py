@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -279,6 +280,7 @@ class TestOpening:
             open_live("/dev/video77").open()
 
     def test_without_ros_and_gstreamer_the_next_step_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "rclpy", None)
         with pytest.raises(MissingDependencyError, match="rclpy"):
             open_live("ros2:/image").open()
         monkeypatch.setattr(live_devices.shutil, "which", lambda _: None)

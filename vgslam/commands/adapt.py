@@ -100,6 +100,9 @@ class AdaptArgs:
 def run_adapt(args: AdaptArgs) -> int:
     """Adapts, prints and writes; returns 0, or 1 when nothing could be improved (no adapter is written then). Ctrl-C
     keeps what was committed. InputError, WeightsError and OutputError with one line each."""
+    from vgslam.network.needs_torch import require_torch
+
+    require_torch("vgslam adapt")
     import torch
 
     from vgslam.adapt.adapter import Adapter

@@ -1,6 +1,5 @@
 """`vgslam doctor`: what is installed, what is missing, and whether it works."""
 
-import importlib.util
 import json
 import os
 import sys
@@ -20,17 +19,19 @@ from vgslam.commands.checks import COLORS, Check, Verdict
 from vgslam.commands.licences import print_licences
 from vgslam.commands.self_test import SelfTest, self_test
 from vgslam.guards.wording import say, shown
+from vgslam.network.needs_torch import HOW_TO_INSTALL, has_torch, is_installed
 from vgslam.plugins import OWN, Registry
 from vgslam.results.environment import describe_machine, git_commit, package_version
 
-LIBRARIES = ("numpy", "opencv-python-headless", "gtsam", "pycolmap", "torch", "av", "faiss-cpu", "rosbags", "tyro")
+LIBRARIES = ("numpy", "opencv-python-headless", "gtsam", "pycolmap", "av", "faiss-cpu", "rosbags", "tyro")
 EXTRAS = {
+    "torch": ("networks (--network)", HOW_TO_INSTALL),
     "evo": ("scores against a reference", "pip install 'vgslam[eval]'"),
     "rerun": ("--viewer", "pip install 'vgslam[viewer]'"),
     "open3d": ("meshes", "pip install 'vgslam[mesh]'"),
     "pyarrow": ("vgslam fleet", "pip install 'vgslam[fleet]'"),
     "ray": ("vgslam fleet on a cluster", "pip install 'vgslam[fleet]'"),
-    "rclpy": ("ROS 2 topics", "comes with a ROS 2 installation"),
+    "rclpy": ("ROS 2 topics", "comes with a ROS 2 installation; where there is none: pip install 'vgslam[ros2]'"),
 }
 """Optional modules, each with its purpose and how to install it."""
 DECODERS = ("h264", "hevc", "mjpeg", "mpeg4", "vp9", "av1")
@@ -118,6 +119,8 @@ def _free_memory_bytes() -> int | None:
 
 
 def _gpu() -> Check:
+    if not has_torch():
+        return Check("machine", "GPU", Verdict.INFO, "not looked for, as torch is not installed")
     try:
         import torch
     except (ImportError, OSError) as error:
@@ -190,8 +193,10 @@ def _licence(path: Path) -> str:
 
 
 def _is_cached(hub_id: str) -> bool:
-    from huggingface_hub import try_to_load_from_cache
-
+    try:
+        from huggingface_hub import try_to_load_from_cache
+    except ImportError:  # it comes with the networks
+        return False
     names = ("model.safetensors", "model.pt", "model.safetensors.index.json")
     return any(isinstance(try_to_load_from_cache(hub_id, name), str) for name in names)
 
@@ -199,7 +204,7 @@ def _is_cached(hub_id: str) -> bool:
 def _extras() -> list[Check]:
     checks = []
     for module, (use, install) in EXTRAS.items():
-        is_there = importlib.util.find_spec(module) is not None
+        is_there = is_installed(module)
         found = f"installed, for {use}" if is_there else f"not installed; only for {use}"
         verdict = Verdict.OK if is_there else Verdict.INFO
         checks.append(Check("extras", module, verdict, found, "" if is_there else install))

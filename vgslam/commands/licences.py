@@ -22,6 +22,7 @@ NOTES = {
 }
 """What the licence of a package does not say of its wheel."""
 REQUIREMENT = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)")
+PACKAGE_XML_LICENCE = re.compile(r"<license[^>]*>([^<]+)</license>")
 UNKNOWN = "unknown"
 
 
@@ -78,7 +79,17 @@ def parts(package: str = "vgslam") -> list[Part]:
 def part(name: str, extra: str = "") -> Part:
     """An installed package. Raises PackageNotFoundError."""
     about = metadata.metadata(name)
-    return Part(name, about["Version"], licence_of(about), extra, NOTES.get(name, ""))
+    licence = licence_of(about)
+    if licence == UNKNOWN:
+        licence = _of_package_xml(name) or UNKNOWN
+    return Part(name, about["Version"], licence, extra, NOTES.get(name, ""))
+
+
+def _of_package_xml(name: str) -> str:
+    """The licences that the package.xml of a package of ROS states, '' without one."""
+    files = [f for f in metadata.files(name) or [] if f.name == "package.xml"]
+    text = files[0].read_text() if files else ""
+    return ", ".join(dict.fromkeys(t.strip() for t in PACKAGE_XML_LICENCE.findall(text)))
 
 
 def licence_of(about: metadata.PackageMetadata) -> str:

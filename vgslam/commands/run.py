@@ -7,6 +7,7 @@ import tyro
 
 from vgslam.commands.tracking import run_tracking
 from vgslam.interfaces import FrameSource
+from vgslam.session.network import AUTO
 from vgslam.session.tracking_args import TrackingArgs
 from vgslam.sources.open import open_source
 from vgslam.sources.options import SourceOptions
@@ -19,9 +20,10 @@ class RunArgs(TrackingArgs):
     path: tyro.conf.Positional[Path]
     """A video file, a folder of images, a data set (TUM RGB-D, EuRoC, KITTI odometry, 7-Scenes) or a ROS bag."""
 
-    network: str = field(default="vggt", kw_only=True)
+    network: str = field(default=AUTO, kw_only=True)
     """Network that is asked where geometry is weak: vggt, by default the package's own (--weights says which one), or
-    none. A run in which nothing is weak never opens it, and costs what it costs without."""
+    none; auto is vggt where torch is installed. A run in which nothing is weak never opens it, and costs what it costs
+    without."""
 
     source: str = "auto"
     """Kind of source: auto, images, plain, video, tum, euroc, kitti, 7scenes, ros1, ros2, mcap, or one that another

@@ -38,6 +38,9 @@ class TrainArgs:
 
 def run_train(args: TrainArgs) -> int:
     """Trains; returns 0. ConfigError, WeightsError and OutputError as the loop; Ctrl-C keeps the last checkpoint."""
+    from vgslam.network.needs_torch import require_torch
+
+    require_torch("vgslam train")
     import torch
 
     from vgslam.network.precision import choose_device

@@ -83,7 +83,9 @@ class LocalMap:
         self._points = _Column(ids, slam_map.landmarks_world(ids))
         self._centres = _Column(hosts, slam_map.centres(hosts))
         self._reference = reference
-        self._S: Sim3 | None = slam_map.keyframes[reference].S_world_keyframe if reference >= 0 else None
+        hub = slam_map.keyframes[reference] if reference >= 0 else None
+        self._S: Sim3 | None = None if hub is None else hub.S_world_keyframe
+        self._is_upright = hub is not None and slam_map.world_of(hub.component_id).is_upright
 
     def landmarks_world(self, ids: Ids) -> Array:
         """Positions (n,3) in the world."""
@@ -113,6 +115,10 @@ class LocalMap:
         if estimate.T_ref_cam is None or estimate.covariance is None:
             return None
         return with_lengths_times(self._of(estimate.ref_id).s, estimate.covariance)
+
+    def is_upright(self, estimate: PoseEstimate) -> bool:
+        """As `SlamMap.is_upright`, when the snapshot was taken."""
+        return estimate.T_ref_cam is not None and self._is_upright
 
     def _of(self, keyframe_id: int) -> Sim3:
         if keyframe_id != self._reference or self._S is None:

@@ -257,6 +257,10 @@ class SlamMap:
             return None
         return with_lengths_times(self.keyframes[estimate.ref_id].S_world_keyframe.s, estimate.covariance)
 
+    def is_upright(self, estimate: PoseEstimate) -> bool:
+        """Whether the z axis of the world of `pose_of` is known to point up; False without a pose."""
+        return estimate.T_ref_cam is not None and self.world_of(self.keyframes[estimate.ref_id].component_id).is_upright
+
     def trajectory(self, session: int = -1) -> Trajectory:
         """All frames of a session (by default the newest) that have a pose."""
         known = [f for f in self.session_frames(session) if f.T_ref_cam is not None]

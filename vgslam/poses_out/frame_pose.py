@@ -32,15 +32,21 @@ class FramePose:
     """The map that the run works on; None if none is kept."""
     latency_s: float | None = None
     """Time since the frame arrived; None if not known."""
+    stamp_ns: int | None = None
+    """The stamp that the image came with, to the nanosecond; None without one."""
+    is_upright: bool = False
+    """Whether the z axis of the world is known to point up; else its axes are those of a first camera."""
 
     @staticmethod
     def of(
-        estimate: PoseEstimate, slam_map: PosedMap, map_name: str | None = None, latency_s: float | None = None
-    ) -> "FramePose":
+        estimate: PoseEstimate, slam_map: PosedMap, map_name: str | None = None, latency_s: float | None = None,
+        stamp_ns: int | None = None,
+    ) -> "FramePose":  # fmt: skip
         """The tracker's result for a frame, in the world of the map's newest state."""
         return FramePose(
             estimate.frame_id, estimate.timestamp_s, estimate.status, slam_map.pose_of(estimate),
             slam_map.covariance_of(estimate), estimate.component_id, estimate.n_inliers, map_name, latency_s,
+            stamp_ns, slam_map.is_upright(estimate),
         )  # fmt: skip
 
     @property

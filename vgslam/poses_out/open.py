@@ -9,7 +9,7 @@ from pathlib import Path
 from vgslam.errors import ConfigError
 from vgslam.interfaces import PoseSink
 from vgslam.plugins import Registry
-from vgslam.poses_out.ros2 import Ros2Sink
+from vgslam.poses_out.ros2 import Ros2Options, Ros2Sink
 from vgslam.poses_out.sockets import SocketSink, listen_tcp, listen_unix
 from vgslam.poses_out.stream import StreamSink, Writable
 
@@ -50,7 +50,7 @@ def _open_unix(rest: str) -> PoseSink:
 
 
 def _open_ros2(rest: str) -> PoseSink:
-    return Ros2Sink(rest or "/vgslam")
+    return Ros2Sink(Ros2Options.parse(rest))
 
 
 POSE_SINKS: Registry[Callable[[str], PoseSink]] = Registry(

@@ -1,7 +1,7 @@
 """`--network`: checks a network, shows the terms of its weights, and opens it when it is asked first."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from vgslam.reloc.proposal import PoseProposer
 
 NO_NETWORK, OLD_NO_NETWORK = "none", "sfm"
-DEFAULT_WEIGHTS = {"vggt": "vggt-s"}
+AUTO, PACKAGED = "auto", "vggt"
+"""The network of the package, and a word for it where torch is installed, and for none where it is not."""
+DEFAULT_WEIGHTS = {PACKAGED: "vggt-s"}
 """The weights that come with the package."""
 
 
@@ -26,7 +28,7 @@ class NetworkOptions:
     """Which network is asked, and how it runs; see `BackboneOptions`."""
 
     name: str = NO_NETWORK
-    """`none`, or a kind of backbone, as in `vggt`."""
+    """`none`, or a kind of backbone, as in `vggt`; `auto` for that of the package, or none without torch."""
     weights: str | None = None
     """Its weights; the default is those that come with the package."""
     device: str = "auto"
@@ -128,14 +130,18 @@ class OpenedNetwork:
 
 
 def open_network(options: NetworkOptions, say: Callable[[str], None]) -> OpenedNetwork | None:
-    """None for `none`. `say` gets the terms of the weights. Torch is loaded at once only where nothing else can tell
-    whether the network can be opened. Errors as `open_backbone`, and ConfigError for weights that nothing would use."""
+    """None for `none`, and for `auto` without torch. `say` gets the terms of the weights. Torch is loaded at once only
+    where nothing else can tell whether the network can be opened. Errors as `open_backbone`, MissingDependencyError
+    without torch, and ConfigError for weights that nothing would use."""
+    options = _decided(options, say)
     if options.name == NO_NETWORK:
         if options.weights is not None:
             raise ConfigError(f"--weights {options.weights}: no network is asked; add --network vggt, or leave it out")
         return None
+    from vgslam.network.needs_torch import require_torch
     from vgslam.network.preflight import KINDS, Wanted, check
 
+    require_torch(f"--network {options.name}")
     if options.name == OLD_NO_NETWORK and options.name not in KINDS and not _is_added(options.name):
         raise ConfigError(f"no network is called {options.name}; for geometry without one, --network {NO_NETWORK}")
     wanted = Wanted(
@@ -143,6 +149,18 @@ def open_network(options: NetworkOptions, say: Callable[[str], None]) -> OpenedN
         options.size_px, options.accepted_licence,
     )  # fmt: skip
     return OpenedNetwork(options, check(wanted, say), say)
+
+
+def _decided(options: NetworkOptions, say: Callable[[str], None]) -> NetworkOptions:
+    """What `auto` stands for; weights that are named ask for a network."""
+    if options.name != AUTO:
+        return options
+    from vgslam.network.needs_torch import HOW_TO_INSTALL, has_torch
+
+    if has_torch() or options.weights is not None:
+        return replace(options, name=PACKAGED)
+    say(f"no network is asked, as torch is not installed ({HOW_TO_INSTALL})")
+    return replace(options, name=NO_NETWORK)
 
 
 def _is_added(name: str) -> bool:

@@ -96,7 +96,8 @@ class PoseStream:
     def __iter__(self) -> Iterator[FramePose]:
         try:
             for tracked in self._loop.run():
-                yield FramePose.of(tracked.estimate, self.slam.posed, None, time.monotonic() - tracked.arrived_s)
+                latency_s = time.monotonic() - tracked.arrived_s
+                yield FramePose.of(tracked.estimate, self.slam.posed, None, latency_s, tracked.frame.stamp_ns)
         finally:
             self.close()
 

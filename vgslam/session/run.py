@@ -89,7 +89,7 @@ class Run:
         if self.sinks:
             session = self.loop.map_session
             name = session.path.name if session.path else None
-            pose = FramePose.of(tracked.estimate, self.slam.posed, name, latency_s)
+            pose = FramePose.of(tracked.estimate, self.slam.posed, name, latency_s, tracked.frame.stamp_ns)
             pose = replace(pose, frame_id=pose.frame_id - session.first_frame_id)
             for sink in self.sinks:
                 sink.send(pose)

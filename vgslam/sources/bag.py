@@ -11,12 +11,11 @@ from rosbags.typesys import Stores, get_typestore
 
 from vgslam.errors import CalibrationError, InputError
 from vgslam.sources.bag_limits import UnpackedTooLargeError, limit_unpacking
-from vgslam.sources.calibration import camera_from_document, with_projection
 from vgslam.sources.image_times import Untimed, mended_stream
 from vgslam.sources.options import SourceOptions
 from vgslam.sources.recording import BadImageError, RawImage, Recording, Warnings
+from vgslam.sources.ros_camera import UNCALIBRATED, camera_of_info, info_topics
 from vgslam.sources.ros_images import message_pixels
-from vgslam.types import Camera
 
 _IMAGE, _COMPRESSED, _INFO = (f"sensor_msgs/msg/{name}" for name in ("Image", "CompressedImage", "CameraInfo"))
 _READ_ERRORS = (Exception,)
@@ -44,10 +43,9 @@ def open_bag(path: Path, options: SourceOptions) -> Recording:
     size = _first_size(path, topic, images(), warnings)
     recording = Recording(_kind(path), path.resolve().stem, images, size, n_images, warnings=warnings)
     if info is not None:
-        is_rectified = any("rect" in level for level in topic.split("/")[-2:])  # image_rect_color[/compressed]
-        recording.camera = _camera(path, info, is_rectified, size)
+        recording.camera = camera_of_info(str(path), info, topic, size)
         if recording.camera is None:
-            recording.uncalibrated = "camera_info says that the camera is not calibrated (zeros)"
+            recording.uncalibrated = UNCALIBRATED
             warnings.add(f"{recording.uncalibrated}: give --calib or --fov-deg")
     return recording
 
@@ -111,9 +109,7 @@ def _first_camera_info(path: Path, reader: AnyReader, topic: str) -> Any | None:
     """The first message of the camera_info topic that belongs to an image topic, None if there is none. Raises
     CalibrationError for one that cannot be read."""
     infos = {c.topic: c for c in reader.connections if c.msgtype == _INFO}
-    levels = topic.split("/")
-    beside = ["/".join([*levels[:n], "camera_info"]) for n in (len(levels) - 1, len(levels) - 2) if n > 0]
-    connection = next((infos[name] for name in beside if name in infos), None)
+    connection = next((infos[name] for name in info_topics(topic) if name in infos), None)
     n_image_topics = len({c.topic for c in reader.connections if c.msgtype in (_IMAGE, _COMPRESSED)})
     if connection is None and len(infos) == 1 and n_image_topics == 1:
         connection = next(iter(infos.values()))
@@ -125,23 +121,6 @@ def _first_camera_info(path: Path, reader: AnyReader, topic: str) -> Any | None:
     except _READ_ERRORS as err:
         raise CalibrationError(f"{path}, camera_info: cannot be read ({_brief(err)}); give --calib") from err
     return None
-
-
-def _camera(path: Path, info: Any, is_rectified: bool, size: tuple[int, int]) -> Camera | None:
-    """Camera of a CameraInfo message (fields K D P in ROS 1, k d p in ROS 2). Raises CalibrationError."""
-    try:
-        K, D, P = (list(getattr(info, name, getattr(info, name.lower(), ()))) for name in ("K", "D", "P"))
-        roi = {name: getattr(info.roi, name) for name in ("x_offset", "y_offset", "width", "height")}
-        document = {"width": info.width, "height": info.height, "K": K, "D": D, "roi": roi}
-        camera = camera_from_document({**document, "distortion_model": info.distortion_model}, size)
-        if camera is None or not is_rectified or not any(P):
-            return camera
-        is_region = (camera.width, camera.height) != (info.width, info.height)
-        return with_projection(camera, P, (roi["x_offset"], roi["y_offset"]) if is_region else (0.0, 0.0))
-    except ValueError as err:
-        raise CalibrationError(f"{path}, camera_info: {err}; give --calib") from err
-    except (AttributeError, TypeError, IndexError) as err:  # a bag says itself what its messages hold
-        raise CalibrationError(f"{path}, camera_info: is no calibration ({_brief(err)}); give --calib") from err
 
 
 def _images(path: Path, topic: str, warnings: Warnings) -> Iterator[Untimed]:

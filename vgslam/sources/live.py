@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import cv2
 
@@ -32,6 +33,8 @@ class LiveImage:
     is_absolute: bool = False
     notes: tuple[str, ...] = ()
     """Lines for the person on the stream up to here."""
+    stamp_ns: int | None = None
+    """The stamp that the image came with, to the nanosecond; None without one."""
 
 
 Feed = Callable[[], Iterator[LiveImage]]
@@ -41,6 +44,22 @@ NobodyYetError to be called again."""
 
 class BrokenOffError(InputError):
     """A stream broke off, and did not come back."""
+
+
+@runtime_checkable
+class OwnCamera(Protocol):
+    """A feed that also says what camera its images are from, and is told when no more of them are wanted."""
+
+    @property
+    def uncalibrated(self) -> str | None:
+        """Why `camera` is None, in words; None where nothing is known."""
+        ...
+
+    def camera(self, width: int, height: int) -> Camera | None:
+        """The camera of images of this size; None where it is not known. Raises CalibrationError."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class NobodyYetError(InputError):
@@ -133,10 +152,18 @@ class LiveSource:
         return self._queue.dropped.total()
 
     def open(self) -> tuple[int, int]:
-        """Wait for the first image; returns its width and height, and sets `camera` where there is a calibration.
+        """Wait for the first image; returns its width and height, and sets `camera` where it is known.
 
-        The image is handed out again. Raises InputError when the source cannot be opened or gives no image.
+        The image is handed out again. Raises InputError when the source cannot be opened or gives no image,
+        CalibrationError; whatever is raised, the capture has ended then.
         """
+        try:
+            return self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> tuple[int, int]:
         while True:
             arrived = self._take()
             if arrived is None:
@@ -146,8 +173,8 @@ class LiveSource:
                 break
         self._queue.give_back(arrived)
         height, width = image.shape[:2]
-        if self._options.calib is not None and self.camera is None:
-            self._calibrate(self._options.calib, width, height)
+        if self.camera is None:
+            self._calibrate(width, height)
         return width, height
 
     def __iter__(self) -> Iterator[Frame]:
@@ -162,7 +189,8 @@ class LiveSource:
             if image is None:
                 continue
             self.arrived_s = arrived.arrival_s
-            yield Frame(n, arrived.item.timestamp_s, image if self.undistorter is None else self.undistorter(image))
+            pixels = image if self.undistorter is None else self.undistorter(image)
+            yield Frame(n, arrived.item.timestamp_s, pixels, stamp_ns=arrived.item.image.stamp_ns)
             n += 1
 
     def _is_enough(self, n: int, began_s: float) -> bool:
@@ -176,13 +204,22 @@ class LiveSource:
         """End the capture; safe to call twice."""
         self._stop.set()
         self._queue.end()
+        if isinstance(self._feed, OwnCamera):
+            self._feed.close()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout=2.0)
 
-    def _calibrate(self, path: Path, width: int, height: int) -> None:
-        camera = read_calibration(path, (width, height), self.warnings.append, is_chosen=True)
+    def _calibrate(self, width: int, height: int) -> None:
+        """Take the camera of the calibration file, or else what the feed knows."""
+        if self._options.calib is not None:
+            camera = read_calibration(self._options.calib, (width, height), self.warnings.append, is_chosen=True)
+            self.uncalibrated = None if camera else f"{self._options.calib} holds a camera that is not calibrated"
+        elif isinstance(self._feed, OwnCamera):
+            camera = self._feed.camera(width, height)
+            self.uncalibrated = None if camera else self._feed.uncalibrated
+        else:
+            return
         if camera is None:
-            self.uncalibrated = f"{path} holds a camera that is not calibrated"
             return
         camera, warning = fit_to_image(camera, width, height)
         self.warnings += [*([warning] if warning else []), *doubts(camera)]

@@ -1,11 +1,10 @@
-"""Cameras of this computer, GStreamer pipelines and ROS 2 topics."""
+"""Cameras of this computer and GStreamer pipelines."""
 
-import queue
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -72,56 +71,3 @@ def _captured(capture: Any, name: str) -> Iterator[LiveImage]:
 
 def _rgb(image: Pixels) -> Pixels:
     return np.ascontiguousarray(image[..., ::-1])
-
-
-def ros2_images(topic: str) -> Iterator[LiveImage]:
-    """Images of a ROS 2 topic (sensor_msgs/Image or CompressedImage), by the stamps of its messages.
-
-    Raises MissingDependencyError without rclpy, InputError when nothing comes within 10 s.
-    """
-    try:
-        import rclpy
-        from rclpy.qos import qos_profile_sensor_data
-        from sensor_msgs.msg import CompressedImage, Image
-    except ImportError as err:
-        raise MissingDependencyError(
-            "a ROS 2 topic needs rclpy: source the ROS 2 installation (`source /opt/ros/DISTRO/setup.bash`) and start "
-            "vgslam with its Python"
-        ) from err
-    context = rclpy.Context()
-    rclpy.init(context=context)
-    node = rclpy.create_node("vgslam_images", context=context)
-    executor = rclpy.executors.SingleThreadedExecutor(context=context)
-    executor.add_node(node)
-    newest: queue.Queue[Any] = queue.Queue(maxsize=4)
-    message_type = CompressedImage if topic.endswith("compressed") else Image
-    node.create_subscription(message_type, topic, _offer(newest), qos_profile_sensor_data)
-    try:
-        while True:
-            for _ in range(100):
-                executor.spin_once(timeout_sec=0.1)
-                if not newest.empty():
-                    break
-            else:
-                raise InputError(f"ros2:{topic}: no image within 10 s; `ros2 topic list` names the topics there are")
-            message = newest.get_nowait()
-            stamp_s = message.header.stamp.sec + 1e-9 * message.header.stamp.nanosec
-            yield LiveImage(partial(_ros_pixels, message), stamp_s, is_absolute=True)
-    finally:
-        node.destroy_node()
-        rclpy.shutdown(context=context)
-
-
-def _offer(newest: "queue.Queue[Any]") -> Callable[[Any], None]:
-    def put(message: Any) -> None:
-        if newest.full():
-            newest.get_nowait()
-        newest.put_nowait(message)
-
-    return put
-
-
-def _ros_pixels(message: Any) -> Pixels:
-    from vgslam.sources.ros_images import message_pixels
-
-    return message_pixels(message)

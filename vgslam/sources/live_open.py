@@ -12,11 +12,13 @@ from vgslam.interfaces import FrameSource
 from vgslam.sources.live import Feed, LiveImage, LiveOptions, LiveSource
 from vgslam.sources.live_address import public
 from vgslam.sources.live_av import LISTEN, ListeningFeed, av_images, pipe_images
-from vgslam.sources.live_devices import camera_images, gstreamer_images, ros2_images
+from vgslam.sources.live_devices import camera_images, gstreamer_images
 from vgslam.sources.live_mjpeg import http_images
 from vgslam.sources.recording import Pixels
+from vgslam.sources.ros2_topic import Ros2Feed
 
 _FFMPEG = re.compile(r"(rtsp|rtsps|rtsp\+listen|rtmp|rtmps|udp|rtp|srt|tcp)://")
+ROS2 = "ros2 topic"
 KNOWN = (
     "a camera (0, /dev/video0), rtsp://, http://, udp://, tcp://, srt://, `-` for a pipe, a GStreamer pipeline "
     "(gst:...), a ROS 2 topic (ros2:/camera/image_raw) or a recording"
@@ -40,12 +42,14 @@ def open_live(name: str, options: LiveOptions | None = None) -> LiveSource:
     if found is None:
         raise InputError(f"{public(name)}: not a live source; give {KNOWN}")
     kind, feed = found
-    if options.stream is not None and kind in ("camera", "ros2 topic", "gstreamer"):
+    if options.stream is not None and kind in ("camera", ROS2, "gstreamer"):
         raise ConfigError(f"{public(name)}: --stream is for addresses and pipes; a {kind} has one stream")
     if kind == "pipe":  # what has ended cannot be opened again
         options = replace(options, give_up_s=0.0)
     if kind == LISTEN:
         feed = ListeningFeed(name, options.give_up_s, options.stream)
+    if kind == ROS2:
+        feed = Ros2Feed(name.removeprefix("ros2:"), options.give_up_s, wants_camera=options.calib is None)
     return LiveSource(kind, "stdin" if name == "-" else public(name), feed, options)
 
 
@@ -69,7 +73,7 @@ def _feed(name: str, stream: int | None = None) -> tuple[str, Feed] | None:
     if _FFMPEG.match(name):
         return name.split(":", 1)[0], partial(av_images, name, wanted=stream)
     if name.startswith("ros2:"):
-        return "ros2 topic", partial(ros2_images, name.removeprefix("ros2:"))
+        return ROS2, Ros2Feed(name.removeprefix("ros2:"))
     if name.startswith("gst:") or " ! " in name:
         return "gstreamer", partial(gstreamer_images, name.removeprefix("gst:"))
     return None
@@ -82,9 +86,7 @@ def _stdin_images(stream: int | None) -> Iterator[LiveImage]:
     return pipe_images(open(sys.stdin.fileno(), "rb", buffering=0, closefd=False), "-", stream)
 
 
-def _played(
-    recorded: FrameSource, wait: Callable[[float], object], now: Callable[[], float]
-) -> Iterator[LiveImage]:
+def _played(recorded: FrameSource, wait: Callable[[float], object], now: Callable[[], float]) -> Iterator[LiveImage]:
     began_s = first_s = None
     for frame in recorded:
         if began_s is None or first_s is None:

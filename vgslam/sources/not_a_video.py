@@ -56,9 +56,7 @@ def what_text_it_is(path: Path) -> str | None:
     if beginning.startswith(("<!doctype html", "<html")) or "<html" in beginning:
         return "it is a web page: the download failed; download the video again"
     if beginning.startswith("#extm3u"):
-        return (
-            "it is a playlist, of which only files here are followed; download the video or try `vgslam live`"
-        )
+        return "it is a playlist, of which only files here are followed; download the video or try `vgslam live`"
     line = text.splitlines()[0][:40]
     return f"it is text that begins with '{line}': the download may have failed; download the video again"
 

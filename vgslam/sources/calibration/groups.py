@@ -114,9 +114,7 @@ def _pair(document: Document) -> dict[str, Document]:
         return {}
     paired = {name for side in sides.values() for stem, (name, _) in side.items() if stem in common}
     shared = {name: value for name, value in document.items() if name not in paired}
-    return {
-        side[matrix][0]: {**shared, **{_alone(stem): side[stem][1] for stem in common}} for side in sides.values()
-    }
+    return {side[matrix][0]: {**shared, **{_alone(stem): side[stem][1] for stem in common}} for side in sides.values()}
 
 
 def _alone(stem: str) -> str:
