@@ -60,8 +60,13 @@ class ReadOut:
     sigma_s: float
     cost: float
     """Mean loss of the matches, 0 to 1, at the last width."""
-    agreeing: float
-    """Share of matches within the last width."""
+    errors_px: Array
+    """(M,): distance of each match from where the rotation of its pair puts it."""
+
+    @property
+    def agreeing(self) -> float:
+        """Share of matches within the last width."""
+        return float((self.errors_px < WIDTHS_PX[-1]).mean())
 
 
 def levelled_rays(camera: Camera, pixels: Array, velocity: Array, seconds: float) -> Array:
@@ -81,9 +86,9 @@ def levelled(camera: Camera, pixels: Array, velocity: Array, seconds: float) -> 
     return camera.project(levelled_rays(camera, pixels, velocity, seconds)) if seconds else pixels
 
 
-def turned_by(matches: FacingMatches, R_world_cam: Array) -> Array:
-    """R_b_a (P,3,3) of pairs of images with orientations (C,3,3)."""
-    return np.matmul(np.swapaxes(R_world_cam[matches.b], 1, 2), R_world_cam[matches.a])
+def between(matches: FacingMatches, T_world_cam: Array) -> Array:
+    """T_b_a (P,4,4) of pairs of images with poses (C,4,4)."""
+    return np.asarray(np.matmul(se3.inverse(T_world_cam[matches.b]), T_world_cam[matches.a]))
 
 
 def read_out(
@@ -104,10 +109,24 @@ def read_out(
         step, dr = fit.step(e, J, Jr, width, seconds is None)
         R, r = np.matmul(so3_exp_many(step), R), r + dr
     e, J, Jr = fit.linearized(R, r)
-    width2 = WIDTHS_PX[-1] ** 2
+    return ReadOut(r, fit.deviation(e, J, Jr, WIDTHS_PX[-1]), _loss(e), np.linalg.norm(e, axis=1))
+
+
+def contradiction(camera: Camera, matches: FacingMatches, T_b_a: Array, velocity: Array, seconds: float) -> float:
+    """Mean loss of matches, 0 to 1, at poses T_b_a (P,4,4) of the pairs and a read-out time: from their distances to
+    the epipolar lines in image b. It knows no depth, and asks for none."""
+    T = T_b_a[matches.pair]
+    pair = matches.pair
+    xa = levelled_rays(camera, matches.pixels_a, velocity[matches.a[pair]], seconds)
+    xb = levelled_rays(camera, matches.pixels_b, velocity[matches.b[pair]], seconds)
+    line = np.cross(T[:, :3, 3], np.matmul(T[:, :3, :3], xa[:, :, None])[:, :, 0])
+    line /= np.maximum(np.linalg.norm(line[:, :2], axis=1, keepdims=True), 1e-12)
+    return _loss(camera.fx * (line * xb).sum(1, keepdims=True))
+
+
+def _loss(e: Array) -> float:
     e2 = (e * e).sum(1)
-    loss = float((e2 / (e2 + width2)).mean())
-    return ReadOut(r, fit.deviation(e, J, Jr, WIDTHS_PX[-1]), loss, float((e2 < width2).mean()))
+    return float((e2 / (e2 + WIDTHS_PX[-1] ** 2)).mean())
 
 
 def _height(camera: Camera, pixels: Array) -> Array:
