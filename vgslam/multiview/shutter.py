@@ -20,6 +20,8 @@ WIDTHS_PX = (40.0, 40.0, 20.0, 20.0, 10.0, 10.0, 5.0, 5.0, 5.0, 5.0)
 """Width of the loss in each step (Geman-McClure): from the drift of a map to the parallax of a camera that turns."""
 BLOCK = 8
 """Keyframes whose pairs are one voice: they share images, so that their errors are alike."""
+NO_BASELINE = 1e-9
+"""Distance of two cameras, in units of the map, that is none."""
 LEAST_MATCHES = 12
 """Pairs with fewer matches say nothing."""
 
@@ -114,14 +116,18 @@ def read_out(
 
 def contradiction(camera: Camera, matches: FacingMatches, T_b_a: Array, velocity: Array, seconds: float) -> float:
     """Mean loss of matches, 0 to 1, at poses T_b_a (P,4,4) of the pairs and a read-out time: from their distances to
-    the epipolar lines in image b. It knows no depth, and asks for none."""
-    T = T_b_a[matches.pair]
+    the epipolar lines in image b, which ask for no depth; of pairs without a baseline, to where the rotation puts them.
+    """
     pair = matches.pair
+    T = T_b_a[pair]
     xa = levelled_rays(camera, matches.pixels_a, velocity[matches.a[pair]], seconds)
     xb = levelled_rays(camera, matches.pixels_b, velocity[matches.b[pair]], seconds)
-    line = np.cross(T[:, :3, 3], np.matmul(T[:, :3, :3], xa[:, :, None])[:, :, 0])
-    line /= np.maximum(np.linalg.norm(line[:, :2], axis=1, keepdims=True), 1e-12)
-    return _loss(camera.fx * (line * xb).sum(1, keepdims=True))
+    y = np.matmul(T[:, :3, :3], xa[:, :, None])[:, :, 0]
+    line = np.cross(T[:, :3, 3], y)
+    size = np.linalg.norm(line[:, :2], axis=1, keepdims=True)
+    away = (y - xb * y[:, 2:])[:, :2]
+    away[size[:, 0] > NO_BASELINE] = 0.0
+    return _loss(camera.fx * np.concatenate([(line * xb).sum(1, keepdims=True) / np.maximum(size, 1e-12), away], 1))
 
 
 def _loss(e: Array) -> float:

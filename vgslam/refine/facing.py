@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from vgslam.frontend.matching import MatcherConfig, match
+from vgslam.geometry import se3
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.shutter import FacingMatches
-from vgslam.geometry import se3
 from vgslam.reloc.places import Places
 from vgslam.types import Array, Ids
 
@@ -25,17 +25,15 @@ def velocities(m: SlamMap, members: Ids) -> Array:
     """(C,3): how fast the camera turned at keyframes `members` of one component, rad/s in its own axes, from the frames
     before and after; NaN where these are too far away in time."""
     T, has_pose = m.frames.poses()
-    component = m.keyframes[int(members[0])].component_id
-    rows = np.flatnonzero(has_pose & (m.frames.column("component_id") == component))
-    times, refs = m.frames.column("timestamp_s")[rows], m.frames.column("ref_id")[rows]
+    rows = np.flatnonzero(has_pose & np.isin(m.frames.column("ref_id"), members))
+    ids, times, refs = (m.frames.column(name)[rows] for name in ("frame_id", "timestamp_s", "ref_id"))
     keyframes = np.stack([k.S_world_keyframe.R for k in m.keyframes])
     R = np.matmul(keyframes[refs], T[rows, :3, :3])
     found = np.full((len(members), 3), np.nan)
     for n, k in enumerate(members.tolist()):
-        at = m.keyframes[k].timestamp_s
-        i = int(np.searchsorted(times, at - 1e-6))
+        at, i = m.keyframes[k].timestamp_s, int(np.searchsorted(ids, m.keyframes[k].frame_id))
         near = [j for j in (i - 1, i, i + 1) if 0 <= j < len(times) and abs(times[j] - at) <= LONGEST_GAP_S]
-        if len(near) >= 2:
+        if len(near) >= 2 and times[near[-1]] > times[near[0]]:
             a, b = near[0], near[-1]
             found[n] = se3.so3_log(R[a].T @ R[b]) / (times[b] - times[a])
     return found
