@@ -9,7 +9,6 @@ Between two images in which the camera turned differently the same r explains al
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera

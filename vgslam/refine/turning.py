@@ -15,9 +15,9 @@ import numpy as np
 from vgslam.geometry import se3
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.shutter import (
-    between,
     FacingMatches,
     ReadOut,
+    between,
     contradiction,
     levelled,
     levelled_rays,
@@ -81,7 +81,7 @@ def turning(
     if found is None:
         return None
     watch.check()
-    watch.say(f"the camera turns, and reads an image in {1e3 * found.seconds:.0f} ms: adjusting with its rolling shutter")
+    watch.say(f"the camera turns, and reads an image in {1e3 * found.seconds:.0f} ms: adjusting with that in mind")
     shared = matched(places, members, [p for n, p in enumerate(pairs) if n % HELD_OUT])
     start = _from_one_point(_with_tracks(problem, shared, velocity, found.seconds))
     after = _solved(start, config, watch)
