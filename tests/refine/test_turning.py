@@ -10,8 +10,9 @@ from vgslam.geometry import se3
 from vgslam.multiview.shutter import FacingMatches, between, contradiction, levelled, read_out
 from vgslam.refine.adjust import RefineConfig, Watch
 from vgslam.refine.facing import Facing, facing_pairs, matched, velocities
+from vgslam.refine.problem import gather
 from vgslam.refine.refine_map import refine_map
-from vgslam.refine.turning import Turning, _tracks, turning
+from vgslam.refine.turning import Turning, _tracks, _turns_on_the_spot, turning
 
 CONFIG = RefineConfig(is_calibration_fixed=True)
 
@@ -88,6 +89,13 @@ def test_a_camera_that_reads_all_rows_at_once_is_left_to_the_usual_adjustment() 
 
 def test_a_camera_that_walks_is_left_to_the_usual_adjustment() -> None:
     assert adjusted(turning_world(0.026, speed=1.5)) is None
+
+
+def test_a_walk_is_no_turn_on_the_spot(rolling: TurningWorld) -> None:
+    """A step of the walk is 0.15 long, at a depth of 1, in some 0.1 rad."""
+    walk = turning_world(0.026, speed=1.5).slam_map
+    assert _turns_on_the_spot(gather(rolling.slam_map, np.arange(len(rolling.slam_map.keyframes))))
+    assert not _turns_on_the_spot(gather(walk, np.arange(len(walk.keyframes))))
 
 
 def test_a_pair_without_a_baseline_is_judged_by_its_rotation() -> None:
