@@ -24,7 +24,7 @@ WINDOW = WindowInput(
 
 
 def error(T: Array, depth_factor: Array | float = 1.0, unit: float = 1.0) -> StartError:
-    """Of a start with the pose T, whose depth is wrong by a factor, in another unit."""
+    """The error of a start with the pose T, whose depth is wrong by a factor, in another unit."""
     u, v = PX.astype(int).T
     landmarks = CAMERA.rays(PX) * (DEPTH_M[v, u].astype(float) * depth_factor * unit)[:, None]
     said = T.copy()

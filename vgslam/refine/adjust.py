@@ -41,6 +41,8 @@ class RefineConfig:
     map determines it to half of that."""
     shares_landmarks: bool = True
     """Look for landmarks of each keyframe in others that show the same place, at the end of a recording."""
+    rolling_shutter: bool = True
+    """Look for rolling shutter where a camera turned on the spot, and take it out, at the end of a recording."""
     max_iterations: int = 12
     """Steps of each of the rounds."""
     loss_px: float = 1.0

@@ -58,6 +58,8 @@ def _depth_ratios(a: Problem, b: Problem) -> Array:
     rows = np.flatnonzero(both)
     rows = rows[np.argsort(b.cam[rows], kind="stable")]
     ratio = np.full(len(a.keyframe_ids), np.nan)
+    if not len(rows):
+        return ratio
     cams, begin = np.unique(b.cam[rows], return_index=True)
     for c, part in zip(cams.tolist(), np.split(zb[rows] / za[rows], begin[1:]), strict=True):
         ratio[c] = np.median(part)

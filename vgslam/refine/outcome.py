@@ -67,6 +67,8 @@ class ComponentOutcome:
     calibration: CalibrationChange | None = None
     is_cut_short: bool = False
     """Whether time was over before it had converged."""
+    readout_s: float = 0.0
+    """Time from the first row of an image to its last that was taken out; 0: none was looked for, or found."""
 
     def then(self, second: "ComponentOutcome") -> "ComponentOutcome":
         """This adjustment followed by another one of the same component: the second counts if it was kept, with what
@@ -110,6 +112,8 @@ class RefineOutcome:
                 f"{c.after.p95_px:.2f}), {c.n_moved} moved, "
                 f"{self.cpu_s:.1f} CPU s"
             )
+            if c.readout_s:
+                lines.append(f"the camera turns, and reads an image in {1e3 * c.readout_s:.0f} ms: taken into account")
             if c.calibration is not None:
                 lines.append(c.calibration.in_words())
         return lines

@@ -15,6 +15,7 @@ from vgslam.refine.plausible import why_refused
 from vgslam.refine.problem import gather
 from vgslam.refine.shared_landmarks import GrayOf
 from vgslam.refine.strays import mend_strays
+from vgslam.refine.turning import turning
 from vgslam.reloc.places import Places
 from vgslam.types import Ids
 
@@ -45,6 +46,9 @@ def refine_map(
     is_interrupted = False
     for component, members in components(slam_map):
         try:
+            if places is not None and (turned := _turned(slam_map, component, members, config, watch, places)):
+                done.append(turned)
+                continue
             result = solved(slam_map, members, config, watch, gray_of)
         except (InterruptedRefinementError, KeyboardInterrupt):
             is_interrupted = True
@@ -62,6 +66,17 @@ def refine_map(
             break
         done[-1] = done[-1].then(taken(slam_map, component, members, config, result))
     return RefineOutcome(done, time.process_time() - began[0], time.monotonic() - began[1], is_interrupted)
+
+
+def _turned(
+    m: SlamMap, component: int, members: Ids, config: RefineConfig, watch: Watch, places: Places
+) -> ComponentOutcome | None:  # fmt: skip
+    """A component of a camera with a rolling shutter that turned on the spot, adjusted; None for any other."""
+    found = turning(m, members, places, config, watch) if config.rolling_shutter else None
+    if found is None or found.refused:
+        return None
+    fixed = replace(config, is_calibration_fixed=True)
+    return replace(taken(m, component, members, fixed, found.result, is_checked=True), readout_s=found.readout_s)
 
 
 def _mend(m: SlamMap, members: Ids, places: Places, result: tuple[Adjusted, Aligned] | None) -> bool:
@@ -91,15 +106,16 @@ def solved(
 
 
 def taken(
-    m: SlamMap, component: int, members: Ids, config: RefineConfig, result: tuple[Adjusted, Aligned] | None
-) -> ComponentOutcome:
-    """Writes a result into the map, unless there is a reason not to."""
+    m: SlamMap, component: int, members: Ids, config: RefineConfig, result: tuple[Adjusted, Aligned] | None,
+    is_checked: bool = False,
+) -> ComponentOutcome:  # fmt: skip
+    """Writes a result into the map, unless there is a reason not to. is_checked: it was looked for already."""
     if result is None:
         return ComponentOutcome(component, len(members), False, "too few landmarks are seen twice")
     done, placed = result
     known = replace(done.before, has_point=m.landmarks.is_triangulated[done.before.landmark_ids])
     before, after = Reprojection.of(known), Reprojection.of(placed.problem)
-    reason = why_refused(m, done, placed)
+    reason = "" if is_checked else why_refused(m, done, placed)
     if reason:
         return ComponentOutcome(component, len(members), False, reason, before=before, after=after)
     shift, degrees = moves(done.before, placed.problem)
