@@ -17,6 +17,7 @@ from bench.colmap import BenchColmapArgs, run_bench_colmap
 from bench.fleet import BenchFleetArgs, run_bench_fleet
 from bench.live import BenchLiveArgs, run_bench_live
 from bench.model import BenchModelArgs, run_bench_model
+from bench.pictures import BenchPicturesArgs, run_bench_pictures
 from bench.places import BenchPlacesArgs, run_bench_places
 from bench.refine import BenchRefineArgs, run_bench_refine
 from bench.reloc_cost import BenchRelocCostArgs, run_bench_reloc_cost
@@ -38,6 +39,7 @@ MEASUREMENTS: dict[str, tuple[type, Callable[[Any], int]]] = {
     "live": (BenchLiveArgs, run_bench_live),
     "model": (BenchModelArgs, run_bench_model),
     "pycolmap": (BenchColmapArgs, run_bench_colmap),
+    "pictures": (BenchPicturesArgs, run_bench_pictures),
     "places": (BenchPlacesArgs, run_bench_places),
     "refine": (BenchRefineArgs, run_bench_refine),
     "reloc-cost": (BenchRelocCostArgs, run_bench_reloc_cost),
