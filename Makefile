@@ -9,11 +9,11 @@ STAMP := $(VENV)/.installed
 
 setup: $(STAMP)
 
-# What `pip install vgslam` brings and nothing more: enough to run.
+# What `pip install vgslam[eval]` brings and nothing more: enough to run and to score.
 $(BASE): pyproject.toml constraints.txt vgslam/__init__.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vgslam needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e . -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[eval]' -c constraints.txt
 	touch $(BASE)
 
 $(STAMP): $(BASE)
