@@ -47,7 +47,7 @@ pictures: setup
 # The documents as a site in out/site. Building it needs no network.
 site: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]' -c constraints.txt
-	$(BIN)/python tools/site.py --out out/site
+	$(BIN)/python tools/make_site.py --out out/site
 
 # Each extra in a fresh virtual environment, from the wheel (EXTRAS="eval mesh" for some; gigabytes are fetched).
 EXTRAS ?=

@@ -47,6 +47,8 @@ class Step:
 def run_bench_first_steps(args: BenchFirstStepsArgs) -> int:
     """Measures, prints and writes; returns 0. InputError with one line where a step fails, OutputError."""
     claim_folder(args.out, NAME, args.overwrite)
+    origin = provenance()
+    origin["commit"] = (origin["commit"] or "").removesuffix("+changes")  # a clone has what is committed
     with TemporaryDirectory(prefix="vgslam-first-steps-") as folder:
         clone = Path(folder) / "vgslam"
         commands = {
@@ -56,7 +58,7 @@ def run_bench_first_steps(args: BenchFirstStepsArgs) -> int:
         }
         steps = [taken(name, words, Path(folder) / f"{name}.log", args.timeout) for name, words in commands.items()]
         report = json.loads((clone / "out" / "demo" / "report.json").read_text())
-        figures: dict[str, Any] = provenance() | {
+        figures: dict[str, Any] = origin | {
             "steps": [asdict(step) for step in steps], "venv_mib": mib(clone / ".venv"),
             "total_s": sum(step.wall_s for step in steps), "demo": demo_figures(report),
         }  # fmt: skip

@@ -1,8 +1,8 @@
 """Every figure of the documents that a measurement backs: where it stands, and what the measurement says.
 
-A sentence is quoted as it stands, `{}` in place of each figure; line breaks do not matter. When a measurement is made again, or a
-sentence is written anew, the test names the line to mend, here or there. The README's two tables are made by
-tools/readme_table.py and not listed.
+A sentence is quoted as it stands, `{}` in place of each figure; line breaks do not matter. When a measurement is made
+again, or a sentence is written anew, the test names the line to mend, here or there. The README's two tables are made
+by tools/readme_table.py and not listed.
 """
 
 from collections.abc import Callable, Iterable
@@ -54,15 +54,17 @@ FIGURES = [
         m.record("city")["ate_percent"], m.record("city")["path_m"] / 1000, m.record("city")["loops"])),
     Figures(README, "{} ms of CPU a frame at the start and {} ms where streets return; {} MiB", lambda: (
         m.record("city")["start_ms"], m.record("city")["end_ms"], m.record("city")["peak_mib"])),
-    Figures(README, "{} % of unseen views of a mapped room within {} cm and {} degrees, {} % within {} m and {} degrees",
+    Figures(README, "{} % of unseen views of a mapped room within {} cm and {} degrees, "
+            "{} % within {} m and {} degrees",
             lambda: (m.relocalized(0.05, 5), 5, 5, m.relocalized(0.25, 10), 0.25, 10)),
-    Figures(README, "{} of {} kidnapped cameras found in the first usable image, none of {} frames after that badly off; "
-            "none of {} images of other places accepted", lambda: (
+    Figures(README, "{} of {} kidnapped cameras found in the first usable image, "
+            "none of {} frames after that badly off; none of {} images of other places accepted", lambda: (
         m.kidnaps()["at once"], m.kidnaps()["trials"], m.kidnaps()["frames"], m.foreign_images()[0])),
     Figures(README, "{} keyframes at {} ms each between loops, {} ms with them", lambda: (
         m.record("backend_100k")["costs"]["n_keyframes"], m.record("backend_100k")["costs"]["last_ms"],
         m.record("backend_100k")["costs"]["mean_ms"])),
-    Figures(README, "`make demo`: {} of {} frames, ATE {} m on a path of {} m", _demo("poses", "frames", "ate_m", "path_m")),
+    Figures(README, "`make demo`: {} of {} frames, ATE {} m on a path of {} m",
+            _demo("poses", "frames", "ate_m", "path_m")),
     Figures(README, "Peak memory of ORB-SLAM3 is {} to {} MB", lambda: m.record("orbslam3")["peak_mb"]),
     Figures(README, "Of {} pairs of recorded runs {} are the same to the last bit", _same),
     Figures(README, "In {} rendered sequences with fast motion", lambda: [m.survival_sequences()]),
@@ -82,7 +84,8 @@ FIGURES = [
     Figures(ADAPT, "trained on, afterwards | {} % | {} % |", lambda: [
         m.worlds_change(f, "home_") for f in ("depth_absrel", "rotation_deg")]),
     *[Figures(ADAPT, f"| {shown} | KITTI 00, second half, after learning from the first | | {{}} % | {{}} % | |",
-              lambda trained=trained: [m.recording_change("kitti00", trained, f) for f in ("rotation_deg", "direction_deg")])
+              lambda trained=trained: [
+                  m.recording_change("kitti00", trained, f) for f in ("rotation_deg", "direction_deg")])
       for shown, trained in (("`lora`, the default", "lora"), ("`all`", "all"))],
     *[Figures(ADAPT, f"{after} | | 7-Scenes redkitchen, likewise | {{}} % | {{}} % | {{}} % | {{}} % |",
               lambda trained=trained: [m.recording_change("redkitchen", trained, f) for f in (
@@ -92,7 +95,8 @@ FIGURES = [
     Figures(NETWORKS, "Of the recorded runs with and without it {} of {} are the same", _same),
     Figures(NETWORKS, "torch takes a second of CPU and {} MiB", lambda: [m.more_memory_mib()]),
     Figures(NETWORKS, "{} to {} % more CPU on 58 stills, the hardest case", m.more_cpu),
-    Figures(NETWORKS, "the mean coverage is {} instead of {} ({} sequences", lambda: (*_survived("coverage")(), m.survival_sequences())),
+    Figures(NETWORKS, "the mean coverage is {} instead of {} ({} sequences", lambda: (
+        *_survived("coverage")(), m.survival_sequences())),
     Figures(NETWORKS, "the mean ATE {} instead of {} %", _survived("ate_percent")),
     *[Figures(NETWORKS, f"| {name} | {n} | {{}} | {{}} | {{}} | {{}} | {{}} |",
               lambda name=name, n=n: m.profile(name.replace("-", "_"), n))

@@ -7,12 +7,12 @@ GUARDED = (README, ADAPT, NETWORKS, PHONE, "docs/first_steps.md", CARD_S, CARD_M
 """Pages on which every figure with a unit stands in figures.FIGURES, in a table that is made, or here."""
 
 SETTING, TASK = "a setting or a limit of the code", "a description of the task, not a result"
-FILES, BY_HAND = "sizes of files and images", "worked out or tried by hand while the code was written; no command repeats it"
+FILES, BY_HAND = "sizes of files and images", "tried by hand while the code was written; no command repeats it"
 
 OTHERWISE: dict[str, dict[str, str]] = {
     README: {
         "of loops of which {} % were false": TASK,
-        "each question some {} s": "(CPU with less CPU without, less a second) over questions, of the runs in roles.json",
+        "each question some {} s": "of roles.json: what CPU a run takes more, less a second, over its questions",
         "more keyframes than two cores make at {} Hz": TASK,
     },
     ADAPT: {
@@ -20,10 +20,12 @@ OTHERWISE: dict[str, dict[str, str]] = {
         "was less accurate, {} m against {} m": "bench/adapt_latency_redkitchen.md",
         "each about {} % of the image's width": SETTING,
         "at up to {} px width": SETTING,
-        "change by less than {} %; poses stay within bounds ({} degrees and {} % of the translation; {} degrees and {} %": SETTING,
-        "AbsRel falls by {} % and rotations by {} % when trained with the truth, by {} % and {} % with 800 points that count as "
-        "much as now, by {} % and {} % with 220 points and a third of the weights; without rehearsal, 220 points give {} % and "
-        "{} % after half": BY_HAND,
+        "change by less than {} %": SETTING,
+        "({} degrees and {} % of the translation; {} degrees and {} %": SETTING,
+        "AbsRel falls by {} % and rotations by {} %": BY_HAND,
+        "by {} % and {} % with 800 points": BY_HAND,
+        "by {} % and {} % with 220 points": BY_HAND,
+        "220 points give {} % and {} % after half": BY_HAND,
         "frames {} px wide), mean (median)": BY_HAND,
     },
     NETWORKS: {

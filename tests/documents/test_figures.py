@@ -94,18 +94,17 @@ def test_a_table_is_written_by_hand_worked_examples() -> None:
 
 def origins(record: Any) -> list[dict[str, Any]]:
     """The parts of a record that say how they came about, or the record itself where none does."""
-    if isinstance(record, list):
-        return [part for item in record for part in origins(item)]
-    if "command" in record or "commit" in record:
+    if isinstance(record, dict) and ("command" in record or "commit" in record):
         return [record]
-    parts = [v for v in record.values() if isinstance(v, dict | list)]
-    inner = [p for part in parts for p in (origins(part) if isinstance(part, dict) or part and isinstance(part[0], dict) else [])]
-    return [p for p in inner if "command" in p or "commit" in p] or [record]
+    parts = record.values() if isinstance(record, dict) else record if isinstance(record, list) else ()
+    found = [origin for part in parts for origin in origins(part)]
+    return found or [record] * isinstance(record, dict)
 
 
 @pytest.mark.parametrize("file", sorted(BENCH.glob("*.json")), ids=lambda f: f.name)
 def test_records_state_command_and_commit(file: Path) -> None:
-    for origin in origins(json.loads(file.read_text())):
+    record = json.loads(file.read_text())
+    for origin in [o for o in origins(record) if "command" in o or "commit" in o] or [record]:
         command = origin.get("command")
         shown = " ".join(command) if isinstance(command, list) else command or origin.get("no_command", "")
         assert len(shown.split()) > 1, f"{file.name}: no command, or none that says anything: {shown!r}"
