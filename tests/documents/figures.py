@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from documents import measured as m
 
-README, ADAPT, NETWORKS = "README.md", "docs/adapt.md", "docs/networks.md"
+README, FIRST, PHONE = "README.md", "docs/first_steps.md", "docs/phone.md"
+ADAPT, NETWORKS = "docs/adapt.md", "docs/networks.md"
 CARD_S, CARD_M = "docs/model_cards/vggt-s.md", "docs/model_cards/vggt-m.md"
 
 
@@ -40,6 +41,12 @@ def _both(name: str) -> Callable[[], list[float]]:
     return lambda: [*m.rotation("weights_m", name), *m.rotation("weights", name)]
 
 
+def _step(name: str) -> tuple[float, float]:
+    """Seconds of the clock and of CPU."""
+    step = next(s for s in m.record("first_steps")["steps"] if s["name"] == name)
+    return step["wall_s"], step["cpu_s"]
+
+
 def _same() -> tuple[int, int]:
     return len(m.pairs()), m.pairs_the_same()
 
@@ -50,6 +57,10 @@ def _survived(figure: str) -> Callable[[], list[float]]:
 
 FIGURES = [
     # README
+    Figures(README, "median of the starts: KITTI {} m, redkitchen {} m", lambda: [
+        next(m.over_starts("uncalibrated", name)) for name in ("kitti00_f000-199", "7scenes_redkitchen_seq01")]),
+    Figures(README, "two recordings of known focal length it was {} to {} % off", m.fov_errors),
+    Figures(PHONE, "of two recordings of known focal length it was {} to {} % off", m.fov_errors),
     Figures(README, "ATE {} % of {} km, {} loops closed, none of them false", lambda: (
         m.record("city")["ate_percent"], m.record("city")["path_m"] / 1000, m.record("city")["loops"])),
     Figures(README, "{} ms of CPU a frame at the start and {} ms where streets return; {} MiB", lambda: (
@@ -78,6 +89,13 @@ FIGURES = [
         -max(m.recording_changes("lora")), -min(m.recording_changes("lora")))),
     Figures(README, "with `--trainable all` by {} to {} % in worlds unlike those of training", lambda: (
         -m.worlds_change("translation"), -m.worlds_change("depth_absrel"))),
+    # First steps
+    Figures(FIRST, "| `git clone` | {} | {} |", lambda: _step("clone")),
+    Figures(FIRST, "GPU's libraries; {} MiB on the disk | {} | {} |", lambda: (
+        m.record("first_steps")["venv_mib"], *_step("install"))),
+    Figures(FIRST, "| the demo | {} | {} |", lambda: _step("demo")),
+    Figures(FIRST, "All {} frames have a pose, ATE {} m on a path of {} m; the run takes {} MiB of memory",
+            _demo("poses", "ate_m", "path_m", "peak_mib")),
     # Adaptation
     Figures(ADAPT, "camera mounted on its side), 300 steps | {} % | {} % | {} % | {} % |", lambda: [
         m.worlds_change(f) for f in ("depth_absrel", "rotation_deg", "direction_deg", "translation")]),
