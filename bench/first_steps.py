@@ -41,7 +41,7 @@ class Step:
     wall_s: float
     cpu_s: float
     peak_mib: float
-    """Of the largest process; at least that of the measurement itself, which started it."""
+    """The largest process has it; at least that of the measurement itself, which started it."""
 
 
 def run_bench_first_steps(args: BenchFirstStepsArgs) -> int:
