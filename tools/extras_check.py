@@ -34,7 +34,7 @@ class Extra:
     """Words of the line without it; by default the extra by its name."""
 
 
-SHORT = ("run", "DEMO/demo.mp4", "--max-frames", "20")
+SHORT = ("run", "DEMO/demo.mp4", "--max-frames", "20", "--overwrite")
 EXTRAS = {
     "eval": Extra(("evo",), ("eval", "DEMO/groundtruth.txt", "DEMO/groundtruth.txt")),
     "mesh": Extra(("open3d",), ("map", "export", "WORK/map", "--format", "mesh", "--out", "WORK/mesh.ply")),
@@ -63,6 +63,7 @@ def main(arguments: list[str]) -> int:
     wrong = [] if wheel.stat().st_size <= MAX_WHEEL_MB * 1e6 else [f"{wheel.name} is larger than {MAX_WHEEL_MB} MB"]
     wrong += without_extras(wheel, names, work)
     for name in names:
+        print(*wrong, sep="\n", flush=True)  # an environment takes minutes: what is known is told
         wrong += with_extra(wheel, name, work)
     good = f"extras: {', '.join(names)}: in order; {wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB"
     print("\n".join(wrong) or good)
