@@ -2,20 +2,26 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BASE := $(VENV)/.base
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test lint fuzz mutate bench clean
+.PHONY: setup demo test lint docs-check readme pictures site extras-check fuzz mutate bench clean
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt vgslam/__init__.py
+# What `pip install vgslam[eval]` brings and nothing more: enough to run and to score.
+$(BASE): pyproject.toml constraints.txt vgslam/__init__.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vgslam needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[eval]' -c constraints.txt
+	touch $(BASE)
+
+$(STAMP): $(BASE)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch -c constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,all]' -c constraints.txt
 	touch $(STAMP)
 
-demo: setup
+demo: $(BASE)
 	$(BIN)/vgslam demo --out out/demo --overwrite
 
 lint: setup
@@ -26,6 +32,28 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --strict-skips
+
+# The documents against the program and the measurements, as a part of `make test`; alone in half a minute.
+docs-check: setup
+	$(BIN)/python -m pytest -n 2 --strict-skips tests/documents
+
+# What is made from measurements: the README's first table, and its pictures (minutes).
+readme: setup
+	$(BIN)/python tools/readme_table.py --write
+
+pictures: setup
+	$(BIN)/python -m bench pictures
+
+# The documents as a site in out/site. Building it needs no network.
+site: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]' -c constraints.txt
+	$(BIN)/python tools/make_site.py --out out/site
+
+# Each extra in a fresh virtual environment, from the wheel (EXTRAS="eval mesh" for some; gigabytes are fetched).
+EXTRAS ?=
+
+extras-check: setup
+	$(BIN)/python tools/extras_check.py --out out/extras $(EXTRAS)
 
 # Damaged and hostile input for every parser, each in a process with limits of time and memory (docs/bench/robustness.md).
 INPUTS ?= 10000

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import tyro
 
 from bench.provenance import provenance
@@ -58,6 +59,8 @@ class SequenceRuns:
     name: str
     path: Path
     reference: str
+    fov_deg: float | None = None
+    """Horizontal field of view as its own calibration has it."""
     runs: "list[AccuracyRun]" = field(default_factory=list)
 
 
@@ -68,7 +71,7 @@ def run_bench_accuracy(args: BenchAccuracyArgs, program: tuple[str, ...] = PROGR
     done: list[SequenceRuns] = []
     for path in args.sequences:
         reference, truth = find_reference(path, args.reference)
-        sequence = SequenceRuns(path.resolve().name, path, reference)
+        sequence = SequenceRuns(path.resolve().name, path, reference, true_fov_deg(path) if args.uncalibrated else None)
         done.append(sequence)
         folder = args.out / sequence.name
         folder.mkdir(parents=True, exist_ok=True)
@@ -94,6 +97,14 @@ def find_reference(sequence: Path, name: str) -> "tuple[str, Trajectory]":
     if own is None:
         raise InputError(f"{sequence}: it has no reference, neither {name} nor one of its own")
     return "its own", own
+
+
+def true_fov_deg(sequence: Path) -> float | None:
+    """Horizontal field of view of a sequence's own calibration, after its lens distortion is removed; None without."""
+    from vgslam.sources import open_source
+
+    camera = open_source(sequence).camera
+    return None if camera is None else float(2 * np.degrees(np.arctan2(camera.width, 2 * camera.fx)))
 
 
 def without_calibration(sequence: Path, folder: Path) -> Path:
@@ -129,7 +140,7 @@ def run_once(
         report = RunReport.read(folder / "report.json")
     except VgslamError:
         return run
-    run.n_frames = report.n_frames
+    run.n_frames, run.fov_deg = report.n_frames, (report.camera or {}).get("fov_x_deg")
     run.cpu_ms = 1e3 * process.cpu_s / run.n_frames if run.n_frames else None
     if run.failure is None:
         outcome = score_outcome(folder, run.command, {} if truth is None else {NAME: truth})
@@ -165,7 +176,16 @@ def _text(args: BenchAccuracyArgs, done: list[SequenceRuns]) -> str:
         "", f"vgslam {origin['version']}, commit {origin['commit'] or 'unknown'}; {machine['cpu']}, {machine['cores']} "
         f"cores, {machine['memory_gib']:g} GiB; {machine['system']}, Python {machine['python']}.",
     ]  # fmt: skip
+    about += [line for s in done if (line := _fov_line(s))]
     return markdown([(s.name, s.runs) for s in done], about)
+
+
+def _fov_line(sequence: SequenceRuns) -> str:
+    """Estimated fields of view beside the true one; empty where none is known."""
+    told = [f"{run.fov_deg:.1f}" for run in sequence.runs if run.fov_deg is not None]
+    if sequence.fov_deg is None or not told:
+        return ""
+    return f"\nField of view of {sequence.name}: {sequence.fov_deg:.1f} deg; from the starts: {', '.join(told)} deg."
 
 
 def _write(args: BenchAccuracyArgs, done: list[SequenceRuns]) -> str:
@@ -175,7 +195,7 @@ def _write(args: BenchAccuracyArgs, done: list[SequenceRuns]) -> str:
         "uncalibrated": args.uncalibrated, "run_options": args.run_options,
         "sequences": [
             {
-                "name": s.name, "path": str(s.path), "reference": s.reference,
+                "name": s.name, "path": str(s.path), "reference": s.reference, "fov_deg": s.fov_deg,
                 "summary": {name: asdict(summary(s.runs, name)) for name in FIGURES},
                 "runs": [asdict(run) for run in s.runs],
             }

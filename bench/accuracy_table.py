@@ -47,6 +47,8 @@ class AccuracyRun:
     """User and system time of the whole process over its frames, in ms."""
     peak_mib: float | None = None
     """Peak memory of the process, in MiB: at least that of the measurement itself, which started it."""
+    fov_deg: float | None = None
+    """Horizontal field of view that the run worked with at its end: the estimated one where it was not calibrated."""
     trajectory_sha256: str | None = None
 
     def add_scores(self, evaluation: Evaluation) -> None:

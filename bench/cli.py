@@ -14,9 +14,11 @@ from bench.adapt_starts import BenchAdaptStartsArgs, run_bench_adapt_starts
 from bench.backend import BenchBackendArgs, run_bench_backend
 from bench.city_drive import BenchCityArgs, run_bench_city
 from bench.colmap import BenchColmapArgs, run_bench_colmap
+from bench.first_steps import BenchFirstStepsArgs, run_bench_first_steps
 from bench.fleet import BenchFleetArgs, run_bench_fleet
 from bench.live import BenchLiveArgs, run_bench_live
 from bench.model import BenchModelArgs, run_bench_model
+from bench.pictures import BenchPicturesArgs, run_bench_pictures
 from bench.places import BenchPlacesArgs, run_bench_places
 from bench.refine import BenchRefineArgs, run_bench_refine
 from bench.reloc_cost import BenchRelocCostArgs, run_bench_reloc_cost
@@ -34,10 +36,12 @@ MEASUREMENTS: dict[str, tuple[type, Callable[[Any], int]]] = {
     "adapt-starts": (BenchAdaptStartsArgs, run_bench_adapt_starts),
     "backend": (BenchBackendArgs, run_bench_backend),
     "city": (BenchCityArgs, run_bench_city),
+    "first-steps": (BenchFirstStepsArgs, run_bench_first_steps),
     "fleet": (BenchFleetArgs, run_bench_fleet),
     "live": (BenchLiveArgs, run_bench_live),
     "model": (BenchModelArgs, run_bench_model),
     "pycolmap": (BenchColmapArgs, run_bench_colmap),
+    "pictures": (BenchPicturesArgs, run_bench_pictures),
     "places": (BenchPlacesArgs, run_bench_places),
     "refine": (BenchRefineArgs, run_bench_refine),
     "reloc-cost": (BenchRelocCostArgs, run_bench_reloc_cost),

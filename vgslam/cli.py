@@ -42,7 +42,7 @@ COMMANDS = {
     "eval": Command("evaluate", "EvalArgs", "run_eval", "score a trajectory against a reference"),
     "bench": Command("bench", "BenchArgs", "run_bench", "run and score many sequences"),
     "demo": Command("demo", "DemoArgs", "run_demo", "track the sequence that comes with the program"),
-    "map": Command("map", "MapArgs", "run_map", "saved maps: info, check, merge, export"),
+    "map": Command("map", "MapArgs", "run_map", "saved maps: info, check, merge, scale, refine, export"),
     "fleet": Command("fleet", "FleetArgs", "run_fleet", "many recordings: map, localize, merge; on a cluster too"),
     "train": Command("train", "TrainArgs", "run_train", "train a network as a recipe says"),
     "adapt": Command("adapt", "AdaptArgs", "run_adapt", "adapt a network to a recording"),

@@ -37,6 +37,7 @@ T[1::2, 1, 3] -= 0.01 * start
 T[:, :3, :3] = se3.so3_exp(np.array([0.0, 0.0, 0.5])) @ T[:, :3, :3]
 times, ids = truth.timestamps_s[start:], np.arange(len(T))
 report = RunReport(n_frames=len(T), n_poses=len(T), n_components=1)
+report.camera = {"fov_x_deg": 80.0}
 report.finish(None)
 trajectory = Trajectory(times, T, ids)
 frames = [PoseEstimate(int(i), float(t), Status.TRACKED, 0, np.eye(4)) for i, t in zip(ids, times)]
@@ -47,12 +48,12 @@ RunWriter(out, overwrite=True).flush(trajectory, trajectory, frames, report)
 def sequence(folder: Path) -> Path:
     (folder / "images").mkdir(parents=True)
     for i in range(N):
-        cv2.imwrite(str(folder / "images" / f"{i:03d}.png"), np.full((8, 8, 3), i, np.uint8))
+        cv2.imwrite(str(folder / "images" / f"{i:03d}.png"), np.full((40, 40, 3), i, np.uint8))
     angle = 2 * np.pi * np.arange(N) / N
     T = np.tile(np.eye(4), (N, 1, 1))
     T[:, 0, 3], T[:, 2, 3] = np.cos(angle), np.sin(angle)
     (folder / "times.txt").write_text("".join(f"{0.1 * i:.6f}\n" for i in range(N)))
-    (folder / "calib.json").write_text("{}")
+    (folder / "calib.json").write_text('{"width": 40, "height": 40, "fx": 20, "fy": 20, "cx": 19.5, "cy": 19.5}')
     for path in (folder / "groundtruth.txt", folder.parent / "out" / "s" / "truth.txt"):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_trajectory(path, Trajectory(0.1 * np.arange(N), T))
@@ -86,6 +87,10 @@ def test_each_start_is_its_own_process_and_a_failed_one_stays_failed(tmp_path: P
     assert total["ate_m"] == {"median": pytest.approx(0.02, rel=0.05), "worst": None}
     assert total["coverage"] == {"median": 1.0, "worst": 0.0}
     assert told["commit"] is not None
+    assert (first["fov_deg"], failed["fov_deg"]) == (80.0, None)
+    assert told["sequences"][0]["fov_deg"] == (pytest.approx(90.0) if uncalibrated else None)
+    shown = "Field of view of s: 90.0 deg; from the starts: 80.0, 80.0 deg."
+    assert (shown in (tmp_path / "out" / "accuracy.md").read_text()) == uncalibrated
     assert "FAILED" not in (tmp_path / "out" / "accuracy.md").read_text().splitlines()[0]
 
 

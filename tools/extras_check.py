@@ -1,0 +1,128 @@
+"""Each extra of the package in a fresh virtual environment, installed from the wheel.
+
+python tools/extras_check.py [--out out/extras] [NAME ...]
+
+Without an extra, the command that needs it says what to install; with it, its libraries are imported and the command
+runs. The wheel is small. Every environment is deleted when it has been checked; it takes gigabytes for the time.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+DEMO = ROOT / "vgslam" / "assets" / "demo"
+MAX_WHEEL_MB = 25
+MISSING = 6
+"""Exit code where a package is missing."""
+TAIL = 400
+"""Characters of an output that are shown when something is wrong."""
+
+
+@dataclass(frozen=True)
+class Extra:
+    """One extra: what it has to bring."""
+
+    modules: tuple[str, ...]
+    command: tuple[str, ...]
+    """What needs it, after `vgslam`; WORK stands for a folder with `map`, DEMO for the demo's."""
+    says: str | None = None
+    """Words of the line without it; by default the extra by its name."""
+
+
+SHORT = ("run", "DEMO/demo.mp4", "--max-frames", "20", "--overwrite")
+EXTRAS = {
+    "eval": Extra(("evo",), ("eval", "DEMO/groundtruth.txt", "DEMO/groundtruth.txt")),
+    "mesh": Extra(("open3d",), ("map", "export", "WORK/map", "--format", "mesh", "--out", "WORK/mesh.ply")),
+    "viewer": Extra(("rerun",), (*SHORT, "--viewer", "WORK/a.rrd", "--out", "WORK/viewed")),
+    "network": Extra(("torch",), (*SHORT, "--network", "vggt", "--out", "WORK/network")),
+    "fleet": Extra(("ray", "fsspec", "pyarrow"), ("fleet", "map", "DEMO/demo.mp4", "--out", "WORK/fleet")),
+}
+NOT_CHECKED = {
+    "all": "the others together", "dev": "tools of a checkout, which has no wheel", "mutation": "the same",
+    "docs": "the same; `make site` installs and uses it",
+    "ros2": "needs a node that sends images: tests/commands/test_live_ros2.py",
+}  # fmt: skip
+
+
+def main(arguments: list[str]) -> int:
+    """Builds the wheel, checks it and the extras that are asked for; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Check the extras of the package.")
+    parser.add_argument("names", nargs="*", help="extras; all by default")
+    parser.add_argument("--out", type=Path, default=ROOT / "out" / "extras")
+    options = parser.parse_args(arguments)
+    names = options.names or list(EXTRAS)
+    if unknown := [name for name in names if name not in EXTRAS]:
+        parser.error(f"no extra {', '.join(unknown)}; there are {', '.join(EXTRAS)}")
+    shutil.rmtree(options.out, ignore_errors=True)
+    work = options.out.resolve() / "work"
+    work.mkdir(parents=True)
+    wheel = built(work.parent)
+    wrong = [] if wheel.stat().st_size <= MAX_WHEEL_MB * 1e6 else [f"{wheel.name} is larger than {MAX_WHEEL_MB} MB"]
+    wrong += without_extras(wheel, names, work)
+    for name in names:
+        print(*wrong, sep="\n", flush=True)  # an environment takes minutes: what is known is told
+        wrong += with_extra(wheel, name, work)
+    good = f"extras: {', '.join(names)}: in order; {wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB"
+    print("\n".join(wrong) or good)
+    return int(bool(wrong))
+
+
+def built(folder: Path) -> Path:
+    """The wheel of this checkout, the same for every environment."""
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True)
+    return next(folder.glob("*.whl"))
+
+
+def without_extras(wheel: Path, names: list[str], work: Path) -> list[str]:
+    """What is wrong in an environment with the package alone: it runs, and each command says what it lacks."""
+    venv = installed(wheel, "", work.parent / "venv-plain")
+    run = ("run", "DEMO/demo.mp4", "--max-frames", "60", "--map", "WORK/map", "--out", "WORK/run", "--quiet")
+    code, text = called(venv, run, work)
+    wrong = [] if code == 0 else [f"the package alone: vgslam run ends with {code}: {text[-TAIL:]}"]
+    for name in names:
+        code, text = called(venv, EXTRAS[name].command, work)
+        says = EXTRAS[name].says or f"vgslam[{name}]"
+        if code != MISSING or says not in text:
+            wrong.append(f"without {name}: exit code {code}, not {MISSING}, or no word of '{says}': {text[-TAIL:]}")
+    shutil.rmtree(venv)
+    return wrong
+
+
+def with_extra(wheel: Path, name: str, work: Path) -> list[str]:
+    """What is wrong in an environment with one extra: its modules are imported, its command runs."""
+    venv = installed(wheel, f"[{name}]", work.parent / f"venv-{name}")
+    imports = "; ".join(f"import {module}" for module in EXTRAS[name].modules)
+    done = subprocess.run([venv / "bin" / "python", "-c", imports], capture_output=True, text=True, check=False)
+    wrong = [f"{name}: {done.stderr[-TAIL:]}"] if done.returncode else []
+    code, text = called(venv, EXTRAS[name].command, work)
+    wrong += [f"{name}: vgslam {EXTRAS[name].command[0]} ends with {code}: {text[-TAIL:]}"] if code else []
+    shutil.rmtree(venv)
+    return wrong
+
+
+def installed(wheel: Path, extra: str, venv: Path) -> Path:
+    """A fresh environment with the wheel and one extra, the versions as in constraints.txt."""
+    began_s = time.monotonic()
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    pip = [venv / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, f"{wheel}{extra}", "-c", ROOT / "constraints.txt"], check=True)
+    size = subprocess.run(["du", "-sm", venv], check=True, capture_output=True, text=True).stdout.split()[0]
+    print(f"{extra or 'no extra'}: {size} MiB, {time.monotonic() - began_s:.0f} s", flush=True)
+    return venv
+
+
+def called(venv: Path, words: tuple[str, ...], work: Path) -> tuple[int, str]:
+    """Exit code and output of `vgslam` in an environment, away from the checkout."""
+    command = [word.replace("WORK", str(work)).replace("DEMO", str(DEMO)) for word in words]
+    done = subprocess.run([venv / "bin" / "vgslam", *command], capture_output=True, text=True, cwd=work, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
