@@ -7,6 +7,7 @@ import time
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from vgslam.fleet.engine import open_engine
 from vgslam.fleet.folder import DIGESTS, FleetFolder
 from vgslam.fleet.identity import Digests
 from vgslam.fleet.items import Item
+from vgslam.fleet.one_camera import give_one_camera
 from vgslam.fleet.pieces import OVERLAP, Mapped, cut, frames_among, join_of, numbers_by_time, placed
 from vgslam.fleet.task import Limits, Task, TaskResult
 from vgslam.fleet.whole import Whole, make_whole
@@ -114,15 +116,15 @@ class PiecesRun:
         return pieces, refine
 
     def _calibrated(self, folder: FleetFolder, first: range) -> tuple[RunArgs, RefineConfig]:
-        """The options of all pieces, which hold one calibration, and how free the whole is to adjust it. That of an
-        uncalibrated recording is found in its first frames, once for all pieces."""
+        """The options of all pieces, and how free the whole is to adjust the calibration. That of an uncalibrated
+        recording is found in its first frames, once for all pieces."""
         args = self.args
-        fixed, refine = replace(args, fixed_calib=True), args.slam_config().refine
+        refine = args.slam_config().refine
         if self.source.camera is not None:
-            return fixed, refine
+            return args, replace(refine, focal_px=self.source.camera.fx)
         if args.fov_deg is not None:
             self.calibration = "field of view"
-            return fixed, replace(refine, focal_rel_sigma=FOV_REL_SIGMA, k1_sigma=UNKNOWN_K1_SIGMA)
+            return args, replace(refine, focal_rel_sigma=FOV_REL_SIGMA, k1_sigma=UNKNOWN_K1_SIGMA)
         self.calibration = f"estimated from the first {min(len(first), SCOUTED)} frames"
         say("no calibration: it is estimated from the first frames, once for all pieces (--calib or --fov-deg skips "
             "this)")  # fmt: skip
@@ -135,7 +137,7 @@ class PiecesRun:
         estimated = replace(
             refine, focal_rel_sigma=SYSTEMATIC_RELATIVE_SIGMA, k1_sigma=UNKNOWN_K1_SIGMA, is_focal_estimated=True
         )
-        fixed = replace(fixed, calib=folder.path / "calib.json")
+        fixed = replace(args, calib=folder.path / "calib.json")
         self.source = open_source(args.path, source_options(fixed))  # type: ignore[assignment]
         return fixed, estimated
 
@@ -168,7 +170,8 @@ class PiecesRun:
         self, writer: RunWriter, pieces: list[Piece], refine: RefineConfig, request: MetricRequest
     ) -> Outcome:  # fmt: skip
         mapped, ranges, times = self._numbered(pieces)
-        joins = [join_of(a, b, ranges) for a, b in zip(mapped, mapped[1:], strict=False) if b.piece == a.piece + 1]
+        give_one_camera([x.slam_map for x in mapped], self.source.camera)
+        joins = [join_of(a, b, ranges) for a, b in pairwise(mapped) if b.piece == a.piece + 1]
         m = SlamMap(Pictures(parse_size(self.args.memory)))
         began = datetime.now().astimezone().isoformat(timespec="seconds")
         m.begin_session(self.source.name, began, self.source.recorded_camera)

@@ -15,12 +15,12 @@ class RunCommandArgs(RunArgs):
     """Tracks a camera through a sequence: poses for every frame, dense depth, a coloured cloud, plots and a report."""
 
     pieces: str | None = None
-    """Map a long recording in so many pieces side by side, or `auto`: one for 500 frames. They overlap by 30 frames, are
-    joined there and adjusted as one (docs/fleet.md)."""
+    """Map a long recording in so many pieces side by side, or `auto`: one for 500 frames. They overlap by 30 frames,
+    are joined there and adjusted as one (docs/fleet.md)."""
 
     engine: Literal["local", "ray"] = "local"
-    """Where the pieces are mapped: in processes of this machine, or by a Ray cluster, for which all its machines have to
-    see OUT and the recording under the same paths."""
+    """Where the pieces are mapped: in processes of this machine, or by a Ray cluster, for which all its machines have
+    to see OUT and the recording under the same paths."""
 
     address: str | None = None
     """Address of the Ray cluster (HOST:PORT); by default, with --engine ray, one that is begun on this machine for the

@@ -41,9 +41,10 @@ def splice(parts: Sequence[Part], timestamps_s: Array, into: SlamMap) -> list[in
         codes.append(part.slam_map.place_codes.codes.view[kept] if _has_codes(part, parts[0]) else None)
         _add(into, part, kept)
         source += [n] * len(kept)
-    if parts and all(c is not None for c in codes):
+    known = [c for c in codes if c is not None]
+    if parts and len(known) == len(codes):  # or else they are made when they are asked for
         into.place_codes.vocabulary = parts[0].slam_map.place_codes.vocabulary.copy()
-        for c in codes:
+        for c in known:
             into.place_codes.codes.extend(c)
     _step_over_seams(into, source)
     _add_frames(into, parts, timestamps_s)
@@ -159,12 +160,11 @@ def _add_frames(m: SlamMap, parts: Sequence[Part], timestamps_s: Array) -> None:
     has_begun = False
     for number, t in enumerate(timestamps_s.tolist()):
         said = sorted(rows.get(number, []), key=lambda r: (r.estimate.T_ref_cam is None, not r.is_owner))
-        made = next((e for r in said if (e := _posed(m, r, number, keyframes)) is not None), None)
-        if made is None:
-            is_waiting = not has_begun and bool(said) and said[0].estimate.status is Status.INITIALIZING
-            made = PoseEstimate(number, t, Status.INITIALIZING if is_waiting else Status.LOST)
-        has_begun |= made.T_ref_cam is not None
-        m.frames.append(made)
+        posed = next((e for r in said if (e := _posed(m, r, number, keyframes)) is not None), None)
+        has_begun |= posed is not None
+        is_waiting = not has_begun and bool(said) and said[0].estimate.status is Status.INITIALIZING
+        status = Status.INITIALIZING if is_waiting else Status.LOST
+        m.frames.append(PoseEstimate(number, t, status) if posed is None else posed)
 
 
 def _posed(m: SlamMap, row: _Row, number: int, keyframes: dict[int, tuple[Ids, Ids]]) -> PoseEstimate | None:

@@ -47,7 +47,7 @@ class Whole:
     slam_map: SlamMap
     loops: list[Closed] = field(default_factory=list)
     n_refused: int = 0
-    n_late_joins: int = 0
+    n_joined: int = 0
     """Components that places joined, as no seam did."""
     notes: list[str] = field(default_factory=list)
     """A line for each thing that a user of the poses should know."""
@@ -91,4 +91,5 @@ def _close(whole: Whole, config: SlamConfig, source: Ids) -> None:
     for k in np.flatnonzero(source > source[0]).tolist():
         closer.at_keyframe(k)
     whole.loops, whole.n_refused = closer.closed, len(closer.refused)
-    whole.n_late_joins = join_components(m, features, config.loops, whole.notes)
+    n_late = join_components(m, features, config.loops, whole.notes)
+    whole.n_joined = n_late + sum(x.joined is not None for x in closer.closed)

@@ -61,14 +61,15 @@ class InPieces:
     engine: str
     calibration: str
     """Where the camera comes from."""
-    n_late_joins: int = 0
+    n_joined_by_places: int = 0
+    """Components that were joined by places that they show, as no seam did."""
 
     def to_dict(self) -> dict[str, Any]:
         """The entry in the report."""
         return {
             "n": len(self.pieces), "overlap_frames": OVERLAP, "engine": self.engine, "calibration": self.calibration,
             "pieces": [p.to_dict() for p in self.pieces], "joins": [j.to_dict() for j in self.joins],
-            "n_joined_by_places": self.n_late_joins,
+            "n_joined_by_places": self.n_joined_by_places,
         }  # fmt: skip
 
     def lines(self) -> list[str]:
@@ -82,6 +83,8 @@ class InPieces:
             f"pieces {j.first + 1} and {j.second + 1} were not joined on their common frames: {j.reason}"
             for j in self.joins if j.seam is None
         ]  # fmt: skip
+        if self.n_joined_by_places:
+            found.append(f"{self.n_joined_by_places} component(s) were joined by places that both show instead")
         return found
 
 
@@ -113,7 +116,7 @@ class WholeResults:
         report.n_loops_refused = whole.n_refused
         if whole.refined is not None:
             report.refinement = whole.refined.to_dict() | {"lines": whole.refined.lines()}
-        about.n_late_joins = whole.n_late_joins
+        about.n_joined_by_places = whole.n_joined
         report.pieces = about.to_dict()
         report.stage_cpu_s = {name: round(s, 4) for name, s in whole.stages.cpu_s.items()}
         report.warnings += [*about.lines(), *whole.notes]
