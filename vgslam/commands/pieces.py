@@ -132,7 +132,8 @@ class PiecesRun:
         result = self._done([task])[task.key]
         calib = None if not result.is_usable else _camera_of(folder.path / result.results / MAP)
         if calib is None:
-            raise TrackingError(f"{args.path}: no camera could be estimated ({result.error}); give --calib or --fov-deg")
+            why = result.error or "its first frames have no poses"
+            raise TrackingError(f"{args.path}: no camera could be estimated ({why}); give --calib or --fov-deg")
         write_text(folder.path / "calib.json", json.dumps(calib))
         estimated = replace(
             refine, focal_rel_sigma=SYSTEMATIC_RELATIVE_SIGMA, k1_sigma=UNKNOWN_K1_SIGMA, is_focal_estimated=True
