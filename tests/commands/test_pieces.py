@@ -51,7 +51,8 @@ class MadeUp:
             S = Sim3.identity() if task.name.endswith("1") else ELSEWHERE
             with MapFolder(folder / "map.vgslam") as opened:
                 opened.save(piece(S, frames))
-            yield TaskResult(task.key, Ending.DONE, results=f"results/{folder.name}", facts=Facts(len(frames), len(frames)))
+            facts = Facts(len(frames), len(frames))
+            yield TaskResult(task.key, Ending.DONE, results=f"results/{folder.name}", facts=facts)
 
 
 @pytest.fixture

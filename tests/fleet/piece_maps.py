@@ -1,4 +1,4 @@
-"""Maps of pieces of one recording whose truth is known: a camera that walks along a gentle bend past points in depth."""
+"""Maps of pieces of one recording whose truth is known: a camera that walks along a gentle bend past points."""
 
 import numpy as np
 
@@ -52,7 +52,8 @@ def _see(m: SlamMap, k: int, n: int, known: dict[int, int]) -> None:
     T = true_pose(n)
     local = (POINTS - T[:3, 3]) @ T[:3, :3]
     pixels = CAMERA.project(local)
-    shown = np.flatnonzero((local[:, 2] > 0.1) & ((pixels > 1) & (pixels < [CAMERA.width - 2, CAMERA.height - 2])).all(1))
+    inside = ((pixels > 1) & (pixels < [CAMERA.width - 2, CAMERA.height - 2])).all(1)
+    shown = np.flatnonzero((local[:, 2] > 0.1) & inside)
     new = [i for i in shown.tolist() if i not in known]
     ids = m.landmarks.add(k, local[new], np.full(len(new), 0.02), np.zeros((len(new), 3), np.uint8))
     m.landmarks.is_triangulated[ids] = True

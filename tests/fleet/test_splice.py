@@ -1,5 +1,7 @@
 """One map from the maps of pieces: every frame once, where it truly is, and nothing wrong where a piece is missing."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from fleet.piece_maps import ELSEWHERE, POINTS, STEP_S, piece, true_pose
@@ -22,7 +24,7 @@ def mapped(n: int, **more: object) -> Mapped:
 
 
 def whole(pieces: list[Mapped]) -> tuple[SlamMap, list[Join], list[int]]:
-    joins = [join_of(a, b, RANGES) for a, b in zip(pieces, pieces[1:], strict=False) if b.piece == a.piece + 1]
+    joins = [join_of(a, b, RANGES) for a, b in pairwise(pieces) if b.piece == a.piece + 1]
     m = SlamMap()
     m.begin_session("whole", "2026-01-01T00:00:00+00:00")
     source = splice(placed(pieces, joins, RANGES), STEP_S * np.arange(90), m)
@@ -117,7 +119,7 @@ def test_pieces_cover_all_frames_and_overlap() -> None:
     ranges = cut(203, 4)
     assert ranges[0].start == 0
     assert ranges[-1].stop == 203
-    assert [a.stop - b.start for a, b in zip(ranges, ranges[1:], strict=False)] == [OVERLAP] * 3
+    assert [a.stop - b.start for a, b in pairwise(ranges)] == [OVERLAP] * 3
     assert len(cut(160, 4)) == 4
     with pytest.raises(ConfigError, match="3 pieces of 40 frames at most"):
         cut(159, 4)
