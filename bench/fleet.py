@@ -12,24 +12,27 @@ from bench.provenance import provenance
 from bench.record import claim_folder, write_record
 
 NAME = "fleet"
-PARTS = ("cluster", "merge", "scale")
+PARTS = ("cluster", "merge", "scale", "sessions")
 
 
 @dataclass
 class BenchFleetArgs:
-    """Recordings on a cluster whose machines die and join, maps merged, and the size of it with made-up maps."""
+    """Recordings on a cluster whose machines die and join, maps merged, the size of it with made-up maps, and sessions of one trajectory."""
 
     data: Path = Path("../shared/data")
     """Folder of the recorded sequences."""
 
     parts: tuple[str, ...] = PARTS
-    """What is measured: cluster, merge, scale."""
+    """What is measured: cluster, merge, scale, sessions."""
 
     frames: int = 60
     """Frames of each recording."""
 
     maps: tuple[int, ...] = (100, 1000)
     """Numbers of made-up maps."""
+
+    seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
+    """Seeds of the simulated odometry of sessions."""
 
     films: Path = Path("out/fleet-films")
     """Folder for the rendered drives, which are made once."""
@@ -46,12 +49,14 @@ def run_bench_fleet(args: BenchFleetArgs) -> int:
     from bench.fleet_cluster import measure_cluster
     from bench.fleet_merging import measure_merging
     from bench.fleet_scale import measure_scale
+    from bench.fleet_sessions import measure_sessions
 
     claim_folder(args.out, NAME, args.overwrite)
     measures: dict[str, Callable[[Path], tuple[dict[str, Any], list[str]]]] = {
         "cluster": lambda work: measure_cluster(args.data, args.frames, work),
         "merge": lambda work: measure_merging(args.films, work),
         "scale": lambda work: measure_scale(args.data, args.maps),
+        "sessions": lambda work: measure_sessions(args.data, args.seeds, work),
     }
     figures: dict[str, Any] = provenance()
     machine = figures["machine"]

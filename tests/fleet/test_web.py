@@ -151,7 +151,7 @@ def test_a_file_that_is_too_large_is_not_kept(server: Server, tmp_path: Path, pa
 
 def test_a_file_that_came_in_part_is_not_kept(server: Server, tmp_path: Path) -> None:
     server.n_missing = 100
-    with pytest.raises(storage.StorageError, match="5120 of 5220 bytes|broke off"):
+    with pytest.raises(storage.StorageError, match=r"5120 of 5220 bytes|broke off"):
         storage.fetch(server.at("/walks/a.mp4"), tmp_path)
     assert everything(tmp_path) == set()
 
