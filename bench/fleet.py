@@ -17,7 +17,8 @@ PARTS = ("cluster", "merge", "scale", "sessions")
 
 @dataclass
 class BenchFleetArgs:
-    """Recordings on a cluster whose machines die and join, maps merged, the size of it with made-up maps, and sessions of one trajectory."""
+    """Recordings on a cluster whose machines die and join, maps merged, the size of it with made-up maps, and sessions
+    of one trajectory."""
 
     data: Path = Path("../shared/data")
     """Folder of the recorded sequences."""
