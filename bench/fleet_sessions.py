@@ -1,7 +1,8 @@
-"""KITTI's longest trajectory with simulated odometry, cut into sessions that are merged, against one graph of it all."""
+"""KITTI's longest trajectory with simulated odometry, cut into sessions that are merged, against one graph."""
 
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def measure_sessions(data: Path, seeds: Sequence[int], work: Path) -> tuple[dict
 def _measured(T: Array, seed: int, work: Path) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
     true = [Sim3.from_T(x) for x in T]
-    steps = [_noisy(a.inverse() @ b, STEP, rng) for a, b in zip(true, true[1:], strict=False)]
+    steps = [_noisy(a.inverse() @ b, STEP, rng) for a, b in pairwise(true)]
     loops = {(a, b): _noisy(true[a].inverse() @ true[b], LOOP, rng) for a, b in _revisits(T)}
     whole = _map(range(len(T)), steps, loops, Sim3.identity())
     ranges = [range(s[0], min(s[-1] + 1 + OVERLAP, len(T))) for s in np.array_split(np.arange(len(T)), N_SESSIONS)]
@@ -73,7 +74,7 @@ def _measured(T: Array, seed: int, work: Path) -> dict[str, Any]:
         with MapFolder(work / f"session-{i}") as folder:
             folder.save(m)
         maps.append(m)
-    ties = _ties(maps, ranges, loops, rng, true)
+    ties = _ties(maps, ranges, loops, rng)
     began = time.process_time()
     about = {i: Known(np.zeros((0, 256), np.uint8), np.zeros(0, np.int64), {0: len(r)}) for i, r in enumerate(ranges)}
     anchors, edges, weights, _ = anchored(about, ties)
@@ -131,8 +132,7 @@ def _map(keyframes: range, steps: Sequence[Sim3], loops: dict[tuple[int, int], S
 
 
 def _ties(
-    maps: Sequence[SlamMap], ranges: Sequence[range], loops: dict[tuple[int, int], Sim3], rng: np.random.Generator,
-    true: Sequence[Sim3],
+    maps: Sequence[SlamMap], ranges: Sequence[range], loops: dict[tuple[int, int], Sim3], rng: np.random.Generator
 ) -> MapTies:  # fmt: skip
     """What keyframes of two sessions measure of one another: the places that loops show, and what neighbours share."""
     found: MapTies = {}
@@ -176,10 +176,10 @@ def _page(n: int, rows: list[dict[str, Any]]) -> list[str]:
     ratios = [r["merged_m"] / r["whole_m"] for r in rows]
     return [
         "## KITTI 00 in sessions", "",
-        f"The trajectory's {n} keyframes (every {EVERY}th frame) with simulated odometry whose scale drifts, and loops at "
-        f"true revisits: solved as one graph, and cut into {N_SESSIONS} sessions of which each is solved alone, in a frame "
-        f"and a scale of its own, and then merged. Neighbours have {OVERLAP} keyframes in common. RMS error of positions; "
-        f"ratio: median {np.median(ratios):.2f}, worst {max(ratios):.2f}.", "",
+        f"The trajectory's {n} keyframes (every {EVERY}th frame) with simulated odometry whose scale drifts, and loops "
+        f"at true revisits: solved as one graph, and cut into {N_SESSIONS} sessions of which each is solved alone, in "
+        f"a frame and a scale of its own, and then merged. Neighbours have {OVERLAP} keyframes in common. RMS error of "
+        f"positions; ratio: median {np.median(ratios):.2f}, worst {max(ratios):.2f}.", "",
         "| seed | loops | odometry alone, m | one graph, m | merged, m | ratio | sessions in one map | bonds refused | "
         "merge, CPU s |", "|---:|---:|---:|---:|---:|---:|---:|---:|---:|", *lines,
     ]  # fmt: skip

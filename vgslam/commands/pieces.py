@@ -184,7 +184,7 @@ class PiecesRun:
             mask=None if self.args.mask is None else str(self.args.mask),
         )  # fmt: skip
         if m.keyframes:
-            report.camera = describe_camera(m.keyframes[-1].camera, None)
+            report.camera = describe_camera(self.source.camera or m.keyframes[-1].camera, None)
             report.camera["is_estimated"] = self.calibration.startswith("estimated")
         results = WholeResults(writer, report, LateSteps(writer.path), say)
         about = InPieces(pieces, joins, self.where[0], self.calibration)
