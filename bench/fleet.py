@@ -12,7 +12,7 @@ from bench.provenance import provenance
 from bench.record import claim_folder, write_record
 
 NAME = "fleet"
-PARTS = ("cluster", "merge", "scale", "sessions")
+PARTS = ("cluster", "merge", "scale", "drives", "sessions")
 
 
 @dataclass
@@ -24,7 +24,7 @@ class BenchFleetArgs:
     """Folder of the recorded sequences."""
 
     parts: tuple[str, ...] = PARTS
-    """What is measured: cluster, merge, scale, sessions."""
+    """What is measured: cluster, merge, scale, drives, sessions."""
 
     frames: int = 60
     """Frames of each recording."""
@@ -33,7 +33,7 @@ class BenchFleetArgs:
     """Numbers of made-up maps."""
 
     seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
-    """Seeds of the simulated odometry of sessions."""
+    """Seeds of the made-up drives and of the simulated odometry of sessions."""
 
     films: Path = Path("out/fleet-films")
     """Folder for the rendered drives, which are made once."""
@@ -48,6 +48,7 @@ class BenchFleetArgs:
 def run_bench_fleet(args: BenchFleetArgs) -> int:
     """Measures, prints and writes; returns 0. OutputError, InputError and ConfigError."""
     from bench.fleet_cluster import measure_cluster
+    from bench.fleet_drives import measure_drives
     from bench.fleet_merging import measure_merging
     from bench.fleet_scale import measure_scale
     from bench.fleet_sessions import measure_sessions
@@ -57,6 +58,7 @@ def run_bench_fleet(args: BenchFleetArgs) -> int:
         "cluster": lambda work: measure_cluster(args.data, args.frames, work),
         "merge": lambda work: measure_merging(args.films, work),
         "scale": lambda work: measure_scale(args.data, args.maps),
+        "drives": lambda work: measure_drives(args.data, args.seeds),
         "sessions": lambda work: measure_sessions(args.data, args.seeds, work),
     }
     figures: dict[str, Any] = provenance()

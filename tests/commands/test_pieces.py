@@ -116,7 +116,7 @@ def test_an_uncalibrated_recording_has_one_calibration(vgslam, recording, engine
     (recording / "calib.json").unlink()
     assert vgslam.run(recording, "--pieces", 2, *MADE_UP)[0] == 0
     first, *others = engine.settings.values()
-    assert (first["calib"], first["max_frames"]) == (None, 90)
+    assert (first["calib"], first["max_frames"]) == (None, N)
     assert len({s["calib"] for s in others}) == 1
     assert others[0]["calib"] is not None
     report = vgslam.report()

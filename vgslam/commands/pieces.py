@@ -58,11 +58,12 @@ SOME_FAILED = 1
 
 @dataclass
 class PiecesRun:
-    """One run in pieces. where: engine, address and jobs; began: CPU and wall-clock seconds."""
+    """One run in pieces. where: engine, address and jobs; limits: of a piece; began: CPU and wall-clock seconds."""
 
     args: RunArgs
     n_pieces: int | None
     where: tuple[str, str | None, int | None]
+    limits: Limits
     began: tuple[float, float]
     source: RecordedSource = field(init=False)
     calibration: str = "given"
@@ -106,7 +107,7 @@ class PiecesRun:
     def _mapped(self, work: Path, ranges: list[range]) -> tuple[list[Piece], RefineConfig]:
         """The pieces, and the settings of the adjustment of the whole."""
         with FleetFolder.driving(work) as folder:
-            common, refine = self._calibrated(folder, ranges[0])
+            common, refine = self._calibrated(folder, range(min(ranges[-1].stop, SCOUTED)))
             tasks = [self._task(folder, f"piece-{n + 1:03d}", r, common) for n, r in enumerate(ranges)]
             results = self._done(tasks)
         pieces = [Piece(r, results[t.key]) for r, t in zip(ranges, tasks, strict=True)]
@@ -125,10 +126,10 @@ class PiecesRun:
         if args.fov_deg is not None:
             self.calibration = "field of view"
             return args, replace(refine, focal_rel_sigma=FOV_REL_SIGMA, k1_sigma=UNKNOWN_K1_SIGMA)
-        self.calibration = f"estimated from the first {min(len(first), SCOUTED)} frames"
+        self.calibration = f"estimated from the first {len(first)} frames"
         say("no calibration: it is estimated from the first frames, once for all pieces (--calib or --fov-deg skips "
             "this)")  # fmt: skip
-        task = self._task(folder, "calibration", first[:SCOUTED], args)
+        task = self._task(folder, "calibration", first, args)
         result = self._done([task])[task.key]
         calib = None if not result.is_usable else _camera_of(folder.path / result.results / MAP)
         if calib is None:
@@ -147,7 +148,7 @@ class PiecesRun:
             common, start=common.start + frames.start * common.stride, max_frames=len(frames), scale_from=None,
             gravity=None, map=None, viewer=None, quiet=True, json=False,
         )  # fmt: skip
-        orders = Orders(folder, options, Limits(), Digests(folder.path / DIGESTS))
+        orders = Orders(folder, options, self.limits, Digests(folder.path / DIGESTS))
         task = orders.task(Item(str(self.args.path.resolve()), name))
         orders.digests.save()
         return task

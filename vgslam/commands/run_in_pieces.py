@@ -29,6 +29,9 @@ class RunCommandArgs(RunArgs):
     jobs: int | None = None
     """Pieces at a time on this machine; by default as many as there are CPUs and memory for."""
 
+    piece_memory: str = "4GiB"
+    """Memory that a piece may take; one that takes more is ended, and the others go on."""
+
     def settings(self) -> RunArgs:
         """The settings of the run, however it is made."""
         return RunArgs(**{f.name: getattr(self, f.name) for f in fields(RunArgs)})
@@ -50,12 +53,15 @@ def run_command(args: RunCommandArgs) -> int:
             raise ConfigError("--engine, --address and --jobs say where pieces are mapped: add --pieces auto")
         return run_run(args.settings())
     check(args)
+    from vgslam.byte_size import parse_size
     from vgslam.commands.pieces import PiecesRun
+    from vgslam.fleet.task import Limits
 
     began = time.process_time(), time.monotonic()
     out = sys.stdout
     with redirect_stdout(sys.stderr if args.json else out):
-        run = PiecesRun(args.settings(), args.n_pieces, (args.engine, args.address, args.jobs), began)
+        limits = Limits(memory_bytes=parse_size(args.piece_memory))
+        run = PiecesRun(args.settings(), args.n_pieces, (args.engine, args.address, args.jobs), limits, began)
         outcome = run.to_the_end()
     if outcome is None:
         return run_run(args.settings())

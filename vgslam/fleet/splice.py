@@ -159,7 +159,7 @@ def _add_frames(m: SlamMap, parts: Sequence[Part], timestamps_s: Array) -> None:
         keyframes[c] = frame[component == c], np.flatnonzero(component == c)
     has_begun = False
     for number, t in enumerate(timestamps_s.tolist()):
-        said = sorted(rows.get(number, []), key=lambda r: (r.estimate.T_ref_cam is None, not r.is_owner))
+        said = sorted(rows.get(number, []), key=lambda r: not r.is_owner)
         posed = next((p for r in said if (p := _posed(m, r, number, keyframes)) is not None), None)
         has_begun |= posed is not None
         is_waiting = not has_begun and bool(said) and said[0].estimate.status is Status.INITIALIZING
