@@ -22,13 +22,16 @@ MADE_UP = ("--network", "none", "--no-refine", "--slam.loops.no-is-on")
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
-    """A folder of small images, their times and calibration, and where the camera was."""
-    folder = tmp_path / "walk"
+    return recorded(tmp_path / "walk", N)
+
+
+def recorded(folder: Path, n_frames: int) -> Path:
+    """A folder of small images, their times and calibration."""
     (folder / "images").mkdir(parents=True)
     image = np.zeros((CAMERA.height, CAMERA.width, 3), np.uint8)
-    for n in range(N):
+    for n in range(n_frames):
         cv2.imwrite(str(folder / "images" / f"{n:04d}.png"), image)
-    (folder / "times.txt").write_text("".join(f"{STEP_S * n!r}\n" for n in range(N)))
+    (folder / "times.txt").write_text("".join(f"{STEP_S * n!r}\n" for n in range(n_frames)))
     calib = {name: getattr(CAMERA, name) for name in ("width", "height", "fx", "fy", "cx", "cy")}
     (folder / "calib.json").write_text(json.dumps(calib))
     return folder
@@ -47,7 +50,8 @@ class MadeUp:
                 yield TaskResult(task.key, Ending.FAILED, "took more memory than 4 GiB")
                 continue
             folder = Path(task.folder) / "results" / f"{task.name}-{task.key}"
-            frames = range(said["start"], said["start"] + said["max_frames"])
+            begin, step = said["start"], said["stride"]
+            frames = range(begin, begin + step * said["max_frames"], step)
             S = Sim3.identity() if task.name.endswith("1") else ELSEWHERE
             with MapFolder(folder / "map.vgslam") as opened:
                 opened.save(piece(S, frames))
@@ -87,11 +91,19 @@ def test_a_run_in_pieces_leaves_what_a_run_leaves(vgslam, recording, engine, tmp
     assert "pieces" not in yaml.safe_load((vgslam.out / "config.yaml").read_text())
 
 
-def test_start_stride_and_end_hold_for_the_whole(vgslam, recording, engine) -> None:
-    assert vgslam.run(recording, "--pieces", 1, "--start", 10, "--stride", 1, "--pieces", 2, *MADE_UP)[0] == 0
-    made = [(s["start"], s["max_frames"]) for s in engine.settings.values()]
-    assert made == [(10, 85), (65, 55)]
-    assert len(positions(vgslam.out)) == 110
+def test_start_stride_and_end_hold_for_the_whole(vgslam, engine, tmp_path) -> None:
+    """Every second image from 10 to 190: 90 frames."""
+    folder = recorded(tmp_path / "longer", 200)
+    words = ("--pieces", 2, "--start", 10, "--end", 190, "--stride", 2)
+    assert vgslam.run(folder, *words, *MADE_UP)[0] == 0
+    made = [(s["start"], s["stride"], s["max_frames"]) for s in engine.settings.values()]
+    assert made == [(10, 2, 75), (100, 2, 45)]
+    rows = positions(vgslam.out)
+    np.testing.assert_allclose(rows[:, 0], STEP_S * np.arange(10, 190, 2), atol=1e-9)
+    first = np.linalg.inv(true_pose(10))
+    true = np.stack([(first @ true_pose(n))[:3, 3] for n in range(10, 190, 2)])
+    lengths = np.linalg.norm(np.diff(true, axis=0), axis=1)
+    np.testing.assert_allclose(np.linalg.norm(np.diff(rows[:, 1:4], axis=0), axis=1), lengths, atol=1e-5)
 
 
 def test_a_piece_that_fails_is_said_and_its_frames_are_lost(vgslam, recording, engine) -> None:
