@@ -146,6 +146,7 @@ def test_an_uncalibrated_recording_has_one_calibration(vgslam, recording, engine
         (("--pieces", "2", "--realtime"), "--realtime"),
         (("--pieces", "2", "--poses", "-"), "--poses"),
         (("--pieces", "2", "--localize"), "--localize"),
+        (("--pieces", "2", "--metric"), "--metric"),
         (("--pieces", "2", "--address", "h:1"), "--engine ray"),
         (("--pieces", "2", "--jobs", "0"), "--jobs"),
     ],

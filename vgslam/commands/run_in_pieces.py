@@ -81,6 +81,7 @@ def check(args: RunCommandArgs) -> None:
         "--viewer shows one run": args.viewer is not None,
         "--poses hands out poses as they happen": bool(args.poses),
         "--adapt learns from frame to frame": args.adapt != "off",
+        "--metric takes all scales for 1, and joins find them": args.metric,
     }
     for why, is_given in unfit.items():
         if is_given:
