@@ -20,7 +20,7 @@ from vgslam.commands.tracking import print_outcome
 from vgslam.config import to_yaml
 from vgslam.errors import InputError, TrackingError, VgslamError
 from vgslam.fleet.engine import open_engine
-from vgslam.fleet.folder import DIGESTS, FleetFolder
+from vgslam.fleet.folder import DIGESTS, LOGS, FleetFolder
 from vgslam.fleet.identity import Digests
 from vgslam.fleet.items import Item
 from vgslam.fleet.one_camera import give_one_camera
@@ -113,7 +113,10 @@ class PiecesRun:
         pieces = [Piece(r, results[t.key]) for r, t in zip(ranges, tasks, strict=True)]
         pieces = [replace(p, folder=work / p.result.results if p.result.is_usable else None) for p in pieces]
         if all(p.folder is None for p in pieces):
-            raise TrackingError(f"{self.args.path}: none of {len(pieces)} pieces has a map: {pieces[0].result.error}")
+            raise TrackingError(
+                f"{self.args.path}: none of {len(pieces)} pieces has a map: {pieces[0].result.error} (logs are in "
+                f"{work / LOGS})"
+            )
         return pieces, refine
 
     def _calibrated(self, folder: FleetFolder, first: range) -> tuple[RunArgs, RefineConfig]:
