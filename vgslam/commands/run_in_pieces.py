@@ -15,8 +15,8 @@ class RunCommandArgs(RunArgs):
     """Tracks a camera through a sequence: poses for every frame, dense depth, a coloured cloud, plots and a report."""
 
     pieces: str | None = None
-    """Map a long recording in so many pieces side by side, or `auto`: one for 500 frames. They overlap by 30 frames,
-    are joined there and adjusted as one (docs/fleet.md)."""
+    """Map a long recording in so many pieces, or `auto`. They are mapped side by side, overlap by 30 frames, are joined
+    there and adjusted as one (docs/fleet.md); `auto` makes one for 500 frames."""
 
     engine: Literal["local", "ray"] = "local"
     """Where the pieces are mapped: in processes of this machine, or by a Ray cluster, for which all its machines have
