@@ -53,12 +53,13 @@ def _measured(T: Array, seed: int, n_false: int) -> dict[str, Any]:
     across = [p for p in pairs if (p[0] < CITY) != (p[1] < CITY)]
     nodes, bonds, _ = bonds_of(T, begins, true, rng, false_share=0.0)
     chosen = rng.permutation(len(across))[:n_false]
-    bonds = [*bonds, *(_false(nodes, *across[i], bonds[0].sigmas, rng) for i in sorted(chosen.tolist()))]
+    taken = [across[i] for i in sorted(chosen.tolist())]
+    bonds = [*bonds, *(_false(nodes, a, b, bonds[0].sigmas, rng) for a, b in taken)]
     anchors = solve_anchors(bonds, {i: float(FRAMES) for i in range(len(begins))})
     group = next((g for g in anchors.groups if 0 in g), [0])
     mine = [n for n in group if n < CITY]
-    a, b = np.array([nodes[n].t for n in mine]), np.array([anchors.nodes[n].t for n in mine])
-    off = np.linalg.norm(a - umeyama(a, b).apply(b), axis=1) if len(mine) > 2 else np.zeros(1)
+    at, found = np.array([nodes[n].t for n in mine]), np.array([anchors.nodes[n].t for n in mine])
+    off = np.linalg.norm(at - umeyama(at, found).apply(found), axis=1) if len(mine) > 2 else np.zeros(1)
     return {
         "seed": seed, "false_bonds": len(chosen), "pairs": len(pairs), "pairs_across": len(across),
         "city_together": len(mine), "false_merges": sum(len({n < CITY for n in g}) > 1 for g in anchors.groups),
