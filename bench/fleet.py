@@ -12,24 +12,28 @@ from bench.provenance import provenance
 from bench.record import claim_folder, write_record
 
 NAME = "fleet"
-PARTS = ("cluster", "merge", "scale")
+PARTS = ("cluster", "merge", "scale", "drives", "sessions")
 
 
 @dataclass
 class BenchFleetArgs:
-    """Recordings on a cluster whose machines die and join, maps merged, and the size of it with made-up maps."""
+    """Recordings on a cluster whose machines die and join, maps merged, the size of it with made-up maps, and sessions
+    of one trajectory."""
 
     data: Path = Path("../shared/data")
     """Folder of the recorded sequences."""
 
     parts: tuple[str, ...] = PARTS
-    """What is measured: cluster, merge, scale."""
+    """What is measured: cluster, merge, scale, drives, sessions."""
 
     frames: int = 60
     """Frames of each recording."""
 
     maps: tuple[int, ...] = (100, 1000)
     """Numbers of made-up maps."""
+
+    seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
+    """Seeds of the made-up drives and of the simulated odometry of sessions."""
 
     films: Path = Path("out/fleet-films")
     """Folder for the rendered drives, which are made once."""
@@ -44,14 +48,18 @@ class BenchFleetArgs:
 def run_bench_fleet(args: BenchFleetArgs) -> int:
     """Measures, prints and writes; returns 0. OutputError, InputError and ConfigError."""
     from bench.fleet_cluster import measure_cluster
+    from bench.fleet_drives import measure_drives
     from bench.fleet_merging import measure_merging
     from bench.fleet_scale import measure_scale
+    from bench.fleet_sessions import measure_sessions
 
     claim_folder(args.out, NAME, args.overwrite)
     measures: dict[str, Callable[[Path], tuple[dict[str, Any], list[str]]]] = {
         "cluster": lambda work: measure_cluster(args.data, args.frames, work),
         "merge": lambda work: measure_merging(args.films, work),
         "scale": lambda work: measure_scale(args.data, args.maps),
+        "drives": lambda work: measure_drives(args.data, args.seeds),
+        "sessions": lambda work: measure_sessions(args.data, args.seeds, work),
     }
     figures: dict[str, Any] = provenance()
     machine = figures["machine"]

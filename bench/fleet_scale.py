@@ -46,14 +46,14 @@ def _measured(T: Array, n: int) -> dict[str, Any]:
     rng = np.random.default_rng(n)
     begins = np.sort(rng.integers(0, len(T) - FRAMES, n))
     keyframes = np.linspace(0, FRAMES - 1, CODES).round().astype(int)
-    places = _places(T)
-    about = {i: Known(_codes(places[b + keyframes], rng), keyframes, {0: FRAMES}) for i, b in enumerate(begins)}
+    places = places_of(T)
+    about = {i: Known(codes_of(places[b + keyframes], rng), keyframes, {0: FRAMES}) for i, b in enumerate(begins)}
     began = time.process_time()
     pairs = candidate_pairs(about)
     pairs_s = time.process_time() - began
     shared = {i: set(places[b : b + FRAMES].tolist()) for i, b in enumerate(begins)}
     true = [p for p in pairs if shared[p[0]] & shared[p[1]]]
-    nodes, bonds, is_false = _bonds(T, begins, true, rng)
+    nodes, bonds, is_false = bonds_of(T, begins, true, rng)
     began = time.process_time()
     anchors = solve_anchors(bonds, {i: float(FRAMES) for i in range(n)})
     anchors_s = time.process_time() - began
@@ -69,14 +69,15 @@ def _measured(T: Array, n: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _places(T: Array) -> Ids:
+def places_of(T: Array) -> Ids:
     """Number of the place that each pose (N,4,4) sees: its cell and heading."""
     heading = np.degrees(np.arctan2(T[:, 0, 2], T[:, 2, 2]))
     cells = np.column_stack([np.floor(T[:, [0, 2], 3] / PLACE_M), np.floor(heading / TURN_DEG)]).astype(np.int64)
     return np.unique(cells, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
-def _codes(places: Ids, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+def codes_of(places: Ids, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Codes (n,256) of views of numbered places (n,)."""
     out = np.zeros((len(places), 256), np.uint8)
     for row, place in enumerate(places.tolist()):
         bits = np.random.default_rng([place, 3]).integers(0, 2, 2048, dtype=np.uint8)
@@ -85,8 +86,8 @@ def _codes(places: Ids, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     return out
 
 
-def _bonds(
-    T: Array, begins: Ids, pairs: Sequence[tuple[int, int]], rng: np.random.Generator
+def bonds_of(
+    T: Array, begins: Ids, pairs: Sequence[tuple[int, int]], rng: np.random.Generator, false_share: float = FALSE_SHARE
 ) -> tuple[list[Sim3], list[Bond], list[bool]]:  # fmt: skip
     """Frames of the maps' middles, in units of their own, and a bond a pair; some are false."""
     middles = [T[b + FRAMES // 2] for b in begins]
@@ -96,7 +97,7 @@ def _bonds(
         sigmas = SIGMAS / np.array([1, 1, 1, *[nodes[a].s] * 3, 1])
         x = rng.normal(0, sigmas)
         noise = Sim3(se3.so3_exp(x[:3]), x[3:6] * nodes[a].s / nodes[b].s, float(np.exp(x[6])))
-        is_false.append(bool(rng.random() < FALSE_SHARE))
+        is_false.append(bool(rng.random() < false_share))
         S = nodes[a].inverse() @ nodes[b] @ noise
         if is_false[-1]:
             turn, shift = rng.normal(0, FALSE_TURN_RAD, 3), rng.normal(0, FALSE_SHIFT_M, 3) / nodes[b].s

@@ -37,7 +37,7 @@ class Command:
 
 
 COMMANDS = {
-    "run": Command("run", "RunArgs", "run_run", "poses for every frame of a sequence"),
+    "run": Command("run_in_pieces", "RunCommandArgs", "run_command", "poses for every frame of a sequence"),
     "live": Command("live", "LiveArgs", "run_live", "poses from a camera or a stream, as they happen"),
     "eval": Command("evaluate", "EvalArgs", "run_eval", "score a trajectory against a reference"),
     "bench": Command("bench", "BenchArgs", "run_bench", "run and score many sequences"),
@@ -149,11 +149,13 @@ def _defaults(file: Path | None) -> dict[str, Any]:
 
     from vgslam.commands.config import NO_PATH, ConfigArgs, run_defaults, settings_in
     from vgslam.commands.live import live_defaults
+    from vgslam.commands.run_in_pieces import RunCommandArgs
 
     run = run_defaults(file)
     path = {"path": NO_PATH} if run.path is tyro.MISSING else {}
     return {
-        "run": run, "live": live_defaults(run, settings_in(file)), "config": ConfigArgs(**(vars(run) | path)),
+        "run": RunCommandArgs(**vars(run)), "live": live_defaults(run, settings_in(file)),
+        "config": ConfigArgs(**(vars(run) | path)),
     }  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from bench.fleet_cluster import _differing
-from bench.fleet_scale import _measured, _page, _places
+from bench.fleet_scale import _measured, _page, places_of
 from vgslam.geometry import se3
 
 
@@ -17,7 +17,7 @@ def ring(n=600, radius=60.0):
 
 
 def test_the_second_round_shows_the_places_of_the_first():
-    places = _places(ring())
+    places = places_of(ring())
     assert (places[:300] == places[300:]).mean() > 0.95
     assert len(np.unique(places)) > 50
 

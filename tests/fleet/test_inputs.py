@@ -218,6 +218,13 @@ def test_a_storage_that_fails_once_is_asked_again() -> None:
         storage.retried(read, 0)
 
 
+def test_what_is_too_large_is_not_begun(bucket, tmp_path: Path) -> None:
+    assert storage.fetch("memory://walks/a.mp4", tmp_path / "a", 5).read_bytes() == b"first"
+    with pytest.raises(InputError, match="has 5 bytes or more; at most 4"):
+        storage.fetch("memory://walks/a.mp4", tmp_path / "b", 4)
+    assert list((tmp_path / "b").iterdir()) == []
+
+
 def test_nothing_fetched_lies_outside_its_folder(bucket, tmp_path: Path) -> None:
     bucket.store["/images/../../evil.png"] = bucket.store["/images/0.png"]
     with pytest.raises(InputError, match="outside"):

@@ -46,7 +46,7 @@ class Page:
 
 RUN_INPUT = ("path", "calib", "fov_deg", "mask", "source", "start", "end", "stride", "max_frames")
 PAGES = {
-    "run": Page("run:RunArgs", {"Input": RUN_INPUT, **TRACKING}),
+    "run": Page("run_in_pieces:RunCommandArgs", {"Input": (*RUN_INPUT, "pieces"), **TRACKING}),
     "live": Page(
         "live:LiveArgs",
         {

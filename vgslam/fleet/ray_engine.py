@@ -91,7 +91,7 @@ class RayEngine:
             most = max((n.get("memory", 0) for n in nodes), default=0)
             raise ConfigError(
                 f"no machine of the cluster has {limits.cpus:g} CPUs and {format_size(limits.memory_bytes)} for a "
-                f"recording (most: {format_size(most)}); give less with --cpus and --memory"
+                f"recording (most: {format_size(most)}); give less with --cpus and --memory (--piece-memory for pieces)"
             )
 
 

@@ -11,11 +11,17 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from vgslam.errors import InputError, MissingDependencyError, OutputError
+from vgslam.fleet.http_files import HttpFiles, too_large
 from vgslam.sources.live_address import public
 
 T = TypeVar("T")
 PROTOCOLS = ("s3", "s3a", "gs", "gcs", "http", "https", "file", "memory")
 """Kinds of address that are read. fsspec knows more, some of which run code or reach further than they say."""
+PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
+"""What fsspec needs for a kind of address."""
+WEB = ("http", "https")
+MOST_BYTES = 256 * 2**30
+"""Largest file that is fetched."""
 LIVE = ("rtsp", "rtsps", "rtmp", "udp", "srt")
 MARKS = ("ETag", "etag", "md5Hash", "crc32c", "generation", "last_modified", "LastModified", "mtime", "size")
 """What a storage may say of an object that changes with its content."""
@@ -33,18 +39,22 @@ def is_address(text: str) -> bool:
 
 def check_address(url: str) -> None:
     """Raises InputError for an address of a kind that is not read."""
-    match = _ADDRESS.match(url)
-    protocol = match[1].lower() if match else ""
+    protocol = _protocol(url)
     if protocol in LIVE:
         raise InputError(f"{public(url)}: is a live stream, not a recording; use vgslam live")
     if protocol not in PROTOCOLS or "::" in url:
         raise InputError(f"{public(url)}: addresses of this kind are not read; known are {', '.join(PROTOCOLS)}")
 
 
+def _protocol(url: str) -> str:
+    match = _ADDRESS.match(url)
+    return match[1].lower() if match else ""
+
+
 def find(url: str) -> list[str]:
     """The addresses that one with wildcards stands for, in order; itself where it has none. Raises StorageError,
     InputError and MissingDependencyError."""
-    if not any(c in url for c in "*["):
+    if not any(c in url for c in "*[") or _protocol(url) in WEB:  # a web server lists nothing
         return [url]
     with _opened(url) as (fs, path):
         return [fs.unstrip_protocol(p) for p in sorted(fs.glob(path))]
@@ -74,9 +84,10 @@ def identity(url: str) -> str:
         return digest.hexdigest()
 
 
-def fetch(url: str, cache: Path) -> Path:
-    """The recording at an address as a file or folder of this machine; fetched where it is not there yet. Raises
-    StorageError, and OutputError where it cannot be kept."""
+def fetch(url: str, cache: Path, most_bytes: int = MOST_BYTES) -> Path:
+    """The recording at an address as a file or folder of this machine; fetched where it is not there yet. Nothing is
+    written but below `cache`. Raises StorageError, InputError for a file of more bytes than `most_bytes`, and
+    OutputError where it cannot be kept."""
     name = PurePosixPath(public(url).rstrip("/")).name
     if name in ("", ".", ".."):
         raise InputError(f"{public(url)}: has no name")
@@ -89,22 +100,24 @@ def fetch(url: str, cache: Path) -> Path:
     except OSError as error:
         raise OutputError(f"{cache}: cannot be written ({error.strerror or error}); choose another --cache") from error
     try:
-        _copy(url, made / name)
+        _copy(url, made / name, most_bytes)
         return _placed(made, place) / name
     finally:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def _copy(url: str, to: Path) -> None:
-    with _opened(url) as (fs, path):
+def _copy(url: str, to: Path, most_bytes: int) -> None:
+    with _opened(url, most_bytes) as (fs, path):
         for name, info in _files_at(fs, path).items():
+            size = info.get("size")
+            if size is not None and size > most_bytes:
+                raise too_large(url, size, most_bytes)
             inner = name[len(path) :].strip("/")
             if ".." in PurePosixPath(inner).parts:
                 raise InputError(f"{public(url)}: holds a file called {inner}, which would lie outside")
             file = to / inner if inner else to
             file.parent.mkdir(parents=True, exist_ok=True)
             fs.get_file(name, str(file))
-            size = info.get("size")
             if size is not None and file.stat().st_size != size:
                 raise StorageError(f"{public(url)}: {file.stat().st_size} of {size} bytes came")
 
@@ -127,21 +140,28 @@ def _files_at(fs: Any, path: str) -> dict[str, dict[str, Any]]:
 
 
 @contextmanager
-def _opened(url: str) -> Iterator[tuple[Any, str]]:
+def _opened(url: str, most_bytes: int = MOST_BYTES) -> Iterator[tuple[Any, str]]:
     """The file system of an address and the path in it. What it raises becomes one line."""
     check_address(url)
+    try:
+        yield (HttpFiles(url, most_bytes), public(url)) if _protocol(url) in WEB else _of_fsspec(url)
+    except (InputError, MissingDependencyError):
+        raise
+    except Exception as error:  # each storage raises errors of its own library
+        raise StorageError(f"{public(url)}: cannot be read ({_line(error)})") from error
+
+
+def _of_fsspec(url: str) -> tuple[Any, str]:
     try:
         import fsspec
     except ImportError as error:
         raise MissingDependencyError(f"{public(url)} needs fsspec: pip install 'vgslam[fleet]'") from error
     try:
-        yield fsspec.core.url_to_fs(url)
-    except InputError:
-        raise
-    except ImportError as error:  # fsspec says which package to install
-        raise MissingDependencyError(f"{public(url)}: {_line(error)}") from error
-    except Exception as error:  # each storage raises errors of its own library
-        raise StorageError(f"{public(url)}: cannot be read ({_line(error)})") from error
+        found: tuple[Any, str] = fsspec.core.url_to_fs(url)
+        return found
+    except ImportError as error:
+        package = PACKAGES.get(_protocol(url), "a package")
+        raise MissingDependencyError(f"{public(url)} needs {package}: pip install {package}") from error
 
 
 def _line(error: Exception) -> str:

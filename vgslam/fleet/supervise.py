@@ -47,7 +47,8 @@ class Watched:
     def failure(self, limits: Limits) -> str:
         """One line on what went wrong; empty where nothing did."""
         if self.cut is Cut.MEMORY:
-            return f"took more memory than {format_size(limits.memory_bytes)} (--memory) and was ended"
+            most = format_size(limits.memory_bytes)
+            return f"took more memory than {most} (--memory, for pieces --piece-memory) and was ended"
         if self.cut is Cut.TIME:
             return f"not finished after {self.wall_s:.0f} s (--timeout-factor, --timeout-least) and was ended"
         if self.cut is Cut.STOPPED:

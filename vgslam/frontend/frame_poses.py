@@ -88,6 +88,15 @@ class FramePoses:
         if tracked.T_ref_cam is not None and tracked.ref_id == keyframe_id - 1:
             self._links[keyframe_id] = Sim3.from_T(tracked.T_ref_cam)
 
+    def take_over(self) -> None:
+        """All frames of the map belong to this run, and lie right between the keyframes as these are now: what moves
+        keyframes later is spread over them. For a map that was put together from others."""
+        k = self.map.keyframes
+        self._first_row = self._first_keyframe = 0
+        for n in range(1, len(k)):
+            if k[n].component_id == k[n - 1].component_id:
+                self._links[n] = k[n - 1].S_world_keyframe.inverse() @ k[n].S_world_keyframe
+
     def finish(self) -> int:
         """Give every frame of the run that is not a keyframe its final pose; returns how many follow the landmarks.
         Frames that had a rotation only have a whole pose from then on, if the depth of what they saw was measured."""

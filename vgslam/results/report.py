@@ -93,6 +93,10 @@ class RunReport:
     """Why lengths are not metres, or z is not up, though it was asked for."""
     map: dict[str, Any] | None = None
     """The saved map that the run worked on: path, is_localizing, session, n_keyframes_before, n_keyframes."""
+    pieces: dict[str, Any] | None = None
+    """For a recording that was mapped in pieces (--pieces): n, overlap_frames, engine, calibration (where it comes
+    from), what became of each piece, and of the joins of neighbours: whether they are joined or why not, the frame from
+    which the second's poses are taken, the frames that agree and how well; n_joined_by_places."""
     live: dict[str, Any] | None = None
     """For a source that does not wait: n_captured, n_dropped, dropped (by reason), n_damaged, n_reconnects;
     latency_p50_ms, latency_p95_ms, latency_p99_ms, latency_max_ms from a frame's arrival to its pose;

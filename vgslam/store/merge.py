@@ -40,7 +40,7 @@ def put_beside(slam_map: SlamMap, other: SlamMap) -> None:
         mine = PagedKeyframe.without_pictures(keyframe, m.pictures)
         mine.id, mine.frame_id = keyframe.id + k0, keyframe.frame_id + f0
         mine.component_id = keyframe.component_id + c0
-        _take_pictures(m, mine.id, other, keyframe.id)
+        take_pictures(m, mine.id, other, keyframe.id)
         m.add_keyframe(mine, ids + l0, pixels)
     m.worlds |= {component + c0: world for component, world in other.worlds.items()}
     marks = other.landmarks
@@ -65,7 +65,8 @@ def _take_place_codes(m: SlamMap, other: SlamMap) -> None:
         mine.codes.extend(others.codes.view)
 
 
-def _take_pictures(m: SlamMap, new_id: int, other: SlamMap, old_id: int) -> None:
+def take_pictures(m: SlamMap, new_id: int, other: SlamMap, old_id: int) -> None:
+    """Image and depth of a keyframe of another map for one of m; those in files stay there. Raises as `put_beside`."""
     for kind in PictureKind:
         file = other.pictures.file((old_id, kind))
         if file is not None:
