@@ -3,9 +3,11 @@ a file that is lost must not take its tests along in silence."""
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+from browser import browser_python
 
 ROOT = Path(__file__).resolve().parents[1]
 OUTSIDE = re.compile(r"\.\./shared[\w./-]*")
@@ -15,6 +17,8 @@ EXPECTED = {
     "CUDA device": not Path("/proc/driver/nvidia").exists(),
     "needs /proc": not Path("/proc/net/tcp").exists(),
     "a shell script": os.name != "posix",
+    "needs node": shutil.which("node") is None,
+    "needs PyQt6-WebEngine": browser_python() is None,
 }
 """Words of a reason, and whether it is true of this machine."""
 

@@ -24,13 +24,12 @@ STATUS_COLORS = {
 
 _DARK = """
 @media screen and (prefers-color-scheme: dark) {
-  #patch_1 > path { fill: none !important; }
-  [style*="fill: #ffffff"] { fill: #16181b !important; }
+  g[id^="patch_"] > path[style*="fill: #ffffff"] { fill: #16181b !important; }
   [style*="stroke: #000000"] { stroke: #c8cbd0 !important; }
   [style*="stroke: #e6e6e6"] { stroke: #33373c !important; }
   [style*="stroke: #cccccc"] { stroke: #4a4f55 !important; }
   [style*="stroke: #5a5a5a"] { stroke: #a3a7ad !important; }
-  g[id^="text_"], g[id^="text_"] use, defs path { fill: #c8cbd0; }
+  g[id^="text_"] { fill: #c8cbd0; }
 }
 """
 """What is black, white or grey in a figure's SVG, on a dark screen."""

@@ -19,7 +19,7 @@ def script() -> str:
 
 
 def policy() -> str:
-    """What the page may do (Content Security Policy): run its own script, by its hash, and show pictures that are in it."""
+    """What the page may do (Content Security Policy): run its own script, by its hash, and show pictures within it."""
     digest = base64.b64encode(hashlib.sha256(script().encode()).digest()).decode("ascii")
     return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
 

@@ -40,8 +40,12 @@ def pairs_table(pairs: Mapping[str, Any]) -> str:
 
 def rows_table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
     """A table with a header; numbers are aligned right. Nothing when there is no row."""
-    head = "".join(f"<th>{escape(h)}</th>" for h in header)
-    body = "".join("<tr>" + "".join(_cell(v) for v in row) + "</tr>" for row in rows)
+    kept = [list(row) for row in rows]
+    head = "".join(
+        f"<th class=number>{escape(h)}</th>" if any(len(row) > i and _is_number(row[i]) for row in kept)
+        else f"<th>{escape(h)}</th>" for i, h in enumerate(header)
+    )  # fmt: skip
+    body = "".join("<tr>" + "".join(_cell(v) for v in row) + "</tr>" for row in kept)
     return _scrolled(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>") if body else ""
 
 
@@ -52,8 +56,11 @@ def _scrolled(table: str) -> str:
 
 def _cell(value: Any, css_class: str = "number") -> str:
     """css_class: that of a number."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return f"{f'<td class={css_class}>' if is_number else '<td>'}{escape(show(value))}</td>"
+    return f"{f'<td class={css_class}>' if _is_number(value) else '<td>'}{escape(show(value))}</td>"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def show(value: Any) -> str:

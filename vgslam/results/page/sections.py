@@ -97,7 +97,8 @@ def _sum_up(spans: Sequence[Span]) -> str:
     if not spans:
         return ""
     n = sum(s.ended_by == Status.RELOCALIZED for s in spans)
-    text = f"{len(spans)} times without a pose, {n} ended by relocalization in the same map."
+    times = "Once" if len(spans) == 1 else f"{len(spans)} times"
+    text = f"{times} without a pose, {n} ended by relocalization in the same map."
     return text if len(spans) <= MAX_ROWS else f"{text} The first {MAX_ROWS} are listed."
 
 
@@ -137,7 +138,8 @@ def records(told: Any) -> str:
         return html.pairs_table(plain) + "".join(lists)
     if _is_records(told):
         header = list(dict.fromkeys(key for row in told for key in row))
-        return html.rows_table([label(str(key)) for key in header], [[row.get(key) for key in header] for row in told[:MAX_ROWS]])
+        rows = [[row.get(key) for key in header] for row in told[:MAX_ROWS]]
+        return html.rows_table([label(str(key)) for key in header], rows)
     return html.paragraph(html.show(told)) if told else ""
 
 

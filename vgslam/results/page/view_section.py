@@ -5,10 +5,13 @@ from vgslam.results.page.packing import packed
 from vgslam.results.page.run_data import RunData
 from vgslam.results.page.scene import Scene, Toggle, scene_of
 
-FALLBACK = ("This browser shows no 3-D here: it has no WebGL 2, or scripts are off. The path from above is in the next "
-            "section.")  # fmt: skip
-HELP = ("Drag to turn, with Shift or the right button to move, wheel to zoom (after a click). Keys: arrows turn, Shift and "
-        "arrows move, + and − zoom, R resets. Touch: one finger turns, two move and zoom.")  # fmt: skip
+FALLBACK = (
+    "This browser shows no 3-D here: it has no WebGL 2, or scripts are off. The path from above is in the next section."
+)
+HELP = (
+    "Drag to turn, with Shift or the right button to move, wheel to zoom (after a click). Keys: arrows turn, Shift and "
+    "arrows move, + and − zoom, R resets. Touch: one finger turns, two move and zoom."
+)
 
 
 def view(data: RunData) -> str:
@@ -43,12 +46,11 @@ def _caption(scene: Scene) -> str:
     cloud = ""
     if len(scene.points):
         kept, n = len(scene.points), scene.n_cloud
-        cloud = f"{n:,} points. " if kept == n else f"{kept:,} of the cloud's {n:,} points. "
+        cloud = f"{n:,} points. " if kept == n else f"{kept:,} of the {n:,} points of the cloud. "
     return f"{cloud}A square of the grid is {scene.grid_step:g} {scene.unit} wide."
 
 
 def _label(scene: Scene) -> str:
     parts = [f"{len(scene.points):,} points"] if len(scene.points) else []
-    parts += [f"{scene.n_keyframes} keyframes", f"{scene.n_loops} loops"]
-    return (f"3-D view of the map: {', '.join(parts)}. Arrow keys turn it, with Shift they move it, plus and minus zoom, "
-            "R resets.")  # fmt: skip
+    what = ", ".join([*parts, f"{scene.n_keyframes} keyframes", f"{scene.n_loops} loops"])
+    return f"3-D view of the map: {what}. Arrow keys turn it, with Shift they move it, plus and minus zoom, R resets."
