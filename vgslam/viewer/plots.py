@@ -61,7 +61,7 @@ def top_view(
     if not drawn:
         say(axes, "no frame has a pose")
         return figure
-    horizontal, vertical = _widest_axes(np.concatenate(drawn))
+    horizontal, vertical = widest_axes(np.concatenate(drawn))
     if truth_path is not None:
         _draw_truth(axes, truth_path, estimate, lost, (horizontal, vertical))
     several = len(order_of_appearance(estimate.component_ids)) > 1
@@ -70,7 +70,7 @@ def top_view(
         plane = points[:, [horizontal, vertical]]
         _draw_piece(axes, plane, component_color(component), label, _breaks(times, lost), truth is None)
     _mark_ends(axes, pieces, (horizontal, vertical))
-    _finish_view(axes, (horizontal, vertical), truth is None and not estimate.is_metric, truth is None)
+    finish_view(axes, (horizontal, vertical), truth is None and not estimate.is_metric, truth is None)
     notes = [title] if title else []
     notes += [f"not aligned, not drawn: component {', '.join(map(str, left_out))}"] if left_out else []
     axes.set_title("\n".join(notes), loc="left", fontsize=11)
@@ -103,7 +103,7 @@ def _truth_of_run(truth: Trajectory, estimate: Trajectory, lost: Array) -> tuple
     return (t[during], points[during]) if during.sum() > 1 else (t, points)
 
 
-def _widest_axes(points: Array) -> tuple[int, int]:
+def widest_axes(points: Array) -> tuple[int, int]:
     """The two coordinate axes of largest extent, in order; x and z when there is none."""
     extent = np.ptp(points, axis=0)
     if extent.max() <= 0:
@@ -171,7 +171,8 @@ def _mark_ends(axes: Axes, pieces: list[tuple[int, Array, Array]], plane: tuple[
         )  # fmt: skip
 
 
-def _finish_view(axes: Axes, plane: tuple[int, int], is_map_unit: bool, is_camera_frame: bool) -> None:
+def finish_view(axes: Axes, plane: tuple[int, int], is_map_unit: bool, is_camera_frame: bool) -> None:
+    """Names of the axes, with units, and one scale for both."""
     unit = "map units" if is_map_unit else "m"
     names = [f"{'xyz'[axis]} [{unit}]" for axis in plane]
     if is_camera_frame:  # the world is the first camera: say what its axes are, and show down as down
