@@ -21,7 +21,7 @@ WIDEST = 100
 COLUMN = 24
 """Column where the explanations begin; an option that is longer gets its own line."""
 TRACKING = {
-    "Results": ("out", "overwrite", "truth", "save_depth", "poses", "viewer", "quiet", "json"),
+    "Results": ("out", "overwrite", "truth", "poses", "viewer", "quiet", "json"),
     "Map": ("map", "localize", "memory", "scale_from", "gravity"),
     "Network": ("network", "weights", "device", "adapt"),
     "Settings": ("config",),
@@ -46,7 +46,7 @@ class Page:
 
 RUN_INPUT = ("path", "calib", "fov_deg", "mask", "source", "start", "end", "stride", "max_frames")
 PAGES = {
-    "run": Page("run:RunArgs", {"Input": RUN_INPUT, **TRACKING}),
+    "run": Page("run:RunArgs", {"Input": RUN_INPUT, **TRACKING, "Results": (*TRACKING["Results"], "save_depth")}),
     "live": Page(
         "live:LiveArgs",
         {
