@@ -10,6 +10,7 @@ from ctypes.util import find_library
 from pathlib import Path
 
 import pytest
+from browser import browser_python
 
 ROOT = Path(__file__).resolve().parents[1]
 OUTSIDE = re.compile(r"\.\./shared[\w./-]*")
@@ -22,6 +23,8 @@ EXPECTED = {
     "needs GStreamer:": shutil.which("gst-launch-1.0") is None,
     "GStreamer's RTSP server": find_library("gstrtspserver-1.0") is None,
     "needs rclpy": (sys.platform, platform.machine()) != ("linux", "x86_64") or sys.version_info >= (3, 14),
+    "needs node": shutil.which("node") is None,
+    "needs PyQt6-WebEngine": browser_python() is None,
 }
 """Words of a reason, and whether it is true of this machine."""
 

@@ -47,7 +47,9 @@ COMMANDS = {
     "train": Command("train", "TrainArgs", "run_train", "train a network as a recipe says"),
     "adapt": Command("adapt", "AdaptArgs", "run_adapt", "adapt a network to a recording"),
     "relocalize": Command("relocalize", "RelocalizeArgs", "run_relocalize", "find images in a saved map"),
+    "calibrate": Command("calibrate", "CalibrateArgs", "run_calibrate", "a camera from pictures of a board"),
     "report": Command("report", "ReportArgs", "run_report", "one HTML page of a run"),
+    "compare": Command("compare", "CompareArgs", "run_compare", "several runs side by side"),
     "doctor": Command("doctor", "DoctorArgs", "run_doctor", "examine the installation"),
     "config": Command("config", "ConfigArgs", "run_config", "print the settings of a run, to be changed and used"),
 }

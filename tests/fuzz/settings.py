@@ -17,6 +17,10 @@ from vgslam.results.page.run_data import read_run_data
 from vgslam.results.report import RunReport
 
 CONFIG = b"path: ../x\nsource: auto\nfps: 30.0\nslam:\n  tracker:\n    min_inliers: 10\nadapt: 'off'\nmask: null\n"
+CLOUD = (
+    b"ply\nformat binary_little_endian 1.0\nelement vertex 2\nproperty float x\nproperty float y\nproperty float z\n"
+    b"property uchar red\nproperty uchar green\nproperty uchar blue\nend_header\n" + bytes(range(30))
+)
 KNOWN = ["script", "style", "img", "svg"]
 ALLOWED = {
     "html",
@@ -49,6 +53,11 @@ ALLOWED = {
     "br",
     "ul",
     "li",
+    "h3",
+    "canvas",
+    "label",
+    "input",
+    "button",
 }
 
 
@@ -66,6 +75,7 @@ def samples() -> list[Files]:
         "config.yaml": CONFIG,
         "trajectory.tum": TUM.encode(),
         "plots/error.png": b"\x89PNG",
+        "cloud.ply": CLOUD,
     }
     return [run, {"config.yaml": CONFIG}]
 
@@ -77,7 +87,7 @@ class Tags(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         assert tag in ALLOWED, tag
-        self.n_scripts += tag == "script"
+        self.n_scripts += tag == "script" and ("type", "application/json") not in attrs  # the data of the 3-D view
         for name, value in attrs:
             assert not name.startswith("on"), name
             assert name not in ("src", "href") or str(value).startswith("data:image/"), value

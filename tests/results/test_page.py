@@ -10,6 +10,7 @@ import pytest
 
 from vgslam.errors import InputError
 from vgslam.results.page import html, sections
+from vgslam.results.page.assets import script
 from vgslam.results.page.document import page
 from vgslam.results.page.run_data import read_run_data
 from vgslam.results.page.spans import spans_without_pose
@@ -78,7 +79,7 @@ def test_the_page_asks_nothing_of_the_network_and_shows_names_as_they_are(folder
 
 def test_only_sections_with_data_appear(folder: Path) -> None:
     got = headings(page(read_run_data(folder)))
-    assert got == ["Warnings", "Path", "Status", "Losses and relocalizations", "Timings"]
+    assert got == ["Warnings", "3-D view", "Path", "Status", "Losses and relocalizations", "Timings"]
 
 
 def test_loops_and_adaptation_appear_once_the_report_tells_of_them(folder: Path) -> None:
@@ -89,7 +90,7 @@ def test_loops_and_adaptation_appear_once_the_report_tells_of_them(folder: Path)
     text = page(read_run_data(folder))
     assert {"Loops", "Adaptation"} <= set(headings(text))
     assert "<td class=number>44</td>" in text
-    assert "<th>loss_after</th>" in text
+    assert "<th class=number>loss after</th>" in text
 
 
 def test_a_live_run_tells_how_it_kept_up(folder: Path) -> None:
@@ -185,14 +186,19 @@ def test_hostile_names_make_no_live_html(folder: Path) -> None:
 
     class Live(HTMLParser):
         found: tuple[str, ...] = ()
+        scripts: tuple[str, ...] = ()
 
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
             self.found += (tag,) if tag == "script" else ()
             self.found += tuple(name for name, _ in attrs if name.startswith("on"))
 
+        def handle_data(self, data: str) -> None:
+            self.scripts += (data,) if self.cdata_elem == "script" else ()
+
     live = Live()
     live.feed(text)
-    assert live.found == ("script",)  # the page's own, which unfolds the settings for print
+    assert live.found == ("script", "script")  # the page's own, and the data of the 3-D view
+    assert live.scripts[0] == script()
     assert "\x1b" not in text
     assert "alert(1)" in text  # shown as text
     text.encode()

@@ -12,10 +12,10 @@ import trimesh
 
 from vgslam.errors import ConfigError
 from vgslam.map.slam_map import Session, SlamMap
+from vgslam.results.depth_pictures import depth_of_image
 from vgslam.store.exports.cloud import export_gltf, export_ply
 from vgslam.store.exports.colmap import export_colmap
 from vgslam.store.exports.component import Component
-from vgslam.store.exports.depth_images import depth_of_image
 from vgslam.store.exports.mesh import export_mesh
 from vgslam.store.exports.nerfstudio import export_nerfstudio
 from vgslam.store.exports.suffixes import check_suffix

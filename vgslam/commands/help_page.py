@@ -46,7 +46,10 @@ class Page:
 
 RUN_INPUT = ("path", "calib", "fov_deg", "mask", "source", "start", "end", "stride", "max_frames")
 PAGES = {
-    "run": Page("run_in_pieces:RunCommandArgs", {"Input": (*RUN_INPUT, "pieces"), **TRACKING}),
+    "run": Page(
+        "run_in_pieces:RunCommandArgs",
+        {"Input": (*RUN_INPUT, "pieces"), **TRACKING, "Results": (*TRACKING["Results"], "save_depth")},
+    ),
     "live": Page(
         "live:LiveArgs",
         {

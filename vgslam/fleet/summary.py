@@ -14,7 +14,7 @@ from vgslam.atomic import write_text
 from vgslam.fleet.facts_file import THUMBNAIL
 from vgslam.fleet.items import Item
 from vgslam.fleet.task import Ending, Facts, TaskResult
-from vgslam.results.page.document import STYLE
+from vgslam.results.page.assets import style
 from vgslam.sources.live_address import public
 
 SUMMARY, PAGE = "summary.csv", "index.html"
@@ -86,8 +86,9 @@ def _unit(facts: Facts) -> str:
 _STYLE = """
 body { max-width: 1400px; }
 td img { width: 160px; display: block; border-radius: 3px; }
-tr.failed td { background: #fff4e5; } tr.lost td { background: #fffbe5; } tr.open td { color: #888; }
-td.error { color: #8a3b00; max-width: 30em; }
+tr.failed td { background: var(--warn-paper); } tr.lost td { background: var(--doubt-paper); }
+tr.open td { color: var(--soft); }
+td.error { color: var(--warn); max-width: 30em; }
 """
 _HEAD = ("", "recording", "ending", "coverage", "frames", "length", "losses", "components", "time, s", "error")
 
@@ -100,9 +101,11 @@ def page(folder: Path, title: str, lines: Sequence[Line]) -> str:
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
         "style-src 'unsafe-inline'\">\n"
-        f"<title>{escape(title)}</title>\n<style>{STYLE}{_STYLE}</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{style()}{_STYLE}</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>\n"
         f'<p class="subtitle">{len(lines)} recordings: {escape(counts(lines))}</p>\n'
-        f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table>\n</body>\n</html>\n"
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table></div>\n'
+        "</body>\n</html>\n"
     )
 
 

@@ -45,7 +45,7 @@ def drawings(
     lost = None if frames is None else frames.lost_timestamps_s(trajectory)
     out = {"top_view.png": lambda: _top_view(trajectory, truth, evaluation, lost, heading)}
     if evaluation is not None:
-        out["error.png"] = lambda: _error(evaluation, heading)
+        out["error.png"] = lambda: _error(evaluation, frames, heading)
     if frames is not None:
         out["status.png"] = lambda: _status(frames, title)
     if keyframes:
@@ -68,13 +68,14 @@ def _top_view(
     return png_bytes(plots.top_view(trajectory, truth if evaluation is not None else None, alignments, lost, heading))
 
 
-def _error(evaluation: Evaluation, heading: str) -> bytes:
+def _error(evaluation: Evaluation, frames: StatusTable | None, heading: str) -> bytes:
     from vgslam.viewer import plots
     from vgslam.viewer.style import png_bytes
 
     series = [(c.component_id, c.series) for c in evaluation.components]
     curves = [plots.ErrorCurve(i, s.timestamps_s, s.position_error_m, s.rotation_only_error_deg) for i, s in series]
-    return png_bytes(plots.error_over_time(curves, heading))
+    span_s = None if frames is None or not len(frames.frame_ids) else plots.time_span_s(frames.timestamps_s)
+    return png_bytes(plots.error_over_time(curves, heading, span_s))
 
 
 def _status(frames: StatusTable, title: str) -> bytes:

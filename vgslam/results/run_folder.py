@@ -12,6 +12,7 @@ from vgslam.atomic import write_bytes, write_text
 from vgslam.errors import OutputError
 from vgslam.results.ply import write_ply
 from vgslam.results.report import RunReport
+from vgslam.results.saved_depth import remove_depth
 from vgslam.results.status import status_csv
 from vgslam.sources.trajectory_io import write_trajectory
 from vgslam.types import PoseEstimate, Trajectory
@@ -84,6 +85,7 @@ class RunWriter:
                 self.path.rmdir()
 
     def _remove_run_files(self) -> None:
+        remove_depth(self.path)
         for name in RUN_FILES:
             file = self.path / name
             if file.is_file() or file.is_symlink():

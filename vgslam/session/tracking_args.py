@@ -38,6 +38,12 @@ class TrackingArgs:
     truth: Path | None = None
     """Trajectory to compare with (TUM, KITTI or EuRoC). The default is the data set's own."""
 
+    save_depth: Literal["png", "npz"] | None = None
+    """Save the depth of keyframes in depth/ of the results. png: 16 bits (millimetres where lengths are metres, else
+    what depth.json says) and 8 bits of confidence, in the pixels of the image; npz: floating point, in the depth map's
+    own pixels. depth.json says unit, step, camera and pose. A keyframe in six has dense depth
+    (--slam.mapper.dense-every)."""
+
     network: str = NO_NETWORK
     """Network that is asked where geometry is weak: none, or vggt (--weights says which one), da3-small or da3-base,
     which are fetched from Hugging Face (docs/networks.md), or a backbone that another package adds (docs/extend.md)."""

@@ -22,6 +22,7 @@ from vgslam.poses_out.open import opened_sinks
 from vgslam.results.plots import Drawing, drawings
 from vgslam.results.report import UNFINISHED, RunReport
 from vgslam.results.run_folder import RunWriter
+from vgslam.results.saved_depth import DEPTH_FOLDER, save_depth
 from vgslam.results.status import StatusTable
 from vgslam.session.adaptation import open_adaptation
 from vgslam.session.choose_camera import describe_camera
@@ -266,6 +267,8 @@ def _extras(run: Run, poses: Poses, audience: Audience) -> Evaluation | None:
     """Cloud, score and plots: what can be left out."""
     m, source, steps, report = run.slam.map, run.loop.source, run.steps, run.report
     steps.extra("the cloud", lambda: run.writer.write_cloud(*point_cloud(m)))
+    if run.args.save_depth is not None:
+        steps.extra("the depth", lambda: _save_depth(run, audience))
     evaluation = steps.extra("the score", lambda: score(source.truth, poses, report, audience.say))
     report.end_to_start_percent = steps.extra("the length", lambda: end_to_start_percent(poses.trajectory))
     for name, draw in (steps.extra("the plots", lambda: _drawings(run, poses, evaluation)) or {}).items():
@@ -276,6 +279,13 @@ def _extras(run: Run, poses: Poses, audience: Audience) -> Evaluation | None:
 def _drawings(run: Run, poses: Poses, evaluation: Evaluation | None) -> dict[str, Drawing]:
     source, statuses = run.loop.source, StatusTable.of(poses.frames, poses.trajectory)
     return drawings(poses.trajectory, statuses, source.truth, evaluation, run.slam.map.keyframes, source.name)
+
+
+def _save_depth(run: Run, audience: Audience) -> None:
+    assert run.args.save_depth is not None
+    first = run.loop.map_session.first_frame_id
+    n = save_depth(run.writer.path, run.slam.map, first, run.args.save_depth)
+    audience.say(f"depth of {n} keyframes: {run.writer.path / DEPTH_FOLDER}/")
 
 
 def _plot(run: Run, name: str, draw: Drawing) -> None:

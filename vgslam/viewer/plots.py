@@ -19,6 +19,7 @@ from vgslam.viewer.style import (
     TRUTH_COLOR,
     component_color,
     new_figure,
+    new_time_figure,
     order_of_appearance,
     say,
     style_axes,
@@ -60,7 +61,7 @@ def top_view(
     if not drawn:
         say(axes, "no frame has a pose")
         return figure
-    horizontal, vertical = _widest_axes(np.concatenate(drawn))
+    horizontal, vertical = widest_axes(np.concatenate(drawn))
     if truth_path is not None:
         _draw_truth(axes, truth_path, estimate, lost, (horizontal, vertical))
     several = len(order_of_appearance(estimate.component_ids)) > 1
@@ -69,7 +70,7 @@ def top_view(
         plane = points[:, [horizontal, vertical]]
         _draw_piece(axes, plane, component_color(component), label, _breaks(times, lost), truth is None)
     _mark_ends(axes, pieces, (horizontal, vertical))
-    _finish_view(axes, (horizontal, vertical), truth is None and not estimate.is_metric, truth is None)
+    finish_view(axes, (horizontal, vertical), truth is None and not estimate.is_metric, truth is None)
     notes = [title] if title else []
     notes += [f"not aligned, not drawn: component {', '.join(map(str, left_out))}"] if left_out else []
     axes.set_title("\n".join(notes), loc="left", fontsize=11)
@@ -102,7 +103,7 @@ def _truth_of_run(truth: Trajectory, estimate: Trajectory, lost: Array) -> tuple
     return (t[during], points[during]) if during.sum() > 1 else (t, points)
 
 
-def _widest_axes(points: Array) -> tuple[int, int]:
+def widest_axes(points: Array) -> tuple[int, int]:
     """The two coordinate axes of largest extent, in order; x and z when there is none."""
     extent = np.ptp(points, axis=0)
     if extent.max() <= 0:
@@ -170,7 +171,8 @@ def _mark_ends(axes: Axes, pieces: list[tuple[int, Array, Array]], plane: tuple[
         )  # fmt: skip
 
 
-def _finish_view(axes: Axes, plane: tuple[int, int], is_map_unit: bool, is_camera_frame: bool) -> None:
+def finish_view(axes: Axes, plane: tuple[int, int], is_map_unit: bool, is_camera_frame: bool) -> None:
+    """Names of the axes, with units, and one scale for both."""
     unit = "map units" if is_map_unit else "m"
     names = [f"{'xyz'[axis]} [{unit}]" for axis in plane]
     if is_camera_frame:  # the world is the first camera: say what its axes are, and show down as down
@@ -188,15 +190,20 @@ def _finish_view(axes: Axes, plane: tuple[int, int], is_map_unit: bool, is_camer
         axes.invert_yaxis()
 
 
-def error_over_time(curves: Sequence[ErrorCurve], title: str = "") -> Figure:
-    """Position (m) and rotation (deg) error after alignment over time, RMSE of each component as a dotted line."""
-    figure = new_figure(9.0, 5.0)
+def error_over_time(
+    curves: Sequence[ErrorCurve], title: str = "", span_s: tuple[float, float] | None = None
+) -> Figure:  # fmt: skip
+    """Position (m) and rotation (deg) error after alignment over time, RMSE of each component as a dotted line.
+
+    span_s: `time_span_s` of the run's frames; with it time has the same place as in `status_over_time`.
+    """
+    figure = new_time_figure(5.0)
     if not curves:
         say(figure.add_subplot(), "no reference, or nothing to compare with it")
         return figure
     upper = figure.add_subplot(2, 1, 1)
     lower = figure.add_subplot(2, 1, 2, sharex=upper)
-    start_s = min(curve.timestamps_s[0] for curve in curves)
+    start_s = min(curve.timestamps_s[0] for curve in curves) if span_s is None else span_s[0]
     for axes, name in ((upper, "position_error_m"), (lower, "rotation_error_deg")):
         style_axes(axes)
         for curve in sorted(curves, key=lambda c: c.timestamps_s[0]):
@@ -209,6 +216,8 @@ def error_over_time(curves: Sequence[ErrorCurve], title: str = "") -> Figure:
     lower.set_xlabel("time [s]")
     upper.tick_params(labelbottom=False)
     upper.set_title(title, loc="left", fontsize=11)
+    if span_s is not None:
+        upper.set_xlim(0.0, span_s[1] - span_s[0])
     return figure
 
 
@@ -225,18 +234,23 @@ def _draw_error(axes: Axes, curve: ErrorCurve, error: Array, start_s: float) -> 
     axes.plot([t[0], t[-1]], [rmse, rmse], color=color, linewidth=1.0, linestyle=":")
 
 
+def time_span_s(timestamps_s: Array) -> tuple[float, float]:
+    """From the first of the frames (N,), N > 0, to the end of the last, which lasts as long as most."""
+    step = float(np.median(np.diff(timestamps_s))) if len(timestamps_s) > 1 else 1.0
+    return float(timestamps_s[0]), float(timestamps_s[-1]) + step
+
+
 def status_over_time(
     timestamps_s: Array, statuses: Sequence[Status], component_ids: Ids, n_inliers: Ids | None = None, title: str = ""
 ) -> Figure:
     """Bars over time: the status of every frame (N,), the component of those with a pose, and inliers if given."""
     with_inliers = n_inliers is not None and len(n_inliers) > 0
-    figure = new_figure(9.0, 3.6 if with_inliers else 2.2)
+    figure = new_time_figure(3.6 if with_inliers else 2.2)
     if not len(statuses):
         say(figure.add_subplot(), "no frames")
         return figure
-    t = np.asarray(timestamps_s, np.float64) - timestamps_s[0]
-    step = float(np.median(np.diff(t))) if len(t) > 1 else 1.0
-    edges = np.append(t, t[-1] + step)
+    start_s, end_s = time_span_s(timestamps_s)
+    edges = np.append(timestamps_s, end_s) - start_s
     grid = figure.add_gridspec(2 if with_inliers else 1, 1, height_ratios=[1.2, 1.0] if with_inliers else [1.0])
     bars = figure.add_subplot(grid[-1, 0])
     _draw_bars(bars, edges, list(statuses), np.asarray(component_ids))

@@ -22,6 +22,18 @@ STATUS_COLORS = {
     Status.UNSURE: "#E69F00",
 }
 
+_DARK = """
+@media screen and (prefers-color-scheme: dark) {
+  g[id^="patch_"] > path[style*="fill: #ffffff"] { fill: #16181b !important; }
+  [style*="stroke: #000000"] { stroke: #c8cbd0 !important; }
+  [style*="stroke: #e6e6e6"] { stroke: #33373c !important; }
+  [style*="stroke: #cccccc"] { stroke: #4a4f55 !important; }
+  [style*="stroke: #5a5a5a"] { stroke: #a3a7ad !important; }
+  g[id^="text_"] { fill: #c8cbd0; }
+}
+"""
+"""What is black, white or grey in a figure's SVG, on a dark screen."""
+
 
 def component_color(component_id: int) -> str:
     """Colour of a component, the same in every plot."""
@@ -32,6 +44,14 @@ def new_figure(width_in: float, height_in: float) -> Figure:
     """An empty figure that needs no display and no global state; sizes in inches at 110 dots an inch."""
     figure = Figure(figsize=(width_in, height_in), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
+    return figure
+
+
+def new_time_figure(height_in: float) -> Figure:
+    """An empty figure over time. All have the same margins: set below one another, a time has one place in all."""
+    figure = Figure(figsize=(9.0, height_in), dpi=110)
+    FigureCanvasAgg(figure)
+    figure.subplots_adjust(left=0.095, right=0.86, bottom=0.5 / height_in, top=1 - 0.35 / height_in, hspace=0.14)
     return figure
 
 
@@ -58,6 +78,13 @@ def svg_bytes(figure: Figure) -> bytes:
     """The figure as SVG, the same bytes for the same figure."""
     with rc_context({"svg.hashsalt": "vgslam"}):
         return _drawn(figure, "svg", {"Date": None, "Creator": None})
+
+
+def themed_svg_bytes(figure: Figure) -> bytes:
+    """As `svg_bytes`, on no ground of its own, and light on dark where the reader's screen is dark."""
+    svg = svg_bytes(figure)
+    head = svg.index(b">", svg.index(b"<svg")) + 1
+    return svg[:head] + b"\n<style>" + _DARK.encode("ascii") + b"</style>" + svg[head:]
 
 
 def _drawn(figure: Figure, file_format: str, metadata: dict[str, None]) -> bytes:

@@ -8,7 +8,11 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from vgslam.guards.wording import shown
-from vgslam.viewer.style import svg_bytes
+from vgslam.results.page.labels import label
+from vgslam.viewer.style import png_bytes, themed_svg_bytes
+
+MOST_SVG_BYTES, MOST_PNG_BYTES = 800_000, 1_200_000
+"""Largest pictures: four of the one kind and one of the other, and the 3-D view, stay below 8 MB in base64."""
 
 
 def escape(text: object) -> str:
@@ -30,20 +34,33 @@ def paragraph(text: str, css_class: str = "") -> str:
 
 def pairs_table(pairs: Mapping[str, Any]) -> str:
     """A table of two columns; pairs without a value are left out."""
-    rows = [f"<tr><th>{escape(k)}</th><td>{escape(show(v))}</td></tr>" for k, v in pairs.items() if v is not None]
-    return f'<table class="pairs">{"".join(rows)}</table>' if rows else ""
+    rows = [f"<tr><th>{escape(k)}</th>{_cell(v, 'figure')}</tr>" for k, v in pairs.items() if v is not None]
+    return _scrolled(f'<table class="pairs">{"".join(rows)}</table>') if rows else ""
 
 
 def rows_table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
     """A table with a header; numbers are aligned right. Nothing when there is no row."""
-    head = "".join(f"<th>{escape(h)}</th>" for h in header)
-    body = "".join("<tr>" + "".join(_cell(v) for v in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if body else ""
+    kept = [list(row) for row in rows]
+    head = "".join(
+        f"<th class=number>{escape(h)}</th>" if any(len(row) > i and _is_number(row[i]) for row in kept)
+        else f"<th>{escape(h)}</th>" for i, h in enumerate(header)
+    )  # fmt: skip
+    body = "".join("<tr>" + "".join(_cell(v) for v in row) + "</tr>" for row in kept)
+    return _scrolled(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>") if body else ""
 
 
-def _cell(value: Any) -> str:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return f"{'<td class=number>' if is_number else '<td>'}{escape(show(value))}</td>"
+def _scrolled(table: str) -> str:
+    """A table that scrolls on its own where the screen is narrower."""
+    return f'<div class="scroll">{table}</div>'
+
+
+def _cell(value: Any, css_class: str = "number") -> str:
+    """css_class: that of a number."""
+    return f"{f'<td class={css_class}>' if _is_number(value) else '<td>'}{escape(show(value))}</td>"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def show(value: Any) -> str:
@@ -57,7 +74,7 @@ def show(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(show(v) for v in value)
     if isinstance(value, dict):
-        return ", ".join(f"{k} {show(v)}" for k, v in value.items())
+        return ", ".join(f"{label(str(k))} {show(v)}" for k, v in value.items())
     return str(value)
 
 
@@ -66,16 +83,31 @@ def preformatted(text: str, summary: str) -> str:
     return f"<details><summary>{escape(summary)}</summary><pre>{escape(text)}</pre></details>" if text else ""
 
 
-def svg_image(figure: Figure, alternative: str) -> str:
-    """The figure as a vector image within the page; identical for identical figures."""
-    return _image("image/svg+xml", svg_bytes(figure), alternative)
+def heading(text: str) -> str:
+    """A heading within a section."""
+    return f"<h3>{escape(text)}</h3>"
 
 
-def png_image(png: bytes, alternative: str) -> str:
-    """A PNG within the page."""
-    return _image("image/png", png, alternative)
+def svg_image(figure: Figure, alternative: str, is_wide: bool = False) -> str:
+    """The figure as a vector image within the page, identical for identical figures; as PNG if it is too large.
+
+    is_wide: it scrolls on its own where the screen is narrower, as its letters would be too small.
+    """
+    css_class = "wide" if is_wide else ""
+    vector = themed_svg_bytes(figure)
+    if len(vector) <= MOST_SVG_BYTES:
+        return _image("image/svg+xml", vector, alternative, css_class)
+    return _image("image/png", png_bytes(figure), alternative, f"photo {css_class}".strip())
 
 
-def _image(media_type: str, data: bytes, alternative: str) -> str:
+def png_image(png: bytes, alternative: str, is_wide: bool = False) -> str:
+    """A PNG within the page; a remark instead of one that is too large for it."""
+    if len(png) > MOST_PNG_BYTES:
+        return paragraph(f"The picture ({alternative}) is too large for this page: it is in the folder plots.")
+    return _image("image/png", png, alternative, "photo wide" if is_wide else "photo")
+
+
+def _image(media_type: str, data: bytes, alternative: str, css_class: str) -> str:
     encoded = base64.b64encode(data).decode("ascii")
-    return f'<figure><img alt="{escape(alternative)}" src="data:{media_type};base64,{encoded}"></figure>'
+    marked = f' class="{css_class}"' if css_class else ""
+    return f'<figure{marked}><img alt="{escape(alternative)}" src="data:{media_type};base64,{encoded}"></figure>'

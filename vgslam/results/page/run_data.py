@@ -57,8 +57,8 @@ class RunData:
 def read_run_data(folder: Path) -> RunData:
     """Raises InputError unless the folder holds a report.json; all the rest may be missing."""
     if not (folder / REPORT).is_file():
-        what = "a folder" if folder.is_dir() else "a file" if folder.exists() else "not there"
-        raise InputError(f"{folder}: is {what} without a {REPORT}; give the folder of a run")
+        what = f"a folder without a {REPORT}" if folder.is_dir() else "a file" if folder.exists() else "not there"
+        raise InputError(f"{folder}: is {what}; give the folder of a run")
     try:
         report = read_json(folder / REPORT)
     except (OSError, DocumentError) as error:

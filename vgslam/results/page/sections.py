@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from vgslam.results.page import html
+from vgslam.results.page.labels import label
 from vgslam.results.page.plain import amount, listed, mapping
 from vgslam.results.page.run_data import RunData
 from vgslam.results.page.spans import Span, spans_without_pose
@@ -63,7 +64,9 @@ def errors(data: RunData) -> str:
         return html.section("Error", _stored(data, "error.png", "error over time"), scores)
     series = [(c.component_id, c.series) for c in data.evaluation.components]
     curves = [plots.ErrorCurve(i, s.timestamps_s, s.position_error_m, s.rotation_only_error_deg) for i, s in series]
-    return html.section("Error", html.svg_image(plots.error_over_time(curves), "error over time"), scores)
+    times = np.zeros(0) if data.run is None else data.run.frames.timestamps_s
+    figure = plots.error_over_time(curves, span_s=plots.time_span_s(times) if len(times) else None)
+    return html.section("Error", html.svg_image(figure, "error over time", is_wide=True), scores)
 
 
 def status(data: RunData) -> str:
@@ -72,7 +75,7 @@ def status(data: RunData) -> str:
         return html.section("Status", _stored(data, "status.png", "status over time"))
     f = data.run.frames
     figure = plots.status_over_time(f.timestamps_s, f.statuses, f.component_ids, f.n_inliers)
-    return html.section("Status", html.svg_image(figure, "status over time"))
+    return html.section("Status", html.svg_image(figure, "status over time", is_wide=True))
 
 
 def depth(data: RunData) -> str:
@@ -94,7 +97,8 @@ def _sum_up(spans: Sequence[Span]) -> str:
     if not spans:
         return ""
     n = sum(s.ended_by == Status.RELOCALIZED for s in spans)
-    text = f"{len(spans)} times without a pose, {n} ended by relocalization in the same map."
+    times = "Once" if len(spans) == 1 else f"{len(spans)} times"
+    text = f"{times} without a pose, {n} ended by relocalization in the same map."
     return text if len(spans) <= MAX_ROWS else f"{text} The first {MAX_ROWS} are listed."
 
 
@@ -129,12 +133,13 @@ def adaptation(data: RunData) -> str:
 def records(told: Any) -> str:
     """Records of any kind: a list of them as a table, their summary as pairs."""
     if isinstance(told, Mapping):
-        plain = {str(k): v for k, v in told.items() if not _is_records(v)}
-        lists = [html.paragraph(str(k)) + records(v) for k, v in told.items() if _is_records(v)]
+        plain = {label(str(k)): v for k, v in told.items() if not _is_records(v)}
+        lists = [html.heading(label(str(k))) + records(v) for k, v in told.items() if _is_records(v)]
         return html.pairs_table(plain) + "".join(lists)
     if _is_records(told):
         header = list(dict.fromkeys(key for row in told for key in row))
-        return html.rows_table(map(str, header), [[row.get(key) for key in header] for row in told[:MAX_ROWS]])
+        rows = [[row.get(key) for key in header] for row in told[:MAX_ROWS]]
+        return html.rows_table([label(str(key)) for key in header], rows)
     return html.paragraph(html.show(told)) if told else ""
 
 
@@ -176,25 +181,27 @@ def timings(data: RunData) -> str:
         for name, s in sorted(stages.items(), key=lambda item: -item[1])
     )
     about = {"whole run, CPU seconds": total, "whole run, seconds": r.get("wall_s")}
-    table = f'<table class="timings">{rows}</table>' if rows else ""
+    table = f'<div class="scroll"><table class="timings">{rows}</table></div>' if rows else ""
     return html.section("Timings", table, html.pairs_table(about))
 
 
 def circumstances(data: RunData) -> str:
     """Versions, machine, input, camera, weights, configuration."""
     r = data.report
-    machine = {f"machine: {k.replace('_', ' ')}": v for k, v in mapping(r.get("machine")).items()}
     about = {
         "command": " ".join(map(str, listed(r.get("command")))) or None, "version": r.get("version"),
-        "commit": r.get("commit"), "source": r.get("source_kind"), "geometry": r.get("model_id") or None, **machine,
+        "commit": r.get("commit"), "source": r.get("source_kind"), "geometry": r.get("model_id") or None,
     }  # fmt: skip
-    for name in ("camera", "weights", "map"):
-        about |= {f"{name}: {k.replace('_', ' ')}": v for k, v in mapping(r.get(name)).items()}
-    return html.section("Versions and settings", html.pairs_table(about), html.preformatted(data.config_text, "config"))
+    parts = [html.pairs_table(about)]
+    for name in ("machine", "camera", "weights", "map"):
+        told = html.pairs_table({label(str(k)): v for k, v in mapping(r.get(name)).items()})
+        parts += [html.heading(name), told] if told else []
+    return html.section("Versions and settings", *parts, html.preformatted(data.config_text, "config.yaml"))
 
 
 def _stored(data: RunData, name: str, alternative: str) -> str:
-    return html.png_image(data.plots[name], alternative) if name in data.plots else ""
+    is_wide = name != "top_view.png"
+    return html.png_image(data.plots[name], alternative, is_wide) if name in data.plots else ""
 
 
 def _recorded_ate(report: Mapping[str, Any]) -> float | None:

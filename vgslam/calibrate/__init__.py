@@ -1,0 +1,1 @@
+"""A camera calibrated from pictures of a board: found, chosen, solved by OpenCV, and judged."""

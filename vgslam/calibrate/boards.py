@@ -1,0 +1,163 @@
+"""Boards that are looked for: checkerboards, ChArUco boards, AprilGrids, as `--board` names them."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vgslam.calibrate.april_grid import AprilGrid
+from vgslam.calibrate.checkerboard import Checkerboard
+from vgslam.errors import ConfigError
+from vgslam.types import Array
+
+Gray = npt.NDArray[np.uint8]
+Corners = tuple[Array, Array]
+"""Points on the board (N,3), z = 0, and their pixels (N,2)."""
+Look = Callable[[Gray], Corners | None]
+FEWEST_CORNERS = 12
+"""A view with fewer says little."""
+MOST_ALONG = 60
+"""Corners along a side; more is a slip of the pen."""
+DECIDED = 3
+"""Views after which the reading of the board that has seen the most corners is the only one that is tried."""
+TAG_SPACING = 0.3
+"""Gap between tags over their edge, in AprilGrids as they are usually printed."""
+MARKER_SHARE = 0.75
+"""Edge of a marker over that of its square, in ChArUco boards as they are usually printed."""
+SYNTAX = ("checkerboard:9x6 (inner corners), charuco:11x8:5x5_100[:MARKER/SQUARE] (squares) or "
+          "aprilgrid:6x6[:36h11[:GAP/EDGE]] (tags)")  # fmt: skip
+
+
+class Finder:
+    """Looks for one board in image after image.
+
+    A board can be read in several ways (squares counted instead of corners, borders of tags of one or two cells): all
+    are tried until the board was seen a few times, then the one that has seen the most corners.
+    """
+
+    def __init__(self, readings: dict[str, Look]) -> None:
+        self._readings = readings
+        self._found = dict.fromkeys(readings, 0)
+        self._n_seen = 0
+
+    @property
+    def note(self) -> str:
+        """What was understood otherwise than it was written; empty if nothing was."""
+        return max(self._found, key=lambda name: self._found[name]) if self._n_seen else ""
+
+    def find(self, gray: Gray) -> Corners | None:
+        """Corners of the board in an image (H,W); None if it is not seen well enough."""
+        if self._n_seen >= DECIDED:
+            return self._usable(self._readings[self.note](gray))
+        best: Corners | None = None
+        for name, look in self._readings.items():
+            corners = self._usable(look(gray))
+            if corners is None:
+                continue
+            self._found[name] += len(corners[0])
+            best = corners if best is None or len(corners[0]) > len(best[0]) else best
+        self._n_seen += best is not None
+        return best
+
+    @staticmethod
+    def _usable(corners: Corners | None) -> Corners | None:
+        """Corners enough that do not lie on a line."""
+        if corners is None or len(corners[0]) < FEWEST_CORNERS:
+            return None
+        D = np.linalg.svd(corners[0][:, :2] - corners[0][:, :2].mean(axis=0), compute_uv=False)
+        return corners if D[1] > 0.1 * D[0] else None
+
+
+def finder(text: str) -> Finder:
+    """The finder of the board that `--board` names (SYNTAX). Raises ConfigError."""
+    words = text.strip().lower().split(":")
+    counts = re.fullmatch(r"(\d{1,3})x(\d{1,3})", words[1]) if len(words) > 1 else None
+    if counts is None or words[0] not in _KINDS:
+        raise ConfigError(f"--board {text!r} is not understood; give {SYNTAX}")
+    columns, rows = int(counts[1]), int(counts[2])
+    least = 3 if words[0] != "aprilgrid" else 1
+    if not (least <= columns <= MOST_ALONG and least <= rows <= MOST_ALONG):
+        raise ConfigError(f"--board {text!r}: {least} to {MOST_ALONG} along each side; give {SYNTAX}")
+    return Finder(_KINDS[words[0]](text, columns, rows, words[2:]))
+
+
+def _checkerboard(text: str, columns: int, rows: int, more: list[str]) -> dict[str, Look]:
+    if more:
+        raise ConfigError(f"--board {text!r}: a checkerboard has no more than its counts; give {SYNTAX}")
+    readings: dict[str, Look] = {"": Checkerboard(columns, rows).find}
+    if min(columns, rows) > 3:
+        note = (f"--board {text} seems to count squares: the board has {columns - 1}x{rows - 1} inner corners, "
+                "which were used")  # fmt: skip
+        readings[note] = Checkerboard(columns - 1, rows - 1).find
+    return readings
+
+
+def _charuco(text: str, columns: int, rows: int, more: list[str]) -> dict[str, Look]:
+    if not 1 <= len(more) <= 2:
+        raise ConfigError(f"--board {text!r}: the dictionary of the markers is missing; give {SYNTAX}")
+    dictionary = _dictionary(text, more[0])
+    share = _number(text, more[1], 0.2, 0.95) if len(more) > 1 else MARKER_SHARE
+    usual, older = (_CharucoLook(columns, rows, share, dictionary, is_old) for is_old in (False, True))
+    return {"": usual.find, "the board has the layout of OpenCV before 4.6": older.find}
+
+
+def _april_grid(text: str, columns: int, rows: int, more: list[str]) -> dict[str, Look]:
+    if len(more) > 2:
+        raise ConfigError(f"--board {text!r} is not understood; give {SYNTAX}")
+    family = more[0] if more else "36h11"
+    dictionary = _dictionary(text, family if family.startswith("april") else f"apriltag_{family}")
+    gap = _number(text, more[1], 0.01, 2.0) if len(more) > 1 else TAG_SPACING
+    if columns * rows > len(dictionary.bytesList):
+        raise ConfigError(f"--board {text!r}: the family {family} has {len(dictionary.bytesList)} tags")
+    return {
+        "": AprilGrid(columns, rows, gap, dictionary, border=1).find,
+        "the tags have borders of two cells": AprilGrid(columns, rows, gap, dictionary, border=2).find,
+    }
+
+
+_KINDS: dict[str, Callable[[str, int, int, list[str]], dict[str, Look]]] = {
+    "checkerboard": _checkerboard, "chessboard": _checkerboard, "charuco": _charuco, "aprilgrid": _april_grid,
+}  # fmt: skip
+
+
+@dataclass
+class _CharucoLook:
+    """A ChArUco board, by OpenCV."""
+
+    columns: int
+    rows: int
+    share: float
+    dictionary: cv2.aruco.Dictionary
+    is_old: bool
+
+    def __post_init__(self) -> None:
+        board = cv2.aruco.CharucoBoard((self.columns, self.rows), 1.0, self.share, self.dictionary)
+        board.setLegacyPattern(self.is_old)
+        self._corners = np.asarray(board.getChessboardCorners(), np.float64)
+        self._detector = cv2.aruco.CharucoDetector(board)
+
+    def find(self, gray: Gray) -> Corners | None:
+        pixels, numbers, _, _ = self._detector.detectBoard(gray)
+        if numbers is None or not len(numbers):
+            return None
+        return self._corners[np.ravel(numbers)], np.asarray(pixels, np.float64).reshape(-1, 2)
+
+
+def _dictionary(text: str, name: str) -> cv2.aruco.Dictionary:
+    names = {n.removeprefix("DICT_").lower(): n for n in dir(cv2.aruco) if n.startswith("DICT_")}
+    if name not in names:
+        raise ConfigError(f"--board {text!r}: OpenCV has no dictionary {name!r}; it has {', '.join(sorted(names))}")
+    return cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, names[name]))
+
+
+def _number(text: str, word: str, low: float, high: float) -> float:
+    try:
+        value = float(word)
+    except ValueError:
+        value = np.nan
+    if not low <= value <= high:
+        raise ConfigError(f"--board {text!r}: {word!r} is no share between {low:g} and {high:g}; give {SYNTAX}")
+    return value

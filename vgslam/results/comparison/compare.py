@@ -1,0 +1,81 @@
+"""All that is compared of several runs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vgslam.results.comparison.figures import FIGURES, Figure, Value, figures_of
+from vgslam.results.comparison.overlay import Overlay, over_first, over_truth
+from vgslam.results.comparison.settings import differences
+from vgslam.results.page.run_data import RunData
+
+DISTANCE = Figure("from_first_percent", "from the first", "% of its path", lambda data: None, 3)
+"""The column that takes the place of the error where there is no truth."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs side by side."""
+
+    names: list[str]
+    """The runs' names, no two the same."""
+    inputs: list[str]
+    columns: list[Figure]
+    """Figures that at least one run has."""
+    rows: list[Mapping[str, Value]]
+    """The figures of each run by key."""
+    settings: dict[str, list[str]]
+    """Those that differ, with each run's value."""
+    overlay: Overlay
+    notes: list[str]
+    """What a reader should know first."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: lengths in m where there is a truth, times in s."""
+        runs = [
+            {"name": name, "input": given, **row}
+            for name, given, row in zip(self.names, self.inputs, self.rows, strict=True)
+        ]
+        settings = {name: dict(zip(self.names, values, strict=True)) for name, values in self.settings.items()}
+        return {"runs": runs, "settings": settings, "notes": self.notes}
+
+
+def compare(runs: Sequence[RunData], is_same_input: bool = False) -> Comparison:
+    """The comparison of two runs or more. Runs of different inputs have no common frame unless is_same_input says that
+    their names alone differ: then only figures and settings are compared."""
+    names = names_of([data.path for data in runs])
+    inputs = [data.name for data in runs]
+    notes = [f"{name} did not reach its end" for name, data in zip(names, runs, strict=True)
+             if not data.report.get("complete")]  # fmt: skip
+    notes += [f"{name}: {note}" for name, data in zip(names, runs, strict=True) for note in data.notes]
+    if len(set(inputs)) > 1 and not is_same_input:
+        told = ", ".join(dict.fromkeys(inputs))
+        notes.insert(0, f"the runs are of different inputs ({told}): paths are not laid over one another, and figures "
+                        "say little (--same-input, if the names alone differ)")  # fmt: skip
+        overlay = Overlay([[] for _ in runs], None, [None] * len(runs), [])
+    elif any(data.evaluation is not None for data in runs):
+        overlay = over_truth(runs, names)
+    else:
+        overlay = over_first(runs, names)
+    rows: list[Mapping[str, Value]] = [
+        {**figures_of(data), DISTANCE.key: distance}
+        for data, distance in zip(runs, overlay.distance_percent, strict=True)
+    ]
+    columns = [f for f in (*FIGURES, DISTANCE) if any(row[f.key] is not None for row in rows)]
+    return Comparison(names, inputs, columns, rows, differences(runs), overlay, [*notes, *overlay.notes])
+
+
+def names_of(folders: Sequence[Path]) -> list[str]:
+    """As many of the last parts of each path as tell the folders apart; a number where the whole path is the same."""
+    parts = [folder.resolve().parts for folder in folders]
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(p[-depth:]).replace("//", "/") for p in parts]
+        if len(set(names)) == len(set(parts)):
+            break
+    seen: dict[str, int] = {}
+    out = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        out.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return out
