@@ -236,7 +236,7 @@ class Mapper:
                 break
             if j in taken or m.keyframes[j].component_id != m.keyframes[k].component_id:
                 continue
-            if np.isin(m.observed[j].ids, seen).sum() >= MIN_SHARED:
+            if np.isin(m.observed[j].ids, seen, kind="table").sum() >= MIN_SHARED:
                 taken.append(int(j))
                 seen = np.union1d(seen, m.observed[j].ids)
         return np.array(sorted(taken))
@@ -246,7 +246,8 @@ class Mapper:
         m, c = self.map, self.config
         centre, component = m.centres(np.array([k]))[0], m.keyframes[k].component_id
         old = [j for j in hosts[hosts < k - 2 * c.window].tolist() if m.keyframes[j].component_id == component]
-        shared = {j: int(np.isin(m.observed[j].ids, m.observed[k].ids).sum()) for j in old if m.is_revisit(j, centre)}
+        revisits, mine = [j for j in old if m.is_revisit(j, centre)], m.observed[k].ids
+        shared = {j: int(np.isin(m.observed[j].ids, mine, kind="table").sum()) for j in revisits}
         best = sorted((j for j in shared if shared[j] >= MIN_SHARED), key=lambda j: -shared[j])
         return best[: c.n_old]
 

@@ -3,7 +3,8 @@
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,7 @@ class Pictures:
             raise ValueError(f"memory budget must not be negative, got {budget_bytes}")
         self.budget_bytes = budget_bytes
         self.resident_bytes = 0
+        self._wanted_bytes = budget_bytes
         self._resident: OrderedDict[PictureKey, Picture] = OrderedDict()
         self._files: dict[PictureKey, PictureFile] = {}
         self._changes: dict[PictureKey, list[Change]] = {}
@@ -123,6 +125,18 @@ class Pictures:
                 self._keep(key, picture)
             return None if picture is None else _whole(picture)
 
+    @contextmanager
+    def within(self, wanted_bytes: int) -> Iterator[None]:
+        """Within the block pictures make room for work that needs memory itself: they take no more than this, if the
+        budget was larger and the disk has room for the others."""
+        with self._lock:
+            self._wanted_bytes = min(self.budget_bytes, wanted_bytes)
+            self._make_room()
+        try:
+            yield
+        finally:
+            self._wanted_bytes = self.budget_bytes
+
     def _stored(self, key: PictureKey) -> Picture | None:
         """The picture as it is kept, before it is changed."""
         if key in self._resident:
@@ -152,13 +166,24 @@ class Pictures:
     def _keep(self, key: PictureKey, picture: Picture) -> None:
         self._resident[key] = picture
         self.resident_bytes += picture.nbytes
-        while self.resident_bytes > self.budget_bytes:
-            oldest = next(iter(self._resident))
-            if oldest not in self._files:
-                if self._spill is None:
-                    self._spill = SpillFolder(self._spill_into)
-                self._files[oldest] = self._spill.write(self._resident[oldest])
-            self._drop(oldest)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        while self.resident_bytes > self._wanted_bytes:
+            try:
+                self._put_away(next(iter(self._resident)))
+            except OutputError:
+                if self.resident_bytes > self.budget_bytes:
+                    raise
+                self._wanted_bytes = self.budget_bytes  # that was a wish alone
+
+    def _put_away(self, key: PictureKey) -> None:
+        """Have a picture on disk and no longer in memory. Raises OutputError."""
+        if key not in self._files:
+            if self._spill is None:
+                self._spill = SpillFolder(self._spill_into)
+            self._files[key] = self._spill.write(self._resident[key])
+        self._drop(key)
 
     def _drop(self, key: PictureKey) -> None:
         picture = self._resident.pop(key, None)

@@ -67,6 +67,7 @@ class BundleResult:
 @dataclass(frozen=True)
 class _Linearization:
     residual: Array  # (M, D) whitened
+    behind: np.ndarray  # (M,) whether the point is behind its camera
     weight: Array  # (M, D)
     J_cam: Array  # (M, D, 6)
     J_point: Array  # (M, D, 3)
@@ -116,8 +117,9 @@ def _cost_behind(huber_px: float) -> float:
     return float(_huber(np.array([BEHIND_PX]), huber_px)[1][0])
 
 
-def _linearize(problem: BundleProblem, T: Array, X: Array, huber_px: float) -> _Linearization:
-    r, Xc = _residuals(problem, T, X)
+def _linearize(problem: BundleProblem, T: Array, seen: tuple[Array, Array], huber_px: float) -> _Linearization:
+    """About the cameras T and the landmarks whose `_residuals` are `seen`."""
+    r, Xc = seen
     behind = _is_behind(Xc)
     weight, cost = _robust(r, behind, huber_px)
     cost_ahead = cost - int(behind.sum()) * _cost_behind(huber_px)
@@ -130,7 +132,7 @@ def _linearize(problem: BundleProblem, T: Array, X: Array, huber_px: float) -> _
     if d == 3 and problem.depth_prior is not None and problem.depth_sigma is not None:
         J[:, 2, 2] = np.where(np.isfinite(problem.depth_prior), 1.0 / (z * problem.depth_sigma), 0.0)
     J_cam = np.concatenate([np.matmul(J, -se3.skew(Xc)), J], axis=2)
-    return _Linearization(r, weight, J_cam, np.matmul(J, T[problem.cam, :3, :3]), cost, cost_ahead)
+    return _Linearization(r, behind, weight, J_cam, np.matmul(J, T[problem.cam, :3, :3]), cost, cost_ahead)
 
 
 def _invert_3x3(V: Array) -> Array:
@@ -213,7 +215,7 @@ def bundle_adjust(
         raise ValueError("bundle adjustment needs at least one fixed camera")
     free = np.flatnonzero(~problem.is_fixed)
     T, X = problem.T_cam_world.copy(), problem.landmarks.copy()
-    lin = _linearize(problem, T, X, huber_px)
+    lin = _linearize(problem, T, _residuals(problem, T, X), huber_px)
     cost_before, damping, done = lin.cost, 1e-4, 0
     for _ in range(max_iterations):
         done += 1
@@ -225,8 +227,8 @@ def bundle_adjust(
             for k, c in enumerate(free):
                 T_new[c] = se3.exp(step_cam[k]) @ T[c]
             X_new = X + _kept_ahead(problem, T, T_new, X, step_point)
-            residual, Xc = _residuals(problem, T_new, X_new)
-            cost = _robust(residual, _is_behind(Xc), huber_px)[1]
+            seen = _residuals(problem, T_new, X_new)
+            cost = _robust(seen[0], _is_behind(seen[1]), huber_px)[1]
             if np.isfinite(cost) and cost < lin.cost:
                 improved = True
                 break
@@ -235,7 +237,7 @@ def bundle_adjust(
             break
         gain = (lin.cost - cost) / max(lin.cost_ahead, 1e-12)
         T, X, damping = T_new, X_new, max(damping * 0.2, 1e-8)
-        lin = _linearize(problem, T, X, huber_px)
+        lin = _linearize(problem, T, seen, huber_px)
         if gain < tolerance:
             break
     return _result(problem, T, X, cost_before, done, lin)
@@ -264,9 +266,8 @@ def _kept_ahead(problem: BundleProblem, T: Array, T_new: Array, X: Array, step: 
 def _result(
     problem: BundleProblem, T: Array, X: Array, cost_before: float, iterations: int, lin: _Linearization
 ) -> BundleResult:
-    _, Xc = _residuals(problem, T, X)
     norm = np.sqrt((lin.residual[:, :2] ** 2).sum(1))
-    norm[_is_behind(Xc)] = np.inf
+    norm[lin.behind] = np.inf
     information = np.zeros((len(X), 3, 3))
     blocks = np.matmul(lin.J_point.transpose(0, 2, 1), lin.J_point * lin.weight[:, :, None])
     for i in range(3):
