@@ -94,14 +94,24 @@ def test_what_was_saved_before_a_change_is_not_what_is_there_now(tmp_path: Path)
     assert pictures.file((0, IMAGE)) is file
     pictures.change((0, IMAGE), Counted(5))
     assert pictures.file((0, IMAGE)) is None
-    pictures.is_saved((0, IMAGE), file)  # a save that had begun before
-    assert pictures.file((0, IMAGE)) is None
     found = pictures.get((0, IMAGE))
     assert found is not None
     np.testing.assert_array_equal(found, picture(0) + 5)
     assert pictures.file((0, IMAGE)) is None
-    pictures.is_saved((0, IMAGE), file)
-    assert pictures.file((0, IMAGE)) is file
+
+
+def test_a_change_after_a_save_is_made_of_what_was_saved(tmp_path: Path) -> None:
+    pictures = Pictures()
+    data, suffix = encode(picture(0))
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(data)
+    pictures.put((0, IMAGE), picture(0))
+    pictures.is_saved((0, IMAGE), describe(path, data))
+    pictures.change((0, IMAGE), Counted(5))
+    with pictures.within(0):  # it is in its file alone
+        found = pictures.get((0, IMAGE))
+    assert found is not None
+    np.testing.assert_array_equal(found, picture(0) + 5)
 
 
 @pytest.mark.parametrize("budget", [0, 10**6])

@@ -154,9 +154,7 @@ class Pictures:
 
     def is_saved(self, key: PictureKey, file: PictureFile) -> None:
         """The picture lies in this file from now on, with the same content."""
-        with self._lock:
-            if key not in self._changes:  # what was saved is out of date already
-                self._files[key] = file
+        self._files[key] = file
 
     def _forget(self, key: PictureKey) -> None:
         self._drop(key)
