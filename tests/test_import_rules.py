@@ -128,3 +128,10 @@ def test_packages_stay_light() -> None:
         if path.name == "__init__.py" and "network" not in path.parts:
             heavy = {name.split(".")[0] for name in imports(path)} & set(HEAVY)
             assert not heavy, f"{path} imports {heavy}"
+
+
+def test_a_run_loads_what_a_recording_needs() -> None:
+    """No ffmpeg for a folder of images, nor what only the end of a run needs."""
+    loaded = loaded_by("from vgslam.cli import parse; parse(['run', 'FOLDER'])")
+    assert "gtsam" in loaded
+    assert not loaded & {"av", "matplotlib", "evo", "scipy", "pycolmap", "torch"}

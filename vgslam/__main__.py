@@ -1,11 +1,16 @@
 """The program: `vgslam`, or `python -m vgslam`."""
 
+import gc
 import os
 import sys
 import threading
 from contextlib import suppress
 from io import TextIOWrapper
 from typing import NoReturn
+
+GARBAGE_EVERY = 10_000
+"""Objects after which Python looks for cycles among the newest. Its own 700 come about with every frame, and what is
+large here, arrays, is in none."""
 
 
 def main() -> int:
@@ -18,6 +23,7 @@ def main() -> int:
         os.environ.setdefault(name, "1")
     if isinstance(sys.stdout, TextIOWrapper):  # names of files may hold what the terminal's encoding does not have
         sys.stdout.reconfigure(errors="backslashreplace")
+    gc.set_threshold(GARBAGE_EVERY)
     from vgslam.cli import main as run
 
     code = run()

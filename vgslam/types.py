@@ -3,6 +3,7 @@
 Images are uint8 RGB, depth and confidence float32, poses float64. `T_a_b` takes coordinates in b to a.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -126,7 +127,7 @@ class WindowInput:
 
     frame_ids: Ids
     """(N,): the frames of the keyframes."""
-    images: list[Image]
+    images: Sequence[Image]
     """N arrays (H,W,3)."""
     camera: Camera
     """The camera of all images: the current guess if the source is not calibrated."""

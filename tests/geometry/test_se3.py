@@ -118,3 +118,18 @@ def test_orthonormalize_never_returns_a_reflection() -> None:
 def test_zero_quaternion_is_refused() -> None:
     with pytest.raises(ValueError, match="zero norm"):
         se3.rotation_from_quaternion(np.zeros(4))
+
+
+@given(arrays(np.float64, (3, 3), elements=st.floats(-10, 10)))
+def test_the_determinant_is_numpys(M):
+    assert se3.determinant(M) == pytest.approx(np.linalg.det(M), abs=1e-9)
+
+
+@pytest.mark.parametrize(("change", "expected"), [
+    (np.eye(3), True), (np.diag([1.0, 1.0, -1.0]), False), (-np.eye(3), False), (1.00001 * np.eye(3), False),
+    (np.eye(3) + 2e-6 * np.ones((3, 3)), False), (np.eye(3) + 1e-7 * np.ones((3, 3)), True), (np.zeros((3, 3)), False),
+    (np.array([[1.0, 1e-3, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]), False),
+])  # fmt: skip
+def test_rotations_are_told_from_other_matrices(change, expected):
+    R = se3.so3_exp(np.array([0.3, -1.2, 0.7]))
+    assert se3.is_rotation(change @ R) is expected

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vgslam.errors import InputError
 from vgslam.sources import open_source
-from vgslam.sources.image_files import decode_image, natural_key
+from vgslam.sources.image_files import decode_image, decode_raw, natural_key
 from vgslam.sources.recording import BadImageError, Warnings
 
 
@@ -103,3 +103,13 @@ def test_a_folder_of_broken_images_says_why(n: int, tmp_path: Path) -> None:
         (tmp_path / f"{i}.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match=rf"none of its {n} images can be decoded \(\d.png: not a readable image\)"):
         open_source(tmp_path)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32, np.float64])
+def test_colour_of_any_type_comes_as_rgb(kind: type) -> None:
+    """OpenCV reorders the colours of the first three types, numpy those of the last."""
+    bgr = np.random.default_rng(0).integers(0, 200, (5, 7, 3)).astype(kind)
+    found = decode_raw(encoded(".tiff", bgr))
+    assert found.dtype == kind
+    assert found.flags.c_contiguous
+    np.testing.assert_array_equal(found, bgr[..., ::-1])

@@ -1,5 +1,7 @@
 import warnings
+from io import BytesIO
 
+import cv2
 import numpy as np
 import pytest
 from matplotlib import font_manager
@@ -143,6 +145,25 @@ def test_depth_strip_chooses_keyframes_with_depth_and_hides_the_unknown():
 
 def test_the_same_figure_gives_the_same_bytes():
     assert png_bytes(plots.top_view(path())) == png_bytes(plots.top_view(path()))
+
+
+def test_a_plot_is_what_savefig_draws():
+    for draw in (plots.top_view, lambda t: plots.status_over_time(t.timestamps_s, [Status.TRACKED] * 30, np.zeros(30))):
+        buffer = BytesIO()
+        draw(path()).savefig(buffer, format="png", facecolor="white")
+        pixels = [cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in (
+            png_bytes(draw(path())), buffer.getvalue())]  # fmt: skip
+        np.testing.assert_array_equal(*pixels)
+
+
+def test_an_image_is_no_larger_than_it_is_shown():
+    large = keyframe(1, np.ones((12, 16), np.float32))
+    large.image = np.tile(np.arange(0, 240, 10, np.uint8).repeat(50)[None, :, None], (900, 1, 3))
+    shown = plots.depth_strip([large]).axes[0].get_images()[0].get_array()
+    assert shown.shape == (198, 264, 3)
+    np.testing.assert_allclose(shown[100, ::11, 0], np.arange(0, 240, 10), atol=1)
+    small = plots.depth_strip([keyframe(1, np.ones((12, 16), np.float32))]).axes[0].get_images()[0].get_array()
+    assert small.shape == (24, 32, 3)
 
 
 ODD_NAMES = ("shot_$5_and_$6.mp4", r"$\nonsense$", "$^$", "日本.mp4", "a\tb", "\udcff.mp4", "😀")

@@ -33,7 +33,7 @@ def _scale_from_depth(prediction: WindowPrediction, window: WindowInput) -> floa
     """None for predictions without depth, and for those triangulated in the window's own gauge."""
     if window.T_window_cam is None or len(prediction.landmark_ids) or not len(window.landmark_ids):
         return None
-    known = np.isin(window.track_id, window.landmark_ids)
+    known = np.isin(window.track_id, window.landmark_ids, kind="table")
     frame, px = window.track_frame[known], window.track_px[known]
     at = np.searchsorted(window.landmark_ids, window.track_id[known])
     T = window.T_window_cam[frame]

@@ -11,6 +11,7 @@ from vgslam.frontend.features import FeatureConfig, Gray, Pixels, track_flow
 from vgslam.frontend.matching import ImageFeatures, MatcherConfig, match
 from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH, Camera
+from vgslam.geometry.plane_distances import squared_distances
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.pnp import PoseFit, PosePoints, ransac_pose, refine_pose
 from vgslam.multiview.two_view import rotation_between
@@ -112,7 +113,7 @@ def depth_near(slam_map: SlamMap, k: int, pixels: Array) -> tuple[Array, Array]:
     if ahead.sum() < MIN_AHEAD:
         return np.ones(len(pixels)), np.full(len(pixels), 1.0)
     z, px = z[ahead], px[known][ahead]
-    d2 = ((pixels[:, None, :] - px[None]) ** 2).sum(2)
+    d2 = squared_distances(pixels, px)
     nearest = np.argpartition(d2, N_NEAREST - 1, axis=1)[:, :N_NEAREST]
     inverse = 1.0 / z[nearest]
     weight = 1.0 / (np.take_along_axis(d2, nearest, 1) + SOFTENING_PX**2)
@@ -128,8 +129,14 @@ def evened(gray: Gray, radius_px: int = 12) -> Gray:
     size = (2 * radius_px + 1,) * 2
     x = gray.astype(np.float32)
     mean = cv2.blur(x, size)
-    deviation = np.sqrt(np.maximum(cv2.blur(x * x, size) - mean * mean, 1.0))
-    return np.asarray(np.clip(128.0 + 40.0 * (x - mean) / (deviation + 4.0), 0, 255), np.uint8)
+    deviation = cv2.blur(x * x, size)
+    deviation -= mean * mean  # in place from here on: an image is large, and to write a new one costs more than a sum
+    np.sqrt(np.maximum(deviation, 1.0, out=deviation), out=deviation)
+    x -= mean
+    x *= 40.0
+    x /= np.add(deviation, 4.0, out=deviation)
+    x += 128.0
+    return np.asarray(np.clip(x, 0, 255, out=x), np.uint8)
 
 
 @dataclass(frozen=True)

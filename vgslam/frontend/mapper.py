@@ -13,7 +13,9 @@ from vgslam.frontend.sfm import WindowSfm
 from vgslam.frontend.tracker import Tracker, View
 from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH, Camera
+from vgslam.geometry.plane_distances import squared_distances
 from vgslam.geometry.sim3 import Sim3
+from vgslam.map.keyframe_images import KeyframeImages
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.bundle import BundleProblem, BundleResult, bundle_adjust
 from vgslam.types import Array, Edge, EdgeKind, Ids, Keyframe, WindowInput, WindowPrediction
@@ -146,9 +148,12 @@ class Mapper:
         m = self.map
         frame, ids, px = self.observations(window)
         return WindowInput(
-            np.array([m.keyframes[i].frame_id for i in window]), [m.keyframes[i].image for i in window], self.camera,
+            np.array([m.keyframes[i].frame_id for i in window]), self._images(window), self.camera,
             frame, ids, px,
         )  # fmt: skip
+
+    def _images(self, window: Ids) -> KeyframeImages:
+        return KeyframeImages([self.map.keyframes[i] for i in window])
 
     def settle(self, window: Ids, linked: Ids) -> None:
         """Triangulate and adjust keyframes whose geometry was found anew, the first of them held; `linked`: all whose
@@ -168,7 +173,7 @@ class Mapper:
         due = len(recent) >= 4 and self.config.dense_every > 0 and recent[-1] % self.config.dense_every == 0
         due = due and m.keyframes[recent[middle]].depth is None
         return WindowInput(
-            np.array([m.keyframes[i].frame_id for i in recent]), [m.keyframes[i].image for i in recent], self.camera,
+            np.array([m.keyframes[i].frame_id for i in recent]), self._images(recent), self.camera,
             frame, ids, px, T_first_world @ T_world, known, se3.transform(T_first_world, m.landmarks_world(known)),
             (middle,) if due else (),
         )  # fmt: skip
@@ -209,7 +214,7 @@ class Mapper:
         z, at = local[ahead, 2], px[known][ahead]
         if len(z) < N_NEIGHBOURS:
             return np.ones(len(pixels)), np.full(len(pixels), self.config.guess_rel_sigma)
-        distance = ((pixels[:, None, :] - at[None]) ** 2).sum(2)
+        distance = squared_distances(pixels, at)
         nearest = np.argpartition(distance, N_NEIGHBOURS - 1, axis=1)[:, :N_NEIGHBOURS]
         inverse = 1.0 / z[nearest]
         middle = np.median(inverse, axis=1)
@@ -231,7 +236,7 @@ class Mapper:
                 break
             if j in taken or m.keyframes[j].component_id != m.keyframes[k].component_id:
                 continue
-            if np.isin(m.observed[j].ids, seen).sum() >= MIN_SHARED:
+            if np.isin(m.observed[j].ids, seen, kind="table").sum() >= MIN_SHARED:
                 taken.append(int(j))
                 seen = np.union1d(seen, m.observed[j].ids)
         return np.array(sorted(taken))
@@ -241,7 +246,8 @@ class Mapper:
         m, c = self.map, self.config
         centre, component = m.centres(np.array([k]))[0], m.keyframes[k].component_id
         old = [j for j in hosts[hosts < k - 2 * c.window].tolist() if m.keyframes[j].component_id == component]
-        shared = {j: int(np.isin(m.observed[j].ids, m.observed[k].ids).sum()) for j in old if m.is_revisit(j, centre)}
+        revisits, mine = [j for j in old if m.is_revisit(j, centre)], m.observed[k].ids
+        shared = {j: int(np.isin(m.observed[j].ids, mine, kind="table").sum()) for j in revisits}
         best = sorted((j for j in shared if shared[j] >= MIN_SHARED), key=lambda j: -shared[j])
         return best[: c.n_old]
 

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from vgslam.frontend.features import FeatureConfig, Gray, Pixels, track_flow
 from vgslam.frontend.moving_evidence import Departure, MovingEvidence
 from vgslam.geometry.camera import Camera
+from vgslam.geometry.plane_distances import squared_distances
 from vgslam.types import Array, Ids
 
 KEPT_FRAMES = 12
@@ -101,6 +102,4 @@ class MovingPoints:
 
 def n_near(pixels: npt.NDArray, others: npt.NDArray, radius_px: float) -> Array:
     """How many of others (M,2) are within radius_px of each of pixels (N,2), (N,)."""
-    d2 = (pixels[:, 0, None] - others[:, 0]) ** 2  # coordinates apart: a sum over rows of two costs three times as much
-    d2 += (pixels[:, 1, None] - others[:, 1]) ** 2
-    return np.asarray(np.count_nonzero(d2 < radius_px**2, axis=1))
+    return np.asarray(np.count_nonzero(squared_distances(pixels, others) < radius_px**2, axis=1))

@@ -29,5 +29,5 @@ class Reference:
 
 def with_more(ids: Ids, pixels: Pixels, more_ids: Ids, more_pixels: Pixels) -> tuple[Ids, Pixels]:
     """Landmarks and where they are seen, with those of another observation that are not among them added."""
-    new = ~np.isin(more_ids, ids)
+    new = ~np.isin(more_ids, ids, kind="table")
     return np.concatenate([ids, more_ids[new]]), np.concatenate([pixels, more_pixels[new]])

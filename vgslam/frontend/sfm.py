@@ -98,7 +98,7 @@ class WindowSfm:
         depth = np.zeros((n, camera.height, camera.width), np.float32)
         confidence = np.zeros_like(depth)
         for i in window.dense_frames:
-            seen = np.isin(ids, window.track_id[window.track_frame == i])
+            seen = np.isin(ids, window.track_id[window.track_frame == i], kind="table")
             local = se3.transform(se3.inverse(T[i]), points[seen])
             z = local[local[:, 2] > MIN_DEPTH, 2]
             if len(z) < MIN_DENSE:
@@ -116,7 +116,7 @@ def _common(window: WindowInput, first: int, second: int) -> tuple[Array, Array,
 
 def _new_landmarks(window: WindowInput, T: Array) -> tuple[Ids, Array, Array]:
     """Ids, points (L,3) and relative depth deviations of the tracks that can be triangulated now."""
-    todo = ~np.isin(window.track_id, window.landmark_ids)
+    todo = ~np.isin(window.track_id, window.landmark_ids, kind="table")
     frame, ids, px = window.track_frame[todo], window.track_id[todo], window.track_px[todo]
     _, index, count = np.unique(ids, return_inverse=True, return_counts=True)
     twice = (count >= 2)[index]
@@ -132,7 +132,7 @@ def _new_landmarks(window: WindowInput, T: Array) -> tuple[Ids, Array, Array]:
 
 def _median_depth(T: Array, window: WindowInput, ids: Ids, points: Array) -> float:
     """Median depth of the landmarks over all their observations; 1 if there are none."""
-    seen = np.isin(window.track_id, ids)
+    seen = np.isin(window.track_id, ids, kind="table")
     if not seen.any():
         return 1.0
     order = np.argsort(ids)

@@ -1,6 +1,7 @@
 """Similarity transforms: S_a_b takes points in b to a as p_a = s * R @ p_b + t."""
 
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 
@@ -24,11 +25,11 @@ class Sim3:
 
     def __post_init__(self) -> None:
         R, t = np.asarray(self.R, np.float64), np.asarray(self.t, np.float64).reshape(3)
-        if R.shape != (3, 3) or not (np.isfinite(R).all() and np.isfinite(t).all()):
+        if R.shape != (3, 3) or not all(map(isfinite, [*R.ravel().tolist(), *t.tolist()])):
             raise ValueError("Sim3: R and t must be finite, R of shape (3,3)")
-        if not (np.isfinite(self.s) and self.s > 0):
+        if not (isfinite(self.s) and self.s > 0):
             raise ValueError(f"Sim3: scale s must be positive and finite, got {self.s}")
-        if np.abs(R @ R.T - np.eye(3)).max() > 1e-6 or np.linalg.det(R) < 0:
+        if not se3.is_rotation(R):
             raise ValueError("Sim3: R is not a rotation matrix")
         object.__setattr__(self, "R", R)
         object.__setattr__(self, "t", t)

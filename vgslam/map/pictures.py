@@ -3,10 +3,13 @@
 import tempfile
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from vgslam.errors import OutputError
@@ -24,6 +27,8 @@ class PictureKind(IntEnum):
 
 
 PictureKey = tuple[int, PictureKind]
+Change = Callable[[Picture], Picture]
+"""Makes another picture of one (H,W) or (H,W,3), of the same size, each channel by itself."""
 
 
 class SpillFolder:
@@ -61,7 +66,8 @@ class Pictures:
 
     What does not fit is read from its file when asked for: that of a saved map, or a temporary one, written when a
     picture leaves the memory for the first time. The caller holds the array as well; do not write into it. Lossless:
-    the same bits come back. Safe to use from two threads.
+    the same bits come back; of a colour image that is grey, which most cameras of robots give, one channel is kept.
+    Safe to use from two threads.
     """
 
     def __init__(self, budget_bytes: int = DEFAULT_BUDGET_BYTES, spill_into: Path | None = None) -> None:
@@ -69,8 +75,10 @@ class Pictures:
             raise ValueError(f"memory budget must not be negative, got {budget_bytes}")
         self.budget_bytes = budget_bytes
         self.resident_bytes = 0
+        self._wanted_bytes = budget_bytes
         self._resident: OrderedDict[PictureKey, Picture] = OrderedDict()
         self._files: dict[PictureKey, PictureFile] = {}
+        self._changes: dict[PictureKey, list[Change]] = {}
         self._spill_into = spill_into
         self._spill: SpillFolder | None = None
         self._lock = threading.RLock()
@@ -89,52 +97,112 @@ class Pictures:
     def put(self, key: PictureKey, picture: Picture | None) -> None:
         """Set a picture, (H,W,3) uint8 or (H,W) float32, or remove it with None. Raises OutputError (disk full)."""
         with self._lock:
-            self._drop(key)
-            self._files.pop(key, None)
+            self._forget(key)
             if picture is not None:
-                self._keep(key, _alone(picture))
+                self._keep(key, _alone(_compact(picture)))
 
     def put_file(self, key: PictureKey, file: PictureFile) -> None:
         """Set a picture that lies in a file already; it is read when asked for."""
         with self._lock:
-            self._drop(key)
+            self._forget(key)
             self._files[key] = file
+
+    def change(self, key: PictureKey, how: Change) -> None:
+        """Let the picture be how(picture) from now on, if there is one: made when it is next asked for, as most never
+        are."""
+        with self._lock:
+            if key in self:
+                self._changes.setdefault(key, []).append(how)
 
     def get(self, key: PictureKey) -> Picture | None:
         """The picture, None if there is none. Raises MapError when its file is damaged or gone."""
         with self._lock:
-            if key in self._resident:
-                self._resident.move_to_end(key)
-                return self._resident[key]
-            if key not in self._files:
-                return None
-            picture = self._files[key].read()
-            self._keep(key, picture)
-            return picture
+            picture = self._stored(key)
+            if picture is not None and key in self._changes:
+                for how in self._changes[key]:
+                    picture = how(picture)
+                self._forget(key)
+                self._keep(key, picture)
+            return None if picture is None else _whole(picture)
+
+    @contextmanager
+    def within(self, wanted_bytes: int) -> Iterator[None]:
+        """Within the block pictures make room for work that needs memory itself: they take no more than this, if the
+        budget was larger and the disk has room for the others."""
+        with self._lock:
+            self._wanted_bytes = min(self.budget_bytes, wanted_bytes)
+            self._make_room()
+        try:
+            yield
+        finally:
+            self._wanted_bytes = self.budget_bytes
+
+    def _stored(self, key: PictureKey) -> Picture | None:
+        """The picture as it is kept, before it is changed."""
+        if key in self._resident:
+            self._resident.move_to_end(key)
+            return self._resident[key]
+        if key not in self._files:
+            return None
+        picture = _compact(self._files[key].read())
+        self._keep(key, picture)
+        return picture
 
     def file(self, key: PictureKey) -> PictureFile | None:
         """Where the picture lies on disk, None if only in memory."""
-        return self._files.get(key)
+        return None if key in self._changes else self._files.get(key)
 
     def is_saved(self, key: PictureKey, file: PictureFile) -> None:
         """The picture lies in this file from now on, with the same content."""
         self._files[key] = file
 
+    def _forget(self, key: PictureKey) -> None:
+        self._drop(key)
+        self._files.pop(key, None)
+        self._changes.pop(key, None)
+
     def _keep(self, key: PictureKey, picture: Picture) -> None:
         self._resident[key] = picture
         self.resident_bytes += picture.nbytes
-        while self.resident_bytes > self.budget_bytes:
-            oldest = next(iter(self._resident))
-            if oldest not in self._files:
-                if self._spill is None:
-                    self._spill = SpillFolder(self._spill_into)
-                self._files[oldest] = self._spill.write(self._resident[oldest])
-            self._drop(oldest)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        while self.resident_bytes > self._wanted_bytes:
+            try:
+                self._put_away(next(iter(self._resident)))
+            except OutputError:
+                if self.resident_bytes > self.budget_bytes:
+                    raise
+                self._wanted_bytes = self.budget_bytes  # that was a wish alone
+
+    def _put_away(self, key: PictureKey) -> None:
+        """Have a picture on disk and no longer in memory. Raises OutputError."""
+        if key not in self._files:
+            if self._spill is None:
+                self._spill = SpillFolder(self._spill_into)
+            self._files[key] = self._spill.write(self._resident[key])
+        self._drop(key)
 
     def _drop(self, key: PictureKey) -> None:
         picture = self._resident.pop(key, None)
         if picture is not None:
             self.resident_bytes -= picture.nbytes
+
+
+def _compact(picture: Picture) -> Picture:
+    """One channel of an image whose three are the same; any other picture as it is."""
+    if picture.dtype != np.uint8 or picture.ndim != 3:
+        return picture
+    first = picture[..., 0]
+    for rows in (slice(0, 1), slice(None)):  # the first row tells most colour images
+        if not all(np.array_equal(first[rows], picture[rows, :, c]) for c in (1, 2)):
+            return picture
+    return np.ascontiguousarray(first)
+
+
+def _whole(picture: Picture) -> Picture:
+    """The inverse of `_compact`."""
+    return cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB) if picture.dtype == np.uint8 and picture.ndim == 2 else picture
 
 
 def _alone(picture: Picture) -> Picture:

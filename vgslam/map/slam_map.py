@@ -192,7 +192,7 @@ class SlamMap:
     def observe(self, keyframe_id: int, ids: Ids, pixels: Array) -> None:
         """Add observations to an existing keyframe; landmarks that it already observes are left as they are."""
         old = self.observed[keyframe_id]
-        new = ~np.isin(ids, old.ids)
+        new = ~np.isin(ids, old.ids, kind="table")  # a table of the ids: to sort them takes three times as long
         self.observed[keyframe_id] = Observations.of(
             np.concatenate([old.ids, ids[new]]), np.concatenate([old.pixels, pixels[new]])
         )
@@ -200,7 +200,7 @@ class SlamMap:
     def unobserve(self, keyframe_id: int, ids: Ids) -> None:
         """Remove observations (outliers)."""
         old = self.observed[keyframe_id]
-        keep = ~np.isin(old.ids, ids)
+        keep = ~np.isin(old.ids, ids, kind="table")
         self.observed[keyframe_id] = Observations.of(old.ids[keep], old.pixels[keep])
 
     def T_world_keyframes(self, keyframe_ids: Ids) -> Array:

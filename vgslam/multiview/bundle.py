@@ -67,6 +67,7 @@ class BundleResult:
 @dataclass(frozen=True)
 class _Linearization:
     residual: Array  # (M, D) whitened
+    behind: np.ndarray  # (M,) whether the point is behind its camera
     weight: Array  # (M, D)
     J_cam: Array  # (M, D, 6)
     J_point: Array  # (M, D, 3)
@@ -87,6 +88,11 @@ def _residuals(problem: BundleProblem, T: Array, X: Array) -> tuple[Array, Array
     return np.stack(columns, axis=1), Xc
 
 
+def _length_px(residual: Array) -> Array:
+    """(M,): length of the part in the image; a sum over rows of two would take several times as long."""
+    return np.asarray(np.sqrt(residual[:, 0] ** 2 + residual[:, 1] ** 2))
+
+
 def _is_behind(Xc: Array) -> np.ndarray:
     return Xc[:, 2] < MIN_DEPTH
 
@@ -101,7 +107,7 @@ def _huber(norm: Array, width: float) -> tuple[Array, Array]:
 def _robust(residual: Array, behind: np.ndarray, huber_px: float) -> tuple[Array, float]:
     """Weight (M,D) of each residual, and the cost of all. The two of the pixel share one, a depth prior has its own."""
     weight = np.empty_like(residual)
-    weight_px, rho = _huber(np.sqrt((residual[:, :2] ** 2).sum(1)), huber_px)
+    weight_px, rho = _huber(_length_px(residual), huber_px)
     weight[:, :2] = weight_px[:, None]
     if residual.shape[1] == 3:
         weight[:, 2], rho_prior = _huber(np.abs(residual[:, 2]), PRIOR_HUBER_SIGMA)
@@ -116,8 +122,9 @@ def _cost_behind(huber_px: float) -> float:
     return float(_huber(np.array([BEHIND_PX]), huber_px)[1][0])
 
 
-def _linearize(problem: BundleProblem, T: Array, X: Array, huber_px: float) -> _Linearization:
-    r, Xc = _residuals(problem, T, X)
+def _linearize(problem: BundleProblem, T: Array, seen: tuple[Array, Array], huber_px: float) -> _Linearization:
+    """About the cameras T and the landmarks whose `_residuals` are `seen`."""
+    r, Xc = seen
     behind = _is_behind(Xc)
     weight, cost = _robust(r, behind, huber_px)
     cost_ahead = cost - int(behind.sum()) * _cost_behind(huber_px)
@@ -130,7 +137,7 @@ def _linearize(problem: BundleProblem, T: Array, X: Array, huber_px: float) -> _
     if d == 3 and problem.depth_prior is not None and problem.depth_sigma is not None:
         J[:, 2, 2] = np.where(np.isfinite(problem.depth_prior), 1.0 / (z * problem.depth_sigma), 0.0)
     J_cam = np.concatenate([np.matmul(J, -se3.skew(Xc)), J], axis=2)
-    return _Linearization(r, weight, J_cam, np.matmul(J, T[problem.cam, :3, :3]), cost, cost_ahead)
+    return _Linearization(r, behind, weight, J_cam, np.matmul(J, T[problem.cam, :3, :3]), cost, cost_ahead)
 
 
 def _invert_3x3(V: Array) -> Array:
@@ -213,7 +220,7 @@ def bundle_adjust(
         raise ValueError("bundle adjustment needs at least one fixed camera")
     free = np.flatnonzero(~problem.is_fixed)
     T, X = problem.T_cam_world.copy(), problem.landmarks.copy()
-    lin = _linearize(problem, T, X, huber_px)
+    lin = _linearize(problem, T, _residuals(problem, T, X), huber_px)
     cost_before, damping, done = lin.cost, 1e-4, 0
     for _ in range(max_iterations):
         done += 1
@@ -225,8 +232,8 @@ def bundle_adjust(
             for k, c in enumerate(free):
                 T_new[c] = se3.exp(step_cam[k]) @ T[c]
             X_new = X + _kept_ahead(problem, T, T_new, X, step_point)
-            residual, Xc = _residuals(problem, T_new, X_new)
-            cost = _robust(residual, _is_behind(Xc), huber_px)[1]
+            seen = _residuals(problem, T_new, X_new)
+            cost = _robust(seen[0], _is_behind(seen[1]), huber_px)[1]
             if np.isfinite(cost) and cost < lin.cost:
                 improved = True
                 break
@@ -235,7 +242,7 @@ def bundle_adjust(
             break
         gain = (lin.cost - cost) / max(lin.cost_ahead, 1e-12)
         T, X, damping = T_new, X_new, max(damping * 0.2, 1e-8)
-        lin = _linearize(problem, T, X, huber_px)
+        lin = _linearize(problem, T, seen, huber_px)
         if gain < tolerance:
             break
     return _result(problem, T, X, cost_before, done, lin)
@@ -243,7 +250,8 @@ def bundle_adjust(
 
 def _depth(problem: BundleProblem, T: Array, X: Array) -> Array:
     """Depth (M,) of each observed point along the optical axis of the camera that observes it."""
-    return (T[problem.cam, 2, :3] * X[problem.point]).sum(1) + T[problem.cam, 2, 3]
+    x, y, z = (T[problem.cam, 2, :3] * X[problem.point]).T
+    return np.asarray(x + y + z + T[problem.cam, 2, 3])
 
 
 def _kept_ahead(problem: BundleProblem, T: Array, T_new: Array, X: Array, step: Array) -> Array:
@@ -264,9 +272,8 @@ def _kept_ahead(problem: BundleProblem, T: Array, T_new: Array, X: Array, step: 
 def _result(
     problem: BundleProblem, T: Array, X: Array, cost_before: float, iterations: int, lin: _Linearization
 ) -> BundleResult:
-    _, Xc = _residuals(problem, T, X)
-    norm = np.sqrt((lin.residual[:, :2] ** 2).sum(1))
-    norm[_is_behind(Xc)] = np.inf
+    norm = _length_px(lin.residual)
+    norm[lin.behind] = np.inf
     information = np.zeros((len(X), 3, 3))
     blocks = np.matmul(lin.J_point.transpose(0, 2, 1), lin.J_point * lin.weight[:, :, None])
     for i in range(3):

@@ -6,6 +6,7 @@ equally spaced in inverse depth). Confidence grows with the correlation and with
 OpenCV does the warping and filtering: on one CPU core it was measured 3.4 times faster than torch's grid_sample.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -58,7 +59,7 @@ class PlaneSweepConfig:
 
 
 def plane_sweep(
-    images: list[Image], camera: Camera, T_window_cam: Array, reference: int, known_depth: Array,
+    images: Sequence[Image], camera: Camera, T_window_cam: Array, reference: int, known_depth: Array,
     config: PlaneSweepConfig,
 ) -> tuple[Float32, Float32]:
     """Depth (h,w), 0 = unknown, and confidence (h,w) in [0,1] of image `reference`.

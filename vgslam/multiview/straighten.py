@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from vgslam.geometry.camera import Camera
-from vgslam.types import Keyframe
 
 Picture = npt.NDArray[Any]
 
@@ -20,15 +19,6 @@ class Straightener:
     def __init__(self, camera: Camera, k1: float) -> None:
         self.camera, self.k1 = camera, k1
         self._maps: dict[tuple[int, int], tuple[Picture, Picture]] = {}
-
-    def pictures(self, keyframe: Keyframe) -> None:
-        """Image, depth and confidence of a keyframe."""
-        keyframe.image = self(keyframe.image)
-        depth, confidence = keyframe.depth, keyframe.confidence
-        if depth is not None:
-            keyframe.depth = self(depth, is_smooth=False)
-        if confidence is not None:
-            keyframe.confidence = self(confidence, is_smooth=False)
 
     def __call__(self, picture: Picture, is_smooth: bool = True) -> Picture:
         """A picture (H,W) or (H,W,3) of any resolution; not is_smooth: values are taken over, not mixed."""

@@ -1,6 +1,7 @@
 """An adjusted problem written back into its map: poses, scales, landmarks, observations, edges, camera and images."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH, Camera
 from vgslam.geometry.radial import without_radial
 from vgslam.geometry.sim3 import Sim3
+from vgslam.map.pictures import PictureKind
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.straighten import Straightener
 from vgslam.refine.adjust import Adjusted
@@ -140,7 +142,9 @@ def _straighten(m: SlamMap, keyframe_ids: Ids, camera: Camera, k1: float) -> Non
     for k in keyframe_ids.tolist():
         seen = m.observed[k]
         m.observed[k] = type(seen).of(seen.ids, without_radial(camera, k1, seen.pixels))
-        straight.pictures(m.keyframes[k])
+        m.pictures.change((k, PictureKind.IMAGE), straight)
+        for kind in (PictureKind.DEPTH, PictureKind.CONFIDENCE):
+            m.pictures.change((k, kind), partial(straight, is_smooth=False))
 
 
 def _aim(m: SlamMap, k: int, camera: Camera, which: Mask) -> None:

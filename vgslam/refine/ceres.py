@@ -155,9 +155,9 @@ class _Model:
         image, index = (p.cam[rows[order]] + 1).tolist(), index[order].tolist()
         ids, begin = np.unique(point, return_index=True)
         ends = [*begin[1:].tolist(), len(point)]
-        element = pycolmap.TrackElement
+        elements = list(map(pycolmap.TrackElement, image, index))
         for i, b, e in zip(ids.tolist(), begin.tolist(), ends, strict=True):
-            track = pycolmap.Track([element(image[j], index[j]) for j in range(b, e)])
+            track = pycolmap.Track(elements[b:e])
             r.add_point3D_with_id(i + 1, pycolmap.Point3D(xyz=p.points[i], track=track))
         self.used = ids
 

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from vgslam.frontend.features import Gray
+from vgslam.heap import give_memory_back
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine.adjust import Adjusted, InterruptedRefinementError, RefineConfig, Watch, adjust
 from vgslam.refine.apply import Aligned, aligned, apply
@@ -19,6 +20,9 @@ from vgslam.refine.turning import turning
 from vgslam.reloc.places import Places
 from vgslam.types import Ids
 
+PICTURES_BYTES = 64 * 2**20
+"""Memory of pictures while the map is adjusted: the solver needs as much as the pictures of a hundred keyframes, and
+hardly a picture is looked at meanwhile."""
 LEAST_KEYFRAMES = 10
 """Components with fewer keyframes are left alone: their windows have been adjusted as nearly the whole already."""
 MOVED_SHARE, MOVED_DEG = 0.01, 0.5
@@ -37,6 +41,13 @@ def refine_map(
     """
     watch = watch or Watch()
     watch = replace(watch, deadline_s=time.monotonic() + config.seconds)
+    with slam_map.pictures.within(PICTURES_BYTES):
+        outcome = _refined(slam_map, config, watch, places)
+    give_memory_back()
+    return outcome
+
+
+def _refined(slam_map: SlamMap, config: RefineConfig, watch: Watch, places: Places | None) -> RefineOutcome:
     began = time.process_time(), time.monotonic()
     done: list[ComponentOutcome] = []
 

@@ -163,7 +163,7 @@ class LoopFinder:
         c, m = self.config, self.map
         if self._is_out_of_reach(j, k, depth):
             return False
-        shared = int(np.isin(m.observed[j].ids, m.observed[k].ids).sum())
+        shared = int(np.isin(m.observed[j].ids, m.observed[k].ids, kind="table").sum())
         return shared <= c.max_shared * (1 if abs(j - k) < NEAR_GAPS * c.min_gap else FAR_SHARED)
 
     def _is_out_of_reach(self, j: int, k: int, depth: float) -> bool:

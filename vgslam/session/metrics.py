@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from vgslam.errors import ConfigError
@@ -53,6 +52,7 @@ def check_port(port: int) -> None:
 def served(port: int, newest: Callable[[], Stats | None]) -> Iterator[int]:
     """Answers GET /metrics within the block; gives the port, which is a free one for 0. Raises ConfigError where the
     port is taken."""
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer  # few runs serve anything
 
     class Handler(BaseHTTPRequestHandler):
         timeout = 5.0

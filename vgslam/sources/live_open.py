@@ -11,9 +11,6 @@ from vgslam.errors import ConfigError, InputError
 from vgslam.interfaces import FrameSource
 from vgslam.sources.live import Feed, LiveImage, LiveOptions, LiveSource
 from vgslam.sources.live_address import public
-from vgslam.sources.live_av import LISTEN, ListeningFeed, av_images, pipe_images
-from vgslam.sources.live_devices import camera_images, gstreamer_images
-from vgslam.sources.live_mjpeg import http_images
 from vgslam.sources.recording import Pixels
 from vgslam.sources.ros2_topic import Ros2Feed
 
@@ -27,7 +24,7 @@ KNOWN = (
 
 def is_live(name: str) -> bool:
     """Whether a name is that of a live source rather than of a recording."""
-    return _feed(name) is not None
+    return _kind(name) is not None
 
 
 def open_live(name: str, options: LiveOptions | None = None) -> LiveSource:
@@ -38,19 +35,14 @@ def open_live(name: str, options: LiveOptions | None = None) -> LiveSource:
     with a `!`: GStreamer. ros2:/topic: images of ROS 2. Raises InputError for another name.
     """
     options = options or LiveOptions()
-    found = _feed(name, options.stream)
-    if found is None:
+    kind = _kind(name)
+    if kind is None:
         raise InputError(f"{public(name)}: not a live source; give {KNOWN}")
-    kind, feed = found
     if options.stream is not None and kind in ("camera", ROS2, "gstreamer"):
         raise ConfigError(f"{public(name)}: --stream is for addresses and pipes; a {kind} has one stream")
     if kind == "pipe":  # what has ended cannot be opened again
         options = replace(options, give_up_s=0.0)
-    if kind == LISTEN:
-        feed = ListeningFeed(name, options.give_up_s, options.stream)
-    if kind == ROS2:
-        feed = Ros2Feed(name.removeprefix("ros2:"), options.give_up_s, wants_camera=options.calib is None)
-    return LiveSource(kind, "stdin" if name == "-" else public(name), feed, options)
+    return LiveSource(kind, "stdin" if name == "-" else public(name), _feed(kind, name, options), options)
 
 
 def in_real_time(
@@ -63,25 +55,46 @@ def in_real_time(
     return LiveSource(recorded.kind, recorded.name, feed, options, now=now, recorded=recorded)
 
 
-def _feed(name: str, stream: int | None = None) -> tuple[str, Feed] | None:
+def _kind(name: str) -> str | None:
+    """What kind of live source a name stands for; None for another name."""
     if name == "-":
-        return "pipe", partial(_stdin_images, stream)
+        return "pipe"
     if name.isdigit() or name.startswith("/dev/video"):
-        return "camera", partial(camera_images, name)
+        return "camera"
     if name.startswith(("http://", "https://")):
-        return "http", partial(http_images, name, stream)
+        return "http"
     if _FFMPEG.match(name):
-        return name.split(":", 1)[0], partial(av_images, name, wanted=stream)
+        return name.split(":", 1)[0]
     if name.startswith("ros2:"):
-        return ROS2, Ros2Feed(name.removeprefix("ros2:"))
+        return ROS2
     if name.startswith("gst:") or " ! " in name:
-        return "gstreamer", partial(gstreamer_images, name.removeprefix("gst:"))
+        return "gstreamer"
     return None
+
+
+def _feed(kind: str, name: str, options: LiveOptions) -> Feed:
+    """What yields the images. Its libraries are loaded here: a run over a recording needs no ffmpeg."""
+    from vgslam.sources.live_av import LISTEN, ListeningFeed, av_images
+    from vgslam.sources.live_devices import camera_images, gstreamer_images
+    from vgslam.sources.live_mjpeg import http_images
+
+    if kind == ROS2:
+        return Ros2Feed(name.removeprefix("ros2:"), options.give_up_s, wants_camera=options.calib is None)
+    feeds: dict[str, Feed] = {
+        "pipe": partial(_stdin_images, options.stream),
+        "camera": partial(camera_images, name),
+        "http": partial(http_images, name, options.stream),
+        "gstreamer": partial(gstreamer_images, name.removeprefix("gst:")),
+        LISTEN: ListeningFeed(name, options.give_up_s, options.stream),
+    }
+    return feeds.get(kind) or partial(av_images, name, wanted=options.stream)
 
 
 def _stdin_images(stream: int | None) -> Iterator[LiveImage]:
     if sys.stdin is None or sys.stdin.isatty():
         raise InputError("-: nothing is piped in; as in `ffmpeg -i INPUT -f mjpeg -q:v 3 - | vgslam live -`")
+    from vgslam.sources.live_av import pipe_images
+
     # without a buffer: a frame must not wait for the next one, and no lock is held when the program ends
     return pipe_images(open(sys.stdin.fileno(), "rb", buffering=0, closefd=False), "-", stream)
 

@@ -8,6 +8,7 @@ from functools import cache
 
 from matplotlib import font_manager
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.text import Text
 
 LAST_RESORT = "Last Resort"
@@ -23,7 +24,7 @@ _NO_CHARACTER = re.compile("[\ud800-\udfff]")
 def plain_writing(figure: Figure) -> Iterator[None]:
     """Within the block the figure is drawn without mathematics in its texts ($...$), with fonts that have their
     characters where some are installed, and without a warning for those that no font has."""
-    for text in figure.findobj(Text):
+    for text in _texts(figure):
         text.set_parse_math(False)
         text.set_text(_NO_CHARACTER.sub(REPLACEMENT, text.get_text()))
         further = fonts_for(text.get_text())
@@ -32,6 +33,20 @@ def plain_writing(figure: Figure) -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from", category=UserWarning)
         yield
+
+
+def _texts(figure: Figure) -> Iterator[Text]:
+    """All that is written in a figure but the numbers at the ticks, which are ours and are made only when drawn."""
+    yield from figure.texts
+    for axes in figure.axes:
+        yield axes.xaxis.label
+        yield axes.yaxis.label
+        for artist in axes.get_children():
+            if isinstance(artist, Text):
+                yield artist
+            elif isinstance(artist, Legend):
+                yield artist.get_title()
+                yield from artist.get_texts()
 
 
 def fonts_for(words: str) -> tuple[str, ...]:
