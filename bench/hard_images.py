@@ -14,7 +14,8 @@ STOPS, DARK_NOISE = 2.0, 2.0
 CAST = 0.35
 """Deviation of the log gains of a colour cast."""
 BLUR_PX = (5.0, 15.0)
-"""Shortest and longest path of a motion blur, in px."""
+"""Shortest and longest path of a motion blur, in px of an image of BLUR_WIDTH_PX; of narrower ones less."""
+BLUR_WIDTH_PX = 640
 NOISE = (10.0, 25.0)
 """Least and greatest deviation of noise, in grey values."""
 
@@ -54,13 +55,17 @@ def _dark(image: Image, rng: np.random.Generator) -> Image:
 
 
 def _blurred(image: Image, rng: np.random.Generator) -> Image:
-    return moved(image, rng.uniform(*BLUR_PX), rng.uniform(0, np.pi))
+    return moved(image, _scaled(image, rng.uniform(*BLUR_PX)), rng.uniform(0, np.pi))
+
+
+def _scaled(image: Image, length_px: float) -> float:
+    return length_px * image.shape[1] / BLUR_WIDTH_PX
 
 
 def _mixed(image: Image, rng: np.random.Generator) -> Image:
     """A little of everything."""
     x = exposed(coloured(image, rng), rng.choice([-1.0, 1.0]))
-    return noisy(moved(x, rng.uniform(5.0, 9.0), rng.uniform(0, np.pi)), 8.0, rng)
+    return noisy(moved(x, _scaled(x, rng.uniform(5.0, 9.0)), rng.uniform(0, np.pi)), 8.0, rng)
 
 
 def _grey(x: Array) -> Image:
@@ -68,6 +73,7 @@ def _grey(x: Array) -> Image:
 
 
 CHANGES: dict[str, Change] = {
+    "as it is": lambda image, _: image,
     "dark": _dark,
     "bright": lambda image, _: exposed(image, STOPS),
     "colour": coloured,

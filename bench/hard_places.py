@@ -1,17 +1,16 @@
 """Mapped places with what is asked of them: images whose pose in the map is known, and images of other places."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from bench.hard_images import CHANGES
 from bench.hard_worlds import FOREIGN_WORLDS, WORLDS, Asked, HardWorld, foreign, map_walk, views, walk
-from vgslam.evaluation.alignment import align, mean_rotation
+from vgslam.evaluation.alignment import align
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
-from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.store.open import load_map
 from vgslam.types import Array, Image
@@ -31,20 +30,36 @@ class HardQuery:
 
 @dataclass(frozen=True)
 class Gauge:
-    """What brings poses of the map to the truth."""
+    """What brings poses of the map to the truth: the mapped frame nearest to the true pose, and the scale of the map.
 
-    S_truth_map: Sim3
-    """From the positions of the map's frames."""
-    R_truth_map: Array
-    """(3,3), from their orientations: a short path hardly determines it by its positions."""
+    So what is measured is where a camera is in what the map shows there, not how much the map itself is bent.
+    """
+
+    T_map_frames: Array
+    """(N,4,4), of the mapped frames."""
+    T_truth_frames: Array
+    """(N,4,4)."""
+    scale: float
+    """Units of the truth in one of the map."""
     depth: float
     """Median depth of the map's landmarks in units of the truth: the size of what is seen."""
 
+    def nearest(self, T_truth_cam: Array) -> int:
+        """The row of the mapped frame nearest to a true pose; a half turn counts as much as the depth."""
+        apart = np.linalg.norm(self.T_truth_frames[:, :3, 3] - T_truth_cam[:3, 3], axis=1) / self.depth
+        return int(np.argmin(apart + 0.5 * (1.0 - self.T_truth_frames[:, :3, 2] @ T_truth_cam[:3, 2])))
+
+    def true_in_map(self, T_truth_cam: Array) -> Array:
+        """A true pose (4,4) in the world and the units of the map."""
+        i = self.nearest(T_truth_cam)
+        T = se3.inverse(self.T_truth_frames[i]) @ T_truth_cam
+        return self.T_map_frames[i] @ se3.from_rt(T[:3, :3], T[:3, 3] / self.scale)
+
     def error(self, T_map_cam: Array, T_truth_cam: Array) -> tuple[float, float]:
         """Distance of a pose from the true one, as a share of the depth, and angle in degrees."""
-        apart = np.linalg.norm(self.S_truth_map.apply(T_map_cam[:3, 3]) - T_truth_cam[:3, 3])
-        angle = se3.angle_deg((self.R_truth_map @ T_map_cam[:3, :3]).T @ T_truth_cam[:3, :3])
-        return float(apart) / self.depth, angle
+        T = self.true_in_map(T_truth_cam)
+        apart = float(np.linalg.norm(T_map_cam[:3, 3] - T[:3, 3]))
+        return apart * self.scale / self.depth, se3.angle_deg(T_map_cam[:3, :3].T @ T[:3, :3])
 
 
 @dataclass(frozen=True)
@@ -61,9 +76,9 @@ def gauge(slam_map: SlamMap, truth: Array) -> Gauge:
     """The gauge of a map whose frames have true poses (N,4,4) by their ids."""
     found = slam_map.trajectory()
     true = truth[found.frame_ids]
-    S = align(true, found.T_world_cam, with_scale=True).S_ref_est
+    scale = align(true, found.T_world_cam, with_scale=True).S_ref_est.s
     z = slam_map.landmarks.xyz_host[slam_map.landmarks.is_triangulated][:, 2]
-    return Gauge(S, mean_rotation(true[:, :3, :3], found.T_world_cam[:, :3, :3]), S.s * float(np.median(z)))
+    return Gauge(found.T_world_cam, true, scale, scale * float(np.median(z)))
 
 
 def changed(images: Sequence[Image], poses: Array | None, source: str, seed: int) -> list[HardQuery]:
@@ -91,7 +106,8 @@ def rendered_place(which: HardWorld, wanted: dict[str, int], cache: Path) -> Pla
     with np.load(films) as z:
         rows = zip(z["kinds"].tolist(), z["images"], z["poses"], z["angles"].tolist(), strict=True)
         asked, truth = [Asked(*row) for row in rows], z["truth"]
-    queries = [HardQuery(a.kind, a.image, a.T_world_cam, which.name) for a in asked]
+    worse = changed([a.image for a in asked], np.array([a.T_world_cam for a in asked]), which.name, which.seed)
+    queries = [replace(q, kind=a.kind) for q, a in zip(worse, asked, strict=True)]
     return Place(which.name, folder, gauge(load_map(folder), truth), queries)
 
 
@@ -100,7 +116,7 @@ def rendered_places(per_kind: int, cache: Path, show: Callable[[str], None]) -> 
     out = []
     for which in WORLDS:
         kinds = ("poor",) if which.is_poor else ("view 15-30", "view 30-45", "view 45-60")
-        wanted = {kind: round(1.5 * per_kind) if which.is_poor else per_kind for kind in kinds}
+        wanted = dict.fromkeys(kinds, 4 * per_kind // 3 if which.is_poor else per_kind)
         out.append(rendered_place(which, wanted, cache))
         show(f"{which.name}: {len(out[-1].queries)} views")
     return out

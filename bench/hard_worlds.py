@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from vgslam_train.worlds.sequences import Sequence, Shot
     from vgslam_train.worlds.world import World
 
-N_FRAMES, RATE_HZ = 60, 6.0
-"""Frames of a walk, and frames a second."""
+N_FRAMES, RATE_HZ = 30, 6.0
+"""Frames of a walk, and frames a second: so short that it leaves many sides of a room to be asked from."""
 SMOOTH_PX = 2.0
 """Deviation of the blur that takes the texture of the poor worlds away, as in `bench survival`."""
 ANGLES_DEG = (15.0, 30.0, 45.0, 60.0)
 """Limits of the kinds of views: angle at the point in the middle, to the nearest mapped frame that sees that point."""
-NEAR_PATH_DEG = 20.0
+NEAR_PATH_DEG = 40.0
 """Largest such angle in the poor worlds."""
 SEEN_SHARE = 0.1
 """A view sees a point if its depth there is so near to the point's, as a share."""
-MOST_TRIES = 600
+MOST_TRIES = 1200
 """Views of a world that are tried until every kind is full."""
 
 
