@@ -29,6 +29,12 @@ FOUND = ((0.05, 5.0), (0.10, 5.0))
 """Position (share of the median depth) and angle (deg) within which an answer is right; the last counts."""
 
 
+FIRST_LOOK = "first look"
+"""The method without a second look and without a network."""
+GEOMETRY = (FIRST_LOOK, "pnp")
+METHODS = (*GEOMETRY, "late-fusion", "network")
+
+
 @dataclass
 class BenchRelocalizationHardArgs:
     """Relocalization of dark, bright, blurred and noisy images, views 15 to 60 degrees beside the path, other places.
@@ -49,7 +55,7 @@ class BenchRelocalizationHardArgs:
     """Sequences of other places: none of their images may be found."""
 
     queries: int = 200
-    """Images that are asked for in all."""
+    """Images that are asked for in all; 0 for none, only images of other places."""
 
     per_kind: int = 9
     """Views of each kind in each rendered world, of these."""
@@ -59,6 +65,9 @@ class BenchRelocalizationHardArgs:
 
     rendered_foreign: int = 150
     """Those of other rendered worlds, of these."""
+
+    foreign_network: int = 500
+    """How many of the images of other places the network is asked for as well, about."""
 
     weights: str | None = "vggt-s"
     """Network that proposes poses where matching finds nothing; `none` leaves it out."""
@@ -80,6 +89,8 @@ class HardAnswer:
     place: str
     source: str
     kind: str
+    number: int
+    """Of the image among those of the place."""
     method: str
     is_foreign: bool
     is_accepted: bool
@@ -101,15 +112,15 @@ class HardAnswer:
 
 def run_bench_relocalization_hard(args: BenchRelocalizationHardArgs) -> int:
     """Measures, prints and writes; returns 0. ConfigError, InputError, MapError and OutputError with one line."""
-    if args.queries < 1 or args.per_kind < 1 or not 0 <= args.rendered_foreign <= args.n_foreign:
-        raise ConfigError("--queries and --per-kind must be 1 or more, and --rendered-foreign at most --n-foreign")
+    if args.queries < 0 or args.per_kind < 1 or not 0 <= args.rendered_foreign <= args.n_foreign:
+        raise ConfigError("--queries must not be negative, --per-kind 1 or more, --rendered-foreign at most --n-foreign")
     claim_folder(args.out, NAME, args.overwrite)
     args.cache.mkdir(parents=True, exist_ok=True)
     places = _places(args)
     foreign = _foreign(args, places)
     rows: list[HardAnswer] = []
     for place in places:
-        rows += _answers(place, [*place.queries, *foreign[place.name]], args.weights)
+        rows += _answers(place, [*place.queries, *foreign[place.name]], args)
         _show(f"{place.name}: {_short([r for r in rows if r.place == place.name])}")
         written = write_record(args.out, NAME, provenance() | {"rows": [asdict(r) for r in rows]}, table(rows))
     Console().print(table(rows), soft_wrap=True)
@@ -127,6 +138,8 @@ def _places(args: BenchRelocalizationHardArgs) -> "list[Place]":
     from vgslam.store.open import load_map
 
     rendered = rendered_places(args.per_kind, args.cache, _show)
+    if args.queries == 0:
+        rendered = [replace(p, queries=[]) for p in rendered]
     n = max(args.queries - sum(len(p.queries) for p in rendered), 1)
     seq = recorded(args.path, args.truth)
     slam_map = load_map(args.map)
@@ -139,7 +152,7 @@ def _places(args: BenchRelocalizationHardArgs) -> "list[Place]":
         raise ConfigError(f"{args.path.name}: no image after the mapped ones shows from afar what they show")
     frames = np.array(seen)[np.linspace(0, len(seen) - 1, n).round().astype(int)]
     queries = changed([seq.images[i] for i in frames], seq.T_world_cam[frames], args.path.name, 1)
-    return [Place(args.path.name, args.map, known, queries), *rendered]
+    return [Place(args.path.name, args.map, known, queries if args.queries else []), *rendered]
 
 
 def _is_hard(seq: "Recorded", i: int, n_mapped: int, depth: float) -> bool:
@@ -179,16 +192,18 @@ class _Asked:
         from vgslam.store.open import load_map
 
         self._map, self._proposers = load_map(folder), _proposers(weights)
-        self.methods = tuple(self._proposers)
+        self.methods = (FIRST_LOOK, *self._proposers)
         self._made: dict[tuple[str, Camera], Localizer] = {}
 
     def get(self, method: str, camera: "Camera | None") -> "Localizer":
         """The localizer for a method; camera: None for that of the map."""
         from vgslam.localizer import Localizer
+        from vgslam.reloc.relocalizer import RelocalizerConfig
 
         key = method, camera or self._map.keyframes[-1].camera
         if key not in self._made:
-            self._made[key] = Localizer(self._map, key[1], None, self._proposers[method])
+            config = RelocalizerConfig(second_look=method != FIRST_LOOK)
+            self._made[key] = Localizer(self._map, key[1], config, self._proposers.get(method))
         return self._made[key]
 
 
@@ -203,21 +218,24 @@ def _proposers(weights: str | None) -> "dict[str, PoseProposer | None]":
     return {"pnp": None, "late-fusion": pairwise_proposer(network), "network": network_proposer(network)}
 
 
-def _answers(place: "Place", queries: "list[HardQuery]", weights: str | None) -> list[HardAnswer]:
-    """What every method says. Where matching alone is accepted no network is asked: the others say the same."""
-    asked, out = _Asked(place.map_folder, weights), []
-    for query in queries:
-        plain = _answer(place, query, "pnp", asked.get("pnp", query.camera))
-        out.append(plain)
-        for method in asked.methods[1:]:
-            if plain.is_accepted:
-                out.append(replace(plain, method=method))
+def _answers(place: "Place", queries: "list[HardQuery]", args: BenchRelocalizationHardArgs) -> list[HardAnswer]:
+    """What every method says. Each goes on where the one before it is not accepted: else it says the same."""
+    asked, out = _Asked(place.map_folder, args.weights), []
+    every = max(1, round(args.n_foreign / args.foreign_network)) if args.foreign_network else 0
+    for i, query in enumerate(queries):
+        methods = asked.methods
+        if query.T_world_cam is None:  # what the first look accepts the second accepts too
+            methods = methods[1:] if every > 0 and i % every == 0 else methods[1:2]
+        for method in methods:
+            geometry = [r for r in out[-len(asked.methods) :] if r.method in GEOMETRY and r.number == i]
+            if geometry and geometry[-1].is_accepted:
+                out.append(replace(geometry[-1], method=method))
             else:
-                out.append(_answer(place, query, method, asked.get(method, query.camera)))
+                out.append(_answer(place, query, method, asked.get(method, query.camera), i))
     return out
 
 
-def _answer(place: "Place", query: "HardQuery", method: str, localizer: "Localizer") -> HardAnswer:
+def _answer(place: "Place", query: "HardQuery", method: str, localizer: "Localizer", number: int) -> HardAnswer:
     began = time.process_time()
     found = localizer.locate(query.image)
     cpu_s = time.process_time() - began
@@ -226,7 +244,7 @@ def _answer(place: "Place", query: "HardQuery", method: str, localizer: "Localiz
     if found is not None and is_accepted and query.T_world_cam is not None:
         error, error_deg = place.gauge.error(found.T_world_cam, query.T_world_cam)
     return HardAnswer(
-        place.name, query.source, query.kind, method, query.T_world_cam is None, is_accepted,
+        place.name, query.source, query.kind, number, method, query.T_world_cam is None, is_accepted,
         "" if found is None else found.method, 0.0 if found is None else found.trust,
         0 if found is None else found.evidence.n_inliers, error, error_deg, cpu_s,
     )  # fmt: skip
@@ -244,7 +262,7 @@ def _short(rows: list[HardAnswer]) -> str:
 
 def table(rows: list[HardAnswer]) -> str:
     """Found, false and CPU by kind and method, and what was accepted of other places."""
-    methods = list(dict.fromkeys(r.method for r in rows))
+    methods = sorted(dict.fromkeys(r.method for r in rows), key=METHODS.index)
     lines = [
         "Found: accepted, within a share of the median depth (10 %, and 5 %) and 5 degrees of the truth. False: "
         "accepted and not within 10 % and 5 degrees. Depth is the median of the map's landmarks; errors are those "
@@ -262,7 +280,7 @@ def table(rows: list[HardAnswer]) -> str:
     foreign = [r for r in rows if r.is_foreign]
     for source in [*dict.fromkeys(r.source for r in foreign), "all"]:
         chosen = [[r for r in foreign if r.method == m and source in (r.source, "all")] for m in methods]
-        cells = " | ".join(f"{sum(r.is_accepted for r in c)} | {_mean(c):.2f}" for c in chosen)
+        cells = " | ".join(f"{sum(r.is_accepted for r in c)} of {len(c)} | {_mean(c):.2f}" for c in chosen)
         lines.append(f"| {source} | {len(chosen[0])} | {cells} |")
     return "\n".join(lines) + "\n"
 
