@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from vgslam_train.worlds.world import World
 
 N_FRAMES, RATE_HZ = 30, 6.0
-"""Frames of a walk, and frames a second: so short that it leaves many sides of a room to be asked from."""
+"""Frames of a mapped walk, and frames a second: so short that it leaves many sides of a room to be asked from."""
+N_FOREIGN_FRAMES = 45
+"""Frames of a walk in a world that is not mapped."""
 SMOOTH_PX = 2.0
 """Deviation of the blur that takes the texture of the poor worlds away, as in `bench survival`."""
 ANGLES_DEG = (15.0, 30.0, 45.0, 60.0)
@@ -52,9 +54,10 @@ WORLDS = (
 )  # fmt: skip
 FOREIGN_WORLDS = (
     HardWorld("room", 950, "walk"), HardWorld("room", 951, "walk"), HardWorld("corridor", 952, "walk", True),
-    HardWorld("room", 953, "walk", True),
+    HardWorld("room", 953, "walk", True), HardWorld("room", 954, "loop"), HardWorld("clutter", 955, "walk"),
+    HardWorld("corridor", 956, "walk"), HardWorld("room", 957, "walk", True),
 )  # fmt: skip
-"""Worlds of the same kinds that no map shows."""
+"""Worlds of these kinds and others that no map shows."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +71,13 @@ class Asked:
     """To the nearest mapped frame that sees the middle."""
 
 
-def walk(which: HardWorld) -> "Sequence":
+def walk(which: HardWorld, n_frames: int = N_FRAMES) -> "Sequence":
     """The mapped film of a world."""
     from vgslam_train.worlds.sequences import film
     from vgslam_train.worlds.trajectories import trajectory
 
     world = _world(which)
-    poses = trajectory(which.motion, N_FRAMES, which.seed, world.free, RATE_HZ)
+    poses = trajectory(which.motion, n_frames, which.seed, world.free, RATE_HZ)
     seen = film(world, poses, Camera.from_fov(320, 240, 70.0), _shot())
     seen.images[:] = [_looked(which, x) for x in seen.images]
     return seen
@@ -167,7 +170,7 @@ def _angle_deg(seen: "Sequence", point: Array, T_world_cam: Array) -> float:
 
 def foreign(which: HardWorld) -> npt.NDArray[np.uint8]:
     """Images of a walk in a world that is not mapped."""
-    return walk(which).images
+    return walk(which, N_FOREIGN_FRAMES).images
 
 
 def _world(which: HardWorld) -> "World":

@@ -63,7 +63,7 @@ class BenchRelocalizationHardArgs:
     n_foreign: int = 500
     """Images of other places, in all."""
 
-    rendered_foreign: int = 150
+    rendered_foreign: int = 350
     """Those of other rendered worlds, of these."""
 
     foreign_network: int = 500
@@ -113,7 +113,7 @@ class HardAnswer:
 def run_bench_relocalization_hard(args: BenchRelocalizationHardArgs) -> int:
     """Measures, prints and writes; returns 0. ConfigError, InputError, MapError and OutputError with one line."""
     if args.queries < 0 or args.per_kind < 1 or not 0 <= args.rendered_foreign <= args.n_foreign:
-        raise ConfigError("--queries must not be negative, --per-kind 1 or more, --rendered-foreign at most --n-foreign")
+        raise ConfigError("--queries must be 0 or more, --per-kind 1 or more, --rendered-foreign at most --n-foreign")
     claim_folder(args.out, NAME, args.overwrite)
     args.cache.mkdir(parents=True, exist_ok=True)
     places = _places(args)

@@ -20,6 +20,7 @@ from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.pnp import refine_pose
 from vgslam.reloc.asked_proposer import AskedProposer
 from vgslam.reloc.backoff import Backoff
+from vgslam.reloc.covisible import covisible
 from vgslam.reloc.epipolar_check import MIN_MATCHES, Matched, Support, epipolar_agreement, speaks_against
 from vgslam.reloc.evidence import Evidence, cells
 from vgslam.reloc.localization import Localization
@@ -284,13 +285,13 @@ class Relocalizer:
         return WeakPose(se3.inverse(found.T_world_cam), component, len(found.ids), (found.keyframe_id,))
 
     def _guided(self, target: Target, start: WeakPose, before: Sequence[_Hypothesis]) -> list[_Hypothesis]:
-        """Hypotheses of the keyframes that look the same way as a weak pose, each from the pose of the one before.
+        """Hypotheses of the keyframes that show what a weak pose sees, each from the pose of the one before.
 
         Neighbours of keyframes that have a hypothesis already are left out: they would say the same once more.
         """
         T, out = start.T_cam_world, []
-        facing = self._facing(se3.inverse(T), start.component_id)
-        for k in spaced([*start.references[:N_WEAK_REFERENCES], *facing], N_GUIDED):
+        shown = covisible(self.map, T, start.component_id, target.camera)
+        for k in spaced([*start.references[:N_WEAK_REFERENCES], *shown], N_GUIDED):
             if any(0 < abs(k - h.found.keyframe_id) <= GAP for h in [*before, *out]):
                 continue
             found = self._confirmed(k, target, T, PNP)
