@@ -1,7 +1,9 @@
 """`python -m bench relocalization-hard`: bad images, views from far beside, other places."""
 
+import json
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -32,6 +34,9 @@ FOUND = ((0.05, 5.0), (0.10, 5.0))
 FIRST_LOOK = "first look"
 """The method without a second look and without a network."""
 GEOMETRY = (FIRST_LOOK, "pnp")
+WRITE_EVERY = 20
+"""Answers after which what is known is written."""
+Key = tuple[str, bool, int, str]
 METHODS = (*GEOMETRY, "late-fusion", "network")
 
 
@@ -81,6 +86,9 @@ class BenchRelocalizationHardArgs:
     overwrite: bool = False
     """Replace earlier results in OUT."""
 
+    resume: bool = False
+    """Go on with a run of the same settings that was interrupted: what it wrote to OUT is not measured again."""
+
 
 @dataclass(frozen=True)
 class HardAnswer:
@@ -103,6 +111,11 @@ class HardAnswer:
     error_deg: float | None
     cpu_s: float
 
+    @property
+    def key(self) -> "Key":
+        """What the answer is to."""
+        return self.place, self.is_foreign, self.number, self.method
+
     def is_right(self, level: int = -1) -> bool:
         """Whether the answer is within a level of `FOUND`."""
         near, turned = FOUND[level]
@@ -114,18 +127,36 @@ def run_bench_relocalization_hard(args: BenchRelocalizationHardArgs) -> int:
     """Measures, prints and writes; returns 0. ConfigError, InputError, MapError and OutputError with one line."""
     if args.queries < 0 or args.per_kind < 1 or not 0 <= args.rendered_foreign <= args.n_foreign:
         raise ConfigError("--queries must be 0 or more, --per-kind 1 or more, --rendered-foreign at most --n-foreign")
-    claim_folder(args.out, NAME, args.overwrite)
+    claim_folder(args.out, NAME, args.overwrite or args.resume)
     args.cache.mkdir(parents=True, exist_ok=True)
     places = _places(args)
     foreign = _foreign(args, places)
+    known = _known(args) if args.resume else {}
     rows: list[HardAnswer] = []
     for place in places:
-        rows += _answers(place, [*place.queries, *foreign[place.name]], args)
+        for answers in _answers(place, [*place.queries, *foreign[place.name]], args, known):
+            rows += answers
+            if len(rows) % WRITE_EVERY < len(answers):
+                _write(args, [*known.values(), *rows])
         _show(f"{place.name}: {_short([r for r in rows if r.place == place.name])}")
-        written = write_record(args.out, NAME, provenance() | {"rows": [asdict(r) for r in rows]}, table(rows))
+    written = _write(args, rows)
     Console().print(table(rows), soft_wrap=True)
     print(written)
     return 0
+
+
+def _write(args: BenchRelocalizationHardArgs, rows: list[HardAnswer]) -> str:
+    different = list({r.key: r for r in rows}.values())
+    return write_record(args.out, NAME, provenance() | {"rows": [asdict(r) for r in different]}, table(different))
+
+
+def _known(args: BenchRelocalizationHardArgs) -> dict[Key, HardAnswer]:
+    """The answers of an earlier run."""
+    file = args.out / f"{NAME}.json"
+    if not file.exists():
+        return {}
+    rows = [HardAnswer(**row) for row in json.loads(file.read_text())["rows"]]
+    return {r.key: r for r in rows}
 
 
 def _show(line: str) -> None:
@@ -218,21 +249,28 @@ def _proposers(weights: str | None) -> "dict[str, PoseProposer | None]":
     return {"pnp": None, "late-fusion": pairwise_proposer(network), "network": network_proposer(network)}
 
 
-def _answers(place: "Place", queries: "list[HardQuery]", args: BenchRelocalizationHardArgs) -> list[HardAnswer]:
-    """What every method says. Each goes on where the one before it is not accepted: else it says the same."""
-    asked, out = _Asked(place.map_folder, args.weights), []
+def _answers(
+    place: "Place", queries: "list[HardQuery]", args: BenchRelocalizationHardArgs, known: dict[Key, HardAnswer]
+) -> Iterator[list[HardAnswer]]:  # fmt: skip
+    """What every method says about each image. Each goes on where the one before it is not accepted: else it says the
+    same."""
+    asked = _Asked(place.map_folder, args.weights)
     every = max(1, round(args.n_foreign / args.foreign_network)) if args.foreign_network else 0
     for i, query in enumerate(queries):
         methods = asked.methods
         if query.T_world_cam is None:  # what the first look accepts the second accepts too
             methods = methods[1:] if every > 0 and i % every == 0 else methods[1:2]
+        out: list[HardAnswer] = []
         for method in methods:
-            geometry = [r for r in out[-len(asked.methods) :] if r.method in GEOMETRY and r.number == i]
-            if geometry and geometry[-1].is_accepted:
+            geometry = [r for r in out if r.method in GEOMETRY and r.is_accepted]
+            earlier = known.get((place.name, query.T_world_cam is None, i, method))
+            if earlier is not None:
+                out.append(earlier)
+            elif geometry:
                 out.append(replace(geometry[-1], method=method))
             else:
                 out.append(_answer(place, query, method, asked.get(method, query.camera), i))
-    return out
+        yield out
 
 
 def _answer(place: "Place", query: "HardQuery", method: str, localizer: "Localizer", number: int) -> HardAnswer:
