@@ -10,6 +10,7 @@ from synthetic import CAMERA, pose_error
 
 from vgslam.frontend.locate import Locator
 from vgslam.geometry import se3
+from vgslam.localizer import Localizer
 from vgslam.reloc.backoff import Backoff
 from vgslam.reloc.covisible import covisible
 from vgslam.reloc.evidence import Evidence
@@ -95,7 +96,9 @@ def test_strong_evidence_is_of_three_keyframes_that_hardly_disagree(n_references
 
 def relocalizer(mapped: KnownMap, **changes: Any) -> Relocalizer:
     config = replace(RelocalizerConfig(), **changes)
-    return Relocalizer(mapped.map, Places(mapped.map), mapped.tracker.config.features, config)
+    made = Relocalizer(mapped.map, Places(mapped.map), mapped.tracker.config.features, config)
+    made.second_looks = Backoff()
+    return made
 
 
 def weakened(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,6 +127,18 @@ def test_an_answer_of_the_second_look_that_is_not_strong_is_none(mapped, monkeyp
     view = mapped.tracker.view(99, 3.3, mapped.walk.images[20])
     looking = relocalizer(mapped)  # neighbours count as one: there are never three
     assert not looking.accepts(looking.locate(view, CAMERA))
+
+
+def test_a_run_takes_no_second_look(mapped, monkeypatch: pytest.MonkeyPatch) -> None:
+    weakened(monkeypatch)
+    looks: list[None] = []
+    monkeypatch.setattr(Relocalizer, "_second_look", lambda *_: looks.append(None))
+    looking = Relocalizer(mapped.map, Places(mapped.map), mapped.tracker.config.features)
+    assert looking.locate(mapped.tracker.view(99, 3.3, mapped.walk.images[20]), CAMERA) is None
+    assert looks == []
+    localizer = Localizer(mapped.map)
+    assert not localizer.accepts(localizer.locate(mapped.walk.images[20]))
+    assert looks == [None]
 
 
 def test_a_first_look_that_is_accepted_ends_the_search(mapped, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,7 @@ class RelocalizerConfig:
     agreement: tuple[float, float] = (15.0, 0.5)
     """Rotation (degrees) and position (share of the median depth) within which two answers are the same place."""
     second_look: bool = True
-    """Look once more, with more effort, for an image that was not found."""
+    """Look once more, with more effort, for a single image that was not found."""
     matcher: MatcherConfig = field(default_factory=MatcherConfig)
     """Matching by descriptors."""
     locate: LocateConfig = field(default_factory=lambda: LocateConfig(15, 0.5, 12, 2.0, 2.0, 0.03))
@@ -110,8 +110,9 @@ class Relocalizer:
         self._features: dict[int, ImageFeatures] = {}
         self.support = Support()
         """The inliers of the last poses that were believed."""
-        self.second_looks = Backoff()
-        """How often images that were not found are looked for once more."""
+        self.second_looks: Backoff | None = None
+        """How often images that were not found are looked for once more; None for never, as in a run: the next frame
+        comes at once, and may be easier."""
         self.mask: ImageMask | None = None
         """Where images of its size carry no features; None where they may everywhere."""
         self.saw_something = False
@@ -252,9 +253,9 @@ class Relocalizer:
         """Hypotheses of the references beside those that there are: from matches with each of them and, if no answer
         can be accepted, from those with all of them."""
         hypotheses = [*near, *self._by_matches(query, references)]
-        if not self.config.second_look or self.accepts(self._together(hypotheses, query.target.camera)):
+        if self.second_looks is None or not self.config.second_look or not references:
             return hypotheses
-        if not references or not self.second_looks.is_due():
+        if self.accepts(self._together(hypotheses, query.target.camera)) or not self.second_looks.is_due():
             return hypotheses
         looked = self._second_look(query, references, hypotheses)
         self.second_looks.ended(looked is not None)
