@@ -98,7 +98,7 @@ class HardAnswer:
     source: str
     kind: str
     number: int
-    """Of the image among those of the place."""
+    """Number of the image among those of the place."""
     method: str
     is_foreign: bool
     is_accepted: bool

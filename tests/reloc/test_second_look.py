@@ -30,7 +30,7 @@ def mapped(known_map: KnownMap) -> KnownMap:
 
 
 def matches(mapped: KnownMap, frame: int, n_right: int, n_wrong: int) -> list[Matches]:
-    """Of every keyframe, so many landmarks at their place in a frame and so many anywhere."""
+    """So many landmarks of every keyframe at their place in a frame, and so many anywhere."""
     rng = np.random.default_rng(3)
     out = []
     for k in range(len(mapped.map.keyframes)):
