@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from vgslam.types import Array, Image
+from vgslam.types import Image
 
 DISPLAY_GAMMA = 2.2
 """Exponent that takes grey values to light."""
@@ -68,7 +69,7 @@ def _mixed(image: Image, rng: np.random.Generator) -> Image:
     return noisy(moved(x, _scaled(x, rng.uniform(5.0, 9.0)), rng.uniform(0, np.pi)), 8.0, rng)
 
 
-def _grey(x: Array) -> Image:
+def _grey(x: npt.NDArray) -> Image:
     return np.clip(x, 0, 255).round().astype(np.uint8)
 
 
