@@ -18,6 +18,7 @@ from vgslam.reloc.places import Places
 from vgslam.reloc.relocalizer import Relocalizer, RelocalizerConfig
 from vgslam.reloc.weak_poses import Matches, weak_poses
 
+ASIDE = se3.from_rt(se3.so3_exp(np.array([0.0, np.radians(72.0), 0.0])), np.zeros(3))
 BEHIND = se3.from_rt(se3.so3_exp(np.array([0.0, np.pi, 0.0])), np.zeros(3))
 
 
@@ -84,6 +85,7 @@ def test_covisible_are_those_whose_landmarks_are_in_the_image(mapped) -> None:
     assert shown[0] == 3
     assert sorted(shown) == [0, 1, 2, 3]
     assert covisible(mapped.map, BEHIND @ T, 0, CAMERA) == []
+    assert covisible(mapped.map, ASIDE @ T, 0, CAMERA) == []
     assert covisible(mapped.map, T, 1, CAMERA) == []
 
 

@@ -290,7 +290,7 @@ class Relocalizer:
 
         Neighbours of keyframes that have a hypothesis already are left out: they would say the same once more.
         """
-        T, out = start.T_cam_world, []
+        T, out = start.T_cam_world, list[_Hypothesis]()
         shown = covisible(self.map, T, start.component_id, target.camera)
         for k in spaced([*start.references[:N_WEAK_REFERENCES], *shown], N_GUIDED):
             if any(0 < abs(k - h.found.keyframe_id) <= GAP for h in [*before, *out]):

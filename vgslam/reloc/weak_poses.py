@@ -64,7 +64,8 @@ def _of_component(locator: Locator, matches: list[Matches], camera: Camera, comp
     )  # fmt: skip
     of = np.concatenate([np.full(len(x.px), x.keyframe_id, np.int64) for x in matches])
     left = np.flatnonzero(points.rel_sigma < SURE_REL_SIGMA)
-    sigma_px, out = locator.config.sigma_px, []
+    sigma_px = locator.config.sigma_px
+    out: list[WeakPose] = []
     while len(out) < MOST_WEAK:
         T = ransac_pose(camera, points.select(left), RANSAC_SIGMAS * sigma_px, are_few_right=True)
         if T is None:
