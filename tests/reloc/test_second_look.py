@@ -18,7 +18,7 @@ from vgslam.reloc.places import Places
 from vgslam.reloc.relocalizer import Relocalizer, RelocalizerConfig
 from vgslam.reloc.weak_poses import Matches, weak_poses
 
-ASIDE = se3.from_rt(se3.so3_exp(np.array([0.0, np.radians(72.0), 0.0])), np.zeros(3))
+ASIDE = se3.from_rt(se3.so3_exp(np.array([0.0, np.radians(-72.0), 0.0])), np.zeros(3))
 BEHIND = se3.from_rt(se3.so3_exp(np.array([0.0, np.pi, 0.0])), np.zeros(3))
 
 
