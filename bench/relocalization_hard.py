@@ -319,7 +319,7 @@ def table(rows: list[HardAnswer]) -> str:
     for source in [*dict.fromkeys(r.source for r in foreign), "all"]:
         chosen = [[r for r in foreign if r.method == m and source in (r.source, "all")] for m in methods]
         cells = " | ".join(f"{sum(r.is_accepted for r in c)} of {len(c)} | {_mean(c):.2f}" for c in chosen)
-        lines.append(f"| {source} | {len(chosen[0])} | {cells} |")
+        lines.append(f"| {source} | {max(map(len, chosen))} | {cells} |")
     return "\n".join(lines) + "\n"
 
 

@@ -96,8 +96,16 @@ def test_strong_evidence_is_of_three_keyframes_that_hardly_disagree(n_references
     assert Evidence(50, ratio, 0.5, 8, n_references).is_strong == is_strong
 
 
+@pytest.mark.parametrize(("share", "is_strong"), [(0.36, True), (0.34, False)])
+def test_strong_evidence_is_trusted_more_than_others(share: float, is_strong: bool) -> None:
+    """With 50 landmarks, .9 of them agreeing, in 8 cells and from 3 keyframes, the trust is .656 and .642."""
+    evidence = Evidence(50, 0.9, share, 8, 3)
+    assert evidence.is_strong == is_strong
+    assert evidence.trust > 0.6
+
+
 def relocalizer(mapped: KnownMap, **changes: Any) -> Relocalizer:
-    config = replace(RelocalizerConfig(), **changes)
+    config = replace(RelocalizerConfig(second_look=True), **changes)
     made = Relocalizer(mapped.map, Places(mapped.map), mapped.tracker.config.features, config)
     made.second_looks = Backoff()
     return made
@@ -135,10 +143,11 @@ def test_a_run_takes_no_second_look(mapped, monkeypatch: pytest.MonkeyPatch) -> 
     weakened(monkeypatch)
     looks: list[None] = []
     monkeypatch.setattr(Relocalizer, "_second_look", lambda *_: looks.append(None))
-    looking = Relocalizer(mapped.map, Places(mapped.map), mapped.tracker.config.features)
+    config = RelocalizerConfig(second_look=True)
+    looking = Relocalizer(mapped.map, Places(mapped.map), mapped.tracker.config.features, config)
     assert looking.locate(mapped.tracker.view(99, 3.3, mapped.walk.images[20]), CAMERA) is None
     assert looks == []
-    localizer = Localizer(mapped.map)
+    localizer = Localizer(mapped.map, None, config)
     assert not localizer.accepts(localizer.locate(mapped.walk.images[20]))
     assert looks == [None]
 

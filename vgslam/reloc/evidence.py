@@ -12,9 +12,9 @@ worlds, including answers with far less support than is accepted in use, trust i
 0.5 rejects 3 of 145 right answers and 23 of 31 wrong ones."""
 
 
-STRONG_REFERENCES, STRONG_RATIO = 3, 0.8
-"""Least keyframes that agree, and least share of the landmarks found, of strong evidence. Of 19 answers to hard views
-(`bench relocalization-hard`) that were accepted without this, it rejects the 3 wrong ones and 7 of 16 right ones."""
+STRONG_REFERENCES, STRONG_RATIO, STRONG_TRUST = 3, 0.8, 0.65
+"""Least keyframes that agree, share of the landmarks found, and trust of strong evidence. Without it, the second look
+has wrong answers where textures repeat (docs/bench/relocalization_hard.md)."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class Evidence:
     @property
     def is_strong(self) -> bool:
         """Whether it bears an answer that was searched for in many ways, of which one may fit by accident."""
-        return self.n_references >= STRONG_REFERENCES and self.ratio >= STRONG_RATIO
+        is_agreed = self.n_references >= STRONG_REFERENCES and self.ratio >= STRONG_RATIO
+        return is_agreed and self.trust >= STRONG_TRUST
 
     @property
     def trust(self) -> float:
