@@ -23,6 +23,7 @@ from bench.places import BenchPlacesArgs, run_bench_places
 from bench.refine import BenchRefineArgs, run_bench_refine
 from bench.reloc_cost import BenchRelocCostArgs, run_bench_reloc_cost
 from bench.relocalization import BenchRelocalizationArgs, run_bench_relocalization
+from bench.relocalization_hard import BenchRelocalizationHardArgs, run_bench_relocalization_hard
 from bench.roles import BenchRolesArgs, run_bench_roles
 from bench.survival import BenchSurvivalArgs, run_bench_survival
 from bench.weights import BenchWeightsArgs, run_bench_weights
@@ -46,6 +47,7 @@ MEASUREMENTS: dict[str, tuple[type, Callable[[Any], int]]] = {
     "refine": (BenchRefineArgs, run_bench_refine),
     "reloc-cost": (BenchRelocCostArgs, run_bench_reloc_cost),
     "relocalization": (BenchRelocalizationArgs, run_bench_relocalization),
+    "relocalization-hard": (BenchRelocalizationHardArgs, run_bench_relocalization_hard),
     "roles": (BenchRolesArgs, run_bench_roles),
     "survival": (BenchSurvivalArgs, run_bench_survival),
     "weights": (BenchWeightsArgs, run_bench_weights),

@@ -71,7 +71,7 @@ def run_bench_relocalization(args: BenchRelocalizationArgs) -> int:
     def show(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    seq = _recorded(args.path, args.truth)
+    seq = recorded(args.path, args.truth)
     proposer, learned = _network(args.weights)
     localizer = Localizer(args.map, seq.camera, None, proposer)
     n_mapped = 1 + max(f.frame_id for f in localizer.map.frames)
@@ -82,7 +82,7 @@ def run_bench_relocalization(args: BenchRelocalizationArgs) -> int:
         show(f"recall of {method}: done")
     foreign = {}
     for path in args.foreign:
-        images, camera = _images(path, args.n_foreign)
+        images, camera = images_of(path, args.n_foreign)
         foreign[path.name] = false_accepts(args.map, images, camera)
         show(f"{path.name}: {foreign[path.name][0]} of {foreign[path.name][1]} accepted")
     kidnaps = kidnap_trials(args.map, seq, n_mapped, args.n_kidnaps, args.seed, show)
@@ -171,7 +171,8 @@ def _kidnap_row(kind: str, rows: "list[Kidnap]") -> str:
     )
 
 
-def _recorded(path: Path, truth: Path | None) -> "Recorded":
+def recorded(path: Path, truth: Path | None) -> "Recorded":
+    """A sequence with its true poses. InputError if they, or the calibration, are not there for all images."""
     from bench.relocalization_trials import Recorded
     from vgslam.evaluation.association import associate
     from vgslam.sources import open_source
@@ -191,7 +192,8 @@ def _recorded(path: Path, truth: Path | None) -> "Recorded":
     return Recorded([f.image for f in frames], times, reference.T_world_cam[true], source.camera)
 
 
-def _images(path: Path, n: int) -> tuple[list[Any], Any]:
+def images_of(path: Path, n: int) -> tuple[list[Any], Any]:
+    """At most n images, spread over a sequence, and their camera. InputError without a calibration."""
     from vgslam.sources import open_source
 
     source = open_source(path)

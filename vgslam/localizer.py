@@ -9,9 +9,11 @@ from vgslam.errors import InputError
 from vgslam.frontend.tracker import Tracker, TrackerConfig
 from vgslam.geometry.camera import Camera
 from vgslam.map.slam_map import SlamMap
+from vgslam.reloc.backoff import Backoff
+from vgslam.reloc.localization import Localization
 from vgslam.reloc.places import Places
 from vgslam.reloc.proposal import PoseProposer
-from vgslam.reloc.relocalizer import Localization, Relocalizer, RelocalizerConfig
+from vgslam.reloc.relocalizer import Relocalizer, RelocalizerConfig
 from vgslam.store.open import load_map
 
 __all__ = ["Localization", "Localizer"]
@@ -35,6 +37,7 @@ class Localizer:
         self.map, self.camera = m, camera or m.keyframes[-1].camera
         features = TrackerConfig().features
         self.relocalizer = Relocalizer(m, Places(m), features, config, proposer)
+        self.relocalizer.second_looks = Backoff(0)  # single images: whoever asks waits for the answer
         self._tracker = Tracker(self.camera, m, TrackerConfig())
 
     def locate(self, image: npt.NDArray[np.uint8], method: str | None = None) -> Localization | None:

@@ -32,10 +32,11 @@ from vgslam.refine.refine_map import refine_map
 from vgslam.refine.while_running import CalibrationWhileRunning
 from vgslam.reloc.closing import LoopCloser, config_beside, ties_left_out
 from vgslam.reloc.late_joins import join_components
+from vgslam.reloc.localization import Localization
 from vgslam.reloc.loops import LoopConfig
 from vgslam.reloc.places import Places
 from vgslam.reloc.proposal import PoseProposer
-from vgslam.reloc.relocalizer import Localization, Relocalizer, RelocalizerConfig
+from vgslam.reloc.relocalizer import Relocalizer, RelocalizerConfig
 from vgslam.stage_clock import StageClock
 from vgslam.types import Array, Frame, Ids, PoseEstimate, Status
 

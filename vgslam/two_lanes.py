@@ -25,7 +25,7 @@ from vgslam.frontend.tracker import TrackResult, TrackState, View
 from vgslam.geometry import se3
 from vgslam.interfaces import PosedMap
 from vgslam.mapping import Due, Mapped
-from vgslam.reloc.relocalizer import Localization
+from vgslam.reloc.localization import Localization
 from vgslam.system import SlamSystem
 from vgslam.types import Array, Frame, Ids, PoseEstimate, Status
 

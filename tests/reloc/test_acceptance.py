@@ -7,8 +7,9 @@ from synthetic import CAMERA, frames_of, pose
 from vgslam.frontend.features import FeatureConfig
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.evidence import BIAS, WEIGHTS, Evidence, cells
+from vgslam.reloc.localization import Localization
 from vgslam.reloc.places import Places
-from vgslam.reloc.relocalizer import Localization, Relocalizer, RelocalizerConfig
+from vgslam.reloc.relocalizer import Relocalizer, RelocalizerConfig
 from vgslam.slam import Slam, SlamConfig
 from vgslam.types import Frame, Status
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from vgslam.frontend.asking import Desk, Reason
 from vgslam.map.slam_map import SlamMap
-from vgslam.reloc.asked_proposer import MOST_SKIPPED, AskedProposer
+from vgslam.reloc.asked_proposer import AskedProposer
+from vgslam.reloc.backoff import MOST_SKIPPED
 from vgslam.reloc.proposal import Proposal
 from vgslam.types import Camera
 

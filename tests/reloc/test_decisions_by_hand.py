@@ -12,9 +12,10 @@ from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc import verifiers
 from vgslam.reloc.evidence import Evidence
+from vgslam.reloc.localization import Localization
 from vgslam.reloc.loops import LoopConfig, LoopFinder, is_same
 from vgslam.reloc.places import Places
-from vgslam.reloc.relocalizer import Localization, Relocalizer, RelocalizerConfig, _Hypothesis
+from vgslam.reloc.relocalizer import Relocalizer, RelocalizerConfig, _Hypothesis
 from vgslam.types import Camera, Edge, EdgeKind, Keyframe
 
 CAMERA = Camera.from_fov(64, 48, 70.0)

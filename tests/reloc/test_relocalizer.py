@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from synthetic import CAMERA, pose, pose_error, render, room, smooth_texture
 
+from vgslam.reloc.localization import Localization
 from vgslam.reloc.places import Places
-from vgslam.reloc.relocalizer import Localization, Relocalizer, RelocalizerConfig
+from vgslam.reloc.relocalizer import Relocalizer, RelocalizerConfig
 from vgslam.types import Image
 
 

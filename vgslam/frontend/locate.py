@@ -85,10 +85,14 @@ def epipolar_matches(
 ) -> tuple[Array, Array]:
     """Pixels (N,2) of a and b that match and obey one fundamental matrix; empty when none is found."""
     ia, ib = match(a, b, matcher)
+    return epipolar_inliers(a.pixels[ia], b.pixels[ib], threshold_px)
+
+
+def epipolar_inliers(px_a: Array, px_b: Array, threshold_px: float = 1.5) -> tuple[Array, Array]:
+    """Those of matched pixels (N,2) and (N,2) that obey one fundamental matrix; empty when none is found."""
     nothing = np.zeros((0, 2)), np.zeros((0, 2))
-    if len(ia) < MIN_EPIPOLAR:
+    if len(px_a) < MIN_EPIPOLAR:
         return nothing
-    px_a, px_b = a.pixels[ia], b.pixels[ib]
     cv2.setRNGSeed(0)
     try:
         _, mask = cv2.findFundamentalMat(px_a, px_b, cv2.USAC_MAGSAC, threshold_px, CONFIDENCE, MAX_SAMPLES)
@@ -167,13 +171,18 @@ class Locator:
         """The pose that the matches alone give, None if too few agree."""
         if len(px) < self.config.min_inliers:
             return None
-        depth, rel_sigma = depth_near(self.map, k, px_k)
+        points = self.matched_points(k, px_k, px)
         camera_k = self.map.keyframes[k].camera
         T_world_k = self.map.keyframes[k].S_world_keyframe.pose
-        direction = (camera_k.rays(px_k) * depth[:, None]) @ T_world_k[:3, :3].T
-        points = PosePoints(direction + T_world_k[:3, 3], px, direction, rel_sigma)
         R_cam_k, _ = rotation_between(target.camera, px, target.camera.project(camera_k.rays(px_k)))
         return self._fit(points, se3.from_rt(R_cam_k, np.zeros(3)) @ se3.inverse(T_world_k), target.camera)
+
+    def matched_points(self, k: int, px_k: Array, px: Array) -> PosePoints:
+        """Pixels px_k (N,2) of keyframe k in the world, at the depth of its landmarks nearby, seen at px (N,2)."""
+        depth, rel_sigma = depth_near(self.map, k, px_k)
+        T_world_k = self.map.keyframes[k].S_world_keyframe.pose
+        direction = (self.map.keyframes[k].camera.rays(px_k) * depth[:, None]) @ T_world_k[:3, :3].T
+        return PosePoints(direction + T_world_k[:3, 3], px, direction, rel_sigma)
 
     def _fit(self, points: PosePoints, T_start: Array, camera: Camera) -> PoseFit | None:
         c = self.config

@@ -8,13 +8,11 @@ import numpy.typing as npt
 
 from vgslam.frontend.asking import Desk, Reason
 from vgslam.geometry.camera import Camera
+from vgslam.reloc.backoff import Backoff
 from vgslam.reloc.proposal import PoseProposer, Proposal
 
 if TYPE_CHECKING:
     from vgslam.map.slam_map import SlamMap
-
-MOST_SKIPPED = 32
-"""Most questions that are left out after one that nothing came of. Each costs as much as tracking dozens of frames."""
 
 
 class AskedProposer:
@@ -23,25 +21,24 @@ class AskedProposer:
     def __init__(self, open_proposer: Callable[[], PoseProposer], desk: Desk) -> None:
         self._open, self.desk = open_proposer, desk
         self._proposer: PoseProposer | None = None
-        self._wait, self._skipped = 0, 0
+        self._backoff = Backoff()  # each question costs as much as tracking dozens of frames
 
     def propose(
         self, slam_map: "SlamMap", keyframe_ids: Sequence[int], image: npt.NDArray[np.uint8], camera: Camera
     ) -> list[Proposal]:
         """See `PoseProposer`. Beside the frames, the proposals of an earlier image of the lost camera."""
-        if self._skipped < self._wait:
-            self._skipped += 1
+        if not self._backoff.is_due():
             return []
         answer = self.desk.ask(
             Reason.LOST, None, lambda: self.proposer.propose(slam_map, keyframe_ids, image, camera) or None
         )
         if answer is not None or not self.desk.is_beside:
-            self._wait, self._skipped = min(max(1, 2 * self._wait), MOST_SKIPPED), 0
+            self._backoff.ended(False)
         return [] if answer is None else answer.value
 
     def believe(self) -> None:
         """The map has confirmed a proposal."""
-        self._wait = self._skipped = 0
+        self._backoff.ended(True)
         self.desk.believe(Reason.LOST)
 
     @property
