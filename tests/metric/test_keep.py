@@ -1,7 +1,7 @@
 """A map remembers that it is metric and upright: on disk, through merges, and when components are joined."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +102,7 @@ class _Joiner:
 @pytest.mark.parametrize("metric_one", [0, 1])
 def test_a_merged_map_is_metric_if_one_of_the_two_was(tmp_path: Path, metric_one: int) -> None:
     maps = [walk(curve()).slam_map, walk(curve()).slam_map]
+    maps[1].sessions = [replace(s, name="another walk") for s in maps[1].sessions]
     maps[metric_one].worlds = {0: METRIC}
     kept = maps[metric_one].centres(np.arange(16)).copy()
     for name, m in zip("ab", maps):

@@ -124,7 +124,7 @@ class TrackingArgs:
     """Show the run in rerun: `spawn` (a window), `web` (in a browser) or a file FILE.rrd to open later."""
 
     poses: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Hand out each pose as it happens: `-` (lines of JSON on standard output), tcp:HOST:PORT, unix:PATH or ros2:/NAME.
+    """Hand out each pose as it happens: `-` (JSON on standard output), tcp:HOST:PORT, unix:PATH or ros2:/NAME.
     Whoever connects to tcp or unix gets the same lines; ros2 publishes Odometry and tf. NAME:... is a
     sink that another package adds (docs/extend.md). May be given several times."""
 
