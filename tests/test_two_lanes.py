@@ -195,6 +195,22 @@ def test_a_camera_that_came_back_is_found_while_frames_are_told_lost(frames: lis
     assert np.linalg.norm(T[:3, 3] - wanted[:3, 3]) < 0.2 * np.linalg.norm(other[:3, 3] - wanted[:3, 3])
 
 
+def test_a_camera_that_goes_on_during_a_long_search_is_followed_to_where_it_is(frames: list[Frame], camera) -> None:
+    """Found after 30 frames, a second later, in which it has gone through half of the mapped path."""
+    slam = TwoLaneSystem(camera, CONFIG, lane=PatientLane(lambda: 0))
+    for f in frames:
+        slam.process(f)
+    dark = [Frame(N + i, 10.0 + 0.03 * i, np.zeros_like(frames[0].image)) for i in range(40)]
+    for f in dark:
+        slam.process(f)
+    slam.rest()
+    slam._lane = PatientLane(lambda: 30)
+    again = [Frame(N + 40 + i, 20.0 + 0.03 * i, f.image) for i, f in enumerate(frames[10:50])]
+    statuses = [slam.process(f).status for f in again]
+    assert Status.TRACKED not in statuses[:30]
+    assert statuses[-5:] == [Status.TRACKED] * 5
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_mapping_lane_that_fails_at_any_point_is_told_and_nothing_hangs(
     seed: int, frames: list[Frame], camera, monkeypatch: pytest.MonkeyPatch

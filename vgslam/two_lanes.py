@@ -33,10 +33,9 @@ MOST_STEPS = 30
 """Views through which the mapping lane follows its new landmarks at most: a camera so much faster than the flow would
 never be caught up with."""
 
-
 MOST_BEHIND = 8
-"""A search that is more views behind goes on with the newest, as a reader of a live source does, and it hands back
-after so many views: those between are LOST."""
+"""A search that is more views behind leaves some out, evenly: so many steps lead to the newest view, and a camera that
+moves fast is still followed from one to the next. Those left out are LOST. It hands back after as many again."""
 
 
 class Work(Enum):
@@ -339,12 +338,12 @@ class TwoLaneSystem(SlamSystem):
         if not self._recover(view):
             self._lose(view)
             self._initialize(view)
-        for _ in range(MOST_BEHIND):
-            if job.n_worked == len(job.passed) or (self._state is None and self._component >= 0):
+        for _ in range(2 * MOST_BEHIND):
+            n_behind = len(job.passed) - job.n_worked
+            if not n_behind or (self._state is None and self._component >= 0):
                 return
-            if len(job.passed) - job.n_worked > MOST_BEHIND:
-                job.n_worked = len(job.passed) - 1
-            view, job.n_worked = job.passed[job.n_worked].view, job.n_worked + 1
+            job.n_worked += -(-n_behind // MOST_BEHIND)
+            view = job.passed[job.n_worked - 1].view
             if not self._follow(view):
                 self._lose(view)
                 if self._component < 0:
