@@ -94,7 +94,7 @@ FIGURES = [
         -m.worlds_change("translation"), -m.worlds_change("depth_absrel"))),
     # First steps
     Figures(FIRST, "| `git clone` | {} | {} |", lambda: _step("clone")),
-    Figures(FIRST, "GPU's libraries; {} MiB on the disk | {} | {} |", lambda: (
+    Figures(FIRST, "what runs and scores need; {} MiB on the disk | {} | {} |", lambda: (
         m.record("first_steps")["venv_mib"], *_step("install"))),
     Figures(FIRST, "| the demo | {} | {} |", lambda: _step("demo")),
     Figures(FIRST, "All {} frames have a pose, ATE {} m on a path of {} m; the run takes {} MiB of memory",
