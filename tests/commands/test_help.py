@@ -11,6 +11,7 @@ from vgslam.cli import parse
 from vgslam.commands import doctor, self_test
 from vgslam.commands.config import ONE_RUN_ONLY, run_defaults
 from vgslam.commands.live import live_defaults
+from vgslam.errors import ConfigError
 from vgslam.slam import SlamConfig
 
 
@@ -23,6 +24,19 @@ def test_the_printed_settings_are_read_back_as_they_were(vgslam, tmp_path: Path)
     assert (args.slam.tracker.gate, args.stride, args.network) == (4.25, 3, "none")
     assert vgslam("config", "--config", file)[1] == out
     assert "# Largest distance of an inlier, in standard deviations.\n    gate: 4.25\n" in out
+
+
+def test_a_word_or_nothing_is_read_back_and_another_word_is_refused(vgslam, tmp_path: Path) -> None:
+    code, out, _ = vgslam("config", "--save-depth", "png")
+    assert code == 0
+    file = tmp_path / "c.yaml"
+    file.write_text(out)
+    assert run_defaults(file).save_depth == "png"
+    file.write_text("save_depth: null\n")
+    assert run_defaults(file).save_depth is None
+    file.write_text("save_depth: jpg\n")
+    with pytest.raises(ConfigError, match="save_depth: expected one of png, npz, got 'jpg'"):
+        run_defaults(file)
 
 
 def test_live_asks_no_network_unless_it_is_told_to(tmp_path: Path) -> None:

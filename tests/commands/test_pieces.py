@@ -1,7 +1,7 @@
 """`vgslam run --pieces`, as a person calls it; the pieces' maps are made up, so that no tracking takes place."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -13,6 +13,7 @@ from fleet.piece_maps import CAMERA, ELSEWHERE, STEP_S, piece, true_pose
 from vgslam.commands import pieces as pieces_command
 from vgslam.fleet.task import Ending, Facts, Task, TaskResult
 from vgslam.geometry.sim3 import Sim3
+from vgslam.map.slam_map import SlamMap
 from vgslam.store.check import check_map
 from vgslam.store.map_folder import MapFolder
 
@@ -42,6 +43,7 @@ class MadeUp:
 
     def __init__(self, failing: Sequence[str] = ()) -> None:
         self.failing, self.settings = failing, dict[str, dict]()
+        self.mapped: Callable[[Sim3, range], SlamMap] = piece
 
     def run(self, tasks: Sequence[Task]):
         for task in tasks:
@@ -54,7 +56,7 @@ class MadeUp:
             frames = range(begin, begin + step * said["max_frames"], step)
             S = Sim3.identity() if task.name.endswith("1") else ELSEWHERE
             with MapFolder(folder / "map.vgslam") as opened:
-                opened.save(piece(S, frames))
+                opened.save(self.mapped(S, frames))
             facts = Facts(len(frames), len(frames))
             yield TaskResult(task.key, Ending.DONE, results=f"results/{folder.name}", facts=facts)
 
@@ -89,6 +91,29 @@ def test_a_run_in_pieces_leaves_what_a_run_leaves(vgslam, recording, engine, tmp
     assert check_map(tmp_path / "m").problems == []
     assert not (vgslam.out / ".pieces").exists()
     assert "pieces" not in yaml.safe_load((vgslam.out / "config.yaml").read_text())
+
+
+def test_the_depth_of_all_pieces_is_saved_once_under_the_numbers_of_the_whole(
+    vgslam, recording, engine, monkeypatch
+) -> None:  # fmt: skip
+    def with_depth(S: Sim3, frames: range) -> SlamMap:
+        m = piece(S, frames)
+        for k in m.keyframes:
+            k.depth, k.depth_camera = np.full((CAMERA.height, CAMERA.width), 4.0, np.float32), CAMERA
+            k.confidence = np.ones_like(k.depth)
+        return m
+
+    monkeypatch.setattr(engine, "mapped", with_depth)
+    code, said, err = vgslam.run(recording, "--pieces", 2, "--save-depth", "npz", *MADE_UP)
+    assert code == 0, err
+    assert [s["save_depth"] for s in engine.settings.values()] == [None, None], "pieces keep it in their maps"
+    rows = json.loads((vgslam.out / "depth" / "depth.json").read_text())["frames"]
+    assert f"depth of {len(rows)} keyframes: {vgslam.out}/depth/" in said
+    kept = np.loadtxt(vgslam.out / "keyframes.tum")
+    assert [r["timestamp_s"] for r in rows] == pytest.approx(kept[:, 0].tolist())
+    assert [STEP_S * r["frame_id"] for r in rows] == pytest.approx(kept[:, 0].tolist())
+    assert rows[-1]["frame_id"] > 90, "the second piece is there"
+    assert len(list((vgslam.out / "depth").glob("*.npz"))) == len(rows)
 
 
 def test_start_stride_and_end_hold_for_the_whole(vgslam, engine, tmp_path) -> None:

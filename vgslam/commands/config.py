@@ -106,9 +106,10 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
     """The value with the type of its field: a path instead of text, or one of the allowed words."""
     if value is None:
         return None
-    if get_origin(hint) is Literal:
-        if value not in get_args(hint):
-            raise ConfigError(f"{where}: expected one of {', '.join(map(str, get_args(hint)))}, got {value!r}")
+    words = next((get_args(kind) for kind in (hint, *get_args(hint)) if get_origin(kind) is Literal), ())
+    if words:  # one of them, or None
+        if value not in words:
+            raise ConfigError(f"{where}: expected one of {', '.join(map(str, words))}, got {value!r}")
         return value
     kinds = [k for k in (get_args(hint) or (hint,)) if isinstance(k, type) and k is not type(None)]
     if Path in kinds and isinstance(value, str):

@@ -149,7 +149,7 @@ class PiecesRun:
     def _task(self, folder: FleetFolder, name: str, frames: range, common: RunArgs) -> Task:
         options = replace(
             common, start=common.start + frames.start * common.stride, max_frames=len(frames), scale_from=None,
-            gravity=None, map=None, viewer=None, quiet=True, json=False,
+            gravity=None, map=None, viewer=None, quiet=True, json=False, save_depth=None,
         )  # fmt: skip
         orders = Orders(folder, options, self.limits, Digests(folder.path / DIGESTS))
         task = orders.task(Item(str(self.args.path.resolve()), name))
@@ -190,7 +190,7 @@ class PiecesRun:
         if m.keyframes:
             report.camera = describe_camera(self.source.camera or m.keyframes[-1].camera, None)
             report.camera["is_estimated"] = self.calibration.startswith("estimated")
-        results = WholeResults(writer, report, LateSteps(writer.path), say)
+        results = WholeResults(writer, report, LateSteps(writer.path), say, self.args.save_depth)
         about = InPieces(pieces, joins, self.where[0], self.calibration)
         return self._written(results, whole, about, request)
 

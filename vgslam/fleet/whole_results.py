@@ -20,6 +20,7 @@ from vgslam.metric.request import MetricRequest
 from vgslam.results.plots import Drawing, drawings
 from vgslam.results.report import RunReport
 from vgslam.results.run_folder import REPORT, RunWriter
+from vgslam.results.saved_depth import DEPTH_FOLDER, Form, save_depth
 from vgslam.results.status import StatusTable
 from vgslam.session.late_steps import LateSteps
 from vgslam.session.outcome import Poses, score
@@ -90,12 +91,14 @@ class InPieces:
 
 @dataclass
 class WholeResults:
-    """Writes a whole map as the results of a run. steps: what fails one by one; say: for messages."""
+    """Writes a whole map as the results of a run. steps: what fails one by one; say: for messages; depth: the form in
+    which the depth of keyframes is saved."""
 
     writer: RunWriter
     report: RunReport
     steps: LateSteps
     say: Callable[[str], None]
+    depth: Form | None = None
     poses: Poses = field(init=False)
 
     def fill(self, whole: Whole, about: InPieces) -> None:
@@ -158,6 +161,8 @@ class WholeResults:
             return None
         steps = self.steps
         steps.extra("the cloud", lambda: self.writer.write_cloud(*point_cloud(m)))
+        if self.depth is not None:
+            steps.extra("the depth", partial(self._save_depth, m, self.depth))
         evaluation = steps.extra("the score", lambda: score(truth, p, self.report, self.say))
         self.report.end_to_start_percent = steps.extra("the length", lambda: end_to_start_percent(p.trajectory))
         draw = partial(self._drawings, m, truth, evaluation, name)
@@ -170,6 +175,10 @@ class WholeResults:
     ) -> dict[str, Drawing]:  # fmt: skip
         statuses = StatusTable.of(self.poses.frames, self.poses.trajectory)
         return drawings(self.poses.trajectory, statuses, truth, evaluation, m.keyframes, name)
+
+    def _save_depth(self, m: SlamMap, form: Form) -> None:
+        n = save_depth(self.writer.path, m, 0, form)
+        self.say(f"depth of {n} keyframes: {self.writer.path / DEPTH_FOLDER}/")
 
     def _plot(self, name: str, drawing: Drawing) -> None:
         self.writer.write_plot(name, drawing())
