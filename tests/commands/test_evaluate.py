@@ -7,7 +7,7 @@ import pytest
 import tyro
 
 from vgslam.commands.evaluate import EvalArgs, run_eval
-from vgslam.errors import EvaluationError, InputError
+from vgslam.errors import ConfigError, EvaluationError, InputError
 from vgslam.geometry import se3
 from vgslam.results.run_folder import RunWriter
 from vgslam.sources.trajectory_io import write_trajectory
@@ -140,6 +140,23 @@ def test_files_that_cannot_be_used(tmp_path):
     write_trajectory(tmp_path / "b.txt", walk(t0=5.0))
     with pytest.raises(EvaluationError, match="do not overlap in time"):
         run_eval(EvalArgs(tmp_path / "a.txt", tmp_path / "b.txt"))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"max_difference": -1.0}, "--max-difference -1: give seconds"),
+        ({"max_difference": float("nan")}, "--max-difference nan: give seconds"),
+        ({"rpe_delta": 0.0}, "--rpe-delta 0: give seconds"),
+        ({"rpe_delta": float("inf")}, "--rpe-delta inf: give seconds"),
+        ({"n_frames": -3}, "--n-frames -3: give a number"),
+        ({"n_frames": 0}, "--n-frames 0: give a number"),
+    ],
+)
+def test_numbers_that_no_comparison_can_use_are_refused_as_settings(tmp_path, options, says):
+    write_trajectory(tmp_path / "a.txt", walk())
+    with pytest.raises(ConfigError, match=says):
+        run_eval(EvalArgs(tmp_path / "a.txt", tmp_path / "a.txt", **options))
 
 
 def test_command_line():

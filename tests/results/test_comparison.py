@@ -50,6 +50,14 @@ def test_paths_of_another_scale_lie_over_the_first(tmp_path: Path) -> None:
     assert [row["coverage_percent"] for row in got.rows] == [100.0, 95.0]
 
 
+def test_runs_of_unequal_length_are_told(tmp_path: Path) -> None:
+    """Forty frames beside forty say nothing; beside one more, that the errors are of other frames."""
+    same = [write_bend(tmp_path / "a"), write_bend(tmp_path / "b")]
+    assert compare(read(*same)).notes == []
+    (note,) = compare(read(*same, write_bend(tmp_path / "c", n_frames=41))).notes
+    assert "different numbers of frames" in note
+
+
 def test_the_distance_from_the_first_is_in_percent_of_its_path(tmp_path: Path) -> None:
     """Every second position off by d across a line of length L: after alignment d/2 everywhere."""
     folders = [write_run(tmp_path / "a", 41), write_run(tmp_path / "b", 41)]

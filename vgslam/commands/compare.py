@@ -37,8 +37,8 @@ class CompareArgs:
     """Folder for compare.html, paths.png and compare.json, which are replaced."""
 
     truth: Path | None = None
-    """Trajectory to compare with (TUM, KITTI or EuRoC); the default is the one that the first run used, if it is
-    there."""
+    """Trajectory to compare with (TUM, KITTI or EuRoC); the default is that of the first run that was scored, if it
+    is there."""
 
     same_input: bool = False
     """The runs are of one recording, though the names of their inputs differ."""

@@ -9,7 +9,7 @@ import tyro
 from rich.console import Console
 
 from vgslam.atomic import write_bytes
-from vgslam.errors import EvaluationError, OutputError
+from vgslam.errors import ConfigError, EvaluationError, OutputError
 from vgslam.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate
 from vgslam.evaluation.table import evaluation_table
 from vgslam.guards.wording import say
@@ -69,6 +69,7 @@ class _Estimate:
 
 def run_eval(args: EvalArgs) -> int:
     """Prints the scores; returns the exit code 0. Raises a VgslamError for input that cannot be compared."""
+    _check(args)
     estimate, reference, warnings = load_pair(args)
     evaluation = _evaluate(args, estimate, reference)
     evaluation.notes.extend(warnings)
@@ -149,6 +150,16 @@ def _on_frame_numbers(estimate: _Estimate) -> _Estimate:
         None if keyframes is None else _retimed(keyframes, keyframes.frame_ids),
         replace(frames, timestamps_s=_times_of(frames.frame_ids)),
     )
+
+
+def _check(args: EvalArgs) -> None:
+    """Raises ConfigError for numbers that no comparison can use, in the words of the command line."""
+    if args.max_difference is not None and not 0 <= args.max_difference < np.inf:
+        raise ConfigError(f"--max-difference {args.max_difference:g}: give seconds, 0 or more")
+    if not 0 < args.rpe_delta < np.inf:
+        raise ConfigError(f"--rpe-delta {args.rpe_delta:g}: give seconds, more than 0")
+    if args.n_frames is not None and args.n_frames < 1:
+        raise ConfigError(f"--n-frames {args.n_frames}: give a number of 1 or more")
 
 
 def _evaluate(args: EvalArgs, estimate: _Estimate, reference: Trajectory) -> Evaluation:

@@ -62,6 +62,8 @@ def compare(runs: Sequence[RunData], is_same_input: bool = False) -> Comparison:
         {**figures_of(data), DISTANCE.key: distance}
         for data, distance in zip(runs, overlay.distance_percent, strict=True)
     ]
+    if len({row["n_frames"] for row in rows}) > 1:
+        notes.append("the runs have different numbers of frames: errors of more frames and fewer do not compare")
     columns = [f for f in (*FIGURES, DISTANCE) if any(row[f.key] is not None for row in rows)]
     return Comparison(names, inputs, columns, rows, differences(runs), overlay, [*notes, *overlay.notes])
 
