@@ -204,6 +204,19 @@ def test_a_board_that_is_not_understood_is_refused_with_the_syntax(text: str) ->
         finder(text)
 
 
+def test_what_is_odd_about_images_is_told_but_not_that_they_have_no_times(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No time matters to a calibration, and there is no --fps to give."""
+    for name in ("a.png", "b.png"):
+        cv2.imwrite(str(tmp_path / name), np.full((60, 80), 128, np.uint8))
+    (tmp_path / "c.png").write_bytes(b"no image")
+    main(["calibrate", str(tmp_path), "--board", "checkerboard:9x6", "--out", str(tmp_path / "c.json")])
+    told = capsys.readouterr().err
+    assert "c.png" in told
+    assert "frames/s" not in told
+
+
 def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["calibrate", str(tmp_path / "none"), "--board", "checkerboard:9x6"]) == 2
     assert main(["calibrate", str(tmp_path)]) == 2

@@ -166,7 +166,7 @@ def test_an_uncalibrated_recording_has_one_calibration(vgslam, recording, engine
     [
         (("--pieces", "many"), "auto or a number"),
         (("--pieces", "0"), "auto or a number"),
-        (("--pieces", "9"), "3 pieces of 40 frames at most"),
+        (("--pieces", "9"), "at most 3 piece(s) of 40 frames or more"),
         (("--engine", "ray"), "add --pieces"),
         (("--pieces", "2", "--realtime"), "--realtime"),
         (("--pieces", "2", "--poses", "-"), "--poses"),
