@@ -229,3 +229,12 @@ def test_a_port_for_metrics_that_is_taken_is_refused_before_anything_is_made(vgs
     assert code == 2
     assert f"--metrics-port {port}" in err
     assert not vgslam.out.exists()
+
+
+@pytest.mark.parametrize(("target", "says"), [("ros2:/v,mpa=odom", "map=FRAME"), ("tpc:127.0.0.1:1", "tcp:HOST:PORT")])
+def test_a_misspelt_sink_is_told_before_a_camera_is_waited_for(vgslam, monkeypatch, target: str, says: str) -> None:
+    monkeypatch.setattr("vgslam.commands.live.open_live", lambda *_: pytest.fail("the camera was asked"))
+    code, _, errors = vgslam("live", "rtsp://127.0.0.1:1/x", "--out", vgslam.out, "--poses", target)
+    assert code == 2
+    assert says in errors
+    assert errors.count("\n") == 1

@@ -9,6 +9,7 @@ import tyro
 
 from vgslam.commands.tracking import Told, run_tracking
 from vgslam.errors import ConfigError, InputError
+from vgslam.poses_out.open import check_target
 from vgslam.session.metrics import check_port
 from vgslam.session.tracking_args import TrackingArgs
 from vgslam.sources.live import LiveOptions, LiveSource
@@ -69,6 +70,8 @@ def run_live(args: LiveArgs) -> int:
         raise ConfigError(f"--stream must be 0 or more, got {args.stream}")
     if args.metrics_port is not None:
         check_port(args.metrics_port)
+    for target in args.poses:
+        check_target(target)
     return run_tracking(args, lambda: _opened(args), public(args.address), "live", Told(args.stats, args.metrics_port))
 
 

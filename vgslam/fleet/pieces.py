@@ -29,7 +29,8 @@ def cut(n_frames: int, n_pieces: int | None) -> list[range]:
         raise ConfigError(f"--pieces must be auto or 1 or more, got {n_pieces}")
     most = max(1, n_frames // LEAST)
     if n_pieces > most:
-        raise ConfigError(f"--pieces {n_pieces}: {n_frames} frames make at most {most} piece(s) of {LEAST} frames or more")
+        can = f"{n_frames} frames make at most {most} piece(s) of {LEAST} frames or more"
+        raise ConfigError(f"--pieces {n_pieces}: {can}")
     ends = [round((i + 1) * n_frames / n_pieces) for i in range(n_pieces)]
     return [range(a, min(b + OVERLAP, n_frames)) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
 

@@ -23,11 +23,20 @@ def open_sink(target: str) -> PoseSink:
     Raises ConfigError for another word, OutputError if nothing can listen, MissingDependencyError without rclpy,
     PluginError for a sink of another package that cannot be used.
     """
+    check_target(target)
+    kind, _, rest = target.partition(":")
+    return POSE_SINKS.checked(kind, POSE_SINKS.get(kind)(rest), PoseSink)
+
+
+def check_target(target: str) -> None:
+    """Raises ConfigError for a kind that is not known and for options of ros2 that are not understood; opens nothing,
+    so that it can be asked before a stream is waited for."""
     kind, _, rest = target.partition(":")
     if kind not in POSE_SINKS.own and kind not in POSE_SINKS.plugged_in():
         forms = ["-", "tcp:HOST:PORT", "unix:PATH", "ros2:/NAME", *(f"{name}:..." for name in POSE_SINKS.plugged_in())]
         raise ConfigError(f"--poses {target}: expected one of {', '.join(forms)}")
-    return POSE_SINKS.checked(kind, POSE_SINKS.get(kind)(rest), PoseSink)
+    if kind == "ros2":
+        Ros2Options.parse(rest)
 
 
 def _open_stdout(rest: str) -> PoseSink:
