@@ -112,6 +112,12 @@ FIGURES = [
               lambda trained=trained: [m.recording_change("redkitchen", trained, f) for f in (
                   "depth_absrel", "rotation_deg", "direction_deg", "translation")])
       for after, trained in (("-18 % | |", "lora"), ("-28 % | |", "all"))],
+    Figures(ADAPT, "the tracks agreed with {} starts instead of {} of {} (136", lambda: [
+        m.starts_believed("after"), m.starts_believed("before"), m.starts_asked()]),
+    Figures(ADAPT, "position was {} to {} % nearer to the truth, the landmarks' depth {} to {} %", lambda: [
+        *m.starts_nearer("translation"), *m.starts_nearer("depth")]),
+    Figures(README, "starts that geometry does not find are {} to {} % nearer to the truth", lambda:
+            m.starts_nearer("translation")),
     # Networks
     Figures(NETWORKS, "Of the recorded runs with and without it {} of {} are the same", _same),
     Figures(NETWORKS, "torch takes a second of CPU and {} MiB", lambda: [m.more_memory_mib()]),

@@ -106,6 +106,22 @@ def recording_changes(trained: str) -> list[float]:
     return [change(row, figure) for row in rows for figure in row["before"]]
 
 
+def starts_believed(when: str) -> int:
+    """Starts in all films that were believed, before or after adaptation."""
+    return sum(len(row[when]["believed"]) for row in record("adapt_starts")["rows"])
+
+
+def starts_asked() -> int:
+    """Starts that were asked for in all films."""
+    return sum(row["before"]["n_asked"] for row in record("adapt_starts")["rows"])
+
+
+def starts_nearer(figure: str) -> tuple[float, float]:
+    """Least and most that an error of starts fell by, in %."""
+    falls = [100 * (1 - row["both"][figure][1] / row["both"][figure][0]) for row in record("adapt_starts")["rows"]]
+    return min(falls), max(falls)
+
+
 def windows(network: str, row: str) -> dict[str, Any]:
     """A row of `bench weights`: weights (vggt-s) or weights_m (vggt-m)."""
     return next(r for r in record(network)["rows"] if r["name"] == row)
