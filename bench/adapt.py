@@ -17,6 +17,7 @@ from bench.record import write_record
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from bench.adapt_domains import Split
     from vgslam.adapt.adapter import AdaptConfig, Adapter
     from vgslam.network.vggt import Vggt
     from vgslam_train.data.real_windows import RealSet
@@ -103,19 +104,14 @@ def run_bench_adapt(args: BenchAdaptArgs) -> int:
 def _rendered(model: "Vggt", args: BenchAdaptArgs, take: Callable[[dict[str, Any]], None]) -> None:
     from bench.adapt_domains import SHIFTED, SHIFTED_SEED, original_windows, split, with_truth
     from bench.adapt_headroom import Lessons, supervised
-    from vgslam.adapt.adapter import Adapter
     from vgslam.adapt.offline import run_rounds
 
     original = original_windows(model.config)
     home = errors(model, original)
     for domain, seed in itertools.product(args.domains, range(args.first_seed, args.first_seed + args.seeds)):
         video = SHIFTED[domain].film(SHIFTED_SEED + seed, args.frames)
-        parts, config = split(video, model.config), _config(args, seed)
-        adapter = Adapter(model, config, familiar=familiar(model, args))
-        for window in parts.held_back:
-            adapter.keep(window, True)
-        for window in parts.training:
-            adapter.keep(window, False)
+        parts = split(video, model.config)
+        adapter = adapter_of(model, parts, args, seed)
         before = errors(model, parts.unseen)
         run_rounds(adapter, args.steps)
         adapter.measure_served()  # leaves the committed weights in the trainer's model
@@ -123,9 +119,22 @@ def _rendered(model: "Vggt", args: BenchAdaptArgs, take: Callable[[dict[str, Any
         counts = (len(parts.training), len(parts.held_back), len(parts.unseen.images))
         row = _row(f"{domain} {seed}", adapter, counts, before, after) | {"home_before": home, "home_after": at_home}
         if args.headroom:
-            taught = supervised(model, Lessons(with_truth(video, parts.training), args.steps), config.train)
+            taught = supervised(
+                model, Lessons(with_truth(video, parts.training), args.steps), adapter.config.train
+            )
             row["with_truth"] = errors(taught, parts.unseen)
         take(row)
+
+
+def adapter_of(model: "Vggt", parts: "Split", args: BenchAdaptArgs, seed: int) -> "Adapter":
+    """An adapter that has the windows of a film to train on and to hold back."""
+    from vgslam.adapt.adapter import Adapter
+
+    adapter = Adapter(model, _config(args, seed), familiar=familiar(model, args))
+    for windows, is_held_back in ((parts.held_back, True), (parts.training, False)):
+        for window in windows:
+            adapter.keep(window, is_held_back)
+    return adapter
 
 
 def familiar(model: "Vggt", args: BenchAdaptArgs) -> "Callable[[], list[Tensor]] | None":
@@ -239,8 +248,12 @@ def _cells(row: dict[str, Any]) -> str:
 def _change(before: dict[str, Any], after: dict[str, Any], measure: str) -> str:
     if measure not in before or measure not in after:
         return "-"
-    a, b = before[measure][0], after[measure][0]
-    return f"{a:.3f} -> {b:.3f} ({100 * (b / a - 1):+.0f} %)"
+    return changed(before[measure][0], after[measure][0])
+
+
+def changed(before: float, after: float) -> str:
+    """A cell of a table."""
+    return f"{before:.3f} -> {after:.3f} ({100 * (after / before - 1):+.0f} %)"
 
 
 def _mean_changes(worlds: list[dict[str, Any]]) -> list[str]:

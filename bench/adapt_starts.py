@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bench.adapt import BenchAdaptArgs, familiar
+from bench.adapt import BenchAdaptArgs, adapter_of, changed
 from bench.provenance import provenance
 from bench.record import claim_folder, write_record
 
@@ -109,18 +109,11 @@ def run_bench_adapt_starts(args: BenchAdaptStartsArgs) -> int:
 
 def adapted(model: "Vggt", film: "Sequence", args: BenchAdaptStartsArgs, seed: int) -> "tuple[Vggt, int]":
     """The network after rounds on the film's training windows, and the steps that were committed."""
-    from bench.adapt import _config
     from bench.adapt_domains import split
-    from vgslam.adapt.adapter import Adapter
     from vgslam.adapt.offline import run_rounds
 
     like = BenchAdaptArgs(trainable=args.trainable, steps=args.steps)
-    parts = split(film, model.config)
-    adapter = Adapter(model, _config(like, seed), familiar=familiar(model, like))
-    for window in parts.held_back:
-        adapter.keep(window, True)
-    for window in parts.training:
-        adapter.keep(window, False)
+    adapter = adapter_of(model, split(film, model.config), like, seed)
     run_rounds(adapter, args.steps)
     adapter.measure_served()
     return copy.deepcopy(adapter.trainer.model), adapter.step
@@ -216,9 +209,7 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
 
 def _change(both: dict[str, list[float]], name: str) -> str:
     before, after = both[name]
-    if not before:
-        return "-"
-    return f"{before:.3f} -> {after:.3f} ({100 * (after / before - 1):+.0f} %)"
+    return changed(before, after) if before else "-"
 
 
 def page(about: dict[str, Any], rows: list[dict[str, Any]]) -> str:
