@@ -17,6 +17,7 @@ from bench.colmap import BenchColmapArgs, run_bench_colmap
 from bench.first_steps import BenchFirstStepsArgs, run_bench_first_steps
 from bench.fleet import BenchFleetArgs, run_bench_fleet
 from bench.live import BenchLiveArgs, run_bench_live
+from bench.live_kills import BenchLiveKillsArgs, run_bench_live_kills
 from bench.model import BenchModelArgs, run_bench_model
 from bench.pictures import BenchPicturesArgs, run_bench_pictures
 from bench.places import BenchPlacesArgs, run_bench_places
@@ -40,6 +41,7 @@ MEASUREMENTS: dict[str, tuple[type, Callable[[Any], int]]] = {
     "first-steps": (BenchFirstStepsArgs, run_bench_first_steps),
     "fleet": (BenchFleetArgs, run_bench_fleet),
     "live": (BenchLiveArgs, run_bench_live),
+    "live-kills": (BenchLiveKillsArgs, run_bench_live_kills),
     "model": (BenchModelArgs, run_bench_model),
     "pycolmap": (BenchColmapArgs, run_bench_colmap),
     "pictures": (BenchPicturesArgs, run_bench_pictures),

@@ -7,13 +7,7 @@ import os
 import shlex
 import shutil
 import signal
-import socket
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,9 +16,19 @@ import numpy as np
 import tyro
 
 from bench.record import claim_folder, write_record
-from bench.stream_server import Protocol, address, wait_for_listener
+from bench.served import (
+    PATIENCE_S,
+    PoseLines,
+    Served,
+    follow,
+    free_port,
+    kill_group,
+    live_run,
+    server,
+    write_calibration,
+)
+from bench.stream_server import Protocol
 from bench.umeyama import umeyama
-from vgslam.atomic import write_text
 from vgslam.commands.bench import find_truths
 from vgslam.errors import ConfigError, InputError, MissingDependencyError
 from vgslam.evaluation.evaluate import EvaluationOptions, evaluate
@@ -36,8 +40,6 @@ from vgslam.sources.trajectory_io import read_trajectory
 from vgslam.types import Array, Camera, Status, Trajectory
 
 NAME, CALIB_NAME = "bench_live", "calib.json"
-PATIENCE_S = 300.0
-SAME_FRAME_S = 1e-4
 
 
 @dataclass
@@ -100,9 +102,7 @@ class LiveOutcome:
 def run_bench_live(args: BenchLiveArgs) -> int:
     """Measures, prints and writes; returns 0. ConfigError, InputError, OutputError with one line."""
     camera, times_s, truths = _check(args)
-    calib = {"width": camera.width, "height": camera.height, "fx": camera.fx, "fy": camera.fy, "cx": camera.cx,
-             "cy": camera.cy, "distortion": [0.0, 0.0, 0.0, 0.0]}  # fmt: skip
-    write_text(args.out / CALIB_NAME, json.dumps(calib))
+    write_calibration(args.out / CALIB_NAME, camera)
     outcomes = []
     for protocol in args.protocols:
         outcomes.append(_measure(args, protocol, times_s, truths))
@@ -133,18 +133,19 @@ def _measure(
     args: BenchLiveArgs, protocol: Protocol, times_s: Array, truths: dict[str, Trajectory]
 ) -> LiveOutcome:  # fmt: skip
     """Serve, track, kill, serve again, end, score."""
-    run_dir, port, n = args.out / protocol, _free_port(), len(times_s)
-    outcome = LiveOutcome(protocol)
+    run_dir, port, n = args.out / protocol, free_port(), len(times_s)
+    outcome, served = LiveOutcome(protocol), Served(args.sequence, protocol, args.rate_hz, args.ffmpeg)
     kill_at = n if args.restart_at is None else round(args.restart_at * n)
     again_at = min(n, kill_at + round(args.gap_s * args.rate_hz))
-    with _server(args, protocol, port, 0) as server, _live(args, protocol, port, run_dir) as live:
+    calib, options = args.out / CALIB_NAME, shlex.split(args.live_options)
+    with server(served, port) as first, live_run(served, port, calib, run_dir, options) as live:
         poses = PoseLines(live)
-        outcome.n_sent = _follow(server, live, kill_at)
-        _kill_group(server)
+        outcome.n_sent = follow(first, live, kill_at)
+        kill_group(first)
         if kill_at < n:
             time.sleep(args.gap_s)
-            with _server(args, protocol, port, again_at) as second:
-                outcome.n_sent += _follow(second, live, n)
+            with server(served, port, again_at) as second:
+                outcome.n_sent += follow(second, live, n)
             outcome.n_outage = again_at - kill_at
         poses.await_time(times_s[-1] if protocol == "mjpeg" else None)
         outcome.load = round(os.getloadavg()[0], 1)
@@ -154,92 +155,6 @@ def _measure(
         raise InputError(f"vgslam live ended with exit code {code}; see {run_dir.with_suffix('.log')}")
     _score(outcome, run_dir, truths, args, (times_s[0], times_s[min(again_at, n - 1)]))
     return outcome
-
-
-@contextmanager
-def _server(args: BenchLiveArgs, protocol: Protocol, port: int, first: int) -> Iterator["subprocess.Popen[str]"]:
-    """A server that is ready; with all its children gone at the end."""
-    words = ["--sequence", str(args.sequence), "--port", str(port), "--protocol", protocol, "--first", str(first),
-             "--rate-hz", str(args.rate_hz), "--ffmpeg", args.ffmpeg]  # fmt: skip
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench.stream_server", *words], stdout=subprocess.PIPE, text=True,
-        start_new_session=True, bufsize=1,
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        if process.stdout.readline().strip() != "ready":
-            raise InputError(f"the server of {protocol} did not start")
-        yield process
-    finally:
-        _kill_group(process)
-
-
-class PoseLines(threading.Thread):
-    """Reads the poses that `vgslam live --poses -` hands out."""
-
-    def __init__(self, live: "subprocess.Popen[bytes]") -> None:
-        super().__init__(daemon=True)
-        self._live = live
-        self._changed = threading.Condition()
-        self._last_s, self._is_over = -math.inf, False
-        self.start()
-
-    def run(self) -> None:
-        assert self._live.stdout is not None
-        for line in self._live.stdout:
-            with self._changed:
-                self._last_s = json.loads(line)["timestamp_s"]
-                self._changed.notify_all()
-        with self._changed:
-            self._is_over = True
-            self._changed.notify_all()
-
-    def await_time(self, timestamp_s: float | None) -> None:
-        """Wait until the frame of that time, which is never dropped if it is the last one, has been worked on; None,
-        for a stream with its own clock: a second. Raises InputError if it does not come."""
-        if timestamp_s is None:
-            time.sleep(1.0)
-            return
-        with self._changed:
-            is_there = self._changed.wait_for(
-                lambda: self._is_over or self._last_s > timestamp_s - SAME_FRAME_S, PATIENCE_S
-            )
-        if not is_there:
-            raise InputError(f"the last frame has no line among the poses {PATIENCE_S:.0f} s after it was sent")
-
-
-def _kill_group(process: "subprocess.Popen[str]") -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-@contextmanager
-def _live(args: BenchLiveArgs, protocol: Protocol, port: int, run_dir: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    command = [sys.executable, "-m", "vgslam", "live", address(protocol, port), "--calib", str(args.out / CALIB_NAME),
-               "--out", str(run_dir), "--overwrite", "--poses", "-", *shlex.split(args.live_options)]  # fmt: skip
-    if protocol == "ffmpeg-mjpeg":
-        wait_for_listener(port)
-    with run_dir.with_suffix(".log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL)
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
-
-
-def _follow(server: "subprocess.Popen[str]", live: "subprocess.Popen[bytes]", until: int) -> int:
-    """Read what the server says it has sent, until image `until` or its end; the number of images."""
-    assert server.stdout is not None
-    n = 0
-    for line in server.stdout:
-        n += 1
-        if int(line.split()[0]) >= until - 1:
-            break
-        if live.poll() is not None:
-            raise InputError("vgslam live ended before the stream; its log is beside its folder")
-    return n
 
 
 def _score(
@@ -308,12 +223,6 @@ def _misfit(centres: Array, times_s: Array, truth: Trajectory) -> float:
     except ValueError:
         return float("inf")
     return float(np.sqrt(((wanted - S.apply(centres[inside])) ** 2).sum(1).mean()))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _command(args: BenchLiveArgs) -> str:
