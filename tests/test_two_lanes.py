@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from waiting import until
+from waiting import WaitedForLane
 
-from vgslam.frontend.lane import ThreadLane
 from vgslam.geometry import se3
 from vgslam.mapping import Due, KeyframeSteps, Mapped
 from vgslam.refine.adjust import RefineConfig
@@ -56,15 +55,6 @@ class PatientLane:
 
     def close(self) -> None:
         pass
-
-
-class WaitedForLane(ThreadLane[Any]):
-    """A thread that has always ended its job when somebody looks."""
-
-    @property
-    def is_done(self) -> bool:
-        until(lambda: not self.is_busy or self._outcome is not None)
-        return super().is_done
 
 
 @pytest.fixture(scope="module")

@@ -108,7 +108,7 @@ class TwoLaneSystem(SlamSystem):
     """As `SlamSystem`; `process` does not wait for the mapping. Arguments are those of `SlamSystem`.
 
     `process` raises what was raised in the mapping lane. `rest` waits for it, and every other method that needs the
-    map calls that first. Beside a network, which serves one caller at a time, use `SlamSystem`.
+    map calls that first. A network is asked by the mapping lane alone, so that it serves one caller at a time.
     """
 
     def __init__(self, *args: Any, lane: Lane[_Handed | None] | None = None, **options: Any) -> None:
@@ -335,7 +335,7 @@ class TwoLaneSystem(SlamSystem):
     def _search(self, job: _Job, view: View) -> None:
         """Look for the camera in a view, or begin a component with it; then go through the views that came meanwhile,
         if there is something to follow, or a component to begin. No more keyframes are made on the way."""
-        if not self._recover(view):
+        if not self._recover(view) and not self._follow(view, is_guided=True):
             self._lose(view)
             self._initialize(view)
         for _ in range(2 * MOST_BEHIND):

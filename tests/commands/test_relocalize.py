@@ -94,7 +94,7 @@ class Proposer:
     def __init__(self, T: Array) -> None:
         self.T, self.n_asked = T, 0
 
-    def propose(self, slam_map, keyframe_ids, image, camera) -> list[Proposal]:
+    def propose(self, references, image, camera) -> list[Proposal]:
         self.n_asked += 1
         return [Proposal(self.T, "learned", 0.1)]
 

@@ -6,13 +6,16 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from oracle import Errors, Film, OracleBackbone
-from waiting import HANG_S
+from waiting import HANG_S, WaitedForLane
 
 from vgslam.evaluation.alignment import align
 from vgslam.frontend.asking import AskedGuide, Desk
 from vgslam.frontend.guide import VggtUse
 from vgslam.frontend.network_guide import NetworkGuide
+from vgslam.refine.adjust import RefineConfig
 from vgslam.slam import Slam
+from vgslam.system import SlamConfig
+from vgslam.two_lanes import TwoLaneSystem
 from vgslam.types import Camera, Frame, Status
 from vgslam_train.worlds.sequences import Shot, render_sequence
 
@@ -115,3 +118,22 @@ def test_beside_the_frames_tracking_goes_on_and_an_answer_is_used_while_its_firs
     assert counts["late"] >= 1
     assert counts["believed"] <= counts["asked"] - counts["late"]
     desk.close()
+
+
+def test_in_two_lanes_the_mapping_lane_alone_asks_and_a_map_begins(orbit: Film) -> None:
+    askers: set[str] = set()
+
+    class Heard(NetworkGuide):
+        def predict(self, window):  # type: ignore[no-untyped-def]
+            askers.add(threading.current_thread().name)
+            return super().predict(window)
+
+    config = SlamConfig(refine=RefineConfig(is_on=False, while_running=False))
+    slam = TwoLaneSystem(CAMERA, config, Heard(OracleBackbone(orbit), SURE), lane=WaitedForLane("mapping"))
+    said = [slam.process(Frame(i, i / RATE_HZ, image)).status for i, image in enumerate(orbit.images)]
+    slam.settle()
+    assert askers == {"mapping"}
+    assert slam.guide is not None
+    assert slam.guide.desk.report()["asked"]["start"]["believed"] == 1
+    assert said.count(Status.TRACKED) > 0.7 * N
+    assert slam.role.starts[0].solved_at is not None

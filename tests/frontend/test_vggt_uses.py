@@ -10,11 +10,14 @@ import cv2
 import numpy as np
 import pytest
 from oracle import Film, OracleBackbone
+from waiting import WaitedForLane
 
 from vgslam.frontend.guide import VggtUse
 from vgslam.frontend.network_guide import NetworkGuide
 from vgslam.geometry import se3
+from vgslam.refine.adjust import RefineConfig
 from vgslam.slam import Slam, SlamConfig
+from vgslam.two_lanes import TwoLaneSystem
 from vgslam.types import Array, Camera, Frame, Image, Status
 from vgslam_train.worlds.scenes import generate
 from vgslam_train.worlds.sequences import Shot
@@ -126,6 +129,23 @@ def test_motion_guess_follows_a_fast_turn(leaps: list[Film], record_property: Re
     assert np.median(errors["on"]) < 1.0
     believed = [slam.guide.desk.report()["n_believed"] for slam in guided if slam.guide is not None]
     assert sum(believed) == sum(kept["on"]) - sum(kept["off"])
+
+
+@pytest.mark.slow
+def test_motion_guess_follows_a_fast_turn_in_two_lanes_too(leaps: list[Film]) -> None:
+    """The frame itself is told UNSURE; its row gets the pose that the mapping lane has found."""
+    errors = []
+    for film in leaps:
+        lane: WaitedForLane = WaitedForLane("mapping")
+        config = SlamConfig(refine=RefineConfig(is_on=False, while_running=False))
+        slam = TwoLaneSystem(CAMERA, config, NetworkGuide(OracleBackbone(film), ALL), lane=lane)
+        for i, image in enumerate(film.images):
+            slam.process(Frame(i, i / 30, image))
+        slam.settle()
+        if slam.map.frames[-1].status is Status.TRACKED:
+            errors.append(turn_error_deg(slam, film))
+    assert len(errors) >= 7
+    assert np.median(errors) < 1.0
 
 
 def turn_error_deg(slam: Slam, film: Film) -> float:

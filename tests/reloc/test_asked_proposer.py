@@ -1,25 +1,23 @@
 """A proposer that is opened when it is needed, and asked less and less often while nothing comes of it."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from vgslam.frontend.asking import Desk, Reason
-from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.asked_proposer import AskedProposer
 from vgslam.reloc.backoff import MOST_SKIPPED
-from vgslam.reloc.proposal import Proposal
-from vgslam.types import Camera
+from vgslam.reloc.proposal import Proposal, References
+from vgslam.types import Camera, Image
 
 CAMERA = Camera.from_fov(8, 8, 60.0)
 IMAGE = np.zeros((8, 8, 3), np.uint8)
+NOTHING = References((), np.zeros((0, 4, 4)))
 
 
 class Counting:
     def __init__(self) -> None:
         self.n = 0
 
-    def propose(self, slam_map: SlamMap, keyframe_ids: Sequence[int], image: object, camera: Camera) -> list[Proposal]:
+    def propose(self, references: References, image: Image, camera: Camera) -> list[Proposal]:
         self.n += 1
         return [Proposal(np.eye(4), "counting", 0.1)]
 
@@ -29,7 +27,7 @@ def test_after_every_question_in_vain_twice_as_many_are_left_out() -> None:
     opened: list[Counting] = []
     asked = AskedProposer(lambda: opened.append(inner) or inner, desk)  # type: ignore[func-returns-value]
     assert opened == []
-    at = [i for i in range(200) if asked.propose(SlamMap(), [0, 1], IMAGE, CAMERA)]
+    at = [i for i in range(200) if asked.propose(NOTHING, IMAGE, CAMERA)]
     assert at[:5] == [0, 2, 5, 10, 19]
     assert max(np.diff(at)) == MOST_SKIPPED + 1
     assert len(opened) == 1
@@ -39,7 +37,7 @@ def test_after_every_question_in_vain_twice_as_many_are_left_out() -> None:
 def test_once_believed_it_is_asked_at_once_again() -> None:
     asked = AskedProposer(Counting, Desk())
     for _ in range(6):
-        asked.propose(SlamMap(), [0, 1], IMAGE, CAMERA)
+        asked.propose(NOTHING, IMAGE, CAMERA)
     asked.believe()
-    assert asked.propose(SlamMap(), [0, 1], IMAGE, CAMERA)
+    assert asked.propose(NOTHING, IMAGE, CAMERA)
     assert asked.desk.counts[Reason.LOST].believed == 1

@@ -14,7 +14,7 @@ from vgslam.network.vggt_backbone import VggtBackbone
 from vgslam.network.weights import load
 from vgslam.reloc.learned import NetworkProposer, consensus_proposer, learned_proposer, pairwise_proposer
 from vgslam.reloc.pairwise import PairwiseProposer
-from vgslam.reloc.proposal import PoseProposer
+from vgslam.reloc.proposal import PoseProposer, References
 from vgslam.types import Array, Image, Keyframe, check_pose
 
 CAMERA = Camera(60.0, 60.0, 39.5, 31.5, 80, 64)
@@ -60,7 +60,7 @@ class Oracle:
 def test_exact_networks_propose_exact_poses(slam_map: SlamMap, knows_scale: bool) -> None:
     T = pose(np.random.default_rng(1))
     proposer: PoseProposer = NetworkProposer(Oracle(slam_map, T, knows_scale))
-    found = proposer.propose(slam_map, [3, 1, 4, 0], image(QUERY), CAMERA)
+    found = proposer.propose(References.of(slam_map, [3, 1, 4, 0]), image(QUERY), CAMERA)
     assert [p.method for p in found] == (["learned", "learned-consensus"] if knows_scale else ["consensus"])
     for p in found:
         np.testing.assert_allclose(p.T_world_cam, T, atol=1e-9)
@@ -72,7 +72,7 @@ def test_spread_of_the_direct_way_is_how_far_the_keyframes_are_misplaced(slam_ma
     spreads = []
     for error in (0.01, 0.1):
         proposer = NetworkProposer(Oracle(slam_map, T, True, error))
-        direct, consensus = proposer.propose(slam_map, [3, 1, 4, 0], image(QUERY), CAMERA)
+        direct, consensus = proposer.propose(References.of(slam_map, [3, 1, 4, 0]), image(QUERY), CAMERA)
         assert direct.spread == pytest.approx(error * np.sqrt(3 / 4))
         spreads.append(consensus.spread)
     assert spreads[1] > 5 * spreads[0] > 0
@@ -88,35 +88,35 @@ def test_no_more_keyframes_than_asked_for_and_each_once(slam_map: SlamMap) -> No
             return super().predict(images, cameras, T_world_refs)
 
     proposer = NetworkProposer(Counting(slam_map, np.eye(4), True), max_references=3)
-    proposer.propose(slam_map, [5, 2, 5, 2, 0, 1], image(QUERY), CAMERA)
+    proposer.propose(References.of(slam_map, [5, 2, 5, 2, 0, 1]), image(QUERY), CAMERA)
     assert seen == [5, 2, 0, QUERY]
 
 
 def test_nothing_is_proposed_where_the_scale_is_unknown(slam_map: SlamMap) -> None:
     proposer = NetworkProposer(Oracle(slam_map, np.eye(4), False))
-    assert proposer.propose(slam_map, [2], image(QUERY), CAMERA) == []
+    assert proposer.propose(References.of(slam_map, [2]), image(QUERY), CAMERA) == []
     S = slam_map.keyframes[2].S_world_keyframe
     slam_map.set_pose(3, Sim3(np.eye(3), S.t, 2.0))  # turned in place
-    assert proposer.propose(slam_map, [2, 3], image(QUERY), CAMERA) == []
+    assert proposer.propose(References.of(slam_map, [2, 3]), image(QUERY), CAMERA) == []
 
 
 def test_late_fusion_of_exact_pairs_is_exact(slam_map: SlamMap) -> None:
     T = pose(np.random.default_rng(1))
     proposer: PoseProposer = PairwiseProposer(Oracle(slam_map, T, False))
-    (found,) = proposer.propose(slam_map, [3, 1, 4, 0], image(QUERY), CAMERA)
+    (found,) = proposer.propose(References.of(slam_map, [3, 1, 4, 0]), image(QUERY), CAMERA)
     np.testing.assert_allclose(found.T_world_cam, T, atol=1e-9)
     assert found.method == "late-fusion"
     assert found.spread < 1e-9
-    assert proposer.propose(slam_map, [3, 3], image(QUERY), CAMERA) == []
+    assert proposer.propose(References.of(slam_map, [3, 3]), image(QUERY), CAMERA) == []
 
 
 def test_late_fusion_says_nothing_where_the_query_lies_on_one_line_with_all(slam_map: SlamMap) -> None:
     for k in range(3):
         slam_map.set_pose(k, Sim3(np.eye(3), np.array([float(k), 0, 0])))
     T = se3.from_rt(np.eye(3), np.array([5.0, 0, 0]))
-    pairwise = PairwiseProposer(Oracle(slam_map, T, False)).propose(slam_map, [0, 1, 2], image(QUERY), CAMERA)
-    assert pairwise == []
-    (found,) = NetworkProposer(Oracle(slam_map, T, False)).propose(slam_map, [0, 1, 2], image(QUERY), CAMERA)
+    oracle, references = Oracle(slam_map, T, False), References.of(slam_map, [0, 1, 2])
+    assert PairwiseProposer(oracle).propose(references, image(QUERY), CAMERA) == []
+    (found,) = NetworkProposer(oracle).propose(references, image(QUERY), CAMERA)
     np.testing.assert_allclose(found.T_world_cam, T, atol=1e-9)
 
 
@@ -128,7 +128,7 @@ def test_proposers_of_the_packaged_network(slam_map: SlamMap) -> None:
     for keyframe, picture in zip(slam_map.keyframes, pictures):
         keyframe.image = picture
     proposers = (learned, consensus_proposer(backbone), pairwise_proposer(backbone))
-    found = [p for x in proposers for p in x.propose(slam_map, [0, 1, 2], pictures[3], CAMERA)]
+    found = [p for x in proposers for p in x.propose(References.of(slam_map, [0, 1, 2]), pictures[3], CAMERA)]
     assert {"learned", "learned-consensus", "consensus"} <= {p.method for p in found}
     for p in found:
         check_pose(p.method, p.T_world_cam)

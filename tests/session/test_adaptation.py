@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from waiting import until
+from waiting import HANG_S, until
 
 from vgslam.errors import ConfigError
 from vgslam.frontend.asking import Desk, Reason
@@ -61,13 +61,32 @@ def test_bad_options_are_found_at_the_start() -> None:
         open_adaptation(opened(), "background", None, AdaptOptions(steps=0))
 
 
+def is_idle(desk: Desk) -> bool:
+    with desk.asking_later() as is_so:
+        return is_so
+
+
 def test_a_desk_is_busy_while_it_answers_beside_the_frames() -> None:
     desk, may_end = Desk(is_beside=True), threading.Event()
-    assert not desk.is_busy
+    assert is_idle(desk)
     desk.ask(Reason.LOST, 0, may_end.wait)
-    assert desk.is_busy
+    assert not is_idle(desk)
     may_end.set()
-    until(lambda: not desk.is_busy)
+    until(lambda: is_idle(desk))
+    desk.close()
+
+
+def test_nothing_is_asked_while_the_network_is_changed() -> None:
+    desk, asked = Desk(is_beside=True), threading.Event()
+    with desk.asking_later() as may_change:
+        assert may_change
+        asker = threading.Thread(target=lambda: desk.ask(Reason.LOST, 0, asked.set))
+        asker.start()
+        asker.join(0.1)
+        assert asker.is_alive()
+        assert not asked.is_set()
+    asker.join(HANG_S)
+    assert asked.wait(HANG_S)
     desk.close()
 
 

@@ -6,8 +6,9 @@ Who asks says why, and says afterwards whether the answer was believed; both are
 import sys
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
@@ -63,6 +64,7 @@ class Desk:
     trouble: str | None = None
     """Why the network cannot be asked any more."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _one_caller: threading.Lock = field(default_factory=threading.Lock)
     _pool: ThreadPoolExecutor | None = None
     _pending: tuple[Reason, Hashable, "Future[Any]"] | None = None
 
@@ -85,6 +87,11 @@ class Desk:
         """The same, answered in line in any case: for what is asked when the frames are through."""
         return None if self.trouble is not None else self._in_line(reason, about, work)
 
+    def uncounted(self, work: Callable[[], A]) -> A:
+        """The answer of `work`, in line, when the network is free; an error goes to who asked."""
+        with self._one_caller:
+            return work()
+
     def believe(self, reason: Reason) -> None:
         """An answer was used."""
         self.counts[reason].believed += 1
@@ -93,11 +100,12 @@ class Desk:
         """An answer came when it was of no use any more."""
         self.counts[reason].late += 1
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether a question is being answered beside the frames."""
+    @contextmanager
+    def asking_later(self) -> Iterator[bool]:
+        """A block in which no question is passed on to the thread; it is told whether none is being answered there, so
+        that the network may be changed. Who asks meanwhile waits."""
         with self._lock:
-            return self._pending is not None and not self._pending[2].done()
+            yield self._pending is None or self._pending[2].done()
 
     @property
     def n_asked(self) -> int:
@@ -130,7 +138,8 @@ class Desk:
     def _timed(self, work: Callable[[], A | None], clock: Callable[[], float]) -> A | None:
         began = clock()
         try:
-            return work()
+            with self._one_caller:
+                return work()
         except VgslamError as error:
             self.trouble = str(error)
             self.notes.append(f"the network could not be asked ({error}): the run went on without it")
@@ -194,4 +203,4 @@ class AskedGuide:
 
     def descriptor(self, frame_id: int, image: Image) -> Float32:
         """As `Guide.descriptor`; not counted."""
-        return self.guide.descriptor(frame_id, image)
+        return self.desk.uncounted(lambda: self.guide.descriptor(frame_id, image))

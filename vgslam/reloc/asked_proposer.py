@@ -1,18 +1,12 @@
 """A proposer of poses, opened when a lost camera is found by nothing else, and asked less often while it fails."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
-
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Callable
 
 from vgslam.frontend.asking import Desk, Reason
 from vgslam.geometry.camera import Camera
 from vgslam.reloc.backoff import Backoff
-from vgslam.reloc.proposal import PoseProposer, Proposal
-
-if TYPE_CHECKING:
-    from vgslam.map.slam_map import SlamMap
+from vgslam.reloc.proposal import PoseProposer, Proposal, References
+from vgslam.types import Image
 
 
 class AskedProposer:
@@ -23,15 +17,11 @@ class AskedProposer:
         self._proposer: PoseProposer | None = None
         self._backoff = Backoff()  # each question costs as much as tracking dozens of frames
 
-    def propose(
-        self, slam_map: "SlamMap", keyframe_ids: Sequence[int], image: npt.NDArray[np.uint8], camera: Camera
-    ) -> list[Proposal]:
+    def propose(self, references: References, image: Image, camera: Camera) -> list[Proposal]:
         """See `PoseProposer`. Beside the frames, the proposals of an earlier image of the lost camera."""
         if not self._backoff.is_due():
             return []
-        answer = self.desk.ask(
-            Reason.LOST, None, lambda: self.proposer.propose(slam_map, keyframe_ids, image, camera) or None
-        )
+        answer = self.desk.ask(Reason.LOST, None, lambda: self.proposer.propose(references, image, camera) or None)
         if answer is not None or not self.desk.is_beside:
             self._backoff.ended(False)
         return [] if answer is None else answer.value

@@ -5,23 +5,20 @@ baselines between the keyframes give; needs a network that is given the keyframe
 lifts the query into the map (`multiview.reference_lift`); works with any network.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.multiview.reference_lift import direct_pose, lift
 from vgslam.reloc.pairwise import PairwiseProposer
-from vgslam.reloc.proposal import AllOf, PoseProposer, Proposal
-from vgslam.types import Array
+from vgslam.reloc.proposal import AllOf, PoseProposer, Proposal, References
+from vgslam.types import Array, Image
 
 if TYPE_CHECKING:
     from vgslam.interfaces import Backbone
-    from vgslam.map.slam_map import SlamMap
     from vgslam.network.reloc.query_poses import LocalPoses, QueryPoses
     from vgslam.network.vggt_backbone import VggtBackbone
 
@@ -39,18 +36,13 @@ class NetworkProposer:
     def __init__(self, poses: "QueryPoses", max_references: int = MAX_REFERENCES) -> None:
         self.poses, self.max_references = poses, max_references
 
-    def propose(
-        self, slam_map: "SlamMap", keyframe_ids: Sequence[int], image: npt.NDArray[np.uint8], camera: Camera
-    ) -> list[Proposal]:
+    def propose(self, references: References, image: Image, camera: Camera) -> list[Proposal]:
         """See `PoseProposer`; ConfigError as `QueryPoses.predict`."""
-        chosen = list(dict.fromkeys(keyframe_ids))[: self.max_references]
+        chosen = references.first(self.max_references)
         if len(chosen) < 2:
             return []
-        keyframes = [slam_map.keyframes[k] for k in chosen]
-        images, cameras = [k.image for k in keyframes], [k.camera for k in keyframes]
-        T_world_refs = slam_map.T_world_keyframes(np.array(chosen))
-        seen = self.poses.predict([*images, image], [*cameras, camera], T_world_refs)
-        return [] if seen is None else proposals(seen, T_world_refs, self.poses.name)
+        seen = self.poses.predict([*chosen.images, image], [*chosen.cameras, camera], chosen.T_world_refs)
+        return [] if seen is None else proposals(seen, chosen.T_world_refs, self.poses.name)
 
 
 def proposals(seen: "LocalPoses", T_world_refs: Array, name: str) -> list[Proposal]:

@@ -1,18 +1,16 @@
 """Late fusion: a network sees the query with one keyframe at a time, and the relative poses are averaged."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.multiview.late_fusion import average_motions
-from vgslam.reloc.proposal import Proposal
+from vgslam.reloc.proposal import Proposal, References
+from vgslam.types import Image
 
 if TYPE_CHECKING:
-    from vgslam.map.slam_map import SlamMap
     from vgslam.network.reloc.query_poses import QueryPoses
 
 
@@ -29,17 +27,14 @@ class PairwiseProposer:
     def __init__(self, poses: "QueryPoses", max_references: int = 6) -> None:
         self.poses, self.max_references = poses, max_references
 
-    def propose(
-        self, slam_map: "SlamMap", keyframe_ids: Sequence[int], image: npt.NDArray[np.uint8], camera: Camera
-    ) -> list[Proposal]:
+    def propose(self, references: References, image: Image, camera: Camera) -> list[Proposal]:
         """See `PoseProposer`."""
-        chosen = list(dict.fromkeys(keyframe_ids))[: self.max_references]
+        chosen = references.first(self.max_references)
         if len(chosen) < 2:
             return []
-        T_refs = slam_map.T_world_keyframes(np.array(chosen))
+        T_refs = chosen.T_world_refs
         used, pairs = [], []
-        for i, k in enumerate(chosen):
-            keyframe = slam_map.keyframes[k]
+        for i, keyframe in enumerate(chosen.keyframes):
             seen = self.poses.predict([keyframe.image, image], [keyframe.camera, camera], T_refs[i : i + 1])
             if seen is None:
                 continue

@@ -26,7 +26,7 @@ from vgslam.reloc.evidence import Evidence, cells
 from vgslam.reloc.localization import Localization
 from vgslam.reloc.neighbours import GAP, spaced
 from vgslam.reloc.places import Places
-from vgslam.reloc.proposal import PoseProposer
+from vgslam.reloc.proposal import PoseProposer, References
 from vgslam.reloc.weak_poses import Matches, WeakPose, weak_poses
 from vgslam.types import Array
 
@@ -322,7 +322,8 @@ class Relocalizer:
         if self.proposer is None:
             return []
         out = []
-        for p in self.proposer.propose(self.map, references, query.view.image, query.target.camera):
+        shown = References.of(self.map, references)
+        for p in self.proposer.propose(shown, query.view.image, query.target.camera):
             for k in references[:N_CONFIRMING]:
                 out += self._confirmed(k, query.target, se3.inverse(p.T_world_cam), p.method)
         return out

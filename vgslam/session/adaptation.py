@@ -72,7 +72,8 @@ class Adaptation:
             self._folder = tempfile.TemporaryDirectory(prefix="vgslam-adapt-")
             self.online = self._begin(Path(self._folder.name))
         if self.online is not None and self._network is not None:
-            self.online.at_frame(image, frame_id, camera, may_serve=not self._network.desk.is_busy)
+            with self._network.desk.asking_later() as is_idle:
+                self.online.at_frame(image, frame_id, camera, may_serve=is_idle)
 
     def report(self) -> dict[str, Any] | None:
         """The entry in report.json; None where nothing adapts."""

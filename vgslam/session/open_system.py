@@ -56,10 +56,8 @@ def open_system(
     camera = map_session.begin(source.name, camera, getattr(source, "recorded_camera", None))
     if network is not None:
         network.desk.is_beside = isinstance(source, LiveSource)
-        if does_not_wait(source):
-            say("with a network, frames wait for keyframes, and some are dropped; --network none does not wait")
     config = _with_prior(config_for(source, options.config), estimate, options.fov_deg is not None)
-    kind = TwoLaneSystem if does_not_wait(source) and network is None else SlamSystem
+    kind = TwoLaneSystem if does_not_wait(source) else SlamSystem
     slam = kind(
         camera, config, network.guide if network else None,
         network.proposer if network else None, map_session.slam_map, map_session.is_localizing,
