@@ -1,0 +1,113 @@
+"""What keyframes see, and how many independent witnesses of one similarity they are.
+
+Two views of one house are no two witnesses: where another house looks like it, both are deceived. What bears witness for
+itself is another place, or the same place seen from so far aside that its shape, too, must be the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vgslam.geometry.sim3 import Sim3
+from vgslam.types import Array
+
+APART_DEPTHS = 1.0
+"""Two views show different places if what they see lies so far apart, in multiples of the larger depth."""
+PARALLAX = 0.2
+"""Two views of one place verify it independently if the cameras are so far apart, as a share of the larger depth: 11
+degrees for what lies abeam."""
+LEAST_ALONE = 4
+"""Independent views that verify a place which stands alone: along a path the camera goes by more than half of the depth,
+so that the place has to be a copy of another in its shape, not in one face alone."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a keyframe sees of a place."""
+
+    eye: Array
+    """(3,): where the camera is."""
+    seen: Array
+    """(3,): the middle of the landmarks that were found."""
+
+    @property
+    def depth(self) -> float:
+        """Distance of the landmarks from the camera."""
+        return float(np.linalg.norm(self.seen - self.eye))
+
+    def through(self, S: Sim3) -> "Sight":
+        """The same in another frame: S takes points there."""
+        eye, seen = S.apply(np.stack([self.eye, self.seen]))
+        return Sight(eye, seen)
+
+    def to_list(self) -> list[float]:
+        """Six numbers."""
+        return [*self.eye.tolist(), *self.seen.tolist()]
+
+    @staticmethod
+    def from_list(numbers: Sequence[float]) -> "Sight":
+        """`to_list` back. Raises ValueError where they are not six."""
+        x = np.array(numbers, np.float64).reshape(2, 3)
+        return Sight(x[0], x[1])
+
+
+@dataclass(frozen=True)
+class Witnesses:
+    """N places that two sides show, each as both see it, in one frame."""
+
+    eyes: Array
+    """(N,2,3): cameras of the two sides."""
+    seen: Array
+    """(N,2,3): the middle of what they see."""
+
+    @staticmethod
+    def of(sights: Sequence[tuple[Sight, Sight]]) -> "Witnesses":
+        """All that two sides see."""
+        eyes = np.array([[x.eye for x in pair] for pair in sights], np.float64).reshape(-1, 2, 3)
+        seen = np.array([[x.seen for x in pair] for pair in sights], np.float64).reshape(-1, 2, 3)
+        return Witnesses(eyes, seen)
+
+    @staticmethod
+    def together(parts: Sequence["Witnesses"]) -> "Witnesses":
+        """All of several."""
+        return Witnesses(np.concatenate([x.eyes for x in parts]), np.concatenate([x.seen for x in parts]))
+
+    @property
+    def _depths(self) -> Array:
+        """(N,2)."""
+        return np.asarray(np.linalg.norm(self.seen - self.eyes, axis=2))
+
+    def elsewhere(self, other: "Witnesses") -> np.ndarray:
+        """Mask (N,M): whether one here shows another place than one of the others, on both sides."""
+        return _apart(self.seen, other.seen) > APART_DEPTHS * _larger(self._depths, other._depths)
+
+    @property
+    def has_two_places(self) -> bool:
+        """Whether two of them show different places."""
+        return bool(self.elsewhere(self).any())
+
+    @property
+    def n_views(self) -> int:
+        """Views of which each is as far from all others as an independent verification has to be."""
+        far = _apart(self.eyes, self.eyes) > PARALLAX * _larger(self._depths, self._depths)
+        taken: list[int] = []
+        for i in range(len(far)):
+            if far[i, taken].all():
+                taken.append(i)
+        return len(taken)
+
+    @property
+    def are_enough(self) -> bool:
+        """Whether they bear a bridge: two places, or one that independent views have verified."""
+        return self.has_two_places or self.n_views >= LEAST_ALONE
+
+
+def _apart(a: Array, b: Array) -> Array:
+    """(N,M): distance of points (N,2,3) and (M,2,3), that on the side where it is less."""
+    return np.asarray(np.linalg.norm(a[:, None] - b[None], axis=3).min(2))
+
+
+def _larger(a: Array, b: Array) -> Array:
+    """(N,M): the larger of depths (N,2) and (M,2)."""
+    return np.maximum(a.max(1)[:, None], b.max(1)[None])
