@@ -88,7 +88,8 @@ def _measured(T: Array, seed: int, work: Path) -> dict[str, Any]:
     at = [int(s.name) + k for s in merged.sessions for k in range(length[s.name])]
     return {
         "seed": seed, "keyframes": len(T), "loops": len(loops), "sessions_merged": len(members),
-        "refused": len(found.anchors.refused), "aside": len(found.anchors.aside), "doubtful": len(found.doubts), "merge_cpu_s": merge_s,
+        "refused": len(found.anchors.refused), "aside": len(found.anchors.aside), "doubtful": len(found.doubts),
+        "merge_cpu_s": merge_s,
         "whole_m": _error_m(whole, T, list(range(len(T)))), "merged_m": _error_m(merged, T, at),
         "odometry_m": _error_m(_map(range(len(T)), steps, {}, Sim3.identity()), T, list(range(len(T)))),
     }  # fmt: skip

@@ -1,8 +1,8 @@
 """Which bonds tie maps together well enough: a place that looks like another is no bridge.
 
-A false place is verified as well as a true one: its keyframes stand in a row and agree. What it cannot do is to agree with
-another false place somewhere else, as pairwise consistent measurements of independent places do (Mangelson et al., ICRA
-2018). So two sides that nothing else ties are joined by what crosses between them if that shows
+A false place is verified as well as a true one: its keyframes stand in a row and agree. What it cannot do is to agree
+with another false place somewhere else, as pairwise consistent measurements of independent places do (Mangelson et al.,
+ICRA 2018). So two sides that nothing else ties are joined by what crosses between them if that shows
 
 - two places, which lie apart on both sides (by as much as one sees), or
 - one place in so many views with parallax that it is a copy in its shape, or

@@ -1,7 +1,7 @@
 """What keyframes see, and how many independent witnesses of one similarity they are.
 
-Two views of one house are no two witnesses: where another house looks like it, both are deceived. What bears witness for
-itself is another place, or the same place seen from so far aside that its shape, too, must be the same.
+Two views of one house are no two witnesses: where another house looks like it, both are deceived. What bears witness
+for itself is another place, or the same place seen from so far aside that its shape, too, must be the same.
 """
 
 from collections.abc import Sequence
@@ -12,14 +12,18 @@ import numpy as np
 from vgslam.geometry.sim3 import Sim3
 from vgslam.types import Array
 
-APART_DEPTHS = 1.0
-"""Two views show different places if what they see lies so far apart, in multiples of the larger depth."""
+APART_DEPTHS = 0.5
+"""Two views show different places if the middles of what they see lie so far apart, in multiples of the larger depth:
+with a field of view of 53 degrees, the middle of the one is at the edge of the other's image. A wall that two rendered
+rooms have in common deceives keyframes whose middles lie 0.2 apart; those of two walks through one room lie 0.7 to 1.4
+apart, of a recorded kitchen up to 0.8."""
 PARALLAX = 0.2
 """Two views of one place verify it independently if the cameras are so far apart, as a share of the larger depth: 11
 degrees for what lies abeam."""
-LEAST_ALONE = 4
-"""Independent views that verify a place which stands alone: along a path the camera goes by more than half of the depth,
-so that the place has to be a copy of another in its shape, not in one face alone."""
+LEAST_ALONE = 6
+"""Independent views that verify a place which stands alone: from the first to the last the camera moves by as much as
+it sees. A look-alike ahead of a car is in view for less, and what is looked at from all around has to be a copy in its
+shape, not in one face alone."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,11 @@ class Witnesses:
 
     @property
     def has_two_places(self) -> bool:
-        """Whether two of them show different places."""
-        return bool(self.elsewhere(self).any())
+        """Whether two of them show one place, and two others another."""
+        elsewhere = self.elsewhere(self).astype(np.int64)
+        in_common = elsewhere @ elsewhere
+        np.fill_diagonal(in_common, 0)
+        return bool((in_common >= 2).any())
 
     @property
     def n_views(self) -> int:
