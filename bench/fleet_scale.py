@@ -178,8 +178,8 @@ def _page(rows: list[dict[str, Any]]) -> list[str]:
     lines = [
         f"| {r['maps']:,} | {r['pairs']:,} ({r['pairs_that_overlap']:,}) | {r['bonds']:,} ({r['false']}) | "
         f"{r['false_used']} | {r['true_refused']} | {r['true_doubtful']} | {r['aside']} | "
-        f"{r['groups']} ({r['largest_group']:,}) | {r['median_error_m']:.1f} | {r['pairs_ms_per_map']:.1f} | {r['anchors_ms_per_map']:.1f} | "
-        f"{r['peak_mib']:.0f} |"
+        f"{r['groups']} ({r['largest_group']:,}) | {r['median_error_m']:.1f} | {r['pairs_ms_per_map']:.1f} | "
+        f"{r['anchors_ms_per_map']:.1f} | {r['peak_mib']:.0f} |"
         for r in rows
     ]  # fmt: skip
     return [

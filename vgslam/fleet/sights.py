@@ -12,11 +12,11 @@ import numpy as np
 from vgslam.geometry.sim3 import Sim3
 from vgslam.types import Array
 
-APART_DEPTHS = 0.5
-"""Two views show different places if the middles of what they see lie so far apart, in multiples of the larger depth:
-with a field of view of 53 degrees, the middle of the one is at the edge of the other's image. A wall that two rendered
-rooms have in common deceives keyframes whose middles lie 0.2 apart; those of two walks through one room lie 0.7 to 1.4
-apart, of a recorded kitchen up to 0.8."""
+APART_DEPTHS = 0.4
+"""Two views show different places if the middles of what they see lie so far apart, in multiples of the larger depth: a
+third of an image's width with a field of view of 60 degrees. A wall that two rendered rooms have in common deceives
+keyframes whose middles lie 0.2 apart; those of two walks through one room lie 0.7 to 1.4 apart, of pieces of a recorded
+kitchen 0.1 to 0.8, so that all of these together are one map up to 0.4 (docs/bench/fleet.md)."""
 PARALLAX = 0.2
 """Two views of one place verify it independently if the cameras are so far apart, as a share of the larger depth: 11
 degrees for what lies abeam."""
