@@ -31,12 +31,14 @@ class DriveSpec:
     """Frame after the last."""
 
 
+N_FRAMES = 90
+"""Frames of a drive: some 60 m."""
 DRIVES = (
-    DriveSpec("city-a", 5, 5, 0, 150), DriveSpec("city-b", 5, 6, 75, 225), DriveSpec("city-c", 5, 7, 150, 300),
-    DriveSpec("other-a", 6, 5, 0, 150), DriveSpec("other-far", 6, 6, 600, 750),
-)  # fmt: skip
-"""Three drives that overlap by half in one city; two through another city of the same plan, kinds of houses and
-textures, which share nothing with one another."""
+    *(DriveSpec(f"city-{i:02d}", 5, 11 + i, 45 * i, 45 * i + N_FRAMES) for i in range(12)),
+    *(DriveSpec(f"other-{i}", 6, 31 + i, 90 * i, 90 * i + N_FRAMES) for i in range(4)),
+)
+"""Twelve drives that overlap by half in one city; four through another city of the same plan, kinds of houses and
+textures, each of which begins where the one before ends."""
 
 
 def film_drives(drives: tuple[DriveSpec, ...], cache: Path) -> list[Path]:

@@ -33,6 +33,7 @@ def measure_merging(films: Path, work: Path) -> tuple[dict[str, Any], list[str]]
         "apart": apart, "pairs_verified": found["n_pairs_verified"], "pairs_met": found["n_pairs_met"],
         "ate": [_ate(Path(group["map"]), names) for group, names in zip(found["merged"], groups, strict=True)],
         "false_merges": sum(len({city[name] for name in group}) > 1 for group in groups),
+        "doubtful": [[_name(path) for path in x["maps"]] for x in found["doubtful"]],
     }  # fmt: skip
     return figures, _page(figures)
 
@@ -75,11 +76,16 @@ def _rms(true: Array, found: Array) -> float:
     return float(np.sqrt((off * off).sum(1).mean()))
 
 
+def _in_short(why: str) -> str:
+    """Without the paths of the maps."""
+    return "one place alone ties it to another" if "one place alone" in why else why
+
+
 def _page(f: dict[str, Any]) -> list[str]:
     became = {name: f"merged {n}" for n, group in enumerate(f["merged"], 1) for name in group}
     rows = [
         f"| {d['name']} | {d['city']} | {d['begin']}–{d['end']} | {became.get(d['name'], 'apart')} | "
-        f"{f['apart'].get(d['name'], '')} |"
+        f"{_in_short(f['apart'].get(d['name'], ''))} |"
         for d in f["drives"]
     ]
     ate = " ".join(

@@ -13,6 +13,7 @@ from vgslam.fleet.calls import in_one_line
 from vgslam.fleet.fold import MapTies
 from vgslam.fleet.meet import Known
 from vgslam.fleet.merge_many import anchored, fold
+from vgslam.fleet.sights import Sight
 from vgslam.fleet.ties import Tie
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
@@ -77,9 +78,9 @@ def _measured(T: Array, seed: int, work: Path) -> dict[str, Any]:
     ties = _ties(maps, ranges, loops, rng)
     began = time.process_time()
     about = {i: Known(np.zeros((0, 256), np.uint8), np.zeros(0, np.int64), {0: len(r)}) for i, r in enumerate(ranges)}
-    anchors, edges, weights, _ = anchored(about, ties)
+    found = anchored(about, ties)
     notes: dict[int, str] = {}
-    groups = fold([work / f"session-{i}" for i in range(len(maps))], edges, weights, work, Here(), notes)
+    groups = fold([work / f"session-{i}" for i in range(len(maps))], found.edges, found.weights, work, Here(), notes)
     merge_s = time.process_time() - began
     path, members = groups[0]
     merged = load_map(path)
@@ -87,7 +88,8 @@ def _measured(T: Array, seed: int, work: Path) -> dict[str, Any]:
     at = [int(s.name) + k for s in merged.sessions for k in range(length[s.name])]
     return {
         "seed": seed, "keyframes": len(T), "loops": len(loops), "sessions_merged": len(members),
-        "refused": len(anchors.refused), "aside": len(anchors.aside), "merge_cpu_s": merge_s,
+        "refused": len(found.anchors.refused), "aside": len(found.anchors.aside), "doubtful": len(found.doubts),
+        "merge_cpu_s": merge_s,
         "whole_m": _error_m(whole, T, list(range(len(T)))), "merged_m": _error_m(merged, T, at),
         "odometry_m": _error_m(_map(range(len(T)), steps, {}, Sim3.identity()), T, list(range(len(T)))),
     }  # fmt: skip
@@ -158,7 +160,12 @@ def _tie(a: SlamMap, b: SlamMap, k: int, n: int, S_a_b: Sim3) -> Tie:
     at, other = a.keyframes[k].S_world_keyframe, b.keyframes[n].S_world_keyframe
     S_place_b = at @ S_a_b @ other.inverse() @ S_b
     far = max(float(np.linalg.norm(at.t - S_a.t)), float(np.linalg.norm(S_place_b.t - at.t)))
-    return Tie(k, n, 0, 0, S_a_b, LOOP, 0.9, S_a.inverse() @ S_place_b, max(far, DEPTH_M * at.s))
+    ahead = S_a_b.inverse().apply(np.array([[0.0, 0.0, DEPTH_M]]))  # what keyframe k sees, in the frame of n
+    sights = (
+        Sight(at.t, at.apply(np.array([[0.0, 0.0, DEPTH_M]]))[0]).through(S_a.inverse()),
+        Sight(other.t, other.apply(ahead)[0]).through(S_b.inverse()),
+    )
+    return Tie(k, n, 0, 0, S_a_b, LOOP, 0.9, S_a.inverse() @ S_place_b, max(far, DEPTH_M * at.s), *sights)
 
 
 def _error_m(m: SlamMap, T: Array, at: Sequence[int]) -> float:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from vgslam.fleet.anchors import solve_anchors
+from vgslam.fleet.sights import Sight
 from vgslam.fleet.ties import Bond, Tie, bond_of, sim3_list, sim3_of
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
@@ -118,7 +119,8 @@ def test_the_scale_within_one_bond_is_looked_at_too() -> None:
 
 
 def tie(S: Sim3, reach: float = 5.0, a: int = 0) -> Tie:
-    return Tie(a, 0, 0, 0, Sim3.identity(), np.full(7, 0.01), 0.8, S, reach)
+    sights = Sight(np.array([a, 0.0, 0.0]), np.array([a, 0.0, 3.0])), Sight(np.zeros(3), np.array([0.0, 4.0, 0.0]))
+    return Tie(a, 0, 0, 0, Sim3.identity(), np.full(7, 0.01), 0.8, S, reach, *sights)
 
 
 def test_a_bond_is_what_most_ties_say() -> None:
@@ -127,6 +129,7 @@ def test_a_bond_is_what_most_ties_say() -> None:
     found, kept = bond_of(3, 7, [far, *near])
     assert [t.a for t in kept] == [0, 1, 2]
     assert (found.a, found.b, found.n_ties) == (3, 7, 3)
+    assert [float(a.eye[0]) for a, _ in found.sights] == [0.0, 1.0, 2.0]
     np.testing.assert_allclose(found.S_a_b.t, [1.0, 0, 0])
     assert found.S_a_b.s == pytest.approx(2.0)
     assert found.sigmas[0] == pytest.approx(0.02), "not below drift"
@@ -140,6 +143,8 @@ def test_ties_survive_the_wire() -> None:
     back = Tie.from_dict(sent.to_dict())
     np.testing.assert_allclose(back.S_middle.matrix(), sent.S_middle.matrix(), atol=1e-12)
     assert (back.a, back.reach, back.inlier_ratio) == (9, 2.5, 0.8)
+    assert (back.sight_a.depth, back.sight_b.depth) == (3.0, 4.0)
+    np.testing.assert_array_equal(back.sight_a.eye, [9.0, 0.0, 0.0])
     np.testing.assert_allclose(sim3_of(sim3_list(sent.S_middle)).matrix(), sent.S_middle.matrix(), atol=1e-12)
 
 

@@ -10,7 +10,7 @@ from vgslam.errors import MapError, VgslamError
 from vgslam.fleet.calls import LocalCalls
 from vgslam.fleet.fold import Branch, MapTies, next_pairs, trouble_of
 from vgslam.fleet.meet import Known
-from vgslam.fleet.merge_many import candidate_pairs, do_known, fold
+from vgslam.fleet.merge_many import anchored, candidate_pairs, do_known, fold
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.reloc.map_index import EXHAUSTIVE, MapIndex
@@ -119,3 +119,13 @@ def test_calls_in_other_processes_give_answers_and_errors(maps: list[Path], tmp_
     assert isinstance(answers[0], str)
     assert isinstance(answers[1], VgslamError)
     assert isinstance(answers[1], MapError)
+
+
+@pytest.mark.parametrize(("ks", "is_merged"), [((0, 0, 5, 5), True), ((1, 1, 2, 2), False)])
+def test_two_maps_are_tied_by_two_places_and_not_by_one(ks: tuple[int, ...], is_merged: bool) -> None:
+    """Between the first and the last keyframe lie 5, of which each sees 4; between the second and the third 1."""
+    about = {n: Known(np.zeros((0, 256), np.uint8), np.zeros(0, np.int64), {0: N}) for n in (0, 1)}
+    found = anchored(about, {(0, 1): [tie(k, k) for k in ks]})
+    assert set(found.edges) == ({(0, 1)} if is_merged else set())
+    assert found.weights == ({(0, 1): 4.0} if is_merged else {})
+    assert [(d.a, d.b, d.keyframes_a, d.n_ties) for d in found.doubts] == ([] if is_merged else [(0, 1, (1, 2), 4)])

@@ -7,6 +7,7 @@ import numpy as np
 
 from vgslam.errors import VgslamError
 from vgslam.fleet.calls import in_one_line
+from vgslam.fleet.sights import Sight
 from vgslam.fleet.ties import Tie
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
@@ -59,7 +60,13 @@ def saved(m: SlamMap, path: Path) -> Path:
 def tie(a: int, b: int, wrong: Sim3 | None = None) -> Tie:
     """Keyframe b of a walk seen from keyframe a of another; right without `wrong`."""
     S = true_pose(a).inverse() @ true_pose(b) @ (wrong or Sim3.identity())
-    return Tie(a, b, 0, 0, S, TIE, 0.9, Sim3.identity(), 1.0)
+    return Tie(a, b, 0, 0, S, TIE, 0.9, Sim3.identity(), 1.0, sight_from(a), sight_from(b))
+
+
+def sight_from(k: int) -> Sight:
+    """What keyframe k of every walk sees, 4 ahead of it."""
+    S = true_pose(k)
+    return Sight(S.t, S.apply(np.array([[0.0, 0.0, 4.0]]))[0])
 
 
 class Here:

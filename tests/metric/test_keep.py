@@ -108,7 +108,7 @@ def test_a_merged_map_is_metric_if_one_of_the_two_was(tmp_path: Path, metric_one
     for name, m in zip("ab", maps):
         with MapFolder(tmp_path / name) as folder:
             folder.save(m)
-    assert run_merge(MergeArgs(tmp_path / "a", tmp_path / "b", tmp_path / "c"), _Joiner()) == 0
+    assert run_merge(MergeArgs(tmp_path / "a", tmp_path / "b", tmp_path / "c"), _Joiner(), lambda a, b: []) == 0
     merged = load_map(tmp_path / "c")
     assert merged.worlds == {0: METRIC}
     np.testing.assert_allclose(merged.centres(np.arange(16) + 16 * metric_one), kept, atol=1e-9)

@@ -66,6 +66,8 @@ def run_fleet_merge(args: FleetMergeArgs) -> int:
         say(f"{path}: {len(members)} maps, {', '.join(str(maps[n]) for n in members)}")
     for n in merged.apart:
         say(f"{maps[n]}: apart; {merged.notes.get(n, 'it shows no place that another map shows')}")
+    for doubt in merged.doubts:
+        say(doubt.line(maps))
     return 0
 
 
@@ -76,6 +78,7 @@ def describe(maps: list[Path], merged: Merged) -> dict[str, Any]:
         "merged": [{"map": str(p), "of": [str(maps[n]) for n in members]} for p, members in merged.groups],
         "apart": [{"map": str(maps[n]), "why": merged.notes.get(n, "")} for n in merged.apart],
         "refused": [[str(maps[i]), str(maps[j])] for i, j in merged.refused],
+        "doubtful": [{"maps": [str(maps[d.a]), str(maps[d.b])], "why": d.line(maps)} for d in merged.doubts],
     }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +16,10 @@ from vgslam.commands.cells import cell
 from vgslam.commands.map_export import ExportRequest, Format, export
 from vgslam.commands.map_scale import ScaleArgs, run_scale
 from vgslam.errors import InputError, MapError, OutputError, VgslamError
+from vgslam.fleet.doubts import told_of_two
 from vgslam.fleet.fold import merge_two
+from vgslam.fleet.meet import meet
+from vgslam.fleet.ties import Tie
 from vgslam.guards.wording import say
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine.adjust import RefineConfig, Watch
@@ -234,9 +237,14 @@ def run_check(args: CheckArgs) -> int:
     return MapError.exit_code if found.problems else 0
 
 
-def run_merge(args: MergeArgs, joiner: Joiner | None = None) -> int:
+def run_merge(
+    args: MergeArgs, joiner: Joiner | None = None, look: Callable[[Path, Path], Sequence[Tie]] = meet
+) -> int:  # fmt: skip
     """Writes the merged map; joiner: what finds places that both have in common, by default by their looks and then
-    their geometry. Returns 0."""
+    their geometry; look: what ties the two maps as they were. Returns 0.
+
+    One place is enough here, unlike in `vgslam fleet merge`: who names two maps knows something of them, and nothing
+    else is drawn into a wrong merge. That it is one place alone is told."""
     if (args.out / MANIFEST).exists():
         raise OutputError(f"{args.out}: there is a map already; name a new folder with -o")
     budget = parse_size(args.memory)
@@ -253,6 +261,8 @@ def run_merge(args: MergeArgs, joiner: Joiner | None = None) -> int:
     say(f"{args.out}: {len(merged.keyframes)} keyframes, {n} component(s), {n_joined} joined")
     for note in place_joiner.notes:
         say(note)
+    if n_joined and (doubt := told_of_two((args.a, args.b), look(args.a, args.b))):
+        say(doubt)
     if n > 1:
         say("components that nothing joins keep their own scale and origin")
     return 0

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from vgslam.fleet.roots import Roots
 from vgslam.fleet.ties import Bond
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
@@ -129,7 +130,7 @@ def _closes(bond: Bond, first: tuple[Sim3, Array], second: tuple[Sim3, Array]) -
 
 def _tree(bonds: Sequence[Bond], order: Iterable[int]) -> list[int]:
     """Indices of the bonds that, taken in order, join what nothing before them joins."""
-    root = _Roots()
+    root = Roots()
     return [int(i) for i in order if root.join(bonds[i].a, bonds[i].b)]
 
 
@@ -177,7 +178,7 @@ def _holding(bonds: Sequence[Bond], active: np.ndarray, errors: Array) -> np.nda
 
 
 def _groups(bonds: Sequence[Bond]) -> list[list[int]]:
-    root = _Roots()
+    root = Roots()
     for b in bonds:
         root.join(b.a, b.b)
     found: dict[int, list[int]] = {}
@@ -210,24 +211,3 @@ def _alarm(anchors: Anchors, bonds: Sequence[Bond], sizes: dict[int, float]) -> 
     # the one at fault is that most of whose bonds complain; then the smaller
     worst = max(said, key=lambda n: (np.mean([x > 0 for x in off[n]]), -sizes.get(n, 0.0), max(off[n]), -n))
     return worst, said[worst]
-
-
-class _Roots:
-    """Sets of nodes that are joined (union-find)."""
-
-    def __init__(self) -> None:
-        self._parent: dict[int, int] = {}
-
-    def of(self, n: int) -> int:
-        """What all nodes that are joined have in common."""
-        self._parent.setdefault(n, n)
-        while self._parent[n] != n:
-            self._parent[n] = self._parent[self._parent[n]]
-            n = self._parent[n]
-        return n
-
-    def join(self, a: int, b: int) -> bool:
-        """Joins two nodes; whether they were not joined before."""
-        ra, rb = self.of(a), self.of(b)
-        self._parent[rb] = ra
-        return ra != rb

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from vgslam.fleet.sights import Sight
 from vgslam.fleet.ties import Tie
 from vgslam.frontend.features import FeatureConfig
 from vgslam.geometry.sim3 import Sim3
@@ -113,9 +114,13 @@ def _tie(m: SlamMap, middles: _Middles, meeting: Meeting, n_a: int, n_parts_a: i
     S_place_b = a.S_world_keyframe @ e.S_a_b @ b.S_world_keyframe.inverse() @ S_b
     far = max(float(np.linalg.norm(place.t)), float(np.linalg.norm(S_place_b.t - a.S_world_keyframe.t)))
     reach = max(far, meeting.depth)
+    seen = np.median(m.landmarks_world(meeting.found.ids), axis=0)
+    S_b_a = b.S_world_keyframe @ e.S_a_b.inverse() @ a.S_world_keyframe.inverse()
+    sight_a = Sight(a.S_world_keyframe.t, seen).through(S_a.inverse())
+    sight_b = Sight(b.S_world_keyframe.t, S_b_a.apply(seen[None])[0]).through(S_b.inverse())
     return Tie(
         e.id_a, e.id_b - n_a, a.component_id, b.component_id - n_parts_a, e.S_a_b, e.sigmas, e.inlier_ratio, S_middle,
-        reach,
+        reach, sight_a, sight_b,
     )  # fmt: skip
 
 

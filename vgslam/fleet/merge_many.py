@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from vgslam.errors import MapError, VgslamError
-from vgslam.fleet.anchors import Anchors, solve_anchors
+from vgslam.fleet.anchors import Anchors
+from vgslam.fleet.bridges import solve_bridged
 from vgslam.fleet.calls import Calls
+from vgslam.fleet.doubts import Doubt, between_groups
 from vgslam.fleet.fold import Branch, MapTies, fold_two, next_pairs
 from vgslam.fleet.meet import Known, known, meet, tied
 from vgslam.fleet.ties import Bond, Tie, bond_of
@@ -47,6 +49,23 @@ class Merged:
     """Pairs that showed the same places."""
     refused: list[tuple[int, int]] = field(default_factory=list)
     """Pairs whose bond contradicts the others."""
+    doubts: list[Doubt] = field(default_factory=list)
+    """Groups, or maps, that one place alone ties."""
+
+
+@dataclass(frozen=True)
+class Anchored:
+    """Where the parts of all maps lie in one another."""
+
+    anchors: Anchors
+    edges: MapTies
+    """The ties of the bonds that are used, between maps."""
+    weights: dict[tuple[int, int], float]
+    """How many they are."""
+    parts: list[Part]
+    """The parts by the number of their node."""
+    doubts: list[Doubt]
+    """Pairs whose bond is not enough."""
 
 
 def merge_many(
@@ -61,14 +80,19 @@ def merge_many(
     pairs = candidate_pairs(about)
     say(f"{len(about)} maps, {sum(len(a.keyframes) for a in about.values())} places, {len(pairs)} pairs to verify")
     ties = _met(maps, pairs, calls, say)
-    anchors, edges, weights, parts = anchored(about, ties)
-    for node, reason in anchors.aside.items():
-        notes[parts[node][0]] = f"put aside: {reason}"
-    refused = sorted({_pair(parts[b.a][0], parts[b.b][0]) for b in anchors.refused})
-    groups = fold(maps, edges, weights, out, calls, notes)
+    found = anchored(about, ties)
+    for node, reason in found.anchors.aside.items():
+        notes[found.parts[node][0]] = f"put aside: {reason}"
+    refused = sorted({_pair(found.parts[b.a][0], found.parts[b.b][0]) for b in found.anchors.refused})
+    groups = fold(maps, found.edges, found.weights, out, calls, notes)
     within = {n for _, members in groups for n in members}
     apart = [n for n in range(len(maps)) if n not in within]
-    return Merged(groups, apart, notes, len(pairs), sum(map(bool, ties.values())), refused)
+    doubts = between_groups(found.doubts, [members for _, members in groups])
+    for n in apart:
+        mine = [d for d in doubts if n in (d.a, d.b)]
+        if mine and n not in notes:
+            notes[n] = mine[0].line(maps)
+    return Merged(groups, apart, notes, len(pairs), sum(map(bool, ties.values())), refused, doubts)
 
 
 def _pair(a: int, b: int) -> tuple[int, int]:
@@ -124,11 +148,8 @@ def _met(
     return dict(sorted(found.items()))
 
 
-def anchored(
-    about: dict[int, Known], ties: dict[tuple[int, int], list[Tie]]
-) -> tuple[Anchors, MapTies, dict[tuple[int, int], float], list[Part]]:
-    """The anchors of all parts; the ties of the bonds that are used, between maps, with their weights; and the
-    parts by the number of their node."""
+def anchored(about: dict[int, Known], ties: dict[tuple[int, int], list[Tie]]) -> Anchored:
+    """The anchors of all parts, by the bonds that are believed."""
     parts = [(n, c) for n, a in about.items() for c in sorted(a.sizes)]
     node = {part: i for i, part in enumerate(parts)}
     bonds: list[Bond] = []
@@ -139,12 +160,13 @@ def anchored(
             bonds.append(bond)
             kept[bond.a, bond.b] = agreeing
     sizes = {i: float(about[n].sizes[c]) for i, (n, c) in enumerate(parts)}
-    anchors = solve_anchors(bonds, sizes)
+    bridged = solve_bridged(bonds, sizes)
     edges: MapTies = {}
-    for bond in anchors.used:
+    for bond in bridged.anchors.used:
         pair = parts[bond.a][0], parts[bond.b][0]
         edges.setdefault(pair, []).extend(kept[bond.a, bond.b])
-    return anchors, edges, {pair: float(len(e)) for pair, e in edges.items()}, parts
+    doubts = [Doubt.of(parts[b.a][0], parts[b.b][0], kept[b.a, b.b]) for b in bridged.doubtful]
+    return Anchored(bridged.anchors, edges, {pair: float(len(e)) for pair, e in edges.items()}, parts, doubts)
 
 
 def fold(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from vgslam.fleet.sights import Sight
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.types import Array, Edge, EdgeKind
@@ -39,6 +40,10 @@ class Tie:
     """The bond that the tie makes by itself: the middle of part b in that of part a."""
     reach: float
     """Distance from the middle of part a to the tie, or the depth there, whichever is more, in units of part a."""
+    sight_a: Sight
+    """The place as keyframe a sees it, in the frame of the middle of part a."""
+    sight_b: Sight
+    """The same place as keyframe b sees it, in the frame of the middle of part b."""
 
     def edge(self, offset_a: int, offset_b: int) -> Edge:
         """The tie between keyframes of a map that holds both, whose ids begin at the offsets."""
@@ -49,14 +54,15 @@ class Tie:
         return {
             "a": self.a, "b": self.b, "part_a": self.part_a, "part_b": self.part_b, "S_a_b": sim3_list(self.S_a_b),
             "sigmas": self.sigmas.tolist(), "inlier_ratio": self.inlier_ratio, "S_middle": sim3_list(self.S_middle),
-            "reach": self.reach,
+            "reach": self.reach, "sight_a": self.sight_a.to_list(), "sight_b": self.sight_b.to_list(),
         }  # fmt: skip
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> "Tie":
         """Raises KeyError, TypeError or ValueError for what is no tie."""
         S = {name: sim3_of(data[name]) for name in ("S_a_b", "S_middle")}
-        return Tie(**{**data, **S, "sigmas": np.array(data["sigmas"], np.float64)})
+        sights = {name: Sight.from_list(data[name]) for name in ("sight_a", "sight_b")}
+        return Tie(**{**data, **S, **sights, "sigmas": np.array(data["sigmas"], np.float64)})
 
 
 def sim3_list(S: Sim3) -> list[float]:
@@ -82,6 +88,8 @@ class Bond:
     spread: float
     """Standard deviation of the log-scales of its ties, robust."""
     n_ties: int
+    sights: tuple[tuple[Sight, Sight], ...] = ()
+    """What the two keyframes of each tie see, in the frames of the two middles."""
 
     @property
     def edge(self) -> Edge:
@@ -109,7 +117,8 @@ def bond_of(node_a: int, node_b: int, ties: Sequence[Tie]) -> tuple[Bond, list[T
     sigma_t = max(sigma_R, DRIFT_SHARE) * best.reach
     sigma_s = max(float(best.sigmas[6]) / n, spread / n, DRIFT_LOG_SCALE)
     sigmas = np.array([sigma_R] * 3 + [sigma_t] * 3 + [sigma_s])
-    return Bond(node_a, node_b, Sim3(S.R, t, scale), sigmas, spread, len(kept)), kept
+    sights = tuple((tie.sight_a, tie.sight_b) for tie in kept)
+    return Bond(node_a, node_b, Sim3(S.R, t, scale), sigmas, spread, len(kept), sights), kept
 
 
 def _is_same(x: Tie, y: Tie) -> bool:

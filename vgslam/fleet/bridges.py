@@ -1,0 +1,129 @@
+"""Which bonds tie maps together well enough: a place that looks like another is no bridge.
+
+A false place is verified as well as a true one: its keyframes stand in a row and agree. What it cannot do is to agree
+with another false place somewhere else, as pairwise consistent measurements of independent places do (Mangelson et al.,
+ICRA 2018). So two sides that nothing else ties are joined by what crosses between them if that shows
+
+- two places, which lie apart on both sides (by as much as one sees), or
+- one place in so many views with parallax that it is a copy in its shape, or
+- one place, and a way round over other maps that ends where this place says, past other places.
+
+All of it is looked at where the solved bonds have put it, so that bonds which contradict one another are out before.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vgslam.fleet.anchors import Anchors, solve_anchors
+from vgslam.fleet.roots import Roots
+from vgslam.fleet.sights import Witnesses
+from vgslam.fleet.ties import Bond
+
+MOST_WAY = 5
+"""Bonds of a way round at most: each adds its own uncertainty, so that a longer one ends near many places."""
+
+
+@dataclass(frozen=True)
+class Bridged:
+    """Parts that are tied well enough, and what was not believed."""
+
+    anchors: Anchors
+    """Solved by the bonds that are believed alone."""
+    doubtful: list[Bond]
+    """Bonds that nothing contradicts and nothing else supports: one place alone ties two sides."""
+
+
+def solve_bridged(bonds: Sequence[Bond], sizes: dict[int, float] | None = None) -> Bridged:
+    """`solve_anchors` by the bonds that are believed. Raises GraphError."""
+    left, doubtful = list(bonds), list[Bond]()
+    while True:
+        anchors = solve_anchors(left, sizes)
+        more = doubtful_of(anchors)
+        if not more:
+            return Bridged(anchors, doubtful)
+        doubtful += more
+        out = {(b.a, b.b) for b in more}
+        left = [b for b in left if (b.a, b.b) not in out]
+
+
+def doubtful_of(anchors: Anchors) -> list[Bond]:
+    """The bonds in use between sides that they do not tie well enough."""
+    bonds = anchors.used
+    witnesses = [_witnesses(anchors, b) for b in bonds]
+    sides, weak = Roots(), list[int]()
+    for i, b in enumerate(bonds):
+        if witnesses[i].are_enough:
+            sides.join(b.a, b.b)
+        else:
+            weak.append(i)
+    while weak:
+        weak = [i for i in weak if sides.of(bonds[i].a) != sides.of(bonds[i].b)]
+        if not _join_sides(sides, bonds, witnesses, weak) and not _join_rounds(sides, bonds, witnesses, weak):
+            break
+    return [bonds[i] for i in weak]
+
+
+def _witnesses(anchors: Anchors, bond: Bond) -> Witnesses:
+    S_a, S_b = anchors.nodes[bond.a], anchors.nodes[bond.b]
+    here = Witnesses.of(bond.sights)
+    if not bond.sights:
+        return here
+    eyes, seen = (np.stack([S_a.apply(x[:, 0]), S_b.apply(x[:, 1])], axis=1) for x in (here.eyes, here.seen))
+    return Witnesses(eyes, seen)
+
+
+def _between(sides: Roots, bonds: Sequence[Bond], weak: Sequence[int]) -> dict[tuple[int, int], list[int]]:
+    """The weak bonds by the two sides that they lie between."""
+    found: dict[tuple[int, int], list[int]] = {}
+    for i in weak:
+        a, b = sides.of(bonds[i].a), sides.of(bonds[i].b)
+        found.setdefault((min(a, b), max(a, b)), []).append(i)
+    return found
+
+
+def _join_sides(sides: Roots, bonds: Sequence[Bond], witnesses: Sequence[Witnesses], weak: Sequence[int]) -> bool:
+    """Joins two sides whose bonds are enough together; whether there were any."""
+    joined = False
+    for (a, b), some in _between(sides, bonds, weak).items():
+        if len(some) > 1 and Witnesses.together([witnesses[i] for i in some]).are_enough:
+            joined |= sides.join(a, b)
+    return joined
+
+
+def _join_rounds(sides: Roots, bonds: Sequence[Bond], witnesses: Sequence[Witnesses], weak: Sequence[int]) -> bool:
+    """Joins two sides that a bond and a way round tie, past different places; whether there were any."""
+    between = _between(sides, bonds, weak)
+    ways: dict[int, list[tuple[int, list[int]]]] = {}
+    for (a, b), some in between.items():
+        ways.setdefault(a, []).append((b, some))
+        ways.setdefault(b, []).append((a, some))
+    joined = False
+    for (a, b), some in between.items():
+        if any(_leads_round(a, b, witnesses[i], ways, witnesses) for i in some):
+            joined |= sides.join(a, b)
+    return joined
+
+
+def _leads_round(
+    a: int, b: int, place: Witnesses, ways: dict[int, list[tuple[int, list[int]]]], witnesses: Sequence[Witnesses]
+) -> bool:  # fmt: skip
+    """Whether a few other bonds lead from side a to b, none of which shows the same place."""
+    if not len(place.eyes):
+        return False
+    reached, front = {a}, [a]
+    for _ in range(MOST_WAY):
+        found = []
+        for at in front:
+            for to, some in ways[at]:
+                is_new = to not in reached and any(
+                    len(witnesses[i].eyes) and place.elsewhere(witnesses[i]).all() for i in some
+                )
+                if is_new:
+                    reached.add(to)
+                    found.append(to)
+        if b in reached:
+            return True
+        front = found
+    return False

@@ -1,0 +1,120 @@
+"""What keyframes see, and how many independent witnesses of one similarity they are.
+
+Two views of one house are no two witnesses: where another house looks like it, both are deceived. What bears witness
+for itself is another place, or the same place seen from so far aside that its shape, too, must be the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vgslam.geometry.sim3 import Sim3
+from vgslam.types import Array
+
+APART_DEPTHS = 0.4
+"""Two views show different places if the middles of what they see lie so far apart, in multiples of the larger depth: a
+third of an image's width with a field of view of 60 degrees. A wall that two rendered rooms have in common deceives
+keyframes whose middles lie 0.2 apart; those of two walks through one room lie 0.7 to 1.4 apart, of pieces of a recorded
+kitchen 0.1 to 0.8, so that all of these together are one map up to 0.4 (docs/bench/fleet.md)."""
+PARALLAX = 0.2
+"""Two views of one place verify it independently if the cameras are so far apart, as a share of the larger depth: 11
+degrees for what lies abeam."""
+LEAST_ALONE = 6
+"""Independent views that verify a place which stands alone: from the first to the last the camera moves by as much as
+it sees. A look-alike ahead of a car is in view for less, and what is looked at from all around has to be a copy in its
+shape, not in one face alone."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a keyframe sees of a place."""
+
+    eye: Array
+    """(3,): where the camera is."""
+    seen: Array
+    """(3,): the middle of the landmarks that were found."""
+
+    @property
+    def depth(self) -> float:
+        """Distance of the landmarks from the camera."""
+        return float(np.linalg.norm(self.seen - self.eye))
+
+    def through(self, S: Sim3) -> "Sight":
+        """The same in another frame: S takes points there."""
+        eye, seen = S.apply(np.stack([self.eye, self.seen]))
+        return Sight(eye, seen)
+
+    def to_list(self) -> list[float]:
+        """Six numbers."""
+        return [*self.eye.tolist(), *self.seen.tolist()]
+
+    @staticmethod
+    def from_list(numbers: Sequence[float]) -> "Sight":
+        """`to_list` back. Raises ValueError where they are not six."""
+        x = np.array(numbers, np.float64).reshape(2, 3)
+        return Sight(x[0], x[1])
+
+
+@dataclass(frozen=True)
+class Witnesses:
+    """N places that two sides show, each as both see it, in one frame."""
+
+    eyes: Array
+    """(N,2,3): cameras of the two sides."""
+    seen: Array
+    """(N,2,3): the middle of what they see."""
+
+    @staticmethod
+    def of(sights: Sequence[tuple[Sight, Sight]]) -> "Witnesses":
+        """All that two sides see."""
+        eyes = np.array([[x.eye for x in pair] for pair in sights], np.float64).reshape(-1, 2, 3)
+        seen = np.array([[x.seen for x in pair] for pair in sights], np.float64).reshape(-1, 2, 3)
+        return Witnesses(eyes, seen)
+
+    @staticmethod
+    def together(parts: Sequence["Witnesses"]) -> "Witnesses":
+        """All of several."""
+        return Witnesses(np.concatenate([x.eyes for x in parts]), np.concatenate([x.seen for x in parts]))
+
+    @property
+    def _depths(self) -> Array:
+        """(N,2)."""
+        return np.asarray(np.linalg.norm(self.seen - self.eyes, axis=2))
+
+    def elsewhere(self, other: "Witnesses") -> np.ndarray:
+        """Mask (N,M): whether one here shows another place than one of the others, on both sides."""
+        return _apart(self.seen, other.seen) > APART_DEPTHS * _larger(self._depths, other._depths)
+
+    @property
+    def has_two_places(self) -> bool:
+        """Whether two of them show one place, and two others another."""
+        elsewhere = self.elsewhere(self).astype(np.int64)
+        in_common = elsewhere @ elsewhere
+        np.fill_diagonal(in_common, 0)
+        return bool((in_common >= 2).any())
+
+    @property
+    def n_views(self) -> int:
+        """Views of which each is as far from all others as an independent verification has to be."""
+        far = _apart(self.eyes, self.eyes) > PARALLAX * _larger(self._depths, self._depths)
+        taken: list[int] = []
+        for i in range(len(far)):
+            if far[i, taken].all():
+                taken.append(i)
+        return len(taken)
+
+    @property
+    def are_enough(self) -> bool:
+        """Whether they bear a bridge: two places, or one that independent views have verified."""
+        return self.has_two_places or self.n_views >= LEAST_ALONE
+
+
+def _apart(a: Array, b: Array) -> Array:
+    """(N,M): distance of points (N,2,3) and (M,2,3), that on the side where it is less."""
+    return np.asarray(np.linalg.norm(a[:, None] - b[None], axis=3).min(2))
+
+
+def _larger(a: Array, b: Array) -> Array:
+    """(N,M): the larger of depths (N,2) and (M,2)."""
+    return np.maximum(a.max(1)[:, None], b.max(1)[None])
