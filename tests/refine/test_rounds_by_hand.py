@@ -13,11 +13,13 @@ from vgslam.map.slam_map import SlamMap
 from vgslam.refine import adjust as module
 from vgslam.refine.adjust import Adjusted, CalibrationOutcome, RefineConfig, Watch, adjust, choose_calibration
 from vgslam.refine.apply import (
+    Aligned,
     _aim,
     _follow,
     _forget_outliers,
     _set_landmarks,
     aligned,
+    apply,
     depth_deviation,
     take_along,
     update_edges,
@@ -265,6 +267,18 @@ def test_landmarks_of_a_keyframe_go_to_the_rays_of_their_pixels_and_keep_their_d
     np.testing.assert_allclose(m.landmarks.xyz_host[mine[:3]], before[mine[:3]] * [0.5, 0.5, 1.0])
     np.testing.assert_array_equal(m.landmarks.xyz_host[mine[3]], before[mine[3]])
     np.testing.assert_array_equal(m.landmarks.xyz_host[others], before[others])
+
+
+def test_a_new_focal_length_turns_the_rays_of_landmarks_whose_depth_is_a_guess() -> None:
+    m = walk()
+    m.landmarks.is_triangulated[:5] = False
+    before = gather(m, np.arange(4))
+    m.landmarks.xyz_host[:5] *= 2.0  # 8 before keyframe 0
+    lens = replace(CAMERA, fx=200.0, fy=200.0)
+    local = m.landmarks.xyz_host.copy()
+    apply(m, before, Aligned(replace(before, camera=lens, has_point=np.arange(25) >= 5), np.ones(4)))
+    np.testing.assert_allclose(m.landmarks.xyz_host[:5], local[:5] * [0.5, 0.5, 1.0])
+    assert {k.camera.fx for k in m.keyframes} == {200.0}
 
 
 @pytest.mark.parametrize(("n_cams", "off_px", "sigma"), [
