@@ -90,15 +90,15 @@ def pair_of(n: int, apart_px: Array | float = 0.0, seed: int = 0) -> FacingMatch
 
 
 def test_a_row_is_exposed_by_its_height_in_the_image() -> None:
-    """The last row of 160, pixel 159, lies 159.5 / 160 - 0.5 below the middle: a camera that turns at 0.2 rad/s about
-    its optical axis has turned by so much of 0.1 s."""
+    """The last row of 160, pixel 159, lies 159.5 / 160 - 0.5 below the middle: a camera that turns at 0.2 rad/s
+    about its optical axis has turned by so much of 0.1 s."""
     angle = 0.2 * 0.1 * (159.5 / 160 - 0.5)
     found = levelled_rays(CAMERA, np.array([[99.5, 159.0]]), np.array([[0.0, 0.0, 0.2]]), 0.1)
     np.testing.assert_allclose(found, [[-0.795 * np.sin(angle), 0.795 * np.cos(angle), 1.0]], atol=1e-12)
 
 
 def rolled(n: int, velocity: Array, seconds: float, seed: int = 0) -> FacingMatches:
-    """Matches of two images that face the same way, seen by a shutter of `seconds` while each turned at its velocity."""
+    """Matches of two images that face the same way, by a shutter of `seconds` while each turned at its velocity."""
     rng = np.random.default_rng(seed)
     true = rng.uniform([40, 30], [160, 130], (n, 2))
     seen = []
