@@ -33,7 +33,7 @@ NOBODY = np.zeros(5, bool)
 
 
 def visit(place: Array, shared: int = 0, n: int = 24) -> Problem:
-    """Keyframe 0 in the origin, 4 in a place, the others far off; 0 and 4 see n landmarks each, 4 ahead, of which another
+    """Keyframe 0 in the origin, 4 in a place, the others far off; 0 and 4 see n landmarks each, 4 ahead, which another
     keyframe knows too; the first `shared` of keyframe 0 are seen by keyframe 4 as well."""
     m = hand_map([at(), at(x=50.0), at(x=90.0), at(x=130.0), place])
     first = add_landmarks(m, 0, grid(n // 4, 4, 4.0))
