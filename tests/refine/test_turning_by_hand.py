@@ -175,12 +175,48 @@ def test_blocks_that_pull_the_same_way_are_one_voice() -> None:
     assert deviations[2].sigma_s < 1e-4, "each block holds one of both"
 
 
-def test_a_pair_without_matches_changes_nothing() -> None:
-    some = rolled(20, VELOCITY, 0.03)
-    begins = np.array([0, 0, 20, 20])
+def test_a_pair_without_matches_has_no_say_and_stays_where_it_is() -> None:
+    some, begins = rolled(20, VELOCITY, 0.03), np.array([0, 0, 20, 20])
     more = FacingMatches(np.array([0, 0, 0]), np.array([1, 1, 1]), begins, some.pixels_a, some.pixels_b)
     found = read_out(CAMERA, more, np.tile(SAME_R, (3, 1, 1)), VELOCITY)
     assert found.seconds == pytest.approx(0.03, abs=1e-6)
+    fit = _Fit(CAMERA, more, VELOCITY)
+    H, h, g, Hr, gr = fit._sums(*fit.linearized(np.tile(SAME_R, (3, 1, 1)), 0.0), 40.0)
+    for pair in (0, 2):
+        np.testing.assert_array_equal(H[pair], np.eye(3))
+        assert [*h[pair], *g[pair], Hr[pair], gr[pair]] == [0.0] * 8
+    assert Hr[1] > 0
+
+
+def test_a_match_as_far_off_as_the_width_counts_a_quarter() -> None:
+    fit = _Fit(CAMERA, pair_of(12), VELOCITY)
+    Jr = np.tile([1.0, 0.0], (12, 1))
+    for off, weight in ((0.0, 1.0), (10.0, 0.25)):
+        e = np.tile([off, 0.0], (12, 1))
+        assert fit._sums(e, np.zeros((12, 2, 3)), Jr, 10.0)[3][0] == pytest.approx(12 * weight)
+
+
+def test_a_step_is_that_of_rotation_and_read_out_time_together() -> None:
+    fit = _Fit(CAMERA, rolled(30, VELOCITY, 0.02), VELOCITY)
+    e, J, Jr = fit.linearized(at(turn=(0.5, -0.3, 0.2))[None, :3, :3], 0.0)
+    H, h, g, Hr, gr = (x[0] for x in fit._sums(e, J, Jr, 40.0))
+    both = np.block([[H, h[:, None]], [h[None], np.array([[Hr]])]])
+    expected = -np.linalg.solve(both, np.append(g, gr))
+    step, dr = fit.step(e, J, Jr, 40.0, True)
+    np.testing.assert_allclose([*step[0], dr], expected, rtol=1e-6)
+    held, none = fit.step(e, J, Jr, 40.0, False)
+    np.testing.assert_allclose(held[0], -np.linalg.solve(H, g), rtol=1e-6)
+    assert none == 0.0
+
+
+def test_a_rotation_is_found_from_where_it_begins_however_far_the_images_are_turned() -> None:
+    """The second image stands on its head, and the start is 3 degrees off."""
+    pixels = np.random.default_rng(3).uniform([40, 30], [160, 130], (30, 2))
+    over = CAMERA.project(CAMERA.rays(pixels) @ np.diag([-1.0, -1.0, 1.0]))
+    matches = FacingMatches(np.array([0]), np.array([1]), np.array([0, 30]), pixels, over)
+    start = at(turn=(2.0, -2.0, 1.0))[:3, :3] @ at(turn=(0.0, 0.0, 180.0))[:3, :3]
+    found = read_out(CAMERA, matches, start[None], np.zeros((2, 3)), 0.0)
+    assert found.errors_px.max() < 1e-6
 
 
 # -- a camera that turns on the spot

@@ -1,4 +1,4 @@
-"""Which keyframes share landmarks, which are astray, and which components are adjusted: limits by hand."""
+"""Which keyframes look for each other's landmarks, and which are astray, from both sides of each limit."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,19 +12,11 @@ from vgslam.frontend.locate import Recovered
 from vgslam.geometry.camera import Camera
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.pnp import PoseFit
-from vgslam.refine import refine_map as refine_module
 from vgslam.refine import shared_landmarks as shared_module
 from vgslam.refine import strays as strays_module
-from vgslam.refine import while_running as running_module
-from vgslam.refine.adjust import RefineConfig, Watch
-from vgslam.refine.apply import Aligned
-from vgslam.refine.outcome import ComponentOutcome
 from vgslam.refine.problem import Problem, gather
-from vgslam.refine.refine_map import components, refine_map, solved, taken
 from vgslam.refine.shared_landmarks import _Found, _plane_homography, _Search, partners, with_observations
 from vgslam.refine.strays import _is_same, _move, mend_strays, supported
-from vgslam.refine.turning import Turning
-from vgslam.refine.while_running import CalibrationWhileRunning
 from vgslam.types import Array, Edge, EdgeKind
 
 # -- partners
@@ -131,6 +123,29 @@ def test_what_lies_at_the_border_or_beside_the_image_is_not_searched() -> None:
         assert search._inside(np.array([[inside, 80.0], [outside, 80.0]])).tolist() == [True, False]
     for inside, outside in ((8.1, 7.9), (150.9, 151.1)):
         assert search._inside(np.array([[90.0, inside], [90.0, outside]])).tolist() == [True, False]
+
+
+def test_both_where_a_wall_and_where_the_landmark_would_be_lie_in_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen from 0.5 to the right a wall 4 ahead moves 12.5 px to the left, what is 40 ahead 1.25 px. Of two such
+    landmarks one begins at 18 px from the border, where a wall would leave the image."""
+    m = hand_map([at(), at(x=50.0), at(x=90.0), at(x=130.0), at(x=0.5)])
+    far = CAMERA.rays(np.array([[18.0, 80.0], [90.0, 80.0]])) * 40.0
+    ids = add_landmarks(m, 0, np.concatenate([grid(6, 5, 4.0, 0.3), far]))
+    m.observe(1, ids, m.observed[0].pixels)
+    p = gather(m, np.arange(5))
+    asked = []
+
+    def track_flow(a: Array, b: Array, at: Array, near: Array, *_: object) -> tuple[Array, Array]:
+        asked.append((at, near))
+        return near, np.ones(len(near), bool)
+
+    monkeypatch.setattr(shared_module, "track_flow", track_flow)
+    found = _Search(p, lambda k: np.zeros((160, 200), np.uint8), FeatureConfig()).find(0, 4)
+    [(start, near)] = asked
+    np.testing.assert_allclose([start[-1], near[-1]], [[77.5, 80.0], [88.75, 80.0]], atol=1e-3)
+    assert len(start) == 31
+    assert found is not None
+    assert found.point.tolist() == [*range(30), 31]
 
 
 @pytest.mark.parametrize(("n", "n_agree", "is_believed"), [
@@ -257,9 +272,9 @@ def test_a_stray_is_where_two_answers_agree_and_none_says_that_it_is_here() -> N
 
 
 def test_a_stray_that_moves_takes_its_steps_with_it_and_forgets_what_it_saw() -> None:
-    m = hand_map([at(), at(x=1.0), at(x=2.0)])
+    m = hand_map([at(), at(x=1.0), at(x=2.0), at(x=3.0)])
     loop = m.edges[0, 1]
-    m.edges[0, 2] = Edge(0, 2, loop.S_a_b, loop.sigmas, EdgeKind.LOOP)
+    m.edges[1, 3] = Edge(1, 3, loop.S_a_b, loop.sigmas, EdgeKind.LOOP)
     mine, others = add_landmarks(m, 1, grid(2, 1, 4.0)), add_landmarks(m, 0, grid(3, 1, 4.0), [1])
     _move(m, 1, Recovered(at(x=1.0, y=3.0), np.eye(6), others[:1], np.array([[5.0, 6.0]], np.float32), 0, 1.0))
     assert m.observed[1].ids.tolist() == others[:1].tolist()
@@ -268,121 +283,4 @@ def test_a_stray_that_moves_takes_its_steps_with_it_and_forgets_what_it_saw() ->
     assert m.landmarks.is_triangulated[others].all()
     np.testing.assert_allclose(m.edges[0, 1].S_a_b.t, [1.0, 3.0, 0.0])
     np.testing.assert_allclose(m.edges[1, 2].S_a_b.t, [1.0, -3.0, 0.0])
-    np.testing.assert_allclose(m.edges[0, 2].S_a_b.t, [1.0, 0.0, 0.0])
-
-
-# -- components
-
-
-def test_components_of_ten_keyframes_are_adjusted_the_largest_first() -> None:
-    m = hand_map([at()] * 42)
-    for k in range(42):
-        m.keyframes[k].component_id = 0 if k < 9 else 1 if k < 19 else 2 if k < 32 else 3
-    assert [(c, len(ids)) for c, ids in components(m)] == [(2, 13), (1, 10), (3, 10)]
-
-
-def test_a_keyframe_that_moved_far_or_turned_counts_as_moved() -> None:
-    """A hundredth of a depth of 4 is 0.04, and half a degree."""
-    m = hand_map([at(x=0.5 * k) for k in range(6)])
-    add_landmarks(m, 0, grid(6, 6, 4.0), range(6))
-    result = solved(m, np.arange(6), RefineConfig(is_calibration_fixed=True), Watch())
-    assert result is not None
-    T = m.T_world_keyframes(np.arange(6))
-    T[1] = at(x=0.5, y=0.039)
-    T[2] = at(x=1.0, y=0.041)
-    T[3] = at(x=1.5, turn=(0.0, 0.0, 0.49))
-    T[4] = at(x=2.0, turn=(0.0, 0.0, 0.51))
-    placed = replace(result[1], problem=replace(result[1].problem, T_cam_world=np.linalg.inv(T)))
-    outcome = taken(m, 0, np.arange(6), RefineConfig(is_calibration_fixed=True), (result[0], placed), is_checked=True)
-    assert (outcome.is_kept, outcome.n_moved) == (True, 2)
-    assert outcome.largest_move == pytest.approx(0.041 / 4.0)
-
-
-class Mended:
-    """Places that say whether their features were forgotten."""
-
-    n_forgotten = 0
-
-    def forget_features(self) -> None:
-        self.n_forgotten += 1
-
-
-@pytest.mark.parametrize(("k1", "is_mended", "n_solved", "n_forgotten"), [
-    (0.0, True, 2, 0), (0.1, True, 2, 1), (0.0, False, 1, 0),
-])  # fmt: skip
-def test_a_map_with_strays_is_adjusted_once_more(
-    k1: float, is_mended: bool, n_solved: int, n_forgotten: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    m = hand_map([at(x=0.5 * k) for k in range(10)])
-    add_landmarks(m, 0, grid(6, 6, 4.0), range(10))
-    asked, real = [], refine_module.solved
-
-    def counted(*args: object) -> object:
-        asked.append(1)
-        done, placed = real(*args)
-        return done, replace(placed, problem=replace(placed.problem, k1=k1))
-
-    monkeypatch.setattr(refine_module, "solved", counted)
-    monkeypatch.setattr(refine_module, "taken", lambda *_: ComponentOutcome(0, 10, True))
-    monkeypatch.setattr(refine_module, "mend_strays", lambda *_: [3] if is_mended else [])
-    places = Mended()
-    refine_map(m, RefineConfig(is_calibration_fixed=True, rolling_shutter=False), places=places)
-    assert (len(asked), places.n_forgotten) == (n_solved, n_forgotten)
-    asked.clear()
-    monkeypatch.setattr(refine_module, "taken", lambda *_: ComponentOutcome(0, 10, False, "no"))
-    refine_map(m, RefineConfig(is_calibration_fixed=True, rolling_shutter=False), places=places)
-    assert len(asked) == 1, "what was refused is not mended"
-
-
-@pytest.mark.parametrize(("refused", "n_usual"), [("", 0), ("it is wrong", 1)])
-def test_a_turn_that_is_refused_is_adjusted_as_usual(
-    refused: str, n_usual: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    m = hand_map([at(x=0.5 * k) for k in range(10)])
-    add_landmarks(m, 0, grid(6, 6, 4.0), range(10))
-    result = solved(m, np.arange(10), RefineConfig(is_calibration_fixed=True), Watch())
-    assert result is not None
-    asked = []
-    monkeypatch.setattr(refine_module, "turning", lambda *_: Turning(result, 0.02, refused))
-    monkeypatch.setattr(refine_module, "solved", lambda *_: asked.append(1))
-    [found] = refine_map(m, RefineConfig(), places=Mended()).components
-    assert len(asked) == n_usual
-    assert found.readout_s == (0.0 if refused else 0.02)
-
-
-# -- while a recording runs
-
-
-@pytest.mark.parametrize("component", [0, 1])
-def test_a_calibration_is_looked_at_at_the_tenth_thirtieth_and_hundredth_keyframe(
-    component: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    m = SlamMap()
-    running = CalibrationWhileRunning(m, CAMERA, RefineConfig(), [])
-    assert running.config.focal_px == 100.0
-    assert CalibrationWhileRunning(m, CAMERA, RefineConfig(focal_px=90.0), []).config.focal_px == 90.0
-    looked = []
-    monkeypatch.setattr(running, "_adjusted", lambda: looked.append(len(m.keyframes) - 5))
-    many = hand_map([at()] * 110)
-    for k, keyframe in enumerate(many.keyframes):
-        keyframe.component_id = component if k >= 5 else 1 - component  # five of another
-        m.add_keyframe(keyframe, np.zeros(0, np.int64), np.zeros((0, 2)))
-        running.at_keyframe(None, None, None)
-    assert looked == [10, 30, 100]
-
-
-def test_keyframes_of_other_components_are_straightened_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    m = hand_map([at()] * 4)
-    m.keyframes[0].component_id = 7
-    running = CalibrationWhileRunning(SlamMap(), CAMERA, RefineConfig(), [])
-    running.map = m
-    placed = Aligned(replace(gather(m, np.arange(1, 4)), k1=0.25), np.ones(3))
-    monkeypatch.setattr(running_module, "solved", lambda *_, **__: (None, placed))
-    monkeypatch.setattr(running_module, "taken", lambda *_: ComponentOutcome(1, 3, True))
-    asked = []
-    monkeypatch.setattr(running_module, "take_along", lambda m, *about: asked.append(about))
-    assert running._adjusted() == CAMERA
-    [(ids, camera, k1)] = asked
-    assert (ids.tolist(), camera, k1) == ([0], CAMERA, 0.25)
-    monkeypatch.setattr(running_module, "taken", lambda *_: ComponentOutcome(1, 3, False))
-    assert running._adjusted() is None
+    np.testing.assert_allclose(m.edges[1, 3].S_a_b.t, [1.0, 0.0, 0.0])
