@@ -45,12 +45,6 @@ class FacingMatches:
         """(M,): the pair of each match."""
         return np.repeat(np.arange(len(self.a)), np.diff(self.begins))
 
-    def of(self, pairs: Ids) -> "FacingMatches":
-        """The matches of some pairs."""
-        rows = np.flatnonzero(np.isin(self.pair, pairs))
-        begins = np.concatenate([[0], np.cumsum(np.diff(self.begins)[pairs])])
-        return FacingMatches(self.a[pairs], self.b[pairs], begins, self.pixels_a[rows], self.pixels_b[rows])
-
 
 @dataclass(frozen=True)
 class ReadOut:
@@ -74,9 +68,8 @@ def levelled_rays(camera: Camera, pixels: Array, velocity: Array, seconds: float
     """Rays (M,3), z = 1, in the camera of the middle row, of pixels (M,2) seen while it turned at velocity (M,3)
     rad/s."""
     rays = camera.rays(pixels)
-    rays = rays / rays[:, 2:]
     if not seconds:
-        return np.asarray(rays)
+        return rays
     delay = _height(camera, pixels) * seconds
     x = np.matmul(so3_exp_many(velocity * delay[:, None]), rays[:, :, None])[:, :, 0]
     return np.asarray(x / x[:, 2:])
