@@ -19,7 +19,7 @@ MAX_ROWS = 40
 def headline(data: RunData) -> str:
     """What happened, in a few figures."""
     r = data.report
-    tiles = [("frames", r.get("n_frames")), ("with a pose", _share(r.get("n_poses"), r.get("n_frames")))]
+    tiles = [("frames", r.get("n_frames")), ("with a pose", _percent(data.coverage_percent))]
     if data.evaluation is not None:
         tiles.append(("ATE (RMSE)", f"{data.evaluation.headline.ate_m.rmse:.3g} m"))
     elif _recorded_ate(r) is not None:
@@ -230,6 +230,10 @@ def _scores(report: Mapping[str, Any]) -> dict[str, Any]:
 def _share(part: Any, whole: Any) -> str | None:
     n, n_whole = amount(part), amount(whole)
     return f"{100 * n / n_whole:.1f} %" if n is not None and n_whole else None
+
+
+def _percent(value: float | None) -> str | None:
+    return None if value is None else f"{value:.1f} %"
 
 
 def _short(value: Any) -> str:
