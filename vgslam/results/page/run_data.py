@@ -7,7 +7,7 @@ from typing import Any
 from vgslam.errors import EvaluationError, InputError
 from vgslam.evaluation.evaluate import Evaluation
 from vgslam.guards.documents import DocumentError, parse_yaml, read_json
-from vgslam.results.page.plain import amount
+from vgslam.results.page.plain import amount, mapping
 from vgslam.results.read_run import RunTrajectories, read_run, score_run
 from vgslam.results.run_folder import CONFIG, PLOTS, REPORT, STATUS
 from vgslam.types import Trajectory
@@ -51,6 +51,11 @@ class RunData:
         if not n_frames or n_poses is None or (n_poses and not self.has_all_statuses):
             return None
         return 100.0 * n_poses / n_frames
+
+    @property
+    def is_network_unasked(self) -> bool:
+        """Whether there was a network that might be asked, and nothing asked it."""
+        return amount(mapping(self.report.get("network")).get("n_asked")) == 0
 
     @property
     def has_all_statuses(self) -> bool:

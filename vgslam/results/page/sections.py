@@ -188,14 +188,17 @@ def timings(data: RunData) -> str:
 def circumstances(data: RunData) -> str:
     """Versions, machine, input, camera, weights, configuration."""
     r = data.report
+    unasked = " (not asked)" if data.is_network_unasked else ""
     about = {
         "command": " ".join(map(str, listed(r.get("command")))) or None, "version": r.get("version"),
-        "commit": r.get("commit"), "source": r.get("source_kind"), "geometry": r.get("model_id") or None,
+        "commit": r.get("commit"), "source": r.get("source_kind"),
+        "geometry": f"{r['model_id']}{unasked}" if r.get("model_id") else None,
+        "network": mapping(r.get("network")).get("line"),
     }  # fmt: skip
     parts = [html.pairs_table(about)]
     for name in ("machine", "camera", "weights", "map"):
         told = html.pairs_table({label(str(k)): v for k, v in mapping(r.get(name)).items()})
-        parts += [html.heading(name), told] if told else []
+        parts += [html.heading(name + (unasked if name == "weights" else "")), told] if told else []
     return html.section("Versions and settings", *parts, html.preformatted(data.config_text, "config.yaml"))
 
 
