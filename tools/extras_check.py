@@ -7,6 +7,7 @@ runs. The wheel is small. Every environment is deleted when it has been checked;
 """
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,8 @@ DEMO = ROOT / "vgslam" / "assets" / "demo"
 MAX_WHEEL_MB = 25
 MISSING = 6
 """Exit code where a package is missing."""
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+"""For every process: a checkout on the path counts for pip as the package installed."""
 TAIL = 400
 """Characters of an output that are shown when something is wrong."""
 
@@ -73,9 +76,10 @@ def main(arguments: list[str]) -> int:
 
 
 def built(folder: Path) -> Path:
-    """The wheel of this checkout, the same for every environment."""
+    """The wheel of this checkout, the same for every environment, without what an earlier one left in build/."""
+    shutil.rmtree(ROOT / "build", ignore_errors=True)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True, env=ENVIRONMENT)
     return next(folder.glob("*.whl"))
 
 
@@ -98,7 +102,7 @@ def with_extra(wheel: Path, name: str, work: Path) -> list[str]:
     """What is wrong in an environment with one extra: its modules are imported, its command runs."""
     venv = installed(wheel, f"[{name}]", work.parent / f"venv-{name}")
     imports = "; ".join(f"import {module}" for module in EXTRAS[name].modules)
-    done = subprocess.run([venv / "bin" / "python", "-c", imports], capture_output=True, text=True, check=False)
+    done = _heard([venv / "bin" / "python", "-c", imports], work)
     wrong = [f"{name}: {done.stderr[-TAIL:]}"] if done.returncode else []
     code, text = called(venv, EXTRAS[name].command, work)
     wrong += [f"{name}: vgslam {EXTRAS[name].command[0]} ends with {code}: {text[-TAIL:]}"] if code else []
@@ -109,9 +113,9 @@ def with_extra(wheel: Path, name: str, work: Path) -> list[str]:
 def installed(wheel: Path, extra: str, venv: Path) -> Path:
     """A fresh environment with the wheel and one extra, the versions as in constraints.txt."""
     began_s = time.monotonic()
-    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True, env=ENVIRONMENT)
     pip = [venv / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, f"{wheel}{extra}", "-c", ROOT / "constraints.txt"], check=True)
+    subprocess.run([*pip, f"{wheel}{extra}", "-c", ROOT / "constraints.txt"], check=True, env=ENVIRONMENT)
     size = subprocess.run(["du", "-sm", venv], check=True, capture_output=True, text=True).stdout.split()[0]
     print(f"{extra or 'no extra'}: {size} MiB, {time.monotonic() - began_s:.0f} s", flush=True)
     return venv
@@ -120,8 +124,12 @@ def installed(wheel: Path, extra: str, venv: Path) -> Path:
 def called(venv: Path, words: tuple[str, ...], work: Path) -> tuple[int, str]:
     """Exit code and output of `vgslam` in an environment, away from the checkout."""
     command = [word.replace("WORK", str(work)).replace("DEMO", str(DEMO)) for word in words]
-    done = subprocess.run([venv / "bin" / "vgslam", *command], capture_output=True, text=True, cwd=work, check=False)
+    done = _heard([venv / "bin" / "vgslam", *command], work)
     return done.returncode, done.stdout + done.stderr
+
+
+def _heard(command: list[str | Path], folder: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=ENVIRONMENT, check=False)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from vgslam.adapt import adapter as adapter_module
 from vgslam.geometry.camera import Camera
 from vgslam.network import weights
 from vgslam.network.lora import LoraConfig, add_lora, load_adapter, save_adapter
+from vgslam.session.adaptation import NOT_BEGUN
 from vgslam_train.worlds.sequences import Sequence, Shot, render_sequence
 
 N = 44
@@ -134,6 +135,12 @@ def test_sync_twice_gives_the_same_poses_to_the_last_bit(clip: Path, vgslam, tmp
         a, b = (load_file(w) for w in written)
         assert a.keys() == b.keys()
         assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_a_run_that_asks_nothing_says_that_nothing_was_learned(sequence: Path, vgslam) -> None:
+    code, out, _ = vgslam.run(sequence, "--network", "vggt", "--adapt", "sync", "--max-frames", 12)
+    assert code == 0
+    assert f"adaptation: {NOT_BEGUN}" in out.splitlines()
 
 
 def test_off_is_a_run_without_the_option(clip: Path, vgslam, tmp_path: Path) -> None:

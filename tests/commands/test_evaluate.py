@@ -133,6 +133,13 @@ def test_plots_are_written(tmp_path, capsys):
     assert cv2.imread(str(tmp_path / "new" / "plots" / "top_view.png")) is not None
 
 
+def test_a_run_in_place_of_the_truth_is_for_compare(tmp_path):
+    run = run_folder(tmp_path, lost=[])
+    (run / "report.json").write_text("{}")
+    with pytest.raises(InputError, match=r"is the folder of a run, and no truth; `vgslam compare "):
+        run_eval(EvalArgs(run, run))
+
+
 def test_files_that_cannot_be_used(tmp_path):
     write_trajectory(tmp_path / "a.txt", walk())
     with pytest.raises(InputError, match="cannot be read"):

@@ -87,6 +87,7 @@ def test_options_that_do_not_fit(mapped: Path, demo_folder: Path, vgslam, tmp_pa
     for words, code, message in (
         (("--localize",), 2, "add --map"),
         (("--localize", "--map", tmp_path / "absent"), 9, "no such map"),
+        (("--localize", "--map", mapped, "--save-depth", "png"), 2, "--localize makes none"),
         (("--map", demo_folder), 9, "not a vgslam map"),
         (("--memory", "much"), 2, "not an amount of memory"),
     ):

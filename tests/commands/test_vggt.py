@@ -9,6 +9,9 @@ import pytest
 from waiting import HANG_S
 
 from vgslam.errors import WeightsError
+from vgslam.results.comparison.settings import differences
+from vgslam.results.page.document import page
+from vgslam.results.page.run_data import read_run_data
 from vgslam.results.report import RunReport
 from vgslam.sources.trajectory_io import read_trajectory
 
@@ -87,6 +90,7 @@ def test_without_weights_those_of_the_package_are_used(sequence: Path, vgslam) -
     assert weights["licence"] == "Apache-2.0"
     assert weights["allows_commercial_use"]
     assert weights["poses_from"] == "solver"
+    assert weights["was_asked"]
     assert vgslam.run(sequence, *words, "--readout", "head", "--overwrite")[0] == 0
     assert vgslam.report()["weights"]["poses_from"] == "head"
 
@@ -122,3 +126,9 @@ def test_a_run_in_which_nothing_is_weak_never_loads_torch(sequence: Path, tmp_pa
     }  # fmt: skip
     assert report["weights"]["model_id"].startswith("vggt:vggt-s@")
     assert report["weights"]["n_parameters"] == 1_338_525
+    assert not report["weights"]["was_asked"]
+    text = page(read_run_data(folders["vggt"]))
+    assert "weights (not asked)" in text
+    assert f"{report['model_id']} (not asked)" in text
+    told = differences([read_run_data(folder) for folder in folders.values()])
+    assert told["weights"] == ["none", f"{report['model_id']} (not asked)"]

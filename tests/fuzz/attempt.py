@@ -17,6 +17,8 @@ from vgslam.guards.wording import one_line
 
 CANARY = b"nobody may change this\n"
 LONGEST_MESSAGE = 5000
+ASLEEP = 10.0
+"""So many times the limit by the clock: others may keep the machine busy."""
 
 
 class HangError(BaseException):
@@ -89,6 +91,7 @@ def _place() -> str:
 
 @contextmanager
 def _within(limit_s: float | None) -> Iterator[None]:
+    """Raises HangError after so many CPU seconds, or ASLEEP times as many by the clock."""
     if limit_s is None:
         yield
         return
@@ -96,10 +99,14 @@ def _within(limit_s: float | None) -> Iterator[None]:
     def stop(*_: object) -> None:
         raise HangError
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, limit_s)
+    timers = {signal.SIGPROF: (signal.ITIMER_PROF, limit_s), signal.SIGALRM: (signal.ITIMER_REAL, ASLEEP * limit_s)}
+    before = {number: signal.signal(number, stop) for number in timers}
+    for timer, seconds in timers.values():
+        signal.setitimer(timer, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for timer, _ in timers.values():
+            signal.setitimer(timer, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -15,6 +15,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.rosbag2 import Writer as Writer2
 from rosbags.typesys import Stores, get_typestore
 
+from vgslam.guards.paths import is_folder
 from vgslam.sources import SourceOptions, open_source
 from vgslam.sources.recording import BadImageError
 from vgslam.sources.ros_images import message_pixels
@@ -104,7 +105,7 @@ def samples() -> list[Files]:
 
 def read(folder: Path) -> None:
     """All images of the bag, whatever it is called."""
-    path = next((p for p in sorted(folder.iterdir()) if p.is_dir() or p.suffix in (".bag", ".mcap", ".db3")), folder)
+    path = next((p for p in sorted(folder.iterdir()) if is_folder(p) or p.suffix in (".bag", ".mcap", ".db3")), folder)
     for frame in open_source(path, SourceOptions(max_frames=5)):
         assert frame.image.dtype == np.uint8
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from hypothesis.strategies import SearchStrategy
 
 from vgslam.errors import VgslamError
+from vgslam.guards.paths import is_plain_file
 
 Files = dict[str, bytes]
 """Content by path within a folder; a path ending in @ is a symbolic link to the content."""
@@ -46,5 +47,5 @@ def write_files(folder: Path, files: Files) -> None:
 
 
 def read_files(folder: Path) -> Files:
-    """The files of a folder, the inverse of `write_files`."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    """The files of a folder, the inverse of `write_files`; links that lead nowhere, or are too long, are none."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if is_plain_file(p)}

@@ -13,6 +13,7 @@ from vgslam.results.comparison.compare import compare, names_of
 from vgslam.results.comparison.document import page
 from vgslam.results.comparison.overlay import aligned
 from vgslam.results.comparison.settings import differences
+from vgslam.results.page.document import page as report_page
 from vgslam.results.page.run_data import RunData, read_run_data
 
 R = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
@@ -22,9 +23,10 @@ def write_bend(
     folder: Path, scale: float = 1.0, lost: tuple[int, ...] = (), name: str = "hall", **report: object
 ) -> Path:  # fmt: skip
     """A run along a bend, in another frame and scale."""
-    write_run(folder, 40, lost)
+    n = int(str(report.get("n_frames", 40)))
+    write_run(folder, n, lost)
     rows = []
-    for i in range(40):
+    for i in range(n):
         if i not in lost:
             x, y, z = scale * R @ (np.sin(i / 10), 0.1 * np.cos(i / 7), 0.2 * i) + (1.0, 2.0, 3.0)
             rows.append(f"{0.1 * i:.9f} {x:.9f} {y:.9f} {z:.9f} 0 0 {np.sqrt(0.5)} {np.sqrt(0.5)}")
@@ -48,6 +50,29 @@ def test_paths_of_another_scale_lie_over_the_first(tmp_path: Path) -> None:
     assert got.overlay.distance_percent[0] is None
     assert got.overlay.distance_percent[1] == pytest.approx(0, abs=1e-4)
     assert [row["coverage_percent"] for row in got.rows] == [100.0, 95.0]
+
+
+@pytest.mark.parametrize("rows", [None, 20])
+def test_a_coverage_that_no_file_bears_out_is_not_shown(tmp_path: Path, rows: int | None) -> None:
+    """The report says 38 of 40; status.csv is missing, or holds 20 rows and trajectory.tum what belongs to them."""
+    runs = [write_bend(tmp_path / "a", lost=(3, 4)), write_bend(tmp_path / "b", lost=(3, 4))]
+    statuses, poses = runs[1] / "status.csv", runs[1] / "trajectory.tum"
+    if rows is None:
+        statuses.unlink()
+    else:
+        statuses.write_text("".join(statuses.read_text().splitlines(keepends=True)[: rows + 1]))
+        poses.write_text("".join(poses.read_text().splitlines(keepends=True)[: rows - 2]))
+        (runs[1] / "keyframes.tum").unlink()
+    data = read(*runs)
+    assert [row["coverage_percent"] for row in compare(data).rows] == [95.0, None]
+    assert any("b: " in note and "status.csv" in note for note in compare(data).notes)
+    assert ["95.0 %" in report_page(one) for one in data] == [True, False]
+
+
+def test_a_run_without_any_pose_covers_nothing(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a", 5, lost=(0, 1, 2, 3, 4))
+    (folder / "status.csv").unlink()
+    assert read_run_data(folder).coverage_percent == 0.0
 
 
 def test_runs_of_unequal_length_are_told(tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ import tyro
 from rich.console import Console
 
 from vgslam.atomic import write_bytes
-from vgslam.errors import ConfigError, EvaluationError, OutputError
+from vgslam.errors import ConfigError, EvaluationError, InputError, OutputError
 from vgslam.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate
 from vgslam.evaluation.table import evaluation_table
 from vgslam.guards.wording import say
 from vgslam.results.plots import plot_run
 from vgslam.results.read_run import read_keyframes
-from vgslam.results.run_folder import KEYFRAMES, STATUS, TRAJECTORY_KITTI, TRAJECTORY_TUM
+from vgslam.results.run_folder import KEYFRAMES, REPORT, STATUS, TRAJECTORY_KITTI, TRAJECTORY_TUM
 from vgslam.results.status import StatusTable, read_status
 from vgslam.sources.open import open_source
 from vgslam.sources.trajectory_io import read_trajectory
@@ -46,6 +46,10 @@ class EvalArgs:
     max_difference: float | None = None
     """Largest difference in time of two poses that are compared, in seconds; the default is half the median interval,
     at most 0.02 s."""
+
+    time_offset: float = 0.0
+    """Seconds to add to the times of the estimate, where its clock differs from the reference's by a constant. A
+    difference that explains far more than the times as they are is named."""
 
     rpe_delta: float = 1.0
     """Time over which the relative error is measured, in seconds."""
@@ -107,10 +111,25 @@ def load_pair(args: EvalArgs) -> tuple[_Estimate, Trajectory, list[str]]:
                 "wrong if a frame has no pose; a status.csv beside the estimate tells"
             )
         estimate, reference = _on_frame_numbers(estimate), _retimed(reference, np.arange(len(reference)))
-    return estimate, reference, warnings
+    return _later(estimate, args.time_offset), reference, warnings
+
+
+def _later(estimate: _Estimate, by_s: float) -> _Estimate:
+    """The estimate with other times."""
+    trajectory, keyframes, frames = estimate.trajectory, estimate.keyframes, estimate.frames
+    return _Estimate(
+        replace(trajectory, timestamps_s=trajectory.timestamps_s + by_s),
+        None if keyframes is None else replace(keyframes, timestamps_s=keyframes.timestamps_s + by_s),
+        None if frames is None else replace(frames, timestamps_s=frames.timestamps_s + by_s),
+    )
 
 
 def _read_reference(args: EvalArgs, notes: list[str]) -> tuple[Trajectory, bool]:
+    if (args.reference / REPORT).is_file():
+        raise InputError(
+            f"{args.reference}: is the folder of a run, and no truth; `vgslam compare {args.estimate} {args.reference}` "
+            f"compares runs, {args.reference / TRAJECTORY_TUM} is its trajectory"
+        )
     if not args.reference.is_dir():
         reference = read_trajectory(args.reference, args.reference_kind, is_metric=True, notes=notes)
         return reference, is_untimed(args.reference, args.reference_kind)
@@ -156,6 +175,8 @@ def _check(args: EvalArgs) -> None:
     """Raises ConfigError for numbers that no comparison can use, in the words of the command line."""
     if args.max_difference is not None and not 0 <= args.max_difference < np.inf:
         raise ConfigError(f"--max-difference {args.max_difference:g}: give seconds, 0 or more")
+    if not np.isfinite(args.time_offset):
+        raise ConfigError(f"--time-offset {args.time_offset:g}: give seconds")
     if not 0 < args.rpe_delta < np.inf:
         raise ConfigError(f"--rpe-delta {args.rpe_delta:g}: give seconds, more than 0")
     if args.n_frames is not None and args.n_frames < 1:

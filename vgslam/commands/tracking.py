@@ -155,6 +155,9 @@ def print_outcome(outcome: Outcome) -> None:
             f"{live['n_reconnects']} times reconnected")  # fmt: skip
     if report.network is not None:
         say(report.network["line"])
+    learned = (report.adaptation or {}).get("line")
+    if learned is not None:
+        say(f"adaptation: {learned}")
     _print_map(report)
     if evaluation is not None:
         console = Console()

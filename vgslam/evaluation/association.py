@@ -83,7 +83,7 @@ def _clocks(t_a: Array, t_b: Array) -> str:
     ratio = max(a, b) / max(min(a, b), 1e-12)
     if ratio < OFFSET_SLACK:
         return (f"; they last {a:.4g} and {b:.4g} s: the clocks seem to differ by a constant, about "
-                f"{t_b[0] - t_a[0]:.6g} s; bring both to one clock")  # fmt: skip
+                f"{t_b[0] - t_a[0]:.6g} s; bring both to one clock (`vgslam eval --time-offset`)")  # fmt: skip
     return "; are both in seconds on one clock?"
 
 

@@ -10,6 +10,7 @@ from vgslam.evaluation import relative
 from vgslam.evaluation.alignment import Alignment, align, mean_rotation, spread
 from vgslam.evaluation.association import associate
 from vgslam.evaluation.baselines import line_ate, path_length, scale_drift
+from vgslam.evaluation.clock import clock_difference
 from vgslam.evaluation.conventions import convention_note
 from vgslam.evaluation.coverage import measure_coverage
 from vgslam.evaluation.evo_library import require_evo
@@ -63,6 +64,8 @@ def evaluate(
     mine = estimate.component_ids[ids_est] == scores[0].component_id
     other = convention_note(reference.T_world_cam[ids_ref[mine]], estimate.T_world_cam[ids_est[mine]])
     notes += [*coverage.notes(tolerance), *([] if other is None else [other])]
+    clocks = clock_difference(_component(estimate, scores[0].component_id), reference)
+    notes += [] if clocks is None else [clocks.note()]
     keyframe_score = None
     if keyframes is not None:
         try:
@@ -72,6 +75,11 @@ def evaluate(
         except EvaluationError as error:
             notes.append(f"keyframes not scored: {error}")
     return Evaluation(scores, unscored, coverage, tolerance, options.rpe_delta_s, keyframe_score, notes)
+
+
+def _component(trajectory: Trajectory, component_id: int) -> Trajectory:
+    mine = trajectory.component_ids == component_id
+    return Trajectory(trajectory.timestamps_s[mine], trajectory.T_world_cam[mine])
 
 
 def _score_components(

@@ -42,3 +42,11 @@ def is_plain_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):
         return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder; False too for what the system refuses, as a link to too long a name."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False

@@ -72,7 +72,8 @@ class RunReport:
     model_id: str = ""
     weights: dict[str, Any] | None = None
     """The network's, if one may be asked: model_id, sha256, files, n_parameters, is_random, licence, whether the
-    licence allows commercial use; poses_from, once it was opened."""
+    licence allows commercial use; was_asked: where not, the weights had no part in the result; poses_from, once it was
+    opened."""
     network: dict[str, Any] | None = None
     """What the network was asked, if there is one: n_asked, n_believed; asked, believed and late by reason (start,
     lost, depth); starts (component, frame_id, solved_at: the frame at which what it began was solved again

@@ -107,9 +107,10 @@ class OpenedNetwork:
     @property
     def about(self) -> dict[str, Any]:
         """Its entry in the report; where poses come from is known once it is opened."""
+        asked = {"was_asked": self.desk.n_asked > 0}
         if "backbone" not in vars(self):
-            return describe_weights(self.weights)
-        return describe_weights(self.backbone.weights) | {"poses_from": self.backbone.spec.poses_from}
+            return describe_weights(self.weights) | asked
+        return describe_weights(self.backbone.weights) | asked | {"poses_from": self.backbone.spec.poses_from}
 
     def report(self, role: NetworkRole) -> dict[str, Any]:
         """What it was asked, and what became of the components that it began; see `Desk.report`."""

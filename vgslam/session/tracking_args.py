@@ -42,7 +42,7 @@ class TrackingArgs:
     """Save the depth of keyframes in depth/ of the results. png: 16 bits (millimetres where lengths are metres, else
     what depth.json says) and 8 bits of confidence, in the pixels of the image; npz: floating point, in the depth map's
     own pixels. depth.json says unit, step, camera and pose. A keyframe in six has dense depth
-    (--slam.mapper.dense-every)."""
+    (--slam.mapper.dense-every). Not with --localize, which makes no keyframes."""
 
     network: str = NO_NETWORK
     """Network that is asked where geometry is weak: none, or vggt (--weights says which one), da3-small or da3-base,
@@ -155,6 +155,9 @@ class TrackingArgs:
         """Raises ConfigError for options that do not go together."""
         if self.localize and (self.scale_from is not None or self.gravity is not None):
             raise ConfigError("--localize leaves the map as it is; scale it with `vgslam map scale`")
+        if self.localize and self.save_depth is not None:
+            raise ConfigError("--save-depth is the depth of keyframes that a run makes, and --localize makes none; leave "
+                              "it out, or get the map's with `vgslam map export MAP --format nerfstudio`")  # fmt: skip
         if self.metric and self.scale_from is not None:
             raise ConfigError("--metric says that the scale is known, --scale-from looks for it; give one of them")
 

@@ -34,7 +34,7 @@ def open_bag(path: Path, options: SourceOptions) -> Recording:
     warnings = Warnings()
     with _opened(path) as reader:
         topic = _choose_topic(path, reader, options.topic)
-        n_images = reader.topics[topic].msgcount
+        n_images = _n_messages(reader, topic)
         info = _first_camera_info(path, reader, topic) if options.calib is None else None
 
     def images() -> Iterator[RawImage]:
@@ -93,7 +93,7 @@ def _choose_topic(path: Path, reader: AnyReader, wanted: str | None) -> str:
     found = {c.topic: c.msgtype for c in reader.connections if c.msgtype in (_IMAGE, _COMPRESSED)}
     listed = ", ".join(sorted(found))
     if not found:
-        others = ", ".join(sorted(reader.topics)[:6]) or "none"
+        others = ", ".join(sorted({c.topic for c in reader.connections})[:6]) or "none"
         raise InputError(f"{path}: has no image topic (topics: {others}); give a bag with camera images")
     if wanted is not None:
         match = [topic for topic in found if topic.strip("/") == wanted.strip("/")]
@@ -103,6 +103,12 @@ def _choose_topic(path: Path, reader: AnyReader, wanted: str | None) -> str:
     if len(found) > 1:
         raise InputError(f"{path}: has {len(found)} image topics: {listed}; choose one with --topic")
     return next(iter(found))
+
+
+def _n_messages(reader: AnyReader, topic: str) -> int | None:
+    """How many a topic has; None where the bag does not say so as a number."""
+    counts = [c.msgcount for c in reader.connections if c.topic == topic]
+    return sum(counts) if all(isinstance(n, int) and n >= 0 for n in counts) else None
 
 
 def _first_camera_info(path: Path, reader: AnyReader, topic: str) -> Any | None:

@@ -7,7 +7,8 @@ import numpy as np
 from vgslam.errors import InputError
 from vgslam.geometry import se3
 from vgslam.sources.calibration import read_calibration
-from vgslam.sources.image_files import files_recording, list_images
+from vgslam.sources.copies import list_frames
+from vgslam.sources.image_files import files_recording
 from vgslam.sources.image_times import mended_files
 from vgslam.sources.numbered import are_counts_not_ns, nominal_times, those_present
 from vgslam.sources.options import SourceOptions
@@ -70,7 +71,7 @@ def _images(folder: Path, warnings: Warnings) -> tuple[list[Path], list[float]]:
             rows = read_list(csv, 2)
             files, stamps = [folder / "data" / row[1] for row in rows], [seconds_from_ns(row[0]) for row in rows]
             return those_present(files, stamps, csv, warnings)
-        files = list_images(folder / "data")
+        files = list_frames(folder / "data", warnings)
         return files, [seconds_from_ns(file.stem) for file in files]
     except ValueError as err:
         raise InputError(f"{folder}: image times must be whole nanoseconds, in data.csv or as image names") from err

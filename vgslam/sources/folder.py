@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from vgslam.sources.calibration import read_calibration
-from vgslam.sources.image_files import files_recording, list_images
+from vgslam.sources.copies import list_frames
+from vgslam.sources.image_files import files_recording
 from vgslam.sources.image_series import refuse_two_series
 from vgslam.sources.image_times import mended_files
 from vgslam.sources.named_times import times_in_names
@@ -43,7 +44,7 @@ def _open(kind: str, path: Path, image_folder: Path, options: SourceOptions) -> 
 
 def _timed(path: Path, image_folder: Path, options: SourceOptions, warnings: Warnings) -> tuple[list[Path], Times]:
     """The images with their times in s: by a list, by their names, or at a rate."""
-    files = list_images(image_folder)
+    files = list_frames(image_folder, warnings)
     refuse_two_series(image_folder, files)
     lists = [path / "times.txt", path / "timestamps.txt"]
     has_list = any(file.is_file() for file in lists)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from vgslam.errors import InputError
 from vgslam.guards import images
+from vgslam.guards.paths import is_folder
 from vgslam.sources.image_sizes import in_size, those_of_usual_size
 from vgslam.sources.pixel_range import PixelRange, default_range, pixel_range
 from vgslam.sources.recording import BadImageError, Pixels, RawImage, Recording, Warnings
@@ -39,7 +40,7 @@ def list_images(folder: Path) -> list[Path]:
         entries = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
     except OSError as err:
         raise InputError(f"{folder}: cannot be read ({err.strerror}); check the path and its permissions") from err
-    return sorted((p for p in entries if not p.is_dir()), key=lambda p: natural_key(p.name))
+    return sorted((p for p in entries if not is_folder(p)), key=lambda p: natural_key(p.name))
 
 
 def to_8bit(image: npt.NDArray[Any], values: PixelRange | None = None) -> Pixels:

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from vgslam.errors import InputError
+from vgslam.guards.paths import is_folder
 from vgslam.interfaces import SourceKind
 from vgslam.plugins import Registry
 from vgslam.sources.image_files import list_images
@@ -56,7 +57,8 @@ def _is_ros2_bag(folder: Path) -> bool:
 
 
 def _is_7scenes(folder: Path) -> bool:
-    return any(folder.glob("frame-*.color.*")) or any(folder.glob("seq-*/frame-*.color.*"))
+    found = [p for p in folder.iterdir() if p.name.startswith("seq-") and is_folder(p)]
+    return any(any(p.glob("frame-*.color.*")) for p in (folder, *found))
 
 
 def _is_folder_of_images(folder: Path) -> bool:

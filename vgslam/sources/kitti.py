@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from vgslam.errors import CalibrationError, InputError
 from vgslam.geometry import se3
-from vgslam.sources.image_files import files_recording, list_images
+from vgslam.sources.copies import list_frames
+from vgslam.sources.image_files import files_recording
 from vgslam.sources.image_times import mended_files
 from vgslam.sources.numbered import nominal_times, times_of_files
 from vgslam.sources.options import SourceOptions
@@ -32,7 +33,7 @@ def open_kitti(path: Path, options: SourceOptions) -> Recording:
         found = ", ".join(name for name in CAMERAS if (path / name).is_dir()) or "none"
         raise InputError(f"{path}: has no camera folder '{camera}'; cameras here: {found}")
     warnings = Warnings()
-    files = list_images(path / camera)
+    files = list_frames(path / camera, warnings)
     if (path / "times.txt").is_file():
         times = times_of_files([path / "times.txt"], files, options, warnings)
         files, times = mended_files(files, times, warnings, path / "times.txt")

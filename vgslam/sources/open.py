@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from vgslam.errors import CalibrationError, InputError, PluginError
+from vgslam.guards.paths import is_folder
 from vgslam.interfaces import FrameSource
 from vgslam.plugins import reason
 from vgslam.sources.calibration import check_plausible, doubts, fit_to_image, read_calibration
@@ -32,8 +33,12 @@ def open_source(path: Path | str, options: SourceOptions | None = None) -> Frame
     except (OSError, ValueError) as err:
         why = getattr(err, "strerror", None) or str(err)
         raise InputError(f"{path}: no such file or folder that can be read ({why}); check the path") from err
-    kind, troubles = _recognise(path) if options.kind == "auto" else (options.kind, [])
-    recording = SOURCE_KINDS.checked(kind, SOURCE_KINDS.get(kind).open(path, options), Recording)
+    try:
+        kind, troubles = _recognise(path) if options.kind == "auto" else (options.kind, [])
+        recording = SOURCE_KINDS.checked(kind, SOURCE_KINDS.get(kind).open(path, options), Recording)
+    except OSError as err:  # a folder without permission, a disk that fails, a link that the system refuses
+        what = str(err.filename or path)
+        raise InputError(f"{what}: cannot be read ({err.strerror or err}); check it, or leave it out") from err
     for line in troubles:
         recording.warnings.add(line)
     camera = _camera(recording, options)
@@ -86,7 +91,7 @@ def _ask_plug_ins(path: Path) -> tuple[str | None, list[str]]:
 
 
 def _contents(folder: Path) -> str:
-    names = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("."))
+    names = sorted(p.name + "/" * is_folder(p) for p in folder.iterdir() if not p.name.startswith("."))
     if not names:
         return "the folder is empty"
     photos = unreadable_photos(names)

@@ -8,8 +8,10 @@ import numpy.typing as npt
 from vgslam.errors import InputError
 from vgslam.geometry import se3
 from vgslam.guards.documents import read_text
+from vgslam.guards.paths import is_folder
 from vgslam.sources.calibration import read_calibration
-from vgslam.sources.image_files import files_recording, list_images, natural_key
+from vgslam.sources.copies import list_frames
+from vgslam.sources.image_files import files_recording, natural_key
 from vgslam.sources.options import DEFAULT_FPS, SourceOptions
 from vgslam.sources.recording import Recording, Warnings
 from vgslam.types import Camera, Trajectory
@@ -27,7 +29,8 @@ def is_sequence(folder: Path) -> bool:
 
 def sequences(folder: Path) -> list[Path]:
     """The sequence folders in a scene folder, in order."""
-    return sorted((p for p in folder.glob("seq-*") if is_sequence(p)), key=lambda p: natural_key(p.name))
+    found = (p for p in folder.glob("seq-*") if is_folder(p) and is_sequence(p))
+    return sorted(found, key=lambda p: natural_key(p.name))
 
 
 def open_7scenes(path: Path, options: SourceOptions) -> Recording:
@@ -38,7 +41,7 @@ def open_7scenes(path: Path, options: SourceOptions) -> Recording:
     """
     warnings = Warnings()
     folder = path if is_sequence(path) else _choose(path, options, warnings)
-    files = [file for file in list_images(folder) if ".color" in file.name]
+    files = [file for file in list_frames(folder, warnings) if ".color" in file.name]
     numbers = [_number(file) for file in files]
     times = np.array(numbers, np.float64) / (options.fps or DEFAULT_FPS)
     recording = files_recording("7scenes", folder, files, times, warnings)

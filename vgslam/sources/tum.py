@@ -7,7 +7,8 @@ import numpy as np
 
 from vgslam.guards.paths import is_plain_file
 from vgslam.sources.calibration import read_calibration
-from vgslam.sources.image_files import files_recording, list_images
+from vgslam.sources.copies import list_frames
+from vgslam.sources.image_files import files_recording
 from vgslam.sources.image_times import mended_files
 from vgslam.sources.numbered import are_counts, nominal_times, those_present, times_of_files
 from vgslam.sources.options import DEFAULT_FPS, SourceOptions
@@ -52,7 +53,7 @@ def _images(path: Path, options: SourceOptions, warnings: Warnings) -> tuple[lis
     if listing is not None:
         files, stamps = those_present(*_listed(path, listing), listing, warnings)
     else:
-        files, stamps = list_images(path / "rgb"), []
+        files, stamps = list_frames(path / "rgb", warnings), []
         if any((path / name).is_file() for name in TIMES):
             return files, times_of_files([path / name for name in TIMES], files, options, warnings), None
         with suppress(ValueError):

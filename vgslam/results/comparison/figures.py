@@ -69,7 +69,7 @@ def _n_loops(data: RunData) -> Value:
 
 FIGURES = (
     Figure("n_frames", "frames", "", _report("n_frames"), is_count=True),
-    Figure("coverage_percent", "coverage", "%", _ratio("n_poses", "n_frames", 100.0)),
+    Figure("coverage_percent", "coverage", "%", lambda data: data.coverage_percent),
     Figure("ate_m", "ATE", "m", _score(lambda s: s.ate_m.rmse, "ate_sim3_m", "rmse"), 3),
     Figure("rotation_deg", "rotation", "°", _score(
         lambda s: s.rotation_only_ape_deg.rmse, "rotation_only_ape_deg", "rmse"), 3),

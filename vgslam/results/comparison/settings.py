@@ -28,6 +28,7 @@ def _told(data: RunData) -> dict[str, str]:
     for name in ("version", "commit"):
         out[f"vgslam: {name}"] = _text(report.get(name))
     out["weights"] = _text(mapping(report.get("weights")).get("model_id"))
+    out["weights"] += " (not asked)" if data.is_network_unasked else ""
     out["machine"] = _text(mapping(report.get("machine")).get("cpu"))
     return out
 

@@ -7,8 +7,9 @@ from typing import Any
 from vgslam.errors import EvaluationError, InputError
 from vgslam.evaluation.evaluate import Evaluation
 from vgslam.guards.documents import DocumentError, parse_yaml, read_json
+from vgslam.results.page.plain import amount, mapping
 from vgslam.results.read_run import RunTrajectories, read_run, score_run
-from vgslam.results.run_folder import CONFIG, PLOTS, REPORT
+from vgslam.results.run_folder import CONFIG, PLOTS, REPORT, STATUS
 from vgslam.types import Trajectory
 
 
@@ -43,6 +44,24 @@ class RunData:
             return {}
         return data if isinstance(data, dict) else {}
 
+    @property
+    def coverage_percent(self) -> float | None:
+        """Share of the frames that have a pose; None where status.csv does not bear out what the report says."""
+        n_frames, n_poses = amount(self.report.get("n_frames")), amount(self.report.get("n_poses"))
+        if not n_frames or n_poses is None or (n_poses and not self.has_all_statuses):
+            return None
+        return 100.0 * n_poses / n_frames
+
+    @property
+    def is_network_unasked(self) -> bool:
+        """Whether there was a network that might be asked, and nothing asked it."""
+        return amount(mapping(self.report.get("network")).get("n_asked")) == 0
+
+    @property
+    def has_all_statuses(self) -> bool:
+        """Whether status.csv has a row for each frame that the report counts."""
+        return self.run is not None and len(self.run.frames.frame_ids) == amount(self.report.get("n_frames"))
+
     def compare(self, truth: Trajectory) -> None:
         """Score against the truth; one that does not fit becomes a note."""
         if self.run is None or not len(self.run.trajectory):
@@ -72,6 +91,10 @@ def read_run_data(folder: Path) -> RunData:
         data.run = read_run(folder)
     except InputError as error:
         data.notes.append(str(error))
+    n_frames = amount(report.get("n_frames"))
+    if data.run is not None and not data.has_all_statuses and n_frames is not None:
+        data.notes.append(f"{STATUS} has {len(data.run.frames.frame_ids)} rows for {n_frames:.0f} frames: it is not "
+                          "whole, and how many frames have a pose is not known")  # fmt: skip
     for name in PLOTS:
         if (folder / "plots" / name).is_file():
             data.plots[name] = (folder / "plots" / name).read_bytes()

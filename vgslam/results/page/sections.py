@@ -19,7 +19,7 @@ MAX_ROWS = 40
 def headline(data: RunData) -> str:
     """What happened, in a few figures."""
     r = data.report
-    tiles = [("frames", r.get("n_frames")), ("with a pose", _share(r.get("n_poses"), r.get("n_frames")))]
+    tiles = [("frames", r.get("n_frames")), ("with a pose", _percent(data.coverage_percent))]
     if data.evaluation is not None:
         tiles.append(("ATE (RMSE)", f"{data.evaluation.headline.ate_m.rmse:.3g} m"))
     elif _recorded_ate(r) is not None:
@@ -188,14 +188,17 @@ def timings(data: RunData) -> str:
 def circumstances(data: RunData) -> str:
     """Versions, machine, input, camera, weights, configuration."""
     r = data.report
+    unasked = " (not asked)" if data.is_network_unasked else ""
     about = {
         "command": " ".join(map(str, listed(r.get("command")))) or None, "version": r.get("version"),
-        "commit": r.get("commit"), "source": r.get("source_kind"), "geometry": r.get("model_id") or None,
+        "commit": r.get("commit"), "source": r.get("source_kind"),
+        "geometry": f"{r['model_id']}{unasked}" if r.get("model_id") else None,
+        "network": mapping(r.get("network")).get("line"),
     }  # fmt: skip
     parts = [html.pairs_table(about)]
     for name in ("machine", "camera", "weights", "map"):
         told = html.pairs_table({label(str(k)): v for k, v in mapping(r.get(name)).items()})
-        parts += [html.heading(name), told] if told else []
+        parts += [html.heading(name + (unasked if name == "weights" else "")), told] if told else []
     return html.section("Versions and settings", *parts, html.preformatted(data.config_text, "config.yaml"))
 
 
@@ -230,6 +233,10 @@ def _scores(report: Mapping[str, Any]) -> dict[str, Any]:
 def _share(part: Any, whole: Any) -> str | None:
     n, n_whole = amount(part), amount(whole)
     return f"{100 * n / n_whole:.1f} %" if n is not None and n_whole else None
+
+
+def _percent(value: float | None) -> str | None:
+    return None if value is None else f"{value:.1f} %"
 
 
 def _short(value: Any) -> str:
