@@ -7,7 +7,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from bench.fleet_scale import FRAMES, TRAJECTORY, bonds_of, codes_of, false_bond, places_of
+from bench.fleet_made_up import Drives, bonds_of, codes_of, false_bond, places_of
+from bench.fleet_scale import TRAJECTORY
 from vgslam.errors import InputError
 from vgslam.fleet.bridges import Bridged, solve_bridged
 from vgslam.fleet.meet import Known
@@ -21,6 +22,8 @@ from vgslam.types import Array, Ids
 
 CITY, OTHER = 12, 4
 """Drives through the city, and through the one that looks like it."""
+FRAMES = 60
+"""Frames of a drive: about 50 m."""
 STEP = 30
 """Frames from the beginning of one drive to that of the next: neighbours overlap by half."""
 STEPS = (30, 40, 45, 50, 55)
@@ -59,8 +62,9 @@ def _measured(T: Array, seed: int, kind: Kind, n_false: int, step: int = STEP) -
     pairs = candidate_pairs(_about(T, begins, rng))
     true = [p for p in pairs if _overlap(begins, p)]
     across = [p for p in pairs if (p[0] < CITY) != (p[1] < CITY)]
-    nodes, bonds, _ = bonds_of(T, begins, true, rng, false_share=0.0)
-    false = _false_bonds(T, begins, nodes, kind, n_false, rng, across)
+    drives = Drives(begins, FRAMES)
+    nodes, bonds, _ = bonds_of(T, drives, true, rng)
+    false = _false_bonds(T, drives, nodes, kind, n_false, rng, across)
     found = solve_bridged([*bonds, *false], {i: float(FRAMES) for i in range(len(begins))})
     return {
         "seed": seed, "step": step, "kind": kind, "false_bonds": len(false), "pairs": len(pairs),
@@ -103,21 +107,21 @@ def _overlap(begins: Ids, pair: tuple[int, int]) -> bool:
 
 
 def _false_bonds(
-    T: Array, begins: Ids, nodes: list[Sim3], kind: Kind, n: int, rng: np.random.Generator,
+    T: Array, drives: Drives, nodes: list[Sim3], kind: Kind, n: int, rng: np.random.Generator,
     across: list[tuple[int, int]],
 ) -> list[Bond]:  # fmt: skip
     """Places of the other city taken for some of this one."""
     if kind == "independent":
         chosen = [across[i] for i in sorted(rng.permutation(len(across))[:n].tolist())]
         return [
-            false_bond(T, begins, nodes, p, _wrong(rng, nodes[p[1]].s), int(rng.integers(FRAMES - 15)), rng)
+            false_bond(T, drives, nodes, p, _wrong(rng, nodes[p[1]].s), int(rng.integers(FRAMES - 15)), rng)
             for p in chosen
         ]
     other, first = CITY + int(rng.integers(OTHER)), int(rng.integers(1, CITY - 4))
     world = Sim3(se3.so3_exp(rng.normal(0, 0.7, 3)), rng.normal(0, 20.0, 3), float(np.exp(rng.normal(0, 0.5))))
     wrong = nodes[other].inverse() @ world @ nodes[other]
     at = [STEP + 10 - STEP * k for k in range(n)] if kind == "agreeing, one place" else [10] * n
-    return [false_bond(T, begins, nodes, (first + k, other), wrong, at[k], rng) for k in range(n)]
+    return [false_bond(T, drives, nodes, (first + k, other), wrong, at[k], rng) for k in range(n)]
 
 
 def _wrong(rng: np.random.Generator, scale: float) -> Sim3:

@@ -3,7 +3,8 @@
 import numpy as np
 
 from bench.fleet_cluster import _differing
-from bench.fleet_scale import _measured, _page, places_of
+from bench.fleet_made_up import places_of
+from bench.fleet_scale import _measured, _page
 from vgslam.geometry import se3
 
 

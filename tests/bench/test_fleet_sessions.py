@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench import fleet_sessions
-from bench.fleet_drives import CITY, _measured
+from bench.fleet_drives import CITY, KINDS, Kind, _measured
 from vgslam.geometry import se3
 
 
@@ -33,6 +33,13 @@ def test_loops_mend_what_odometry_drifts(tmp_path: Path) -> None:
     assert row["merged_m"] < row["odometry_m"]
 
 
-def test_drives_of_one_city_are_one_map_and_a_look_alike_is_not_where_nothing_false_says_so() -> None:
-    row = _measured(ring(1000), 3, 0)
-    assert (row["city_together"], row["false_merges"], row["false_bonds"]) == (CITY, 0, 0)
+@pytest.mark.parametrize(
+    ("kind", "n_false", "n_merges"),
+    [(KINDS[0], 0, 0), (KINDS[0], 1, 0), (KINDS[0], 3, 0), (KINDS[1], 2, 0), (KINDS[2], 2, 1)],
+)
+def test_drives_of_one_city_are_one_map_and_a_look_alike_is_not_but_for_a_street_built_twice(
+    kind: Kind, n_false: int, n_merges: int
+) -> None:
+    row = _measured(ring(1000), 3, kind, n_false)
+    assert (row["city_together"], row["true_lost"]) == (CITY, 0)
+    assert (row["false_merges"], row["false_bonds"]) == (n_merges, n_false)
