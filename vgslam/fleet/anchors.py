@@ -17,7 +17,8 @@ from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.graph.pose_graph import optimize
 from vgslam.graph.robust import edge_errors_sigma
-from vgslam.types import Array
+from vgslam.graph.sim3_batch import Sim3Batch
+from vgslam.types import Array, Ids
 
 LIMIT_SIGMA = 4.67
 """Length of an error of 7 degrees of freedom that is exceeded in 0.27 % of cases."""
@@ -26,6 +27,8 @@ WORST_SHARE = 0.5
 ROUNDS, SOLVER_STEPS = 8, 50
 MOST_TRIANGLES = 20
 """Triangles that a bond is weighed by at most."""
+TRIANGLES_AT_ONCE = 50_000
+"""Triangles that are looked at together: some 100 MB."""
 COLLAPSED_LOG_SCALE = 0.5
 """Spread of the log-scales of one bond's ties from which one of its maps has no scale of its own: 65 %."""
 SAME_WAY_DEG = 10.0
@@ -91,41 +94,74 @@ def _solved(bonds: Sequence[Bond]) -> Anchors:
 
 def _weights(bonds: Sequence[Bond]) -> Array:
     """Weight (N,): ties, and triangles that close less those that do not."""
+    weights = np.array([np.log1p(b.n_ties) for b in bonds], np.float64)
+    triangles = _triangles(bonds)
+    if not len(triangles):
+        return weights
+    whole = _Legs.of(bonds)
+    parts = np.array_split(triangles, len(triangles) // TRIANGLES_AT_ONCE + 1)
+    closes = np.concatenate([_close(whole, x) for x in parts])
+    np.add.at(weights, triangles[:, 0], np.where(closes, 1.0, -1.0))
+    return weights
+
+
+def _triangles(bonds: Sequence[Bond]) -> Ids:
+    """(K,5): a bond a-b, the bond between a and some c, whether it leads from c to a, the bond between c and b, and
+    whether it leads from b to c."""
     between = {(b.a, b.b): i for i, b in enumerate(bonds)}
     near: dict[int, set[int]] = {}
     for b in bonds:
         near.setdefault(b.a, set()).add(b.b)
         near.setdefault(b.b, set()).add(b.a)
-    weights = np.array([np.log1p(b.n_ties) for b in bonds])
+    found = []
     for i, b in enumerate(bonds):
         for c in sorted(near[b.a] & near[b.b])[:MOST_TRIANGLES]:
-            legs = [_seen(bonds, between, b.a, c), _seen(bonds, between, c, b.b)]
-            weights[i] += 1.0 if _closes(b, legs[0], legs[1]) else -1.0
-    return weights
+            first, second = between.get((b.a, c), -1), between.get((c, b.b), -1)
+            first, is_first_turned = (first, 0) if first >= 0 else (between[c, b.a], 1)
+            second, is_second_turned = (second, 0) if second >= 0 else (between[b.b, c], 1)
+            found.append((i, first, is_first_turned, second, is_second_turned))
+    return np.array(found, np.int64).reshape(-1, 5)
 
 
-def _seen(bonds: Sequence[Bond], between: dict[tuple[int, int], int], a: int, b: int) -> tuple[Sim3, Array]:
-    """The bond between two nodes from a to b, and its deviations."""
-    i = between.get((a, b))
-    if i is not None:
-        return bonds[i].S_a_b, bonds[i].sigmas
-    turned = bonds[between[b, a]]
-    return turned.S_a_b.inverse(), turned.sigmas / np.array([1, 1, 1, *[turned.S_a_b.s] * 3, 1])
+@dataclass(frozen=True)
+class _Legs:
+    """N bonds with their deviations."""
+
+    S: Sim3Batch
+    sigmas: Array
+    """(N,7)."""
+
+    @staticmethod
+    def of(bonds: Sequence[Bond]) -> "_Legs":
+        """All bonds, as they are."""
+        return _Legs(Sim3Batch.of([b.S_a_b for b in bonds]), np.array([b.sigmas for b in bonds]))
+
+    def taken(self, which: Ids, is_turned: Ids) -> "_Legs":
+        """Some of them, led along the other way where that is asked; positions in units of where each then begins."""
+        S, sigmas, turned = self.S[which], self.sigmas[which].copy(), np.flatnonzero(is_turned)
+        back = S[turned].inverse()
+        sigmas[turned, 3:6] /= S.s[turned, None]
+        R, t, s = S.R.copy(), S.t.copy(), S.s.copy()
+        R[turned], t[turned], s[turned] = back.R, back.t, back.s
+        return _Legs(Sim3Batch(R, t, s), sigmas)
 
 
-def _closes(bond: Bond, first: tuple[Sim3, Array], second: tuple[Sim3, Array]) -> bool:
-    """Whether a way over a third node says what a bond says, within the deviations of all three."""
-    S = bond.S_a_b.inverse() @ first[0] @ second[0]
-    angle = np.arccos(np.clip((np.trace(S.R) - 1) / 2, -1, 1))
-    sigma_R = np.sqrt(bond.sigmas[0] ** 2 + first[1][0] ** 2 + second[1][0] ** 2)
-    sigma_s = np.sqrt(bond.sigmas[6] ** 2 + first[1][6] ** 2 + second[1][6] ** 2)
-    far = float(np.linalg.norm(first[0].s * second[0].t))  # a rotation of the first leg moves the end by this times it
+def _close(bonds: _Legs, triangles: Ids) -> np.ndarray:
+    """Mask (K,): whether the way over a third node says what a bond says, within the deviations of all three."""
+    bond = bonds.taken(triangles[:, 0], np.zeros(len(triangles), np.int64))
+    first, second = (bonds.taken(triangles[:, k], triangles[:, k + 1]) for k in (1, 3))
+    S = bond.S.inverse() @ first.S @ second.S
+    angle = np.arccos(np.clip((np.trace(S.R, axis1=1, axis2=2) - 1) / 2, -1, 1))
+    sigma_R, sigma_s = (
+        np.sqrt(bond.sigmas[:, k] ** 2 + first.sigmas[:, k] ** 2 + second.sigmas[:, k] ** 2) for k in (0, 6)
+    )
+    far = np.linalg.norm(first.S.s[:, None] * second.S.t, axis=1)  # a rotation of the first leg moves the end by this
     sigma_t = np.sqrt(
-        bond.sigmas[3] ** 2 + first[1][3] ** 2 + (first[0].s * second[1][3]) ** 2
-        + (far * np.hypot(first[1][0], first[1][6])) ** 2
+        bond.sigmas[:, 3] ** 2 + first.sigmas[:, 3] ** 2 + (first.S.s * second.sigmas[:, 3]) ** 2
+        + (far * np.hypot(first.sigmas[:, 0], first.sigmas[:, 6])) ** 2
     )  # fmt: skip
-    shift = float(np.linalg.norm(S.t)) * bond.S_a_b.s
-    return bool(angle < 4 * sigma_R and abs(np.log(S.s)) < 4 * sigma_s and shift < 4 * sigma_t)
+    shift = np.linalg.norm(S.t, axis=1) * bond.S.s
+    return np.asarray((angle < 4 * sigma_R) & (np.abs(np.log(S.s)) < 4 * sigma_s) & (shift < 4 * sigma_t))
 
 
 def _tree(bonds: Sequence[Bond], order: Iterable[int]) -> list[int]:

@@ -17,7 +17,7 @@ from vgslam.fleet.doubts import Doubt, between_groups
 from vgslam.fleet.fold import Branch, MapTies, fold_two, next_pairs
 from vgslam.fleet.meet import Known, known, meet, tied
 from vgslam.fleet.ties import Bond, Tie, bond_of
-from vgslam.reloc.map_index import MapIndex, like_maps
+from vgslam.reloc.map_index import MapIndex, alike_maps
 
 N_NEAR = 60
 """Codes that are looked at for each: more than those of a map of its own."""
@@ -118,19 +118,13 @@ def candidate_pairs(about: dict[int, Known]) -> list[tuple[int, int]]:
         return []
     codes = np.concatenate([a.codes for a in about.values()])
     maps = np.concatenate([np.full(len(a.codes), n, np.int64) for n, a in about.items()])
-    alike = like_maps(MapIndex(codes, maps), N_NEAR, LEAST_LIKE)
-    strength = {
-        (i, j): float(x[:LEAST_VOTES].sum() + alike[j, i][:LEAST_VOTES].sum())
-        for (i, j), x in alike.items()
-        if i < j and min(len(x), len(alike.get((j, i), ()))) >= LEAST_VOTES
-    }
+    alike = alike_maps(MapIndex(codes, maps), N_NEAR, LEAST_LIKE, LEAST_VOTES)
     partners: dict[int, int] = {}
     chosen = []
-    for pair in sorted(strength, key=lambda p: (-strength[p], p)):
-        if min(partners.get(n, 0) for n in pair) < MOST_PARTNERS:
-            chosen.append(pair)
-            for n in pair:
-                partners[n] = partners.get(n, 0) + 1
+    for a, b in alike.maps[np.argsort(-alike.strength, kind="stable")].tolist():
+        if min(partners.get(a, 0), partners.get(b, 0)) < MOST_PARTNERS:
+            chosen.append((a, b))
+            partners[a], partners[b] = partners.get(a, 0) + 1, partners.get(b, 0) + 1
     return sorted(chosen)
 
 
