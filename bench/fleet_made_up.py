@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.fleet.sights import Sight
+from vgslam.fleet.sights import Sight, Witnesses
 from vgslam.fleet.ties import Bond
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
@@ -69,7 +69,7 @@ def bonds_of(
         x = rng.normal(0, sigmas)
         noise = Sim3(se3.so3_exp(x[:3]), x[3:6] * nodes[a].s / nodes[b].s, float(np.exp(x[6])))
         S = nodes[a].inverse() @ nodes[b] @ noise
-        bonds.append(Bond(a, b, S, sigmas, 0.02, 4, _sights(T, places, drives, nodes, (a, b))))
+        bonds.append(Bond(a, b, S, sigmas, 0.02, 4, _witnesses(T, places, drives, nodes, (a, b))))
     return nodes, bonds, is_false
 
 
@@ -88,10 +88,10 @@ def false_bond(
     for f in frames:
         here = Sight(T[f, :3, 3], copy + rng.normal(0, 0.05 * DEPTH_M, 3)).through(nodes[a].inverse())
         sights.append((here, here.through(S.inverse())))
-    return Bond(a, b, S, _sigmas(nodes[a]), 0.02, ROW, tuple(sights))
+    return Bond(a, b, S, _sigmas(nodes[a]), 0.02, ROW, Witnesses.of(sights))
 
 
-def _sights(
+def _witnesses(
     T: Array, places: Ids, drives: Drives, nodes: Sequence[Sim3], pair: tuple[int, int]
 ) -> tuple[tuple[Sight, Sight], ...]:
     """What keyframes of the first map and the nearest frames of the other see where both show the same places."""
@@ -106,7 +106,7 @@ def _sights(
         seen = _ahead(T[i])
         sights = Sight(T[i, :3, 3], seen).through(nodes[a].inverse()), Sight(T[j, :3, 3], seen)
         found.append((sights[0], sights[1].through(nodes[b].inverse())))
-    return tuple(found)
+    return Witnesses.of(found)
 
 
 def _keyframes(T: Array, drives: Drives, n: int) -> list[int]:

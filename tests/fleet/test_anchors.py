@@ -129,7 +129,7 @@ def test_a_bond_is_what_most_ties_say() -> None:
     found, kept = bond_of(3, 7, [far, *near])
     assert [t.a for t in kept] == [0, 1, 2]
     assert (found.a, found.b, found.n_ties) == (3, 7, 3)
-    assert [float(a.eye[0]) for a, _ in found.sights] == [0.0, 1.0, 2.0]
+    assert found.witnesses.eyes[:, 0, 0].tolist() == [0.0, 1.0, 2.0]
     np.testing.assert_allclose(found.S_a_b.t, [1.0, 0, 0])
     assert found.S_a_b.s == pytest.approx(2.0)
     assert found.sigmas[0] == pytest.approx(0.02), "not below drift"

@@ -36,7 +36,7 @@ def bond(a: int, b: int, sights: list[Sight], wrong: Sim3 | None = None, others:
         (x.through(NODES[a].inverse()), y.through(there)) for x, y in zip(sights, others or sights, strict=True)
     )
     sigmas = SIGMAS / np.array([1, 1, 1, *[NODES[a].s] * 3, 1])
-    return Bond(a, b, S, sigmas, 0.02, len(sights), pairs)
+    return Bond(a, b, S, sigmas, 0.02, len(sights), Witnesses.of(pairs))
 
 
 def row(x: float, *steps: float) -> list[Sight]:
@@ -136,7 +136,7 @@ def test_a_map_without_one_scale_is_put_aside_before_bridges_are_looked_at() -> 
     """Map 2 is seen at its scale by one map, at twice that by another."""
     collapsed = Sim3(np.eye(3), np.zeros(3), 2.0)
     S = NODES[2].inverse() @ NODES[3] @ collapsed
-    wrong = Bond(2, 3, S, sure(2, 3).sigmas, 0.02, 6, sure(2, 3).sights)
+    wrong = Bond(2, 3, S, sure(2, 3).sigmas, 0.02, 6, sure(2, 3).witnesses)
     bonds = [sure(0, 1), bond(0, 3, [*row(0.0), *row(20.0)]), bond(1, 3, [*row(20.0), *row(40.0)]), sure(1, 2), wrong]
     found = solve_bridged(bonds, dict.fromkeys(range(4), 10.0))
     assert set(found.anchors.aside) == {2}

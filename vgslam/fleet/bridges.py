@@ -14,8 +14,6 @@ All of it is looked at where the solved bonds have put it, so that bonds which c
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from vgslam.fleet.anchors import Anchors, solve_anchors
 from vgslam.fleet.roots import Roots
 from vgslam.fleet.sights import Witnesses
@@ -51,7 +49,7 @@ def solve_bridged(bonds: Sequence[Bond], sizes: dict[int, float] | None = None) 
 def doubtful_of(anchors: Anchors) -> list[Bond]:
     """The bonds in use between sides that they do not tie well enough."""
     bonds = anchors.used
-    witnesses = [_witnesses(anchors, b) for b in bonds]
+    witnesses = [b.witnesses.through(anchors.nodes[b.a], anchors.nodes[b.b]) for b in bonds]
     sides, weak = Roots(), list[int]()
     for i, b in enumerate(bonds):
         if witnesses[i].are_enough:
@@ -63,15 +61,6 @@ def doubtful_of(anchors: Anchors) -> list[Bond]:
         if not _join_sides(sides, bonds, witnesses, weak) and not _join_rounds(sides, bonds, witnesses, weak):
             break
     return [bonds[i] for i in weak]
-
-
-def _witnesses(anchors: Anchors, bond: Bond) -> Witnesses:
-    S_a, S_b = anchors.nodes[bond.a], anchors.nodes[bond.b]
-    here = Witnesses.of(bond.sights)
-    if not bond.sights:
-        return here
-    eyes, seen = (np.stack([S_a.apply(x[:, 0]), S_b.apply(x[:, 1])], axis=1) for x in (here.eyes, here.seen))
-    return Witnesses(eyes, seen)
 
 
 def _between(sides: Roots, bonds: Sequence[Bond], weak: Sequence[int]) -> dict[tuple[int, int], list[int]]:

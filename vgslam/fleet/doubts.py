@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vgslam.fleet.meet import tied
-from vgslam.fleet.sights import Witnesses
 from vgslam.fleet.ties import Tie, bond_of
 
 
@@ -55,7 +54,7 @@ def told_of_two(maps: tuple[Path, Path], ties: Sequence[Tie]) -> str:
     """What is told of two maps that were joined because somebody named them both, given their ties; empty where these
     would have been enough by themselves."""
     bonds = [bond_of(0, 1, some) for some in tied(ties).values()]
-    if any(Witnesses.of(bond.sights).are_enough for bond, _ in bonds):
+    if any(bond.witnesses.are_enough for bond, _ in bonds):
         return ""
     agreeing = max((kept for _, kept in bonds), key=len, default=[])
     where = f" ({Doubt.of(0, 1, agreeing).where(maps)})" if agreeing else ""

@@ -58,7 +58,7 @@ class Sight:
 
 @dataclass(frozen=True)
 class Witnesses:
-    """N places that two sides show, each as both see it, in one frame."""
+    """N places that two sides show, each as both see it: in one frame, or each side in a frame of its own."""
 
     eyes: Array
     """(N,2,3): cameras of the two sides."""
@@ -76,6 +76,11 @@ class Witnesses:
     def together(parts: Sequence["Witnesses"]) -> "Witnesses":
         """All of several."""
         return Witnesses(np.concatenate([x.eyes for x in parts]), np.concatenate([x.seen for x in parts]))
+
+    def through(self, S_a: Sim3, S_b: Sim3) -> "Witnesses":
+        """The same in one frame: the similarities take points of the two sides there."""
+        eyes, seen = (np.stack([S_a.apply(x[:, 0]), S_b.apply(x[:, 1])], axis=1) for x in (self.eyes, self.seen))
+        return Witnesses(eyes, seen)
 
     @property
     def _depths(self) -> Array:
@@ -108,6 +113,9 @@ class Witnesses:
     def are_enough(self) -> bool:
         """Whether they bear a bridge: two places, or one that independent views have verified."""
         return self.has_two_places or self.n_views >= LEAST_ALONE
+
+
+NO_WITNESSES = Witnesses.of(())
 
 
 def _apart(a: Array, b: Array) -> Array:

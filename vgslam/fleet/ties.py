@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from vgslam.fleet.sights import Sight
+from vgslam.fleet.sights import NO_WITNESSES, Sight, Witnesses
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.types import Array, Edge, EdgeKind
@@ -88,10 +89,10 @@ class Bond:
     spread: float
     """Standard deviation of the log-scales of its ties, robust."""
     n_ties: int
-    sights: tuple[tuple[Sight, Sight], ...] = ()
-    """What the two keyframes of each tie see, in the frames of the two middles."""
+    witnesses: Witnesses = NO_WITNESSES
+    """What the two keyframes of each tie see, each side in the frame of its own middle."""
 
-    @property
+    @cached_property
     def edge(self) -> Edge:
         """The measurement as the graph weighs it: errors are in units of b, not of a."""
         sigmas = self.sigmas / np.array([1, 1, 1, *[self.S_a_b.s] * 3, 1])
@@ -117,8 +118,8 @@ def bond_of(node_a: int, node_b: int, ties: Sequence[Tie]) -> tuple[Bond, list[T
     sigma_t = max(sigma_R, DRIFT_SHARE) * best.reach
     sigma_s = max(float(best.sigmas[6]) / n, spread / n, DRIFT_LOG_SCALE)
     sigmas = np.array([sigma_R] * 3 + [sigma_t] * 3 + [sigma_s])
-    sights = tuple((tie.sight_a, tie.sight_b) for tie in kept)
-    return Bond(node_a, node_b, Sim3(S.R, t, scale), sigmas, spread, len(kept), sights), kept
+    witnesses = Witnesses.of([(tie.sight_a, tie.sight_b) for tie in kept])
+    return Bond(node_a, node_b, Sim3(S.R, t, scale), sigmas, spread, len(kept), witnesses), kept
 
 
 def _is_same(x: Tie, y: Tie) -> bool:
