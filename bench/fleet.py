@@ -12,7 +12,7 @@ from bench.provenance import provenance
 from bench.record import claim_folder, write_record
 
 NAME = "fleet"
-PARTS = ("cluster", "merge", "scale", "drives", "sessions")
+PARTS = ("cluster", "merge", "scale", "drives", "sessions", "deaths")
 
 
 @dataclass
@@ -24,7 +24,7 @@ class BenchFleetArgs:
     """Folder of the recorded sequences."""
 
     parts: tuple[str, ...] = PARTS
-    """What is measured: cluster, merge, scale, drives, sessions."""
+    """What is measured: cluster, merge, scale, drives, sessions, deaths; and speed, on a machine that is idle."""
 
     frames: int = 60
     """Frames of each recording."""
@@ -48,6 +48,7 @@ class BenchFleetArgs:
 def run_bench_fleet(args: BenchFleetArgs) -> int:
     """Measures, prints and writes; returns 0. OutputError, InputError and ConfigError."""
     from bench.fleet_cluster import measure_cluster
+    from bench.fleet_deaths import measure_deaths, measure_speed
     from bench.fleet_drives import measure_drives
     from bench.fleet_merging import measure_merging
     from bench.fleet_scale import measure_scale
@@ -59,6 +60,8 @@ def run_bench_fleet(args: BenchFleetArgs) -> int:
         "merge": lambda work: measure_merging(args.films, work),
         "scale": lambda work: measure_scale(args.data, args.maps),
         "drives": lambda work: measure_drives(args.data, args.seeds),
+        "deaths": lambda work: measure_deaths(args.data, args.films, work),
+        "speed": lambda work: measure_speed(args.data, args.films, work),
         "sessions": lambda work: measure_sessions(args.data, args.seeds, work),
     }
     figures: dict[str, Any] = provenance()

@@ -22,7 +22,7 @@ STARTS_AT = (0, 60)
 OPTIONS = "--run-options=--network none"
 TIMED = ("report.json", "config.yaml", "manifest.json")
 """Files that hold times, dates or paths, and so differ from run to run."""
-PATIENCE_S = 900.0
+PATIENCE_S = 1800.0
 RAY = (sys.executable, "-m", "ray.scripts.scripts")
 
 
@@ -30,16 +30,16 @@ def measure_cluster(data: Path, frames: int, work: Path) -> tuple[dict[str, Any]
     """The same recordings on this machine, on the cluster, and on the cluster with deaths; figures and a page."""
     manifest = _manifest(data, frames, work)
     n = len(manifest.read_text().splitlines()) - 1
-    local = _mapped(manifest, work / "local", "--jobs", "2")
-    with _cluster(work) as cluster:
-        on_ray = _mapped(manifest, work / "ray", *cluster.words, environment=cluster.environment)
+    local = mapped(manifest, work / "local", "--jobs", "2")
+    with cluster_of(work) as cluster:
+        on_ray = mapped(manifest, work / "ray", *cluster.words, environment=cluster.environment)
         dying = _with_deaths(manifest, work / "dying", cluster)
-    with _cluster(work) as cluster:
+    with cluster_of(work) as cluster:
         stopped = _with_a_dead_driver(manifest, work / "stopped", cluster)
-    same = {name: _differing(work / "local", work / name) for name in ("ray", "dying", "stopped")}
+    same = {name: differing(work / "local", work / name) for name in ("ray", "dying", "stopped")}
     figures = {
         "recordings": n, "frames": frames, "local_s": local, "ray_s": on_ray, "dying": dying, "stopped": stopped,
-        "files_that_differ": same, "starts": {name: _starts(work / name) for name in ("local", *same)},
+        "files_that_differ": same, "starts": {name: starts_of(work / name) for name in ("local", *same)},
     }  # fmt: skip
     return figures, _page(figures)
 
@@ -54,20 +54,20 @@ def _manifest(data: Path, frames: int, work: Path) -> Path:
     return file
 
 
-def _command(manifest: Path, out: Path, *words: str) -> list[str]:
+def map_command(manifest: Path, out: Path, *words: str) -> list[str]:
     return [sys.executable, "-m", "vgslam", "fleet", "map", str(manifest), "--out", str(out), OPTIONS, *words]
 
 
-def _mapped(manifest: Path, out: Path, *words: str, environment: dict[str, str] | None = None) -> float:
+def mapped(manifest: Path, out: Path, *words: str, environment: dict[str, str] | None = None) -> float:
     """Seconds that it took. Raises InputError where it failed."""
     began = time.monotonic()
-    done = subprocess.run(_command(manifest, out, *words), capture_output=True, text=True, env=environment)
+    done = subprocess.run(map_command(manifest, out, *words), capture_output=True, text=True, env=environment)
     if done.returncode:
         raise InputError(f"fleet map failed ({done.returncode}): {done.stdout[-500:]} {done.stderr[-500:]}")
     return round(time.monotonic() - began, 1)
 
 
-class _Cluster:
+class Cluster:
     """Processes of a cluster, in groups of their own, so that they can be killed one by one."""
 
     def __init__(self, folder: Path) -> None:
@@ -100,12 +100,12 @@ class _Cluster:
             self._nodes[name] = subprocess.Popen(
                 command, stdout=log, stderr=log, start_new_session=True, env=self.environment
             )
-        _until(lambda: "Ray runtime started" in (self._folder / f"{name}.log").read_text(errors="replace"))
+        until(lambda: "Ray runtime started" in (self._folder / f"{name}.log").read_text(errors="replace"))
 
 
 @contextmanager
-def _cluster(folder: Path) -> Iterator[_Cluster]:
-    cluster = _Cluster(folder)
+def cluster_of(folder: Path) -> Iterator[Cluster]:
+    cluster = Cluster(folder)
     try:
         cluster.join("one")
         cluster.join("two")
@@ -114,42 +114,42 @@ def _cluster(folder: Path) -> Iterator[_Cluster]:
         cluster.end()
 
 
-def _with_deaths(manifest: Path, out: Path, cluster: _Cluster) -> dict[str, Any]:
+def _with_deaths(manifest: Path, out: Path, cluster: Cluster) -> dict[str, Any]:
     """One worker is killed when two recordings are done, and another joins."""
     began = time.monotonic()
-    words = _command(manifest, out, *cluster.words, "--retries", "2")
+    words = map_command(manifest, out, *cluster.words, "--retries", "2")
     driver = subprocess.Popen(words, env=cluster.environment)
-    _until(lambda: _done(out) >= 2)
+    until(lambda: n_done(out) >= 2)
     cluster.kill("one")
-    at_death = _done(out)
+    at_death = n_done(out)
     cluster.join("three")
     code = driver.wait()
-    return {"exit_code": code, "done_at_death": at_death, "done": _done(out), "s": round(time.monotonic() - began, 1)}
+    return {"exit_code": code, "done_at_death": at_death, "done": n_done(out), "s": round(time.monotonic() - began, 1)}
 
 
-def _with_a_dead_driver(manifest: Path, out: Path, cluster: _Cluster) -> dict[str, Any]:
+def _with_a_dead_driver(manifest: Path, out: Path, cluster: Cluster) -> dict[str, Any]:
     """The driver is killed when two recordings are done, and started again."""
-    words, environment = _command(manifest, out, *cluster.words), cluster.environment
+    words, environment = map_command(manifest, out, *cluster.words), cluster.environment
     first = subprocess.Popen(words, env=environment)
-    _until(lambda: _done(out) >= 2)
+    until(lambda: n_done(out) >= 2)
     first.kill()
     first.wait()
-    at_death, began = _done(out), time.monotonic()
+    at_death, began = n_done(out), time.monotonic()
     code = subprocess.run(words, env=environment).returncode
-    return {"exit_code": code, "done_at_death": at_death, "done": _done(out), "s": round(time.monotonic() - began, 1)}
+    return {"exit_code": code, "done_at_death": at_death, "done": n_done(out), "s": round(time.monotonic() - began, 1)}
 
 
-def _done(out: Path) -> int:
+def n_done(out: Path) -> int:
     return len(list((out / RESULTS).glob("*"))) if (out / RESULTS).is_dir() else 0
 
 
-def _starts(out: Path) -> dict[str, int]:
+def starts_of(out: Path) -> dict[str, int]:
     """Times that recordings were started: once, twice, ..."""
     counts = Counter(p.name.split("-")[0] for p in (out / STARTS).iterdir())
     return {str(k): v for k, v in sorted(Counter(counts.values()).items())}
 
 
-def _differing(a: Path, b: Path) -> list[str]:
+def differing(a: Path, b: Path) -> list[str]:
     """Files of the results that are not the same byte for byte, but for those with times in them."""
     names = {p.relative_to(f / RESULTS) for f in (a, b) for p in (f / RESULTS).rglob("*") if p.is_file()}
     names = {n for n in names if n.name not in TIMED}
@@ -186,7 +186,7 @@ def _free_port() -> int:
         return int(s.getsockname()[1])
 
 
-def _until(is_so: Any) -> None:
+def until(is_so: Any) -> None:
     end = time.monotonic() + PATIENCE_S
     while not is_so():
         if time.monotonic() > end:

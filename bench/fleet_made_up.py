@@ -91,9 +91,7 @@ def false_bond(
     return Bond(a, b, S, _sigmas(nodes[a]), 0.02, ROW, Witnesses.of(sights))
 
 
-def _witnesses(
-    T: Array, places: Ids, drives: Drives, nodes: Sequence[Sim3], pair: tuple[int, int]
-) -> tuple[tuple[Sight, Sight], ...]:
+def _witnesses(T: Array, places: Ids, drives: Drives, nodes: Sequence[Sim3], pair: tuple[int, int]) -> Witnesses:
     """What keyframes of the first map and the nearest frames of the other see where both show the same places."""
     a, b = pair
     others = np.arange(drives.begins[b], drives.begins[b] + drives.length)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bench.fleet_cluster import _differing
+from bench.fleet_cluster import differing
 from bench.fleet_made_up import places_of
 from bench.fleet_scale import _measured, _page
 from vgslam.geometry import se3
@@ -41,4 +41,4 @@ def test_results_that_differ_are_named(tmp_path):
         (folder / "report.json").write_text(text)
         (folder / "same").write_text("same")
     (tmp_path / "a" / "results" / "walk-0" / "more").touch()
-    assert _differing(tmp_path / "a", tmp_path / "b") == ["walk-0/more", "walk-0/trajectory.tum"]
+    assert differing(tmp_path / "a", tmp_path / "b") == ["walk-0/more", "walk-0/trajectory.tum"]

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from vgslam.reloc.vocabulary import N_BITS, Bits
 from vgslam.types import Array, Ids
@@ -14,8 +13,8 @@ EXHAUSTIVE = 20_000
 CELLS_PER_ROOT, PROBED = 2.0, 24
 """Cells of a larger index, as a multiple of the root of the number of codes, and how many are looked through."""
 ITERATIONS, TRAINED = 4, 10
-"""Iterations of k-means, and codes a cell that it sees: with 25 and 40 it takes ten times as long as all the rest, and no
-more pairs are found."""
+"""Iterations of k-means, and codes a cell that it sees: with 25 and 40 it takes ten times as long as all the rest, and
+no more pairs are found."""
 
 
 class MapIndex:
