@@ -52,8 +52,8 @@ def measure_speed(data: Path, films: Path, work: Path) -> tuple[dict[str, Any], 
     ratio = seconds[1] / seconds[2]
     lines = [
         "## Two workers against one", "",
-        f"{SPEED_RECORDINGS} recordings: {seconds[1]:.1f} s on one worker, {seconds[2]:.1f} s on two: {ratio:.2f} times "
-        "as fast.",
+        f"{SPEED_RECORDINGS} recordings: {seconds[1]:.1f} s on one worker, {seconds[2]:.1f} s on two: {ratio:.2f} "
+        "times as fast.",
     ]  # fmt: skip
     return {"one_s": seconds[1], "two_s": seconds[2], "ratio": ratio}, lines
 
@@ -106,8 +106,8 @@ def _page(f: dict[str, Any]) -> list[str]:
         "## A cluster on which everything dies once", "",
         f"{f['recordings']} recordings of {f['frames']} frames, pieces of recorded sequences and rendered drives, "
         "without a network: on this machine, and on a Ray cluster of a head and two workers (processes of their own on "
-        f"this machine). There a worker was killed when {worker['done']} were done and {worker['in_work']} in work, and "
-        f"another joined; the driver was killed when {driver['done']} were done and {driver['in_work']} in work, and "
+        f"this machine). There a worker was killed when {worker['done']} were done and {worker['in_work']} in work, "
+        f"and another joined; the driver was killed when {driver['done']} were done and {driver['in_work']} in work, and "
         "started again.", "",
         "| | seconds | recordings done | starts | files that differ from those of local |", "|---|---:|---:|---|---:|",
         f"| local, 2 at a time | {f['local_s']} | {f['recordings']} | {words(f['local_starts'])} | |",
