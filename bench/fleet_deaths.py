@@ -107,8 +107,8 @@ def _page(f: dict[str, Any]) -> list[str]:
         f"{f['recordings']} recordings of {f['frames']} frames, pieces of recorded sequences and rendered drives, "
         "without a network: on this machine, and on a Ray cluster of a head and two workers (processes of their own on "
         f"this machine). There a worker was killed when {worker['done']} were done and {worker['in_work']} in work, "
-        f"and another joined; the driver was killed when {driver['done']} were done and {driver['in_work']} in work, and "
-        "started again.", "",
+        f"and another joined; the driver was killed when {driver['done']} were done and {driver['in_work']} in work, "
+        "and started again.", "",
         "| | seconds | recordings done | starts | files that differ from those of local |", "|---|---:|---:|---|---:|",
         f"| local, 2 at a time | {f['local_s']} | {f['recordings']} | {words(f['local_starts'])} | |",
         f"| cluster | {f['ray_s']} | {f['done']} | {words(f['starts'])} | {len(f['files_that_differ'])} |",
