@@ -92,6 +92,8 @@ def test_two_bonds_join_two_groups_if_they_show_two_places() -> None:
     found = solve_bridged([*groups, bond(2, 3, row(50.0)), bond(1, 4, row(70.0))])
     assert found.anchors.groups == [[0, 1, 2, 3, 4]]
     assert found.doubtful == []
+    found = solve_bridged([*groups, bond(2, 3, row(50.0)), bond(1, 4, row(54.2))])
+    assert found.anchors.groups == [[0, 1, 2, 3, 4]], "two of each row lie apart, though not all"
     found = solve_bridged([*groups, bond(2, 3, row(50.0)), bond(1, 4, row(51.0))])
     assert found.anchors.groups == [[0, 1, 2], [3, 4]], "all drives of a city past one house are deceived by its like"
     assert len(found.doubtful) == 2
