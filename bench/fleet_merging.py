@@ -26,7 +26,7 @@ def measure_merging(films: Path, work: Path) -> tuple[dict[str, Any], list[str]]
     merged_s = _run("merge", str(work / "mapped"), "--out", str(work / "merged"))
     found = json.loads((work / "merged" / "merge.json").read_text())
     groups = [sorted(_name(path) for path in group["of"]) for group in found["merged"]]
-    apart = {_name(x["map"]): x["why"] for x in found["apart"]}
+    apart = {_name(x["map"]): _in_short(x["why"]) for x in found["apart"]}
     city = {spec.name: spec.city for spec in DRIVES}
     figures = {
         "drives": [vars(spec) for spec in DRIVES], "mapped_s": mapped_s, "merged_s": merged_s, "merged": groups,
@@ -85,7 +85,7 @@ def _page(f: dict[str, Any]) -> list[str]:
     became = {name: f"merged {n}" for n, group in enumerate(f["merged"], 1) for name in group}
     rows = [
         f"| {d['name']} | {d['city']} | {d['begin']}–{d['end']} | {became.get(d['name'], 'apart')} | "
-        f"{_in_short(f['apart'].get(d['name'], ''))} |"
+        f"{f['apart'].get(d['name'], '')} |"
         for d in f["drives"]
     ]
     ate = " ".join(
