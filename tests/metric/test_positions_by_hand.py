@@ -20,9 +20,9 @@ from vgslam.metric.measured import Scale
 from vgslam.metric.positions import Georeferenced, Matched, _bent, _roll, _scale, _sigmas, gravity_of_positions
 from vgslam.metric.request import MetricRequest
 from vgslam.metric.session_view import SessionView
-from vgslam.metric.spec import FramesLength, PositionFile
+from vgslam.metric.spec import Accelerometer, FramesLength, PositionFile, Upright
 from vgslam.metric.tags import Sighting, find_tags, tag_edges
-from vgslam.sources.position_file import Fixes
+from vgslam.sources.position_file import Accelerations, Fixes
 from vgslam.types import Array
 
 SAME = Fit(Sim3.identity(), np.zeros(4), np.ones(4), 0.1, 0.0)
@@ -218,3 +218,29 @@ def test_frames_of_a_later_session_are_numbered_from_its_own_first() -> None:
     with pytest.raises(InputError, match="no frame 20; the session has 1"):
         SessionView(m).posed_frame(20)
     assert SessionView(m, 0).posed_frame(10)[0].frame_id == 10
+
+
+def test_axes_of_positions_are_set_upright_with_all_that_they_bent() -> None:
+    """The file calls up what is -y of the map; upright cameras say that it is z."""
+    m = hand_map([at(x=0.0), at(x=1.0), at(x=2.0, y=1.0), at(x=3.0, z=1.0)])
+    before = m.centres(np.arange(4)).copy()
+    [found] = fulfil(m, replace(read_positions(False), gravity=Upright()))
+    assert found.is_upright
+    up_old = np.array([0.0, -1.0, 0.0])
+    heights = (before - before[0]) @ up_old
+    now = m.centres(np.arange(4))
+    np.testing.assert_allclose(now[:, 2] - now[0, 2], 2.0 * heights, atol=0.2)
+    assert np.ptp(now[:, 2]) == pytest.approx(2.0, abs=0.2)
+
+
+def test_accelerations_count_at_the_times_that_the_file_spans() -> None:
+    """Keyframes at 0, 1, 2, 3 s; the file goes from 0.5 to 2.5 s, and from 0.5 to 3.5 s."""
+    for end, is_told in ((2.5, False), (3.5, True)):
+        m = hand_map([at(x=float(k)) for k in range(4)])
+        held = Accelerations(np.array([0.5, end]), np.tile([0.0, -9.8, 0.0], (2, 1)))
+        request = MetricRequest(gravity=Accelerometer(Path()), accelerations=held)
+        if is_told:
+            assert fulfil(m, request)[0].is_upright
+        else:
+            with pytest.raises(InputError, match="2 keyframes have an acceleration"):
+                fulfil(m, request)
