@@ -66,6 +66,35 @@ def test_thirty_matches_and_six_tenths_agree_on_a_pose(n: int, n_wrong: int, is_
     assert found is None or found.inliers.sum() == n - n_wrong
 
 
+def test_of_two_starts_the_one_that_most_matches_agree_with_is_taken() -> None:
+    """The camera was thought to look the other way."""
+    rng = np.random.default_rng(2)
+    X = CAMERA.rays(rng.uniform([20, 20], [180, 140], (40, 2))) * rng.uniform(2, 6, 40)[:, None]
+    points = PosePoints(X, CAMERA.project(X), X, np.full(40, 0.01))
+    found = locator(hand_map([at()]))._fit(points, at(turn=(0.0, 170.0, 0.0)), CAMERA)
+    assert found is not None
+    np.testing.assert_allclose(found.T_cam_world, np.eye(4), atol=1e-4)
+
+
+def test_landmarks_are_looked_for_where_the_pose_puts_them_before_the_camera(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From 0.5 to the right those 4 ahead move by 12.5 px to the left; one lies behind, and three leave the image."""
+    m = hand_map([at()])
+    ids = add_landmarks(m, 0, np.concatenate([grid(5, 5, 4.0, 0.6), np.array([[-3.7, 0.0, 4.0]] * 3)]))
+    behind = m.landmarks.add(0, np.array([[0.0, 0.0, -1.0]]), np.array([0.1]), np.zeros((1, 3), np.uint8))
+    m.observe(0, behind, np.array([[99.5, 79.5]]))
+
+    def track_flow(a: np.ndarray, b: np.ndarray, start: np.ndarray, near: np.ndarray, *_: object):
+        np.testing.assert_allclose(start, near, atol=1e-3)
+        return near, np.ones(len(near), bool)
+
+    monkeypatch.setattr(module, "track_flow", track_flow)
+    target = Target(np.zeros((160, 200), np.uint8), CAMERA)
+    found, pixels, n_inside = locator(m)._refind(0, target, at(x=-0.5))
+    assert found.tolist() == ids[:25].tolist()
+    assert n_inside == 25
+    np.testing.assert_allclose(pixels, m.observed[0].pixels[:25] - np.array([12.5, 0.0]), atol=1e-3)
+
+
 def test_landmarks_are_granted_a_least_deviation_along_the_ray_of_their_host() -> None:
     m = hand_map([at(x=1.0), at()])
     ids = add_landmarks(m, 0, np.array([[1.0, 2.0, 4.0], [3.0, 0.0, 4.0]]), rel_sigma=0.05)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hand_map import CAMERA, add_landmarks, at, grid, hand_map
 
+from vgslam.frontend import network_role as module
 from vgslam.frontend.measured_depth import calibrate
 from vgslam.frontend.network_role import NetworkRole, Provisional
 from vgslam.frontend.network_start import AskTimes, DepthTrial, _held_out, try_depth, verified_start
@@ -265,3 +266,30 @@ def test_dense_depth_is_asked_for_four_keyframes_of_one_component_and_only_if_wa
     found.guide.use.dense_depth = True  # type: ignore[union-attr]
     found.dense_depth()
     assert asked == [[0, 1], [4, 5, 6, 7], [8]]
+
+
+def test_dense_depth_is_scaled_by_what_each_keyframe_has_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keyframe 0 of unit 2 sees 50 measured landmarks at 4, keyframe 1 of unit 1 has 30: too few. The network says 1
+    everywhere, and guesses are not asked."""
+    m = hand_map([at(), at(x=0.1)], scales=[2.0, 1.0])
+    mine = add_landmarks(m, 0, grid(10, 5, 4.0))
+    others = add_landmarks(m, 1, grid(6, 5, 4.0))
+    guessed = add_landmarks(m, 0, grid(10, 9, 9.0), [1])
+    m.landmarks.is_triangulated[guessed] = False
+    depth = np.ones((2, 4, 5), np.float32)
+    prediction = WindowPrediction(np.array([0, 10]), np.stack([np.eye(4)] * 2), [CAMERA] * 2, depth, depth)
+    counted: list[object] = []
+    guide = SimpleNamespace(
+        notes=[], desk=SimpleNamespace(believe=counted.append), predict_now=lambda reason, about, seen: prediction
+    )
+    n = np.concatenate([np.full(len(m.observed[k].ids), k) for k in range(2)])
+    ids = np.concatenate([m.observed[k].ids for k in range(2)])
+    px = np.concatenate([m.observed[k].pixels for k in range(2)])
+    tracker = SimpleNamespace(mask=None)
+    mapper = SimpleNamespace(camera=CAMERA, observations=lambda window: (n, ids, px), tracker=tracker)
+    kept = []
+    monkeypatch.setattr(module, "keep_depth", lambda keyframe, found, i, scale, mask: kept.append((keyframe.id, scale)))
+    NetworkRole(m, mapper, guide)._dense(np.array([0, 1]))  # type: ignore[arg-type]
+    assert (len(mine), len(others)) == (50, 30)
+    assert kept == [(0, pytest.approx(2.0))]
+    assert len(counted) == 1

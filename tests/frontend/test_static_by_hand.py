@@ -61,6 +61,13 @@ def test_a_turn_and_a_way_that_cancel_let_points_stay(x: float, turn_deg: float,
     assert inner.mean() > 0.98 if is_moved else inner.mean() < 0.02
 
 
+def test_a_turn_and_a_way_cancel_in_whatever_direction() -> None:
+    """The turn takes the world up and to the right, nearness takes it back."""
+    found = flags(at(x=-0.3, y=0.3, turn=(3.0, 3.0, 0.0)))
+    assert found is not None
+    assert found[8:22, 8:32].mean() < 0.02
+
+
 def test_what_should_cross_its_line_cannot_have_stayed() -> None:
     """The way leads to the side, the turn up and down."""
     found = flags(at(x=-0.3, turn=(3.0, 0.0, 0.0)))
