@@ -1,13 +1,17 @@
-"""Where matched points of a window lie in the network's images, and how many there have to be, worked out by hand."""
+"""Where matched points of a window lie, how many there have to be, and who looks at the clock, worked out by hand."""
 
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from vgslam.adapt import adapter, online, worker
 from vgslam.adapt import windows as module
 from vgslam.adapt.windows import PointMatches, Skip, Window, _on_epipolar_lines, make_window
 from vgslam.geometry.camera import Camera
+from vgslam.session.adaptation import AdaptOptions, _begun
 
 CAMERA = Camera(400.0, 400.0, 319.5, 239.5, 640, 480)
 NETWORK = SimpleNamespace(image_size=160, patch_size=8, keeps_area=False)
@@ -55,3 +59,19 @@ def test_fifteen_matches_of_which_six_tenths_obey_one_geometry_are_kept(n: int, 
     keep = _on_epipolar_lines(p, q)
     assert keep[n_wrong:].all() == is_kept
     assert keep.any() == is_kept
+
+
+def test_only_what_learns_beside_the_frames_looks_at_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds: list[float] = []
+    weights = SimpleNamespace(sha256="0", model_id="net")
+    network: Any = SimpleNamespace(backbone=SimpleNamespace(model=None), weights=weights)
+
+    def noted(model: object, *rest: Any) -> None:
+        seconds.append(next(x.max_train_s for x in rest if hasattr(x, "max_train_s")))
+
+    monkeypatch.setattr(adapter, "Adapter", noted)
+    monkeypatch.setattr(worker, "BackgroundAdapter", noted)
+    monkeypatch.setattr(online, "OnlineAdaptation", lambda *_: None)
+    for mode in ("sync", "background"):
+        _begun(network, mode, None, 0, AdaptOptions(max_seconds=9.0), Path())
+    assert seconds == [float("inf"), 9.0]
