@@ -2,16 +2,18 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from fleet.walks import Here, saved, walk
-from hand_map import at, hand_map
+from hand_map import add_landmarks, at, hand_map
 
 from vgslam.errors import MapError
 from vgslam.fleet import meet as meet_module
 from vgslam.fleet.meet import Known, _Middles, _rows, _tie, meet
 from vgslam.fleet.merge_many import anchored, candidate_pairs, merge_many
+from vgslam.fleet.sights import Sight
 from vgslam.fleet.ties import Tie
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
@@ -24,7 +26,9 @@ def turned(degrees: float, x: float = 0.0, s: float = 1.0) -> Sim3:
 
 
 def said(S: Sim3, reach: float = 4.0, sigma: float = 0.01, a: int = 0) -> Tie:
-    return Tie(a, 0, 0, 0, Sim3.identity(), np.full(7, sigma), 0.8, S, reach)
+    x = 10.0 * (a // 10)  # ten ties each show one place
+    sight = Sight(np.array([x, 0.0, 0.0]), np.array([x, 0.0, 4.0]))
+    return Tie(a, 0, 0, 0, Sim3.identity(), np.full(7, sigma), 0.8, S, reach, sight, sight)
 
 
 # -- which maps are looked at
@@ -70,12 +74,15 @@ def test_what_becomes_of_maps_that_cannot_be_read_or_that_share_nothing(tmp_path
 
 def test_ties_of_bonds_that_are_used_join_maps() -> None:
     about = {n: Known(np.zeros((1, 256), np.uint8), np.arange(1), {0: 9, 1: 3}) for n in (0, 4)}
-    ties = {(0, 4): [replace(said(turned(0, 0.01 * i)), a=i, part_a=1, part_b=0) for i in range(3)]}
-    anchors, edges, weights, parts = anchored(about, ties)
-    assert parts == [(0, 0), (0, 1), (4, 0), (4, 1)]
-    assert anchors.groups == [[1, 2]]
-    assert [t.a for t in edges[0, 4]] == [0, 1, 2]
-    assert weights == {(0, 4): 3.0}
+    some = [replace(said(turned(0, 0.01 * i), a=i), part_a=1, part_b=0) for i in (0, 1, 10, 11)]
+    ties = {(0, 4): some}
+    found = anchored(about, ties)
+    assert found.parts == [(0, 0), (0, 1), (4, 0), (4, 1)]
+    assert found.anchors.groups == [[1, 2]]
+    assert [t.a for t in found.edges[0, 4]] == [0, 1, 10, 11]
+    assert found.weights == {(0, 4): 4.0}
+    one = anchored(about, {(0, 4): some[:2]})
+    assert (one.edges, len(one.doubts)) == ({}, 1), "one place alone is no bridge"
 
 
 # -- two maps that meet
@@ -115,11 +122,14 @@ def test_a_tie_says_where_the_middle_of_one_map_lies_in_the_other() -> None:
     m = hand_map([at(), at(x=2.0), at(x=10.0), at(x=12.0)])
     for k in (2, 3):
         m.keyframes[k].component_id = 1
+    add_landmarks(m, 1, np.array([[2.0, 0.0, 5.0]] * 2))
     edge = Edge(1, 2, Sim3.from_T(at(z=1.0)), np.full(7, 0.1), EdgeKind.LOOP, 0.7)
     for depth, reach in ((0.5, 2.0**0.5), (3.0, 3.0)):
         found = _tie(m, _Middles(m), meeting(edge, depth), 2, 1)
         assert (found.a, found.b, found.part_a, found.part_b) == (1, 0, 0, 0)
         np.testing.assert_allclose(found.S_middle.t, [2.0, 0.0, 1.0], atol=1e-12)
+        np.testing.assert_allclose([found.sight_a.eye, found.sight_a.seen], [[1.0, 0.0, 0.0], [1.0, 0.0, 5.0]])
+        np.testing.assert_allclose([found.sight_b.eye, found.sight_b.seen], [[-1.0, 0.0, 0.0], [-1.0, 0.0, 4.0]])
         assert found.reach == pytest.approx(reach)
 
 
@@ -129,6 +139,7 @@ def meeting(edge: Edge, depth: float) -> Meeting:
 
     found = Seen()
     found.edge, found.depth = edge, depth  # type: ignore[attr-defined]
+    found.found = SimpleNamespace(ids=np.array([0, 1]))  # type: ignore[attr-defined]
     return found  # type: ignore[return-value]
 
 

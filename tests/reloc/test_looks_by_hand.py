@@ -65,12 +65,10 @@ def test_keyframes_that_show_twenty_landmarks_come_with_most_of_them_first() -> 
 
 def test_the_forty_nearest_keyframes_are_looked_at() -> None:
     m = facing(45, dict.fromkeys(range(45), 20))
-    T = se3.inverse(at(x=4.4))
-    m.landmarks.xyz_host[:, 0] += 4.4 - 0.1 * m.landmarks.host  # all before the camera
-    m.landmarks.xyz_host[:, 0] = np.linspace(-1, 1, 20)[np.arange(900) % 20]
+    T = se3.inverse(at(x=4.4))  # sees 4 to each side, and so what 40 keyframes have before them
+    m.landmarks.xyz_host[:, 0] = np.linspace(0.0, 0.2, 20)[np.arange(900) % 20]  # before its keyframe
     found = covisible(m, T, 0, CAMERA)
-    assert 44 in found
-    assert min(found) >= 5
+    assert sorted(found) == list(range(5, 45))
 
 
 def test_what_lies_outside_the_image_or_is_seen_from_behind_does_not_count() -> None:
@@ -162,11 +160,13 @@ def scene() -> SlamMap:
 def test_eight_features_make_a_weak_pose(n: int, is_found: bool) -> None:
     m, T = scene(), at(x=-0.2, turn=(0.0, 4.0, 0.0))
     locator = Locator(m, LocateConfig(), FeatureConfig())
-    known = [SimpleNamespace(ids=ids) for ids in (list(range(n // 2)), list(range(n - n // 2)))]
-    found = weak_poses(locator, [seen_from(m, T, k, known[k].ids) for k in range(2)], CAMERA)
+    right = [seen_from(m, T, k, list(range(n // 2 if k == 0 else n - n // 2))) for k in range(2)]
+    anywhere = np.random.default_rng(9).uniform([20, 20], [180, 140], (6, 2))
+    wrong = Matches(1, m.observed[1].pixels[30:36], anywhere)
+    found = weak_poses(locator, [*right, wrong], CAMERA)
     assert (len(found) > 0) == is_found
     if found:
-        assert found[0].n_features == 8
+        assert 8 <= found[0].n_features <= 9
         assert np.linalg.norm(found[0].T_cam_world[:3, 3] - T[:3, 3]) < 0.3
         assert set(found[0].references) == {0, 1}
 
@@ -184,6 +184,8 @@ def test_weak_poses_of_a_component_are_three_at_most_the_strongest_first() -> No
     found = weak_poses(locator, [together], CAMERA)
     assert 2 <= len(found) <= 3
     assert [p.n_features for p in found] == sorted((p.n_features for p in found), reverse=True)
+    first, second = (p.T_cam_world[:3, 3] for p in found[:2])
+    assert np.linalg.norm(first - second) > 0.3, "what agrees with one has no say in the next"
 
 
 def test_features_are_counted_once_and_keyframes_by_their_matches() -> None:
