@@ -77,9 +77,11 @@ def test_of_two_starts_the_one_that_most_matches_agree_with_is_taken() -> None:
 
 
 def test_landmarks_are_looked_for_where_the_pose_puts_them_before_the_camera(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From 0.5 to the right those 4 ahead move by 12.5 px to the left; one lies behind, and three leave the image."""
-    m = hand_map([at()])
-    ids = add_landmarks(m, 0, np.concatenate([grid(5, 5, 4.0, 0.6), np.array([[-3.7, 0.0, 4.0]] * 3)]))
+    """From 0.5 to the right of the keyframe those 4 ahead move by 12.5 px to the left; one lies behind, and three leave
+    the image."""
+    m = hand_map([at(x=1.0)])
+    ahead = np.concatenate([grid(5, 5, 4.0, 0.6), np.array([[-3.7, 0.0, 4.0]] * 3)])
+    ids = add_landmarks(m, 0, ahead + np.array([1.0, 0.0, 0.0]))
     behind = m.landmarks.add(0, np.array([[0.0, 0.0, -1.0]]), np.array([0.1]), np.zeros((1, 3), np.uint8))
     m.observe(0, behind, np.array([[99.5, 79.5]]))
 
@@ -89,7 +91,7 @@ def test_landmarks_are_looked_for_where_the_pose_puts_them_before_the_camera(mon
 
     monkeypatch.setattr(module, "track_flow", track_flow)
     target = Target(np.zeros((160, 200), np.uint8), CAMERA)
-    found, pixels, n_inside = locator(m)._refind(0, target, at(x=-0.5))
+    found, pixels, n_inside = locator(m)._refind(0, target, at(x=-1.5))
     assert found.tolist() == ids[:25].tolist()
     assert n_inside == 25
     np.testing.assert_allclose(pixels, m.observed[0].pixels[:25] - np.array([12.5, 0.0]), atol=1e-3)
