@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from vgslam.commands import tracking
 from vgslam.commands.tracking import MOST_WARNINGS, _progress
 
 
@@ -27,3 +28,19 @@ def test_a_bar_is_for_terminals(is_terminal: bool, quiet: bool, monkeypatch: pyt
         run: Any = SimpleNamespace(args=SimpleNamespace(quiet=quiet), loop=SimpleNamespace(live=live))
         assert _progress(run, is_told=False).disable == (quiet or not is_terminal)
         assert _progress(run, is_told=True).disable
+
+
+def test_a_viewer_that_serves_stays_until_ctrl_c(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(tracking.time, "sleep", sleep)
+    tracking._stay()
+    assert len(waits) == 3
+    assert "stays until Ctrl-C" in capsys.readouterr().out
