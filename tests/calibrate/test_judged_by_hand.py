@@ -96,7 +96,7 @@ def test_a_fisheye_is_taken_for_a_wide_or_bad_pinhole_if_it_is_better(
 
 
 def test_the_tilt_that_is_told_is_that_of_a_view_that_was_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of twelve views the last ten are chosen, and of these the first is left out; the others lie at 20 to 28."""
+    """The last ten of twelve views are chosen, and of these the first is left out; the others lie at 20 to 28."""
     tilts = [70.0, 80.0, 60.0, *np.arange(20.0, 29.0)]
     found = normals(tilts)
     px = np.stack([x.ravel() for x in np.meshgrid(np.arange(0, 640, 20), np.arange(0, 480, 20))], axis=1).astype(float)

@@ -73,7 +73,7 @@ def test_old_landmarks_contradict_a_pose_that_has_less_than_eight_tenths_of_thei
 def test_nobody_looks_for_another_motion_where_nine_tenths_agree(
     n_agree: int, is_moving_known: bool, n_doubted: int
 ) -> None:
-    """Of 40, all old ones among them; a corner that is known to move, far away, is a reason to look."""
+    """All old ones are among them, of 40; a corner that is known to move, far away, is a reason to look."""
     corner = np.array([[300.0, 230.0]], np.float32) if is_moving_known else NONE
     f = replace(followed(20, 0, 20), moving=corner)
     assert static_fit(LENS, f, believed(np.arange(40) < n_agree), 0.7, 3.5).moving.sum() == n_doubted

@@ -61,8 +61,8 @@ def test_a_keyframe_that_sees_twenty_may_be_looked_for() -> None:
 
 
 def test_neighbours_are_no_partners_and_the_nearest_of_the_others_is_taken() -> None:
-    """Of keyframes 3 and 4 from 0, the one that is nearer and looks more alike: a distance of 0.1 of the depth and a
-    turn of 0.2 rad are worse than 0.25 of the depth."""
+    """Keyframes 3 and 4 may be looked for from 0; the one that is nearer and looks more alike is: a distance of 0.1 of
+    the depth and a turn of 0.2 rad are worse than 0.25 of the depth."""
     for second, best in ((at(x=1.0), 4), (at(x=1.3), 3)):
         m = hand_map([at(), at(y=0.1), at(y=0.2), at(x=0.4, turn=(0.0, np.degrees(0.2), 0.0)), second])
         for k in range(5):
@@ -206,7 +206,7 @@ class Elsewhere:
 def test_the_weakest_twentieth_is_looked_at_where_support_is_a_quarter_of_the_usual(
     support: dict[int, int], asked: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of 40 keyframes two; several in a row have drifted together."""
+    """Two of 40 keyframes; several in a row have drifted together."""
     found = np.full(40, 100)
     for k, n in support.items():
         found[k] = n
