@@ -174,6 +174,9 @@ def test_codes_are_kept_where_every_part_has_them() -> None:
         p.slam_map.place_codes.codes.extend(np.arange(n_coded, dtype=np.uint8)[:, None].repeat(256, axis=1))
         m = whole([p], 6)
         assert m.place_codes.codes.view[:, 0].tolist() == [1, 2, 3, 4][:n_kept]
+    coded, bare = part(0, 1, 4), part(1, 4, 6)
+    coded.slam_map.place_codes.codes.extend(np.zeros((5, 256), np.uint8))
+    assert len(whole([coded, bare], 8).place_codes.codes) == 0
 
 
 # -- one camera
