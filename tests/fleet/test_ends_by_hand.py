@@ -83,3 +83,11 @@ def test_memory_is_that_of_a_process_and_all_that_it_started(tmp_path: Path, mon
     monkeypatch.setattr(supervise_module.os, "sysconf", lambda name: 4096)
     assert memory_of(1) == 23 * 4096
     assert memory_of(4) == 0
+
+
+def test_work_that_nobody_goes_on_with_is_removed_when_a_folder_is_opened(tmp_path: Path) -> None:
+    with FleetFolder.driving(tmp_path) as opened:
+        left = opened.path / ".work" / "k-1"
+        left.mkdir()
+    with FleetFolder.driving(tmp_path):
+        assert not left.exists()
