@@ -42,9 +42,12 @@ def test_results_are_published_of_a_process_that_ended_well_or_was_lost(
         if has_facts:
             facts = {"ending": "lost", "error": "", "facts": {"n_frames": 3}}
             (work / RUN / FACTS).write_text(json.dumps(facts))
-        found = _ended(task("walk", "done"), folder, work, Watched(code, cut, 1.0, 0, "said"))
+        asked = task("walk", "done")
+        folder.log("walk", asked.key).write_text("of an earlier try")
+        found = _ended(asked, folder, work, Watched(code, cut, 1.0, 0, "said"))
     assert found.ending is ending
-    assert folder.log("walk", found.key).exists() == (ending is Ending.FAILED)
+    log = folder.log("walk", found.key)
+    assert (log.read_text() if log.exists() else "") == ("said" if ending is Ending.FAILED else "")
 
 
 def test_the_largest_memory_is_in_mib(task: Any, folder: FleetFolder, monkeypatch: pytest.MonkeyPatch) -> None:
