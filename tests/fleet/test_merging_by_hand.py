@@ -10,7 +10,7 @@ from fleet.walks import Here, saved, tie, walk
 
 from vgslam.errors import MapError
 from vgslam.fleet import merge_many as merge_module
-from vgslam.fleet.anchors import Anchors, _alarm, _closes, _groups, _seen, _weights, solve_anchors
+from vgslam.fleet.anchors import Anchors, _alarm, _close, _groups, _Legs, _weights, solve_anchors
 from vgslam.fleet.fold import Branch, _between, fold_two, next_pairs, trouble_of
 from vgslam.fleet.merge_many import fold
 from vgslam.fleet.sights import Sight
@@ -120,10 +120,16 @@ def test_bonds_weigh_by_their_ties_and_by_triangles_that_close() -> None:
 
 def test_a_bond_that_is_turned_round_has_its_lengths_in_units_of_the_other() -> None:
     b = Bond(0, 1, turned(90.0, 2.0, 4.0), SIGMAS, 0.02, 4)
-    S, sigmas = _seen([b], {(0, 1): 0}, 1, 0)
+    found = _Legs.of([b]).taken(np.array([0, 0]), np.array([1, 0]))
+    S = Sim3(found.S.R[0], found.S.t[0], float(found.S.s[0]))
     np.testing.assert_allclose((b.S_a_b @ S).matrix(), np.eye(4), atol=1e-12)
-    np.testing.assert_allclose(sigmas, [0.02] * 3 + [0.05] * 3 + [0.05])
-    assert _seen([b], {(0, 1): 0}, 0, 1)[1] is SIGMAS
+    np.testing.assert_allclose(found.sigmas, [[0.02] * 3 + [0.05] * 3 + [0.05], SIGMAS])
+
+
+def closing(b: Bond, first: Sim3, second: Sim3) -> bool:
+    """Whether two legs, as sure as a bond, lead where it says."""
+    legs = [replace(b, S_a_b=S, sigmas=SIGMAS) for S in (first, second)]
+    return bool(_close(_Legs.of([b, *legs]), np.array([[0, 1, 0, 2, 0]]))[0])
 
 
 def test_a_triangle_closes_within_four_deviations_in_units_of_its_first_map() -> None:
@@ -133,7 +139,7 @@ def test_a_triangle_closes_within_four_deviations_in_units_of_its_first_map() ->
     limit = 4.0 * np.sqrt(0.2**2 + 0.2**2 + 0.8**2 + (4.0 * np.hypot(0.02, 0.05)) ** 2)
     for off, closes in ((0.99 * limit, True), (1.01 * limit, False)):
         b = Bond(0, 2, S @ second @ Sim3(np.eye(3), np.array([off / 4.0, 0.0, 0.0])), SIGMAS, 0.02, 4)
-        assert _closes(b, (S, SIGMAS), (second, SIGMAS)) == closes
+        assert closing(b, S, second) == closes
 
 
 @pytest.mark.parametrize(("first", "closes"), [
@@ -141,7 +147,7 @@ def test_a_triangle_closes_within_four_deviations_in_units_of_its_first_map() ->
     (turned(0, s=np.exp(0.346)), True), (turned(0, s=np.exp(-0.347)), False),  # 4 x 0.05 x root of 3 is 0.3464
 ])  # fmt: skip
 def test_a_triangle_closes_in_rotation_and_scale(first: Sim3, closes: bool) -> None:
-    assert _closes(bond(0, 2), (first, SIGMAS), (Sim3.identity(), SIGMAS)) == closes
+    assert closing(bond(0, 2), first, Sim3.identity()) == closes
 
 
 def test_groups_come_by_size_and_a_bond_that_fits_after_all_comes_back() -> None:

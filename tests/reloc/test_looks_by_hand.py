@@ -20,7 +20,7 @@ from vgslam.reloc.feature_file import FeatureFile
 from vgslam.reloc.late_joins import _agreeing, _next, _spread, join_components
 from vgslam.reloc.localization import Localization
 from vgslam.reloc.loops import LoopConfig
-from vgslam.reloc.map_index import MapIndex, like_maps
+from vgslam.reloc.map_index import MapIndex, alike_maps
 from vgslam.reloc.neighbours import spaced
 from vgslam.reloc.weak_poses import Matches, _by_count, _n_places, weak_poses
 from vgslam.types import Array
@@ -207,7 +207,7 @@ def test_an_answer_that_fits_elsewhere_as_well_is_not_trusted() -> None:
 # -- maps that look alike
 
 
-def test_each_keyframe_counts_once_for_another_map_in_falling_order() -> None:
+def test_the_most_alike_keyframes_of_two_maps_say_how_alike_they_are() -> None:
     """Map 0 has two keyframes; map 1 three, of which two look like the first of map 0 by 0.9 and 0.8, and one like the
     second by 0.95."""
     rng = np.random.default_rng(0)
@@ -220,10 +220,12 @@ def test_each_keyframe_counts_once_for_another_map_in_falling_order() -> None:
 
     # a likeness of 0.9 is a twentieth of 2048 bits
     codes = np.stack([a, b, view(a, 102), view(a, 205), view(b, 51)])
-    found = like_maps(MapIndex(codes, np.array([0, 0, 1, 1, 1])), 5, 0.5)
-    np.testing.assert_allclose(found[0, 1], [1 - 2 * 51 / 2048, 1 - 2 * 102 / 2048])
-    np.testing.assert_allclose(found[1, 0], [1 - 2 * 51 / 2048, 1 - 2 * 102 / 2048, 1 - 2 * 205 / 2048])
-    assert set(found) == {(0, 1), (1, 0)}
+    index = MapIndex(codes, np.array([0, 0, 1, 1, 1]))
+    found = alike_maps(index, 5, 0.5, 2)
+    assert found.maps.tolist() == [[0, 1]]
+    np.testing.assert_allclose(found.strength, [2 * (1 - 2 * 51 / 2048 + 1 - 2 * 102 / 2048)])
+    assert len(alike_maps(index, 5, 0.5, 3).maps) == 0, "map 0 has two"
+    assert len(alike_maps(index, 5, 0.91, 2).maps) == 0, "of each map one alone is so much alike"
 
 
 # -- features on disk
