@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from vgslam.calibrate.lens import lens_doubt, of_other_lens
 from vgslam.calibrate.solve import Solution, solve
 from vgslam.calibrate.views import Size, View, bare_parts, choose, covered, normal_of, tilt_deg
 from vgslam.errors import CalibrationError
@@ -84,6 +85,8 @@ def calibrate(views: Sequence[View], size: Size, n_frames: int, lens: Lens = "au
     _refuse_vague(found, coverage, size)
     tilts = tilt_deg(normals[[chosen[i] for i in found.used]])
     doubts = _doubts(found, coverage, bare_parts(cells), size, len(picked))
+    if lens != "auto" and (doubt := lens_doubt([picked[i] for i in found.used], size, found, WIDE_DEG)) is not None:
+        doubts.append(doubt)
     return Calibration(
         found.camera, found.rms_px, len(found.used), len(views), coverage, found.fx_sigma_px, float(tilts.max()),
         tuple(doubts),
@@ -112,7 +115,10 @@ def _refuse_frontal(normals: Array) -> None:
 
 def _best(views: Sequence[View], size: Size, lens: Lens) -> Solution:
     if lens != "auto":
-        return solve(views, size, lens == "fisheye")
+        try:
+            return solve(views, size, lens == "fisheye")
+        except CalibrationError as error:
+            raise CalibrationError(f"{error}{of_other_lens(views, size, lens == 'fisheye')}") from error
     try:
         pinhole = solve(views, size, is_fisheye=False)
     except CalibrationError:

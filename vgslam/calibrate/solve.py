@@ -50,6 +50,11 @@ def solve(views: Sequence[View], size: Size, is_fisheye: bool) -> Solution:
     return Solution(fit.camera, fit.rms, fit.view_rms, tuple(kept), sigma)
 
 
+def fitted(views: Sequence[View], size: Size, is_fisheye: bool) -> Camera:
+    """The camera of all the views. Raises CalibrationError."""
+    return _fit(views, size, is_fisheye).camera
+
+
 @dataclass(frozen=True)
 class _Fit:
     camera: Camera

@@ -1,6 +1,7 @@
 """`vgslam calibrate`: a camera from pictures of a board."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from vgslam.calibrate.views import View
 from vgslam.errors import ConfigError, InputError, OutputError
 from vgslam.guards.wording import say
 from vgslam.sources.calibration import read_calibration
+from vgslam.sources.image_sizes import those_of_other_sizes
 from vgslam.sources.open import open_source
 from vgslam.sources.options import SourceOptions
 from vgslam.sources.source import RecordedSource
@@ -98,6 +100,8 @@ def _views(args: CalibrateArgs, board: Finder) -> tuple[list[View], int, tuple[i
     if not isinstance(source, RecordedSource):
         raise InputError(f"{args.path}: is no recording; record a video first")
     source.calibrate(None)
+    others = those_of_other_sizes(source.files)
+    source.leave_out(others)
     views, n_images, size = [], 0, (0, 0)
     for frame in source:
         n_images += 1
@@ -105,10 +109,18 @@ def _views(args: CalibrateArgs, board: Finder) -> tuple[list[View], int, tuple[i
         corners = board.find(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY))
         if corners is not None:
             views.append(View(frame.name or f"frame {frame.id * stride}", *corners))
-    for line in source.warnings:
+    for line in [*_left_out(others, size), *source.warnings]:
         if OF_TIMES not in line:
             say(f"warning: {line}", is_error=True)
     return views, n_images, size
+
+
+def _left_out(others: Mapping[str, tuple[int, int]], size: tuple[int, int]) -> list[str]:
+    """What is said of images of another size: a camera may see another part of the scene in each."""
+    if not others:
+        return []
+    told = ", ".join(f"{name} ({w}x{h})" for name, (w, h) in list(others.items())[:5]) + (", ..." if len(others) > 5 else "")
+    return [f"{len(others)} images are not of {size[0]}x{size[1]} px, the size of most, and are left out: {told}"]
 
 
 def written(found: Calibration) -> dict[str, Any]:

@@ -30,6 +30,16 @@ def those_of_usual_size(files: Sequence[Path]) -> list[int]:
     return [i for i in looked if sizes.get(i) == usual]
 
 
+def those_of_other_sizes(files: Sequence[Path]) -> dict[str, tuple[int, int]]:
+    """Names of the images whose headers state another size than most, turned or not, with their sides, the longer
+    first; those whose headers say none are not among them."""
+    sizes = {file.name: size for file in files if (size := _stated(file)) is not None}
+    if not sizes:
+        return {}
+    usual = Counter(sizes.values()).most_common(1)[0][0]
+    return {name: size for name, size in sizes.items() if size != usual}
+
+
 def _stated(path: Path) -> tuple[int, int] | None:
     """The sides of an image, the longer first."""
     try:

@@ -10,6 +10,7 @@ from vgslam.sources.calibration import check_plausible, doubts, fit_to_image, re
 from vgslam.sources.image_files import SUFFIXES
 from vgslam.sources.image_series import PHOTOS, unreadable_photos
 from vgslam.sources.kinds import LEFT_OVER, SOURCE_KINDS
+from vgslam.sources.live_address import refuse_address
 from vgslam.sources.not_a_video import refusal
 from vgslam.sources.options import SourceOptions
 from vgslam.sources.recording import Recording
@@ -28,6 +29,7 @@ def open_source(path: Path | str, options: SourceOptions | None = None) -> Frame
     ConfigError for an unknown kind, PluginError for one of another package that cannot be used.
     """
     path, options = Path(path), options or SourceOptions()
+    refuse_address(path)
     try:
         path.stat()
     except (OSError, ValueError) as err:

@@ -1,6 +1,6 @@
 """The frame source that every format ends in: selection, decoding, checks, undistortion."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -31,7 +31,10 @@ class RecordedSource:
         self.n_frames: int | None = None if recording.n_images is None else options.count(recording.n_images)
         self.folder: Path = folder
         self.uncalibrated: str | None = recording.uncalibrated
+        self.files: list[Path] = recording.files
+        """The images, where they are files."""
         self._recording = recording
+        self._left_out: frozenset[str] = frozenset()
         self._options = options
         self.calibrate(distorted)
         if self.n_frames == 0:
@@ -70,7 +73,12 @@ class RecordedSource:
 
     def _selected(self) -> Iterator[RawImage]:
         o = self._options
-        return islice(islice(self._recording.stream(), o.start, o.end, o.stride), o.max_frames)
+        wanted = (raw for raw in self._recording.stream() if raw.name not in self._left_out)
+        return islice(islice(wanted, o.start, o.end, o.stride), o.max_frames)
+
+    def leave_out(self, names: Iterable[str]) -> None:
+        """From now on images of these names are as if they were not there."""
+        self._left_out = frozenset(names)
 
     def _image(self, raw: RawImage) -> Pixels:
         """(H,W,3) RGB, undistorted. Raises BadImageError."""
