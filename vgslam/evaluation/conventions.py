@@ -92,10 +92,12 @@ def _reordered(T: Array, order: list[int]) -> Array:
 
 def _whole_poses(T_ref: Array, T_est: Array) -> Iterator[tuple[str, Array, Array]]:
     """Other readings of whole poses."""
-    mirror = np.diag([-1.0, 1.0, 1.0, 1.0])
     yield "the estimate's poses are from world to camera", T_ref, se3.inverse(T_est)
     yield "the reference's poses are from world to camera", se3.inverse(T_ref), T_est
-    yield "one of the two is mirrored (its axes are left-handed)", T_ref, mirror @ T_est @ mirror
+    for axis, name in enumerate("xyz"):
+        mirror = np.eye(4)
+        mirror[axis, axis] = -1.0
+        yield f"one of the two is mirrored in {name} (its axes are left-handed)", T_ref, mirror @ T_est @ mirror
     for name, columns in _COLUMNS.items():
         other = T_est.copy()
         other[:, :3, 3] = T_est[:, :3, 3] @ columns

@@ -14,6 +14,7 @@ from vgslam.evaluation.clock import clock_difference
 from vgslam.evaluation.conventions import convention_note
 from vgslam.evaluation.coverage import measure_coverage
 from vgslam.evaluation.evo_library import require_evo
+from vgslam.evaluation.same_pose import same_pose_note
 from vgslam.evaluation.scores import ComponentScore, ErrorSeries, ErrorStatistics, Evaluation
 from vgslam.geometry import se3
 from vgslam.types import Array, Ids, Trajectory
@@ -63,7 +64,8 @@ def evaluate(
     notes = _notes(estimate, len(ids_est), scores, unscored, tolerance)
     mine = estimate.component_ids[ids_est] == scores[0].component_id
     other = convention_note(reference.T_world_cam[ids_ref[mine]], estimate.T_world_cam[ids_est[mine]])
-    notes += [*coverage.notes(tolerance), *([] if other is None else [other])]
+    repeated = same_pose_note(reference.T_world_cam[ids_ref[mine]], estimate.T_world_cam[ids_est[mine]])
+    notes += [*coverage.notes(tolerance), *(line for line in (repeated, other) if line is not None)]
     clocks = clock_difference(_component(estimate, scores[0].component_id), reference)
     notes += [] if clocks is None else [clocks.note()]
     keyframe_score = None

@@ -25,14 +25,14 @@ class DocumentError(ValueError):
 
 
 def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
-    """Text of a file in UTF-8, a byte order mark left out. Raises DocumentError for one that is no text or too long,
+    """Text of a file in UTF-8, a byte order mark left out, or in UTF-16 with one, as PowerShell writes. Raises DocumentError for one that is no text or too long,
     OSError."""
     with path.open("rb") as file:
         data = file.read(most_bytes + 1)
     if len(data) > most_bytes:
         raise DocumentError(f"is larger than {most_bytes / 2**20:g} MiB")
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
     except UnicodeDecodeError:
         raise DocumentError("is not a text file (UTF-8)") from None
 

@@ -7,7 +7,7 @@ import numpy as np
 from vgslam.sources.calibration import read_calibration
 from vgslam.sources.copies import list_frames
 from vgslam.sources.image_files import files_recording
-from vgslam.sources.image_series import refuse_two_series
+from vgslam.sources.image_series import refuse_stacks, refuse_two_series
 from vgslam.sources.image_times import mended_files
 from vgslam.sources.named_times import times_in_names
 from vgslam.sources.numbered import times_of_files
@@ -46,6 +46,7 @@ def _timed(path: Path, image_folder: Path, options: SourceOptions, warnings: War
     """The images with their times in s: by a list, by their names, or at a rate."""
     files = list_frames(image_folder, warnings)
     refuse_two_series(image_folder, files)
+    refuse_stacks(image_folder, files)
     lists = [path / "times.txt", path / "timestamps.txt"]
     has_list = any(file.is_file() for file in lists)
     named = times_in_names(files) if not has_list and options.fps is None else None

@@ -22,7 +22,8 @@ SIZE_PROBES, RANGE_PROBES = 5, 15
 """Images, spread over the sequence, by which its size and the range of its pixels are found."""
 QUICK_TYPES = (np.uint8, np.uint16, np.float32)
 """Types of pixels whose colours OpenCV reorders, in a thirtieth of numpy's time."""
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm",
+                      ".jfif", ".jpe", ".jp2"})  # fmt: skip
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str, str]:

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vgslam.errors import InputError
+from vgslam.sources.not_a_video import tiff_pages
 
+MOST_STACKS = 20
+"""TIFF files whose pages are counted."""
 LEAST_IMAGES = 3
 LEAST_SHARED, LEAST_PART = 0.5, 0.5
 """Numbers of the smaller series that the larger has too, and its size to the larger: a few edited copies do no harm."""
@@ -35,6 +38,16 @@ def refuse_two_series(folder: Path, files: Sequence[Path]) -> None:
         f"{folder}: holds {len(series)} series of images with the same numbers ({a}: {len(of_a)}, {b}: "
         f"{len(of_b)}), as of two cameras or of images and depth; put those of one camera into a folder of their own"
     )
+
+
+def refuse_stacks(folder: Path, files: Sequence[Path]) -> None:
+    """Raises InputError where images are TIFF files of several pages, of which decoders give the first alone."""
+    tiffs = [file for file in files if file.suffix.lower() in (".tif", ".tiff")]
+    stacks = [(file, n) for file in tiffs[:MOST_STACKS] if (n := tiff_pages(file)) > 1]
+    if stacks:
+        first, n = stacks[0]
+        raise InputError(f"{folder}: {first.name} is a TIFF of {n} pages, of which only the first would be used; write "
+                         "each as an image of its own (tiffsplit, or ImageMagick's convert)")  # fmt: skip
 
 
 def _kind_and_numbers(stem: str) -> tuple[str, tuple[int, ...]]:

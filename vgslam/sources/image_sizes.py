@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from vgslam.guards.image_size import stated_size
+from vgslam.guards.paths import is_plain_file
 from vgslam.sources.calibration.fit import is_same_aspect
 from vgslam.sources.recording import Pixels, Warnings
 
@@ -41,7 +42,9 @@ def those_of_other_sizes(files: Sequence[Path]) -> dict[str, tuple[int, int]]:
 
 
 def _stated(path: Path) -> tuple[int, int] | None:
-    """The sides of an image, the longer first."""
+    """The sides of an image, the longer first. What is no file is not opened: a pipe would be waited for."""
+    if not is_plain_file(path):
+        return None
     try:
         with path.open("rb") as file:
             size = stated_size(file.read(HEADER_BYTES))

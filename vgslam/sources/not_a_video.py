@@ -1,6 +1,8 @@
 """What a file is that is no video: said by name, with the next step."""
 
+import struct
 from pathlib import Path
+from typing import BinaryIO
 
 ARCHIVES = {
     ".zip": "unzip", ".tar": "tar xf", ".tgz": "tar xf", ".tbz2": "tar xf", ".txz": "tar xf", ".gz": "gunzip",
@@ -18,6 +20,20 @@ MAGIC = (
     (257, b"ustar", ".tar"),
 )
 """Where in a file stands what, and the ending of such files."""
+OTHERS = (
+    (b"\x89HDF\r\n\x1a\n", (".h5", ".hdf5"), "HDF5; write its images as PNG files"),
+    (b"%PDF", (".pdf",), "a PDF; give the images or the video"),
+    (b"\x93NUMPY", (".npy", ".npz"), "arrays of NumPy; write them as images (cv2.imwrite), a file for each"),
+    (None, (".sens",), "a recording of ScanNet; export its frames with the data set's SensReader"),
+    (None, (".svo", ".svo2"), "a recording of ZED; export it as a video with its own tools"),
+    (None, (".braw", ".r3d", ".ari", ".crm"), "raw video that ffmpeg cannot read; convert it to H.264 or ProRes"),
+    (None, (".srt", ".vtt", ".ass"), "subtitles, or a drone's telemetry; give the video beside it (--scale-from "
+     "positions:FILE takes positions as CSV)"),
+    (None, (".yuv",), "frames without a header; say their size and format to ffmpeg (`ffmpeg -f rawvideo "
+     "-pixel_format yuv420p -video_size 640x480 -i FILE out.mkv`) and give what it makes"),
+)  # fmt: skip
+"""First bytes (None: any), endings, and what such a file is and what to do. Either of the two is enough; endings are
+asked only where they are the only sign."""
 N_BYTES = 4096
 
 
@@ -32,13 +48,54 @@ def refusal(path: Path) -> str | None:
             "a ROS bag that was never closed; stop `rosbag record`, or run `rosbag reindex` on it and rename it to end "
             "in .bag"
         )
+    for magic, endings, what in OTHERS:
+        if (magic is not None and data.startswith(magic)) or name.endswith(endings):
+            return f"the file is {what}"
     archive = _archive(name, data)
     if archive is not None:
         command = f"{ARCHIVES[archive]} {path.name}"
         return f"an archive or compressed file ({archive}); unpack it (`{command}`) and give what is in it"
+    n_pages = tiff_pages(path)
+    if n_pages > 1:
+        return (f"a TIFF of {n_pages} pages; write each as an image of its own (`tiffsplit {path.name}`, or ImageMagick's "
+                f"`convert {path.name} %04d.png`) and give their folder")  # fmt: skip
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP" and b"ANIM" in data[:64]:
         return "an animated WebP, which ffmpeg cannot read; convert it to MP4 or GIF, or to a folder of images"
     return None
+
+
+def is_animated_png(path: Path) -> bool:
+    """Whether it is a PNG with a chunk `acTL` ahead of its pixels (APNG), which ffmpeg plays."""
+    data = _beginning(path)
+    head = data[: data.find(b"IDAT")] if b"IDAT" in data else data
+    return data.startswith(b"\x89PNG") and b"acTL" in head
+
+
+def tiff_pages(path: Path, most: int = 10_000) -> int:
+    """Images that a TIFF file holds, without those of reduced resolution (TIFF 6.0, sections 2 and 8); 0 for another
+    file, `most` at most."""
+    try:
+        with path.open("rb") as file:
+            return _pages(file, most)
+    except (OSError, struct.error):
+        return 0
+
+
+def _pages(file: BinaryIO, most: int) -> int:
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(file.read(4))
+    if order is None:
+        return 0
+    n, seen = 0, set[int]()
+    (at,) = struct.unpack(order + "I", file.read(4))
+    while at and at not in seen and len(seen) < most:
+        seen.add(at)
+        file.seek(at)
+        (n_fields,) = struct.unpack(order + "H", file.read(2))
+        fields = [struct.unpack(order + "HHI4s", file.read(12)) for _ in range(n_fields)]
+        kinds = [struct.unpack(order + "I", value)[0] for tag, kind, _, value in fields if (tag, kind) == (254, 4)]
+        n += not (kinds and kinds[0] & 1)
+        (at,) = struct.unpack(order + "I", file.read(4))
+    return n
 
 
 def what_text_it_is(path: Path) -> str | None:

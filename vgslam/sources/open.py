@@ -3,15 +3,15 @@
 from pathlib import Path
 
 from vgslam.errors import CalibrationError, InputError, PluginError
-from vgslam.guards.paths import is_folder
 from vgslam.interfaces import FrameSource
 from vgslam.plugins import reason
 from vgslam.sources.calibration import check_plausible, doubts, fit_to_image, read_calibration
+from vgslam.sources.folder_contents import contents
 from vgslam.sources.image_files import SUFFIXES
-from vgslam.sources.image_series import PHOTOS, unreadable_photos
+from vgslam.sources.image_series import PHOTOS
 from vgslam.sources.kinds import LEFT_OVER, SOURCE_KINDS
 from vgslam.sources.live_address import refuse_address
-from vgslam.sources.not_a_video import refusal
+from vgslam.sources.not_a_video import is_animated_png, refusal
 from vgslam.sources.options import SourceOptions
 from vgslam.sources.recording import Recording
 from vgslam.sources.source import RecordedSource
@@ -65,7 +65,7 @@ def _recognise(path: Path) -> tuple[str, list[str]]:
     plugged_in, troubles = _ask_plug_ins(path)
     if plugged_in is not None:
         return plugged_in, troubles
-    if path.is_file() and path.suffix.lower() not in SUFFIXES | PHOTOS.keys():
+    if path.is_file() and (path.suffix.lower() not in SUFFIXES | PHOTOS.keys() or is_animated_png(path)):
         return "video", troubles
     if path.is_dir() and own["images"].matches(path):
         return "images", troubles
@@ -74,7 +74,7 @@ def _recognise(path: Path) -> tuple[str, list[str]]:
         what = refusal(path) if path.stat().st_size else None
         what = what or "is a single image; give the folder that holds the sequence"
         raise InputError(f"{path}: {what}{also}")
-    raise InputError(f"{path}: {_contents(path)}; give a folder of images, a data set, a bag or a video file{also}")
+    raise InputError(f"{path}: {contents(path)}{also}")
 
 
 def _ask_plug_ins(path: Path) -> tuple[str | None, list[str]]:
@@ -90,16 +90,6 @@ def _ask_plug_ins(path: Path) -> tuple[str | None, list[str]]:
             who = f"source kind '{name}' of {SOURCE_KINDS.origin(name)}"
             troubles.append(f"{who} failed to look at this input ({reason(error)})")
     return None, troubles
-
-
-def _contents(folder: Path) -> str:
-    names = sorted(p.name + "/" * is_folder(p) for p in folder.iterdir() if not p.name.startswith("."))
-    if not names:
-        return "the folder is empty"
-    photos = unreadable_photos(names)
-    if photos is not None:
-        return photos
-    return "no images or known data set in it (it holds " + ", ".join(names[:4]) + (", ...)" if names[4:] else ")")
 
 
 def _camera(recording: Recording, options: SourceOptions) -> Camera | None:

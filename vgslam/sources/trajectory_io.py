@@ -10,7 +10,7 @@ from vgslam.atomic import write_text
 from vgslam.errors import CalibrationError, InputError
 from vgslam.geometry import se3
 from vgslam.sources.calibration import Document, read_document
-from vgslam.sources.trajectory_rows import PER_SECOND, Layout, Row, Rows
+from vgslam.sources.trajectory_rows import PER_SECOND, Layout, Row, Rows, what_rows_are
 from vgslam.types import Trajectory
 
 Array = npt.NDArray[np.float64]
@@ -59,6 +59,8 @@ def read_trajectory(
         T = T @ _euroc_sensor_cam(path)
     elif layout.unit != "s" and notes is not None:
         notes.append(f"{path.name}: the times are taken for {layout.unit}")
+    if len(stamps) > 1 and np.ptp(stamps) == 0:
+        raise InputError(f"{path}: all {len(stamps)} rows have the same time; give each pose its own, in seconds")
     keep = _in_order(path, stamps, notes) if notes is not None else _increasing(path, rows, stamps, drop_unordered)
     is_metric = is_metric or METRES.lstrip("# ") in read.comments
     return Trajectory(stamps[keep], np.ascontiguousarray(T[keep]), is_metric=is_metric)
@@ -113,13 +115,15 @@ def _to_numbers(
     """The rows and their numbers (N,8) as TUM has them, or (N,12); with notes, without those not finite."""
     n, what = 1 + max(layout.columns), _LAYOUT[layout.kind]
     numbers = np.empty((len(rows), len(layout.columns)))
-    for out, (line, values, _) in zip(numbers, rows, strict=True):
+    for out, (line, values, is_csv) in zip(numbers, rows, strict=True):
         if len(values) < n or (len(values) > n and layout.is_exact):
-            raise InputError(f"{path}, line {line}: {len(values)} numbers instead of {n} ({what})")
+            commas = "; do its numbers have commas for points?" if is_csv and len(values) == 2 * n else ""
+            raise InputError(f"{path}, line {line}: {len(values)} numbers instead of {n} ({what}){commas}")
         try:
             out[:] = [float(values[i]) for i in layout.columns]
         except ValueError as err:
-            raise InputError(f"{path}, line {line}: not a number ({what} expected)") from err
+            raise InputError(f"{path}, line {line}: not a number ({what} expected){what_rows_are(values)}") from err
+    numbers = _without_zeros(path, numbers, layout, notes)
     good: npt.NDArray[np.bool_] = np.asarray(np.isfinite(numbers).all(axis=1), np.bool_)
     if good.all():
         return rows, numbers
@@ -130,6 +134,19 @@ def _to_numbers(
                          "KITTI rows cannot be left out; give a TUM trajectory without it")  # fmt: skip
     notes.append(f"{path.name}: {(~good).sum()} of {len(rows)} rows hold numbers that are not finite and are left out")
     return [row for row, is_good in zip(rows, good, strict=True) if is_good], numbers[good]
+
+
+def _without_zeros(path: Path, numbers: Array, layout: Layout, notes: list[str] | None) -> Array:
+    """With notes, rows whose quaternion is of zeros hold no numbers: so some programs write frames without a pose."""
+    if notes is None or layout.kind == "kitti":
+        return numbers
+    zero = (numbers[:, 4:8] == 0.0).all(axis=1)
+    if not zero.any() or zero.all():
+        return numbers
+    notes.append(f"{path.name}: {zero.sum()} of {len(numbers)} rows have a quaternion of zeros, which is no pose")
+    out = numbers.copy()
+    out[zero] = np.nan
+    return out
 
 
 def _quaternion_poses(path: Path, rows: Sequence[Row], numbers: Array, layout: Layout) -> Array:

@@ -14,7 +14,7 @@ from vgslam.sources.numbered import LEAST_STEP_NS
 
 TUM_COLUMNS = ("time", "tx", "ty", "tz", "qx", "qy", "qz", "qw")
 EUROC_COLUMNS = ("time", "tx", "ty", "tz", "qw", "qx", "qy", "qz")
-N_KITTI = 12
+N_KITTI, N_4X4 = 12, 16
 LATEST_S = 1e11
 """No time in seconds is larger (the year 5138): such numbers are milliseconds, microseconds or nanoseconds."""
 PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
@@ -101,19 +101,28 @@ class Rows:
         if kind == "auto":
             kind = self._kind(n)
         if kind == "kitti":
-            return Layout(kind, tuple(range(N_KITTI)), "s", True)
+            return Layout(kind, tuple(range(N_KITTI)), "s", n != N_4X4)
         if kind == "euroc":
             return Layout(kind, (0, 1, 2, 3, 5, 6, 7, 4), "ns", False)
-        return Layout(kind, tuple(range(8)), self._unit(0, ""), True)
+        first = int(n == 1 + len(TUM_COLUMNS) and self._is_counted)
+        return Layout(kind, tuple(range(first, first + 8)), self._unit(first, ""), True)
 
     def _kind(self, n: int) -> str:
         if self.rows[0].is_csv and self._is_ns(n):
             return "euroc"
-        if n == N_KITTI:
+        if n == N_KITTI or (n == N_4X4 and all(_is_last_row(row.fields[N_KITTI:]) for row in self.rows)):
             return "kitti"
-        if n == len(TUM_COLUMNS) or self.rows[0].is_csv:
+        if n == len(TUM_COLUMNS) or self.rows[0].is_csv or (n == 1 + len(TUM_COLUMNS) and self._is_counted):
             return "tum"
-        raise InputError(f"{self.path}: {n} numbers per line are neither a TUM (8) nor a KITTI (12) trajectory")
+        looks = what_rows_are(self.rows[0].fields, self.comments)
+        raise InputError(f"{self.path}: {n} numbers per line are neither a TUM (8) nor a KITTI (12) trajectory{looks}")
+
+    @property
+    def _is_counted(self) -> bool:
+        """Whether the first column numbers the rows, and the second does not."""
+        columns = [[row.fields[i] for row in self.rows if len(row.fields) > i] for i in (0, 1)]
+        counts = [all(t.isdecimal() for t in c) and np.all(np.diff([int(t) for t in c]) == 1) for c in columns]
+        return bool(len(self.rows) > 1 and counts[0] and not counts[1])
 
     def _is_ns(self, n: int) -> bool:
         """Whether the times are whole numbers, as far apart as nanoseconds are between images; among the n = 12 numbers
@@ -147,6 +156,24 @@ class Rows:
         texts = [row.fields[column] for row in self.rows if len(row.fields) > column]
         largest = max((abs(float(t)) for t in texts if _is_number(t) and np.isfinite(float(t))), default=0.0)
         return next((unit for unit, n in PER_SECOND.items() if largest < LATEST_S * n), "ns")
+
+
+def what_rows_are(fields: Sequence[str], comments: Sequence[str] = ()) -> str:
+    """What a row seems to be that is no trajectory's, and what to do; empty where it looks like nothing known."""
+    wanted = f"write {' '.join(('timestamp', *TUM_COLUMNS[1:]))}"
+    if any(comment.startswith("Image list") for comment in comments):
+        return (f"; it is COLMAP's images.txt, whose poses are from world to camera and have no times: invert them and "
+                f"{wanted}")  # fmt: skip
+    if not _is_number(fields[0]) and re.search(r"\.\w{2,5}$", fields[0]):
+        return f"; the rows begin with the name of an image ({fields[0][:40]}), where its time is wanted: {wanted}"
+    if any(re.fullmatch(r"[-+]?\d+,\d+", field) for field in fields):
+        return "; the numbers have commas for points"
+    return {
+        4: f"; a time and a position without a rotation? {wanted}, with 0 0 0 1 where it is not known",
+        7: f"; a position and a quaternion without a time (TartanAir)? Put the time before them: {wanted}",
+        13: f"; a time and a 3x4 matrix? Leave the time out (KITTI), or {wanted}",
+        17: f"; a time and a 4x4 matrix? Leave the time out (KITTI), or {wanted}",
+    }.get(len(fields), "")
 
 
 def is_untimed(path: Path, kind: str = "auto") -> bool:
@@ -197,6 +224,11 @@ def _split(content: str) -> list[str]:
     if ";" in content:
         return [field.strip().replace(",", ".") for field in content.strip().strip(";").split(";")]
     return content.replace(",", " ").split()
+
+
+def _is_last_row(fields: Sequence[str]) -> bool:
+    """Whether four fields are the last row of a rigid motion."""
+    return len(fields) == 4 and all(map(_is_number, fields)) and [float(x) for x in fields] == [0.0, 0.0, 0.0, 1.0]
 
 
 def _is_number(text: str) -> bool:

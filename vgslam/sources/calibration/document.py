@@ -65,9 +65,16 @@ def parse_document(path: Path, text: str) -> Document:
     if isinstance(document, list) and document and isinstance(document[0], Mapping):
         is_opensfm = "cameras" in document[0]  # its reconstructions, each with the cameras of all
         document = document[0] if is_opensfm or len(document) == 1 else {"cameras": document}
+    if isinstance(document, list) and _is_matrix(document):
+        document = {"camera_matrix": document}
     if not isinstance(document, Mapping):
         raise CalibrationError(f"{path}: calibration must name its fields (width, height, fx, fy, cx, cy, distortion)")
     return {str(name): value for name, value in document.items()}
+
+
+def _is_matrix(value: list[Any]) -> bool:
+    rows = [row for row in value if isinstance(row, list) and len(row) == 3]
+    return len(value) == len(rows) == 3 and all(isinstance(x, int | float) for row in rows for x in row)
 
 
 def rows_of(text: str) -> Rows:

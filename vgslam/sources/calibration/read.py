@@ -14,6 +14,16 @@ from vgslam.sources.calibration.foreign import why_foreign
 from vgslam.sources.calibration.groups import cameras_flat
 from vgslam.sources.calibration.lens import family, make_camera
 from vgslam.sources.calibration.named_text import read_named
+from vgslam.sources.calibration.photogrammetry import (
+    cameras_alicevision,
+    cameras_openmvg,
+    is_alicevision,
+    is_openmvg,
+    is_scannet,
+    read_alicevision,
+    read_openmvg,
+    read_scannet,
+)  # fmt: skip
 from vgslam.sources.calibration.plausible import check_plausible, check_stated_size
 from vgslam.sources.calibration.reconstructions import (
     cameras_colmap,
@@ -49,6 +59,9 @@ Say = Callable[[str], object]
 Given = TypeVar("Given")
 
 
+_ENDINGS = frozenset({".json", ".yaml", ".yml", ".txt", ".xml", ".bin", ".npz", ".ini", ".toml", ".conf"})
+
+
 def _one(_: object) -> dict[str, Any]:
     """The cameras of a layout that holds a single one, which has no name."""
     return {}
@@ -71,6 +84,9 @@ class Layout(Generic[Given]):
 LAYOUTS: tuple[Layout[Document], ...] = (
     Layout("ORB-SLAM", is_orbslam, read_orbslam, cameras_orbslam),
     Layout("Kalibr", is_kalibr, read_kalibr, cameras_kalibr),
+    Layout("OpenMVG", is_openmvg, read_openmvg, cameras_openmvg),
+    Layout("AliceVision", is_alicevision, read_alicevision, cameras_alicevision),
+    Layout("ScanNet", is_scannet, read_scannet, _one),
     Layout("OpenSfM", is_opensfm, read_opensfm, cameras_opensfm),
     Layout("nerfstudio", is_nerf, read_nerf, cameras_nerf, is_first_taken=False),
     Layout("Open3D", is_open3d, read_open3d, cameras_open3d, is_first_taken=False),
@@ -102,7 +118,9 @@ def read_calibration(
     Raises CalibrationError, naming the file and the field, also for a camera that cannot be.
     """
     given, (path, name) = path, split_name(path)
-    if not path.is_file():
+    if path.is_dir():
+        raise CalibrationError(f"{given}: is a folder; give the file in it{_files_in(path)}")
+    if not path.exists():
         raise CalibrationError(f"{given}: no such calibration file; give a JSON or YAML file")
     try:
         read = _stated(path, image_size, name)
@@ -119,6 +137,12 @@ def read_calibration(
         for line in read.notes:
             say(f"{path}: {line}")
     return camera
+
+
+def _files_in(folder: Path) -> str:
+    """Some files of a folder that may be calibrations, in brackets."""
+    names = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in _ENDINGS)
+    return f" ({', '.join(names[:4])}{', ...' if names[4:] else ''})" if names else ""
 
 
 def camera_from_document(document: Document, image_size: Size | None = None) -> Camera | None:

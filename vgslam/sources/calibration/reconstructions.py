@@ -147,14 +147,20 @@ def _open3d(document: Document) -> list[Mapping[str, Any]]:
 
 
 def is_colmap(rows: Rows) -> bool:
-    """Whether rows are ID MODEL WIDTH HEIGHT PARAMETERS."""
+    """Whether rows are ID MODEL WIDTH HEIGHT PARAMETERS, or NAME MODEL ..., as hloc lists images of known cameras."""
     row = rows[0]
-    return len(row) >= 5 and row[0].isdecimal() and not is_number(row[1]) and all(map(is_number, row[2:]))
+    is_one = len(row) >= 5 and not is_number(row[1]) and all(map(is_number, row[2:]))
+    return is_one and (row[0].isdecimal() or row[1].upper() in _COLMAP)
 
 
 def cameras_colmap(rows: Rows) -> dict[str, Rows]:
-    """The cameras by their numbers."""
-    return {row[0]: [row] for row in rows}
+    """The cameras by their numbers, or, of images, the different ones by the first image that has them."""
+    if rows[0][0].isdecimal():
+        return {row[0]: [row] for row in rows}
+    different: dict[tuple[str, ...], str] = {}
+    for row in rows:
+        different.setdefault(tuple(row[1:]), row[0])
+    return {name: [[name, *camera]] for camera, name in different.items()} if len(different) > 1 else {}
 
 
 def read_colmap(rows: Rows, size: Size | None) -> Stated:

@@ -1,0 +1,134 @@
+"""Cameras of OpenMVG's sfm_data.json, of AliceVision (Meshroom) and of ScanNet.
+
+What is not stated in px is brought to px; the origin of pixels is left as the programs have it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vgslam.sources.calibration.document import Document
+from vgslam.sources.calibration.fields import number, numbers
+from vgslam.sources.calibration.stated import Size, Stated
+
+_LENS = {"k1": ("radtan", "k1"), "k3": ("radtan", "k1 k2 k3"), "t2": ("radtan", "k1 k2 k3 p1 p2"),
+         "fisheye": ("fisheye", "k1 k2 k3 k4")}  # fmt: skip
+"""OpenMVG's fields `disto_NAME` and `fisheye`, and the order of their coefficients."""
+_TYPES = {"pinhole": ("pinhole", ""), "radial1": ("radtan", "k1"), "radial3": ("radtan", "k1 k2 k3"),
+          "brown": ("radtan", "k1 k2 k3 p1 p2"), "fisheye1": ("fov", "w"),
+          "equidistant": ("fisheye", "k1 k2 k3 k4"), "fisheye4": ("fisheye", "k1 k2 k3 k4")}  # fmt: skip
+"""AliceVision's types of intrinsics."""
+_ORDER = {"radtan": "k1 k2 p1 p2 k3", "fisheye": "k1 k2 k3 k4", "fov": "w", "pinhole": ""}
+
+
+def is_openmvg(document: Document) -> bool:
+    """Whether it is a sfm_data.json of OpenMVG's."""
+    return "sfm_data_version" in document and isinstance(document.get("intrinsics"), list)
+
+
+def cameras_openmvg(document: Document) -> dict[str, Document]:
+    """The cameras by their keys."""
+    listed = [camera for camera in document["intrinsics"] if isinstance(camera, Mapping)]
+    found = {str(camera.get("key", i)): {**document, "intrinsics": [camera]} for i, camera in enumerate(listed)}
+    return found if len(found) > 1 else {}
+
+
+def read_openmvg(document: Document, size: Size | None) -> Stated:
+    """The first camera. Raises ValueError."""
+    data: Any = _first(document)
+    for name in ("value", "ptr_wrapper", "data"):
+        data = data.get(name) if isinstance(data, Mapping) else None
+    if not isinstance(data, Mapping):
+        raise ValueError("its first camera has no value, ptr_wrapper, data")
+    data = {**data.get("value0", {}), **data} if isinstance(data.get("value0"), Mapping) else data
+    f = number("focal_length", data.get("focal_length"))
+    middle = _two("principal_point", data.get("principal_point"))
+    stated = _size_of(data, size)
+    for name, (model, order) in _LENS.items():
+        given = data.get(f"disto_{name}", data.get(name))
+        if given is not None:
+            return Stated(f, f, *middle, stated, model, _coefficients(model, order, given))
+    return Stated(f, f, *middle, stated, "pinhole")
+
+
+def is_alicevision(document: Document) -> bool:
+    """Whether it is a scene of AliceVision's (cameras.sfm)."""
+    listed = document.get("intrinsics")
+    return isinstance(listed, list) and bool(listed) and isinstance(listed[0], Mapping) and "intrinsicId" in listed[0]
+
+
+def cameras_alicevision(document: Document) -> dict[str, Document]:
+    """The cameras by their ids."""
+    found = {str(camera.get("intrinsicId")): {**document, "intrinsics": [camera]}
+             for camera in document["intrinsics"] if isinstance(camera, Mapping)}  # fmt: skip
+    return found if len(found) > 1 else {}
+
+
+def read_alicevision(document: Document, size: Size | None) -> Stated:
+    """The first camera: focal length in px, or in mm of a sensor; principal point from the middle of the image, or, in
+    older files, from its corner. Raises ValueError."""
+    camera = _first(document)
+    of = _size_of(camera, size)
+    if of is None:
+        raise ValueError("camera width and height are missing")
+    kind = str(camera.get("type", "pinhole"))
+    if kind not in _TYPES:
+        raise ValueError(f"camera type '{kind}' of AliceVision is not supported; export undistorted images, or to COLMAP")
+    f = camera.get("pxFocalLength")
+    if isinstance(f, list):
+        f = f[0] if f else None
+    if f is None:
+        f = number("focalLength", camera.get("focalLength")) / number("sensorWidth", camera.get("sensorWidth")) * of[0]
+    cx, cy = _two("principalPoint", camera.get("principalPoint", [0, 0]))
+    is_from_middle = abs(cx) < of[0] / 4 and abs(cy) < of[1] / 4
+    middle = (cx + of[0] / 2 - 0.5, cy + of[1] / 2 - 0.5) if is_from_middle else (cx, cy)
+    model, order = _TYPES[kind]
+    k = _coefficients(model, order, camera.get("distortionParams") or [0.0] * len(order.split()))
+    return Stated(number("pxFocalLength", f), number("pxFocalLength", f), *middle, of, model, k)
+
+
+def is_scannet(document: Document) -> bool:
+    """Whether it is a scene's text file, or the _info.txt of its .sens."""
+    return "fx_color" in document or "m_calibrationColorIntrinsic" in document
+
+
+def read_scannet(document: Document, size: Size | None) -> Stated:
+    """The colour camera. Raises ValueError."""
+    matrix = document.get("m_calibrationColorIntrinsic")
+    of = (document.get("m_colorWidth"), document.get("m_colorHeight")) if matrix else (
+        document.get("colorWidth"), document.get("colorHeight"))  # fmt: skip
+    stated = size if None in of else (int(number("colorWidth", of[0])), int(number("colorHeight", of[1])))
+    if matrix is not None:
+        m = numbers("m_calibrationColorIntrinsic", matrix)
+        if len(m) != 16:
+            raise ValueError(f"m_calibrationColorIntrinsic must be 16 numbers, got {len(m)}")
+        return Stated(m[0], m[5], m[2], m[6], stated)
+    fx, fy, cx, cy = (number(name, document.get(name)) for name in ("fx_color", "fy_color", "mx_color", "my_color"))
+    return Stated(fx, fy, cx, cy, stated)
+
+
+def _first(document: Document) -> Mapping[str, Any]:
+    camera = document["intrinsics"][0] if document["intrinsics"] else None
+    if not isinstance(camera, Mapping):
+        raise ValueError("no camera in it: intrinsics is empty")
+    return camera
+
+
+def _size_of(camera: Mapping[str, Any], size: Size | None) -> Size | None:
+    if camera.get("width") is None or camera.get("height") is None:
+        return size
+    return int(number("width", camera["width"])), int(number("height", camera["height"]))
+
+
+def _two(name: str, value: Any) -> tuple[float, float]:
+    pair = numbers(name, value)
+    if len(pair) != 2:
+        raise ValueError(f"camera {name} must be two numbers, got {len(pair)}")
+    return pair[0], pair[1]
+
+
+def _coefficients(model: str, order: str, given: Any) -> tuple[float, ...]:
+    names, values = order.split(), numbers("distortion", given)
+    if len(values) != len(names):
+        raise ValueError(f"camera distortion must be {order or 'empty'}, got {len(values)} numbers")
+    of = dict(zip(names, values, strict=True))
+    return tuple(of.get(name, 0.0) for name in _ORDER[model].split())

@@ -1,0 +1,74 @@
+"""What a folder holds that is no input as a whole: where its images are, or what they are instead."""
+
+from pathlib import Path
+
+from vgslam.guards.image_size import stated_size
+from vgslam.guards.paths import is_folder, is_plain_file
+from vgslam.sources.image_files import list_images
+from vgslam.sources.image_series import unreadable_photos
+
+MOST_FOLDERS, MOST_LEVELS = 200, 3
+"""Folders within that are looked into, and how deep."""
+MOST_FILES, HEADER_BYTES = 5, 2**16
+"""Files without an ending whose first bytes are looked at."""
+GIFS = ".gif"
+
+
+def contents(folder: Path) -> str:
+    """A line, without the folder's name, that says what is in it and what to do."""
+    entries = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+    names = [p.name + "/" * is_folder(p) for p in entries]
+    if not names:
+        return "the folder is empty"
+    photos = unreadable_photos(names)
+    if photos is not None:
+        return photos
+    within = _within(folder)
+    if len(within) == 1:
+        (name, n) = within[0]
+        return f"its {n} images are in {name}/; give {folder / name}"
+    if within:
+        told = ", ".join(f"{name}/ ({n})" for name, n in within[:6]) + (", ..." if within[6:] else "")
+        return f"it holds {len(within)} folders with images, {told}; give one of them, as each is a sequence of its own"
+    gifs = [p for p in entries if p.suffix.lower() == GIFS]
+    if len(gifs) > 1:
+        return f"its {len(gifs)} images are GIF, which is read as a video of its own; convert them to PNG"
+    nameless = [p for p in entries if not p.suffix and is_plain_file(p)]
+    if nameless and all(_is_image(p) for p in nameless[:MOST_FILES]):
+        return (f"its files have no ending, and are images ({nameless[0].name}, ...); rename them, as in "
+                f"{nameless[0].name}.jpg")  # fmt: skip
+    told = ", ".join(names[:4]) + (", ..." if names[4:] else "")
+    return f"no images or known data set in it (it holds {told}); give a folder of images, a data set, a bag or a video file"
+
+
+def _within(folder: Path) -> list[tuple[str, int]]:
+    """Folders within that hold images, with their number; what macOS puts into archives is left out."""
+    found: list[tuple[str, int]] = []
+    level, n_seen = [folder], 0
+    for _ in range(MOST_LEVELS):
+        inner = [p for f in level for p in _folders(f)]
+        n_seen += len(inner)
+        for path in inner[: max(0, MOST_FOLDERS - n_seen + len(inner))]:
+            n = len(list_images(path))
+            if n > 1:
+                found.append((str(path.relative_to(folder)), n))
+        level = inner
+        if found or n_seen > MOST_FOLDERS:
+            break
+    return found
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        inner = sorted(folder.iterdir())
+    except OSError:
+        return []
+    return [p for p in inner if is_folder(p) and not p.is_symlink() and not p.name.startswith((".", "__MACOSX"))]
+
+
+def _is_image(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return stated_size(file.read(HEADER_BYTES)) is not None
+    except OSError:
+        return False
