@@ -119,7 +119,8 @@ def _left_out(others: Mapping[str, tuple[int, int]], size: tuple[int, int]) -> l
     """What is said of images of another size: a camera may see another part of the scene in each."""
     if not others:
         return []
-    told = ", ".join(f"{name} ({w}x{h})" for name, (w, h) in list(others.items())[:5]) + (", ..." if len(others) > 5 else "")
+    told = ", ".join(f"{name} ({w}x{h})" for name, (w, h) in list(others.items())[:5])
+    told += ", ..." if len(others) > 5 else ""
     return [f"{len(others)} images are not of {size[0]}x{size[1]} px, the size of most, and are left out: {told}"]
 
 

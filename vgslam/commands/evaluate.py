@@ -20,6 +20,7 @@ from vgslam.results.status import StatusTable, read_status
 from vgslam.sources.open import open_source
 from vgslam.sources.trajectory_io import read_trajectory
 from vgslam.sources.trajectory_rows import is_untimed
+from vgslam.store.manifest import MANIFEST
 from vgslam.types import Array, Ids, Status, Trajectory
 
 KITTI_INTERVAL_S = 0.1  # KITTI odometry is recorded at 10 Hz
@@ -92,6 +93,11 @@ def run_eval(args: EvalArgs) -> int:
 def load_pair(args: EvalArgs) -> tuple[_Estimate, Trajectory, list[str]]:
     """Estimate and reference on one clock, and warnings. KITTI rows have no time: frame numbers then serve both."""
     path = args.estimate / TRAJECTORY_TUM if args.estimate.is_dir() else args.estimate
+    if args.estimate.is_dir() and not path.is_file():
+        is_map = (args.estimate / MANIFEST).is_file()
+        do = f"`vgslam map export {args.estimate} --format tum` writes its poses" if is_map else (
+            "give the folder of a run, or a trajectory file")  # fmt: skip
+        raise InputError(f"{args.estimate}: {'is a saved map' if is_map else f'no {TRAJECTORY_TUM} in it'}; {do}")
     is_run = path.name in (TRAJECTORY_TUM, TRAJECTORY_KITTI)
     frames = read_status(path.parent / STATUS) if is_run and (path.parent / STATUS).is_file() else None
     warnings: list[str] = []
@@ -127,8 +133,8 @@ def _later(estimate: _Estimate, by_s: float) -> _Estimate:
 def _read_reference(args: EvalArgs, notes: list[str]) -> tuple[Trajectory, bool]:
     if (args.reference / REPORT).is_file():
         raise InputError(
-            f"{args.reference}: is the folder of a run, and no truth; `vgslam compare {args.estimate} {args.reference}` "
-            f"compares runs, {args.reference / TRAJECTORY_TUM} is its trajectory"
+            f"{args.reference}: is the folder of a run, and no truth; `vgslam compare {args.estimate} "
+            f"{args.reference}` compares runs, {args.reference / TRAJECTORY_TUM} is its trajectory"
         )
     if not args.reference.is_dir():
         reference = read_trajectory(args.reference, args.reference_kind, is_metric=True, notes=notes)

@@ -36,7 +36,7 @@ HOLE, LEAST_HOLE_S = 1.5, 0.25
 
 Mask = npt.NDArray[np.bool_]
 Error = Callable[[float, Mask], float]
-"""Of a difference in s and a choice of poses."""
+"""The error under a difference in s, for a choice of poses."""
 
 
 @dataclass(frozen=True)

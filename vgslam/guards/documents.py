@@ -25,8 +25,8 @@ class DocumentError(ValueError):
 
 
 def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
-    """Text of a file in UTF-8, a byte order mark left out, or in UTF-16 with one, as PowerShell writes. Raises DocumentError for one that is no text or too long,
-    OSError."""
+    """Text of a file in UTF-8, a byte order mark left out, or in UTF-16 with one, as PowerShell writes. Raises
+    DocumentError for one that is no text or too long, OSError."""
     with path.open("rb") as file:
         data = file.read(most_bytes + 1)
     if len(data) > most_bytes:

@@ -156,8 +156,8 @@ class TrackingArgs:
         if self.localize and (self.scale_from is not None or self.gravity is not None):
             raise ConfigError("--localize leaves the map as it is; scale it with `vgslam map scale`")
         if self.localize and self.save_depth is not None:
-            raise ConfigError("--save-depth is the depth of keyframes that a run makes, and --localize makes none; leave "
-                              "it out, or get the map's with `vgslam map export MAP --format nerfstudio`")  # fmt: skip
+            what = "--save-depth is the depth of keyframes that a run makes, and --localize makes none"
+            raise ConfigError(f"{what}; leave it out, or get the map's by `vgslam map export MAP --format nerfstudio`")
         if self.metric and self.scale_from is not None:
             raise ConfigError("--metric says that the scale is known, --scale-from looks for it; give one of them")
 

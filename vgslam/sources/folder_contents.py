@@ -12,6 +12,9 @@ MOST_FOLDERS, MOST_LEVELS = 200, 3
 MOST_FILES, HEADER_BYTES = 5, 2**16
 """Files without an ending whose first bytes are looked at."""
 GIFS = ".gif"
+OWN = {"manifest.json": "is a saved map; give a recording, and the map with --map",
+       "report.json": "is the folder of a run, with its results; give the recording that the run was of"}  # fmt: skip
+"""What the program itself writes, by a file in it."""
 
 
 def contents(folder: Path) -> str:
@@ -20,6 +23,9 @@ def contents(folder: Path) -> str:
     names = [p.name + "/" * is_folder(p) for p in entries]
     if not names:
         return "the folder is empty"
+    for name, what in OWN.items():
+        if is_plain_file(folder / name):
+            return what
     photos = unreadable_photos(names)
     if photos is not None:
         return photos

@@ -1,5 +1,6 @@
 """What a file is that is no video: said by name, with the next step."""
 
+import re
 import struct
 from pathlib import Path
 from typing import BinaryIO
@@ -34,6 +35,7 @@ OTHERS = (
 )  # fmt: skip
 """First bytes (None: any), endings, and what such a file is and what to do. Either of the two is enough; endings are
 asked only where they are the only sign."""
+_ROW = re.compile(r"\s*(?:[-+.\deE]+[\s,;]+){6,}[-+.\deE]+\s*$")
 N_BYTES = 4096
 
 
@@ -114,6 +116,8 @@ def what_text_it_is(path: Path) -> str | None:
         return "it is a web page: the download failed; download the video again"
     if beginning.startswith("#extm3u"):
         return "it is a playlist, of which only files here are followed; download the video or try `vgslam live`"
+    if _ROW.match(next((line for line in text.splitlines() if not line.startswith("#")), "")):
+        return "it is rows of numbers, as of a trajectory, which `vgslam eval` scores"
     line = text.splitlines()[0][:40]
     return f"it is text that begins with '{line}': the download may have failed; download the video again"
 

@@ -15,8 +15,8 @@ _FOREIGN: tuple[tuple[str, str], ...] = (
     (r"\ANVM_V\d", f"is a file of VisualSFM, which {_POSES}; give COLMAP's cameras.txt"),
     (r"<document[^>]*>\s*<chunk", "is a project or an export of cameras of Metashape; save the calibration instead "
      "(Tools, Camera Calibration, Save: Agisoft or OpenCV XML)"),
-    (r"\A# (?:Image list with two lines|3D point list)", "is COLMAP's list of images or points; give cameras.txt, which "
-     "lies beside it"),
+    (r"\A# (?:Image list with two lines|3D point list)", "is COLMAP's list of images or points; give cameras.txt, "
+     "which lies beside it"),
     (r"<!DOCTYPE html|<html[\s>]", "is a web page, not a calibration; download the file itself"),
 )  # fmt: skip
 """What the text of a file holds, and what is said of the file."""

@@ -28,7 +28,9 @@ def is_openmvg(document: Document) -> bool:
 def cameras_openmvg(document: Document) -> dict[str, Document]:
     """The cameras by their keys."""
     listed = [camera for camera in document["intrinsics"] if isinstance(camera, Mapping)]
-    found = {str(camera.get("key", i)): {**document, "intrinsics": [camera]} for i, camera in enumerate(listed)}
+    found: dict[str, Document] = {
+        str(camera.get("key", i)): {**document, "intrinsics": [camera]} for i, camera in enumerate(listed)
+    }
     return found if len(found) > 1 else {}
 
 
@@ -40,14 +42,14 @@ def read_openmvg(document: Document, size: Size | None) -> Stated:
     if not isinstance(data, Mapping):
         raise ValueError("its first camera has no value, ptr_wrapper, data")
     data = {**data.get("value0", {}), **data} if isinstance(data.get("value0"), Mapping) else data
-    f = number("focal_length", data.get("focal_length"))
+    f = _stated("focal_length", data.get("focal_length"))
     middle = _two("principal_point", data.get("principal_point"))
-    stated = _size_of(data, size)
+    of = _size_of(data, size)
     for name, (model, order) in _LENS.items():
         given = data.get(f"disto_{name}", data.get(name))
         if given is not None:
-            return Stated(f, f, *middle, stated, model, _coefficients(model, order, given))
-    return Stated(f, f, *middle, stated, "pinhole")
+            return Stated(f, f, *middle, of, model, _coefficients(model, order, given))
+    return Stated(f, f, *middle, of, "pinhole")
 
 
 def is_alicevision(document: Document) -> bool:
@@ -58,8 +60,10 @@ def is_alicevision(document: Document) -> bool:
 
 def cameras_alicevision(document: Document) -> dict[str, Document]:
     """The cameras by their ids."""
-    found = {str(camera.get("intrinsicId")): {**document, "intrinsics": [camera]}
-             for camera in document["intrinsics"] if isinstance(camera, Mapping)}  # fmt: skip
+    listed = [camera for camera in document["intrinsics"] if isinstance(camera, Mapping)]
+    found: dict[str, Document] = {
+        str(camera.get("intrinsicId")): {**document, "intrinsics": [camera]} for camera in listed
+    }
     return found if len(found) > 1 else {}
 
 
@@ -77,13 +81,13 @@ def read_alicevision(document: Document, size: Size | None) -> Stated:
     if isinstance(f, list):
         f = f[0] if f else None
     if f is None:
-        f = number("focalLength", camera.get("focalLength")) / number("sensorWidth", camera.get("sensorWidth")) * of[0]
+        f = _stated("focalLength", camera.get("focalLength")) / _stated("sensorWidth", camera.get("sensorWidth")) * of[0]
     cx, cy = _two("principalPoint", camera.get("principalPoint", [0, 0]))
     is_from_middle = abs(cx) < of[0] / 4 and abs(cy) < of[1] / 4
     middle = (cx + of[0] / 2 - 0.5, cy + of[1] / 2 - 0.5) if is_from_middle else (cx, cy)
     model, order = _TYPES[kind]
     k = _coefficients(model, order, camera.get("distortionParams") or [0.0] * len(order.split()))
-    return Stated(number("pxFocalLength", f), number("pxFocalLength", f), *middle, of, model, k)
+    return Stated(_stated("pxFocalLength", f), _stated("pxFocalLength", f), *middle, of, model, k)
 
 
 def is_scannet(document: Document) -> bool:
@@ -96,13 +100,13 @@ def read_scannet(document: Document, size: Size | None) -> Stated:
     matrix = document.get("m_calibrationColorIntrinsic")
     of = (document.get("m_colorWidth"), document.get("m_colorHeight")) if matrix else (
         document.get("colorWidth"), document.get("colorHeight"))  # fmt: skip
-    stated = size if None in of else (int(number("colorWidth", of[0])), int(number("colorHeight", of[1])))
+    stated = size if None in of else (int(_stated("colorWidth", of[0])), int(_stated("colorHeight", of[1])))
     if matrix is not None:
         m = numbers("m_calibrationColorIntrinsic", matrix)
         if len(m) != 16:
             raise ValueError(f"m_calibrationColorIntrinsic must be 16 numbers, got {len(m)}")
         return Stated(m[0], m[5], m[2], m[6], stated)
-    fx, fy, cx, cy = (number(name, document.get(name)) for name in ("fx_color", "fy_color", "mx_color", "my_color"))
+    fx, fy, cx, cy = (_stated(name, document.get(name)) for name in ("fx_color", "fy_color", "mx_color", "my_color"))
     return Stated(fx, fy, cx, cy, stated)
 
 
@@ -116,7 +120,13 @@ def _first(document: Document) -> Mapping[str, Any]:
 def _size_of(camera: Mapping[str, Any], size: Size | None) -> Size | None:
     if camera.get("width") is None or camera.get("height") is None:
         return size
-    return int(number("width", camera["width"])), int(number("height", camera["height"]))
+    return int(_stated("width", camera["width"])), int(_stated("height", camera["height"]))
+
+
+def _stated(name: str, value: Any) -> float:
+    if value is None:
+        raise ValueError(f"camera {name} is missing")
+    return number(name, value)
 
 
 def _two(name: str, value: Any) -> tuple[float, float]:
