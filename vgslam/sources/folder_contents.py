@@ -12,6 +12,7 @@ MOST_FOLDERS, MOST_LEVELS = 200, 3
 MOST_FILES, HEADER_BYTES = 5, 2**16
 """Files without an ending whose first bytes are looked at."""
 GIFS = ".gif"
+GIVE = "give a folder of images, a data set, a bag or a video file"
 OWN = {"manifest.json": "is a saved map; give a recording, and the map with --map",
        "report.json": "is the folder of a run, with its results; give the recording that the run was of"}  # fmt: skip
 """What the program itself writes, by a file in it."""
@@ -22,7 +23,7 @@ def contents(folder: Path) -> str:
     entries = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
     names = [p.name + "/" * is_folder(p) for p in entries]
     if not names:
-        return "the folder is empty"
+        return f"the folder is empty; {GIVE}"
     for name, what in OWN.items():
         if is_plain_file(folder / name):
             return what
@@ -44,7 +45,7 @@ def contents(folder: Path) -> str:
         return (f"its files have no ending, and are images ({nameless[0].name}, ...); rename them, as in "
                 f"{nameless[0].name}.jpg")  # fmt: skip
     told = ", ".join(names[:4]) + (", ..." if names[4:] else "")
-    return f"no images or known data set in it (it holds {told}); give a folder of images, a data set, a bag or a video file"
+    return f"no images or known data set in it (it holds {told}); {GIVE}"
 
 
 def _within(folder: Path) -> list[tuple[str, int]]:

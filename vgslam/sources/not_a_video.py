@@ -59,8 +59,8 @@ def refusal(path: Path) -> str | None:
         return f"an archive or compressed file ({archive}); unpack it (`{command}`) and give what is in it"
     n_pages = tiff_pages(path)
     if n_pages > 1:
-        return (f"a TIFF of {n_pages} pages; write each as an image of its own (`tiffsplit {path.name}`, or ImageMagick's "
-                f"`convert {path.name} %04d.png`) and give their folder")  # fmt: skip
+        return (f"a TIFF of {n_pages} pages; write each as an image of its own (`tiffsplit {path.name}`, or "
+                f"ImageMagick's `convert {path.name} %04d.png`) and give their folder")  # fmt: skip
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP" and b"ANIM" in data[:64]:
         return "an animated WebP, which ffmpeg cannot read; convert it to MP4 or GIF, or to a folder of images"
     return None

@@ -59,7 +59,7 @@ def read_trajectory(
         T = T @ _euroc_sensor_cam(path)
     elif layout.unit != "s" and notes is not None:
         notes.append(f"{path.name}: the times are taken for {layout.unit}")
-    if len(stamps) > 1 and np.ptp(stamps) == 0:
+    if notes is not None and len(stamps) > 1 and np.ptp(stamps) == 0:
         raise InputError(f"{path}: all {len(stamps)} rows have the same time; give each pose its own, in seconds")
     keep = _in_order(path, stamps, notes) if notes is not None else _increasing(path, rows, stamps, drop_unordered)
     is_metric = is_metric or METRES.lstrip("# ") in read.comments

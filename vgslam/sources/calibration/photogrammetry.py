@@ -76,12 +76,13 @@ def read_alicevision(document: Document, size: Size | None) -> Stated:
         raise ValueError("camera width and height are missing")
     kind = str(camera.get("type", "pinhole"))
     if kind not in _TYPES:
-        raise ValueError(f"camera type '{kind}' of AliceVision is not supported; export undistorted images, or to COLMAP")
+        raise ValueError(f"camera type '{kind}' of AliceVision is not supported; export to COLMAP")
     f = camera.get("pxFocalLength")
     if isinstance(f, list):
         f = f[0] if f else None
     if f is None:
-        f = _stated("focalLength", camera.get("focalLength")) / _stated("sensorWidth", camera.get("sensorWidth")) * of[0]
+        f_mm, width_mm = (_stated(name, camera.get(name)) for name in ("focalLength", "sensorWidth"))
+        f = f_mm / width_mm * of[0]
     cx, cy = _two("principalPoint", camera.get("principalPoint", [0, 0]))
     is_from_middle = abs(cx) < of[0] / 4 and abs(cy) < of[1] / 4
     middle = (cx + of[0] / 2 - 0.5, cy + of[1] / 2 - 0.5) if is_from_middle else (cx, cy)
