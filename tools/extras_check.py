@@ -68,7 +68,8 @@ def main(arguments: list[str]) -> int:
     wrong = [] if wheel.stat().st_size <= MAX_WHEEL_MB * 1e6 else [f"{wheel.name} is larger than {MAX_WHEEL_MB} MB"]
     wrong += without_extras(wheel, names, work)
     for name in names:
-        print(*wrong, sep="\n", flush=True)  # an environment takes minutes: what is known is told
+        if wrong:  # an environment takes minutes: what is known is told
+            print(*wrong, sep="\n", flush=True)
         wrong += with_extra(wheel, name, work)
     good = f"extras: {', '.join(names)}: in order; {wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB"
     print("\n".join(wrong) or good)

@@ -10,7 +10,7 @@ from PIL import Image
 from sources.conftest import ImageWriter
 
 from vgslam.errors import InputError
-from vgslam.sources import open_source
+from vgslam.sources import SourceOptions, open_source
 from vgslam.sources.not_a_video import tiff_pages
 
 NAMES = ["0.png", "1.png", "2.png"]
@@ -123,3 +123,38 @@ def test_a_pipe_among_the_images_is_not_waited_for(tmp_path: Path, write_images:
     source = open_source(tmp_path)
     assert [frame.name for frame in source] == NAMES
     assert any("not a file: 1b.png" in line for line in source.warnings)
+
+
+def test_images_within_images_are_named(tmp_path: Path, write_images: ImageWriter) -> None:
+    write_images(tmp_path / "images" / "dslr", NAMES)
+    assert f"its 3 images are in dslr/; give {tmp_path / 'images' / 'dslr'}" in refused(tmp_path)
+
+
+def test_a_camera_of_kittis_raw_recordings_has_dates_for_times(tmp_path: Path, write_images: ImageWriter) -> None:
+    """1317384145 is 12:02:25 of that day in UTC."""
+    write_images(tmp_path / "data", [f"{i:010d}.png" for i in range(3)])
+    rows = [f"2011-09-30 12:02:25.{i}00000000\n" for i in range(3)]
+    (tmp_path / "timestamps.txt").write_text("".join(rows))
+    times = [frame.timestamp_s for frame in open_source(tmp_path)]
+    assert open_source(tmp_path).kind == "plain"
+    assert times == pytest.approx([1317384145.0, 1317384145.1, 1317384145.2], abs=1e-6)
+
+
+def test_the_cameras_of_a_raw_recording_are_listed_with_their_times(tmp_path: Path, write_images: ImageWriter) -> None:
+    for camera in ("image_00", "image_02"):
+        write_images(tmp_path / "drive" / camera / "data", NAMES)
+        (tmp_path / "drive" / camera / "timestamps.txt").write_text("0\n1\n2\n")
+    assert "drive/image_00/ (3), drive/image_02/ (3)" in refused(tmp_path)
+
+
+def test_a_calibration_beside_that_is_not_used_is_told(tmp_path: Path, write_images: ImageWriter) -> None:
+    write_images(tmp_path / "images", NAMES)
+    file = tmp_path / "sparse" / "0" / "cameras.txt"
+    file.parent.mkdir(parents=True)
+    file.write_text("1 PINHOLE 64 48 60 60 32 24\n")
+    assert f"{file} may be the calibration of these images, and is not used: --calib {file} uses it" in open_source(
+        tmp_path
+    ).warnings
+    chosen = open_source(tmp_path, SourceOptions(calib=file))
+    assert chosen.camera is not None
+    assert not any("may be the calibration" in line for line in chosen.warnings)

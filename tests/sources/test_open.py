@@ -45,7 +45,7 @@ def test_kind_is_recognised(tmp_path: Path, entries: list[str], kind: str) -> No
         ([], "", "the folder is empty; give a folder of images, a data set, a bag or a video file"),
         (["a.txt", "sub/b.png"], "", r"no images or known data set in it \(it holds a\.txt, sub/\)"),
         (["a.png"], "a.png", r"a\.png: is a single image; give the folder that holds the sequence"),
-        (["images/readme.txt"], "", "holds no images"),
+        (["images/readme.txt"], "", r"images: no images or known data set in it \(it holds readme\.txt\)"),
     ],
 )
 def test_what_cannot_be_a_source(tmp_path: Path, entries: list[str], at: str, message: str) -> None:

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
+from vgslam.errors import InputError
+from vgslam.guards.paths import is_plain_file
 from vgslam.sources.calibration import read_calibration
 from vgslam.sources.copies import list_frames
+from vgslam.sources.folder_contents import contents
 from vgslam.sources.image_files import files_recording
 from vgslam.sources.image_series import refuse_stacks, refuse_two_series
 from vgslam.sources.image_times import mended_files
@@ -16,6 +19,11 @@ from vgslam.sources.recording import Recording, Warnings
 from vgslam.sources.times import Times
 from vgslam.sources.truth import attach_truth_file
 
+BESIDE = ("camera.json", "camera.yaml", "calib.yaml", "calib.txt", "calibration.txt", "intrinsics.txt", "intrinsics.json",
+          "camera.txt", "transforms.json", "cameras.txt", "cameras.bin", "sparse/0/cameras.txt", "sparse/0/cameras.bin",
+          "sparse/cameras.txt", "sparse/cameras.bin", "camera_models.json", "sfm_data.json")  # fmt: skip
+"""Calibrations that are not taken by themselves: they may be of another camera, or of other images."""
+
 
 def open_images(path: Path, options: SourceOptions) -> Recording:
     """Images lying in `path` itself; times.txt, calib.json and groundtruth.txt beside them are used. Without a list of
@@ -24,11 +32,12 @@ def open_images(path: Path, options: SourceOptions) -> Recording:
 
 
 def open_plain(path: Path, options: SourceOptions) -> Recording:
-    """The plain layout: images in `path`/images, with times.txt (seconds, one line an image in natural order of the
-    names), calib.json (see `read_calibration`; without fx it is not calibrated) and groundtruth.txt (TUM rows,
-    camera to world, metres) beside it, each of which may be missing.
+    """The plain layout: images in `path`/images, or data (KITTI's raw recordings), with times.txt or timestamps.txt
+    (seconds or dates, one line an image in natural order of the names), calib.json (see `read_calibration`; without fx
+    it is not calibrated) and groundtruth.txt (TUM rows, camera to world, metres) beside it, each of which may be missing.
     """
-    return _open("plain", path, path / "images", options)
+    images = path / "images"
+    return _open("plain", path, images if images.is_dir() else path / "data", options)
 
 
 def _open(kind: str, path: Path, image_folder: Path, options: SourceOptions) -> Recording:
@@ -38,13 +47,22 @@ def _open(kind: str, path: Path, image_folder: Path, options: SourceOptions) -> 
     recording.name = path.resolve().name
     if (path / "calib.json").is_file() and options.calib is None:
         recording.camera = read_calibration(path / "calib.json", recording.size, warnings.add)
+    elif options.calib is None and (beside := _calibration_beside(path)) is not None:
+        warnings.add(f"{beside} may be the calibration of these images, and is not used: --calib {beside} uses it")
     attach_truth_file(recording, path / "groundtruth.txt")
     return recording
+
+
+def _calibration_beside(folder: Path) -> Path | None:
+    """A file by whose name other programs know the calibration of a folder of images."""
+    return next((folder / name for name in BESIDE if is_plain_file(folder / name)), None)
 
 
 def _timed(path: Path, image_folder: Path, options: SourceOptions, warnings: Warnings) -> tuple[list[Path], Times]:
     """The images with their times in s: by a list, by their names, or at a rate."""
     files = list_frames(image_folder, warnings)
+    if not files:
+        raise InputError(f"{image_folder}: {contents(image_folder)}")
     refuse_two_series(image_folder, files)
     refuse_stacks(image_folder, files)
     lists = [path / "times.txt", path / "timestamps.txt"]

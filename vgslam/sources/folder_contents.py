@@ -12,6 +12,8 @@ MOST_FOLDERS, MOST_LEVELS = 200, 3
 MOST_FILES, HEADER_BYTES = 5, 2**16
 """Files without an ending whose first bytes are looked at."""
 GIFS = ".gif"
+TIMES = "timestamps.txt"
+"""Beside data/ in the folders of cameras in KITTI's raw recordings."""
 GIVE = "give a folder of images, a data set, a bag or a video file"
 OWN = {"manifest.json": "is a saved map; give a recording, and the map with --map",
        "report.json": "is the folder of a run, with its results; give the recording that the run was of"}  # fmt: skip
@@ -58,7 +60,8 @@ def _within(folder: Path) -> list[tuple[str, int]]:
         for path in inner[: max(0, MOST_FOLDERS - n_seen + len(inner))]:
             n = len(list_images(path))
             if n > 1:
-                found.append((str(path.relative_to(folder)), n))
+                is_of_camera = path.name == "data" and path.parent != folder and is_plain_file(path.parent / TIMES)
+                found.append((str((path.parent if is_of_camera else path).relative_to(folder)), n))
         level = inner
         if found or n_seen > MOST_FOLDERS:
             break

@@ -61,6 +61,11 @@ def _is_7scenes(folder: Path) -> bool:
     return any(any(p.glob("frame-*.color.*")) for p in (folder, *found))
 
 
+def _is_plain(folder: Path) -> bool:
+    has_data = is_folder(folder / "data") and (folder / "timestamps.txt").is_file()
+    return (folder / "images").exists() or has_data
+
+
 def _is_folder_of_images(folder: Path) -> bool:
     return bool(list_images(folder))
 
@@ -71,7 +76,7 @@ _FORMATS = (
     Format("kitti", "kitti", "open_kitti", _has("image_0", "image_1", "image_2", "image_3")),
     Format("tum", "tum", "open_tum", _has("rgb.txt", "rgb")),
     Format("7scenes", "seven_scenes", "open_7scenes", _is_7scenes),
-    Format("plain", "folder", "open_plain", _has("images")),
+    Format("plain", "folder", "open_plain", _is_plain),
     Format("ros1", "bag", "open_bag", None, (".bag",)),
     Format("mcap", "bag", "open_bag", None, (".mcap",)),
     Format("images", "folder", "open_images", _is_folder_of_images),

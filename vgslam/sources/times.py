@@ -1,5 +1,7 @@
 """Timestamps of image sequences: files that list them, and the nominal rate if there are none."""
 
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,8 @@ from vgslam.sources.options import DEFAULT_FPS, SourceOptions
 from vgslam.sources.recording import Warnings
 
 Times = npt.NDArray[np.float64]
+_DATE = r"\d{4}[-/]\d\d[-/]\d\d"
+_CLOCK = re.compile(rf"(?:({_DATE})[T ])?(\d{{1,2}}):(\d\d):(\d\d(?:[.,]\d+)?)(Z|[-+]\d\d(?::?\d\d)?)?")
 
 
 def read_list(path: Path, n_fields: int) -> list[list[str]]:
@@ -35,14 +39,35 @@ def read_list(path: Path, n_fields: int) -> list[list[str]]:
 
 
 def parse_time(path: Path, text: str) -> float:
-    """One timestamp in seconds. Raises InputError, naming the file, for a text that is no finite number."""
+    """One timestamp in seconds: a number, or a date and a time of the day, in UTC where it names no zone; a time of the
+    day alone counts from midnight. Raises InputError, naming the file, for another text."""
     try:
         value = float(text)
     except ValueError:
-        value = float("nan")
+        value = _of_clock(text)
     if not np.isfinite(value):
-        raise InputError(f"{path}: '{text}' is not a timestamp in seconds")
+        raise InputError(f"{path}: '{text}' is not a timestamp in seconds, nor a date and time; give one a line, in "
+                         "the order of the images")  # fmt: skip
     return value
+
+
+def _of_clock(text: str) -> float:
+    """2011-09-30 12:02:25.100 (KITTI's raw recordings), 2024-01-01T10:00:00Z, 10:00:00.5; NaN for another text."""
+    found = _CLOCK.fullmatch(text)
+    if found is None:
+        return float("nan")
+    date, hours, minutes, seconds, zone = found.groups()
+    time_s = 3600.0 * int(hours) + 60.0 * int(minutes) + float(seconds.replace(",", "."))
+    if date is None:
+        return time_s
+    try:
+        day_s = datetime(*map(int, re.split("[-/]", date)), tzinfo=UTC).timestamp()  # type: ignore[arg-type,misc]
+    except (ValueError, OverflowError):
+        return float("nan")
+    if zone and zone != "Z":
+        sign, digits = (-1 if zone[0] == "-" else 1), zone[1:].replace(":", "").ljust(4, "0")
+        time_s -= sign * (3600.0 * int(digits[:2]) + 60.0 * int(digits[2:]))
+    return day_s + time_s
 
 
 def read_times(path: Path, n_images: int, warnings: Warnings | None = None) -> Times:
@@ -55,7 +80,7 @@ def read_times(path: Path, n_images: int, warnings: Warnings | None = None) -> T
         rows = [row[1:] for row in rows]
         if warnings is not None:
             warnings.add(f"{path.name}: its first column counts the lines, the second is taken for the times")
-    times = [parse_time(path, row[0]) for row in rows]
+    times = [parse_time(path, " ".join(row[:2]) if re.fullmatch(_DATE, row[0]) else row[0]) for row in rows]
     if len(times) != n_images:
         raise InputError(f"{path}: {len(times)} timestamps for {n_images} images; give one line per image, in order")
     return np.array(times)

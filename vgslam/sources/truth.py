@@ -39,7 +39,8 @@ def attach_truth_file(recording: Recording, path: Path, counts_hz: float | None 
 def attach_chosen_truth(recording: Recording, path: Path) -> None:
     """Sets `truth` from the file that the person named. Raises InputError when it cannot be used."""
     if not path.is_file():
-        raise InputError(f"{path}: no such truth file; give a TUM, KITTI or EuRoC trajectory")
+        what = "is a folder" if path.is_dir() else "no such truth file"
+        raise InputError(f"{path}: {what}; give a TUM, KITTI or EuRoC trajectory")
     if not is_untimed(path):
         truth = read_trajectory(path, is_metric=True, notes=recording.warnings)
     else:
