@@ -19,8 +19,8 @@ from vgslam.sources.recording import Recording, Warnings
 from vgslam.sources.times import Times
 from vgslam.sources.truth import attach_truth_file
 
-BESIDE = ("camera.json", "camera.yaml", "calib.yaml", "calib.txt", "calibration.txt", "intrinsics.txt", "intrinsics.json",
-          "camera.txt", "transforms.json", "cameras.txt", "cameras.bin", "sparse/0/cameras.txt", "sparse/0/cameras.bin",
+BESIDE = ("camera.json", "camera.yaml", "calib.yaml", "calib.txt", "calibration.txt", "intrinsics.txt",
+          "intrinsics.json", "camera.txt", "transforms.json", "cameras.txt", "cameras.bin", "sparse/0/cameras.txt", "sparse/0/cameras.bin",
           "sparse/cameras.txt", "sparse/cameras.bin", "camera_models.json", "sfm_data.json")  # fmt: skip
 """Calibrations that are not taken by themselves: they may be of another camera, or of other images."""
 
@@ -34,7 +34,7 @@ def open_images(path: Path, options: SourceOptions) -> Recording:
 def open_plain(path: Path, options: SourceOptions) -> Recording:
     """The plain layout: images in `path`/images, or data (KITTI's raw recordings), with times.txt or timestamps.txt
     (seconds or dates, one line an image in natural order of the names), calib.json (see `read_calibration`; without fx
-    it is not calibrated) and groundtruth.txt (TUM rows, camera to world, metres) beside it, each of which may be missing.
+    it is not calibrated) and groundtruth.txt (TUM rows, camera to world, metres) beside it; each may be missing.
     """
     images = path / "images"
     return _open("plain", path, images if images.is_dir() else path / "data", options)
