@@ -19,9 +19,11 @@ from vgslam.sources.recording import Recording, Warnings
 from vgslam.sources.times import Times
 from vgslam.sources.truth import attach_truth_file
 
-BESIDE = ("camera.json", "camera.yaml", "calib.yaml", "calib.txt", "calibration.txt", "intrinsics.txt",
-          "intrinsics.json", "camera.txt", "transforms.json", "cameras.txt", "cameras.bin", "sparse/0/cameras.txt", "sparse/0/cameras.bin",
-          "sparse/cameras.txt", "sparse/cameras.bin", "camera_models.json", "sfm_data.json")  # fmt: skip
+BESIDE = (
+    "camera.json", "camera.yaml", "calib.yaml", "calib.txt", "calibration.txt", "intrinsics.txt", "intrinsics.json",
+    "camera.txt", "transforms.json", "cameras.txt", "cameras.bin", "sparse/0/cameras.txt", "sparse/0/cameras.bin",
+    "sparse/cameras.txt", "sparse/cameras.bin", "camera_models.json", "sfm_data.json",
+)  # fmt: skip
 """Calibrations that are not taken by themselves: they may be of another camera, or of other images."""
 
 
