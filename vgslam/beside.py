@@ -114,3 +114,11 @@ def ahead(items: Iterable[A], make: Callable[[A], T], n: int = 2) -> Iterator[T]
             yield jobs.popleft().result()
     while jobs:
         yield jobs.popleft().result()
+
+
+def both(items: Iterable[A], make: Callable[[A], T]) -> list[T]:
+    """make(item) for each item: the thread beside begins with the first, the caller with the last."""
+    jobs = [start(partial(make, item)) for item in items]
+    for job in reversed(jobs):
+        job.run()
+    return [job.result() for job in jobs]

@@ -69,11 +69,10 @@ def test_frames_come_in_their_order_prepared_and_from_one_thread() -> None:
 
 
 def test_an_error_comes_after_the_frames_before_it() -> None:
-    taken: list[int] = []
-    with pytest.raises(InputError, match="broken off"), read_ahead(Source(5, InputError("broken off")), len) as frames:
-        for f in frames:
-            taken.append(f.id)
-    assert taken == [0, 1, 2, 3, 4]
+    with read_ahead(Source(5, InputError("broken off")), len) as frames:
+        assert [next(frames).id for _ in range(5)] == [0, 1, 2, 3, 4]
+        with pytest.raises(InputError, match="broken off"):
+            next(frames)
 
 
 def test_what_cannot_be_prepared_is_left_to_whoever_uses_it() -> None:
