@@ -13,6 +13,8 @@ from typing import Generic, TypeVar
 
 import cv2
 
+from vgslam.heap import keep_one_heap
+
 A = TypeVar("A")
 T = TypeVar("T")
 
@@ -21,6 +23,8 @@ def allow(n_cores: int) -> None:
     """Use so many cores, of those that this process may run on, for OpenCV too; 1 means that nothing is done beside."""
     there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     cv2.setNumThreads(max(1, min(n_cores, there)))
+    if cv2.getNumThreads() > 1:
+        keep_one_heap()
 
 
 def is_allowed() -> bool:
@@ -58,21 +62,23 @@ class Job(Generic[T]):
         return self._result  # type: ignore[return-value]
 
 
-class _Worker:
+class Worker:
     """Does jobs in the order in which they came, on a thread that ends when there are none left."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "vgslam-beside") -> None:
+        self._name = name
         self._jobs: deque[Job[object]] = deque()
         self._lock = threading.Lock()
         self._is_working = False
 
-    def put(self, job: "Job[T]") -> None:
+    def put(self, job: Job[T]) -> None:
+        """Do a job after those before it."""
         with self._lock:
             self._jobs.append(job)  # type: ignore[arg-type]
             if self._is_working:
                 return
             self._is_working = True
-        threading.Thread(target=self._work, name="vgslam-beside").start()
+        threading.Thread(target=self._work, name=self._name).start()
 
     def _work(self) -> None:
         while True:
@@ -85,13 +91,13 @@ class _Worker:
             del job
 
 
-_worker = _Worker()
+_worker = Worker()
 
 
 def _alone_after_fork() -> None:
     """Threads do not come along into a process that is forked off."""
     global _worker
-    _worker = _Worker()
+    _worker = Worker()
 
 
 os.register_at_fork(after_in_child=_alone_after_fork)

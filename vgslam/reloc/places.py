@@ -80,7 +80,8 @@ class Places:
     def expect(self, view: View) -> None:
         """A view is about to become the next keyframe: begin to describe it, where there is a second core."""
         if beside.is_allowed():
-            self._expected[len(self.map.keyframes)] = beside.start(lambda: plain_features(_gray(view.image), N_FEATURES))
+            job = beside.start(lambda: plain_features(_gray(view.image), N_FEATURES))
+            self._expected[len(self.map.keyframes)] = job
 
     def _read_or_made(self, k: int) -> ImageFeatures:
         plain, expected = self._file.get(k), self._expected.pop(k, None)
