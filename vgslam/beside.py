@@ -61,6 +61,13 @@ class Job(Generic[T]):
             raise self._error
         return self._result  # type: ignore[return-value]
 
+    def drop(self) -> None:
+        """The result is not needed: do it no more, or wait until it is through. What it raised is nobody's."""
+        if self._turn.acquire(blocking=False):
+            self._do = None
+            self._is_done.set()
+        self._is_done.wait()
+
 
 class Worker:
     """Does jobs in the order in which they came, on a thread that ends when there are none left."""
