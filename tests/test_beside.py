@@ -57,6 +57,38 @@ def test_a_job_that_waits_behind_another_is_done_by_who_asks_for_it() -> None:
     cv2.setNumThreads(1)
 
 
+def test_a_job_that_is_dropped_is_not_begun_or_waited_for() -> None:
+    cv2.setNumThreads(2)
+    may_end, begun, done = threading.Event(), threading.Event(), list[int]()
+
+    def work() -> None:
+        begun.set()
+        may_end.wait(HANG_S)
+        done.append(1)
+
+    running, waiting = beside.start(work), beside.start(lambda: done.append(2))
+    assert begun.wait(HANG_S)
+    waiting.drop()
+    may_end.set()
+    running.drop()
+    assert done == [1]
+    assert beside.start(lambda: 3).result() == 3  # after those
+    assert done == [1]
+    cv2.setNumThreads(1)
+
+
+def test_both_share_the_items_and_keep_their_order(cores: int) -> None:
+    threads: list[str] = []
+
+    def square(i: int) -> int:
+        threads.append(threading.current_thread().name)
+        return i * i
+
+    assert beside.both(range(30), square) == [i * i for i in range(30)]
+    assert len(threads) == 30
+    assert cores == 2 or set(threads) == {threading.main_thread().name}
+
+
 def test_on_one_core_no_thread_is_begun() -> None:
     cv2.setNumThreads(1)
     assert beside.start(threading.current_thread).result() is threading.main_thread()
