@@ -63,12 +63,13 @@ def drawings(
 
 def spread_with_depth(keyframes: Sequence[Keyframe], n: int = 6) -> list[Keyframe]:
     """Evenly chosen keyframes that have depth, with their pictures in memory."""
-    with_depth = [k.id for k in keyframes if k.depth is not None and (k.depth > 0).any()]
-    n = min(n, len(with_depth))
-    by_id = {k.id: k for k in keyframes}
-    chosen = np.unique(np.linspace(0, len(with_depth) - 1, n).round().astype(int)) if n else []
+    with_depth = [i for i, k in enumerate(keyframes) if k.depth is not None and (k.depth > 0).any()]
+    if not with_depth:
+        return []
+    places = np.linspace(0, len(with_depth) - 1, min(n, len(with_depth))).round().astype(int)
+    chosen = [keyframes[with_depth[i]] for i in np.unique(places)]
     names = [f.name for f in fields(Keyframe)]
-    return [Keyframe(**{name: getattr(by_id[with_depth[i]], name) for name in names}) for i in chosen]
+    return [Keyframe(**{name: getattr(k, name) for name in names}) for k in chosen]
 
 
 def load_libraries() -> None:
