@@ -70,7 +70,8 @@ def _program(main: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str
             return code, printed.out, printed.err
 
         def run(self, path: Path, *words: object) -> tuple[int, str, str]:
-            return self("run", path, "--out", self.out, "--quiet", *words)
+            """On one core, so that what a test has put into this process is used."""
+            return self("run", path, "--out", self.out, "--quiet", "--cores", 1, *words)
 
         def report(self) -> dict:
             return json.loads((self.out / "report.json").read_text())

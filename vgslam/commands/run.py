@@ -5,7 +5,9 @@ from pathlib import Path
 
 import tyro
 
+from vgslam import beside
 from vgslam.commands.tracking import run_tracking
+from vgslam.errors import ConfigError
 from vgslam.interfaces import FrameSource
 from vgslam.session.network import AUTO
 from vgslam.session.tracking_args import TrackingArgs
@@ -50,12 +52,19 @@ class RunArgs(TrackingArgs):
     stream: int | None = None
     """Number of the stream in a video file that has several, by default the largest. A warning lists them."""
 
+    cores: int = 2
+    """CPU cores to use, 1 or 2, of those that there are. A second one reads ahead and shares the work on images; the
+    results are the same to the last bit."""
+
     realtime: bool = False
     """Play the sequence at its own times, as a camera would: frames for which there is no time are dropped."""
 
 
 def run_run(args: RunArgs) -> int:
     """Runs, writes, prints; returns the exit code, as `run_tracking`."""
+    if args.cores not in (1, 2):
+        raise ConfigError(f"--cores {args.cores}: give 1 or 2")
+    beside.allow(args.cores)
     return run_tracking(args, lambda: _opened(args), str(args.path), args.path.resolve().stem)
 
 

@@ -23,7 +23,7 @@ from vgslam.results.run_folder import REPORT, RunWriter
 from vgslam.results.saved_depth import DEPTH_FOLDER, Form, save_depth
 from vgslam.results.status import StatusTable
 from vgslam.session.late_steps import LateSteps
-from vgslam.session.outcome import Poses, score
+from vgslam.session.outcome import Poses, score, scoring
 from vgslam.types import Status, Trajectory
 
 
@@ -163,7 +163,9 @@ class WholeResults:
         steps.extra("the cloud", lambda: self.writer.write_cloud(*point_cloud(m)))
         if self.depth is not None:
             steps.extra("the depth", partial(self._save_depth, m, self.depth))
-        evaluation = steps.extra("the score", lambda: score(truth, p, self.report, self.say))
+        evaluation = None
+        if truth is not None:
+            evaluation = steps.extra("the score", partial(score, scoring(truth, p), self.report, self.say))
         self.report.end_to_start_percent = steps.extra("the length", lambda: end_to_start_percent(p.trajectory))
         draw = partial(self._drawings, m, truth, evaluation, name)
         for plot, drawing in (steps.extra("the plots", draw) or {}).items():

@@ -12,6 +12,7 @@ from vgslam.frontend.guessed import stays, with_unknown_position
 from vgslam.frontend.image_mask import ImageMask
 from vgslam.frontend.local_map import TrackedMap
 from vgslam.frontend.moving_points import MovingPoints
+from vgslam.frontend.prepared import Preparation
 from vgslam.frontend.rotation_guess import RotationGuess, Thumbnail
 from vgslam.frontend.second_motion import OLD_KEYFRAMES, Followed, static_fit
 from vgslam.geometry import se3
@@ -133,25 +134,21 @@ class Tracker:
         )
         """Corners on things that move on their own, in the newest view."""
         self._rotation: RotationGuess | None = None
-        self._straightener: Straightener | None = None
+        self._preparation = Preparation()
 
     def view(self, frame_id: int, timestamp_s: float, image: npt.NDArray[np.uint8]) -> View:
         """Grey image and thumbnail of an RGB frame. One of a camera that the map's adjustment found to be distorted is
         straightened first."""
-        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        straightener = self._for_lens() if self.camera.removed_k1 else None
-        if straightener is not None:
-            gray = straightener(gray)
-        return View(frame_id, timestamp_s, image, gray, Thumbnail(gray, self.camera), straightener)
+        made = self._preparation.of(image, self.camera)
+        return View(frame_id, timestamp_s, image, made.gray, made.thumbnail, made.straightener)
+
+    def prepare(self, image: npt.NDArray[np.uint8]) -> None:
+        """Do the work of `view` ahead, for an image that it will be called with; on any thread."""
+        self._preparation.ahead(image, self.camera)
 
     def take_camera(self, camera: Camera) -> None:
         """Go on with another calibration of the same camera. Views that were made before are out of date."""
         self.camera, self._rotation = camera, None
-
-    def _for_lens(self) -> Straightener:
-        if self._straightener is None or self._straightener.k1 != self.camera.removed_k1:
-            self._straightener = Straightener(self.camera, self.camera.removed_k1)
-        return self._straightener
 
     def detect(self, view: View, existing: Pixels) -> Pixels:
         """New corners of a view, away from existing ones."""

@@ -42,6 +42,7 @@ def refine_map(
     watch = watch or Watch()
     watch = replace(watch, deadline_s=time.monotonic() + config.seconds)
     with slam_map.pictures.within(PICTURES_BYTES):
+        give_memory_back()
         outcome = _refined(slam_map, config, watch, places)
     give_memory_back()
     return outcome

@@ -1,7 +1,12 @@
 """The plots of a run, as PNG by file name."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
+from functools import partial
 
+import numpy as np
+
+from vgslam.errors import VgslamError
 from vgslam.evaluation.evaluate import Evaluation
 from vgslam.results.status import StatusTable
 from vgslam.types import Array, Keyframe, Trajectory
@@ -36,21 +41,44 @@ def drawings(
     """What draws each of `run_folder.PLOTS` that can be drawn from what is given, as PNG; each may fail alone.
 
     trajectory: one pose for each frame that has one, with components; frames: the status of all frames; truth is drawn
-    only with its evaluation, which holds the alignment of each component.
+    only with its evaluation, which holds the alignment of each component. All of them can be pickled.
     """
     title = title if len(title) <= LONGEST_TITLE else f"{title[: LONGEST_TITLE - 1]}…"
     heading = title
     if evaluation is not None:
         heading = f"{title}: ATE {evaluation.headline.ate_m.rmse:.3g} m".removeprefix(": ")
     lost = None if frames is None else frames.lost_timestamps_s(trajectory)
-    out = {"top_view.png": lambda: _top_view(trajectory, truth, evaluation, lost, heading)}
+    out: dict[str, Drawing] = {"top_view.png": partial(_top_view, trajectory, truth, evaluation, lost, heading)}
     if evaluation is not None:
-        out["error.png"] = lambda: _error(evaluation, frames, heading)
+        out["error.png"] = partial(_error, evaluation, frames, heading)
     if frames is not None:
-        out["status.png"] = lambda: _status(frames, title)
+        out["status.png"] = partial(_status, frames, title)
     if keyframes:
-        out["depth.png"] = lambda: _depth(keyframes, title)
+        try:
+            out["depth.png"] = partial(_depth, spread_with_depth(keyframes), title)
+        except VgslamError as error:  # a picture that cannot be read
+            out["depth.png"] = partial(_fail, error)
     return out
+
+
+def spread_with_depth(keyframes: Sequence[Keyframe], n: int = 6) -> list[Keyframe]:
+    """Evenly chosen keyframes that have depth, with their pictures in memory."""
+    with_depth = [i for i, k in enumerate(keyframes) if k.depth is not None and (k.depth > 0).any()]
+    if not with_depth:
+        return []
+    places = np.linspace(0, len(with_depth) - 1, min(n, len(with_depth))).round().astype(int)
+    chosen = [keyframes[with_depth[i]] for i in np.unique(places)]
+    names = [f.name for f in fields(Keyframe)]
+    return [Keyframe(**{name: getattr(k, name) for name in names}) for k in chosen]
+
+
+def load_libraries() -> None:
+    """Import what is needed to draw, which takes a second."""
+    import vgslam.viewer.plots  # noqa: F401
+
+
+def _fail(error: VgslamError) -> bytes:
+    raise error
 
 
 # matplotlib is imported when something is drawn, because most of a run needs none

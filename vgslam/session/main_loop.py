@@ -2,16 +2,19 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
+from vgslam import beside
 from vgslam.errors import InputError
 from vgslam.interfaces import FrameSource
 from vgslam.refine.adjust import Watch
 from vgslam.session.map_session import MapSession
+from vgslam.session.read_ahead import read_ahead
 from vgslam.session.stop_signals import StopSignals
 from vgslam.sources.live import LiveSource
+from vgslam.sources.source import RecordedSource
 from vgslam.system import SlamSystem
 from vgslam.two_lanes import TwoLaneSystem
 from vgslam.types import Camera, Frame, PoseEstimate
@@ -56,8 +59,8 @@ class MainLoop:
         """Process the source's frames; gives each when the followers, in this order, have heard of it. Ctrl-C waits
         until they are through (see `StopSignals`). Raises InputError for a frame that is not of the camera's size, and
         what the source and followers raise."""
-        with self._two_lanes():
-            for frame in self.source:
+        with self._two_lanes(), self._frames() as frames:
+            for frame in frames:
                 check_size(frame, self.slam.tracker.camera)
                 with self.signals.held():
                     tracked = self._track(frame)
@@ -65,6 +68,12 @@ class MainLoop:
                         follow(tracked)
                 yield tracked
             self.close()  # frames that come while the map is finished are nobody's
+
+    def _frames(self) -> AbstractContextManager[Iterable[Frame]]:
+        """The source's frames; those of a recording are read ahead where there is a second core."""
+        if isinstance(self.source, RecordedSource) and beside.is_allowed():
+            return read_ahead(self.source, self.slam.tracker.prepare)
+        return nullcontext(self.source)
 
     @contextmanager
     def _two_lanes(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -44,18 +45,17 @@ class Poses:
     keyframes: Trajectory
 
 
-def score(
-    truth: Trajectory | None, poses: Poses, report: RunReport, say: Callable[[str], None]
-) -> Evaluation | None:
-    """Compare with the truth, if there is one; a truth that does not fit becomes a warning in the report."""
-    if truth is None:
-        return None
+def scoring(truth: Trajectory, poses: Poses) -> Callable[[], Evaluation]:
+    """What compares poses with the truth; it can be pickled."""
     times = np.array([f.timestamp_s for f in poses.frames], np.float64)
+    keyframes = poses.keyframes if len(poses.keyframes) else None
+    return partial(evaluate, poses.trajectory, truth, EvaluationOptions(frame_timestamps_s=times), keyframes)
+
+
+def score(scored: Callable[[], Evaluation], report: RunReport, say: Callable[[str], None]) -> Evaluation | None:
+    """The evaluation, in the report too; a truth that does not fit becomes a warning there."""
     try:
-        evaluation = evaluate(
-            poses.trajectory, truth, EvaluationOptions(frame_timestamps_s=times),
-            poses.keyframes if len(poses.keyframes) else None,
-        )  # fmt: skip
+        evaluation = scored()
     except (EvaluationError, MissingDependencyError) as error:
         report.warnings.append(f"not scored: {error}")
         say(f"not scored: {error}")

@@ -23,6 +23,7 @@ from vgslam.session.main_loop import MainLoop, Tracked
 from vgslam.session.masks import mask_png
 from vgslam.session.network import OpenedNetwork
 from vgslam.session.saving import SavingBeside
+from vgslam.session.second_process import SecondProcess
 from vgslam.session.tracking_args import TrackingArgs
 from vgslam.system import SlamSystem
 from vgslam.two_lanes import TwoLaneSystem
@@ -51,6 +52,8 @@ class Run:
     """What fails when the frames are through, or while results are saved along the way."""
     request: MetricRequest = field(default_factory=MetricRequest)
     network: OpenedNetwork | None = None
+    second: SecondProcess = field(default_factory=SecondProcess)
+    """For scores and plots."""
     latencies_s: "array[float]" = field(default_factory=lambda: array("d"))
     _saving: SavingBeside = field(default_factory=SavingBeside)
 

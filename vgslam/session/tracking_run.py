@@ -10,16 +10,18 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from vgslam import beside
 from vgslam.atomic import shortened
 from vgslam.config import to_yaml
 from vgslam.errors import EvaluationError, InputError, OutputError, TrackingError
 from vgslam.evaluation.baselines import end_to_start_percent
 from vgslam.evaluation.evaluate import Evaluation
+from vgslam.evaluation.evo_library import require_evo
 from vgslam.interfaces import FrameSource, PoseSink
 from vgslam.map.cloud import point_cloud
 from vgslam.metric.request import read_request
 from vgslam.poses_out.open import opened_sinks
-from vgslam.results.plots import Drawing, drawings
+from vgslam.results.plots import Drawing, drawings, load_libraries
 from vgslam.results.report import UNFINISHED, RunReport
 from vgslam.results.run_folder import RunWriter
 from vgslam.results.saved_depth import DEPTH_FOLDER, save_depth
@@ -32,8 +34,9 @@ from vgslam.session.main_loop import Follower, MainLoop
 from vgslam.session.map_session import MapSession
 from vgslam.session.network import open_network
 from vgslam.session.open_system import SystemOptions, does_not_wait, open_system
-from vgslam.session.outcome import Outcome, Poses, Stop, score
+from vgslam.session.outcome import Outcome, Poses, Stop, score, scoring
 from vgslam.session.run import Run
+from vgslam.session.second_process import SecondProcess
 from vgslam.session.stop_signals import StopSignals, exit_code
 from vgslam.session.tracking_args import TrackingArgs
 from vgslam.session.viewing import shown
@@ -95,7 +98,8 @@ def track(
                 steps, beside = LateSteps(writer.path), does_not_wait(source)
                 with shown(args.viewer, source.name, args.overwrite, slam.map, audience.say, steps, beside) as viewer:
                     outlets = viewer, sinks, adaptation
-                    run = Run(args, title, loop, writer, report, *outlets, *began, steps, request, network)
+                    second = stack.enter_context(SecondProcess())
+                    run = Run(args, title, loop, writer, report, *outlets, *began, steps, request, network, second)
                     stop = _loop(run, audience)
                 return _finish(run, stop, audience)
         finally:
@@ -159,6 +163,9 @@ def _finish_map(run: Run, audience: Audience) -> Stop | None:
             run.slam.settle()
         with run.steps.tried("saving before the map is finished"):
             run.save()
+        if beside.is_allowed():
+            is_scored = run.loop.source.truth is not None
+            run.second.start([load_libraries, *([require_evo] if is_scored else [])])
         run.loop.finish(audience.say)
         run.find_world()
     except KeyboardInterrupt as error:
@@ -266,14 +273,22 @@ def _finish_report(run: Run, stop: Stop | None) -> Stop | None:
 def _extras(run: Run, poses: Poses, audience: Audience) -> Evaluation | None:
     """Cloud, score and plots: what can be left out."""
     m, source, steps, report = run.slam.map, run.loop.source, run.steps, run.report
+    scored = None if source.truth is None else run.second.begin(scoring(source.truth, poses))
     steps.extra("the cloud", lambda: run.writer.write_cloud(*point_cloud(m)))
     if run.args.save_depth is not None:
         steps.extra("the depth", lambda: _save_depth(run, audience))
-    evaluation = steps.extra("the score", lambda: score(source.truth, poses, report, audience.say))
+    evaluation = None
+    if scored is not None:
+        evaluation = steps.extra("the score", lambda: score(scored.result, report, audience.say))
     report.end_to_start_percent = steps.extra("the length", lambda: end_to_start_percent(poses.trajectory))
-    for name, draw in (steps.extra("the plots", lambda: _drawings(run, poses, evaluation)) or {}).items():
-        steps.extra(f"the plot {name}", partial(_plot, run, name, draw))
+    drawn = steps.extra("the plots", lambda: _begun(run, _drawings(run, poses, evaluation))) or {}
+    for name, drawing in drawn.items():
+        steps.extra(f"the plot {name}", partial(_plot, run, name, drawing.result))
     return evaluation
+
+
+def _begun(run: Run, of: dict[str, Drawing]) -> dict[str, beside.Job[bytes]]:
+    return {name: run.second.begin(draw) for name, draw in of.items()}
 
 
 def _drawings(run: Run, poses: Poses, evaluation: Evaluation | None) -> dict[str, Drawing]:

@@ -1,0 +1,137 @@
+"""A second core put to use: jobs on a thread beside the caller, who takes their results where it needs them.
+
+What is computed, and which results are used where, is the same whichever thread is faster, and on one core too. Threads
+share the work because OpenCV, ffmpeg, Ceres and the large steps of numpy leave Python's lock to others.
+"""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Generic, TypeVar
+
+import cv2
+
+from vgslam.heap import keep_one_heap
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+
+def allow(n_cores: int) -> None:
+    """Use so many cores, of those that this process may run on, for OpenCV too; 1 means that nothing is done beside."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cv2.setNumThreads(max(1, min(n_cores, there)))
+    if cv2.getNumThreads() > 1:
+        keep_one_heap()
+
+
+def is_allowed() -> bool:
+    """Whether there is a second core to use: whether OpenCV may use more than one thread."""
+    return cv2.getNumThreads() > 1
+
+
+class Job(Generic[T]):
+    """Something that is done once, by the thread beside or by whoever asks for the result first."""
+
+    def __init__(self, do: Callable[[], T]) -> None:
+        self._do: Callable[[], T] | None = do
+        self._turn, self._is_done = threading.Lock(), threading.Event()
+        self._result: T | None = None
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        """Do it, unless somebody has begun to."""
+        if self._do is None or not self._turn.acquire(blocking=False):
+            return
+        try:
+            self._result = self._do()
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._do = None
+            self._is_done.set()
+
+    def result(self) -> T:
+        """The result, once it is there; what the job raised is raised here."""
+        self.run()
+        self._is_done.wait()
+        if self._error is not None:
+            raise self._error
+        return self._result  # type: ignore[return-value]
+
+    def drop(self) -> None:
+        """The result is not needed: do it no more, or wait until it is through. What it raised is nobody's."""
+        if self._turn.acquire(blocking=False):
+            self._do = None
+            self._is_done.set()
+        self._is_done.wait()
+
+
+class Worker:
+    """Does jobs in the order in which they came, on a thread that ends when there are none left."""
+
+    def __init__(self, name: str = "vgslam-beside") -> None:
+        self._name = name
+        self._jobs: deque[Job[object]] = deque()
+        self._lock = threading.Lock()
+        self._is_working = False
+
+    def put(self, job: Job[T]) -> None:
+        """Do a job after those before it."""
+        with self._lock:
+            self._jobs.append(job)  # type: ignore[arg-type]
+            if self._is_working:
+                return
+            self._is_working = True
+        threading.Thread(target=self._work, name=self._name).start()
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if not self._jobs:
+                    self._is_working = False
+                    return
+                job = self._jobs.popleft()
+            job.run()
+            del job
+
+
+_worker = Worker()
+
+
+def _alone_after_fork() -> None:
+    """Threads do not come along into a process that is forked off."""
+    global _worker
+    _worker = Worker()
+
+
+os.register_at_fork(after_in_child=_alone_after_fork)
+
+
+def start(do: Callable[[], T]) -> Job[T]:
+    """Begin a job beside the caller where there is a second core; else it is done when its result is asked for."""
+    job = Job(do)
+    if is_allowed():
+        _worker.put(job)
+    return job
+
+
+def ahead(items: Iterable[A], make: Callable[[A], T], n: int = 2) -> Iterator[T]:
+    """make(item) for each item in its order, n of them begun before they are asked for."""
+    jobs: deque[Job[T]] = deque()
+    for item in items:
+        jobs.append(start(partial(make, item)))
+        if len(jobs) > n:
+            yield jobs.popleft().result()
+    while jobs:
+        yield jobs.popleft().result()
+
+
+def both(items: Iterable[A], make: Callable[[A], T]) -> list[T]:
+    """make(item) for each item: the thread beside begins with the first, the caller with the last."""
+    jobs = [start(partial(make, item)) for item in items]
+    for job in reversed(jobs):
+        job.run()
+    return [job.result() for job in jobs]
