@@ -95,7 +95,7 @@ def track(
                 steps, beside = LateSteps(writer.path), does_not_wait(source)
                 with shown(args.viewer, source.name, args.overwrite, slam.map, audience.say, steps, beside) as viewer:
                     outlets = viewer, sinks, adaptation
-                    run = Run(args, title, loop, writer, report, *outlets, *began, steps, request, network)
+                    run = Run(args, title, loop, writer, report, *outlets, *began, steps, request, network, estimated)
                     stop = _loop(run, audience)
                 return _finish(run, stop, audience)
         finally:
