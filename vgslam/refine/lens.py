@@ -88,7 +88,7 @@ def _settled(problem: Problem) -> tuple[Problem, bool] | None:
     """The problem adjusted until the lens stays, and whether it did."""
     config = RefineConfig(is_focal_estimated=True, focal_rel_sigma=UNKNOWN_REL_SIGMA, k1_sigma=UNKNOWN_K1_SIGMA)
     for _ in range(MOST_TURNS):
-        done = adjust(problem, config, Watch())
+        done = adjust(problem, config, Watch(), for_calibration=True)
         if done is None or not done.calibration.is_focal_free:
             return None
         p = done.after
