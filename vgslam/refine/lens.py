@@ -26,7 +26,7 @@ of the image, and higher orders of distortion are left out."""
 MOST_TURNS, STAYS, K1_STAYS = 6, 0.003, 0.003
 """Adjustments at most; they end when the focal length changes by less than this share, and k1 by less than this."""
 LEAST_KEYFRAMES = 8
-"""Of fewer keyframes nothing is said."""
+"""Nothing is said from fewer keyframes."""
 CONTRADICTION_SIGMAS = 2.0
 """Halves that differ by more than this many deviations contradict each other: half the difference is a deviation
 too."""
