@@ -14,7 +14,7 @@ from vgslam.map.slam_map import SlamMap
 from vgslam.refine.adjust import UNKNOWN_REL_SIGMA, RefineConfig, Watch, adjust
 from vgslam.refine.apply import with_removed
 from vgslam.refine.calibration import determined
-from vgslam.refine.plausible import LARGEST_K1
+from vgslam.refine.plausible import LARGEST_K1, robust_mean
 from vgslam.refine.problem import Problem, gather
 from vgslam.types import Ids
 
@@ -28,8 +28,16 @@ MOST_TURNS, STAYS, K1_STAYS = 6, 0.003, 0.003
 LEAST_KEYFRAMES = 8
 """Nothing is said from fewer keyframes."""
 CONTRADICTION_SIGMAS = 2.0
-"""Halves that differ by more than this many deviations contradict each other: half the difference is a deviation
-too."""
+"""Halves that differ from each other or from the whole by more than this many deviations contradict: half the
+difference is a deviation too."""
+CONVINCING = 0.1
+"""Relative deviation of a focal length above which the other start is tried too: from a pinhole the way to a lens that
+bends straight lines strongly may be closed, as what would show it does not fit and is thrown out."""
+BARREL_K1 = -0.2
+"""The distortion of that start: that of a cheap wide lens."""
+FREE_K1_SIGMA = 0.3
+"""k1 is adjusted where its deviation is below half of this: the deviation itself is too large as long as k1 is
+wrong, since the blocks of the map then contradict each other."""
 FAR_FOV_DEG = (15.0, 150.0)
 """Fields of view beyond these are no answer: the motion says nothing, or the lens is none that a pinhole describes."""
 
@@ -47,7 +55,7 @@ class Lens:
     halves: tuple[float, float]
     """Relative deviations of the focal length by the first and the second half of the map, each by itself."""
     contradiction: float
-    """Difference between the focal lengths of the halves, in deviations."""
+    """Largest difference between the focal lengths of the halves and the whole, in deviations."""
     has_settled: bool
     """Whether the last adjustment left it as it was."""
 
@@ -58,22 +66,35 @@ def lens_of(slam_map: SlamMap, members: Ids) -> Lens | None:
     if len(members) < LEAST_KEYFRAMES:
         return None
     problem = gather(slam_map, members)
+    found = _judged(problem, problem.camera)
+    if found is not None and found[0].rel_sigma < CONVINCING:
+        return found[0]
+    barrel = _judged(replace(problem, k1=BARREL_K1), problem.camera)
+    both = [x for x in (found, barrel) if x is not None]
+    return min(both, key=lambda x: x[1])[0] if both else None
+
+
+def _judged(problem: Problem, before: Camera) -> tuple[Lens, float] | None:
+    """The lens found from a start, and the robust error (px) that it leaves in all observations. before: the camera
+    that the map was made with."""
     found = _settled(problem)
     if found is None:
         return None
     best, has_settled = found
-    camera = with_removed(best.camera, problem.camera, best.k1)
+    camera = with_removed(best.camera, before, best.k1)
     if not FAR_FOV_DEG[0] < camera.fov_deg[0] < FAR_FOV_DEG[1] or abs(camera.removed_k1) > LARGEST_K1:
         return None
     sigma, k1_sigma = deviations(best)
-    n = len(members)
+    n, log_all = len(problem.keyframe_ids), float(np.log(best.camera.fx))
     (log_a, a), (log_b, b) = (_half(best, *ends) for ends in ((0, n // 2), (n // 2, n)))
-    difference = abs(log_a - log_b)
-    contradiction = difference / float(np.hypot(a, b))
     total = float(np.hypot(sigma, MODEL_REL_SIGMA))
+    pairs = ((log_a - log_b, np.hypot(a, b)), (log_a - log_all, np.hypot(a, MODEL_REL_SIGMA)),
+             (log_b - log_all, np.hypot(b, MODEL_REL_SIGMA)))  # fmt: skip
+    contradiction = max(abs(difference) / float(s) for difference, s in pairs)
     if contradiction > CONTRADICTION_SIGMAS:
-        total = float(np.hypot(total, difference / 2))
-    return Lens(camera, total, k1_sigma, (a, b), contradiction, has_settled)
+        total = float(np.hypot(total, max(abs(difference) for difference, _ in pairs) / 2))
+    lens = Lens(camera, total, k1_sigma, (a, b), contradiction, has_settled)
+    return lens, robust_mean(replace(best, has_point=np.ones_like(best.has_point)).errors_px())
 
 
 def deviations(problem: Problem) -> tuple[float, float]:
@@ -86,7 +107,7 @@ def deviations(problem: Problem) -> tuple[float, float]:
 
 def _settled(problem: Problem) -> tuple[Problem, bool] | None:
     """The problem adjusted until the lens stays, and whether it did."""
-    config = RefineConfig(is_focal_estimated=True, focal_rel_sigma=UNKNOWN_REL_SIGMA, k1_sigma=UNKNOWN_K1_SIGMA)
+    config = RefineConfig(is_focal_estimated=True, focal_rel_sigma=UNKNOWN_REL_SIGMA, k1_sigma=FREE_K1_SIGMA)
     for _ in range(MOST_TURNS):
         done = adjust(problem, config, Watch(), for_calibration=True)
         if done is None or not done.calibration.is_focal_free:
