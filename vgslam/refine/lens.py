@@ -14,7 +14,7 @@ from vgslam.map.slam_map import SlamMap
 from vgslam.refine.adjust import UNKNOWN_REL_SIGMA, RefineConfig, Watch, adjust
 from vgslam.refine.apply import with_removed
 from vgslam.refine.calibration import determined
-from vgslam.refine.plausible import LARGEST_K1, robust_mean
+from vgslam.refine.plausible import LARGEST_K1
 from vgslam.refine.problem import Problem, gather
 from vgslam.types import Ids
 
@@ -71,12 +71,12 @@ def lens_of(slam_map: SlamMap, members: Ids) -> Lens | None:
         return found[0]
     barrel = _judged(replace(problem, k1=BARREL_K1), problem.camera)
     both = [x for x in (found, barrel) if x is not None]
-    return min(both, key=lambda x: x[1])[0] if both else None
+    return max(both, key=lambda x: x[1])[0] if both else None
 
 
 def _judged(problem: Problem, before: Camera) -> tuple[Lens, float] | None:
-    """The lens found from a start, and the robust error (px) that it leaves in all observations. before: the camera
-    that the map was made with."""
+    """The lens found from a start, and how many observations fit it: one that is off by a pixel counts half. before:
+    the camera that the map was made with."""
     found = _settled(problem)
     if found is None:
         return None
@@ -94,7 +94,8 @@ def _judged(problem: Problem, before: Camera) -> tuple[Lens, float] | None:
     if contradiction > CONTRADICTION_SIGMAS:
         total = float(np.hypot(total, max(abs(difference) for difference, _ in pairs) / 2))
     lens = Lens(camera, total, k1_sigma, (a, b), contradiction, has_settled)
-    return lens, robust_mean(replace(best, has_point=np.ones_like(best.has_point)).errors_px())
+    fit = 1.0 / (1.0 + best.errors_px()[best.is_active()] ** 2)
+    return lens, float(fit.sum())
 
 
 def deviations(problem: Problem) -> tuple[float, float]:
