@@ -100,10 +100,14 @@ def find_reference(sequence: Path, name: str) -> "tuple[str, Trajectory]":
 
 
 def true_fov_deg(sequence: Path) -> float | None:
-    """Horizontal field of view of a sequence's own calibration, after its lens distortion is removed; None without."""
+    """Horizontal field of view that follows from the focal length of a sequence's own calibration, as that of an
+    estimated camera does: distortion bends the image around the middle, and a run's takes it out there too. None
+    without a calibration. A fisheye's is that of its straightened images."""
     from vgslam.sources import open_source
 
-    camera = open_source(sequence).camera
+    source = open_source(sequence)
+    recorded = getattr(source, "recorded_camera", None)
+    camera = source.camera if recorded is None or recorded.is_fisheye else recorded
     return None if camera is None else float(2 * np.degrees(np.arctan2(camera.width, 2 * camera.fx)))
 
 
@@ -140,7 +144,9 @@ def run_once(
         report = RunReport.read(folder / "report.json")
     except VgslamError:
         return run
-    run.n_frames, run.fov_deg = report.n_frames, (report.camera or {}).get("fov_x_deg")
+    camera = report.camera or {}
+    run.n_frames, run.fov_deg = report.n_frames, camera.get("fov_x_deg")
+    run.fov_sigma_deg, run.is_fov_sure = camera.get("fov_sigma_deg"), camera.get("is_reliable")
     run.cpu_ms = 1e3 * process.cpu_s / run.n_frames if run.n_frames else None
     if run.failure is None:
         outcome = score_outcome(folder, run.command, {} if truth is None else {NAME: truth})
@@ -182,10 +188,17 @@ def _text(args: BenchAccuracyArgs, done: list[SequenceRuns]) -> str:
 
 def _fov_line(sequence: SequenceRuns) -> str:
     """Estimated fields of view beside the true one; empty where none is known."""
-    told = [f"{run.fov_deg:.1f}" for run in sequence.runs if run.fov_deg is not None]
+    told = [_told_fov(run, run.fov_deg) for run in sequence.runs if run.fov_deg is not None]
     if sequence.fov_deg is None or not told:
         return ""
     return f"\nField of view of {sequence.name}: {sequence.fov_deg:.1f} deg; from the starts: {', '.join(told)} deg."
+
+
+def _told_fov(run: "AccuracyRun", fov_deg: float) -> str:
+    """A run's field of view, with its deviation and whether it was sure where it says so."""
+    if run.fov_sigma_deg is None:
+        return f"{fov_deg:.1f}"
+    return f"{fov_deg:.1f} +- {run.fov_sigma_deg:.1f}{'' if run.is_fov_sure else ' (not sure)'}"
 
 
 def _write(args: BenchAccuracyArgs, done: list[SequenceRuns]) -> str:

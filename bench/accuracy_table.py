@@ -49,6 +49,10 @@ class AccuracyRun:
     """Peak memory of the process, in MiB: at least that of the measurement itself, which started it."""
     fov_deg: float | None = None
     """Horizontal field of view that the run worked with at its end: the estimated one where it was not calibrated."""
+    fov_sigma_deg: float | None = None
+    """Standard deviation of an estimated field of view, as the run states it at its end."""
+    is_fov_sure: bool | None = None
+    """Whether the run calls an estimated field of view reliable."""
     trajectory_sha256: str | None = None
 
     def add_scores(self, evaluation: Evaluation) -> None:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.accuracy import BenchAccuracyArgs, run_bench_accuracy, without_calibration
+from bench.accuracy import BenchAccuracyArgs, run_bench_accuracy, true_fov_deg, without_calibration
 from bench.accuracy_table import AccuracyRun, Summary, summary
 from vgslam.errors import ConfigError, InputError
 from vgslam.sources.trajectory_io import write_trajectory
@@ -37,7 +37,7 @@ T[1::2, 1, 3] -= 0.01 * start
 T[:, :3, :3] = se3.so3_exp(np.array([0.0, 0.0, 0.5])) @ T[:, :3, :3]
 times, ids = truth.timestamps_s[start:], np.arange(len(T))
 report = RunReport(n_frames=len(T), n_poses=len(T), n_components=1)
-report.camera = {"fov_x_deg": 80.0}
+report.camera = {"fov_x_deg": 80.0, "fov_sigma_deg": 1.5, "is_reliable": start == 0}
 report.finish(None)
 trajectory = Trajectory(times, T, ids)
 frames = [PoseEstimate(int(i), float(t), Status.TRACKED, 0, np.eye(4)) for i, t in zip(ids, times)]
@@ -89,9 +89,16 @@ def test_each_start_is_its_own_process_and_a_failed_one_stays_failed(tmp_path: P
     assert told["commit"] is not None
     assert (first["fov_deg"], failed["fov_deg"]) == (80.0, None)
     assert told["sequences"][0]["fov_deg"] == (pytest.approx(90.0) if uncalibrated else None)
-    shown = "Field of view of s: 90.0 deg; from the starts: 80.0, 80.0 deg."
+    shown = "Field of view of s: 90.0 deg; from the starts: 80.0 +- 1.5, 80.0 +- 1.5 (not sure) deg."
     assert (shown in (tmp_path / "out" / "accuracy.md").read_text()) == uncalibrated
     assert "FAILED" not in (tmp_path / "out" / "accuracy.md").read_text().splitlines()[0]
+
+
+def test_the_true_field_of_view_is_that_of_the_focal_length_whatever_the_distortion(tmp_path: Path) -> None:
+    folder = sequence(tmp_path / "s")
+    calib = {"width": 40, "height": 40, "fx": 20, "fy": 20, "cx": 19.5, "cy": 19.5, "distortion": [-0.2, 0, 0, 0]}
+    (folder / "calib.json").write_text(json.dumps(calib))
+    assert true_fov_deg(folder) == pytest.approx(90.0)
 
 
 def test_the_worst_is_the_least_coverage_and_the_largest_error() -> None:

@@ -41,7 +41,6 @@ from vgslam.session.choose_camera import describe_camera
 from vgslam.session.late_steps import LateSteps
 from vgslam.session.open_system import FOV_REL_SIGMA, UNKNOWN_K1_SIGMA
 from vgslam.session.outcome import Outcome, Stop
-from vgslam.session.self_calibration import SYSTEMATIC_RELATIVE_SIGMA
 from vgslam.session.stop_signals import StopSignals
 from vgslam.sources.open import open_source
 from vgslam.sources.source import RecordedSource
@@ -52,6 +51,8 @@ WORK = ".pieces"
 """Folder within the results in which pieces are mapped; removed when all of them are joined."""
 SCOUTED = 300
 """Frames from which the camera of an uncalibrated recording is found before the pieces are mapped."""
+ESTIMATE_REL_SIGMA = 0.07
+"""Relative deviation of the focal length that they give: all frames together know better."""
 SOME_FAILED = 1
 """Exit code where pieces have no map, and the others have."""
 
@@ -140,7 +141,7 @@ class PiecesRun:
             raise TrackingError(f"{args.path}: no camera could be estimated ({why}); give --calib or --fov-deg")
         write_text(folder.path / "calib.json", json.dumps(calib))
         estimated = replace(
-            refine, focal_rel_sigma=SYSTEMATIC_RELATIVE_SIGMA, k1_sigma=UNKNOWN_K1_SIGMA, is_focal_estimated=True
+            refine, focal_rel_sigma=ESTIMATE_REL_SIGMA, k1_sigma=UNKNOWN_K1_SIGMA, is_focal_estimated=True
         )
         fixed = replace(args, calib=folder.path / "calib.json")
         self.source = open_source(args.path, source_options(fixed))  # type: ignore[assignment]

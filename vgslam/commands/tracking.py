@@ -20,6 +20,7 @@ from vgslam.metric.measured import Finding
 from vgslam.poses_out.open import STDOUT
 from vgslam.results.report import RunReport
 from vgslam.results.run_folder import CLOUD, PLOT_FOLDER, PLOTS, REPORT, STATUS, TRAJECTORY_TUM
+from vgslam.session.choose_camera import in_words
 from vgslam.session.main_loop import Follower, Tracked
 from vgslam.session.metrics import HOST, PATH, served
 from vgslam.session.outcome import Outcome
@@ -182,6 +183,8 @@ def _written(out: Path) -> list[str]:
 
 def _print_map(report: RunReport) -> None:
     """What became of the map when the run had ended."""
+    if report.camera is not None and "fov_sigma_deg" in report.camera:
+        say(in_words(report.camera))
     for line in (report.refinement or {}).get("lines", []):
         say(line)
     for world in report.world:

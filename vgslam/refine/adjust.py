@@ -64,8 +64,9 @@ LEAST_POINTS = 20
 """Least points of an adjustment."""
 UNKNOWN_REL_SIGMA = 0.5
 """Relative deviation of a focal length of which nothing is known: lenses are wide or long."""
-FREE_SHARE = 0.7
-"""The focal length is adjusted if its deviation becomes less than this share of what it was before."""
+FREE_SHARE, FREE_SHARE_AT_END = 0.7, 1.0
+"""The focal length is adjusted if its deviation becomes less than this share of what it was before: and at the end, one
+that was estimated from the first frames, if all of them know it as well as these did."""
 K1_SHARE = 0.5
 """As FREE_SHARE, for radial distortion."""
 
@@ -155,7 +156,7 @@ def adjust(
         p = with_shared_landmarks(p, weak, gray_of, FeatureConfig())
         before = with_rows_of(before, p)
         watch.check()
-    free, calibration = choose_calibration(p, config)
+    free, calibration = choose_calibration(p, config, not for_calibration)
     if for_calibration and not calibration.is_any_free:
         return None
     wide = WIDE_FACTOR if calibration.is_focal_free and config.focal_rel_sigma > WIDE_REL_SIGMA else 1.0
@@ -190,8 +191,11 @@ def _options(config: RefineConfig, tolerance: float, watch: Watch) -> SolverOpti
     return SolverOptions(steps, config.loss_px, tolerance, watch.left_s)
 
 
-def choose_calibration(problem: Problem, config: RefineConfig) -> tuple[FreeCalibration, CalibrationOutcome]:
-    """What of the calibration the active observations determine well enough to be adjusted."""
+def choose_calibration(
+    problem: Problem, config: RefineConfig, is_end: bool = False
+) -> tuple[FreeCalibration, CalibrationOutcome]:
+    """What of the calibration the active observations determine well enough to be adjusted. is_end: no more will be
+    known."""
     nothing = FreeCalibration()
     if config.is_calibration_fixed:
         return nothing, CalibrationOutcome(False, False, config.focal_rel_sigma, config.k1_sigma)
@@ -201,7 +205,8 @@ def choose_calibration(problem: Problem, config: RefineConfig) -> tuple[FreeCali
     is_k1_free = bool(0.0 < k1 < K1_SHARE * config.k1_sigma)
     if not is_k1_free:
         focal = known.deviations(pull, is_k1_free=False)[0]
-    is_focal_free = bool(focal < FREE_SHARE * config.focal_rel_sigma)
+    share = FREE_SHARE_AT_END if is_end and config.is_focal_estimated else FREE_SHARE
+    is_focal_free = bool(focal < share * config.focal_rel_sigma)
     given = config.focal_px or problem.camera.fx
     sigma_px = pull * given / np.sqrt(known.overcount)
     prior = FocalPrior(given, float(sigma_px)) if is_focal_free else None

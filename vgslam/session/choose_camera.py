@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from itertools import islice
+from typing import Any
 
 from vgslam.errors import ConfigError, InputError
 from vgslam.interfaces import FrameSource
@@ -35,20 +36,27 @@ def choose_camera(
         return of_map, None
     say(f"{why}: estimating the field of view from the first frames (--calib or --fov-deg skips this)")
     estimate = estimated_camera(source, config)
-    note = "" if estimate.is_reliable else "; the motion does not determine it well, a calibration would help"
-    say(f"field of view {estimate.camera.fov_deg[0]:.1f} degrees, +- {estimate.sigma_deg:.1f}{note}")
+    say(in_words(describe_camera(estimate.camera, estimate)))
     return estimate.camera, estimate
 
 
-def describe_camera(camera: Camera, estimated: CalibrationEstimate | None) -> dict[str, object]:
+def in_words(described: dict[str, Any]) -> str:
+    """A line on an estimated camera, as `describe_camera` has it: its field of view, and how sure it is."""
+    note = "" if described["is_reliable"] else "; the motion does not determine it well, a calibration would help"
+    bent = f", radial distortion {described['removed_k1']:.3f}" if described["removed_k1"] else ""
+    return f"field of view {described['fov_x_deg']:.1f} degrees, +- {described['fov_sigma_deg']:.1f}{bent}{note}"
+
+
+def describe_camera(camera: Camera, estimated: CalibrationEstimate | None) -> dict[str, Any]:
     """The camera for the report."""
-    described: dict[str, object] = {
+    described: dict[str, Any] = {
         "fx": camera.fx, "fy": camera.fy, "cx": camera.cx, "cy": camera.cy, "width": camera.width,
         "height": camera.height, "fov_x_deg": camera.fov_deg[0], "is_estimated": estimated is not None,
     }  # fmt: skip
     if estimated is not None:
         described["fov_sigma_deg"] = estimated.sigma_deg
         described["is_reliable"] = estimated.is_reliable
+        described["removed_k1"] = camera.removed_k1
     return described
 
 

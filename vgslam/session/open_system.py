@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vgslam.interfaces import FrameSource
+from vgslam.refine.lens import UNKNOWN_K1_SIGMA
 from vgslam.session.choose_camera import calibrate, choose_camera, frame_size
 from vgslam.session.map_session import MapSession
 from vgslam.session.masks import read_mask
@@ -17,8 +18,6 @@ from vgslam.types import Camera
 
 FOV_REL_SIGMA = 0.03
 """Relative deviation of the focal length that follows from a field of view which somebody has looked up."""
-UNKNOWN_K1_SIGMA = 0.1
-"""Standard deviation of the radial distortion of lenses that were never calibrated."""
 
 
 @dataclass(frozen=True)

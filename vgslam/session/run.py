@@ -18,12 +18,15 @@ from vgslam.results.environment import peak_memory_mib
 from vgslam.results.report import RunReport
 from vgslam.results.run_folder import RunWriter
 from vgslam.session.adaptation import Adaptation
+from vgslam.session.choose_camera import describe_camera
+from vgslam.session.final_camera import final_estimate, main_camera
 from vgslam.session.late_steps import LateSteps
 from vgslam.session.main_loop import MainLoop, Tracked
 from vgslam.session.masks import mask_png
 from vgslam.session.network import OpenedNetwork
 from vgslam.session.saving import SavingBeside
 from vgslam.session.second_process import SecondProcess
+from vgslam.session.self_calibration import CalibrationEstimate
 from vgslam.session.tracking_args import TrackingArgs
 from vgslam.system import SlamSystem
 from vgslam.two_lanes import TwoLaneSystem
@@ -52,6 +55,8 @@ class Run:
     """What fails when the frames are through, or while results are saved along the way."""
     request: MetricRequest = field(default_factory=MetricRequest)
     network: OpenedNetwork | None = None
+    estimated: CalibrationEstimate | None = None
+    """How the camera was estimated; None where it was known."""
     second: SecondProcess = field(default_factory=SecondProcess)
     """For scores and plots."""
     latencies_s: "array[float]" = field(default_factory=lambda: array("d"))
@@ -165,6 +170,8 @@ class Run:
             report.weights, report.network = self.network.about, self.network.report(slam.role)
         if slam.refined is not None:
             report.refinement = slam.refined.to_dict() | {"lines": slam.refined.lines()}
+        if self.estimated is not None and (camera := main_camera(of or slam.map)) is not None:
+            report.camera = describe_camera(camera, final_estimate(self.estimated, camera, slam.refined))
         static = slam.watches.static
         report.static_share = round(static.most_share, 4)
         self.writer.flush(self.trajectory(of), self.keyframes(of), frames, report)

@@ -95,11 +95,13 @@ def track(
                     mask=None if args.mask is None else str(args.mask),
                 )  # fmt: skip
                 loop = MainLoop(source, slam, session, signals)
-                steps, beside = LateSteps(writer.path), does_not_wait(source)
-                with shown(args.viewer, source.name, args.overwrite, slam.map, audience.say, steps, beside) as viewer:
+                steps, is_live = LateSteps(writer.path), does_not_wait(source)
+                with shown(args.viewer, source.name, args.overwrite, slam.map, audience.say, steps, is_live) as viewer:
                     outlets = viewer, sinks, adaptation
                     second = stack.enter_context(SecondProcess())
-                    run = Run(args, title, loop, writer, report, *outlets, *began, steps, request, network, second)
+                    run = Run(
+                        args, title, loop, writer, report, *outlets, *began, steps, request, network, estimated, second
+                    )  # fmt: skip
                     stop = _loop(run, audience)
                 return _finish(run, stop, audience)
         finally:

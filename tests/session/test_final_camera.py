@@ -1,0 +1,70 @@
+"""What an estimated camera is called at the end, with figures worked out by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from vgslam.geometry.sim3 import Sim3
+from vgslam.map.slam_map import SlamMap
+from vgslam.refine.outcome import CalibrationChange, ComponentOutcome, RefineOutcome
+from vgslam.session.final_camera import final_estimate, main_camera
+from vgslam.session.self_calibration import CalibrationEstimate
+from vgslam.types import Camera, Keyframe
+
+GUESS = Camera(500.0, 500.0, 319.5, 239.5, 640, 480)
+FIRST = CalibrationEstimate.of(GUESS, 0.03, True)
+
+
+def adjusted(fx: float, fx_sigma: float, is_kept: bool = True) -> RefineOutcome:
+    change = CalibrationChange(500.0, fx, fx_sigma, 0.0, 0.0)
+    return RefineOutcome([ComponentOutcome(0, 50, is_kept, calibration=change)])
+
+
+def camera(fx: float) -> Camera:
+    return replace(GUESS, fx=fx, fy=fx)
+
+
+def test_the_adjustments_own_deviation_counts_and_that_of_the_kind_of_lens() -> None:
+    found = final_estimate(FIRST, camera(510.0), adjusted(510.0, 5.1))
+    assert found.camera.fx == 510.0
+    assert found.focal_rel_sigma == pytest.approx(np.hypot(0.01, 0.01))  # 5.1 of 510, and 1 % of the lens
+    assert found.is_reliable
+
+
+@pytest.mark.parametrize("refined", [None, RefineOutcome(), adjusted(500.0, 0.0), adjusted(500.0, 2.0, is_kept=False)])
+def test_without_an_adjustment_the_first_deviation_stays(refined: RefineOutcome | None) -> None:
+    assert final_estimate(FIRST, GUESS, refined).focal_rel_sigma == pytest.approx(0.03)
+
+
+def test_an_end_that_contradicts_the_beginning_is_not_sure() -> None:
+    # deviations of 3 % and of sqrt(2) % are 3.3 % together: three of them are 10 %
+    near, far = (final_estimate(FIRST, camera(500.0 * np.exp(x)), adjusted(500.0 * np.exp(x), 5.0 * np.exp(x)))
+                 for x in (0.09, 0.11))  # fmt: skip
+    assert near.is_reliable
+    assert not far.is_reliable
+    assert far.focal_rel_sigma == pytest.approx(np.hypot(np.hypot(0.01, 0.01), 0.055))
+
+
+def test_what_the_first_frames_did_not_determine_is_never_sure() -> None:
+    unsure = replace(FIRST, is_reliable=False)
+    found = final_estimate(unsure, camera(500.0 * np.exp(0.04)), adjusted(500.0 * np.exp(0.04), 1.0))
+    assert not found.is_reliable
+    assert found.focal_rel_sigma > 0.02  # half of what it has moved
+
+
+def test_a_wide_deviation_is_not_sure() -> None:
+    assert not final_estimate(FIRST, camera(510.0), adjusted(510.0, 30.0)).is_reliable
+
+
+def test_the_camera_of_the_largest_component() -> None:
+    m = SlamMap()
+    assert main_camera(m) is None
+    for k, (component, fx) in enumerate([(0, 400.0), (1, 500.0), (1, 510.0), (2, 600.0)]):
+        frame = np.zeros((480, 640, 3), np.uint8)
+        m.add_keyframe(
+            Keyframe(k, k, float(k), frame, camera(fx), Sim3.identity(), component), np.zeros(0), np.zeros((0, 2))
+        )
+    found = main_camera(m)
+    assert found is not None
+    assert found.fx == 510.0
