@@ -82,39 +82,55 @@ def _reduced(
         return None
     rows = rows[np.argsort(problem.point[rows], kind="stable")]
     _, point = np.unique(problem.point[rows], return_inverse=True)
-    J = _Jacobian(problem, rows, loss_px)
-    n = 6 * (end - begin - 1) + N_THETA
-    dense = np.zeros((len(rows), 2, n))
-    cam = problem.cam[rows] - begin - 1
-    for c in range(end - begin - 1):
-        mine = cam == c
-        dense[mine, :, 6 * c : 6 * c + 6] = J.cam[mine]
-    dense[:, :, -N_THETA:] = J.theta
-    return _eliminated(dense, J.point, J.residual, point.reshape(-1))
+    jacobian = _Jacobian(problem, rows, loss_px)
+    return _eliminated(jacobian, problem.cam[rows] - begin - 1, end - begin - 1, point.reshape(-1))
 
 
-def _eliminated(A: Array, B: Array, r: Array, point: Ids) -> tuple[Array, Array] | None:
-    """Schur complement onto the last two columns of A (M,2,n), points with Jacobian B (M,2,3) eliminated first.
-    point (M,), ascending: the point of each row."""
-    n_points, n = int(point[-1]) + 1, A.shape[2]
+def _eliminated(J: "_Jacobian", cam: Ids, n_cams: int, point: Ids) -> tuple[Array, Array] | None:
+    """Schur complement onto theta; points are eliminated first, poses after them.
+
+    cam (M,): the pose of each row, below 0 where it is held; point (M,), ascending: its point. A row has derivatives by
+    one pose alone, so that what is summed is a block of each pose, not a row of zeros for all others.
+    """
+    n_points, k = int(point[-1]) + 1, 6 * n_cams
     begin = np.searchsorted(point, np.arange(n_points))
-    Bt = B.transpose(0, 2, 1)
-    V = np.add.reduceat(np.matmul(Bt, B), begin, axis=0)
-    W = np.add.reduceat(np.matmul(Bt, A), begin, axis=0)  # (L,3,n)
-    gp = np.add.reduceat(np.matmul(Bt, r[:, :, None])[:, :, 0], begin, axis=0)
+    E = np.concatenate([J.cam, J.theta, J.residual[:, :, None]], axis=2)
+    BtE = np.matmul(J.point.transpose(0, 2, 1), E)
+    V = np.add.reduceat(np.matmul(J.point.transpose(0, 2, 1), J.point), begin, axis=0)
+    W = np.zeros((n_points, 3, k + N_THETA + 1))  # by pose, theta and the residual
+    moves = np.flatnonzero(cam >= 0)
+    W[:, :, :k].reshape(n_points, 3, n_cams, 6)[point[moves], :, cam[moves]] = BtE[moves, :, :6]
+    W[:, :, k:] = np.add.reduceat(BtE[:, :, 6:], begin, axis=0)
     V[:, range(3), range(3)] *= 1.0 + 1e-6
     V[:, range(3), range(3)] += 1e-12
-    Y = np.linalg.solve(V, np.concatenate([W, gp[:, :, None]], axis=2))
-    flat = W.reshape(-1, n)
-    A2 = A.reshape(-1, n)
-    S = A2.T @ A2 - flat.T @ Y[:, :, :n].reshape(-1, n)
-    g = A2.T @ r.reshape(-1) - flat.T @ Y[:, :, n].reshape(-1)
-    k = n - N_THETA
+    if not (np.isfinite(V).all() and np.isfinite(W).all()):
+        return None
+    U = np.matmul(np.linalg.inv(np.linalg.cholesky(V)), W).reshape(-1, k + N_THETA + 1)
+    S = _sums(E, cam, n_cams) - U.T @ U
     P = S[:k, :k] + np.diag(DAMPING * np.diag(S)[:k] + 1e-12)
-    X = np.linalg.solve(P, np.concatenate([S[:k, k:], g[:k, None]], axis=1))
-    H = S[k:, k:] - S[k:, :k] @ X[:, :N_THETA]
-    reduced = g[k:] - S[k:, :k] @ X[:, N_THETA]
-    return (0.5 * (H + H.T), reduced) if np.isfinite(H).all() else None
+    X = np.linalg.solve(P, S[:k, k:])
+    R = S[k:, k:] - S[k:, :k] @ X
+    H = R[:N_THETA, :N_THETA]
+    return (0.5 * (H + H.T), R[:N_THETA, N_THETA]) if np.isfinite(H).all() else None
+
+
+def _sums(E: Array, cam: Ids, n_cams: int) -> Array:
+    """Products of the derivatives by poses, theta and the residual, summed over the rows E (M,2,9)."""
+    k, m = 6 * n_cams, N_THETA + 1
+    S = np.zeros((k + m, k + m))
+    order = np.argsort(cam, kind="stable")
+    ends = np.searchsorted(cam[order], np.arange(n_cams + 1))
+    for c, rows in enumerate(np.split(order, ends), start=-1):
+        if c == n_cams:
+            break
+        e = E[rows].reshape(-1, 6 + m)
+        G = e.T @ e
+        S[k:, k:] += G[6:, 6:]
+        if c >= 0:
+            mine = slice(6 * c, 6 * c + 6)
+            S[mine, mine] = G[:6, :6]
+            S[mine, k:], S[k:, mine] = G[:6, 6:], G[6:, :6]
+    return S
 
 
 class _Jacobian:
