@@ -116,6 +116,16 @@ def test_nothing_is_adjusted_for_a_calibration_that_stays(solver: Solver, monkey
         assert run(walk(), RefineConfig()) is not None
 
 
+@pytest.mark.parametrize(("k1_information", "rounds"), [(2400.0, 0), (2600.0, 1), (10100.0, 3)])
+def test_nothing_is_solved_for_a_calibration_that_twice_its_deviation_would_not_determine(
+    k1_information: float, rounds: int, solver: Solver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Distortion is free below a deviation of 0.01, an information of 10,000, of which a quarter is worth a try."""
+    known(monkeypatch, 0.0, k1_information)
+    run(walk(), RefineConfig(k1_sigma=0.02), for_calibration=True)
+    assert len(solver.options) == rounds
+
+
 def test_what_was_found_of_shared_landmarks_is_in_the_problem_of_before(
     solver: Solver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

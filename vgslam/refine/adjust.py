@@ -69,6 +69,9 @@ FREE_SHARE, FREE_SHARE_AT_END = 0.7, 1.0
 that was estimated from the first frames, if all of them know it as well as these did."""
 K1_SHARE = 0.5
 """As FREE_SHARE, for radial distortion."""
+NOT_YET = 2.0
+"""Before poses and points are adjusted, the deviations of the calibration come out larger, up to 1.5 times on real
+recordings: what such a multiple would not determine is not determined."""
 
 
 LEAST_SECONDS = 0.1
@@ -149,6 +152,8 @@ def adjust(
     p = without_keyframes(before, weak)
     if int(p.has_point.sum()) < LEAST_POINTS or (~weak).sum() < 2:
         return None
+    if for_calibration and not may_determine(p, config):
+        return None
     watch.check()
     p = _tidied(solve(p, _options(config, ROUGH, watch), held=weak), weak, config)
     watch.check()
@@ -199,7 +204,20 @@ def choose_calibration(
     nothing = FreeCalibration()
     if config.is_calibration_fixed:
         return nothing, CalibrationOutcome(False, False, config.focal_rel_sigma, config.k1_sigma)
+    return _chosen(determined(problem, config.loss_px), problem, config)
+
+
+def may_determine(problem: Problem, config: RefineConfig) -> bool:
+    """Whether something of the calibration may become determined when the problem, which is not adjusted yet, is."""
+    if config.is_calibration_fixed:
+        return False
     known = determined(problem, config.loss_px)
+    return _chosen(replace(known, information=known.information * NOT_YET**2), problem, config)[1].is_any_free
+
+
+def _chosen(
+    known: Determined, problem: Problem, config: RefineConfig
+) -> tuple[FreeCalibration, CalibrationOutcome]:  # fmt: skip
     pull = UNKNOWN_REL_SIGMA if config.is_focal_estimated else config.focal_rel_sigma
     focal, k1 = known.deviations(pull, is_k1_free=True)
     is_k1_free = bool(0.0 < k1 < K1_SHARE * config.k1_sigma)
