@@ -8,8 +8,9 @@ from vgslam.frontend.locate import Recovered
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
-from vgslam.reloc.loops import DRIFT_KEYFRAMES, LoopConfig, LoopFinder, Meeting
+from vgslam.reloc.loops import LoopConfig, LoopFinder, Meeting
 from vgslam.reloc.places import Places
+from vgslam.reloc.reach import DRIFT_KEYFRAMES
 from vgslam.reloc.verifiers import open_verifier
 from vgslam.types import Edge, EdgeKind, Keyframe
 

@@ -15,6 +15,7 @@ from vgslam.geometry.sim3 import Sim3
 from vgslam.interfaces import LoopVerifier
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.places import Places
+from vgslam.reloc.reach import DRIFT_KEYFRAMES, are_unbroken, median_depths, most_drift, out_of_reach
 from vgslam.types import Edge
 
 PENDING_GAP, ROW_GAP = 2, 4
@@ -26,17 +27,12 @@ MOST_REST = 8
 """Keyframes at most that are passed over after loops that moved nothing: what drifts over so few is little."""
 KNOWN_SIGMAS = 3.0
 """The map says what a meeting says if they differ by less than so many of the meeting's own deviations."""
-REACH = 2.0
-"""Distance of two views of one place, in multiples of the larger median depth, beyond which patches cannot match."""
 NEIGHBOURS = 2
 """Keyframes at most this many away from one that is looked at show the same and are passed over."""
 RIVAL_SHARE = 0.7
 """Another place with at least this share of the best one's inliers makes a meeting ambiguous."""
 SAME_PLACE_DEG, SAME_PLACE_SHARE = 15.0, 0.5
 """Rotation, and position as a share of the median depth, within which it is no other place: drift allowed for."""
-DRIFT_KEYFRAMES, MOST_CORRECTION = 300, 0.5
-"""Keyframes between two ends of a loop up to which `LoopConfig` says what drift can be; it grows in proportion on
-longer paths, as a scale that is a little off everywhere does, up to this share of the path."""
 MATCHING_ERROR = 0.05
 """Allowance for a correction besides drift, as a share of the median depth: no meeting is measured better."""
 
@@ -141,66 +137,35 @@ class LoopFinder:
 
     def _candidates(self, k: int, other_components: bool) -> list[int]:
         c, m = self.config, self.map
-        component = m.keyframes[k].component_id
-        depth = self._depth(k)
         similar, _ = self.places.like_keyframe(k, c.n_similar + 2 * c.min_gap)
+        component = m.keyframes[k].component_id
+        is_same = np.array([m.keyframes[j].component_id == component for j in similar.tolist()], bool)
+        may = (similar != k) & ~(is_same & ((np.abs(similar - k) < c.min_gap) | other_components))
+        same = np.flatnonzero(may & is_same)
+        may[same] = ~out_of_reach(m, similar[same], k, float(median_depths(m, np.array([k]))[0]), c.max_correction)
         taken: list[int] = []
-        for j in similar.tolist():
-            same = m.keyframes[j].component_id == component
-            if j == k or (same and (abs(j - k) < c.min_gap or other_components)):
+        for i in np.flatnonzero(may).tolist():
+            j = int(similar[i])
+            if is_same[i] and self._shares_much(j, k):
                 continue
-            if same and not self._may_tell_more(j, k, depth):
-                continue
-            if all(abs(j - i) > NEIGHBOURS for i in taken):
+            if all(abs(j - other) > NEIGHBOURS for other in taken):
                 taken.append(j)
             if len(taken) == c.n_verified:
                 break
         return taken
 
-    def _may_tell_more(self, j: int, k: int, depth: float) -> bool:
-        """Whether keyframe j of k's component, if it shows the same place, would tie k, which sees so far, to anything
-        new."""
+    def _shares_much(self, j: int, k: int) -> bool:
+        """Whether keyframes j and k of one component are tied by so many landmarks that to see one place from both
+        tells nothing new."""
         c, m = self.config, self.map
-        if self._is_out_of_reach(j, k, depth):
-            return False
         shared = int(np.isin(m.observed[j].ids, m.observed[k].ids, kind="table").sum())
-        return shared <= c.max_shared * (1 if abs(j - k) < NEAR_GAPS * c.min_gap else FAR_SHARED)
-
-    def _is_out_of_reach(self, j: int, k: int, depth: float) -> bool:
-        """Whether two keyframes are so far apart that no drift of the path between them makes them one place."""
-        centres = self.map.centres(np.array([j, k]))
-        apart = float(np.linalg.norm(centres[1] - centres[0]))
-        if apart <= REACH * depth:
-            return False
-        reach = REACH * max(self._depth(j), depth)
-        return apart > reach and self._is_unbroken(j, k) and apart > reach + self._most_drift(j, k)
-
-    def _is_unbroken(self, j: int, k: int) -> bool:
-        """Whether odometry leads from keyframe j to k; places that loops alone tie may be wrong by anything."""
-        a, b = sorted((j, k))
-        return all((i, i + 1) in self.map.edges for i in range(a, b))
-
-    def _most_drift(self, j: int, k: int) -> float:
-        """How far drift of the path from keyframe j to k can have moved one of them, in world units."""
-        a, b = sorted((j, k))
-        most, centres = self.config.max_correction, self.map.centres(np.arange(a, b + 1))
-        path = float(np.linalg.norm(np.diff(centres, axis=0), axis=1).sum())
-        return max(most, min(most * max(1.0, (b - a) / DRIFT_KEYFRAMES), MOST_CORRECTION)) * path
-
-    def _depth(self, k: int) -> float:
-        """Median depth of what keyframe k sees, in world units; 0 if it sees nothing."""
-        m = self.map
-        ids = m.observed[k].ids
-        if len(ids) == 0:
-            return 0.0
-        T = m.T_world_keyframes(np.array([k]))[0]
-        return max(float(np.median((m.landmarks_world(ids) - T[:3, 3]) @ T[:3, 2])), 0.0)
+        return shared > c.max_shared * (1 if abs(j - k) < NEAR_GAPS * c.min_gap else FAR_SHARED)
 
     def _is_known(self, meeting: Meeting) -> bool:
         """Whether the path between the two keyframes says what a meeting says."""
-        edge, m = meeting.edge, self.map.keyframes
-        a, b = m[edge.id_a], m[edge.id_b]
-        if a.component_id != b.component_id or not self._is_unbroken(edge.id_a, edge.id_b):
+        edge, m = meeting.edge, self.map
+        a, b = m.keyframes[edge.id_a], m.keyframes[edge.id_b]
+        if a.component_id != b.component_id or not are_unbroken(m, np.array([edge.id_a]), edge.id_b)[0]:
             return False
         S, limit = a.S_world_keyframe.inverse() @ b.S_world_keyframe, KNOWN_SIGMAS * edge.sigmas
         return (
@@ -247,7 +212,8 @@ class LoopFinder:
         a, b = meeting.edge.id_a, meeting.edge.id_b
         S_b = self.map.keyframes[b].S_world_keyframe
         shift = float(np.linalg.norm(meeting.S_world_b.t - S_b.t))
-        is_near = shift <= self._most_drift(a, b) + MATCHING_ERROR * meeting.depth
+        drift = float(most_drift(self.map, np.array([a]), b, self.config.max_correction)[0])
+        is_near = shift <= drift + MATCHING_ERROR * meeting.depth
         most = self.config.max_log_scale * max(1.0, abs(b - a) / DRIFT_KEYFRAMES)
         return is_near and abs(float(np.log(meeting.S_world_b.s / S_b.s))) < most
 

@@ -1,0 +1,58 @@
+"""Which keyframes can show one place, worked out by hand."""
+
+import numpy as np
+from hand_map import add_landmarks, at, hand_map
+
+from vgslam.geometry.camera import Camera
+from vgslam.map.slam_map import SlamMap
+from vgslam.reloc.reach import are_unbroken, median_depths, most_drift, out_of_reach
+from vgslam.types import Ids
+
+SMALL = Camera(2.0, 2.0, 1.0, 0.5, 3, 2)
+MOST = 0.15
+
+
+def road(n: int, depths: dict[int, list[float]], broken_after: tuple[int, ...] = ()) -> SlamMap:
+    """n keyframes 1 apart along x that look along z; some see landmarks straight ahead, so deep."""
+    m = hand_map([at(x=float(k)) for k in range(n)], SMALL)
+    for k, deep in depths.items():
+        add_landmarks(m, k, np.array([[k, 0.0, z] for z in deep]))
+    for k in broken_after:
+        del m.edges[k, k + 1]
+    return m
+
+
+def ids(*numbers: int) -> Ids:
+    return np.array(numbers, np.int64)
+
+
+def test_the_median_depth_of_an_even_and_an_odd_number_of_landmarks_and_of_none() -> None:
+    m = road(5, {0: [5.0, 1.0, 2.0], 1: [8.0, 2.0, 4.0, 3.0], 3: [7.0], 4: [-2.0]})
+    assert median_depths(m, ids(0, 1, 2, 3, 4)).tolist() == [2.0, 3.5, 0.0, 7.0, 0.0]
+    assert median_depths(m, ids(3, 0)).tolist() == [7.0, 2.0]
+
+
+def test_drift_is_a_share_of_the_path_in_either_direction_and_grows_on_long_ones() -> None:
+    np.testing.assert_allclose(most_drift(road(21, {}), ids(0, 10, 15, 20), 10, MOST), [1.5, 0.0, 0.75, 1.5])
+    m = road(1501, {})
+    np.testing.assert_allclose(most_drift(m, ids(1200, 900, 0), 1500, MOST), [0.15 * 300, 0.3 * 600, 0.5 * 1500])
+
+
+def test_a_missing_step_between_two_keyframes_breaks_the_path() -> None:
+    m = road(10, {}, broken_after=(3, 7))
+    assert are_unbroken(m, ids(0, 3, 4, 5, 7, 8), 5).tolist() == [False, False, True, True, True, False]
+
+
+def test_out_of_reach_is_what_neither_drift_nor_twice_the_larger_depth_brings_near() -> None:
+    """From keyframe 20, which sees 3 deep: 6 + 0.15 of the path, which is the distance. Nearer than 7.06 is in reach;
+    keyframe 10 sees 4.3 deep: 8.6 + 1.5 = 10.1; keyframe 11 sees 3.7 deep: 7.4 + 1.35 = 8.75."""
+    m = road(21, {20: [3.0], 10: [4.3], 11: [3.7]})
+    assert out_of_reach(m, ids(14, 13, 12, 11, 10, 9), 20, 3.0, MOST).tolist() == [
+        False, False, True, True, False, True,
+    ]  # fmt: skip
+
+
+def test_where_the_path_is_broken_nothing_is_out_of_reach() -> None:
+    m = road(21, {20: [3.0]}, broken_after=(10,))
+    assert out_of_reach(m, ids(0, 10, 11), 20, 3.0, MOST).tolist() == [False, False, True]
+    assert out_of_reach(m, ids(), 20, 3.0, MOST).tolist() == []
