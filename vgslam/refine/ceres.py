@@ -157,8 +157,9 @@ class _Model:
         ends = [*begin[1:].tolist(), len(point)]
         elements = list(map(pycolmap.TrackElement, image, index))
         for i, b, e in zip(ids.tolist(), begin.tolist(), ends, strict=True):
-            track = pycolmap.Track(elements[b:e])
-            r.add_point3D_with_id(i + 1, pycolmap.Point3D(xyz=p.points[i], track=track))
+            seen = pycolmap.Point3D()  # as keywords, which pycolmap reads as a dict, these take three times as long
+            seen.xyz, seen.track = p.points[i], pycolmap.Track(elements[b:e])
+            r.add_point3D_with_id(i + 1, seen)
         self.used = ids
 
     def _add_prior(self, pycolmap: Any, r: Any, prior: FocalPrior) -> None:
