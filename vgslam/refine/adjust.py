@@ -204,7 +204,7 @@ def choose_calibration(
     nothing = FreeCalibration()
     if config.is_calibration_fixed:
         return nothing, CalibrationOutcome(False, False, config.focal_rel_sigma, config.k1_sigma)
-    return _chosen(determined(problem, config.loss_px), problem, config)
+    return _chosen(determined(problem, config.loss_px), problem, config, is_end)
 
 
 def may_determine(problem: Problem, config: RefineConfig) -> bool:
@@ -216,7 +216,7 @@ def may_determine(problem: Problem, config: RefineConfig) -> bool:
 
 
 def _chosen(
-    known: Determined, problem: Problem, config: RefineConfig
+    known: Determined, problem: Problem, config: RefineConfig, is_end: bool = False
 ) -> tuple[FreeCalibration, CalibrationOutcome]:  # fmt: skip
     pull = UNKNOWN_REL_SIGMA if config.is_focal_estimated else config.focal_rel_sigma
     focal, k1 = known.deviations(pull, is_k1_free=True)
