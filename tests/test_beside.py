@@ -4,7 +4,6 @@ import os
 import threading
 from collections.abc import Iterator
 
-import cv2
 import pytest
 from waiting import HANG_S, until
 
@@ -13,9 +12,9 @@ from vgslam import beside
 
 @pytest.fixture(params=[1, 2])
 def cores(request: pytest.FixtureRequest) -> Iterator[int]:
-    cv2.setNumThreads(request.param)
+    beside.allow(request.param, there=2)
     yield request.param
-    cv2.setNumThreads(1)
+    beside.allow(1)
 
 
 def test_results_come_in_the_order_of_the_items(cores: int) -> None:
@@ -37,28 +36,28 @@ def test_a_job_is_done_once_and_its_error_raised_where_it_is_asked_for(cores: in
 
 
 def test_items_are_begun_before_they_are_asked_for_by_so_many_at_most() -> None:
-    cv2.setNumThreads(2)
+    beside.allow(2, there=2)
     begun: list[int] = []
     results = beside.ahead(range(9), begun.append, 3)
     next(results)
     until(lambda: len(begun) >= 4)
-    cv2.setNumThreads(1)
+    beside.allow(1)
     assert sorted(begun) == [0, 1, 2, 3]
 
 
 def test_a_job_that_waits_behind_another_is_done_by_who_asks_for_it() -> None:
-    cv2.setNumThreads(2)
+    beside.allow(2, there=2)
     may_end = threading.Event()
     first = beside.start(lambda: may_end.wait(HANG_S))
     second = beside.start(threading.current_thread)
     assert second.result() is threading.main_thread()
     may_end.set()
     assert first.result()
-    cv2.setNumThreads(1)
+    beside.allow(1)
 
 
 def test_a_job_that_is_dropped_is_not_begun_or_waited_for() -> None:
-    cv2.setNumThreads(2)
+    beside.allow(2, there=2)
     may_end, begun, done = threading.Event(), threading.Event(), list[int]()
 
     def work() -> None:
@@ -74,7 +73,7 @@ def test_a_job_that_is_dropped_is_not_begun_or_waited_for() -> None:
     assert done == [1]
     assert beside.start(lambda: 3).result() == 3  # after those
     assert done == [1]
-    cv2.setNumThreads(1)
+    beside.allow(1)
 
 
 def test_both_share_the_items_and_keep_their_order(cores: int) -> None:
@@ -90,16 +89,16 @@ def test_both_share_the_items_and_keep_their_order(cores: int) -> None:
 
 
 def test_on_one_core_no_thread_is_begun() -> None:
-    cv2.setNumThreads(1)
+    beside.allow(1)
     assert beside.start(threading.current_thread).result() is threading.main_thread()
     until(lambda: "vgslam-beside" not in {t.name for t in threading.enumerate()})
 
 
 def test_no_thread_stays_when_all_is_done() -> None:
-    cv2.setNumThreads(2)
+    beside.allow(2, there=2)
     assert beside.start(lambda: 7).result() == 7
     until(lambda: "vgslam-beside" not in {t.name for t in threading.enumerate()})
-    cv2.setNumThreads(1)
+    beside.allow(1)
 
 
 def test_no_more_cores_are_used_than_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,6 +107,6 @@ def test_no_more_cores_are_used_than_there_are(monkeypatch: pytest.MonkeyPatch) 
     assert not beside.is_allowed()
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
     beside.allow(2)
-    assert cv2.getNumThreads() == 2
+    assert beside.is_allowed()
     beside.allow(1)
     assert not beside.is_allowed()

@@ -21,8 +21,6 @@ def main() -> int:
     """
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    for name in ("MAIN", "WORKER"):  # OpenCV's threads sleep where they wait for one another: the other core has work
-        os.environ.setdefault(f"OPENCV_THREAD_POOL_ACTIVE_WAIT_{name}", "0")
     if isinstance(sys.stdout, TextIOWrapper):  # names of files may hold what the terminal's encoding does not have
         sys.stdout.reconfigure(errors="backslashreplace")
     gc.set_threshold(GARBAGE_EVERY)

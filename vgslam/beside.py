@@ -11,25 +11,29 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Generic, TypeVar
 
-import cv2
-
 from vgslam.heap import keep_one_heap
 
 A = TypeVar("A")
 T = TypeVar("T")
 
 
-def allow(n_cores: int) -> None:
-    """Use so many cores, of those that this process may run on, for OpenCV too; 1 means that nothing is done beside."""
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    cv2.setNumThreads(max(1, min(n_cores, there)))
-    if cv2.getNumThreads() > 1:
+_n_cores = 1
+"""Cores that this process uses."""
+
+
+def allow(n_cores: int, there: int | None = None) -> None:
+    """Use so many cores, of those that this process may run on (`there`); 1 means that nothing is done beside."""
+    global _n_cores
+    if there is None:
+        there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    _n_cores = max(1, min(n_cores, there))
+    if is_allowed():
         keep_one_heap()
 
 
 def is_allowed() -> bool:
-    """Whether there is a second core to use: whether OpenCV may use more than one thread."""
-    return cv2.getNumThreads() > 1
+    """Whether there is a second core to use."""
+    return _n_cores > 1
 
 
 class Job(Generic[T]):

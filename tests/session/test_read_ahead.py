@@ -4,12 +4,12 @@ import threading
 from collections.abc import Iterator
 from itertools import islice
 
-import cv2
 import numpy as np
 import pytest
 from program import DEMO
 from waiting import until
 
+from vgslam import beside
 from vgslam.errors import InputError
 from vgslam.session.main_loop import MainLoop
 from vgslam.session.map_session import MapSession
@@ -24,9 +24,9 @@ N = 24
 
 @pytest.fixture
 def two_cores() -> Iterator[None]:
-    cv2.setNumThreads(2)
+    beside.allow(2, there=2)
     yield
-    cv2.setNumThreads(1)
+    beside.allow(1)
 
 
 def frame(n: int, side: int = 2) -> Frame:
@@ -102,13 +102,13 @@ def test_of_large_images_fewer_wait() -> None:
 
 
 def test_a_recording_gives_the_same_on_two_cores(two_cores: None) -> None:
-    beside = loop_over_recording()
-    assert [t.frame.id for t in beside.run()] == list(range(N))
+    shared = loop_over_recording()
+    assert [t.frame.id for t in shared.run()] == list(range(N))
     assert "vgslam-reading" not in {t.name for t in threading.enumerate()}
-    cv2.setNumThreads(1)
+    beside.allow(1)
     alone = loop_over_recording()
     assert len(list(alone.run())) == N
-    for x, y in zip(beside.slam.map.frames, alone.slam.map.frames, strict=True):
+    for x, y in zip(shared.slam.map.frames, alone.slam.map.frames, strict=True):
         assert x.status is y.status
         np.testing.assert_array_equal(x.T_ref_cam, y.T_ref_cam)
     assert sum(f.T_ref_cam is not None for f in alone.slam.map.frames) > N / 2
