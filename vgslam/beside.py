@@ -1,21 +1,19 @@
 """A second core put to use: jobs on a thread beside the caller, who takes their results where it needs them.
 
 What is computed, and which results are used where, is the same whichever thread is faster, and on one core too. Threads
-share the work because OpenCV, ffmpeg, Ceres and the large steps of numpy leave Python's lock to others.
+share the work because OpenCV, ffmpeg and the large steps of numpy leave Python's lock to others; work of many small
+steps takes longer on two threads than on one.
 """
 
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from vgslam.heap import keep_one_heap
 
-A = TypeVar("A")
 T = TypeVar("T")
-
 
 _n_cores = 1
 """Cores that this process uses."""
@@ -65,18 +63,11 @@ class Job(Generic[T]):
             raise self._error
         return self._result  # type: ignore[return-value]
 
-    def drop(self) -> None:
-        """The result is not needed: do it no more, or wait until it is through. What it raised is nobody's."""
-        if self._turn.acquire(blocking=False):
-            self._do = None
-            self._is_done.set()
-        self._is_done.wait()
-
 
 class Worker:
     """Does jobs in the order in which they came, on a thread that ends when there are none left."""
 
-    def __init__(self, name: str = "vgslam-beside") -> None:
+    def __init__(self, name: str) -> None:
         self._name = name
         self._jobs: deque[Job[object]] = deque()
         self._lock = threading.Lock()
@@ -100,42 +91,3 @@ class Worker:
                 job = self._jobs.popleft()
             job.run()
             del job
-
-
-_worker = Worker()
-
-
-def _alone_after_fork() -> None:
-    """Threads do not come along into a process that is forked off."""
-    global _worker
-    _worker = Worker()
-
-
-os.register_at_fork(after_in_child=_alone_after_fork)
-
-
-def start(do: Callable[[], T]) -> Job[T]:
-    """Begin a job beside the caller where there is a second core; else it is done when its result is asked for."""
-    job = Job(do)
-    if is_allowed():
-        _worker.put(job)
-    return job
-
-
-def ahead(items: Iterable[A], make: Callable[[A], T], n: int = 2) -> Iterator[T]:
-    """make(item) for each item in its order, n of them begun before they are asked for."""
-    jobs: deque[Job[T]] = deque()
-    for item in items:
-        jobs.append(start(partial(make, item)))
-        if len(jobs) > n:
-            yield jobs.popleft().result()
-    while jobs:
-        yield jobs.popleft().result()
-
-
-def both(items: Iterable[A], make: Callable[[A], T]) -> list[T]:
-    """make(item) for each item: the thread beside begins with the first, the caller with the last."""
-    jobs = [start(partial(make, item)) for item in items]
-    for job in reversed(jobs):
-        job.run()
-    return [job.result() for job in jobs]

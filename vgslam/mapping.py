@@ -49,8 +49,6 @@ class KeyframeSteps:
     def __call__(self, due: Due) -> Mapped:
         """The keyframe, with the landmarks of old ones that it shows, adjusted, and its loop closed if it has one."""
         view, component = due.view, due.component_id
-        if self.loops.config.is_on:
-            self.relocalizer.places.expect(view)
         ids, pixels = self._with_old_landmarks(due)
         with self._stages.of("map"):
             ids, pixels = self.mapper.add_keyframe(view, due.T_world_cam, ids, pixels, component)

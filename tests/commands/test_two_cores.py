@@ -22,7 +22,7 @@ MEASURED = {"command", "cpu_s", "wall_s", "stage_cpu_s", "frames_per_cpu_s", "fr
 def two_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
     yield
-    mine = {"vgslam-reading", "vgslam-beside", "vgslam-second-process"}
+    mine = {"vgslam-reading", "vgslam-second-process"}
     until(lambda: not {t.name for t in threading.enumerate()} & mine)
     beside.allow(1)
 

@@ -53,7 +53,7 @@ class RunArgs(TrackingArgs):
     """Number of the stream in a video file that has several, by default the largest. A warning lists them."""
 
     cores: int = 2
-    """CPU cores to use, 1 or 2, of those that there are. A second one reads ahead and shares the work on images; the
+    """CPU cores to use, 1 or 2, of those that there are. A second one reads ahead, and scores and plots; the
     results are the same to the last bit."""
 
     realtime: bool = False

@@ -10,12 +10,10 @@ the frames between them. Both corrections are motions of constant speed over tim
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
-from vgslam import beside
 from vgslam.frontend.guessed import MIN_MEASURED_SHARE
 from vgslam.frontend.tracker import MIN_VOTERS, TrackerConfig
 from vgslam.geometry import se3
@@ -32,8 +30,6 @@ MAX_OFFSET_D2 = 30.0
 """Squared distance, in deviations, between where a keyframe is and where its own observations put it, up to which the
 frames beside it follow the landmarks: 6 where the map agrees with itself, and hundreds after tracking alone, whose
 windows have left the landmarks of old keyframes behind."""
-BLOCKS_AT_ONCE = 8
-"""Blocks of observations that are in memory while poses are computed from them."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +51,6 @@ class Segment:
     has_second: bool
     rows: Ids
     share: Array
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    """Frames of a block: which they are (F,), and as they were tracked."""
-
-    block: FrameBlock
-    keep: npt.NDArray[np.bool_]
-    frames: list[PoseEstimate]
 
 
 class FramePoses:
@@ -237,33 +224,28 @@ class FramePoses:
 
     def _fit(self, wanted: set[int]) -> None:
         """Compute the poses of frames, by their ids, from what they saw."""
-        if not wanted:
-            return
-        wanted_blocks = (x for block in self._blocks() if (x := self._chosen(block, wanted)) is not None)
-        while blocks := list(islice(wanted_blocks, BLOCKS_AT_ONCE)):
-            for fits in beside.both(blocks, self._fits_of):
-                self._fits = {i: fit for i, fit in {**self._fits, **fits}.items() if fit is not None}
+        first_row, first_id = self._first_row, self.map.frames[self._first_row].frame_id if wanted else 0
+        for block in self._blocks():
+            keep = np.array([i in wanted for i in block.frame_ids.tolist()]) & (np.diff(block.begins) > 0)
+            rows = first_row + block.frame_ids[keep] - first_id
+            chosen = [self.map.frames[row] for row in rows.tolist()]
+            has_pose = [e.T_ref_cam is not None for e in chosen]
+            keep[keep] = has_pose
+            if keep.any():
+                self._fit_block(block, keep, [e for e in chosen if e.T_ref_cam is not None])
 
-    def _chosen(self, block: FrameBlock, wanted: set[int]) -> "_Chosen | None":
-        """The frames of a block that are wanted and have a pose, None without any."""
-        first_row, first_id = self._first_row, self.map.frames[self._first_row].frame_id
-        keep = np.array([i in wanted for i in block.frame_ids.tolist()]) & (np.diff(block.begins) > 0)
-        rows = first_row + block.frame_ids[keep] - first_id
-        chosen = [self.map.frames[row] for row in rows.tolist()]
-        keep[keep] = [e.T_ref_cam is not None for e in chosen]
-        return _Chosen(block, keep, [e for e in chosen if e.T_ref_cam is not None]) if keep.any() else None
-
-    def _fits_of(self, of: "_Chosen") -> dict[int, FrameFit | None]:
-        """Where the observations of chosen frames put them; None where they do not agree."""
+    def _fit_block(self, block: FrameBlock, keep: npt.NDArray[np.bool_], chosen: list[PoseEstimate]) -> None:
         c = self.config
-        batch = self._batch(of.block, of.keep, of.frames)
+        batch = self._batch(block, keep, chosen)
         fit = adjust_poses(batch, c.sigma_px, c.gate)
         T_world_cam = camera_poses(fit.T_cam_world)
         n, total = fit.is_inlier.sum(1), batch.is_seen.sum(1)
         is_good = (n >= c.min_inliers) & (n >= c.min_inlier_ratio * total)
         is_good &= np.isfinite(T_world_cam).all((1, 2)) & np.isfinite(fit.covariance).all((1, 2))
-        fits = [FrameFit(T, C) if ok else None for T, C, ok in zip(T_world_cam, fit.covariance, is_good, strict=True)]
-        return {e.frame_id: fit for e, fit in zip(of.frames, fits, strict=True)}
+        for i, e in enumerate(chosen):
+            self._fits.pop(e.frame_id, None)
+            if is_good[i]:
+                self._fits[e.frame_id] = FrameFit(T_world_cam[i], fit.covariance[i])
 
     def _batch(self, block: FrameBlock, keep: npt.NDArray[np.bool_], chosen: list[PoseEstimate]) -> PoseBatch:
         """The chosen frames and their observations."""

@@ -8,12 +8,10 @@ forward and back. What is found counts if one pose of the other keyframe explain
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import chain
 
 import cv2
 import numpy as np
 
-from vgslam import beside
 from vgslam.frontend.features import FeatureConfig, Gray, track_flow
 from vgslam.frontend.locate import evened
 from vgslam.geometry import se3
@@ -42,8 +40,6 @@ MOST_WANTED = 150
 """Landmarks that are searched for in one image."""
 N_KEPT = 24
 """Images kept: partners are mostly keyframes that were looked at shortly before or will be shortly after."""
-PAIRS_AHEAD = 2
-"""Pairs whose images are made before it is their turn."""
 FLAT = 128
 """The grey of an evened image where nothing is to be seen."""
 LEVELS, BORDER_PX = 3, 8
@@ -67,12 +63,8 @@ def with_shared_landmarks(problem: Problem, others: Mask, gray_of: GrayOf, featu
     """
     pairs = partners(problem, others)
     search = _Search(problem, gray_of, features)
-    found = []
-    for i, (j, k) in enumerate(pairs):
-        for n in chain(*pairs[i : i + 1 + PAIRS_AHEAD]):
-            search.expect(n)
-        found.append(search.find(j, k))
-    return with_observations(problem, [f for f in found if f is not None])
+    found = [f for j, k in pairs if (f := search.find(j, k)) is not None]
+    return with_observations(problem, found)
 
 
 def with_observations(p: Problem, found: list[_Found]) -> Problem:
@@ -137,14 +129,7 @@ class _Search:
     def __init__(self, p: Problem, gray_of: GrayOf, features: FeatureConfig) -> None:
         self.p, self._gray_of, self._features = p, gray_of, features
         self._rows = _rows_of(p)
-        self._even: dict[int, beside.Job[Gray]] = {}
-
-    def expect(self, n: int) -> None:
-        """The image of keyframe number n will be asked for: begin to make it, where there is a second core."""
-        even = self._even.pop(n, None)
-        self._even[n] = even or beside.start(lambda: evened(self._gray_of(int(self.p.keyframe_ids[n]))))
-        if len(self._even) > N_KEPT:
-            self._even.pop(next(iter(self._even)))
+        self._even: dict[int, Gray] = {}
 
     def find(self, j: int, k: int) -> _Found | None:
         """Landmarks of keyframe j in keyframe k, None if one pose does not explain what is found."""
@@ -194,8 +179,11 @@ class _Search:
 
     def _evened(self, n: int) -> Gray:
         """The image of keyframe number n with even contrast."""
-        self.expect(n)
-        return self._even[n].result()
+        image = self._even.pop(n) if n in self._even else evened(self._gray_of(int(self.p.keyframe_ids[n])))
+        self._even[n] = image
+        if len(self._even) > N_KEPT:
+            self._even.pop(next(iter(self._even)))
+        return image
 
     def _agreeing(self, j: int, k: int, point: Ids, pixels: Array) -> _Found | None:
         p = self.p

@@ -6,10 +6,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vgslam import beside
 from vgslam.frontend.asking import AskedGuide
 from vgslam.frontend.features import Gray
-from vgslam.frontend.matching import ImageFeatures, PlainFeatures, describe_quick, plain_features
+from vgslam.frontend.matching import ImageFeatures, describe_quick, plain_features
 from vgslam.frontend.tracker import View
 from vgslam.map.slam_map import PlaceCodes, SlamMap
 from vgslam.reloc.feature_file import FeatureFile
@@ -34,7 +33,6 @@ class Places:
         self._kept_codes = self._open_codes()
         self._features: dict[int, ImageFeatures] = {}
         self._file = FeatureFile()
-        self._expected: dict[int, beside.Job[PlainFeatures]] = {}
         self._lock = threading.RLock()
 
     def catch_up(self) -> None:
@@ -63,7 +61,7 @@ class Places:
         """Code (256,) of an image."""
         if self.guide is not None and self.guide.use.descriptors:
             return bits_of_vector(self.guide.descriptor(frame_id, image))
-        found = features or describe_quick(_gray(image), N_FEATURES)
+        found = features or describe_quick(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), N_FEATURES)
         return shipped_vocabulary().bits(found.descriptors)
 
     def features(self, k: int) -> ImageFeatures:
@@ -77,26 +75,20 @@ class Places:
                 self._features[k] = self._read_or_made(k)
             return self._features[k]
 
-    def expect(self, view: View) -> None:
-        """A view is about to become the next keyframe: begin to describe it, where there is a second core."""
-        if beside.is_allowed():
-            job = beside.start(lambda: plain_features(_gray(view.image), N_FEATURES))
-            self._expected[len(self.map.keyframes)] = job
-
     def _read_or_made(self, k: int) -> ImageFeatures:
-        plain, expected = self._file.get(k), self._expected.pop(k, None)
+        plain = self._file.get(k)
         if plain is None:
-            plain = plain_features(self.gray(k), N_FEATURES) if expected is None else expected.result()
+            plain = plain_features(self.gray(k), N_FEATURES)
             self._file.put(k, plain)
         return plain.rooted()
 
     def forget_features(self) -> None:
         """The keyframes' images have changed. Codes stay: they do not depend on where features are."""
         with self._lock:
-            self._features, self._file, self._expected = {}, FeatureFile(), {}
+            self._features, self._file = {}, FeatureFile()
 
     def gray(self, k: int) -> Gray:
-        return _gray(self.map.keyframes[k].image)
+        return cv2.cvtColor(self.map.keyframes[k].image, cv2.COLOR_RGB2GRAY)
 
     def like_keyframe(self, k: int, n: int) -> tuple[Ids, npt.NDArray[np.float64]]:
         """The n keyframes that look most like keyframe k, itself among them, and their likeness."""
@@ -109,7 +101,3 @@ class Places:
         with self._lock:
             self.catch_up()
             return self.index.search(self.code(view.frame_id, view.image), n)[0].tolist()
-
-
-def _gray(image: Image) -> Gray:
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vgslam import beside
 from vgslam.frontend.features import FeatureConfig
 from vgslam.frontend.locate import Locator, Recovered, Target, depth_near, epipolar_matches
 from vgslam.geometry import se3
@@ -48,15 +47,12 @@ class LandmarkVerifier:
         px_a, px_b = epipolar_matches(places.features(a), places.features(b), c.matcher, EPIPOLAR_PX)
         if len(px_a) < c.min_matches:
             return None
-        asked = beside.start(lambda: self._seen(b, px_b, Target(places.gray(a), m.keyframes[a].camera), px_a))
-        forth = None
-        try:
-            forth = self._seen(a, px_a, self._target(b), px_b)
-        finally:
-            if forth is None:
-                asked.drop()
-        back = None if forth is None else asked.result()
-        if forth is None or back is None:
+        cameras = m.keyframes[a].camera, m.keyframes[b].camera
+        forth = self._locator.locate(a, px_a, self._target(b), px_b)
+        if forth is None or cells(forth.pixels, cameras[1].width, cameras[1].height) < c.min_cells:
+            return None
+        back = self._locator.locate(b, px_b, Target(places.gray(a), cameras[0]), px_a)
+        if back is None or cells(back.pixels, cameras[0].width, cameras[0].height) < c.min_cells:
             return None
         log_ratios = np.concatenate([self._log_ratio(forth, b), -self._log_ratio(back, a)])
         log_scale = float(np.median(log_ratios))
@@ -66,12 +62,6 @@ class LandmarkVerifier:
             log_scale = 0.0
         spread = SIGMA_OF_MAD * float(np.median(np.abs(log_ratios - log_scale)))
         return self._meeting(a, b, forth, back, (log_scale, spread))
-
-    def _seen(self, k: int, px_k: Array, target: Target, px: Array) -> Recovered | None:
-        """The landmarks of keyframe k all over a target that it matches, None without."""
-        found = self._locator.locate(k, px_k, target, px)
-        width, height = target.camera.width, target.camera.height
-        return None if found is None or cells(found.pixels, width, height) < self.config.min_cells else found
 
     def _log_ratio(self, found: Recovered, k: int) -> Array:
         """log of (depth of the found landmarks at the found pose / depth that keyframe k has there)."""
