@@ -115,7 +115,7 @@ def test_a_run_without_a_network_reaches_its_frames_without_large_libraries() ->
 
 def test_a_whole_run_without_a_network_never_loads_torch(demo_folder: Path, tmp_path: Path) -> None:
     words = ["run", str(demo_folder), "--network", "none", "--out", str(tmp_path / "out"), "--quiet",
-             "--map", str(tmp_path / "map"), "--max-frames", "20"]  # fmt: skip
+             "--map", str(tmp_path / "map"), "--max-frames", "20", "--cores", "1"]  # fmt: skip
     loaded = loaded_by(f"from vgslam.cli import main\nassert main({words}) == 0")
     assert {"evo", "matplotlib", "gtsam"} <= loaded
     assert not loaded & {"torch", "huggingface_hub", "trimesh", "open3d", "rerun", "rosbags"}

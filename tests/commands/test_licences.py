@@ -89,7 +89,7 @@ def test_without_evo_eval_says_what_to_install(vgslam, tmp_path: Path) -> None:
 def test_without_evo_a_run_is_kept_and_not_scored(vgslam, demo_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     words = ("--calib", demo_folder / "calib.json", "--truth", demo_folder / "groundtruth.txt")
-    code, _, err = vgslam("run", demo_folder, *words, "--network", "none", "--out", out)
+    code, _, err = vgslam("run", demo_folder, *words, "--network", "none", "--cores", 1, "--out", out)
     assert code == EvaluationError.exit_code, err
     report = json.loads((out / "report.json").read_text())
     assert (out / "trajectory.tum").stat().st_size > 0
