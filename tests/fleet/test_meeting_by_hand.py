@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from fleet.said import said, turned
 from fleet.walks import Here, saved, walk
 from hand_map import add_landmarks, at, hand_map
 
@@ -13,23 +14,9 @@ from vgslam.errors import MapError
 from vgslam.fleet import meet as meet_module
 from vgslam.fleet.meet import Known, _Middles, _rows, _tie, meet
 from vgslam.fleet.merge_many import anchored, candidate_pairs, merge_many
-from vgslam.fleet.sights import Sight
-from vgslam.fleet.ties import Tie
-from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.reloc.loops import Meeting
 from vgslam.types import Array, Edge, EdgeKind
-
-
-def turned(degrees: float, x: float = 0.0, s: float = 1.0) -> Sim3:
-    return Sim3(se3.so3_exp(np.array([0.0, np.radians(degrees), 0.0])), np.array([x, 0.0, 0.0]), s)
-
-
-def said(S: Sim3, reach: float = 4.0, sigma: float = 0.01, a: int = 0) -> Tie:
-    x = 10.0 * (a // 10)  # ten ties each show one place
-    sight = Sight(np.array([x, 0.0, 0.0]), np.array([x, 0.0, 4.0]))
-    return Tie(a, 0, 0, 0, Sim3.identity(), np.full(7, sigma), 0.8, S, reach, sight, sight)
-
 
 # -- which maps are looked at
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fleet.said import said, turned
 from fleet.walks import Here, saved, tie, walk
 
 from vgslam.errors import MapError
@@ -13,8 +14,7 @@ from vgslam.fleet import merge_many as merge_module
 from vgslam.fleet.anchors import Anchors, _alarm, _close, _groups, _Legs, _weights, solve_anchors
 from vgslam.fleet.fold import Branch, _between, fold_two, next_pairs, trouble_of
 from vgslam.fleet.merge_many import fold
-from vgslam.fleet.sights import Sight
-from vgslam.fleet.ties import Bond, Tie, bond_of
+from vgslam.fleet.ties import Bond, bond_of
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
@@ -25,17 +25,7 @@ from vgslam.types import Edge, EdgeKind
 SIGMAS = np.array([0.02] * 3 + [0.2] * 3 + [0.05])
 
 
-def turned(degrees: float, x: float = 0.0, s: float = 1.0) -> Sim3:
-    return Sim3(se3.so3_exp(np.array([0.0, np.radians(degrees), 0.0])), np.array([x, 0.0, 0.0]), s)
-
-
 # -- ties
-
-
-def said(S: Sim3, reach: float = 4.0, sigma: float = 0.01, a: int = 0) -> Tie:
-    x = 10.0 * (a // 10)  # ten ties each show one place
-    sight = Sight(np.array([x, 0.0, 0.0]), np.array([x, 0.0, 4.0]))
-    return Tie(a, 0, 0, 0, Sim3.identity(), np.full(7, sigma), 0.8, S, reach, sight, sight)
 
 
 @pytest.mark.parametrize(("other", "is_same"), [
