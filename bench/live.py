@@ -149,7 +149,7 @@ def _measure(
             outcome.n_outage = again_at - kill_at
         poses.await_time(times_s[-1] if protocol == "mjpeg" else None)
         outcome.load = round(os.getloadavg()[0], 1)
-        live.send_signal(signal.SIGTERM)
+        live.send_signal(signal.SIGINT)
         code = live.wait(PATIENCE_S)
     if code != 0:
         raise InputError(f"vgslam live ended with exit code {code}; see {run_dir.with_suffix('.log')}")

@@ -69,6 +69,8 @@ def live_run(
                "--out", str(run_dir), "--overwrite", "--poses", "-", *options]  # fmt: skip
     if served.protocol == "ffmpeg-mjpeg":
         wait_for_listener(port)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job; children inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     with run_dir.with_suffix(".log").open("wb") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL)
         try:

@@ -67,6 +67,27 @@ def test_a_first_signal_waits_for_the_end_of_a_step_and_a_second_does_not(usual:
         assert signals.first is signal.SIGINT
 
 
+def test_where_a_second_may_wait_it_does_and_a_third_does_not(usual: None) -> None:
+    with StopSignals() as signals:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        waited: list[bool] = []
+        with pytest.raises(Terminated):
+            _held_anew_while_two_come(signals, waited)
+        assert (waited, signals.is_due, signals.first) == ([True, True], False, signal.SIGINT)
+        with signals.held(), pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def _held_anew_while_two_come(signals: StopSignals, waited: list[bool]) -> None:
+    with signals.held(), signals.anew():
+        signal.raise_signal(signal.SIGTERM)
+        waited.append(signals.is_due)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        waited.append(signals.is_due)
+
+
 def _held_while_it_comes(signals: StopSignals, waited: list[bool]) -> None:
     with signals.held():
         signal.raise_signal(signal.SIGINT)

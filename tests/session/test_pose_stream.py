@@ -67,6 +67,17 @@ def test_a_recording_is_taken_frame_by_frame_and_closing_twice_is_fine() -> None
     assert len(stream.slam.map.trajectory()) == 25  # the first frames got theirs afterwards
 
 
+@pytest.mark.parametrize("is_asked_for", [False, True])
+def test_the_map_of_a_live_source_is_adjusted_as_a_whole_where_that_is_asked_for(
+    is_asked_for: bool, server: Server
+) -> None:
+    with Slam.open(
+        server.url, calib=DEMO / "calib.json", keep_all=True, give_up_s=0.0, adjust_at_end=is_asked_for
+    ) as stream:
+        list(stream)
+    assert (stream.slam.refined is not None) is is_asked_for
+
+
 def test_a_map_is_gone_on_with(parts: list[bytes]) -> None:
     def options(slam_map: object, is_localizing: bool) -> dict[str, object]:
         return {"calib": DEMO / "calib.json", "keep_all": True, "give_up_s": 0.0, "slam_map": slam_map,

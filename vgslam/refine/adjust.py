@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -121,6 +122,8 @@ class Watch:
 
     say: Say = field(default=lambda line: None)
     should_stop: Callable[[], bool] = field(default=lambda: False)
+    block: Callable[[], AbstractContextManager[None]] = field(default=nullcontext)
+    """Is entered for as long as `should_stop` is asked."""
     deadline_s: float = float("inf")
     """On the monotonic clock."""
 

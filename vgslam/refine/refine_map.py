@@ -41,7 +41,7 @@ def refine_map(
     """
     watch = watch or Watch()
     watch = replace(watch, deadline_s=time.monotonic() + config.seconds)
-    with slam_map.pictures.within(PICTURES_BYTES):
+    with watch.block(), slam_map.pictures.within(PICTURES_BYTES):
         give_memory_back()
         outcome = _refined(slam_map, config, watch, places)
     give_memory_back()
@@ -111,6 +111,7 @@ def solved(
 ) -> tuple[Adjusted, Aligned] | None:  # fmt: skip
     """Keyframes `members` of one component adjusted, or None, as `adjust` does; the map stays as it is. Raises
     InterruptedRefinementError."""
+    watch.check()
     problem = gather(m, members)
     watch.say(f"adjusting {len(members)} keyframes and {len(problem.points)} landmarks together (Ctrl-C skips this)")
     done = adjust(problem, config, watch, gray_of, for_calibration)

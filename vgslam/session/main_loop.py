@@ -1,5 +1,6 @@
 """The one main loop: the frames of a source, one after another, through the system."""
 
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -112,8 +113,10 @@ class MainLoop:
         return Tracked(frame, estimate, arrived_s, time.monotonic() - began_s)
 
     def finish(self, say: Callable[[str], None] | None = None) -> None:
-        """Finish the map. A first Ctrl-C ends the adjustment of the whole map, and leaves what was there before it."""
-        watch = Watch(say or (lambda line: None), lambda: self.signals.is_due)
+        """Finish the map. Ctrl-C ends the adjustment of the whole map, and leaves what was there before it, also where
+        one has ended the frames. After SIGTERM it does not begin: who sends that does not wait for long."""
+        is_in_a_hurry = self.signals.first is signal.SIGTERM
+        watch = Watch(say or (lambda line: None), lambda: is_in_a_hurry or self.signals.is_due, self.signals.anew)
         with self.signals.held(), self.map_session.changing():
             self.slam.finish(watch)
             if self.map_session.anchors:

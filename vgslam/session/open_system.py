@@ -71,11 +71,11 @@ def does_not_wait(source: FrameSource) -> bool:
 
 
 def config_for(source: FrameSource, config: SlamConfig) -> SlamConfig:
-    """The settings for a source; one that does not wait has its loops searched in the background, and its map is not
-    adjusted as a whole at the end, which somebody waits for."""
+    """The settings for a source; one that does not wait has its loops searched in the background, and its map is
+    adjusted as a whole only when it has ended."""
     if not isinstance(source, LiveSource):
         return config
-    refine = replace(config.refine, is_on=False, while_running=False)
+    refine = replace(config.refine, while_running=False)
     return replace(config, loops=replace(config.loops, in_background=True), refine=refine)
 
 

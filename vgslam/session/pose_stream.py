@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vgslam.frontend.guide import VggtUse
@@ -60,6 +60,9 @@ class StreamOptions:
     """Where the network runs: auto, cpu, cuda, cuda:N or mps."""
     use: VggtUse = field(default_factory=VggtUse)
     """What the network is used for."""
+    adjust_at_end: bool = False
+    """Adjust the map of a live source as a whole when the stream has ended: `close` then takes some seconds more, at
+    most `config.refine.seconds`. That of a recording always is."""
 
 
 class PoseStream:
@@ -85,7 +88,7 @@ class PoseStream:
         map_session = MapSession.in_memory(options.slam_map, options.is_localizing)
         source = _source(str(name), options)
         try:
-            choice = SystemOptions(options.config, options.camera, options.fov_deg, options.mask)
+            choice = SystemOptions(_config(source, options), options.camera, options.fov_deg, options.mask)
             slam, _ = open_system(source, map_session, network, choice, _log.info)
         except BaseException:
             if isinstance(source, LiveSource):
@@ -118,6 +121,13 @@ class PoseStream:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _config(source: FrameSource, options: StreamOptions) -> SlamConfig:
+    config = options.config
+    if options.adjust_at_end or not isinstance(source, LiveSource):
+        return config
+    return replace(config, refine=replace(config.refine, is_on=False))
 
 
 def _source(name: str, options: StreamOptions) -> FrameSource:

@@ -19,7 +19,7 @@ def exit_code(stop: KeyboardInterrupt) -> int:
 
 class StopSignals:
     """Within the `with` block Ctrl-C raises KeyboardInterrupt in the main thread, and SIGTERM Terminated. The first one
-    that comes within `held` waits for the end of that block; those after it never wait.
+    of all waits for the end of a `held` block that it comes in; those after it do not, but within `anew`.
 
     A signal that is ignored stays ignored (a background job of a script ignores SIGINT), one that other code handles is
     left to that. Does nothing off the main thread. first: the first signal that came, None before.
@@ -27,7 +27,8 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.first: signal.Signals | None = None
-        self._is_held = self._is_due = False
+        self._is_held = self._is_anew = False
+        self._due: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "StopSignals":
@@ -50,9 +51,18 @@ class StopSignals:
         try:
             yield
         finally:
-            self._is_held, is_due, self._is_due = False, self._is_due, False
-        if is_due:
-            self._raise(self.first)
+            self._is_held, due, self._due = False, self._due, None
+        if due is not None:
+            self._raise(due)
+
+    @contextmanager
+    def anew(self) -> Iterator[None]:
+        """Within `held`, for work that asks `is_due` and ends soon: one signal waits, though another came before."""
+        self._is_anew = True
+        try:
+            yield
+        finally:
+            self._is_anew = False
 
     @property
     def name(self) -> str | None:
@@ -62,7 +72,7 @@ class StopSignals:
     @property
     def is_due(self) -> bool:
         """Whether a signal waits for the end of `held`."""
-        return self._is_due
+        return self._due is not None
 
     def describe(self) -> str:
         """What stopped the run, in words."""
@@ -71,10 +81,10 @@ class StopSignals:
     def _came(self, number: int, frame: FrameType | None) -> None:
         is_first, sign = self.first is None, signal.Signals(number)
         self.first = self.first or sign
-        if is_first and self._is_held:
-            self._is_due = True
+        if self._is_held and self._due is None and (is_first or self._is_anew):
+            self._due = sign
             return
         self._raise(sign)
 
-    def _raise(self, sign: signal.Signals | None) -> None:
+    def _raise(self, sign: signal.Signals) -> None:
         raise Terminated if sign is signal.SIGTERM else KeyboardInterrupt
