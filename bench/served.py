@@ -17,6 +17,7 @@ from pathlib import Path
 from bench.stream_server import Protocol, address, wait_for_listener
 from vgslam.atomic import write_text
 from vgslam.errors import InputError
+from vgslam.results.camera_file import camera_json
 from vgslam.types import Camera
 
 PATIENCE_S = 300.0
@@ -36,9 +37,7 @@ class Served:
 
 def write_calibration(path: Path, camera: Camera) -> None:
     """The calibration of the images that are served, which are undistorted. Raises OutputError."""
-    calib = {"width": camera.width, "height": camera.height, "fx": camera.fx, "fy": camera.fy, "cx": camera.cx,
-             "cy": camera.cy, "distortion": [0.0, 0.0, 0.0, 0.0]}  # fmt: skip
-    write_text(path, json.dumps(calib))
+    write_text(path, camera_json(camera.undistorted()))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import pytest
 
 from vgslam.commands.run import RunArgs
 from vgslam.errors import OutputError
-from vgslam.results.run_folder import FAILURES, RUN_FILES, STATIC_MASK
+from vgslam.results.run_folder import CAMERA, FAILURES, RUN_FILES, STATIC_MASK
 from vgslam.session.map_session import MapSession
 from vgslam.session.run import Run
 from vgslam.sources.trajectory_io import read_trajectory
@@ -198,7 +198,7 @@ def test_ctrl_c_while_the_map_is_saved_waits_for_it_and_leaves_out_cloud_and_plo
     assert vgslam.report()["complete"] is False
     assert vgslam.report()["stopped_by"] == "interrupted while the run was finished (saving the map)"
     assert len(load_map(vgslam.out.parent / "m").frames) == 30
-    assert files(vgslam.out) == everything_but("cloud.ply", FAILURES, *PLOTS)
+    assert files(vgslam.out) == everything_but(CAMERA, "cloud.ply", FAILURES, *PLOTS)
 
 
 def test_ctrl_c_while_a_plot_is_drawn(sequence: Path, vgslam, monkeypatch: pytest.MonkeyPatch) -> None:

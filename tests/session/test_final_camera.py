@@ -8,7 +8,7 @@ import pytest
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine.outcome import CalibrationChange, ComponentOutcome, RefineOutcome
-from vgslam.session.final_camera import final_estimate, main_camera
+from vgslam.session.final_camera import final_estimate, main_camera, recorded_camera
 from vgslam.session.self_calibration import CalibrationEstimate
 from vgslam.types import Camera, Keyframe
 
@@ -68,3 +68,42 @@ def test_the_camera_of_the_largest_component() -> None:
     found = main_camera(m)
     assert found is not None
     assert found.fx == 510.0
+
+
+BENT = replace(camera(510.0), removed_k1=-0.05)
+
+
+class Frames:
+    """A source's cameras: of its frames, and of its images as they were recorded."""
+
+    def __init__(self, frames: Camera | None, recorded: Camera | None) -> None:
+        self.camera, self.recorded_camera = frames, recorded
+
+
+def found_k1(fx_sigma: float, k1_sigma: float) -> RefineOutcome:
+    change = CalibrationChange(500.0, 510.0, fx_sigma, 0.0, k1_sigma)
+    return RefineOutcome([ComponentOutcome(0, 50, True, calibration=change)])
+
+
+def test_the_camera_for_a_later_run_has_the_distortion_of_the_images() -> None:
+    for source in (Frames(None, None), Frames(GUESS, GUESS)):
+        found = recorded_camera(BENT, source, found_k1(0.0, 0.01), None)  # type: ignore[arg-type]
+        assert found is not None
+        assert (found.fx, found.distortion[0], found.removed_k1) == (pytest.approx(510.0), pytest.approx(-0.05), 0.0)
+
+
+@pytest.mark.parametrize(("refined", "is_reliable", "is_given"), [
+    (found_k1(1.0, 0.0), None, True),
+    (found_k1(0.0, 0.0), None, False),
+    (None, None, False),
+    (adjusted(510.0, 1.0, is_kept=False), None, False),
+    (None, True, True),
+    (found_k1(1.0, 1.0), False, False),
+])  # fmt: skip
+def test_it_is_given_where_something_has_determined_it(
+    refined: RefineOutcome | None, is_reliable: bool | None, is_given: bool
+) -> None:
+    """is_reliable: of a camera that was estimated; None for one that was given."""
+    estimate = None if is_reliable is None else replace(FIRST, is_reliable=is_reliable)
+    found = recorded_camera(BENT, Frames(GUESS, GUESS), refined, estimate)  # type: ignore[arg-type]
+    assert (found is not None) is is_given

@@ -1,6 +1,5 @@
 """A recording mapped in pieces by a fleet's engine, and made one run again."""
 
-import json
 import shutil
 import sys
 import time
@@ -34,6 +33,7 @@ from vgslam.map.pictures import Pictures
 from vgslam.map.slam_map import SlamMap
 from vgslam.metric.request import MetricRequest, read_request
 from vgslam.refine.adjust import RefineConfig, Watch
+from vgslam.results.camera_file import camera_json
 from vgslam.results.environment import peak_memory_mib
 from vgslam.results.report import RunReport
 from vgslam.results.run_folder import RunWriter
@@ -46,6 +46,7 @@ from vgslam.sources.open import open_source
 from vgslam.sources.source import RecordedSource
 from vgslam.store.map_folder import MapFolder
 from vgslam.store.open import load_map
+from vgslam.types import Camera
 
 WORK = ".pieces"
 """Folder within the results in which pieces are mapped; removed when all of them are joined."""
@@ -139,7 +140,7 @@ class PiecesRun:
         if calib is None:
             why = result.error or "its first frames have no poses"
             raise TrackingError(f"{args.path}: no camera could be estimated ({why}); give --calib or --fov-deg")
-        write_text(folder.path / "calib.json", json.dumps(calib))
+        write_text(folder.path / "calib.json", camera_json(calib))
         estimated = replace(
             refine, focal_rel_sigma=ESTIMATE_REL_SIGMA, k1_sigma=UNKNOWN_K1_SIGMA, is_focal_estimated=True
         )
@@ -239,9 +240,9 @@ class PiecesRun:
         return Outcome(report, results.writer.path, evaluation, stop, failure if stop is None else stop.exit_code)
 
 
-def _camera_of(path: Path) -> dict[str, object] | None:
-    """The calibration that the adjustment of a map has found, with the distortion of its images, as a file of our own
-    holds it; None for a map without keyframes."""
+def _camera_of(path: Path) -> Camera | None:
+    """The camera that the adjustment of a map has found, with the distortion of its images; None for a map without
+    keyframes."""
     try:
         m = load_map(path)
     except VgslamError:
@@ -249,7 +250,4 @@ def _camera_of(path: Path) -> dict[str, object] | None:
     if not m.keyframes:
         return None
     c = m.keyframes[-1].camera
-    return {
-        "width": c.width, "height": c.height, "fx": c.fx, "fy": c.fy, "cx": c.cx, "cy": c.cy,
-        "distortion": [c.removed_k1, 0.0, 0.0, 0.0],
-    }  # fmt: skip
+    return replace(c, distortion=(c.removed_k1, 0.0, 0.0, 0.0), removed_k1=0.0)

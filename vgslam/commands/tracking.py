@@ -19,7 +19,7 @@ from vgslam.interfaces import FrameSource
 from vgslam.metric.measured import Finding
 from vgslam.poses_out.open import STDOUT
 from vgslam.results.report import RunReport
-from vgslam.results.run_folder import CLOUD, PLOT_FOLDER, PLOTS, REPORT, STATUS, TRAJECTORY_TUM
+from vgslam.results.run_folder import CAMERA, CLOUD, PLOT_FOLDER, PLOTS, REPORT, STATUS, TRAJECTORY_TUM
 from vgslam.session.choose_camera import in_words
 from vgslam.session.main_loop import Follower, Tracked
 from vgslam.session.metrics import HOST, PATH, served
@@ -160,6 +160,8 @@ def print_outcome(outcome: Outcome) -> None:
     if learned is not None:
         say(f"adaptation: {learned}")
     _print_map(report)
+    if (outcome.out / CAMERA).is_file():
+        say(f"the camera as it was adjusted: {outcome.out / CAMERA}; give it to the next run with --calib")
     if evaluation is not None:
         console = Console()
         console.width = max(console.width, 110)

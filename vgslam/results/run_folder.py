@@ -10,14 +10,17 @@ import numpy.typing as npt
 
 from vgslam.atomic import write_bytes, write_text
 from vgslam.errors import OutputError
+from vgslam.results.camera_file import camera_json
 from vgslam.results.ply import write_ply
 from vgslam.results.report import RunReport
 from vgslam.results.saved_depth import remove_depth
 from vgslam.results.status import status_csv
 from vgslam.sources.trajectory_io import write_trajectory
-from vgslam.types import PoseEstimate, Trajectory
+from vgslam.types import Camera, PoseEstimate, Trajectory
 
 REPORT, CONFIG, CLOUD, STATUS = "report.json", "config.yaml", "cloud.ply", "status.csv"
+CAMERA = "camera.json"
+"""The calibration that the adjustment of the map has found."""
 STATIC_MASK = "static_mask.png"
 FAILURES = "failures.log"
 """Tracebacks of what failed when the frames were through."""
@@ -25,7 +28,7 @@ TRAJECTORY_TUM, TRAJECTORY_KITTI, KEYFRAMES = "trajectory.tum", "trajectory.kitt
 PLOT_FOLDER = "plots"
 PLOTS = ("top_view.png", "error.png", "status.png", "depth.png")
 RUN_FILES = (
-    TRAJECTORY_TUM, TRAJECTORY_KITTI, STATUS, KEYFRAMES, CONFIG, REPORT, CLOUD, STATIC_MASK, FAILURES,
+    TRAJECTORY_TUM, TRAJECTORY_KITTI, STATUS, KEYFRAMES, CONFIG, REPORT, CLOUD, CAMERA, STATIC_MASK, FAILURES,
     *(f"{PLOT_FOLDER}/{name}" for name in PLOTS),
 )  # fmt: skip
 
@@ -159,6 +162,10 @@ class RunWriter:
     def write_static_mask(self, png: bytes) -> None:
         """static_mask.png: black where the image never moves."""
         self._guard(lambda: write_bytes(self.path / STATIC_MASK, png))
+
+    def write_camera(self, camera: Camera) -> None:
+        """camera.json: the camera of the images as they were recorded."""
+        self._guard(lambda: write_text(self.path / CAMERA, camera_json(camera)))
 
     def write_cloud(self, points: npt.NDArray[np.floating], colors: npt.NDArray[np.uint8]) -> int:
         """cloud.ply of points (N,3) with colors (N,3) uint8; returns the number of (finite) points written."""

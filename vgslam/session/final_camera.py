@@ -1,7 +1,11 @@
 """What an estimated camera has become at the end of a run: its map has been adjusted with all frames since."""
 
+from dataclasses import replace
+
 import numpy as np
 
+from vgslam.geometry.whole_lens import whole_lens
+from vgslam.interfaces import FrameSource
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine.lens import MODEL_REL_SIGMA
 from vgslam.refine.outcome import RefineOutcome
@@ -19,6 +23,28 @@ def main_camera(slam_map: SlamMap) -> Camera | None:
     if not len(component):
         return None
     return slam_map.keyframes[int(np.flatnonzero(component == np.bincount(component).argmax())[-1])].camera
+
+
+def recorded_camera(
+    camera: Camera, source: FrameSource, refined: RefineOutcome | None, estimate: CalibrationEstimate | None
+) -> Camera | None:
+    """The camera of a source's images as they were recorded, with their distortion, for a later run; None where nothing
+    has determined it. camera: that of the map at the end; estimate: as `final_estimate` has it, None for a camera that
+    was given."""
+    if not (_is_determined(refined) if estimate is None else estimate.is_reliable):
+        return None
+    pinhole = replace(camera, removed_k1=0.0)
+    frames = source.camera or pinhole
+    return whole_lens(camera, frames, getattr(source, "recorded_camera", None) or frames)
+
+
+def _is_determined(refined: RefineOutcome | None) -> bool:
+    """Whether the adjustment of the largest component that it kept has found something of the calibration."""
+    for component in [] if refined is None else refined.components:
+        if component.is_kept:
+            change = component.calibration
+            return change is not None and (change.fx_sigma > 0 or change.k1_sigma > 0)
+    return False
 
 
 def final_estimate(first: CalibrationEstimate, camera: Camera, refined: RefineOutcome | None) -> CalibrationEstimate:

@@ -19,7 +19,7 @@ from vgslam.results.report import RunReport
 from vgslam.results.run_folder import RunWriter
 from vgslam.session.adaptation import Adaptation
 from vgslam.session.choose_camera import describe_camera
-from vgslam.session.final_camera import final_estimate, main_camera
+from vgslam.session.final_camera import final_estimate, main_camera, recorded_camera
 from vgslam.session.late_steps import LateSteps
 from vgslam.session.main_loop import MainLoop, Tracked
 from vgslam.session.masks import mask_png
@@ -30,7 +30,7 @@ from vgslam.session.self_calibration import CalibrationEstimate
 from vgslam.session.tracking_args import TrackingArgs
 from vgslam.system import SlamSystem
 from vgslam.two_lanes import TwoLaneSystem
-from vgslam.types import PoseEstimate, Status, Trajectory
+from vgslam.types import Camera, PoseEstimate, Status, Trajectory
 from vgslam.viewer.null import NullViewer
 
 WITHOUT_NETWORK = "sfm"
@@ -171,12 +171,24 @@ class Run:
         if slam.refined is not None:
             report.refinement = slam.refined.to_dict() | {"lines": slam.refined.lines()}
         if self.estimated is not None and (camera := main_camera(of or slam.map)) is not None:
-            report.camera = describe_camera(camera, final_estimate(self.estimated, camera, slam.refined))
+            report.camera = describe_camera(camera, self._estimate(camera))
         static = slam.watches.static
         report.static_share = round(static.most_share, 4)
         self.writer.flush(self.trajectory(of), self.keyframes(of), frames, report)
         if static.found is not None:
             self.writer.write_static_mask(mask_png(static.found, self.loop.source))
+
+    def write_camera(self) -> None:
+        """Write the camera of the source's images, if the run has determined it better than it was given."""
+        camera = main_camera(self.slam.map)
+        if camera is None:
+            return
+        found = recorded_camera(camera, self.loop.source, self.slam.refined, self._estimate(camera))
+        if found is not None:
+            self.writer.write_camera(found)
+
+    def _estimate(self, camera: Camera) -> CalibrationEstimate | None:
+        return None if self.estimated is None else final_estimate(self.estimated, camera, self.slam.refined)
 
     def find_world(self) -> None:
         """Make the result metric and upright, if that was asked for; where it fails, the report says why."""

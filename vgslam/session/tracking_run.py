@@ -276,6 +276,7 @@ def _extras(run: Run, poses: Poses, audience: Audience) -> Evaluation | None:
     """Cloud, score and plots: what can be left out."""
     m, source, steps, report = run.slam.map, run.loop.source, run.steps, run.report
     scored = None if source.truth is None else run.second.begin(scoring(source.truth, poses))
+    steps.extra("the camera", run.write_camera)
     steps.extra("the cloud", lambda: run.writer.write_cloud(*point_cloud(m)))
     if run.args.save_depth is not None:
         steps.extra("the depth", lambda: _save_depth(run, audience))
