@@ -45,3 +45,15 @@ def test_a_mirror_is_named_by_its_axis() -> None:
         mirror = np.eye(4)
         mirror[axis, axis] = -1.0
         assert f"mirrored in {name}" in str(convention_note(mirror @ T @ mirror, T))
+
+
+def test_three_alike_are_told_while_the_reference_moves_by_a_fiftieth() -> None:
+    """A straight way of 120 steps, whose spread is 34.6 steps: three poses on it, a step apart, spread over 0.82; so
+    they do over 0.0236 of it, and at 0.8 steps apart over 0.0189."""
+    reference = np.tile(np.eye(4), (120, 1, 1))
+    reference[:, 0, 3] = np.arange(120)
+    estimate = reference.copy()
+    estimate[10:13] = estimate[10]
+    assert "3 of 120 poses" in str(same_pose_note(reference, estimate))
+    reference[10:13, 0, 3] = [10.2, 11.0, 11.8]
+    assert same_pose_note(reference, estimate) is None

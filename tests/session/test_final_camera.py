@@ -107,3 +107,15 @@ def test_it_is_given_where_something_has_determined_it(
     estimate = None if is_reliable is None else replace(FIRST, is_reliable=is_reliable)
     found = recorded_camera(BENT, Frames(GUESS, GUESS), refined, estimate)  # type: ignore[arg-type]
     assert (found is not None) is is_given
+
+
+def test_a_focal_length_that_has_become_too_short_contradicts_as_one_that_is_too_long() -> None:
+    found = final_estimate(FIRST, camera(500.0 * np.exp(-0.11)), adjusted(500.0 * np.exp(-0.11), 5.0 * np.exp(-0.11)))
+    assert not found.is_reliable
+    assert found.focal_rel_sigma == pytest.approx(np.hypot(np.hypot(0.01, 0.01), 0.055))
+
+
+def test_the_first_component_that_was_kept_speaks_alone() -> None:
+    parts = [adjusted(510.0, 5.1, is_kept=False), adjusted(510.0, 5.1), adjusted(510.0, 25.5)]
+    refined = RefineOutcome([part.components[0] for part in parts])
+    assert final_estimate(FIRST, camera(510.0), refined).focal_rel_sigma == pytest.approx(np.hypot(0.01, 0.01))
