@@ -110,3 +110,24 @@ def test_a_prediction_from_triangulation_is_linked_by_its_baselines() -> None:
     w = window(poses(), n_landmarks=150)
     S = link(prediction(poses(), 5.0 * depth_at_landmarks(w, SCALE), n_landmarks=3), w, T_WORLD_FIRST)
     assert S.s == pytest.approx(SCALE, rel=1e-9)
+
+
+@pytest.mark.parametrize(("n", "scale"), [(20, 4.0), (19, 3.0)])
+def test_twenty_landmarks_whose_depth_is_along_the_optical_axis_give_the_scale(n: int, scale: float) -> None:
+    """Two cameras, the second turned by 90 degrees about y and 3 to the right of the first, where the prediction has it
+    1 to the right. It alone sees landmarks, 8 along its axis (which points to x); they are predicted at 2. As many that
+    lie behind it, wrongly followed, say nothing."""
+    T = np.stack([np.eye(4), pose((0, 90, 0), (3.0, 0.0, 0.0))])
+    predicted = T.copy()
+    predicted[1, :3, 3] = [1.0, 0.0, 0.0]
+    points = np.stack([np.full(n, 11.0), np.linspace(-1, 1, n), np.linspace(2, -2, n)], axis=1)
+    local = se3.transform(se3.inverse(T[1]), points)
+    np.testing.assert_allclose(local[:, 2], 8.0)
+    points = np.concatenate([points, points - [20.0, 0.0, 0.0]])
+    ids = np.arange(2 * n)
+    w = WindowInput(
+        np.arange(2), [np.zeros((240, 320, 3), np.uint8)] * 2, CAMERA, np.ones(2 * n, np.int64), ids,
+        np.tile(CAMERA.project(local), (2, 1)), T, ids, points,
+    )  # fmt: skip
+    depth = np.full((2, 120, 160), 2.0)
+    assert link(prediction(predicted, depth), w, T_WORLD_FIRST).s == pytest.approx(scale)

@@ -102,6 +102,30 @@ def test_cell_depth_is_exact_on_planes() -> None:
     torch.testing.assert_close(1 / cells, expected)
 
 
+def test_cells_of_depth_near_nothing_keep_their_depth() -> None:
+    torch.testing.assert_close(cell_depth(torch.full((8, 8), 0.01)), torch.full((2, 2), 0.01))
+    assert torch.isfinite(cell_depth(torch.zeros(8, 8))).all()
+
+
+def test_the_field_of_view_stays_that_of_the_head() -> None:
+    batch = window()
+    out = perfect_output(batch, torch.eye(4, dtype=torch.float64).repeat(1, 3, 1, 1))
+    solved = with_solved_poses(out, batch.K)
+    assert out.pose_encoding is not None
+    assert solved.pose_encoding is not None
+    assert torch.equal(solved.pose_encoding[..., 7:], out.pose_encoding[..., 7:])
+    assert len(solved.pose_encodings or ()) == len(out.pose_encodings or ()) + 1
+
+
+@pytest.mark.parametrize("lacks", ["pose_encodings", "depth", "flow"])
+def test_without_pose_depth_or_flow_nothing_is_solved(lacks: str) -> None:
+    batch = window()
+    out = perfect_output(batch, torch.eye(4, dtype=torch.float64).repeat(1, 3, 1, 1))
+    for solve in (solved_poses, with_solved_poses):
+        with pytest.raises(ValueError, match="the solver needs pose, depth and flow"):
+            solve(replace(out, **{lacks: None}), batch.K)
+
+
 def test_first_camera_becomes_the_world() -> None:
     batch = window()
     shifted = torch.linalg.inv(batch.T_world_cam) @ batch.T_world_cam[:, 1:2]

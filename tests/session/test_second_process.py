@@ -53,7 +53,7 @@ def test_a_process_that_dies_is_done_without() -> None:
 def test_what_is_printed_there_disturbs_nothing() -> None:
     with SecondProcess() as second:
         second.start()
-        assert second.begin(partial(print, "hello")).result() is None
+        assert second.begin(partial(print, "hello" * 10_000)).result() is None
         assert second.begin(partial(divmod, 7, 2)).result() == (3, 1)
 
 
@@ -68,3 +68,15 @@ def test_closing_ends_it_at_once_whatever_it_does(tmp_path: Path) -> None:
         os.kill(pid, 0)
     until(lambda: "vgslam-second-process" not in {t.name for t in threading.enumerate()})
     second.close()
+
+
+def test_what_it_is_begun_with_is_done_before_all_else(tmp_path: Path) -> None:
+    with SecondProcess() as second:
+        second.start([partial(os.mkdir, tmp_path / "begun")])
+        assert second.begin(partial(os.path.isdir, tmp_path / "begun")).result()
+
+
+def test_it_is_out_of_reach_of_the_terminals_ctrl_c() -> None:
+    with SecondProcess() as second:
+        second.start()
+        assert second.begin(partial(os.getsid, 0)).result() != os.getsid(0)
