@@ -9,12 +9,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vgslam.guards.cut_jpeg import ends_early
 from vgslam.guards.image_size import stated_size
 
 MOST_PIXELS = 100_000_000
 """Most pixels of an image: 300 MB as RGB, and as much again while it is turned or converted."""
 MOST_FILE_BYTES = 600_000_000
 """Longest image file: that many pixels in 16 bits and three channels without compression."""
+
+CUT_OFF = "the JPEG data is cut off"
 
 VIDEO_LIMIT = {"max_pixels": str(MOST_PIXELS)}
 """The same limit as an option of ffmpeg: for what it decodes while it opens a file."""
@@ -37,8 +40,8 @@ def limit_decoder(stream: Any) -> None:
 
 
 def decode(data: bytes, flags: int) -> npt.NDArray[Any]:
-    """What OpenCV decodes of a compressed image, by its flags. Raises UndecodableError for what is empty, no image, or
-    larger by its header than MOST_PIXELS."""
+    """What OpenCV decodes of a compressed image, by its flags. Raises UndecodableError for what is empty, no image,
+    larger by its header than MOST_PIXELS, or a JPEG of which a part is missing."""
     if not data:
         raise UndecodableError("the file is empty")
     size = stated_size(data)
@@ -53,6 +56,8 @@ def decode(data: bytes, flags: int) -> npt.NDArray[Any]:
         raise UndecodableError("not a readable image") from error
     if image is None:
         raise UndecodableError("not a readable image")
+    if ends_early(data, image):
+        raise UndecodableError(CUT_OFF)
     return np.asarray(image)
 
 

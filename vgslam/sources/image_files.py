@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from vgslam.errors import InputError
 from vgslam.guards import images
+from vgslam.guards.cut_jpeg import lacks_end
 from vgslam.guards.paths import is_folder
 from vgslam.sources.image_sizes import in_size, those_of_usual_size
 from vgslam.sources.pixel_range import PixelRange, default_range, pixel_range
@@ -62,8 +63,8 @@ def decode_raw(data: bytes) -> npt.NDArray[Any]:
 
     Raises BadImageError for data that is empty, cut off, no image, or an image of more pixels than are allowed.
     """
-    if _is_cut_jpeg(data):
-        raise BadImageError("the JPEG data is cut off")
+    if lacks_end(data):
+        raise BadImageError(images.CUT_OFF)
     try:
         image = images.decode(data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
     except images.UndecodableError as err:
@@ -76,16 +77,6 @@ def _rgb(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if image.dtype in QUICK_TYPES:
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     return np.ascontiguousarray(image[..., ::-1])
-
-
-def _is_cut_jpeg(data: bytes) -> bool:
-    """A JPEG without an end marker behind its header segments: decoders may fill the rest with grey."""
-    if data[:2] != b"\xff\xd8":
-        return False
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return data.rfind(b"\xff\xd9", at) < 0
 
 
 def load_image(path: Path, values: PixelRange | None = None) -> Pixels:

@@ -1,0 +1,65 @@
+"""Whether the data of a JPEG image end before the image does: decoders fill what is missing with grey and say nothing.
+
+Data that are cut off mostly lack the marker at their end. Some have it all the same: a camera, or a program that mends
+files, has put it there.
+"""
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+BEGIN, END = b"\xff\xd8", b"\xff\xd9"
+_SCAN, _PROGRESSIVE = 0xDA, 0xC2
+GREY, CORNER_PX = 128, 8
+"""What is missing becomes this grey, in blocks of so many pixels at least: all coefficients are zero there (ITU-T T.81,
+A.3.1). Blocks of one exact grey in a corner of the image make it worth looking closer."""
+MORE = bytes(range(255))
+"""Bytes of a scan that change an image that waits for more, and none that is complete. The first is a 0, which makes a
+number of an 0xFF that was cut off from its own."""
+
+
+def lacks_end(data: bytes) -> bool:
+    """Whether they are those of a JPEG without an end marker behind its header segments."""
+    return data.startswith(BEGIN) and data.rfind(END, _header(data)[1]) < 0
+
+
+def ends_early(data: bytes, image: npt.NDArray[Any]) -> bool:
+    """Whether the data of a JPEG lack a part of the image, which was decoded of the data (H,W) or (H,W,C): then more
+    bytes at their end change it. Asked only where the image has a grey corner, or the data are progressive: there the
+    whole image is less sharp. False for data of another format."""
+    if not data.startswith(BEGIN):
+        return False
+    markers, at = _header(data)
+    if _PROGRESSIVE not in markers and not _has_grey_corner(image):
+        return False
+    end = data.rfind(END, at)
+    end = len(data) if end < 0 else end
+    return not np.array_equal(_decoded(data), _decoded(data[:end] + MORE + data[end:]))
+
+
+def _header(data: bytes) -> tuple[frozenset[int], int]:
+    """The markers of the segments before the first scan, and where that begins, or the data stop being segments."""
+    at, markers = len(BEGIN), set[int]()
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != _SCAN:
+        markers.add(data[at + 1])
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return frozenset(markers), at
+
+
+def _has_grey_corner(image: npt.NDArray[Any]) -> bool:
+    """Whether a corner is of the one grey: which of them depends on how the image was turned."""
+    low, high = slice(None, CORNER_PX), slice(-CORNER_PX, None)
+    return any(bool((image[rows, columns] == GREY).all()) for rows in (low, high) for columns in (low, high))
+
+
+def _decoded(data: bytes) -> npt.NDArray[np.uint8] | None:
+    """What Pillow makes of them, without a word on standard error; None if nothing."""
+    from PIL import Image
+
+    try:
+        with Image.open(BytesIO(data), formats=["JPEG"]) as image:
+            return np.asarray(image)
+    except Exception:  # Pillow passes on whatever a broken file provokes
+        return None
