@@ -1,0 +1,132 @@
+"""Files of weights made byte by byte: which is taken, what is said of others, and what a header may be."""
+
+import hashlib
+import json
+import struct
+from pathlib import Path
+
+import pytest
+import torch
+
+from vgslam.errors import WeightsError
+from vgslam.network.weight_files import MAX_HEADER_BYTES, find_files, read_header, read_tensors, sha256_of
+
+HEADER = {"__metadata__": {"a": "b"}, "w": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}
+
+
+def safetensors(header: object = HEADER, n_data: int = 24) -> bytes:
+    text = json.dumps(header).encode() if not isinstance(header, bytes) else header
+    return struct.pack("<Q", len(text)) + text + bytes(n_data)
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(WeightsError) as caught:
+        read_header(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("n_lacking", [1, 8, 24])
+def test_the_last_byte_of_the_last_tensor_has_to_be_there(tmp_path: Path, n_lacking: int) -> None:
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(safetensors())
+    assert read_header(path).metadata == {"a": "b"}
+    assert read_header(path).n_parameters == 6
+    path.write_bytes(safetensors()[:-n_lacking])
+    assert "is incomplete" in refused(path)
+
+
+def test_a_header_is_read_up_to_ten_megabytes(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    fits = json.dumps(HEADER).encode()
+    path.write_bytes(safetensors(fits + b" " * (MAX_HEADER_BYTES - len(fits))))
+    assert read_header(path).n_parameters == 6
+    path.write_bytes(safetensors(fits + b" " * (MAX_HEADER_BYTES - len(fits) + 1)))
+    assert "is not that of weights" in refused(path)
+    path.write_bytes(struct.pack("<Q", len(fits) + 1) + fits)
+    assert "is incomplete" in refused(path)
+
+
+def test_metadata_are_text(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(safetensors({**HEADER, "__metadata__": {"a": 1}}))
+    assert "its metadata are no text" in refused(path)
+    path.write_bytes(safetensors({"w": {"dtype": "F32", "shape": [6]}}))
+    assert "its header cannot be read" in refused(path)
+
+
+def test_a_length_that_begins_like_a_page_is_no_page(tmp_path: Path) -> None:
+    """A header of 60 bytes: its length begins with the byte of "<"."""
+    path = tmp_path / "w.safetensors"
+    text = json.dumps({"w": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}}).encode()
+    data = safetensors(text + b" " * (60 - len(text)), 1)
+    assert data.startswith(b"<")
+    path.write_bytes(data)
+    assert read_header(path).n_parameters == 1
+    path.write_bytes(b"<html>" + bytes(60))
+    assert "is a web page" in refused(path)
+
+
+def weights(folder: Path, *names: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).write_bytes(safetensors())
+
+
+def test_in_a_folder_safetensors_go_before_pt_and_one_called_model_before_others(tmp_path: Path) -> None:
+    weights(tmp_path / "a", "x.safetensors", "y.pt")
+    assert [f.name for f in find_files(tmp_path / "a").files] == ["x.safetensors"]
+    weights(tmp_path / "b", "a.safetensors", "model.safetensors")
+    assert [f.name for f in find_files(tmp_path / "b").files] == ["model.safetensors"]
+    weights(tmp_path / "c", "a.safetensors", "b.safetensors")
+    with pytest.raises(WeightsError, match=r"holds 2 \.safetensors files: pass the one that is meant"):
+        find_files(tmp_path / "c")
+    weights(tmp_path / "d", "a.pt")
+    assert [f.name for f in find_files(tmp_path / "d").files] == ["a.pt"]
+
+
+def test_an_index_names_all_files_which_may_be_links_but_not_lead_out(tmp_path: Path) -> None:
+    weights(tmp_path / "real", "1.safetensors")
+    folder = tmp_path / "a"
+    weights(folder, "2.safetensors", "other.safetensors")
+    (folder / "1.safetensors").symlink_to(tmp_path / "real" / "1.safetensors")
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"x": "2.safetensors", "y": "1.safetensors", "z": "1.safetensors"}}))
+    assert [f.name for f in find_files(folder).files] == ["1.safetensors", "2.safetensors"]
+    index.write_text(json.dumps({"weight_map": {"x": "2.safetensors", "y": "3.safetensors", "z": "4.safetensors"}}))
+    with pytest.raises(WeightsError, match=r"2 of 3 parts are missing, first 3\.safetensors"):
+        find_files(folder)
+    index.write_text(json.dumps({"weight_map": {}}))
+    with pytest.raises(WeightsError, match="names no weight files"):
+        find_files(folder)
+    index.write_text(json.dumps({"weight_map": {"x": "../real/1.safetensors"}}))
+    with pytest.raises(WeightsError):
+        find_files(folder)
+
+
+def test_several_files_have_the_digest_of_their_digests(tmp_path: Path) -> None:
+    for name, data in (("a", b"1"), ("b", b"2")):
+        (tmp_path / name).write_bytes(data)
+    one, two = (hashlib.sha256(data).hexdigest() for data in (b"1", b"2"))
+    assert sha256_of((tmp_path / "a",)) == one
+    assert sha256_of((tmp_path / "a", tmp_path / "b")) == hashlib.sha256((one + two).encode()).hexdigest()
+
+
+@pytest.mark.parametrize("wrapper", [None, "state_dict", "model"])
+def test_a_pickle_holds_names_and_dense_tensors(tmp_path: Path, wrapper: str | None) -> None:
+    path = tmp_path / "w.pt"
+    tensor = torch.arange(6.0).reshape(2, 3)
+
+    def saved(content: dict) -> None:
+        torch.save(content if wrapper is None else {wrapper: content, "epoch": 3}, path)
+
+    saved({"w": tensor})
+    tensors, _ = read_tensors((path,))
+    assert torch.equal(tensors["w"], tensor)
+    for wrong in ({"w": tensor.to_sparse()}, {"w": 3}, {3: tensor}):
+        saved(wrong)
+        with pytest.raises(WeightsError, match="holds no state dict"):
+            read_tensors((path,))
+    torch.save([tensor], path)
+    with pytest.raises(WeightsError, match="holds no state dict"):
+        read_tensors((path,))
