@@ -77,3 +77,9 @@ def test_ctrl_c_ends_with_130_and_leaves_the_map_as_it_was(path: Path, vgslam, m
     assert (code, out) == (130, "")
     assert err == "interrupted; the map is as it was\n"
     assert_same_map(load_map(path), random_map(3, 0))
+
+
+def test_an_ending_that_no_map_can_be_written_to_is_refused_before_the_map_is_read(tmp_path: Path, vgslam) -> None:
+    code, _, err = vgslam("map", "export", tmp_path / "none", "--format", "gltf", "-o", tmp_path / "x.obj")
+    assert code == 2
+    assert "x.obj" in err

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from vgslam.errors import WeightsError
 from vgslam.network.weight_files import MAX_HEADER_BYTES, find_files, read_header, read_tensors, sha256_of
@@ -130,3 +131,31 @@ def test_a_pickle_holds_names_and_dense_tensors(tmp_path: Path, wrapper: str | N
     torch.save([tensor], path)
     with pytest.raises(WeightsError, match="holds no state dict"):
         read_tensors((path,))
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [(float("nan"), torch.float32), (float("inf"), torch.float16), (-float("inf"), torch.bfloat16), (1e300, torch.float64)],
+)
+def test_one_number_that_is_none_spoils_all(tmp_path: Path, suffix: str, number: float, kind: torch.dtype) -> None:
+    tensor = torch.zeros(3, 4, dtype=kind)
+    path = tmp_path / f"w{suffix}"
+
+    def save() -> None:
+        tensors = {"a": torch.ones(2), "b": tensor}
+        torch.save(tensors, path) if suffix == ".pt" else save_file(tensors, path)
+
+    save()
+    assert torch.equal(read_tensors((path,))[0]["b"], tensor)
+    tensor[2, 3] = number
+    save()
+    with pytest.raises(WeightsError, match="b holds numbers that are not finite") as caught:
+        read_tensors((path,))
+    assert "\n" not in str(caught.value)
+
+
+def test_complex_numbers_are_no_weights(tmp_path: Path) -> None:
+    torch.save({"a": torch.ones(2, dtype=torch.complex64)}, tmp_path / "w.pt")
+    with pytest.raises(WeightsError, match="a holds complex numbers"):
+        read_tensors((tmp_path / "w.pt",))

@@ -99,16 +99,30 @@ def sha256_of(files: tuple[Path, ...]) -> str:
 
 
 def read_tensors(files: tuple[Path, ...]) -> "tuple[dict[str, Tensor], dict[str, str]]":
-    """All tensors by name, mapped from the files (not copied) where the format allows, and the files' metadata."""
+    """All tensors by name, mapped from the files (not copied) where the format allows, and the files' metadata.
+    WeightsError, one line, for files that cannot be read, and for numbers that are no weights: complex ones, and those
+    that are infinite or none in 32 bits, with which every answer would be."""
     tensors: dict[str, Tensor] = {}
     metadata: dict[str, str] = {}
     for path in files:
         if path.suffix == ".safetensors":
             metadata |= check_safetensors(path)
-            tensors |= _read_safetensors(path)
+            found = _read_safetensors(path)
         else:
-            tensors |= _read_pickle(path)
+            found = _read_pickle(path)
+        _check_numbers(found, path)
+        tensors |= found
     return tensors, metadata
+
+
+def _check_numbers(tensors: "dict[str, Tensor]", path: Path) -> None:
+    import torch
+
+    for name, tensor in tensors.items():
+        if tensor.is_complex():
+            raise WeightsError(f"{path}: {name} holds complex numbers, which are no weights")
+        if not bool(torch.isfinite(tensor.float()).all()):
+            raise WeightsError(f"{path}: {name} holds numbers that are not finite: damaged, or the training had failed")
 
 
 def check_safetensors(path: Path, max_header_bytes: int = MAX_HEADER_BYTES) -> dict[str, str]:
