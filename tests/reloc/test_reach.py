@@ -56,3 +56,14 @@ def test_where_the_path_is_broken_nothing_is_out_of_reach() -> None:
     m = road(21, {20: [3.0]}, broken_after=(10,))
     assert out_of_reach(m, ids(0, 10, 11), 20, 3.0, MOST).tolist() == [False, False, True]
     assert out_of_reach(m, ids(), 20, 3.0, MOST).tolist() == []
+
+
+def test_a_share_that_is_asked_for_may_be_more_than_long_paths_can_grow_to() -> None:
+    np.testing.assert_allclose(most_drift(road(21, {}), ids(0, 15), 20, 0.8), [16.0, 4.0])
+
+
+def test_depth_is_along_the_optical_axis_of_a_camera_that_looks_aside() -> None:
+    """Turned by 90 degrees about y it looks along x."""
+    m = hand_map([at(x=1.0, turn=(0.0, 90.0, 0.0))], SMALL)
+    add_landmarks(m, 0, np.array([[4.0, 0.5, 7.0], [6.0, -0.5, 9.0], [9.0, 0.0, -2.0]]))
+    np.testing.assert_allclose(median_depths(m, ids(0)), [5.0])
