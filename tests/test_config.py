@@ -151,3 +151,18 @@ def test_plain_data_of_settings() -> None:
         "inner": {"count": 3, "ratio": 0.5}, "name": "x", "is_on": False, "out": "a/b", "fallback": None,
     }  # fmt: skip
     assert to_plain([(1, 2), Inner()]) == [[1, 2], {"count": 3, "ratio": 0.5}]
+
+
+@dataclass(frozen=True)
+class Listed:
+    pair: tuple[float, int] = (0.5, 3)
+    any_number: tuple[int, ...] = (1, 2)
+
+
+def test_a_list_of_fixed_length_has_its_length_and_its_kinds(write) -> None:
+    assert read_yaml(write("pair: [2, 4]"), Listed()) == Listed((2.0, 4))
+    assert isinstance(read_yaml(write("pair: [2, 4]"), Listed()).pair[0], float)
+    assert read_yaml(write("any_number: [1, 2, 3]"), Listed()) == Listed(any_number=(1, 2, 3))
+    for text in ("[1]", "[1, 2, 3]", "1", "[1, x]", "[.5, .5]", "[true, 1]", "[[1], 2]", "null", "{1: 2}"):
+        with pytest.raises(ConfigError, match="settings.yaml: pair"):
+            read_yaml(write(f"pair: {text}"), Listed())

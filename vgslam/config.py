@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import yaml
 
@@ -44,17 +44,22 @@ def _merge(default: T, data: Any, where: str) -> T:
     if not is_dataclass(default) or isinstance(default, type):
         raise TypeError(f"{default!r} holds no settings")
     known = {f.name: getattr(default, f.name) for f in fields(default)}
+    kinds = get_type_hints(type(default))
     changes: dict[str, Any] = {}
     for key, value in data.items():
         if key not in known:
             raise ConfigError(f"{where}: unknown setting '{key}'; known are {', '.join(known)}")
-        changes[key] = _value(known[key], value, f"{where}: {key}")
+        n = len(get_args(kinds[key])) if isinstance(known[key], tuple) and Ellipsis not in get_args(kinds[key]) else 0
+        changes[key] = _value(known[key], value, f"{where}: {key}", n)
     return replace(default, **changes)
 
 
-def _value(current: Any, value: Any, where: str) -> Any:
+def _value(current: Any, value: Any, where: str, n: int = 0) -> Any:
+    """The value for a setting that is `current`. n: how many there are of a tuple of fixed length."""
     if is_dataclass(current):
         return _merge(current, value, where)
+    if n:
+        return _fixed_tuple(current, value, where, n)
     if isinstance(current, tuple) and current and is_dataclass(current[0]) and isinstance(value, list):
         return tuple(_merge(current[0], v, f"{where}, entry {i + 1}") for i, v in enumerate(value))
     if isinstance(current, tuple) and isinstance(value, list):
@@ -68,6 +73,12 @@ def _value(current: Any, value: Any, where: str) -> Any:
     if current is not None and not isinstance(value, type(current)):
         raise ConfigError(f"{where}: expected {type(current).__name__}, got {value!r}")
     return value
+
+
+def _fixed_tuple(current: tuple[Any, ...], value: Any, where: str, n: int) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple) or len(value) != n:
+        raise ConfigError(f"{where}: expected a list of {n}, got {value!r}")
+    return tuple(_value(c, v, f"{where}, entry {i + 1}") for i, (c, v) in enumerate(zip(current, value, strict=True)))
 
 
 def _tuple(value: list[Any]) -> tuple[Any, ...]:
