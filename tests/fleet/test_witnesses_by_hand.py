@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from fleet.test_bridges import SIGMAS, NODES, bond, row, sure
 
+from vgslam.fleet import bridges
 from vgslam.fleet.bridges import solve_bridged
 from vgslam.fleet.sights import Sight, Witnesses
 from vgslam.fleet.ties import Bond
@@ -69,3 +70,17 @@ def test_a_bond_of_which_nothing_is_known_is_no_part_of_a_way_round() -> None:
     found = solve_bridged([bond(0, 1, row(0.0)), bond(1, 2, row(30.0)), bare])
     assert found.anchors.groups == []
     assert len(found.doubtful) == 3
+
+
+def test_sizes_of_maps_are_asked_again_when_bonds_were_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    original = bridges.solve_anchors
+
+    def solve(bonds: list[Bond], sizes: dict[int, float] | None = None) -> object:
+        asked.append((len(bonds), sizes))
+        return original(bonds, sizes)
+
+    monkeypatch.setattr(bridges, "solve_anchors", solve)
+    sizes = dict.fromkeys(range(3), 10.0)
+    solve_bridged([sure(0, 1), bond(1, 2, row(50.0))], sizes)
+    assert asked == [(2, sizes), (1, sizes)]
