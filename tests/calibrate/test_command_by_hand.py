@@ -11,7 +11,7 @@ import pytest
 
 from vgslam.calibrate.views import View
 from vgslam.commands import calibrate as module
-from vgslam.commands.calibrate import CalibrateArgs, _check, _views
+from vgslam.commands.calibrate import CalibrateArgs, _check, _views, run_calibrate, written
 from vgslam.errors import OutputError
 from vgslam.types import Camera
 
@@ -89,3 +89,17 @@ def test_a_file_that_is_read_back_otherwise_is_an_error(tmp_path: Path) -> None:
     _check(tmp_path / "c.json", SimpleNamespace(camera=camera))  # type: ignore[arg-type]
     with pytest.raises(OutputError, match="is not read back as it was written"):
         _check(tmp_path / "c.json", SimpleNamespace(camera=replace(camera, fx=60.5)))  # type: ignore[arg-type]
+
+
+def test_a_folder_is_no_file_to_write_even_where_it_may_be_replaced(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="is a folder; give the name of a file"):
+        run_calibrate(CalibrateArgs(tmp_path / "none", board="checkerboard:9x6", out=tmp_path, overwrite=True))
+
+
+@pytest.mark.parametrize("is_fisheye", [False, True])
+def test_the_lens_model_is_written(tmp_path: Path, is_fisheye: bool) -> None:
+    lens = (0.1, 0.01, 0.0, 0.0)
+    camera = Camera(60.0, 60.0, 31.5, 23.5, 64, 48, distortion=lens, is_fisheye=is_fisheye)
+    found = SimpleNamespace(camera=camera, rms_px=0.1, n_views=9, coverage=0.9, fx_sigma_px=0.5)
+    (tmp_path / "c.json").write_text(json.dumps(written(found)))  # type: ignore[arg-type]
+    _check(tmp_path / "c.json", found)  # type: ignore[arg-type]

@@ -84,4 +84,29 @@ REFUSALS = (BadImageError, InputError, ArraysError)
 LARGE = st.tuples(st.sampled_from(SUFFIXES), st.integers(0, 2**62)).map(
     lambda pair: {f"a{pair[0]}": encoded(pair[0])[:40] + pair[1].to_bytes(8, "little") * 40}
 )
-PARSERS = [Parser("image", mostly(mutated_files(samples), LARGE), read, REFUSALS)]
+JPEGS = {"plain": [], "restarts": [cv2.IMWRITE_JPEG_RST_INTERVAL, 2], "optimised": [cv2.IMWRITE_JPEG_OPTIMIZE, 1]}
+
+
+def cut_jpeg(kind: str, share: float, channels: int) -> Files:
+    """A JPEG that ends at a share of its scan, with the marker of a proper end, and the whole one."""
+    image = cv2.resize(picture()[..., :channels], (128, 96), interpolation=cv2.INTER_CUBIC)
+    data = cv2.imencode(".jpg", image, JPEGS[kind])[1].tobytes()
+    begin = data.index(b"\xff\xda") + 14
+    at = begin + int(share * (len(data) - 2 - begin))
+    return {"cut.jpg": data[:at] + b"\xff\xd9", "whole.jpg": data}
+
+
+def read_cut(folder: Path) -> None:
+    """Either it is refused, or no more than the last row of blocks lacks."""
+    cut, whole = (load_image(folder / f"{name}.jpg") for name in ("cut", "whole"))
+    rows = (cut.astype(int) != whole).reshape(len(whole), -1).any(axis=1)
+    assert rows[: -(16 + 16)].sum() == 0, f"{rows.sum()} rows of another image"
+
+
+CUT = st.tuples(st.sampled_from(sorted(JPEGS)), st.floats(0.0, 1.0), st.sampled_from([1, 3])).map(
+    lambda given: cut_jpeg(*given)
+)
+PARSERS = [
+    Parser("image", mostly(mutated_files(samples), LARGE), read, REFUSALS),
+    Parser("cut JPEG", CUT, read_cut, REFUSALS),
+]

@@ -51,12 +51,15 @@ def test_data_that_end_in_the_middle_are_refused_though_they_have_an_end(
             read(cut)
 
 
-@pytest.mark.parametrize("kind", ["baseline", "optimised"])
+@pytest.mark.parametrize("kind", ["baseline", "optimised", "restarts"])
 def test_every_place_to_cut_is_noticed(kind: str) -> None:
     """In the middle of a number, too. What is missing of the last row of blocks alone may not be."""
     data = encoded(texture(), kind)
     whole = decode(data, cv2.IMREAD_COLOR)
-    for at in range(data.index(b"\xff\xda") + 14, int(0.8 * len(data)), 13):
+    first, last = data.index(b"\xff\xda") + 14, int(0.8 * len(data))
+    markers = [i for i in range(first, last) if data[i] == 0xFF and 0xD0 <= data[i + 1] < 0xD8]
+    assert bool(markers) == (kind == "restarts")
+    for at in [*range(first, last, 13), *markers, *(i + 2 for i in markers)]:
         with pytest.raises(UndecodableError, match="cut off"):
             decode(data[:at] + END, cv2.IMREAD_COLOR)
     assert whole.shape == (96, 128, 3)

@@ -55,6 +55,7 @@ def test_what_is_printed_there_disturbs_nothing() -> None:
         second.start()
         assert second.begin(partial(print, "hello" * 10_000)).result() is None
         assert second.begin(partial(divmod, 7, 2)).result() == (3, 1)
+        assert second.begin(os.getpid).result() != os.getpid()
 
 
 def test_closing_ends_it_at_once_whatever_it_does(tmp_path: Path) -> None:
@@ -80,3 +81,12 @@ def test_it_is_out_of_reach_of_the_terminals_ctrl_c() -> None:
     with SecondProcess() as second:
         second.start()
         assert second.begin(partial(os.getsid, 0)).result() != os.getsid(0)
+
+
+def test_without_a_process_the_caller_does_it_and_with_one_it_is_begun_at_once() -> None:
+    with SecondProcess() as second:
+        assert second.begin(threading.get_ident).result() == threading.get_ident()
+        second.start()
+        job = second.begin(os.getpid)
+        until(job._is_done.is_set)
+        assert job.result() != os.getpid()

@@ -15,9 +15,10 @@ _SCAN, _PROGRESSIVE = 0xDA, 0xC2
 GREY, CORNER_PX = 128, 8
 """What is missing becomes this grey, in blocks of so many pixels at least: all coefficients are zero there (ITU-T T.81,
 A.3.1). Blocks of one exact grey in a corner of the image make it worth looking closer."""
-MORE = bytes(range(255))
-"""Bytes of a scan that change an image that waits for more, and none that is complete. The first is a 0, which makes a
-number of an 0xFF that was cut off from its own."""
+_NUMBERS = bytes(range(255))
+MORE = _NUMBERS + b"".join(bytes([0xFF, 0xD0 + n]) + _NUMBERS for n in range(8))
+"""More of a scan, and of each of the intervals that markers number from 0 to 7: it changes an image that waits for more,
+and none that is complete. The first byte is a 0, which makes a number of an 0xFF that was cut off from its own."""
 
 
 def lacks_end(data: bytes) -> bool:

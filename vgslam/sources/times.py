@@ -12,6 +12,8 @@ from vgslam.guards.documents import MOST_ROWS_BYTES, DocumentError, read_text
 from vgslam.sources.options import DEFAULT_FPS, SourceOptions
 from vgslam.sources.recording import Warnings
 
+MOST_TOLD = 60
+"""Characters of what is no time that are told."""
 Times = npt.NDArray[np.float64]
 _DATE = r"\d{4}[-/]\d\d[-/]\d\d"
 _CLOCK = re.compile(rf"(?:({_DATE})[T ])?(\d{{1,2}}):(\d\d):(\d\d(?:[.,]\d+)?)(Z|[-+]\d\d(?::?\d\d)?)?")
@@ -46,7 +48,8 @@ def parse_time(path: Path, text: str) -> float:
     except ValueError:
         value = _of_clock(text)
     if not np.isfinite(value):
-        raise InputError(f"{path}: '{text}' is not a timestamp in seconds, nor a date and time; give one a line, in "
+        told = text if len(text) <= MOST_TOLD else f"{text[:MOST_TOLD]}..."
+        raise InputError(f"{path}: '{told}' is not a timestamp in seconds, nor a date and time; give one a line, in "
                          "the order of the images")  # fmt: skip
     return value
 
