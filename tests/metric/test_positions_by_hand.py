@@ -17,12 +17,21 @@ from vgslam.metric import tags
 from vgslam.metric.fulfil import fulfil
 from vgslam.metric.keep import Anchors, remember, restore
 from vgslam.metric.measured import Scale
-from vgslam.metric.positions import Georeferenced, Matched, _bent, _roll, _scale, _sigmas, gravity_of_positions
+from vgslam.metric.positions import (
+    Georeferenced,
+    Matched,
+    _bent,
+    _roll,
+    _scale,
+    _sigmas,
+    georeference,
+    gravity_of_positions,
+)
 from vgslam.metric.request import MetricRequest
 from vgslam.metric.session_view import SessionView
 from vgslam.metric.spec import Accelerometer, FramesLength, PositionFile, Upright
 from vgslam.metric.tags import Sighting, find_tags, tag_edges
-from vgslam.sources.position_file import Accelerations, Fixes
+from vgslam.sources.position_file import Accelerations, Fixes, read_fixes
 from vgslam.types import Array
 
 SAME = Fit(Sim3.identity(), np.zeros(4), np.ones(4), 0.1, 0.0)
@@ -244,3 +253,26 @@ def test_accelerations_count_at_the_times_that_the_file_spans() -> None:
         else:
             with pytest.raises(InputError, match="2 keyframes have an acceleration"):
                 fulfil(m, request)
+
+
+@pytest.mark.parametrize(("extent_m", "is_a_path"), [(0.0, False), (0.9e-6, False), (1.1e-6, True), (3.0, True)])
+def test_positions_that_are_one_place_determine_no_scale(extent_m: float, is_a_path: bool) -> None:
+    """A receiver at rest says the same place again and again, to rounding far from the origin or not."""
+    m = hand_map([at(x=x, y=0.1 * x * x) for x in range(8)])
+    path = np.stack([k.S_world_keyframe.t for k in m.keyframes])
+    found = Matched(np.arange(8), extent_m * path / 7.0 + [1.0, 2.0, 3.0] * np.array(extent_m == 0.0), None)
+    if is_a_path:
+        assert georeference(m, 0, found, None).scale.metres_per_unit == pytest.approx(extent_m / 7.0, rel=1e-3)
+    else:
+        with pytest.raises(InputError, match="its positions are one place, which determines no scale"):
+            georeference(m, 0, found, None)
+
+
+def test_rows_of_what_is_no_place_on_earth_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text("time,x,y,z\n1700000000000,1,2,3\n1700000001000,1,1.1e9,3\n1700000002000,-1e300,2,3\n"
+                    "1700000003000,-9e8,2,3\n")  # fmt: skip
+    assert read_fixes(path).positions_m.tolist() == [[1.0, 2.0, 3.0], [-9e8, 2.0, 3.0]]
+    path.write_text("time,x,y,z\n0,1e200,2,3\n1,1,nan,3\n")
+    with pytest.raises(InputError, match="holds no row of numbers"):
+        read_fixes(path)

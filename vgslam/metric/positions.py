@@ -29,6 +29,8 @@ MAX_SIGMAS = 6.0
 """A position that is further off the graph than this contradicts the rest."""
 LEAST_SIGMA_FRACTION = 1e-3
 """Least deviation of positions that give none, as a share of the path's extent: no receiver is better by itself."""
+LEAST_EXTENT_M = 1e-6
+"""Positions that lie within this of one another are one: nothing measures such a path."""
 MAX_SCALE_REL_SIGMA = 0.3
 """A scale that is less sure than this is none."""
 
@@ -87,6 +89,8 @@ def check_overlap(view: SessionView, fixes: Fixes) -> None:
 
 def georeference(slam_map: SlamMap, component: int, found: Matched, sigma_m: float | None) -> Georeferenced:
     """The component in the axes and metres of the positions. Raises InputError when they do not determine its scale."""
+    if float(np.ptp(found.positions, axis=0).max()) < LEAST_EXTENT_M:
+        raise InputError(f"component {component}: its positions are one place, which determines no scale")
     try:
         fit = fit_similarity(found.positions, slam_map.centres(found.ids))
     except ValueError as error:

@@ -30,6 +30,8 @@ NAMES = {
     "az": ("az", "acc_z", "a_z", "accel_z"),
 }  # fmt: skip
 _EQUATOR_M, _FLATTENING = 6378137.0, 1 / 298.257223563
+MOST = 1e9
+"""A position, a deviation or an acceleration beyond this, in metres, is no number: the earth's radius is 6.4e6 m."""
 _MAX_LOCAL_M = 50e3
 """Extent up to which the earth is taken for flat around the first row: 50 km away its surface is 200 m lower."""
 
@@ -105,7 +107,8 @@ def _csv_columns(path: Path) -> tuple[dict[str, Array], dict[str, str]] | None:
             table[k] = [float(row[i]) if row[i].strip() else np.nan for i in known.values()]
         except (ValueError, IndexError) as err:
             raise InputError(f"{path}, row {k + 2}: not {len(header)} numbers ({','.join(header)})") from err
-    table = table[np.isfinite(table).all(axis=1)]
+    is_number = np.isfinite(table) & ((np.abs(table) <= MOST) | (np.array(list(known)) == "time"))
+    table = table[is_number.all(axis=1)]
     if not len(table):
         raise InputError(f"{path}: holds no row of numbers")
     unit = " [ns]" if "time" in known and "[ns]" in next(csv.reader([first]))[known["time"]].lower() else ""
