@@ -103,3 +103,18 @@ def test_the_lens_model_is_written(tmp_path: Path, is_fisheye: bool) -> None:
     found = SimpleNamespace(camera=camera, rms_px=0.1, n_views=9, coverage=0.9, fx_sigma_px=0.5)
     (tmp_path / "c.json").write_text(json.dumps(written(found)))  # type: ignore[arg-type]
     _check(tmp_path / "c.json", found)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("lens", ["auto", "pinhole", "fisheye"])
+def test_the_lens_that_is_asked_for_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lens: str) -> None:
+    asked: list[tuple[int, tuple[int, int], int, str]] = []
+
+    def calibrate(views: list[View], size: tuple[int, int], n: int, lens: str) -> None:
+        asked.append((len(views), size, n, lens))
+        raise OutputError("enough")
+
+    monkeypatch.setattr(module, "calibrate", calibrate)
+    monkeypatch.setattr(module, "finder", lambda text: Board())
+    with pytest.raises(OutputError, match="enough"):
+        run_calibrate(CalibrateArgs(folder(tmp_path / "a", 3), board="x", out=tmp_path / "c.json", lens=lens))  # type: ignore[arg-type]
+    assert asked == [(3, (16, 12), 3, lens)]

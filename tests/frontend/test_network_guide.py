@@ -9,7 +9,7 @@ import pytest
 from synthetic import CAMERA, pose, render, room
 
 from vgslam.errors import InputError
-from vgslam.frontend.guide import VggtUse, rel_sigma_of
+from vgslam.frontend.guide import RANDOM_NOTE, VggtUse, notes_on, rel_sigma_of
 from vgslam.frontend.network_guide import NetworkGuide, confidence_from_network
 from vgslam.geometry import se3
 from vgslam.network.backbone import BackboneSpec, SceneGeometry
@@ -284,3 +284,8 @@ def test_descriptors_order_the_candidates(walk: Film) -> None:
     n = len(backbone.seen)
     slam.relocalizer.locate(view, slam.tracker.camera)
     assert len(backbone.seen) == n, "descriptors are remembered"
+
+
+def test_random_weights_are_told_of_and_others_are_not() -> None:
+    assert notes_on(True) == [RANDOM_NOTE]
+    assert notes_on(False) == []

@@ -69,3 +69,11 @@ def test_a_file_may_be_of_another_licence_than_the_name_that_was_given(tmp_path:
     with pytest.raises(ConfigError, match="da3-giant is under CC BY-NC 4.0"):
         check(wanted, said.append)
     assert check(replace(wanted, accepted_licence=CC_BY_NC_4.name), said.append) is not None
+
+
+def test_a_file_of_another_published_structure_has_to_be_opened(tmp_path: Path, said: list[str]) -> None:
+    """It says what it is: not what was asked for, which is for whoever opens it to say."""
+    path = tmp_path / "model.safetensors"
+    save_da3(random_network(replace(DA3_TINY, name="da3-base"), 2), path, "Apache-2.0")
+    assert check(Wanted("da3-small", str(path)), said.append) is None
+    assert check(Wanted("da3-base", str(path)), said.append) is not None
