@@ -164,5 +164,5 @@ def test_a_list_of_fixed_length_has_its_length_and_its_kinds(write) -> None:
     assert isinstance(read_yaml(write("pair: [2, 4]"), Listed()).pair[0], float)
     assert read_yaml(write("any_number: [1, 2, 3]"), Listed()) == Listed(any_number=(1, 2, 3))
     for text in ("[1]", "[1, 2, 3]", "1", "[1, x]", "[.5, .5]", "[true, 1]", "[[1], 2]", "null", "{1: 2}"):
-        with pytest.raises(ConfigError, match="settings.yaml: pair"):
+        with pytest.raises(ConfigError, match=r"settings\.yaml: pair"):
             read_yaml(write(f"pair: {text}"), Listed())

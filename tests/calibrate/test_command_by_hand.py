@@ -56,7 +56,8 @@ def test_images_of_another_size_are_left_out_and_named(tmp_path: Path, capsys: p
     views, n_images, _, board = looked_at(path)
     assert (len(views), n_images) == (4, 4)
     assert {gray.shape for gray in board.seen} == {(12, 16)}
-    assert "1 images are not of 16x12 px, the size of most, and are left out: 0002.png (24x16)" in capsys.readouterr().err
+    told = "1 images are not of 16x12 px, the size of most, and are left out: 0002.png (24x16)"
+    assert told in capsys.readouterr().err
 
 
 def test_what_calibration_images_come_with_is_not_applied(tmp_path: Path) -> None:

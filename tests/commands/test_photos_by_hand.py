@@ -56,7 +56,9 @@ def test_a_photo_has_the_shape_of_its_cameras_images_to_two_percent(
             photos.prepare(PATH, photo(width, height))
 
 
-@pytest.mark.parametrize(("given", "made"), [((400, 100), (200, 50)), ((100, 400), (50, 200)), ((200, 160), (200, 160))])
+@pytest.mark.parametrize(
+    ("given", "made"), [((400, 100), (200, 50)), ((100, 400), (50, 200)), ((200, 160), (200, 160))]
+)
 def test_by_its_field_of_view_a_photo_becomes_as_large_as_the_maps_images(
     given: tuple[int, int], made: tuple[int, int]
 ) -> None:

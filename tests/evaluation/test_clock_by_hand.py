@@ -120,7 +120,7 @@ def test_positions_likewise(now: tuple[float, float], then: tuple[float, float],
 
 
 def test_what_has_a_reference_on_both_clocks_is_compared() -> None:
-    """Of eleven poses the first has none before it; a second and a half later the last two have none after them."""
+    """The first of eleven poses has none before it; a second and a half later the last two have none after them."""
     p = judged((1.0, 4.0), (1.0, 1.0))
     assert p.judged(1.5, by_rotations=True) is not None
     assert set(p.asked) == {8}

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fleet.test_bridges import SIGMAS, NODES, bond, row, sure
+from fleet.test_bridges import NODES, SIGMAS, bond, row, sure
 
 from vgslam.fleet import bridges
 from vgslam.fleet.bridges import solve_bridged
@@ -21,8 +21,8 @@ def both(sight: Sight) -> tuple[Sight, Sight]:
 
 
 def test_a_view_counts_that_is_far_from_all_that_were_counted() -> None:
-    """Nine views of one thing, 1.5 apart and at most 11.7 away: a fifth of that is less than 3, and more than 1.5: every
-    second one counts."""
+    """Nine views of one thing, 1.5 apart and at most 11.7 away: a fifth of that is less than 3, and more than 1.5, so
+    that every second one counts."""
     views = [both(sees(0.0, eye_x=1.5 * (k - 4))) for k in range(9)]
     assert Witnesses.of(views).n_views == 5
 

@@ -73,7 +73,7 @@ def test_forty_matches_are_asked_about_and_fewer_leave_what_was_followed(
     n: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first view leaves the image: it is matched by descriptors."""
-    init, tracker, view = begun(None, monkeypatch)
+    init, _, view = begun(None, monkeypatch)
     n_corners = len(init._corners)
     seen: list[int] = []
     monkeypatch.setattr(module, "match", lambda a, b, config: (np.arange(n), np.arange(n)))
@@ -118,7 +118,7 @@ def test_a_question_is_not_asked_of_a_rotation_and_not_at_once_again(monkeypatch
 
 
 def test_corners_that_are_followed_from_one_side_alone_are_seen_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of three matched corners, the view between sees the first two followed forward, and the last two backward."""
+    """The view between sees the first two of three matched corners followed forward, and the last two backward."""
     init, tracker, _ = begun(None, monkeypatch)
     between, last = tracker.view(8, 0.1, unrelated()), tracker.view(9, 0.2, unrelated())
     init._views.append(between)

@@ -169,7 +169,7 @@ def test_landmarks_of_another_component_say_nothing_of_a_pose() -> None:
     m = drive(3)
     m.keyframes[2].component_id = 1
     mine = add_landmarks(m, 0, grid(5, 4, 5.0, 0.4))
-    other = add_landmarks(m, 2, grid(8, 8, 5.0, 0.4) + [2.0, 0.0, 0.0])
+    other = add_landmarks(m, 2, grid(8, 8, 5.0, 0.4) + np.array([2.0, 0.0, 0.0]))
     T = at(x=0.5)
     seen = np.concatenate([mine, other])
     pixels = CAMERA.project(se3.transform(se3.inverse(T), m.landmarks_world(seen)))

@@ -32,8 +32,9 @@ def test_a_field_of_view_of_90_degrees_across_is_half_the_width() -> None:
 
 @pytest.mark.parametrize(
     ("down", "across", "is_usable"),
-    [(0.11, 1.0, True), (0.09, 1.0, False), (2.79, 1.0, True), (2.81, 1.0, False), (1.0, 0.09, False), (1.0, 2.81, False)],
-)
+    [(0.11, 1.0, True), (0.09, 1.0, False), (2.79, 1.0, True), (2.81, 1.0, False), (1.0, 0.09, False),
+     (1.0, 2.81, False)],
+)  # fmt: skip
 def test_fields_of_view_beyond_a_tenth_and_two_point_eight_are_not_used(
     down: float, across: float, is_usable: bool
 ) -> None:
@@ -42,7 +43,7 @@ def test_fields_of_view_beyond_a_tenth_and_two_point_eight_are_not_used(
 
 
 def test_where_one_is_not_usable_the_median_of_the_others_is_taken() -> None:
-    """Of fields across of 1.0, 1.2 and 2.0; 5 and 6 are none."""
+    """That of fields across of 1.0, 1.2 and 2.0; 5 and 6 are none."""
     found = focal((0.5, 1.0), (0.6, 1.2), (0.9, 2.0), (0.9, 5.0), (0.9, 6.0))
     assert found[3] == found[4] == found[1]
     assert found[1] == pytest.approx((50.0 / np.tan(0.6), 25.0 / np.tan(0.3)), abs=1e-5)

@@ -136,8 +136,9 @@ def test_a_pickle_holds_names_and_dense_tensors(tmp_path: Path, wrapper: str | N
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 @pytest.mark.parametrize(
     ("number", "kind"),
-    [(float("nan"), torch.float32), (float("inf"), torch.float16), (-float("inf"), torch.bfloat16), (1e300, torch.float64)],
-)
+    [(float("nan"), torch.float32), (float("inf"), torch.float16), (-float("inf"), torch.bfloat16),
+     (1e300, torch.float64)],
+)  # fmt: skip
 def test_one_number_that_is_none_spoils_all(tmp_path: Path, suffix: str, number: float, kind: torch.dtype) -> None:
     tensor = torch.zeros(3, 4, dtype=kind)
     path = tmp_path / f"w{suffix}"

@@ -86,7 +86,7 @@ def test_a_source_without_a_frame_is_refused() -> None:
 
 
 def test_a_percent_of_the_focal_length_is_six_tenths_of_a_degree_at_90_degrees() -> None:
-    """The field of view is 2 atan(w / 2f): its change is 2 h / (1 + h^2) = 1 rad for h = w / 2f = 1, in e-folds of f."""
+    """The field of view is 2 atan(h), h = w / 2f: its change with log f is 2 h / (1 + h^2) rad, 1 for h = 1."""
     found = CalibrationEstimate.of(SQUARE, 0.01)
     assert found.sigma_deg == pytest.approx(np.degrees(0.01))
     assert found.focal_rel_sigma == pytest.approx(0.01)

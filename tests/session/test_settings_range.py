@@ -58,7 +58,9 @@ def test_the_window_of_flow_is_three_pixels_wide() -> None:
     "text", ["slam: {tracker: {sigma_px: .nan}}", "slam: {tracker: {features: {min_distance_px: 0}}}",
              "slam: {loops: {agreement: [1, 2]}}"]
 )  # fmt: skip
-def test_a_file_of_such_settings_ends_a_run_with_2_and_one_line(sequence: Path, tmp_path: Path, vgslam, text: str) -> None:
+def test_a_file_of_such_settings_ends_a_run_with_2_and_one_line(
+    sequence: Path, tmp_path: Path, vgslam, text: str
+) -> None:
     (tmp_path / "c.yaml").write_text(text)
     code, _, err = vgslam("run", sequence, "--config", tmp_path / "c.yaml", "--out", tmp_path / "out", "--quiet")
     assert code == 2

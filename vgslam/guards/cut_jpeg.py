@@ -17,8 +17,8 @@ GREY, CORNER_PX = 128, 8
 A.3.1). Blocks of one exact grey in a corner of the image make it worth looking closer."""
 _NUMBERS = bytes(range(255))
 MORE = _NUMBERS + b"".join(bytes([0xFF, 0xD0 + n]) + _NUMBERS for n in range(8))
-"""More of a scan, and of each of the intervals that markers number from 0 to 7: it changes an image that waits for more,
-and none that is complete. The first byte is a 0, which makes a number of an 0xFF that was cut off from its own."""
+"""More of a scan, and of each of the intervals that markers number from 0 to 7: it changes an image that waits for
+more, and none that is complete. The first byte is a 0: an 0xFF that was cut off from its own becomes a number."""
 
 
 def lacks_end(data: bytes) -> bool:
@@ -55,12 +55,12 @@ def _has_grey_corner(image: npt.NDArray[Any]) -> bool:
     return any(bool((image[rows, columns] == GREY).all()) for rows in (low, high) for columns in (low, high))
 
 
-def _decoded(data: bytes) -> npt.NDArray[np.uint8] | None:
-    """What Pillow makes of them, without a word on standard error; None if nothing."""
+def _decoded(data: bytes) -> npt.NDArray[np.uint8]:
+    """What Pillow makes of them, without a word on standard error; nothing if it cannot."""
     from PIL import Image
 
     try:
         with Image.open(BytesIO(data), formats=["JPEG"]) as image:
-            return np.asarray(image)
+            return np.asarray(image, np.uint8)
     except Exception:  # Pillow passes on whatever a broken file provokes
-        return None
+        return np.zeros(0, np.uint8)

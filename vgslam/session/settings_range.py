@@ -9,8 +9,9 @@ from vgslam.errors import ConfigError
 from vgslam.system import SlamConfig
 
 ABOVE_ZERO = frozenset({
-    "sigma_px", "refound_sigma_px", "min_rel_sigma", "guess_rel_sigma", "depth_rel_sigma", "huber_px", "loss_px", "gate",
-    "threshold_px", "edge_sigmas", "outlier_px", "min_distance_px", "quality", "lk_levels", "n_features", "n_fixed",
+    "sigma_px", "refound_sigma_px", "min_rel_sigma", "guess_rel_sigma", "depth_rel_sigma", "huber_px", "loss_px",
+    "gate", "threshold_px", "edge_sigmas", "outlier_px", "min_distance_px", "quality", "lk_levels",
+    "n_features", "n_fixed",
 })  # fmt: skip
 """Names of settings by which is divided, or without which nothing is found."""
 LEAST_WINDOW_PX = 3
