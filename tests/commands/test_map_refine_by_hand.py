@@ -83,3 +83,11 @@ def test_an_ending_that_no_map_can_be_written_to_is_refused_before_the_map_is_re
     code, _, err = vgslam("map", "export", tmp_path / "none", "--format", "gltf", "-o", tmp_path / "x.obj")
     assert code == 2
     assert "x.obj" in err
+
+
+def test_what_a_killed_save_left_is_told_and_is_no_fault(path: Path, vgslam) -> None:
+    assert "file(s) of a save" not in vgslam("map", "check", path)[1]
+    (path / "state-000002-0000.safetensors").write_bytes(b"half")
+    code, out, _ = vgslam("map", "check", path)
+    assert code == 0
+    assert "1 file(s) of a save that was killed; the next save removes them" in out

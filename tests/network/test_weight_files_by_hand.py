@@ -56,6 +56,17 @@ def test_metadata_are_text(tmp_path: Path) -> None:
     assert "its header cannot be read" in refused(path)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"data_offsets": ["0", "24"]}, {"data_offsets": [0, 24.0]}, {"data_offsets": [0, -1]}, {"data_offsets": [0]},
+     {"data_offsets": 24}, {"shape": [2.5]}, {"shape": ["x"]}, {"shape": [-2, -3]}, {"shape": None}, {"shape": [True]}],
+)  # fmt: skip
+def test_sizes_and_places_are_whole_numbers(tmp_path: Path, change: dict[str, object]) -> None:
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(safetensors({"w": {**HEADER["w"], **change}}))
+    assert "its header cannot be read" in refused(path)
+
+
 def test_a_length_that_begins_like_a_page_is_no_page(tmp_path: Path) -> None:
     """A header of 60 bytes: its length begins with the byte of "<"."""
     path = tmp_path / "w.safetensors"

@@ -159,10 +159,11 @@ def read_header(path: Path, max_header_bytes: int = MAX_HEADER_BYTES) -> Header:
         raise _half(path, size, None)
     try:
         entries = parse_json(header)
-        end = max((e["data_offsets"][1] for name, e in entries.items() if name != "__metadata__"), default=0)
+        tensors = [e for name, e in entries.items() if name != "__metadata__"]
+        end = max((_whole(e["data_offsets"])[1] for e in tensors), default=0)
         metadata: dict[str, str] = entries.get("__metadata__", {})
         is_text = all(isinstance(v, str) for v in metadata.values())
-        n = sum(math.prod(e.get("shape", [0])) for name, e in entries.items() if name != "__metadata__")
+        n = sum(math.prod(_whole(e.get("shape", [0]))) for e in tensors)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         raise WeightsError(f"{path} is not a safetensors file (its header cannot be read)") from None
     if not is_text:
@@ -170,6 +171,13 @@ def read_header(path: Path, max_header_bytes: int = MAX_HEADER_BYTES) -> Header:
     if size < 8 + length + end:
         raise _half(path, size, 8 + length + end)
     return Header(metadata, n)
+
+
+def _whole(numbers: list[int]) -> list[int]:
+    """The numbers. Raises TypeError for what are no whole ones, 0 or more."""
+    if not all(type(n) is int and n >= 0 for n in numbers):
+        raise TypeError(f"{numbers!r} are no sizes")
+    return numbers
 
 
 def _refuse_impostors(path: Path, start: bytes) -> None:
