@@ -74,3 +74,19 @@ def test_the_lens_of_the_map_is_taken_out_of_photos_of_its_camera_alone() -> Non
     assert not np.array_equal(Photos(mapped(bent)).prepare(PATH, image)[1], image)
     assert np.array_equal(Photos(mapped(CAMERA)).prepare(PATH, image)[1], image)
     assert np.array_equal(Photos(mapped(bent), fov_deg=90.0).prepare(PATH, image)[1], image)
+
+
+def test_photos_are_looked_for_with_their_own_camera_or_the_maps_as_it_was_adjusted(tmp_path: Path) -> None:
+    m = mapped(replace(CAMERA, distortion=(-0.2, 0.05, 0.0, 0.0)))
+    m.keyframes[0].camera = replace(CAMERA, fx=101.0, fy=101.0)
+    assert Photos(m).prepare(PATH, photo(200, 160))[0].camera.fx == 101.0
+    calib = tmp_path / "c.json"
+    calib.write_text('{"width": 200, "height": 160, "fx": 150.0, "fy": 150.0, "cx": 99.5, "cy": 79.5}')
+    assert Photos(m, calib=calib).prepare(PATH, photo(200, 160))[0].camera.fx == pytest.approx(150.0, abs=1.0)
+
+
+def test_what_is_odd_about_a_calibration_is_told(tmp_path: Path) -> None:
+    calib, said = tmp_path / "c.json", list[str]()
+    calib.write_text('{"width": 200, "height": 160, "fx": 150.0, "fy": 250.0, "cx": 99.5, "cy": 79.5}')
+    Photos(mapped(), calib=calib, say=said.append)
+    assert len(said) == 1
