@@ -7,8 +7,8 @@ import numpy as np
 from vgslam.graph.sim3_batch import Sim3Batch
 from vgslam.types import Array, Ids
 
-LEAST_SET, SET_GROWTH = 12, 0.4
-"""Nodes of a set: so many, or 1.1 N^0.4, from where solving the sets exactly costs as much as all of them as bodies."""
+LEAST_SET, SET_SHARE, SET_GROWTH = 12, 0.8, 0.4
+"""Nodes of a set: so many, or 0.8 N^0.4, so that solving the sets exactly costs as much as all of them as bodies."""
 RIDGE = 1e-9
 """Added to the diagonal of what is inverted, as a share of it: a set that holds still is no body that could move."""
 
@@ -53,7 +53,7 @@ def neighbourhoods(a: Ids, b: Ids, n: int) -> Ids:
     for i, j in zip(a.tolist(), b.tolist(), strict=True):
         near[i].append(j)
         near[j].append(i)
-    most = max(LEAST_SET, round(1.1 * n**SET_GROWTH))
+    most = max(LEAST_SET, round(SET_SHARE * n**SET_GROWTH))
     of = np.full(n, -1, np.int64)
     n_sets = 0
     border = list(range(n - 1, -1, -1))
@@ -74,26 +74,20 @@ def neighbourhoods(a: Ids, b: Ids, n: int) -> Ids:
 
 
 def _filled(of: Ids, a: Ids, b: Ids, most: int) -> Ids:
-    """Sets of neighbours, where what is left between others is put to the neighbour that it has most links to and that
-    has room: fewer sets are fewer bodies. Renumbered from 0."""
+    """The sets without the crumbs that were left between others, each put to the set that it has most links to: fewer
+    sets are fewer bodies. Renumbered from 0."""
     size = np.bincount(of)
-    to = np.arange(len(size))
+    is_crumb = size[of] <= most // 4
     links: dict[int, dict[int, int]] = {}
-    for i, j in zip(of[a].tolist(), of[b].tolist(), strict=True):
-        if i != j:
-            links.setdefault(i, {})[j] = links.setdefault(i, {}).get(j, 0) + 1
-            links.setdefault(j, {})[i] = links.setdefault(j, {}).get(i, 0) + 1
-    for k in np.argsort(size, kind="stable").tolist():
-        room = [n for n in links.get(k, {}) if to[n] == n and size[n] + size[k] <= most]
-        if to[k] == k and room:
-            best = max(room, key=lambda n: (links[k][n], -n))
-            to[k], size[best] = best, size[best] + size[k]
-            for n, count in links.pop(k).items():
-                if n != best:
-                    links[best][n] = links[n][best] = links[best].get(n, 0) + count
-                links[n].pop(k)
-    while (to != to[to]).any():
-        to = to[to]
+    for i, j in zip(a.tolist(), b.tolist(), strict=True):
+        for at, to in ((i, j), (j, i)):
+            if is_crumb[at] and not is_crumb[to]:
+                count = links.setdefault(int(of[at]), {})
+                count[int(of[to])] = count.get(int(of[to]), 0) + 1
+    to = np.arange(len(size))
+    for k, count in sorted(links.items()):
+        to[k] = min(count, key=lambda n: (size[n], -count[n], n))
+        size[to[k]] += size[k]
     return np.unique(to[of], return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
@@ -104,7 +98,7 @@ class TwoLevels:
     at: tuple[Ids, Ids]
     """Set (N,) of each node, and its place (N,) in the set."""
     within: Array
-    """(K,7C,7C): inverses within the K sets of at most C nodes."""
+    """(K,7C,7C): inverses within the K sets of at most C nodes, in single precision: a preconditioner needs no more."""
     body: Array
     """(N,7,7): how a node moves with its set: Ad(S_node^-1 S_first)."""
     between: Array
@@ -120,7 +114,7 @@ class TwoLevels:
         first = order[starts][sets]
         body = (nodes.inverse() @ nodes[first]).adjoint()
         body[blocks.held] = 0.0
-        within = _within(blocks, sets, place, len(starts))
+        within = _within(blocks, sets, place, len(starts)).astype(np.float32)
         between = _between(blocks, sets, body, len(starts)) if len(starts) > 1 else np.zeros((0, 0))
         return TwoLevels((sets, place), within, body, between)
 
@@ -128,7 +122,7 @@ class TwoLevels:
         """(N,7) of (N,7)."""
         sets, place = self.at
         n_sets, size = len(self.within), self.within.shape[1] // 7
-        filled = np.zeros((n_sets, size, 7))
+        filled = np.zeros((n_sets, size, 7), np.float32)
         filled[sets, place] = r
         out = (self.within @ filled.reshape(n_sets, -1, 1)).reshape(n_sets, size, 7)[sets, place]
         if len(self.between):
