@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.fleet.sights import Sight, Witnesses
+from vgslam.fleet.overlap import MOST_LOOKS, Overlap
+from vgslam.fleet.sights import APART_DEPTHS, Sight, Witnesses
 from vgslam.fleet.ties import Bond
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
@@ -22,6 +24,10 @@ DEPTH_M, KEYFRAME_M = 10.0, 2.5
 """How far ahead a keyframe's place lies, and how far it is to the next keyframe."""
 ROW = 4
 """Keyframes in a row that a look-alike deceives while it is in view: three have to agree."""
+
+SEEN_TRUE, SEEN_FALSE = 0.9, 0.05
+"""Of places that both maps must show, the share that verifies where they do, and where another place is there: less
+and more than was found for rendered and recorded drives (docs/bench/fleet.md)."""
 
 
 @dataclass(frozen=True)
@@ -69,16 +75,37 @@ def bonds_of(
         x = rng.normal(0, sigmas)
         noise = Sim3(se3.so3_exp(x[:3]), x[3:6] * nodes[a].s / nodes[b].s, float(np.exp(x[6])))
         S = nodes[a].inverse() @ nodes[b] @ noise
-        bonds.append(Bond(a, b, S, sigmas, 0.02, 4, _witnesses(T, places, drives, nodes, (a, b))))
+        overlap = overlap_of(T, places, drives, (a, b), np.random.default_rng([a, b]))
+        bonds.append(Bond(a, b, S, sigmas, 0.02, 4, _witnesses(T, places, drives, nodes, (a, b)), overlap))
     return nodes, bonds, is_false
+
+
+def overlap_of(
+    T: Array, places: Ids, drives: Drives, pair: tuple[int, int], rng: np.random.Generator,
+    deceived: Sequence[int] | None = None,
+) -> Overlap:  # fmt: skip
+    """What two drives that lie on each other must both show, and how much of it verifies. deceived: the frames at which
+    they look alike, where the second goes through another city; None where it is the same."""
+    a, b = pair
+    others = set(places[drives.begins[b] : drives.begins[b] + drives.length].tolist())
+    looks: list[int] = []
+    for i in _keyframes(T, drives, a):
+        far = np.linalg.norm(T[looks, :3, 3] - T[i, :3, 3], axis=1)
+        if int(places[i]) in others and (far > APART_DEPTHS * DEPTH_M).all():
+            looks.append(i)
+    looks = looks[:: -(-len(looks) // MOST_LOOKS) or 1]
+    share = SEEN_TRUE if deceived is None else SEEN_FALSE
+    seen = sum(bool(rng.random() < share) or i in (deceived or ()) for i in looks)
+    return Overlap(len(looks), seen)
 
 
 def false_bond(
     T: Array, drives: Drives, nodes: Sequence[Sim3], pair: tuple[int, int], wrong: Sim3, at: int,
-    rng: np.random.Generator,
+    rng: np.random.Generator, overlap: Literal["none", "one place", "all"] = "none",
 ) -> Bond:  # fmt: skip
     """A bond of a map with another, which is off by `wrong`: a row of keyframes from frame `at` of the first goes past
-    something that looks like what the other map shows."""
+    something that looks like what the other map shows. overlap: whether the bond lays the rest of the drives on each
+    other, and whether that looks alike, too."""
     a, b = pair
     S = nodes[a].inverse() @ nodes[b] @ wrong
     keyframes = _keyframes(T, drives, a)
@@ -88,7 +115,10 @@ def false_bond(
     for f in frames:
         here = Sight(T[f, :3, 3], copy + rng.normal(0, 0.05 * DEPTH_M, 3)).through(nodes[a].inverse())
         sights.append((here, here.through(S.inverse())))
-    return Bond(a, b, S, _sigmas(nodes[a]), 0.02, ROW, Witnesses.of(sights))
+    found = Overlap()
+    if overlap != "none":
+        found = overlap_of(T, places_of(T), drives, pair, rng, frames if overlap == "one place" else None)
+    return Bond(a, b, S, _sigmas(nodes[a]), 0.02, ROW, Witnesses.of(sights), found)
 
 
 def _witnesses(T: Array, places: Ids, drives: Drives, nodes: Sequence[Sim3], pair: tuple[int, int]) -> Witnesses:

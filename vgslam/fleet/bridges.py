@@ -9,12 +9,15 @@ ICRA 2018). So two sides that nothing else ties are joined by what crosses betwe
 - one place, and a way round over other maps that ends where this place says, past other places.
 
 All of it is looked at where the solved bonds have put it, so that bonds which contradict one another are out before.
+And two false places may agree: where a bond lays the maps over each other, the rest has to look the same, too
+(`overlap`); a bond for which it does not ties nothing, whatever it shows.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vgslam.fleet.anchors import Anchors, solve_anchors
+from vgslam.fleet.overlap import UNCHECKED
 from vgslam.fleet.roots import Roots
 from vgslam.fleet.sights import Witnesses
 from vgslam.fleet.ties import Bond
@@ -54,14 +57,15 @@ def doubtful_of(anchors: Anchors) -> list[Bond]:
     for i, b in enumerate(bonds):
         if sides.of(b.a) == sides.of(b.b):
             continue
-        if _in_one_frame(anchors, b).are_enough:
+        if not b.overlap.contradicts and _in_one_frame(anchors, b).are_enough:
             sides.join(b.a, b.b)
         else:
             weak.append(i)
     witnesses = {i: _in_one_frame(anchors, bonds[i]) for i in weak}
     while weak:
         weak = [i for i in weak if sides.of(bonds[i].a) != sides.of(bonds[i].b)]
-        if not _join_sides(sides, bonds, witnesses, weak) and not _join_rounds(sides, bonds, witnesses, weak):
+        likely = [i for i in weak if not bonds[i].overlap.contradicts]
+        if not _join_sides(sides, bonds, witnesses, likely) and not _join_rounds(sides, bonds, witnesses, likely):
             break
     return [bonds[i] for i in weak]
 
@@ -71,12 +75,13 @@ def _in_one_frame(anchors: Anchors, b: Bond) -> Witnesses:
 
 
 def _between(sides: Roots, bonds: Sequence[Bond], weak: Sequence[int]) -> dict[tuple[int, int], list[int]]:
-    """The weak bonds by the two sides that they lie between."""
+    """The weak bonds by the two sides that they lie between, where what these must have in common was found."""
     found: dict[tuple[int, int], list[int]] = {}
     for i in weak:
         a, b = sides.of(bonds[i].a), sides.of(bonds[i].b)
         found.setdefault((min(a, b), max(a, b)), []).append(i)
-    return found
+    overlaps = {pair: sum((bonds[i].overlap for i in some), UNCHECKED) for pair, some in found.items()}
+    return {pair: some for pair, some in found.items() if not overlaps[pair].contradicts}
 
 
 def _join_sides(sides: Roots, bonds: Sequence[Bond], witnesses: Mapping[int, Witnesses], weak: Sequence[int]) -> bool:

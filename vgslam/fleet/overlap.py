@@ -22,6 +22,8 @@ in that depth. Verification takes place recognition much further apart than this
 REACH_DEPTHS = 5.0
 """How far from the nearest tie, in depths, a similarity can be trusted to say what is seen: with the drift of both maps
 that a bond allows for (5 %) it is off by LIKE_DEPTHS there."""
+LEAST_PREDICTED, LEAST_SEEN = 4, 0.5
+"""Of so many places or more this share at least must be seen. Maps that overlap by less are not judged by it."""
 MOST_LOOKS = 12
 """Places of a pair of maps that are looked at, spread over what they have in common."""
 TRIES = 2
@@ -39,6 +41,15 @@ class Overlap:
 
     def __add__(self, other: "Overlap") -> "Overlap":
         return Overlap(self.n_predicted + other.n_predicted, self.n_seen + other.n_seen)
+
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether so little was found of what must be there that the maps do not lie so."""
+        return self.n_predicted >= LEAST_PREDICTED and self.n_seen < LEAST_SEEN * self.n_predicted
+
+
+UNCHECKED = Overlap()
 
 
 @dataclass(frozen=True)
@@ -89,7 +100,7 @@ def places(a: Views, b: Views, ties: Array) -> list[list[tuple[int, int]]]:
     rows = np.flatnonzero(near & np.isfinite(off).any(1))
     found: list[list[tuple[int, int]]] = []
     taken: list[int] = []
-    for i in rows[np.argsort(off[rows].min(1), kind="stable")].tolist():
+    for i in rows.tolist():
         apart = np.linalg.norm(seen[taken] - seen[i], axis=1)
         if (apart > APART_DEPTHS * np.maximum(a.depths[taken], a.depths[i])).all():
             taken.append(i)
