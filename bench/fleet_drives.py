@@ -1,13 +1,24 @@
 """Many short drives through one city and through another that looks like it, made up: which maps are merged."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.fleet_made_up import SEEN_FALSE, SEEN_TRUE, Drives, bonds_of, codes_of, false_bond, places_of
+from bench.fleet_made_up import (
+    SEEN_FALSE,
+    SEEN_TRUE,
+    Drives,
+    bonds_of,
+    codes_of,
+    deceived,
+    false_bond,
+    overlap_of,
+    places_of,
+)
 from bench.fleet_scale import TRAJECTORY
 from vgslam.errors import InputError
 from vgslam.fleet.bridges import Bridged, solve_bridged
@@ -125,12 +136,14 @@ def _false_bonds(
     nth = int(rng.integers(1, OTHER))  # drives 2 nth - 1, 2 nth and 2 nth + 1 of the city lie on it
     other, first = CITY + nth, 2 * nth - (n == 3)
     at = [STEP + 10] * n if kind == "agreeing, one place" else PLACES_AT[n]
-    overlap: Literal["one place", "all"] = "all" if kind == "agreeing, all of the street" else "one place"
     begins = [STEP * (first + k - 2 * nth) for k in range(n)]  # from the first frame of the other drive
-    return [
-        false_bond(T, drives, nodes, (first + k, other), Sim3.identity(), at[k] - begins[k], rng, overlap)
-        for k in range(n)
-    ]
+    places, found = places_of(T), list[Bond]()
+    for k in range(n):
+        pair, since = (first + k, other), at[k] - begins[k]
+        alike = None if kind == "agreeing, all of the street" else deceived(T, drives, pair[0], since)
+        bond = false_bond(T, drives, nodes, pair, Sim3.identity(), since, rng)
+        found.append(replace(bond, overlap=overlap_of(T, places, drives, pair, rng, alike)))
+    return found
 
 
 def _wrong(rng: np.random.Generator, scale: float) -> Sim3:
@@ -160,10 +173,10 @@ def _page(rows: list[dict[str, Any]], overlaps: list[dict[str, Any]], n_seeds: i
         "## Made-up drives through a city and a look-alike", "",
         f"{CITY} drives through one city and {OTHER} through another whose places look like its own, {n_seeds} seeds. "
         "No map is read and no pair verified: false bonds between the cities are put in by their number. Each is a row "
-        "of keyframes that a look-alike deceives. Agreeing ones lay a drive of the other city on those of this one: those "
-        "of all drives past one house; those past several places at the same distances, between which other houses "
-        f"stand; and those of a street that was built twice, house by house. Of what must be seen {100 * SEEN_TRUE:.0f} % "
-        f"verify where it is there, {100 * SEEN_FALSE:.0f} % where it is not.", "",
+        "of keyframes that a look-alike deceives. Agreeing ones lay a drive of the other city on those of this one: "
+        "those of all drives past one house; those past several places at the same distances, between which other "
+        "houses stand; and those of a street that was built twice, house by house. Of what must be seen "
+        f"{100 * SEEN_TRUE:.0f} % verify where it is there, {100 * SEEN_FALSE:.0f} % where it is not.", "",
         "| false bonds | which | drives of the city in one map, least | cities merged | true bonds doubted | bonds "
         "refused, mean | doubted, mean | median error, m |", "|---:|---|---:|---:|---:|---:|---:|---:|", *lines, "",
         "Without false bonds, by how much the drives overlap:", "",

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +25,7 @@ ROW = 4
 """Keyframes in a row that a look-alike deceives while it is in view: three have to agree."""
 
 SEEN_TRUE, SEEN_FALSE = 0.9, 0.05
-"""Of places that both maps must show, the share that verifies where they do, and where another place is there: less
+"""The share of places that both maps must show which verifies where they do, and where another place is there: less
 and more than was found for rendered and recorded drives (docs/bench/fleet.md)."""
 
 
@@ -82,10 +81,10 @@ def bonds_of(
 
 def overlap_of(
     T: Array, places: Ids, drives: Drives, pair: tuple[int, int], rng: np.random.Generator,
-    deceived: Sequence[int] | None = None,
+    alike: Sequence[int] | None = None,
 ) -> Overlap:  # fmt: skip
-    """What two drives that lie on each other must both show, and how much of it verifies. deceived: the frames at which
-    they look alike, where the second goes through another city; None where it is the same."""
+    """What two drives that lie on each other must both show, and how much of it verifies. alike: the frames at which
+    they look alike, where the second goes through another city; None where all is the same."""
     a, b = pair
     others = set(places[drives.begins[b] : drives.begins[b] + drives.length].tolist())
     looks: list[int] = []
@@ -94,31 +93,32 @@ def overlap_of(
         if int(places[i]) in others and (far > APART_DEPTHS * DEPTH_M).all():
             looks.append(i)
     looks = looks[:: -(-len(looks) // MOST_LOOKS) or 1]
-    share = SEEN_TRUE if deceived is None else SEEN_FALSE
-    seen = sum(bool(rng.random() < share) or i in (deceived or ()) for i in looks)
+    share = SEEN_TRUE if alike is None else SEEN_FALSE
+    seen = sum(bool(rng.random() < share) or i in (alike or ()) for i in looks)
     return Overlap(len(looks), seen)
+
+
+def deceived(T: Array, drives: Drives, a: int, at: int) -> list[int]:
+    """Frames of the keyframes of drive a that take what they see from frame `at` on for another place."""
+    keyframes = _keyframes(T, drives, a)
+    return [f for f in keyframes if f >= drives.begins[a] + at][:ROW] or keyframes[-1:]
 
 
 def false_bond(
     T: Array, drives: Drives, nodes: Sequence[Sim3], pair: tuple[int, int], wrong: Sim3, at: int,
-    rng: np.random.Generator, overlap: Literal["none", "one place", "all"] = "none",
+    rng: np.random.Generator,
 ) -> Bond:  # fmt: skip
     """A bond of a map with another, which is off by `wrong`: a row of keyframes from frame `at` of the first goes past
-    something that looks like what the other map shows. overlap: whether the bond lays the rest of the drives on each
-    other, and whether that looks alike, too."""
+    something that looks like what the other map shows."""
     a, b = pair
     S = nodes[a].inverse() @ nodes[b] @ wrong
-    keyframes = _keyframes(T, drives, a)
-    frames = [f for f in keyframes if f >= drives.begins[a] + at][:ROW] or keyframes[-1:]
+    frames = deceived(T, drives, a, at)
     copy = _ahead(T[frames[0]])
     sights = []
     for f in frames:
         here = Sight(T[f, :3, 3], copy + rng.normal(0, 0.05 * DEPTH_M, 3)).through(nodes[a].inverse())
         sights.append((here, here.through(S.inverse())))
-    found = Overlap()
-    if overlap != "none":
-        found = overlap_of(T, places_of(T), drives, pair, rng, frames if overlap == "one place" else None)
-    return Bond(a, b, S, _sigmas(nodes[a]), 0.02, ROW, Witnesses.of(sights), found)
+    return Bond(a, b, S, _sigmas(nodes[a]), 0.02, ROW, Witnesses.of(sights))
 
 
 def _witnesses(T: Array, places: Ids, drives: Drives, nodes: Sequence[Sim3], pair: tuple[int, int]) -> Witnesses:

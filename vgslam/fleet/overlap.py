@@ -23,7 +23,9 @@ REACH_DEPTHS = 5.0
 """How far from the nearest tie, in depths, a similarity can be trusted to say what is seen: with the drift of both maps
 that a bond allows for (5 %) it is off by LIKE_DEPTHS there."""
 LEAST_PREDICTED, LEAST_SEEN = 4, 0.5
-"""Of so many places or more this share at least must be seen. Maps that overlap by less are not judged by it."""
+"""A similarity that predicts so many places or more is contradicted if less than this share of them is seen. All were
+seen of 4 and 5 of rendered drives, 4 of pieces of KITTI, none of 8 and 9 of another city in the same place
+(docs/bench/fleet.md). Maps that overlap by less are not judged by it."""
 MOST_LOOKS = 12
 """Places of a pair of maps that are looked at, spread over what they have in common."""
 TRIES = 2

@@ -25,7 +25,7 @@ LINEAR_ENOUGH = 1e-2
 MOST_PASSES = 100
 """Passes over the measurements of one linear solve at most."""
 STALE_PASSES, STALE_COST = 40, 0.1
-"""The preconditioner is made anew after so many passes, or once the error is less by this share: the net has changed."""
+"""The preconditioner is made anew after so many passes, or once the error is this share of what it was."""
 LEAST_DAMPING, MOST_DAMPING = 1e-4, 1e4
 """Damping after the first step that made it worse, as a share of the diagonal, and that at which it is given up."""
 

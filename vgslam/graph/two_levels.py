@@ -1,8 +1,9 @@
-"""Conjugate gradients over blocks of seven, preconditioned in two levels: sets of neighbours, and the sets as bodies."""
+"""Conjugate gradients over blocks of seven, preconditioned in two levels: sets of neighbours, and sets as bodies."""
 
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from vgslam.graph.sim3_batch import Sim3Batch
 from vgslam.types import Array, Ids
@@ -97,7 +98,7 @@ class TwoLevels:
 
     at: tuple[Ids, Ids]
     """Set (N,) of each node, and its place (N,) in the set."""
-    within: Array
+    within: npt.NDArray[np.float32]
     """(K,7C,7C): inverses within the K sets of at most C nodes, in single precision: a preconditioner needs no more."""
     body: Array
     """(N,7,7): how a node moves with its set: Ad(S_node^-1 S_first)."""
@@ -124,7 +125,8 @@ class TwoLevels:
         n_sets, size = len(self.within), self.within.shape[1] // 7
         filled = np.zeros((n_sets, size, 7), np.float32)
         filled[sets, place] = r
-        out = (self.within @ filled.reshape(n_sets, -1, 1)).reshape(n_sets, size, 7)[sets, place]
+        solved = (self.within @ filled.reshape(n_sets, -1, 1)).reshape(n_sets, size, 7)
+        out = solved[sets, place].astype(np.float64)
         if len(self.between):
             pushed = np.einsum("nji,nj->ni", self.body, r)
             bodies = np.stack([np.bincount(sets, pushed[:, k], n_sets) for k in range(7)], axis=1)
@@ -148,7 +150,8 @@ def _within(blocks: Blocks, sets: Ids, place: Ids, n_sets: int) -> Array:
 
 def _between(blocks: Blocks, sets: Ids, body: Array, n_sets: int) -> Array:
     H = np.zeros((n_sets, n_sets, 7, 7))
-    ends = ((sets[blocks.a], blocks.J[:, :, :7] @ body[blocks.a]), (sets[blocks.b], blocks.J[:, :, 7:] @ body[blocks.b]))
+    a, b, J = blocks.a, blocks.b, blocks.J
+    ends = (sets[a], J[:, :, :7] @ body[a]), (sets[b], J[:, :, 7:] @ body[b])
     for i, G in ends:
         for j, other in ends:
             np.add.at(H, (i, j), np.swapaxes(G, 1, 2) @ other)
