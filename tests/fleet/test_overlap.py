@@ -93,7 +93,7 @@ def test_two_places_that_agree_tie_nothing_if_all_between_differs() -> None:
 
 @pytest.mark.parametrize(("looks", "are_merged"), [
     ((UNCHECKED, UNCHECKED), True), ((FEW, UNCHECKED), False), ((FEW, FEW), False), ((MOST, MOST), True),
-    ((Overlap(3, 0), Overlap(3, 0)), False), ((Overlap(3, 0), MOST), True),
+    ((Overlap(3, 0), Overlap(3, 0)), False), ((Overlap(3, 0), MOST), True), ((FEW, MOST), False),
 ])  # fmt: skip
 def test_what_several_bonds_show_together_counts_together(looks: tuple[Overlap, Overlap], are_merged: bool) -> None:
     """Two bonds past a place each, which agree, between the same two groups."""
