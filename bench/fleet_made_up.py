@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.fleet.sights import Sight, Witnesses
+from vgslam.fleet.overlap import MOST_LOOKS, Overlap
+from vgslam.fleet.sights import APART_DEPTHS, Sight, Witnesses
 from vgslam.fleet.ties import Bond
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
@@ -22,6 +23,10 @@ DEPTH_M, KEYFRAME_M = 10.0, 2.5
 """How far ahead a keyframe's place lies, and how far it is to the next keyframe."""
 ROW = 4
 """Keyframes in a row that a look-alike deceives while it is in view: three have to agree."""
+
+SEEN_TRUE, SEEN_FALSE = 0.9, 0.05
+"""The share of places that both maps must show which verifies where they do, and where another place is there: less
+and more than was found for rendered and recorded drives (docs/bench/fleet.md)."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,34 @@ def bonds_of(
         x = rng.normal(0, sigmas)
         noise = Sim3(se3.so3_exp(x[:3]), x[3:6] * nodes[a].s / nodes[b].s, float(np.exp(x[6])))
         S = nodes[a].inverse() @ nodes[b] @ noise
-        bonds.append(Bond(a, b, S, sigmas, 0.02, 4, _witnesses(T, places, drives, nodes, (a, b))))
+        overlap = overlap_of(T, places, drives, (a, b), np.random.default_rng([a, b]))
+        bonds.append(Bond(a, b, S, sigmas, 0.02, 4, _witnesses(T, places, drives, nodes, (a, b)), overlap))
     return nodes, bonds, is_false
+
+
+def overlap_of(
+    T: Array, places: Ids, drives: Drives, pair: tuple[int, int], rng: np.random.Generator,
+    alike: Sequence[int] | None = None,
+) -> Overlap:  # fmt: skip
+    """What two drives that lie on each other must both show, and how much of it verifies. alike: the frames at which
+    they look alike, where the second goes through another city; None where all is the same."""
+    a, b = pair
+    others = set(places[drives.begins[b] : drives.begins[b] + drives.length].tolist())
+    looks: list[int] = []
+    for i in _keyframes(T, drives, a):
+        far = np.linalg.norm(T[looks, :3, 3] - T[i, :3, 3], axis=1)
+        if int(places[i]) in others and (far > APART_DEPTHS * DEPTH_M).all():
+            looks.append(i)
+    looks = looks[:: -(-len(looks) // MOST_LOOKS) or 1]
+    share = SEEN_TRUE if alike is None else SEEN_FALSE
+    seen = sum(bool(rng.random() < share) or i in (alike or ()) for i in looks)
+    return Overlap(len(looks), seen)
+
+
+def deceived(T: Array, drives: Drives, a: int, at: int) -> list[int]:
+    """Frames of the keyframes of drive a that take what they see from frame `at` on for another place."""
+    keyframes = _keyframes(T, drives, a)
+    return [f for f in keyframes if f >= drives.begins[a] + at][:ROW] or keyframes[-1:]
 
 
 def false_bond(
@@ -81,8 +112,7 @@ def false_bond(
     something that looks like what the other map shows."""
     a, b = pair
     S = nodes[a].inverse() @ nodes[b] @ wrong
-    keyframes = _keyframes(T, drives, a)
-    frames = [f for f in keyframes if f >= drives.begins[a] + at][:ROW] or keyframes[-1:]
+    frames = deceived(T, drives, a, at)
     copy = _ahead(T[frames[0]])
     sights = []
     for f in frames:

@@ -35,7 +35,7 @@ def test_loops_mend_what_odometry_drifts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "n_false", "n_merges"),
-    [(KINDS[0], 0, 0), (KINDS[0], 1, 0), (KINDS[0], 3, 0), (KINDS[1], 2, 0), (KINDS[2], 2, 1)],
+    [(KINDS[0], 0, 0), (KINDS[0], 1, 0), (KINDS[0], 3, 0), (KINDS[1], 2, 0), (KINDS[2], 2, 0), (KINDS[3], 2, 1)],
 )
 def test_drives_of_one_city_are_one_map_and_a_look_alike_is_not_but_for_a_street_built_twice(
     kind: Kind, n_false: int, n_merges: int

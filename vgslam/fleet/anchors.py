@@ -1,4 +1,4 @@
-"""Where many maps lie in one another: a Sim(3) a part of a map, solved by GTSAM over bonds that agree.
+"""Where many maps lie in one another: a Sim(3) a part of a map, solved over bonds that agree.
 
 A false bond is outvoted: bonds are weighed by their ties and by the triangles of bonds that close with them, a spanning
 tree of the heaviest places the nodes, and after each solve the bonds that contradict it beyond 3 sigma are left out
@@ -15,9 +15,8 @@ from vgslam.fleet.roots import Roots
 from vgslam.fleet.ties import Bond
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
-from vgslam.graph.pose_graph import optimize
-from vgslam.graph.robust import edge_errors_sigma
 from vgslam.graph.sim3_batch import Sim3Batch
+from vgslam.graph.similarity_net import Net, NetSolver
 from vgslam.types import Array, Ids
 
 LIMIT_SIGMA = 4.67
@@ -52,57 +51,90 @@ class Anchors:
     """Parts that were put aside, with the reason in one line."""
 
 
-def solve_anchors(bonds: Sequence[Bond], sizes: dict[int, float] | None = None) -> Anchors:
+def solve_anchors(
+    bonds: Sequence[Bond], sizes: dict[int, float] | None = None, begin: Anchors | None = None
+) -> Anchors:  # fmt: skip
     """Anchors of all parts that bonds join; a part whose scale contradicts its bonds is put aside, worst first.
 
-    sizes: how large the parts are; of two between which nothing decides, the smaller is put aside. Raises GraphError.
+    sizes: how large the parts are; of two between which nothing decides, the smaller is put aside. begin: the solution
+    of more bonds than these, which is begun with. Raises GraphError.
     """
     sizes = sizes or {}
     aside: dict[int, str] = {}
     left = list(bonds)
     while True:
-        anchors = _solved(left)
+        anchors = _solved(left, begin)
         node, reason = _alarm(anchors, left, sizes)
         if node is None:
             return Anchors(anchors.nodes, anchors.groups, anchors.used, anchors.refused, aside)
         aside[node] = reason
         left = [b for b in left if node not in (b.a, b.b)]
+        begin = anchors
 
 
-def _solved(bonds: Sequence[Bond]) -> Anchors:
-    weights = _weights(bonds)
-    active = np.ones(len(bonds), bool)
-    tree = _tree(bonds, np.argsort(-weights, kind="stable"))
-    nodes = _placed(bonds, tree)
-    errors = _errors(nodes, bonds)
+def _solved(bonds: Sequence[Bond], begin: Anchors | None) -> Anchors:
+    if not bonds:
+        return Anchors({}, [], [], [])
+    weights, is_supported = _weights(bonds)
+    was_used = np.zeros(len(bonds), bool)
+    if begin is not None:
+        used_before = {(b.a, b.b) for b in begin.used}
+        was_used[:] = [(b.a, b.b) in used_before for b in bonds]
+    tree = _tree(bonds, np.lexsort((-weights, ~was_used)))
+    nodes = _placed(bonds, tree, begin, was_used)
+    names = sorted(nodes)
+    net, S = _net(bonds, names), Sim3Batch.of([nodes[n] for n in names])
+    errors = net.errors_sigma(S)
     # what the tree contradicts may be the tree's own drift: bonds far off that no triangle supports begin outside
-    active &= (errors <= 4 * LIMIT_SIGMA) | np.isin(np.arange(len(bonds)), tree)
+    active = np.isin(np.arange(len(bonds)), tree)
+    active |= (errors <= 4 * LIMIT_SIGMA) | is_supported if begin is None else was_used | (errors <= LIMIT_SIGMA)
+    S, active = _agreed(bonds, net, S, active, _firsts(bonds, names))
+    used = [b for b, on in zip(bonds, active, strict=True) if on]
+    refused = [b for b, on in zip(bonds, active, strict=True) if not on]
+    solved = {n: Sim3(S.R[i], S.t[i], float(S.s[i])) for i, n in enumerate(names)}
+    return Anchors(solved, _groups(used), used, refused)
+
+
+def _net(bonds: Sequence[Bond], names: Sequence[int]) -> Net:
+    return Net.of([b.edge for b in bonds], {n: i for i, n in enumerate(names)})
+
+
+def _firsts(bonds: Sequence[Bond], names: Sequence[int]) -> np.ndarray:
+    """Mask (N,) of the nodes that are the first of all that bonds join them to: they lie where their groups begin."""
+    return np.isin(np.array(names), [group[0] for group in _groups(bonds)])
+
+
+def _agreed(
+    bonds: Sequence[Bond], net: Net, S: Sim3Batch, active: np.ndarray, held: np.ndarray
+) -> tuple[Sim3Batch, np.ndarray]:  # fmt: skip
+    """Nodes solved by the bonds that agree with them, and the mask (M,) of these. Parts that bonds join stay joined,
+    so that the same nodes are held in all rounds."""
+    solver = NetSolver(held)
     for _ in range(ROUNDS):
-        nodes = _optimized(nodes, bonds, active)
-        errors = _errors(nodes, bonds)
-        off = active & (errors > LIMIT_SIGMA) & ~_holding(bonds, active, errors)
+        S = solver.solve(S, net[active], SOLVER_STEPS)
+        errors = net.errors_sigma(S)
+        off = active & (errors > LIMIT_SIGMA)
+        off &= ~_holding(bonds, active, errors) if off.any() else False
         back = ~active & (errors <= LIMIT_SIGMA)
         if not off.any() and not back.any():
             break
         if off.any():
             off &= errors > max(LIMIT_SIGMA, WORST_SHARE * float(errors[off].max()))
         active = (active & ~off) | back
-    used = [b for b, on in zip(bonds, active, strict=True) if on]
-    refused = [b for b, on in zip(bonds, active, strict=True) if not on]
-    return Anchors(nodes, _groups(used), used, refused)
+    return S.orthonormal(), active
 
 
-def _weights(bonds: Sequence[Bond]) -> Array:
-    """Weight (N,): ties, and triangles that close less those that do not."""
-    weights = np.array([np.log1p(b.n_ties) for b in bonds], np.float64)
-    triangles = _triangles(bonds)
+def _weights(bonds: Sequence[Bond]) -> tuple[Array, np.ndarray]:
+    """Weight (N,): ties, and triangles that close less those that do not; and whether (N,) more close than not."""
+    ties = np.array([np.log1p(b.n_ties) for b in bonds], np.float64)
+    triangles, balance = _triangles(bonds), np.zeros(len(bonds))
     if not len(triangles):
-        return weights
+        return ties, balance > 0
     whole = _Legs.of(bonds)
     parts = np.array_split(triangles, len(triangles) // TRIANGLES_AT_ONCE + 1)
     closes = np.concatenate([_close(whole, x) for x in parts])
-    np.add.at(weights, triangles[:, 0], np.where(closes, 1.0, -1.0))
-    return weights
+    np.add.at(balance, triangles[:, 0], np.where(closes, 1.0, -1.0))
+    return ties + balance, balance > 0
 
 
 def _triangles(bonds: Sequence[Bond]) -> Ids:
@@ -170,13 +202,17 @@ def _tree(bonds: Sequence[Bond], order: Iterable[int]) -> list[int]:
     return [int(i) for i in order if root.join(bonds[i].a, bonds[i].b)]
 
 
-def _placed(bonds: Sequence[Bond], tree: Sequence[int]) -> dict[int, Sim3]:
-    """All nodes along the tree, the least of each group at the identity."""
+def _placed(
+    bonds: Sequence[Bond], tree: Sequence[int], begin: Anchors | None, was_used: np.ndarray
+) -> dict[int, Sim3]:  # fmt: skip
+    """All nodes along the tree, the least of each group at the identity; those that bonds in use joined in an earlier
+    solution lie in one another as they did there."""
     ways: dict[int, list[tuple[int, Sim3]]] = {}
     for i in tree:
         b = bonds[i]
-        ways.setdefault(b.a, []).append((b.b, b.S_a_b))
-        ways.setdefault(b.b, []).append((b.a, b.S_a_b.inverse()))
+        S = begin.nodes[b.a].inverse() @ begin.nodes[b.b] if begin is not None and was_used[i] else b.S_a_b
+        ways.setdefault(b.a, []).append((b.b, S))
+        ways.setdefault(b.b, []).append((b.a, S.inverse()))
     nodes: dict[int, Sim3] = {}
     for start in sorted(ways):
         if start in nodes:
@@ -189,20 +225,6 @@ def _placed(bonds: Sequence[Bond], tree: Sequence[int]) -> dict[int, Sim3]:
                     nodes[to] = nodes[at] @ S
                     left.append(to)
     return nodes
-
-
-def _optimized(nodes: dict[int, Sim3], bonds: Sequence[Bond], active: np.ndarray) -> dict[int, Sim3]:
-    edges = [b.edge for b, on in zip(bonds, active, strict=True) if on]
-    if not edges:
-        return nodes
-    held = {group[0] for group in _groups([b for b, on in zip(bonds, active, strict=True) if on])}
-    among = {n for e in edges for n in (e.id_a, e.id_b)}
-    solved, _ = optimize({n: nodes[n] for n in sorted(among)}, edges, held, SOLVER_STEPS)
-    return nodes | solved
-
-
-def _errors(nodes: dict[int, Sim3], bonds: Sequence[Bond]) -> Array:
-    return edge_errors_sigma(nodes, [b.edge for b in bonds])
 
 
 def _holding(bonds: Sequence[Bond], active: np.ndarray, errors: Array) -> np.ndarray:
@@ -225,25 +247,32 @@ def _groups(bonds: Sequence[Bond]) -> list[list[int]]:
 
 def _alarm(anchors: Anchors, bonds: Sequence[Bond], sizes: dict[int, float]) -> tuple[int | None, str]:
     """The part whose scale fits its bonds least, and why; None if all fit."""
+    if not bonds:
+        return None, ""
     used = {(b.a, b.b) for b in anchors.used}
     off: dict[int, list[float]] = {}
     said: dict[int, str] = {}
-    for b in bonds:
-        S_a_b = anchors.nodes[b.a].inverse() @ anchors.nodes[b.b]
-        log = float(np.log(S_a_b.s / b.S_a_b.s))
-        excess = abs(log) / (ALARM_SIGMAS * max(b.spread, float(b.sigmas[6]), LEAST_SPREAD))
+    scales = np.array([[anchors.nodes[b.a].s, anchors.nodes[b.b].s, b.S_a_b.s] for b in bonds])
+    logs = np.abs(np.log(scales[:, 1] / scales[:, 0] / scales[:, 2]))
+    for b, log in zip(bonds, logs.tolist(), strict=True):
+        excess = log / (ALARM_SIGMAS * max(b.spread, float(b.sigmas[6]), LEAST_SPREAD))
         has_none = b.spread > COLLAPSED_LOG_SCALE
-        is_place = (b.a, b.b) in used or se3.angle_deg(S_a_b.R.T @ b.S_a_b.R) < SAME_WAY_DEG  # else it is a false one
-        is_bad = has_none or (excess > 1.0 and is_place)
+        is_bad = has_none or (excess > 1.0 and ((b.a, b.b) in used or _is_turned_alike(anchors, b)))
         for n in (b.a, b.b):
             off.setdefault(n, []).append(max(excess, b.spread / COLLAPSED_LOG_SCALE) if is_bad else 0.0)
             if is_bad:
                 said[n] = (
                     f"its scale differs by {100 * (np.exp(b.spread) - 1):.0f} % from place to place" if has_none
-                    else f"its scale is {100 * (np.exp(abs(log)) - 1):.0f} % off what another map says"
+                    else f"its scale is {100 * (np.exp(log) - 1):.0f} % off what another map says"
                 )  # fmt: skip
     if not said:
         return None, ""
     # the one at fault is that most of whose bonds complain; then the smaller
     worst = max(said, key=lambda n: (np.mean([x > 0 for x in off[n]]), -sizes.get(n, 0.0), max(off[n]), -n))
     return worst, said[worst]
+
+
+def _is_turned_alike(anchors: Anchors, b: Bond) -> bool:
+    """Whether a bond says of rotation what the others do: then it is no false place."""
+    R = anchors.nodes[b.a].R.T @ anchors.nodes[b.b].R
+    return se3.angle_deg(R.T @ b.S_a_b.R) < SAME_WAY_DEG

@@ -9,12 +9,15 @@ ICRA 2018). So two sides that nothing else ties are joined by what crosses betwe
 - one place, and a way round over other maps that ends where this place says, past other places.
 
 All of it is looked at where the solved bonds have put it, so that bonds which contradict one another are out before.
+And two false places may agree: where a bond lays the maps over each other, the rest has to look the same, too
+(`overlap`); a bond for which it does not ties nothing, whatever it shows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vgslam.fleet.anchors import Anchors, solve_anchors
+from vgslam.fleet.overlap import UNCHECKED
 from vgslam.fleet.roots import Roots
 from vgslam.fleet.sights import Witnesses
 from vgslam.fleet.ties import Bond
@@ -36,8 +39,9 @@ class Bridged:
 def solve_bridged(bonds: Sequence[Bond], sizes: dict[int, float] | None = None) -> Bridged:
     """`solve_anchors` by the bonds that are believed. Raises GraphError."""
     left, doubtful = list(bonds), list[Bond]()
+    anchors: Anchors | None = None
     while True:
-        anchors = solve_anchors(left, sizes)
+        anchors = solve_anchors(left, sizes, anchors)
         more = doubtful_of(anchors)
         if not more:
             return Bridged(anchors, doubtful)
@@ -49,30 +53,38 @@ def solve_bridged(bonds: Sequence[Bond], sizes: dict[int, float] | None = None) 
 def doubtful_of(anchors: Anchors) -> list[Bond]:
     """The bonds in use between sides that they do not tie well enough."""
     bonds = anchors.used
-    witnesses = [b.witnesses.through(anchors.nodes[b.a], anchors.nodes[b.b]) for b in bonds]
     sides, weak = Roots(), list[int]()
     for i, b in enumerate(bonds):
-        if witnesses[i].are_enough:
+        if sides.of(b.a) == sides.of(b.b):
+            continue
+        if not b.overlap.contradicts and _in_one_frame(anchors, b).are_enough:
             sides.join(b.a, b.b)
         else:
             weak.append(i)
+    witnesses = {i: _in_one_frame(anchors, bonds[i]) for i in weak}
     while weak:
         weak = [i for i in weak if sides.of(bonds[i].a) != sides.of(bonds[i].b)]
-        if not _join_sides(sides, bonds, witnesses, weak) and not _join_rounds(sides, bonds, witnesses, weak):
+        likely = [i for i in weak if not bonds[i].overlap.contradicts]
+        if not _join_sides(sides, bonds, witnesses, likely) and not _join_rounds(sides, bonds, witnesses, likely):
             break
     return [bonds[i] for i in weak]
 
 
+def _in_one_frame(anchors: Anchors, b: Bond) -> Witnesses:
+    return b.witnesses.through(anchors.nodes[b.a], anchors.nodes[b.b])
+
+
 def _between(sides: Roots, bonds: Sequence[Bond], weak: Sequence[int]) -> dict[tuple[int, int], list[int]]:
-    """The weak bonds by the two sides that they lie between."""
+    """The weak bonds by the two sides that they lie between, where what these must have in common was found."""
     found: dict[tuple[int, int], list[int]] = {}
     for i in weak:
         a, b = sides.of(bonds[i].a), sides.of(bonds[i].b)
         found.setdefault((min(a, b), max(a, b)), []).append(i)
-    return found
+    overlaps = {pair: sum((bonds[i].overlap for i in some), UNCHECKED) for pair, some in found.items()}
+    return {pair: some for pair, some in found.items() if not overlaps[pair].contradicts}
 
 
-def _join_sides(sides: Roots, bonds: Sequence[Bond], witnesses: Sequence[Witnesses], weak: Sequence[int]) -> bool:
+def _join_sides(sides: Roots, bonds: Sequence[Bond], witnesses: Mapping[int, Witnesses], weak: Sequence[int]) -> bool:
     """Joins two sides whose bonds are enough together; whether there were any."""
     joined = False
     for (a, b), some in _between(sides, bonds, weak).items():
@@ -81,7 +93,7 @@ def _join_sides(sides: Roots, bonds: Sequence[Bond], witnesses: Sequence[Witness
     return joined
 
 
-def _join_rounds(sides: Roots, bonds: Sequence[Bond], witnesses: Sequence[Witnesses], weak: Sequence[int]) -> bool:
+def _join_rounds(sides: Roots, bonds: Sequence[Bond], witnesses: Mapping[int, Witnesses], weak: Sequence[int]) -> bool:
     """Joins two sides that a bond and a way round tie, past different places; whether there were any."""
     between = _between(sides, bonds, weak)
     ways: dict[int, list[tuple[int, list[int]]]] = {}
@@ -96,7 +108,7 @@ def _join_rounds(sides: Roots, bonds: Sequence[Bond], witnesses: Sequence[Witnes
 
 
 def _leads_round(
-    a: int, b: int, place: Witnesses, ways: dict[int, list[tuple[int, list[int]]]], witnesses: Sequence[Witnesses]
+    a: int, b: int, place: Witnesses, ways: dict[int, list[tuple[int, list[int]]]], witnesses: Mapping[int, Witnesses]
 ) -> bool:  # fmt: skip
     """Whether a few other bonds lead from side a to b, none of which shows the same place."""
     if not len(place.eyes):

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from vgslam.fleet.overlap import Overlap, Views, overlap, places, spread_out
 from vgslam.fleet.sights import Sight
-from vgslam.fleet.ties import Tie
+from vgslam.fleet.ties import Tie, bond_of
 from vgslam.frontend.features import FeatureConfig
 from vgslam.geometry.sim3 import Sim3
+from vgslam.interfaces import LoopVerifier
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.loops import LoopConfig, LoopFinder, Meeting
 from vgslam.reloc.places import Places
@@ -54,24 +56,65 @@ def known(path: Path) -> Known:
     return Known(np.array(codes), ids, dict(sizes))
 
 
+@dataclass(frozen=True)
+class Met:
+    """What two maps show of one another."""
+
+    ties: list[Tie]
+    overlaps: dict[tuple[int, int], Overlap]
+    """How much of what components of both must have in common by their ties was found."""
+
+
 def meet(a: Path, b: Path, config: LoopConfig | None = None) -> list[Tie]:
     """The verified ties between two saved maps: places seen from both sides, by several keyframes of the second in a
     row that agree. Raises MapError."""
-    m = load_map(a)
-    n_a = len(m.keyframes)
-    put_beside(m, load_map(b))
-    config, places = config or LoopConfig(), Places(m)
-    finder = LoopFinder(m, places, open_verifier(m, places, FeatureConfig(), config), config)
-    found: dict[tuple[int, int], Meeting] = {}
-    for row in _rows(m, places, n_a):
-        finder.forget()
-        for k in row:
-            for meeting in finder.find(k, other_components=True):
-                if meeting.edge.id_a < n_a:  # or else of another component of the same map
-                    found[meeting.edge.id_a, meeting.edge.id_b] = meeting
-    middles = _Middles(m)
-    n_parts_a = 1 + max((k.component_id for k in m.keyframes[:n_a]), default=-1)
-    return [_tie(m, middles, meeting, n_a, n_parts_a) for _, meeting in sorted(found.items())]
+    return _Pair(a, b, config or LoopConfig()).ties()
+
+
+def meet_and_check(a: Path, b: Path, config: LoopConfig | None = None) -> Met:
+    """The ties, and whether the maps have in common what these say that they must. Raises MapError."""
+    pair = _Pair(a, b, config or LoopConfig())
+    ties = pair.ties()
+    return Met(ties, {parts: pair.overlap(*parts, some) for parts, some in tied(ties).items()})
+
+
+class _Pair:
+    """Two saved maps side by side. Raises MapError."""
+
+    def __init__(self, a: Path, b: Path, config: LoopConfig) -> None:
+        m = self.map = load_map(a)
+        self.n_a = len(m.keyframes)
+        put_beside(m, load_map(b))
+        self._config, self._places, self._middles = config, Places(m), _Middles(m)
+        self._n_parts_a = 1 + max((k.component_id for k in m.keyframes[: self.n_a]), default=-1)
+        self._verifier: LoopVerifier = open_verifier(m, self._places, FeatureConfig(), config)
+
+    def ties(self) -> list[Tie]:
+        """Places that both show."""
+        m, n_a = self.map, self.n_a
+        finder = LoopFinder(m, self._places, self._verifier, self._config)
+        found: dict[tuple[int, int], Meeting] = {}
+        for row in _rows(m, self._places, n_a):
+            finder.forget()
+            for k in row:
+                for meeting in finder.find(k, other_components=True):
+                    if meeting.edge.id_a < n_a:  # or else of another component of the same map
+                        found[meeting.edge.id_a, meeting.edge.id_b] = meeting
+        return [_tie(m, self._middles, meeting, n_a, self._n_parts_a) for _, meeting in sorted(found.items())]
+
+    def overlap(self, part_a: int, part_b: int, ties: Sequence[Tie]) -> Overlap:
+        """How much of what two parts must have in common is found, by the bond that their ties make."""
+        bond, kept = bond_of(0, 1, ties)
+        S_a, S_b = self._middles.of(part_a), self._middles.of(part_b + self._n_parts_a)
+        component = np.array([k.component_id for k in self.map.keyframes], np.int64)
+        a = Views.of(self.map, np.flatnonzero(component == part_a), Sim3.identity())
+        b = Views.of(
+            self.map, np.flatnonzero(component == part_b + self._n_parts_a), S_a @ bond.S_a_b @ S_b.inverse()
+        )
+        shown = S_a.apply(np.array([tie.sight_a.seen for tie in kept]))
+        tied_already = {(tie.a, tie.b + self.n_a) for tie in kept}
+        looks = spread_out(places(a, b, shown))
+        return overlap(looks, tied_already, lambda i, j: self._verifier.verify(i, j) is not None)
 
 
 def _rows(m: SlamMap, places: Places, n_a: int) -> list[range]:

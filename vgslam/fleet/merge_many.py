@@ -4,7 +4,7 @@ import base64
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,8 @@ from vgslam.fleet.bridges import solve_bridged
 from vgslam.fleet.calls import Calls
 from vgslam.fleet.doubts import Doubt, between_groups
 from vgslam.fleet.fold import Branch, MapTies, fold_two, next_pairs
-from vgslam.fleet.meet import Known, known, meet, tied
+from vgslam.fleet.meet import Known, Met, known, meet_and_check, tied
+from vgslam.fleet.overlap import UNCHECKED, Overlap
 from vgslam.fleet.ties import Bond, Tie, bond_of
 from vgslam.reloc.map_index import MapIndex, alike_maps
 
@@ -79,8 +80,9 @@ def merge_many(
         raise MapError(f"none of {len(maps)} maps can be read: {next(iter(notes.values()))}")
     pairs = candidate_pairs(about)
     say(f"{len(about)} maps, {sum(len(a.keyframes) for a in about.values())} places, {len(pairs)} pairs to verify")
-    ties = _met(maps, pairs, calls, say)
-    found = anchored(about, ties)
+    met = _met(maps, pairs, calls, say)
+    ties = {pair: x.ties for pair, x in met.items()}
+    found = anchored(about, ties, {pair: x.overlaps for pair, x in met.items()})
     for node, reason in found.anchors.aside.items():
         notes[found.parts[node][0]] = f"put aside: {reason}"
     refused = sorted({_pair(found.parts[b.a][0], found.parts[b.b][0]) for b in found.anchors.refused})
@@ -130,20 +132,25 @@ def candidate_pairs(about: dict[int, Known]) -> list[tuple[int, int]]:
 
 def _met(
     maps: Sequence[Path], pairs: Sequence[tuple[int, int]], calls: Calls, say: Callable[[str], None]
-) -> dict[tuple[int, int], list[Tie]]:  # fmt: skip
-    found: dict[tuple[int, int], list[Tie]] = {}
+) -> dict[tuple[int, int], Met]:  # fmt: skip
+    found: dict[tuple[int, int], Met] = {}
     texts = [json.dumps([str(maps[i]), str(maps[j])]) for i, j in pairs]
     for n, answer in calls.each(do_meet, texts):
         i, j = pairs[n]
         if isinstance(answer, VgslamError):
             say(f"{maps[i].name} and {maps[j].name} were not verified: {answer}")
             continue
-        found[i, j] = [Tie.from_dict(x) for x in json.loads(answer)]
+        data = json.loads(answer)
+        overlaps = {(int(a), int(b)): Overlap(int(n), int(seen)) for a, b, n, seen in data["overlaps"]}
+        found[i, j] = Met([Tie.from_dict(x) for x in data["ties"]], overlaps)
     return dict(sorted(found.items()))
 
 
-def anchored(about: dict[int, Known], ties: dict[tuple[int, int], list[Tie]]) -> Anchored:
-    """The anchors of all parts, by the bonds that are believed."""
+def anchored(
+    about: dict[int, Known], ties: dict[tuple[int, int], list[Tie]],
+    overlaps: dict[tuple[int, int], dict[tuple[int, int], Overlap]] | None = None,
+) -> Anchored:  # fmt: skip
+    """The anchors of all parts, by the bonds that are believed. overlaps: by maps, then by their components."""
     parts = [(n, c) for n, a in about.items() for c in sorted(a.sizes)]
     node = {part: i for i, part in enumerate(parts)}
     bonds: list[Bond] = []
@@ -151,7 +158,8 @@ def anchored(about: dict[int, Known], ties: dict[tuple[int, int], list[Tie]]) ->
     for (i, j), all_ties in ties.items():
         for (part_i, part_j), some in tied(all_ties).items():
             bond, agreeing = bond_of(node[i, part_i], node[j, part_j], some)
-            bonds.append(bond)
+            overlap = (overlaps or {}).get((i, j), {}).get((part_i, part_j), UNCHECKED)
+            bonds.append(replace(bond, overlap=overlap))
             kept[bond.a, bond.b] = agreeing
     sizes = {i: float(about[n].sizes[c]) for i, (n, c) in enumerate(parts)}
     bridged = solve_bridged(bonds, sizes)
@@ -228,9 +236,11 @@ def do_known(text: str) -> str:
 
 
 def do_meet(text: str) -> str:
-    """`meet.meet` of two maps, from JSON to JSON."""
+    """`meet.meet_and_check` of two maps, from JSON to JSON."""
     a, b = json.loads(text)
-    return json.dumps([tie.to_dict() for tie in meet(Path(a), Path(b))])
+    met = meet_and_check(Path(a), Path(b))
+    overlaps = [[*parts, x.n_predicted, x.n_seen] for parts, x in met.overlaps.items()]
+    return json.dumps({"ties": [tie.to_dict() for tie in met.ties], "overlaps": overlaps})
 
 
 def do_fold(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from vgslam.fleet.overlap import UNCHECKED, Overlap
 from vgslam.fleet.sights import NO_WITNESSES, Sight, Witnesses
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
@@ -91,6 +92,8 @@ class Bond:
     n_ties: int
     witnesses: Witnesses = NO_WITNESSES
     """What the two keyframes of each tie see, each side in the frame of its own middle."""
+    overlap: Overlap = UNCHECKED
+    """How much of what the two parts must have in common, if the bond is true, was found."""
 
     @cached_property
     def edge(self) -> Edge:

@@ -39,6 +39,11 @@ class Sim3Batch:
         Rt = np.swapaxes(self.R, 1, 2)
         return Sim3Batch(Rt, -np.matmul(Rt, self.t[:, :, None])[:, :, 0] / self.s[:, None], 1 / self.s)
 
+    def orthonormal(self) -> "Sim3Batch":
+        """The same with rotations that are none but for rounding made some again."""
+        u, _, vt = np.linalg.svd(self.R)
+        return Sim3Batch(u @ vt, self.t, self.s)
+
     def adjoint(self) -> Array:
         """(N,7,7) with S exp(x) S^-1 = exp(Ad x): [[R, 0, 0], [[t]x R, s R, -t], [0, 0, 1]]."""
         A = np.zeros((len(self.s), 7, 7))
