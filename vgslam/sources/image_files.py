@@ -68,10 +68,10 @@ def decode_raw(data: bytes) -> npt.NDArray[Any]:
         image = images.decode(data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
     except images.UndecodableError as err:
         raise BadImageError(str(err)) from err
-    return _rgb(image) if image.ndim == 3 else image
+    return rgb(image) if image.ndim == 3 else image
 
 
-def _rgb(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def rgb(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """OpenCV's order of colours reversed, (H,W,3)."""
     if image.dtype in QUICK_TYPES:
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

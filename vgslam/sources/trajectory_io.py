@@ -10,7 +10,8 @@ from vgslam.atomic import write_text
 from vgslam.errors import CalibrationError, InputError
 from vgslam.geometry import se3
 from vgslam.sources.calibration import Document, read_document
-from vgslam.sources.trajectory_rows import PER_SECOND, Layout, Row, Rows, what_rows_are
+from vgslam.sources.times import PER_SECOND
+from vgslam.sources.trajectory_rows import Layout, Row, Rows, what_rows_are
 from vgslam.types import Trajectory
 
 Array = npt.NDArray[np.float64]

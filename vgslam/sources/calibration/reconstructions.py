@@ -8,7 +8,8 @@ from dataclasses import replace
 from math import tan
 from typing import Any
 
-from vgslam.sources.calibration.document import Document, Rows, is_number
+from vgslam.guards.documents import is_number
+from vgslam.sources.calibration.document import Document, Rows
 from vgslam.sources.calibration.fields import Fields, number, numbers
 from vgslam.sources.calibration.flat import read_flat, resolution
 from vgslam.sources.calibration.lens import family

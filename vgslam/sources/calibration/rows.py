@@ -1,6 +1,7 @@
 """Calibrations as rows of numbers: DSO's camera.txt, the text files of DROID-SLAM and DPVO, a matrix."""
 
-from vgslam.sources.calibration.document import Rows, is_number
+from vgslam.guards.documents import is_number
+from vgslam.sources.calibration.document import Rows
 from vgslam.sources.calibration.fields import numbers
 from vgslam.sources.calibration.stated import Layout, Size, Stated
 
