@@ -5,16 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vgslam.errors import EvaluationError
+from vgslam.errors import EvaluationError, MissingDependencyError
 from vgslam.evaluation import relative
 from vgslam.evaluation.alignment import Alignment, align, mean_rotation, spread
 from vgslam.evaluation.association import associate
 from vgslam.evaluation.baselines import line_ate, path_length, scale_drift
 from vgslam.evaluation.clock import clock_difference
-from vgslam.evaluation.conventions import convention_note
+from vgslam.evaluation.conventions import convention_note, same_pose_note
 from vgslam.evaluation.coverage import measure_coverage
-from vgslam.evaluation.evo_library import require_evo
-from vgslam.evaluation.same_pose import same_pose_note
 from vgslam.evaluation.scores import ComponentScore, ErrorSeries, ErrorStatistics, Evaluation
 from vgslam.geometry import se3
 from vgslam.types import Array, Ids, Trajectory
@@ -43,6 +41,16 @@ class EvaluationOptions:
             raise EvaluationError(f"max_difference_s must be >= 0, got {self.max_difference_s}")
         if not self.rpe_delta_s > 0:
             raise EvaluationError(f"rpe_delta_s must be positive, got {self.rpe_delta_s}")
+
+
+def require_evo() -> None:
+    """Raises MissingDependencyError where evo cannot be imported: it is GPL-3.0 and so an extra, without which all but
+    scores works."""
+    try:
+        import evo.core.metrics  # noqa: F401
+    except ImportError as error:
+        why = str(error).splitlines()[0]
+        raise MissingDependencyError(f"scoring needs evo (GPL-3.0): pip install 'vgslam[eval]' ({why})") from error
 
 
 def evaluate(
