@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vgslam.byte_size import parse_size
-from vgslam.errors import ConfigError, WeightsError
+from vgslam.errors import ConfigError
 from vgslam.network import licence as licences
 from vgslam.network.da3.config import ARCHITECTURES
 from vgslam.network.da3.find import ARCHITECTURE as DA3
-from vgslam.network.da3.find import FindOptions, check_headers, config_of, find, named_licence
+from vgslam.network.da3.find import check_headers, config_of, find, named_licence
 from vgslam.network.da3.published import PUBLISHED, licence_of, require_acceptance
 from vgslam.network.hub import download, parse_hub_id
 from vgslam.network.weight_files import (
@@ -27,12 +27,11 @@ from vgslam.network.weight_files import (
     sha256_of,
 )
 from vgslam.network.weights_info import ARCHITECTURE as VGGT
-from vgslam.network.weights_info import WeightsInfo, find_config
+from vgslam.network.weights_info import RANDOM, WeightsInfo, find_config, random_seed
 from vgslam.network.weights_info import licence_of as licence_of_vggt
 
 KINDS = (VGGT, *PUBLISHED)
 """The kinds of network that are known here; others belong to other packages."""
-RANDOM = "random"
 
 Show = Callable[[str], None]
 
@@ -77,20 +76,13 @@ def check(wanted: Wanted, show: Show) -> WeightsInfo | None:
         raise ConfigError("the size of the images can be chosen for Depth-Anything-3 only: --network da3-small")
     if wanted.name != VGGT:
         require_acceptance(wanted.name, wanted.accepted_licence)
-    if wanted.weights.split(":")[0] == RANDOM:
-        return _random(wanted, show)
+    if random_seed(wanted.weights) is not None:
+        show(licences.RANDOM.terms)
+        return WeightsInfo(wanted.weights, "", licences.RANDOM, 0, is_random=True, architecture=wanted.name)
     info = _vggt(wanted) if wanted.name == VGGT else _da3(wanted)
     if info is not None:
         licences.show_once(info.licence, info.sha256, default_ledger(), show)
     return info
-
-
-def _random(wanted: Wanted, show: Show) -> WeightsInfo:
-    seed = wanted.weights.partition(":")[2] or "0"
-    if not seed.isdigit():
-        raise WeightsError(f"'{wanted.weights}': random weights are written random or random:SEED")
-    show(licences.RANDOM.terms)
-    return WeightsInfo(wanted.weights, "", licences.RANDOM, 0, is_random=True, architecture=wanted.name)
 
 
 def _vggt(wanted: Wanted) -> WeightsInfo | None:
@@ -110,7 +102,7 @@ def _vggt(wanted: Wanted) -> WeightsInfo | None:
 
 def _da3(wanted: Wanted) -> WeightsInfo | None:
     source = wanted.weights or PUBLISHED[wanted.name].repo
-    found, repo, expected = find(wanted.name, source, FindOptions(accepted_licence=wanted.accepted_licence))
+    found, repo, expected = find(wanted.name, source, accepted_licence=wanted.accepted_licence)
     metadata = check_headers(found)
     config = config_of(found, metadata, ARCHITECTURES[wanted.name])
     digest = sha256_of(found.files)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +29,9 @@ from vgslam.network.weight_files import (
     read_tensors,
     sha256_of,
 )
-from vgslam.network.weights_info import ARCHITECTURE, UNBUILDABLE, WeightsInfo, find_config, licence_of
+from vgslam.network.weights_info import ARCHITECTURE, UNBUILDABLE, WeightsInfo, find_config, licence_of, random_seed
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,9 @@ def load(source: str, options: LoadOptions | None = None, show: Callable[[str], 
     than demanded, not enough memory.
     """
     options = options or LoadOptions()
-    if source.split(":")[0] == "random":
-        return _random(source, options, show)
+    seed = random_seed(source)
+    if seed is not None:
+        return _random(source, seed, options, show)
     path = packaged(source) or Path(source).expanduser()
     hub_id = None if path.exists() else parse_hub_id(source)
     if hub_id:
@@ -77,8 +81,7 @@ def load(source: str, options: LoadOptions | None = None, show: Callable[[str], 
     found = find_files(path)
     tensors, metadata = read_tensors(found.files)
     config = options.config or find_config(metadata, found.config) or VGGT_1B
-    check_builds(lambda: skeleton(config), "the weights name")
-    check_state_dict(tensors, config, str(path))
+    check_fit(tensors, built(lambda: skeleton(config), "the weights name"), str(path))
     digest = sha256_of(found.files)
     if options.sha256 and digest != options.sha256.lower():
         raise WeightsError(f"{path}: its SHA-256 is {digest}, expected {options.sha256}")
@@ -90,10 +93,10 @@ def load(source: str, options: LoadOptions | None = None, show: Callable[[str], 
     return LoadedVggt(model, WeightsInfo(source, digest, terms, n_parameters, tuple(f.name for f in found.files)))
 
 
-def check_builds(build_it: Callable[[], nn.Module], who: str) -> None:
-    """WeightsError for a configuration whose numbers contradict each other when a network is built by it."""
+def built(build_it: Callable[[], Network], who: str) -> Network:
+    """The network; WeightsError for a configuration whose numbers contradict each other when it is built."""
     try:
-        build_it()
+        return build_it()
     except UNBUILDABLE as error:
         raise WeightsError(f"{who} a configuration that cannot be read: {error}") from error
 
@@ -113,13 +116,9 @@ def save(model: Vggt, path: Path, licence: str, dtype: torch.dtype | None = None
     write_path_atomically(path, lambda temporary: save_file(tensors, temporary, metadata=metadata), make_folders=True)
 
 
-def check_state_dict(tensors: dict[str, Tensor], config: VggtConfig, where: str) -> None:
-    """WeightsError naming the missing and the unexpected keys and the wrong shapes, unless the tensors fit exactly."""
-    check_fit(tensors, skeleton(config), where)
-
-
 def check_fit(tensors: dict[str, Tensor], model: nn.Module, where: str) -> None:
-    """WeightsError, as above, unless the tensors are the state dict of the model."""
+    """WeightsError naming the missing and the unexpected keys and the wrong shapes, unless the tensors are the state
+    dict of the model."""
     expected = {key: value.shape for key, value in model.state_dict().items()}
     missing, unexpected = sorted(set(expected) - set(tensors)), sorted(set(tensors) - set(expected))
     reshaped = [
@@ -176,15 +175,12 @@ def fill(model: nn.Module, tensors: dict[str, Tensor], device: torch.device, sou
     model.load_state_dict(filled, strict=True, assign=True)
 
 
-def _random(source: str, options: LoadOptions, show: Callable[[str], None] | None) -> LoadedVggt:
+def _random(source: str, seed: int, options: LoadOptions, show: Callable[[str], None] | None) -> LoadedVggt:
     """Random weights, for trying things out; their `source` says so in every report."""
-    seed = source.partition(":")[2] or "0"
-    if not seed.isdigit():
-        raise WeightsError(f"'{source}': random weights are written random or random:SEED")
     config = options.config or VGGT_TINY
     config = config if options.heads is None else without_heads(config, options.heads)
-    model = build(config, int(seed))
-    scatter(model, int(seed))
+    model = build(config, seed)
+    scatter(model, seed)
     set_precision(model, options.dtype)
     model = model.to(options.device)
     if show is not None:

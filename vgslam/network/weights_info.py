@@ -12,7 +12,7 @@ from vgslam.network.hub import parse_hub_id
 from vgslam.network.licence import Licence
 from vgslam.network.weight_files import METADATA_CONFIG, METADATA_LICENCE
 
-ARCHITECTURE = "vggt"
+ARCHITECTURE, RANDOM = "vggt", "random"
 UNBUILDABLE = (
     ValueError, TypeError, KeyError, IndexError, AttributeError, ZeroDivisionError, OverflowError, AssertionError,
     RuntimeError, ConfigError,
@@ -40,6 +40,16 @@ class WeightsInfo:
         is_local = not self.is_random and parse_hub_id(self.source) is None
         name = Path(self.source).name if is_local else self.source
         return f"{self.architecture}:{name}" + (f"@{self.sha256[:12]}" if self.sha256 else "")
+
+
+def random_seed(source: str) -> int | None:
+    """The seed of weights 'random' or 'random:SEED', None for all others. Raises WeightsError for what is no number."""
+    name, _, seed = source.partition(":")
+    if name != RANDOM:
+        return None
+    if seed and not seed.isdigit():
+        raise WeightsError(f"'{source}': random weights are written random or random:SEED")
+    return int(seed or 0)
 
 
 def find_config(metadata: dict[str, str], beside: Path | None) -> VggtConfig | None:

@@ -13,7 +13,7 @@ from vgslam.errors import WeightsError
 from vgslam.network import licence as licences
 from vgslam.network.da3.config import ARCHITECTURES, Da3Config
 from vgslam.network.da3.files import PREFIX, aliases, own_names
-from vgslam.network.da3.find import ARCHITECTURE, FindOptions, check_headers, config_of, find, named_licence
+from vgslam.network.da3.find import ARCHITECTURE, check_headers, config_of, find, named_licence
 from vgslam.network.da3.network import Da3, random_network, skeleton
 from vgslam.network.da3.published import PUBLISHED, licence_of, require_acceptance
 from vgslam.network.precision import hold_in
@@ -26,8 +26,8 @@ from vgslam.network.weight_files import (
     read_tensors,
     sha256_of,
 )
-from vgslam.network.weights import check_builds, check_fit, fill
-from vgslam.network.weights_info import WeightsInfo
+from vgslam.network.weights import built, check_fit, fill
+from vgslam.network.weights_info import WeightsInfo, random_seed
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,14 @@ def load(
     damaged or has another hash, ConfigError for a licence that has to be accepted.
     """
     options = options or Da3LoadOptions()
-    if source.partition(":")[0] == "random":
-        return _random(name, source, options, show)
+    seed = random_seed(source)
+    if seed is not None:
+        return _random(name, source, seed, options, show)
     source = source or PUBLISHED[name].repo
-    where = FindOptions(options.sha256, options.accepted_licence, options.hub_cache)
-    found, repo, expected = find(name, source, where)
+    found, repo, expected = find(name, source, options.sha256, options.accepted_licence, options.hub_cache)
     metadata = check_headers(found)
     config = config_of(found, metadata, options.config or ARCHITECTURES[name])
-    check_builds(lambda: skeleton(config), f"{found.files[0]} names")
+    whole = built(lambda: skeleton(config), f"{found.files[0]} names")
     if config.name != name and config.name in ARCHITECTURES:
         raise WeightsError(f"{source} holds weights of {config.name} and not of {name}: use --network {config.name}")
     require_acceptance(config.name, options.accepted_licence)
@@ -87,7 +87,7 @@ def load(
         raise WeightsError(
             f"{found.files[0]}: its SHA-256 is {digest}, expected {expected}: delete it and fetch it again"
         )
-    network = _network(found, config, options, source)
+    network = _filled(whole, found, options, source)
     terms = licence_of(repo, digest) or named_licence(metadata)
     if show is not None:
         licences.show_once(terms, digest, options.ledger or default_ledger(), show)
@@ -111,9 +111,10 @@ def save(network: Da3, path: Path, licence: str) -> None:
     write_path_atomically(path, lambda temporary: save_file(tensors, temporary, metadata=metadata), make_folders=True)
 
 
-def _network(found: WeightFiles, config: Da3Config, options: Da3LoadOptions, source: str) -> Da3:
+def _filled(whole: Da3, found: WeightFiles, options: Da3LoadOptions, source: str) -> Da3:
+    """The network with the tensors of the files, which must be those of `whole`; without rays that are not wanted."""
     tensors, _ = read_tensors(found.files)
-    where, whole = str(found.files[0]), skeleton(config)
+    where, config = str(found.files[0]), whole.config
     state = own_names(tensors, where, whole)
     check_fit(state, whole, where)
     wrong = [k for k, v in state.items() if not v.is_floating_point()]
@@ -128,13 +129,12 @@ def _network(found: WeightFiles, config: Da3Config, options: Da3LoadOptions, sou
     return whole.eval()
 
 
-def _random(name: str, source: str, options: Da3LoadOptions, show: Callable[[str], None] | None) -> LoadedDa3:
+def _random(
+    name: str, source: str, seed: int, options: Da3LoadOptions, show: Callable[[str], None] | None
+) -> LoadedDa3:
     """Random weights, for trying things out; their `source` says so in every report."""
-    seed = source.partition(":")[2] or "0"
-    if not seed.isdigit():
-        raise WeightsError(f"'{source}': random weights are written random or random:SEED")
     config = options.config or ARCHITECTURES[name]
-    network = random_network(replace(config, has_rays=options.has_rays), int(seed))
+    network = random_network(replace(config, has_rays=options.has_rays), seed)
     hold_in(network.transformer, options.dtype)
     network = network.to(options.device)
     if show is not None:
