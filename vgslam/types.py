@@ -301,3 +301,11 @@ class Trajectory:
 
     def __len__(self) -> int:
         return len(self.timestamps_s)
+
+    def of_component(self, component_id: int) -> "Trajectory":
+        """The poses of one component."""
+        mine = self.component_ids == component_id
+        return Trajectory(
+            self.timestamps_s[mine], self.T_world_cam[mine], self.frame_ids[mine], self.component_ids[mine],
+            self.is_metric,
+        )

@@ -26,11 +26,7 @@ class Alignment:
 
     def apply(self, T_est_cam: Array) -> Array:
         """Poses (N,4,4) of the estimate -> (N,4,4) in the frame and unit of the reference."""
-        S = self.S_ref_est
-        out = T_est_cam.copy()
-        out[:, :3, :3] = S.R @ T_est_cam[:, :3, :3]
-        out[:, :3, 3] = S.apply(T_est_cam[:, :3, 3])
-        return out
+        return self.S_ref_est.compose_poses(T_est_cam)
 
 
 def spread(points: Array) -> float:

@@ -74,7 +74,7 @@ def evaluate(
     other = convention_note(reference.T_world_cam[ids_ref[mine]], estimate.T_world_cam[ids_est[mine]])
     repeated = same_pose_note(reference.T_world_cam[ids_ref[mine]], estimate.T_world_cam[ids_est[mine]])
     notes += [*coverage.notes(tolerance), *(line for line in (repeated, other) if line is not None)]
-    clocks = clock_difference(_component(estimate, scores[0].component_id), reference)
+    clocks = clock_difference(estimate.of_component(scores[0].component_id), reference)
     notes += [] if clocks is None else [clocks.note()]
     keyframe_score = None
     if keyframes is not None:
@@ -85,11 +85,6 @@ def evaluate(
         except EvaluationError as error:
             notes.append(f"keyframes not scored: {error}")
     return Evaluation(scores, unscored, coverage, tolerance, options.rpe_delta_s, keyframe_score, notes)
-
-
-def _component(trajectory: Trajectory, component_id: int) -> Trajectory:
-    mine = trajectory.component_ids == component_id
-    return Trajectory(trajectory.timestamps_s[mine], trajectory.T_world_cam[mine])
 
 
 def _score_components(

@@ -51,9 +51,9 @@ def to_8bit(image: npt.NDArray[Any], values: PixelRange | None = None) -> Pixels
     return (values or default_range(image)).to_8bit(image)
 
 
-def decode_image(data: bytes, values: PixelRange | None = None) -> Pixels:
-    """`decode_raw` in 8 bits; deeper pixels by the range of their sequence, or of their type. Raises BadImageError."""
-    return to_8bit(decode_raw(data), values)
+def decode_image(data: bytes) -> Pixels:
+    """`decode_raw` in 8 bits; deeper pixels by the range of their type. Raises BadImageError."""
+    return to_8bit(decode_raw(data))
 
 
 def decode_raw(data: bytes) -> npt.NDArray[Any]:
@@ -89,7 +89,8 @@ def _is_cut_jpeg(data: bytes) -> bool:
 
 
 def load_image(path: Path, values: PixelRange | None = None) -> Pixels:
-    """`decode_image` of a file. Raises BadImageError."""
+    """`decode_raw` of a file in 8 bits; deeper pixels by the range of their sequence, or of their type. Raises
+    BadImageError."""
     return to_8bit(load_raw(path), values)
 
 

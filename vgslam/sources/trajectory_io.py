@@ -224,9 +224,9 @@ def sensor_T_body(sensor_yaml: Path) -> Array | None:
     return se3.from_rt(se3.orthonormalize(T[:3, :3]), T[:3, 3])
 
 
-def _euroc_sensor_cam(path: Path, camera: str = "cam0") -> Array:
+def _euroc_sensor_cam(path: Path) -> Array:
     """T_sensor_cam (4,4) for the rows of mav0/<sensor>/data.csv; the identity where nothing is known."""
-    T_body_cam = sensor_T_body(path.parent.parent / camera / "sensor.yaml")
+    T_body_cam = sensor_T_body(path.parent.parent / "cam0" / "sensor.yaml")
     if T_body_cam is None:
         return np.eye(4)
     T_body_sensor = sensor_T_body(path.parent / "sensor.yaml")

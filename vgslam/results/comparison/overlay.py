@@ -51,7 +51,7 @@ def over_truth(runs: Sequence[RunData], names: Sequence[str]) -> Overlay:
         own = []
         for component, S in ({} if data.evaluation is None else data.evaluation.alignments).items():
             assert data.run is not None
-            own.append(_piece_of(_chosen(data.run.trajectory, component), S))
+            own.append(_piece_of(data.run.trajectory.of_component(component), S))
         if not own:
             notes.append(f"{name} is not aligned with the truth: its path is not drawn")
         during = data.truth_positions
@@ -89,7 +89,7 @@ def largest(data: RunData) -> Trajectory:
     assert data.run is not None
     path = data.run.trajectory
     ids, counts = np.unique(path.component_ids, return_counts=True)
-    return _chosen(path, int(ids[counts.argmax()]))
+    return path.of_component(int(ids[counts.argmax()]))
 
 
 def _over(reference: Trajectory, data: RunData) -> tuple[list[Piece], int, float | None]:
@@ -99,7 +99,7 @@ def _over(reference: Trajectory, data: RunData) -> tuple[list[Piece], int, float
     path = None if data.run is None else data.run.trajectory
     for component in [] if path is None else np.unique(path.component_ids).tolist():
         assert path is not None
-        piece = _chosen(path, component)
+        piece = path.of_component(component)
         ids_ref, ids = match_times(reference.timestamps_s, piece.timestamps_s, SAME_FRAME_S)
         S = aligned(reference.T_world_cam[ids_ref], piece.T_world_cam[ids]) if len(ids) >= FEWEST else None
         if S is None:
@@ -129,11 +129,6 @@ def _distance_percent(reference: Array, points: Array) -> float | None:
     length = float(np.linalg.norm(np.diff(reference, axis=0), axis=1).sum())
     rms = float(np.sqrt(((reference - points) ** 2).sum(axis=1).mean()))
     return 100.0 * rms / length if length > 0 else None
-
-
-def _chosen(path: Trajectory, component: int) -> Trajectory:
-    mine = path.component_ids == component
-    return Trajectory(path.timestamps_s[mine], path.T_world_cam[mine], path.frame_ids[mine], path.component_ids[mine])
 
 
 def _piece_of(path: Trajectory, S: Sim3) -> Piece:

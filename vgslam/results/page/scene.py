@@ -1,7 +1,7 @@
 """What the 3-D view shows: cloud, paths, keyframes, loops, as points and lines in the coordinates of the view."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -127,7 +127,9 @@ def _pieces(data: RunData, scene: Scene) -> list[_Piece]:
             continue
         S = aligned.get(component, Sim3.identity())
         own = np.zeros((0, 4, 4)) if keyframes is None else keyframes.T_world_cam[keyframes.component_ids == component]
-        pieces.append(_Piece(component, paths.moved(path, path.component_ids == component, S), paths.posed(own, S), S))
+        mine = path.of_component(component)
+        mine = replace(mine, T_world_cam=S.compose_poses(mine.T_world_cam))
+        pieces.append(_Piece(component, mine, S.compose_poses(own), S))
     pieces.sort(key=lambda p: (-len(p.keyframes), -len(p.path)))
     if len(pieces) > MOST_COMPONENTS:
         scene.notes.append(f"The {MOST_COMPONENTS} largest of {len(pieces)} components are shown.")

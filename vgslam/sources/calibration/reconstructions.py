@@ -48,7 +48,7 @@ def _read_nerf(document: Document, size: Size | None) -> Stated:
     """Intrinsics for all frames, or those of the first, where they are the same."""
     fields = {name: value for name, value in document.items() if name != "frames"}
     if "fl_x" not in fields and "camera_angle_x" not in fields:
-        fields |= _of_frames(document["frames"])
+        fields |= next((_intrinsics_of(frame) for frame in document["frames"] if isinstance(frame, Mapping)), {})
     model = str(fields.get("camera_model") or "").lower()
     if model == "opencv":
         fields["camera_model"] = "radtan"
@@ -76,10 +76,6 @@ def _cameras_nerf(document: Document) -> dict[str, Document]:
             own = str(sorted(_intrinsics_of(frame).items()))
             different.setdefault(own, (str(frame.get("file_path", i)), {**document, "frames": [frame]}))
     return dict(different.values()) if len(different) > 1 else {}
-
-
-def _of_frames(frames: list[Any]) -> dict[str, Any]:
-    return next((_intrinsics_of(frame) for frame in frames if isinstance(frame, Mapping)), {})
 
 
 def _intrinsics_of(frame: Mapping[str, Any]) -> dict[str, Any]:
