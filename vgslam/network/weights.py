@@ -1,6 +1,5 @@
 """Loading and saving the network: `--weights hub-id | file | folder`, strictly, leanly, with hash and licence."""
 
-import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,27 +8,23 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from vgslam.atomic import write_path_atomically
 from vgslam.byte_size import format_size
 from vgslam.errors import WeightsError
-from vgslam.network import licence as licences
 from vgslam.network.config import VGGT_1B, VGGT_TINY, VggtConfig
-from vgslam.network.hub import download, parse_hub_id
 from vgslam.network.initialise import scatter
 from vgslam.network.memory import available_bytes
 from vgslam.network.precision import set_precision
 from vgslam.network.vggt import Head, Vggt, build, skeleton
-from vgslam.network.weight_files import (
-    METADATA_ARCHITECTURE,
-    METADATA_CONFIG,
-    METADATA_LICENCE,
-    default_ledger,
-    find_files,
-    packaged,
-    read_tensors,
-    sha256_of,
+from vgslam.network.weight_files import find_files, header_of, read_tensors, sha256_of, write_tensors
+from vgslam.network.weights_info import (
+    ARCHITECTURE,
+    UNBUILDABLE,
+    WeightsInfo,
+    find_config,
+    find_path,
+    licence_of,
+    random_seed,
 )
-from vgslam.network.weights_info import ARCHITECTURE, UNBUILDABLE, WeightsInfo, find_config, licence_of, random_seed
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -43,23 +38,29 @@ class LoadedVggt:
 
 
 @dataclass(frozen=True)
-class LoadOptions:
-    """How weights are loaded."""
+class FileOptions:
+    """Where weights are loaded from and to, of either architecture."""
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     """Where they are loaded to."""
     dtype: torch.dtype = torch.float32
-    """Number type of the aggregator's linear layers."""
-    heads: frozenset[Head] | None = None
-    """Heads to load; the others take no memory. None: all."""
+    """Number type of the transformer's linear layers."""
     sha256: str | None = None
-    """SHA-256 that the file must have; None: not checked."""
-    config: VggtConfig | None = None
-    """Architecture of files that do not name theirs."""
+    """SHA-256 that the file must have; None: that of the published file where one is known, else it is not checked."""
     ledger: Path | None = None
     """Where shown licences are noted; None: in the user's cache."""
     hub_cache: Path | None = None
     """Folder for downloads; None: that of Hugging Face."""
+
+
+@dataclass(frozen=True)
+class LoadOptions(FileOptions):
+    """How weights are loaded."""
+
+    heads: frozenset[Head] | None = None
+    """Heads to load; the others take no memory. None: all."""
+    config: VggtConfig | None = None
+    """Architecture of files that do not name theirs."""
 
 
 def load(source: str, options: LoadOptions | None = None, show: Callable[[str], None] | None = None) -> LoadedVggt:
@@ -74,10 +75,7 @@ def load(source: str, options: LoadOptions | None = None, show: Callable[[str], 
     seed = random_seed(source)
     if seed is not None:
         return _random(source, seed, options, show)
-    path = packaged(source) or Path(source).expanduser()
-    hub_id = None if path.exists() else parse_hub_id(source)
-    if hub_id:
-        path = download(*hub_id, options.hub_cache)
+    path, repo = find_path(source, options.hub_cache)
     found = find_files(path)
     tensors, metadata = read_tensors(found.files)
     config = options.config or find_config(metadata, found.config) or VGGT_1B
@@ -86,11 +84,14 @@ def load(source: str, options: LoadOptions | None = None, show: Callable[[str], 
     if options.sha256 and digest != options.sha256.lower():
         raise WeightsError(f"{path}: its SHA-256 is {digest}, expected {options.sha256}")
     model = _fill(tensors, config, options, source)
-    terms = licence_of(hub_id[0] if hub_id else None, metadata, config)
-    if show is not None:
-        licences.show_once(terms, digest, options.ledger or default_ledger(), show)
-    n_parameters = sum(p.numel() for p in model.parameters())
-    return LoadedVggt(model, WeightsInfo(source, digest, terms, n_parameters, tuple(f.name for f in found.files)))
+    info = WeightsInfo(source, digest, licence_of(repo, metadata, config), n_parameters(model), found.names)
+    info.tell_terms(show, options.ledger)
+    return LoadedVggt(model, info)
+
+
+def n_parameters(model: nn.Module) -> int:
+    """Numbers that a network has learned."""
+    return sum(p.numel() for p in model.parameters())
 
 
 def built(build_it: Callable[[], Network], who: str) -> Network:
@@ -106,14 +107,7 @@ def save(model: Vggt, path: Path, licence: str, dtype: torch.dtype | None = None
 
     OutputError if it cannot be written.
     """
-    from safetensors.torch import save_file
-
-    metadata = {
-        METADATA_ARCHITECTURE: ARCHITECTURE, METADATA_CONFIG: json.dumps(model.config.to_dict()),
-        METADATA_LICENCE: licence,
-    }  # fmt: skip
-    tensors = {k: v.detach().to("cpu", dtype or v.dtype).contiguous() for k, v in model.state_dict().items()}
-    write_path_atomically(path, lambda temporary: save_file(tensors, temporary, metadata=metadata), make_folders=True)
+    write_tensors(path, model.state_dict(), header_of(ARCHITECTURE, model.config.to_dict(), licence), dtype)
 
 
 def check_fit(tensors: dict[str, Tensor], model: nn.Module, where: str) -> None:
@@ -176,14 +170,12 @@ def fill(model: nn.Module, tensors: dict[str, Tensor], device: torch.device, sou
 
 
 def _random(source: str, seed: int, options: LoadOptions, show: Callable[[str], None] | None) -> LoadedVggt:
-    """Random weights, for trying things out; their `source` says so in every report."""
     config = options.config or VGGT_TINY
     config = config if options.heads is None else without_heads(config, options.heads)
     model = build(config, seed)
     scatter(model, seed)
     set_precision(model, options.dtype)
     model = model.to(options.device)
-    if show is not None:
-        show(licences.RANDOM.terms)
-    n_parameters = sum(p.numel() for p in model.parameters())
-    return LoadedVggt(model, WeightsInfo(source, "", licences.RANDOM, n_parameters, is_random=True))
+    info = WeightsInfo.of_random(source, n_parameters(model), ARCHITECTURE)
+    info.tell_terms(show)
+    return LoadedVggt(model, info)
