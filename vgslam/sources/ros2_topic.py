@@ -101,10 +101,13 @@ class Ros2Feed:
             except Exception as error:  # rclpy has a kind for each way in which a name is wrong
                 raise InputError(f"{self._name}: not the name of a topic; as in ros2:/camera/image_raw") from error
             kinds = {IMAGE: Image, COMPRESSED: CompressedImage}
-            self._images = Listener(self._node, topic, kinds, self._arrived.append, DEPTH)
+            self._images = Listener(self._node, topic, kinds, self._keep_image, DEPTH)
             beside = info_topics(topic) if self._wants_camera else []
             self._infos = [Listener(self._node, name, {INFO: CameraInfo}, self._keep_info, 1) for name in beside]
             return self._images
+
+    def _keep_image(self, message: Any) -> None:  # rclpy asks for the signature of what it calls: no bare `append`
+        self._arrived.append(message)
 
     def _keep_info(self, message: Any) -> None:
         if self._info is None:
