@@ -46,6 +46,14 @@ def write_path_atomically(path: Path, write: Callable[[Path], object], make_fold
             os.unlink(temporary)
 
 
+def make_folder(folder: Path, advice: str = "") -> None:
+    """Makes a folder and those above it, where they are not there. Raises OutputError, which ends with the advice."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made ({error.strerror or error}){advice}") from error
+
+
 def shortened(name: str, n_bytes: int = LONGEST_BYTES) -> str:
     """The beginning of a file's name that leaves room for something behind it: at most n_bytes, whole characters."""
     stored = os.fsencode(name)

@@ -37,6 +37,11 @@ class Status(StrEnum):
     LOST = "LOST"
     UNSURE = "UNSURE"
 
+    @property
+    def has_pose(self) -> bool:
+        """Whether a frame in this state has a pose."""
+        return self in (Status.TRACKED, Status.RELOCALIZED)
+
 
 class EdgeKind(StrEnum):
     ODOMETRY = "ODOMETRY"
@@ -109,8 +114,7 @@ class PoseEstimate:
     """Whether only the rotation is measured; the position is that of the frame before, and its covariance is wide."""
 
     def __post_init__(self) -> None:
-        has_pose = self.status in (Status.TRACKED, Status.RELOCALIZED)
-        if has_pose != (self.T_ref_cam is not None):
+        if self.status.has_pose != (self.T_ref_cam is not None):
             raise ValueError(f"frame {self.frame_id}: status {self.status} and pose do not agree")
         if self.T_ref_cam is not None:
             check_pose("T_ref_cam", self.T_ref_cam)
@@ -297,3 +301,11 @@ class Trajectory:
 
     def __len__(self) -> int:
         return len(self.timestamps_s)
+
+    def of_component(self, component_id: int) -> "Trajectory":
+        """The poses of one component."""
+        mine = self.component_ids == component_id
+        return Trajectory(
+            self.timestamps_s[mine], self.T_world_cam[mine], self.frame_ids[mine], self.component_ids[mine],
+            self.is_metric,
+        )

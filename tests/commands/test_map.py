@@ -13,8 +13,8 @@ from random_map import add_random_keyframe, random_map
 from vgslam.sources.trajectory_io import read_trajectory
 from vgslam.store.manifest import VERSION
 from vgslam.store.map_folder import MapFolder
+from vgslam.store.merge import shared_session
 from vgslam.store.open import load_map
-from vgslam.store.same_recording import shared_session
 
 
 def saved(path: Path, seed: int = 0, n: int = 7) -> Path:

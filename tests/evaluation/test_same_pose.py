@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from vgslam.evaluation.conventions import convention_note
-from vgslam.evaluation.same_pose import same_pose_note
+from vgslam.evaluation.conventions import convention_note, same_pose_note
 from vgslam.geometry import se3
 from vgslam.types import Array
 

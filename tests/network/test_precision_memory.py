@@ -13,7 +13,6 @@ from vgslam.network.config import VGGT_1B, VggtConfig
 from vgslam.network.memory import (
     Workload,
     available_bytes,
-    estimate_bytes,
     plan_memory,
 )
 from vgslam.network.precision import Precision, choose_device, choose_dtype, compute_dtype, set_precision
@@ -148,13 +147,13 @@ SHALLOW = replace(
 def test_estimate_agrees_with_the_tensors_that_live(frames, size, chunks, dtype) -> None:
     work = workload(SHALLOW, size, dtype)
     beside = measured_bytes(SHALLOW, frames, size, chunks, dtype) - work.weights_bytes
-    estimated = estimate_bytes(work, frames, chunks) - 1.1 * work.weights_bytes
+    estimated = work.bytes_needed(frames, chunks) - 1.1 * work.weights_bytes
     assert beside < estimated < 1.5 * beside
 
 
 def test_estimate_grows_with_frames() -> None:
     work = workload(SHALLOW, (392, 518), torch.float32)
-    values = [estimate_bytes(work, n, Chunks()) for n in range(1, 40)]
+    values = [work.bytes_needed(n, Chunks()) for n in range(1, 40)]
     assert values == sorted(values)
 
 

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 
 from vgslam.evaluation.evaluate import evaluate
-from vgslam.results.plots import plot_run
+from vgslam.results.plots import drawings
 from vgslam.results.run_folder import PLOTS, RunWriter
 from vgslam.results.status import StatusTable
 from vgslam.types import Camera, Keyframe, PoseEstimate, Sim3, Status, Trajectory
@@ -26,7 +26,8 @@ def test_all_plots_of_a_run_are_written(tmp_path):
         0, 0, 0.0, image, Camera(30, 30, 20, 15, 40, 30), Sim3.identity(), 0, np.ones((15, 20), np.float32)
     )
     truth = Trajectory(t, T)
-    pngs = plot_run(estimate, frames, truth, evaluate(estimate, truth), [keyframe], "walk")
+    drawn = drawings(estimate, frames, truth, evaluate(estimate, truth), [keyframe], "walk")
+    pngs = {name: draw() for name, draw in drawn.items()}
     assert set(pngs) == set(PLOTS)
     writer = RunWriter(tmp_path / "run")
     for name, png in pngs.items():
@@ -34,4 +35,4 @@ def test_all_plots_of_a_run_are_written(tmp_path):
         picture = cv2.imread(str(tmp_path / "run" / "plots" / name))
         assert picture is not None
         assert picture.std() > 1
-    assert set(plot_run(estimate)) == {"top_view.png"}
+    assert set(drawings(estimate)) == {"top_view.png"}

@@ -18,6 +18,7 @@ from vgslam.atomic import write_bytes, write_text
 from vgslam.errors import ConfigError, InputError, OutputError
 from vgslam.guards.wording import say
 from vgslam.interfaces import FrameSource
+from vgslam.results.depth_pictures import png_of
 from vgslam.results.environment import provenance
 from vgslam.session.choose_camera import camera_with_fov
 from vgslam.sources.open import open_source
@@ -244,6 +245,4 @@ def depth_pictures(adapter: "Adapter", outcome: "Outcome") -> bytes:
         rows.append(np.hstack([np.ascontiguousarray(image), *maps]))
     wide = np.vstack(rows)
     factor = max(1, 640 // wide.shape[1])
-    ok, png = cv2.imencode(".png", cv2.resize(wide, None, fx=factor, fy=factor, interpolation=cv2.INTER_NEAREST))
-    assert ok
-    return bytes(png)
+    return png_of(cv2.resize(wide, None, fx=factor, fy=factor, interpolation=cv2.INTER_NEAREST))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tyro
 
-from vgslam.atomic import write_text
+from vgslam.atomic import make_folder, write_text
 from vgslam.errors import ConfigError, InputError, OutputError, VgslamError
 from vgslam.guards.wording import say
 from vgslam.results.bench import Bench, RunOutcome, SequenceOutcome, score_outcome
@@ -143,10 +143,7 @@ def _check(args: BenchArgs) -> None:
         raise InputError(f"no such sequence: {', '.join(missing)}")
     if (args.out / BENCH_JSON).exists() and not args.overwrite:
         raise OutputError(f"{args.out} holds a benchmark already; add --overwrite or give another folder with --out")
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{args.out}: cannot be made ({error.strerror or error}); choose another --out") from error
+    make_folder(args.out, "; choose another --out")
 
 
 def _names(sequences: tuple[Path, ...]) -> list[str]:

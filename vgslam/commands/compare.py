@@ -6,11 +6,11 @@ from pathlib import Path
 
 import tyro
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from vgslam.atomic import write_bytes, write_text
+from vgslam.atomic import make_folder, write_bytes, write_text
+from vgslam.commands.cells import wide_console
 from vgslam.commands.run_truth import chosen_truth, truth_of_run
 from vgslam.errors import InputError, MissingDependencyError, OutputError
 from vgslam.guards.wording import say, shown
@@ -20,7 +20,7 @@ from vgslam.types import Trajectory
 
 PAGE, PICTURE, FIGURES = "compare.html", "paths.png", "compare.json"
 TABLE_WIDTH = 400
-"""Characters: a table is as wide as what is in it, and one cut off is of no use."""
+"""Characters: a table is as wide as what is in it."""
 MOST_SETTINGS = 60
 """Rows of settings on the terminal; the files have all."""
 
@@ -97,8 +97,7 @@ def _compared(args: CompareArgs, runs: list[RunData]) -> Comparison:
 
 
 def _print(comparison: Comparison) -> None:
-    console = Console()
-    console.width = max(console.width, TABLE_WIDTH)
+    console = wide_console(TABLE_WIDTH)
     for note in comparison.notes:
         say(f"note: {note}")
     table = Table(title="figures", title_justify="left", box=SIMPLE_HEAD)
@@ -129,10 +128,7 @@ def _write(out: Path, comparison: Comparison, is_quiet: bool) -> None:
 
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file; give a folder with --out")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be made ({error.strerror or error}); choose another --out") from error
+    make_folder(out, "; choose another --out")
     overlay = comparison.overlay
     write_text(out / PAGE, page(comparison))
     write_text(out / FIGURES, json.dumps(comparison.to_dict(), indent=2, allow_nan=False) + "\n")

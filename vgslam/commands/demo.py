@@ -1,10 +1,10 @@
 """`vgslam demo`: the whole program on a sequence that comes with it."""
 
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 
 from vgslam.commands.run import RunArgs, run_run
+from vgslam.commands.self_test import demo_folder
 from vgslam.errors import InputError
 from vgslam.system import SlamConfig
 
@@ -28,7 +28,7 @@ class DemoArgs:
 
 def run_demo(args: DemoArgs) -> int:
     """Runs on the shipped video with its calibration and truth."""
-    folder = Path(str(resources.files("vgslam"))) / "assets" / "demo"
+    folder = demo_folder()
     video = folder / "demo.mp4"
     if not video.is_file():
         raise InputError(f"{video}: the demo sequence is missing from this installation; install the package again")

@@ -79,7 +79,8 @@ def examine() -> list[Check]:
 def _versions() -> list[Check]:
     commit = git_commit()
     about = package_version() + (f", commit {commit[:12]}" if commit else "")
-    checks = [Check("versions", "vgslam", Verdict.OK, about), Check("versions", "python", Verdict.OK, _python())]
+    python = f"{describe_machine().python} in {sys.prefix}"
+    checks = [Check("versions", "vgslam", Verdict.OK, about), Check("versions", "python", Verdict.OK, python)]
     found, missing = [], []
     for name in LIBRARIES:
         try:
@@ -92,10 +93,6 @@ def _versions() -> list[Check]:
     lacking = f"missing: {', '.join(missing)}; there: {', '.join(found)}"
     # another build of OpenCV will do; the self-test finds what cannot be imported
     return [*checks, Check("versions", "libraries", Verdict.WARNING, lacking, advice)]
-
-
-def _python() -> str:
-    return f"{describe_machine().python} in {sys.prefix}"
 
 
 def _machine() -> list[Check]:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from rich.console import Console
 
-from vgslam.atomic import write_bytes
-from vgslam.errors import ConfigError, EvaluationError, InputError, OutputError
+from vgslam.atomic import make_folder, write_bytes
+from vgslam.commands.cells import TABLE_WIDTH, wide_console
+from vgslam.errors import ConfigError, EvaluationError, InputError
 from vgslam.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate
 from vgslam.evaluation.table import evaluation_table
 from vgslam.guards.wording import say
-from vgslam.results.plots import plot_run
+from vgslam.results.plots import drawings
 from vgslam.results.read_run import read_keyframes
 from vgslam.results.run_folder import KEYFRAMES, REPORT, STATUS, TRAJECTORY_KITTI, TRAJECTORY_TUM
 from vgslam.results.status import StatusTable, read_status
@@ -21,10 +21,9 @@ from vgslam.sources.open import open_source
 from vgslam.sources.trajectory_io import read_trajectory
 from vgslam.sources.trajectory_rows import is_untimed
 from vgslam.store.manifest import MANIFEST
-from vgslam.types import Array, Ids, Status, Trajectory
+from vgslam.types import Array, Ids, Trajectory
 
 KITTI_INTERVAL_S = 0.1  # KITTI odometry is recorded at 10 Hz
-TABLE_WIDTH = 110
 
 
 @dataclass
@@ -82,9 +81,7 @@ def run_eval(args: EvalArgs) -> int:
         say(json.dumps(evaluation.to_dict(), indent=2, allow_nan=False))
     else:
         title = f"{args.estimate} against {args.reference}"
-        console = Console()
-        console.width = max(console.width, TABLE_WIDTH)  # a table cut off in a pipe is of no use
-        console.print(evaluation_table(evaluation, title))
+        wide_console(TABLE_WIDTH).print(evaluation_table(evaluation, title))
     if args.plot is not None:
         _write_plots(args.plot, estimate, reference, evaluation)
     return 0
@@ -149,7 +146,7 @@ def _number_rows(trajectory: Trajectory, frames: StatusTable | None) -> Trajecto
     """KITTI rows of a run: the frames with a pose are those that the status table says, row by row."""
     if frames is None:
         return trajectory
-    posed = np.array([s in (Status.TRACKED, Status.RELOCALIZED) for s in frames.statuses], bool)
+    posed = np.array([s.has_pose for s in frames.statuses], bool)
     if posed.sum() != len(trajectory):
         raise EvaluationError(f"{len(trajectory)} poses, but status.csv counts {posed.sum()} frames with a pose")
     return Trajectory(
@@ -200,11 +197,6 @@ def _evaluate(args: EvalArgs, estimate: _Estimate, reference: Trajectory) -> Eva
 
 
 def _write_plots(folder: Path, estimate: _Estimate, reference: Trajectory, evaluation: Evaluation) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{folder}: cannot be made ({error.strerror or error}); give another --plot folder"
-        ) from error
-    for name, png in plot_run(estimate.trajectory, estimate.frames, reference, evaluation).items():
-        write_bytes(folder / name, png)
+    make_folder(folder, "; give another --plot folder")
+    for name, draw in drawings(estimate.trajectory, estimate.frames, reference, evaluation).items():
+        write_bytes(folder / name, draw())

@@ -85,7 +85,7 @@ class Reporter:
 
     def _count(self, status: Status, is_localizing: bool) -> None:
         """Frames without a pose in a row. Those before a map begins are not lost."""
-        if status in (Status.TRACKED, Status.RELOCALIZED):
+        if status.has_pose:
             self.n_lost, self._has_had_pose = 0, True
         elif self._has_had_pose or is_localizing:
             self.n_lost += 1

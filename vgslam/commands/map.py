@@ -30,9 +30,8 @@ from vgslam.store.check import check_map
 from vgslam.store.exports.suffixes import check_suffix
 from vgslam.store.manifest import MANIFEST, read_manifest
 from vgslam.store.map_folder import MapFolder
-from vgslam.store.merge import Joiner
+from vgslam.store.merge import Joiner, shared_session
 from vgslam.store.open import load_map
-from vgslam.store.same_recording import shared_session
 from vgslam.types import Status
 
 

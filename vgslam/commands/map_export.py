@@ -35,7 +35,6 @@ class ExportRequest:
 
     def trajectory(self, kind: str) -> str:
         """Poses of the frames that have one, as a file of that kind."""
-        check_suffix(kind, self.out)
         trajectory = self.component.trajectory(self.session)
         write_trajectory(self.out, trajectory, kind)
         return f"{len(trajectory)} poses, of the frames that have one"

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import numpy.typing as npt
 import tyro
-from rich.console import Console
 from rich.table import Table
 
-from vgslam.commands.cells import cell
+from vgslam.commands.cells import cell, wide_console
 from vgslam.commands.photos import Photos
 from vgslam.errors import ConfigError, InputError, TrackingError
 from vgslam.guards.wording import say
@@ -76,9 +75,7 @@ def run_relocalize(args: RelocalizeArgs) -> int:
     if args.json:
         say(json.dumps({"map": str(args.map), "n_images": len(rows), "n_found": n, "images": rows}, indent=2))
     else:
-        console = Console()
-        console.width = max(console.width, 100)
-        console.print(table(rows))
+        wide_console(100).print(table(rows))
     if n == 0:
         raise TrackingError(f"none of {len(rows)} image(s) was found in {args.map}")
     if not args.json:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from vgslam.commands.cells import TABLE_WIDTH, wide_console
 from vgslam.errors import ConfigError
 from vgslam.evaluation.table import evaluation_table
 from vgslam.guards.wording import one_line, say
@@ -163,9 +163,7 @@ def print_outcome(outcome: Outcome) -> None:
     if (outcome.out / CAMERA).is_file():
         say(f"the camera as it was adjusted: {outcome.out / CAMERA}; give it to the next run with --calib")
     if evaluation is not None:
-        console = Console()
-        console.width = max(console.width, 110)
-        console.print(evaluation_table(evaluation, "against the truth"))
+        wide_console(TABLE_WIDTH).print(evaluation_table(evaluation, "against the truth"))
     elif report.end_to_start_percent is not None:
         say(f"the path ends {report.end_to_start_percent:.1f} % of its length from where it began")
     for warning in report.warnings[:MOST_WARNINGS]:

@@ -26,11 +26,7 @@ class Alignment:
 
     def apply(self, T_est_cam: Array) -> Array:
         """Poses (N,4,4) of the estimate -> (N,4,4) in the frame and unit of the reference."""
-        S = self.S_ref_est
-        out = T_est_cam.copy()
-        out[:, :3, :3] = S.R @ T_est_cam[:, :3, :3]
-        out[:, :3, 3] = S.apply(T_est_cam[:, :3, 3])
-        return out
+        return self.S_ref_est.compose_poses(T_est_cam)
 
 
 def spread(points: Array) -> float:
@@ -68,7 +64,7 @@ def align(T_ref_cam: Array, T_est_cam: Array, with_scale: bool) -> Alignment:
     from evo.core.geometry import GeometryException, umeyama_alignment
 
     p_ref, p_est = T_ref_cam[:, :3, 3].copy(), T_est_cam[:, :3, 3].copy()
-    if not _is_line(p_ref) and not _is_line(p_est):
+    if min(line_ratio(p_ref), line_ratio(p_est)) > LINE_RATIO:
         try:
             R, t, s = umeyama_alignment(p_est.T, p_ref.T, with_scale)
             return Alignment(Sim3(se3.orthonormalize(R), t, s), with_scale)
@@ -84,6 +80,7 @@ def align(T_ref_cam: Array, T_est_cam: Array, with_scale: bool) -> Alignment:
     return Alignment(Sim3(R, t, scale or 1.0), scale is not None, is_from_orientations=True)
 
 
-def _is_line(points: Array) -> bool:
+def line_ratio(points: Array) -> float:
+    """Second extent of points (N,3) over the first: 0 for a straight line, and for one point."""
     D = np.linalg.svd(points - points.mean(0), compute_uv=False)
-    return bool(D[1] <= LINE_RATIO * D[0])
+    return float(D[1] / D[0]) if D[0] > 0 else 0.0

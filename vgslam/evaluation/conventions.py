@@ -1,4 +1,4 @@
-"""Poses written in another convention than assumed: the usual ones are tried, and one that fits far better is named.
+"""Poses that were written in another convention than assumed, or for frames without one: what fits far better is named.
 No score is changed."""
 
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from itertools import permutations, product
 
 import numpy as np
 
-from vgslam.evaluation.alignment import align, mean_rotation, spread
+from vgslam.evaluation.alignment import align, line_ratio, mean_rotation, spread
 from vgslam.evaluation.relative import rotation_angles_deg
 from vgslam.geometry import se3
 from vgslam.types import Array
@@ -40,6 +40,25 @@ _COLUMNS = {
 _NEARLY = 1.05
 """Readings whose error is so much of the least agree as well with the positions; the rotations decide."""
 ROUNDING = 1e-6
+FEWEST_SAME = 3
+"""Frames with one pose to the last bit from which it is told."""
+MOVED = 0.02
+"""Share of the extent of the reference that its own poses must spread over meanwhile."""
+
+
+def same_pose_note(T_ref_cam: Array, T_est_cam: Array) -> str | None:
+    """One line where corresponding poses (N,4,4) of the estimate repeat one exactly while the reference moves; None
+    otherwise."""
+    rows, counts = np.unique(T_est_cam.reshape(len(T_est_cam), 16), axis=0, return_counts=True)
+    n = int(counts.max(initial=0))
+    if n < FEWEST_SAME or n == len(T_est_cam):
+        return None
+    same = (T_est_cam.reshape(-1, 16) == rows[counts.argmax()]).all(axis=1)
+    if spread(T_ref_cam[same, :3, 3]) < MOVED * spread(T_ref_cam[:, :3, 3]):
+        return None
+    which = "the identity" if np.array_equal(T_est_cam[same][0], np.eye(4)) else "one pose"
+    return (f"{n} of {len(T_est_cam)} poses of the estimate are {which} to the last bit, while the reference moves: "
+            "frames without a pose that were written all the same? Leave them out")  # fmt: skip
 
 
 def convention_note(T_ref_cam: Array, T_est_cam: Array) -> str | None:
@@ -52,7 +71,7 @@ def convention_note(T_ref_cam: Array, T_est_cam: Array) -> str | None:
     """
     if len(T_ref_cam) < 3 or spread(T_ref_cam[:, :3, 3]) == 0.0 or spread(T_est_cam[:, :3, 3]) == 0.0:
         return None
-    by_positions = not _is_line(T_ref_cam[:, :3, 3]) and not _is_line(T_est_cam[:, :3, 3])
+    by_positions = min(line_ratio(T_ref_cam[:, :3, 3]), line_ratio(T_est_cam[:, :3, 3])) > LINE
     now_m, now_deg = _errors(T_ref_cam, T_est_cam, by_positions)
     size = spread(T_ref_cam[:, :3, 3])
     if now_m > WRONG_OF_PATH * size:
@@ -173,8 +192,3 @@ def _errors(T_ref: Array, T_est: Array, by_positions: bool) -> tuple[float, floa
         R_est = mean_rotation(T_ref[:, :3, :3], R_est) @ R_est
     angles = rotation_angles_deg(np.swapaxes(T_ref[:, :3, :3], 1, 2) @ R_est)
     return position, float(np.sqrt((angles**2).mean()))
-
-
-def _is_line(points: Array) -> bool:
-    D = np.linalg.svd(points - points.mean(0), compute_uv=False)
-    return bool(D[1] <= LINE * D[0])

@@ -5,16 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vgslam.errors import EvaluationError
+from vgslam.errors import EvaluationError, MissingDependencyError
 from vgslam.evaluation import relative
 from vgslam.evaluation.alignment import Alignment, align, mean_rotation, spread
 from vgslam.evaluation.association import associate
 from vgslam.evaluation.baselines import line_ate, path_length, scale_drift
 from vgslam.evaluation.clock import clock_difference
-from vgslam.evaluation.conventions import convention_note
+from vgslam.evaluation.conventions import convention_note, same_pose_note
 from vgslam.evaluation.coverage import measure_coverage
-from vgslam.evaluation.evo_library import require_evo
-from vgslam.evaluation.same_pose import same_pose_note
 from vgslam.evaluation.scores import ComponentScore, ErrorSeries, ErrorStatistics, Evaluation
 from vgslam.geometry import se3
 from vgslam.types import Array, Ids, Trajectory
@@ -45,6 +43,16 @@ class EvaluationOptions:
             raise EvaluationError(f"rpe_delta_s must be positive, got {self.rpe_delta_s}")
 
 
+def require_evo() -> None:
+    """Raises MissingDependencyError where evo cannot be imported: it is GPL-3.0 and so an extra, without which all but
+    scores works."""
+    try:
+        import evo.core.metrics  # noqa: F401
+    except ImportError as error:
+        why = str(error).splitlines()[0]
+        raise MissingDependencyError(f"scoring needs evo (GPL-3.0): pip install 'vgslam[eval]' ({why})") from error
+
+
 def evaluate(
     estimate: Trajectory, reference: Trajectory, options: EvaluationOptions | None = None,
     keyframes: Trajectory | None = None,
@@ -66,7 +74,7 @@ def evaluate(
     other = convention_note(reference.T_world_cam[ids_ref[mine]], estimate.T_world_cam[ids_est[mine]])
     repeated = same_pose_note(reference.T_world_cam[ids_ref[mine]], estimate.T_world_cam[ids_est[mine]])
     notes += [*coverage.notes(tolerance), *(line for line in (repeated, other) if line is not None)]
-    clocks = clock_difference(_component(estimate, scores[0].component_id), reference)
+    clocks = clock_difference(estimate.of_component(scores[0].component_id), reference)
     notes += [] if clocks is None else [clocks.note()]
     keyframe_score = None
     if keyframes is not None:
@@ -77,11 +85,6 @@ def evaluate(
         except EvaluationError as error:
             notes.append(f"keyframes not scored: {error}")
     return Evaluation(scores, unscored, coverage, tolerance, options.rpe_delta_s, keyframe_score, notes)
-
-
-def _component(trajectory: Trajectory, component_id: int) -> Trajectory:
-    mine = trajectory.component_ids == component_id
-    return Trajectory(trajectory.timestamps_s[mine], trajectory.T_world_cam[mine])
 
 
 def _score_components(

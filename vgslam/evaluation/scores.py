@@ -8,6 +8,7 @@ import numpy as np
 from vgslam.evaluation.alignment import Alignment
 from vgslam.evaluation.coverage import Coverage
 from vgslam.evaluation.relative import KittiError, RelativeError
+from vgslam.geometry.sim3 import Sim3
 from vgslam.types import Array
 
 
@@ -115,6 +116,11 @@ class Evaluation:
     def headline(self) -> ComponentScore:
         """The component with most scored poses."""
         return self.components[0]
+
+    @property
+    def alignments(self) -> dict[int, Sim3]:
+        """S_reference_estimate of each component that was scored, by its id."""
+        return {score.component_id: score.series.alignment.S_ref_est for score in self.components}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types: numbers, strings, lists, None; no NaN."""

@@ -60,6 +60,13 @@ class Sim3:
         """Rigid pose T_b_c (4,4), translation in units of b -> T_a_c (4,4) with translation in units of a."""
         return se3.from_rt(self.R @ T_b_c[:3, :3], self.s * (self.R @ T_b_c[:3, 3]) + self.t)
 
+    def compose_poses(self, T_b_c: Array) -> Array:
+        """`compose_pose` of poses (N,4,4)."""
+        out = T_b_c.copy()
+        out[:, :3, :3] = self.R @ T_b_c[:, :3, :3]
+        out[:, :3, 3] = self.apply(T_b_c[:, :3, 3])
+        return out
+
     @property
     def pose(self) -> Array:
         """T_a_b (4,4): rotation and position without the scale (the camera pose of a keyframe node)."""

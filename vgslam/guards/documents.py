@@ -37,6 +37,20 @@ def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
         raise DocumentError("is not a text file (UTF-8)") from None
 
 
+def why_unreadable(error: Exception) -> str:
+    """What an OSError or a DocumentError says, to stand in brackets behind "cannot be read"."""
+    return getattr(error, "strerror", None) or str(error).removeprefix("is ")
+
+
+def is_number(word: str) -> bool:
+    """Whether a word is a number."""
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
 def read_json(path: Path, most_bytes: int = MOST_BYTES) -> Any:
     """The value of a JSON file. Raises DocumentError, OSError."""
     return parse_json(read_text(path, most_bytes))

@@ -22,7 +22,7 @@ ROW = np.dtype([
 """A row: pose is T_ref_cam without its last row; covariance its upper triangle; status the place in STATUSES."""
 STATUSES = tuple(Status)
 _NUMBER = {status: i for i, status in enumerate(STATUSES)}
-_HAS_POSE = np.array([s in (Status.TRACKED, Status.RELOCALIZED) for s in STATUSES])
+_HAS_POSE = np.array([s.has_pose for s in STATUSES])
 _UPPER = np.triu_indices(6)
 _PLACE = np.zeros((6, 6), np.int64)
 _PLACE[_UPPER] = _PLACE.T[_UPPER] = np.arange(21)

@@ -52,7 +52,7 @@ def restore(slam_map: SlamMap, anchors: list[Anchors]) -> None:
         if component in worlds:
             continue
         back = _move_back(slam_map, a, component)
-        if _is_a_move(back):
+        if np.abs(back.matrix() - np.eye(4)).max() > SAME:
             move(slam_map, component, back)
         worlds[component] = a.world
     slam_map.worlds = worlds
@@ -67,10 +67,6 @@ def _move_back(slam_map: SlamMap, a: Anchors, component: int) -> Sim3:
     s = float(np.exp(np.median(np.log(a.s[mine] / s_now))))
     t = np.median(a.t[mine] - s * np.stack([S.t for S in now]) @ R.T, axis=0)
     return Sim3(R, t, s)
-
-
-def _is_a_move(S: Sim3) -> bool:
-    return float(np.abs(S.matrix() - np.eye(4)).max()) > SAME
 
 
 def move(slam_map: SlamMap, component: int, S_new_old: Sim3) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from vgslam.geometry.robust_similarity import MAD_TO_SIGMA
 from vgslam.types import Array
 
-MAD_TO_SIGMA = 1.4826
 LEAST_REL_SIGMA = 1e-4
 """No length is believed to better than this."""
 

@@ -13,7 +13,8 @@ Callers rely on nothing else: a backbone may have no point map and no tracks, it
 identity, lengths are in its own unit, and a predicted field of view may be unusable (`is_fov_valid`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from vgslam.errors import ConfigError
 from vgslam.geometry.camera import Camera
 from vgslam.network.pose_encoding import decode_intrinsics, decode_pose, to_pixel_centres
 from vgslam.network.preprocess import NetworkImages, PixelMap
@@ -145,14 +147,24 @@ def predicted_cameras(encoding: Tensor, size: tuple[int, int]) -> tuple[tuple[Ca
     return cameras, is_valid.numpy()
 
 
-def window_too_large(n: int, size: tuple[int, int], most: int) -> str:
-    """The line for a window of n frames of (height, width) px where `most` fit."""
-    return (
-        f"{n} frames of {size[1]}x{size[0]} px do not fit into the memory budget, which allows "
-        f"{most}; use a smaller window or a larger --gpu-memory"
-    )
+def check_window(images: NetworkImages, most: int) -> None:
+    """ConfigError for a window of more frames than `most`, which fit into the memory budget."""
+    n, (height, width) = len(images.images), images.size
+    if n > most:
+        raise ConfigError(
+            f"{n} frames of {width}x{height} px do not fit into the memory budget, which allows {most}; use a smaller "
+            "window or a larger --gpu-memory"
+        )
 
 
-def out_of_memory(n: int) -> str:
-    """The line for a device without memory for n frames, whatever was estimated."""
-    return f"the device ran out of memory at {n} frames: pass a smaller --gpu-memory, or a smaller window"
+@contextmanager
+def inference(images: NetworkImages) -> Iterator[None]:
+    """A block without gradients, in which a device without memory is a ConfigError, whatever was estimated."""
+    try:
+        with torch.inference_mode():
+            yield
+    except torch.OutOfMemoryError as error:
+        raise ConfigError(
+            f"the device ran out of memory at {len(images.images)} frames: pass a smaller --gpu-memory, or a smaller "
+            "window"
+        ) from error

@@ -14,12 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vgslam.atomic import write_path_atomically
 from vgslam.errors import ConfigError, WeightsError
 from vgslam.guards.documents import parse_json
 from vgslam.network.config import from_plain_data
 from vgslam.network.layers import Linear
-from vgslam.network.weight_files import check_safetensors, read_tensors
+from vgslam.network.weight_files import check_safetensors, read_tensors, write_tensors
 
 ATTENTION = ("attn.qkv", "attn.proj")
 MLP = ("mlp.fc1", "mlp.fc2")
@@ -128,11 +127,8 @@ def set_adapter_state(model: nn.Module, state: dict[str, Tensor]) -> None:
 
 def save_adapter(model: nn.Module, config: LoraConfig, path: Path, base_sha256: str, step: int = 0) -> None:
     """Writes the adapter alone, with its configuration, the hash of the base weights and the step, atomically."""
-    from safetensors.torch import save_file
-
     metadata = {"vgslam.lora": json.dumps(asdict(config)), "vgslam.base_sha256": base_sha256, "vgslam.step": str(step)}
-    state = {key: value.cpu().contiguous() for key, value in adapter_state(model).items()}
-    write_path_atomically(path, lambda temporary: save_file(state, temporary, metadata=metadata), make_folders=True)
+    write_tensors(path, adapter_state(model), metadata)
 
 
 def load_adapter(model: nn.Module, path: Path, base_sha256: str) -> int:

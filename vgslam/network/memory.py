@@ -15,7 +15,7 @@ from vgslam.network.aggregator import Chunks
 from vgslam.network.config import VggtConfig
 from vgslam.network.vggt import Head
 
-_MARGIN = 1.1
+MARGIN = 1.1
 """Allocators round up and kernels need scratch space: estimates are multiplied by this."""
 _UNBOUNDED = 2**60
 
@@ -80,49 +80,43 @@ class Workload:
         """Tokens per frame."""
         return self.config.tokens_per_frame(self.height_px, self.width_px)
 
-    def bytes_needed(self, frames: int, chunks: Chunks) -> int:
-        """See `estimate_bytes`."""
-        return estimate_bytes(self, frames, chunks)
-
     @property
     def kept_layers(self) -> int:
         dense = {Head.DEPTH: self.config.depth, Head.POINTS: self.config.points, Head.TRACKS: self.config.track}
         return len({i for head, d in dense.items() if head in self.heads and d is not None for i in d.layers})
 
+    def bytes_needed(self, frames: int, chunks: Chunks) -> int:
+        """Peak memory of weights and tensors of one pass over `frames` frames in inference.
 
-def estimate_bytes(work: Workload, frames: int, chunks: Chunks) -> int:
-    """Peak memory of weights and tensors of one pass over `frames` frames in inference.
+        The terms follow the tensors that live at the three widest places: the end of the patch encoder, the last global
+        block and the last pass of a dense head (compared with `LiveMemory` in the tests).
+        """
+        c, half = self.config, self.dtype.itemsize
+        cache = (chunks.cache_dtype or self.dtype).itemsize
+        tokens = frames * self.tokens
+        chunk_tokens = min(frames, chunks.frames(self.tokens)) * self.tokens
+        images = frames * 3 * self.height_px * self.width_px * 4
+        stream = tokens * c.width * 4
+        kept = tokens * c.token_width * cache * self.kept_layers
+        wide = chunk_tokens * c.width * max(3 * half + 24, 4 + 2 * c.aggregator.mlp_ratio * half + half)
+        encoder = 2 * stream + 2 * chunk_tokens * c.width * 4 + wide
+        blocks = stream + kept + 3 * tokens * c.width * half + wide
+        decoding = kept + self._heads_bytes(frames, chunks)
+        return int(MARGIN * (self.weights_bytes + images + max(encoder, blocks, decoding)))
 
-    The terms follow the tensors that live at the three widest places: the end of the patch encoder, the last global
-    block and the last pass of a dense head (compared with `LiveMemory` in the tests).
-    """
-    c, half = work.config, torch.empty((), dtype=work.dtype).element_size()
-    cache = torch.empty((), dtype=chunks.cache_dtype or work.dtype).element_size()
-    tokens = frames * work.tokens
-    chunk_tokens = min(frames, chunks.frames(work.tokens)) * work.tokens
-    images = frames * 3 * work.height_px * work.width_px * 4
-    stream = tokens * c.width * 4
-    kept = tokens * c.token_width * cache * work.kept_layers
-    wide = chunk_tokens * c.width * max(3 * half + 24, 4 + 2 * c.aggregator.mlp_ratio * half + half)
-    encoder = 2 * stream + 2 * chunk_tokens * c.width * 4 + wide
-    blocks = stream + kept + 3 * tokens * c.width * half + wide
-    decoding = kept + _heads_bytes(work, frames, chunks)
-    return int(_MARGIN * (work.weights_bytes + images + max(encoder, blocks, decoding)))
-
-
-def _heads_bytes(work: Workload, frames: int, chunks: Chunks) -> int:
-    """Results of the dense heads and the widest moment of one pass."""
-    c, pixels = work.config, work.height_px * work.width_px
-    patches = work.tokens - c.n_special
-    dense = [(d, channels) for head, d, channels in ((Head.DEPTH, c.depth, 2), (Head.POINTS, c.points, 4))
-             if head in work.heads and d is not None]  # fmt: skip
-    results = frames * pixels * 4 * sum(channels for _, channels in dense)
-    widest = max((4 * d.features // 2 * (pixels + 64 * patches) for d, _ in dense), default=0)
-    if Head.TRACKS in work.heads and c.track is not None:
-        maps = pixels // c.track.stride**2 * c.track.features * 4
-        results += int(frames * maps * 4 / 3)
-        widest = max(widest, 2 * maps + 64 * patches * c.track.features * 4)
-    return results + min(frames, chunks.dpt_frames) * int(widest * 1.05)
+    def _heads_bytes(self, frames: int, chunks: Chunks) -> int:
+        """Results of the dense heads and the widest moment of one pass."""
+        c, pixels = self.config, self.height_px * self.width_px
+        patches = self.tokens - c.n_special
+        dense = [(d, channels) for head, d, channels in ((Head.DEPTH, c.depth, 2), (Head.POINTS, c.points, 4))
+                 if head in self.heads and d is not None]  # fmt: skip
+        results = frames * pixels * 4 * sum(channels for _, channels in dense)
+        widest = max((4 * d.features // 2 * (pixels + 64 * patches) for d, _ in dense), default=0)
+        if Head.TRACKS in self.heads and c.track is not None:
+            maps = pixels // c.track.stride**2 * c.track.features * 4
+            results += int(frames * maps * 4 / 3)
+            widest = max(widest, 2 * maps + 64 * patches * c.track.features * 4)
+        return results + min(frames, chunks.dpt_frames) * int(widest * 1.05)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def _open_vggt(options: BackboneOptions, show: Show | None) -> Backbone[Any]:
     device = choose_device(options.device)
     budget = None if options.gpu_memory is None else parse_size(options.gpu_memory)
     dtype = choose_dtype(options.precision, device)
-    loaded = load(options.weights, LoadOptions(device, dtype, options.heads, options.sha256), show)
+    loaded = load(options.weights, LoadOptions(device, dtype, options.sha256, heads=options.heads), show)
     run = RunOptions(options.window_frames, budget, options.resize, options.heads, options.readout)
     return VggtBackbone(loaded, run)
 
@@ -75,7 +75,8 @@ def _open_da3(options: BackboneOptions, show: Show | None, *, name: str) -> Back
     budget = None if options.gpu_memory is None else parse_size(options.gpu_memory)
     dtype = choose_dtype(options.precision, device)
     how = loading.Da3LoadOptions(
-        device, dtype, options.readout is Readout.RAYS, options.sha256, options.accepted_licence
+        device, dtype, options.sha256, has_rays=options.readout is Readout.RAYS,
+        accepted_licence=options.accepted_licence,
     )  # fmt: skip
     run = backbone.Da3RunOptions(options.window_frames, budget, readout=options.readout)
     if options.size_px is not None:

@@ -10,29 +10,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vgslam.byte_size import parse_size
-from vgslam.errors import ConfigError, WeightsError
-from vgslam.network import licence as licences
+from vgslam.errors import ConfigError
 from vgslam.network.da3.config import ARCHITECTURES
 from vgslam.network.da3.find import ARCHITECTURE as DA3
-from vgslam.network.da3.find import FindOptions, check_headers, config_of, find, named_licence
+from vgslam.network.da3.find import check_headers, config_of, find, named_licence
 from vgslam.network.da3.published import PUBLISHED, licence_of, require_acceptance
-from vgslam.network.hub import download, parse_hub_id
-from vgslam.network.weight_files import (
-    METADATA_ARCHITECTURE,
-    WeightFiles,
-    default_ledger,
-    find_files,
-    packaged,
-    read_header,
-    sha256_of,
-)
+from vgslam.network.weight_files import METADATA_ARCHITECTURE, WeightFiles, find_files, read_header, sha256_of
 from vgslam.network.weights_info import ARCHITECTURE as VGGT
-from vgslam.network.weights_info import WeightsInfo, find_config
+from vgslam.network.weights_info import RANDOM, WeightsInfo, find_config, find_path, random_seed
 from vgslam.network.weights_info import licence_of as licence_of_vggt
 
 KINDS = (VGGT, *PUBLISHED)
 """The kinds of network that are known here; others belong to other packages."""
-RANDOM = "random"
 
 Show = Callable[[str], None]
 
@@ -77,40 +66,32 @@ def check(wanted: Wanted, show: Show) -> WeightsInfo | None:
         raise ConfigError("the size of the images can be chosen for Depth-Anything-3 only: --network da3-small")
     if wanted.name != VGGT:
         require_acceptance(wanted.name, wanted.accepted_licence)
-    if wanted.weights.split(":")[0] == RANDOM:
-        return _random(wanted, show)
-    info = _vggt(wanted) if wanted.name == VGGT else _da3(wanted)
+    if random_seed(wanted.weights) is not None:
+        info: WeightsInfo | None = WeightsInfo.of_random(wanted.weights, 0, wanted.name)
+    else:
+        info = _vggt(wanted) if wanted.name == VGGT else _da3(wanted)
     if info is not None:
-        licences.show_once(info.licence, info.sha256, default_ledger(), show)
+        info.tell_terms(show)
     return info
-
-
-def _random(wanted: Wanted, show: Show) -> WeightsInfo:
-    seed = wanted.weights.partition(":")[2] or "0"
-    if not seed.isdigit():
-        raise WeightsError(f"'{wanted.weights}': random weights are written random or random:SEED")
-    show(licences.RANDOM.terms)
-    return WeightsInfo(wanted.weights, "", licences.RANDOM, 0, is_random=True, architecture=wanted.name)
 
 
 def _vggt(wanted: Wanted) -> WeightsInfo | None:
     source = wanted.weights
-    path = packaged(source) or Path(source).expanduser()
-    hub_id = None if path.exists() else parse_hub_id(source)
-    found = find_files(download(*hub_id) if hub_id else path)
+    path, repo = find_path(source)
+    found = find_files(path)
     if not _are_safetensors(found):
         return None
     metadata, n = _read(found)
     config = find_config(metadata, found.config)
     if config is None or metadata.get(METADATA_ARCHITECTURE) != VGGT:
         return None
-    terms = licence_of_vggt(hub_id[0] if hub_id else None, metadata, config)
-    return WeightsInfo(source, sha256_of(found.files), terms, n, tuple(f.name for f in found.files))
+    terms = licence_of_vggt(repo, metadata, config)
+    return WeightsInfo(source, sha256_of(found.files), terms, n, found.names)
 
 
 def _da3(wanted: Wanted) -> WeightsInfo | None:
     source = wanted.weights or PUBLISHED[wanted.name].repo
-    found, repo, expected = find(wanted.name, source, FindOptions(accepted_licence=wanted.accepted_licence))
+    found, repo, expected = find(wanted.name, source, accepted_licence=wanted.accepted_licence)
     metadata = check_headers(found)
     config = config_of(found, metadata, ARCHITECTURES[wanted.name])
     digest = sha256_of(found.files)
@@ -121,8 +102,7 @@ def _da3(wanted: Wanted) -> WeightsInfo | None:
         return None
     require_acceptance(config.name, wanted.accepted_licence)
     terms = licence_of(repo, digest) or named_licence(metadata)
-    files = tuple(f.name for f in found.files)
-    return WeightsInfo(source, digest, terms, _read(found)[1], files, architecture=config.name)
+    return WeightsInfo(source, digest, terms, _read(found)[1], found.names, architecture=config.name)
 
 
 def _are_safetensors(found: WeightFiles) -> bool:

@@ -77,17 +77,29 @@ class NetworkImages:
     images: Float32
     maps: tuple[PixelMap, ...]
 
+    @staticmethod
+    def of(placed: Sequence[tuple[UInt8, PixelMap]]) -> "NetworkImages":
+        """From images (H,W,3) of one size, with their maps."""
+        stack = np.stack([pixels for pixels, _ in placed]).transpose(0, 3, 1, 2)
+        values = np.ascontiguousarray(stack).astype(np.float32) / np.float32(255)
+        return NetworkImages(values, tuple(pixel_map for _, pixel_map in placed))
+
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) px."""
         return self.images.shape[2], self.images.shape[3]
 
 
-def _to_rgb(image: UInt8, index: int) -> Image.Image:
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (3, 4)):
-        raise InputError(
-            f"image {index}: expected uint8 (H,W), (H,W,3) or (H,W,4), got {image.dtype} {image.shape}"
-        )  # fmt: skip
+def check_images(images: Sequence[UInt8]) -> None:
+    """InputError for an empty list or an array that is no image."""
+    if not images:
+        raise InputError("no images to preprocess")
+    for i, image in enumerate(images):
+        if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (3, 4)):
+            raise InputError(f"image {i}: expected uint8 (H,W), (H,W,3) or (H,W,4), got {image.dtype} {image.shape}")
+
+
+def _to_rgb(image: UInt8) -> Image.Image:
     picture = Image.fromarray(image)
     if picture.mode == "RGBA":
         white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
@@ -146,11 +158,8 @@ def preprocess(
     `size_px` is the width (longer side in PAD mode) that the network was trained at. Images that come out in different
     sizes are padded in white to the largest. InputError for an empty list or an array that is no image.
     """
-    if not images:
-        raise InputError("no images to preprocess")
-    placed = [_place(_to_rgb(image, i), mode, size_px, patch_px) for i, image in enumerate(images)]
+    check_images(images)
+    placed = [_place(_to_rgb(image), mode, size_px, patch_px) for image in images]
     height, width = (max(pixels.shape[axis] for pixels, _ in placed) for axis in (0, 1))
     placed = [_pad(pixels, pixel_map, width, height) for pixels, pixel_map in placed]
-    stack = np.stack([pixels for pixels, _ in placed]).transpose(0, 3, 1, 2)
-    values = np.ascontiguousarray(stack).astype(np.float32) / np.float32(255)
-    return NetworkImages(values, tuple(pixel_map for _, pixel_map in placed))
+    return NetworkImages.of(placed)

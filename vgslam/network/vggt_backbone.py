@@ -15,9 +15,9 @@ from vgslam.network.backbone import (
     GivenCameras,
     SceneGeometry,
     UInt8,
+    check_window,
     geometry_from_tensors,
-    out_of_memory,
-    window_too_large,
+    inference,
 )
 from vgslam.network.depth_precision import common_confidence
 from vgslam.network.frame_mask import FrameMask
@@ -79,16 +79,11 @@ class VggtBackbone:
         """ConfigError for more frames than fit into the memory budget. This network is not told any cameras: `given`
         changes nothing."""
         plan = self._plan(*images.size)
-        n = len(images.images)
-        if n > plan.max_frames:
-            raise ConfigError(window_too_large(n, images.size, plan.max_frames))
+        check_window(images, plan.max_frames)
         dtype = self.model.aggregator.camera_token.dtype
         batch = torch.from_numpy(images.images).to(self.device, dtype, non_blocking=True)[None]
-        try:
-            with torch.inference_mode():
-                return self.model.encode(batch, self._needed(want), mask, plan.chunks)
-        except torch.OutOfMemoryError as error:
-            raise ConfigError(out_of_memory(n)) from error
+        with inference(images):
+            return self.model.encode(batch, self._needed(want), mask, plan.chunks)
 
     def decode(
         self, tokens: Encoded, images: NetworkImages, want: Collection[Head], queries: Float | None = None,
@@ -96,13 +91,10 @@ class VggtBackbone:
     ) -> SceneGeometry:  # fmt: skip
         plan = self._plan(*images.size)
         points = None if queries is None else torch.from_numpy(queries).to(self.device, tokens.descriptor.dtype)
-        try:
-            with torch.inference_mode():
-                out = self.model.decode(tokens, self._needed(want), points, plan.chunks)
-                if self.readout is Readout.SOLVER and Head.POSE in want:
-                    out = with_solved_poses(out, self._intrinsics(out, images, known_cameras))
-        except torch.OutOfMemoryError as error:
-            raise ConfigError(out_of_memory(len(images.images))) from error
+        with inference(images):
+            out = self.model.decode(tokens, self._needed(want), points, plan.chunks)
+            if self.readout is Readout.SOLVER and Head.POSE in want:
+                out = with_solved_poses(out, self._intrinsics(out, images, known_cameras))
         if self.model.config.depth_precision and out.depth_confidence is not None:
             out = replace(out, depth_confidence=common_confidence(out.depth_confidence))
         return geometry_from_tensors(out, tokens.descriptor, images, known_cameras)

@@ -4,20 +4,22 @@ Torch is loaded when tensors are read, not for looking at the files.
 """
 
 import hashlib
+import json
 import math
 import os
 import pickle
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from vgslam.atomic import write_path_atomically
 from vgslam.errors import WeightsError
 from vgslam.guards.documents import parse_json, read_json
 from vgslam.guards.paths import OutsideError, inside, is_plain_file
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, dtype
 
 INDEX_ENDING = ".safetensors.index.json"
 METADATA_CONFIG, METADATA_LICENCE, METADATA_ARCHITECTURE = "vgslam.config", "vgslam.licence", "vgslam.architecture"
@@ -35,6 +37,11 @@ class WeightFiles:
 
     files: tuple[Path, ...]
     config: Path | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the files."""
+        return tuple(path.name for path in self.files)
 
 
 def packaged(name: str) -> Path | None:
@@ -123,6 +130,21 @@ def _check_numbers(tensors: "dict[str, Tensor]", path: Path) -> None:
             raise WeightsError(f"{path}: {name} holds complex numbers, which are no weights")
         if not bool(torch.isfinite(tensor.float()).all()):
             raise WeightsError(f"{path}: {name} holds numbers that are not finite: damaged, or the training had failed")
+
+
+def header_of(architecture: str, config: dict[str, Any], licence: str) -> dict[str, str]:
+    """Metadata of a file of weights: what it is for, its configuration and the name of its licence."""
+    return {METADATA_ARCHITECTURE: architecture, METADATA_CONFIG: json.dumps(config), METADATA_LICENCE: licence}
+
+
+def write_tensors(
+    path: Path, tensors: "dict[str, Tensor]", metadata: dict[str, str], to_dtype: "dtype | None" = None
+) -> None:
+    """Writes one safetensors file, atomically; `to_dtype` converts. OutputError if it cannot be written."""
+    from safetensors.torch import save_file
+
+    plain = {k: v.detach().to("cpu", to_dtype or v.dtype).contiguous() for k, v in tensors.items()}
+    write_path_atomically(path, lambda temporary: save_file(plain, temporary, metadata=metadata), make_folders=True)
 
 
 def check_safetensors(path: Path, max_header_bytes: int = MAX_HEADER_BYTES) -> dict[str, str]:

@@ -1,34 +1,32 @@
 """Loading and saving the network: `--weights hub-id | file | folder`, strictly, leanly, with hash and licence."""
 
-import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from vgslam.atomic import write_path_atomically
 from vgslam.byte_size import format_size
 from vgslam.errors import WeightsError
-from vgslam.network import licence as licences
 from vgslam.network.config import VGGT_1B, VGGT_TINY, VggtConfig
-from vgslam.network.hub import download, parse_hub_id
 from vgslam.network.initialise import scatter
 from vgslam.network.memory import available_bytes
 from vgslam.network.precision import set_precision
 from vgslam.network.vggt import Head, Vggt, build, skeleton
-from vgslam.network.weight_files import (
-    METADATA_ARCHITECTURE,
-    METADATA_CONFIG,
-    METADATA_LICENCE,
-    default_ledger,
-    find_files,
-    packaged,
-    read_tensors,
-    sha256_of,
+from vgslam.network.weight_files import find_files, header_of, read_tensors, sha256_of, write_tensors
+from vgslam.network.weights_info import (
+    ARCHITECTURE,
+    UNBUILDABLE,
+    WeightsInfo,
+    find_config,
+    find_path,
+    licence_of,
+    random_seed,
 )
-from vgslam.network.weights_info import ARCHITECTURE, UNBUILDABLE, WeightsInfo, find_config, licence_of
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -40,23 +38,29 @@ class LoadedVggt:
 
 
 @dataclass(frozen=True)
-class LoadOptions:
-    """How weights are loaded."""
+class FileOptions:
+    """Where weights are loaded from and to, of either architecture."""
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     """Where they are loaded to."""
     dtype: torch.dtype = torch.float32
-    """Number type of the aggregator's linear layers."""
-    heads: frozenset[Head] | None = None
-    """Heads to load; the others take no memory. None: all."""
+    """Number type of the transformer's linear layers."""
     sha256: str | None = None
-    """SHA-256 that the file must have; None: not checked."""
-    config: VggtConfig | None = None
-    """Architecture of files that do not name theirs."""
+    """SHA-256 that the file must have; None: that of the published file where one is known, else it is not checked."""
     ledger: Path | None = None
     """Where shown licences are noted; None: in the user's cache."""
     hub_cache: Path | None = None
     """Folder for downloads; None: that of Hugging Face."""
+
+
+@dataclass(frozen=True)
+class LoadOptions(FileOptions):
+    """How weights are loaded."""
+
+    heads: frozenset[Head] | None = None
+    """Heads to load; the others take no memory. None: all."""
+    config: VggtConfig | None = None
+    """Architecture of files that do not name theirs."""
 
 
 def load(source: str, options: LoadOptions | None = None, show: Callable[[str], None] | None = None) -> LoadedVggt:
@@ -68,32 +72,32 @@ def load(source: str, options: LoadOptions | None = None, show: Callable[[str], 
     than demanded, not enough memory.
     """
     options = options or LoadOptions()
-    if source.split(":")[0] == "random":
-        return _random(source, options, show)
-    path = packaged(source) or Path(source).expanduser()
-    hub_id = None if path.exists() else parse_hub_id(source)
-    if hub_id:
-        path = download(*hub_id, options.hub_cache)
+    seed = random_seed(source)
+    if seed is not None:
+        return _random(source, seed, options, show)
+    path, repo = find_path(source, options.hub_cache)
     found = find_files(path)
     tensors, metadata = read_tensors(found.files)
     config = options.config or find_config(metadata, found.config) or VGGT_1B
-    check_builds(lambda: skeleton(config), "the weights name")
-    check_state_dict(tensors, config, str(path))
+    check_fit(tensors, built(lambda: skeleton(config), "the weights name"), str(path))
     digest = sha256_of(found.files)
     if options.sha256 and digest != options.sha256.lower():
         raise WeightsError(f"{path}: its SHA-256 is {digest}, expected {options.sha256}")
     model = _fill(tensors, config, options, source)
-    terms = licence_of(hub_id[0] if hub_id else None, metadata, config)
-    if show is not None:
-        licences.show_once(terms, digest, options.ledger or default_ledger(), show)
-    n_parameters = sum(p.numel() for p in model.parameters())
-    return LoadedVggt(model, WeightsInfo(source, digest, terms, n_parameters, tuple(f.name for f in found.files)))
+    info = WeightsInfo(source, digest, licence_of(repo, metadata, config), n_parameters(model), found.names)
+    info.tell_terms(show, options.ledger)
+    return LoadedVggt(model, info)
 
 
-def check_builds(build_it: Callable[[], nn.Module], who: str) -> None:
-    """WeightsError for a configuration whose numbers contradict each other when a network is built by it."""
+def n_parameters(model: nn.Module) -> int:
+    """Numbers that a network has learned."""
+    return sum(p.numel() for p in model.parameters())
+
+
+def built(build_it: Callable[[], Network], who: str) -> Network:
+    """The network; WeightsError for a configuration whose numbers contradict each other when it is built."""
     try:
-        build_it()
+        return build_it()
     except UNBUILDABLE as error:
         raise WeightsError(f"{who} a configuration that cannot be read: {error}") from error
 
@@ -103,23 +107,12 @@ def save(model: Vggt, path: Path, licence: str, dtype: torch.dtype | None = None
 
     OutputError if it cannot be written.
     """
-    from safetensors.torch import save_file
-
-    metadata = {
-        METADATA_ARCHITECTURE: ARCHITECTURE, METADATA_CONFIG: json.dumps(model.config.to_dict()),
-        METADATA_LICENCE: licence,
-    }  # fmt: skip
-    tensors = {k: v.detach().to("cpu", dtype or v.dtype).contiguous() for k, v in model.state_dict().items()}
-    write_path_atomically(path, lambda temporary: save_file(tensors, temporary, metadata=metadata), make_folders=True)
-
-
-def check_state_dict(tensors: dict[str, Tensor], config: VggtConfig, where: str) -> None:
-    """WeightsError naming the missing and the unexpected keys and the wrong shapes, unless the tensors fit exactly."""
-    check_fit(tensors, skeleton(config), where)
+    write_tensors(path, model.state_dict(), header_of(ARCHITECTURE, model.config.to_dict(), licence), dtype)
 
 
 def check_fit(tensors: dict[str, Tensor], model: nn.Module, where: str) -> None:
-    """WeightsError, as above, unless the tensors are the state dict of the model."""
+    """WeightsError naming the missing and the unexpected keys and the wrong shapes, unless the tensors are the state
+    dict of the model."""
     expected = {key: value.shape for key, value in model.state_dict().items()}
     missing, unexpected = sorted(set(expected) - set(tensors)), sorted(set(tensors) - set(expected))
     reshaped = [
@@ -176,18 +169,13 @@ def fill(model: nn.Module, tensors: dict[str, Tensor], device: torch.device, sou
     model.load_state_dict(filled, strict=True, assign=True)
 
 
-def _random(source: str, options: LoadOptions, show: Callable[[str], None] | None) -> LoadedVggt:
-    """Random weights, for trying things out; their `source` says so in every report."""
-    seed = source.partition(":")[2] or "0"
-    if not seed.isdigit():
-        raise WeightsError(f"'{source}': random weights are written random or random:SEED")
+def _random(source: str, seed: int, options: LoadOptions, show: Callable[[str], None] | None) -> LoadedVggt:
     config = options.config or VGGT_TINY
     config = config if options.heads is None else without_heads(config, options.heads)
-    model = build(config, int(seed))
-    scatter(model, int(seed))
+    model = build(config, seed)
+    scatter(model, seed)
     set_precision(model, options.dtype)
     model = model.to(options.device)
-    if show is not None:
-        show(licences.RANDOM.terms)
-    n_parameters = sum(p.numel() for p in model.parameters())
-    return LoadedVggt(model, WeightsInfo(source, "", licences.RANDOM, n_parameters, is_random=True))
+    info = WeightsInfo.of_random(source, n_parameters(model), ARCHITECTURE)
+    info.tell_terms(show)
+    return LoadedVggt(model, info)

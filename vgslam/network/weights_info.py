@@ -1,6 +1,7 @@
 """What is known of weights of VGGT from their files, without torch: source, hash, licence, architecture."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,11 +9,11 @@ from vgslam.errors import ConfigError, WeightsError
 from vgslam.guards.documents import parse_json, read_json
 from vgslam.network import licence as licences
 from vgslam.network.config import VGGT_1B, VggtConfig
-from vgslam.network.hub import parse_hub_id
+from vgslam.network.hub import download, parse_hub_id
 from vgslam.network.licence import Licence
-from vgslam.network.weight_files import METADATA_CONFIG, METADATA_LICENCE
+from vgslam.network.weight_files import METADATA_CONFIG, METADATA_LICENCE, default_ledger, packaged
 
-ARCHITECTURE = "vggt"
+ARCHITECTURE, RANDOM = "vggt", "random"
 UNBUILDABLE = (
     ValueError, TypeError, KeyError, IndexError, AttributeError, ZeroDivisionError, OverflowError, AssertionError,
     RuntimeError, ConfigError,
@@ -40,6 +41,37 @@ class WeightsInfo:
         is_local = not self.is_random and parse_hub_id(self.source) is None
         name = Path(self.source).name if is_local else self.source
         return f"{self.architecture}:{name}" + (f"@{self.sha256[:12]}" if self.sha256 else "")
+
+    @staticmethod
+    def of_random(source: str, n_parameters: int, architecture: str) -> "WeightsInfo":
+        """Random weights, for trying things out; their `source` says so in every report."""
+        return WeightsInfo(source, "", licences.RANDOM, n_parameters, is_random=True, architecture=architecture)
+
+    def tell_terms(self, show: Callable[[str], None] | None, ledger: Path | None = None) -> None:
+        """`show` receives the terms of the licence, once per weights, of random ones each time. ledger: where the
+        shown ones are noted; None: in the user's cache."""
+        if show is not None and self.is_random:
+            show(self.licence.terms)
+        elif show is not None:
+            licences.show_once(self.licence, self.sha256, ledger or default_ledger(), show)
+
+
+def random_seed(source: str) -> int | None:
+    """The seed of weights 'random' or 'random:SEED', None for all others. Raises WeightsError for what is no number."""
+    name, _, seed = source.partition(":")
+    if name != RANDOM:
+        return None
+    if seed and not seed.isdigit():
+        raise WeightsError(f"'{source}': random weights are written random or random:SEED")
+    return int(seed or 0)
+
+
+def find_path(source: str, hub_cache: Path | None = None) -> tuple[Path, str | None]:
+    """The file or folder of weights from the package, from a hub id, or on this machine, and the repository if they are
+    from one. WeightsError as `download`."""
+    path = packaged(source) or Path(source).expanduser()
+    hub_id = None if path.exists() else parse_hub_id(source)
+    return (download(*hub_id, hub_cache), hub_id[0]) if hub_id else (path, None)
 
 
 def find_config(metadata: dict[str, str], beside: Path | None) -> VggtConfig | None:

@@ -1,6 +1,8 @@
-"""Depth of keyframes in the pixels of their images, and in steps of 16 bits."""
+"""Depth of keyframes in the pixels of their images, in steps of 16 bits, and as PNG."""
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 
 from vgslam.types import Array, Float32, Keyframe
 
@@ -27,6 +29,19 @@ def step_for(keyframes: list[Keyframe]) -> float:
     if not medians or (min(medians) >= MIN_STEPS * USUAL_SCALE and largest <= STEPS * USUAL_SCALE):
         return USUAL_SCALE
     return min(largest, FARTHEST * max(medians)) / STEPS
+
+
+def in_steps(depth: Array, step: float) -> npt.NDArray[np.uint16]:
+    """Depth (H,W) in steps; 0 where it is unknown, or farther than 16 bits reach."""
+    numbers = np.rint(depth / step)
+    return np.where(numbers <= STEPS, numbers, 0).astype(np.uint16)
+
+
+def png_of(image: npt.NDArray[np.unsignedinteger]) -> bytes:
+    """An image (H,W) or (H,W,3) BGR of 8 or 16 bits as PNG."""
+    ok, data = cv2.imencode(".png", image)
+    assert ok
+    return data.tobytes()
 
 
 def depth_of_image(k: Keyframe, min_confidence: float = MIN_CONFIDENCE) -> Array:

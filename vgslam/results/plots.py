@@ -3,27 +3,19 @@
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vgslam.errors import VgslamError
 from vgslam.evaluation.evaluate import Evaluation
 from vgslam.results.status import StatusTable
-from vgslam.types import Array, Keyframe, Trajectory
+from vgslam.types import Keyframe, Trajectory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Drawing = Callable[[], bytes]
-
-
-def plot_run(
-    trajectory: Trajectory,
-    frames: StatusTable | None = None,
-    truth: Trajectory | None = None,
-    evaluation: Evaluation | None = None,
-    keyframes: Sequence[Keyframe] = (),
-    title: str = "",
-) -> dict[str, bytes]:
-    """PNG files of `drawings`."""
-    return {name: draw() for name, draw in drawings(trajectory, frames, truth, evaluation, keyframes, title).items()}
 
 
 LONGEST_TITLE = 60
@@ -47,15 +39,16 @@ def drawings(
     heading = title
     if evaluation is not None:
         heading = f"{title}: ATE {evaluation.headline.ate_m.rmse:.3g} m".removeprefix(": ")
-    lost = None if frames is None else frames.lost_timestamps_s(trajectory)
-    out: dict[str, Drawing] = {"top_view.png": partial(_top_view, trajectory, truth, evaluation, lost, heading)}
+    out: dict[str, Drawing] = {
+        "top_view.png": partial(_png, path_figure, trajectory, frames, truth, evaluation, heading)
+    }
     if evaluation is not None:
-        out["error.png"] = partial(_error, evaluation, frames, heading)
+        out["error.png"] = partial(_png, error_figure, evaluation, frames, heading)
     if frames is not None:
-        out["status.png"] = partial(_status, frames, title)
+        out["status.png"] = partial(_png, status_figure, frames, title)
     if keyframes:
         try:
-            out["depth.png"] = partial(_depth, spread_with_depth(keyframes), title)
+            out["depth.png"] = partial(_png, _depth_figure, spread_with_depth(keyframes), title)
         except VgslamError as error:  # a picture that cannot be read
             out["depth.png"] = partial(_fail, error)
     return out
@@ -84,38 +77,43 @@ def _fail(error: VgslamError) -> bytes:
 # matplotlib is imported when something is drawn, because most of a run needs none
 
 
-def _top_view(
-    trajectory: Trajectory, truth: Trajectory | None, evaluation: Evaluation | None, lost: Array | None, heading: str
-) -> bytes:  # fmt: skip
+def path_figure(
+    trajectory: Trajectory, frames: StatusTable | None = None, truth: Trajectory | None = None,
+    evaluation: Evaluation | None = None, heading: str = "",
+) -> "Figure":  # fmt: skip
+    """The path from above; the truth only with its evaluation, which says how each component is aligned with it."""
     from vgslam.viewer import plots
-    from vgslam.viewer.style import png_bytes
 
-    alignments = {}
-    if evaluation is not None:
-        alignments = {c.component_id: c.series.alignment.S_ref_est for c in evaluation.components}
-    return png_bytes(plots.top_view(trajectory, truth if evaluation is not None else None, alignments, lost, heading))
+    lost = None if frames is None else frames.lost_timestamps_s(trajectory)
+    if evaluation is None:
+        return plots.top_view(trajectory, None, {}, lost, heading)
+    return plots.top_view(trajectory, truth, evaluation.alignments, lost, heading)
 
 
-def _error(evaluation: Evaluation, frames: StatusTable | None, heading: str) -> bytes:
+def error_figure(evaluation: Evaluation, frames: StatusTable | None, heading: str = "") -> "Figure":
+    """Errors over the time of the frames, or of the errors."""
     from vgslam.viewer import plots
-    from vgslam.viewer.style import png_bytes
 
     series = [(c.component_id, c.series) for c in evaluation.components]
     curves = [plots.ErrorCurve(i, s.timestamps_s, s.position_error_m, s.rotation_only_error_deg) for i, s in series]
     span_s = None if frames is None or not len(frames.frame_ids) else plots.time_span_s(frames.timestamps_s)
-    return png_bytes(plots.error_over_time(curves, heading, span_s))
+    return plots.error_over_time(curves, heading, span_s)
 
 
-def _status(frames: StatusTable, title: str) -> bytes:
+def status_figure(frames: StatusTable, title: str = "") -> "Figure":
+    """Status and inliers over time."""
     from vgslam.viewer import plots
+
+    return plots.status_over_time(frames.timestamps_s, frames.statuses, frames.component_ids, frames.n_inliers, title)
+
+
+def _depth_figure(keyframes: Sequence[Keyframe], title: str) -> "Figure":
+    from vgslam.viewer import plots
+
+    return plots.depth_strip(keyframes, title=title)
+
+
+def _png(draw: Callable[..., "Figure"], *given: Any) -> bytes:
     from vgslam.viewer.style import png_bytes
 
-    times, components = frames.timestamps_s, frames.component_ids
-    return png_bytes(plots.status_over_time(times, frames.statuses, components, frames.n_inliers, title))
-
-
-def _depth(keyframes: Sequence[Keyframe], title: str) -> bytes:
-    from vgslam.viewer import plots
-    from vgslam.viewer.style import png_bytes
-
-    return png_bytes(plots.depth_strip(keyframes, title=title))
+    return png_bytes(draw(*given))

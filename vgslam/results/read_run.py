@@ -40,7 +40,7 @@ def read_keyframes(path: Path, frames: StatusTable | None) -> Trajectory | None:
     return keyframes if frames is None else frames.label(keyframes)
 
 
-def score_run(run: RunTrajectories, truth: Trajectory, max_difference_s: float | None = None) -> Evaluation:
+def score_run(run: RunTrajectories, truth: Trajectory) -> Evaluation:
     """Scores all frames and the keyframes of a run. Raises EvaluationError."""
-    options = EvaluationOptions(max_difference_s=max_difference_s, frame_timestamps_s=run.frames.timestamps_s)
+    options = EvaluationOptions(frame_timestamps_s=run.frames.timestamps_s)
     return evaluate(run.trajectory, truth, options, run.keyframes)

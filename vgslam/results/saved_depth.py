@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 
-from vgslam.atomic import write_bytes, write_text
+from vgslam.atomic import make_folder, write_bytes, write_text
 from vgslam.errors import OutputError
 from vgslam.map.slam_map import SlamMap
-from vgslam.results.depth_pictures import STEPS, confidence_of_image, depth_of_image, step_for
+from vgslam.results.depth_pictures import confidence_of_image, depth_of_image, in_steps, png_of, step_for
 from vgslam.types import Camera, Keyframe
 
 Form = Literal["png", "npz"]
@@ -33,10 +32,7 @@ def save_depth(out: Path, slam_map: SlamMap, first_frame_id: int, form: Form) ->
     folder = out / DEPTH_FOLDER
     remove_depth(out)
     keyframes = [k for k in slam_map.keyframes if k.frame_id >= first_frame_id and k.depth is not None]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made ({error.strerror or error})") from error
+    make_folder(folder)
     steps = {
         component: step_for([k for k in keyframes if k.component_id == component])
         for component in sorted({k.component_id for k in keyframes})
@@ -81,14 +77,11 @@ def _meaning(form: Form) -> dict[str, Any]:
 
 
 def _png(folder: Path, name: str, k: Keyframe, step: float) -> dict[str, str]:
-    numbers = np.rint(depth_of_image(k, min_confidence=-1.0) / step)
-    depth = np.where(numbers <= STEPS, numbers, 0).astype(np.uint16)
+    depth = in_steps(depth_of_image(k, min_confidence=-1.0), step)
     confidence = np.rint(confidence_of_image(k) * CONFIDENCE_STEPS).astype(np.uint8)
     files = {"file": f"{name}.png", "confidence_file": f"{name}_confidence.png"}
-    for file, image in zip(files.values(), (depth, confidence), strict=True):
-        ok, data = cv2.imencode(".png", image)
-        assert ok
-        write_bytes(folder / file, data.tobytes())
+    write_bytes(folder / files["file"], png_of(depth))
+    write_bytes(folder / files["confidence_file"], png_of(confidence))
     return files
 
 

@@ -38,7 +38,8 @@ class LateSteps:
             with nullcontext() if signals is None else signals.held():
                 yield
         except KeyboardInterrupt as error:
-            self._interrupted(name, error)
+            reason = f"interrupted while the run was finished ({name})"
+            self._interrupt = self._interrupt or Stop(reason, exit_code(error))
         except Exception as error:
             self.failed(name, error)
 
@@ -73,10 +74,6 @@ class LateSteps:
         if found is None:
             return Stop(reason, OutputError.exit_code)
         return replace(found, reason=f"{found.reason}; {reason}")
-
-    def _interrupted(self, name: str, error: KeyboardInterrupt) -> None:
-        if self._interrupt is None:
-            self._interrupt = Stop(f"interrupted while the run was finished ({name})", exit_code(error))
 
     def _note(self, lines: list[str], name: str, error: Exception) -> None:
         line = self._line(name, error)

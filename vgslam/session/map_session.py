@@ -81,12 +81,6 @@ class MapSession:
         """The newest keyframe's camera, None if there is no keyframe yet."""
         return self.slam_map.keyframes[-1].camera if self.slam_map.keyframes else None
 
-    @property
-    def recorded_camera(self) -> Camera | None:
-        """The calibration, with its distortion, of the images of the newest session that has keyframes, as they were
-        recorded; None where it is not known."""
-        return self.slam_map.recorded_camera
-
     def check_size(self, width: int, height: int) -> None:
         """Raises ConfigError for frames that are not of the size of the map's."""
         mine = self.camera

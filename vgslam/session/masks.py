@@ -4,12 +4,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from vgslam.errors import InputError
 from vgslam.frontend.image_mask import Mask
 from vgslam.guards import images
 from vgslam.interfaces import FrameSource
+from vgslam.results.depth_pictures import png_of
 from vgslam.sources.undistort import Undistorter
 from vgslam.types import Camera
 
@@ -46,8 +46,7 @@ def mask_png(ignored: Mask, source: FrameSource) -> bytes:
     """A PNG for `--mask` from a mask (height,width) of frames as they leave `source`: black where ignored."""
     undistort = _undistorter(source)
     raw = ignored if undistort is None else undistort.as_recorded(ignored)
-    picture: npt.NDArray[np.uint8] = np.where(raw, 0, 255).astype(np.uint8)
-    return cv2.imencode(".png", picture)[1].tobytes()
+    return png_of(np.where(raw, 0, 255).astype(np.uint8))
 
 
 def _undistorter(source: FrameSource) -> Undistorter | None:

@@ -48,7 +48,7 @@ def open_system(
     camera, estimate = options.camera, None
     if map_session.camera is not None:
         map_session.check_size(*frame_size(source))
-    recorded = map_session.recorded_camera
+    recorded = map_session.slam_map.recorded_camera
     if camera is None and source.camera is None and options.fov_deg is None and recorded is not None:
         calibrate(source, recorded, say)
     if camera is None:

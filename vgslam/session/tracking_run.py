@@ -15,8 +15,7 @@ from vgslam.atomic import shortened
 from vgslam.config import to_yaml
 from vgslam.errors import EvaluationError, InputError, OutputError, TrackingError
 from vgslam.evaluation.baselines import end_to_start_percent
-from vgslam.evaluation.evaluate import Evaluation
-from vgslam.evaluation.evo_library import require_evo
+from vgslam.evaluation.evaluate import Evaluation, require_evo
 from vgslam.interfaces import FrameSource, PoseSink
 from vgslam.map.cloud import point_cloud
 from vgslam.metric.request import read_request
@@ -284,19 +283,16 @@ def _extras(run: Run, poses: Poses, audience: Audience) -> Evaluation | None:
     if scored is not None:
         evaluation = steps.extra("the score", lambda: score(scored.result, report, audience.say))
     report.end_to_start_percent = steps.extra("the length", lambda: end_to_start_percent(poses.trajectory))
-    drawn = steps.extra("the plots", lambda: _begun(run, _drawings(run, poses, evaluation))) or {}
+    drawn = steps.extra("the plots", lambda: _begun_plots(run, poses, evaluation)) or {}
     for name, drawing in drawn.items():
         steps.extra(f"the plot {name}", partial(_plot, run, name, drawing.result))
     return evaluation
 
 
-def _begun(run: Run, of: dict[str, Drawing]) -> dict[str, beside.Job[bytes]]:
-    return {name: run.second.begin(draw) for name, draw in of.items()}
-
-
-def _drawings(run: Run, poses: Poses, evaluation: Evaluation | None) -> dict[str, Drawing]:
+def _begun_plots(run: Run, poses: Poses, evaluation: Evaluation | None) -> dict[str, beside.Job[bytes]]:
     source, statuses = run.loop.source, StatusTable.of(poses.frames, poses.trajectory)
-    return drawings(poses.trajectory, statuses, source.truth, evaluation, run.slam.map.keyframes, source.name)
+    found = drawings(poses.trajectory, statuses, source.truth, evaluation, run.slam.map.keyframes, source.name)
+    return {name: run.second.begin(draw) for name, draw in found.items()}
 
 
 def _save_depth(run: Run, audience: Audience) -> None:

@@ -15,9 +15,8 @@ from vgslam.sources.image_times import Untimed, mended_stream
 from vgslam.sources.options import SourceOptions
 from vgslam.sources.recording import BadImageError, RawImage, Recording, Warnings
 from vgslam.sources.ros_camera import UNCALIBRATED, camera_of_info, info_topics
-from vgslam.sources.ros_images import message_pixels
+from vgslam.sources.ros_images import COMPRESSED, IMAGE, INFO, message_pixels, stamp_ns_of
 
-_IMAGE, _COMPRESSED, _INFO = (f"sensor_msgs/msg/{name}" for name in ("Image", "CompressedImage", "CameraInfo"))
 _READ_ERRORS = (Exception,)
 """What a damaged bag provokes in rosbags and in the libraries that unpack for it: errors of their own, of SQLite, of
 zstd, struct and Python's, memory that cannot be had."""
@@ -90,7 +89,7 @@ def _ros2_file(path: Path) -> Path:
 
 
 def _choose_topic(path: Path, reader: AnyReader, wanted: str | None) -> str:
-    found = {c.topic: c.msgtype for c in reader.connections if c.msgtype in (_IMAGE, _COMPRESSED)}
+    found = {c.topic: c.msgtype for c in reader.connections if c.msgtype in (IMAGE, COMPRESSED)}
     listed = ", ".join(sorted(found))
     if not found:
         others = ", ".join(sorted({c.topic for c in reader.connections})[:6]) or "none"
@@ -114,16 +113,16 @@ def _n_messages(reader: AnyReader, topic: str) -> int | None:
 def _first_camera_info(path: Path, reader: AnyReader, topic: str) -> Any | None:
     """The first message of the camera_info topic that belongs to an image topic, None if there is none. Raises
     CalibrationError for one that cannot be read."""
-    infos = {c.topic: c for c in reader.connections if c.msgtype == _INFO}
+    infos = {c.topic: c for c in reader.connections if c.msgtype == INFO}
     connection = next((infos[name] for name in info_topics(topic) if name in infos), None)
-    n_image_topics = len({c.topic for c in reader.connections if c.msgtype in (_IMAGE, _COMPRESSED)})
+    n_image_topics = len({c.topic for c in reader.connections if c.msgtype in (IMAGE, COMPRESSED)})
     if connection is None and len(infos) == 1 and n_image_topics == 1:
         connection = next(iter(infos.values()))
     if connection is None:
         return None
     try:
         for _, _, data in reader.messages(connections=[connection]):
-            return reader.deserialize(data, _INFO)
+            return reader.deserialize(data, INFO)
     except _READ_ERRORS as err:
         raise CalibrationError(f"{path}, camera_info: cannot be read ({_brief(err)}); give --calib") from err
     return None
@@ -147,8 +146,7 @@ def _images(path: Path, topic: str, warnings: Warnings) -> Iterator[Untimed]:
             n += 1
             try:
                 message: Any = reader.deserialize(data, connection.msgtype)
-                stamp_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
-                time_s = float((stamp_ns or recorded_ns) / 10**9)
+                time_s = float((stamp_ns_of(message) or recorded_ns) / 10**9)
             except _READ_ERRORS as err:
                 warnings.tally(f"the message cannot be read ({type(err).__name__})", name)
                 continue

@@ -24,7 +24,8 @@ BESIDE = (
     "camera.txt", "transforms.json", "cameras.txt", "cameras.bin", "sparse/0/cameras.txt", "sparse/0/cameras.bin",
     "sparse/cameras.txt", "sparse/cameras.bin", "camera_models.json", "sfm_data.json",
 )  # fmt: skip
-"""Calibrations that are not taken by themselves: they may be of another camera, or of other images."""
+"""Files by whose names other programs know the calibration of a folder of images. They are not taken by themselves:
+they may be of another camera, or of other images."""
 
 
 def open_images(path: Path, options: SourceOptions) -> Recording:
@@ -49,15 +50,12 @@ def _open(kind: str, path: Path, image_folder: Path, options: SourceOptions) -> 
     recording.name = path.resolve().name
     if (path / "calib.json").is_file() and options.calib is None:
         recording.camera = read_calibration(path / "calib.json", recording.size, warnings.add)
-    elif options.calib is None and (beside := _calibration_beside(path)) is not None:
-        warnings.add(f"{beside} may be the calibration of these images, and is not used: --calib {beside} uses it")
+    elif options.calib is None:
+        beside = next((path / name for name in BESIDE if is_plain_file(path / name)), None)
+        if beside is not None:
+            warnings.add(f"{beside} may be the calibration of these images, and is not used: --calib {beside} uses it")
     attach_truth_file(recording, path / "groundtruth.txt")
     return recording
-
-
-def _calibration_beside(folder: Path) -> Path | None:
-    """A file by whose name other programs know the calibration of a folder of images."""
-    return next((folder / name for name in BESIDE if is_plain_file(folder / name)), None)
 
 
 def _timed(path: Path, image_folder: Path, options: SourceOptions, warnings: Warnings) -> tuple[list[Path], Times]:

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from vgslam.guards.image_size import stated_size
 from vgslam.guards.paths import is_folder, is_plain_file
 from vgslam.sources.image_files import list_images
 from vgslam.sources.image_series import unreadable_photos
+from vgslam.sources.image_sizes import stated_sides
 
 MOST_FOLDERS, MOST_LEVELS = 200, 3
 """Folders within that are looked into, and how deep."""
-MOST_FILES, HEADER_BYTES = 5, 2**16
+MOST_FILES = 5
 """Files without an ending whose first bytes are looked at."""
 GIFS = ".gif"
 TIMES = "timestamps.txt"
@@ -43,7 +43,7 @@ def contents(folder: Path) -> str:
     if len(gifs) > 1:
         return f"its {len(gifs)} images are GIF, which is read as a video of its own; convert them to PNG"
     nameless = [p for p in entries if not p.suffix and is_plain_file(p)]
-    if nameless and all(_is_image(p) for p in nameless[:MOST_FILES]):
+    if nameless and all(stated_sides(p) is not None for p in nameless[:MOST_FILES]):
         return (f"its files have no ending, and are images ({nameless[0].name}, ...); rename them, as in "
                 f"{nameless[0].name}.jpg")  # fmt: skip
     told = ", ".join(names[:4]) + (", ..." if names[4:] else "")
@@ -74,11 +74,3 @@ def _folders(folder: Path) -> list[Path]:
     except OSError:
         return []
     return [p for p in inner if is_folder(p) and not p.is_symlink() and not p.name.startswith((".", "__MACOSX"))]
-
-
-def _is_image(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return stated_size(file.read(HEADER_BYTES)) is not None
-    except OSError:
-        return False

@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from av.sidedata.sidedata import Type
 
+from vgslam.sources.calibration.fit import is_same_aspect
 from vgslam.sources.recording import BadImageError, Pixels
 
 Matrix = tuple[int, int, int, int]
 UPRIGHT: Matrix = (1, 0, 0, 1)
-SAME_ASPECT = 0.01
-"""Frames whose aspect ratios differ by less show the same scene in another resolution."""
 SQUARE = 0.002
 """Pixels that are longer one way by less are square: such ratios come from rounding."""
 PQ = 16
@@ -44,7 +43,7 @@ class Look:
         """(H,W,3) RGB of a frame. Raises BadImageError."""
         image = _rgb(frame)
         stored = (frame.width, frame.height)
-        if self.size is not None and stored != self.size and _is_same_aspect(stored, self.size):
+        if self.size is not None and stored != self.size and is_same_aspect(stored, self.size):
             image, stored = _resized(image, self.size), self.size
         stretched = self._stretched(stored)
         return self._upright(image if stretched == stored else _resized(image, stretched))
@@ -89,10 +88,6 @@ def display_matrix(frame: Any) -> Matrix:
 def is_hdr(frame: Any) -> bool:
     """Whether brightness is coded by PQ. (HLG is made to be shown as it is.)"""
     return int(frame.color_trc) == PQ
-
-
-def _is_same_aspect(a: tuple[int, int], b: tuple[int, int]) -> bool:
-    return abs(a[0] * b[1] / (a[1] * b[0]) - 1.0) < SAME_ASPECT
 
 
 def _resized(image: Pixels, size: tuple[int, int]) -> Pixels:

@@ -52,9 +52,9 @@ def to_8bit(image: npt.NDArray[Any], values: PixelRange | None = None) -> Pixels
     return (values or default_range(image)).to_8bit(image)
 
 
-def decode_image(data: bytes, values: PixelRange | None = None) -> Pixels:
-    """`decode_raw` in 8 bits; deeper pixels by the range of their sequence, or of their type. Raises BadImageError."""
-    return to_8bit(decode_raw(data), values)
+def decode_image(data: bytes) -> Pixels:
+    """`decode_raw` in 8 bits; deeper pixels by the range of their type. Raises BadImageError."""
+    return to_8bit(decode_raw(data))
 
 
 def decode_raw(data: bytes) -> npt.NDArray[Any]:
@@ -69,10 +69,10 @@ def decode_raw(data: bytes) -> npt.NDArray[Any]:
         image = images.decode(data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
     except images.UndecodableError as err:
         raise BadImageError(str(err)) from err
-    return _rgb(image) if image.ndim == 3 else image
+    return rgb(image) if image.ndim == 3 else image
 
 
-def _rgb(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def rgb(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """OpenCV's order of colours reversed, (H,W,3)."""
     if image.dtype in QUICK_TYPES:
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
@@ -80,7 +80,8 @@ def _rgb(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def load_image(path: Path, values: PixelRange | None = None) -> Pixels:
-    """`decode_image` of a file. Raises BadImageError."""
+    """`decode_raw` of a file in 8 bits; deeper pixels by the range of their sequence, or of their type. Raises
+    BadImageError."""
     return to_8bit(load_raw(path), values)
 
 

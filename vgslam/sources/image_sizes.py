@@ -24,7 +24,7 @@ def those_of_usual_size(files: Sequence[Path]) -> list[int]:
     spread over them where there are more. All that were looked at where no header says a size."""
     n = len(files)
     looked = sorted({int(n * ((i * _STRIDE) % 1.0)) for i in range(MOST_HEADERS)} if n > MOST_HEADERS else range(n))
-    sizes = {i: size for i in looked if (size := _stated(files[i])) is not None}
+    sizes = {i: size for i in looked if (size := stated_sides(files[i])) is not None}
     if not sizes:
         return looked
     usual = Counter(sizes.values()).most_common(1)[0][0]
@@ -34,15 +34,15 @@ def those_of_usual_size(files: Sequence[Path]) -> list[int]:
 def those_of_other_sizes(files: Sequence[Path]) -> dict[str, tuple[int, int]]:
     """Names of the images whose headers state another size than most, turned or not, with their sides, the longer
     first; those whose headers say none are not among them."""
-    sizes = {file.name: size for file in files if (size := _stated(file)) is not None}
+    sizes = {file.name: size for file in files if (size := stated_sides(file)) is not None}
     if not sizes:
         return {}
     usual = Counter(sizes.values()).most_common(1)[0][0]
     return {name: size for name, size in sizes.items() if size != usual}
 
 
-def _stated(path: Path) -> tuple[int, int] | None:
-    """The sides of an image, the longer first. What is no file is not opened: a pipe would be waited for."""
+def stated_sides(path: Path) -> tuple[int, int] | None:
+    """The sides of an image by its header, the longer first; None for what is no file, which a pipe would block."""
     if not is_plain_file(path):
         return None
     try:

@@ -6,21 +6,17 @@ from itertools import chain, groupby, islice, pairwise
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from vgslam.sources.clock_repair import Stamped, Verdict, repaired
 from vgslam.sources.options import DEFAULT_FPS
 from vgslam.sources.recording import Pixels, RawImage, Warnings
-
-Times = npt.NDArray[np.float64]
+from vgslam.sources.times import LATEST_S, Times
 
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 """Seconds in a unit, for the units that are tried."""
 NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 SHORTEST_STEP_S, LONGEST_STEP_S = 1e-3, 10.0
 """Steps of a camera: 1000 to .1 frames/s."""
-LATEST_S = 1e11
-"""The year 5138: stamps that would be later are in a smaller unit."""
 UNORDERED = 1.0 / 3.0
 """From this share of decreasing steps on, a list is out of order; clocks that start again have fewer."""
 N_STUCK = 6

@@ -66,10 +66,6 @@ def _is_plain(folder: Path) -> bool:
     return (folder / "images").exists() or has_data
 
 
-def _is_folder_of_images(folder: Path) -> bool:
-    return bool(list_images(folder))
-
-
 _FORMATS = (
     Format("ros2", "bag", "open_bag", _is_ros2_bag, (".db3",)),  # .db3 and .mcap files are part of ROS 2 bags
     Format("euroc", "euroc", "open_euroc", _has("mav0", "cam0/data")),
@@ -79,7 +75,7 @@ _FORMATS = (
     Format("plain", "folder", "open_plain", _is_plain),
     Format("ros1", "bag", "open_bag", None, (".bag",)),
     Format("mcap", "bag", "open_bag", None, (".mcap",)),
-    Format("images", "folder", "open_images", _is_folder_of_images),
+    Format("images", "folder", "open_images", lambda folder: bool(list_images(folder))),
     Format("video", "video", "open_video"),
 )
 SOURCE_KINDS: Registry[SourceKind] = Registry(

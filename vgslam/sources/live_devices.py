@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 
 from vgslam.errors import InputError, MissingDependencyError
+from vgslam.sources.image_files import rgb
 from vgslam.sources.live import LiveImage
 from vgslam.sources.live_av import pipe_images
-from vgslam.sources.recording import Pixels
 
 
 def camera_images(device: str) -> Iterator[LiveImage]:
@@ -64,10 +63,6 @@ def _captured(capture: Any, name: str) -> Iterator[LiveImage]:
             is_read, image = capture.read()
             if not is_read:
                 raise InputError(f"{name}: gives no more images")
-            yield LiveImage(partial(_rgb, image))
+            yield LiveImage(partial(rgb, image))
     finally:
         capture.release()
-
-
-def _rgb(image: Pixels) -> Pixels:
-    return np.ascontiguousarray(image[..., ::-1])

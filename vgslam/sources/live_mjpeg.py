@@ -12,6 +12,7 @@ import numpy as np
 
 from vgslam.errors import InputError
 from vgslam.guards import images
+from vgslam.sources.image_files import rgb
 from vgslam.sources.live import LiveImage
 from vgslam.sources.live_address import public, split_login
 from vgslam.sources.live_av import av_images, pipe_images
@@ -88,10 +89,9 @@ def multipart_images(stream: ByteStream, boundary: str) -> Iterator[LiveImage]:
 def decode_jpeg(data: bytes) -> Pixels:
     """(H,W,3) RGB. Raises BadImageError."""
     try:
-        image = images.decode(data, cv2.IMREAD_COLOR)
+        return rgb(images.decode(data, cv2.IMREAD_COLOR))
     except images.UndecodableError as err:
         raise BadImageError(str(err)) from err
-    return np.ascontiguousarray(image[..., ::-1])
 
 
 def _headers(stream: ByteStream, mark: bytes) -> dict[str, str] | None:

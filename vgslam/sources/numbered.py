@@ -10,7 +10,7 @@ from vgslam.errors import InputError
 from vgslam.guards.paths import is_plain_file
 from vgslam.sources.options import DEFAULT_FPS, SourceOptions
 from vgslam.sources.recording import Warnings
-from vgslam.sources.times import Times, read_list, times_or_nominal
+from vgslam.sources.times import Times, read_list, read_times
 
 LEAST_EPOCH_S = 1e9
 """Whole numbers below this (the year 2001) are no seconds of a clock: they count images."""
@@ -59,14 +59,19 @@ def nominal_times(files: Sequence[Path], options: SourceOptions, warnings: Warni
 
 
 def times_of_files(candidates: list[Path], files: Sequence[Path], options: SourceOptions, warnings: Warnings) -> Times:
-    """`times_or_nominal` for images; where a list has more rows than there are images, the number in a name is the row
-    (from 0, or from 1 if the last number says so). Raises InputError when it cannot be."""
+    """Times of images by the first list that exists, else at the nominal rate, with a warning unless fps was given.
+    Where a list has more rows than there are images, the number in a name is the row (from 0, or from 1 if the last
+    number says so). Raises InputError when it cannot be."""
     listed = next((path for path in candidates if path.is_file()), None)
-    n_rows = len(files) if listed is None else len(read_list(listed, 1))
+    if listed is None:
+        if options.fps is None:
+            warnings.add(f"no timestamps: {DEFAULT_FPS:g} frames/s assumed; give times.txt or --fps")
+        return np.arange(len(files)) / (options.fps or DEFAULT_FPS)
+    n_rows = len(read_list(listed, 1))
     rows = rows_of(files, n_rows) if n_rows > len(files) else None
-    if listed is None or rows is None:
-        return times_or_nominal(candidates, len(files), options, warnings)
-    times = times_or_nominal([listed], n_rows, options, warnings)[rows]
+    if rows is None:
+        return read_times(listed, len(files), warnings)
+    times = read_times(listed, n_rows, warnings)[rows]
     what = f"{len(files)} of {n_rows} images are here"
     warnings.add(f"{what}: the numbers in their names are their rows in {listed.name}")
     return np.asarray(times, np.float64)

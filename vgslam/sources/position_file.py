@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vgslam.errors import InputError
-from vgslam.guards.documents import MOST_ROWS_BYTES, DocumentError, read_text
+from vgslam.sources.times import PER_SECOND, text_of_rows, unit_by_size
 from vgslam.sources.trajectory_io import read_trajectory
 from vgslam.types import Array
 
@@ -87,12 +87,8 @@ def read_accelerations(path: Path) -> Accelerations:
 
 def _csv_columns(path: Path) -> tuple[dict[str, Array], dict[str, str]] | None:
     """Columns by our names, and what the file calls them; None for a file without a first line of names."""
-    try:
-        lines = read_text(path, MOST_ROWS_BYTES).splitlines()
-    except (OSError, DocumentError) as err:
-        reason = getattr(err, "strerror", None) or str(err).removeprefix("is ")
-        raise InputError(f"{path}: cannot be read ({reason}); give a TUM or CSV file") from err
-    lines = [line.strip() for line in lines if line.strip()]
+    text = text_of_rows(path, advice="; give a TUM or CSV file")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     first = lines[0].lstrip("# ") if lines else ""
     if "," not in first or not any(c.isalpha() for c in first):
         return None  # numbers alone, or the comment of a TUM file
@@ -122,9 +118,8 @@ def _times(path: Path, columns: dict[str, Array], names: dict[str, str]) -> tupl
         raise InputError(f"{path}: no column time; it has {', '.join(names.values()) or 'none that is known'}")
     t = columns["time"]
     per_s = 1e9 if "ns" in names["time"] else 1e3 if "_ms" in names["time"] else 1.0
-    if per_s == 1.0:  # seconds since 1970 have ten digits
-        largest = float(np.abs(t).max())
-        per_s = next((u for limit, u in ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3)) if largest > limit), 1.0)
+    if per_s == 1.0:
+        per_s = PER_SECOND[unit_by_size(float(np.abs(t).max()))]
     times = t / per_s
     return times, np.unique(times, return_index=True)[1].astype(np.int64)
 

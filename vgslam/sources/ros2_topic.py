@@ -12,10 +12,9 @@ from vgslam.errors import InputError
 from vgslam.ros2_node import Listener, Ros2Node, ros_needed
 from vgslam.sources.live import LiveImage
 from vgslam.sources.ros_camera import UNCALIBRATED, camera_of_info, info_topics
-from vgslam.sources.ros_images import message_pixels
+from vgslam.sources.ros_images import COMPRESSED, IMAGE, INFO, message_pixels, stamp_ns_of
 from vgslam.types import Camera
 
-IMAGE, COMPRESSED, INFO = (f"sensor_msgs/msg/{name}" for name in ("Image", "CompressedImage", "CameraInfo"))
 DEPTH = 10
 """Images that the middleware keeps while we are busy."""
 LOOK_S = 0.1
@@ -107,7 +106,7 @@ class Ros2Feed:
             self._infos = [Listener(self._node, name, {INFO: CameraInfo}, self._keep_info, 1) for name in beside]
             return self._images
 
-    def _keep_image(self, message: Any) -> None:
+    def _keep_image(self, message: Any) -> None:  # rclpy asks for the signature of what it calls: no bare `append`
         self._arrived.append(message)
 
     def _keep_info(self, message: Any) -> None:
@@ -137,7 +136,7 @@ class Ros2Feed:
                 return
 
     def _live_image(self, message: Any) -> LiveImage:
-        stamp_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+        stamp_ns = stamp_ns_of(message)
         load = partial(message_pixels, message)
         if stamp_ns == 0:
             return LiveImage(load, notes=("its images have no stamps: their times are those of arrival",))

@@ -10,6 +10,7 @@ from vgslam.guards.images import too_large
 from vgslam.sources.image_files import decode_image, to_8bit
 from vgslam.sources.recording import BadImageError, Pixels
 
+IMAGE, COMPRESSED, INFO = (f"sensor_msgs/msg/{name}" for name in ("Image", "CompressedImage", "CameraInfo"))
 # Encoding -> (bits, channels, OpenCV colour conversion to RGB or None).
 _ENCODINGS: dict[str, tuple[int, int, int | None]] = {
     "mono8": (8, 1, None),
@@ -41,6 +42,11 @@ _ENCODINGS: dict[str, tuple[int, int, int | None]] = {
     "bayer_gbrg16": (16, 1, cv2.COLOR_BayerGR2RGB),
     "bayer_grbg16": (16, 1, cv2.COLOR_BayerGB2RGB),
 }
+
+
+def stamp_ns_of(message: Any) -> int:
+    """header.stamp of a message of ROS 1 or ROS 2 in ns."""
+    return int(message.header.stamp.sec * 10**9 + message.header.stamp.nanosec)
 
 
 def message_pixels(message: Any) -> Pixels:

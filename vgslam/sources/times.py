@@ -1,4 +1,4 @@
-"""Timestamps of image sequences: files that list them, and the nominal rate if there are none."""
+"""Timestamps of image sequences: files that list them, and the unit of numbers."""
 
 import re
 from datetime import UTC, datetime
@@ -8,15 +8,30 @@ import numpy as np
 import numpy.typing as npt
 
 from vgslam.errors import InputError
-from vgslam.guards.documents import MOST_ROWS_BYTES, DocumentError, read_text
-from vgslam.sources.options import DEFAULT_FPS, SourceOptions
+from vgslam.guards.documents import MOST_ROWS_BYTES, DocumentError, read_text, why_unreadable
 from vgslam.sources.recording import Warnings
 
 MOST_TOLD = 60
 """Characters of what is no time that are told."""
 Times = npt.NDArray[np.float64]
+PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+LATEST_S = 1e11
+"""No time in seconds is larger (the year 5138): such numbers are milliseconds, microseconds or nanoseconds."""
 _DATE = r"\d{4}[-/]\d\d[-/]\d\d"
 _CLOCK = re.compile(rf"(?:({_DATE})[T ])?(\d{{1,2}}):(\d\d):(\d\d(?:[.,]\d+)?)(Z|[-+]\d\d(?::?\d\d)?)?")
+
+
+def unit_by_size(largest: float) -> str:
+    """The unit, one of PER_SECOND, of times of which the largest is no later than LATEST_S."""
+    return next((unit for unit, n in PER_SECOND.items() if largest < LATEST_S * n), "ns")
+
+
+def text_of_rows(path: Path, what: str = "", advice: str = "") -> str:
+    """Text of a file of rows, of any length that such have. Raises InputError; what, advice: words before and after."""
+    try:
+        return read_text(path, MOST_ROWS_BYTES)
+    except (OSError, DocumentError) as err:
+        raise InputError(f"{path}: {what}cannot be read ({why_unreadable(err)}){advice}") from err
 
 
 def read_list(path: Path, n_fields: int) -> list[list[str]]:
@@ -24,13 +39,8 @@ def read_list(path: Path, n_fields: int) -> list[list[str]]:
 
     Raises InputError for a file that cannot be read or a row of fewer than n_fields fields.
     """
-    try:
-        text = read_text(path, MOST_ROWS_BYTES)
-    except (OSError, DocumentError) as err:
-        reason = getattr(err, "strerror", None) or str(err).removeprefix("is ")
-        raise InputError(f"{path}: cannot be read ({reason})") from err
     rows = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text_of_rows(path).splitlines(), start=1):
         fields = line.split("#", 1)[0].replace(",", " ").split()
         if fields and len(fields) < n_fields:
             raise InputError(f"{path}, line {number}: {len(fields)} fields instead of {n_fields}")
@@ -110,13 +120,3 @@ def _are_counted(rows: list[list[str]]) -> bool:
         return False
     first, second = (np.diff([float(row[i]) for row in rows]) for i in (0, 1))
     return bool((first == 1).all() and (second > 0).all() and not (second == 1).all())
-
-
-def times_or_nominal(candidates: list[Path], n_images: int, options: SourceOptions, warnings: Warnings) -> Times:
-    """Timestamps from the first file that exists, else at the nominal rate, with a warning unless fps was given."""
-    for path in candidates:
-        if path.is_file():
-            return read_times(path, n_images, warnings)
-    if options.fps is None:
-        warnings.add(f"no timestamps: {DEFAULT_FPS:g} frames/s assumed; give times.txt or --fps")
-    return np.arange(n_images) / (options.fps or DEFAULT_FPS)

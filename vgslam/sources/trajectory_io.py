@@ -10,7 +10,8 @@ from vgslam.atomic import write_text
 from vgslam.errors import CalibrationError, InputError
 from vgslam.geometry import se3
 from vgslam.sources.calibration import Document, read_document
-from vgslam.sources.trajectory_rows import PER_SECOND, Layout, Row, Rows, what_rows_are
+from vgslam.sources.times import PER_SECOND
+from vgslam.sources.trajectory_rows import Layout, Row, Rows, what_rows_are
 from vgslam.types import Trajectory
 
 Array = npt.NDArray[np.float64]
@@ -223,9 +224,9 @@ def sensor_T_body(sensor_yaml: Path) -> Array | None:
     return se3.from_rt(se3.orthonormalize(T[:3, :3]), T[:3, 3])
 
 
-def _euroc_sensor_cam(path: Path, camera: str = "cam0") -> Array:
+def _euroc_sensor_cam(path: Path) -> Array:
     """T_sensor_cam (4,4) for the rows of mav0/<sensor>/data.csv; the identity where nothing is known."""
-    T_body_cam = sensor_T_body(path.parent.parent / camera / "sensor.yaml")
+    T_body_cam = sensor_T_body(path.parent.parent / "cam0" / "sensor.yaml")
     if T_body_cam is None:
         return np.eye(4)
     T_body_sensor = sensor_T_body(path.parent / "sensor.yaml")

@@ -9,15 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from vgslam.errors import InputError
-from vgslam.guards.documents import MOST_ROWS_BYTES, DocumentError, read_text
+from vgslam.guards.documents import is_number
 from vgslam.sources.numbered import LEAST_STEP_NS
+from vgslam.sources.times import LATEST_S, PER_SECOND, text_of_rows, unit_by_size
 
 TUM_COLUMNS = ("time", "tx", "ty", "tz", "qx", "qy", "qz", "qw")
-EUROC_COLUMNS = ("time", "tx", "ty", "tz", "qw", "qx", "qy", "qz")
 N_KITTI, N_4X4 = 12, 16
-LATEST_S = 1e11
-"""No time in seconds is larger (the year 5138): such numbers are milliseconds, microseconds or nanoseconds."""
-PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _UNIT = re.compile(r"[\[(]\s*([^\])]*)\s*[\])]")
 _TIME = re.compile(r"(^|_)(time|timestamp|stamp|t|sec|secs|seconds|nsec|ns|time_?stamp)($|_)|timestamp")
 _POSITION = re.compile(r"^(?:.*_)?(?:t|p|pos|position|trans|translation)_?(?:rs_?)?(?:r_)?([xyz])$|^([xyz])$")
@@ -62,11 +59,7 @@ class Rows:
     @staticmethod
     def read(path: Path) -> "Rows":
         """Raises InputError for a file that cannot be read, that is JSON, HTML or no text, or that holds no data."""
-        try:
-            text = read_text(path, MOST_ROWS_BYTES)
-        except (OSError, DocumentError) as err:
-            reason = getattr(err, "strerror", None) or str(err).removeprefix("is ")
-            raise InputError(f"{path}: trajectory cannot be read ({reason}); give a TUM, KITTI or EuRoC file") from err
+        text = text_of_rows(path, "trajectory ", "; give a TUM, KITTI or EuRoC file")
         other = {"{": "JSON", "[": "JSON", "<": "HTML or XML"}.get(text.lstrip()[:1])
         if other is not None:
             raise InputError(f"{path}: is {other}, not a trajectory; give a TUM, KITTI or EuRoC file")
@@ -80,7 +73,7 @@ class Rows:
                 comments.append(comment.strip())
             if not row.fields:
                 continue
-            if not rows and names is None and len(row.fields) > 1 and not any(map(_is_number, row.fields)):
+            if not rows and names is None and len(row.fields) > 1 and not any(map(is_number, row.fields)):
                 names = content.strip()
                 continue
             rows.append(row)
@@ -128,7 +121,7 @@ class Rows:
         """Whether the times are whole numbers, as far apart as nanoseconds are between images; among the n = 12 numbers
         of a matrix, the first is none unless it is large."""
         texts = [row.fields[0] for row in self.rows[:100]]
-        times = np.array([float(t) for t in texts if _is_number(t)])
+        times = np.array([float(t) for t in texts if is_number(t)])
         if len(times) < len(texts) or not np.isfinite(times).all():
             return False
         if times.max() >= LATEST_S * 1e6:
@@ -154,8 +147,8 @@ class Rows:
         if written in PER_SECOND:
             return written
         texts = [row.fields[column] for row in self.rows if len(row.fields) > column]
-        largest = max((abs(float(t)) for t in texts if _is_number(t) and np.isfinite(float(t))), default=0.0)
-        return next((unit for unit, n in PER_SECOND.items() if largest < LATEST_S * n), "ns")
+        largest = max((abs(float(t)) for t in texts if is_number(t) and np.isfinite(float(t))), default=0.0)
+        return unit_by_size(largest)
 
 
 def what_rows_are(fields: Sequence[str], comments: Sequence[str] = ()) -> str:
@@ -164,7 +157,7 @@ def what_rows_are(fields: Sequence[str], comments: Sequence[str] = ()) -> str:
     if any(comment.startswith("Image list") for comment in comments):
         return (f"; it is COLMAP's images.txt, whose poses are from world to camera and have no times: invert them and "
                 f"{wanted}")  # fmt: skip
-    if not _is_number(fields[0]) and re.search(r"\.\w{2,5}$", fields[0]):
+    if not is_number(fields[0]) and re.search(r"\.\w{2,5}$", fields[0]):
         return f"; the rows begin with the name of an image ({fields[0][:40]}), where its time is wanted: {wanted}"
     if any(re.fullmatch(r"[-+]?\d+,\d+", field) for field in fields):
         return "; the numbers have commas for points"
@@ -228,12 +221,4 @@ def _split(content: str) -> list[str]:
 
 def _is_last_row(fields: Sequence[str]) -> bool:
     """Whether four fields are the last row of a rigid motion."""
-    return len(fields) == 4 and all(map(_is_number, fields)) and [float(x) for x in fields] == [0.0, 0.0, 0.0, 1.0]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return len(fields) == 4 and all(map(is_number, fields)) and [float(x) for x in fields] == [0.0, 0.0, 0.0, 1.0]

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
-from vgslam.atomic import write_bytes, write_text
+from vgslam.atomic import make_folder, write_bytes, write_text
 from vgslam.errors import MapError, OutputError
 from vgslam.map.picture_file import PictureFile, describe, encode
 from vgslam.map.pictures import PictureKey, PictureKind, Pictures
@@ -126,10 +126,7 @@ class MapFolder:
         new = describe(self.path, data)
         path = self.path / PICTURES / picture_name(*key, new.sha256)
         if str(path) not in self._referred:
-            try:
-                path.parent.mkdir(exist_ok=True)
-            except OSError as error:
-                raise OutputError(f"{path.parent}: cannot be made ({error.strerror or error})") from error
+            make_folder(path.parent)
             write_bytes(path, data)
         return PictureFile(path, new.sha256, new.size)
 

@@ -1,4 +1,4 @@
-"""Merges two maps into one."""
+"""Merges two maps into one, which must not hold the same run: every keyframe would be there twice."""
 
 from dataclasses import replace
 from typing import Protocol
@@ -75,3 +75,22 @@ def take_pictures(m: SlamMap, new_id: int, other: SlamMap, old_id: int) -> None:
         picture = other.pictures.get((old_id, kind))
         if picture is not None:
             m.pictures.put((new_id, kind), np.array(picture))
+
+
+def shared_session(a: SlamMap, b: SlamMap) -> str | None:
+    """Name and time of a run that went into both maps, None if there is none: it has the same name, began at the same
+    time, and its frames have the same times and inliers, which nothing changes later."""
+    for i, mine in enumerate(a.sessions):
+        for j, other in enumerate(b.sessions):
+            if (mine.name, mine.began) == (other.name, other.began) and _is_same(a, i, b, j):
+                return f"'{mine.name}' of {mine.began}"
+    return None
+
+
+def _is_same(a: SlamMap, i: int, b: SlamMap, j: int) -> bool:
+    rows = [
+        np.array([(f.timestamp_s, f.n_inliers) for f in m.session_frames(k)], np.float64).reshape(-1, 2)
+        for m, k in ((a, i), (b, j))
+    ]
+    n = min(map(len, rows))
+    return n > 0 and np.array_equal(rows[0][:n], rows[1][:n])

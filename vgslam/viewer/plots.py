@@ -271,7 +271,7 @@ def status_over_time(
 
 
 def _draw_bars(axes: Axes, edges: Array, statuses: list[Status], component_ids: Ids) -> None:
-    has_pose = np.array([status in (Status.TRACKED, Status.RELOCALIZED) for status in statuses])
+    has_pose = np.array([status.has_pose for status in statuses])
     for start, end in _runs([status.value for status in statuses]):
         axes.broken_barh([(edges[start], edges[end] - edges[start])], (1.1, 0.8), color=STATUS_COLORS[statuses[start]])
     keys = [int(c) if p else None for c, p in zip(component_ids, has_pose, strict=True)]

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import torch
 
-from vgslam.atomic import write_path_atomically
 from vgslam.network.reloc.files import METADATA_BASE, METADATA_RELOC, METADATA_STEP, own_parameters
 from vgslam.network.reloc.network import RelocNetwork
-from vgslam.network.weight_files import METADATA_LICENCE
+from vgslam.network.weight_files import METADATA_LICENCE, write_tensors
 
 
 def save_reloc(
@@ -15,11 +14,8 @@ def save_reloc(
 ) -> None:
     """Writes what belongs to the adapter alone, its configuration, `base` (see `base_identity`) and the step,
     atomically; `dtype` converts. OutputError if it cannot be written."""
-    from safetensors.torch import save_file
-
     metadata = {
         METADATA_RELOC: network.config.to_json(), METADATA_BASE: base, METADATA_STEP: str(step),
         METADATA_LICENCE: licence,
     }  # fmt: skip
-    state = {k: p.detach().to("cpu", dtype or p.dtype).contiguous() for k, p in own_parameters(network).items()}
-    write_path_atomically(path, lambda temporary: save_file(state, temporary, metadata=metadata), make_folders=True)
+    write_tensors(path, own_parameters(network), metadata, dtype)

@@ -17,9 +17,9 @@ from vgslam.network.backbone import (
     GivenCameras,
     SceneGeometry,
     UInt8,
-    out_of_memory,
+    check_window,
+    inference,
     predicted_cameras,
-    window_too_large,
 )
 from vgslam.network.da3.given_cameras import decode_cameras, encode_cameras, normalise
 from vgslam.network.da3.loading import LoadedDa3
@@ -108,9 +108,8 @@ class Da3Backbone:
         `PixelMap.camera_to_network`."""
         if mask is not None:
             raise ConfigError(f"{self.spec.name} takes no mask of frames: leave it out")
-        plan, n = self._plan(*images.size), len(images.images)
-        if n > plan.max_frames:
-            raise ConfigError(window_too_large(n, images.size, plan.max_frames))
+        plan = self._plan(*images.size)
+        check_window(images, plan.max_frames)
         dtype = self.network.transformer.camera_token.dtype
         encoding, T_first_world, unit = None, None, 1.0
         if given is not None:
@@ -120,11 +119,8 @@ class Da3Backbone:
             encoding = encode_cameras(poses.T_cam_first, K, images.size)[None].to(self.device, dtype)
             T_first_world, unit = np.asarray(given.T_cam_world[0], np.float64), poses.unit
         batch = torch.from_numpy(images.images).to(self.device, dtype, non_blocking=True)[None]
-        try:
-            with torch.inference_mode():
-                encoded = self.network.encode(batch, self._needed(want), encoding, self.options.reference, plan.chunks)
-        except torch.OutOfMemoryError as error:
-            raise ConfigError(out_of_memory(n)) from error
+        with inference(images):
+            encoded = self.network.encode(batch, self._needed(want), encoding, self.options.reference, plan.chunks)
         return Da3Tokens(encoded, T_first_world, unit)
 
     def decode(
@@ -132,11 +128,8 @@ class Da3Backbone:
         known_cameras: Sequence[Camera] | None = None,
     ) -> SceneGeometry:  # fmt: skip
         plan, is_solved = self._plan(*images.size), self.has_rays and Head.POSE in want
-        try:
-            with torch.inference_mode():
-                out = self.network.decode(tokens.encoded, self._needed(want), is_solved, plan.chunks)
-        except torch.OutOfMemoryError as error:
-            raise ConfigError(out_of_memory(len(images.images))) from error
+        with inference(images):
+            out = self.network.decode(tokens.encoded, self._needed(want), is_solved, plan.chunks)
         cameras, is_valid, T = self._poses(out, images)
         if known_cameras is not None:
             cameras = tuple(m.camera_to_network(c) for m, c in zip(images.maps, known_cameras, strict=True))

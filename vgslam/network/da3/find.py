@@ -1,7 +1,6 @@
 """Finding the files of Depth-Anything-3 and what they say of themselves, without torch."""
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,36 +32,32 @@ MAX_CONFIG_BYTES = 1_000_000
 """Longest config.json that is read."""
 
 
-@dataclass(frozen=True)
-class FindOptions:
-    """What the files must be."""
+def find(
+    name: str, source: str, sha256: str | None = None, accepted_licence: str | None = None,
+    hub_cache: Path | None = None,
+) -> tuple[WeightFiles, str | None, str | None]:  # fmt: skip
+    """The files, the hub's repository they come from and the hash that they must have, each None if there is none.
 
-    sha256: str | None = None
-    """SHA-256 that the file must have; None: that of the published file, if it comes from there."""
-    accepted_licence: str | None = None
-    """Name of a licence for non-commercial use that the person has accepted."""
-    hub_cache: Path | None = None
-    """Folder for downloads; None: that of Hugging Face."""
-
-
-def find(name: str, source: str, options: FindOptions) -> tuple[WeightFiles, str | None, str | None]:
-    """The files, the hub's repository they come from and the hash that they must have, each None if there is none."""
+    sha256: the hash that they must have; None: that of the published file, if it comes from there. accepted_licence:
+    name of a licence for non-commercial use that the person has accepted. hub_cache: folder for downloads; None: that
+    of Hugging Face.
+    """
     path = Path(source).expanduser()
     hub_id = None if path.exists() else parse_hub_id(source)
     if hub_id is None:
         if not path.exists():
             raise WeightsNotFoundError(f"{source}: no such file or folder of weights; {how_to_fetch(name)}")
-        return find_files(path), None, options.sha256
+        return find_files(path), None, sha256
     repo, revision = hub_id
-    require_acceptance(repo, options.accepted_licence)
+    require_acceptance(repo, accepted_licence)
     refuse_other_structures(repo)
     pinned = next((p for p in PUBLISHED.values() if p.repo.lower() == repo.lower()), None)
     is_pinned = pinned is not None and revision in (None, pinned.revision)
     if is_pinned and pinned is not None:
         revision = pinned.revision
-    folder = _fetch(name, repo, revision, options.hub_cache)
+    folder = _fetch(name, repo, revision, hub_cache)
     expected = pinned.sha256 if is_pinned and pinned is not None else None
-    return find_files(folder), repo, options.sha256 or expected
+    return find_files(folder), repo, sha256 or expected
 
 
 def _fetch(name: str, repo: str, revision: str | None, cache: Path | None) -> Path:

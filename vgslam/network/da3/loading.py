@@ -1,33 +1,21 @@
 """Loading Depth-Anything-3: `--weights hub-id | file | folder | random`, strictly, with hash and licence."""
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
-from vgslam.atomic import write_path_atomically
 from vgslam.errors import WeightsError
-from vgslam.network import licence as licences
 from vgslam.network.da3.config import ARCHITECTURES, Da3Config
 from vgslam.network.da3.files import PREFIX, aliases, own_names
-from vgslam.network.da3.find import ARCHITECTURE, FindOptions, check_headers, config_of, find, named_licence
+from vgslam.network.da3.find import ARCHITECTURE, check_headers, config_of, find, named_licence
 from vgslam.network.da3.network import Da3, random_network, skeleton
 from vgslam.network.da3.published import PUBLISHED, licence_of, require_acceptance
 from vgslam.network.precision import hold_in
-from vgslam.network.weight_files import (
-    METADATA_ARCHITECTURE,
-    METADATA_CONFIG,
-    METADATA_LICENCE,
-    WeightFiles,
-    default_ledger,
-    read_tensors,
-    sha256_of,
-)
-from vgslam.network.weights import check_builds, check_fit, fill
-from vgslam.network.weights_info import WeightsInfo
+from vgslam.network.weight_files import WeightFiles, header_of, read_tensors, sha256_of, write_tensors
+from vgslam.network.weights import FileOptions, built, check_fit, fill, n_parameters
+from vgslam.network.weights_info import WeightsInfo, random_seed
 
 
 @dataclass(frozen=True)
@@ -39,25 +27,15 @@ class LoadedDa3:
 
 
 @dataclass(frozen=True)
-class Da3LoadOptions:
+class Da3LoadOptions(FileOptions):
     """How weights are loaded."""
 
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    """Where they are loaded to."""
-    dtype: torch.dtype = torch.float32
-    """Number type of the transformer's linear layers."""
     has_rays: bool = False
     """Load the ray branch too."""
-    sha256: str | None = None
-    """SHA-256 that the file must have; None: that of the published file, if it comes from there."""
     accepted_licence: str | None = None
     """Name of a licence for non-commercial use that the person has accepted."""
     config: Da3Config | None = None
     """Architecture of random weights and of files that name none; None: the one that is asked for."""
-    ledger: Path | None = None
-    """Where shown licences are noted; None: in the user's cache."""
-    hub_cache: Path | None = None
-    """Folder for downloads; None: that of Hugging Face."""
 
 
 def load(
@@ -71,14 +49,14 @@ def load(
     damaged or has another hash, ConfigError for a licence that has to be accepted.
     """
     options = options or Da3LoadOptions()
-    if source.partition(":")[0] == "random":
-        return _random(name, source, options, show)
+    seed = random_seed(source)
+    if seed is not None:
+        return _random(name, source, seed, options, show)
     source = source or PUBLISHED[name].repo
-    where = FindOptions(options.sha256, options.accepted_licence, options.hub_cache)
-    found, repo, expected = find(name, source, where)
+    found, repo, expected = find(name, source, options.sha256, options.accepted_licence, options.hub_cache)
     metadata = check_headers(found)
     config = config_of(found, metadata, options.config or ARCHITECTURES[name])
-    check_builds(lambda: skeleton(config), f"{found.files[0]} names")
+    whole = built(lambda: skeleton(config), f"{found.files[0]} names")
     if config.name != name and config.name in ARCHITECTURES:
         raise WeightsError(f"{source} holds weights of {config.name} and not of {name}: use --network {config.name}")
     require_acceptance(config.name, options.accepted_licence)
@@ -87,33 +65,26 @@ def load(
         raise WeightsError(
             f"{found.files[0]}: its SHA-256 is {digest}, expected {expected}: delete it and fetch it again"
         )
-    network = _network(found, config, options, source)
+    network = _filled(whole, found, options, source)
     terms = licence_of(repo, digest) or named_licence(metadata)
-    if show is not None:
-        licences.show_once(terms, digest, options.ledger or default_ledger(), show)
-    n = sum(p.numel() for p in network.parameters())
-    info = WeightsInfo(source, digest, terms, n, tuple(f.name for f in found.files), architecture=config.name)
+    info = WeightsInfo(source, digest, terms, n_parameters(network), found.names, architecture=config.name)
+    info.tell_terms(show, options.ledger)
     return LoadedDa3(network, info)
 
 
 def save(network: Da3, path: Path, licence: str) -> None:
     """Writes weights as the published files have them, with the configuration in the header, atomically. OutputError if
     the file cannot be written."""
-    from safetensors.torch import save_file
-
     left_out = aliases(network)
-    metadata = {
-        METADATA_ARCHITECTURE: ARCHITECTURE, METADATA_CONFIG: json.dumps(network.config.to_dict()),
-        METADATA_LICENCE: licence, **{PREFIX + alias: PREFIX + kept for alias, kept in left_out.items()},
-    }  # fmt: skip
-    state = network.state_dict()
-    tensors = {PREFIX + k: v.detach().cpu().contiguous() for k, v in state.items() if k not in left_out}
-    write_path_atomically(path, lambda temporary: save_file(tensors, temporary, metadata=metadata), make_folders=True)
+    metadata = header_of(ARCHITECTURE, network.config.to_dict(), licence)
+    metadata |= {PREFIX + alias: PREFIX + kept for alias, kept in left_out.items()}
+    write_tensors(path, {PREFIX + k: v for k, v in network.state_dict().items() if k not in left_out}, metadata)
 
 
-def _network(found: WeightFiles, config: Da3Config, options: Da3LoadOptions, source: str) -> Da3:
+def _filled(whole: Da3, found: WeightFiles, options: Da3LoadOptions, source: str) -> Da3:
+    """The network with the tensors of the files, which must be those of `whole`; without rays that are not wanted."""
     tensors, _ = read_tensors(found.files)
-    where, whole = str(found.files[0]), skeleton(config)
+    where, config = str(found.files[0]), whole.config
     state = own_names(tensors, where, whole)
     check_fit(state, whole, where)
     wrong = [k for k, v in state.items() if not v.is_floating_point()]
@@ -128,16 +99,13 @@ def _network(found: WeightFiles, config: Da3Config, options: Da3LoadOptions, sou
     return whole.eval()
 
 
-def _random(name: str, source: str, options: Da3LoadOptions, show: Callable[[str], None] | None) -> LoadedDa3:
-    """Random weights, for trying things out; their `source` says so in every report."""
-    seed = source.partition(":")[2] or "0"
-    if not seed.isdigit():
-        raise WeightsError(f"'{source}': random weights are written random or random:SEED")
+def _random(
+    name: str, source: str, seed: int, options: Da3LoadOptions, show: Callable[[str], None] | None
+) -> LoadedDa3:
     config = options.config or ARCHITECTURES[name]
-    network = random_network(replace(config, has_rays=options.has_rays), int(seed))
+    network = random_network(replace(config, has_rays=options.has_rays), seed)
     hold_in(network.transformer, options.dtype)
     network = network.to(options.device)
-    if show is not None:
-        show(licences.RANDOM.terms)
-    n = sum(p.numel() for p in network.parameters())
-    return LoadedDa3(network, WeightsInfo(source, "", licences.RANDOM, n, is_random=True, architecture=config.name))
+    info = WeightsInfo.of_random(source, n_parameters(network), config.name)
+    info.tell_terms(show)
+    return LoadedDa3(network, info)

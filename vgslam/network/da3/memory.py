@@ -6,9 +6,8 @@ import torch
 
 from vgslam.network.aggregator import Chunks
 from vgslam.network.da3.config import Da3Config
+from vgslam.network.memory import MARGIN
 
-_MARGIN = 1.1
-"""Allocators round up and kernels need scratch space: estimates are multiplied by this."""
 _N_DENSE = 4
 """Blocks that the dense head reads."""
 
@@ -33,8 +32,8 @@ class Da3Workload:
     def bytes_needed(self, frames: int, chunks: Chunks) -> int:
         """Peak of weights and tensors: the last block across views, or a pass of the dense head (compared with
         `LiveMemory` in the tests)."""
-        c, half = self.config, torch.empty((), dtype=self.dtype).element_size()
-        cache = torch.empty((), dtype=chunks.cache_dtype or self.dtype).element_size()
+        c, half = self.config, self.dtype.itemsize
+        cache = (chunks.cache_dtype or self.dtype).itemsize
         tokens = frames * self.tokens
         chunk_tokens = min(frames, chunks.frames(self.tokens)) * self.tokens
         images = frames * 3 * self.height_px * self.width_px * 4
@@ -43,7 +42,7 @@ class Da3Workload:
         wide = chunk_tokens * c.width * max(3 * half + 24, 4 + 2 * c.mlp_ratio * half + half)
         joining = tokens * c.width * (4 + 3 * cache)
         blocks = 2 * stream + kept + max(3 * tokens * c.width * half + wide, joining)
-        return int(_MARGIN * (self.weights_bytes + images + max(blocks, kept + self._head_bytes(frames, chunks))))
+        return int(MARGIN * (self.weights_bytes + images + max(blocks, kept + self._head_bytes(frames, chunks))))
 
     def _head_bytes(self, frames: int, chunks: Chunks) -> int:
         """Results of the dense head and the widest moment of one pass."""

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from vgslam.errors import InputError
-from vgslam.network.preprocess import NetworkImages, PixelMap, UInt8
+from vgslam.network.preprocess import NetworkImages, PixelMap, UInt8, check_images
 
 PUBLISHED_SIZE_PX = 504
 """Longest side of the images that the published networks are evaluated at."""
@@ -44,21 +44,14 @@ def preprocess(
     Those that come out in different sizes are cropped about their centres to the smallest. InputError for an empty list
     or an array that is no image.
     """
-    if not images:
-        raise InputError("no images to preprocess")
-    placed = [_place(_to_rgb(image, i), size_px, fit, patch_px) for i, image in enumerate(images)]
+    check_images(images)
+    placed = [_place(_to_rgb(image), size_px, fit, patch_px) for image in images]
     width, height = (min(m.network_size[axis] for _, m in placed) for axis in (0, 1))
     placed = [_crop(pixels, pixel_map, width, height) for pixels, pixel_map in placed]
-    stack = np.stack([pixels for pixels, _ in placed]).transpose(0, 3, 1, 2)
-    values = np.ascontiguousarray(stack).astype(np.float32) / np.float32(255)
-    return NetworkImages(values, tuple(pixel_map for _, pixel_map in placed))
+    return NetworkImages.of(placed)
 
 
-def _to_rgb(image: UInt8, index: int) -> UInt8:
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (3, 4)):
-        raise InputError(
-            f"image {index}: expected uint8 (H,W), (H,W,3) or (H,W,4), got {image.dtype} {image.shape}"
-        )  # fmt: skip
+def _to_rgb(image: UInt8) -> UInt8:
     return np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else np.ascontiguousarray(image[..., :3])
 
 

@@ -1,7 +1,7 @@
 """The page of a comparison."""
 
 from vgslam.results.comparison.compare import Comparison
-from vgslam.results.page import assets, html
+from vgslam.results.page import html
 from vgslam.viewer.overlay import RunPath, overlaid_paths, run_color
 
 
@@ -15,23 +15,14 @@ def paths_of(comparison: Comparison) -> list[RunPath]:
 
 def page(comparison: Comparison) -> str:
     """HTML that needs no other file; every text from outside is escaped."""
-    title = f"{len(comparison.names)} runs – vgslam"
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in comparison.notes)
     parts = [
         html.section("Notes", f'<ul class="warning">{notes}</ul>' if notes else ""),
         html.section("Figures", _figures(comparison)), _paths(comparison),
         html.section("Settings that differ", _settings(comparison)),
     ]  # fmt: skip
-    inputs = ", ".join(dict.fromkeys(comparison.inputs))
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-        "style-src 'unsafe-inline'\">\n"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{assets.style()}</style>\n</head>\n<body>\n"
-        f'<h1>{len(comparison.names)} runs</h1>\n<p class="subtitle">{html.escape(inputs)}</p>\n'
-        f"{''.join(parts)}</body>\n</html>\n"
-    )
+    title, inputs = f"{len(comparison.names)} runs", ", ".join(dict.fromkeys(comparison.inputs))
+    return html.document(title, title, inputs, "".join(parts))
 
 
 def _figures(comparison: Comparison) -> str:

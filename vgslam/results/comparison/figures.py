@@ -54,7 +54,7 @@ def _score(of_score: Callable[[ComponentScore], Value], *recorded: str) -> Calla
     def of(data: RunData) -> Value:
         if data.evaluation is not None:
             return amount(of_score(data.evaluation.headline))
-        found: Any = mapping(mapping(data.report.get("evaluation")).get("headline"))
+        found: Any = data.recorded_headline
         for name in recorded:
             found = mapping(found).get(name)
         return amount(found)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vgslam.evaluation.alignment import best_scale, mean_rotation
+from vgslam.evaluation.alignment import best_scale, line_ratio, mean_rotation
 from vgslam.evaluation.association import SAME_FRAME_S, match_times
 from vgslam.geometry.robust_similarity import umeyama
 from vgslam.geometry.sim3 import Sim3
@@ -49,14 +49,13 @@ def over_truth(runs: Sequence[RunData], names: Sequence[str]) -> Overlay:
     pieces, notes, truth = [], [], None
     for name, data in zip(names, runs, strict=True):
         own = []
-        for score in [] if data.evaluation is None else data.evaluation.components:
+        for component, S in ({} if data.evaluation is None else data.evaluation.alignments).items():
             assert data.run is not None
-            own.append(_piece(data.run.trajectory, score.component_id, score.series.alignment.S_ref_est))
+            own.append(_piece_of(data.run.trajectory.of_component(component), S))
         if not own:
             notes.append(f"{name} is not aligned with the truth: its path is not drawn")
-        if data.truth is not None and data.run is not None:
-            t, times = data.truth.timestamps_s, data.run.frames.timestamps_s
-            during = data.truth.T_world_cam[(t >= times[0] - 0.1) & (t <= times[-1] + 0.1), :3, 3]
+        during = data.truth_positions
+        if during is not None:
             truth = during if truth is None or len(during) > len(truth) else truth
         pieces.append(own)
     return Overlay(pieces, truth, [None] * len(runs), notes, is_metric=True)
@@ -90,7 +89,7 @@ def largest(data: RunData) -> Trajectory:
     assert data.run is not None
     path = data.run.trajectory
     ids, counts = np.unique(path.component_ids, return_counts=True)
-    return _chosen(path, int(ids[counts.argmax()]))
+    return path.of_component(int(ids[counts.argmax()]))
 
 
 def _over(reference: Trajectory, data: RunData) -> tuple[list[Piece], int, float | None]:
@@ -100,7 +99,7 @@ def _over(reference: Trajectory, data: RunData) -> tuple[list[Piece], int, float
     path = None if data.run is None else data.run.trajectory
     for component in [] if path is None else np.unique(path.component_ids).tolist():
         assert path is not None
-        piece = _chosen(path, component)
+        piece = path.of_component(component)
         ids_ref, ids = match_times(reference.timestamps_s, piece.timestamps_s, SAME_FRAME_S)
         S = aligned(reference.T_world_cam[ids_ref], piece.T_world_cam[ids]) if len(ids) >= FEWEST else None
         if S is None:
@@ -120,30 +119,16 @@ def aligned(T_ref_cam: Array, T_est_cam: Array) -> Sim3 | None:
     scale = best_scale(p_ref, p_est)
     if scale is None:
         return None
-    if min(_line_ratio(p_ref), _line_ratio(p_est)) > LINE_RATIO:
+    if min(line_ratio(p_ref), line_ratio(p_est)) > LINE_RATIO:
         return umeyama(p_ref, p_est)
     R = mean_rotation(T_ref_cam[:, :3, :3], T_est_cam[:, :3, :3])
     return Sim3(R, p_ref.mean(0) - scale * R @ p_est.mean(0), scale)
-
-
-def _line_ratio(points: Array) -> float:
-    D = np.linalg.svd(points - points.mean(0), compute_uv=False)
-    return float(D[1] / D[0]) if D[0] > 0 else 0.0
 
 
 def _distance_percent(reference: Array, points: Array) -> float | None:
     length = float(np.linalg.norm(np.diff(reference, axis=0), axis=1).sum())
     rms = float(np.sqrt(((reference - points) ** 2).sum(axis=1).mean()))
     return 100.0 * rms / length if length > 0 else None
-
-
-def _chosen(path: Trajectory, component: int) -> Trajectory:
-    mine = path.component_ids == component
-    return Trajectory(path.timestamps_s[mine], path.T_world_cam[mine], path.frame_ids[mine], path.component_ids[mine])
-
-
-def _piece(path: Trajectory, component: int, S: Sim3) -> Piece:
-    return _piece_of(_chosen(path, component), S)
 
 
 def _piece_of(path: Trajectory, S: Sim3) -> Piece:

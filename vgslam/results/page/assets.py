@@ -18,10 +18,12 @@ def script() -> str:
     return _text("view.js")
 
 
-def policy() -> str:
-    """What the page may do (Content Security Policy): run its own script, by its hash, and show pictures within it."""
-    digest = base64.b64encode(hashlib.sha256(script().encode()).digest()).decode("ascii")
-    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+def policy(script: str) -> str:
+    """What a page may do (Content Security Policy): run this script, by its hash, if it is not empty, and show pictures
+    within the page."""
+    allowed = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    return f"{allowed}; script-src 'sha256-{digest}'" if script else allowed
 
 
 def _text(name: str) -> str:

@@ -8,11 +8,25 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from vgslam.guards.wording import shown
+from vgslam.results.page import assets
 from vgslam.results.page.labels import label
 from vgslam.viewer.style import png_bytes, themed_svg_bytes
 
 MOST_SVG_BYTES, MOST_PNG_BYTES = 800_000, 1_200_000
 """Largest pictures: four of the one kind and one of the other, and the 3-D view, stay below 8 MB in base64."""
+
+
+def document(title: str, heading: str, subtitle: str, body: str, script: str = "") -> str:
+    """A whole page around `body`, which is HTML; all other texts are plain. No request leaves it, and it runs no script
+    but `script`."""
+    run = f"<script>{script}</script>\n" if script else ""
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(assets.policy(script))}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)} – vgslam</title>\n<style>{assets.style()}</style>\n{run}</head>\n<body>\n"
+        f'<h1>{escape(heading)}</h1>\n<p class="subtitle">{escape(subtitle)}</p>\n{body}</body>\n</html>\n'
+    )
 
 
 def escape(text: object) -> str:

@@ -3,7 +3,6 @@
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.geometry.sim3 import Sim3
 from vgslam.types import Array, Ids, Trajectory
 
 Segments = npt.NDArray[np.float64]
@@ -15,20 +14,6 @@ FRUSTUM_OF_STEP, FRUSTUM_RANGE = 0.8, (0.01, 0.04)
 """Length of a drawn camera: this times the median step from keyframe to keyframe, within these parts of the extent."""
 _NONE = np.zeros((0, 2, 3))
 _CORNERS = np.array([(-1, -1, 1), (1, -1, 1), (1, 1, 1), (-1, 1, 1)], np.float64)
-
-
-def moved(path: Trajectory, chosen: npt.NDArray[np.bool_], S_scene_world: Sim3) -> Trajectory:
-    """The chosen poses, taken to the scene."""
-    T = posed(path.T_world_cam[chosen], S_scene_world)
-    return Trajectory(path.timestamps_s[chosen], T, path.frame_ids[chosen], path.component_ids[chosen])
-
-
-def posed(T_world_cam: Array, S_scene_world: Sim3) -> Array:
-    """Poses (N,4,4) in the scene."""
-    out = T_world_cam.copy()
-    out[:, :3, :3] = S_scene_world.R @ out[:, :3, :3]
-    out[:, :3, 3] = S_scene_world.apply(out[:, :3, 3])
-    return out
 
 
 def path_segments(path: Trajectory, frame_ids: Ids) -> tuple[Segments, Segments]:

@@ -1,5 +1,6 @@
 """The contents of a run's folder, as far as they are there: older and interrupted runs have less."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from vgslam.guards.documents import DocumentError, parse_yaml, read_json
 from vgslam.results.page.plain import amount, mapping
 from vgslam.results.read_run import RunTrajectories, read_run, score_run
 from vgslam.results.run_folder import CONFIG, PLOTS, REPORT, STATUS
-from vgslam.types import Trajectory
+from vgslam.types import Array, Trajectory
 
 
 @dataclass
@@ -61,6 +62,19 @@ class RunData:
     def has_all_statuses(self) -> bool:
         """Whether status.csv has a row for each frame that the report counts."""
         return self.run is not None and len(self.run.frames.frame_ids) == amount(self.report.get("n_frames"))
+
+    @property
+    def truth_positions(self) -> Array | None:
+        """Positions (N,3) of the truth while the run's frames last; None without a truth or frames."""
+        if self.truth is None or self.run is None or not len(self.run.frames.timestamps_s):
+            return None
+        t, times = self.truth.timestamps_s, self.run.frames.timestamps_s
+        return self.truth.T_world_cam[(t >= times[0] - 0.1) & (t <= times[-1] + 0.1), :3, 3]
+
+    @property
+    def recorded_headline(self) -> Mapping[str, Any]:
+        """The scores of the largest component as the report has them; empty where it has none."""
+        return mapping(mapping(self.report.get("evaluation")).get("headline"))
 
     def compare(self, truth: Trajectory) -> None:
         """Score against the truth; one that does not fit becomes a note."""

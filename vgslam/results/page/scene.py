@@ -1,7 +1,7 @@
 """What the 3-D view shows: cloud, paths, keyframes, loops, as points and lines in the coordinates of the view."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -101,7 +101,8 @@ def scene_of(data: RunData) -> Scene | None:
         return None
     points, colors = _cloud(data, pieces[0], scene)
     shown = pieces if data.evaluation is not None else pieces[:1]
-    view = viewpoint(np.concatenate([p.path.T_world_cam for p in shown]), points, _is_upright(data))
+    is_upright = data.evaluation is None and _are_worlds(data, "is_upright")
+    view = viewpoint(np.concatenate([p.path.T_world_cam for p in shown]), points, is_upright)
     scene.points, scene.colors = view.seen(points).reshape(-1, 3), colors
     if len(points):
         scene.points_toggle = scene.add(Toggle("cloud"))
@@ -110,7 +111,7 @@ def scene_of(data: RunData) -> Scene | None:
     _draw_truth(scene, data, view)
     scene.grid_step, grid = view.grid()
     scene.draw(scene.add(Toggle("grid", GRID)), GRID, 0.7, grid)
-    scene.unit = "m" if data.evaluation is not None or _is_metric(data) else "map units"
+    scene.unit = "m" if data.evaluation is not None or _are_worlds(data, "is_metric") else "map units"
     return scene
 
 
@@ -118,9 +119,7 @@ def _pieces(data: RunData, scene: Scene) -> list[_Piece]:
     """The components, the one with the most keyframes first: cloud.ply is that one's."""
     assert data.run is not None
     path, keyframes = data.run.trajectory, data.run.keyframes
-    aligned = {} if data.evaluation is None else {
-        c.component_id: c.series.alignment.S_ref_est for c in data.evaluation.components
-    }  # fmt: skip
+    aligned = {} if data.evaluation is None else data.evaluation.alignments
     pieces = []
     for component in dict.fromkeys(path.component_ids.tolist()):
         if data.evaluation is not None and component not in aligned:
@@ -128,7 +127,9 @@ def _pieces(data: RunData, scene: Scene) -> list[_Piece]:
             continue
         S = aligned.get(component, Sim3.identity())
         own = np.zeros((0, 4, 4)) if keyframes is None else keyframes.T_world_cam[keyframes.component_ids == component]
-        pieces.append(_Piece(component, paths.moved(path, path.component_ids == component, S), paths.posed(own, S), S))
+        mine = path.of_component(component)
+        mine = replace(mine, T_world_cam=S.compose_poses(mine.T_world_cam))
+        pieces.append(_Piece(component, mine, S.compose_poses(own), S))
     pieces.sort(key=lambda p: (-len(p.keyframes), -len(p.path)))
     if len(pieces) > MOST_COMPONENTS:
         scene.notes.append(f"The {MOST_COMPONENTS} largest of {len(pieces)} components are shown.")
@@ -196,11 +197,10 @@ def _draw_loops(scene: Scene, data: RunData, pieces: Sequence[_Piece], view: Vie
 
 
 def _draw_truth(scene: Scene, data: RunData, view: Viewpoint) -> None:
-    if data.truth is None or data.evaluation is None or data.run is None or not len(data.run.frames.timestamps_s):
+    truth = data.truth_positions
+    if truth is None or data.evaluation is None:
         return
-    t, times = data.truth.timestamps_s, data.run.frames.timestamps_s
-    during = (t >= times[0] - 0.1) & (t <= times[-1] + 0.1)
-    line = paths.polyline(data.truth.T_world_cam[during, :3, 3])
+    line = paths.polyline(truth)
     if len(line):
         scene.draw(scene.add(Toggle("truth", TRUTH)), TRUTH, 1.5, view.seen(line))
 
@@ -214,15 +214,7 @@ def _half_angles(data: RunData) -> tuple[float, float]:
     return (across, down) if 0.01 < across < 10 and 0.01 < down < 10 else (0.577, 0.433)
 
 
-def _worlds(data: RunData) -> list[bool | None]:
-    return [mapping(w).get("is_metric") is True for w in listed(data.report.get("world"))]
-
-
-def _is_metric(data: RunData) -> bool:
-    worlds = _worlds(data)
+def _are_worlds(data: RunData, what: str) -> bool:
+    """Whether each component that was looked at is what the field `what` says."""
+    worlds = [mapping(w).get(what) is True for w in listed(data.report.get("world"))]
     return bool(worlds) and all(worlds)
-
-
-def _is_upright(data: RunData) -> bool:
-    worlds = [mapping(w).get("is_upright") is True for w in listed(data.report.get("world"))]
-    return data.evaluation is None and bool(worlds) and all(worlds)

@@ -10,8 +10,8 @@ from vgslam.results.page.labels import label
 from vgslam.results.page.plain import amount, listed, mapping
 from vgslam.results.page.run_data import RunData
 from vgslam.results.page.spans import Span, spans_without_pose
+from vgslam.results.plots import error_figure, path_figure, status_figure
 from vgslam.types import Edge, Status
-from vgslam.viewer import plots
 
 MAX_ROWS = 40
 
@@ -22,8 +22,8 @@ def headline(data: RunData) -> str:
     tiles = [("frames", r.get("n_frames")), ("with a pose", _percent(data.coverage_percent))]
     if data.evaluation is not None:
         tiles.append(("ATE (RMSE)", f"{data.evaluation.headline.ate_m.rmse:.3g} m"))
-    elif _recorded_ate(r) is not None:
-        tiles.append(("ATE (RMSE)", f"{_recorded_ate(r):.3g} m"))
+    elif _recorded_ate(data) is not None:
+        tiles.append(("ATE (RMSE)", f"{_recorded_ate(data):.3g} m"))
     tiles += [("keyframes", r.get("n_keyframes")), ("losses", r.get("n_losses"))]
     tiles += [("frames per CPU second", r.get("frames_per_cpu_s")), ("peak memory, MiB", r.get("peak_memory_mib"))]
     cells = "".join(
@@ -47,25 +47,18 @@ def path(data: RunData) -> str:
     if data.run is None or not len(data.run.trajectory):
         return html.section("Path", _stored(data, "top_view.png", "path from above"))
     trajectory = data.run.trajectory
-    if data.evaluation is None and "top_view.png" in data.plots and _recorded_ate(data.report) is not None:
+    if data.evaluation is None and "top_view.png" in data.plots and _recorded_ate(data) is not None:
         return html.section("Path", _stored(data, "top_view.png", "path from above, over the truth"))
-    alignments = {}
-    if data.evaluation is not None:
-        alignments = {c.component_id: c.series.alignment.S_ref_est for c in data.evaluation.components}
-    lost = data.run.frames.lost_timestamps_s(trajectory)
-    figure = plots.top_view(trajectory, data.truth, alignments, lost)
+    figure = path_figure(trajectory, data.run.frames, data.truth, data.evaluation)
     return html.section("Path", html.svg_image(figure, "path from above"))
 
 
 def errors(data: RunData) -> str:
     """Errors over time, and the scores."""
-    scores = html.pairs_table(_scores(data.report))
+    scores = html.pairs_table(_scores(data))
     if data.evaluation is None:
         return html.section("Error", _stored(data, "error.png", "error over time"), scores)
-    series = [(c.component_id, c.series) for c in data.evaluation.components]
-    curves = [plots.ErrorCurve(i, s.timestamps_s, s.position_error_m, s.rotation_only_error_deg) for i, s in series]
-    times = np.zeros(0) if data.run is None else data.run.frames.timestamps_s
-    figure = plots.error_over_time(curves, span_s=plots.time_span_s(times) if len(times) else None)
+    figure = error_figure(data.evaluation, None if data.run is None else data.run.frames)
     return html.section("Error", html.svg_image(figure, "error over time", is_wide=True), scores)
 
 
@@ -73,8 +66,7 @@ def status(data: RunData) -> str:
     """Status and inliers of every frame."""
     if data.run is None or not len(data.run.frames.frame_ids):
         return html.section("Status", _stored(data, "status.png", "status over time"))
-    f = data.run.frames
-    figure = plots.status_over_time(f.timestamps_s, f.statuses, f.component_ids, f.n_inliers)
+    figure = status_figure(data.run.frames)
     return html.section("Status", html.svg_image(figure, "status over time", is_wide=True))
 
 
@@ -207,13 +199,12 @@ def _stored(data: RunData, name: str, alternative: str) -> str:
     return html.png_image(data.plots[name], alternative, is_wide) if name in data.plots else ""
 
 
-def _recorded_ate(report: Mapping[str, Any]) -> float | None:
-    head = mapping(mapping(report.get("evaluation")).get("headline"))
-    return amount(mapping(head.get("ate_sim3_m")).get("rmse"))
+def _recorded_ate(data: RunData) -> float | None:
+    return amount(mapping(data.recorded_headline.get("ate_sim3_m")).get("rmse"))
 
 
-def _scores(report: Mapping[str, Any]) -> dict[str, Any]:
-    head = mapping(mapping(report.get("evaluation")).get("headline"))
+def _scores(data: RunData) -> dict[str, Any]:
+    head = data.recorded_headline
     ate, se3 = mapping(head.get("ate_sim3_m")), mapping(head.get("ate_se3_m"))
     turned, rpe = mapping(head.get("rotation_ape_deg")), mapping(head.get("rpe_time"))
     turned_only = mapping(head.get("rotation_only_ape_deg"))
@@ -226,7 +217,7 @@ def _scores(report: Mapping[str, Any]) -> dict[str, Any]:
         "rotation (aligned by positions), RMSE [deg]": turned.get("rmse"),
         "RPE over 1 s, RMSE [m]": rpe.get("translation_rmse_m"),
         "RPE over 1 s, RMSE [deg]": rpe.get("rotation_rmse_deg"),
-        "path's end to its start [% of length]": report.get("end_to_start_percent"),
+        "path's end to its start [% of length]": data.report.get("end_to_start_percent"),
     }  # fmt: skip
 
 

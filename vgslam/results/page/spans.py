@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from vgslam.results.status import StatusTable
-from vgslam.types import Status
 
 NEW_COMPONENT, END = "a new component", "the end of the run"
 
@@ -23,7 +22,7 @@ class Span:
 
 def spans_without_pose(frames: StatusTable) -> list[Span]:
     """In time order; the frames before the first pose are the start of tracking, not a loss."""
-    with_pose = [i for i, s in enumerate(frames.statuses) if s in (Status.TRACKED, Status.RELOCALIZED)]
+    with_pose = [i for i, s in enumerate(frames.statuses) if s.has_pose]
     n = len(frames.statuses)
     spans = []
     for before, after in zip(with_pose, [*with_pose[1:], n]):

@@ -2,19 +2,19 @@
 
 from vgslam.sources.calibration.document import Document
 from vgslam.sources.calibration.fields import number
-from vgslam.sources.calibration.stated import Size, Stated
+from vgslam.sources.calibration.stated import Layout, Size, Stated
 
 _LENSES = {"frame": "radtan", "fisheye": "fisheye"}
 MOST_SKEW_PX = 0.5
 """Shift of a corner that a skew may cause and be left out."""
 
 
-def is_agisoft(document: Document) -> bool:
+def _is_agisoft(document: Document) -> bool:
     """Whether it has a projection and a focal length, side by side."""
     return isinstance(document.get("projection"), str) and "f" in document and "width" in document
 
 
-def read_agisoft(document: Document, size: Size | None) -> Stated:
+def _read_agisoft(document: Document, size: Size | None) -> Stated:
     """The camera: cx and cy are from the middle of the image, b1 belongs to the width alone, p1 and p2 are OpenCV's p2
     and p1. Raises ValueError for another projection, and terms that OpenCV does not have."""
     projection = str(document["projection"]).lower()
@@ -36,3 +36,6 @@ def read_agisoft(document: Document, size: Size | None) -> Stated:
         raise ValueError(f"Metashape's {projection} with {', '.join(left)} is not supported; calibrate without")
     middle = (width - 1) / 2 + cx, (height - 1) / 2 + cy
     return Stated(f + b1, f, *middle, (int(width), int(height)), _LENSES[projection], coefficients)
+
+
+METASHAPE: Layout[Document] = Layout(_is_agisoft, _read_agisoft)

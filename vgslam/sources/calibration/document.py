@@ -43,7 +43,7 @@ def read_text(path: Path) -> str:
     try:
         return documents.read_text(path)
     except (OSError, documents.DocumentError) as err:
-        reason = getattr(err, "strerror", None) or str(err).removeprefix("is ")
+        reason = documents.why_unreadable(err)
         raise CalibrationError(f"{path}: calibration cannot be read ({reason}); give a JSON or YAML file") from err
 
 
@@ -98,15 +98,6 @@ def _xml(path: Path, text: str) -> Document:
     if not isinstance(document, Mapping):
         raise CalibrationError(f"{path}: is no XML file of OpenCV's; give a JSON or YAML file")
     return document
-
-
-def is_number(word: str) -> bool:
-    """Whether a word is a number."""
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
 
 
 def _arrays(path: Path) -> Document:

@@ -5,7 +5,8 @@ import re
 import tomllib
 from typing import Any
 
-from vgslam.sources.calibration.document import Document, is_number
+from vgslam.guards.documents import is_number
+from vgslam.sources.calibration.document import Document
 
 _ASSIGNED = re.compile(r"^\s*[\w.\-]+\s*=", re.M)
 _NAMED = re.compile(r"^\s*[A-Za-z_]\w*[ \t]+[-+.\d]")

@@ -4,11 +4,12 @@ What is not stated in px is brought to px; the origin of pixels is left as the p
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from vgslam.sources.calibration.document import Document
 from vgslam.sources.calibration.fields import number, numbers
-from vgslam.sources.calibration.stated import Size, Stated
+from vgslam.sources.calibration.stated import Layout, Size, Stated
 
 _LENS = {"k1": ("radtan", "k1"), "k3": ("radtan", "k1 k2 k3"), "t2": ("radtan", "k1 k2 k3 p1 p2"),
          "fisheye": ("fisheye", "k1 k2 k3 k4")}  # fmt: skip
@@ -20,21 +21,21 @@ _TYPES = {"pinhole": ("pinhole", ""), "radial1": ("radtan", "k1"), "radial3": ("
 _ORDER = {"radtan": "k1 k2 p1 p2 k3", "fisheye": "k1 k2 k3 k4", "fov": "w", "pinhole": ""}
 
 
-def is_openmvg(document: Document) -> bool:
+def _is_openmvg(document: Document) -> bool:
     """Whether it is a sfm_data.json of OpenMVG's."""
     return "sfm_data_version" in document and isinstance(document.get("intrinsics"), list)
 
 
-def cameras_openmvg(document: Document) -> dict[str, Document]:
-    """The cameras by their keys."""
+def _cameras(name: str, document: Document) -> dict[str, Document]:
+    """The cameras by their field `name`, or by their places where they have none."""
     listed = [camera for camera in document["intrinsics"] if isinstance(camera, Mapping)]
     found: dict[str, Document] = {
-        str(camera.get("key", i)): {**document, "intrinsics": [camera]} for i, camera in enumerate(listed)
+        str(camera.get(name, i)): {**document, "intrinsics": [camera]} for i, camera in enumerate(listed)
     }
     return found if len(found) > 1 else {}
 
 
-def read_openmvg(document: Document, size: Size | None) -> Stated:
+def _read_openmvg(document: Document, size: Size | None) -> Stated:
     """The first camera. Raises ValueError."""
     data: Any = _first(document)
     for name in ("value", "ptr_wrapper", "data"):
@@ -52,22 +53,13 @@ def read_openmvg(document: Document, size: Size | None) -> Stated:
     return Stated(f, f, *middle, of, "pinhole")
 
 
-def is_alicevision(document: Document) -> bool:
+def _is_alicevision(document: Document) -> bool:
     """Whether it is a scene of AliceVision's (cameras.sfm)."""
     listed = document.get("intrinsics")
     return isinstance(listed, list) and bool(listed) and isinstance(listed[0], Mapping) and "intrinsicId" in listed[0]
 
 
-def cameras_alicevision(document: Document) -> dict[str, Document]:
-    """The cameras by their ids."""
-    listed = [camera for camera in document["intrinsics"] if isinstance(camera, Mapping)]
-    found: dict[str, Document] = {
-        str(camera.get("intrinsicId")): {**document, "intrinsics": [camera]} for camera in listed
-    }
-    return found if len(found) > 1 else {}
-
-
-def read_alicevision(document: Document, size: Size | None) -> Stated:
+def _read_alicevision(document: Document, size: Size | None) -> Stated:
     """The first camera: focal length in px, or in mm of a sensor; principal point from the middle of the image, or, in
     older files, from its corner. Raises ValueError."""
     camera = _first(document)
@@ -91,12 +83,12 @@ def read_alicevision(document: Document, size: Size | None) -> Stated:
     return Stated(_stated("pxFocalLength", f), _stated("pxFocalLength", f), *middle, of, model, k)
 
 
-def is_scannet(document: Document) -> bool:
+def _is_scannet(document: Document) -> bool:
     """Whether it is a scene's text file, or the _info.txt of its .sens."""
     return "fx_color" in document or "m_calibrationColorIntrinsic" in document
 
 
-def read_scannet(document: Document, size: Size | None) -> Stated:
+def _read_scannet(document: Document, size: Size | None) -> Stated:
     """The colour camera. Raises ValueError."""
     matrix = document.get("m_calibrationColorIntrinsic")
     of = (document.get("m_colorWidth"), document.get("m_colorHeight")) if matrix else (
@@ -143,3 +135,8 @@ def _coefficients(model: str, order: str, given: Any) -> tuple[float, ...]:
         raise ValueError(f"camera distortion must be {order or 'empty'}, got {len(values)} numbers")
     of = dict(zip(names, values, strict=True))
     return tuple(of.get(name, 0.0) for name in _ORDER[model].split())
+
+
+OPENMVG: Layout[Document] = Layout(_is_openmvg, _read_openmvg, partial(_cameras, "key"))
+ALICEVISION: Layout[Document] = Layout(_is_alicevision, _read_alicevision, partial(_cameras, "intrinsicId"))
+SCANNET: Layout[Document] = Layout(_is_scannet, _read_scannet)

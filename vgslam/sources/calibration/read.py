@@ -1,12 +1,11 @@
 """Reads calibration files of any known layout."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
 
 from vgslam.errors import CalibrationError
-from vgslam.sources.calibration.agisoft import is_agisoft, read_agisoft
+from vgslam.sources.calibration.agisoft import METASHAPE
 from vgslam.sources.calibration.colmap_bin import rows_of_bin
 from vgslam.sources.calibration.document import Document, Rows, read_bytes, read_document, read_text, rows_of
 from vgslam.sources.calibration.flat import read_flat
@@ -14,93 +13,24 @@ from vgslam.sources.calibration.foreign import why_foreign
 from vgslam.sources.calibration.groups import cameras_flat
 from vgslam.sources.calibration.lens import family, make_camera
 from vgslam.sources.calibration.named_text import read_named
-from vgslam.sources.calibration.photogrammetry import (
-    cameras_alicevision,
-    cameras_openmvg,
-    is_alicevision,
-    is_openmvg,
-    is_scannet,
-    read_alicevision,
-    read_openmvg,
-    read_scannet,
-)  # fmt: skip
+from vgslam.sources.calibration.photogrammetry import ALICEVISION, OPENMVG, SCANNET
 from vgslam.sources.calibration.plausible import check_plausible, check_stated_size
-from vgslam.sources.calibration.reconstructions import (
-    cameras_colmap,
-    cameras_nerf,
-    cameras_open3d,
-    cameras_opensfm,
-    is_colmap,
-    is_nerf,
-    is_open3d,
-    is_opensfm,
-    read_colmap,
-    read_nerf,
-    read_open3d,
-    read_opensfm,
-)  # fmt: skip
-from vgslam.sources.calibration.rows import is_dso, is_numbers, read_dso, read_numbers
+from vgslam.sources.calibration.reconstructions import COLMAP, NERFSTUDIO, OPEN3D, OPENSFM
+from vgslam.sources.calibration.rows import DSO, NUMBERS
 from vgslam.sources.calibration.several import choose, note, split_name
-from vgslam.sources.calibration.slam_systems import (
-    cameras_kalibr,
-    cameras_kitti,
-    cameras_orbslam,
-    is_kalibr,
-    is_kitti,
-    is_orbslam,
-    read_kalibr,
-    read_kitti,
-    read_orbslam,
-)  # fmt: skip
-from vgslam.sources.calibration.stated import NoFocal, NotCalibrated, Size, Stated
+from vgslam.sources.calibration.slam_systems import KALIBR, KITTI, ORB_SLAM
+from vgslam.sources.calibration.stated import Given, Layout, NoFocal, NotCalibrated, Size, Stated
 from vgslam.types import Camera
 
 Say = Callable[[str], object]
-Given = TypeVar("Given")
-
 
 _ENDINGS = frozenset({".json", ".yaml", ".yml", ".txt", ".xml", ".bin", ".npz", ".ini", ".toml", ".conf"})
-
-
-def _one(_: object) -> dict[str, Any]:
-    """The cameras of a layout that holds a single one, which has no name."""
-    return {}
-
-
-@dataclass(frozen=True)
-class Layout(Generic[Given]):
-    """A layout of files with named fields, or of rows of words."""
-
-    name: str
-    matches: Callable[[Given], bool]
-    read: Callable[[Given, Size | None], Stated]
-    """The camera of what holds one."""
-    cameras: Callable[[Given], dict[str, Given]]
-    """Each of the cameras by its name, as a file of its own would hold it; none where there is one without a name."""
-    is_first_taken: bool = True
-    """Whether the first of several is a good guess; else one has to be named."""
-
-
 LAYOUTS: tuple[Layout[Document], ...] = (
-    Layout("ORB-SLAM", is_orbslam, read_orbslam, cameras_orbslam),
-    Layout("Kalibr", is_kalibr, read_kalibr, cameras_kalibr),
-    Layout("OpenMVG", is_openmvg, read_openmvg, cameras_openmvg),
-    Layout("AliceVision", is_alicevision, read_alicevision, cameras_alicevision),
-    Layout("ScanNet", is_scannet, read_scannet, _one),
-    Layout("OpenSfM", is_opensfm, read_opensfm, cameras_opensfm),
-    Layout("nerfstudio", is_nerf, read_nerf, cameras_nerf, is_first_taken=False),
-    Layout("Open3D", is_open3d, read_open3d, cameras_open3d, is_first_taken=False),
-    Layout("Metashape", is_agisoft, read_agisoft, _one),
-    Layout("KITTI", is_kitti, read_kitti, cameras_kitti),
-    Layout("fields", lambda _: True, read_flat, cameras_flat),
-)
+    ORB_SLAM, KALIBR, OPENMVG, ALICEVISION, SCANNET, OPENSFM, NERFSTUDIO, OPEN3D, METASHAPE, KITTI,
+    Layout(lambda _: True, read_flat, cameras_flat),
+)  # fmt: skip
 """In the order in which they are asked; the last takes the rest."""
-COLMAP: Layout[Rows] = Layout("COLMAP", is_colmap, read_colmap, cameras_colmap)
-ROW_LAYOUTS: tuple[Layout[Rows], ...] = (
-    COLMAP,
-    Layout("DSO", is_dso, read_dso, _one),
-    Layout("numbers", is_numbers, read_numbers, _one),
-)
+ROW_LAYOUTS: tuple[Layout[Rows], ...] = (COLMAP, DSO, NUMBERS)
 
 
 def read_calibration(

@@ -8,11 +8,12 @@ from dataclasses import replace
 from math import tan
 from typing import Any
 
-from vgslam.sources.calibration.document import Document, Rows, is_number
+from vgslam.guards.documents import is_number
+from vgslam.sources.calibration.document import Document, Rows
 from vgslam.sources.calibration.fields import Fields, number, numbers
 from vgslam.sources.calibration.flat import read_flat, resolution
 from vgslam.sources.calibration.lens import family
-from vgslam.sources.calibration.stated import Size, Stated
+from vgslam.sources.calibration.stated import Layout, Size, Stated
 
 _NERF = ("fl_x", "fl_y", "camera_angle_x", "cx", "cy", "w", "h", "k1", "k2", "k3", "k4", "p1", "p2", "camera_model")
 _COLMAP: dict[str, tuple[str, str]] = {
@@ -35,7 +36,7 @@ _COLMAP: dict[str, tuple[str, str]] = {
 refused unless these are 0."""
 
 
-def is_nerf(document: Document) -> bool:
+def _is_nerf(document: Document) -> bool:
     """Whether it is a transforms.json."""
     frames = document.get("frames")
     first = frames[0] if isinstance(frames, list) and frames else None
@@ -43,11 +44,11 @@ def is_nerf(document: Document) -> bool:
     return "fl_x" in document or "camera_angle_x" in document or is_listed
 
 
-def read_nerf(document: Document, size: Size | None) -> Stated:
+def _read_nerf(document: Document, size: Size | None) -> Stated:
     """Intrinsics for all frames, or those of the first, where they are the same."""
     fields = {name: value for name, value in document.items() if name != "frames"}
     if "fl_x" not in fields and "camera_angle_x" not in fields:
-        fields |= _of_frames(document["frames"])
+        fields |= next((_intrinsics_of(frame) for frame in document["frames"] if isinstance(frame, Mapping)), {})
     model = str(fields.get("camera_model") or "").lower()
     if model == "opencv":
         fields["camera_model"] = "radtan"
@@ -64,7 +65,7 @@ def read_nerf(document: Document, size: Size | None) -> Stated:
     return _half_pixel(read_flat(fields, size))
 
 
-def cameras_nerf(document: Document) -> dict[str, Document]:
+def _cameras_nerf(document: Document) -> dict[str, Document]:
     """The different intrinsics of single frames, each under the file of the first frame that has them."""
     frames = document.get("frames")
     if "fl_x" in document or "camera_angle_x" in document or not isinstance(frames, list):
@@ -77,10 +78,6 @@ def cameras_nerf(document: Document) -> dict[str, Document]:
     return dict(different.values()) if len(different) > 1 else {}
 
 
-def _of_frames(frames: list[Any]) -> dict[str, Any]:
-    return next((_intrinsics_of(frame) for frame in frames if isinstance(frame, Mapping)), {})
-
-
 def _intrinsics_of(frame: Mapping[str, Any]) -> dict[str, Any]:
     return {name: frame[name] for name in _NERF if name in frame}
 
@@ -89,17 +86,12 @@ def _half_pixel(read: Stated) -> Stated:
     return replace(read, cx=None if read.cx is None else read.cx - 0.5, cy=None if read.cy is None else read.cy - 0.5)
 
 
-def is_opensfm(document: Document) -> bool:
-    """Whether it is a camera_models.json, or the first part of a reconstruction.json."""
-    return bool(_opensfm(document))
-
-
-def cameras_opensfm(document: Document) -> dict[str, Document]:
+def _cameras_opensfm(document: Document) -> dict[str, Document]:
     """The cameras by their names."""
     return {name: {"cameras": {name: camera}} for name, camera in _opensfm(document).items()}
 
 
-def read_opensfm(document: Document, size: Size | None) -> Stated:
+def _read_opensfm(document: Document, size: Size | None) -> Stated:
     """The only camera. Lengths are in units of the larger side, from the middle of the image."""
     camera = dict(next(iter(_opensfm(document).values())))
     of = resolution(Fields(camera)) or size
@@ -115,6 +107,7 @@ def read_opensfm(document: Document, size: Size | None) -> Stated:
 
 
 def _opensfm(document: Document) -> dict[str, Mapping[str, Any]]:
+    """The cameras of a camera_models.json, or of the first part of a reconstruction.json."""
     cameras = document.get("cameras", document)
     if not isinstance(cameras, Mapping):
         return {}
@@ -122,12 +115,7 @@ def _opensfm(document: Document) -> dict[str, Mapping[str, Any]]:
             if isinstance(value, Mapping) and "projection_type" in value}  # fmt: skip
 
 
-def is_open3d(document: Document) -> bool:
-    """Whether it is a PinholeCameraTrajectory: a camera for each view."""
-    return bool(_open3d(document))
-
-
-def cameras_open3d(document: Document) -> dict[str, Document]:
+def _cameras_open3d(document: Document) -> dict[str, Document]:
     """The different cameras, by the number of the first view that has them."""
     different: dict[str, tuple[str, Document]] = {}
     for i, view in enumerate(_open3d(document)):
@@ -135,25 +123,21 @@ def cameras_open3d(document: Document) -> dict[str, Document]:
     return dict(different.values()) if len(different) > 1 else {}
 
 
-def read_open3d(document: Document, size: Size | None) -> Stated:
-    """The first camera."""
-    return read_flat(_open3d(document)[0], size)
-
-
 def _open3d(document: Document) -> list[Mapping[str, Any]]:
+    """The views of a PinholeCameraTrajectory, each with its camera."""
     views = document.get("parameters")
     found = [view.get("intrinsic") for view in views if isinstance(view, Mapping)] if isinstance(views, list) else []
     return [one for one in found if isinstance(one, Mapping) and "intrinsic_matrix" in one]
 
 
-def is_colmap(rows: Rows) -> bool:
+def _is_colmap(rows: Rows) -> bool:
     """Whether rows are ID MODEL WIDTH HEIGHT PARAMETERS, or NAME MODEL ..., as hloc lists images of known cameras."""
     row = rows[0]
     is_one = len(row) >= 5 and not is_number(row[1]) and all(map(is_number, row[2:]))
     return is_one and (row[0].isdecimal() or row[1].upper() in _COLMAP)
 
 
-def cameras_colmap(rows: Rows) -> dict[str, Rows]:
+def _cameras_colmap(rows: Rows) -> dict[str, Rows]:
     """The cameras by their numbers, or, of images, the different ones by the first image that has them."""
     if rows[0][0].isdecimal():
         return {row[0]: [row] for row in rows}
@@ -163,13 +147,13 @@ def cameras_colmap(rows: Rows) -> dict[str, Rows]:
     return {name: [[name, *camera]] for camera, name in different.items()} if len(different) > 1 else {}
 
 
-def read_colmap(rows: Rows, size: Size | None) -> Stated:
+def _read_colmap(rows: Rows, size: Size | None) -> Stated:
     """The only camera of a cameras.txt."""
     _, model, width, height, *words = rows[0]
-    return colmap_camera(model, (int(width), int(height)), numbers(model, words))
+    return _colmap_camera(model, (int(width), int(height)), numbers(model, words))
 
 
-def colmap_camera(model: str, size: Size, values: list[float]) -> Stated:
+def _colmap_camera(model: str, size: Size, values: list[float]) -> Stated:
     """Camera of a COLMAP model with its parameters. Raises ValueError."""
     if model.upper() not in _COLMAP:
         raise ValueError(f"COLMAP's camera model {model} is not supported; use OPENCV or OPENCV_FISHEYE")
@@ -186,3 +170,12 @@ def colmap_camera(model: str, size: Size, values: list[float]) -> Stated:
     k = tuple(p.get(name, 0.0) for name in known)
     fx, fy = (p.get(name, p.get("f", 0.0)) for name in ("fx", "fy"))
     return Stated(fx, fy, p["cx"] - 0.5, p["cy"] - 0.5, size, lens, k)
+
+
+NERFSTUDIO: Layout[Document] = Layout(_is_nerf, _read_nerf, _cameras_nerf, is_first_taken=False)
+OPENSFM: Layout[Document] = Layout(lambda document: bool(_opensfm(document)), _read_opensfm, _cameras_opensfm)
+OPEN3D: Layout[Document] = Layout(
+    lambda document: bool(_open3d(document)), lambda document, size: read_flat(_open3d(document)[0], size),
+    _cameras_open3d, is_first_taken=False,
+)  # fmt: skip
+COLMAP: Layout[Rows] = Layout(_is_colmap, _read_colmap, _cameras_colmap)

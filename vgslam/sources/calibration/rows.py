@@ -1,14 +1,15 @@
 """Calibrations as rows of numbers: DSO's camera.txt, the text files of DROID-SLAM and DPVO, a matrix."""
 
-from vgslam.sources.calibration.document import Rows, is_number
+from vgslam.guards.documents import is_number
+from vgslam.sources.calibration.document import Rows
 from vgslam.sources.calibration.fields import numbers
-from vgslam.sources.calibration.stated import Size, Stated
+from vgslam.sources.calibration.stated import Layout, Size, Stated
 
 _DSO = {"pinhole": "pinhole", "radtan": "radtan", "fov": "fov", "atan": "fov", "equidistant": "fisheye",
         "kannalabrandt": "fisheye"}  # fmt: skip
 
 
-def is_dso(rows: Rows) -> bool:
+def _is_dso(rows: Rows) -> bool:
     """Whether the first row is a model's name and numbers, or five numbers with a size in the second row."""
     first = rows[0]
     if first[0].rstrip(":").lower() in _DSO and all(map(is_number, first[1:])):
@@ -16,7 +17,7 @@ def is_dso(rows: Rows) -> bool:
     return len(rows) >= 3 and len(first) in (5, 8) and all(map(is_number, first)) and len(rows[1]) == 2
 
 
-def read_dso(rows: Rows, size: Size | None) -> Stated:
+def _read_dso(rows: Rows, size: Size | None) -> Stated:
     """The input camera: the model's row and the size. What DSO makes of it (the rows after) is not needed.
 
     Values below 1 are relative to width and height, with the edge of the image at 0.
@@ -39,12 +40,12 @@ def read_dso(rows: Rows, size: Size | None) -> Stated:
     return Stated(fx, fy, cx, cy, of, lens, tuple(k))
 
 
-def is_numbers(rows: Rows) -> bool:
+def _is_numbers(rows: Rows) -> bool:
     """Whether there is one row of four numbers or more, or a matrix."""
     return all(is_number(word) for row in rows for word in row)
 
 
-def read_numbers(rows: Rows, size: Size | None) -> Stated:
+def _read_numbers(rows: Rows, size: Size | None) -> Stated:
     """fx fy cx cy [k1 k2 p1 p2 [k3 ...]] in one row, or a camera matrix 3x3 or 4x4."""
     lengths = {len(row) for row in rows}
     if len(rows) in (3, 4) and lengths in ({3}, {4}):
@@ -59,3 +60,7 @@ def read_numbers(rows: Rows, size: Size | None) -> Stated:
         raise ValueError("a fifth number may be k1 or a FOV lens; give fx fy cx cy k1 0 0 0, or FOV before the numbers")
     fx, fy, cx, cy = values[:4]
     return Stated(fx, fy, cx, cy, None, "radtan", tuple(values[4:]) if len(values) > 5 else ())
+
+
+DSO: Layout[Rows] = Layout(_is_dso, _read_dso)
+NUMBERS: Layout[Rows] = Layout(_is_numbers, _read_numbers)

@@ -8,7 +8,7 @@ from vgslam.sources.calibration.document import Document
 from vgslam.sources.calibration.fields import numbers
 from vgslam.sources.calibration.flat import read_flat
 from vgslam.sources.calibration.lens import family
-from vgslam.sources.calibration.stated import Size, Stated
+from vgslam.sources.calibration.stated import Layout, Size, Stated
 
 _ORB = re.compile(r"^(Camera1?|Cam1?|Left|LEFT)\.(.+)$")
 _SECOND = {"Camera2": "Camera1", "Cam2": "Cam1", "Right": "Left", "RIGHT": "LEFT"}
@@ -19,12 +19,12 @@ _BEFORE = {"ds": 2, "eucm": 2, "omni": 1}
 """Numbers before fu fv pu pv in Kalibr's `intrinsics`."""
 
 
-def is_orbslam(document: Document) -> bool:
+def _is_orbslam(document: Document) -> bool:
     """Whether fields are called Camera.fx and the like."""
     return any(_ORB.match(name) for name in document)
 
 
-def read_orbslam(document: Document, size: Size | None) -> Stated:
+def _read_orbslam(document: Document, size: Size | None) -> Stated:
     """Camera.fx, or Camera1.fx in ORB-SLAM3. newWidth only says what that program resizes to."""
     fields = {match[2]: value for name, value in document.items() if (match := _ORB.match(name))}
     for name in ("newWidth", "newHeight", "newImSize"):
@@ -34,7 +34,7 @@ def read_orbslam(document: Document, size: Size | None) -> Stated:
     return read_flat(fields, size)
 
 
-def cameras_orbslam(document: Document) -> dict[str, Document]:
+def _cameras_orbslam(document: Document) -> dict[str, Document]:
     """Camera1 and Camera2, or LEFT and RIGHT; what is said of `Camera` belongs to both."""
     for second, first in _SECOND.items():
         if any(f"{second}.{name}" in document for name in ("fx", "K")):
@@ -46,31 +46,22 @@ def cameras_orbslam(document: Document) -> dict[str, Document]:
     return {}
 
 
-def is_kalibr(document: Document) -> bool:
-    """Whether there is a cam0 (or the like) with intrinsics."""
-    return bool(_chain(document))
-
-
-def cameras_kalibr(document: Document) -> dict[str, Document]:
+def _cameras_kalibr(document: Document) -> dict[str, Document]:
     """The cameras of a chain."""
     return {name: {name: document[name]} for name in _chain(document)}
 
 
-def read_kalibr(document: Document, size: Size | None) -> Stated:
+def _read_kalibr(document: Document, size: Size | None) -> Stated:
     """The camera of a chain of one."""
     name = _chain(document)[0]
     cam: dict[str, Any] = dict(document[name])
-    model = family(str(cam.get("camera_model") or "pinhole"))
-    if model not in _BEFORE:
-        values = numbers("intrinsics", cam["intrinsics"])
-        if len(values) != 4:
-            called = cam.get("camera_model") or "pinhole"
-            raise ValueError(f"{name}: intrinsics of the {called} model are 4 numbers, got {len(values)}")
-    else:
-        n = _BEFORE[model]
-        values = numbers("intrinsics", cam["intrinsics"])
-        if len(values) != n + 4:
-            raise ValueError(f"{name}: intrinsics of the {model} model are {n + 4} numbers, got {len(values)}")
+    called = str(cam.get("camera_model") or "pinhole")
+    model = family(called)
+    n, values = _BEFORE.get(model, 0), numbers("intrinsics", cam["intrinsics"])
+    if len(values) != n + 4:
+        raise ValueError(f"{name}: intrinsics of the {model if n else called} model are {n + 4} numbers, got "
+                         f"{len(values)}")  # fmt: skip
+    if n:
         cam["intrinsics"] = values[n:]
         is_bent = cam.get("distortion_model") not in (None, "none")
         more = numbers("distortion", cam.get("distortion_coeffs")) if is_bent else []
@@ -81,20 +72,20 @@ def read_kalibr(document: Document, size: Size | None) -> Stated:
     return read_flat(cam, size)
 
 
-def is_kitti(document: Document) -> bool:
+def _is_kitti(document: Document) -> bool:
     """Whether there are projections P0, P1, ... (odometry), or P_rect_00, ... (raw). P1 and P2 alone are OpenCV's."""
-    return any(name == "P0" or name.startswith("P_rect") for name in cameras_kitti(document))
+    return any(name == "P0" or name.startswith("P_rect") for name in _cameras_kitti(document))
 
 
-def cameras_kitti(document: Document) -> dict[str, Document]:
+def _cameras_kitti(document: Document) -> dict[str, Document]:
     """The rectified cameras, each a matrix (3,4)."""
     found = {name: value for name, value in document.items() if _KITTI.match(name)}
     return {name: {name: value} for name, value in found.items() if len(_numbers_of(value)) == 12}
 
 
-def read_kitti(document: Document, size: Size | None) -> Stated:
+def _read_kitti(document: Document, size: Size | None) -> Stated:
     """The left 3x3 of one projection: images are rectified."""
-    p = _numbers_of(next(value for camera in cameras_kitti(document).values() for value in camera.values()))
+    p = _numbers_of(next(value for camera in _cameras_kitti(document).values() for value in camera.values()))
     return Stated(p[0], p[5], p[2], p[6], None, "pinhole")
 
 
@@ -106,6 +97,12 @@ def _numbers_of(value: Any) -> list[float]:
 
 
 def _chain(document: Document) -> list[str]:
+    """The names cam0, cam1, ... of what has intrinsics."""
     found = [name for name, value in document.items()
              if _KALIBR.match(name) and isinstance(value, Mapping) and "intrinsics" in value]  # fmt: skip
     return sorted(found, key=lambda name: int(name[3:]))
+
+
+ORB_SLAM: Layout[Document] = Layout(_is_orbslam, _read_orbslam, _cameras_orbslam)
+KALIBR: Layout[Document] = Layout(lambda document: bool(_chain(document)), _read_kalibr, _cameras_kalibr)
+KITTI: Layout[Document] = Layout(_is_kitti, _read_kitti, _cameras_kitti)

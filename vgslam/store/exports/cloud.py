@@ -40,9 +40,6 @@ def export_gltf(component: Component, out: Path) -> str:
 
     suffix = check_suffix("gltf", out)
     points, colors = cloud_of(component)
-    write_gltf(out, trimesh.PointCloud(points @ gltf_axes(component).T, colors=_opaque(colors)), suffix)
+    opaque = np.concatenate([colors, np.full((len(colors), 1), 255, np.uint8)], axis=1)
+    write_gltf(out, trimesh.PointCloud(points @ gltf_axes(component).T, colors=opaque), suffix)
     return f"{len(points)} points"
-
-
-def _opaque(colors: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    return np.concatenate([colors, np.full((len(colors), 1), 255, np.uint8)], axis=1)

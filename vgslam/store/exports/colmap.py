@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vgslam.atomic import write_bytes, write_text
+from vgslam.atomic import make_folder, write_bytes, write_text
 from vgslam.geometry import se3
 from vgslam.store.exports.component import Component
-from vgslam.store.exports.images import image_names, make_folder, write_images
+from vgslam.store.exports.images import OTHER_PLACE, image_names, write_images
 from vgslam.types import Array, Camera, Ids
 
 _SIMPLE_PINHOLE, _PINHOLE = 0, 1
@@ -69,7 +69,7 @@ def export_colmap(component: Component, out: Path, is_text: bool = False) -> str
     model = colmap_model(component)
     write_images(component, out)
     folder = out / "sparse" / "0"
-    make_folder(folder)
+    make_folder(folder, OTHER_PLACE)
     write_model_text(model, folder) if is_text else write_model_binary(model, folder)
     return f"{len(model.cameras)} camera(s), {len(model.images)} images, {len(model.points)} points"
 

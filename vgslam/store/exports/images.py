@@ -3,13 +3,14 @@
 import re
 from pathlib import Path
 
-from vgslam.atomic import write_bytes, write_text
-from vgslam.errors import OutputError
+from vgslam.atomic import make_folder, write_bytes, write_text
 from vgslam.map.picture_file import encode
 from vgslam.store.exports.component import Component
-from vgslam.types import Image, Keyframe
+from vgslam.types import Keyframe
 
 IMAGES, TABLE = "images", "images.csv"
+OTHER_PLACE = "; choose another place"
+"""Advice where a folder cannot be made."""
 
 
 def image_names(component: Component) -> dict[int, str]:
@@ -47,26 +48,12 @@ def write_images(component: Component, out: Path) -> dict[int, str]:
 
     Raises MapError for a damaged image, OutputError.
     """
-    make_folder(out / IMAGES)
+    make_folder(out / IMAGES, OTHER_PLACE)
     names = image_names(component)
     rows = ["name,session,frame,timestamp_s,keyframe"]
     for keyframe in component.keyframes:
-        write_png(out / IMAGES / names[keyframe.id], keyframe.image)
+        write_bytes(out / IMAGES / names[keyframe.id], encode(keyframe.image)[0])
         session, number = _place(component, keyframe)
         rows.append(f"{names[keyframe.id]},{session},{number},{keyframe.timestamp_s:.9f},{keyframe.id}")
     write_text(out / TABLE, "".join(row + "\n" for row in rows))
     return names
-
-
-def write_png(path: Path, image: Image) -> None:
-    """One image. Raises OutputError."""
-    data, _ = encode(image)
-    write_bytes(path, data)
-
-
-def make_folder(folder: Path) -> None:
-    """A folder and those above it. Raises OutputError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made ({error.strerror or error}); choose another place") from error

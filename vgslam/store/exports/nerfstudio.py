@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from vgslam.atomic import write_text
+from vgslam.atomic import make_folder, write_bytes, write_text
+from vgslam.results.depth_pictures import depth_of_image, in_steps, png_of, step_for
 from vgslam.results.ply import write_ply
 from vgslam.store.exports.component import Component
-from vgslam.store.exports.depth_images import DEPTHS, write_depth_images
-from vgslam.store.exports.images import IMAGES, write_images
+from vgslam.store.exports.images import IMAGES, OTHER_PLACE, write_images
 from vgslam.types import Keyframe
 
 OPENGL_AXES = np.diag([1.0, -1.0, -1.0, 1.0])
-SPARSE = "sparse_pc.ply"
+SPARSE, DEPTHS = "sparse_pc.ply", "depth"
 
 
 def export_nerfstudio(component: Component, out: Path) -> str:
@@ -28,7 +28,7 @@ def export_nerfstudio(component: Component, out: Path) -> str:
     poses. Raises OutputError.
     """
     names = write_images(component, out)
-    scale = write_depth_images(component, out, names)
+    scale = _write_depth_images(component, out, names)
     frames = [_frame(k, names[k.id], scale) for k in component.keyframes]
     points, colors = component.landmarks()
     write_ply(out / SPARSE, points, colors)
@@ -40,6 +40,20 @@ def export_nerfstudio(component: Component, out: Path) -> str:
     n_depths = sum("depth_file_path" in f for f in frames)
     depths = f", {n_depths} depth images ({scale:.4g} {unit} to a step)" if n_depths else ""
     return f"{len(frames)} images, {len(points)} points{depths}"
+
+
+def _write_depth_images(component: Component, out: Path, names: dict[int, str]) -> float | None:
+    """OUT/depth/NAME for the keyframes with dense depth, by keyframe id in `names`; returns what a step of the images
+    is, in units of the component; None where there is no depth. 0 is unknown; depth is along the optical axis, of the
+    pixels of the keyframe's image. Raises OutputError."""
+    with_depth = [k for k in component.keyframes if k.id in names and k.depth is not None]
+    if not with_depth:
+        return None
+    scale = step_for(with_depth)
+    make_folder(out / DEPTHS, OTHER_PLACE)
+    for k in with_depth:
+        write_bytes(out / DEPTHS / names[k.id], png_of(in_steps(depth_of_image(k), scale)))
+    return scale
 
 
 def _frame(k: Keyframe, name: str, depth_scale: float | None) -> dict[str, Any]:
