@@ -91,10 +91,21 @@ def test_a_map_is_parted_with_its_frames_and_edges_and_every_landmark_stays_wher
         ids = m.observed[k].ids
         np.testing.assert_allclose(m.landmarks_world(ids), places, atol=1e-9)
         np.testing.assert_array_equal(m.observed[k].pixels, pixels)
-        assert m.landmarks.is_triangulated[ids].all()
         assert {m.keyframes[h].component_id for h in m.landmarks.host[ids]} == {m.keyframes[k].component_id}
     shared = np.intersect1d(m.observed[5].ids, m.observed[6].ids)
     assert len(shared) >= BLOCK, "copies are shared by those that shared the landmarks"
+
+
+def test_what_one_keyframe_of_a_piece_alone_sees_has_no_depth_there() -> None:
+    """Else the pieces would be joined again by the depths that they had together."""
+    m = mapped(chain(9, joint=4))
+    part_components(m)
+    views = np.bincount(np.concatenate([seen.ids for seen in m.observed]), minlength=len(m.landmarks))
+    is_seen = views > 0
+    np.testing.assert_array_equal(m.landmarks.is_triangulated[is_seen], views[is_seen] >= 2)
+    assert (m.landmarks.rel_sigma[views == 1] == 0.5).all()
+    assert (m.landmarks.rel_sigma[views >= 2] == 0.02).all()
+    assert (views == 1).sum() >= BLOCK
 
 
 def test_a_keyframe_alone_takes_its_frames_along_into_lost() -> None:

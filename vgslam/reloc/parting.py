@@ -17,6 +17,8 @@ from vgslam.types import EdgeKind, Ids, Observations, PoseEstimate, Status
 MIN_HELD = 8
 """Landmarks of known depth that a keyframe has to see: as `frontend.mapper.MIN_SHARED`, more than the three that tie
 its pose."""
+GUESS_REL_SIGMA = 0.5
+"""Relative deviation of a depth that nobody measured: as `MapperConfig.guess_rel_sigma`."""
 LEAST_KEYFRAMES = 3
 """Two keyframes have no scale to lose."""
 
@@ -115,8 +117,8 @@ def _told(m: SlamMap, component: int, pieces: list[list[int]]) -> str:
     spans = [f"{m.keyframes[p[0]].frame_id}-{m.keyframes[p[-1]].frame_id}" for p in pieces if len(p) > 1]
     lost = f"; frames alone, which are lost: {', '.join(map(str, alone))}" if alone else ""
     return (
-        f"component {component} was parted, as too few landmarks hold one scale: an origin and a scale of their own have "
-        f"the frames {', '.join(spans)}{lost}"
+        f"component {component} was parted, as too few landmarks hold one scale: frames {', '.join(spans)} have an "
+        f"origin and a scale each{lost}"
     )
 
 
@@ -136,7 +138,8 @@ def _part(m: SlamMap, piece: list[int], number: int) -> None:
 
 def _own_landmarks(m: SlamMap, piece: list[int]) -> None:
     """Landmarks that keyframes of a piece see and that hang on a keyframe outside get a copy that hangs on the first
-    of the piece to see them."""
+    of the piece to see them. What one keyframe of the piece alone sees has no depth there: that was of another scale,
+    and would join the pieces again as they were."""
     copies = np.full(len(m.landmarks), -1)
     for k in piece:
         seen, marks = m.observed[k], m.landmarks
@@ -150,3 +153,6 @@ def _own_landmarks(m: SlamMap, piece: list[int]) -> None:
         own = seen.ids.copy()
         own[np.isin(own, foreign)] = copies[own[np.isin(own, foreign)]]
         m.observed[k] = Observations.of(own, seen.pixels)
+    ids, times = np.unique(np.concatenate([m.observed[k].ids for k in piece]), return_counts=True)
+    m.landmarks.is_triangulated[ids[times < 2]] = False
+    m.landmarks.rel_sigma[ids[times < 2]] = GUESS_REL_SIGMA
