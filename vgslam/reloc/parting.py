@@ -105,6 +105,8 @@ def part_components(slam_map: SlamMap, first_frame_id: int = 0) -> list[str]:
             continue
         for piece in pieces:
             _own_landmarks(m, piece)
+        for piece in pieces:
+            _forget_depth(m, piece)
         for piece in pieces[1:]:
             _part(m, piece, number)
             number += 1
@@ -138,8 +140,7 @@ def _part(m: SlamMap, piece: list[int], number: int) -> None:
 
 def _own_landmarks(m: SlamMap, piece: list[int]) -> None:
     """Landmarks that keyframes of a piece see and that hang on a keyframe outside get a copy that hangs on the first
-    of the piece to see them. What one keyframe of the piece alone sees has no depth there: that was of another scale,
-    and would join the pieces again as they were."""
+    of the piece to see them."""
     copies = np.full(len(m.landmarks), -1)
     for k in piece:
         seen, marks = m.observed[k], m.landmarks
@@ -153,6 +154,11 @@ def _own_landmarks(m: SlamMap, piece: list[int]) -> None:
         own = seen.ids.copy()
         own[np.isin(own, foreign)] = copies[own[np.isin(own, foreign)]]
         m.observed[k] = Observations.of(own, seen.pixels)
+
+
+def _forget_depth(m: SlamMap, piece: list[int]) -> None:
+    """What one keyframe of the piece alone sees has no depth there: that was of another scale, and would join the
+    pieces again as they were."""
     ids, times = np.unique(np.concatenate([m.observed[k].ids for k in piece]), return_counts=True)
     m.landmarks.is_triangulated[ids[times < 2]] = False
     m.landmarks.rel_sigma[ids[times < 2]] = GUESS_REL_SIGMA
