@@ -34,6 +34,7 @@ from vgslam.reloc.closing import LoopCloser, config_beside, ties_left_out
 from vgslam.reloc.late_joins import join_components
 from vgslam.reloc.localization import Localization
 from vgslam.reloc.loops import LoopConfig
+from vgslam.reloc.parting import part_components
 from vgslam.reloc.places import Places
 from vgslam.reloc.proposal import PoseProposer
 from vgslam.reloc.relocalizer import Relocalizer, RelocalizerConfig
@@ -165,6 +166,7 @@ class SlamSystem:
         self.notes += self.role.finish()
         with self.stages.of("loops"):
             self.loops.finish()
+            self.notes += part_components(self.map, self.first_frame_id)
             join_components(self.map, self.config.tracker.features, self.loops.config, self.notes)
             self._component = max((k.component_id for k in self.map.keyframes[-1:]), default=self._component)
         with self.stages.of("graph"):

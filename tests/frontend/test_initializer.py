@@ -9,6 +9,7 @@ from synthetic import CAMERA, pose, render, room, smooth_texture
 
 from vgslam.frontend.features import FeatureConfig
 from vgslam.frontend.initializer import Initializer, InitializerConfig, Start
+from vgslam.frontend.matching import ImageFeatures, MatcherConfig
 from vgslam.frontend.sfm import WindowSfm
 from vgslam.frontend.tracker import Tracker, TrackerConfig, View
 from vgslam.geometry import se3
@@ -97,6 +98,33 @@ def test_a_wide_turn_starts_without_geometry(min_distance_px: int) -> None:
     assert start.prediction is None
     assert start.first.frame_id == 0
     assert 5 < start.last.frame_id < 19
+
+
+@pytest.mark.parametrize(("moved", "starts"), [(0.0, True), (0.04, False)])
+def test_a_turn_starts_only_if_what_descriptors_match_has_turned_too(
+    moved: float, starts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The images turn on the spot. The matches are of a wall before a camera that `moved` with each frame of the turn:
+    too flat for a start of two views, but no rotation of the tracks explains them."""
+    turns = [pose((0, 3.0 * (i - 10), 0)) for i in range(20)]
+    images = [render(room(), CAMERA, T)[0] for T in turns]
+    _, tracker = initializer()
+    grays = [tracker.view(i, i / 30, image).gray for i, image in enumerate(images)]
+    wall = np.random.default_rng(0).uniform((-0.9, -0.9, 3.0), (0.9, 0.9, 3.1), (200, 3))
+
+    def wall_in(gray: Image, config: MatcherConfig) -> ImageFeatures:
+        i = next(i for i, other in enumerate(grays) if np.array_equal(other, gray))
+        T = turns[i] @ pose((0, 0, 0), (moved * i, 0, 0))
+        local = se3.transform(se3.inverse(T) @ turns[0], wall)
+        return ImageFeatures(CAMERA.project(local), np.zeros((len(wall), config.n_features), np.float32))
+
+    monkeypatch.setattr("vgslam.frontend.initializer.describe", wall_in)
+    monkeypatch.setattr("vgslam.frontend.initializer.match", lambda a, b, c: (np.arange(len(wall)),) * 2)
+    init, _ = initializer()
+    found = [init.step(tracker.view(i, i / 30, image)) for i, image in enumerate(images)]
+    start = next((s for s in found if s is not None), None)
+    assert (start is not None) == starts
+    assert start is None or start.prediction is None
 
 
 def test_a_cut_begins_anew_and_remembers_the_views_before(walk) -> None:

@@ -8,6 +8,7 @@ from vgslam.geometry import se3
 from vgslam.multiview.two_view import (
     TwoViewConfig,
     TwoViewVerdict,
+    denies_rotation,
     is_nearly_rotation,
     rotation_between,
     two_view,
@@ -157,3 +158,31 @@ def test_nearly_a_rotation_is_a_turn_or_a_small_step_that_is_seen_by_enough() ->
     assert not is_nearly_rotation(CAMERA, *far, CONFIG), "too much parallax"
     assert not is_nearly_rotation(CAMERA, turned[0][:few], turned[1][:few], CONFIG), "too few"
     assert is_nearly_rotation(CAMERA, turned[0][: few + 1], turned[1][: few + 1], CONFIG)
+
+
+def test_matches_deny_the_rotation_of_the_points_that_moved_least() -> None:
+    """A camera that steps aside before a wall and a few far things: these look like a turn, the wall does not."""
+    step = pose((0, 0, 0), (0.8, 0, 0))
+    wall, far = (matches(step, n, seed=n, near=near, far=near + 1) for n, near in ((200, 3.0), (90, 40.0)))
+    R, _ = rotation_between(CAMERA, *far)
+    assert is_nearly_rotation(CAMERA, *far, CONFIG)
+    a, b = (np.concatenate(pixels) for pixels in zip(wall, far, strict=True))
+    assert denies_rotation(CAMERA, R, a, b, CONFIG)
+    assert not denies_rotation(CAMERA, R, *far, CONFIG)
+
+
+def test_matches_of_a_turn_deny_it_neither_with_a_small_step_nor_with_wrong_ones_among_them() -> None:
+    a, b = matches(pose((2, 6, 1), (0.05, 0, 0)))
+    R, _ = rotation_between(CAMERA, a, b)
+    assert not denies_rotation(CAMERA, R, a, b, CONFIG)
+    rng = np.random.default_rng(3)
+    wrong = rng.uniform((0, 0), (CAMERA.width, CAMERA.height), (2, len(a) // 2, 2))
+    a, b = np.concatenate([a, wrong[0]]), np.concatenate([b, wrong[1]])
+    assert not denies_rotation(CAMERA, R, a, b, CONFIG)
+
+
+def test_few_matches_deny_no_rotation() -> None:
+    a, b = matches(pose((0, 0, 0), (1.2, 0, 0)), noise_px=0.0)
+    few = CONFIG.min_rotation_inliers
+    assert denies_rotation(CAMERA, np.eye(3), a[:few], b[:few], CONFIG)
+    assert not denies_rotation(CAMERA, np.eye(3), a[: few - 1], b[: few - 1], CONFIG)

@@ -12,7 +12,7 @@ from vgslam.frontend.matching import MatcherConfig, describe, match
 from vgslam.frontend.network_start import MIN_TRACKS, AskTimes, verified_start
 from vgslam.frontend.sfm import WindowSfm
 from vgslam.frontend.tracker import Tracker, View
-from vgslam.multiview.two_view import TwoViewConfig, is_nearly_rotation
+from vgslam.multiview.two_view import TwoViewConfig, denies_rotation, is_nearly_rotation, rotation_between
 from vgslam.types import Ids, WindowInput, WindowPrediction
 
 MIN_FOLLOWED = 40
@@ -139,7 +139,7 @@ class Initializer:
             prediction = self._predict(view, matched.index, matched.pixels, corners)
             if prediction is not None:
                 return self._start_of_matches(view, corners, matched, prediction)
-        if self._is_rotation(self._sightings[-1]):
+        if self._is_rotation(self._sightings[-1]) and not self._is_denied(matched, corners):
             return self._start(view, None)
         prediction = self._advised(view, matched, corners, is_leaving=True)
         if prediction is None:
@@ -202,6 +202,17 @@ class Initializer:
         a = self._corners[sighting.index].astype(np.float64)
         b = sighting.pixels.astype(np.float64)
         return is_nearly_rotation(self._tracker.camera, a, b, self._config.two_view)
+
+    def _is_denied(self, matched: Sighting, corners: Pixels) -> bool:
+        """Whether the corners that were matched by descriptors deny the rotation of those that were followed."""
+        followed = self._sightings[-1]
+        if matched is followed:
+            return False
+        camera, config = self._tracker.camera, self._config.two_view
+        a, b = self._corners[followed.index].astype(np.float64), followed.pixels.astype(np.float64)
+        R_a_b, _ = rotation_between(camera, a, b)
+        a, b = corners[matched.index].astype(np.float64), matched.pixels.astype(np.float64)
+        return denies_rotation(camera, R_a_b, a, b, config)
 
     def _predict(self, view: View, index: Ids, pixels: Pixels, corners: Pixels) -> WindowPrediction | None:
         return self._sfm.predict(self._window(view, index, pixels, corners))

@@ -73,12 +73,17 @@ def rotation_between(camera: Camera, pixels_a: Array, pixels_b: Array, iteration
     for _ in range(iterations):
         U, _, Vt = np.linalg.svd((a_unit * w[:, None]).T @ b_unit)
         R = U @ np.diag([1.0, 1.0, np.linalg.det(U @ Vt)]) @ Vt
-        p = b @ R.T
-        p = np.where(p[:, 2:] > MIN_RAY_Z, p, np.array([0.0, 0.0, 1.0]))
-        residual = np.linalg.norm(camera.project(p) - pixels_a, axis=1)
+        residual = _off_rotation(camera, R, pixels_a, b)
         scale = max(LEAST_SCALE_PX, SCALE_OF_MEDIAN * float(np.median(residual)))
         w = 1.0 / (1.0 + (residual / scale) ** 2)
     return R, residual
+
+
+def _off_rotation(camera: Camera, R_a_b: Array, pixels_a: Array, rays_b: Array) -> Array:
+    """(N,): distance in px of image a between pixels (N,2) and where the rotation puts their rays (N,3) of b."""
+    p = rays_b @ R_a_b.T
+    p = np.where(p[:, 2:] > MIN_RAY_Z, p, np.array([0.0, 0.0, 1.0]))
+    return np.asarray(np.linalg.norm(camera.project(p) - pixels_a, axis=1))
 
 
 def two_view(camera: Camera, pixels_a: Array, pixels_b: Array, config: TwoViewConfig, seed: int = 0) -> TwoView:
@@ -129,6 +134,22 @@ def is_nearly_rotation(camera: Camera, pixels_a: Array, pixels_b: Array, config:
     if (residual < ROTATION_WIDTH * config.threshold_px).mean() > ROTATION_SHARE:
         return True
     return _epipolar(camera, pixels_a, pixels_b, config, seed)[1].mean() >= config.min_inlier_ratio
+
+
+def denies_rotation(
+    camera: Camera, R_a_b: Array, pixels_a: Array, pixels_b: Array, config: TwoViewConfig, seed: int = 0
+) -> bool:
+    """Whether matches (N,2), (N,2) by appearance say that a camera thought to have turned by R_a_b (3,3) has moved.
+
+    Between views far apart, optical flow keeps the corners that moved least, and these look like a rotation. Matches by
+    appearance are found wherever they went; those that one essential matrix explains have to lie where a camera that
+    mostly turned sees them. Fewer than `min_rotation_inliers` of them deny nothing.
+    """
+    seen = _epipolar(camera, pixels_a, pixels_b, config, seed)[1][:, 0] > 0
+    if seen.sum() < config.min_rotation_inliers:
+        return False
+    residual = _off_rotation(camera, R_a_b, pixels_a[seen], camera.rays(pixels_b[seen]))
+    return bool((residual < config.min_parallax_px).mean() < ROTATION_SHARE)
 
 
 def _epipolar(
