@@ -22,8 +22,8 @@ AGAINST = 0.3
 """A pose with which a smaller share of the matches agrees is contradicted: by a right one most do, and by a wrong one
 as many as lie in a band of the image by chance."""
 MOSTLY = 0.75
-"""A pose that was found anew, not followed, is contradicted where a smaller share of all matches agrees: with right ones
-between images a second apart more than 0.9 do, with wrong ones that fit a few landmarks 0.2 to 0.8."""
+"""A pose that was found anew, not followed, is contradicted where a smaller share of all matches agrees: with right
+ones between images a second apart more than 0.9 do, with wrong ones that fit a few landmarks 0.2 to 0.8."""
 
 THIN, N_BEFORE, MIN_BEFORE = 0.4, 8, 3
 """A pose is thin with fewer inliers than this share of the median of the last poses, so many at most and at least."""
