@@ -7,6 +7,7 @@ import pytest
 from synthetic import CAMERA, frames_of, pose
 
 from vgslam.frontend.features import FeatureConfig
+from vgslam.frontend.tracker import TrackResult
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.evidence import BIAS, WEIGHTS, Evidence, cells
 from vgslam.reloc.localization import Localization
@@ -122,3 +123,16 @@ def test_matches_with_the_newest_keyframes_are_asked_about_every_pose_that_is_fo
     monkeypatch.setattr(slam.relocalizer, "locate", lambda *_, **__: offered)
     monkeypatch.setattr(slam.relocalizer.support, "is_thin", lambda n: False)
     assert slam.process(Frame(22, 3.0, walk.images[19], CAMERA)).status is status
+
+
+@pytest.mark.parametrize(("survived", "is_new"), [(0.24, True), (0.25, False)])
+def test_a_step_over_which_three_in_four_landmarks_were_lost_is_as_good_as_a_place_that_was_found(
+    survived: float, is_new: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slam, asked = Slam(CAMERA, SlamConfig()), list[bool]()
+    monkeypatch.setattr(slam.relocalizer, "contradicts", lambda *args: asked.append(args[-1]))
+    view = slam.tracker.view(0, 0.0, np.zeros((CAMERA.height, CAMERA.width, 3), np.uint8))
+    nothing = np.zeros(0, np.int64), np.zeros((0, 2), np.float32)
+    slam._is_contradicted(view, TrackResult(False, np.eye(4), np.eye(6), *nothing, 30, 0.7, survived))
+    slam._is_contradicted(view, answer(PLAIN))
+    assert asked == [is_new, True]

@@ -12,7 +12,7 @@ from vgslam.reloc.epipolar_check import (
     contradicted,
     epipolar_agreement,
     speaks_against,
-    speaks_against_found,
+    speaks_against_new,
 )
 from vgslam.types import Keyframe
 
@@ -55,12 +55,12 @@ def test_support_is_relative_to_the_poses_before():
     assert not support.is_thin(60)
 
 
-def test_of_all_matches_three_in_four_have_to_agree_with_a_pose_that_was_found() -> None:
+def test_of_all_matches_three_in_four_have_to_agree_with_a_new_pose() -> None:
     """(90 + 30) / 160 = 0.75 is enough, (90 + 30.5) / 161 is not. Most of the keyframes have to agree too."""
-    assert not speaks_against_found([0.9, 0.5], [100, 60])
-    assert speaks_against_found([0.9, 0.5], [100, 61])
-    assert speaks_against_found([0.1, 0.2, 0.95], [40, 40, 2000])
-    assert not speaks_against_found([], [])
+    assert not speaks_against_new([0.9, 0.5], [100, 60])
+    assert speaks_against_new([0.9, 0.5], [100, 61])
+    assert speaks_against_new([0.1, 0.2, 0.95], [40, 40, 2000])
+    assert not speaks_against_new([], [])
 
 
 def seen_from(T_view_keyframe: np.ndarray, n: int, n_wrong: int = 0) -> tuple[Keyframe, np.ndarray, np.ndarray]:
@@ -76,18 +76,18 @@ def seen_from(T_view_keyframe: np.ndarray, n: int, n_wrong: int = 0) -> tuple[Ke
 MOTION = se3.exp(np.array([0.0, 0.1, 0.0, 1.0, 0.0, 0.0]))
 
 
-@pytest.mark.parametrize(("n_wrong", "is_found", "is_contradicted"), [
+@pytest.mark.parametrize(("n_wrong", "is_new", "is_contradicted"), [
     (0, True, False), (20, True, False), (70, True, True), (70, False, False), (140, False, True),
 ])  # fmt: skip
-def test_a_pose_that_was_found_needs_the_agreement_of_more_matches_than_one_that_was_followed(
-    n_wrong: int, is_found: bool, is_contradicted: bool
+def test_a_new_pose_needs_the_agreement_of_more_matches_than_one_that_was_followed(
+    n_wrong: int, is_new: bool, is_contradicted: bool
 ) -> None:
     pairs = [seen_from(MOTION, 150, n_wrong)]
-    assert contradicted(pairs, CAMERA, se3.inverse(MOTION), is_found) == is_contradicted
+    assert contradicted(pairs, CAMERA, se3.inverse(MOTION), is_new) == is_contradicted
 
 
 def test_forty_matches_may_speak_and_thirty_nine_say_nothing() -> None:
     wrong = se3.inverse(se3.exp(np.array([0.25, 0.1, 0.1, 0, 0, 0])) @ MOTION)
-    for is_found in (False, True):
-        assert contradicted([seen_from(MOTION, 40)], CAMERA, wrong, is_found)
-        assert not contradicted([seen_from(MOTION, 39)], CAMERA, wrong, is_found)
+    for is_new in (False, True):
+        assert contradicted([seen_from(MOTION, 40)], CAMERA, wrong, is_new)
+        assert not contradicted([seen_from(MOTION, 39)], CAMERA, wrong, is_new)

@@ -22,8 +22,8 @@ AGAINST = 0.3
 """A pose with which a smaller share of the matches agrees is contradicted: by a right one most do, and by a wrong one
 as many as lie in a band of the image by chance."""
 MOSTLY = 0.75
-"""A pose that was found anew, not followed, is contradicted where a smaller share of all matches agrees: with right
-ones between images a second apart more than 0.9 do, with wrong ones that fit a few landmarks 0.2 to 0.8."""
+"""A pose that was found anew, or followed over a wide step, is contradicted where a smaller share of all matches
+agrees: with right ones between images a second apart more than 0.8 do, with wrong ones mostly 0.2 to 0.7."""
 
 THIN, N_BEFORE, MIN_BEFORE = 0.4, 8, 3
 """A pose is thin with fewer inliers than this share of the median of the last poses, so many at most and at least."""
@@ -71,18 +71,18 @@ def speaks_against(agreements: list[float]) -> bool:
     return len(agreements) > 0 and float(np.median(agreements)) < AGAINST
 
 
-def speaks_against_found(agreements: list[float], n_matches: list[int]) -> bool:
-    """As `speaks_against`, of a pose that was found anew, by so many matches with each of the keyframes: nothing led up
-    to it, so that nearly all have to agree."""
+def speaks_against_new(agreements: list[float], n_matches: list[int]) -> bool:
+    """As `speaks_against`, of a new pose, by so many matches with each of the keyframes: hardly anything led up to it,
+    so that most of all matches have to agree."""
     is_doubtful = len(agreements) > 0 and float(np.average(agreements, weights=n_matches)) < MOSTLY
     return is_doubtful or speaks_against(agreements)
 
 
 def contradicted(
-    pairs: Sequence[tuple[Keyframe, Array, Array]], camera: Camera, T_world_cam: Array, is_found: bool
+    pairs: Sequence[tuple[Keyframe, Array, Array]], camera: Camera, T_world_cam: Array, is_new: bool
 ) -> bool:
     """Whether matches (N,2) and (N,2) of keyframes and a view contradict the pose of the view, which was followed, or
-    found anew (is_found). False where too few match to tell."""
+    is_new: found, or followed over a wide step. False where too few match to tell."""
     agreements, n_matches = list[float](), list[int]()
     for keyframe, px_keyframe, px_view in pairs:
         if len(px_view) >= MIN_MATCHES:
@@ -90,4 +90,4 @@ def contradicted(
             matched = Matched(px_keyframe, px_view, keyframe.camera, camera)
             agreements.append(epipolar_agreement(matched, T_view_keyframe))
             n_matches.append(len(px_view))
-    return speaks_against_found(agreements, n_matches) if is_found else speaks_against(agreements)
+    return speaks_against_new(agreements, n_matches) if is_new else speaks_against(agreements)

@@ -159,17 +159,17 @@ class Relocalizer:
         return answer
 
     def contradicts(
-        self, view: View, camera: Camera, T_world_cam: Array, n_inliers: int, component_id: int, is_found: bool = False
+        self, view: View, camera: Camera, T_world_cam: Array, n_inliers: int, component_id: int, is_new: bool = False
     ) -> bool:  # fmt: skip
-        """Whether a pose that was found, or was followed with few inliers compared with those before (`support`), has
-        another epipolar geometry than the view's matches with the newest keyframes of the component. False where too
-        few match to tell."""
-        if not (is_found or self.support.is_thin(n_inliers)):
+        """Whether a pose that was followed with few inliers compared with those before (`support`), or is_new (found,
+        or followed over a wide step), has another epipolar geometry than the view's matches with the newest keyframes
+        of the component. False where too few match to tell."""
+        if not (is_new or self.support.is_thin(n_inliers)):
             return False
         features = self._described(view.gray)
         newest = [k for k in self.map.keyframes[-N_CONTRADICTING:] if k.component_id == component_id]
         pairs = [(k, *epipolar_matches(self._features_of(k.id), features, self.config.matcher)) for k in newest]
-        return contradicted(pairs, camera, T_world_cam, is_found)
+        return contradicted(pairs, camera, T_world_cam, is_new)
 
     def by_method(self, view: View, camera: Camera, method: str) -> Localization | None:
         """The answer of one method alone: `pnp`, or one of the proposer's. None if it has none."""
