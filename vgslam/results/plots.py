@@ -74,6 +74,9 @@ def spread_with_depth(keyframes: Sequence[Keyframe], n: int = 6) -> list[Keyfram
 
 def load_libraries() -> None:
     """Import what is needed to draw, which takes a second."""
+    from vgslam.viewer import library
+
+    library.load()
     import vgslam.viewer.plots  # noqa: F401
 
 
@@ -87,6 +90,7 @@ def _fail(error: VgslamError) -> bytes:
 def _top_view(
     trajectory: Trajectory, truth: Trajectory | None, evaluation: Evaluation | None, lost: Array | None, heading: str
 ) -> bytes:  # fmt: skip
+    load_libraries()
     from vgslam.viewer import plots
     from vgslam.viewer.style import png_bytes
 
@@ -97,6 +101,7 @@ def _top_view(
 
 
 def _error(evaluation: Evaluation, frames: StatusTable | None, heading: str) -> bytes:
+    load_libraries()
     from vgslam.viewer import plots
     from vgslam.viewer.style import png_bytes
 
@@ -107,6 +112,7 @@ def _error(evaluation: Evaluation, frames: StatusTable | None, heading: str) -> 
 
 
 def _status(frames: StatusTable, title: str) -> bytes:
+    load_libraries()
     from vgslam.viewer import plots
     from vgslam.viewer.style import png_bytes
 
@@ -115,6 +121,7 @@ def _status(frames: StatusTable, title: str) -> bytes:
 
 
 def _depth(keyframes: Sequence[Keyframe], title: str) -> bytes:
+    load_libraries()
     from vgslam.viewer import plots
     from vgslam.viewer.style import png_bytes
 
