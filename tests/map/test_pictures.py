@@ -5,6 +5,7 @@ import gc
 import tracemalloc
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -46,6 +47,23 @@ def test_files_hold_the_same_bits(array: np.ndarray) -> None:
 def test_other_arrays_are_no_pictures(array: np.ndarray) -> None:
     with pytest.raises(ValueError, match="a picture is"):
         encode(array)
+
+
+@pytest.mark.parametrize("is_gray", [False, True])
+def test_the_grey_image_is_that_of_the_colours_changes_included(is_gray: bool) -> None:
+    pictures, image = Pictures(), picture(4)
+    if is_gray:
+        image[:] = image[..., :1]
+    pictures.put((0, IMAGE), image)
+    np.testing.assert_array_equal(pictures.gray((0, IMAGE)), cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
+    pictures.change((0, IMAGE), lambda before: 255 - before)
+    np.testing.assert_array_equal(pictures.gray((0, IMAGE)), cv2.cvtColor(255 - image, cv2.COLOR_RGB2GRAY))
+    assert pictures.gray((0, IMAGE)).shape == (40, 40)
+
+
+def test_there_is_no_grey_image_of_a_picture_that_is_not_there() -> None:
+    with pytest.raises(KeyError):
+        Pictures().gray((0, IMAGE))
 
 
 @given(st.lists(st.tuples(st.sampled_from("pgd"), st.integers(0, 5)), max_size=40), st.integers(0, 20000))

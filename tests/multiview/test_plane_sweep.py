@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from synthetic import CAMERA, TexturedPlane, plane, pose, render, room
 
-from vgslam.multiview.plane_sweep import PlaneSweepConfig, plane_sweep
+from vgslam.multiview.plane_sweep import PlaneSweepConfig, _smooth_paths, plane_sweep
 from vgslam.types import Array, Float32, Image
 
 CONFIG = PlaneSweepConfig()
@@ -173,3 +173,26 @@ def test_depth_camera_sees_the_same_field() -> None:
     np.testing.assert_allclose(SMALL.fov_deg, CAMERA.fov_deg, atol=1e-9)
     tiny = CAMERA.resized(100, 75)
     assert CONFIG.depth_camera(tiny).width == 100  # never enlarged
+
+
+def along(costs: np.ndarray, small: float, large: float) -> np.ndarray:
+    """Path costs (n,P) of lines with costs (n,P), from the first to the last: Hirschmueller's eq. 13, one by one."""
+    out = costs.copy()
+    for i in range(1, len(costs)):
+        before = out[i - 1]
+        for p in range(costs.shape[1]):
+            beside = [before[q] + small for q in (p - 1, p + 1) if 0 <= q < costs.shape[1]]
+            out[i, p] += min([before[p], before.min() + large, *beside]) - before.min()
+    return out
+
+
+def test_paths_come_from_all_four_sides():
+    cost = np.random.default_rng(5).random((6, 4, 7))
+    expected = np.zeros_like(cost)
+    for row in range(4):
+        lines = cost[:, row].T
+        expected[:, row] += (along(lines, 0.06, 0.35) + along(lines[::-1], 0.06, 0.35)[::-1]).T
+    for column in range(7):
+        lines = cost[:, :, column].T
+        expected[:, :, column] += (along(lines, 0.06, 0.35) + along(lines[::-1], 0.06, 0.35)[::-1]).T
+    np.testing.assert_allclose(_smooth_paths(cost, 0.06, 0.35), expected, rtol=1e-12)

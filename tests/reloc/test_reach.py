@@ -1,11 +1,13 @@
 """Which keyframes can show one place, worked out by hand."""
 
 import numpy as np
+import pytest
 from hand_map import add_landmarks, at, hand_map
 
 from vgslam.geometry.camera import Camera
 from vgslam.map.slam_map import SlamMap
-from vgslam.reloc.reach import are_unbroken, median_depths, most_drift, out_of_reach
+from vgslam.reloc.loops import LoopConfig, LoopFinder
+from vgslam.reloc.reach import are_unbroken, is_straight_on, median_depths, most_drift, out_of_reach
 from vgslam.types import Ids
 
 SMALL = Camera(2.0, 2.0, 1.0, 0.5, 3, 2)
@@ -67,3 +69,60 @@ def test_depth_is_along_the_optical_axis_of_a_camera_that_looks_aside() -> None:
     m = hand_map([at(x=1.0, turn=(0.0, 90.0, 0.0))], SMALL)
     add_landmarks(m, 0, np.array([[4.0, 0.5, 7.0], [6.0, -0.5, 9.0], [9.0, 0.0, -2.0]]))
     np.testing.assert_allclose(median_depths(m, ids(0)), [5.0])
+
+
+def path(*xz: tuple[float, float]) -> SlamMap:
+    return hand_map([at(x=x, z=z) for x, z in xz], SMALL)
+
+
+def test_a_road_is_straight_on_where_all_that_is_old_was_left() -> None:
+    """Keyframe 7 is the newest of those that are at least 3 older than 10, 3 away: left if that is over half of the
+    depth."""
+    m = road(11, {})
+    assert is_straight_on(m, 10, 3, 5.9)
+    assert not is_straight_on(m, 10, 3, 6.1)
+    assert is_straight_on(m, 10, 2, 3.9)
+    assert not is_straight_on(m, 10, 2, 4.1)
+
+
+def test_a_path_that_turns_back_is_not_straight_on() -> None:
+    """Four sides of 1 along a corner: the way is 4 to a place 2.83 away, 1.41 times as far. With one step back it is 5
+    to a place 2.24 away."""
+    corner = [(0.0, 0.0), (1.0, 0.0), (2.0, 0.0), (2.0, 1.0), (2.0, 2.0)]
+    assert is_straight_on(path(*corner), 4, 4, 1.0)
+    assert not is_straight_on(path(*corner, (1.0, 2.0)), 5, 5, 1.0)
+
+
+def test_where_odometry_is_broken_no_path_is_straight_on() -> None:
+    assert not is_straight_on(road(11, {}, broken_after=(1,)), 10, 3, 1.0)
+
+
+def test_without_old_keyframes_a_path_is_straight_on() -> None:
+    assert is_straight_on(road(3, {}), 2, 3, 100.0)
+
+
+class AskedError(Exception):
+    """Somebody wanted to know which keyframes look alike."""
+
+
+class NoPlaces:
+    def like_keyframe(self, k: int, n: int) -> None:
+        raise AskedError
+
+
+def finder(m: SlamMap, config: LoopConfig) -> LoopFinder:
+    return LoopFinder(m, NoPlaces(), None, config)  # type: ignore[arg-type]
+
+
+def test_no_places_are_compared_on_a_path_straight_on() -> None:
+    assert finder(road(11, {10: [5.0]}), LoopConfig(min_gap=3)).find(10) == []
+
+
+def test_places_are_compared_where_the_path_turns_back_or_others_wait_to_be_joined_or_the_search_runs_beside() -> None:
+    back = path(*[(float(x), 0.0) for x in (0, 1, 2, 3, 4, 5, 4, 3, 2, 1, 0)])
+    for m, config, others in (
+        (back, LoopConfig(min_gap=3), False), (road(11, {10: [5.0]}), LoopConfig(min_gap=3), True),
+        (road(11, {10: [5.0]}), LoopConfig(min_gap=3, in_background=True), False),
+    ):  # fmt: skip
+        with pytest.raises(AskedError):
+            finder(m, config).find(10, others)

@@ -12,6 +12,7 @@ from vgslam.frontend.matching import ImageFeatures, MatcherConfig, match
 from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH, Camera
 from vgslam.geometry.plane_distances import squared_distances
+from vgslam.map.keyframe_images import gray_of
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.pnp import PoseFit, PosePoints, ransac_pose, refine_pose
 from vgslam.multiview.two_view import rotation_between
@@ -251,6 +252,5 @@ class Locator:
         normal_over_depth = np.array([0.0, 0.0, 1.0 / float(np.median(depth))])
         plane = T_cam_k[:3, :3] + np.outer(T_cam_k[:3, 3], normal_over_depth)
         H = camera.K @ plane @ np.linalg.inv(keyframe.camera.K)
-        gray = cv2.cvtColor(keyframe.image, cv2.COLOR_RGB2GRAY)
-        warped = cv2.warpPerspective(gray, H, (camera.width, camera.height))
+        warped = cv2.warpPerspective(gray_of(keyframe), H, (camera.width, camera.height))
         return warped, cv2.perspectiveTransform(px[None], H)[0]

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from vgslam.map.picture_file import Picture
 from vgslam.map.pictures import PictureKind, Pictures
 from vgslam.types import Float32, Image, Keyframe
@@ -29,6 +32,11 @@ class PagedKeyframe(Keyframe):
     depth: Float32 | None = _kept(PictureKind.DEPTH)
     confidence: Float32 | None = _kept(PictureKind.CONFIDENCE)
     _pictures: Pictures
+
+    @property
+    def gray(self) -> npt.NDArray[np.uint8]:
+        """The grey image (H,W), not to be written into. MapError as for the image."""
+        return self._pictures.gray((self.id, PictureKind.IMAGE))
 
     @staticmethod
     def of(keyframe: Keyframe, pictures: Pictures) -> "PagedKeyframe":

@@ -11,6 +11,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from vgslam.errors import OutputError
 from vgslam.map.picture_file import Picture, PictureFile, describe, raw, unlink_with
@@ -116,6 +117,19 @@ class Pictures:
 
     def get(self, key: PictureKey) -> Picture | None:
         """The picture, None if there is none. Raises MapError when its file is damaged or gone."""
+        picture = self._changed(key)
+        return None if picture is None else _whole(picture)
+
+    def gray(self, key: PictureKey) -> npt.NDArray[np.uint8]:
+        """The grey image of a colour image that is there; of one that is grey, the channel that is kept. Raises
+        MapError as `get`, KeyError where there is no picture."""
+        picture = self._changed(key)
+        if picture is None:
+            raise KeyError(key)
+        return picture if picture.ndim == 2 else np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
+
+    def _changed(self, key: PictureKey) -> Picture | None:
+        """The picture as it is kept, after its changes."""
         with self._lock:
             picture = self._stored(key)
             if picture is not None and key in self._changes:
@@ -123,7 +137,7 @@ class Pictures:
                     picture = how(picture)
                 self._forget(key)
                 self._keep(key, picture)
-            return None if picture is None else _whole(picture)
+            return picture
 
     @contextmanager
     def within(self, wanted_bytes: int) -> Iterator[None]:

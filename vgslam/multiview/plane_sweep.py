@@ -136,20 +136,27 @@ def _smooth_paths(cost: Float32, small: float, large: float) -> Float32:
     """Sum of the path costs from left, right, top and bottom."""
     total = np.zeros_like(cost)
     for axis in (1, 2):
-        moved = np.moveaxis(cost, axis, 1)
-        for step in (1, -1):
-            lines = moved[:, ::step]
-            path = np.empty_like(lines)
-            path[:, 0] = previous = lines[:, 0]
-            for i in range(1, lines.shape[1]):
-                floor = previous.min(axis=0)
-                best = np.minimum(previous, floor + large)
-                best[1:] = np.minimum(best[1:], previous[:-1] + small)
-                best[:-1] = np.minimum(best[:-1], previous[1:] + small)
-                previous = lines[:, i] + best - floor
-                path[:, i] = previous
-            np.moveaxis(total, axis, 1)[:, ::step] += path
+        lines = np.ascontiguousarray(np.moveaxis(cost, axis, 0))
+        both = _path_costs(np.stack([lines, lines[::-1]], axis=2), small, large)
+        for path in (both[:, :, 0], both[::-1, :, 1]):
+            total += np.moveaxis(path, 0, axis)
     return total
+
+
+def _path_costs(lines: Float32, small: float, large: float) -> Float32:
+    """Costs (n,P,2,m) of the lines that two paths cross one after another; in place, with those of the way there."""
+    previous = lines[0]
+    best, raised = np.empty_like(previous), np.empty_like(previous)
+    for line in lines[1:]:
+        floor = previous.min(axis=0)
+        np.minimum(previous, floor + large, out=best)
+        np.add(previous, small, out=raised)
+        np.minimum(best[1:], raised[:-1], out=best[1:])
+        np.minimum(best[:-1], raised[1:], out=best[:-1])
+        line += best
+        line -= floor
+        previous = line
+    return lines
 
 
 def _read_out(cost: Float32, score: Float32, inverse: Array, seen: np.ndarray) -> tuple[Float32, Float32]:

@@ -3,11 +3,11 @@
 import time
 from dataclasses import replace
 
-import cv2
 import numpy as np
 
 from vgslam.frontend.features import Gray
 from vgslam.heap import give_memory_back
+from vgslam.map import keyframe_images
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine.adjust import Adjusted, InterruptedRefinementError, RefineConfig, Watch, adjust
 from vgslam.refine.apply import Aligned, aligned, apply
@@ -53,7 +53,7 @@ def _refined(slam_map: SlamMap, config: RefineConfig, watch: Watch, places: Plac
     done: list[ComponentOutcome] = []
 
     def gray_of(k: int) -> Gray:
-        return np.asarray(cv2.cvtColor(slam_map.keyframes[k].image, cv2.COLOR_RGB2GRAY), np.uint8)
+        return keyframe_images.gray_of(slam_map.keyframes[k])
 
     is_interrupted = False
     for component, members in components(slam_map):

@@ -15,7 +15,14 @@ from vgslam.geometry.sim3 import Sim3
 from vgslam.interfaces import LoopVerifier
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.places import Places
-from vgslam.reloc.reach import DRIFT_KEYFRAMES, are_unbroken, median_depths, most_drift, out_of_reach
+from vgslam.reloc.reach import (
+    DRIFT_KEYFRAMES,
+    are_unbroken,
+    is_straight_on,
+    median_depths,
+    most_drift,
+    out_of_reach,
+)
 from vgslam.types import Edge
 
 PENDING_GAP, ROW_GAP = 2, 4
@@ -137,12 +144,15 @@ class LoopFinder:
 
     def _candidates(self, k: int, other_components: bool) -> list[int]:
         c, m = self.config, self.map
+        depth = float(median_depths(m, np.array([k]))[0])
+        if not other_components and self._is_straight_on(k, depth):
+            return []
         similar, _ = self.places.like_keyframe(k, c.n_similar + 2 * c.min_gap)
         component = m.keyframes[k].component_id
         is_same = np.array([m.keyframes[j].component_id == component for j in similar.tolist()], bool)
         may = (similar != k) & ~(is_same & ((np.abs(similar - k) < c.min_gap) | other_components))
         same = np.flatnonzero(may & is_same)
-        may[same] = ~out_of_reach(m, similar[same], k, float(median_depths(m, np.array([k]))[0]), c.max_correction)
+        may[same] = ~out_of_reach(m, similar[same], k, depth, c.max_correction)
         taken: list[int] = []
         for i in np.flatnonzero(may).tolist():
             j = int(similar[i])
@@ -153,6 +163,12 @@ class LoopFinder:
             if len(taken) == c.n_verified:
                 break
         return taken
+
+    def _is_straight_on(self, k: int, depth: float) -> bool:
+        """Whether no older keyframe can be seen again from the newest, k, so that none needs to be described. Not asked
+        beside the tracking: there all that was passed by would be described at once when the camera turns back."""
+        c, m = self.config, self.map
+        return not c.in_background and k + 1 == len(m.keyframes) and is_straight_on(m, k, c.min_gap, depth)
 
     def _shares_much(self, j: int, k: int) -> bool:
         """Whether keyframes j and k of one component are tied by so many landmarks that to see one place from both

@@ -10,6 +10,7 @@ from vgslam.frontend.asking import AskedGuide
 from vgslam.frontend.features import Gray
 from vgslam.frontend.matching import ImageFeatures, describe_quick, plain_features
 from vgslam.frontend.tracker import View
+from vgslam.map.keyframe_images import gray_of
 from vgslam.map.slam_map import PlaceCodes, SlamMap
 from vgslam.reloc.feature_file import FeatureFile
 from vgslam.reloc.index import PlaceIndex
@@ -42,11 +43,16 @@ class Places:
             if kept is not None and len(kept.codes) > len(self.index):
                 self.index.add(kept.codes.view[len(self.index) :])
             for k in range(len(self.index), len(self.map.keyframes)):
-                keyframe = self.map.keyframes[k]
-                code = self.code(keyframe.frame_id, keyframe.image, self.features(k))
+                code = self._code_of(k)
                 self.index.add(code)
                 if kept is not None:
                     kept.codes.extend(code)
+
+    def _code_of(self, k: int) -> Bits:
+        """Code (256,) of keyframe k; its image is looked at by a network alone."""
+        if self.guide is not None and self.guide.use.descriptors:
+            return self.code(self.map.keyframes[k].frame_id, self.map.keyframes[k].image)
+        return shipped_vocabulary().bits(self.features(k).descriptors)
 
     def _open_codes(self) -> PlaceCodes | None:
         """The map's own codes, emptied where another vocabulary made them; None if a network makes them."""
@@ -57,11 +63,11 @@ class Places:
             self.map.place_codes = PlaceCodes(mine)
         return self.map.place_codes
 
-    def code(self, frame_id: int, image: Image, features: ImageFeatures | None = None) -> Bits:
+    def code(self, frame_id: int, image: Image) -> Bits:
         """Code (256,) of an image."""
         if self.guide is not None and self.guide.use.descriptors:
             return bits_of_vector(self.guide.descriptor(frame_id, image))
-        found = features or describe_quick(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), N_FEATURES)
+        found = describe_quick(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), N_FEATURES)
         return shipped_vocabulary().bits(found.descriptors)
 
     def features(self, k: int) -> ImageFeatures:
@@ -88,7 +94,7 @@ class Places:
             self._features, self._file = {}, FeatureFile()
 
     def gray(self, k: int) -> Gray:
-        return cv2.cvtColor(self.map.keyframes[k].image, cv2.COLOR_RGB2GRAY)
+        return gray_of(self.map.keyframes[k])
 
     def like_keyframe(self, k: int, n: int) -> tuple[Ids, npt.NDArray[np.float64]]:
         """The n keyframes that look most like keyframe k, itself among them, and their likeness."""

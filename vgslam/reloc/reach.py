@@ -12,6 +12,23 @@ DRIFT_KEYFRAMES, MOST_CORRECTION = 300, 0.5
 """Keyframes between two ends of a loop up to which `LoopConfig` says what drift can be; it grows in proportion on
 longer paths, as a scale that is a little off everywhere does, up to this share of the path."""
 
+LEAST_DETOUR, LEAST_LEFT = 1.5, 0.5
+"""The camera has left a place when it is farther away than this share of the depth that it sees; it may see it again
+if the path since then is so many times the distance: half a circle is 1.6 times its diameter, a quarter 1.1 times."""
+
+
+def is_straight_on(m: SlamMap, k: int, min_gap: int, depth: float) -> bool:
+    """Whether the path to keyframe k, which sees so deep, has left behind all keyframes that are at least min_gap older
+    without turning back to one of them: what they show can only be seen along the path, where tracking has seen it.
+    False where odometry does not lead to all older keyframes: they may be anywhere."""
+    if not are_unbroken(m, np.array([0]), k)[0]:
+        return False
+    centres = m.centres(np.arange(k + 1))
+    steps = np.linalg.norm(np.diff(centres, axis=0), axis=1)
+    way = np.cumsum(steps[::-1])[::-1][: max(0, k + 1 - min_gap)]
+    apart = np.linalg.norm(centres[: len(way)] - centres[k], axis=1)
+    return bool((apart > LEAST_LEFT * depth).all() and (way < LEAST_DETOUR * apart).all())
+
 
 def out_of_reach(m: SlamMap, js: Ids, k: int, depth: float, max_correction: float) -> npt.NDArray[np.bool_]:
     """(n,): which of keyframes js (n,) are so far from k, which sees so deep, that no drift of the path between makes

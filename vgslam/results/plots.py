@@ -67,6 +67,9 @@ def spread_with_depth(keyframes: Sequence[Keyframe], n: int = 6) -> list[Keyfram
 
 def load_libraries() -> None:
     """Import what is needed to draw, which takes a second."""
+    from vgslam.viewer import library
+
+    library.load()
     import vgslam.viewer.plots  # noqa: F401
 
 
@@ -114,6 +117,7 @@ def _depth_figure(keyframes: Sequence[Keyframe], title: str) -> "Figure":
 
 
 def _png(draw: Callable[..., "Figure"], *given: Any) -> bytes:
+    load_libraries()
     from vgslam.viewer.style import png_bytes
 
     return png_bytes(draw(*given))

@@ -249,6 +249,8 @@ def _finish_results(run: Run, stop: Stop | None, audience: Audience) -> tuple[Po
     if not poses.frames:
         raise InputError(f"{run.title}: no frame could be read")
     with steps.keeping("saving the map", signals):
+        if session.folder is not None:
+            run.slam.relocalizer.places.catch_up()  # on a way straight on nobody has asked for them
         session.save()
     while run.sinks:
         with steps.keeping("closing the poses' outlet"):
