@@ -242,10 +242,8 @@ class SlamSystem:
         )  # fmt: skip
 
     def _is_contradicted(self, view: View, found: TrackResult | Localization) -> bool:
-        is_new = isinstance(found, Localization) or self.states.is_worth_a_look(found)
         component = found.component_id if isinstance(found, Localization) else self._component
-        n = len(found.ids)
-        return self.relocalizer.contradicts(view, self.tracker.camera, found.T_world_cam, n, component, is_new)
+        return self.relocalizer.contradicts(view, self.tracker.camera, found.T_world_cam, len(found.ids), component)
 
     def _follow_unsurely(self, state: TrackState, view: View, result: TrackResult) -> bool:
         """The pose is kept back until later frames are sure; False where that has lasted too long."""

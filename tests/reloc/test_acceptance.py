@@ -1,13 +1,10 @@
 """Which answers of the relocalizer are used: trust worked out by hand, and the system that asks for it."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from synthetic import CAMERA, frames_of, pose
 
 from vgslam.frontend.features import FeatureConfig
-from vgslam.frontend.tracker import TrackResult
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.evidence import BIAS, WEIGHTS, Evidence, cells
 from vgslam.reloc.localization import Localization
@@ -104,35 +101,3 @@ def test_the_system_is_found_by_an_answer_of_enough_trust_alone(
     monkeypatch.setattr(slam.relocalizer, "locate", lambda *_, **__: offered)
     monkeypatch.setattr(slam.relocalizer, "contradicts", lambda *_, **__: False)
     assert slam.process(dark[2]).status is status
-
-
-@pytest.mark.parametrize(("turn_deg", "status"), [(20.0, Status.LOST), (0.0, Status.RELOCALIZED)])
-def test_matches_with_the_newest_keyframes_are_asked_about_every_pose_that_is_found(
-    turn_deg: float, status: Status, walk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However many landmarks an answer has: of 500 that it was found by, wrong ones may have fitted the pose."""
-    slam = Slam(CAMERA, SlamConfig())
-    for frame in frames_of(walk.images[:20]):
-        slam.process(frame)
-    T = slam.map.trajectory().T_world_cam[-1]
-    for i in range(2):
-        slam.process(Frame(20 + i, 1.0 + i, np.zeros_like(walk.images[0]), CAMERA))
-    sure = answer(Evidence(500, 1.0, 1.0, 16, 8), T=T @ pose((0, turn_deg, 0), (0, 0, 0)))
-    known = np.flatnonzero(slam.map.landmarks.is_triangulated)
-    offered = replace(sure, ids=known, pixels=np.full((len(known), 2), 50.0, np.float32))
-    monkeypatch.setattr(slam.relocalizer, "locate", lambda *_, **__: offered)
-    monkeypatch.setattr(slam.relocalizer.support, "is_thin", lambda n: False)
-    assert slam.process(Frame(22, 3.0, walk.images[19], CAMERA)).status is status
-
-
-@pytest.mark.parametrize(("survived", "is_new"), [(0.24, True), (0.25, False)])
-def test_a_step_over_which_three_in_four_landmarks_were_lost_is_as_good_as_a_place_that_was_found(
-    survived: float, is_new: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    slam, asked = Slam(CAMERA, SlamConfig()), list[bool]()
-    monkeypatch.setattr(slam.relocalizer, "contradicts", lambda *args: asked.append(args[-1]))
-    view = slam.tracker.view(0, 0.0, np.zeros((CAMERA.height, CAMERA.width, 3), np.uint8))
-    nothing = np.zeros(0, np.int64), np.zeros((0, 2), np.float32)
-    slam._is_contradicted(view, TrackResult(False, np.eye(4), np.eye(6), *nothing, 30, 0.7, survived))
-    slam._is_contradicted(view, answer(PLAIN))
-    assert asked == [is_new, True]

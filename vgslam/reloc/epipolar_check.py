@@ -5,14 +5,13 @@ hundreds, and a wrong pose among them with some tens.
 """
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
-from vgslam.types import Array, Keyframe
+from vgslam.types import Array
 
 MIN_MATCHES = 40
 """Least matches, all of one epipolar geometry, that may speak for or against a pose."""
@@ -21,9 +20,7 @@ NEAR_PX = 4.0
 AGAINST = 0.3
 """A pose with which a smaller share of the matches agrees is contradicted: by a right one most do, and by a wrong one
 as many as lie in a band of the image by chance."""
-MOSTLY = 0.75
-"""A pose that was found anew, or followed over a wide step, is contradicted where a smaller share of all matches
-agrees: with right ones between images a second apart more than 0.8 do, with wrong ones mostly 0.2 to 0.7."""
+
 
 THIN, N_BEFORE, MIN_BEFORE = 0.4, 8, 3
 """A pose is thin with fewer inliers than this share of the median of the last poses, so many at most and at least."""
@@ -69,25 +66,3 @@ def epipolar_agreement(matched: Matched, T_view_keyframe: Array) -> float:
 def speaks_against(agreements: list[float]) -> bool:
     """Whether the agreement with several keyframes contradicts a pose: it is small with most of them."""
     return len(agreements) > 0 and float(np.median(agreements)) < AGAINST
-
-
-def speaks_against_new(agreements: list[float], n_matches: list[int]) -> bool:
-    """As `speaks_against`, of a new pose, by so many matches with each of the keyframes: hardly anything led up to it,
-    so that most of all matches have to agree."""
-    is_doubtful = len(agreements) > 0 and float(np.average(agreements, weights=n_matches)) < MOSTLY
-    return is_doubtful or speaks_against(agreements)
-
-
-def contradicted(
-    pairs: Sequence[tuple[Keyframe, Array, Array]], camera: Camera, T_world_cam: Array, is_new: bool
-) -> bool:
-    """Whether matches (N,2) and (N,2) of keyframes and a view contradict the pose of the view, which was followed, or
-    is_new: found, or followed over a wide step. False where too few match to tell."""
-    agreements, n_matches = list[float](), list[int]()
-    for keyframe, px_keyframe, px_view in pairs:
-        if len(px_view) >= MIN_MATCHES:
-            T_view_keyframe = se3.inverse(T_world_cam) @ keyframe.S_world_keyframe.pose
-            matched = Matched(px_keyframe, px_view, keyframe.camera, camera)
-            agreements.append(epipolar_agreement(matched, T_view_keyframe))
-            n_matches.append(len(px_view))
-    return speaks_against_new(agreements, n_matches) if is_new else speaks_against(agreements)

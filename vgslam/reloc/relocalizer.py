@@ -21,7 +21,7 @@ from vgslam.multiview.pnp import refine_pose
 from vgslam.reloc.asked_proposer import AskedProposer
 from vgslam.reloc.backoff import Backoff
 from vgslam.reloc.covisible import covisible
-from vgslam.reloc.epipolar_check import Support, contradicted
+from vgslam.reloc.epipolar_check import MIN_MATCHES, Matched, Support, epipolar_agreement, speaks_against
 from vgslam.reloc.evidence import Evidence, cells
 from vgslam.reloc.known_depth import is_guessed
 from vgslam.reloc.localization import Localization
@@ -158,18 +158,19 @@ class Relocalizer:
                 self.proposer.believe()
         return answer
 
-    def contradicts(
-        self, view: View, camera: Camera, T_world_cam: Array, n_inliers: int, component_id: int, is_new: bool = False
-    ) -> bool:  # fmt: skip
-        """Whether a pose that was followed with few inliers compared with those before (`support`), or is_new (found,
-        or followed over a wide step), has another epipolar geometry than the view's matches with the newest keyframes
-        of the component. False where too few match to tell."""
-        if not (is_new or self.support.is_thin(n_inliers)):
+    def contradicts(self, view: View, camera: Camera, T_world_cam: Array, n_inliers: int, component_id: int) -> bool:
+        """Whether a pose with few inliers, compared with those before (`support`), has another epipolar geometry than
+        the view's matches with the newest keyframes of the component. False where too few match to tell."""
+        if not self.support.is_thin(n_inliers):
             return False
-        features = self._described(view.gray)
-        newest = [k for k in self.map.keyframes[-N_CONTRADICTING:] if k.component_id == component_id]
-        pairs = [(k, *epipolar_matches(self._features_of(k.id), features, self.config.matcher)) for k in newest]
-        return contradicted(pairs, camera, T_world_cam, is_new)
+        features, agreements = self._described(view.gray), []
+        for keyframe in [k for k in self.map.keyframes[-N_CONTRADICTING:] if k.component_id == component_id]:
+            px_k, px = epipolar_matches(self._features_of(keyframe.id), features, self.config.matcher)
+            if len(px) >= MIN_MATCHES:
+                matched = Matched(px_k, px, keyframe.camera, camera)
+                T_view_k = se3.inverse(T_world_cam) @ keyframe.S_world_keyframe.pose
+                agreements.append(epipolar_agreement(matched, T_view_k))
+        return speaks_against(agreements)
 
     def by_method(self, view: View, camera: Camera, method: str) -> Localization | None:
         """The answer of one method alone: `pnp`, or one of the proposer's. None if it has none."""
