@@ -1,5 +1,7 @@
 """How many witnesses sights are, and which ways lead round, with places and depths worked out by hand."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from fleet.test_bridges import NODES, SIGMAS, bond, row, sure
@@ -76,9 +78,9 @@ def test_sizes_of_maps_are_asked_again_when_bonds_were_left_out(monkeypatch: pyt
     asked: list[object] = []
     original = bridges.solve_anchors
 
-    def solve(bonds: list[Bond], sizes: dict[int, float] | None = None) -> object:
+    def solve(bonds: list[Bond], sizes: dict[int, float] | None = None, *begun: Any) -> object:
         asked.append((len(bonds), sizes))
-        return original(bonds, sizes)
+        return original(bonds, sizes, *begun)
 
     monkeypatch.setattr(bridges, "solve_anchors", solve)
     sizes = dict.fromkeys(range(3), 10.0)
