@@ -321,7 +321,6 @@ class SlamSystem:
         """Look for the view in the whole map. Found close to where it was last, nothing was lost."""
         if self._component < 0:
             return False
-        self.relocalizer.guesses.comes_from(None if self._state is None else self._state.T_world_cam, self._component)
         with self.stages.of("recover"):
             found = self.relocalizer.locate(view, self.tracker.camera, self.config.reloc.n_recent)
         if found is None or not self.relocalizer.accepts(found) or self._is_contradicted(view, found):

@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-from synthetic import pose
 
 from vgslam.frontend.features import FeatureConfig
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.evidence import Evidence
-from vgslam.reloc.known_depth import Guesses, is_guessed
+from vgslam.reloc.known_depth import is_guessed
 from vgslam.reloc.localization import Localization
 from vgslam.reloc.places import Places
 from vgslam.reloc.relocalizer import Relocalizer
@@ -77,20 +76,3 @@ def test_the_relocalizer_does_not_accept_guesses_however_good_the_evidence() -> 
     assert not relocalizer.accepts(found(np.arange(100)))
     m.landmarks.is_triangulated[:60] = True
     assert relocalizer.accepts(found(np.arange(100)))
-
-
-@pytest.mark.parametrize(("T_last", "component", "expected"), [
-    (pose((0, 0, 0), (0.1, 0, 0)), 0, True),
-    (pose((0, 0, 0), (9.0, 0, 0)), 0, False),
-    (pose((0, 0, 0), (0.1, 0, 0)), 1, False),
-    (None, 0, False),
-])  # fmt: skip
-def test_guesses_are_believed_near_to_where_the_camera_was_last(
-    T_last: np.ndarray | None, component: int, expected: bool
-) -> None:
-    m = made(200)
-    m.landmarks.is_triangulated[150:] = True
-    guesses = Guesses(m)
-    assert guesses.refuse(found(np.arange(100)))  # nothing is said of where it was
-    guesses.comes_from(T_last, component)
-    assert guesses.refuse(found(np.arange(100))) is not expected

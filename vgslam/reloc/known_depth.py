@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.localization import Localization
-from vgslam.types import Array, Ids
+from vgslam.types import Ids
 
 KNOWN_REL_SIGMA = 0.3
 """Relative deviation below which a depth is known though it was not triangulated: a network's, or a dense one."""
@@ -18,25 +18,6 @@ LEAST_KNOWN = 20
 enough however many guessed ones there are."""
 MOSTLY_KNOWN = 0.5
 """Share of known ones that is enough however few they are."""
-
-
-class Guesses:
-    """Refuses places that were found by guessed depths, unless they are near to where the camera was last: there the
-    motion bears them out."""
-
-    def __init__(self, slam_map: SlamMap) -> None:
-        self._map = slam_map
-        self._T_last: Array | None = None
-        self._component_id = -1
-
-    def comes_from(self, T_world_cam: Array | None, component_id: int) -> None:
-        """Where the camera was last (4,4), in which component; None for a camera that is lost."""
-        self._T_last, self._component_id = T_world_cam, component_id
-
-    def refuse(self, found: Localization) -> bool:
-        """Whether an answer must not be used."""
-        is_near = self._T_last is not None and found.is_near(self._T_last, self._component_id)
-        return not is_near and is_guessed(self._map, found)
 
 
 def is_guessed(slam_map: SlamMap, found: Localization) -> bool:

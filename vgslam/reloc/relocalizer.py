@@ -23,7 +23,7 @@ from vgslam.reloc.backoff import Backoff
 from vgslam.reloc.covisible import covisible
 from vgslam.reloc.epipolar_check import MIN_MATCHES, Matched, Support, epipolar_agreement, speaks_against
 from vgslam.reloc.evidence import Evidence, cells
-from vgslam.reloc.known_depth import Guesses
+from vgslam.reloc.known_depth import is_guessed
 from vgslam.reloc.localization import Localization
 from vgslam.reloc.neighbours import GAP, spaced
 from vgslam.reloc.places import Places
@@ -110,14 +110,15 @@ class Relocalizer:
         self.config = config or RelocalizerConfig()
         self.locator = Locator(slam_map, self.config.locate, features)
         self._features: dict[int, ImageFeatures] = {}
-        self.support, self.guesses = Support(), Guesses(slam_map)
+        self.support = Support()
         """The inliers of the last poses that were believed."""
         self.second_looks: Backoff | None = None
-        """How often images that were not found are looked for once more; None for never, as in a run."""
+        """How often images that were not found are looked for once more; None for never, as in a run: the next frame
+        comes at once, and may be easier."""
         self.mask: ImageMask | None = None
         """Where images of its size carry no features; None where they may everywhere."""
         self.saw_something = False
-        """Whether the last view had features enough."""
+        """Whether the last view had enough features to be found by."""
 
     def take_camera(self, camera: Camera) -> None:
         """Go on with another calibration: the keyframes' images have changed."""
@@ -125,9 +126,9 @@ class Relocalizer:
         self.places.forget_features()
 
     def accepts(self, answer: Localization | None, min_trust: float | None = None) -> bool:
-        """Whether an answer may be used: one that guessed depths have found only near to where the camera was last."""
+        """Whether an answer may be used."""
         least = self.config.min_trust if min_trust is None else min_trust
-        return not (answer is None or answer.is_ambiguous or answer.trust < least or self.guesses.refuse(answer))
+        return answer is not None and not (answer.is_ambiguous or answer.trust < least or is_guessed(self.map, answer))
 
     def locate(self, view: View, camera: Camera, n_recent: int = 0) -> Localization | None:
         """The best answer for a view, accepted or not; None if no hypothesis stands.
