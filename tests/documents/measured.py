@@ -158,8 +158,6 @@ def fov_errors() -> tuple[float, float]:
     return min(errors), max(errors)
 
 
-def euroc_uncalibrated() -> dict[str, float]:
-    """The one run of images a second apart, and how far its field of view is off, in percent."""
-    sequence = accuracy("uncalibrated")["euroc_V101_kf100"]
-    run = sequence["runs"][0]
-    return {**run, "fov_off": 100 * abs(run["fov_deg"] / sequence["fov_deg"] - 1)}
+def ate_of_starts(name: str, sequence: str) -> list[float]:
+    """ATE of every start, the least first."""
+    return sorted(run["ate_m"] for run in accuracy(name)[sequence]["runs"])
