@@ -113,8 +113,7 @@ class Relocalizer:
         self.support = Support()
         """The inliers of the last poses that were believed."""
         self.second_looks: Backoff | None = None
-        """How often images that were not found are looked for once more; None for never, as in a run: the next frame
-        comes at once, and may be easier."""
+        """How often images that were not found are looked for once more; None for never, as in a run."""
         self.mask: ImageMask | None = None
         """Where images of its size carry no features; None where they may everywhere."""
         self.saw_something = False
