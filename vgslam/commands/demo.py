@@ -1,11 +1,13 @@
 """`vgslam demo`: the whole program on a sequence that comes with it."""
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from vgslam.commands.run import RunArgs, run_run
 from vgslam.commands.self_test import demo_folder
 from vgslam.errors import InputError
+from vgslam.guards.wording import say
 from vgslam.system import SlamConfig
 
 
@@ -32,9 +34,22 @@ def run_demo(args: DemoArgs) -> int:
     video = folder / "demo.mp4"
     if not video.is_file():
         raise InputError(f"{video}: the demo sequence is missing from this installation; install the package again")
-    return run_run(
+    code = run_run(
         RunArgs(
             video, out=args.out, overwrite=args.overwrite, calib=folder / "calib.json",
             truth=folder / "groundtruth.txt", slam=args.slam, quiet=args.quiet,
         )
     )
+    if code == 0:
+        program = program_as_called(sys.argv[0])
+        say(f"next: {program} report {args.out}, a page of everything; {program} run VIDEO, your own")
+    return code
+
+
+def program_as_called(first_word: str) -> str:
+    """How to call the program again: by its path if it was called by that, which may be on no search path."""
+    path = Path(first_word)
+    if path.name != "vgslam":
+        return "python -m vgslam"
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_absolute() and path.is_relative_to(here) else path)
