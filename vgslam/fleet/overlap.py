@@ -44,7 +44,6 @@ class Overlap:
     def __add__(self, other: "Overlap") -> "Overlap":
         return Overlap(self.n_predicted + other.n_predicted, self.n_seen + other.n_seen)
 
-
     @property
     def contradicts(self) -> bool:
         """Whether so little was found of what must be there that the maps do not lie so."""

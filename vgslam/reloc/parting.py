@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vgslam.frontend.mapper import MIN_SHARED
 from vgslam.map.slam_map import SlamMap
 from vgslam.types import EdgeKind, Ids, Observations, PoseEstimate, Status
 
-MIN_HELD = 8
-"""Landmarks of known depth that a keyframe has to see: as `frontend.mapper.MIN_SHARED`, more than the three that tie
-its pose."""
+MIN_HELD = MIN_SHARED
+"""Landmarks of known depth that a keyframe has to see: more than the three that tie its pose."""
 GUESS_REL_SIGMA = 0.5
 """Relative deviation of a depth that nobody measured: as `MapperConfig.guess_rel_sigma`."""
 LEAST_KEYFRAMES = 3
