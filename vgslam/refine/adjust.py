@@ -12,6 +12,7 @@ from vgslam.refine.calibration import Determined, determined
 from vgslam.refine.ceres import FocalPrior, FreeCalibration, SolverOptions, solve
 from vgslam.refine.points import PointTests, cleaned, weakly_seen, with_missing_points
 from vgslam.refine.problem import Mask, Problem
+from vgslam.refine.remeasure import remeasured
 from vgslam.refine.shared_landmarks import GrayOf, with_shared_landmarks
 
 
@@ -42,6 +43,9 @@ class RefineConfig:
     map determines it to half of that."""
     shares_landmarks: bool = True
     """Look for landmarks of each keyframe in others that show the same place, at the end of a recording."""
+    remeasures: bool = True
+    """Measure again where landmarks are in the images of keyframes, at the end of a recording: what tracking says
+    drifts."""
     rolling_shutter: bool = True
     """Look for rolling shutter where a camera turned on the spot, and take it out, at the end of a recording."""
     max_iterations: int = 12
@@ -147,8 +151,9 @@ def adjust(
 ) -> Adjusted | None:
     """The whole problem adjusted; None where too little is known. Raises InterruptedRefinementError.
 
-    gray_of: images in which keyframes find each other's landmarks (`shared_landmarks`) after the first round; None
-    takes the observations as they are. for_calibration: None too where nothing of the calibration can be adjusted.
+    gray_of: images in which, after the first round, keyframes find each other's landmarks (`shared_landmarks`) and
+    landmarks are measured again (`remeasure`); None takes the observations as they are. for_calibration: None too where
+    nothing of the calibration can be adjusted.
     """
     before = with_missing_points(problem, config.tests, FIRST_GATE_PX)
     weak = weakly_seen(before, LEAST_OBSERVATIONS)
@@ -163,6 +168,9 @@ def adjust(
     if gray_of is not None and config.shares_landmarks and not watch.is_over:
         p = with_shared_landmarks(p, weak, gray_of, FeatureConfig())
         before = with_rows_of(before, p)
+        watch.check()
+    if gray_of is not None and config.remeasures and not watch.is_over:
+        p = remeasured(p, gray_of)
         watch.check()
     free, calibration = choose_calibration(p, config, not for_calibration)
     if for_calibration and not calibration.is_any_free:

@@ -94,7 +94,7 @@ def apply(slam_map: SlamMap, before: Problem, done: Aligned) -> Camera:
     for n, k in enumerate(p.keyframe_ids.tolist()):
         S = m.keyframes[k].S_world_keyframe
         m.set_pose(k, Sim3.from_T(T[n], S.s * float(done.depth_ratio[n])))
-    _observe_more(m, p)
+    _take_observations(m, before, p)
     _straighten(m, p.keyframe_ids, p.camera, p.k1)
     for k in p.keyframe_ids.tolist():
         _set_camera(m.keyframes[k], camera)
@@ -105,12 +105,15 @@ def apply(slam_map: SlamMap, before: Problem, done: Aligned) -> Camera:
     return camera
 
 
-def _observe_more(m: SlamMap, p: Problem) -> None:
-    """Believed observations that the map lacks are added; it leaves those that it has as they are."""
+def _take_observations(m: SlamMap, before: Problem, p: Problem) -> None:
+    """Believed observations that the map lacks are added, and those that were measured again replaced."""
+    again = (before.pixels != p.pixels).any(1)
     rows = np.flatnonzero(p.is_active())
     rows = rows[np.argsort(p.cam[rows], kind="stable")]
     for c, mine in enumerate(np.split(rows, np.searchsorted(p.cam[rows], np.arange(1, len(p.keyframe_ids))))):
-        m.observe(int(p.keyframe_ids[c]), p.landmark_ids[p.point[mine]], p.pixels[mine])
+        k, ids = int(p.keyframe_ids[c]), p.landmark_ids[p.point[mine]]
+        m.unobserve(k, ids[again[mine]])
+        m.observe(k, ids, p.pixels[mine])
 
 
 def _set_camera(keyframe: Keyframe, camera: Camera) -> None:

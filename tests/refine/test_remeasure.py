@@ -1,0 +1,179 @@
+"""Drifted observations of a slanted wall, measured again: a plane has exact images, as a homography is."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from vgslam.frontend.features import Gray
+from vgslam.geometry import se3
+from vgslam.geometry.camera import Camera
+from vgslam.refine.problem import Problem
+from vgslam.refine.remeasure import references, remeasured, slopes, warps
+from vgslam.types import Array
+
+CAMERA = Camera(260.0, 260.0, 159.5, 119.5, 320, 240)
+NORMAL, DISTANCE = np.array([0.35, -0.1, 1.0]), 4.0
+"""The wall: points X of the world with NORMAL . X = DISTANCE; steep enough to matter for a patch."""
+N_CAMS = 7
+
+
+def wall_points(n: int, seed: int = 1) -> Array:
+    """Points (n,3) of the wall in the middle of what the cameras see."""
+    rng = np.random.default_rng(seed)
+    rays = np.column_stack([rng.uniform(-0.4, 0.4, n), rng.uniform(-0.3, 0.3, n), np.ones(n)])
+    return rays * (DISTANCE / (rays @ NORMAL))[:, None]
+
+
+def poses() -> Array:
+    """T_cam_world (7,4,4) of a camera that walks along the wall, looking at it and turning a little."""
+    steps = range(N_CAMS)
+    turns = [se3.so3_exp(np.array([0.01 * k, 0.03 * (k - 3), 0.02 * k])) for k in steps]
+    return se3.inverse(np.array([se3.from_rt(turns[k], np.array([0.15 * (k - 3), 0.02 * k, 0.05 * k])) for k in steps]))
+
+
+def world(drift_px: float = 0.15, n: int = 150) -> Problem:
+    """What a tracker makes of the wall: each observation is where the one before was, and a little off."""
+    rng = np.random.default_rng(5)
+    X, T = wall_points(n), poses()
+    local = np.einsum("cij,lj->cli", T[:, :3, :3], X) + T[:, None, :3, 3]
+    exact = CAMERA.project(local.reshape(-1, 3)).reshape(N_CAMS, n, 2)
+    walk = np.cumsum(rng.normal(scale=drift_px, size=exact.shape), axis=0)
+    cam, point = np.repeat(np.arange(N_CAMS), n), np.tile(np.arange(n), N_CAMS)
+    return Problem(
+        CAMERA, 0.0, np.arange(N_CAMS), T, np.arange(n), X, np.ones(n, bool), cam, point,
+        (exact + walk).reshape(-1, 2), np.ones(N_CAMS * n, bool),
+    )  # fmt: skip
+
+
+def image(k: int) -> Gray:
+    """The wall as camera k sees it, from a texture that the camera of the world's origin would see exactly."""
+    rng = np.random.default_rng(11)
+    texture = cv2.GaussianBlur(rng.normal(size=(720, 960)), (0, 0), 4.0)
+    texture = np.clip(128.0 + 45.0 * texture / texture.std(), 0, 255).astype(np.uint8)
+    T, K = poses()[k], CAMERA.K
+    of_texture = np.array([[2.0, 0.0, 160.0], [0.0, 2.0, 120.0], [0.0, 0.0, 1.0]])  # wider, and twice as fine
+    H = K @ (T[:3, :3] + np.outer(T[:3, 3], NORMAL) / DISTANCE) @ np.linalg.inv(of_texture @ K)
+    return np.asarray(cv2.warpPerspective(texture, H, (CAMERA.width, CAMERA.height), flags=cv2.INTER_AREA), np.uint8)
+
+
+def off_from_reference(p: Problem) -> Array:
+    """(M,): how far each observation is from where it would be, had its landmark been where its reference saw it."""
+    error = p.pixels - CAMERA.project(p.local_points())
+    return np.linalg.norm(error - error[references(p)[p.point]], axis=1)
+
+
+def test_drift_is_taken_out() -> None:
+    p = world()
+    again = remeasured(p, image)
+    use = again.in_use
+    before, after = off_from_reference(p), off_from_reference(again)
+    assert use.mean() > 0.8
+    assert np.median(before[p.cam == 0]) > 0.25
+    assert np.median(after[use & (p.cam != 3)]) < 0.06
+    assert np.percentile(after[use], 95) < 0.25
+
+
+def test_the_reference_is_the_middle_of_the_track() -> None:
+    p = world()
+    assert (p.cam[references(p)] == 3).all()
+    late = replace(p, in_use=p.cam >= 4)
+    assert (p.cam[references(late)] == 5).all()
+    none = replace(p, in_use=p.point != 8)
+    assert references(none)[8] == -1
+    assert (remeasured(p, image).pixels[references(p)] == p.pixels[references(p)]).all()
+
+
+def test_a_patch_on_a_slanted_wall_is_warped_as_its_homography_says() -> None:
+    p = world(drift_px=0.0)
+    reference = references(p)
+    slope = slopes(p, p.local_points(), reference)
+    rows = np.flatnonzero(p.cam == 0)
+    seen = reference[p.point[rows]]
+    A = warps(p, rows, p.local_points()[seen], p.cam[seen], slope[p.point[rows]])
+    T = p.T_cam_world
+    T_0_3 = T[0] @ se3.inverse(T[3])
+    n3 = T[3][:3, :3] @ NORMAL  # the wall in the frame of camera 3: n3 . X = d3
+    d3 = DISTANCE + n3 @ T[3][:3, 3]
+    H = CAMERA.K @ (T_0_3[:3, :3] + np.outer(T_0_3[:3, 3], n3) / d3) @ np.linalg.inv(CAMERA.K)
+
+    def through(pixels: Array) -> Array:
+        return np.asarray(cv2.perspectiveTransform(pixels[None], H)[0])
+
+    at = p.pixels[seen]
+    steps = np.eye(2)
+    exact = np.stack([through(at + steps[0]) - through(at), through(at + steps[1]) - through(at)], axis=-1)
+    assert np.abs(A - exact).max() < 0.01
+    faces = warps(p, rows, p.local_points()[seen], p.cam[seen], np.zeros((len(rows), 2)))
+    assert np.abs(faces - exact).max() > 0.03
+
+
+def test_neighbours_on_no_plane_say_nothing_and_one_stray_little() -> None:
+    p = world(drift_px=0.0)
+    local, reference = p.local_points(), references(p)
+    true = slopes(p, local, reference)
+    one = local.copy()
+    one[(p.cam == 3) & (p.point == 17)] *= 0.4
+    others = np.arange(len(p.points)) != 17
+    assert np.abs(slopes(p, one, reference) - true)[others].max() < 0.3 * np.abs(true).max()
+    wild = local * np.random.default_rng(2).uniform(0.3, 3.0, (len(local), 1))
+    assert (slopes(p, wild, reference) == 0.0).all(1).mean() > 0.8
+
+
+def test_what_is_hidden_in_a_keyframe_is_dropped_there() -> None:
+    p = world()
+    edge = int(np.percentile(p.pixels[p.cam == 5, 0], 70))
+
+    def hidden(k: int) -> Gray:
+        seen = image(k).copy()
+        if k == 5:
+            seen[:, edge:] = 60  # something grey stands in front
+        return seen
+
+    again = remeasured(p, hidden)
+    behind = (p.cam == 5) & (p.pixels[:, 0] > edge + 7)
+    assert behind.sum() > 15
+    assert not again.in_use[behind].any()
+    assert again.in_use[p.cam != 5].mean() > 0.8
+
+
+def test_a_keyframe_in_which_hardly_anything_is_found_keeps_what_tracking_saw() -> None:
+    p = world()
+
+    def strange(k: int) -> Gray:
+        return image(k) if k != 5 else np.asarray(image(k)[::-1], np.uint8)
+
+    again = remeasured(p, strange)
+    mine = p.cam == 5
+    assert again.in_use[mine].all()
+    assert (again.pixels[mine] == p.pixels[mine]).all(1).mean() > 0.9
+
+
+@pytest.mark.parametrize("which", [3, 5])
+def test_an_image_of_another_size_says_nothing(which: int) -> None:
+    p = world()
+    again = remeasured(p, lambda k: image(k) if k != which else np.zeros((120, 160), np.uint8))
+    mine = p.cam == which
+    assert (again.pixels[mine] == p.pixels[mine]).all()
+    assert again.in_use[mine].all()
+
+
+def test_a_patch_that_is_found_far_away_is_another_one() -> None:
+    p = world(drift_px=0.02)
+    astray = (p.cam == 1) & (p.point % 5 == 0)
+    far = replace(p, pixels=p.pixels + np.where(astray, 4.0, 0.0)[:, None] * [0.6, 0.8])
+    again = remeasured(far, image)
+    assert not again.in_use[astray].any()
+    assert (again.pixels[astray] == far.pixels[astray]).all()
+    near = replace(p, pixels=p.pixels + np.where(astray, 2.0, 0.0)[:, None] * [0.6, 0.8])
+    assert remeasured(near, image).in_use[astray].mean() > 0.8
+
+
+def test_a_wall_that_becomes_more_than_twice_as_large_is_not_searched_for() -> None:
+    p = world(drift_px=0.0)
+    T = p.T_cam_world.copy()
+    T[5] = np.eye(4)
+    T[5, 2, 3] = -0.8 * DISTANCE
+    again = remeasured(replace(p, T_cam_world=T), image)
+    assert (again.pixels[p.cam == 5] == p.pixels[p.cam == 5]).all()
