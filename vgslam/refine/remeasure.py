@@ -180,7 +180,7 @@ def _planes(pixels: Array, inverse_z: Array, at: Ids) -> Array:
     for _ in range(PLANE_ROUNDS):
         weighed = weight[:, :, None] * offset
         normal = np.swapaxes(weighed, 1, 2) @ offset + SPREAD_PX**2 * np.eye(2)
-        gradient = np.linalg.solve(normal, np.swapaxes(weighed, 1, 2) @ rise[:, :, None])[:, :, 0]
+        gradient = np.asarray(np.linalg.solve(normal, np.swapaxes(weighed, 1, 2) @ rise[:, :, None])[:, :, 0])
         misfit = (rise - np.einsum("kni,ki->kn", offset, gradient)) / inverse_z[at, None]
         weight = 1.0 / (1.0 + np.square(misfit / MISFIT))
     gradient[weight.mean(1) < LEAST_AGREEMENT] = 0.0
