@@ -77,8 +77,8 @@ class _Linearization:
 
 def _residuals(problem: BundleProblem, T: Array, X: Array) -> tuple[Array, Array]:
     """Residuals (M,2|3), points in the camera (M,3)."""
-    R, t = T[problem.cam, :3, :3], T[problem.cam, :3, 3]
-    Xc = np.matmul(R, X[problem.point][:, :, None])[:, :, 0] + t
+    t = T[:, :3, 3].take(problem.cam, 0)
+    Xc = np.matmul(_rotations(T, problem.cam), X.take(problem.point, 0)[:, :, None])[:, :, 0] + t
     z = np.maximum(Xc[:, 2], 1e-6)
     c = problem.camera
     columns = [c.fx * Xc[:, 0] / z + c.cx - problem.pixels[:, 0], c.fy * Xc[:, 1] / z + c.cy - problem.pixels[:, 1]]
@@ -86,6 +86,12 @@ def _residuals(problem: BundleProblem, T: Array, X: Array) -> tuple[Array, Array
         prior = np.log(z / problem.depth_prior) / problem.depth_sigma
         columns.append(np.where(np.isfinite(prior), prior, 0.0))
     return np.stack(columns, axis=1), Xc
+
+
+def _rotations(T: Array, cam: Ids) -> Array:
+    """(M,3,3): the rotation of the camera of each observation. `take` copies whole matrices, in half the time of
+    T[cam, :3, :3]."""
+    return T[:, :3, :3].take(cam, 0)
 
 
 def _length_px(residual: Array) -> Array:
@@ -137,7 +143,7 @@ def _linearize(problem: BundleProblem, T: Array, seen: tuple[Array, Array], hube
     if d == 3 and problem.depth_prior is not None and problem.depth_sigma is not None:
         J[:, 2, 2] = np.where(np.isfinite(problem.depth_prior), 1.0 / (z * problem.depth_sigma), 0.0)
     J_cam = np.concatenate([np.matmul(J, -se3.skew(Xc)), J], axis=2)
-    return _Linearization(r, behind, weight, J_cam, np.matmul(J, T[problem.cam, :3, :3]), cost, cost_ahead)
+    return _Linearization(r, behind, weight, J_cam, np.matmul(J, _rotations(T, problem.cam)), cost, cost_ahead)
 
 
 def _invert_3x3(V: Array) -> Array:
