@@ -67,7 +67,8 @@ def adjust_poses(batch: PoseBatch, sigma_px: float, gate: float, iterations: int
         width = WIDE_CAUCHY_SIGMAS if i < WIDE_STEPS else CAUCHY_SIGMAS
         H, g = rows.normal_equations(1.0 / (1.0 + d2 / width**2), share)
         H[:, range(6), range(6)] += precision
-        step = -np.linalg.solve(H, (g + precision * _offset(T, start))[:, :, None])[:, :, 0]
+        offset = precision * _offset(T, start)
+        step = -np.asarray(np.linalg.solve(H, (g + offset)[:, :, None])[:, :, 0], np.float64)
         R = so3_exp_many(step[:, :3])
         T[:, :3, 3] = np.matmul(R, T[:, :3, 3:])[:, :, 0] + step[:, 3:]
         T[:, :3, :3] = np.matmul(R, T[:, :3, :3])
@@ -135,7 +136,7 @@ class _Rows:
         w = weights / self.s2
         weighted = (self.M * np.stack([w, w, -w * share], axis=1)[:, None]).reshape(len(w), 6, -1)
         H = np.matmul(weighted, self.M.reshape(len(w), 6, -1).transpose(0, 2, 1))
-        return H, np.matmul(weighted, self.r.reshape(len(w), -1, 1))[:, :, 0]
+        return H, np.asarray(np.matmul(weighted, self.r.reshape(len(w), -1, 1))[:, :, 0], np.float64)
 
 
 def camera_poses(T_cam_world: Array) -> Array:

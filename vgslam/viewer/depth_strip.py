@@ -1,6 +1,7 @@
 """Keyframes and their depth side by side, put together as one picture: axes for each take four times as long."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -35,7 +36,7 @@ def depth_strip(keyframes: Sequence[Keyframe], n_columns: int = 6, title: str = 
     figure = Figure(figsize=(size[0] / DOTS_PER_INCH, size[1] / DOTS_PER_INCH), dpi=DOTS_PER_INCH)
     FigureCanvasAgg(figure)
 
-    def write(x: float, y: float, words: str, **how: str | int) -> None:
+    def write(x: float, y: float, words: str, **how: Any) -> None:
         figure.text(x / size[0], y / size[1], words, va="center", **how)
 
     picture = np.full((2 * cell[1] + GAP_PX, size[0] - LEFT_PX, 3), 255, np.uint8)
