@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,8 +51,8 @@ CASES = (
 class BenchSurvivalArgs:
     """Coverage and error with and without the network, on rendered worlds with fast motion, blur and noise."""
 
-    weights: str = "vggt-s"
-    """Network that stands beside `sfm`."""
+    weights: tuple[str, ...] = ("vggt-s",)
+    """Networks that stand beside none."""
 
     seeds: int = 2
     """Sequences of each kind."""
@@ -96,8 +97,9 @@ def run_bench_survival(args: BenchSurvivalArgs) -> int:
 
     networks: dict[str, Callable[[], OpenedNetwork | None]] = {
         "none": lambda: None,
-        f"vggt ({args.weights})": lambda: open_network(NetworkOptions("vggt", args.weights), print),
     }
+    for weights in args.weights:
+        networks[f"vggt ({weights})"] = partial(open_network, NetworkOptions("vggt", weights), print)
     rows = []
     for case in CASES:
         for seed in range(700, 700 + args.seeds):
