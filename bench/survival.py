@@ -103,7 +103,7 @@ def run_bench_survival(args: BenchSurvivalArgs) -> int:
     rows = []
     for case in CASES:
         for seed in range(700, 700 + args.seeds):
-            film = _film(case, seed, args.frames)
+            film = film_of(case, seed, args.frames)
             for name, network in networks.items():
                 rows.append(_survival(film, network(), case, seed, name))
             print(_line(rows[-len(networks) :]), file=sys.stderr, flush=True)
@@ -118,7 +118,8 @@ def _write(args: BenchSurvivalArgs, rows: list[Survival], names: list[str]) -> s
     return write_record(args.out, NAME, provenance() | {"rows": plain}, _table(rows, names))
 
 
-def _film(case: Case, seed: int, n_frames: int) -> "Sequence":
+def film_of(case: Case, seed: int, n_frames: int) -> "Sequence":
+    """The sequence of a case, as its look says."""
     from vgslam_train.worlds.sequences import Shot, render_sequence
 
     shot = Shot(rate_hz=case.rate_hz, supersample=1, shutter=0.5 if case.look == "blurred" else 0.1, imaging=0.4)

@@ -94,5 +94,5 @@ def test_old_and_new_beside_each_other_are_refused(words: list[str]) -> None:
 
 def test_weights_without_a_network_are_refused() -> None:
     with pytest.raises(ConfigError, match="add --network vggt"):
-        open_network(NetworkOptions(weights="vggt-m"), print)
+        open_network(NetworkOptions(weights="vggt-s2"), print)
     assert open_network(NetworkOptions(), print) is None
