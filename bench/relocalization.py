@@ -105,7 +105,7 @@ def _network(weights: str | None) -> "tuple[PoseProposer | None, tuple[str, ...]
     from vgslam.reloc.learned import network_proposer
 
     proposer = network_proposer(open_backbone(BackboneOptions(weights), show=print))
-    return proposer, ("consensus", "late-fusion", "learned", "learned-consensus")
+    return proposer, proposer.methods
 
 
 def _finite(value: Any) -> Any:

@@ -2,7 +2,8 @@
 
 python tools/pack_weights.py out/train/weights.safetensors vgslam/assets/weights/NAME.safetensors
 
-A network of `vgslam train` and a relocalization adapter are packed alike; an adapter names the file that it was trained on.
+A network of `vgslam train` and a relocalization adapter are packed alike; an adapter names the file that it was
+trained on.
 """
 
 import argparse

@@ -52,7 +52,7 @@ def _same() -> tuple[int, int]:
 
 
 def _survived(figure: str) -> Callable[[], list[float]]:
-    return lambda: [m.survival("vggt", figure), m.survival("none", figure)]
+    return lambda: [m.survival("vggt (vggt-s)", figure), m.survival("none", figure)]
 
 
 FIGURES = [

@@ -1,4 +1,4 @@
-"""The networks that come with the package: they load strictly, are small, and see what their cards say that they see."""
+"""The networks that come with the package load strictly, are small, and see what their cards say that they see."""
 
 from pathlib import Path
 
