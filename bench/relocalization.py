@@ -143,7 +143,7 @@ def _text(
     ]  # fmt: skip
     kinds = dict.fromkeys(k.kind for k in kidnaps)
     lines += [_kidnap_row(kind, [k for k in kidnaps if k.kind == kind]) for kind in kinds]
-    return "\n".join(lines) + f"\n\nCommand: `{shlex.join(['vgslam', *sys.argv[1:]])}`\n"
+    return "\n".join(lines) + f"\n\nCommand: `{shlex.join(['python', '-m', 'bench', *sys.argv[1:]])}`\n"
 
 
 def _recall_row(name: str, label: str, rows: "list[Query]") -> str:
