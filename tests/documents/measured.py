@@ -59,6 +59,25 @@ def survival(network: str, figure: str) -> float:
     return sum(known) / len(known)
 
 
+def _starts(network: str) -> list[dict[str, Any]]:
+    return [r for r in record("starts")["rows"] if r["weights"] == network]
+
+
+def asked_starts(network: str) -> int:
+    """Questions of `bench starts`."""
+    return sum(r["n_asked"] for r in _starts(network))
+
+
+def believed(network: str) -> int:
+    """Those that tracks agreed with."""
+    return sum(len(r["believed"]) for r in _starts(network))
+
+
+def question_s(network: str) -> float:
+    """CPU of one of them, in s."""
+    return sum(r["cpu_s"] for r in _starts(network)) / asked_starts(network)
+
+
 def survival_sequences() -> int:
     return sum(r["network"] == "none" for r in record("survival")["rows"])
 

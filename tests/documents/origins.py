@@ -1,7 +1,7 @@
 """Figures of the guarded pages that no file of docs/bench backs: what they are, or where they come from."""
 
 README, ADAPT, NETWORKS, PHONE = "README.md", "docs/adapt.md", "docs/networks.md", "docs/phone.md"
-CARD_S, CARD_M = "docs/model_cards/vggt-s.md", "docs/model_cards/vggt-m.md"
+CARD_S, CARD_S2, CARD_M = (f"docs/model_cards/vggt-{name}.md" for name in ("s", "s2", "m"))
 
 GUARDED = (README, ADAPT, NETWORKS, PHONE, "docs/first_steps.md", CARD_S, CARD_M)
 """Pages on which every figure with a unit stands in figures.FIGURES, in a table that is made, or here."""
