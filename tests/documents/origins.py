@@ -55,6 +55,10 @@ OTHERWISE: dict[str, dict[str, str]] = {
         "no more than {} %, either way": "the second table of bench/weights_s2.md",
         "mean ATE {} ({}, {}) % of the path": "the means of bench/survival.md",
         "{} % more CPU": "bench/roles.md",
+        "{} m and {} degrees, {} % within {} m and {} degrees; consensus with the solver {} m, {} degrees, {} %":
+            "the validation at the end of the training (training.md)",
+        "late fusion {} m, {} degrees, {} %": "the same",
+        "what vggt-s has with its adapter ({} m, {} %)": "model_cards/vggt-s-reloc.md, other windows",
         "weaker than the solver ({} to {} degrees)": "bench/weights_s2.md",
         "lenses beyond {} degrees": TASK,
     },
