@@ -31,7 +31,8 @@ def views(*x: float, first: int = 0, turned_deg: float = 0.0, depth: float = DEP
 
 @pytest.mark.parametrize(("other", "are_alike"), [
     (views(2.4), True), (views(2.6), False), (views(0.0, turned_deg=14.0), True), (views(0.0, turned_deg=16.0), False),
-    (views(0.0, turned_deg=180.0), False), (views(0.0, depth=19.0), True), (views(0.0, depth=21.0), False), (views(1.2, depth=5.1), True),
+    (views(0.0, turned_deg=180.0), False), (views(0.0, depth=19.0), True), (views(0.0, depth=21.0), False),
+    (views(1.2, depth=5.1), True),
     (views(1.4, depth=5.1), False),
 ])  # fmt: skip
 def test_views_are_alike_within_limits(other: Views, are_alike: bool) -> None:

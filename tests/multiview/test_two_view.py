@@ -173,7 +173,7 @@ def test_matches_deny_the_rotation_of_the_points_that_moved_least() -> None:
 
 @pytest.mark.parametrize(("n_far", "is_denied"), [(200, True), (600, False)])
 def test_a_fifth_of_the_matches_may_lie_elsewhere(n_far: int, is_denied: bool) -> None:
-    """Of 100 of a wall that one step explains together with far things: a third, and a seventh."""
+    """A hundred are on a wall that one step explains together with far things: a third of them, and a seventh."""
     step = pose((0, 0, 0), (0.8, 0, 0))
     wall, far = (matches(step, n, seed=3, near=near, far=near + 1) for n, near in ((400, 3.0), (1200, 40.0)))
     R, _ = rotation_between(CAMERA, *far)

@@ -168,8 +168,7 @@ def test_three_keyframes_can_be_parted_and_two_cannot() -> None:
 
 def test_a_piece_of_two_keeps_its_poses_and_each_piece_has_a_number_of_its_own() -> None:
     """Six keyframes, two and two that see nothing of one another; a loop to another component holds nothing."""
-    parts = [chain(6), [ids + 1000 for ids in chain(2)], [ids + 2000 for ids in chain(2)], [ids + 3000 for ids in chain(1)]]
-    m = mapped([ids for part in parts for ids in part])
+    m = mapped([ids + 1000 * part for part, n in enumerate((6, 2, 2, 1)) for ids in chain(n)])
     m.keyframes[10].component_id = 4
     m.edges[(0, 10)] = Edge(0, 10, Sim3.identity(), np.full(7, 0.1), EdgeKind.LOOP)
     [note] = part_components(m)

@@ -123,7 +123,7 @@ def test_the_first_component_that_was_kept_speaks_alone() -> None:
 
 def test_a_recorded_distortion_stays_where_nothing_else_was_found() -> None:
     """The images' own calibration, with a lens, and the pinhole that they were straightened to: another scale. With a
-    focal length 1.1 times as long the same radius in the image is 1.1 times smaller, and k1 r^2, k2 r^4 are the same."""
+    focal length 1.1 times as long the same radius in the image is smaller by that: k1 r^2 and k2 r^4 are the same."""
     lens = replace(camera(520.0), distortion=(-0.1, 0.02, 0.0, 0.0, 0.0))
     found = recorded_camera(camera(550.0), Frames(GUESS, lens), found_k1(1.0, 0.0), None)  # type: ignore[arg-type]
     assert found is not None

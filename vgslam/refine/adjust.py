@@ -4,9 +4,11 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import numpy as np
 
+from vgslam.config import ABOVE_ZERO
 from vgslam.frontend.features import FeatureConfig
 from vgslam.refine.calibration import Determined, determined
 from vgslam.refine.ceres import FocalPrior, FreeCalibration, SolverOptions, solve
@@ -50,7 +52,7 @@ class RefineConfig:
     """Look for rolling shutter where a camera turned on the spot, and take it out, at the end of a recording."""
     max_iterations: int = 12
     """Steps of each of the rounds."""
-    loss_px: float = 1.0
+    loss_px: Annotated[float, ABOVE_ZERO] = 1.0
     """Error from which observations count less, in px."""
     tests: PointTests = field(default_factory=PointTests)
     """Which points and observations take part."""
