@@ -123,7 +123,8 @@ def _value(current: Any, value: Any, where: str, n: int = 0) -> Any:
         return _tuple(value)
     if isinstance(current, bool) or isinstance(value, bool):
         if type(current) is not type(value):
-            raise ConfigError(f"{where}: expected {type(current).__name__}, got {value!r}")
+            expected = "a number or a text" if current is None else type(current).__name__
+            raise ConfigError(f"{where}: expected {expected}, got {value!r}")
         return value
     if isinstance(current, float) and isinstance(value, int):
         return float(value)

@@ -50,9 +50,8 @@ def handed(monkeypatch: pytest.MonkeyPatch) -> Handed:
 
 
 def test_run_hands_every_option_of_its_input_on(handed: Handed) -> None:
-    words = ["run", "some/film.mp4", "--source", "video", "--start", "4", "--end", "90", "--stride", "2", "--max-frames",
-             "30", "--topic", "/cam", "--fps", "12.5", *OF_BOTH]  # fmt: skip
-    assert run.run_run(parse(words)) == 7
+    which = ["--start", "4", "--end", "90", "--stride", "2", "--max-frames", "30", "--topic", "/cam", "--fps", "12.5"]
+    assert run.run_run(parse(["run", "some/film.mp4", "--source", "video", *which, *OF_BOTH])) == 7
     expected = SourceOptions("video", Path("c.json"), Path("t.txt"), 4, 90, 2, 30, "/cam", 12.5, 3)
     assert handed.opened == [(Path("some/film.mp4"), expected)]
     assert handed.rest == ("some/film.mp4", "film")
@@ -85,8 +84,9 @@ def test_live_hands_every_option_of_its_stream_on(handed: Handed, tmp_path: Path
     recording.touch()
     of_live = ["--give-up-s", "5", "--max-frames", "30", "--duration-s", "2.5", *(["--every-frame"] * every_frame)]
     expected = LiveOptions(Path("c.json"), every_frame, 5.0, 30, 2.5, stream=3)
-    assert live.run_live(parse(["live", "rtsp://user:word@there/x", "--calib", "c.json", "--stream", "3", *of_live])) == 7
-    assert handed.opened == [("rtsp://user:word@there/x", expected)]
+    address = "rtsp://user:word@there/x"
+    assert live.run_live(parse(["live", address, "--calib", "c.json", "--stream", "3", *of_live])) == 7
+    assert handed.opened == [(address, expected)]
     assert handed.rest[:2] == ("rtsp://there/x", "live"), "the password is for nobody"
     live.run_live(parse(["live", str(recording), *OF_BOTH, *of_live]))
     assert handed.opened[1:] == [(recording, SourceOptions(calib=Path("c.json"), truth=Path("t.txt"), stream=3))]
