@@ -1,5 +1,6 @@
 """One run's part in a map: which folders it takes, when it saves, and with which camera it goes on."""
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -109,10 +110,11 @@ def test_it_is_saved_after_twenty_new_keyframes_or_a_tenth(n: int, n_saved: int,
 def test_a_map_in_the_middle_of_a_change_is_not_saved(saved: Path) -> None:
     with MapSession.open(saved, False, "1GiB") as session:
         before = (saved / MANIFEST).read_bytes()
-        with pytest.raises(ZeroDivisionError), session.changing():
+        with suppress(ZeroDivisionError), session.changing():
             assert not session.is_whole
             session.save()
             _ = 1 / 0
+        assert not session.is_whole
         session.save()
         assert (saved / MANIFEST).read_bytes() == before
         session.is_whole = True
