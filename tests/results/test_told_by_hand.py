@@ -53,7 +53,8 @@ def test_a_run_is_complete_when_its_input_is_through_or_its_usual_end_came() -> 
     report = RunReport()
     assert (report.complete, report.stopped_by) == (False, "still running, or killed")
     for stopped_by, is_usual_end, is_complete in (
-        (None, False, True), ("Ctrl-C", False, False), ("Ctrl-C", True, True), (None, True, True), ("full", False, False)
+        (None, False, True), ("Ctrl-C", False, False), ("Ctrl-C", True, True), (None, True, True),
+        ("full", False, False),
     ):  # fmt: skip
         report.finish(stopped_by, is_usual_end)
         assert (report.complete, report.stopped_by) == (is_complete, stopped_by)

@@ -49,6 +49,15 @@ def test_a_map_that_is_saved_while_it_is_read_is_the_newer_one(tmp_path: Path, m
     assert len(arrays["picture_key"]) == 2
 
 
+def test_a_keyframe_without_its_image_is_a_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with MapFolder(tmp_path / "m") as folder:
+        folder.save(grown(hand_map([at()])))
+    every = opening.referred_pictures
+    monkeypatch.setattr(opening, "referred_pictures", lambda *given: every(*given)[:1])
+    with pytest.raises(MapError, match="keyframe 1 has no image"):
+        load_map(tmp_path / "m")
+
+
 def test_a_damage_that_stays_is_told_and_not_tried_for_ever(tmp_path: Path) -> None:
     with MapFolder(tmp_path / "m") as folder:
         name = folder.save(hand_map([at()])).state
