@@ -11,6 +11,7 @@ from vgslam.commands.config import (
     NO_PATH,
     ConfigArgs,
     commented_yaml,
+    note,
     run_config,
     run_defaults,
     settings_in,
