@@ -45,7 +45,7 @@ def test_others_may_be_zero_and_none_is_less() -> None:
     ("mapper.edge_sigmas", (0.01, 0.0, 0.05)), ("tracker.gate", 0.0), ("tracker.features.min_distance_px", 0),
     ("tracker.features.quality", 0.0), ("tracker.features.lk_levels", 0), ("initializer.two_view.threshold_px", 0.0),
     ("initializer.matcher.n_features", 0), ("reloc.locate.sigma_px", 0.0), ("loops.locate.refound_sigma_px", 0.0),
-    ("refine.loss_px", 0.0), ("refine.tests.outlier_px", (2.5, 0.0)),
+    ("refine.focal_rel_sigma", 0.0), ("refine.loss_px", 0.0), ("refine.tests.outlier_px", (2.5, 0.0)),
 ])  # fmt: skip
 def test_each_that_is_divided_by_has_its_range(name: str, changed: object) -> None:
     *above, last = name.split(".")

@@ -37,7 +37,7 @@ class RefineConfig:
     no pull, as what the frames say would count twice."""
     focal_px: float = 0.0
     """The focal length that focal_rel_sigma is about, in px; 0: the map's own."""
-    focal_rel_sigma: float = 0.0075
+    focal_rel_sigma: Annotated[float, ABOVE_ZERO] = 0.0075
     """Relative standard deviation of the focal length before: that of a given calibration; an estimated one brings its
     own."""
     k1_sigma: float = 0.02
