@@ -1,7 +1,9 @@
 """What `vgslam relocalize` hands on and says, with a stand-in for what finds images in the map."""
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -13,8 +15,6 @@ from rich.console import Console
 from vgslam.cli import parse
 from vgslam.commands import relocalize
 from vgslam.errors import InputError, TrackingError
-from vgslam.network import open_backbone as network
-from vgslam.reloc import learned
 from vgslam.reloc.evidence import Evidence
 from vgslam.reloc.localization import Localization
 
@@ -53,8 +53,15 @@ class Handed:
         monkeypatch.setattr(relocalize, "Photos", self._photos)
         monkeypatch.setattr("vgslam.store.open.load_map", lambda path: ("map", path))
         monkeypatch.setattr("vgslam.network.needs_torch.require_torch", lambda what: None)
-        monkeypatch.setattr(network, "open_backbone", lambda options, show: self.opened.append(options) or "network")
-        monkeypatch.setattr(learned, "network_proposer", lambda backbone: ("proposer", backbone))
+        options = lambda weights, device: SimpleNamespace(weights=weights, device=device)  # noqa: E731
+        opening = SimpleNamespace(BackboneOptions=options, open_backbone=self._open)
+        proposing = SimpleNamespace(network_proposer=lambda backbone: ("proposer", backbone))
+        monkeypatch.setitem(sys.modules, "vgslam.network.open_backbone", opening)  # torch is not loaded
+        monkeypatch.setitem(sys.modules, "vgslam.reloc.learned", proposing)
+
+    def _open(self, options: object, show: object) -> str:
+        self.opened.append(options)
+        return "network"
 
     def _photos(self, *given: Any) -> Any:
         self.given.append(given)
