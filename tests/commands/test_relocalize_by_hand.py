@@ -167,3 +167,9 @@ def test_grey_and_deep_images_are_brought_to_rgb_of_8_bits_by_one_range(handed: 
         relocalize.run_relocalize(parse(["relocalize", "m", *map(str, deep)]))
     assert [shape for shape, _ in handed.finder.seen] == [(4, 6, 3)] * 2
     assert handed.finder.brightest == [125, 249], "1000 and 2000 of the 2047 of 11 bits"
+
+
+def test_a_file_that_is_no_image_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("text")
+    with pytest.raises(InputError, match=r"a\.png: "):
+        relocalize.read_rgb(tmp_path / "a.png")

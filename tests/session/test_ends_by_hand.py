@@ -13,7 +13,7 @@ from vgslam.errors import InputError, OutputError, TrackingError
 from vgslam.results.report import RunReport
 from vgslam.session import tracking_run as run_module
 from vgslam.session.outcome import Poses, Stop
-from vgslam.session.tracking_run import _ended_too_early, _finish, _finish_map, _finish_results, _loop
+from vgslam.session.tracking_run import _ended_too_early, _finish, _finish_map, _finish_report, _finish_results, _loop
 from vgslam.types import PoseEstimate, Status, Trajectory
 
 NONE = Trajectory(np.zeros(0), np.zeros((0, 4, 4)))
@@ -146,3 +146,20 @@ def test_until_all_is_written_a_run_is_not_complete(stop: Stop | None, said: str
     with pytest.raises(InputError, match="no frame could be read"):
         _finish_results(given(run), stop, given(run))
     assert (run.report.complete, run.report.stopped_by, run.kept) == (False, said, ["poses"])
+
+
+@pytest.mark.parametrize(("number", "stop", "is_complete", "stopped_by"), [
+    (signal.SIGINT, None, True, "SIGINT"), (None, None, True, None), (None, Stop("full", 3), False, "full"),
+])  # fmt: skip
+def test_a_stream_that_was_ended_by_hand_is_complete_and_says_by_what(
+    number: int | None, stop: Stop | None, is_complete: bool, stopped_by: str | None
+) -> None:
+    class Keeping:
+        def __enter__(self) -> None: ...
+
+        def __exit__(self, *_: object) -> None: ...
+
+    run = Run(first=number)
+    run.steps = SimpleNamespace(stop=lambda stop: stop, keeping=lambda *_: Keeping())  # type: ignore[attr-defined]
+    assert _finish_report(given(run), stop) is stop
+    assert (run.report.complete, run.report.stopped_by, run.kept) == (is_complete, stopped_by, ["report"])
