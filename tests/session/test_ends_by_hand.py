@@ -39,6 +39,14 @@ class Run:
         self.sinks: list[Any] = []
 
 
+class Keeping:
+    """A step that does nothing but what is in it."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
 def given(run: Run) -> Any:
     return run
 
@@ -131,11 +139,6 @@ def test_a_stream_that_is_ended_before_it_has_a_pose_was_stopped(number: int, co
 
 @pytest.mark.parametrize(("stop", "said"), [(None, "still running, or killed"), (Stop("Ctrl-C", 130), "Ctrl-C")])
 def test_until_all_is_written_a_run_is_not_complete(stop: Stop | None, said: str) -> None:
-    class Keeping:
-        def __enter__(self) -> None: ...
-
-        def __exit__(self, *_: object) -> None: ...
-
     run = Run()
     more = {
         "steps": SimpleNamespace(keeping=lambda *_: Keeping()), "adaptation": SimpleNamespace(finish=lambda _: None),
@@ -154,11 +157,6 @@ def test_until_all_is_written_a_run_is_not_complete(stop: Stop | None, said: str
 def test_a_stream_that_was_ended_by_hand_is_complete_and_says_by_what(
     number: int | None, stop: Stop | None, is_complete: bool, stopped_by: str | None
 ) -> None:
-    class Keeping:
-        def __enter__(self) -> None: ...
-
-        def __exit__(self, *_: object) -> None: ...
-
     run = Run(first=number)
     run.steps = SimpleNamespace(stop=lambda stop: stop, keeping=lambda *_: Keeping())  # type: ignore[attr-defined]
     assert _finish_report(given(run), stop) is stop
