@@ -13,7 +13,15 @@ from vgslam.errors import InputError, OutputError, TrackingError
 from vgslam.results.report import RunReport
 from vgslam.session import tracking_run as run_module
 from vgslam.session.outcome import Poses, Stop
-from vgslam.session.tracking_run import _ended_too_early, _finish, _finish_map, _finish_report, _finish_results, _loop
+from vgslam.session.tracking_run import (
+    _ended_too_early,
+    _finish,
+    _finish_map,
+    _finish_report,
+    _finish_results,
+    _keep,
+    _loop,
+)
 from vgslam.types import PoseEstimate, Status, Trajectory
 
 NONE = Trajectory(np.zeros(0), np.zeros((0, 4, 4)))
@@ -161,3 +169,17 @@ def test_a_stream_that_was_ended_by_hand_is_complete_and_says_by_what(
     run.steps = SimpleNamespace(stop=lambda stop: stop, keeping=lambda *_: Keeping())  # type: ignore[attr-defined]
     assert _finish_report(given(run), stop) is stop
     assert (run.report.complete, run.report.stopped_by, run.kept) == (is_complete, stopped_by, ["report"])
+
+
+@pytest.mark.parametrize(("error", "said"), [
+    (RuntimeError("a mistake"), "RuntimeError: a mistake"), (KeyboardInterrupt(), "interrupted twice"),
+])  # fmt: skip
+def test_what_there_is_is_kept_after_a_mistake_and_the_report_names_it(error: BaseException, said: str) -> None:
+    run = Run()
+    vars(run).update(
+        steps=SimpleNamespace(keeping=lambda *_: Keeping()), rest=lambda: run.kept.append("rest"),
+        save=lambda: run.kept.append("poses"),
+    )  # fmt: skip
+    _keep(given(run), error)
+    assert run.kept == ["rest", "poses", "map"]
+    assert (run.report.complete, run.report.stopped_by) == (False, said)
