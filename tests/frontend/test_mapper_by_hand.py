@@ -119,7 +119,7 @@ def guessed(m: SlamMap, pixel: tuple[float, float], **settings: Any) -> tuple[fl
 
 
 def test_a_corner_has_the_depth_of_its_five_nearest_neighbours() -> None:
-    """Of inverse depths 1/2, 1/4, 1/4, 1/4 and 1/8 the median is 1/4; what is far off in the image counts not."""
+    """With inverse depths 1/2, 1/4, 1/4, 1/4 and 1/8 the median is 1/4; what is far off in the image counts not."""
     m = hand_map([at()], scales=[1.0])
     near = np.array([[0.0, 0.0, 2.0], [0.04, 0.0, 4.0], [0.0, 0.04, 4.0], [0.04, 0.04, 4.0], [0.08, 0.0, 8.0]])
     far = np.array([[0.9 * z, 0.7 * z, z] for z in (20.0,) * 6])

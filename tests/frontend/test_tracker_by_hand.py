@@ -30,7 +30,7 @@ def state(m: SlamMap, tracker: Tracker, ids: Ids, ratio: float = 1.0) -> TrackSt
 
 
 def judged(n: int, n_agree: int, ratio_before: float = 1.0, n_sure: int | None = None, n_lost: int = 0) -> TrackResult:
-    """Of n features the last n_lost were not followed, and the first n_agree agree with the pose."""
+    """From n features: the last n_lost were not followed, and the first n_agree agree with the pose."""
     m, tracker, ids = seen(n, n_sure)
     before = state(m, tracker, ids, ratio_before)
     ok = np.arange(n) < n - n_lost
