@@ -106,3 +106,10 @@ def test_live_connects_to_nothing_with_options_that_cannot_be(handed: Handed, wo
 def test_live_looks_for_a_recording_where_the_address_is_none_of_a_stream(handed: Handed) -> None:
     with pytest.raises(live.InputError, match=r"nothing\.mp4: neither a live source nor a file"):
         live.run_live(parse(["live", "nothing.mp4"]))
+
+
+def test_live_takes_the_settings_of_a_file_and_its_network_only_if_it_is_named_there() -> None:
+    settings = run.RunArgs(path=Path("x"), network="vggt", quiet=True)
+    found = live.live_defaults(settings)
+    assert (found.network, found.quiet) == ("none", True)
+    assert live.live_defaults(settings, {"network"}).network == "vggt"

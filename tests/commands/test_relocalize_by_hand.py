@@ -91,7 +91,7 @@ def images(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
-def test_options_are_handed_on(handed: Handed, images: Path) -> None:
+def test_options_are_handed_on(handed: Handed, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["relocalize", "some.map", str(images / "0.png"), "--calib", "c.json", "--fov-deg", "60", "--weights", "w",
              "--device", "cpu", "--method", "learned"]  # fmt: skip
     assert relocalize.run_relocalize(parse(words)) == 0
@@ -99,6 +99,9 @@ def test_options_are_handed_on(handed: Handed, images: Path) -> None:
     assert handed.given[1] == ("proposer", "network")
     assert (handed.opened[0].weights, handed.opened[0].device) == ("w", "cpu")
     assert handed.finder.seen == [((4, 6, 3), "learned")]
+    capsys.readouterr()
+    handed.given[0][-1]("odd")
+    assert capsys.readouterr() == ("", "odd\n"), "what is odd about a calibration is no part of the answer"
 
 
 @pytest.mark.parametrize("method", ["pnp", None])
