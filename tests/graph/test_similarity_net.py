@@ -164,13 +164,16 @@ def test_the_derivative_of_the_logarithm_is_what_differences_say(turn: float) ->
         np.testing.assert_allclose(found[:, k], (ahead - behind) / 2e-6, atol=2e-3)
 
 
-def test_a_step_that_would_make_it_worse_is_shortened() -> None:
-    """A ring of which the nodes begin turned by far more than a step believes."""
-    rng = np.random.default_rng(0)
-    true = along(12, rng)
-    net, S, held = net_of(true, measured(true, 6, 4, rng))
-    start = _moved(S, np.where(held[:, None], 0.0, rng.normal(0, [1.2] * 3 + [2.0] * 3 + [0.5], (12, 7))))
+@pytest.mark.parametrize(("n", "seed", "far"), [(5, 3, 2.0), (3, 0, 4.0)])
+def test_a_step_that_would_make_it_worse_is_shortened(n: int, seed: int, far: float) -> None:
+    """Nodes that begin so far off that the first whole step leads farther away."""
+    rng = np.random.default_rng(seed)
+    true = along(n, rng)
+    net, S, held = net_of(true, measured(true, min(6, n), 4, rng))
+    off = rng.normal(0, far * np.array([1.0] * 3 + [2.0] * 3 + [0.5]), (n, 7))
+    start = _moved(S, np.where(held[:, None], 0.0, off))
     best = net.cost(NetSolver(held).solve(S, net, 50))
+    assert net.cost(start) > 100.0 * best
     assert net.cost(NetSolver(held).solve(start, net, 60)) == pytest.approx(best, rel=1e-3)
 
 
