@@ -223,3 +223,60 @@ def test_dense_depth_is_due_for_the_middle_of_a_window_of_four_every_so_often(
     if is_due:
         m.keyframes[2].depth = np.ones((4, 5), np.float32)
         assert made._window(np.arange(n)).dense_frames == ()
+
+
+def test_a_place_left_a_moment_ago_is_no_earlier_visit() -> None:
+    """The camera went 4 away and came back within twice the window of six keyframes."""
+    x = [*(-20.0 - np.arange(10)), *np.arange(5.0), *np.arange(5.0)[::-1]]
+    m = hand_map([at(x=float(v)) for v in x])
+    share(m, 10, 19, 20)
+    assert m.is_revisit(10, m.centres(np.array([19]))[0])
+    assert mapper(m)._old(19, np.array([10])) == []
+    assert mapper(m, window=4)._old(19, np.array([10])) == [10]
+
+
+def test_what_is_triangulated_anew_has_the_place_and_the_deviation_that_was_found() -> None:
+    """In units of the window, of which two are the 0.5 between the keyframes."""
+    m = in_a_row(2)
+    share(m, 0, 1, 9)
+    m.landmarks.is_triangulated[:] = False
+    made, rel_sigma = mapper(m), 0.01 * np.arange(1, 10)
+    T = np.stack([np.eye(4), at(x=2.0)])
+    nothing = np.zeros((2, 16, 20), np.float32)
+    prediction = WindowPrediction(
+        np.array([0, 10]), T, [CAMERA.resized(20, 16)] * 2, nothing, nothing, landmark_ids=np.arange(9),
+        landmarks=np.tile([4.0, 0.0, 12.0], (9, 1)), landmark_rel_sigma=rel_sigma,
+    )  # fmt: skip
+    made.sfm = SimpleNamespace(predict=lambda window: prediction)  # type: ignore[assignment]
+    made._triangulate(np.arange(2))
+    np.testing.assert_allclose(m.landmarks_world(np.arange(9)), np.tile([1.0, 0.0, 3.0], (9, 1)), atol=1e-9)
+    np.testing.assert_allclose(m.landmarks.rel_sigma[:9], rel_sigma)
+    assert m.landmarks.is_triangulated[:9].all()
+
+
+@pytest.mark.parametrize(("n_known", "is_adjusted"), [(10, True), (9, False)])
+def test_a_keyframe_that_sees_mostly_guesses_is_not_adjusted(n_known: int, is_adjusted: bool) -> None:
+    m, adjusted = in_a_row(1), list[Any]()
+    ids = add_landmarks(m, 0, grid(20, 1, 4.0))
+    m.landmarks.is_triangulated[ids[n_known:]] = False
+    made = mapper(m)
+    made.tracker.detect = lambda view, existing: np.zeros((0, 2), np.float32)  # type: ignore[method-assign]
+    made.sfm = SimpleNamespace(predict=lambda window: None)  # type: ignore[assignment]
+    made.adjust = lambda window: adjusted.append(window)  # type: ignore[assignment,method-assign,return-value]
+    view: Any = SimpleNamespace(frame_id=10, timestamp_s=1.0, image=np.zeros((160, 200, 3), np.uint8))
+    pixels = CAMERA.project(m.landmarks_world(ids) - [STEP, 0.0, 0.0]).astype(np.float32)
+    found, _ = made.add_keyframe(view, at(x=STEP), ids, pixels, 0)
+    assert bool(adjusted) is is_adjusted
+    assert found.tolist() == ids.tolist()
+
+
+@pytest.mark.parametrize(("along", "expected"), [(25.0, 0.05), (1e8, 0.003), (1e-4, 0.5)])
+def test_the_deviation_of_depth_is_that_along_the_ray_over_its_length(along: float, expected: float) -> None:
+    """A landmark 4 before its keyframe, known to 0.2 along the ray: a twentieth; between 0.3 % and a half."""
+    m = hand_map([at(z=1.0)])
+    ids = add_landmarks(m, 0, [[0.0, 0.0, 5.0]])
+    result: Any = SimpleNamespace(
+        landmarks=np.array([[0.0, 0.0, 5.0]]), landmark_information=np.diag([1e4, 1e4, along])[None]
+    )
+    mapper(m)._update_depth_sigma(ids, result)
+    assert m.landmarks.rel_sigma[ids].tolist() == pytest.approx([expected])
