@@ -117,3 +117,13 @@ def test_pictures_lie_in_folders_of_a_thousand_keyframes() -> None:
     digest = bytes(range(32))
     assert picture_name(999, PictureKind.IMAGE, digest) == "000/000999-image-0001020304050607.png"
     assert picture_name(12000, PictureKind.DEPTH, digest) == "012/012000-depth-0001020304050607.tiff"
+
+
+def test_pictures_that_were_saved_are_those_in_the_folder_from_then_on(tmp_path: Path) -> None:
+    """They are not encoded again by the next save."""
+    m = hand_map([at()])
+    with MapFolder(tmp_path / "m") as folder:
+        folder.save(m)
+        file = m.pictures.file((0, PictureKind.IMAGE))
+        assert file is not None
+        assert file.path.is_relative_to(folder.path)
