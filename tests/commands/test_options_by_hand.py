@@ -22,6 +22,7 @@ class Handed:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.opened: list[Any] = []
         self.played: list[Any] = []
+        self.connected: list[Any] = []
         self.rest: tuple[Any, ...] = ()
         for module in (run, live):
             monkeypatch.setattr(module, "run_tracking", self._tracked)
@@ -37,7 +38,7 @@ class Handed:
 
     def _opened(self, path: object, options: object) -> Any:
         self.opened.append((path, options))
-        return type("Source", (), {"warnings": [], "open": lambda self: None})()
+        return type("Source", (), {"warnings": [], "open": lambda _: self.connected.append(path)})()
 
     def _played(self, *given: object) -> Any:
         self.played.append(given[1:])
@@ -87,6 +88,7 @@ def test_live_hands_every_option_of_its_stream_on(handed: Handed, tmp_path: Path
     address = "rtsp://user:word@there/x"
     assert live.run_live(parse(["live", address, "--calib", "c.json", "--stream", "3", *of_live])) == 7
     assert handed.opened == [(address, expected)]
+    assert handed.connected == [address]
     assert handed.rest[:2] == ("rtsp://there/x", "live"), "the password is for nobody"
     live.run_live(parse(["live", str(recording), *OF_BOTH, *of_live]))
     assert handed.opened[1:] == [(recording, SourceOptions(calib=Path("c.json"), truth=Path("t.txt"), stream=3))]

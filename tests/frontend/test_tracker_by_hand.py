@@ -167,3 +167,26 @@ def test_what_comes_to_lie_where_the_image_shows_nothing_is_lost(monkeypatch: py
     tracker.mask = ImageMask(200, 160, ignored)
     gray = np.zeros((160, 200), np.uint8)
     assert tracker.follow(gray, gray, there, there)[1].tolist() == [True, False]
+
+
+def test_a_pixel_that_turns_out_of_sight_stays_on_its_side() -> None:
+    middle = np.array([[99.5, 79.5]], np.float32)
+    assert seen(5)[1].rotate_pixels(middle, at(turn=(0, 100, 0))[:3, :3])[0, 0] > 1000.0
+
+
+def test_a_turn_is_looked_for_at_rest_and_at_the_last_one_and_by_the_camera_of_now() -> None:
+    tracker = seen(5)[1]
+    first, second = (tracker.view(n, float(n), IMAGE) for n in (0, 1))
+    starts: list[list[np.ndarray]] = []
+    tracker.rotation(first, second, None)
+    guess = tracker._rotation
+    assert guess is not None
+    guess.estimate = lambda a, b, given: starts.append(given) or np.eye(3)  # type: ignore[method-assign,func-returns-value,assignment]
+    last = at(x=1.0, turn=(0, 3, 0))
+    tracker.rotation(first, second, None)
+    tracker.rotation(first, second, last)
+    assert [len(given) for given in starts] == [1, 2]
+    np.testing.assert_array_equal(starts[1], [np.eye(3), last[:3, :3]])
+    tracker.take_camera(replace(CAMERA, fx=120.0))
+    tracker.rotation(first, second, None)
+    assert tracker._rotation is not guess
