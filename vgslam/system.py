@@ -166,7 +166,7 @@ class SlamSystem:
         self.notes += self.role.finish()
         with self.stages.of("loops"):
             self.loops.finish()
-            self.notes += part_components(self.map, self.first_frame_id)
+            self.notes += part_components(self.map, self.config.mapper.guess_rel_sigma, self.first_frame_id)
             join_components(self.map, self.config.tracker.features, self.loops.config, self.notes)
             self._component = max((k.component_id for k in self.map.keyframes[-1:]), default=self._component)
         with self.stages.of("graph"):

@@ -119,3 +119,10 @@ def test_the_first_component_that_was_kept_speaks_alone() -> None:
     parts = [adjusted(510.0, 5.1, is_kept=False), adjusted(510.0, 5.1), adjusted(510.0, 25.5)]
     refined = RefineOutcome([part.components[0] for part in parts])
     assert final_estimate(FIRST, camera(510.0), refined).focal_rel_sigma == pytest.approx(np.hypot(0.01, 0.01))
+
+
+def test_a_smaller_component_says_nothing_where_the_largest_determined_nothing() -> None:
+    parts = [adjusted(500.0, 0.0), adjusted(510.0, 5.1)]
+    refined = RefineOutcome([part.components[0] for part in parts])
+    assert final_estimate(FIRST, GUESS, refined).focal_rel_sigma == pytest.approx(0.03)
+    assert recorded_camera(BENT, Frames(GUESS, GUESS), refined, None) is None  # type: ignore[arg-type]
