@@ -12,7 +12,7 @@ import numpy as np
 
 from vgslam.graph.min_cut import min_cut
 from vgslam.map.slam_map import SlamMap
-from vgslam.refine.fresh_matches import FreshMatches
+from vgslam.refine.fresh_matches import Agreement, FreshMatches
 from vgslam.refine.problem import gather
 from vgslam.refine.thin_links import Links
 from vgslam.reloc.epipolar_check import AGAINST, MIN_MATCHES
@@ -21,10 +21,9 @@ from vgslam.types import Array, Ids
 SOUND = 0.8
 """Share of the matches of two neighbours that agree with their poses from which no others are asked: between images far
 apart right poses have half of them and mostly more than that, wrong ones less than .2."""
-REACH = 2
-"""Keyframes on either side of a thin link, beside the nearest, that are matched across it."""
-LEAST_AGAINST = 2
-"""Pairs across a thin link that have to deny it."""
+REACH, N_AROUND = 2, 3
+"""Keyframes on either side of a thin link, beside the nearest, that are matched across it; and of these pairs the
+nearest, of which one has to match for the others to be tried."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,8 @@ class Denial:
 
 
 def contradicted_pieces(m: SlamMap, members: Ids, fresh: FreshMatches) -> list[Ids]:
-    """The keyframes of one adjusted component as pieces (n,) that belong together, the largest first; one piece where
-    nothing is denied. Images are looked at only where neighbours share few landmarks."""
+    """The keyframes `members` (C,) of an adjusted component as pieces (n,) that belong together, the largest first; one
+    piece where nothing is denied. Images are looked at only where neighbours share few landmarks."""
     links = Links.of(gather(m, members))
     found = [denial(members, n, fresh) for n in links.thin().tolist()]
     denials = sorted((d for d in found if d is not None), key=lambda d: -d.weight)
@@ -62,20 +61,24 @@ def contradicted_pieces(m: SlamMap, members: Ids, fresh: FreshMatches) -> list[I
 
 def denial(members: Ids, n: int, fresh: FreshMatches) -> Denial | None:
     """The denial of the link from keyframe n - 1 of the members to keyframe n, None if there is none. These two are
-    matched, and where they do not agree, all around."""
-    first = fresh.in_two(int(members[n - 1]), int(members[n]))
-    if first.n >= MIN_MATCHES and first.share >= SOUND:
-        return None
-    pairs = [(a, b) for a in range(max(0, n - 1 - REACH), n) for b in range(n, min(n + 1 + REACH, len(members)))]
-    found = [fresh.in_two(int(members[a]), int(members[b])) for a, b in pairs]
-    known = [(f, pair) for f, pair in zip(found, pairs, strict=True) if f.n >= MIN_MATCHES]
-    against = np.array([pair for f, pair in known if f.share < AGAINST], np.int64)
-    if len(against) < LEAST_AGAINST:
-        return None
-    share = float(np.median([f.share for f, _ in known]))
+    matched; where they do not agree, those around; and if any of these match, those further away."""
+    before, after = range(max(0, n - 1 - REACH), n), range(n, min(n + 1 + REACH, len(members)))
+    pairs = sorted(((a, b) for a in before for b in after), key=lambda pair: pair[1] - pair[0])
+    known: list[tuple[int, int, Agreement]] = []
+    for i, (a, b) in enumerate(pairs):
+        if i == N_AROUND and not known:
+            return None
+        said = fresh.in_two(int(members[a]), int(members[b]))
+        if said.n >= MIN_MATCHES:
+            known.append((a, b, said))
+            if i == 0 and said.share >= SOUND:
+                return None
+    share = float(np.median([said.share for _, _, said in known])) if known else 1.0
     if share >= AGAINST:
         return None
-    return Denial(np.unique(against[:, 0]), np.unique(against[:, 1]), max(f.n for f, _ in known) * (1.0 - 2.0 * share))
+    against = np.array([(a, b) for a, b, said in known if said.share < AGAINST], np.int64)
+    most = max(said.n for _, _, said in known)
+    return Denial(np.unique(against[:, 0]), np.unique(against[:, 1]), most * (1.0 - 2.0 * share))
 
 
 def _seen_in_three(run: Ids, members: Ids, fresh: FreshMatches) -> Array:

@@ -93,24 +93,33 @@ def part_components(slam_map: SlamMap, guess_rel_sigma: float, first_frame_id: i
     m, members = slam_map, dict[int, list[int]]()
     for keyframe in m.keyframes:
         members.setdefault(keyframe.component_id, []).append(keyframe.id)
-    notes, number = [], 1 + max(members, default=0)
+    notes = []
     for component, ids in members.items():
         if len(ids) < LEAST_KEYFRAMES or m.keyframes[ids[0]].frame_id < first_frame_id:
             continue
-        at = {k: n for n, k in enumerate(ids)}
-        ties = [(at[a], at[b]) for (a, b), e in m.edges.items() if e.kind is EdgeKind.LOOP and a in at and b in at]
-        pieces = [[ids[n] for n in piece] for piece in held_pieces([m.observed[k].ids for k in ids], ties)]
-        if len(pieces) == 1:
-            continue
-        for piece in pieces:
-            _own_landmarks(m, piece)
-        for piece in pieces:
-            _forget_depth(m, piece, guess_rel_sigma)
-        for piece in pieces[1:]:
-            _part(m, piece, number)
-            number += 1
-        notes.append(_told(m, component, pieces))
+        pieces = [[ids[n] for n in piece] for piece in held_pieces([m.observed[k].ids for k in ids], loops_among(m, ids))]
+        if len(pieces) > 1:
+            part(m, pieces, guess_rel_sigma)
+            notes.append(_told(m, component, pieces))
     return notes
+
+
+def loops_among(m: SlamMap, ids: Sequence[int]) -> list[tuple[int, int]]:
+    """Pairs of keyframes `ids`, as places in that list, between which a loop measured a similarity."""
+    at = {k: n for n, k in enumerate(ids)}
+    return [(at[a], at[b]) for (a, b), e in m.edges.items() if e.kind is EdgeKind.LOOP and a in at and b in at]
+
+
+def part(m: SlamMap, pieces: Sequence[list[int]], guess_rel_sigma: float) -> None:
+    """Makes components of the pieces of one, which are the ids of their keyframes; the first keeps its number. A
+    keyframe alone takes its frames into LOST."""
+    number = 1 + max(k.component_id for k in m.keyframes)
+    for piece in pieces:
+        _own_landmarks(m, piece)
+    for piece in pieces:
+        _forget_depth(m, piece, guess_rel_sigma)
+    for n, piece in enumerate(pieces[1:]):
+        _part(m, piece, number + n)
 
 
 def _told(m: SlamMap, component: int, pieces: list[list[int]]) -> str:
