@@ -9,6 +9,7 @@ import numpy as np
 from vgslam.errors import GraphError
 from vgslam.frontend.features import FeatureConfig
 from vgslam.frontend.image_mask import ImageMask
+from vgslam.frontend.mapper import MapperConfig
 from vgslam.graph.optimize import optimize_map
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine.adjust import RefineConfig, Watch
@@ -21,6 +22,7 @@ from vgslam.reloc.late_joins import join_components
 from vgslam.reloc.loops import LoopConfig
 from vgslam.reloc.parting import part
 from vgslam.reloc.places import Places
+from vgslam.reloc.relocalizer import Relocalizer
 from vgslam.types import Ids
 
 MOST_MENDED = 2
@@ -31,52 +33,66 @@ MOST_MENDED = 2
 class Mending:
     """What is needed to take a map apart and put it together."""
 
+    places: Places
+    """Those of the map."""
     features: FeatureConfig
     """How features are followed."""
     loops: LoopConfig
     """When places are believed to be the same."""
-    guess_rel_sigma: float
-    """As in `MapperConfig`."""
+    mapper: MapperConfig
+    """How deviant a guessed depth is."""
     first_frame_id: int = 0
     """First frame of this run: components with keyframes of earlier runs stay as they are."""
     mask: ImageMask | None = None
     """Where images carry no features."""
 
+    @staticmethod
+    def of(relocalizer: Relocalizer, loops: LoopConfig, mapper: MapperConfig, first_frame_id: int) -> "Mending":
+        """With the places, features and mask by which a camera is found in the map."""
+        r = relocalizer
+        return Mending(r.places, r.locator.features, loops, mapper, first_frame_id, r.mask)
+
 
 def refine_checked(
-    m: SlamMap, config: RefineConfig, watch: Watch | None, places: Places, mending: Mending, notes: list[str]
+    m: SlamMap, config: RefineConfig, watch: Watch | None, mending: Mending, notes: list[str]
 ) -> RefineOutcome:
     """Adjusts the map (`refine_map`, with all that it raises), and mends what the outcome or fresh matches deny. A map
-    that is sound is left as it was adjusted. notes: gets a line for each component that came apart."""
-    outcome = refine_map(m, config, watch, places)
+    that is sound is left as it was adjusted. notes: gets a line where something came apart."""
+    outcome = refine_map(m, config, watch, mending.places)
     parted: list[Ids] = []
     for n in range(MOST_MENDED + 1):
         if outcome.is_interrupted or not (new := _part(m, outcome, mending)):
             break
         parted += new
-        if n == MOST_MENDED:
-            break
-        join_components(m, mending.features, mending.loops, notes)
-        try:
-            optimize_map(m, mending.loops.is_metric)
-        except GraphError as error:
-            notes.append(f"the graph was not optimised after the map was parted: {error}")
-        outcome = outcome.then(refine_map(m, config, watch, places))
+        if n < MOST_MENDED:
+            _join(m, mending, notes)
+            outcome = outcome.then(refine_map(m, config, watch, mending.places))
     notes += told(m, parted)
     return outcome
 
 
+def _join(m: SlamMap, mending: Mending, notes: list[str]) -> None:
+    """Brings components together that show the same places, and solves the graph."""
+    mending.places.forget_features()  # the adjustment may have straightened the images
+    join_components(m, mending.features, mending.loops, notes)
+    try:
+        optimize_map(m, mending.loops.is_metric)
+    except GraphError as error:
+        notes.append(f"the graph was not optimised again, after the map was parted: {error}")
+
+
 def _part(m: SlamMap, outcome: RefineOutcome, mending: Mending) -> list[Ids]:
-    """Parts the adjusted components; returns the pieces that are no longer with the largest of their component."""
+    """Parts components, whether their adjustment was kept or refused; returns the pieces that are no longer with the
+    largest of their component."""
     fresh, parted = FreshMatches(m, mending.mask), list[Ids]()
-    for component in [c.component_id for c in outcome.components if c.is_kept]:
+    for component in [c.component_id for c in outcome.components]:
         members = np.array([k.id for k in m.keyframes if k.component_id == component], np.int64)
         if not len(members) or m.keyframes[int(members[0])].frame_id < mending.first_frame_id:
             continue
         pieces = [x for piece in pieces_held(m, members) for x in contradicted_pieces(m, piece, fresh)]
         if len(pieces) > 1:
             pieces.sort(key=lambda piece: -len(piece))
-            part(m, [piece.tolist() for piece in pieces], mending.guess_rel_sigma)
+            part(m, [piece.tolist() for piece in pieces], mending.mapper.guess_rel_sigma)
             parted += pieces[1:]
     return parted
 

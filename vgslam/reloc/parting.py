@@ -88,8 +88,8 @@ def _grown(views: _Views, seed: tuple[int, int], left: np.ndarray) -> list[int]:
 def part_components(slam_map: SlamMap, guess_rel_sigma: float, first_frame_id: int = 0) -> list[str]:
     """Parts the components of a run (of frames from `first_frame_id` on) into pieces that have one scale each; the
     largest keeps its number. A keyframe that hangs on nothing is alone, and its frames are lost. Returns a line for
-    each component that was parted. Components with keyframes of earlier runs stay as they are. guess_rel_sigma: relative
-    deviation of a depth that nobody measured, as in `MapperConfig`."""
+    each component that was parted. Components with keyframes of earlier runs stay as they are. guess_rel_sigma: as in
+    `MapperConfig`."""
     m, members = slam_map, dict[int, list[int]]()
     for keyframe in m.keyframes:
         members.setdefault(keyframe.component_id, []).append(keyframe.id)
@@ -97,7 +97,8 @@ def part_components(slam_map: SlamMap, guess_rel_sigma: float, first_frame_id: i
     for component, ids in members.items():
         if len(ids) < LEAST_KEYFRAMES or m.keyframes[ids[0]].frame_id < first_frame_id:
             continue
-        pieces = [[ids[n] for n in piece] for piece in held_pieces([m.observed[k].ids for k in ids], loops_among(m, ids))]
+        held = held_pieces([m.observed[k].ids for k in ids], loops_among(m, ids))
+        pieces = [[ids[n] for n in piece] for piece in held]
         if len(pieces) > 1:
             part(m, pieces, guess_rel_sigma)
             notes.append(_told(m, component, pieces))
