@@ -56,7 +56,7 @@ def contradicted_pieces(m: SlamMap, members: Ids, fresh: FreshMatches) -> list[I
     for d in denials:
         _cut(label, weight, run[d.before], run[d.after])
     of = label[run]
-    return [members[of == c] for c in np.argsort(-np.bincount(of), kind="stable")]
+    return sorted((members[of == c] for c in np.unique(of)), key=lambda piece: (-len(piece), int(piece[0])))
 
 
 def denial(members: Ids, n: int, fresh: FreshMatches) -> Denial | None:

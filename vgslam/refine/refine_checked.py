@@ -91,7 +91,7 @@ def _part(m: SlamMap, outcome: RefineOutcome, mending: Mending) -> list[Ids]:
             continue
         pieces = [x for piece in pieces_held(m, members) for x in contradicted_pieces(m, piece, fresh)]
         if len(pieces) > 1:
-            pieces.sort(key=lambda piece: -len(piece))
+            pieces.sort(key=lambda piece: (-len(piece), int(piece[0])))
             part(m, [piece.tolist() for piece in pieces], mending.mapper.guess_rel_sigma)
             parted += pieces[1:]
     return parted
