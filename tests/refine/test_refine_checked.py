@@ -72,6 +72,11 @@ def test_a_thin_link_that_images_confirm_stays_and_the_map_is_what_the_adjustmen
     assert notes == []
     checked, plain = to_arrays(m), to_arrays(other)
     assert all(np.array_equal(checked[name], plain[name]) for name in plain)
+    lonely = two_laps().slam_map
+    for k in LAPS[1]:
+        seen = lonely.observed[k]
+        lonely.unobserve(k, seen.ids[lonely.landmarks.host[seen.ids] < N_LAP])
+    assert len(pieces_held(lonely, ALL, FreshMatches(lonely))) == 1, "no landmark is shared, but matches agree"
 
 
 def test_a_piece_at_the_wrong_place_is_placed_anew_by_matches() -> None:
@@ -148,18 +153,18 @@ def test_keyframes_that_nothing_that_fits_holds_come_apart() -> None:
     add_landmarks(m, 0, grid(5, 4, 5.0), [1, 2])
     add_landmarks(m, 3, grid(5, 4, 5.0), [4, 5])
     wide = add_landmarks(m, 0, grid(6, 4, 5.0), range(6))
-    assert [p.tolist() for p in pieces_held(m, np.arange(6))] == [[0, 1, 2, 3, 4, 5]]
+    assert [p.tolist() for p in pieces_held(m, np.arange(6), FreshMatches(m))] == [[0, 1, 2, 3, 4, 5]]
     seen_wrongly(m, wide, range(3, 6))
-    assert [p.tolist() for p in pieces_held(m, np.arange(6))] == [[0, 1, 2], [3, 4, 5]]
+    assert [p.tolist() for p in pieces_held(m, np.arange(6), FreshMatches(m))] == [[0, 1, 2], [3, 4, 5]]
 
 
 def test_a_camera_that_turns_is_held_by_what_is_far_away() -> None:
     m = hand_map([at(turn=(0, 4 * k, 0)) for k in range(5)])
     ids = add_landmarks(m, 0, grid(6, 5, 1.0, 0.2), range(1, 5))
     m.landmarks.is_triangulated[ids] = False
-    assert [p.tolist() for p in pieces_held(m, np.arange(5))] == [[0, 1, 2, 3, 4]]
+    assert [p.tolist() for p in pieces_held(m, np.arange(5), FreshMatches(m))] == [[0, 1, 2, 3, 4]]
     seen_wrongly(m, ids, range(4, 5))
-    assert [p.tolist() for p in pieces_held(m, np.arange(5))] == [[0, 1, 2, 3], [4]]
+    assert [p.tolist() for p in pieces_held(m, np.arange(5), FreshMatches(m))] == [[0, 1, 2, 3], [4]]
 
 
 def test_the_line_on_what_came_apart_names_its_frames_by_what_became_of_them() -> None:

@@ -64,9 +64,13 @@ def refine_checked(
         if outcome.is_interrupted or not (new := _part(m, outcome, mending)):
             break
         parted += new
-        if n < MOST_MENDED:
-            _join(m, mending, notes)
+        if n == MOST_MENDED:
+            break
+        _join(m, mending, notes)
+        outcome = outcome.then(refine_map(m, config, watch, mending.places))
+        if _part_refused(m, outcome, parted, mending):
             outcome = outcome.then(refine_map(m, config, watch, mending.places))
+            break
     notes += told(m, parted)
     return outcome
 
@@ -81,6 +85,21 @@ def _join(m: SlamMap, mending: Mending, notes: list[str]) -> None:
         notes.append(f"the graph was not optimised again, after the map was parted: {error}")
 
 
+def _part_refused(m: SlamMap, outcome: RefineOutcome, parted: Sequence[Ids], mending: Mending) -> bool:
+    """Parts pieces again that were joined to a component whose adjustment was then refused: they do not fit there.
+    Returns whether there were any."""
+    refused = {c.component_id for c in outcome.components if not c.is_kept}
+    is_any = False
+    for component in refused:
+        there = np.array([k.id for k in m.keyframes if k.component_id == component], np.int64)
+        joined = [piece for piece in parted if len(piece) > 1 and np.isin(piece, there).all()]
+        rest = np.setdiff1d(there, np.concatenate([there[:0], *joined]))
+        if joined and len(rest):
+            part(m, [rest.tolist(), *(piece.tolist() for piece in joined)], mending.mapper.guess_rel_sigma)
+            is_any = True
+    return is_any
+
+
 def _part(m: SlamMap, outcome: RefineOutcome, mending: Mending) -> list[Ids]:
     """Parts components, whether their adjustment was kept or refused; returns the pieces that are no longer with the
     largest of their component."""
@@ -89,7 +108,7 @@ def _part(m: SlamMap, outcome: RefineOutcome, mending: Mending) -> list[Ids]:
         members = np.array([k.id for k in m.keyframes if k.component_id == component], np.int64)
         if not len(members) or m.keyframes[int(members[0])].frame_id < mending.first_frame_id:
             continue
-        pieces = [x for piece in pieces_held(m, members) for x in contradicted_pieces(m, piece, fresh)]
+        pieces = [x for piece in pieces_held(m, members, fresh) for x in contradicted_pieces(m, piece, fresh)]
         if len(pieces) > 1:
             pieces.sort(key=lambda piece: (-len(piece), int(piece[0])))
             part(m, [piece.tolist() for piece in pieces], mending.mapper.guess_rel_sigma)
