@@ -19,7 +19,7 @@ from vgslam.refine.fresh_matches import FreshMatches
 from vgslam.refine.held_by_fit import pieces_held
 from vgslam.refine.outcome import ComponentOutcome, RefineOutcome
 from vgslam.refine.problem import gather
-from vgslam.refine.refine_checked import Mending, refine_checked, told
+from vgslam.refine.refine_checked import Mending, part_refused, refine_checked, told
 from vgslam.refine.refine_map import refine_map
 from vgslam.refine.thin_links import Links
 from vgslam.reloc.loops import LoopConfig
@@ -165,6 +165,17 @@ def test_a_camera_that_turns_is_held_by_what_is_far_away() -> None:
     assert [p.tolist() for p in pieces_held(m, np.arange(5), FreshMatches(m))] == [[0, 1, 2, 3, 4]]
     seen_wrongly(m, ids, range(4, 5))
     assert [p.tolist() for p in pieces_held(m, np.arange(5), FreshMatches(m))] == [[0, 1, 2, 3], [4]]
+
+
+def test_a_join_is_undone_where_the_adjustment_of_both_was_refused() -> None:
+    for is_kept in (True, False):
+        m = hand_map([at(x=0.2 * k) for k in range(8)])
+        add_landmarks(m, 0, grid(5, 4, 5.0), range(8))
+        outcome = RefineOutcome([ComponentOutcome(0, 8, is_kept)])
+        parted = [np.array([5, 6]), np.array([7])]
+        assert part_refused(m, outcome, parted, mending(m)) is not is_kept
+        components = [0, 0, 0, 0, 0, 0, 0, 0] if is_kept else [0, 0, 0, 0, 0, 1, 1, 0]
+        assert [k.component_id for k in m.keyframes] == components
 
 
 def test_the_line_on_what_came_apart_names_its_frames_by_what_became_of_them() -> None:

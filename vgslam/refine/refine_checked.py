@@ -68,7 +68,7 @@ def refine_checked(
             break
         _join(m, mending, notes)
         outcome = outcome.then(refine_map(m, config, watch, mending.places))
-        if _part_refused(m, outcome, parted, mending):
+        if part_refused(m, outcome, parted, mending):
             outcome = outcome.then(refine_map(m, config, watch, mending.places))
             break
     notes += told(m, parted)
@@ -85,7 +85,7 @@ def _join(m: SlamMap, mending: Mending, notes: list[str]) -> None:
         notes.append(f"the graph was not optimised again, after the map was parted: {error}")
 
 
-def _part_refused(m: SlamMap, outcome: RefineOutcome, parted: Sequence[Ids], mending: Mending) -> bool:
+def part_refused(m: SlamMap, outcome: RefineOutcome, parted: Sequence[Ids], mending: Mending) -> bool:
     """Parts pieces again that were joined to a component whose adjustment was then refused: they do not fit there.
     Returns whether there were any."""
     refused = {c.component_id for c in outcome.components if not c.is_kept}
