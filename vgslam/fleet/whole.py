@@ -13,7 +13,7 @@ from vgslam.graph.optimize import optimize_map
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine.adjust import RefineConfig, Watch
 from vgslam.refine.outcome import RefineOutcome
-from vgslam.refine.refine_checked import Mending, refine_checked
+from vgslam.refine.refine_map import refine_map
 from vgslam.reloc.closing import Closed, LoopCloser, ties_left_out
 from vgslam.reloc.late_joins import join_components
 from vgslam.reloc.places import Places
@@ -76,8 +76,7 @@ def make_whole(
             whole.notes.append(f"the graph was not optimised, poses are those of the pieces: {error}")
     if refine.is_on:
         with whole.stages.of("refine"):
-            mending = Mending(Places(into), config.tracker.features, config.loops, config.mapper)
-            whole.refined = refine_checked(into, refine, watch, mending, whole.notes)
+            whole.refined = refine_map(into, refine, watch, Places(into))
     with whole.stages.of("frames"):
         frames.finish()
     return whole
