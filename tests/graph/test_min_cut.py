@@ -24,8 +24,8 @@ def test_two_clusters_come_apart_at_the_edges_between_them_and_not_beside_the_so
 def test_of_several_cuts_the_one_nearest_to_the_sources_and_flows_may_take_back_what_others_took() -> None:
     chain = graph(4, {(0, 1): 3, (1, 2): 1, (2, 3): 1})
     assert min_cut(chain, np.array([0]), np.array([3])).is_source_side.tolist() == [True, True, False, False]
-    # the shortest path 0-1-4-5 takes both middle edges' place: the most flow goes 0-1-3-5 and 0-2-4-5
-    crossed = graph(6, {(0, 1): 1, (0, 2): 1, (1, 3): 1, (1, 4): 1, (2, 4): 1, (3, 5): 1, (4, 5): 1})
+    # the first path, 0-1-3-5, takes what the second one needs: 0-2-3-1-4-5 goes back along it
+    crossed = graph(6, {(0, 1): 1, (0, 2): 1, (1, 3): 1, (1, 4): 1, (2, 3): 1, (3, 5): 1, (4, 5): 1})
     assert min_cut(crossed, np.array([0]), np.array([5])).weight == pytest.approx(2.0)
 
 

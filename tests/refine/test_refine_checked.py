@@ -11,6 +11,7 @@ from two_laps import N_LAP, Lap, two_laps
 from vgslam.frontend.features import FeatureConfig
 from vgslam.frontend.mapper import MapperConfig
 from vgslam.geometry import se3
+from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine.adjust import RefineConfig
@@ -176,6 +177,14 @@ def test_a_join_is_undone_where_the_adjustment_of_both_was_refused() -> None:
         assert part_refused(m, outcome, parted, mending(m)) is not is_kept
         components = [0, 0, 0, 0, 0, 0, 0, 0] if is_kept else [0, 0, 0, 0, 0, 1, 1, 0]
         assert [k.component_id for k in m.keyframes] == components
+
+
+def test_landmarks_of_little_parallax_hold_too() -> None:
+    """0.46 degrees over all, which are 4 px: too little to be triangulated in an adjustment, too near to be far away."""
+    m = hand_map([at(x=0.01 * k) for k in range(5)], Camera(500.0, 500.0, 319.5, 239.5, 640, 480))
+    ids = add_landmarks(m, 0, grid(6, 5, 5.0, 0.3), range(1, 5))
+    m.landmarks.is_triangulated[ids] = False
+    assert [p.tolist() for p in pieces_held(m, np.arange(5), FreshMatches(m))] == [[0, 1, 2, 3, 4]]
 
 
 def test_the_line_on_what_came_apart_names_its_frames_by_what_became_of_them() -> None:

@@ -10,15 +10,16 @@ from dataclasses import replace
 import numpy as np
 
 from vgslam.map.slam_map import SlamMap
-from vgslam.refine.adjust import RefineConfig
 from vgslam.refine.contradicted import SOUND
 from vgslam.refine.fresh_matches import FreshMatches
-from vgslam.refine.points import with_missing_points
+from vgslam.refine.points import PointTests, with_missing_points
 from vgslam.refine.problem import Problem, gather
 from vgslam.refine.thin_links import FITS_PX
 from vgslam.reloc.parting import MIN_HELD, held_pieces, loops_among
 from vgslam.types import Ids
 
+ANY_ANGLE = PointTests(min_angle_deg=0.0)
+"""Landmarks fit however little parallax they have."""
 FAR = 1e4
 """Distance of a landmark without parallax, in the largest distance between two cameras: it holds a rotation."""
 
@@ -27,7 +28,7 @@ def pieces_held(m: SlamMap, members: Ids, fresh: FreshMatches) -> list[Ids]:
     """The keyframes `members` (C,) of an adjusted component as pieces (n,), each held together by landmarks that fit,
     by loops, or by fresh matches, which are asked where nothing else holds; the largest first. Landmarks fit too that
     lie far away: all those of a camera that turns do."""
-    p = with_far_points(with_missing_points(gather(m, members), RefineConfig().tests, FITS_PX))
+    p = with_far_points(with_missing_points(gather(m, members), ANY_ANGLE, FITS_PX))
     fits = p.is_active() & (p.errors_px() < FITS_PX)
     seen = [np.unique(p.point[fits & (p.cam == n)]) for n in range(len(members))]
     ties = loops_among(m, members.tolist())
