@@ -180,7 +180,7 @@ def test_a_join_is_undone_where_the_adjustment_of_both_was_refused() -> None:
 
 
 def test_landmarks_of_little_parallax_hold_too() -> None:
-    """0.46 degrees over all, which are 4 px: too little to be triangulated in an adjustment, too near to be far away."""
+    """0.46 degrees over all, which are 4 px: too little to be triangulated when adjusted, too near to be far."""
     m = hand_map([at(x=0.01 * k) for k in range(5)], Camera(500.0, 500.0, 319.5, 239.5, 640, 480))
     ids = add_landmarks(m, 0, grid(6, 5, 5.0, 0.3), range(1, 5))
     m.landmarks.is_triangulated[ids] = False
