@@ -29,7 +29,7 @@ from vgslam.map.slam_map import SlamMap
 from vgslam.mapping import Due, KeyframeSteps, Mapped
 from vgslam.refine.adjust import RefineConfig, Watch
 from vgslam.refine.outcome import RefineOutcome
-from vgslam.refine.refine_map import refine_map
+from vgslam.refine.refine_checked import Mending, refine_checked
 from vgslam.refine.while_running import CalibrationWhileRunning
 from vgslam.reloc.closing import LoopCloser, config_beside, ties_left_out
 from vgslam.reloc.late_joins import join_components
@@ -167,7 +167,7 @@ class SlamSystem:
         self.notes += self.role.finish()
         with self.stages.of("loops"):
             self.loops.finish()
-            self.notes += part_components(self.map, self.first_frame_id)
+            self.notes += part_components(self.map, self.config.mapper.guess_rel_sigma, self.first_frame_id)
             join_components(self.map, self.config.tracker.features, self.loops.config, self.notes)
             self._component = max((k.component_id for k in self.map.keyframes[-1:]), default=self._component)
         with self.stages.of("graph"):
@@ -186,7 +186,8 @@ class SlamSystem:
         if not self.config.refine.is_on:
             return
         with self.stages.of("refine"):
-            self.refined = refine_map(self.map, self.calibration.config, watch, self.relocalizer.places)
+            mending = Mending.of(self.relocalizer, self.loops.config, self.config.mapper, self.first_frame_id)
+            self.refined = refine_checked(self.map, self.calibration.config, watch, mending, self.notes)
             if self.map.keyframes:
                 self.tracker.camera = self.mapper.camera = self.map.keyframes[-1].camera
 

@@ -9,7 +9,7 @@ from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.parting import MIN_HELD, held_pieces, part_components
 from vgslam.types import Edge, EdgeKind, Ids, Keyframe, PoseEstimate, Status
 
-BLOCK = 12
+BLOCK, GUESS = 12, 0.4
 
 
 def chain(n: int, joint: int | None = None, held: int = 0) -> list[Ids]:
@@ -101,7 +101,7 @@ def test_a_map_is_parted_with_its_frames_and_edges_and_every_landmark_stays_wher
     """The larger piece keeps the number, whichever came first, and owns the landmarks that it sees."""
     m = mapped(chain(9, joint=joint))
     before = [(m.landmarks_world(m.observed[k].ids), m.observed[k].pixels) for k in range(9)]
-    [note] = part_components(m)
+    [note] = part_components(m, GUESS)
     assert frames in note
     assert [k.component_id for k in m.keyframes] == components
     assert [f.component_id for f in m.frames] == np.repeat(components, 2).tolist()
@@ -120,11 +120,11 @@ def test_a_map_is_parted_with_its_frames_and_edges_and_every_landmark_stays_wher
 def test_what_one_keyframe_of_a_piece_alone_sees_has_no_depth_there() -> None:
     """Else the pieces would be joined again by the depths that they had together."""
     m = mapped(chain(9, joint=4))
-    part_components(m)
+    part_components(m, GUESS)
     views = np.bincount(np.concatenate([seen.ids for seen in m.observed]), minlength=len(m.landmarks))
     is_seen = views > 0
     np.testing.assert_array_equal(m.landmarks.is_triangulated[is_seen], views[is_seen] >= 2)
-    assert (m.landmarks.rel_sigma[views == 1] == 0.5).all()
+    assert (m.landmarks.rel_sigma[views == 1] == GUESS).all()
     assert (m.landmarks.rel_sigma[views >= 2] == 0.02).all()
     assert (views == 1).sum() >= BLOCK
 
@@ -133,7 +133,7 @@ def test_a_keyframe_alone_takes_its_frames_along_into_lost() -> None:
     seen = chain(6)
     seen[5] = np.setdiff1d(seen[4], seen[3])
     m = mapped(seen)
-    [note] = part_components(m)
+    [note] = part_components(m, GUESS)
     assert "lost: 10" in note
     assert [f.status for f in m.frames][9:] == [Status.TRACKED, Status.LOST, Status.LOST]
     assert m.frames[10].T_ref_cam is None
@@ -142,28 +142,28 @@ def test_a_keyframe_alone_takes_its_frames_along_into_lost() -> None:
 
 def test_what_holds_and_what_an_earlier_run_made_stays() -> None:
     m = mapped(chain(9))
-    assert part_components(m) == []
+    assert part_components(m, GUESS) == []
     assert {k.component_id for k in m.keyframes} == {0}
     parted = mapped(chain(9, joint=4))
     n = len(parted.landmarks)
-    assert part_components(parted, first_frame_id=1) == []
+    assert part_components(parted, GUESS, first_frame_id=1) == []
     assert len(parted.landmarks) == n
-    assert part_components(parted, first_frame_id=0) != []
+    assert part_components(parted, GUESS, first_frame_id=0) != []
 
 
 def test_a_copy_of_a_guessed_landmark_is_guessed() -> None:
     m = mapped(chain(9, joint=4))
     m.landmarks.is_triangulated[:] = False
-    part_components(m)
+    part_components(m, GUESS)
     assert not m.landmarks.is_triangulated.any()
 
 
 def test_three_keyframes_can_be_parted_and_two_cannot() -> None:
     seen = [*chain(2), np.arange(1000, 1020)]
     m = mapped(seen)
-    assert part_components(m) != []
+    assert part_components(m, GUESS) != []
     assert [k.component_id for k in m.keyframes] == [0, 0, 1]
-    assert part_components(mapped([seen[0], seen[2]])) == []
+    assert part_components(mapped([seen[0], seen[2]]), GUESS) == []
 
 
 def test_a_piece_of_two_keeps_its_poses_and_each_piece_has_a_number_of_its_own() -> None:
@@ -171,7 +171,7 @@ def test_a_piece_of_two_keeps_its_poses_and_each_piece_has_a_number_of_its_own()
     m = mapped([ids + 1000 * part for part, n in enumerate((6, 2, 2, 1)) for ids in chain(n)])
     m.keyframes[10].component_id = 4
     m.edges[(0, 10)] = Edge(0, 10, Sim3.identity(), np.full(7, 0.1), EdgeKind.LOOP)
-    [note] = part_components(m)
+    [note] = part_components(m, GUESS)
     assert [k.component_id for k in m.keyframes] == [0] * 6 + [5] * 2 + [6] * 2 + [4]
     assert all(f.status is Status.TRACKED for f in m.frames)
     assert "0-10, 12-14, 16-18 have" in note

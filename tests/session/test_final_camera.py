@@ -140,3 +140,10 @@ def test_a_contradiction_counts_though_both_are_thought_to_be_sure() -> None:
     found = final_estimate(narrow, camera(500.0 * np.exp(0.04)), adjusted(500.0 * np.exp(0.04), 1e-3))
     assert not found.is_reliable
     assert found.focal_rel_sigma == pytest.approx(np.hypot(0.01, 0.02), rel=1e-3)
+
+
+def test_a_smaller_component_says_nothing_where_the_largest_determined_nothing() -> None:
+    parts = [adjusted(500.0, 0.0), adjusted(510.0, 5.1)]
+    refined = RefineOutcome([part.components[0] for part in parts])
+    assert final_estimate(FIRST, GUESS, refined).focal_rel_sigma == pytest.approx(0.03)
+    assert recorded_camera(BENT, Frames(GUESS, GUESS), refined, None) is None  # type: ignore[arg-type]

@@ -93,7 +93,13 @@ def epipolar_matches(
 
 def epipolar_inliers(px_a: Array, px_b: Array, threshold_px: float = 1.5) -> tuple[Array, Array]:
     """Those of matched pixels (N,2) and (N,2) that obey one fundamental matrix; empty when none is found."""
-    nothing = np.zeros((0, 2)), np.zeros((0, 2))
+    keep = obey_epipolar(px_a, px_b, threshold_px)
+    return px_a[keep], px_b[keep]
+
+
+def obey_epipolar(px_a: Array, px_b: Array, threshold_px: float = 1.5) -> npt.NDArray[np.bool_]:
+    """(N,): which of matched pixels (N,2) and (N,2) obey one fundamental matrix; none where none is found."""
+    nothing = np.zeros(len(px_a), bool)
     if len(px_a) < MIN_EPIPOLAR:
         return nothing
     cv2.setRNGSeed(0)
@@ -101,10 +107,7 @@ def epipolar_inliers(px_a: Array, px_b: Array, threshold_px: float = 1.5) -> tup
         _, mask = cv2.findFundamentalMat(px_a, px_b, cv2.USAC_MAGSAC, threshold_px, CONFIDENCE, MAX_SAMPLES)
     except cv2.error:  # degenerate matches: the solver asserts instead of returning nothing
         return nothing
-    if mask is None:
-        return nothing
-    keep = mask[:, 0] > 0
-    return px_a[keep], px_b[keep]
+    return nothing if mask is None else np.asarray(mask[:, 0] > 0)
 
 
 def depth_near(slam_map: SlamMap, k: int, pixels: Array) -> tuple[Array, Array]:

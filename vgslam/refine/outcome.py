@@ -93,6 +93,15 @@ class RefineOutcome:
     wall_s: float = 0.0
     is_interrupted: bool = False
 
+    def then(self, second: "RefineOutcome") -> "RefineOutcome":
+        """This adjustment of a map followed by another one, between which components may have come apart or together:
+        those of the second count, with what was there before the first."""
+        first = {c.component_id: c for c in self.components}
+        both = [first[c.component_id].then(c) if c.component_id in first else c for c in second.components]
+        return RefineOutcome(
+            both, self.cpu_s + second.cpu_s, self.wall_s + second.wall_s, self.is_interrupted or second.is_interrupted
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """For the report."""
         return asdict(self)

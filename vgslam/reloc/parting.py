@@ -17,8 +17,6 @@ from vgslam.types import EdgeKind, Ids, Observations, PoseEstimate, Status
 
 MIN_HELD = MIN_SHARED
 """Landmarks of known depth that a keyframe has to see: more than the three that tie its pose."""
-GUESS_REL_SIGMA = 0.5
-"""Relative deviation of a depth that nobody measured: as `MapperConfig.guess_rel_sigma`."""
 LEAST_KEYFRAMES = 3
 """Two keyframes have no scale to lose."""
 
@@ -87,31 +85,42 @@ def _grown(views: _Views, seed: tuple[int, int], left: np.ndarray) -> list[int]:
     return [int(k) for k in np.flatnonzero(is_taken)]
 
 
-def part_components(slam_map: SlamMap, first_frame_id: int = 0) -> list[str]:
+def part_components(slam_map: SlamMap, guess_rel_sigma: float, first_frame_id: int = 0) -> list[str]:
     """Parts the components of a run (of frames from `first_frame_id` on) into pieces that have one scale each; the
     largest keeps its number. A keyframe that hangs on nothing is alone, and its frames are lost. Returns a line for
-    each component that was parted. Components with keyframes of earlier runs stay as they are."""
+    each component that was parted. Components with keyframes of earlier runs stay as they are. guess_rel_sigma: as in
+    `MapperConfig`."""
     m, members = slam_map, dict[int, list[int]]()
     for keyframe in m.keyframes:
         members.setdefault(keyframe.component_id, []).append(keyframe.id)
-    notes, number = [], 1 + max(members, default=0)
+    notes = []
     for component, ids in members.items():
         if len(ids) < LEAST_KEYFRAMES or m.keyframes[ids[0]].frame_id < first_frame_id:
             continue
-        at = {k: n for n, k in enumerate(ids)}
-        ties = [(at[a], at[b]) for (a, b), e in m.edges.items() if e.kind is EdgeKind.LOOP and a in at and b in at]
-        pieces = [[ids[n] for n in piece] for piece in held_pieces([m.observed[k].ids for k in ids], ties)]
-        if len(pieces) == 1:
-            continue
-        for piece in pieces:
-            _own_landmarks(m, piece)
-        for piece in pieces:
-            _forget_depth(m, piece)
-        for piece in pieces[1:]:
-            _part(m, piece, number)
-            number += 1
-        notes.append(_told(m, component, pieces))
+        held = held_pieces([m.observed[k].ids for k in ids], loops_among(m, ids))
+        pieces = [[ids[n] for n in piece] for piece in held]
+        if len(pieces) > 1:
+            part(m, pieces, guess_rel_sigma)
+            notes.append(_told(m, component, pieces))
     return notes
+
+
+def loops_among(m: SlamMap, ids: Sequence[int]) -> list[tuple[int, int]]:
+    """Pairs of keyframes `ids`, as places in that list, between which a loop measured a similarity."""
+    at = {k: n for n, k in enumerate(ids)}
+    return [(at[a], at[b]) for (a, b), e in m.edges.items() if e.kind is EdgeKind.LOOP and a in at and b in at]
+
+
+def part(m: SlamMap, pieces: Sequence[list[int]], guess_rel_sigma: float) -> None:
+    """Makes components of the pieces of one, which are the ids of their keyframes; the first keeps its number. A
+    keyframe alone takes its frames into LOST."""
+    number = 1 + max(k.component_id for k in m.keyframes)
+    for piece in pieces:
+        _own_landmarks(m, piece)
+    for piece in pieces:
+        _forget_depth(m, piece, guess_rel_sigma)
+    for n, piece in enumerate(pieces[1:]):
+        _part(m, piece, number + n)
 
 
 def _told(m: SlamMap, component: int, pieces: list[list[int]]) -> str:
@@ -156,9 +165,9 @@ def _own_landmarks(m: SlamMap, piece: list[int]) -> None:
         m.observed[k] = Observations.of(own, seen.pixels)
 
 
-def _forget_depth(m: SlamMap, piece: list[int]) -> None:
+def _forget_depth(m: SlamMap, piece: list[int], guess_rel_sigma: float) -> None:
     """What one keyframe of the piece alone sees has no depth there: that was of another scale, and would join the
     pieces again as they were."""
     ids, times = np.unique(np.concatenate([m.observed[k].ids for k in piece]), return_counts=True)
     m.landmarks.is_triangulated[ids[times < 2]] = False
-    m.landmarks.rel_sigma[ids[times < 2]] = GUESS_REL_SIGMA
+    m.landmarks.rel_sigma[ids[times < 2]] = guess_rel_sigma

@@ -8,7 +8,7 @@ from vgslam.geometry.whole_lens import whole_lens
 from vgslam.interfaces import FrameSource
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine.lens import MODEL_REL_SIGMA
-from vgslam.refine.outcome import RefineOutcome
+from vgslam.refine.outcome import CalibrationChange, RefineOutcome
 from vgslam.session.self_calibration import RELIABLE_RELATIVE_SIGMA, CalibrationEstimate
 from vgslam.types import Camera
 
@@ -31,31 +31,28 @@ def recorded_camera(
     """The camera of a source's images as they were recorded, with their distortion, for a later run; None where nothing
     has determined it. camera: that of the map at the end; estimate: as `final_estimate` has it, None for a camera that
     was given."""
-    if not (_is_determined(refined) if estimate is None else estimate.is_reliable):
+    change = _largest_change(refined)
+    is_determined = change is not None and (change.fx_sigma > 0 or change.k1_sigma > 0)
+    if not (is_determined if estimate is None else estimate.is_reliable):
         return None
     pinhole = replace(camera, removed_k1=0.0)
     frames = source.camera or pinhole
     return whole_lens(camera, frames, getattr(source, "recorded_camera", None) or frames)
 
 
-def _is_determined(refined: RefineOutcome | None) -> bool:
-    """Whether the adjustment of the largest component that it kept has found something of the calibration."""
-    for component in [] if refined is None else refined.components:
-        if component.is_kept:
-            change = component.calibration
-            return change is not None and (change.fx_sigma > 0 or change.k1_sigma > 0)
-    return False
+def _largest_change(refined: RefineOutcome | None) -> CalibrationChange | None:
+    """What became of the calibration in the largest component whose adjustment was kept; None where there is none. A
+    smaller component has another camera than the one that is asked about."""
+    components = [] if refined is None else refined.components  # the largest first
+    return next((c.calibration for c in components if c.is_kept), None)
 
 
 def final_estimate(first: CalibrationEstimate, camera: Camera, refined: RefineOutcome | None) -> CalibrationEstimate:
     """The camera of the map at the end, and how sure it is. first: the estimate from the first frames; refined: the
     adjustment of the map, of which the largest component that it kept speaks."""
-    sigma = first.focal_rel_sigma
-    for component in [] if refined is None else refined.components:
-        change = component.calibration
-        if component.is_kept and change is not None and change.fx_sigma > 0:
-            sigma = float(np.hypot(change.fx_sigma / change.fx_after, MODEL_REL_SIGMA))
-            break
+    sigma, change = first.focal_rel_sigma, _largest_change(refined)
+    if change is not None and change.fx_sigma > 0:
+        sigma = float(np.hypot(change.fx_sigma / change.fx_after, MODEL_REL_SIGMA))
     difference = abs(float(np.log(camera.fx / first.camera.fx)))
     is_same = difference <= CONTRADICTION_SIGMAS * float(np.hypot(first.focal_rel_sigma, sigma))
     if not is_same or not first.is_reliable:
