@@ -4,10 +4,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from vgslam.errors import GraphError, InputError
+from vgslam.errors import InputError
 from vgslam.frontend.asking import AskedGuide, Reason
 from vgslam.frontend.component_start import ComponentStart
-from vgslam.frontend.features import Pixels
 from vgslam.frontend.frame_log import FrameLog
 from vgslam.frontend.frame_poses import FramePoses
 from vgslam.frontend.guide import Guide
@@ -20,26 +19,26 @@ from vgslam.frontend.sfm import WindowSfm
 from vgslam.frontend.tracker import Tracker, TrackerConfig, TrackResult, TrackState, View
 from vgslam.frontend.tracking_state import Phase, StateConfig, TrackingState
 from vgslam.frontend.watches import Watches
-from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
-from vgslam.graph.optimize import optimize_map
 from vgslam.interfaces import PosedMap
 from vgslam.map.slam_map import SlamMap
-from vgslam.mapping import Due, KeyframeSteps, Mapped
+from vgslam.mapping import KeyframeSteps, Mapped
 from vgslam.refine.adjust import RefineConfig, Watch
 from vgslam.refine.outcome import RefineOutcome
 from vgslam.refine.refine_map import refine_map
 from vgslam.refine.while_running import CalibrationWhileRunning
-from vgslam.reloc.closing import LoopCloser, config_beside, ties_left_out
+from vgslam.reloc.closing import LoopCloser, config_beside, solve_graph
 from vgslam.reloc.late_joins import join_components
 from vgslam.reloc.localization import Localization
 from vgslam.reloc.loops import LoopConfig
+from vgslam.reloc.nearby import NearbyLandmarks
 from vgslam.reloc.parting import part_components
 from vgslam.reloc.places import Places
 from vgslam.reloc.proposal import PoseProposer
-from vgslam.reloc.relocalizer import Relocalizer, RelocalizerConfig
+from vgslam.reloc.relocalizer import Relocalizer
+from vgslam.reloc.relocalizer_config import RelocalizerConfig
 from vgslam.stage_clock import StageClock
-from vgslam.types import Array, Frame, Ids, PoseEstimate, Status
+from vgslam.types import Frame, PoseEstimate, Status
 
 
 @dataclass(frozen=True)
@@ -100,9 +99,10 @@ class SlamSystem:
         places = Places(self.map, self.guide)
         self.relocalizer = Relocalizer(self.map, places, features, self.config.reloc, proposer)
         self.relocalizer.mask = self.tracker.mask
+        self.nearby = NearbyLandmarks(self.map, features, self.config.reloc)
         self.loops = LoopCloser(self.map, places, features, config_beside(self.config.loops, self.guide), self.notes)
         self.stages = StageClock(is_shared=self.loops.config.in_background)
-        self._make_keyframe = KeyframeSteps(self.map, self.role, self.relocalizer, self.loops, self.stages)
+        self._make_keyframe = KeyframeSteps(self.map, self.role, self.nearby, self.loops, self.stages)
         self.n_losses = 0
         self.refined: RefineOutcome | None = None
         self._frames = FrameLog(self.map)
@@ -164,26 +164,27 @@ class SlamSystem:
         if self._state is None and (start := self.initializer.at_end()) is not None:
             self._begin_component(start)
         self.notes += self.role.finish()
-        with self.stages.of("loops"):
-            self.loops.finish()
-            self.notes += part_components(self.map, self.first_frame_id)
-            join_components(self.map, self.config.tracker.features, self.loops.config, self.notes)
-            self._component = max((k.component_id for k in self.map.keyframes[-1:]), default=self._component)
+        self._join_components()
         with self.stages.of("graph"):
-            try:
-                self.notes += ties_left_out(self.map, optimize_map(self.map, self.config.loops.is_metric).switched_off)
-            except GraphError as error:
-                self.notes.append(f"the graph was not optimised, poses are those of the odometry: {error}")
-        self._refine(watch)
+            solve_graph(self.map, self.config.loops.is_metric, self.notes, else_of="odometry")
+        if self.config.refine.is_on:
+            self._refine(watch)
         with self.stages.of("frames"):
             self.frame_poses.finish()
             self.role.dense_depth()
         self.watches.finish()
 
+    def _join_components(self) -> None:
+        """Close the last loop; then components fall apart where nothing holds them, and come together where places
+        say so."""
+        with self.stages.of("loops"):
+            self.loops.finish()
+            self.notes += part_components(self.map, self.first_frame_id)
+            join_components(self.map, self.config.tracker.features, self.loops.config, self.notes)
+            self._component = max((k.component_id for k in self.map.keyframes[-1:]), default=self._component)
+
     def _refine(self, watch: Watch | None) -> None:
         """Adjust the whole map; `refined` then tells what became of it."""
-        if not self.config.refine.is_on:
-            return
         with self.stages.of("refine"):
             self.refined = refine_map(self.map, self.calibration.config, watch, self.relocalizer.places)
             if self.map.keyframes:
@@ -232,7 +233,7 @@ class SlamSystem:
     def _confirmed(self, view: View, result: TrackResult) -> TrackResult | None:
         """A weak result with what the map shows from there added to it; None if the map does not show it."""
         with self.stages.of("recover"):
-            seen = self.relocalizer.look_again(view, self.tracker.camera, result.T_world_cam, self._component)
+            seen = self.nearby.look_again(view, self.tracker.camera, result.T_world_cam, self._component)
         if seen is None:
             return None
         ids, pixels = with_more(seen.ids, seen.pixels, result.ids, result.pixels)
@@ -250,42 +251,41 @@ class SlamSystem:
         if not self.states.may_stay_unsure(view.timestamp_s):
             return False
         self.states.unsure(view.frame_id, view.timestamp_s, self._component)
-        self._frames.keep_back(view.frame_id, view.timestamp_s, self._estimate(view, result))
+        estimate = self._estimate(view, result, self._reference.keyframe_id)
+        self._frames.keep_back(view.frame_id, view.timestamp_s, estimate)
         self.frame_poses.saw([(view.frame_id, result.ids, result.pixels)])
-        motion = se3.inverse(result.T_world_cam) @ state.T_world_cam
-        self._state = TrackState(view, result.ids, result.pixels, result.T_world_cam, motion, result.ratio)
+        self._state = result.state(view, state)
         return True
 
     def _accept(self, state: TrackState, view: View, result: TrackResult) -> None:
-        self._frames.set(self._estimate(view, result))
+        self._frames.set(self._estimate(view, result, self._reference.keyframe_id))
         self.frame_poses.saw([(view.frame_id, result.ids, result.pixels)])
         self.relocalizer.support.counts.append(result.n_inliers)
-        motion = se3.inverse(result.T_world_cam) @ state.T_world_cam
-        is_due = self._is_keyframe(result)
-        if is_due and self.is_localizing:
-            self._look_again(view, result, motion)
-        elif is_due:
-            self._add_keyframe(view, result.T_world_cam, result.ids, result.pixels, motion, result.ratio)
+        at = result.state(view, state)
+        if not self._is_keyframe(result):
+            self._state = at
+        elif self.is_localizing:
+            self._look_again(at)
         else:
-            self._state = TrackState(view, result.ids, result.pixels, result.T_world_cam, motion, result.ratio)
+            self._add_keyframe(at)
 
-    def _estimate(self, view: View, result: TrackResult) -> PoseEstimate:
-        m, k = self.tracker.map, self._reference.keyframe_id
+    def _estimate(self, view: View, result: TrackResult, k: int, status: Status = Status.TRACKED) -> PoseEstimate:
+        """The frame's row: its pose relative to keyframe k."""
+        m = self.tracker.map
         return PoseEstimate(
-            view.frame_id, view.timestamp_s, Status.TRACKED, k, m.relative_to(k, result.T_world_cam),
+            view.frame_id, view.timestamp_s, status, k, m.relative_to(k, result.T_world_cam),
             m.covariance_relative_to(k, result.covariance), result.n_inliers, result.ratio, self._component,
             result.rotation_only,
         )  # fmt: skip
 
-    def _look_again(self, view: View, result: TrackResult, motion: Array | None) -> None:
+    def _look_again(self, at: TrackState) -> None:
         """Landmarks that the map shows from here replace a keyframe's; they are added to those still followed."""
         with self.stages.of("recover"):
-            seen = self.relocalizer.look_again(view, self.tracker.camera, result.T_world_cam, self._component)
-        ids, pixels, k = result.ids, result.pixels, self._reference.keyframe_id
+            seen = self.nearby.look_again(at.view, self.tracker.camera, at.T_world_cam, self._component)
+        ids, pixels, k = at.ids, at.pixels, self._reference.keyframe_id
         if seen is not None:
             (ids, pixels), k = with_more(ids, pixels, seen.ids, seen.pixels), seen.keyframe_id
-        self._reference = Reference(k, ids, pixels)
-        self._state = TrackState(view, ids, pixels, result.T_world_cam, motion, result.ratio)
+        self._reference, self._state = Reference(k, ids, pixels), replace(at, ids=ids, pixels=pixels)
 
     # -- keyframes
 
@@ -293,16 +293,13 @@ class SlamSystem:
         c, moved = self.config.mapper, self._reference.motion_px(result.ids, result.pixels)
         return moved > c.min_parallax_px or len(result.ids) < c.min_shared * len(self._reference.ids)
 
-    def _add_keyframe(
-        self, view: View, T_world_cam: Array, ids: Ids, pixels: Pixels, motion: Array | None, ratio: float
-    ) -> None:
-        new = self._make_keyframe(Due(view, T_world_cam, ids, pixels, self._component))
+    def _add_keyframe(self, at: TrackState) -> None:
+        new = self._make_keyframe(at, self._component)
         with self.stages.of("refine"):
-            view, ids, pixels = self.calibration.at_keyframe(view, new.ids, new.pixels)
-        new = replace(new, ids=ids, pixels=pixels)
-        self._take_keyframe(view.frame_id, new)
-        T = self.map.keyframes[-1].S_world_keyframe.pose
-        self._state = TrackState(view, ids, pixels, T, motion, ratio)
+            view, ids, pixels = self.calibration.at_keyframe(at.view, new.ids, new.pixels)
+        self._take_keyframe(view.frame_id, replace(new, ids=ids, pixels=pixels))
+        T_world_cam = self.map.keyframes[-1].S_world_keyframe.pose
+        self._state = replace(at, view=view, ids=ids, pixels=pixels, T_world_cam=T_world_cam)
 
     def _take_keyframe(self, frame_id: int, new: Mapped) -> None:
         """Go on from the keyframe that a frame has become."""
@@ -339,17 +336,15 @@ class SlamSystem:
         return True
 
     def _resume(self, view: View, found: Localization, status: Status) -> None:
-        m, k, n, ratio = self.map, found.keyframe_id, len(found.ids), found.evidence.ratio
-        self.relocalizer.support.counts.append(n)
-        self._frames.set(PoseEstimate(
-            view.frame_id, view.timestamp_s, status, k, m.relative_to(k, found.T_world_cam),
-            m.covariance_relative_to(k, found.covariance), n, ratio, self._component,
-        ))  # fmt: skip
+        """Go on from where the view was found."""
+        result = found.tracked
+        self.relocalizer.support.counts.append(result.n_inliers)
+        self._frames.set(self._estimate(view, result, found.keyframe_id, status))
+        at = result.state(view, before=None)
         if self.is_localizing:
-            self._reference = Reference(found.keyframe_id, found.ids, found.pixels)
-            self._state = TrackState(view, found.ids, found.pixels, found.T_world_cam, None, ratio)
+            self._reference, self._state = Reference(found.keyframe_id, found.ids, found.pixels), at
         else:
-            self._add_keyframe(view, found.T_world_cam, found.ids, found.pixels, None, ratio)
+            self._add_keyframe(at)
 
     def _lose(self, view: View) -> None:
         """Neither followed nor found: unsure at first, when the next frame is followed from the last good one; then
@@ -390,7 +385,7 @@ class SlamSystem:
         if start.prediction is None:
             self.notes.append(begun.without_translation)
         self.role.began(start, self._component, begun.k)
-        self._add_keyframe(start.last, begun.T_world_last, begun.ids[last.index], last.pixels, None, 1.0)
+        self._add_keyframe(TrackState(start.last, begun.ids[last.index], last.pixels, begun.T_world_last))
         estimates = begun.estimates(self._component)
         for estimate in estimates:
             self._frames.set(estimate)

@@ -9,7 +9,8 @@ from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.evidence import BIAS, WEIGHTS, Evidence, cells
 from vgslam.reloc.localization import Localization
 from vgslam.reloc.places import Places
-from vgslam.reloc.relocalizer import Relocalizer, RelocalizerConfig
+from vgslam.reloc.relocalizer import Relocalizer
+from vgslam.reloc.relocalizer_config import RelocalizerConfig
 from vgslam.slam import Slam, SlamConfig
 from vgslam.types import Frame, Status
 

@@ -120,8 +120,7 @@ class ComponentStart:
                 m.covariance_relative_to(k, result.covariance), result.n_inliers, result.ratio, component_id,
                 result.rotation_only,
             ))  # fmt: skip
-            motion = se3.inverse(result.T_world_cam) @ state.T_world_cam
-            state = TrackState(view, result.ids, result.pixels, result.T_world_cam, motion, result.ratio)
+            state = result.state(view, state)
         return out
 
     def _sighted(self, sighting: Sighting) -> PosePoints | None:

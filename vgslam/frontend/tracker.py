@@ -83,9 +83,9 @@ class View:
         return self.raw if self.straightener is None else self.straightener(self.raw)
 
 
-@dataclass
+@dataclass(frozen=True)
 class TrackState:
-    """The landmarks that are followed."""
+    """A view that tracking goes on from: its pose, and the landmarks that are seen in it."""
 
     view: View
     ids: Ids
@@ -118,6 +118,11 @@ class TrackResult:
     survived: float
     rotation_only: bool = False
     """Whether only the rotation is measured: the position is that of the frame before."""
+
+    def state(self, view: View, before: TrackState | None) -> TrackState:
+        """What to go on from; its motion is that since `before`, if the camera was followed from there."""
+        motion = None if before is None else se3.inverse(self.T_world_cam) @ before.T_world_cam
+        return TrackState(view, self.ids, self.pixels, self.T_world_cam, motion, self.ratio)
 
 
 class Tracker:
