@@ -90,7 +90,7 @@ class SlamSystem:
             raise InputError("localizing needs a map with keyframes: this one is empty, run without --localize first")
         self.is_localizing, self.guide = is_localizing, None if guide is None else AskedGuide.of(guide)
         self.notes: list[str] = [] if self.guide is None else self.guide.notes
-        sfm, features = WindowSfm(), self.config.tracker.features
+        sfm, features = WindowSfm(self.config.initializer.two_view), self.config.tracker.features
         self.tracker = Tracker(camera, self.map, self.config.tracker)
         self.tracker.mask = ImageMask(camera.width, camera.height, ignored)
         self.mapper = Mapper(self.map, self.tracker, sfm, self.config.mapper)

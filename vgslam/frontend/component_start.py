@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from vgslam.frontend.corner_tracks import Sighting
 from vgslam.frontend.features import Pixels
 from vgslam.frontend.guessed import stays, with_unknown_position
-from vgslam.frontend.initializer import Sighting, Start
+from vgslam.frontend.initializer import Start
 from vgslam.frontend.mapper import Mapper
 from vgslam.frontend.tracker import Tracker, TrackState
 from vgslam.geometry import se3
