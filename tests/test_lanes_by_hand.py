@@ -13,7 +13,8 @@ from vgslam.frontend.tracker import TrackState
 from vgslam.geometry import se3
 from vgslam.mapping import Mapped
 from vgslam.refine.adjust import RefineConfig
-from vgslam.system import SlamConfig, SlamSystem
+from vgslam.slam_config import SlamConfig
+from vgslam.system import SlamSystem
 from vgslam.two_lanes import TwoLaneSystem, Work, _Handed, _Job, _Passed
 from vgslam.types import Array, PoseEstimate, Status
 

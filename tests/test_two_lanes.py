@@ -15,9 +15,10 @@ from vgslam.frontend.tracker import TrackState
 from vgslam.geometry import se3
 from vgslam.mapping import KeyframeSteps, Mapped
 from vgslam.refine.adjust import RefineConfig
+from vgslam.slam_config import SlamConfig
 from vgslam.sources import open_source
 from vgslam.sources.options import SourceOptions
-from vgslam.system import SlamConfig, SlamSystem
+from vgslam.system import SlamSystem
 from vgslam.two_lanes import TwoLaneSystem
 from vgslam.types import Frame, Sim3, Status
 

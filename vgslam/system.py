@@ -1,6 +1,6 @@
 """The system: one frame in, one pose or an honest "lost" out."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,71 +11,48 @@ from vgslam.frontend.frame_log import FrameLog
 from vgslam.frontend.frame_poses import FramePoses
 from vgslam.frontend.guide import Guide
 from vgslam.frontend.image_mask import ImageMask, Mask
-from vgslam.frontend.initializer import Initializer, InitializerConfig, Start
-from vgslam.frontend.mapper import Mapper, MapperConfig
+from vgslam.frontend.initializer import Initializer, Start
+from vgslam.frontend.mapper import Mapper
 from vgslam.frontend.network_role import NetworkRole
 from vgslam.frontend.reference import Reference, with_more
 from vgslam.frontend.sfm import WindowSfm
-from vgslam.frontend.tracker import Tracker, TrackerConfig, TrackResult, TrackState, View
-from vgslam.frontend.tracking_state import Phase, StateConfig, TrackingState
+from vgslam.frontend.tracker import Tracker, TrackResult, TrackState, View
+from vgslam.frontend.tracking_state import Phase, TrackingState
 from vgslam.frontend.watches import Watches
 from vgslam.geometry.camera import Camera
 from vgslam.interfaces import PosedMap
 from vgslam.map.slam_map import SlamMap
 from vgslam.mapping import KeyframeSteps, Mapped
-from vgslam.refine.adjust import RefineConfig, Watch
+from vgslam.refine.adjust import Watch
 from vgslam.refine.outcome import RefineOutcome
 from vgslam.refine.refine_map import refine_map
 from vgslam.refine.while_running import CalibrationWhileRunning
 from vgslam.reloc.closing import LoopCloser, config_beside, solve_graph
 from vgslam.reloc.late_joins import join_components
 from vgslam.reloc.localization import Localization
-from vgslam.reloc.loops import LoopConfig
 from vgslam.reloc.nearby import NearbyLandmarks
 from vgslam.reloc.parting import part_components
 from vgslam.reloc.places import Places
 from vgslam.reloc.proposal import PoseProposer
 from vgslam.reloc.relocalizer import Relocalizer
-from vgslam.reloc.relocalizer_config import RelocalizerConfig
+from vgslam.slam_config import SlamConfig
 from vgslam.stage_clock import StageClock
 from vgslam.types import Frame, PoseEstimate, Status
-
-
-@dataclass(frozen=True)
-class SlamConfig:
-    """All settings of the system."""
-
-    tracker: TrackerConfig = field(default_factory=TrackerConfig)
-    """Following features from frame to frame, and the pose of every frame."""
-    mapper: MapperConfig = field(default_factory=MapperConfig)
-    """When a keyframe is taken, and how the map around it is adjusted."""
-    initializer: InitializerConfig = field(default_factory=InitializerConfig)
-    """How a component of the map begins."""
-    states: StateConfig = field(default_factory=StateConfig)
-    """When tracking is sure, unsure or lost."""
-    reloc: RelocalizerConfig = field(default_factory=RelocalizerConfig)
-    """How a lost camera is found again in the map."""
-    loops: LoopConfig = field(default_factory=LoopConfig)
-    """Places seen again, which close loops and join components."""
-    refine: RefineConfig = field(default_factory=RefineConfig)
-    """The adjustment of the whole map at the end."""
-    patience: int = 5
-    """Frames after a loss during which only the old map is tried, before a new component may begin; see also
-    `states.patience_s`."""
 
 
 class SlamSystem:
     """Monocular SLAM over frames of one calibrated pinhole camera.
 
-    `process` returns each frame's first estimate at once; `map` holds everything, newest state. The frames seen before
-    a component began get their poses afterwards: `map.frames` has the final word on every frame. `notes`: one line for
-    each thing that a user of the poses should know. guide, proposer: networks to ask where geometry finds nothing.
+    `process` returns each frame's first estimate at once; `map` holds the newest state of everything. Frames that were
+    seen before a component began get their poses afterwards: `map.frames` has the final word on every frame. `notes`
+    has one line for each thing that a user of the poses should know. guide, proposer: networks that are asked where
+    geometry finds nothing.
 
     slam_map: a map from an earlier run to go on with. The run begins lost and looks for itself in the map before a new
     component may begin; its frames are appended to the map's and their ids count up from `first_frame_id`.
     is_localizing: the map gets no keyframes, landmarks or edges, and a frame that does not see it is lost.
-    ignored: (height,width) bool, True where the images show nothing to be used, such as the car; what never moves while
-    the rest does is found and ignored in any case.
+    ignored: (height,width) bool, True where the images show nothing that can be used, such as the car that carries the
+    camera. What stays still in the image while the rest moves is found and ignored in any case.
     Raises InputError for is_localizing without a keyframe in the map.
     """
 
@@ -90,12 +67,18 @@ class SlamSystem:
             raise InputError("localizing needs a map with keyframes: this one is empty, run without --localize first")
         self.is_localizing, self.guide = is_localizing, None if guide is None else AskedGuide.of(guide)
         self.notes: list[str] = [] if self.guide is None else self.guide.notes
+        self.n_losses = 0
+        self.refined: RefineOutcome | None = None
+
+        # tracking and mapping
         sfm, features = WindowSfm(self.config.initializer.two_view), self.config.tracker.features
         self.tracker = Tracker(camera, self.map, self.config.tracker)
         self.tracker.mask = ImageMask(camera.width, camera.height, ignored)
         self.mapper = Mapper(self.map, self.tracker, sfm, self.config.mapper)
         self.role = NetworkRole(self.map, self.mapper, self.guide)
         self.initializer = Initializer(self.tracker, sfm, self.config.initializer, self.guide)
+
+        # places that were seen before
         places = Places(self.map, self.guide)
         self.relocalizer = Relocalizer(self.map, places, features, self.config.reloc, proposer)
         self.relocalizer.mask = self.tracker.mask
@@ -103,13 +86,15 @@ class SlamSystem:
         self.loops = LoopCloser(self.map, places, features, config_beside(self.config.loops, self.guide), self.notes)
         self.stages = StageClock(is_shared=self.loops.config.in_background)
         self._make_keyframe = KeyframeSteps(self.map, self.role, self.nearby, self.loops, self.stages)
-        self.n_losses = 0
-        self.refined: RefineOutcome | None = None
+
+        # what is kept of every frame, and who looks at all of them
         self._frames = FrameLog(self.map)
         self.frame_poses = FramePoses(self.map, camera, self.config.tracker, is_kept=not is_localizing)
         self.watches = Watches(self.tracker, self.map, self.notes, self._frames.first_id, is_localizing)
         users = (self.tracker, self.mapper, self.frame_poses, self.watches, self.relocalizer, self.loops)
         self.calibration = CalibrationWhileRunning(self.map, camera, self.config.refine, users)
+
+        # where the camera is
         self._component = max((k.component_id for k in self.map.keyframes), default=-1)  # tracked now, or last
         self._next_component = self._component + 1
         self.states = TrackingState(self.config.states, Phase.INITIALIZING if self._component < 0 else Phase.LOST)
@@ -152,12 +137,13 @@ class SlamSystem:
         return self._frames.newest
 
     def settle(self) -> None:
-        """Decide what is still in doubt: no frame is UNSURE any longer. A part of `finish`, and quick."""
+        """Decide what is still in doubt, so that no frame is UNSURE any longer: the quick first step of `finish`."""
         self._frames.drop()
 
     def finish(self, watch: Watch | None = None) -> None:
-        """Call after the last frame: a camera that only turned still has rotations to report; the graph is optimised,
-        and then the map adjusted as a whole. watch: is told of progress there, and may stop it."""
+        """Call after the last frame. The pose graph is optimised, then the map is adjusted as a whole, and every frame
+        gets its final pose. A camera that has only turned so far still gets a component, of rotations alone.
+        watch: hears of the adjustment's progress, and may stop it."""
         self.settle()
         if self.is_localizing:
             return
@@ -201,8 +187,10 @@ class SlamSystem:
     # -- following the camera from the frame before
 
     def _follow(self, view: View, is_guided: bool = False) -> bool:
-        """Track from the frame before (is_guided: to where a network says that the camera is now, which is believed at
-        once or not at all); False where that fails, or is too weak to be believed any longer."""
+        """Track from the frame before; False where that fails, or has been too weak for too long.
+
+        is_guided: to where a network says that the camera is now, which is believed at once or not at all.
+        """
         if self._state is None:
             return False
         result = self.role.track(self._state, view) if is_guided else self._track(self._state, view)
@@ -247,7 +235,7 @@ class SlamSystem:
         return self.relocalizer.contradicts(view, self.tracker.camera, found.T_world_cam, len(found.ids), component)
 
     def _follow_unsurely(self, state: TrackState, view: View, result: TrackResult) -> bool:
-        """The pose is kept back until later frames are sure; False where that has lasted too long."""
+        """Keep the pose back until later frames are sure; False where that has lasted too long."""
         if not self.states.may_stay_unsure(view.timestamp_s):
             return False
         self.states.unsure(view.frame_id, view.timestamp_s, self._component)
@@ -258,6 +246,7 @@ class SlamSystem:
         return True
 
     def _accept(self, state: TrackState, view: View, result: TrackResult) -> None:
+        """The frame was followed from `state`: it has a pose, and is a keyframe where one is due."""
         self._frames.set(self._estimate(view, result, self._reference.keyframe_id))
         self.frame_poses.saw([(view.frame_id, result.ids, result.pixels)])
         self.relocalizer.support.counts.append(result.n_inliers)
@@ -294,6 +283,7 @@ class SlamSystem:
         return moved > c.min_parallax_px or len(result.ids) < c.min_shared * len(self._reference.ids)
 
     def _add_keyframe(self, at: TrackState) -> None:
+        """Make a keyframe of the view, and go on from it."""
         new = self._make_keyframe(at, self._component)
         with self.stages.of("refine"):
             view, ids, pixels = self.calibration.at_keyframe(at.view, new.ids, new.pixels)
@@ -347,8 +337,8 @@ class SlamSystem:
             self._add_keyframe(at)
 
     def _lose(self, view: View) -> None:
-        """Neither followed nor found: unsure at first, when the next frame is followed from the last good one; then
-        lost."""
+        """Neither followed nor found: unsure at first, while the next frame is still followed from the last good one,
+        then lost."""
         if self._component < 0:
             return
         if self._state is not None and self.states.may_stay_unsure(view.timestamp_s):
@@ -367,7 +357,7 @@ class SlamSystem:
     # -- components
 
     def _initialize(self, view: View) -> None:
-        """Begin a component where the motion determines one, and the old map was tried for long enough."""
+        """Begin a component where the motion determines one, once the old map has been tried for long enough."""
         if self.is_localizing:
             return
         may_start = self._component < 0 or self.states.is_patience_over(self.config.patience)
@@ -377,7 +367,7 @@ class SlamSystem:
             self._begin_component(start)
 
     def _begin_component(self, start: Start) -> None:
-        """First keyframes of a component, and the poses of the frames before and between them."""
+        """Make the first keyframes of a component, and give the frames before and between them their poses."""
         self._component, self._next_component = self._next_component, self._next_component + 1
         self._frames.drop()
         begun = ComponentStart(self.map, self.tracker, self.mapper, start, self._component)

@@ -14,7 +14,7 @@ from vgslam.frontend.guide import VggtUse
 from vgslam.frontend.network_guide import NetworkGuide
 from vgslam.refine.adjust import RefineConfig
 from vgslam.slam import Slam
-from vgslam.system import SlamConfig
+from vgslam.slam_config import SlamConfig
 from vgslam.two_lanes import TwoLaneSystem
 from vgslam.types import Camera, Frame, Status
 from vgslam_train.worlds.sequences import Shot, render_sequence

@@ -15,8 +15,8 @@ from vgslam.refine.refine_map import refine_map
 from vgslam.reloc.closing import Closed, LoopCloser, solve_graph
 from vgslam.reloc.late_joins import join_components
 from vgslam.reloc.places import Places
+from vgslam.slam_config import SlamConfig
 from vgslam.stage_clock import StageClock
-from vgslam.system import SlamConfig
 from vgslam.types import Array, Ids
 
 SEARCHED = 8

@@ -12,8 +12,9 @@ from vgslam.session.masks import read_mask
 from vgslam.session.network import OpenedNetwork
 from vgslam.session.self_calibration import CalibrationEstimate
 from vgslam.session.settings_range import check_settings
+from vgslam.slam_config import SlamConfig
 from vgslam.sources.live import LiveSource
-from vgslam.system import SlamConfig, SlamSystem
+from vgslam.system import SlamSystem
 from vgslam.two_lanes import TwoLaneSystem
 from vgslam.types import Camera
 

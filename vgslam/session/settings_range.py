@@ -6,7 +6,7 @@ from math import isnan
 from typing import Any
 
 from vgslam.errors import ConfigError
-from vgslam.system import SlamConfig
+from vgslam.slam_config import SlamConfig
 
 ABOVE_ZERO = frozenset({
     "sigma_px", "refound_sigma_px", "min_rel_sigma", "guess_rel_sigma", "depth_rel_sigma", "huber_px", "loss_px",
