@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from vgslam.frontend.features import Pixels
-from vgslam.frontend.network_role import NetworkRole
+from vgslam.frontend.mapper import Mapper
+from vgslam.frontend.provisional_starts import ProvisionalStarts
 from vgslam.frontend.reference import with_more
 from vgslam.frontend.tracker import TrackState
-from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.closing import LoopCloser
 from vgslam.reloc.nearby import NearbyLandmarks
 from vgslam.stage_clock import StageClock
@@ -30,10 +30,11 @@ class KeyframeSteps:
     """Makes keyframes of views. It changes the map, and nothing of what tracking holds."""
 
     def __init__(
-        self, slam_map: SlamMap, role: NetworkRole, nearby: NearbyLandmarks, loops: LoopCloser, stages: StageClock
-    ) -> None:
-        self.map, self.nearby, self.loops = slam_map, nearby, loops
-        self.mapper, self._role, self._stages = role.mapper, role, stages
+        self, mapper: Mapper, provisional: ProvisionalStarts, nearby: NearbyLandmarks, loops: LoopCloser,
+        stages: StageClock,
+    ) -> None:  # fmt: skip
+        self.map, self.mapper, self.provisional = mapper.map, mapper, provisional
+        self.nearby, self.loops, self._stages = nearby, loops, stages
 
     def __call__(self, at: TrackState, component: int) -> Mapped:
         """The keyframe that tracking's view becomes in a component: with the landmarks of old ones that it shows,
@@ -42,7 +43,7 @@ class KeyframeSteps:
         with self._stages.of("map"):
             ids, pixels = self.mapper.add_keyframe(at.view, at.T_world_cam, ids, pixels, component)
             k = len(self.map.keyframes) - 1
-            self._role.at_keyframe(k)
+            self.provisional.at_keyframe(k)
         with self._stages.of("loops"):
             if self.loops.at_keyframe(k) is not None:
                 seen = self.map.observed[k]

@@ -7,13 +7,15 @@ import numpy as np
 from vgslam.errors import InputError
 from vgslam.frontend.asking import AskedGuide, Reason
 from vgslam.frontend.component_start import ComponentStart
+from vgslam.frontend.dense_depth import add_dense_depth
 from vgslam.frontend.frame_log import FrameLog
 from vgslam.frontend.frame_poses import FramePoses
 from vgslam.frontend.guide import Guide
+from vgslam.frontend.guided_tracking import track_guided
 from vgslam.frontend.image_mask import ImageMask, Mask
 from vgslam.frontend.initializer import Initializer, Start
 from vgslam.frontend.mapper import Mapper
-from vgslam.frontend.network_role import NetworkRole
+from vgslam.frontend.provisional_starts import ProvisionalStarts
 from vgslam.frontend.reference import Reference, with_more
 from vgslam.frontend.sfm import WindowSfm
 from vgslam.frontend.tracker import Tracker, TrackResult, TrackState, View
@@ -75,7 +77,7 @@ class SlamSystem:
         self.tracker = Tracker(camera, self.map, self.config.tracker)
         self.tracker.mask = ImageMask(camera.width, camera.height, ignored)
         self.mapper = Mapper(self.map, self.tracker, sfm, self.config.mapper)
-        self.role = NetworkRole(self.map, self.mapper, self.guide)
+        self.provisional = ProvisionalStarts(self.map, self.mapper, self.notes)
         self.initializer = Initializer(self.tracker, sfm, self.config.initializer, self.guide)
 
         # places that were seen before
@@ -85,7 +87,7 @@ class SlamSystem:
         self.nearby = NearbyLandmarks(self.map, features, self.config.reloc)
         self.loops = LoopCloser(self.map, places, features, config_beside(self.config.loops, self.guide), self.notes)
         self.stages = StageClock(is_shared=self.loops.config.in_background)
-        self._make_keyframe = KeyframeSteps(self.map, self.role, self.nearby, self.loops, self.stages)
+        self._make_keyframe = KeyframeSteps(self.mapper, self.provisional, self.nearby, self.loops, self.stages)
 
         # what is kept of every frame, and who looks at all of them
         self._frames = FrameLog(self.map)
@@ -100,10 +102,6 @@ class SlamSystem:
         self.states = TrackingState(self.config.states, Phase.INITIALIZING if self._component < 0 else Phase.LOST)
         self._state: TrackState | None = None
         self._reference = Reference.none()
-
-    @property
-    def is_tracking(self) -> bool:
-        return self._state is not None
 
     @property
     def posed(self) -> PosedMap:
@@ -131,7 +129,7 @@ class SlamSystem:
     def process(self, frame: Frame) -> PoseEstimate:
         """Pose and status of the next frame (ids must count up from `first_frame_id`, else ValueError)."""
         view = self._begin_frame(frame)
-        if not self._follow(view) and not self._recover(view) and not self._follow(view, is_guided=True):
+        if not self._follow(view) and not self._recover(view) and not self._follow_guided(view):
             self._lose(view)
             self._initialize(view)
         return self._frames.newest
@@ -149,7 +147,7 @@ class SlamSystem:
             return
         if self._state is None and (start := self.initializer.at_end()) is not None:
             self._begin_component(start)
-        self.notes += self.role.finish()
+        self.notes += self.provisional.finish()
         self._join_components()
         with self.stages.of("graph"):
             solve_graph(self.map, self.config.loops.is_metric, self.notes, else_of="odometry")
@@ -157,7 +155,8 @@ class SlamSystem:
             self._refine(watch)
         with self.stages.of("frames"):
             self.frame_poses.finish()
-            self.role.dense_depth()
+            if self.guide is not None and self.guide.use.dense_depth:
+                add_dense_depth(self.mapper, self.guide)
         self.watches.finish()
 
     def _join_components(self) -> None:
@@ -186,37 +185,45 @@ class SlamSystem:
 
     # -- following the camera from the frame before
 
-    def _follow(self, view: View, is_guided: bool = False) -> bool:
-        """Track from the frame before; False where that fails, or has been too weak for too long.
-
-        is_guided: to where a network says that the camera is now, which is believed at once or not at all.
-        """
-        if self._state is None:
+    def _follow(self, view: View) -> bool:
+        """Track from the frame before; False where that fails, or has been too weak for too long."""
+        state = self._state
+        if state is None:
             return False
-        result = self.role.track(self._state, view) if is_guided else self._track(self._state, view)
-        if result is None or result.is_lost:
-            return False
-        if not self.states.is_sure(result, view.timestamp_s):
-            confirmed = self._confirmed(view, result)
-            if confirmed is None:
-                return not is_guided and self._follow_unsurely(self._state, view, result)
-            result = confirmed
-        elif self._is_contradicted(view, result):
-            return False
-        elif self.states.is_worth_a_look(result):
-            result = self._confirmed(view, result) or result
-        self.role.believe(Reason.LOST, is_guided)
-        self._frames.tell()
-        self.initializer.reset()
-        self.states.tracked(view.frame_id, view.timestamp_s, self._component)
-        self._accept(self._state, view, result)
-        return True
-
-    def _track(self, state: TrackState, view: View) -> TrackResult:
         with self.stages.of("track"):
             result = self.tracker.track(state, view)
             self.watches.tracked(view, result)
-        return result
+        if result.is_lost:
+            return False
+        proven = self._proven(view, result)
+        if proven is not None:
+            self._accept(state, view, proven)
+            return True
+        is_contradicted = self.states.is_sure(result, view.timestamp_s)
+        return not is_contradicted and self._follow_unsurely(state, view, result)
+
+    def _follow_guided(self, view: View) -> bool:
+        """Track to where a network says that the camera is now, which is believed at once or not at all."""
+        state, guide = self._state, self.guide
+        if state is None or guide is None or not guide.use.motion_guess:
+            return False
+        result = track_guided(self.tracker, guide, state, view)
+        proven = None if result is None else self._proven(view, result)
+        if proven is None:
+            return False
+        guide.desk.believe(Reason.LOST)
+        self._accept(state, view, proven)
+        return True
+
+    def _proven(self, view: View, result: TrackResult) -> TrackResult | None:
+        """A result that needs no later frames to be believed, with what the map shows from there where that was asked;
+        None if it is too weak without, or contradicted."""
+        if not self.states.is_sure(result, view.timestamp_s):
+            return self._confirmed(view, result)
+        if self._is_contradicted(view, result):
+            return None
+        shown = self._confirmed(view, result) if self.states.is_worth_a_look(result) else None
+        return shown or result
 
     def _confirmed(self, view: View, result: TrackResult) -> TrackResult | None:
         """A weak result with what the map shows from there added to it; None if the map does not show it."""
@@ -246,7 +253,10 @@ class SlamSystem:
         return True
 
     def _accept(self, state: TrackState, view: View, result: TrackResult) -> None:
-        """The frame was followed from `state`: it has a pose, and is a keyframe where one is due."""
+        """The frame was followed from `state`: it has a pose, and becomes a keyframe where one is due."""
+        self._frames.tell()
+        self.initializer.reset()
+        self.states.tracked(view.frame_id, view.timestamp_s, self._component)
         self._frames.set(self._estimate(view, result, self._reference.keyframe_id))
         self.frame_poses.saw([(view.frame_id, result.ids, result.pixels)])
         self.relocalizer.support.counts.append(result.n_inliers)
@@ -374,7 +384,7 @@ class SlamSystem:
         last = start.sightings[-1]
         if start.prediction is None:
             self.notes.append(begun.without_translation)
-        self.role.began(start, self._component, begun.k)
+        self.provisional.began(start, self._component, begun.k)
         self._add_keyframe(TrackState(start.last, begun.ids[last.index], last.pixels, begun.T_world_last))
         estimates = begun.estimates(self._component)
         for estimate in estimates:

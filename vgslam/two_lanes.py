@@ -329,7 +329,7 @@ class TwoLaneSystem(SlamSystem):
     def _search(self, job: _Job, view: View) -> None:
         """Look for the camera in a view, or begin a component with it; then go through the views that came meanwhile,
         if there is something to follow, or a component to begin. No more keyframes are made on the way."""
-        if not self._recover(view) and not self._follow(view, is_guided=True):
+        if not self._recover(view) and not self._follow_guided(view):
             self._lose(view)
             self._initialize(view)
         for _ in range(2 * MOST_BEHIND):

@@ -167,7 +167,7 @@ class Run:
         report.live = self._live()
         report.adaptation = self.adaptation.report()
         if self.network is not None:
-            report.weights, report.network = self.network.about, self.network.report(slam.role)
+            report.weights, report.network = self.network.about, self.network.report(slam.provisional.starts)
         if slam.refined is not None:
             report.refinement = slam.refined.to_dict() | {"lines": slam.refined.lines()}
         if self.estimated is not None and (camera := main_camera(of or slam.map)) is not None:
