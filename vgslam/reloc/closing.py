@@ -63,11 +63,6 @@ class LoopCloser:
         return self._dropped + self._out_of_use
 
     @property
-    def is_searching(self) -> bool:
-        """Whether a search is running in the background."""
-        return self._search is not None and self._search.is_busy
-
-    @property
     def search_cpu_s(self) -> float:
         """CPU seconds of the search in the background."""
         return self._search.cpu_s if self._search is not None else 0.0

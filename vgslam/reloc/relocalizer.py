@@ -77,10 +77,11 @@ class Relocalizer:
         self._features = {}
         self.places.forget_features()
 
-    def accepts(self, answer: Localization | None, min_trust: float | None = None) -> bool:
+    def accepts(self, answer: Localization | None) -> bool:
         """Whether an answer may be used."""
-        least = self.config.min_trust if min_trust is None else min_trust
-        return answer is not None and not (answer.is_ambiguous or answer.trust < least or is_guessed(self.map, answer))
+        if answer is None or answer.is_ambiguous or answer.trust < self.config.min_trust:
+            return False
+        return not is_guessed(self.map, answer)
 
     def locate(self, view: View, camera: Camera, n_recent: int = 0) -> Localization | None:
         """The best answer for a view, accepted or not; None if no hypothesis stands.

@@ -50,11 +50,11 @@ class _Graph:
 class RerunViewer:
     """Shows a run in rerun: light things for every frame, heavy ones at keyframes, all within a `LoadLimit`.
 
-    What the limit does not allow is left out (`n_left_out` frames) or comes later; `close` shows the last state whole.
+    What the limit does not allow is left out or comes later; `close` shows the last state whole.
     """
 
     def __init__(self, recording: rr.RecordingStream, where: str) -> None:
-        self.where, self.n_left_out = where, 0
+        self.where = where
         self.limit = LoadLimit()
         self._rec = recording
         self._server: WebServer | None = None  # lives as long as the viewer
@@ -99,7 +99,6 @@ class RerunViewer:
         """Show what the limit allows of the newest state."""
         self.limit.earn(latency_s)
         if not self.limit.allows(LIGHT_SHARE):
-            self.n_left_out += 1
             return
         began = time.perf_counter()
         self._set_time(estimate)
