@@ -102,7 +102,7 @@ class Listener:
         self._subscription: Any = None
         self._offered: tuple[str, bool, bool] | None = None
         self.n_publishers = 0
-        """Those of a fitting type."""
+        """Publishers of a fitting type."""
         self.other_kinds: tuple[str, ...] = ()
         """Types that are published there and are none of `kinds`."""
 

@@ -96,7 +96,7 @@ class _Handed:
 
 @dataclass
 class _Job:
-    """What the mapping lane is busy with, and the views that have passed since it began."""
+    """What the mapping lane is doing, and the views that have passed since it began."""
 
     work: Work = Work.NOTHING
     view: View | None = None
@@ -145,7 +145,8 @@ class TwoLaneSystem(SlamSystem):
         return self._frames.newest
 
     def _look_for(self, view: View) -> PoseEstimate:
-        """Not followed: unsure or lost; looked for where the mapping lane is idle. Returns what is said of it now."""
+        """A view that could not be followed is unsure or lost, and looked for in the map if the mapping lane is idle.
+        Returns what is said of it now."""
         if self._job.work is not Work.NOTHING:
             self._lose(view)
             return self._frames.newest

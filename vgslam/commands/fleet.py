@@ -167,9 +167,9 @@ class _Run:
     args: RecordingsArgs
     items: Sequence[Item]
     tasks: dict[str, Task]
-    """By the name of the recording; several may have one key."""
+    """Tasks by the names of the recordings; several may have the same key."""
     results: dict[str, TaskResult] = field(default_factory=dict)
-    """By key."""
+    """Results by the keys of the tasks."""
     now: Callable[[], float] = time.monotonic
     _written_s: float = float("-inf")
 

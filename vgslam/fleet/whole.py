@@ -32,7 +32,7 @@ class EarlierPieces(Places):
         self._piece = piece
 
     def like_keyframe(self, k: int, n: int) -> tuple[Ids, npt.NDArray[np.float64]]:
-        """As of `Places`."""
+        """As `Places.like_keyframe`, among earlier pieces."""
         ids, likeness = super().like_keyframe(k, SEARCHED * n)
         earlier = self._piece[ids] < self._piece[k]
         return ids[earlier][:n], likeness[earlier][:n]

@@ -69,7 +69,7 @@ class CornerTracks:
         return CornerTracks(self.first, view, corners, [_all_of(corners, self.first), seen])
 
     def filled_in(self, tracker: Tracker, between: list[View]) -> "CornerTracks":
-        """With sightings of the views between the two, which follow the matched corners from either side."""
+        """The same with sightings of the views between, through which matched corners are followed from either side."""
         first, last = self.sightings
         forward = follow_through(tracker, [self.first, *between], self.corners[last.index])
         backward = follow_through(tracker, [self.newest, *reversed(between)], last.pixels)[::-1]

@@ -192,8 +192,8 @@ class FramePoses:
         return None if start is None or end is None else (start, end)
 
     def _offset(self, keyframe_id: int) -> Array | None:
-        """From where its observations put a keyframe to where it is (4,4), in its own axes; None if they do not say, or
-        contradict the map."""
+        """The motion (4,4) from where its observations put a keyframe to where it is, in its own axes; None if they do
+        not say, or contradict the map."""
         keyframe = self.map.keyframes[keyframe_id]
         fit = self._fits.get(keyframe.frame_id)
         if fit is None:

@@ -58,7 +58,7 @@ class Run:
     estimated: CalibrationEstimate | None = None
     """How the camera was estimated; None where it was known."""
     second: SecondProcess = field(default_factory=SecondProcess)
-    """For scores and plots."""
+    """A process that draws plots and scores beside this one."""
     latencies_s: "array[float]" = field(default_factory=lambda: array("d"))
     _saving: SavingBeside = field(default_factory=SavingBeside)
 

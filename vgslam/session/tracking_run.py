@@ -1,4 +1,4 @@
-"""Tracking a source to its end, whatever ends it, with everything on the disk: what `run` and `live` have in common."""
+"""Tracks a source to its end and brings everything to disk, whatever ends it: what `run` and `live` have in common."""
 
 import sys
 import time
@@ -62,8 +62,8 @@ class Audience(Protocol):
 def track(
     args: TrackingArgs, open_frames: Callable[[], FrameSource], title: str, stem: str, audience: Audience
 ) -> Outcome:  # fmt: skip
-    """Runs and writes; Ctrl-C, SIGTERM and a source that breaks off end it with an `Outcome` too. Raises a VgslamError
-    for everything else that stops it, KeyboardInterrupt for a second Ctrl-C.
+    """Runs and writes. It ends with an `Outcome` after Ctrl-C, SIGTERM and a source that breaks off too. Raises a
+    VgslamError for everything else that stops it, and KeyboardInterrupt for a second Ctrl-C.
 
     title: the input as it was given; stem: what the default folder of the results is called after.
     """
