@@ -3,6 +3,7 @@
 import time
 from array import array
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from vgslam.map.slam_map import SlamMap
 from vgslam.metric.fulfil import fulfil
 from vgslam.metric.request import MetricRequest
 from vgslam.poses_out.frame_pose import FramePose
+from vgslam.reloc.closing import Closed
 from vgslam.results.environment import peak_memory_mib
 from vgslam.results.report import RunReport
 from vgslam.results.run_folder import RunWriter
@@ -157,7 +159,7 @@ class Run:
         first = session.first_frame_id
         report.transitions = [replace(t, frame_id=t.frame_id - first).to_dict() for t in slam.states.transitions]
         report.lost_s = round(slam.states.lost_s, 6)
-        report.loops, report.n_loops_refused = closed_loops(slam), len(slam.loops.refused)
+        report.loops, report.n_loops_refused = closed_loops(slam.map, slam.loops.closed), len(slam.loops.refused)
         report.stage_cpu_s = {k: round(v, 4) for k, v in slam.stage_cpu_s.items()}
         report.set_timing(time.process_time() - self.began_cpu_s, time.monotonic() - self.began_s)
         report.peak_memory_mib = peak_memory_mib()
@@ -216,10 +218,10 @@ class Run:
         }  # fmt: skip
 
 
-def closed_loops(slam: SlamSystem) -> list[dict[str, int | float | None]]:
+def closed_loops(m: SlamMap, closed: Sequence[Closed]) -> list[dict[str, int | float | None]]:
     """One row for each loop: its two frames, how far it moved the later one (map units), the component it joined."""
-    k = slam.map.keyframes
+    k = m.keyframes
     return [
         {"frame_a": k[x.id_a].frame_id, "frame_b": k[x.id_b].frame_id, "shift": round(x.shift, 4), "joined": x.joined}
-        for x in slam.loops.closed
+        for x in closed
     ]
