@@ -55,9 +55,6 @@ class PatientLane:
         job, self._job = self._job, None
         return job()
 
-    def close(self) -> None:
-        pass
-
 
 @pytest.fixture(scope="module")
 def frames() -> list[Frame]:
