@@ -15,9 +15,10 @@ from vgslam.multiview.pnp import PosePoints, refine_pose
 from vgslam.types import Array, Ids, Keyframe, MadeBy, PoseEstimate, Status
 
 _GUESS_REL_SIGMA = 0.5
-"""Relative deviation of the depth, 1, of a corner that nothing is known of: as `MapperConfig.guess_rel_sigma`."""
+"""Relative deviation of a corner's depth before anything is known of it (it is 1): as `MapperConfig.guess_rel_sigma`.
+"""
 _STEPS, _FAR_STEPS = 12, 15
-"""Steps to the pose of a frame between the first two keyframes, and of the second one, whose start is farther off."""
+"""Steps to the pose of a frame between the first two keyframes, and to that of the second, which is farther off."""
 _MIN_RATIO = 0.6
 """Least share of a frame's landmarks that must agree with its pose: these frames have no neighbours to check with."""
 

@@ -34,7 +34,8 @@ class Agreement:
         self.map, self.locator, self.config = locator.map, locator, config
 
     def best_place(self, hypotheses: list[Hypothesis], camera: Camera) -> Localization | None:
-        """The best-supported place among the hypotheses, from all that agree on it."""
+        """The place with most trust, from all hypotheses that agree on it; None without any. A second place that fits
+        nearly as well makes it ambiguous."""
         answers: list[Localization] = []
         left = sorted(hypotheses, key=lambda h: -len(h.found.ids) * h.found.ratio)
         while left and len(answers) < MOST_PLACES:
@@ -62,8 +63,7 @@ class Agreement:
         return se3.angle_deg(Ta[:3, :3].T @ Tb[:3, :3]) < degrees and apart < share * min(a.depth, b.depth)
 
     def _joint(self, agreeing: list[Hypothesis], camera: Camera) -> Localization:
-        """One pose from the landmarks of the best of the hypotheses that agree; of the best alone, where together they
-        are no better."""
+        """One pose from the landmarks of the best hypotheses together, or of the best alone if it has more of them."""
         first, found = agreeing[0], agreeing[0].found
         together = self._refined([h.found for h in agreeing[: self.config.n_joint]], camera)
         if together is not None and len(together.ids) > len(found.ids):
@@ -78,7 +78,7 @@ class Agreement:
         )  # fmt: skip
 
     def _refined(self, found: list[Recovered], camera: Camera) -> Recovered | None:
-        """All landmarks of several answers in one; ratio and share are the first one's."""
+        """The pose from the landmarks of several answers; ratio and share are those of the first."""
         if len(found) < 2:
             return None
         ids, rows = np.unique(np.concatenate([f.ids for f in found]), return_index=True)

@@ -35,7 +35,8 @@ class NearbyLandmarks:
         )
 
     def look_again(self, view: View, camera: Camera, T_world_cam: Array, component_id: int) -> Recovered | None:
-        """The landmarks of a nearby keyframe of the component in a view whose pose is roughly known, or None."""
+        """The landmarks of a nearby keyframe of the component that are found in a view whose pose is roughly known;
+        None if no keyframe's are."""
         target = Target(view.gray, camera)
         for k in self._facing(T_world_cam, component_id)[:N_CONFIRMING]:
             found = self._again.confirm(k, target, se3.inverse(T_world_cam))
@@ -46,8 +47,8 @@ class NearbyLandmarks:
     def look_back(
         self, view: View, camera: Camera, T_world_cam: Array, component_id: int, before: int
     ) -> Recovered | None:
-        """The landmarks of an old keyframe (its id is below `before`) of the component in a view whose pose is known,
-        where they say the same pose; None if there are none or they do not."""
+        """The landmarks of an old keyframe of the component (its id is below `before`) that a view shows, if they say
+        the pose that is known; None if there are none, or they say another."""
         c = self.config
         near = self._facing(T_world_cam, component_id, before)
         old = [k for k in near if self.map.is_revisit(k, T_world_cam[:3, 3])]

@@ -1,7 +1,7 @@
-"""The pose of an image in a map without any guess of it: references, hypotheses by several methods, verification.
+"""The pose of an image in a map, without any guess of it.
 
-Keyframes that look alike give hypotheses; each must find the map's landmarks again where it says they are. Hypotheses
-that agree are taken together; a second place that fits nearly as well makes the answer ambiguous.
+Keyframes that look alike (references) give hypotheses of the pose, by several methods. Each has to find the map's
+landmarks again where it says that they are. Those that agree are taken together (`hypotheses.Agreement`).
 """
 
 from collections.abc import Sequence
@@ -46,6 +46,8 @@ KEPT_FEATURES = 64
 
 @dataclass(frozen=True)
 class _Query:
+    """An image that is looked for."""
+
     view: View
     target: Target
     features: ImageFeatures
@@ -112,8 +114,9 @@ class Relocalizer:
         return answer
 
     def contradicts(self, view: View, camera: Camera, T_world_cam: Array, n_inliers: int, component_id: int) -> bool:
-        """Whether a pose with few inliers, compared with those before (`support`), has another epipolar geometry than
-        the view's matches with the newest keyframes of the component. False where too few match to tell."""
+        """Whether a pose disagrees with the epipolar geometry of the view's matches with the component's newest
+        keyframes. Asked only where the pose has few inliers compared with those before (`support`), else False; False
+        too where too few features match to tell."""
         if not self.support.is_thin(n_inliers):
             return False
         features, agreements = self._described(view.gray), []
@@ -150,8 +153,8 @@ class Relocalizer:
     def _by_geometry(
         self, query: _Query, references: list[int], near: Sequence[Hypothesis] = ()
     ) -> list[Hypothesis]:  # fmt: skip
-        """Hypotheses of the references beside those that there are: from matches with each of them and, if no answer
-        can be accepted, from those with all of them."""
+        """The hypotheses `near`, and those of the references: from matches with each and, if no answer can be accepted,
+        from a second look at the matches with all."""
         hypotheses = [*near, *self._by_matches(query, references)]
         if self.second_looks is None or not self.config.second_look or not references:
             return hypotheses
@@ -164,8 +167,8 @@ class Relocalizer:
     def _second_look(
         self, query: _Query, references: list[int], before: list[Hypothesis]
     ) -> list[Hypothesis] | None:  # fmt: skip
-        """Hypotheses from the matches with all references together, then with more of them; None if they are not
-        enough for more than an accepted answer needs: three keyframes, and few landmarks that disagree."""
+        """Hypotheses from the matches with all references together, then with more keyframes. None unless they make a
+        stronger answer than is accepted otherwise: three keyframes agree, and few landmarks disagree."""
         hypotheses, pool = list(before), list[Matches]()
         more = spaced(self.places.like_view(query.view), N_MORE)
         for chosen in (references, [k for k in more if k not in references]):
@@ -206,7 +209,7 @@ class Relocalizer:
         return Matches(k, mine.pixels[ia], features.pixels[ib])
 
     def _by_matches(self, query: _Query, references: Sequence[int]) -> list[Hypothesis]:
-        """One hypothesis a reference at most, from its matched features."""
+        """At most one hypothesis from each reference, by its matched features."""
         out = []
         for k in references:
             matches = self._matches(k, query.features)
