@@ -278,7 +278,7 @@ class SlamSystem:
         )  # fmt: skip
 
     def _look_again(self, at: TrackState) -> None:
-        """Landmarks that the map shows from here replace a keyframe's; they are added to those still followed."""
+        """In place of a keyframe, where the map stays as it is: also follow the landmarks that it shows from here."""
         with self.stages.of("recover"):
             seen = self.nearby.look_again(at.view, self.tracker.camera, at.T_world_cam, self._component)
         ids, pixels, k = at.ids, at.pixels, self._reference.keyframe_id

@@ -16,6 +16,7 @@ import rerun as rr
 import rerun.blueprint as rrb
 
 from vgslam.errors import OutputError
+from vgslam.guards.wording import first_line
 from vgslam.interfaces import ViewedMap
 from vgslam.types import Array, Camera, EdgeKind, Frame, Keyframe, PoseEstimate, Status
 from vgslam.viewer.load_limit import HEAVY_SHARE, LIGHT_SHARE, LoadLimit
@@ -74,8 +75,8 @@ class RerunViewer:
         try:
             rr.spawn(recording=recording, executable_path=rerun_beside())
         except RuntimeError as error:
-            first = str(error).strip().splitlines()[0]
-            raise OutputError(f"no viewer window ({first}); --viewer web or --viewer FILE.rrd need none") from error
+            why = first_line(error)
+            raise OutputError(f"no viewer window ({why}); --viewer web or --viewer FILE.rrd need none") from error
         return RerunViewer(recording, "the viewer opens its own window")
 
     @staticmethod
