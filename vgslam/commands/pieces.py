@@ -40,7 +40,7 @@ from vgslam.results.run_folder import RunWriter
 from vgslam.session.choose_camera import describe_camera
 from vgslam.session.late_steps import LateSteps
 from vgslam.session.open_system import FOV_REL_SIGMA, UNKNOWN_K1_SIGMA
-from vgslam.session.outcome import Outcome, Stop
+from vgslam.session.outcome import Outcome, Stop, find_world
 from vgslam.session.stop_signals import StopSignals
 from vgslam.sources.open import open_source
 from vgslam.sources.source import RecordedSource
@@ -218,7 +218,7 @@ class PiecesRun:
     def _written(self, results: WholeResults, whole: Whole, about: InPieces, request: MetricRequest) -> Outcome:
         args, m, report, steps = self.args, whole.slam_map, results.report, results.steps
         results.fill(whole, about)
-        results.find_world(m, request)
+        find_world(m, request, report)
         evaluation = results.write(m, self.source.truth, self.source.name)
         if args.map is not None:
             with steps.keeping("saving the map"), MapFolder(args.map) as folder:

@@ -6,14 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vgslam.errors import InputError, VgslamError
+from vgslam.errors import VgslamError
 from vgslam.evaluation.evaluate import Evaluation
 from vgslam.fleet.pieces import OVERLAP, Join
 from vgslam.fleet.task import TaskResult
 from vgslam.fleet.whole import Whole
 from vgslam.map.slam_map import SlamMap
-from vgslam.metric.fulfil import fulfil
-from vgslam.metric.request import MetricRequest
 from vgslam.results.report import RunReport
 from vgslam.results.run_folder import REPORT, RunWriter
 from vgslam.results.saved_depth import Form
@@ -133,15 +131,6 @@ class WholeResults:
         report.transitions += [{**t, "frame_id": t["frame_id"] + first, "piece": n} for t in said.transitions]
         mine = [f"piece {n + 1}: {line}" for line in said.warnings if line not in report.warnings]
         report.warnings += mine
-
-    def find_world(self, m: SlamMap, request: MetricRequest) -> None:
-        """Metres and gravity, if they were asked for; where that fails, the report says why."""
-        if request.is_empty or not m.keyframes:
-            return
-        try:
-            self.report.world = [f.to_dict() for f in fulfil(m, request)]
-        except InputError as error:
-            self.report.world_failure = str(error)
 
     def write(self, m: SlamMap, truth: Trajectory | None, name: str) -> Evaluation | None:
         """All files but the last report."""

@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from vgslam.errors import InputError
 from vgslam.interfaces import PoseSink, Viewer
 from vgslam.map.slam_map import SlamMap
-from vgslam.metric.fulfil import fulfil
 from vgslam.metric.request import MetricRequest
 from vgslam.poses_out.frame_pose import FramePose
 from vgslam.reloc.closing import Closed
@@ -26,6 +24,7 @@ from vgslam.session.late_steps import LateSteps
 from vgslam.session.main_loop import MainLoop, Tracked
 from vgslam.session.masks import mask_png
 from vgslam.session.network import OpenedNetwork
+from vgslam.session.outcome import find_world
 from vgslam.session.saving import SavingBeside
 from vgslam.session.second_process import SecondProcess
 from vgslam.session.self_calibration import CalibrationEstimate
@@ -193,14 +192,10 @@ class Run:
         return None if self.estimated is None else final_estimate(self.estimated, camera, self.slam.refined)
 
     def find_world(self) -> None:
-        """Make the result metric and upright, if that was asked for; where it fails, the report says why."""
-        if self.request.is_empty or not self.slam.map.keyframes:
-            return
-        with self.loop.signals.held(), self.loop.map_session.changing():
-            try:
-                self.report.world = [f.to_dict() for f in fulfil(self.slam.map, self.request)]
-            except InputError as error:
-                self.report.world_failure = str(error)
+        """Make the result metric and upright, as `outcome.find_world`."""
+        if not self.request.is_empty:
+            with self.loop.signals.held(), self.loop.map_session.changing():
+                find_world(self.slam.map, self.request, self.report)
 
     def _live(self) -> dict[str, Any] | None:
         """The report's entry for a source that does not wait."""
