@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from vgslam.config import Checked
 from vgslam.frontend.initializer import InitializerConfig
 from vgslam.frontend.mapper import MapperConfig
 from vgslam.frontend.tracker import TrackerConfig
@@ -12,8 +13,8 @@ from vgslam.reloc.relocalizer_config import RelocalizerConfig
 
 
 @dataclass(frozen=True)
-class SlamConfig:
-    """All settings of the system."""
+class SlamConfig(Checked, called="slam"):
+    """All settings of the system. Raises ConfigError for a number that no run can use."""
 
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     """Following features from frame to frame, and the pose of every frame."""
