@@ -31,9 +31,6 @@ class LongDrive:
     memory_kib: Array
     """(M,): peak resident memory."""
 
-    def median_s(self, begin: int, end: int) -> float:
-        return float(np.median(self.seconds[begin:end]))
-
     @property
     def kib_per_keyframe(self) -> float:
         """Slope over the second half."""

@@ -229,7 +229,7 @@ class _Asked:
     def get(self, method: str, camera: "Camera | None") -> "Localizer":
         """The localizer for a method; camera: None for that of the map."""
         from vgslam.localizer import Localizer
-        from vgslam.reloc.relocalizer import RelocalizerConfig
+        from vgslam.reloc.relocalizer_config import RelocalizerConfig
 
         key = method, camera or self._map.keyframes[-1].camera
         if key not in self._made:

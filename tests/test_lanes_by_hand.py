@@ -11,9 +11,10 @@ from hand_map import CAMERA, at, hand_map
 
 from vgslam.frontend.tracker import TrackState
 from vgslam.geometry import se3
-from vgslam.mapping import Due, Mapped
+from vgslam.mapping import Mapped
 from vgslam.refine.adjust import RefineConfig
-from vgslam.system import SlamConfig, SlamSystem
+from vgslam.slam_config import SlamConfig
+from vgslam.system import SlamSystem
 from vgslam.two_lanes import TwoLaneSystem, Work, _Handed, _Job, _Passed
 from vgslam.types import Array, PoseEstimate, Status
 
@@ -144,7 +145,7 @@ def test_a_copy_of_the_map_is_read_between_two_keyframes_alone(slam: TwoLaneSyst
 def handed(slam: TwoLaneSystem, is_keyframe: bool) -> _Handed:
     """Keyframe 1 was due at x = 1 with landmarks 0 to 3; it was moved to where S lies, and has 0, 1 and the new 7."""
     slam.map = hand_map([at(), at(x=5.0, turn=(0.0, 90.0, 0.0))], scales=[1.0, 2.0])
-    due = Due(view(10), at(x=1.0), np.arange(4), np.zeros((4, 2), np.float32), 0)
+    due = TrackState(view(10), np.arange(4), np.zeros((4, 2), np.float32), at(x=1.0))
     new = Mapped(1, np.array([0, 1, 7]), np.zeros((3, 2), np.float32), 0)
     return _Handed(due, new, is_keyframe, np.array([7]), np.array([[50.0, 60.0]], np.float32), 0)
 
@@ -248,13 +249,14 @@ def test_only_new_landmarks_are_followed_into_the_present(slam: TwoLaneSystem, m
 def test_what_the_map_shows_besides_is_added(slam: TwoLaneSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     what = handed(slam, False)
     seen = SimpleNamespace(ids=np.array([3, 8]), pixels=np.array([[7.0, 7.0], [8.0, 8.0]], np.float32), keyframe_id=1)
-    monkeypatch.setattr(slam.relocalizer, "look_again", lambda *_: seen)
+    monkeypatch.setattr(slam.nearby, "look_again", lambda *_: seen)
     monkeypatch.setattr(slam, "_caught_up", lambda job, due, new, is_keyframe: (new, is_keyframe))
-    new, is_keyframe = slam._see_again(_Job(), what.due, 0)  # type: ignore[misc]
+    same = Mapped(0, what.due.ids, what.due.pixels, 0)
+    new, is_keyframe = slam._see_again(_Job(), what.due, same)  # type: ignore[misc]
     assert (new.keyframe_id, new.ids.tolist(), is_keyframe) == (1, [0, 1, 2, 3, 8], False)
     assert new.pixels[-1].tolist() == [8.0, 8.0]
-    monkeypatch.setattr(slam.relocalizer, "look_again", lambda *_: None)
-    new, _ = slam._see_again(_Job(), what.due, 0)  # type: ignore[misc]
+    monkeypatch.setattr(slam.nearby, "look_again", lambda *_: None)
+    new, _ = slam._see_again(_Job(), what.due, same)  # type: ignore[misc]
     assert (new.keyframe_id, new.ids.tolist()) == (0, [0, 1, 2, 3])
 
 

@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from waiting import WaitedForLane
 
+from vgslam.frontend.tracker import TrackState
 from vgslam.geometry import se3
-from vgslam.mapping import Due, KeyframeSteps, Mapped
+from vgslam.mapping import KeyframeSteps, Mapped
 from vgslam.refine.adjust import RefineConfig
+from vgslam.slam_config import SlamConfig
 from vgslam.sources import open_source
 from vgslam.sources.options import SourceOptions
-from vgslam.system import SlamConfig, SlamSystem
+from vgslam.system import SlamSystem
 from vgslam.two_lanes import TwoLaneSystem
 from vgslam.types import Frame, Sim3, Status
 
@@ -52,9 +54,6 @@ class PatientLane:
         assert self._job is not None
         job, self._job = self._job, None
         return job()
-
-    def close(self) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +101,8 @@ def test_tracking_goes_along_when_mapping_moves_the_world(
     """As a loop does: with the third keyframe everything is turned, shifted and twice as large."""
     make, G = KeyframeSteps.__call__, Sim3(se3.so3_exp(np.array([0.5, -1.0, 0.3])), np.array([3.0, 4.0, 5.0]), 2.0)
 
-    def make_and_move(self: KeyframeSteps, due: Due) -> Mapped:
-        new = make(self, due)
+    def make_and_move(self: KeyframeSteps, at: TrackState, component: int) -> Mapped:
+        new = make(self, at, component)
         if new.keyframe_id == 3:
             for k in self.map.keyframes:
                 self.map.set_pose(k.id, G @ k.S_world_keyframe)
@@ -209,12 +208,12 @@ def test_a_mapping_lane_that_fails_at_any_point_is_told_and_nothing_hangs(
     at, error = rng.randrange(1, 5), rng.choice([ValueError, MemoryError, SystemExit])
     n, make = 0, KeyframeSteps.__call__
 
-    def fail(self: KeyframeSteps, due: Due) -> Mapped:
+    def fail(self: KeyframeSteps, due: TrackState, component: int) -> Mapped:
         nonlocal n
         n += 1
         if n == at:
             raise error("broken")
-        return make(self, due)
+        return make(self, due, component)
 
     monkeypatch.setattr(KeyframeSteps, "__call__", fail)
     slam = TwoLaneSystem(camera, CONFIG, lane=WaitedForLane("mapping"))
@@ -226,7 +225,7 @@ def test_a_mapping_lane_that_fails_at_any_point_is_told_and_nothing_hangs(
 
 
 def test_a_run_whose_mapping_fails_says_so(vgslam, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: KeyframeSteps, due: Due) -> Mapped:
+    def fail(self: KeyframeSteps, at: TrackState, component: int) -> Mapped:
         raise ValueError("the mapping broke")
 
     monkeypatch.setattr(KeyframeSteps, "__call__", fail)

@@ -11,7 +11,8 @@ TARGET = ROOT / "docs" / "api.md"
 MODULES = {
     "vgslam": (),
     "vgslam.slam": ("Slam",),
-    "vgslam.system": ("SlamSystem", "SlamConfig"),
+    "vgslam.system": ("SlamSystem",),
+    "vgslam.slam_config": ("SlamConfig",),
     "vgslam.localizer": ("Localizer",),
     "vgslam.session.pose_stream": ("StreamOptions", "PoseStream"),
     "vgslam.poses_out.frame_pose": ("FramePose",),

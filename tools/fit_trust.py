@@ -23,7 +23,7 @@ from vgslam.geometry.sim3 import Sim3
 from vgslam.localizer import Localizer
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.evidence import BIAS, WEIGHTS, Evidence
-from vgslam.reloc.relocalizer import RelocalizerConfig
+from vgslam.reloc.relocalizer_config import RelocalizerConfig
 from vgslam.types import Array, Edge, EdgeKind, Image, Keyframe, PoseEstimate, Status
 from vgslam_train.worlds.scenes import generate
 from vgslam_train.worlds.trajectories import trajectory

@@ -13,7 +13,8 @@ from vgslam.reloc.backoff import Backoff
 from vgslam.reloc.localization import Localization
 from vgslam.reloc.places import Places
 from vgslam.reloc.proposal import PoseProposer
-from vgslam.reloc.relocalizer import Relocalizer, RelocalizerConfig
+from vgslam.reloc.relocalizer import Relocalizer
+from vgslam.reloc.relocalizer_config import RelocalizerConfig
 from vgslam.store.open import load_map
 
 __all__ = ["Localization", "Localizer"]

@@ -5,25 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from vgslam.frontend.features import Pixels
-from vgslam.frontend.network_role import NetworkRole
+from vgslam.frontend.mapper import Mapper
+from vgslam.frontend.provisional_starts import ProvisionalStarts
 from vgslam.frontend.reference import with_more
-from vgslam.frontend.tracker import View
-from vgslam.map.slam_map import SlamMap
+from vgslam.frontend.tracker import TrackState
 from vgslam.reloc.closing import LoopCloser
-from vgslam.reloc.relocalizer import Relocalizer
+from vgslam.reloc.nearby import NearbyLandmarks
 from vgslam.stage_clock import StageClock
-from vgslam.types import Array, Ids
-
-
-@dataclass(frozen=True)
-class Due:
-    """A view that becomes a keyframe of a component: its pose (4,4), and landmarks ids (n,) seen at pixels (n,2)."""
-
-    view: View
-    T_world_cam: Array
-    ids: Ids
-    pixels: Pixels
-    component_id: int
+from vgslam.types import Ids
 
 
 @dataclass(frozen=True)
@@ -41,19 +30,20 @@ class KeyframeSteps:
     """Makes keyframes of views. It changes the map, and nothing of what tracking holds."""
 
     def __init__(
-        self, slam_map: SlamMap, role: NetworkRole, relocalizer: Relocalizer, loops: LoopCloser, stages: StageClock
-    ) -> None:
-        self.map, self.relocalizer, self.loops = slam_map, relocalizer, loops
-        self.mapper, self._role, self._stages = role.mapper, role, stages
+        self, mapper: Mapper, provisional: ProvisionalStarts, nearby: NearbyLandmarks, loops: LoopCloser,
+        stages: StageClock,
+    ) -> None:  # fmt: skip
+        self.map, self.mapper, self.provisional = mapper.map, mapper, provisional
+        self.nearby, self.loops, self._stages = nearby, loops, stages
 
-    def __call__(self, due: Due) -> Mapped:
-        """The keyframe, with the landmarks of old ones that it shows, adjusted, and its loop closed if it has one."""
-        view, component = due.view, due.component_id
-        ids, pixels = self._with_old_landmarks(due)
+    def __call__(self, at: TrackState, component: int) -> Mapped:
+        """The keyframe that tracking's view becomes in a component: with the landmarks of old ones that it shows,
+        adjusted, and its loop closed if it has one."""
+        ids, pixels = self._with_old_landmarks(at, component)
         with self._stages.of("map"):
-            ids, pixels = self.mapper.add_keyframe(view, due.T_world_cam, ids, pixels, component)
+            ids, pixels = self.mapper.add_keyframe(at.view, at.T_world_cam, ids, pixels, component)
             k = len(self.map.keyframes) - 1
-            self._role.at_keyframe(k)
+            self.provisional.at_keyframe(k)
         with self._stages.of("loops"):
             if self.loops.at_keyframe(k) is not None:
                 seen = self.map.observed[k]
@@ -61,13 +51,11 @@ class KeyframeSteps:
                 component = self.map.keyframes[k].component_id
         return Mapped(k, ids, pixels, component)
 
-    def _with_old_landmarks(self, due: Due) -> tuple[Ids, Pixels]:
+    def _with_old_landmarks(self, at: TrackState, component: int) -> tuple[Ids, Pixels]:
         """Landmarks that are followed, and those of old keyframes at the same place, which tie the new one to them."""
         before = len(self.map.keyframes) - self.loops.config.min_gap
         if before <= 0 or not self.loops.config.is_on:
-            return due.ids, due.pixels
+            return at.ids, at.pixels
         with self._stages.of("back"):
-            seen = self.relocalizer.look_back(
-                due.view, self.mapper.camera, due.T_world_cam, due.component_id, before
-            )
-        return (due.ids, due.pixels) if seen is None else with_more(due.ids, due.pixels, seen.ids, seen.pixels)
+            seen = self.nearby.look_back(at.view, self.mapper.camera, at.T_world_cam, component, before)
+        return (at.ids, at.pixels) if seen is None else with_more(at.ids, at.pixels, seen.ids, seen.pixels)

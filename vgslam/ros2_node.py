@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from vgslam.errors import ConfigError, MissingDependencyError
-from vgslam.guards.wording import one_line
+from vgslam.guards.wording import first_line, one_line
 
 HOW_TO_INSTALL = (
     "source the ROS 2 installation (`source /opt/ros/DISTRO/setup.bash`) and start vgslam with its Python, or where "
@@ -34,7 +34,7 @@ def ros_needed() -> Iterator[None]:
 
 def _unusable(error: Exception) -> MissingDependencyError:
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    reason = one_line(str(error).splitlines()[0] if str(error) else type(error).__name__)
+    reason = one_line(first_line(error))
     return MissingDependencyError(
         f"ROS 2 is installed and cannot be loaded by this Python {python} ({reason}); {HOW_TO_INSTALL}"
     )
@@ -102,7 +102,7 @@ class Listener:
         self._subscription: Any = None
         self._offered: tuple[str, bool, bool] | None = None
         self.n_publishers = 0
-        """Those of a fitting type."""
+        """Publishers of a fitting type."""
         self.other_kinds: tuple[str, ...] = ()
         """Types that are published there and are none of `kinds`."""
 

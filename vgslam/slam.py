@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from vgslam.session.pose_stream import PoseStream, StreamOptions
-from vgslam.system import SlamConfig, SlamSystem
+from vgslam.slam_config import SlamConfig
+from vgslam.system import SlamSystem
 
 __all__ = ["Slam", "SlamConfig"]
 

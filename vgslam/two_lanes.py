@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 
 from vgslam.frontend.features import Pixels
-from vgslam.frontend.lane import Lane, ThreadLane
 from vgslam.frontend.local_map import LocalMap
+from vgslam.frontend.reference import with_more
 from vgslam.frontend.tracker import TrackResult, TrackState, View
 from vgslam.geometry import se3
 from vgslam.interfaces import PosedMap
-from vgslam.mapping import Due, Mapped
+from vgslam.lane import Lane, ThreadLane
+from vgslam.mapping import Mapped
 from vgslam.reloc.localization import Localization
 from vgslam.system import SlamSystem
 from vgslam.types import Array, Frame, Ids, PoseEstimate, Status
@@ -82,10 +83,10 @@ class _Passed:
 
 @dataclass(frozen=True)
 class _Handed:
-    """What the mapping lane hands back for a keyframe: landmarks ids (n,) that tracking does not follow yet, at pixels
-    (n,2) of the last of the `n_passed` first views that have passed."""
+    """What the mapping lane hands back for the view that was `due` to be a keyframe: landmarks ids (n,) that tracking
+    does not follow yet, at pixels (n,2) of the last of the `n_passed` first views that have passed."""
 
-    due: Due
+    due: TrackState
     new: Mapped
     is_keyframe: bool
     ids: Ids
@@ -95,7 +96,7 @@ class _Handed:
 
 @dataclass
 class _Job:
-    """What the mapping lane is busy with, and the views that have passed since it began."""
+    """What the mapping lane is doing, and the views that have passed since it began."""
 
     work: Work = Work.NOTHING
     view: View | None = None
@@ -144,7 +145,8 @@ class TwoLaneSystem(SlamSystem):
         return self._frames.newest
 
     def _look_for(self, view: View) -> PoseEstimate:
-        """Not followed: unsure or lost; looked for where the mapping lane is idle. Returns what is said of it now."""
+        """A view that could not be followed is unsure or lost, and looked for in the map if the mapping lane is idle.
+        Returns what is said of it now."""
         if self._job.work is not Work.NOTHING:
             self._lose(view)
             return self._frames.newest
@@ -185,25 +187,20 @@ class TwoLaneSystem(SlamSystem):
             self._job.passed.append(_Passed(view))
         return is_followed
 
-    def _add_keyframe(
-        self, view: View, T_world_cam: Array, ids: Ids, pixels: Pixels, motion: Array | None, ratio: float
-    ) -> None:
+    def _add_keyframe(self, at: TrackState) -> None:
         if self._job.work is Work.SEARCH:
-            super()._add_keyframe(view, T_world_cam, ids, pixels, motion, ratio)
+            super()._add_keyframe(at)
             return
-        self._state = TrackState(view, ids, pixels, T_world_cam, motion, ratio)
-        due = Due(view, T_world_cam, ids, pixels, self._component)
+        self._state, component = at, self._component
         self.load.n_keyframes += 1
-        self._begin(Work.KEYFRAME, view, lambda job: self._map(job, due))
+        self._begin(Work.KEYFRAME, at.view, lambda job: self._map(job, at, component))
 
-    def _look_again(self, view: View, result: TrackResult, motion: Array | None) -> None:
+    def _look_again(self, at: TrackState) -> None:
         if self._job.work is Work.SEARCH:
-            super()._look_again(view, result, motion)
+            super()._look_again(at)
             return
-        self._state = TrackState(view, result.ids, result.pixels, result.T_world_cam, motion, result.ratio)
-        due = Due(view, result.T_world_cam, result.ids, result.pixels, self._component)
-        reference = self._reference.keyframe_id
-        self._begin(Work.KEYFRAME, view, lambda job: self._see_again(job, due, reference))
+        self._state, same = at, Mapped(self._reference.keyframe_id, at.ids, at.pixels, self._component)
+        self._begin(Work.KEYFRAME, at.view, lambda job: self._see_again(job, at, same))
 
     # -- handing over and taking back
 
@@ -258,7 +255,7 @@ class TwoLaneSystem(SlamSystem):
             T_world_cam=T, motion=motion,
         )  # fmt: skip
 
-    def _hang_on_keyframe(self, passed: list[_Passed], due: Due, new: Mapped) -> None:
+    def _hang_on_keyframe(self, passed: list[_Passed], due: TrackState, new: Mapped) -> None:
         """The frames since the keyframe have their poses relative to it from now on."""
         T_keyframe_world = se3.inverse(due.T_world_cam)
         for x in passed:
@@ -294,22 +291,20 @@ class TwoLaneSystem(SlamSystem):
 
     # -- the mapping lane
 
-    def _map(self, job: _Job, due: Due) -> _Handed:
-        new = self._make_keyframe(due)
-        return self._caught_up(job, due, new, True)
+    def _map(self, job: _Job, due: TrackState, component: int) -> _Handed:
+        return self._caught_up(job, due, self._make_keyframe(due, component), True)
 
-    def _see_again(self, job: _Job, due: Due, reference: int) -> _Handed:
-        """The landmarks that the map shows from a view, without changing it."""
+    def _see_again(self, job: _Job, due: TrackState, new: Mapped) -> _Handed:
+        """The landmarks that the map shows from a view, without changing it: those of a keyframe nearby are added to
+        those that are followed, and it takes the place of the one that poses were relative to."""
         with self.stages.of("recover"):
-            seen = self.relocalizer.look_again(due.view, self.tracker.camera, due.T_world_cam, due.component_id)
-        ids, pixels = due.ids, due.pixels
+            seen = self.nearby.look_again(due.view, self.tracker.camera, due.T_world_cam, new.component_id)
         if seen is not None:
-            more = ~np.isin(seen.ids, ids)
-            ids, pixels = np.concatenate([ids, seen.ids[more]]), np.concatenate([pixels, seen.pixels[more]])
-            reference = seen.keyframe_id
-        return self._caught_up(job, due, Mapped(reference, ids, pixels, due.component_id), False)
+            ids, pixels = with_more(new.ids, new.pixels, seen.ids, seen.pixels)
+            new = Mapped(seen.keyframe_id, ids, pixels, new.component_id)
+        return self._caught_up(job, due, new, False)
 
-    def _caught_up(self, job: _Job, due: Due, new: Mapped, is_keyframe: bool) -> _Handed:
+    def _caught_up(self, job: _Job, due: TrackState, new: Mapped, is_keyframe: bool) -> _Handed:
         """What is new, followed through the views that have passed meanwhile."""
         fresh = ~np.isin(new.ids, due.ids)
         with self.stages.of("map"):
@@ -335,7 +330,7 @@ class TwoLaneSystem(SlamSystem):
     def _search(self, job: _Job, view: View) -> None:
         """Look for the camera in a view, or begin a component with it; then go through the views that came meanwhile,
         if there is something to follow, or a component to begin. No more keyframes are made on the way."""
-        if not self._recover(view) and not self._follow(view, is_guided=True):
+        if not self._recover(view) and not self._follow_guided(view):
             self._lose(view)
             self._initialize(view)
         for _ in range(2 * MOST_BEHIND):

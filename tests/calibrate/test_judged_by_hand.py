@@ -23,7 +23,7 @@ WIDE = Camera(200.0, 200.0, 319.5, 239.5, *SIZE)
 
 
 def solution(rms_px: float = 0.2, fx_sigma_px: float = 1.0, camera: Camera = CAMERA, n: int = 10) -> Solution:
-    return Solution(camera, rms_px, np.full(n, rms_px), tuple(range(n)), fx_sigma_px)
+    return Solution(camera, rms_px, tuple(range(n)), fx_sigma_px)
 
 
 def views(n: int) -> list[View]:

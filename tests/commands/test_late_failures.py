@@ -24,7 +24,7 @@ from vgslam.store.open import load_map
 from vgslam.viewer.null import NullViewer
 
 WORDS = ("--network", "none", "--max-frames", "30")
-TRACKING = "vgslam.session.tracking_run"
+EXTRAS = "vgslam.session.extras"
 PLOTS = {f"plots/{name}.png" for name in ("top_view", "error", "status", "depth")}
 
 
@@ -41,10 +41,10 @@ def everything_but(*absent: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("target", "step", "absent"), [
-    (f"{TRACKING}.point_cloud", "the cloud", {"cloud.ply"}),
-    (f"{TRACKING}.score", "the score", {"plots/error.png"}),
-    (f"{TRACKING}.end_to_start_percent", "the length", set()),
-    (f"{TRACKING}.drawings", "the plots", PLOTS),
+    (f"{EXTRAS}.point_cloud", "the cloud", {"cloud.ply"}),
+    (f"{EXTRAS}.score", "the score", {"plots/error.png"}),
+    (f"{EXTRAS}.end_to_start_percent", "the length", set()),
+    (f"{EXTRAS}.drawings", "the plots", PLOTS),
     ("vgslam.viewer.depth_strip.depth_strip", "the plot depth.png", {"plots/depth.png"}),
     ("vgslam.session.adaptation.Adaptation.finish", "ending the adaptation", set()),
     ("vgslam.store.map_folder.to_arrays", "saving the map", set()),
@@ -106,7 +106,7 @@ def test_a_viewer_that_is_gone(
 
 def test_finishing_the_map_breaks(sequence: Path, vgslam, monkeypatch: pytest.MonkeyPatch) -> None:
     """The poses of before are there; the map, which was being changed, is not saved."""
-    monkeypatch.setattr("vgslam.system.optimize_map", fail)
+    monkeypatch.setattr("vgslam.reloc.closing.optimize_map", fail)
     code, _, err = vgslam.run(sequence, *WORDS, "--map", vgslam.out.parent / "m")
     assert (code, len(err.splitlines())) == (3, 1)
     assert "finishing the map failed (RuntimeError: no pen" in err
@@ -230,7 +230,7 @@ def test_a_report_that_cannot_be_written(sequence: Path, vgslam, monkeypatch: py
 
 
 def test_the_demo_too(tmp_path: Path, vgslam, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(f"{TRACKING}.point_cloud", fail)
+    monkeypatch.setattr(f"{EXTRAS}.point_cloud", fail)
     monkeypatch.setattr("vgslam.commands.demo.RunArgs", partial(RunArgs, max_frames=15))
     code, _, err = vgslam("demo", "--out", tmp_path / "d", "--quiet")
     assert (code, len(err.splitlines())) == (3, 1)

@@ -84,7 +84,7 @@ class TestCtrlC:
             interrupt()
             came_back.append(True)
 
-        monkeypatch.setattr("vgslam.system.optimize_map", solve)
+        monkeypatch.setattr("vgslam.reloc.closing.optimize_map", solve)
         code, _, err = vgslam.run(going_dark, "--map", vgslam.out.parent / "m.vgslam")
         assert code == 130
         assert len(err.splitlines()) == 1

@@ -72,7 +72,7 @@ def test_ctrl_c_while_plots_are_drawn_elsewhere(sequence: Path, vgslam, monkeypa
     def interrupted(*_: object) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("vgslam.session.tracking_run._plot", interrupted)
+    monkeypatch.setattr("vgslam.session.extras.Extras._plot", interrupted)
     code, _, _ = vgslam.run(sequence, *WORDS)
     assert code == 130
     assert "the plot top_view.png" in vgslam.report()["stopped_by"]

@@ -125,8 +125,7 @@ def test_a_server_that_tells_no_mark_is_read_to_tell_the_content(server: Server)
 def test_what_cannot_be_fetched_is_one_line_and_leaves_nothing(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, kind: type, says: str
 ) -> None:
-    quick = http_files.HttpFiles
-    monkeypatch.setattr(storage, "HttpFiles", lambda url, most: quick(url, most, 0.2))
+    monkeypatch.setattr(http_files, "TIMEOUT_S", 0.2)
     with pytest.raises(kind, match=says) as raised:
         storage.fetch(server.at(path), tmp_path / "cache")
     assert "secret" not in str(raised.value)

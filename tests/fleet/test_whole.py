@@ -15,7 +15,7 @@ from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine.adjust import RefineConfig, Watch
 from vgslam.reloc.loops import LoopConfig
-from vgslam.system import SlamConfig
+from vgslam.slam_config import SlamConfig
 from vgslam.types import Keyframe
 
 RANGES = [range(60), range(30, 90)]

@@ -1,5 +1,6 @@
 """When a guide's depth may begin a component, and which features match: no image is looked at by a network here."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,10 +8,12 @@ import numpy as np
 import pytest
 from frontend.test_initializer import initializer, unrelated
 
+from vgslam.frontend import corner_tracks
 from vgslam.frontend import initializer as module
 from vgslam.frontend.asking import Answer, Desk, Reason
+from vgslam.frontend.corner_tracks import Sighting
 from vgslam.frontend.guide import VggtUse
-from vgslam.frontend.initializer import Initializer, Sighting
+from vgslam.frontend.initializer import Initializer, Start
 from vgslam.frontend.tracker import Tracker, View
 
 
@@ -36,8 +39,16 @@ def begun(guide: Guide | None, monkeypatch: pytest.MonkeyPatch) -> tuple[Initial
 
 
 def advised(init: Initializer, view: View, n: int = 40) -> Any:
-    seen = Sighting(8, 1.0, np.arange(n), init._corners[:n])
-    return init._advised(view, seen, init._corners, is_leaving=True)
+    tracks = init._tracks
+    assert tracks is not None
+    seen = Sighting(8, 1.0, np.arange(n), tracks.corners[:n])
+    return init._advised(replace(tracks, newest=view, sightings=[*tracks.sightings, seen]), is_leaving=True)
+
+
+def out_of_view(init: Initializer, view: View) -> Start | None:
+    """All corners of the first view are followed to this one, and it is about to leave."""
+    assert init._tracks is not None
+    return init._out_of_view(replace(init._tracks, newest=view))
 
 
 def test_an_answer_about_the_first_view_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,13 +85,13 @@ def test_forty_matches_are_asked_about_and_fewer_leave_what_was_followed(
 ) -> None:
     """The first view leaves the image: it is matched by descriptors."""
     init, _, view = begun(None, monkeypatch)
-    n_corners = len(init._corners)
+    n_corners = len(init._tracks.corners)  # type: ignore[union-attr]
     seen: list[int] = []
     monkeypatch.setattr(module, "match", lambda a, b, config: (np.arange(n), np.arange(n)))
     monkeypatch.setattr(init, "_predict", lambda *_: None)
     monkeypatch.setattr(init, "_is_rotation", lambda *_: False)
-    monkeypatch.setattr(init, "_advised", lambda view, matched, *_, **__: seen.append(len(matched.index)))
-    assert init._out_of_view(view) is None
+    monkeypatch.setattr(init, "_advised", lambda tracks, **_: seen.append(len(tracks.last.index)))
+    assert out_of_view(init, view) is None
     assert seen == [n if n == 40 else n_corners]
 
 
@@ -97,7 +108,7 @@ def test_what_the_mask_hides_is_not_matched(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(module, "match", match)
     monkeypatch.setattr(init, "_is_rotation", lambda *_: False)
-    assert init._out_of_view(view) is None
+    assert out_of_view(init, view) is None
     assert min(sides) > 150.0
 
 
@@ -121,12 +132,12 @@ def test_corners_that_are_followed_from_one_side_alone_are_seen_too(monkeypatch:
     """The view between sees the first two of three matched corners followed forward, and the last two backward."""
     init, tracker, _ = begun(None, monkeypatch)
     between, last = tracker.view(8, 0.1, unrelated()), tracker.view(9, 0.2, unrelated())
-    init._views.append(between)
     forward, backward = np.array([[10.0, 1], [11, 1]]), np.array([[21.0, 2], [22, 2]])
     answers = iter([[(np.array([0, 1]), forward)], [(np.array([1, 2]), backward)]])
-    monkeypatch.setattr(module, "follow_through", lambda *_: next(answers))
-    index = np.array([5, 6, 7])
-    found = init._sightings_of_matches(last, index, np.zeros((3, 2), np.float32))
+    monkeypatch.setattr(corner_tracks, "follow_through", lambda *_: next(answers))
+    tracks = replace(init._tracks, newest=last, corners=np.zeros((5, 2), np.float32))  # type: ignore[type-var]
+    three = np.zeros((3, 2), np.float32)
+    found = tracks.matched(three, three).filled_in(tracker, [between]).sightings  # type: ignore[union-attr]
     assert [s.frame_id for s in found] == [7, 8, 9]
     assert found[1].index.tolist() == [5, 6, 7]
     assert found[1].pixels.tolist() == [[10.0, 1.0], [11.0, 1.0], [22.0, 2.0]]

@@ -6,7 +6,6 @@ from hand_map import CAMERA, add_landmarks, at, grid, hand_map
 
 from vgslam.frontend import locate as module
 from vgslam.frontend.features import FeatureConfig
-from vgslam.frontend.lane import ThreadLane
 from vgslam.frontend.locate import LocateConfig, Locator, Target, depth_near
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.pnp import PoseFit, PosePoints
@@ -144,24 +143,3 @@ def test_sure_landmarks_vote_where_there_are_fifteen(
     if said is not None:
         assert (said.ratio, said.share) == (pytest.approx(ratio), pytest.approx(n_agree / 40))
         assert len(said.ids) == n_agree
-
-
-# -- a lane
-
-
-def test_a_lane_ends_with_the_program_and_hands_on_what_ends_a_job() -> None:
-    lane: ThreadLane[int] = ThreadLane("test")
-
-    def leave() -> int:
-        raise SystemExit(3)
-
-    lane.start(leave)
-    with pytest.raises(SystemExit):
-        lane.take()
-    assert lane._thread is not None
-    assert lane._thread.daemon
-    lane.start(lambda: 5)
-    assert lane.take() == 5
-    lane.close()
-    with pytest.raises(RuntimeError, match="busy or closed"):
-        lane.start(lambda: 1)

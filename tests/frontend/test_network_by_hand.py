@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hand_map import CAMERA, add_landmarks, at, grid, hand_map
 
-from vgslam.frontend import network_role as module
+from vgslam.frontend import dense_depth
 from vgslam.frontend.measured_depth import calibrate
-from vgslam.frontend.network_role import NetworkRole, Provisional
 from vgslam.frontend.network_start import AskTimes, DepthTrial, _held_out, try_depth, verified_start
+from vgslam.frontend.provisional_starts import Provisional, ProvisionalStarts
 from vgslam.geometry import se3
 from vgslam.map.slam_map import SlamMap
 from vgslam.types import Array, MadeBy, WindowInput, WindowPrediction
@@ -152,10 +152,9 @@ class Mapper:
         self.settled.append((ids.tolist(), mine.tolist()))
 
 
-def role(m: SlamMap, at_keyframe: int | None = None) -> tuple[NetworkRole, Mapper]:
+def provisional(m: SlamMap, at_keyframe: int | None = None) -> tuple[ProvisionalStarts, Mapper]:
     mapper = Mapper(m, at_keyframe)
-    guide = SimpleNamespace(notes=[], use=SimpleNamespace(dense_depth=False), desk=None)
-    found = NetworkRole(m, mapper, guide)  # type: ignore[arg-type]
+    found = ProvisionalStarts(m, mapper, [])  # type: ignore[arg-type]
     found._take = lambda ids, prediction: None  # type: ignore[method-assign]
     return found, mapper
 
@@ -170,7 +169,7 @@ def guessing(n: int) -> SlamMap:
 
 def test_a_start_is_solved_again_where_two_of_its_last_keyframes_determine_it() -> None:
     m = guessing(9)
-    found, mapper = role(m, at_keyframe=5)
+    found, mapper = provisional(m, at_keyframe=5)
     found.starts = [Provisional(0, 0, 0)]
     found.at_keyframe(8)
     assert mapper.tried == [3, 4, 5], "of six keyframes, from the earliest on"
@@ -187,7 +186,7 @@ def test_or_where_six_keyframes_have_triangulated_half_of_what_they_share(
 ) -> None:
     m = guessing(n)
     m.landmarks.is_triangulated[:n_measured] = True
-    found, mapper = role(m)
+    found, mapper = provisional(m)
     found.starts = [Provisional(0, 0, 0)]
     found.at_keyframe(n - 1)
     assert mapper.tried == list(range(max(0, n - 6), n - 1))
@@ -198,12 +197,12 @@ def test_or_where_six_keyframes_have_triangulated_half_of_what_they_share(
 def test_only_an_open_start_of_the_same_component_is_solved_and_told_of() -> None:
     m = guessing(8)
     for start in (Provisional(1, 0, 0), Provisional(0, 0, 0, is_open=False)):
-        found, mapper = role(m, at_keyframe=0)
+        found, mapper = provisional(m, at_keyframe=0)
         found.starts = [start]
         found.at_keyframe(7)
         assert mapper.tried == []
     m.keyframes[3].component_id = 5
-    found, _ = role(m)
+    found, _ = provisional(m)
     found.starts = [Provisional(0, 3, 0), Provisional(0, 0, 0, solved_at=9), Provisional(5, 3, 0)]
     lines = found.finish()
     assert len(lines) == 1, "one was joined to another, one was solved"
@@ -222,7 +221,7 @@ def test_what_the_motion_says_replaces_what_the_network_said() -> None:
         np.zeros((2, 1, 1), np.float32), np.zeros((2, 1, 1), np.float32), landmark_ids=ids[:3], landmarks=points,
         landmark_rel_sigma=np.array([0.01, 0.02, 0.03]),
     )  # fmt: skip
-    NetworkRole(m, mapper, None)._take(np.array([0, 1]), found)  # type: ignore[arg-type]
+    ProvisionalStarts(m, mapper, [])._take(np.array([0, 1]), found)  # type: ignore[arg-type]
     np.testing.assert_allclose(m.keyframes[0].S_world_keyframe.pose, at(x=1.0), atol=1e-12)
     np.testing.assert_allclose(m.keyframes[1].S_world_keyframe.pose, at(x=1.5, turn=(0.0, 10.0, 0.0)), atol=1e-12)
     np.testing.assert_allclose(m.landmarks_world(ids[:3]), 2.0 * points + np.array([1.0, 0.0, 0.0]), atol=1e-12)
@@ -233,7 +232,7 @@ def test_what_the_motion_says_replaces_what_the_network_said() -> None:
 def test_only_a_networks_start_is_provisional() -> None:
     prediction, _ = window()
     start = SimpleNamespace(prediction=prediction, first=SimpleNamespace(frame_id=7))
-    found, _ = role(guessing(2))
+    found, _ = provisional(guessing(2))
     found.began(start, 3, 1)  # type: ignore[arg-type]
     start.prediction = replace(prediction, made_by=MadeBy.TRACKS)
     found.began(start, 3, 1)  # type: ignore[arg-type]
@@ -242,29 +241,13 @@ def test_only_a_networks_start_is_provisional() -> None:
     assert found.starts == [Provisional(3, 1, 7)]
 
 
-def test_an_answer_is_counted_where_it_was_used() -> None:
-    counted: list[str] = []
-    guide = SimpleNamespace(notes=[], desk=SimpleNamespace(believe=counted.append))
-    found = NetworkRole(guessing(2), Mapper(guessing(2)), guide)  # type: ignore[arg-type]
-    found.believe("start", is_guided=False)  # type: ignore[arg-type]
-    assert counted == []
-    found.believe("start")  # type: ignore[arg-type]
-    assert counted == ["start"]
-
-
-def test_dense_depth_is_asked_for_four_keyframes_of_one_component_and_only_if_wanted(
-    monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_dense_depth_is_asked_for_four_keyframes_of_one_component(monkeypatch: pytest.MonkeyPatch) -> None:
     m = hand_map([at(x=0.1 * k) for k in range(9)])
     for k in (2, 3):
         m.keyframes[k].component_id = 1
-    found, _ = role(m)
     asked: list[list[int]] = []
-    monkeypatch.setattr(found, "_dense", lambda ids: asked.append(ids.tolist()))
-    found.dense_depth()
-    assert asked == []
-    found.guide.use.dense_depth = True  # type: ignore[union-attr]
-    found.dense_depth()
+    monkeypatch.setattr(dense_depth, "add_to_window", lambda mapper, guide, ids: asked.append(ids.tolist()))
+    dense_depth.add_dense_depth(SimpleNamespace(map=m), None)  # type: ignore[arg-type]
     assert asked == [[0, 1], [4, 5, 6, 7], [8]]
 
 
@@ -286,10 +269,10 @@ def test_dense_depth_is_scaled_by_what_each_keyframe_has_measured(monkeypatch: p
     ids = np.concatenate([m.observed[k].ids for k in range(2)])
     px = np.concatenate([m.observed[k].pixels for k in range(2)])
     tracker = SimpleNamespace(mask=None)
-    mapper = SimpleNamespace(camera=CAMERA, observations=lambda window: (n, ids, px), tracker=tracker)
+    mapper = SimpleNamespace(map=m, camera=CAMERA, observations=lambda window: (n, ids, px), tracker=tracker)
     kept = []
-    monkeypatch.setattr(module, "keep_depth", lambda keyframe, found, i, scale, mask: kept.append((keyframe.id, scale)))
-    NetworkRole(m, mapper, guide)._dense(np.array([0, 1]))  # type: ignore[arg-type]
+    monkeypatch.setattr(dense_depth, "keep_depth", lambda k, found, i, scale, mask: kept.append((k.id, scale)))
+    dense_depth.add_to_window(mapper, guide, np.array([0, 1]))  # type: ignore[arg-type]
     assert (len(mine), len(others)) == (50, 30)
     assert kept == [(0, pytest.approx(2.0))]
     assert len(counted) == 1

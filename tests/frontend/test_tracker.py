@@ -1,5 +1,7 @@
 """Tracking against landmarks with known depth, in rendered images."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from synthetic import CAMERA, pose, pose_error, render, room, smooth_texture
@@ -61,7 +63,7 @@ def test_a_fast_steady_turn_is_followed_by_its_motion(known_map) -> None:
     state = state_at(known_map)
     step = pose((0, 9.0, 0))
     turned = known_map.walk.T_world_cam[0] @ step
-    state.motion = se3.inverse(step)  # T_cam_previous
+    state = replace(state, motion=se3.inverse(step))
     result = track(known_map, state, render(room(), CAMERA, turned)[0])
     assert not result.is_lost
     assert pose_error(result.T_world_cam, turned)[0] < 0.3
@@ -116,7 +118,7 @@ def test_guessed_depths_do_not_vote(known_map) -> None:
 @pytest.mark.parametrize(("n", "is_lost"), [(6, True), (12, True), (40, False)])
 def test_a_handful_of_landmarks_is_no_pose(known_map, n: int, is_lost: bool) -> None:
     state = state_at(known_map)
-    state.ids, state.pixels = state.ids[:n], state.pixels[:n]
+    state = replace(state, ids=state.ids[:n], pixels=state.pixels[:n])
     assert track(known_map, state, known_map.walk.images[1]).is_lost is is_lost
 
 

@@ -119,10 +119,10 @@ def test_the_speed_goes_on_while_the_camera_turns_as_its_thumbnail_says(monkeypa
     turn = at(turn=(0, 90, 0))[:3, :3]
     monkeypatch.setattr(tracker, "rotation", lambda *_: turn)
     before = state(m, tracker, ids)
-    before.T_world_cam, before.motion = at(x=2.0), at(x=-0.5)
+    before = replace(before, T_world_cam=at(x=2.0), motion=at(x=-0.5))
     moving = tracker._predicted(before, before.view)
     np.testing.assert_allclose(np.linalg.inv(moving), at(x=2.5, turn=(0, -90, 0)), atol=1e-12)
-    before.motion = None
+    before = replace(before, motion=None)
     resting = tracker._predicted(before, before.view)
     np.testing.assert_allclose(np.linalg.inv(resting), at(x=2.0, turn=(0, -90, 0)), atol=1e-12)
 

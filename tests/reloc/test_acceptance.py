@@ -9,7 +9,8 @@ from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.evidence import BIAS, WEIGHTS, Evidence, cells
 from vgslam.reloc.localization import Localization
 from vgslam.reloc.places import Places
-from vgslam.reloc.relocalizer import Relocalizer, RelocalizerConfig
+from vgslam.reloc.relocalizer import Relocalizer
+from vgslam.reloc.relocalizer_config import RelocalizerConfig
 from vgslam.slam import Slam, SlamConfig
 from vgslam.types import Frame, Status
 
@@ -60,18 +61,19 @@ def test_only_answers_of_enough_trust_are_used(relocalizer: Relocalizer) -> None
     assert relocalizer.accepts(answer(above))
 
 
-def test_a_caller_may_ask_for_more_or_less(relocalizer: Relocalizer) -> None:
-    assert relocalizer.accepts(answer(PLAIN), min_trust=0.25)
-    assert not relocalizer.accepts(answer(PLAIN), min_trust=0.26)
-    assert relocalizer.accepts(answer(PLAIN), min_trust=0.0)
+@pytest.mark.parametrize(("min_trust", "is_used"), [(0.25, True), (0.26, False), (0.0, True)])
+def test_the_settings_may_ask_for_more_or_less(min_trust: float, is_used: bool) -> None:
+    m = SlamMap()
+    relocalizer = Relocalizer(m, Places(m), FeatureConfig(), RelocalizerConfig(min_trust=min_trust))
+    assert relocalizer.accepts(answer(PLAIN)) is is_used
 
 
 def test_an_ambiguous_answer_or_none_is_never_used(relocalizer: Relocalizer) -> None:
     sure = Evidence(300, 1.0, 1.0, 16, 8)
     assert relocalizer.accepts(answer(sure))
-    assert not relocalizer.accepts(answer(sure, is_ambiguous=True), min_trust=0.0)
+    assert not relocalizer.accepts(answer(sure, is_ambiguous=True))
     assert answer(sure, is_ambiguous=True).trust == 0.0
-    assert not relocalizer.accepts(None, min_trust=0.0)
+    assert not relocalizer.accepts(None)
 
 
 def test_near_is_within_reach_of_a_camera_in_doubt() -> None:

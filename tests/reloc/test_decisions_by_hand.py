@@ -12,10 +12,13 @@ from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc import verifiers
 from vgslam.reloc.evidence import Evidence
+from vgslam.reloc.hypotheses import Hypothesis
 from vgslam.reloc.localization import Localization
 from vgslam.reloc.loops import LoopConfig, LoopFinder, is_same
+from vgslam.reloc.nearby import NearbyLandmarks
 from vgslam.reloc.places import Places
-from vgslam.reloc.relocalizer import Relocalizer, RelocalizerConfig, _Hypothesis
+from vgslam.reloc.relocalizer import Relocalizer
+from vgslam.reloc.relocalizer_config import RelocalizerConfig
 from vgslam.types import Camera, Edge, EdgeKind, Keyframe
 
 CAMERA = Camera.from_fov(64, 48, 70.0)
@@ -52,13 +55,14 @@ def test_near_is_counted_from_where_the_camera_was(x: float, is_near: bool) -> N
 
 
 @pytest.mark.parametrize(("x", "looks_alike"), [(5.79, True), (4.21, True), (5.81, False), (-5.0, False)])
-def test_views_look_alike_within_a_share_of_the_depth(relocalizer: Relocalizer, x: float, looks_alike: bool) -> None:
+def test_views_look_alike_within_a_share_of_the_depth(x: float, looks_alike: bool) -> None:
     """Depth 2 and a keyframe at 5: .8 to either side."""
-    assert relocalizer._looks_alike(0, at(x)) == looks_alike
+    nearby = NearbyLandmarks(one_keyframe(5.0, 2.0), FeatureConfig(), RelocalizerConfig())
+    assert nearby._looks_alike(0, at(x)) == looks_alike
 
 
 def hypothesis(n: int, ratio: float, method: str = "pnp") -> Any:
-    return _Hypothesis(SimpleNamespace(ids=np.arange(n), ratio=ratio), method, 2.0)  # type: ignore[arg-type]
+    return Hypothesis(SimpleNamespace(ids=np.arange(n), ratio=ratio), method, 2.0)  # type: ignore[arg-type]
 
 
 def test_the_answer_of_a_method_is_of_that_method(
@@ -69,7 +73,7 @@ def test_the_answer_of_a_method_is_of_that_method(
     monkeypatch.setattr(relocalizer, "references", lambda *_: [0])
     monkeypatch.setattr(relocalizer, "_by_network", lambda *_: proposed)
     monkeypatch.setattr(relocalizer, "_by_matches", lambda *_: ["matches"])
-    monkeypatch.setattr(relocalizer, "_together", lambda hypotheses, camera: hypotheses)
+    monkeypatch.setattr(relocalizer.agreement, "best_place", lambda hypotheses, camera: hypotheses)
     view: Any = None
     assert relocalizer.by_method(view, CAMERA, "head") == [proposed[0], proposed[2]]
     assert relocalizer.by_method(view, CAMERA, "solver") == [proposed[1]]
@@ -86,9 +90,9 @@ def test_hypotheses_are_joined_best_first(relocalizer: Relocalizer, monkeypatch:
         nothing = np.zeros(0, np.int64), np.zeros((0, 2), np.float32)
         return Localization(at(0.0), np.eye(6), EVIDENCE, "pnp", (0,), 0, 0, *nothing, depth=4.0)
 
-    monkeypatch.setattr(relocalizer, "_is_same_place", lambda *_: True)
-    monkeypatch.setattr(relocalizer, "_joint", joint)
-    assert relocalizer._together([c, a, b], CAMERA) is not None
+    monkeypatch.setattr(relocalizer.agreement, "_is_same_place", lambda *_: True)
+    monkeypatch.setattr(relocalizer.agreement, "_joint", joint)
+    assert relocalizer.agreement.best_place([c, a, b], CAMERA) is not None
     assert joined == [[b, a, c]]
 
 

@@ -70,7 +70,7 @@ def test_the_way_back_ends_where_it_began(walked: Slam) -> None:
 
 def look(slam: Slam, image: Image, T: Array, before: int, component: int = 0) -> object:
     view = slam.tracker.view(-1, 0.0, image)
-    return slam.relocalizer.look_back(view, CAMERA, T, component, before)
+    return slam.nearby.look_back(view, CAMERA, T, component, before)
 
 
 def test_only_old_keyframes_of_the_component_that_say_the_same_pose_count(walked: Slam, images: list[Image]) -> None:
@@ -112,9 +112,9 @@ def test_old_landmarks_that_say_another_pose_are_not_tied_in(
     depth = float(np.median(se3.transform(se3.inverse(T), m.landmarks_world(ids))[:, 2]))
     said = T @ pose((0, degrees, 0), (shift * depth, 0, 0))
     found = Recovered(said, np.eye(6), ids, m.observed[0].pixels.astype(np.float32), 0, 0.9)
-    monkeypatch.setattr(walked.relocalizer, "_stricter", lambda _: Said(found))
+    monkeypatch.setattr(walked.nearby, "_back", Said(found))
     assert (look(walked, images[-1], T, len(m.keyframes) - GAP) is found) == counts
-    monkeypatch.setattr(walked.relocalizer, "_stricter", lambda _: Said(None))
+    monkeypatch.setattr(walked.nearby, "_back", Said(None))
     assert look(walked, images[-1], T, len(m.keyframes) - GAP) is None
 
 

@@ -114,7 +114,7 @@ def test_the_search_in_the_background_closes_what_the_other_closes() -> None:
         closer = closer_of(m, replace(CONFIG, in_background=in_background))
         for k in range(n):
             closer.at_keyframe(k)
-            until(lambda closer=closer: not closer.is_searching)
+            until(lambda search=closer._search: search is None or not search.is_busy)
         closer.finish()
         errors.append(error_m(m, n - 1, n - 1))
         closed.append([(c.id_a, c.id_b) for c in closer.closed])

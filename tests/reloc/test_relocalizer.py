@@ -7,7 +7,8 @@ from synthetic import CAMERA, pose, pose_error, render, room, smooth_texture
 
 from vgslam.reloc.localization import Localization
 from vgslam.reloc.places import Places
-from vgslam.reloc.relocalizer import Relocalizer, RelocalizerConfig
+from vgslam.reloc.relocalizer import Relocalizer
+from vgslam.reloc.relocalizer_config import RelocalizerConfig
 from vgslam.types import Image
 
 

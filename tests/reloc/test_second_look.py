@@ -15,7 +15,8 @@ from vgslam.reloc.backoff import Backoff
 from vgslam.reloc.covisible import covisible
 from vgslam.reloc.evidence import Evidence
 from vgslam.reloc.places import Places
-from vgslam.reloc.relocalizer import Relocalizer, RelocalizerConfig
+from vgslam.reloc.relocalizer import Relocalizer
+from vgslam.reloc.relocalizer_config import RelocalizerConfig
 from vgslam.reloc.weak_poses import Matches, weak_poses
 
 ASIDE = se3.from_rt(se3.so3_exp(np.array([0.0, np.radians(-72.0), 0.0])), np.zeros(3))

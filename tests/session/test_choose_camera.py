@@ -10,10 +10,10 @@ import pytest
 from vgslam.session import choose_camera as module
 from vgslam.session.choose_camera import choose_camera
 from vgslam.session.self_calibration import CalibrationEstimate
+from vgslam.slam_config import SlamConfig
 from vgslam.sources.live import LiveImage, LiveOptions, LiveSource
 from vgslam.sources.open import open_source
 from vgslam.sources.options import SourceOptions
-from vgslam.system import SlamConfig
 from vgslam.types import Camera
 
 SIZE = (64, 48)

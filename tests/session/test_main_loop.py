@@ -16,10 +16,10 @@ from vgslam.session.main_loop import MainLoop, Tracked
 from vgslam.session.map_session import MapSession
 from vgslam.session.stop_signals import StopSignals
 from vgslam.slam import Slam
+from vgslam.slam_config import SlamConfig
 from vgslam.sources import open_source
 from vgslam.sources.options import SourceOptions
 from vgslam.sources.source import RecordedSource
-from vgslam.system import SlamConfig
 from vgslam.types import Camera
 
 DEMO = Path(str(resources.files("vgslam"))) / "assets" / "demo"

@@ -33,6 +33,8 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "vgslam/reloc/evidence.py": ("tests/reloc",),
     "vgslam/reloc/loops.py": ("tests/reloc",),
     "vgslam/reloc/relocalizer.py": ("tests/reloc",),
+    "vgslam/reloc/hypotheses.py": ("tests/reloc",),
+    "vgslam/reloc/nearby.py": ("tests/reloc",),
     "vgslam/reloc/loop_search.py": ("tests/reloc",),
     "vgslam/reloc/pairwise.py": ("tests/reloc",),
     "vgslam/reloc/places.py": ("tests/reloc",),

@@ -1,4 +1,4 @@
-"""From views to a calibration that can be used, or to what to film instead."""
+"""Makes views a calibration that can be used, or says what to film instead."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ class Calibration:
     """What to mind, a line each."""
 
     def lines(self) -> list[str]:
-        """For people."""
+        """The outcome in lines for people."""
         c = self.camera
         k = ", ".join(f"{value:.5g}" for value in c.distortion)
         names = "k1 k2 k3 k4" if c.is_fisheye else "k1 k2 p1 p2 k3"[: 14 if len(c.distortion) > 4 else 11]

@@ -29,8 +29,6 @@ class Solution:
     camera: Camera
     rms_px: float
     """RMS distance of corners from where the camera sees them."""
-    view_rms_px: Array
-    """(V,): of each view."""
     used: tuple[int, ...]
     """Indices of the views that were used."""
     fx_sigma_px: float
@@ -47,7 +45,7 @@ def solve(views: Sequence[View], size: Size, is_fisheye: bool) -> Solution:
         kept = better
         fit = _fit([views[i] for i in kept], size, is_fisheye)
     sigma = max(fit.fx_sigma, _jackknife([views[i] for i in kept], size, is_fisheye))
-    return Solution(fit.camera, fit.rms, fit.view_rms, tuple(kept), sigma)
+    return Solution(fit.camera, fit.rms, tuple(kept), sigma)
 
 
 def fitted(views: Sequence[View], size: Size, is_fisheye: bool) -> Camera:

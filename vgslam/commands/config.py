@@ -16,7 +16,7 @@ from vgslam.config import read_yaml, to_plain
 from vgslam.errors import ConfigError
 from vgslam.guards import documents
 from vgslam.guards.wording import say
-from vgslam.system import SlamConfig
+from vgslam.slam_config import SlamConfig
 
 ONE_RUN_ONLY = ("out", "overwrite", "config", "quiet", "viewer", "poses", "json")
 """Fields of `run` that belong to one run: not printed, and not taken from a file."""

@@ -8,7 +8,7 @@ from vgslam.commands.run import RunArgs, run_run
 from vgslam.commands.self_test import demo_folder
 from vgslam.errors import InputError
 from vgslam.guards.wording import say
-from vgslam.system import SlamConfig
+from vgslam.slam_config import SlamConfig
 
 
 @dataclass

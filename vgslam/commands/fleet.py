@@ -16,7 +16,7 @@ from vgslam.byte_size import parse_size
 from vgslam.commands.fleet_merge import FleetMergeArgs, run_fleet_merge
 from vgslam.commands.fleet_options import OF_A_RECORDING, Orders, common_args, known_map, tasks_of
 from vgslam.errors import ConfigError, InputError, OutputError
-from vgslam.fleet.engine import Engine, open_engine
+from vgslam.fleet.engine import Engine, Workplace, open_engine
 from vgslam.fleet.folder import DIGESTS, FleetFolder
 from vgslam.fleet.identity import Digests
 from vgslam.fleet.items import Item, find_items
@@ -127,9 +127,9 @@ def run_fleet(args: FleetArgs) -> int:
     return run_recordings(action)
 
 
-def run_recordings(args: RecordingsArgs, engine: Engine | None = None) -> int:
-    """Does what is to be done; engine: by default the one that the arguments name."""
-    limits = _limits(args)
+def run_recordings(args: RecordingsArgs) -> int:
+    """Does what is to be done."""
+    at, limits = Workplace(args.engine, args.address, args.jobs), _limits(args)
     check_parquet()
     common = common_args(args.run_options, args.config)
     items = find_items(args.inputs, OF_A_RECORDING)
@@ -147,18 +147,12 @@ def run_recordings(args: RecordingsArgs, engine: Engine | None = None) -> int:
                 say(f"vgslam: {item.trouble}", is_error=True)
         if not tasks:
             raise InputError(f"none of {len(items)} recordings can be worked on")
-        run = _Run(folder, args, items, tasks)
-        engine = engine or open_engine(args.engine, args.address, args.jobs, limits)
-        return run.to_the_end(engine)
+        return _Run(folder, args, items, tasks).to_the_end(open_engine(at, limits))
 
 
 def _limits(args: RecordingsArgs) -> Limits:
-    if args.jobs is not None and args.jobs < 1:
-        raise ConfigError("--jobs must be at least 1")
     if args.max_lost_frames is not None and args.max_lost_frames < 1:
         raise ConfigError("--max-lost-frames must be at least 1")
-    if args.address is not None and args.engine != "ray":
-        raise ConfigError("--address is that of a Ray cluster: add --engine ray")
     try:
         return Limits(args.cpus, parse_size(args.memory), args.timeout_factor, args.timeout_least, args.retries)
     except ValueError as error:
@@ -173,9 +167,9 @@ class _Run:
     args: RecordingsArgs
     items: Sequence[Item]
     tasks: dict[str, Task]
-    """By the name of the recording; several may have one key."""
+    """Tasks by the names of the recordings; several may have the same key."""
     results: dict[str, TaskResult] = field(default_factory=dict)
-    """By key."""
+    """Results by the keys of the tasks."""
     now: Callable[[], float] = time.monotonic
     _written_s: float = float("-inf")
 

@@ -1,7 +1,6 @@
 """`vgslam fleet merge`: many maps, those that show the same places become one."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,8 +9,8 @@ import tyro
 
 from vgslam.atomic import write_text
 from vgslam.byte_size import parse_size
-from vgslam.errors import ConfigError, InputError, OutputError
-from vgslam.fleet.calls import Calls, LocalCalls
+from vgslam.errors import InputError, OutputError
+from vgslam.fleet.engine import Workplace, open_calls
 from vgslam.fleet.folder import RESULTS
 from vgslam.fleet.merge_many import Merged, merge_many
 from vgslam.fleet.task import Limits
@@ -51,12 +50,11 @@ class FleetMergeArgs:
 def run_fleet_merge(args: FleetMergeArgs) -> int:
     """Merges, writes and prints; returns 0. Raises VgslamError."""
     maps = find_maps(args.maps)
-    if args.jobs is not None and args.jobs < 1:
-        raise ConfigError("--jobs must be at least 1")
+    at, limits = Workplace(args.engine, args.address, args.jobs), Limits(memory_bytes=parse_size(args.memory))
     if args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
         raise OutputError(f"{args.out}: is not empty; name another folder with --out")
     args.out.mkdir(parents=True, exist_ok=True)
-    merged = merge_many(maps, args.out.resolve(), _calls(args), (lambda line: None) if args.json else print)
+    merged = merge_many(maps, args.out.resolve(), open_calls(at, limits), (lambda line: None) if args.json else print)
     report = json.dumps(describe(maps, merged), indent=1) + "\n"
     write_text(args.out / REPORT, report)
     if args.json:
@@ -99,13 +97,3 @@ def find_maps(given: tuple[Path, ...]) -> list[Path]:
         if other != path:
             raise InputError(f"{other} and {path} are the same map; leave the copy out")
     return list(found)
-
-
-def _calls(args: FleetMergeArgs) -> Calls:
-    if args.engine == "local":
-        if args.address is not None:
-            raise ConfigError("--address is that of a Ray cluster: add --engine ray")
-        return LocalCalls(args.jobs or len(os.sched_getaffinity(0)))
-    from vgslam.fleet.ray_engine import RayCalls
-
-    return RayCalls(args.address, args.jobs, Limits(memory_bytes=parse_size(args.memory)))

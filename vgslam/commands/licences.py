@@ -66,12 +66,12 @@ def print_licences(weights: Sequence[Check], as_json: bool) -> int:
     return 0
 
 
-def parts(package: str = "vgslam") -> list[Part]:
-    """The package's dependencies, and theirs, as they are installed: those that are always there, then the extras'."""
-    core = _reached([package])
-    found = [part(name) for name in sorted(core - {package})]
-    for extra in sorted(metadata.metadata(package).get_all("Provides-Extra") or []):
-        own = _reached(_named(package, extra)) - core
+def parts() -> list[Part]:
+    """vgslam's dependencies, and theirs, as they are installed: those that are always there, then the extras'."""
+    core = _reached(["vgslam"])
+    found = [part(name) for name in sorted(core - {"vgslam"})]
+    for extra in sorted(metadata.metadata("vgslam").get_all("Provides-Extra") or []):
+        own = _reached(_named("vgslam", extra)) - core
         found += [part(name, extra) for name in sorted(own)]
     return found
 

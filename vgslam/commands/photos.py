@@ -39,7 +39,7 @@ class Photos:
     size: tuple[int, int] | None = None
     """Width and height of the photos, for a calibration file that does not state them."""
     say: Callable[[str], None] = say
-    """Is told what was left out of a calibration, and what is odd about it."""
+    """Gets a line for what was left out of a calibration, and for what is odd about it."""
 
     def __post_init__(self) -> None:
         from vgslam.sources.undistort import Undistorter

@@ -18,7 +18,7 @@ from vgslam.commands.run import RunArgs, source_options
 from vgslam.commands.tracking import print_outcome
 from vgslam.config import to_yaml
 from vgslam.errors import InputError, TrackingError, VgslamError
-from vgslam.fleet.engine import open_engine
+from vgslam.fleet.engine import Workplace, open_engine
 from vgslam.fleet.folder import DIGESTS, LOGS, FleetFolder
 from vgslam.fleet.identity import Digests
 from vgslam.fleet.items import Item
@@ -40,7 +40,7 @@ from vgslam.results.run_folder import RunWriter
 from vgslam.session.choose_camera import describe_camera
 from vgslam.session.late_steps import LateSteps
 from vgslam.session.open_system import FOV_REL_SIGMA, UNKNOWN_K1_SIGMA
-from vgslam.session.outcome import Outcome, Stop
+from vgslam.session.outcome import Outcome, Stop, find_world
 from vgslam.session.stop_signals import StopSignals
 from vgslam.sources.open import open_source
 from vgslam.sources.source import RecordedSource
@@ -60,11 +60,11 @@ SOME_FAILED = 1
 
 @dataclass
 class PiecesRun:
-    """One run in pieces. where: engine, address and jobs; limits: of a piece; began: CPU and wall-clock seconds."""
+    """One run in pieces, mapped `at` a workplace. limits: of a piece; began: CPU and wall-clock seconds."""
 
     args: RunArgs
     n_pieces: int | None
-    where: tuple[str, str | None, int | None]
+    at: Workplace
     limits: Limits
     began: tuple[float, float]
     source: RecordedSource = field(init=False)
@@ -160,8 +160,7 @@ class PiecesRun:
 
     def _done(self, tasks: list[Task]) -> dict[str, TaskResult]:
         """The results by key, each told as it comes."""
-        name, address, jobs = self.where
-        engine = open_engine(name, address, jobs, tasks[0].limits)
+        engine = open_engine(self.at, self.limits)
         by_key, results = {t.key: t for t in tasks}, {}
         with closing(engine.run(list(by_key.values()))) as run:
             for result in run:
@@ -193,7 +192,7 @@ class PiecesRun:
             report.camera = describe_camera(self.source.camera or m.keyframes[-1].camera, None)
             report.camera["is_estimated"] = self.calibration.startswith("estimated")
         results = WholeResults(writer, report, LateSteps(writer.path), say, self.args.save_depth)
-        about = InPieces(pieces, joins, self.where[0], self.calibration)
+        about = InPieces(pieces, joins, self.at.engine, self.calibration)
         return self._written(results, whole, about, request)
 
     def _numbered(self, pieces: list[Piece]) -> tuple[list[Mapped], list[range], np.ndarray]:
@@ -219,7 +218,7 @@ class PiecesRun:
     def _written(self, results: WholeResults, whole: Whole, about: InPieces, request: MetricRequest) -> Outcome:
         args, m, report, steps = self.args, whole.slam_map, results.report, results.steps
         results.fill(whole, about)
-        results.find_world(m, request)
+        find_world(m, request, report)
         evaluation = results.write(m, self.source.truth, self.source.name)
         if args.map is not None:
             with steps.keeping("saving the map"), MapFolder(args.map) as folder:

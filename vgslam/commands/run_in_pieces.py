@@ -55,14 +55,14 @@ def run_command(args: RunCommandArgs) -> int:
     check(args)
     from vgslam.byte_size import parse_size
     from vgslam.commands.pieces import PiecesRun
+    from vgslam.fleet.engine import Workplace
     from vgslam.fleet.task import Limits
 
+    at, limits = Workplace(args.engine, args.address, args.jobs), Limits(memory_bytes=parse_size(args.piece_memory))
     began = time.process_time(), time.monotonic()
     out = sys.stdout
     with redirect_stdout(sys.stderr if args.json else out):
-        limits = Limits(memory_bytes=parse_size(args.piece_memory))
-        run = PiecesRun(args.settings(), args.n_pieces, (args.engine, args.address, args.jobs), limits, began)
-        outcome = run.to_the_end()
+        outcome = PiecesRun(args.settings(), args.n_pieces, at, limits, began).to_the_end()
     if outcome is None:
         return run_run(args.settings())
     if args.json:
@@ -88,7 +88,3 @@ def check(args: RunCommandArgs) -> None:
             raise ConfigError(f"--pieces does not go with it: {why}; leave one of them out")
     if args.map is not None and args.map.exists():
         raise ConfigError(f"--pieces begins a map and goes on with none; {args.map} is there already")
-    if args.jobs is not None and args.jobs < 1:
-        raise ConfigError("--jobs must be at least 1")
-    if args.address is not None and args.engine != "ray":
-        raise ConfigError("--address is that of a Ray cluster: add --engine ray")

@@ -44,7 +44,7 @@ class Difference:
     """A difference of the clocks, and what it explains."""
 
     offset_s: float
-    """To be added to the estimate's times."""
+    """What to add to the estimate's times."""
     error_m: float
     """RMSE of the positions after Sim(3) with it, and before without it for the same poses; the rotations likewise."""
     error_before_m: float

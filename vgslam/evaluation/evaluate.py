@@ -15,6 +15,7 @@ from vgslam.evaluation.conventions import convention_note, same_pose_note
 from vgslam.evaluation.coverage import measure_coverage
 from vgslam.evaluation.scores import ComponentScore, ErrorSeries, ErrorStatistics, Evaluation
 from vgslam.geometry import se3
+from vgslam.guards.wording import first_line
 from vgslam.types import Array, Ids, Trajectory
 
 logging.getLogger("evo").setLevel(logging.ERROR)
@@ -49,7 +50,7 @@ def require_evo() -> None:
     try:
         import evo.core.metrics  # noqa: F401
     except ImportError as error:
-        why = str(error).splitlines()[0]
+        why = first_line(error)
         raise MissingDependencyError(f"scoring needs evo (GPL-3.0): pip install 'vgslam[eval]' ({why})") from error
 
 

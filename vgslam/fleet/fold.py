@@ -86,10 +86,10 @@ MapTies = dict[tuple[int, int], list[Tie]]
 """Ties between two given maps, by their numbers."""
 
 
-def fold_two(a: Branch, b: Branch, ties: MapTies, out: Path, budget: int | None = None) -> tuple[Branch | None, str]:
+def fold_two(a: Branch, b: Branch, ties: MapTies, out: Path) -> tuple[Branch | None, str]:
     """Merges two branches into a new map; None and why where the merge is not believed. Raises MapError and
     OutputError."""
-    merged, other = load_map(a.path, budget), load_map(b.path, budget)
+    merged, other = load_map(a.path), load_map(b.path)
     offset = len(merged.keyframes)
     offsets = a.offsets | {n: k + offset for n, k in b.offsets.items()}
     edges = _between(a, b, ties, offsets)

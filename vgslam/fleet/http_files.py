@@ -23,8 +23,8 @@ CLIENT_ERRORS = range(400, 500)
 class HttpFiles:
     """One file at an address; a path is the address without its secrets. most_bytes: a larger one is not read."""
 
-    def __init__(self, url: str, most_bytes: int, timeout_s: float = TIMEOUT_S) -> None:
-        self._url, self._most, self._timeout_s = url, most_bytes, timeout_s
+    def __init__(self, url: str, most_bytes: int) -> None:
+        self._url, self._most = url, most_bytes
 
     def isdir(self, path: str) -> bool:
         """Servers list nothing."""
@@ -70,7 +70,7 @@ class HttpFiles:
             login = base64.b64encode(f"{user}:{password}".encode()).decode()
             request.add_unredirected_header("Authorization", f"Basic {login}")
         try:
-            with urlopen(request, timeout=self._timeout_s) as answer:
+            with urlopen(request, timeout=TIMEOUT_S) as answer:
                 if urlsplit(answer.url).scheme not in ("http", "https"):
                     raise InputError(f"{public(self._url)}: leads elsewhere than to a web server")
                 yield answer
@@ -79,11 +79,11 @@ class HttpFiles:
                 raise InputError(f"{public(self._url)}: the server refuses it ({error.code} {error.reason})") from None
             raise OSError(f"the server answers {error.code} {error.reason}") from None
         except TimeoutError:
-            raise OSError(f"the server says nothing for {self._timeout_s:g} s") from None
+            raise OSError(f"the server says nothing for {TIMEOUT_S:g} s") from None
         except URLError as error:
             why = error.reason
             if isinstance(why, TimeoutError):
-                raise OSError(f"the server says nothing for {self._timeout_s:g} s") from None
+                raise OSError(f"the server says nothing for {TIMEOUT_S:g} s") from None
             raise OSError(getattr(why, "strerror", None) or str(why)) from None
         except HTTPException as error:
             raise OSError(f"the server broke off ({type(error).__name__})") from None

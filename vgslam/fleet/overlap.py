@@ -39,7 +39,7 @@ class Overlap:
     n_predicted: int = 0
     """Places, APART_DEPTHS from one another, that both must show from a like viewpoint."""
     n_seen: int = 0
-    """Those of them at which keyframes of both verify one another."""
+    """Places among these at which keyframes of both verify one another."""
 
     def __add__(self, other: "Overlap") -> "Overlap":
         return Overlap(self.n_predicted + other.n_predicted, self.n_seen + other.n_seen)

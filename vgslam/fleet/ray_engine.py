@@ -11,6 +11,7 @@ from vgslam.errors import ConfigError, InputError, MissingDependencyError, Vgsla
 from vgslam.fleet.calls import Do, in_one_line
 from vgslam.fleet.task import Ending, Limits, Task, TaskResult
 from vgslam.fleet.work import do_task
+from vgslam.guards.wording import first_line
 
 IN_FLIGHT = 1000
 """Tasks that are handed to the cluster at a time: waiting for one costs time in proportion."""
@@ -76,8 +77,8 @@ class RayEngine:
         try:
             self.ray.init(address=self._address or NEW, log_to_driver=False, logging_level="error", **own)
         except Exception as error:
-            line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise InputError(f"no Ray cluster answers at {self._address or 'this machine'} ({line[:200]})") from error
+            where, why = self._address or "this machine", first_line(error)[:200]
+            raise InputError(f"no Ray cluster answers at {where} ({why})") from error
         try:
             self._check(limits)
             yield

@@ -128,7 +128,7 @@ class Side:
     T_world_cam: dict[int, Array]
     """Poses (4,4) of the common frames, by their numbers in the recording."""
     keyframes: dict[int, int]
-    """Those of the common frames that are keyframes: their ids, by the numbers of the frames."""
+    """Ids of the keyframes among the common frames, by the numbers of the frames."""
 
 
 def depth_ratios(a: Side, b: Side) -> tuple[Array, float]:
@@ -143,7 +143,7 @@ def depth_ratios(a: Side, b: Side) -> tuple[Array, float]:
 
 
 def _compared(at: Side, other: Side) -> tuple[Array, Array]:
-    """At the keyframes of a side: log-ratios of depths in the other map over its own, and the depths in the other."""
+    """Log-ratios of depths in the other map over a side's own, at the side's keyframes, and the depths in the other."""
     near = _nearby(other)
     points = other.slam_map.landmarks_world(near)
     ratios, depths = [np.zeros(0)], [np.zeros(0)]

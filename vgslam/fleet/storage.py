@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from vgslam.errors import InputError, MissingDependencyError, OutputError
 from vgslam.fleet.http_files import HttpFiles, too_large
+from vgslam.guards.wording import first_line
 from vgslam.sources.live_address import public
 
 T = TypeVar("T")
@@ -148,7 +149,7 @@ def _opened(url: str, most_bytes: int = MOST_BYTES) -> Iterator[tuple[Any, str]]
     except (InputError, MissingDependencyError):
         raise
     except Exception as error:  # each storage raises errors of its own library
-        raise StorageError(f"{public(url)}: cannot be read ({_line(error)})") from error
+        raise StorageError(f"{public(url)}: cannot be read ({public(first_line(error))[:200]})") from error
 
 
 def _of_fsspec(url: str) -> tuple[Any, str]:
@@ -162,11 +163,6 @@ def _of_fsspec(url: str) -> tuple[Any, str]:
     except ImportError as error:
         package = PACKAGES.get(_protocol(url), "a package")
         raise MissingDependencyError(f"{public(url)} needs {package}: pip install {package}") from error
-
-
-def _line(error: Exception) -> str:
-    words = str(error).strip().splitlines()
-    return public(words[0])[:200] if words else type(error).__name__
 
 
 def retried(do: Callable[[], T], retries: int) -> T:

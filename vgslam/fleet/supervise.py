@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -62,14 +62,14 @@ class Watched:
 
 def watch(
     words: Sequence[str], folder: Path, limits: Limits, stop: threading.Event | None = None,
-    environment: Mapping[str, str] | None = None, now: Callable[[], float] = time.monotonic,
+    now: Callable[[], float] = time.monotonic,
 ) -> Watched:  # fmt: skip
     """Runs the Python interpreter with `words` in a group of processes of its own until it ends or has to be ended.
 
     folder: where its log and PROGRESS are. stop: set to end it from another thread. now: the clock of the time-out.
     Raises OSError where it cannot be started.
     """
-    env = dict(os.environ if environment is None else environment) | dict.fromkeys(THREADS, "1")
+    env = dict(os.environ) | dict.fromkeys(THREADS, "1")
     log, began_s = folder / "log", now()
     with log.open("wb") as output:
         process = subprocess.Popen(

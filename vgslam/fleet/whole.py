@@ -6,19 +6,17 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.errors import GraphError
 from vgslam.fleet.splice import Part, splice
 from vgslam.frontend.frame_poses import FramePoses
-from vgslam.graph.optimize import optimize_map
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine.adjust import RefineConfig, Watch
 from vgslam.refine.outcome import RefineOutcome
 from vgslam.refine.refine_map import refine_map
-from vgslam.reloc.closing import Closed, LoopCloser, ties_left_out
+from vgslam.reloc.closing import Closed, LoopCloser, solve_graph
 from vgslam.reloc.late_joins import join_components
 from vgslam.reloc.places import Places
+from vgslam.slam_config import SlamConfig
 from vgslam.stage_clock import StageClock
-from vgslam.system import SlamConfig
 from vgslam.types import Array, Ids
 
 SEARCHED = 8
@@ -34,7 +32,7 @@ class EarlierPieces(Places):
         self._piece = piece
 
     def like_keyframe(self, k: int, n: int) -> tuple[Ids, npt.NDArray[np.float64]]:
-        """As of `Places`."""
+        """As `Places.like_keyframe`, among earlier pieces."""
         ids, likeness = super().like_keyframe(k, SEARCHED * n)
         earlier = self._piece[ids] < self._piece[k]
         return ids[earlier][:n], likeness[earlier][:n]
@@ -69,11 +67,7 @@ def make_whole(
     with whole.stages.of("loops"):
         _close(whole, config, np.array(source, np.int64))
     with whole.stages.of("graph"):
-        try:
-            switched_off = optimize_map(into, config.loops.is_metric).switched_off
-            whole.notes += ties_left_out(into, switched_off)
-        except GraphError as error:
-            whole.notes.append(f"the graph was not optimised, poses are those of the pieces: {error}")
+        solve_graph(into, config.loops.is_metric, whole.notes, else_of="pieces")
     if refine.is_on:
         with whole.stages.of("refine"):
             whole.refined = refine_map(into, refine, watch, Places(into))

@@ -3,27 +3,22 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vgslam.errors import InputError, VgslamError
-from vgslam.evaluation.baselines import end_to_start_percent
+from vgslam.errors import VgslamError
 from vgslam.evaluation.evaluate import Evaluation
 from vgslam.fleet.pieces import OVERLAP, Join
 from vgslam.fleet.task import TaskResult
 from vgslam.fleet.whole import Whole
-from vgslam.map.cloud import point_cloud
 from vgslam.map.slam_map import SlamMap
-from vgslam.metric.fulfil import fulfil
-from vgslam.metric.request import MetricRequest
-from vgslam.results.plots import Drawing, drawings
 from vgslam.results.report import RunReport
 from vgslam.results.run_folder import REPORT, RunWriter
-from vgslam.results.saved_depth import DEPTH_FOLDER, Form, save_depth
-from vgslam.results.status import StatusTable
+from vgslam.results.saved_depth import Form
+from vgslam.session.extras import Extras
 from vgslam.session.late_steps import LateSteps
-from vgslam.session.outcome import Poses, score, scoring
+from vgslam.session.outcome import Poses
+from vgslam.session.run import closed_loops
 from vgslam.types import Status, Trajectory
 
 
@@ -111,12 +106,7 @@ class WholeResults:
         report.n_frames, report.n_keyframes, report.n_poses = len(frames), len(m.keyframes), len(trajectory)
         report.statuses = {str(s): counts[s] for s in Status if counts[s]}
         report.n_components = len({k.component_id for k in m.keyframes})
-        k = m.keyframes
-        report.loops = [
-            {"frame_a": k[x.id_a].frame_id, "frame_b": k[x.id_b].frame_id, "shift": round(x.shift, 4),
-             "joined": x.joined} for x in whole.loops
-        ]  # fmt: skip
-        report.n_loops_refused = whole.n_refused
+        report.loops, report.n_loops_refused = closed_loops(m, whole.loops), whole.n_refused
         if whole.refined is not None:
             report.refinement = whole.refined.to_dict() | {"lines": whole.refined.lines()}
         about.n_joined_by_places = whole.n_joined
@@ -142,15 +132,6 @@ class WholeResults:
         mine = [f"piece {n + 1}: {line}" for line in said.warnings if line not in report.warnings]
         report.warnings += mine
 
-    def find_world(self, m: SlamMap, request: MetricRequest) -> None:
-        """Metres and gravity, if they were asked for; where that fails, the report says why."""
-        if request.is_empty or not m.keyframes:
-            return
-        try:
-            self.report.world = [f.to_dict() for f in fulfil(m, request)]
-        except InputError as error:
-            self.report.world_failure = str(error)
-
     def write(self, m: SlamMap, truth: Trajectory | None, name: str) -> Evaluation | None:
         """All files but the last report."""
         self.poses = Poses(m.session_frames(), m.trajectory(), m.keyframe_trajectory())
@@ -159,28 +140,5 @@ class WholeResults:
             self.writer.flush(p.trajectory, p.keyframes, p.frames, self.report)
         if not len(p.trajectory):
             return None
-        steps = self.steps
-        steps.extra("the cloud", lambda: self.writer.write_cloud(*point_cloud(m)))
-        if self.depth is not None:
-            steps.extra("the depth", partial(self._save_depth, m, self.depth))
-        evaluation = None
-        if truth is not None:
-            evaluation = steps.extra("the score", partial(score, scoring(truth, p), self.report, self.say))
-        self.report.end_to_start_percent = steps.extra("the length", lambda: end_to_start_percent(p.trajectory))
-        draw = partial(self._drawings, m, truth, evaluation, name)
-        for plot, drawing in (steps.extra("the plots", draw) or {}).items():
-            steps.extra(f"the plot {plot}", partial(self._plot, plot, drawing))
-        return evaluation
-
-    def _drawings(
-        self, m: SlamMap, truth: Trajectory | None, evaluation: Evaluation | None, name: str
-    ) -> dict[str, Drawing]:  # fmt: skip
-        statuses = StatusTable.of(self.poses.frames, self.poses.trajectory)
-        return drawings(self.poses.trajectory, statuses, truth, evaluation, m.keyframes, name)
-
-    def _save_depth(self, m: SlamMap, form: Form) -> None:
-        n = save_depth(self.writer.path, m, 0, form)
-        self.say(f"depth of {n} keyframes: {self.writer.path / DEPTH_FOLDER}/")
-
-    def _plot(self, name: str, drawing: Drawing) -> None:
-        self.writer.write_plot(name, drawing())
+        extras = Extras(self.writer, self.report, self.steps, self.say, self.depth)
+        return extras.write(m, p, truth, name)

@@ -5,7 +5,6 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -50,12 +49,12 @@ def do_task(text: str) -> str:
     return work_on(Task.from_json(text)).to_json()
 
 
-def work_on(task: Task, stop: threading.Event | None = None, now: Callable[[], float] = time.monotonic) -> TaskResult:
+def work_on(task: Task, stop: threading.Event | None = None) -> TaskResult:
     """Does a task, unless its results are there. Whatever goes wrong is a result, not an error.
 
     stop: set to end it from another thread.
     """
-    began_s = now()
+    began_s = time.monotonic()
     try:
         folder = FleetFolder.seen(task.folder, task.tag)
         there = folder.result_of(task.key)
@@ -71,7 +70,7 @@ def work_on(task: Task, stop: threading.Event | None = None, now: Callable[[], f
         result = TaskResult(task.key, Ending.FAILED, str(error))
     except Exception as error:  # a fault of this program must not stop the others
         result = TaskResult(task.key, Ending.FAILED, f"{type(error).__name__}: {error}")
-    return replace(result, wall_s=round(now() - began_s, 3))
+    return replace(result, wall_s=round(time.monotonic() - began_s, 3))
 
 
 def found(folder: FleetFolder, task: Task, there: str) -> TaskResult:

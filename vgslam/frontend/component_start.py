@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from vgslam.frontend.corner_tracks import Sighting
 from vgslam.frontend.features import Pixels
 from vgslam.frontend.guessed import stays, with_unknown_position
-from vgslam.frontend.initializer import Sighting, Start
+from vgslam.frontend.initializer import Start
 from vgslam.frontend.mapper import Mapper
 from vgslam.frontend.tracker import Tracker, TrackState
 from vgslam.geometry import se3
@@ -14,9 +15,10 @@ from vgslam.multiview.pnp import PosePoints, refine_pose
 from vgslam.types import Array, Ids, Keyframe, MadeBy, PoseEstimate, Status
 
 _GUESS_REL_SIGMA = 0.5
-"""Relative deviation of the depth, 1, of a corner that nothing is known of: as `MapperConfig.guess_rel_sigma`."""
+"""Relative deviation of a corner's depth before anything is known of it (it is 1): as `MapperConfig.guess_rel_sigma`.
+"""
 _STEPS, _FAR_STEPS = 12, 15
-"""Steps to the pose of a frame between the first two keyframes, and of the second one, whose start is farther off."""
+"""Steps to the pose of a frame between the first two keyframes, and to that of the second, which is farther off."""
 _MIN_RATIO = 0.6
 """Least share of a frame's landmarks that must agree with its pose: these frames have no neighbours to check with."""
 
@@ -120,8 +122,7 @@ class ComponentStart:
                 m.covariance_relative_to(k, result.covariance), result.n_inliers, result.ratio, component_id,
                 result.rotation_only,
             ))  # fmt: skip
-            motion = se3.inverse(result.T_world_cam) @ state.T_world_cam
-            state = TrackState(view, result.ids, result.pixels, result.T_world_cam, motion, result.ratio)
+            state = result.state(view, state)
         return out
 
     def _sighted(self, sighting: Sighting) -> PosePoints | None:

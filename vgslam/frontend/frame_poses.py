@@ -56,18 +56,13 @@ class Segment:
 class FramePoses:
     """Keeps what the frames of a run saw, and gives each its final pose.
 
-    camera: that of the recorded pixels; sigma_px, gate: as in `TrackerConfig`. min_inliers, min_ratio: with fewer of
-    its observations in agreement a frame follows its keyframes instead. is_kept: False for a run that leaves frames as
-    they were tracked.
+    camera: that of the recorded pixels. is_kept: False for a run that leaves frames as they were tracked.
     """
 
-    def __init__(
-        self, slam_map: SlamMap, camera: Camera, config: TrackerConfig, seen: FrameObservations | None = None,
-        is_kept: bool = True,
-    ) -> None:  # fmt: skip
+    def __init__(self, slam_map: SlamMap, camera: Camera, config: TrackerConfig, is_kept: bool = True) -> None:
         self.map, self.config, self.is_kept = slam_map, config, is_kept
         self._cameras = [(-1, camera)]  # each with the id of the frame from whose successor on its pixels are recorded
-        self.seen = FrameObservations() if seen is None else seen
+        self.seen = FrameObservations()
         self._first_row = len(slam_map.frames)
         self._first_keyframe = len(slam_map.keyframes)
         self._links: dict[int, Sim3] = {}
@@ -197,8 +192,8 @@ class FramePoses:
         return None if start is None or end is None else (start, end)
 
     def _offset(self, keyframe_id: int) -> Array | None:
-        """From where its observations put a keyframe to where it is (4,4), in its own axes; None if they do not say, or
-        contradict the map."""
+        """The motion (4,4) from where its observations put a keyframe to where it is, in its own axes; None if they do
+        not say, or contradict the map."""
         keyframe = self.map.keyframes[keyframe_id]
         fit = self._fits.get(keyframe.frame_id)
         if fit is None:

@@ -1,19 +1,18 @@
 """The start of a component: wait until two views determine the geometry, and remember what was seen meanwhile."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 
 import numpy as np
 
 from vgslam.frontend.asking import AskedGuide, Reason
+from vgslam.frontend.corner_tracks import CornerTracks, Sighting
 from vgslam.frontend.features import Pixels
 from vgslam.frontend.matching import MatcherConfig, describe, match
 from vgslam.frontend.network_start import MIN_TRACKS, AskTimes, verified_start
 from vgslam.frontend.sfm import WindowSfm
 from vgslam.frontend.tracker import Tracker, View
 from vgslam.multiview.two_view import TwoViewConfig, denies_rotation, is_nearly_rotation, rotation_between
-from vgslam.types import Ids, WindowInput, WindowPrediction
+from vgslam.types import WindowPrediction
 
 MIN_FOLLOWED = 40
 """Least corners of the first view that must still be followed, however few there were: with fewer no pair could reach
@@ -33,16 +32,6 @@ class InitializerConfig:
     once, and then another first view is taken."""
     max_earlier: int = 150
     """Views kept from first views that were given up."""
-
-
-@dataclass(frozen=True)
-class Sighting:
-    """The corners of the first view that a later frame sees: indices (n,) and pixels (n,2)."""
-
-    frame_id: int
-    timestamp_s: float
-    index: Ids
-    pixels: Pixels
 
 
 @dataclass(frozen=True)
@@ -74,102 +63,100 @@ class Initializer:
         self, tracker: Tracker, sfm: WindowSfm, config: InitializerConfig, guide: AskedGuide | None = None
     ) -> None:
         self._tracker, self._sfm, self._config, self._guide = tracker, sfm, config, guide
-        self._first: View | None = None
-        self._views: list[View] = []  # the last views since the reset, without their images
-        self._n_given_up = 0
-        self._times = AskTimes()
+        self.reset()
 
     def reset(self) -> None:
         """Forget everything seen so far."""
-        self._first, self._views, self._n_given_up = None, [], 0
+        self._tracks: CornerTracks | None = None
+        self._views: list[View] = []  # the last views since the reset, without their images
+        self._n_given_up = 0
         self._times = AskTimes()
-
-    def _begin(self, view: View) -> None:
-        self._first = self._newest = view
-        self._n_given_up = len(self._views) - 1
-        self._corners = self._tracker.detect(view, np.zeros((0, 2), np.float32))
-        index = np.arange(len(self._corners))
-        self._sightings = [Sighting(view.frame_id, view.timestamp_s, index, self._corners)]
 
     def step(self, view: View, may_start: bool = True) -> Start | None:
         """Take one more view; a Start once the geometry, or at least a wide rotation, is known.
 
         may_start: False only collects, so that a later step can start with all that was seen.
         """
+        self._keep(view)
+        self._times.see(view.timestamp_s)
+        tracks = self._tracks
+        if tracks is None:
+            self._begin(view)
+            return None
+        tracks.follow(self._tracker, view)
+        if not may_start:
+            return None
+        prediction = self._predict(tracks)
+        if prediction is not None:
+            return self._start(tracks, prediction)
+        if len(tracks.last.index) < max(self._config.min_alive * len(tracks.corners), MIN_FOLLOWED):
+            return self._out_of_view(tracks)
+        if self._guide is None or not self._times.is_due(view.timestamp_s) or self._is_rotation(tracks):
+            return None
+        prediction = self._advised(tracks)
+        return None if prediction is None else self._start(tracks, prediction)
+
+    def at_end(self) -> Start | None:
+        """A start at the end of the input: without translation, if a rotation explains all that was seen."""
+        tracks = self._tracks
+        if tracks is None or len(tracks.sightings) < 2 or not self._is_rotation(tracks):
+            return None
+        return self._start(tracks, None)
+
+    def _keep(self, view: View) -> None:
         self._views.append(replace(view, raw=np.zeros((0, 0, 3), np.uint8)))
         if len(self._views) > self._config.max_earlier:
             self._views.pop(0)
             self._n_given_up = max(0, self._n_given_up - 1)
-        self._times.see(view.timestamp_s)
-        if self._first is None:
-            self._begin(view)
-            return None
-        last = self._sightings[-1]
-        [(rows, pixels)] = follow_through(self._tracker, [self._newest, view], last.pixels)
-        sighting = Sighting(view.frame_id, view.timestamp_s, last.index[rows], pixels)
-        self._sightings.append(sighting)
-        self._newest = view
-        if not may_start:
-            return None
-        prediction = self._predict(view, sighting.index, sighting.pixels, self._corners)
-        if prediction is not None:
-            return self._start(view, prediction)
-        if len(sighting.index) >= max(self._config.min_alive * len(self._corners), MIN_FOLLOWED):
-            if self._guide is None or not self._times.is_due(view.timestamp_s) or self._is_rotation(sighting):
-                return None
-            prediction = self._advised(view, sighting, self._corners)
-            return None if prediction is None else self._start(view, prediction)
-        return self._out_of_view(view)
 
-    def _out_of_view(self, view: View) -> Start | None:
+    def _begin(self, view: View) -> None:
+        self._n_given_up = len(self._views) - 1
+        self._tracks = CornerTracks.begun(self._tracker, view)
+
+    def _out_of_view(self, tracks: CornerTracks) -> Start | None:
         """The first view is about to leave: match by descriptors, or start with a rotation, or begin again here."""
-        first = self._first
-        assert first is not None
+        matched = self._matched(tracks)
+        if matched is not None and len(matched.last.index) >= self._config.two_view.min_inliers:
+            prediction = self._predict(matched)
+            if prediction is not None:
+                return self._start(self._filled_in(matched), prediction)
+        if self._is_rotation(tracks) and (matched is None or not self._is_denied(tracks, matched)):
+            return self._start(tracks, None)
+        prediction = self._advised(matched or tracks, is_leaving=True)
+        if prediction is None:
+            self._begin(tracks.newest)
+            return None
+        return self._start(tracks if matched is None else self._filled_in(matched), prediction)
+
+    def _matched(self, tracks: CornerTracks) -> CornerTracks | None:
+        """Corners of the first view that match in the newest by their descriptors; None for too few."""
         a, b = (
             features.select(self._tracker.mask.allows(features.pixels))
-            for features in (describe(v.gray, self._config.matcher) for v in (first, view))
+            for features in (describe(v.gray, self._config.matcher) for v in (tracks.first, tracks.newest))
         )
         ia, ib = match(a, b, self._config.matcher)
-        corners = np.concatenate([self._corners, a.pixels[ia].astype(np.float32)])
-        matched = self._sightings[-1]
-        if len(ia) >= MIN_TRACKS:
-            index = np.arange(len(self._corners), len(corners))
-            matched = Sighting(view.frame_id, view.timestamp_s, index, b.pixels[ib].astype(np.float32))
-        if len(ia) >= self._config.two_view.min_inliers:
-            prediction = self._predict(view, matched.index, matched.pixels, corners)
-            if prediction is not None:
-                return self._start_of_matches(view, corners, matched, prediction)
-        if self._is_rotation(self._sightings[-1]) and not self._is_denied(matched, corners):
-            return self._start(view, None)
-        prediction = self._advised(view, matched, corners, is_leaving=True)
-        if prediction is None:
-            self._begin(view)
+        if len(ia) < MIN_TRACKS:
             return None
-        if matched is self._sightings[-1]:
-            return self._start(view, prediction)
-        return self._start_of_matches(view, corners, matched, prediction)
+        return tracks.matched(a.pixels[ia].astype(np.float32), b.pixels[ib].astype(np.float32))
 
-    def _start_of_matches(self, view: View, corners: Pixels, matched: Sighting, prediction: WindowPrediction) -> Start:
-        self._corners = corners
-        self._sightings = self._sightings_of_matches(view, matched.index, matched.pixels)
-        return self._start(view, prediction)
+    def _filled_in(self, matched: CornerTracks) -> CornerTracks:
+        first, last = matched.first.frame_id, matched.newest.frame_id
+        return matched.filled_in(self._tracker, [v for v in self._views if first < v.frame_id < last])
 
-    def _advised(
-        self, view: View, seen: Sighting, corners: Pixels, is_leaving: bool = False
-    ) -> WindowPrediction | None:
-        """A start with the guide's depth, if the tracks from `corners` of the first view to where they are `seen` agree
-        with it. An answer that comes late serves as long as the first view is the same: its depth is what counts."""
-        first, guide = self._first, self._guide
-        if first is None or guide is None or not guide.use.initialise:
+    def _advised(self, tracks: CornerTracks, is_leaving: bool = False) -> WindowPrediction | None:
+        """A start with the guide's depth, if the tracks agree with it; is_leaving: the first view is about to leave the
+        image. An answer that comes late serves as long as the first view is the same: its depth is what counts."""
+        first, guide, now_s = tracks.first.frame_id, self._guide, tracks.newest.timestamp_s
+        if guide is None or not guide.use.initialise:
             return None
-        if len(seen.index) < MIN_TRACKS or not self._times.is_due(view.timestamp_s, is_leaving):
+        if len(tracks.last.index) < MIN_TRACKS or not self._times.is_due(now_s, is_leaving):
             return None
-        window = self._window(view, seen.index, seen.pixels, corners)
-        answer = guide.predict(Reason.START, first.frame_id, window)
+        window = tracks.window(self._tracker.camera)
+        answer = guide.predict(Reason.START, first, window)
         if answer is None and guide.desk.is_beside:
             return None  # not yet
-        self._times.asked(view.timestamp_s)
-        if answer is not None and answer.about != first.frame_id:
+        self._times.asked(now_s)
+        if answer is not None and answer.about != first:
             guide.desk.too_late(Reason.START)
             return None
         found = None if answer is None else verified_start(answer.value, window)
@@ -177,72 +164,19 @@ class Initializer:
             guide.desk.believe(Reason.START)
         return found
 
-    def _sightings_of_matches(self, view: View, index: Ids, pixels: Pixels) -> list[Sighting]:
-        """Where the views between the first one and `view` see the corners `index`, which are matched in these two:
-        the depth of those that were followed so far is not known."""
-        first = self._first
-        assert first is not None
-        between = [v for v in self._views if first.frame_id < v.frame_id < view.frame_id]
-        forward = follow_through(self._tracker, [first, *between], self._corners[index])
-        backward = follow_through(self._tracker, [view, *reversed(between)], pixels)[::-1]
-        out = [Sighting(first.frame_id, first.timestamp_s, np.arange(len(self._corners)), self._corners)]
-        for v, (rows, at), (more, there) in zip(between, forward, backward, strict=True):
-            is_new = ~np.isin(more, rows)
-            seen, where = np.concatenate([rows, more[is_new]]), np.concatenate([at, there[is_new]])
-            out.append(Sighting(v.frame_id, v.timestamp_s, index[seen], where))
-        return [*out, Sighting(view.frame_id, view.timestamp_s, index, pixels)]
+    def _is_rotation(self, tracks: CornerTracks) -> bool:
+        return is_nearly_rotation(self._tracker.camera, *tracks.pairs, self._config.two_view)
 
-    def at_end(self) -> Start | None:
-        """A start at the end of the input: without translation, if a rotation explains all that was seen."""
-        if self._first is None or len(self._sightings) < 2 or not self._is_rotation(self._sightings[-1]):
-            return None
-        return self._start(self._newest, None)
-
-    def _is_rotation(self, sighting: Sighting) -> bool:
-        a = self._corners[sighting.index].astype(np.float64)
-        b = sighting.pixels.astype(np.float64)
-        return is_nearly_rotation(self._tracker.camera, a, b, self._config.two_view)
-
-    def _is_denied(self, matched: Sighting, corners: Pixels) -> bool:
+    def _is_denied(self, followed: CornerTracks, matched: CornerTracks) -> bool:
         """Whether the corners that were matched by descriptors deny the rotation of those that were followed."""
-        followed = self._sightings[-1]
-        if matched is followed:
-            return False
-        camera, config = self._tracker.camera, self._config.two_view
-        a, b = self._corners[followed.index].astype(np.float64), followed.pixels.astype(np.float64)
-        R_a_b, _ = rotation_between(camera, a, b)
-        a, b = corners[matched.index].astype(np.float64), matched.pixels.astype(np.float64)
-        return denies_rotation(camera, R_a_b, a, b, config)
+        camera = self._tracker.camera
+        R_a_b, _ = rotation_between(camera, *followed.pairs)
+        return denies_rotation(camera, R_a_b, *matched.pairs, self._config.two_view)
 
-    def _predict(self, view: View, index: Ids, pixels: Pixels, corners: Pixels) -> WindowPrediction | None:
-        return self._sfm.predict(self._window(view, index, pixels, corners))
+    def _predict(self, tracks: CornerTracks) -> WindowPrediction | None:
+        return self._sfm.predict(tracks.window(self._tracker.camera))
 
-    def _window(self, view: View, index: Ids, pixels: Pixels, corners: Pixels) -> WindowInput:
-        first = self._first
-        assert first is not None
-        n = len(index)
-        return WindowInput(
-            np.array([first.frame_id, view.frame_id]), [first.image, view.image], self._tracker.camera,
-            np.repeat([0, 1], n), np.tile(index, 2),
-            np.concatenate([corners[index], pixels]).astype(np.float64),
-        )  # fmt: skip
-
-    def _start(self, view: View, prediction: WindowPrediction | None) -> Start:
-        first = self._first
-        assert first is not None
+    def _start(self, tracks: CornerTracks, prediction: WindowPrediction | None) -> Start:
         earlier = self._views[: self._n_given_up]
-        start = Start(first, view, self._corners, self._sightings, prediction, earlier)
         self.reset()
-        return start
-
-
-def follow_through(tracker: Tracker, views: Sequence[View], pixels: Pixels) -> list[tuple[Ids, Pixels]]:
-    """Corners (N,2) of the first of consecutive views followed through the others: for each of these, which are still
-    seen (n,) and where (n,2)."""
-    index, out = np.arange(len(pixels)), []
-    for before, after in pairwise(views):
-        guess = tracker.rotate_pixels(pixels, tracker.rotation(before, after, None))
-        pixels, ok = tracker.follow(before.gray, after.gray, pixels, guess)
-        index, pixels = index[ok], pixels[ok]
-        out.append((index, pixels))
-    return out
+        return Start(tracks.first, tracks.newest, tracks.corners, tracks.sightings, prediction, earlier)

@@ -1,4 +1,4 @@
-"""Keyframes: what is triangulated, adjusted, linked and looked up again when one is added."""
+"""What a new keyframe brings to the map: triangulation, bundle adjustment of the newest ones, edges, new corners."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -91,10 +91,8 @@ class Mapper:
     def add_keyframe(
         self, view: View, T_world_cam: Array, ids: Ids, pixels: Pixels, component_id: int
     ) -> tuple[Ids, Pixels]:
-        """Insert a keyframe, let triangulation and the bundle adjustment refine the window, add new corners.
-
-        Returns the landmark ids and pixels to follow from here.
-        """
+        """Add a keyframe that sees landmarks ids (n,) at pixels (n,2); triangulate and adjust it together with the
+        keyframes around it, and find new corners. Returns the landmarks, and their pixels, to follow from here."""
         m = self.map
         k = len(m.keyframes)
         keyframe = Keyframe(
@@ -104,7 +102,7 @@ class Mapper:
         recent = self.recent(k)
         self._triangulate(recent)
         if not lacks_depth(m, shared_with_earlier(m, k)):
-            self.adjust(recent)  # a few measured landmarks would outvote all that hold the rotation
+            self.adjust(recent)  # not with few measured landmarks: they would outvote those that hold the rotation
         self._link_edges(recent)
         ids, px64 = m.observed[k]
         px = px64.astype(np.float32)
@@ -112,7 +110,7 @@ class Mapper:
         return np.concatenate([ids, new_ids]), np.concatenate([px, new_px])
 
     def _triangulate(self, recent: Ids) -> None:
-        """Geometry of the window from its tracks; take over landmarks and dense depth."""
+        """Put what the window's tracks determine into the map: landmarks, and dense depth where it is due."""
         m = self.map
         window = self._window(recent)
         prediction = self.sfm.predict(window)
@@ -129,8 +127,8 @@ class Mapper:
                 self.take_depth(int(k), prediction, n, S_world_window.s)
 
     def take_depth(self, k: int, prediction: WindowPrediction, n: int, scale: float) -> None:
-        """Keep the dense depth of window image n as keyframe k's, and let it replace the guessed depths of the
-        landmarks first seen there. scale: world units per window unit."""
+        """Keep the dense depth of window image n as keyframe k's; it replaces guessed depths of landmarks that k saw
+        first. scale: world units per window unit."""
         m = self.map
         keyframe = m.keyframes[k]
         local_scale = np.float32(scale / keyframe.S_world_keyframe.s)
@@ -146,7 +144,7 @@ class Mapper:
         m.landmarks.rel_sigma[ids] = np.minimum(m.landmarks.rel_sigma[ids], self.config.depth_rel_sigma)
 
     def tracks_of(self, window: Ids) -> WindowInput:
-        """Keyframes with their tracks and nothing else that the map knows."""
+        """Keyframes with their tracks alone: nothing else that the map knows."""
         m = self.map
         frame, ids, px = self.observations(window)
         return WindowInput(
@@ -158,30 +156,33 @@ class Mapper:
         return KeyframeImages([self.map.keyframes[i] for i in window])
 
     def settle(self, window: Ids, linked: Ids) -> None:
-        """Triangulate and adjust keyframes whose geometry was found anew, the first of them held; `linked`: all whose
-        edges say so from now on."""
+        """Triangulate and adjust keyframes whose geometry was found anew, with the first held, and make the edges of
+        the keyframes `linked` anew."""
         self._triangulate(window)
         self.adjust(window, n_fixed=1, max_iterations=SETTLING_ITERATIONS)
         self._link_edges(linked)
 
     def _window(self, recent: Ids) -> WindowInput:
-        """The keyframes with their tracks and what the map knows, in the gauge of the first."""
+        """The keyframes with their tracks and what the map knows, in the frame of the first."""
         m = self.map
         frame, ids, px = self.observations(recent)
         T_world = m.T_world_keyframes(recent)
         T_first_world = se3.inverse(T_world[0])
         known = np.unique(ids[m.landmarks.is_triangulated[ids]])
-        middle = len(recent) // 2
-        due = len(recent) >= 4 and self.config.dense_every > 0 and recent[-1] % self.config.dense_every == 0
-        due = due and m.keyframes[recent[middle]].depth is None
         return WindowInput(
             np.array([m.keyframes[i].frame_id for i in recent]), self._images(recent), self.camera,
             frame, ids, px, T_first_world @ T_world, known, se3.transform(T_first_world, m.landmarks_world(known)),
-            (middle,) if due else (),
+            self._dense_due(recent),
         )  # fmt: skip
 
+    def _dense_due(self, recent: Ids) -> tuple[int, ...]:
+        """The middle of the window, if it is its turn to get dense depth and it has none."""
+        every, middle = self.config.dense_every, len(recent) // 2
+        is_due = len(recent) >= 4 and every > 0 and recent[-1] % every == 0
+        return (middle,) if is_due and self.map.keyframes[recent[middle]].depth is None else ()
+
     def _link_edges(self, recent: Ids) -> None:
-        """Relative poses of the window's keyframes as graph edges; those of the newest window replace older ones."""
+        """Make the window's relative poses edges of the graph, in place of those from older windows."""
         m = self.map
         for i, b in enumerate(recent.tolist()):
             for a in recent[max(0, i - self.config.n_linked) : i].tolist():
@@ -193,7 +194,7 @@ class Mapper:
                 m.edges[(a, b)] = Edge(a, b, S, sigmas, kind)
 
     def add_corners(self, view: View, k: int, existing: Pixels) -> tuple[Ids, Pixels]:
-        """Detect corners of keyframe k in parts without any; their depth is guessed from their neighbours'."""
+        """Find corners in the parts of keyframe k that have none; their depth is guessed from their neighbours'."""
         pixels = self.tracker.detect(view, existing)
         if len(pixels) == 0:
             return np.zeros(0, np.int64), pixels
@@ -204,7 +205,8 @@ class Mapper:
         return ids, pixels
 
     def _guess_depth(self, k: int, pixels: Pixels) -> tuple[Array, Array]:
-        """Median inverse depth of the N_NEIGHBOURS nearest known landmarks in the image, in keyframe units."""
+        """Depth (N,) at pixels (N,2), in keyframe units, and its relative deviation (N,): from the median inverse depth
+        of the N_NEIGHBOURS nearest known landmarks in the image."""
         m = self.map
         ids, px = m.observed[k]
         known = m.landmarks.is_triangulated[ids]
@@ -224,10 +226,8 @@ class Mapper:
         return 1.0 / middle, np.maximum(self.config.guess_rel_sigma, np.minimum(spread, 1.0))
 
     def recent(self, k: int) -> Ids:
-        """The keyframes to adjust with k, ascending: the newest ones that share landmarks with those already taken.
-
-        Candidates are the last keyframes and, after a recovery, those that first saw what k sees.
-        """
+        """The keyframes to adjust together with k, in ascending order: the newest that share landmarks with those
+        already taken. Candidates are the last keyframes and, after a recovery, those that first saw what k sees."""
         m = self.map
         hosts = np.unique(m.landmarks.host[m.observed[k].ids])
         pool = np.union1d(hosts[hosts < k], np.arange(max(0, k - self.config.window + 1), k))
@@ -244,7 +244,7 @@ class Mapper:
         return np.array(sorted(taken))
 
     def _old(self, k: int, hosts: Ids) -> list[int]:
-        """The keyframes of an earlier visit whose landmarks k sees most of."""
+        """The keyframes of an earlier visit that share most landmarks with k."""
         m, c = self.map, self.config
         centre, component = m.centres(np.array([k]))[0], m.keyframes[k].component_id
         old = [j for j in hosts[hosts < k - 2 * c.window].tolist() if m.keyframes[j].component_id == component]
@@ -266,10 +266,11 @@ class Mapper:
     def adjust(
         self, window: Ids, n_fixed: int | None = None, max_iterations: int | None = None
     ) -> BundleResult | None:
-        """Bundle adjustment of the window's keyframes and triangulated landmarks; removes what does not fit.
+        """Bundle adjustment of the window's keyframes and their triangulated landmarks; what does not fit is removed.
+        None, and nothing happens, if too little is triangulated.
 
-        The oldest n_fixed keyframes hold the gauge. None if too little is triangulated. n_fixed, max_iterations: those
-        of the settings, if they are not given.
+        n_fixed: the oldest keyframes, which are held still and so fix place and scale; it and max_iterations are those
+        of the settings by default.
         """
         m, c = self.map, self.config
         frame, ids, px = self.observations(window)
@@ -295,7 +296,7 @@ class Mapper:
         return result
 
     def _forget_outliers(self, window: Ids, frame: Ids, unique: Ids, index: Ids, result: BundleResult) -> None:
-        """Drop observations that do not fit, and landmarks that fit nowhere."""
+        """Drop observations that do not fit; a landmark that is far off in any view is a guess again."""
         m, c = self.map, self.config
         bad = result.residual_px > c.max_residual_px
         for n in np.unique(frame[bad]):

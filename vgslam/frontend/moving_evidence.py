@@ -66,7 +66,7 @@ class MovingEvidence:
         self._anchors: dict[int, _Anchor] = {}
 
     def forget(self) -> None:
-        """Nothing is known of the views before."""
+        """Forget all earlier views."""
         self._anchors.clear()
 
     def advance(self, T_now_before: Array) -> None:

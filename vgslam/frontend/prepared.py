@@ -21,7 +21,7 @@ class Prepared:
     camera: Camera
     """The camera that it was prepared for."""
     gray: Gray
-    """Without the distortion that the camera has no more."""
+    """The grey image, without the distortion that the map's adjustment has found."""
     thumbnail: Thumbnail
     straightener: Straightener | None
     """Takes that distortion out of other pictures; None where there was none."""

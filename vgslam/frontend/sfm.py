@@ -29,9 +29,9 @@ class WindowSfm:
     """Two-view initialisation (refused under low parallax or pure rotation), triangulation of new tracks, and dense
     depth by plane sweep for the frames that ask for it."""
 
-    def __init__(self, two_view_config: TwoViewConfig | None = None, sweep: PlaneSweepConfig | None = None) -> None:
+    def __init__(self, two_view_config: TwoViewConfig | None = None) -> None:
         self._two_view = two_view_config or TwoViewConfig()
-        self._sweep = sweep or PlaneSweepConfig()
+        self._sweep = PlaneSweepConfig()
 
     def predict(self, window: WindowInput) -> WindowPrediction | None:
         """Without earlier poses: the relative pose of the first and last image, None if it is not determined.

@@ -44,7 +44,7 @@ EPIPOLAR_PX = 0.7
 PURE_ROTATION_PX = 0.7
 """Median error of a rotation below which there is no translation to speak of."""
 MARGIN = 2.0
-"""By how much a point must miss where the epipolar geometry lets it be: rotations are known to a fraction of it."""
+"""How far (px) a point must lie from where the epipolar geometry allows it: rotations are known to a fraction of it."""
 MIN_VOTES = 4
 """Comparisons in which a cell should have moved before it is judged."""
 STAYS, STAYED = 0.6, 0.4
@@ -172,8 +172,8 @@ class StaticRegions:
         return np.asarray(cv2.resize(stacked, (cols, rows), interpolation=cv2.INTER_AREA), np.float32)
 
     def _should_move(self, a: Array, b: Array) -> Mask | None:
-        """For each cell, whether no point of the world could stay at its centre while others go from a (N,2) to b; None
-        if no epipolar geometry explains these."""
+        """Whether, for each cell, no point of the world could stay at its centre while others move from a (N,2) to b;
+        None if no epipolar geometry explains these."""
         R_a_b, residual = rotation_between(self.camera, a, b)
         rays = self.camera.rays(self._centres)
         if np.median(residual) < PURE_ROTATION_PX:

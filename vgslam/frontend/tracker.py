@@ -1,4 +1,4 @@
-"""A pose and a status for every frame: features followed from frame to frame, pose against the map's landmarks."""
+"""The pose of every frame: features are followed from frame to frame, and give it against the map's landmarks."""
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -24,10 +24,10 @@ from vgslam.multiview.straighten import Straightener
 from vgslam.types import Array, Ids
 
 MIN_TO_FIT = 8
-"""Least followed features for a pose: a few more than it needs, so that some can disagree."""
+"""Fewest followed features for a pose: a few more than it needs, so that some can disagree."""
 SURE_REL_SIGMA, MIN_SURE = 0.2, 20
-"""RANSAC takes landmarks for points without deviation: only those with less than this relative deviation of depth, and
-only if there are enough of them that a chance agreement of outliers does not win."""
+"""RANSAC takes its landmarks to be exact. So it gets those with less than this relative deviation of depth, and only if
+there are enough of them that a chance agreement of outliers does not win."""
 RANSAC_SIGMAS = 3.0
 """Inlier distance of RANSAC, in standard deviations of a tracked pixel (99 % of true ones)."""
 MAX_GUESS_SHARE = 0.5
@@ -37,11 +37,12 @@ MIN_VOTERS = 30
 SUDDEN_DROP = 0.65
 """A share of inliers below this times that of the frame before has dropped too suddenly for a change of view."""
 LEAST_SHARE = 0.25
-"""Corners come closer to one another, at most twice as close, where a part of the image is ignored."""
+"""Where a part of the image is ignored, corners in the rest are found closer together, down to half the distance: the
+square root of this share."""
 NEIGHBOURHOOD = 0.1
 """Distance within which corners are neighbours, as a share of the image's width."""
 SECOND_PASS_LEVELS = 2
-"""Pyramid levels of the second pass: its start comes from a pose, so it has not far to look."""
+"""Pyramid levels of the second pass, which starts near where a pose puts the features."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class TrackerConfig:
 
 @dataclass(frozen=True)
 class View:
-    """One frame as the frontend sees it."""
+    """One frame, prepared for tracking."""
 
     frame_id: int
     timestamp_s: float
@@ -77,17 +78,17 @@ class View:
     gray: Gray
     thumbnail: Thumbnail
     straightener: Straightener | None = None
-    """Takes out what `gray` has no more."""
+    """Takes out the distortion that `gray` is already without."""
 
     @cached_property
     def image(self) -> npt.NDArray[np.uint8]:
-        """The RGB image, without distortion: made when it is asked for, as most views need their grey image alone."""
+        """The RGB image without distortion, made when it is asked for: most views need only their grey image."""
         return self.raw if self.straightener is None else self.straightener(self.raw)
 
 
-@dataclass
+@dataclass(frozen=True)
 class TrackState:
-    """The landmarks that are followed."""
+    """A view that tracking goes on from: its pose, and the landmarks that are seen in it."""
 
     view: View
     ids: Ids
@@ -121,6 +122,11 @@ class TrackResult:
     rotation_only: bool = False
     """Whether only the rotation is measured: the position is that of the frame before."""
 
+    def state(self, view: View, before: TrackState | None) -> TrackState:
+        """What to go on from; its motion is that since `before`, if the camera was followed from there."""
+        motion = None if before is None else se3.inverse(self.T_world_cam) @ before.T_world_cam
+        return TrackState(view, self.ids, self.pixels, self.T_world_cam, motion, self.ratio)
+
 
 class Tracker:
     """Follows the landmarks of `slam_map` through consecutive views."""
@@ -139,13 +145,13 @@ class Tracker:
         self._preparation = Preparation()
 
     def view(self, frame_id: int, timestamp_s: float, image: npt.NDArray[np.uint8]) -> View:
-        """Grey image and thumbnail of an RGB frame. One of a camera that the map's adjustment found to be distorted is
-        straightened first."""
+        """An RGB frame with its grey image and thumbnail, without the distortion that the map's adjustment has found in
+        the camera."""
         made = self._preparation.of(image, self.camera)
         return View(frame_id, timestamp_s, image, made.gray, made.thumbnail, made.straightener)
 
     def prepare(self, image: npt.NDArray[np.uint8]) -> None:
-        """Do the work of `view` ahead, for an image that it will be called with; on any thread."""
+        """Do the work of `view` ahead of time, on any thread, for an image that it will soon be called with."""
         self._preparation.ahead(image, self.camera)
 
     def take_camera(self, camera: Camera) -> None:
@@ -164,18 +170,18 @@ class Tracker:
         return detect_corners(view.gray, existing, n_wanted, closer, lambda pixels: self._allows(view, pixels))
 
     def _allows(self, view: View, pixels: npt.NDArray) -> npt.NDArray[np.bool_]:
-        """Which pixels (N,2) may become corners."""
+        """Whether each of pixels (N,2) may become a corner."""
         return self.mask.allows(pixels) & ~self.moving.covers(view.frame_id, pixels)
 
     def follow(
         self, before: Gray, current: Gray, pixels: Pixels, guess: Pixels, levels: int | None = None
     ) -> tuple[Pixels, npt.NDArray[np.bool_]]:
-        """As `track_flow`; what comes to lie where the image carries no features is lost."""
+        """As `track_flow`; a feature that ends up where the image carries none is lost."""
         found, ok = track_flow(before, current, pixels, guess, self.config.features, levels)
         return found, ok & self.mask.allows(found)
 
     def rotation(self, previous: View, current: View, motion: Array | None) -> Array:
-        """R_cur_prev from the thumbnails, started at rest and at the last motion."""
+        """R_cur_prev from the thumbnails, searched from rest and from the last motion."""
         if self._rotation is None:
             h, w = previous.thumbnail.image.shape
             self._rotation = RotationGuess(previous.thumbnail.camera, h, w)
@@ -183,13 +189,13 @@ class Tracker:
         return self._rotation.estimate(previous.thumbnail, current.thumbnail, starts)
 
     def rotate_pixels(self, pixels: Pixels, R: Array) -> Pixels:
-        """Where pixels (N,2) go when the camera turns by R_cur_prev."""
+        """Where pixels (N,2) move when the camera turns by R_cur_prev."""
         p = self.camera.rays(pixels) @ R.T
         p[:, 2] = np.maximum(p[:, 2], MIN_RAY_Z)
         return self.camera.project(p).astype(np.float32)
 
     def pose_points(self, ids: Ids, pixels: npt.NDArray) -> PosePoints:
-        """Landmarks and their pixels, as input of PnP."""
+        """Landmarks ids (N,) seen at pixels (N,2), as the input of PnP."""
         landmarks = self.map.landmarks_world(ids)
         host = self.map.landmarks.host[ids]
         return PosePoints(
@@ -198,8 +204,11 @@ class Tracker:
         )  # fmt: skip
 
     def track(self, state: TrackState, view: View, motion: Array | None = None) -> TrackResult:
-        """Pose of `view`, following the features of `state`; motion: T_view_previous (4,4) in world units where it is
-        known from elsewhere: then the patches are turned as it says before they are looked for."""
+        """Pose of `view` from the features of `state` that are found in it.
+
+        motion: T_view_previous (4,4) in world units, where it is known from elsewhere; patches are then turned by it
+        before they are looked for.
+        """
         T_cam_world = se3.inverse(state.T_world_cam)
         predicted = self._predicted(state, view) if motion is None else motion @ T_cam_world
         points = self.pose_points(state.ids, state.pixels)
@@ -216,14 +225,14 @@ class Tracker:
             fit = self._fit(points, pixels, ok, fit.T_cam_world, still)
         moving = np.zeros(len(points), bool)
         if fit is not None:
-            fit, moving = self._static(state, view, points.seen_at(pixels), ok, fit)
+            fit, moving = self._without_moving(state, view, points.seen_at(pixels), ok, fit)
         result = self._judge(state, points, pixels, ok & ~moving, fit)
         return result if still is None else self._with_rotation_only(result)
 
-    def _static(
+    def _without_moving(
         self, state: TrackState, view: View, points: PosePoints, ok: np.ndarray, fit: PoseFit
     ) -> tuple[PoseFit, np.ndarray]:
-        """The pose without what moves on its own, and which of the points (N,) do."""
+        """The pose from what does not move on its own, and which of the points (N,) do."""
         self.moving.follow(state.view.frame_id, state.view.gray, view.frame_id, view.gray)
         marks, rows = self.map.landmarks, np.flatnonzero(ok)
         age = len(self.map.keyframes) - 1 - marks.host[state.ids]
@@ -242,7 +251,7 @@ class Tracker:
         return replace(found.fit, inliers=inliers), moving
 
     def _predicted(self, state: TrackState, view: View) -> Array:
-        """T_cam_world of `view`: the last speed, and the rotation that the thumbnails show."""
+        """T_cam_world of `view`, from the last velocity and the rotation that the thumbnails show."""
         R = self.rotation(state.view, view, state.motion)
         T_cam_world = se3.inverse(state.T_world_cam)
         predicted = (state.motion if state.motion is not None else np.eye(4)) @ T_cam_world
@@ -258,8 +267,8 @@ class Tracker:
     def _displaced(
         self, points: PosePoints, T_from: Array, T_to: Array, pixels: Pixels, is_sure: bool = False
     ) -> Pixels:
-        """Pixels moved as the landmarks' projections move from one camera to the other, unless that is so far that the
-        cameras are hardly right; is_sure: they are."""
+        """Pixels, moved as the landmarks' projections move from one camera to the other. Moves too large to be right
+        are not made, unless the cameras are known for sure."""
         a, b = se3.transform(T_from, points.landmarks), se3.transform(T_to, points.landmarks)
         safe = (a[:, 2] > MIN_DEPTH) & (b[:, 2] > MIN_DEPTH)
         out = pixels.astype(np.float64)
@@ -270,15 +279,15 @@ class Tracker:
         return out.astype(np.float32)
 
     def _turned(self, gray: Gray, pixels: Pixels, R: Array) -> tuple[Gray, Pixels]:
-        """An image as the camera sees it once it has turned by R_cur_prev, and where its pixels (N,2) are then: optical
-        flow takes patches for shifted only."""
+        """An image as the camera would see it after turning by R_cur_prev, and where its pixels (N,2) are then: optical
+        flow can follow a patch that is shifted, not one that is turned."""
         H = self.camera.K @ R @ np.linalg.inv(self.camera.K)
         size = (self.camera.width, self.camera.height)
         turned = cv2.warpPerspective(gray, H, size, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(turned, np.uint8), self.rotate_pixels(pixels, R)
 
     def _with_rotation_only(self, result: TrackResult) -> TrackResult:
-        """What a view says in which too few landmarks of measured depth were found to know the position."""
+        """The result, marked as a rotation alone where too few landmarks of measured depth give a position."""
         if result.is_lost or self.map.landmarks.is_triangulated[result.ids].sum() >= MIN_VOTERS:
             return result
         centre = result.T_world_cam[:3, 3]
@@ -288,7 +297,7 @@ class Tracker:
     def _second_pass(
         self, state: TrackState, view: View, points: PosePoints, pixels: Pixels, ok: np.ndarray, fit: PoseFit
     ) -> tuple[Pixels, np.ndarray]:
-        """Follow the features that failed once more, starting where the pose of the others puts them."""
+        """Look for the features that were lost once more, from where the pose of the others puts them."""
         failed = np.flatnonzero(~ok)
         T_before = se3.inverse(state.T_world_cam)
         guess = self._displaced(points.select(failed), T_before, fit.T_cam_world, state.pixels[failed])
@@ -301,7 +310,7 @@ class Tracker:
     def _fit(
         self, points: PosePoints, pixels: Pixels, ok: np.ndarray, start: Array, still: CentrePrior | None
     ) -> PoseFit | None:
-        """Pose from the followed features; inliers is over all N features."""
+        """Pose from the features that were followed; its inliers are a mask over all N."""
         c = self.config
         if ok.sum() < MIN_TO_FIT:
             return None

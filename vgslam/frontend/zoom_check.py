@@ -18,7 +18,7 @@ from vgslam.types import Array
 MIN_POINTS = 40
 """Least landmarks of measured depth."""
 MOST_POINTS = 120
-"""With more, every second, third, ... is used."""
+"""Most landmarks that are used: of more, every second, third, ... is."""
 MAX_REL_SIGMA = 0.1
 """Landmarks whose depth is known worse say nothing of the focal length."""
 LEAST_CHANGE, SIGMAS = 0.025, 5.0

@@ -35,7 +35,7 @@ def too_large(width: int, height: int) -> str | None:
 
 
 def limit_decoder(stream: Any) -> None:
-    """From now on the decoder of a video stream (PyAV), which must not be open yet, refuses larger frames."""
+    """Let the decoder of a video stream (PyAV), which must not be open yet, refuse larger frames."""
     stream.codec_context.options = {**stream.codec_context.options, **VIDEO_LIMIT}
 
 

@@ -24,6 +24,11 @@ def one_line(text: object) -> str:
     return line if len(line) <= LONGEST else f"{line[:half]} ... {line[-half:]}"
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an error of another library says; its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def say(text: object = "", *, end: str = "\n", is_error: bool = False) -> None:
     """Prints `shown` text at once: on standard output, or on standard error. Every line of the program goes through
     here, or through rich with `shown` text."""

@@ -120,7 +120,7 @@ def _row(e: PoseEstimate) -> tuple[Any, ...]:
 
 
 def _estimate(row: Any) -> PoseEstimate:
-    """Not checked again: what does not agree never got in."""
+    """The estimate of a row, not checked again: what does not agree never got in."""
     (frame_id, timestamp_s, ref_id, component_id, n_inliers, ratio, pose, upper, has_covariance, number,
      rotation_only) = row.item()  # fmt: skip
     T: Array | None = None

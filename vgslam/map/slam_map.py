@@ -18,6 +18,9 @@ from vgslam.map.pictures import Pictures
 from vgslam.map.world import UNKNOWN, World
 from vgslam.types import Array, Camera, Edge, Ids, Keyframe, Observations, PoseEstimate, Trajectory
 
+DETOUR = 4.0
+"""A path so many times as long as the distance between its ends has come back."""
+
 
 class Landmarks:
     """Landmark table: host keyframe (L,), position (L,3) in the host's frame and units, relative standard deviation of
@@ -98,7 +101,7 @@ class PlaceCodes:
 class SlamMap:
     """Keyframes with their observations, landmarks, edges and the poses of all frames.
 
-    observed: what each keyframe sees. Another thread may read it at any time; it takes ids and pixels in one access,
+    observed: what each keyframe sees. Another thread may read it at any time, if it takes ids and pixels in one access:
     `ids, pixels = slam_map.observed[k]`.
 
     pictures keeps the images and the dense depth of the keyframes within a memory budget. sessions: the runs that went
@@ -151,7 +154,7 @@ class SlamMap:
         return PagedKeyframe.of(keyframe, self.pictures)
 
     def begin_session(self, name: str, began: str, camera: Camera | None = None) -> Session:
-        """Begins a session, to which everything that is added from now on belongs."""
+        """Begins a session; everything that is added from now on belongs to it."""
         session = Session(name, began, 1 + max((f.frame_id for f in self.frames), default=-1), camera)
         self.sessions.append(session)
         return session
@@ -227,12 +230,12 @@ class SlamMap:
         local = np.matmul((points - self._t.view[host])[:, None, :], self._R.view[host])[:, 0]
         self.landmarks.xyz_host[ids] = local / self._s.view[host][:, None]
 
-    def is_revisit(self, keyframe_id: int, centre: Array, times: float = 4.0) -> bool:
-        """Whether the newest keyframe has come back to an old one: the path between them is at least `times`
-        as long as the distance from the old one to centre (3,), where the camera is now."""
+    def is_revisit(self, keyframe_id: int, centre: Array) -> bool:
+        """Whether the newest keyframe has come back to an old one: the path between them is at least DETOUR times as
+        long as the distance from the old one to centre (3,), where the camera is now."""
         centres = self.centres(np.arange(keyframe_id, len(self.keyframes)))
         way = float(np.linalg.norm(np.diff(centres, axis=0), axis=1).sum())
-        return way > times * float(np.linalg.norm(centres[0] - centre))
+        return way > DETOUR * float(np.linalg.norm(centres[0] - centre))
 
     def relative_to(self, keyframe_id: int, T_world_cam: Array) -> Array:
         """T_keyframe_cam (4,4) in the keyframe's units."""

@@ -74,7 +74,7 @@ class Finding:
     spread_percent: float | None = None
     """Standard deviation of one measurement of the scale."""
     residual_rms_m: float | None = None
-    """For positions: their distances from the keyframes, after the graph."""
+    """Distances of measured positions from the keyframes, after the graph."""
     gravity_from: str | None = None
     gravity_sigma_deg: float | None = None
     notes: list[str] = field(default_factory=list)

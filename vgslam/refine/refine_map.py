@@ -35,8 +35,8 @@ def refine_map(
     """Adjusts each component's keyframes, landmarks and camera together.
 
     The map changes only component by component, and only where the outcome is better: Ctrl-C, or `watch.should_stop`,
-    leaves the rest as it was. KeyboardInterrupt ends the adjustment and is not raised on. Errors of pictures that
-    cannot be read or written are raised (MapError, OutputError). places: those of the map, in which keyframes that went
+    leaves the rest as it was. KeyboardInterrupt ends the adjustment and goes no further. Raises MapError and
+    OutputError for pictures that cannot be read or written. places: those of the map, in which keyframes that went
     astray are looked for (`strays`); a component that had some is adjusted once more. None leaves them.
     """
     watch = watch or Watch()

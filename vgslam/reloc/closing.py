@@ -10,6 +10,7 @@ from vgslam.frontend.asking import AskedGuide
 from vgslam.frontend.features import FeatureConfig
 from vgslam.geometry.camera import Camera
 from vgslam.graph.map_graph import MapGraph
+from vgslam.graph.optimize import optimize_map
 from vgslam.graph.robust import SwitchedOff
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.loop_search import LoopSearch
@@ -60,11 +61,6 @@ class LoopCloser:
         """Edges that the graph contradicts: those taken out of the map again, and those between parts of the map that
         only such edges join, which more of their kind may bring back."""
         return self._dropped + self._out_of_use
-
-    @property
-    def is_searching(self) -> bool:
-        """Whether a search is running in the background."""
-        return self._search is not None and self._search.is_busy
 
     @property
     def search_cpu_s(self) -> float:
@@ -172,7 +168,16 @@ class _Failure:
             f"{self.times} loops were not closed, the first {frames}")  # fmt: skip
 
 
-def ties_left_out(slam_map: SlamMap, switched_off: Sequence[SwitchedOff]) -> list[str]:
+def solve_graph(slam_map: SlamMap, is_metric: bool, notes: list[str], else_of: str) -> None:
+    """Optimise the whole pose graph. notes: gets a line where loops were left out, and one if it cannot be solved and
+    poses stay those of whatever `else_of` names."""
+    try:
+        notes += _ties_left_out(slam_map, optimize_map(slam_map, is_metric).switched_off)
+    except GraphError as error:
+        notes.append(f"the graph was not optimised, poses are those of the {else_of}: {error}")
+
+
+def _ties_left_out(slam_map: SlamMap, switched_off: Sequence[SwitchedOff]) -> list[str]:
     """A line where the last solve left out loops between parts of the map that only loops join."""
     off = [x for x in switched_off if x.is_tie and x.edge.kind is EdgeKind.LOOP]
     if not off:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vgslam.frontend.features import Pixels
+from vgslam.frontend.tracker import TrackResult
 from vgslam.geometry import se3
 from vgslam.reloc.evidence import Evidence
 from vgslam.types import Array, Ids
@@ -40,6 +41,12 @@ class Localization:
     def trust(self) -> float:
         """Probability that the pose is right; 0 for an ambiguous one."""
         return 0.0 if self.is_ambiguous else self.evidence.trust
+
+    @property
+    def tracked(self) -> TrackResult:
+        """The same, as of a frame that was followed to there."""
+        n, ratio = len(self.ids), self.evidence.ratio
+        return TrackResult(False, self.T_world_cam, self.covariance, self.ids, self.pixels, n, ratio, survived=1.0)
 
     def is_near(self, T_world_cam: Array, component_id: int) -> bool:
         """Whether a camera can have come here from a pose in a component within the few frames in which it is in

@@ -40,8 +40,8 @@ class MapIndex:
         self._index.add(self._codes)
 
     def neighbours(self, n: int, begin: int, end: int) -> tuple[Ids, Array]:
-        """For codes begin to end: the n nearest of all codes (M,n), -1 where there are fewer, and their likeness (M,n):
-        1 the same, 0 unrelated. Each finds itself."""
+        """The n nearest of all codes (M,n) to each of codes begin to end, -1 where there are fewer, and their likeness
+        (M,n): 1 the same, 0 unrelated. Each finds itself."""
         distance, ids = self._index.search(self._codes[begin:end], n)
         return ids.astype(np.int64), np.where(ids < 0, 0.0, 1.0 - 2.0 * distance / N_BITS)
 
@@ -79,7 +79,7 @@ def alike_maps(index: MapIndex, n: int, least: float, votes: int, block: int = 4
 
 
 def _voted(index: MapIndex, n: int, least: float, votes: int, begin: int, end: int, n_maps: int) -> tuple[Ids, Array]:
-    """For the maps of codes begin to end: number of the map times n_maps plus that of another, and the strength."""
+    """What maps of codes begin to end vote for: a map's number times n_maps plus that of another, and the strength."""
     ids, likeness = index.neighbours(n, begin, end)
     row, column = np.nonzero((ids >= 0) & (likeness >= least))
     mine, other = index.maps[begin + row], index.maps[ids[row, column]]

@@ -1,42 +1,38 @@
-"""The pose of an image in a map without any guess of it: references, hypotheses by several methods, verification.
+"""The pose of an image in a map, without any guess of it.
 
-Keyframes that look alike give hypotheses; each must find the map's landmarks again where it says they are. Hypotheses
-that agree are taken together; a second place that fits nearly as well makes the answer ambiguous.
+Keyframes that look alike (references) give hypotheses of the pose, by several methods. Each has to find the map's
+landmarks again where it says that they are. Those that agree are taken together (`hypotheses.Agreement`).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from vgslam.frontend.features import FeatureConfig, Gray
 from vgslam.frontend.image_mask import ImageMask
-from vgslam.frontend.locate import LocateConfig, Locator, Recovered, Target, epipolar_inliers, epipolar_matches
-from vgslam.frontend.matching import ImageFeatures, MatcherConfig, describe, match
+from vgslam.frontend.locate import Locator, Target, epipolar_inliers, epipolar_matches
+from vgslam.frontend.matching import ImageFeatures, describe, match
 from vgslam.frontend.tracker import View
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.map.slam_map import SlamMap
-from vgslam.multiview.pnp import refine_pose
 from vgslam.reloc.asked_proposer import AskedProposer
 from vgslam.reloc.backoff import Backoff
 from vgslam.reloc.covisible import covisible
 from vgslam.reloc.epipolar_check import MIN_MATCHES, Matched, Support, epipolar_agreement, speaks_against
-from vgslam.reloc.evidence import Evidence, cells
+from vgslam.reloc.hypotheses import Agreement, Hypothesis
 from vgslam.reloc.known_depth import is_guessed
 from vgslam.reloc.localization import Localization
+from vgslam.reloc.nearby import N_CONFIRMING
 from vgslam.reloc.neighbours import GAP, spaced
 from vgslam.reloc.places import Places
 from vgslam.reloc.proposal import PoseProposer, References
+from vgslam.reloc.relocalizer_config import RelocalizerConfig
 from vgslam.reloc.weak_poses import Matches, WeakPose, weak_poses
 from vgslam.types import Array
 
 PNP = "pnp"
-STRICT_RATIO, AGAIN_REFOUND, BACK_REFOUND = 0.6, 15, 20
-"""`LocateConfig.min_ratio` and `min_refound` where landmarks are looked for at a known pose, which wrong ones would
-bend: those nearby, and those of old keyframes, which tie two parts of the map together."""
-N_CONFIRMING = 3
-"""Keyframes that are asked to confirm a pose: each costs as much as tracking a frame."""
 N_MORE = 24
 """Keyframes that look most alike and are tried in a second look, if those of the first are not enough."""
 MOST_STARTS, N_WEAK_REFERENCES, N_GUIDED = 2, 2, 5
@@ -44,59 +40,17 @@ MOST_STARTS, N_WEAK_REFERENCES, N_GUIDED = 2, 2, 5
 whose landmarks are looked for."""
 N_CONTRADICTING = 4
 """Newest keyframes whose matches may contradict a pose that rests on few landmarks."""
-MIN_FACING = 0.85
-"""Least cosine between optical axes (32 degrees) of views that look the same way."""
-MAX_APART = 0.4
-"""Largest distance of such views, as a share of the median depth: beyond it, patches look too different."""
-MOST_PLACES = 3
-"""Different places that the best hypotheses are joined for: the best one, and rivals."""
 KEPT_FEATURES = 64
 """Keyframes whose features stay in memory, some 0.6 MB each."""
 
 
 @dataclass(frozen=True)
-class RelocalizerConfig:
-    """Which keyframes are tried, and when an answer is believed."""
-
-    n_recent: int = 3
-    """Last keyframes that are tried first, by a camera that was just lost."""
-    n_similar: int = 8
-    """Keyframes that look most alike and are tried."""
-    n_nearby: int = 12
-    """Keyframes considered for one that looks the same way, when the pose is known."""
-    n_joint: int = 4
-    """Agreeing hypotheses whose landmarks together make the final pose."""
-    n_back: int = 2
-    """Old keyframes whose landmarks are looked for in a new one where the camera has come back."""
-    back_agreement: tuple[float, float] = (3.0, 0.08)
-    """Rotation (degrees) and position (share of the median depth) within which these must say the same pose."""
-    min_trust: float = 0.5
-    """Least probability of being right (0 to 1) of an accepted pose."""
-    rival: float = 0.6
-    """Another place with so large a share of the best one's landmarks makes a pose ambiguous."""
-    agreement: tuple[float, float] = (15.0, 0.5)
-    """Rotation (degrees) and position (share of the median depth) within which two answers are the same place."""
-    second_look: bool = False
-    """Look once more, with more effort, for a single image that was not found: more are found, and of 500 images of
-    other places one was accepted (docs/bench/relocalization_hard.md), so it is off."""
-    matcher: MatcherConfig = field(default_factory=MatcherConfig)
-    """Matching by descriptors."""
-    locate: LocateConfig = field(default_factory=lambda: LocateConfig(15, 0.5, 12, 2.0, 2.0, 0.03))
-    """Conditions on a hypothesis to be considered."""
-
-
-@dataclass(frozen=True)
 class _Query:
+    """An image that is looked for."""
+
     view: View
     target: Target
     features: ImageFeatures
-
-
-@dataclass(frozen=True)
-class _Hypothesis:
-    found: Recovered
-    method: str
-    depth: float
 
 
 class Relocalizer:
@@ -109,6 +63,7 @@ class Relocalizer:
         self.map, self.places, self.proposer = slam_map, places, proposer
         self.config = config or RelocalizerConfig()
         self.locator = Locator(slam_map, self.config.locate, features)
+        self.agreement = Agreement(self.locator, self.config)
         self._features: dict[int, ImageFeatures] = {}
         self.support = Support()
         """The inliers of the last poses that were believed."""
@@ -124,10 +79,11 @@ class Relocalizer:
         self._features = {}
         self.places.forget_features()
 
-    def accepts(self, answer: Localization | None, min_trust: float | None = None) -> bool:
+    def accepts(self, answer: Localization | None) -> bool:
         """Whether an answer may be used."""
-        least = self.config.min_trust if min_trust is None else min_trust
-        return answer is not None and not (answer.is_ambiguous or answer.trust < least or is_guessed(self.map, answer))
+        if answer is None or answer.is_ambiguous or answer.trust < self.config.min_trust:
+            return False
+        return not is_guessed(self.map, answer)
 
     def locate(self, view: View, camera: Camera, n_recent: int = 0) -> Localization | None:
         """The best answer for a view, accepted or not; None if no hypothesis stands.
@@ -144,22 +100,23 @@ class Relocalizer:
         n = len(self.map.keyframes)
         recent = list(range(n - 1, max(-1, n - 1 - n_recent), -1))
         near = self._by_matches(query, recent)
-        answer = self._together(near, camera)
+        answer = self.agreement.best_place(near, camera)
         if self.accepts(answer):
             return answer
         references = [k for k in self.references(view) if k not in recent]
         hypotheses = self._by_geometry(query, references, near)
-        answer = self._together(hypotheses, camera)
+        answer = self.agreement.best_place(hypotheses, camera)
         if self.proposer is not None and references and not self.accepts(answer):
-            answer = self._together(hypotheses + self._by_network(query, references), camera)
+            answer = self.agreement.best_place(hypotheses + self._by_network(query, references), camera)
             is_networks = answer is not None and answer.method != PNP and self.accepts(answer)
             if is_networks and isinstance(self.proposer, AskedProposer):
                 self.proposer.believe()
         return answer
 
     def contradicts(self, view: View, camera: Camera, T_world_cam: Array, n_inliers: int, component_id: int) -> bool:
-        """Whether a pose with few inliers, compared with those before (`support`), has another epipolar geometry than
-        the view's matches with the newest keyframes of the component. False where too few match to tell."""
+        """Whether a pose disagrees with the epipolar geometry of the view's matches with the component's newest
+        keyframes. Asked only where the pose has few inliers compared with those before (`support`), else False; False
+        too where too few features match to tell."""
         if not self.support.is_thin(n_inliers):
             return False
         features, agreements = self._described(view.gray), []
@@ -176,8 +133,8 @@ class Relocalizer:
         query = self._query(view, camera)
         references = self.references(view)
         if method == PNP:
-            return self._together(self._by_geometry(query, references), camera)
-        return self._together([h for h in self._by_network(query, references) if h.method == method], camera)
+            return self.agreement.best_place(self._by_geometry(query, references), camera)
+        return self.agreement.best_place([h for h in self._by_network(query, references) if h.method == method], camera)
 
     def _query(self, view: View, camera: Camera) -> _Query:
         return _Query(view, Target(view.gray, camera), self._described(view.gray))
@@ -193,80 +150,25 @@ class Relocalizer:
         """Keyframes that look most like the view, best first (the anchor), no two of them neighbours."""
         return spaced(self.places.like_view(view), self.config.n_similar)
 
-    def look_again(self, view: View, camera: Camera, T_world_cam: Array, component_id: int) -> Recovered | None:
-        """The landmarks of a nearby keyframe of the component in a view whose pose is roughly known, or None."""
-        target = Target(view.gray, camera)
-        strict = self._stricter(AGAIN_REFOUND)
-        for k in self._facing(T_world_cam, component_id)[:N_CONFIRMING]:
-            found = strict.confirm(k, target, se3.inverse(T_world_cam))
-            if found is not None:
-                return found
-        return None
-
-    def look_back(
-        self, view: View, camera: Camera, T_world_cam: Array, component_id: int, before: int
-    ) -> Recovered | None:
-        """The landmarks of an old keyframe (its id is below `before`) of the component in a view whose pose is known,
-        where they say the same pose; None if there are none or they do not."""
-        c = self.config
-        near = self._facing(T_world_cam, component_id, before)
-        old = [k for k in near if self.map.is_revisit(k, T_world_cam[:3, 3])]
-        facing = [k for k in old if self._looks_alike(k, T_world_cam)]
-        strict = self._stricter(BACK_REFOUND)
-        target = Target(view.gray, camera)
-        for k in facing[: c.n_back]:
-            found = strict.confirm(k, target, se3.inverse(T_world_cam))
-            if found is None:
-                continue
-            depth = float(np.median(se3.transform(se3.inverse(T_world_cam), self.map.landmarks_world(found.ids))[:, 2]))
-            apart = float(np.linalg.norm(found.T_world_cam[:3, 3] - T_world_cam[:3, 3]))
-            angle = se3.angle_deg(found.T_world_cam[:3, :3].T @ T_world_cam[:3, :3])
-            if apart < c.back_agreement[1] * depth and angle < c.back_agreement[0]:
-                return found
-        return None
-
-    def _stricter(self, min_refound: int) -> Locator:
-        """The search for landmarks at a known pose."""
-        config = replace(self.config.locate, min_ratio=STRICT_RATIO, min_refound=min_refound)
-        return Locator(self.map, config, self.locator.features)
-
-    def _looks_alike(self, k: int, T_world_cam: Array) -> bool:
-        """Whether keyframe k looks the same way, from a place that is near for what it shows."""
-        T = self.map.keyframes[k].S_world_keyframe.pose
-        hosted = self.map.observed[k].ids
-        if T[:3, 2] @ T_world_cam[:3, 2] < MIN_FACING or len(hosted) == 0:
-            return False
-        z = se3.transform(se3.inverse(T), self.map.landmarks_world(hosted))[:, 2]
-        return float(np.linalg.norm(T[:3, 3] - T_world_cam[:3, 3])) < MAX_APART * max(float(np.median(z)), 1e-6)
-
-    def _facing(self, T_world_cam: Array, component_id: int, before: int | None = None) -> list[int]:
-        """The nearest keyframes of a component, those that look the same way first; ids below `before`."""
-        mine = np.array([k.id for k in self.map.keyframes[:before] if k.component_id == component_id], np.int64)
-        T = self.map.T_world_keyframes(mine)
-        facing = T[:, :3, 2] @ T_world_cam[:3, 2]
-        distance = np.linalg.norm(T[:, :3, 3] - T_world_cam[:3, 3], axis=1)
-        nearest = np.argsort(distance)[: self.config.n_nearby]
-        return [int(k) for k in mine[nearest[np.argsort(-facing[nearest], kind="stable")]]]
-
     def _by_geometry(
-        self, query: _Query, references: list[int], near: Sequence[_Hypothesis] = ()
-    ) -> list[_Hypothesis]:  # fmt: skip
-        """Hypotheses of the references beside those that there are: from matches with each of them and, if no answer
-        can be accepted, from those with all of them."""
+        self, query: _Query, references: list[int], near: Sequence[Hypothesis] = ()
+    ) -> list[Hypothesis]:  # fmt: skip
+        """The hypotheses `near`, and those of the references: from matches with each and, if no answer can be accepted,
+        from a second look at the matches with all."""
         hypotheses = [*near, *self._by_matches(query, references)]
         if self.second_looks is None or not self.config.second_look or not references:
             return hypotheses
-        if self.accepts(self._together(hypotheses, query.target.camera)) or not self.second_looks.is_due():
+        if self.accepts(self.agreement.best_place(hypotheses, query.target.camera)) or not self.second_looks.is_due():
             return hypotheses
         looked = self._second_look(query, references, hypotheses)
         self.second_looks.ended(looked is not None)
         return looked or hypotheses
 
     def _second_look(
-        self, query: _Query, references: list[int], before: list[_Hypothesis]
-    ) -> list[_Hypothesis] | None:  # fmt: skip
-        """Hypotheses from the matches with all references together, then with more of them; None if they are not
-        enough for more than an accepted answer needs: three keyframes, and few landmarks that disagree."""
+        self, query: _Query, references: list[int], before: list[Hypothesis]
+    ) -> list[Hypothesis] | None:  # fmt: skip
+        """Hypotheses from the matches with all references together, then with more keyframes. None unless they make a
+        stronger answer than is accepted otherwise: three keyframes agree, and few landmarks disagree."""
         hypotheses, pool = list(before), list[Matches]()
         more = spaced(self.places.like_view(query.view), N_MORE)
         for chosen in (references, [k for k in more if k not in references]):
@@ -275,23 +177,23 @@ class Relocalizer:
             for start in starts + weak_poses(self.locator, pool, query.target.camera):
                 # all of them, before any is believed: a wrong one has a right rival
                 hypotheses += self._guided(query.target, start, hypotheses)
-            answer = self._together(hypotheses, query.target.camera)
+            answer = self.agreement.best_place(hypotheses, query.target.camera)
             if answer is not None and self.accepts(answer) and answer.evidence.is_strong:
                 return hypotheses
         return None
 
-    def _start(self, hypothesis: _Hypothesis) -> WeakPose:
+    def _start(self, hypothesis: Hypothesis) -> WeakPose:
         """A hypothesis that was not enough, as a pose to look around from."""
         found = hypothesis.found
         component = self.map.keyframes[found.keyframe_id].component_id
         return WeakPose(se3.inverse(found.T_world_cam), component, len(found.ids), (found.keyframe_id,))
 
-    def _guided(self, target: Target, start: WeakPose, before: Sequence[_Hypothesis]) -> list[_Hypothesis]:
+    def _guided(self, target: Target, start: WeakPose, before: Sequence[Hypothesis]) -> list[Hypothesis]:
         """Hypotheses of the keyframes that show what a weak pose sees, each from the pose of the one before.
 
         Neighbours of keyframes that have a hypothesis already are left out: they would say the same once more.
         """
-        T, out = start.T_cam_world, list[_Hypothesis]()
+        T, out = start.T_cam_world, list[Hypothesis]()
         shown = covisible(self.map, T, start.component_id, target.camera)
         for k in spaced([*start.references[:N_WEAK_REFERENCES], *shown], N_GUIDED):
             if any(0 < abs(k - h.found.keyframe_id) <= GAP for h in [*before, *out]):
@@ -306,8 +208,8 @@ class Relocalizer:
         ia, ib = match(mine, features, self.config.matcher)
         return Matches(k, mine.pixels[ia], features.pixels[ib])
 
-    def _by_matches(self, query: _Query, references: Sequence[int]) -> list[_Hypothesis]:
-        """One hypothesis a reference at most, from its matched features."""
+    def _by_matches(self, query: _Query, references: Sequence[int]) -> list[Hypothesis]:
+        """At most one hypothesis from each reference, by its matched features."""
         out = []
         for k in references:
             matches = self._matches(k, query.features)
@@ -317,7 +219,7 @@ class Relocalizer:
                 out += self._confirmed(k, query.target, fit.T_cam_world, PNP)
         return out
 
-    def _by_network(self, query: _Query, references: list[int]) -> list[_Hypothesis]:
+    def _by_network(self, query: _Query, references: list[int]) -> list[Hypothesis]:
         """The network's proposals, confirmed by the references that look most alike."""
         if self.proposer is None:
             return []
@@ -328,69 +230,12 @@ class Relocalizer:
                 out += self._confirmed(k, query.target, se3.inverse(p.T_world_cam), p.method)
         return out
 
-    def _confirmed(self, k: int, target: Target, T_cam_world: Array, method: str) -> list[_Hypothesis]:
+    def _confirmed(self, k: int, target: Target, T_cam_world: Array, method: str) -> list[Hypothesis]:
         found = self.locator.confirm(k, target, T_cam_world)
         if found is None:
             return []
         z = se3.transform(se3.inverse(found.T_world_cam), self.map.landmarks_world(found.ids))[:, 2]
-        return [_Hypothesis(found, method, max(float(np.median(z)), 1e-6))]
-
-    def _together(self, hypotheses: list[_Hypothesis], camera: Camera) -> Localization | None:
-        """The best-supported place among the hypotheses, from all that agree on it."""
-        answers: list[Localization] = []
-        left = sorted(hypotheses, key=lambda h: -len(h.found.ids) * h.found.ratio)
-        while left and len(answers) < MOST_PLACES:
-            is_same = [self._is_same_place(left[0], h) for h in left]
-            same = [h for h, yes in zip(left, is_same, strict=True) if yes]
-            left = [h for h, yes in zip(left, is_same, strict=True) if not yes]
-            answers.append(self._joint(same, camera))
-        if not answers:
-            return None
-        answers.sort(key=lambda a: -a.evidence.n_inliers)
-        best = max(answers, key=lambda a: a.trust)
-        has_rival = any(
-            a is not best and a.evidence.n_inliers >= self.config.rival * best.evidence.n_inliers
-            and a.trust >= self.config.rival * best.trust for a in answers
-        )  # fmt: skip
-        return replace(best, is_ambiguous=has_rival)
-
-    def _is_same_place(self, a: _Hypothesis, b: _Hypothesis) -> bool:
-        k = self.map.keyframes
-        if k[a.found.keyframe_id].component_id != k[b.found.keyframe_id].component_id:
-            return False
-        degrees, share = self.config.agreement
-        Ta, Tb = a.found.T_world_cam, b.found.T_world_cam
-        apart = float(np.linalg.norm(Ta[:3, 3] - Tb[:3, 3]))
-        return se3.angle_deg(Ta[:3, :3].T @ Tb[:3, :3]) < degrees and apart < share * min(a.depth, b.depth)
-
-    def _joint(self, agreeing: list[_Hypothesis], camera: Camera) -> Localization:
-        """One pose from the landmarks of the best of the hypotheses that agree; of the best alone, where together they
-        are no better."""
-        first, found = agreeing[0], agreeing[0].found
-        together = self._refined([h.found for h in agreeing[: self.config.n_joint]], camera)
-        if together is not None and len(together.ids) > len(found.ids):
-            found = together
-        references = tuple(dict.fromkeys(h.found.keyframe_id for h in agreeing))
-        evidence = Evidence(
-            len(found.ids), found.ratio, found.share, cells(found.pixels, camera.width, camera.height), len(references)
-        )
-        return Localization(
-            found.T_world_cam, found.covariance, evidence, first.method, references, found.keyframe_id,
-            self.map.keyframes[found.keyframe_id].component_id, found.ids, found.pixels, first.depth,
-        )  # fmt: skip
-
-    def _refined(self, found: list[Recovered], camera: Camera) -> Recovered | None:
-        """All landmarks of several answers in one; ratio and share are the first one's."""
-        if len(found) < 2:
-            return None
-        ids, rows = np.unique(np.concatenate([f.ids for f in found]), return_index=True)
-        pixels = np.concatenate([f.pixels for f in found])[rows]
-        start = se3.inverse(found[0].T_world_cam)
-        points = self.locator.pose_points(ids, pixels)
-        fit = refine_pose(camera, start, points, self.config.locate.refound_sigma_px)
-        keep = fit.inliers
-        T = se3.inverse(fit.T_cam_world)
-        return replace(found[0], T_world_cam=T, covariance=fit.covariance, ids=ids[keep], pixels=pixels[keep])
+        return [Hypothesis(found, method, max(float(np.median(z)), 1e-6))]
 
     def _features_of(self, k: int) -> ImageFeatures:
         if k not in self._features:

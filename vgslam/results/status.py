@@ -30,7 +30,7 @@ class StatusTable:
 
     @staticmethod
     def of(statuses: Sequence[PoseEstimate], trajectory: Trajectory) -> "StatusTable":
-        """From what the tracker said; a frame with a pose has the trajectory's component, which is the newest."""
+        """The table of what the tracker said; a frame with a pose has the trajectory's component, as it is newer."""
         component = dict(zip(trajectory.frame_ids.tolist(), trajectory.component_ids.tolist(), strict=True))
         return StatusTable(
             np.array([s.frame_id for s in statuses], np.int64),

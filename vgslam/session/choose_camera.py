@@ -7,9 +7,9 @@ from typing import Any
 from vgslam.errors import ConfigError, InputError
 from vgslam.interfaces import FrameSource
 from vgslam.session.self_calibration import CalibrationEstimate, estimate_camera
+from vgslam.slam_config import SlamConfig
 from vgslam.sources.live import LiveSource
 from vgslam.sources.source import RecordedSource
-from vgslam.system import SlamConfig
 from vgslam.types import Camera, Frame, Trajectory
 
 N_FRAMES, MAX_BYTES = 150, 300 * 2**20

@@ -36,13 +36,13 @@ class Tracked:
 
 
 SWITCH_S = 0.0005
-"""How long Python lets one thread run while another wants to, with two lanes: tracking waits so long at most for each
-of its steps while mapping computes. The usual 5 ms, several times a frame, are more than tracking itself takes."""
+"""How long Python lets a thread run while another waits, where there are two lanes: so long, at most, each step of
+tracking waits while mapping computes. The usual 5 ms, several times a frame, are more than tracking itself takes."""
 Follower = Callable[[Tracked], None]
 
 
 class MainLoop:
-    """Frames of a source through the system, as a part of a map session. What `vgslam run`, `vgslam live` and
+    """Takes the frames of a source through the system, as a part of a map session: what `vgslam run`, `vgslam live` and
     `Slam.open` have in common."""
 
     def __init__(
@@ -59,9 +59,9 @@ class MainLoop:
         return self.source if isinstance(self.source, LiveSource) else None
 
     def run(self, *followers: Follower) -> Iterator[Tracked]:
-        """Process the source's frames; gives each when the followers, in this order, have heard of it. Ctrl-C waits
-        until they are through (see `StopSignals`). Raises InputError for a frame that is not of the camera's size, and
-        what the source and followers raise."""
+        """Process the source's frames, tell the followers of each in this order, and yield it. Ctrl-C waits until the
+        followers are through (see `StopSignals`). Raises InputError for a frame that is not of the camera's size, and
+        whatever the source and followers raise."""
         with self._two_lanes(), self._frames() as frames:
             for frame in frames:
                 check_size(frame, self.slam.tracker.camera)
@@ -80,7 +80,7 @@ class MainLoop:
 
     @contextmanager
     def _two_lanes(self) -> Iterator[None]:
-        """A second lane ends with the block, whatever ends that; what was raised in it is raised here, unless the block
+        """End the second lane with the block, however that ends. An error of the lane is raised here, unless the block
         was ended by something else."""
         slam = self.slam
         if not isinstance(slam, TwoLaneSystem):
@@ -115,8 +115,9 @@ class MainLoop:
         return Tracked(frame, estimate, arrived_s, time.monotonic() - began_s)
 
     def finish(self, say: Callable[[str], None] | None = None) -> None:
-        """Finish the map. Ctrl-C ends the adjustment of the whole map, and leaves what was there before it, also where
-        one has ended the frames. After SIGTERM it does not begin: who sends that does not wait for long."""
+        """Finish the map. Ctrl-C, also a second one after the frames were ended by it, ends the adjustment of the whole
+        map and leaves the map as it was before. After SIGTERM the adjustment does not begin: who sends that does not
+        wait for long."""
         is_in_a_hurry = self.signals.first is signal.SIGTERM
         watch = Watch(say or (lambda line: None), lambda: is_in_a_hurry or self.signals.is_due, self.signals.anew)
         with self.signals.held(), self.map_session.changing():

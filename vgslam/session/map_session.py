@@ -135,12 +135,11 @@ class MapSession:
         self.is_whole = True
 
     def keep_world(self) -> None:
-        """What was joined to components that were metric or upright before the session becomes that too."""
+        """Make metric and upright what was joined to components that were so before the session."""
         restore(self.slam_map, self.anchors)
 
     def save(self) -> None:
-        """Nothing is saved of a map that is not whole. Raises OutputError; the map on disk is that of the last save
-        then."""
+        """Save the map, unless it is not whole. Raises OutputError; the map on disk is then that of the last save."""
         if self.folder is not None and self.is_whole:
             self.folder.save(self.slam_map)
             self.n_keyframes_saved = len(self.slam_map.keyframes)

@@ -1,6 +1,6 @@
 """`--network`: checks a network, shows the terms of its weights, and opens it when it is asked first."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vgslam.errors import ConfigError
 from vgslam.frontend.asking import AskedGuide, Desk
 from vgslam.frontend.guide import VggtUse, notes_on
-from vgslam.frontend.network_role import NetworkRole
+from vgslam.frontend.provisional_starts import Provisional
 from vgslam.network.weight_files import PACKAGED as PACKAGED_WEIGHTS
 from vgslam.reloc.asked_proposer import AskedProposer
 
@@ -114,12 +114,10 @@ class OpenedNetwork:
             return describe_weights(self.weights) | asked
         return describe_weights(self.backbone.weights) | asked | {"poses_from": self.backbone.spec.poses_from}
 
-    def report(self, role: NetworkRole) -> dict[str, Any]:
+    def report(self, starts: Sequence[Provisional]) -> dict[str, Any]:
         """What it was asked, and what became of the components that it began; see `Desk.report`."""
-        starts = [
-            {"component": s.component_id, "frame_id": s.frame_id, "solved_at": s.solved_at} for s in role.starts
-        ]  # fmt: skip
-        return self.desk.report() | {"starts": starts}
+        rows = [{"component": s.component_id, "frame_id": s.frame_id, "solved_at": s.solved_at} for s in starts]
+        return self.desk.report() | {"starts": rows}
 
     def _open_guide(self) -> "Guide":
         from vgslam.frontend.network_guide import NetworkGuide

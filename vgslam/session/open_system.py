@@ -11,8 +11,9 @@ from vgslam.session.map_session import MapSession
 from vgslam.session.masks import read_mask
 from vgslam.session.network import OpenedNetwork
 from vgslam.session.self_calibration import CalibrationEstimate
+from vgslam.slam_config import SlamConfig
 from vgslam.sources.live import LiveSource
-from vgslam.system import SlamConfig, SlamSystem
+from vgslam.system import SlamSystem
 from vgslam.two_lanes import TwoLaneSystem
 from vgslam.types import Camera
 

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from vgslam.errors import EvaluationError, MissingDependencyError
+from vgslam.errors import EvaluationError, InputError, MissingDependencyError
 from vgslam.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate
+from vgslam.map.slam_map import SlamMap
+from vgslam.metric.fulfil import fulfil
+from vgslam.metric.request import MetricRequest
 from vgslam.results.report import RunReport
 from vgslam.types import PoseEstimate, Trajectory
 
@@ -43,6 +46,16 @@ class Poses:
     frames: list[PoseEstimate]
     trajectory: Trajectory
     keyframes: Trajectory
+
+
+def find_world(slam_map: SlamMap, request: MetricRequest, report: RunReport) -> None:
+    """Make a map metric and upright, if that was asked for; where it fails, the report says why."""
+    if request.is_empty or not slam_map.keyframes:
+        return
+    try:
+        report.world = [found.to_dict() for found in fulfil(slam_map, request)]
+    except InputError as error:
+        report.world_failure = str(error)
 
 
 def scoring(truth: Trajectory, poses: Poses) -> Callable[[], Evaluation]:

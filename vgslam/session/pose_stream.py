@@ -14,11 +14,12 @@ from vgslam.session.main_loop import MainLoop
 from vgslam.session.map_session import MapSession
 from vgslam.session.network import NO_NETWORK, NetworkOptions, open_network
 from vgslam.session.open_system import SystemOptions, open_system
+from vgslam.slam_config import SlamConfig
 from vgslam.sources.live import LiveOptions, LiveSource
 from vgslam.sources.live_open import in_real_time, is_live, open_live
 from vgslam.sources.open import open_source
 from vgslam.sources.options import SourceOptions
-from vgslam.system import SlamConfig, SlamSystem
+from vgslam.system import SlamSystem
 from vgslam.types import Camera
 
 _log = logging.getLogger(__name__)

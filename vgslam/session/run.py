@@ -3,17 +3,17 @@
 import time
 from array import array
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from vgslam.errors import InputError
 from vgslam.interfaces import PoseSink, Viewer
 from vgslam.map.slam_map import SlamMap
-from vgslam.metric.fulfil import fulfil
 from vgslam.metric.request import MetricRequest
 from vgslam.poses_out.frame_pose import FramePose
+from vgslam.reloc.closing import Closed
 from vgslam.results.environment import peak_memory_mib
 from vgslam.results.report import RunReport
 from vgslam.results.run_folder import RunWriter
@@ -24,6 +24,7 @@ from vgslam.session.late_steps import LateSteps
 from vgslam.session.main_loop import MainLoop, Tracked
 from vgslam.session.masks import mask_png
 from vgslam.session.network import OpenedNetwork
+from vgslam.session.outcome import find_world
 from vgslam.session.saving import SavingBeside
 from vgslam.session.second_process import SecondProcess
 from vgslam.session.self_calibration import CalibrationEstimate
@@ -58,7 +59,7 @@ class Run:
     estimated: CalibrationEstimate | None = None
     """How the camera was estimated; None where it was known."""
     second: SecondProcess = field(default_factory=SecondProcess)
-    """For scores and plots."""
+    """A process that draws plots and scores beside this one."""
     latencies_s: "array[float]" = field(default_factory=lambda: array("d"))
     _saving: SavingBeside = field(default_factory=SavingBeside)
 
@@ -157,7 +158,7 @@ class Run:
         first = session.first_frame_id
         report.transitions = [replace(t, frame_id=t.frame_id - first).to_dict() for t in slam.states.transitions]
         report.lost_s = round(slam.states.lost_s, 6)
-        report.loops, report.n_loops_refused = closed_loops(slam), len(slam.loops.refused)
+        report.loops, report.n_loops_refused = closed_loops(slam.map, slam.loops.closed), len(slam.loops.refused)
         report.stage_cpu_s = {k: round(v, 4) for k, v in slam.stage_cpu_s.items()}
         report.set_timing(time.process_time() - self.began_cpu_s, time.monotonic() - self.began_s)
         report.peak_memory_mib = peak_memory_mib()
@@ -167,7 +168,7 @@ class Run:
         report.live = self._live()
         report.adaptation = self.adaptation.report()
         if self.network is not None:
-            report.weights, report.network = self.network.about, self.network.report(slam.role)
+            report.weights, report.network = self.network.about, self.network.report(slam.provisional.starts)
         if slam.refined is not None:
             report.refinement = slam.refined.to_dict() | {"lines": slam.refined.lines()}
         if self.estimated is not None and (camera := main_camera(of or slam.map)) is not None:
@@ -191,14 +192,10 @@ class Run:
         return None if self.estimated is None else final_estimate(self.estimated, camera, self.slam.refined)
 
     def find_world(self) -> None:
-        """Make the result metric and upright, if that was asked for; where it fails, the report says why."""
-        if self.request.is_empty or not self.slam.map.keyframes:
-            return
-        with self.loop.signals.held(), self.loop.map_session.changing():
-            try:
-                self.report.world = [f.to_dict() for f in fulfil(self.slam.map, self.request)]
-            except InputError as error:
-                self.report.world_failure = str(error)
+        """Make the result metric and upright, as `outcome.find_world`."""
+        if not self.request.is_empty:
+            with self.loop.signals.held(), self.loop.map_session.changing():
+                find_world(self.slam.map, self.request, self.report)
 
     def _live(self) -> dict[str, Any] | None:
         """The report's entry for a source that does not wait."""
@@ -216,10 +213,10 @@ class Run:
         }  # fmt: skip
 
 
-def closed_loops(slam: SlamSystem) -> list[dict[str, int | float | None]]:
+def closed_loops(m: SlamMap, closed: Sequence[Closed]) -> list[dict[str, int | float | None]]:
     """One row for each loop: its two frames, how far it moved the later one (map units), the component it joined."""
-    k = slam.map.keyframes
+    k = m.keyframes
     return [
         {"frame_a": k[x.id_a].frame_id, "frame_b": k[x.id_b].frame_id, "shift": round(x.shift, 4), "joined": x.joined}
-        for x in slam.loops.closed
+        for x in closed
     ]

@@ -11,7 +11,8 @@ from vgslam.errors import InputError
 from vgslam.geometry.radial import radial_since
 from vgslam.interfaces import FrameSource
 from vgslam.refine.lens import Lens, lens_of
-from vgslam.system import SlamConfig, SlamSystem
+from vgslam.slam_config import SlamConfig
+from vgslam.system import SlamSystem
 from vgslam.types import Camera, Frame, Ids
 
 START_FOV_DEG = 62.0

@@ -16,7 +16,7 @@ from vgslam.session.run import Run
 from vgslam.two_lanes import TwoLaneSystem
 
 EVERY_S = 1.0
-"""From one report to the next."""
+"""Seconds from one report to the next."""
 NO_FRAMES = "NO FRAMES"
 """The status of an interval in which none came."""
 
@@ -30,7 +30,7 @@ class Stats:
     """Status of the newest frame; NO FRAMES where none came in this interval."""
     frames_per_s: float
     latency_p50_ms: float
-    """From a frame's arrival to its pose, in this interval."""
+    """Time from a frame's arrival to its pose, in this interval."""
     latency_p95_ms: float
     latency_max_ms: float
     mapping_lag_frames: int
@@ -41,10 +41,10 @@ class Stats:
     cpu_percent: float = 0.0
     """Share of one core, all threads together."""
     memory_mib: float = 0.0
-    """Resident."""
+    """Resident memory."""
 
     def line(self) -> str:
-        """For people."""
+        """The figures in a line for people."""
         lost = ", ".join(f"{n} {why}" for why, n in self.dropped.items() if n) or "none"
         return (
             f"frame {self.n_frames} {self.status}, {self.frames_per_s:.1f}/s, latency {self.latency_p50_ms:.0f} ms "

@@ -10,7 +10,7 @@ from vgslam.errors import ConfigError
 from vgslam.frontend.guide import VggtUse
 from vgslam.session.adaptation import AdaptOptions
 from vgslam.session.network import NO_NETWORK, NetworkOptions
-from vgslam.system import SlamConfig
+from vgslam.slam_config import SlamConfig
 
 
 @dataclass(kw_only=True)

@@ -1,4 +1,4 @@
-"""Tracking a source to its end, whatever ends it, with everything on the disk: what `run` and `live` have in common."""
+"""Tracks a source to its end and brings everything to disk, whatever ends it: what `run` and `live` have in common."""
 
 import sys
 import time
@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -14,26 +13,23 @@ from vgslam import beside
 from vgslam.atomic import shortened
 from vgslam.config import to_yaml
 from vgslam.errors import EvaluationError, InputError, OutputError, TrackingError
-from vgslam.evaluation.baselines import end_to_start_percent
 from vgslam.evaluation.evaluate import Evaluation, require_evo
 from vgslam.interfaces import FrameSource, PoseSink
-from vgslam.map.cloud import point_cloud
 from vgslam.metric.request import read_request
 from vgslam.poses_out.open import opened_sinks
-from vgslam.results.plots import Drawing, drawings, load_libraries
+from vgslam.results.plots import load_libraries
 from vgslam.results.report import UNFINISHED, RunReport
 from vgslam.results.run_folder import RunWriter
-from vgslam.results.saved_depth import DEPTH_FOLDER, save_depth
-from vgslam.results.status import StatusTable
 from vgslam.session.adaptation import open_adaptation
 from vgslam.session.choose_camera import describe_camera
+from vgslam.session.extras import Extras
 from vgslam.session.late_steps import LateSteps
 from vgslam.session.least_size import trouble_with_size
 from vgslam.session.main_loop import Follower, MainLoop
 from vgslam.session.map_session import MapSession
 from vgslam.session.network import open_network
 from vgslam.session.open_system import SystemOptions, does_not_wait, open_system
-from vgslam.session.outcome import Outcome, Poses, Stop, score, scoring
+from vgslam.session.outcome import Outcome, Poses, Stop
 from vgslam.session.run import Run
 from vgslam.session.second_process import SecondProcess
 from vgslam.session.stop_signals import StopSignals, exit_code
@@ -62,8 +58,8 @@ class Audience(Protocol):
 def track(
     args: TrackingArgs, open_frames: Callable[[], FrameSource], title: str, stem: str, audience: Audience
 ) -> Outcome:  # fmt: skip
-    """Runs and writes; Ctrl-C, SIGTERM and a source that breaks off end it with an `Outcome` too. Raises a VgslamError
-    for everything else that stops it, KeyboardInterrupt for a second Ctrl-C.
+    """Runs and writes. It ends with an `Outcome` after Ctrl-C, SIGTERM and a source that breaks off too. Raises a
+    VgslamError for everything else that stops it, and KeyboardInterrupt for a second Ctrl-C.
 
     title: the input as it was given; stem: what the default folder of the results is called after.
     """
@@ -274,35 +270,7 @@ def _finish_report(run: Run, stop: Stop | None) -> Stop | None:
 
 
 def _extras(run: Run, poses: Poses, audience: Audience) -> Evaluation | None:
-    """Cloud, score and plots: what can be left out."""
-    m, source, steps, report = run.slam.map, run.loop.source, run.steps, run.report
-    scored = None if source.truth is None else run.second.begin(scoring(source.truth, poses))
-    steps.extra("the camera", run.write_camera)
-    steps.extra("the cloud", lambda: run.writer.write_cloud(*point_cloud(m)))
-    if run.args.save_depth is not None:
-        steps.extra("the depth", lambda: _save_depth(run, audience))
-    evaluation = None
-    if scored is not None:
-        evaluation = steps.extra("the score", lambda: score(scored.result, report, audience.say))
-    report.end_to_start_percent = steps.extra("the length", lambda: end_to_start_percent(poses.trajectory))
-    drawn = steps.extra("the plots", lambda: _begun_plots(run, poses, evaluation)) or {}
-    for name, drawing in drawn.items():
-        steps.extra(f"the plot {name}", partial(_plot, run, name, drawing.result))
-    return evaluation
-
-
-def _begun_plots(run: Run, poses: Poses, evaluation: Evaluation | None) -> dict[str, beside.Job[bytes]]:
-    source, statuses = run.loop.source, StatusTable.of(poses.frames, poses.trajectory)
-    found = drawings(poses.trajectory, statuses, source.truth, evaluation, run.slam.map.keyframes, source.name)
-    return {name: run.second.begin(draw) for name, draw in found.items()}
-
-
-def _save_depth(run: Run, audience: Audience) -> None:
-    assert run.args.save_depth is not None
-    first = run.loop.map_session.first_frame_id
-    n = save_depth(run.writer.path, run.slam.map, first, run.args.save_depth)
-    audience.say(f"depth of {n} keyframes: {run.writer.path / DEPTH_FOLDER}/")
-
-
-def _plot(run: Run, name: str, draw: Drawing) -> None:
-    run.writer.write_plot(name, draw())
+    run.steps.extra("the camera", run.write_camera)
+    extras = Extras(run.writer, run.report, run.steps, audience.say, run.args.save_depth, run.second)
+    source = run.loop.source
+    return extras.write(run.slam.map, poses, source.truth, source.name, run.loop.map_session.first_frame_id)

@@ -18,11 +18,11 @@ NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nano
 SHORTEST_STEP_S, LONGEST_STEP_S = 1e-3, 10.0
 """Steps of a camera: 1000 to .1 frames/s."""
 UNORDERED = 1.0 / 3.0
-"""From this share of decreasing steps on, a list is out of order; clocks that start again have fewer."""
+"""Share of decreasing steps from which a list is out of order; clocks that start again have fewer."""
 N_STUCK = 6
 """A clock that says the same for so many images at the beginning of a stream stands still."""
 ROUNDED = 1.0 / 3.0
-"""From this share of equal steps on, stamps are rounded ones, as whole seconds are."""
+"""Share of equal steps from which stamps are taken to be rounded, as whole seconds are."""
 
 
 def mended_files(

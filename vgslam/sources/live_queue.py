@@ -21,11 +21,11 @@ class Drop(StrEnum):
     """Why a frame was never worked on."""
 
     OPENING = "opening"
-    """It came while the camera and the map were made ready."""
+    """The frame came while the camera and the map were made ready."""
     LATE = "late"
     """The frames before it took so long that it was no longer new."""
     FULL = "full"
-    """More came at once than wait at most."""
+    """More frames came at once than the queue holds."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class RecordedSource:
             raise InputError(f"{self.name}: start {options.start} is beyond its {recording.n_images} images")
 
     def calibrate(self, distorted: Camera | None) -> None:
-        """From now on the images are taken for those of this camera, and leave without its distortion."""
+        """Take the images to be those of this camera from now on, and give them out without its distortion."""
         self.camera: Camera | None = distorted
         self.recorded_camera: Camera | None = distorted
         self.undistorter: Undistorter | None = None
@@ -77,7 +77,7 @@ class RecordedSource:
         return islice(islice(wanted, o.start, o.end, o.stride), o.max_frames)
 
     def leave_out(self, names: Iterable[str]) -> None:
-        """From now on images of these names are as if they were not there."""
+        """Skip images of these names from now on."""
         self._left_out = frozenset(names)
 
     def _image(self, raw: RawImage) -> Pixels:

@@ -138,7 +138,7 @@ def _to_numbers(
 
 
 def _without_zeros(path: Path, numbers: Array, layout: Layout, notes: list[str] | None) -> Array:
-    """With notes, rows whose quaternion is of zeros hold no numbers: so some programs write frames without a pose."""
+    """Rows without those of a zero quaternion, as some programs write frames without a pose; all rows without notes."""
     if notes is None or layout.kind == "kitti":
         return numbers
     zero = (numbers[:, 4:8] == 0.0).all(axis=1)

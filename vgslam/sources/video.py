@@ -22,7 +22,7 @@ from vgslam.sources.recording import RawImage, Recording, Warnings
 from vgslam.sources.video_survey import Size, StreamSurvey, Survey, survey
 
 READ_AHEAD = 64
-"""More images than are read ahead of the last one that is asked for."""
+"""More images than anybody reads ahead of the last one that is asked for."""
 
 
 def open_video(path: Path, options: SourceOptions) -> Recording:

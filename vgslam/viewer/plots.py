@@ -233,7 +233,7 @@ def _draw_error(axes: Axes, curve: ErrorCurve, error: Array, start_s: float) -> 
 
 
 def time_span_s(timestamps_s: Array) -> tuple[float, float]:
-    """From the first of the frames (N,), N > 0, to the end of the last, which lasts as long as most."""
+    """When the first of the frames (N,), N > 0, begins and the last ends, which lasts as long as most."""
     step = float(np.median(np.diff(timestamps_s))) if len(timestamps_s) > 1 else 1.0
     return float(timestamps_s[0]), float(timestamps_s[-1]) + step
 

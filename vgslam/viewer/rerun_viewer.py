@@ -16,6 +16,7 @@ import rerun as rr
 import rerun.blueprint as rrb
 
 from vgslam.errors import OutputError
+from vgslam.guards.wording import first_line
 from vgslam.interfaces import ViewedMap
 from vgslam.types import Array, Camera, EdgeKind, Frame, Keyframe, PoseEstimate, Status
 from vgslam.viewer.load_limit import HEAVY_SHARE, LIGHT_SHARE, LoadLimit
@@ -50,11 +51,11 @@ class _Graph:
 class RerunViewer:
     """Shows a run in rerun: light things for every frame, heavy ones at keyframes, all within a `LoadLimit`.
 
-    What the limit does not allow is left out (`n_left_out` frames) or comes later; `close` shows the last state whole.
+    What the limit does not allow is left out or comes later; `close` shows the last state whole.
     """
 
     def __init__(self, recording: rr.RecordingStream, where: str) -> None:
-        self.where, self.n_left_out = where, 0
+        self.where = where
         self.limit = LoadLimit()
         self._rec = recording
         self._server: WebServer | None = None  # lives as long as the viewer
@@ -74,8 +75,8 @@ class RerunViewer:
         try:
             rr.spawn(recording=recording, executable_path=rerun_beside())
         except RuntimeError as error:
-            first = str(error).strip().splitlines()[0]
-            raise OutputError(f"no viewer window ({first}); --viewer web or --viewer FILE.rrd need none") from error
+            why = first_line(error)
+            raise OutputError(f"no viewer window ({why}); --viewer web or --viewer FILE.rrd need none") from error
         return RerunViewer(recording, "the viewer opens its own window")
 
     @staticmethod
@@ -99,7 +100,6 @@ class RerunViewer:
         """Show what the limit allows of the newest state."""
         self.limit.earn(latency_s)
         if not self.limit.allows(LIGHT_SHARE):
-            self.n_left_out += 1
             return
         began = time.perf_counter()
         self._set_time(estimate)

@@ -32,7 +32,7 @@ class Comparison:
     """What a reader should know first."""
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: lengths in m where there is a truth, times in s."""
+        """The comparison as JSON: lengths in m where there is a truth, times in s."""
         runs = [
             {"name": name, "input": given, **row}
             for name, given, row in zip(self.names, self.inputs, self.rows, strict=True)

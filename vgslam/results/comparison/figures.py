@@ -16,7 +16,7 @@ class Figure:
     """One figure: a column of the table."""
 
     key: str
-    """In the JSON."""
+    """Its name in the JSON."""
     heading: str
     unit: str
     of: Callable[[RunData], Value]
@@ -49,7 +49,7 @@ def _ratio(part: str, whole: str, factor: float) -> Callable[[RunData], Value]:
 
 
 def _score(of_score: Callable[[ComponentScore], Value], *recorded: str) -> Callable[[RunData], Value]:
-    """From the evaluation that was made now, or else the one in the report, at the names one within another."""
+    """A score from the evaluation that was made now, else from the one in the report, by nested names."""
 
     def of(data: RunData) -> Value:
         if data.evaluation is not None:

@@ -33,12 +33,12 @@ class Overlay:
     """The paths that could be brought into one frame."""
 
     pieces: list[list[Piece]]
-    """Those of each run; empty for one that could not be aligned."""
+    """The pieces of each run's path; empty for a run that could not be aligned."""
     truth: Array | None
     """Positions (N,3); None when the frame is the first run's."""
     distance_percent: list[float | None]
-    """Without truth: RMS distance of each run's largest component from the first run, in % of the length of the path
-    that both have."""
+    """RMS distance of each run's largest component from the first run, in % of the length of the path that both have;
+    where there is no truth."""
     notes: list[str]
     """What is left out, and why."""
     is_metric: bool = False

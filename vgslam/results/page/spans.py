@@ -21,7 +21,7 @@ class Span:
 
 
 def spans_without_pose(frames: StatusTable) -> list[Span]:
-    """In time order; the frames before the first pose are the start of tracking, not a loss."""
+    """Every span after the first pose, in time order; the frames before it are the start of tracking, not a loss."""
     with_pose = [i for i, s in enumerate(frames.statuses) if s.has_pose]
     n = len(frames.statuses)
     spans = []

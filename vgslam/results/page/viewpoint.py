@@ -1,4 +1,4 @@
-"""From where the 3-D view is seen at first: what is up, what is ahead, how large it is."""
+"""Where the 3-D view is first seen from: what is up, what is ahead, how large it is."""
 
 from dataclasses import dataclass
 

@@ -9,6 +9,7 @@ import numpy as np
 from vgslam.atomic import write_bytes
 from vgslam.errors import ConfigError, InputError, MissingDependencyError
 from vgslam.geometry import se3
+from vgslam.guards.wording import first_line
 from vgslam.store.exports.component import Component
 from vgslam.store.exports.gltf import gltf_axes, write_gltf
 from vgslam.store.exports.suffixes import GLTF, check_suffix
@@ -39,7 +40,7 @@ def export_mesh(
     try:
         import open3d
     except ImportError as error:
-        why = str(error).splitlines()[0]
+        why = first_line(error)
         raise MissingDependencyError(f"meshes need Open3D: pip install 'vgslam[mesh]' ({why})") from error
     with_depth = [k for k in component.keyframes if k.depth is not None]
     medians = [_median_depth(k) for k in with_depth]

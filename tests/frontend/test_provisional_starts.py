@@ -14,7 +14,7 @@ from vgslam.frontend.guide import VggtUse
 from vgslam.frontend.network_guide import NetworkGuide
 from vgslam.refine.adjust import RefineConfig
 from vgslam.slam import Slam
-from vgslam.system import SlamConfig
+from vgslam.slam_config import SlamConfig
 from vgslam.two_lanes import TwoLaneSystem
 from vgslam.types import Camera, Frame, Status
 from vgslam_train.worlds.sequences import Shot, render_sequence
@@ -64,7 +64,7 @@ def test_with_a_depth_that_the_tracks_agree_with_a_map_begins(begun: Slam) -> No
 
 
 def test_it_is_solved_again_when_the_motion_determines_it(begun: Slam, orbit: Film) -> None:
-    [start] = begun.role.starts
+    [start] = begun.provisional.starts
     assert start.solved_at is not None
     assert not start.is_open
     assert any("was solved again from the motion alone" in note for note in begun.notes)
@@ -80,10 +80,10 @@ def test_it_is_solved_again_when_the_motion_determines_it(begun: Slam, orbit: Fi
 def test_a_start_that_stays_open_is_told_of(orbit: Film) -> None:
     short = Film(orbit.images[:4], orbit.depth[:4], orbit.T_world_cam[:4], CAMERA)
     slam = run(short, NetworkGuide(OracleBackbone(short), SURE))
-    assert slam.role.starts[0].is_open
+    assert slam.provisional.starts[0].is_open
     slam.finish()
     assert any("never determined its geometry" in note for note in slam.notes)
-    assert not slam.role.starts[0].is_open
+    assert not slam.provisional.starts[0].is_open
 
 
 def test_a_depth_that_the_tracks_contradict_begins_nothing(orbit: Film) -> None:
@@ -113,7 +113,7 @@ def test_beside_the_frames_tracking_goes_on_and_an_answer_is_used_while_its_firs
                 desk._pending[2].result(HANG_S)
 
     slam = run(orbit, AskedGuide(lambda: Slow(OracleBackbone(orbit), SURE), SURE, desk), answered)
-    assert statuses(slam)[:6] == [Status.INITIALIZING] * 6 or slam.is_tracking
+    assert statuses(slam)[:6] == [Status.INITIALIZING] * 6 or slam._state is not None
     counts = desk.report()["asked"]["start"]
     assert counts["late"] >= 1
     assert counts["believed"] <= counts["asked"] - counts["late"]
@@ -136,4 +136,4 @@ def test_in_two_lanes_the_mapping_lane_alone_asks_and_a_map_begins(orbit: Film) 
     assert slam.guide is not None
     assert slam.guide.desk.report()["asked"]["start"]["believed"] == 1
     assert said.count(Status.TRACKED) > 0.7 * N
-    assert slam.role.starts[0].solved_at is not None
+    assert slam.provisional.starts[0].solved_at is not None

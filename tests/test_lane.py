@@ -5,7 +5,7 @@ import threading
 import pytest
 from waiting import HANG_S, until
 
-from vgslam.frontend.lane import ThreadLane
+from vgslam.lane import ThreadLane
 
 
 def test_a_job_runs_beside_and_its_result_is_taken_once() -> None:
@@ -44,11 +44,16 @@ def test_whatever_ends_a_job_is_raised_where_it_is_taken_and_the_lane_goes_on(er
     assert lane.take() == 7
 
 
-def test_a_closed_lane_begins_nothing_and_its_thread_ends() -> None:
-    lane: ThreadLane[int] = ThreadLane("test that closes")
-    lane.start(lambda: 1)
-    lane.take()
-    lane.close()
-    with pytest.raises(RuntimeError, match="closed"):
-        lane.start(lambda: 2)
-    until(lambda: all(t.name != "test that closes" for t in threading.enumerate()))
+def test_a_lane_ends_with_the_program_and_hands_on_what_ends_a_job() -> None:
+    lane: ThreadLane[int] = ThreadLane("test")
+
+    def leave() -> int:
+        raise SystemExit(3)
+
+    lane.start(leave)
+    with pytest.raises(SystemExit):
+        lane.take()
+    assert lane._thread is not None
+    assert lane._thread.daemon
+    lane.start(lambda: 5)
+    assert lane.take() == 5

@@ -25,10 +25,6 @@ class Lane(Protocol[Result]):
         """The job's result, once it has ended; what it raised is raised here. RuntimeError without a job."""
         ...
 
-    def close(self) -> None:
-        """Begin no more jobs. Does not wait for one that runs."""
-        ...
-
 
 class ThreadLane(Generic[Result]):
     """A `Lane` on a thread that ends with the program. Whatever ends a job, SystemExit too, is raised by `take`."""
@@ -38,7 +34,7 @@ class ThreadLane(Generic[Result]):
         self._changed = threading.Condition()
         self._job: Callable[[], Result] | None = None
         self._outcome: tuple[Result | None, BaseException | None] | None = None
-        self._is_busy = self._is_closed = False
+        self._is_busy = False
         self._thread: threading.Thread | None = None
 
     @property
@@ -51,8 +47,8 @@ class ThreadLane(Generic[Result]):
 
     def start(self, job: Callable[[], Result]) -> None:
         with self._changed:
-            if self._is_busy or self._is_closed:
-                raise RuntimeError(f"{self._name} is busy or closed")
+            if self._is_busy:
+                raise RuntimeError(f"{self._name} is busy")
             self._job, self._is_busy = job, True
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
@@ -70,19 +66,12 @@ class ThreadLane(Generic[Result]):
             raise error
         return result  # type: ignore[return-value]
 
-    def close(self) -> None:
-        with self._changed:
-            self._is_closed = True
-            self._changed.notify_all()
-
     def _work(self) -> None:
         while True:
             with self._changed:
-                while self._job is None and not self._is_closed:
+                while self._job is None:
                     self._changed.wait()
                 job, self._job = self._job, None
-                if job is None:
-                    return
             outcome = _outcome(job)
             with self._changed:
                 self._outcome = outcome

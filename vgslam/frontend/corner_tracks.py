@@ -1,0 +1,97 @@
+"""The corners of a first view, and where the views since then see them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from vgslam.frontend.features import Pixels
+from vgslam.frontend.tracker import Tracker, View
+from vgslam.geometry.camera import Camera
+from vgslam.types import Array, Ids, WindowInput
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """The corners of the first view that a frame sees: indices (n,) and pixels (n,2)."""
+
+    frame_id: int
+    timestamp_s: float
+    index: Ids
+    pixels: Pixels
+
+
+@dataclass
+class CornerTracks:
+    """Corners (N,2) of a first view, with a sighting of them for each view up to the newest, both included."""
+
+    first: View
+    newest: View
+    corners: Pixels
+    sightings: list[Sighting]
+
+    @staticmethod
+    def begun(tracker: Tracker, view: View) -> "CornerTracks":
+        """All corners of a view."""
+        corners = tracker.detect(view, np.zeros((0, 2), np.float32))
+        return CornerTracks(view, view, corners, [_all_of(corners, view)])
+
+    @property
+    def last(self) -> Sighting:
+        """What the newest view sees."""
+        return self.sightings[-1]
+
+    @property
+    def pairs(self) -> tuple[Array, Array]:
+        """Pixels (n,2) in the first view, and in the newest, of the corners that it sees."""
+        return self.corners[self.last.index].astype(np.float64), self.last.pixels.astype(np.float64)
+
+    def follow(self, tracker: Tracker, view: View) -> None:
+        """Take the next view."""
+        [(rows, pixels)] = follow_through(tracker, [self.newest, view], self.last.pixels)
+        self.sightings.append(Sighting(view.frame_id, view.timestamp_s, self.last.index[rows], pixels))
+        self.newest = view
+
+    def window(self, camera: Camera) -> WindowInput:
+        """The first and the newest view with what both see."""
+        first, newest, index = self.first, self.newest, self.last.index
+        return WindowInput(
+            np.array([first.frame_id, newest.frame_id]), [first.image, newest.image], camera,
+            np.repeat([0, 1], len(index)), np.tile(index, 2), np.concatenate(self.pairs),
+        )  # fmt: skip
+
+    def matched(self, px_first: Pixels, px_newest: Pixels) -> "CornerTracks":
+        """The same views with further corners (n,2) of the first, which were matched in the newest, where that sees
+        these alone; between the two there are no sightings yet (`filled_in`)."""
+        corners, view = np.concatenate([self.corners, px_first]), self.newest
+        seen = Sighting(view.frame_id, view.timestamp_s, np.arange(len(self.corners), len(corners)), px_newest)
+        return CornerTracks(self.first, view, corners, [_all_of(corners, self.first), seen])
+
+    def filled_in(self, tracker: Tracker, between: list[View]) -> "CornerTracks":
+        """The same with sightings of the views between, through which matched corners are followed from either side."""
+        first, last = self.sightings
+        forward = follow_through(tracker, [self.first, *between], self.corners[last.index])
+        backward = follow_through(tracker, [self.newest, *reversed(between)], last.pixels)[::-1]
+        found = [first]
+        for v, (rows, at), (more, there) in zip(between, forward, backward, strict=True):
+            is_new = ~np.isin(more, rows)
+            seen, where = np.concatenate([rows, more[is_new]]), np.concatenate([at, there[is_new]])
+            found.append(Sighting(v.frame_id, v.timestamp_s, last.index[seen], where))
+        return replace(self, sightings=[*found, last])
+
+
+def _all_of(corners: Pixels, view: View) -> Sighting:
+    return Sighting(view.frame_id, view.timestamp_s, np.arange(len(corners)), corners)
+
+
+def follow_through(tracker: Tracker, views: Sequence[View], pixels: Pixels) -> list[tuple[Ids, Pixels]]:
+    """Corners (N,2) of the first of consecutive views followed through the others: for each of these, which are still
+    seen (n,) and where (n,2)."""
+    index, out = np.arange(len(pixels)), []
+    for before, after in pairwise(views):
+        guess = tracker.rotate_pixels(pixels, tracker.rotation(before, after, None))
+        pixels, ok = tracker.follow(before.gray, after.gray, pixels, guess)
+        index, pixels = index[ok], pixels[ok]
+        out.append((index, pixels))
+    return out
