@@ -55,13 +55,17 @@ class Handed:
         monkeypatch.setattr("vgslam.network.needs_torch.require_torch", lambda what: None)
         options = lambda weights, device: SimpleNamespace(weights=weights, device=device)  # noqa: E731
         opening = SimpleNamespace(BackboneOptions=options, open_backbone=self._open)
-        proposing = SimpleNamespace(network_proposer=lambda backbone: ("proposer", backbone))
+        proposing = SimpleNamespace(LEARNED_METHODS=("learned",), network_proposer=self._proposer)
         monkeypatch.setitem(sys.modules, "vgslam.network.open_backbone", opening)  # torch is not loaded
         monkeypatch.setitem(sys.modules, "vgslam.reloc.learned", proposing)
 
     def _open(self, options: object, show: object) -> str:
         self.opened.append(options)
         return "network"
+
+    def _proposer(self, backbone: str) -> Any:
+        self.proposer = SimpleNamespace(of=backbone, methods=("learned",))
+        return self.proposer
 
     def _photos(self, *given: Any) -> Any:
         self.given.append(given)
@@ -96,7 +100,8 @@ def test_options_are_handed_on(handed: Handed, images: Path, capsys: pytest.Capt
              "--device", "cpu", "--method", "learned"]  # fmt: skip
     assert relocalize.run_relocalize(parse(words)) == 0
     assert handed.given[0][:-1] == (("map", Path("some.map")), None, Path("c.json"), 60.0, (6, 4)), "width, height"
-    assert handed.given[1] == ("proposer", "network")
+    assert handed.given[1] is handed.proposer
+    assert handed.proposer.of == "network"
     assert (handed.opened[0].weights, handed.opened[0].device) == ("w", "cpu")
     assert handed.finder.seen == [((4, 6, 3), "learned")]
     capsys.readouterr()
