@@ -1,0 +1,118 @@
+"""Two images of one camera brought to the same exposure, as optical flow compares grey values.
+
+Lucas and Kanade's flow takes a point's brightness for constant: where the camera's exposure changes by a tenth from one
+frame to the next, most corners of a bright room are lost, and half of the others go astray. What the exposure did is
+read from the grey values around the corners in both images, where these are expected to be. It is one line
+
+    current = gain previous + offset            (a gain, or a tone curve around the usual grey values)
+
+for all of the image, and beside it a factor of each row, where a lamp flickers while a rolling shutter reads the rows.
+"""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Gray = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.float32]
+Values = npt.NDArray[np.float64]
+
+MOST_POINTS, LEAST_POINTS = 200, 30
+"""Corners whose surroundings are compared: more say nothing new, and fewer are not enough."""
+SIDE, STEP_PX = 3, 5
+"""So many samples a side, so far apart in px, are the mean of a corner's surroundings: about the window of the flow."""
+SATURATED = 245.0
+"""Above this mean grey value surroundings are cut off, and tell nothing of the exposure."""
+LEAST_CHANGE, LEAST_ERRORS = 0.5, 3.0
+"""Median change in grey values of 255, and in standard errors of the gain, below which an image is left as it is."""
+EXPLAINED = 2.0
+"""Mean difference in grey values that a gain may leave before more than a gain is looked for."""
+DARK = 1.0
+"""Added to grey values before they are divided: those near 0 are noise."""
+QUANTILES, LEAST_SPREAD = (0.15, 0.5, 0.85), 20.0
+"""Of the grey values, through which a line is laid, and how far apart the outer ones have to be at least."""
+LINE_EXPLAINS = 0.75
+"""A line is used if the differences that remain are less than this share of those that a gain leaves."""
+ERROR_OF_MEDIAN = 1.86
+"""Standard error of a median, in median absolute deviations over the root of the number (1.253 x 1.483, normal)."""
+GAIN_RANGE = (0.1, 10.0)
+"""Gains beyond that are no exposure of the same scene."""
+N_BANDS, LEAST_IN_BAND, LEAST_BANDS = 16, 6, 6
+"""Bands of rows that have a factor each, least corners in one that is believed, and least of such bands."""
+BANDS_EXPLAIN = 0.75
+"""The rows' factors are used if the differences that remain are less than this share of those without them."""
+MOST_USUAL = 3.0
+"""A difference counts as at most this multiple of the usual one."""
+
+
+def exposed_as(previous: Gray, current: Gray, pixels: Pixels, guess: Pixels) -> Gray:
+    """`previous` with the exposure of `current`; the image itself where hardly anything changed, or too little is seen.
+
+    pixels, guess (N,2): corners of `previous`, and about where they are in `current`.
+    """
+    some = slice(None, None, max(1, len(pixels) // MOST_POINTS))
+    before, after = _surroundings(previous, pixels[some]), _surroundings(current, guess[some])
+    shows = (before < SATURATED) & (after < SATURATED)
+    if shows.sum() < LEAST_POINTS:
+        return previous
+    before, after, rows = before[shows], after[shows], pixels[some, 1][shows].astype(np.float64)
+    gain = float(np.median((after + DARK) / (before + DARK)))
+    if not GAIN_RANGE[0] < gain < GAIN_RANGE[1]:
+        return previous
+    offset = DARK * (gain - 1.0)
+    left = np.abs(after - gain * before - offset)
+    if left.mean() > EXPLAINED:
+        gain, offset = _line(before, after, gain, offset)
+        factors = _row_factors(rows, gain * before + offset, after, len(previous))
+        if factors is not None:
+            changed = (gain * previous.astype(np.float32) + np.float32(offset)) * factors[:, None]
+            return np.asarray(np.clip(np.rint(changed), 0, 255), np.uint8)
+    changed_by = float(np.median(np.abs(gain * before + offset - before)))
+    error = ERROR_OF_MEDIAN * float(np.median(left)) / np.sqrt(len(before))
+    if changed_by < max(LEAST_CHANGE, LEAST_ERRORS * error):
+        return previous
+    return np.asarray(cv2.LUT(previous, _curve(gain, offset)), np.uint8)
+
+
+def _curve(gain: float, offset: float) -> Gray:
+    return np.asarray(np.clip(np.rint(gain * np.arange(256.0) + offset), 0, 255), np.uint8)
+
+
+def _surroundings(image: Gray, pixels: Pixels) -> Values:
+    """Mean grey values (N,) around pixels (N,2)."""
+    h, w = image.shape
+    reach = SIDE // 2 * STEP_PX
+    middle = np.rint(pixels).astype(np.int64).clip((reach, reach), (w - 1 - reach, h - 1 - reach))
+    side = np.arange(-reach, reach + 1, STEP_PX)
+    around = (side[:, None] * w + side).ravel()
+    return np.asarray(image.ravel()[(middle @ (1, w))[:, None] + around].sum(axis=1) / len(around), np.float64)
+
+
+def _line(before: Values, after: Values, gain: float, offset: float) -> tuple[float, float]:
+    """Gain and offset of the line through the quantiles of the values (N,), or those given if these explain them as
+    well. Quantiles are compared, not pairs: pairs that are not of the same place would make every gain smaller."""
+    (a, m, b), (c, n, d) = np.quantile(before, QUANTILES), np.quantile(after, QUANTILES)
+    if b - a < LEAST_SPREAD:
+        return gain, offset
+    slope = float((d - c) / (b - a))
+    line = (slope, float(n - slope * m))
+    left, left_by_line = (float(np.abs(after - g * before - o).mean()) for g, o in ((gain, offset), line))
+    return line if left_by_line < LINE_EXPLAINS * left else (gain, offset)
+
+
+def _row_factors(rows: Values, line: Values, after: Values, height: int) -> npt.NDArray[np.float32] | None:
+    """A factor for each row (height,) that explains what the line does not, or None where it explains too little."""
+    ratio = np.log((after + DARK) / np.maximum(line + DARK, DARK))
+    common = float(np.median(ratio))
+    usual = float(np.abs(ratio - common).mean())
+    band = np.clip(rows * N_BANDS / height, 0, N_BANDS - 1).astype(np.int64)
+    counts = np.bincount(band, minlength=N_BANDS)
+    known = np.flatnonzero(counts >= LEAST_IN_BAND)
+    if len(known) < LEAST_BANDS:
+        return None
+    bounded = np.clip(ratio, common - MOST_USUAL * usual, common + MOST_USUAL * usual)
+    factors = np.bincount(band, bounded, N_BANDS)[known] / counts[known]
+    middles = (known + 0.5) * height / N_BANDS
+    if np.abs(ratio - np.interp(rows, middles, factors)).mean() > BANDS_EXPLAIN * usual:
+        return None
+    return np.exp(np.interp(np.arange(height), middles, factors)).astype(np.float32)
