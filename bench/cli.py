@@ -27,6 +27,7 @@ from bench.relocalization import BenchRelocalizationArgs, run_bench_relocalizati
 from bench.relocalization_hard import BenchRelocalizationHardArgs, run_bench_relocalization_hard
 from bench.roles import BenchRolesArgs, run_bench_roles
 from bench.survival import BenchSurvivalArgs, run_bench_survival
+from bench.variants import BenchVariantsArgs, run_bench_variants
 from bench.weights import BenchWeightsArgs, run_bench_weights
 from bench.worlds import BenchWorldsArgs, run_bench_worlds
 from vgslam.errors import ConfigError, VgslamError
@@ -52,6 +53,7 @@ MEASUREMENTS: dict[str, tuple[type, Callable[[Any], int]]] = {
     "relocalization-hard": (BenchRelocalizationHardArgs, run_bench_relocalization_hard),
     "roles": (BenchRolesArgs, run_bench_roles),
     "survival": (BenchSurvivalArgs, run_bench_survival),
+    "variants": (BenchVariantsArgs, run_bench_variants),
     "weights": (BenchWeightsArgs, run_bench_weights),
     "worlds": (BenchWorldsArgs, run_bench_worlds),
 }

@@ -30,7 +30,7 @@ EXPLAINED = 2.0
 DARK = 1.0
 """Added to grey values before they are divided: those near 0 are noise."""
 QUANTILES, LEAST_SPREAD = (0.15, 0.5, 0.85), 20.0
-"""Of the grey values, through which a line is laid, and how far apart the outer ones have to be at least."""
+"""Shares of the grey values below the points of a line, and how far apart the outer of these have to be at least."""
 LINE_EXPLAINS = 0.75
 """A line is used if the differences that remain are less than this share of those that a gain leaves."""
 ERROR_OF_MEDIAN = 1.86
