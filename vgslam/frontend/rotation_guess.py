@@ -14,7 +14,7 @@ from vgslam.geometry.camera import MIN_RAY_Z, Camera
 from vgslam.types import Array
 
 THUMBNAIL_SIDE = 96
-"""Longer side in px: small, so that a turn between two frames is a shift by few pixels and the estimate costs little."""
+"""Longer side in px: small, so that a turn between two frames is a shift by few pixels, and the estimate cheap."""
 BLUR_PX = 1.2
 """Standard deviation of the blur: a gradient then tells of a pixel's shift and not of noise."""
 NOISE = 4.0
