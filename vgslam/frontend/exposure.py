@@ -23,8 +23,13 @@ SIDE, STEP_PX = 3, 5
 """So many samples a side, so far apart in px, are the mean of a corner's surroundings: about the window of the flow."""
 SATURATED = 245.0
 """Above this mean grey value surroundings are cut off, and tell nothing of the exposure."""
-LEAST_CHANGE, LEAST_ERRORS = 0.5, 3.0
-"""Median change in grey values of 255, and in standard errors of the gain, below which an image is left as it is."""
+LEAST_CHANGE = 0.5
+"""Median change, in grey values of 255, below which an image is left as it is."""
+LEAST_CORRELATION, ERROR = 0.7, 0.45
+"""Least correlation of the grey values in both images, and the error of the gain, as a multiple of what the correlation
+lacks to 1: a smaller change is none. Where corners are not where they are expected, what differs is the scene: of guesses
+that are half a patch off, the correlation is 0.8 and the gain up to 0.08 off; of those beside, 0.5 and 0.3; of good ones,
+0.99 and 0.005."""
 EXPLAINED = 2.0
 """Mean difference in grey values that a gain may leave before more than a gain is looked for."""
 DARK = 1.0
@@ -33,14 +38,13 @@ QUANTILES, LEAST_SPREAD = (0.15, 0.5, 0.85), 20.0
 """Shares of the grey values below the points of a line, and how far apart the outer of these have to be at least."""
 LINE_EXPLAINS = 0.75
 """A line is used if the differences that remain are less than this share of those that a gain leaves."""
-ERROR_OF_MEDIAN = 1.86
-"""Standard error of a median, in median absolute deviations over the root of the number (1.253 x 1.483, normal)."""
 GAIN_RANGE = (0.1, 10.0)
 """Gains beyond that are no exposure of the same scene."""
 N_BANDS, LEAST_IN_BAND, LEAST_BANDS = 16, 6, 6
 """Bands of rows that have a factor each, least corners in one that is believed, and least of such bands."""
 BANDS_EXPLAIN = 0.75
 """The rows' factors are used if the differences that remain are less than this share of those without them."""
+TINY = 1e-12
 MOST_USUAL = 3.0
 """A difference counts as at most this multiple of the usual one."""
 
@@ -59,19 +63,20 @@ def exposed_as(previous: Gray, current: Gray, pixels: Pixels, guess: Pixels) -> 
     gain = float(np.median((after + DARK) / (before + DARK)))
     if not GAIN_RANGE[0] < gain < GAIN_RANGE[1]:
         return previous
-    offset = DARK * (gain - 1.0)
+    offset, factors = DARK * (gain - 1.0), None
     left = np.abs(after - gain * before - offset)
     if left.mean() > EXPLAINED:
         gain, offset = _line(before, after, gain, offset)
         factors = _row_factors(rows, gain * before + offset, after, len(previous))
-        if factors is not None:
-            changed = (gain * previous.astype(np.float32) + np.float32(offset)) * factors[:, None]
-            return np.asarray(np.clip(np.rint(changed), 0, 255), np.uint8)
-    changed_by = float(np.median(np.abs(gain * before + offset - before)))
-    error = ERROR_OF_MEDIAN * float(np.median(left)) / np.sqrt(len(before))
-    if changed_by < max(LEAST_CHANGE, LEAST_ERRORS * error):
+    expected = gain * before + offset
+    if factors is not None:
+        expected *= factors[np.clip(rows, 0, len(factors) - 1).astype(np.int64)]
+    if not _is_known(before, expected, after):
         return previous
-    return np.asarray(cv2.LUT(previous, _curve(gain, offset)), np.uint8)
+    if factors is None:
+        return np.asarray(cv2.LUT(previous, _curve(gain, offset)), np.uint8)
+    changed = (gain * previous.astype(np.float32) + np.float32(offset)) * factors[:, None]
+    return np.asarray(np.clip(np.rint(changed), 0, 255), np.uint8)
 
 
 def _curve(gain: float, offset: float) -> Gray:
@@ -86,6 +91,16 @@ def _surroundings(image: Gray, pixels: Pixels) -> Values:
     side = np.arange(-reach, reach + 1, STEP_PX)
     around = (side[:, None] * w + side).ravel()
     return np.asarray(image.ravel()[(middle @ (1, w))[:, None] + around].sum(axis=1) / len(around), np.float64)
+
+
+def _is_known(before: Values, expected: Values, after: Values) -> bool:
+    """Whether the values (N,) changed from `before` to what is `expected` of them, by more than that is in error."""
+    a, b = expected - expected.mean(), after - after.mean()
+    correlation = float(a @ b / max(np.sqrt((a @ a) * (b @ b)), TINY))
+    if correlation < LEAST_CORRELATION or np.median(np.abs(expected - before)) < LEAST_CHANGE:
+        return False
+    share = float(np.median(np.abs(np.log((np.maximum(expected, 0.0) + DARK) / (before + DARK)))))
+    return share > ERROR * (1.0 - correlation)
 
 
 def _line(before: Values, after: Values, gain: float, offset: float) -> tuple[float, float]:
