@@ -86,11 +86,33 @@ def test_an_image_of_the_same_exposure_is_left_alone() -> None:
     assert exposed_as(BEFORE, as_image(scene(SHIFT) + noise), CORNERS, CORNERS + SHIFT) is BEFORE
 
 
+def test_what_flow_does_not_notice_is_left_alone() -> None:
+    assert exposed_as(BEFORE, as_image(0.998 * BEFORE), CORNERS, CORNERS) is BEFORE
+    assert exposed_as(BEFORE, as_image(0.98 * BEFORE), CORNERS, CORNERS) is not BEFORE
+
+
 def test_what_is_seen_elsewhere_is_no_change_of_exposure() -> None:
     """Corners expected at wrong places differ a lot, each in its own way."""
     rng = np.random.default_rng(1)
     wrong = rng.uniform((10, 10), (310, 230), CORNERS.shape).astype(np.float32)
     assert exposed_as(BEFORE, BEFORE, wrong, wrong[rng.permutation(len(wrong))]) is BEFORE
+
+
+def test_a_brighter_part_of_the_scene_is_no_change_of_exposure() -> None:
+    """All corners are expected in the bright half of a room, and were in the dark one."""
+    room = BEFORE.copy()
+    room[:, :160] //= 2
+    dark = CORNERS[(CORNERS[:, 0] > 10) & (CORNERS[:, 0] < 150)]
+    assert len(dark) > LEAST_POINTS
+    assert exposed_as(room, room, dark, dark + np.array([160.0, 0.0], np.float32)) is room
+
+
+@pytest.mark.parametrize("off_px", [4.0, 8.0, 12.0])
+def test_guesses_beside_are_no_small_change_of_exposure(off_px: float) -> None:
+    rng = np.random.default_rng(3)
+    for angle in rng.uniform(0, 2 * np.pi, 12):
+        beside = CORNERS + np.float32(off_px) * np.array([np.cos(angle), np.sin(angle)], np.float32)
+        assert exposed_as(BEFORE, BEFORE, CORNERS, beside) is BEFORE
 
 
 def test_little_is_too_little() -> None:
