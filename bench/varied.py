@@ -65,7 +65,7 @@ def _flickering(image: Image, i: int, _: np.random.Generator) -> Image:
     return _grey(image * light[:, None, None])
 
 
-def _compressed(image: Image, _i: int, _: np.random.Generator) -> Image:
+def _compressed(image: Image, _i: int, _rng: np.random.Generator) -> Image:
     _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
 
