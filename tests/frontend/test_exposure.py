@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from synthetic import smooth_texture
 
-from vgslam.frontend.exposure import LEAST_POINTS, exposed_as
-from vgslam.frontend.features import FeatureConfig, detect_corners, track_flow
+from vgslam.frontend.exposure import LEAST_POINTS, exposed_as, track_exposed
+from vgslam.frontend.features import FeatureConfig, detect_corners
 
 SHIFT = np.array([3.4, -2.2], np.float32)
 CONFIG = FeatureConfig(min_distance_px=9)
@@ -47,7 +47,7 @@ CURVES: dict[str, Change] = {
 
 def followed(change: Change) -> tuple[float, np.ndarray]:
     """Share of the corners that are followed, and how far from the truth these end, in px."""
-    found, ok = track_flow(BEFORE, as_image(change(scene(SHIFT))), CORNERS, CORNERS, CONFIG)
+    found, ok = track_exposed(BEFORE, as_image(change(scene(SHIFT))), CORNERS, CORNERS, CONFIG)
     return float(ok.mean()), np.linalg.norm(found - CORNERS - SHIFT, axis=1)[ok]
 
 

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-Gray = npt.NDArray[np.uint8]
-Pixels = npt.NDArray[np.float32]
+from vgslam.frontend.features import FeatureConfig, Gray, Pixels, track_flow
+
 Values = npt.NDArray[np.float64]
 
 MOST_POINTS, LEAST_POINTS = 200, 30
@@ -47,6 +47,13 @@ BANDS_EXPLAIN = 0.75
 TINY = 1e-12
 MOST_USUAL = 3.0
 """A difference counts as at most this multiple of the usual one."""
+
+
+def track_exposed(
+    previous: Gray, current: Gray, pixels: Pixels, guess: Pixels, config: FeatureConfig, levels: int | None = None
+) -> tuple[Pixels, npt.NDArray[np.bool_]]:
+    """As `track_flow`, across a change of the exposure. Images that were evened have none."""
+    return track_flow(exposed_as(previous, current, pixels, guess), current, pixels, guess, config, levels)
 
 
 def exposed_as(previous: Gray, current: Gray, pixels: Pixels, guess: Pixels) -> Gray:

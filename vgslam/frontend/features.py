@@ -7,8 +7,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.frontend.exposure import exposed_as
-
 Gray = npt.NDArray[np.uint8]
 Pixels = npt.NDArray[np.float32]
 MAX_DETECTION_SIDE_PX = 960
@@ -140,12 +138,10 @@ def track_flow(
 ) -> tuple[Pixels, npt.NDArray[np.bool_]]:
     """Follow pixels (N,2) from previous to current, starting at guess (N,2); returns (N,2) and which succeeded (N,).
 
-    A point succeeds if it stays in the image and, followed back, returns within max_back_error_px. A change of the
-    exposure between the images is taken out first.
+    A point succeeds if it stays in the image and, followed back, returns within max_back_error_px.
     """
     if len(pixels) == 0:
         return np.zeros((0, 2), np.float32), np.zeros(0, bool)
-    previous = exposed_as(previous, current, pixels, guess)
     window = (config.lk_window_px, config.lk_window_px)
     top = (config.lk_levels if levels is None else levels) - 1
     start = guess.astype(np.float32).copy()
