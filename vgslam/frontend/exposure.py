@@ -6,7 +6,8 @@ read from the grey values around the corners in both images, where these are exp
 
     current = gain previous + offset            (a gain, or a tone curve around the usual grey values)
 
-for all of the image, and beside it a factor of each row, where a lamp flickers while a rolling shutter reads the rows.
+for all of the image. A lamp that flickers while a rolling shutter reads the rows is left to others: factors of rows known
+to a few percent let flow follow what it would lose, and all of it astray by the same.
 """
 
 import cv2
@@ -40,13 +41,7 @@ LINE_EXPLAINS = 0.75
 """A line is used if the differences that remain are less than this share of those that a gain leaves."""
 GAIN_RANGE = (0.1, 10.0)
 """Gains beyond that are no exposure of the same scene."""
-N_BANDS, LEAST_IN_BAND, LEAST_BANDS = 16, 6, 6
-"""Bands of rows that have a factor each, least corners in one that is believed, and least of such bands."""
-BANDS_EXPLAIN = 0.75
-"""The rows' factors are used if the differences that remain are less than this share of those without them."""
 TINY = 1e-12
-MOST_USUAL = 3.0
-"""A difference counts as at most this multiple of the usual one."""
 
 
 def track_exposed(
@@ -66,24 +61,16 @@ def exposed_as(previous: Gray, current: Gray, pixels: Pixels, guess: Pixels) -> 
     shows = (before < SATURATED) & (after < SATURATED)
     if shows.sum() < LEAST_POINTS:
         return previous
-    before, after, rows = before[shows], after[shows], pixels[some, 1][shows].astype(np.float64)
+    before, after = before[shows], after[shows]
     gain = float(np.median((after + DARK) / (before + DARK)))
     if not GAIN_RANGE[0] < gain < GAIN_RANGE[1]:
         return previous
-    offset, factors = DARK * (gain - 1.0), None
-    left = np.abs(after - gain * before - offset)
-    if left.mean() > EXPLAINED:
+    offset = DARK * (gain - 1.0)
+    if np.abs(after - gain * before - offset).mean() > EXPLAINED:
         gain, offset = _line(before, after, gain, offset)
-        factors = _row_factors(rows, gain * before + offset, after, len(previous))
-    expected = gain * before + offset
-    if factors is not None:
-        expected *= factors[np.clip(rows, 0, len(factors) - 1).astype(np.int64)]
-    if not _is_known(before, expected, after):
+    if not _is_known(before, gain * before + offset, after):
         return previous
-    if factors is None:
-        return np.asarray(cv2.LUT(previous, _curve(gain, offset)), np.uint8)
-    changed = (gain * previous.astype(np.float32) + np.float32(offset)) * factors[:, None]
-    return np.asarray(np.clip(np.rint(changed), 0, 255), np.uint8)
+    return np.asarray(cv2.LUT(previous, _curve(gain, offset)), np.uint8)
 
 
 def _curve(gain: float, offset: float) -> Gray:
@@ -120,21 +107,3 @@ def _line(before: Values, after: Values, gain: float, offset: float) -> tuple[fl
     line = (slope, float(n - slope * m))
     left, left_by_line = (float(np.abs(after - g * before - o).mean()) for g, o in ((gain, offset), line))
     return line if left_by_line < LINE_EXPLAINS * left else (gain, offset)
-
-
-def _row_factors(rows: Values, line: Values, after: Values, height: int) -> npt.NDArray[np.float32] | None:
-    """A factor for each row (height,) that explains what the line does not, or None where it explains too little."""
-    ratio = np.log((after + DARK) / np.maximum(line + DARK, DARK))
-    common = float(np.median(ratio))
-    usual = float(np.abs(ratio - common).mean())
-    band = np.clip(rows * N_BANDS / height, 0, N_BANDS - 1).astype(np.int64)
-    counts = np.bincount(band, minlength=N_BANDS)
-    known = np.flatnonzero(counts >= LEAST_IN_BAND)
-    if len(known) < LEAST_BANDS:
-        return None
-    bounded = np.clip(ratio, common - MOST_USUAL * usual, common + MOST_USUAL * usual)
-    factors = np.bincount(band, bounded, N_BANDS)[known] / counts[known]
-    middles = (known + 0.5) * height / N_BANDS
-    if np.abs(ratio - np.interp(rows, middles, factors)).mean() > BANDS_EXPLAIN * usual:
-        return None
-    return np.exp(np.interp(np.arange(height), middles, factors)).astype(np.float32)
