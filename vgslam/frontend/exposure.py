@@ -6,8 +6,8 @@ read from the grey values around the corners in both images, where these are exp
 
     current = gain previous + offset            (a gain, or a tone curve around the usual grey values)
 
-for all of the image. A lamp that flickers while a rolling shutter reads the rows is left to others: factors of rows known
-to a few percent let flow follow what it would lose, and all of it astray by the same.
+for all of the image. A lamp that flickers while a rolling shutter reads the rows is left to others: factors of rows
+known to a few percent let flow follow what it would lose, and all of it astray by the same.
 """
 
 import cv2
@@ -31,6 +31,9 @@ LEAST_CORRELATION, ERROR = 0.7, 0.45
 lacks to 1: a smaller change is none. Where corners are not where they are expected, what differs is the scene: of
 guesses half a patch off, the correlation is 0.8 and the gain up to 0.08 off; of those far off, 0.5 and 0.3; of good
 ones, 0.99 and 0.005."""
+LEAST_ERRORS, ERROR_OF_MEDIAN = 4.0, 1.86
+"""Least change in standard errors of a median, and this error in median absolute deviations over the root of the number
+(1.253 x 1.483, of a normal distribution): noise makes changes that are none, and these lead all of the flow astray."""
 EXPLAINED = 2.0
 """Mean difference in grey values that a gain may leave before more than a gain is looked for."""
 DARK = 1.0
@@ -94,7 +97,9 @@ def _is_known(before: Values, expected: Values, after: Values) -> bool:
     if correlation < LEAST_CORRELATION or np.median(np.abs(expected - before)) < LEAST_CHANGE:
         return False
     share = float(np.median(np.abs(np.log((np.maximum(expected, 0.0) + DARK) / (before + DARK)))))
-    return share > ERROR * (1.0 - correlation)
+    left = np.abs(np.log((after + DARK) / (np.maximum(expected, 0.0) + DARK)))
+    by_noise = LEAST_ERRORS * ERROR_OF_MEDIAN * float(np.median(left)) / np.sqrt(len(left))
+    return share > max(ERROR * (1.0 - correlation), by_noise)
 
 
 def _line(before: Values, after: Values, gain: float, offset: float) -> tuple[float, float]:
