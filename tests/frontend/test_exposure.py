@@ -83,6 +83,14 @@ def test_an_image_of_the_same_exposure_is_left_alone() -> None:
     assert exposed_as(BEFORE, as_image(scene(SHIFT) + noise), CORNERS, CORNERS + SHIFT) is BEFORE
 
 
+@pytest.mark.parametrize("sigma", [6.0, 15.0, 30.0])
+def test_noise_is_no_change_of_exposure(sigma: float) -> None:
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        first, second = (as_image(x + rng.normal(0.0, sigma, BEFORE.shape)) for x in (scene(SHIFT * 0), scene(SHIFT)))
+        assert exposed_as(first, second, CORNERS, CORNERS + SHIFT) is first
+
+
 def test_what_flow_does_not_notice_is_left_alone() -> None:
     assert exposed_as(BEFORE, as_image(0.998 * BEFORE), CORNERS, CORNERS) is BEFORE
     assert exposed_as(BEFORE, as_image(0.98 * BEFORE), CORNERS, CORNERS) is not BEFORE
