@@ -99,7 +99,7 @@ def _is_known(before: Values, expected: Values, after: Values) -> bool:
     share = float(np.median(np.abs(np.log((np.maximum(expected, 0.0) + DARK) / (before + DARK)))))
     left = np.abs(np.log((after + DARK) / (np.maximum(expected, 0.0) + DARK)))
     by_noise = LEAST_ERRORS * ERROR_OF_MEDIAN * float(np.median(left)) / np.sqrt(len(left))
-    return share > max(ERROR * (1.0 - correlation), by_noise)
+    return bool(share > max(ERROR * (1.0 - correlation), by_noise))
 
 
 def _line(before: Values, after: Values, gain: float, offset: float) -> tuple[float, float]:
