@@ -26,6 +26,7 @@ from bench.reloc_cost import BenchRelocCostArgs, run_bench_reloc_cost
 from bench.relocalization import BenchRelocalizationArgs, run_bench_relocalization
 from bench.relocalization_hard import BenchRelocalizationHardArgs, run_bench_relocalization_hard
 from bench.roles import BenchRolesArgs, run_bench_roles
+from bench.starts import BenchStartsArgs, run_bench_starts
 from bench.survival import BenchSurvivalArgs, run_bench_survival
 from bench.variants import BenchVariantsArgs, run_bench_variants
 from bench.weights import BenchWeightsArgs, run_bench_weights
@@ -52,6 +53,7 @@ MEASUREMENTS: dict[str, tuple[type, Callable[[Any], int]]] = {
     "relocalization": (BenchRelocalizationArgs, run_bench_relocalization),
     "relocalization-hard": (BenchRelocalizationHardArgs, run_bench_relocalization_hard),
     "roles": (BenchRolesArgs, run_bench_roles),
+    "starts": (BenchStartsArgs, run_bench_starts),
     "survival": (BenchSurvivalArgs, run_bench_survival),
     "variants": (BenchVariantsArgs, run_bench_variants),
     "weights": (BenchWeightsArgs, run_bench_weights),

@@ -25,7 +25,7 @@ class BenchRelocCostArgs:
     sizes: tuple[int, ...] = (10, 20, 40, 80)
     """Numbers of frames, the query included; two or more."""
 
-    model: Literal["vggt-s", "vggt-m", "vggt-tiny", "vggt-1b"] = "vggt-s"
+    model: Literal["vggt-s", "vggt-s2", "vggt-m", "vggt-tiny", "vggt-1b"] = "vggt-s"
     """Network (random weights)."""
 
     width_px: int | None = None

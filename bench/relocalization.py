@@ -105,7 +105,7 @@ def _network(weights: str | None) -> "tuple[PoseProposer | None, tuple[str, ...]
     from vgslam.reloc.learned import network_proposer
 
     proposer = network_proposer(open_backbone(BackboneOptions(weights), show=print))
-    return proposer, ("consensus", "late-fusion", "learned", "learned-consensus")
+    return proposer, proposer.methods
 
 
 def _finite(value: Any) -> Any:
@@ -143,7 +143,7 @@ def _text(
     ]  # fmt: skip
     kinds = dict.fromkeys(k.kind for k in kidnaps)
     lines += [_kidnap_row(kind, [k for k in kidnaps if k.kind == kind]) for kind in kinds]
-    return "\n".join(lines) + f"\n\nCommand: `{shlex.join(['vgslam', *sys.argv[1:]])}`\n"
+    return "\n".join(lines) + f"\n\nCommand: `{shlex.join(['python', '-m', 'bench', *sys.argv[1:]])}`\n"
 
 
 def _recall_row(name: str, label: str, rows: "list[Query]") -> str:

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,8 +51,8 @@ CASES = (
 class BenchSurvivalArgs:
     """Coverage and error with and without the network, on rendered worlds with fast motion, blur and noise."""
 
-    weights: str = "vggt-s"
-    """Network that stands beside `sfm`."""
+    weights: tuple[str, ...] = ("vggt-s",)
+    """Networks that stand beside none."""
 
     seeds: int = 2
     """Sequences of each kind."""
@@ -96,12 +97,13 @@ def run_bench_survival(args: BenchSurvivalArgs) -> int:
 
     networks: dict[str, Callable[[], OpenedNetwork | None]] = {
         "none": lambda: None,
-        f"vggt ({args.weights})": lambda: open_network(NetworkOptions("vggt", args.weights), print),
     }
+    for weights in args.weights:
+        networks[f"vggt ({weights})"] = partial(open_network, NetworkOptions("vggt", weights), print)
     rows = []
     for case in CASES:
         for seed in range(700, 700 + args.seeds):
-            film = _film(case, seed, args.frames)
+            film = film_of(case, seed, args.frames)
             for name, network in networks.items():
                 rows.append(_survival(film, network(), case, seed, name))
             print(_line(rows[-len(networks) :]), file=sys.stderr, flush=True)
@@ -116,7 +118,8 @@ def _write(args: BenchSurvivalArgs, rows: list[Survival], names: list[str]) -> s
     return write_record(args.out, NAME, provenance() | {"rows": plain}, _table(rows, names))
 
 
-def _film(case: Case, seed: int, n_frames: int) -> "Sequence":
+def film_of(case: Case, seed: int, n_frames: int) -> "Sequence":
+    """The sequence of a case, as its look says."""
     from vgslam_train.worlds.sequences import Shot, render_sequence
 
     shot = Shot(rate_hz=case.rate_hz, supersample=1, shutter=0.5 if case.look == "blurred" else 0.1, imaging=0.4)

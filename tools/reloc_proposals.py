@@ -1,6 +1,6 @@
 """How good a network's proposals are on a recording with true poses, before any verification.
 
-    python tools/reloc_proposals.py SEQUENCE [--truth FILE] [--adapter FILE]
+    python tools/reloc_proposals.py SEQUENCE [--truth FILE] [--weights NAME] [--adapter FILE]
 
 The map: keyframes at their true poses, every tenth of the first part of the recording. Queries: frames of the rest
 that have a keyframe within 0.5 m and 30 deg. The keyframes that look most like the query (place codes) are its
@@ -21,7 +21,7 @@ from vgslam.network.vggt_backbone import VggtBackbone
 from vgslam.network.weights import load
 from vgslam.reloc.learned import MAX_REFERENCES, consensus_proposer, learned_proposer, pairwise_proposer
 from vgslam.reloc.places import Places
-from vgslam.reloc.proposal import PoseProposer, Proposal
+from vgslam.reloc.proposal import PoseProposer, Proposal, References
 from vgslam.sources.open import open_source
 from vgslam.sources.options import SourceOptions
 from vgslam.types import Array, Frame, Keyframe
@@ -63,8 +63,9 @@ def main(args: Args) -> None:
     places.catch_up()
     for i in queries:
         near = places.index.search(places.code(frames[i].id, frames[i].image), args.references)[0].tolist()
-        found = [p for x in proposers for p in x.propose(slam_map, near, frames[i].image, frames[i].camera)]
-        found.append(Proposal(slam_map.T_world_keyframes(np.array(near))[0], "best reference", float("inf")))
+        seen = References.of(slam_map, near)
+        found = [p for x in proposers for p in x.propose(seen, frames[i].image, frames[i].camera)]
+        found.append(Proposal(seen.T_world_refs[0], "best reference", float("inf")))
         for p in found:
             errors[p.method].append((*error(p.T_world_cam, T[i]), p.spread))
     for name, rows in errors.items():

@@ -1,7 +1,8 @@
-"""Settings as nested dataclasses: read strictly from YAML, written back with the results."""
+"""Settings as nested dataclasses: kept within their ranges, read strictly from YAML, written back with the results."""
 
-from collections.abc import Callable
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, is_dataclass, replace
+from math import isnan
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -11,6 +12,62 @@ from vgslam.errors import ConfigError
 from vgslam.guards import documents
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Least:
+    """The least value of a setting, beside its type: `Annotated[int, Least(3)]`. It is 0 where nothing is said."""
+
+    value: float
+    is_excluded: bool = False
+    """Whether the setting has to be above it."""
+
+    def check(self, name: str, value: float) -> None:
+        """Raises ConfigError, naming the setting, for a number that is too small or none."""
+        if isnan(value):
+            raise ConfigError(f"{name}: is no number; leave it out for its default")
+        if value < self.value or (self.is_excluded and value == self.value):
+            limit = f"more than {self.value:g}" if self.is_excluded else f"{self.value:g} or more"
+            raise ConfigError(f"{name}: must be {limit}, got {value:g}")
+
+
+ZERO = Least(0.0)
+ABOVE_ZERO = Least(0.0, is_excluded=True)
+"""The range of what is divided by, or without which nothing is found."""
+
+
+class Checked:
+    """Settings that cannot be put together with a number that no run can use, wherever it comes from: ConfigError names
+    the setting as `--config` and the command line have it, `called` followed by the names of the fields."""
+
+    called: str
+
+    def __init_subclass__(cls, called: str) -> None:
+        cls.called = called
+
+    def __post_init__(self) -> None:
+        _check(self, self.called)
+
+
+def _check(settings: Any, name: str) -> None:
+    hints = get_type_hints(type(settings), include_extras=True)
+    for f in fields(settings):
+        value, own = getattr(settings, f.name), f"{name}.{f.name}"
+        if is_dataclass(value):
+            _check(value, own)
+            continue
+        least = next((x for x in getattr(hints[f.name], "__metadata__", ()) if isinstance(x, Least)), ZERO)
+        for number in _numbers(value):
+            least.check(own, number)
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """The numbers of a setting: itself, or those within a tuple."""
+    if isinstance(value, tuple):
+        for v in value:
+            yield from _numbers(v)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield value
 
 
 def read_yaml(path: Path, default: T, renamed: Callable[[dict[str, Any]], dict[str, Any]] | None = None) -> T:
@@ -66,7 +123,8 @@ def _value(current: Any, value: Any, where: str, n: int = 0) -> Any:
         return _tuple(value)
     if isinstance(current, bool) or isinstance(value, bool):
         if type(current) is not type(value):
-            raise ConfigError(f"{where}: expected {type(current).__name__}, got {value!r}")
+            expected = "a number or a text" if current is None else type(current).__name__
+            raise ConfigError(f"{where}: expected {expected}, got {value!r}")
         return value
     if isinstance(current, float) and isinstance(value, int):
         return float(value)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from vgslam.config import Checked
 from vgslam.errors import GraphError, InputError
 from vgslam.frontend.asking import AskedGuide, Reason
 from vgslam.frontend.component_start import ComponentStart
@@ -43,8 +44,8 @@ from vgslam.types import Array, Frame, Ids, PoseEstimate, Status
 
 
 @dataclass(frozen=True)
-class SlamConfig:
-    """All settings of the system."""
+class SlamConfig(Checked, called="slam"):
+    """All settings of the system. Raises ConfigError for a number that no run can use."""
 
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     """Following features from frame to frame, and the pose of every frame."""

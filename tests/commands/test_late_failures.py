@@ -45,7 +45,7 @@ def everything_but(*absent: str) -> set[str]:
     (f"{TRACKING}.score", "the score", {"plots/error.png"}),
     (f"{TRACKING}.end_to_start_percent", "the length", set()),
     (f"{TRACKING}.drawings", "the plots", PLOTS),
-    ("vgslam.viewer.plots.depth_strip", "the plot depth.png", {"plots/depth.png"}),
+    ("vgslam.viewer.depth_strip.depth_strip", "the plot depth.png", {"plots/depth.png"}),
     ("vgslam.session.adaptation.Adaptation.finish", "ending the adaptation", set()),
     ("vgslam.store.map_folder.to_arrays", "saving the map", set()),
 ])  # fmt: skip

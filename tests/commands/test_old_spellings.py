@@ -7,6 +7,7 @@ import pytest
 from vgslam.cli import parse
 from vgslam.commands.old_spellings import with_new_settings, with_new_words
 from vgslam.errors import ConfigError
+from vgslam.network.weight_files import PACKAGED
 from vgslam.session.network import NetworkOptions, open_network
 
 
@@ -94,5 +95,18 @@ def test_old_and_new_beside_each_other_are_refused(words: list[str]) -> None:
 
 def test_weights_without_a_network_are_refused() -> None:
     with pytest.raises(ConfigError, match="add --network vggt"):
-        open_network(NetworkOptions(weights="vggt-m"), print)
+        open_network(NetworkOptions(weights="vggt-s2"), print)
     assert open_network(NetworkOptions(), print) is None
+
+
+@pytest.mark.parametrize("name", PACKAGED)
+def test_weights_of_the_package_are_networks_by_name(name: str) -> None:
+    network = open_network(NetworkOptions(name), lambda line: None)
+    assert network is not None
+    assert network.model_id.startswith(f"vggt:{name}@")
+    assert network.can_learn
+    same = open_network(NetworkOptions(name, weights=name), lambda line: None)
+    assert same is not None
+    assert same.model_id == network.model_id
+    with pytest.raises(ConfigError, match="leave one of them out"):
+        open_network(NetworkOptions(name, weights="random"), print)

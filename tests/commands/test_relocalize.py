@@ -168,6 +168,7 @@ def test_the_command_prints_a_table(saved: Path, capsys: pytest.CaptureFixture[s
         (["map", "images/3.png"], 2, "3.png: the file cannot be read"),
         (["images", "images/1.png"], 9, "images"),
         (["map", "images/1.png", "--method", "learned"], 2, "--weights"),
+        (["map", "images/1.png", "--weights", "vggt-s2", "--method", "learnt"], 2, "it has pnp, consensus"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(
@@ -178,3 +179,11 @@ def test_what_cannot_be_done_is_said_in_one_line(
     err = capsys.readouterr().err.strip()
     assert line in err
     assert len(err.splitlines()) == 1
+
+
+def test_what_a_network_has_not_learned_is_not_looked_for_in_vain(
+    saved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(saved / "map"), str(saved / "images"), "--weights", "random"]
+    assert main(["relocalize", *words, "--method", "learned-consensus"]) == 2
+    assert "random has no relocalization adapter" in capsys.readouterr().err.splitlines()[-1]

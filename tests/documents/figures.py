@@ -12,7 +12,7 @@ from documents import measured as m
 
 README, FIRST, PHONE = "README.md", "docs/first_steps.md", "docs/phone.md"
 ADAPT, NETWORKS = "docs/adapt.md", "docs/networks.md"
-CARD_S, CARD_M = "docs/model_cards/vggt-s.md", "docs/model_cards/vggt-m.md"
+CARD_S, CARD_S2, CARD_M = (f"docs/model_cards/vggt-{name}.md" for name in ("s", "s2", "m"))
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,11 @@ def _card(name: str) -> Callable[[], list[float]]:
     return values
 
 
+def _successor(name: str) -> Callable[[], list[float]]:
+    records = ("weights_s2", "weights")
+    return lambda: [*(v for r in records for v in m.rotation(r, name)), *(m.depth(r, name) for r in records)]
+
+
 def _both(name: str) -> Callable[[], list[float]]:
     return lambda: [*m.rotation("weights_m", name), *m.rotation("weights", name)]
 
@@ -52,7 +57,7 @@ def _same() -> tuple[int, int]:
 
 
 def _survived(figure: str) -> Callable[[], list[float]]:
-    return lambda: [m.survival("vggt", figure), m.survival("none", figure)]
+    return lambda: [m.survival("vggt (vggt-s)", figure), m.survival("none", figure)]
 
 
 FIGURES = [
@@ -85,8 +90,8 @@ FIGURES = [
     Figures(README, "ATE {} instead of {} % of the path", _survived("ate_percent")),
     Figures(README, "torch takes about a second of CPU and {} MiB", lambda: [m.more_memory_mib()]),
     Figures(README, "{} to {} % more CPU on 58 stills", m.more_cpu),
-    Figures(README, "rotations half as far off, {} times as slow", lambda: [
-        m.record("weights_m")["ms_per_window_of_4"] / m.record("weights")["ms_per_window_of_4"]]),
+    Figures(README, "starts no better, a question {} times as slow", lambda: [
+        m.question_s("vggt-s2") / m.question_s("vggt-s")]),
     Figures(README, "improve by {} to {} % on the second half of two recordings", lambda: (
         -max(m.recording_changes("lora")), -min(m.recording_changes("lora")))),
     Figures(README, "with `--trainable all` by {} to {} % in worlds unlike those of training", lambda: (
@@ -135,6 +140,18 @@ FIGURES = [
         ("unseen worlds, 8 frames", "procedural, 8 frames"),
         ("7-Scenes redkitchen, every 5th frame", "redkitchen, stride 5"),
         ("KITTI 00, every frame", "kitti00, stride 1"), ("KITTI 00, every 2nd frame", "kitti00, stride 2"))],
+    Figures(CARD_S2, "| parameters | {};", lambda: [m.record("weights_s2")["n_parameters"]]),
+    Figures(CARD_S2, "| time | {} s of CPU for a question (two images; vggt-s: {} s)", lambda: [
+        m.question_s("vggt-s2"), m.question_s("vggt-s")]),
+    *[Figures(CARD_S2, f"| {shown} | {{}} ({{}}) | {{}} ({{}}) | {{}} | {{}} |", _successor(name)) for shown, name in (
+        ("unseen worlds, 2 frames", "procedural, 2 frames"), ("unseen worlds, 4 frames", "procedural, 4 frames"),
+        ("unseen worlds, 8 frames", "procedural, 8 frames"),
+        ("7-Scenes redkitchen, every 5th frame", "redkitchen, stride 5"))],
+    *[Figures(CARD_S2, f"| {shown} | {{}} ({{}}) | {{}} ({{}}) | - | - |", lambda name=name: [
+        *m.rotation("weights_s2", name), *m.rotation("weights", name)]) for shown, name in (
+            ("KITTI 00, every frame", "kitti00, stride 1"), ("KITTI 00, every 2nd frame", "kitti00, stride 2"))],
+    Figures(CARD_S2, "starts that tracks agreed with: {} of {} with vggt-s2, {} with vggt-s", lambda: [
+        m.believed("vggt-s2"), m.asked_starts("vggt-s2"), m.believed("vggt-s")]),
     Figures(CARD_M, "| parameters | {};", lambda: [m.record("weights_m")["n_parameters"]]),
     Figures(CARD_M, "| time | {} s for a window of 4 on one core of an Intel Xeon, network and solver (vggt-s: {} s) |",
             lambda: [m.record(w)["ms_per_window_of_4"] / 1000 for w in ("weights_m", "weights")]),

@@ -53,14 +53,33 @@ def more_memory_mib() -> float:
 
 
 def survival(network: str, figure: str) -> float:
-    """Mean over the rendered sequences; those without the figure left out."""
-    values = [r[figure] for r in record("survival")["rows"] if r["network"].startswith(network)]
+    """Mean over the rendered sequences of a network as its column is named; those without the figure left out."""
+    values = [r[figure] for r in record("survival")["rows"] if r["network"] == network]
     known = [v for v in values if v is not None]
     return sum(known) / len(known)
 
 
+def _starts(network: str) -> list[dict[str, Any]]:
+    return [r for r in record("starts")["rows"] if r["weights"] == network]
+
+
+def asked_starts(network: str) -> int:
+    """Questions of `bench starts`."""
+    return sum(r["n_asked"] for r in _starts(network))
+
+
+def believed(network: str) -> int:
+    """Those that tracks agreed with."""
+    return sum(len(r["believed"]) for r in _starts(network))
+
+
+def question_s(network: str) -> float:
+    """CPU of one of them, in s."""
+    return sum(r["cpu_s"] for r in _starts(network)) / asked_starts(network)
+
+
 def survival_sequences() -> int:
-    return len(record("survival")["rows"]) // 2
+    return sum(r["network"] == "none" for r in record("survival")["rows"])
 
 
 def relocalized(position_m: float, rotation_deg: float) -> float:

@@ -1,9 +1,9 @@
 """Figures of the guarded pages that no file of docs/bench backs: what they are, or where they come from."""
 
 README, ADAPT, NETWORKS, PHONE = "README.md", "docs/adapt.md", "docs/networks.md", "docs/phone.md"
-CARD_S, CARD_M = "docs/model_cards/vggt-s.md", "docs/model_cards/vggt-m.md"
+CARD_S, CARD_S2, CARD_M = (f"docs/model_cards/vggt-{name}.md" for name in ("s", "s2", "m"))
 
-GUARDED = (README, ADAPT, NETWORKS, PHONE, "docs/first_steps.md", CARD_S, CARD_M)
+GUARDED = (README, ADAPT, NETWORKS, PHONE, "docs/first_steps.md", CARD_S, CARD_S2, CARD_M)
 """Pages on which every figure with a unit stands in figures.FIGURES, in a table that is made, or here."""
 
 SETTING, TASK = "a setting or a limit of the code", "a description of the task, not a result"
@@ -48,7 +48,22 @@ OTHERWISE: dict[str, dict[str, str]] = {
         "counts as 20 to {} % uncertain everywhere": SETTING,
         "lenses beyond {} degrees": TASK,
     },
+    CARD_S2: {
+        "; {} MB in 8 bits": FILES,
+        "images of about 128 x {} px": SETTING,
+        "have the better median ({} to {} degrees in the rendered windows)": "bench/weights_s2.md",
+        "no more than {} %, either way": "the second table of bench/weights_s2.md",
+        "mean ATE {} ({}, {}) % of the path": "the means of bench/survival.md",
+        "{} % more CPU": "bench/roles.md",
+        "{} m and {} degrees, {} % within {} m and {} degrees; consensus with the solver {} m, {} degrees, {} %":
+            "the validation at the end of the training (training.md)",
+        "late fusion {} m, {} degrees, {} %": "the same",
+        "what vggt-s has with its adapter ({} m, {} %)": "model_cards/vggt-s-reloc.md, other windows",
+        "weaker than the solver ({} to {} degrees)": "bench/weights_s2.md",
+        "lenses beyond {} degrees": TASK,
+    },
     CARD_M: {
+        "a window takes {} times as long, and its {} MB": "the first table of the page",
         "; {} MB in half precision": FILES,
         "images of about 224 x {} px": SETTING,
         "have the better median ({} to {} degrees) and the far worse mean ({} to {})": "bench/weights_m.md",

@@ -8,6 +8,7 @@ import pytest
 from fleet.said import said
 from fleet.test_bridges import bond, row, sure
 from fleet.walks import N, saved, sight_from, walk
+from hand_map import add_landmarks, at, hand_map
 
 from vgslam.fleet import meet as meet_module
 from vgslam.fleet.bridges import solve_bridged
@@ -30,13 +31,28 @@ def views(*x: float, first: int = 0, turned_deg: float = 0.0, depth: float = DEP
 
 @pytest.mark.parametrize(("other", "are_alike"), [
     (views(2.4), True), (views(2.6), False), (views(0.0, turned_deg=14.0), True), (views(0.0, turned_deg=16.0), False),
-    (views(0.0, depth=19.0), True), (views(0.0, depth=21.0), False), (views(1.2, depth=5.1), True),
+    (views(0.0, turned_deg=180.0), False), (views(0.0, depth=19.0), True), (views(0.0, depth=21.0), False),
+    (views(1.2, depth=5.1), True),
     (views(1.4, depth=5.1), False),
 ])  # fmt: skip
 def test_views_are_alike_within_limits(other: Views, are_alike: bool) -> None:
     """A quarter of the lesser depth, 15 degrees, twice the depth."""
     assert bool(np.isfinite(alike(views(0.0), other))[0, 0]) is are_alike
     assert bool(np.isfinite(alike(other, views(0.0)))[0, 0]) is are_alike
+
+
+def test_views_of_a_map_are_those_that_see_something_in_the_others_frame() -> None:
+    """Keyframe 0 is at (1, 0, 0) and looks along x at what is 4 away; 1 sees nothing. The similarity doubles lengths,
+    turns x to y, and moves by 10 along z."""
+    m = hand_map([at(x=1.0, turn=(0, 90, 0)), at()])
+    add_landmarks(m, 0, np.array([[5.0, 0.0, 0.0], [5.0, 0.1, 0.1], [5.0, -0.1, 0.2]]))
+    S = Sim3(se3.so3_exp(np.array([0.0, 0.0, np.pi / 2])), np.array([0.0, 0.0, 10.0]), 2.0)
+    found = Views.of(m, np.array([0, 1]), S)
+    assert found.ids.tolist() == [0]
+    np.testing.assert_allclose(found.eyes, [[0.0, 2.0, 10.0]], atol=1e-12)
+    np.testing.assert_allclose(found.axes, [[0.0, 1.0, 0.0]], atol=1e-12)
+    np.testing.assert_allclose(found.depths, [8.0])
+    np.testing.assert_allclose(found.seen, [[0.0, 10.0, 10.0]], atol=1e-12)
 
 
 def tied_at(*x: float) -> Array:
@@ -49,10 +65,24 @@ def test_places_lie_apart_and_the_views_most_alike_are_tried_first() -> None:
     assert found == [[(0, 10), (0, 11)], [(2, 12), (2, 13)]], "1 shows what 0 shows; nobody is at 30"
 
 
+def test_two_are_tried_at_a_place_and_none_that_is_not_alike() -> None:
+    assert places(views(0.0), views(0.3, 0.1, 0.2, first=10), tied_at(0.0)) == [[(0, 11), (0, 12)]]
+    assert places(views(0.0), views(0.1, 9.0, first=10), tied_at(0.0)) == [[(0, 10)]]
+
+
+def test_the_larger_depth_says_what_another_place_is() -> None:
+    """Two fifths of it: 4 for a view with depth 10 and 8 for one with 20, which looks from 10 further back."""
+    for x, n in ((7.9, 1), (8.1, 2)):
+        eyes, axes = np.array([[0.0, 0.0, 0.0], [x, 0.0, -10.0]]), np.tile([0.0, 0.0, 1.0], (2, 1))
+        a = Views(np.arange(2), eyes, axes, np.array([DEPTH, 2 * DEPTH]))
+        assert len(places(a, replace(a, ids=np.arange(10, 12)), tied_at(0.0))) == n
+
+
 def test_nothing_is_said_of_places_far_from_what_the_ties_show() -> None:
     """Five depths."""
-    for x, is_near in ((49.0, True), (51.0, False)):
-        assert bool(places(views(x), views(x, first=5), tied_at(0.0))) is is_near
+    for x, depth, is_near in ((49.0, DEPTH, True), (51.0, DEPTH, False), (24.0, 5.0, True), (26.0, 5.0, False)):
+        there = np.array([[0.0, 0.0, depth]])
+        assert bool(places(views(x, depth=depth), views(x, first=5, depth=depth), there)) is is_near
     assert places(views(0.0), views(0.0), np.zeros((0, 3))) == []
     assert places(views(), views(0.0), tied_at(0.0)) == []
 

@@ -46,3 +46,27 @@ def test_what_the_model_does_not_fit_is_not_given_out() -> None:
     rational = replace(PINHOLE, distortion=(3.0, 0.9, 0.0, 0.0, 0.4, 3.5, 2.0, 0.2))
     wide = Camera(160.0, 160.0, 319.5, 239.5, 640, 480)
     assert whole_lens(replace(wide, removed_k1=0.3), wide, replace(rational, fx=160.0, fy=160.0)) is None
+
+
+def test_the_two_focal_lengths_change_each_by_its_own_factor() -> None:
+    recorded, frames = replace(PINHOLE, fy=520.0), replace(PINHOLE, fx=480.0, fy=490.0)
+    found = whole_lens(replace(frames, fx=480.0 * 1.02, fy=490.0 * 1.03), frames, recorded)
+    assert found is not None
+    assert (found.fx, found.fy) == pytest.approx((510.0, 535.6))
+
+
+RATIONAL = (3.0, 0.9, 0.0, 0.0, 0.4, 3.5, 2.0, 0.2)
+"""A lens of OpenCV's model with eight coefficients, which five follow to some radius only."""
+
+
+def test_the_model_has_to_fit_inside_the_recorded_images_alone() -> None:
+    """0.19 px within, 0.37 px with the corners of the straightened frames, which nobody recorded."""
+    wide = replace(PINHOLE, fx=380.0, fy=380.0)
+    assert whole_lens(replace(wide, removed_k1=0.3), wide, replace(wide, distortion=RATIONAL)) is not None
+
+
+@pytest.mark.parametrize("camera", [Camera(400.0, 400.0, 160.0, 239.5, 640, 480),
+                                    Camera(400.0, 400.0, 239.5, 160.0, 480, 640)])  # fmt: skip
+def test_the_model_has_to_fit_on_all_sides(camera: Camera) -> None:
+    """The longer side ends far from the centre of the lens: there it is off by 1 px, elsewhere by 0.22 px."""
+    assert whole_lens(replace(camera, removed_k1=0.3), camera, replace(camera, distortion=RATIONAL)) is None

@@ -9,7 +9,7 @@ from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.graph.pose_graph import optimize, to_gtsam
 from vgslam.graph.sim3_batch import Sim3Batch
-from vgslam.graph.similarity_net import Net, NetSolver, _moved, huber_cost, logarithm
+from vgslam.graph.similarity_net import Net, NetSolver, _log_jacobian, _moved, huber_cost, logarithm
 from vgslam.graph.two_levels import TwoLevels, conjugate_gradients, neighbourhoods
 from vgslam.types import Array, Edge, EdgeKind
 
@@ -58,18 +58,20 @@ def test_the_logarithm_is_gtsams(turn: float) -> None:
         np.testing.assert_allclose(found, gtsam.Similarity3.Logmap(to_gtsam(S)), rtol=1e-4, atol=1e-4)
 
 
-def test_the_right_side_is_the_slope_of_the_error() -> None:
-    """By differences, at every node and in every direction; none where a node is held."""
+@pytest.mark.parametrize("still", [0, 4])
+def test_the_right_side_is_the_slope_of_the_error(still: int) -> None:
+    """By differences, at every node and in every direction; none where a node is held, first or last of its edges."""
     rng = np.random.default_rng(2)
     true = along(5, rng)
-    net, S, held = net_of(true, measured(true, 4, 2, rng, 1))
+    net, S, _ = net_of(true, measured(true, 4, 2, rng, 1))
+    held = np.arange(5) == still
     S = _moved(S, rng.normal(0, 0.05, (5, 7)))
     _, right = net.blocks(S, held)
     for n, k in np.ndindex(5, 7):
         x = np.zeros((5, 7))
         x[n, k] = 1e-6
         slope = (net.cost(_moved(S, x)) - net.cost(_moved(S, -x))) / 2e-6
-        assert right[n, k] == pytest.approx(0.0 if n == 0 else -slope, rel=1e-3, abs=1e-2)
+        assert right[n, k] == pytest.approx(0.0 if n == still else -slope, rel=1e-3, abs=1e-2)
 
 
 @pytest.mark.parametrize("n", [3, 12, 150])
@@ -126,6 +128,53 @@ def test_every_node_is_in_a_set_of_neighbours() -> None:
     assert size.min() > 2
     assert size.max() <= 20
     assert not set(apart[:300].tolist()) & set(apart[300:].tolist()), "nothing joins the two"
+
+
+def pair(off: float, scale: float = 1.0) -> tuple[Net, Sim3Batch]:
+    """Two nodes a unit apart along x, of which was measured that the step is `off` longer, and the second's unit."""
+    nodes = [Sim3.identity(), Sim3(np.eye(3), np.array([1.0, 0.0, 0.0]), 1.0)]
+    step = Sim3(np.eye(3), np.array([1.0 + off, 0.0, 0.0]), scale)
+    net, S, _ = net_of(nodes, [Edge(0, 1, step, SIGMAS, EdgeKind.LOOP)])
+    return net, S
+
+
+def test_errors_count_in_deviations() -> None:
+    """0.6 of a length known to 0.3, and a log-scale of 0.1 known to 0.05: two deviations each."""
+    assert pair(0.6)[0].errors_sigma(pair(0.6)[1]) == pytest.approx([2.0])
+    net, S = pair(0.0, float(np.exp(0.1)))
+    assert net.errors_sigma(S) == pytest.approx([2.0])
+
+
+def test_a_scale_that_is_far_off_is_found_in_a_few_steps() -> None:
+    net, S = pair(0.5, float(np.exp(2.0)))
+    found = NetSolver(np.array([True, False])).solve(S, net, 8)
+    assert found.s[1] == pytest.approx(np.exp(2.0), rel=1e-3)
+    np.testing.assert_allclose(found.t[1], [1.5, 0.0, 0.0], atol=1e-3)
+
+
+@pytest.mark.parametrize("turn", [0.1, 1.0])
+def test_the_derivative_of_the_logarithm_is_what_differences_say(turn: float) -> None:
+    x = np.array([0.5 * turn, -0.3 * turn, 0.6 * turn, 1.0, -2.0, 0.5, 0.3 * turn])
+    S = similarity(x)
+    log = logarithm(Sim3Batch.of([S]))
+    found = _log_jacobian(log)[0]
+    for k in range(7):
+        step = np.where(np.arange(7) == k, 1e-6, 0.0)
+        ahead, behind = (logarithm(_moved(Sim3Batch.of([S]), sign * step[None]))[0] for sign in (1, -1))
+        np.testing.assert_allclose(found[:, k], (ahead - behind) / 2e-6, atol=2e-3)
+
+
+@pytest.mark.parametrize(("n", "seed", "far"), [(5, 3, 2.0), (3, 0, 4.0)])
+def test_a_step_that_would_make_it_worse_is_shortened(n: int, seed: int, far: float) -> None:
+    """Nodes that begin so far off that the first whole step leads farther away."""
+    rng = np.random.default_rng(seed)
+    true = along(n, rng)
+    net, S, held = net_of(true, measured(true, min(6, n), 4, rng))
+    off = rng.normal(0, far * np.array([1.0] * 3 + [2.0] * 3 + [0.5]), (n, 7))
+    start = _moved(S, np.where(held[:, None], 0.0, off))
+    best = net.cost(NetSolver(held).solve(S, net, 50))
+    assert net.cost(start) > 100.0 * best
+    assert net.cost(NetSolver(held).solve(start, net, 60)) == pytest.approx(best, rel=1e-3)
 
 
 def test_what_is_not_finite_is_refused() -> None:

@@ -65,6 +65,44 @@ def test_every_place_to_cut_is_noticed(kind: str) -> None:
     assert whole.shape == (96, 128, 3)
 
 
+def scans(data: bytes) -> list[int]:
+    """Where the scans of progressive data begin, each with the tables before it."""
+    at, found = 2, list[int]()
+    begin = None
+    while data[at + 1] != 0xD9:
+        begin = at if begin is None else begin
+        is_scan = data[at + 1] == 0xDA
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if is_scan:
+            found.append(begin)
+            begin = None
+            while data[at] != 0xFF or data[at + 1] == 0:
+                at += 1
+    return found
+
+
+@pytest.mark.parametrize(("channels", "n"), [(1, 6), (3, 10)])
+def test_progressive_data_that_end_between_two_scans_are_refused(channels: int, n: int) -> None:
+    data = encoded(texture(channels=channels), "progressive")
+    begins = scans(data)
+    assert len(begins) == n
+    assert decode(data, cv2.IMREAD_COLOR).shape == (96, 128, 3)
+    for begin in begins[1:]:
+        with pytest.raises(UndecodableError, match="cut off"):
+            decode(data[:begin] + END, cv2.IMREAD_COLOR)
+    assert not ends_early(data + data[begins[1] :], texture()), "what comes behind the end is no part of it"
+
+
+def test_a_preview_of_the_means_of_blocks_is_whole() -> None:
+    """The first scan alone, with all bits of its coefficients by its header."""
+    data = encoded(texture(channels=1), "progressive")
+    second = scans(data)[1]
+    at = data.index(b"\xff\xda") + 9
+    assert data[at : at + 1] == b"\x01", "a bit is left for later"
+    preview = data[:at] + b"\x00" + data[at + 1 : second] + END
+    assert decode(preview, cv2.IMREAD_COLOR).shape == (96, 128, 3)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_turned_image_is_cut_off_in_whichever_corner(orientation: int) -> None:
     data = turned(encoded(texture()), orientation)

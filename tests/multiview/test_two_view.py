@@ -171,6 +171,25 @@ def test_matches_deny_the_rotation_of_the_points_that_moved_least() -> None:
     assert not denies_rotation(CAMERA, R, *far, CONFIG)
 
 
+@pytest.mark.parametrize(("n_far", "is_denied"), [(200, True), (600, False)])
+def test_a_fifth_of_the_matches_may_lie_elsewhere(n_far: int, is_denied: bool) -> None:
+    """A hundred are on a wall that one step explains together with far things: a third of them, and a seventh."""
+    step = pose((0, 0, 0), (0.8, 0, 0))
+    wall, far = (matches(step, n, seed=3, near=near, far=near + 1) for n, near in ((400, 3.0), (1200, 40.0)))
+    R, _ = rotation_between(CAMERA, *far)
+    a, b = (np.concatenate([w[:100], f[:n_far]]) for w, f in zip(wall, far, strict=True))
+    assert len(a) == 100 + n_far
+    assert denies_rotation(CAMERA, R, a, b, CONFIG) is is_denied
+
+
+@pytest.mark.parametrize(("n_wrong", "is_nearly"), [(60, True), (110, False)])
+def test_nearly_a_rotation_is_nothing_that_explains_less_than_three_fifths(n_wrong: int, is_nearly: bool) -> None:
+    a, b = (pixels[:240] for pixels in matches(pose((2, 6, 1)), 400))
+    assert len(a) == 240
+    b[:n_wrong] = np.random.default_rng(0).uniform((0, 0), (CAMERA.width, CAMERA.height), (n_wrong, 2))
+    assert is_nearly_rotation(CAMERA, a, b, CONFIG) == is_nearly
+
+
 def test_matches_of_a_turn_deny_it_neither_with_a_small_step_nor_with_wrong_ones_among_them() -> None:
     a, b = matches(pose((2, 6, 1), (0.05, 0, 0)))
     R, _ = rotation_between(CAMERA, a, b)

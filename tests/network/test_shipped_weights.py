@@ -1,14 +1,18 @@
-"""The network that comes with the package: loads strictly, is small, and sees what its card says that it sees."""
+"""The networks that come with the package load strictly, are small, and see what their cards say that they see."""
 
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
-from vgslam.network.weight_files import packaged
+from vgslam.errors import WeightsError
+from vgslam.network.preflight import Wanted, check
+from vgslam.network.reloc.files import PACKAGED as WITH_ADAPTER
+from vgslam.network.weight_files import ONCE_PACKAGED, PACKAGED, packaged
 from vgslam.network.weights import load
 from vgslam_train.data.windows import WindowBatch
-from vgslam_train.presets import VGGT_M, VGGT_S
+from vgslam_train.presets import VGGT_S, VGGT_S2
 from vgslam_train.validation.model_guess import ModelGuess
 from vgslam_train.validation.pose_measures import constant_depth, depth_score, identity_poses, pose_score
 from vgslam_train.worlds.sequences import Shot, render_sequence
@@ -28,19 +32,40 @@ def test_small_strict_and_free() -> None:
     assert loaded.info.sha256 in card
 
 
-def test_the_larger_one_is_one_file_of_16_mib_with_a_card() -> None:
-    path = packaged("vggt-m")
+def test_the_successor_is_one_file_of_8_mb_with_a_card() -> None:
+    path = packaged("vggt-s2")
     assert path is not None
-    assert path.stat().st_size <= 16 << 20
-    loaded = load("vggt-m")
-    assert loaded.model.config == VGGT_M
+    assert path.stat().st_size <= 8e6
+    loaded = load("vggt-s2")
+    assert loaded.model.config == VGGT_S2
     assert loaded.info.licence.allows_commercial_use
-    card = (Path(__file__).parents[2] / "docs" / "model_cards" / "vggt-m.md").read_text()
+    card = (Path(__file__).parents[2] / "docs" / "model_cards" / "vggt-s2.md").read_text()
     assert loaded.info.sha256 in card
     assert f"{loaded.info.n_parameters:,}" in card
 
 
-def windows() -> WindowBatch:
+def test_the_wheel_brings_these_weights_and_no_others() -> None:
+    folder = Path(str(packaged("vggt-s"))).parent
+    adapters = [f"{name}-reloc" for name in WITH_ADAPTER]
+    assert sorted(path.stem for path in folder.iterdir()) == sorted([*PACKAGED, *adapters])
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 20e6
+
+
+@pytest.mark.parametrize("name", ONCE_PACKAGED)
+def test_weights_that_were_in_the_package_say_what_took_their_place(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(WeightsError, match="vggt-s2 has taken its place"):
+        load(name)
+    with pytest.raises(WeightsError, match=r"configs/vggt-m-gpu\.yaml"):
+        check(Wanted("vggt", name), print)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_bytes(Path(str(packaged("vggt-s"))).read_bytes())
+    with pytest.raises(WeightsError, match="not a file of weights"):
+        load(name)  # a file of that name is what is meant
+
+
+def windows(width: int, height: int) -> WindowBatch:
     """24 windows of 4 frames of rooms and clutter by seeds that training does not use."""
     parts = []
     for seed in (910_001, 910_002, 910_003):
@@ -50,11 +75,12 @@ def windows() -> WindowBatch:
     images, depth, T, K = [], [], [], []
     for film in parts:
         small = torch.nn.functional.interpolate(
-            torch.from_numpy(film.images).permute(0, 3, 1, 2).float() / 255, size=(48, 64), mode="area"
+            torch.from_numpy(film.images).permute(0, 3, 1, 2).float() / 255, size=(height, width), mode="area"
         )
-        camera = film.camera.resized(64, 48)
-        z = torch.from_numpy(film.depth)[:, 2::5, 2::5]
+        camera = film.camera.resized(width, height)
+        z = torch.from_numpy(film.depth)
         z = torch.where(torch.isfinite(z), z, 0.0)
+        z = torch.nn.functional.interpolate(z[:, None], size=(height, width), mode="nearest-exact")[:, 0]
         for start in range(0, 16, 4):
             w = slice(start, start + 4)
             images.append(small[w])
@@ -65,12 +91,14 @@ def windows() -> WindowBatch:
     return WindowBatch(torch.stack(images), torch.stack(depth), torch.stack(T), torch.stack(K))
 
 
-def test_better_than_what_costs_nothing() -> None:
-    batch = windows()
-    guess = ModelGuess(load("vggt-s").model, torch.device("cpu"))(batch)
+@pytest.mark.parametrize(("name", "share"), [("vggt-s", 0.6), ("vggt-s2", 0.5)])
+def test_better_than_what_costs_nothing(name: str, share: float) -> None:
+    config = load(name).model.config
+    batch = windows(config.image_size, 3 * config.image_size // 4)
+    guess = ModelGuess(load(name).model, torch.device("cpu"))(batch)
     solved = pose_score([batch], [torch.linalg.inv(guess.T_solver)])
     still = pose_score([batch], [identity_poses(batch)])
-    assert solved.rotation_deg.median < 0.6 * still.rotation_deg.median
+    assert solved.rotation_deg.median < share * still.rotation_deg.median
     assert solved.direction_deg.median < 45
     seen, flat = depth_score([batch], [guess.depth]), depth_score([batch], [constant_depth(batch)])
     assert seen.median < 0.8 * flat.median

@@ -20,6 +20,7 @@ from vgslam.errors import ConfigError, OutputError
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
+from vgslam.map.world import World
 from vgslam.poses_out import sockets, stream
 from vgslam.poses_out.frame_pose import FramePose
 from vgslam.poses_out.open import open_sink, opened_sinks
@@ -71,6 +72,14 @@ class TestFramePose:
         np.testing.assert_allclose(found.covariance[:3, 3:], scale * cov[:3, 3:])
         np.testing.assert_allclose(found.covariance[3:, 3:], scale**2 * cov[3:, 3:])
         assert (found.component_id, found.map_name, found.latency_s) == (3, "flat.vgslam", 0.02)
+
+    def test_says_which_component_it_is_of_and_whether_that_is_upright(self) -> None:
+        m = map_with_a_keyframe(1.0)
+        estimate = PoseEstimate(7, 0.25, Status.TRACKED, 0, T_REF_CAM, None, 80, 0.9, 3)
+        assert not FramePose.of(estimate, m).is_upright
+        m.worlds[0] = World(is_upright=True)
+        assert FramePose.of(estimate, m).is_upright
+        assert json.loads(FramePose.of(estimate, m).to_json())["component"] == 3
 
     def test_covariance_is_that_of_poses_that_scatter(self) -> None:
         """T exp(xi) with xi drawn from the covariance, as an onlooker in the world sees it."""

@@ -11,7 +11,7 @@ from vgslam.map.slam_map import SlamMap
 from vgslam.refine.adjust import RefineConfig
 from vgslam.refine.problem import Problem, gather
 from vgslam.refine.refine_map import refine_map
-from vgslam.refine.shared_landmarks import partners, with_shared_landmarks
+from vgslam.refine.shared_landmarks import is_beside_one, partners, with_shared_landmarks
 from vgslam.types import Array
 
 ALONE = RefineConfig(is_calibration_fixed=True, shares_landmarks=False)
@@ -85,3 +85,18 @@ def test_keyframes_that_take_no_part_and_neighbours_are_no_partners() -> None:
     pairs = partners(p, others)
     assert pairs
     assert all(abs(j - k) >= 3 and not {j, k} & {3, 15} for j, k in pairs)
+
+
+def test_of_pairs_beside_one_another_every_second_is_looked_at() -> None:
+    """On the second lap each keyframe stands where one of the first stood, 12 before it."""
+    n = 24
+    pairs = partners(gather(two_laps().slam_map, np.arange(n)), np.zeros(n, bool))
+    assert pairs == [(k + 12, k) for k in range(0, 12, 2)] + [(k - 12, k) for k in range(12, 24, 2)]
+
+
+def test_a_keyframe_whose_partner_is_elsewhere_than_that_of_the_one_before_is_looked_at() -> None:
+    assert is_beside_one((5, 10), [(1, 8), (4, 9)])
+    assert is_beside_one((5, 10), [(6, 9)])
+    assert not is_beside_one((5, 10), [(3, 9)])
+    assert not is_beside_one((5, 10), [(5, 8)])
+    assert not is_beside_one((5, 10), [])

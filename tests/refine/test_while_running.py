@@ -108,3 +108,23 @@ def test_later_adjustments_remember_the_focal_length_that_was_given() -> None:
     calibration.at_keyframe(*newest(m))
     assert m.keyframes[0].camera.fx != given
     assert calibration.config.focal_px == given
+
+
+@pytest.mark.parametrize(
+    ("to_come", "is_adjusted"), [(0, False), (3, False), (4, True), (40, True), (-20, True)]
+)  # of 40 frames that came; the last: the source did not know its length
+def test_nothing_is_adjusted_shortly_before_the_end_of_a_recording(to_come, is_adjusted) -> None:
+    m = world(turning_walk(40), Errors(focal=0.06, k1=-0.05)).slam_map
+    calibration, user = begun(m)
+    newest_id = m.keyframes[-1].frame_id
+    calibration.expect(newest_id - 39, 40 + to_come)
+    calibration.at_keyframe(*newest(m))
+    assert bool(user.cameras) == is_adjusted
+
+
+def test_shortly_before_the_end_it_is_adjusted_where_the_end_adjusts_nothing() -> None:
+    m = world(turning_walk(40), Errors(focal=0.06, k1=-0.05)).slam_map
+    calibration, user = begun(m, replace(WIDE, is_on=False))
+    calibration.expect(m.keyframes[-1].frame_id - 39, 40)
+    calibration.at_keyframe(*newest(m))
+    assert user.cameras

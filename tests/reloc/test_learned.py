@@ -9,10 +9,18 @@ from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
+from vgslam.network.reloc.files import packaged_adapter
 from vgslam.network.reloc.query_poses import LocalPoses
 from vgslam.network.vggt_backbone import VggtBackbone
+from vgslam.network.weight_files import PACKAGED
 from vgslam.network.weights import load
-from vgslam.reloc.learned import NetworkProposer, consensus_proposer, learned_proposer, pairwise_proposer
+from vgslam.reloc.learned import (
+    NetworkProposer,
+    consensus_proposer,
+    learned_proposer,
+    network_proposer,
+    pairwise_proposer,
+)
 from vgslam.reloc.pairwise import PairwiseProposer
 from vgslam.reloc.proposal import PoseProposer, References
 from vgslam.types import Array, Image, Keyframe, check_pose
@@ -133,3 +141,15 @@ def test_proposers_of_the_packaged_network(slam_map: SlamMap) -> None:
     for p in found:
         check_pose(p.method, p.T_world_cam)
         assert p.spread >= 0
+
+
+@pytest.mark.parametrize("name", PACKAGED)
+def test_a_network_says_how_it_proposes(name: str, slam_map: SlamMap) -> None:
+    proposer = network_proposer(VggtBackbone(load(name)))
+    has_adapter = packaged_adapter(name) is not None
+    assert ("learned" in proposer.methods) == has_adapter
+    pictures = np.random.default_rng(0).integers(0, 255, (6, 64, 80, 3), np.uint8)
+    for keyframe, picture in zip(slam_map.keyframes, pictures):
+        keyframe.image = picture
+    found = proposer.propose(References.of(slam_map, [0, 1, 2]), pictures[3], CAMERA)
+    assert {"consensus"} <= {p.method for p in found} <= set(proposer.methods)

@@ -55,6 +55,21 @@ def test_a_keyframe_that_shares_landmarks_with_one_other_is_alone() -> None:
     assert held_pieces([np.arange(3), np.arange(3), np.arange(3)]) == [[0], [1], [2]]
 
 
+@pytest.mark.parametrize(("n", "pieces"), [(MIN_HELD, [[0, 1]]), (MIN_HELD - 1, [[0], [1]])])
+def test_two_keyframes_begin_a_piece_with_as_many_shared_landmarks(n: int, pieces: list[list[int]]) -> None:
+    assert held_pieces([np.arange(n), np.arange(n)]) == pieces
+
+
+def test_a_landmark_holds_once_however_many_see_it() -> None:
+    """Half as many as are needed, each seen by three of the piece."""
+    seen = chain(3)
+    assert held_pieces([*seen, np.intersect1d(seen[0], seen[2])[: MIN_HELD // 2]]) == [[0, 1, 2], [3]]
+
+
+def test_the_largest_piece_comes_first_though_it_began_later() -> None:
+    assert held_pieces(chain(9, joint=2)) == [[3, 4, 5, 6, 7, 8], [0, 1, 2]]
+
+
 def mapped(seen: list[Ids]) -> SlamMap:
     """A map in which the keyframes stand side by side and see these landmarks, and each but the first has a frame."""
     m, rng = SlamMap(), np.random.default_rng(0)
@@ -77,22 +92,28 @@ def mapped(seen: list[Ids]) -> SlamMap:
     return m
 
 
-def test_a_map_is_parted_with_its_frames_and_edges_and_every_landmark_stays_where_it_is() -> None:
-    m = mapped(chain(9, joint=4))
+@pytest.mark.parametrize(
+    ("joint", "frames", "components"), [(4, "0-8, 10-16", [0] * 5 + [1] * 4), (2, "6-16, 0-4", [1] * 3 + [0] * 6)]
+)
+def test_a_map_is_parted_with_its_frames_and_edges_and_every_landmark_stays_where_it_is(
+    joint: int, frames: str, components: list[int]
+) -> None:
+    """The larger piece keeps the number, whichever came first, and owns the landmarks that it sees."""
+    m = mapped(chain(9, joint=joint))
     before = [(m.landmarks_world(m.observed[k].ids), m.observed[k].pixels) for k in range(9)]
     [note] = part_components(m)
-    assert "0-8, 10-16" in note
-    assert [k.component_id for k in m.keyframes] == [0] * 5 + [1] * 4
-    assert [f.component_id for f in m.frames] == [0] * 10 + [1] * 8
+    assert frames in note
+    assert [k.component_id for k in m.keyframes] == components
+    assert [f.component_id for f in m.frames] == np.repeat(components, 2).tolist()
     assert all(f.status is Status.TRACKED for f in m.frames)
-    assert {(a < 5) == (b < 5) for a, b in m.edges} == {True}
+    assert {(a <= joint) == (b <= joint) for a, b in m.edges} == {True}
     assert len(m.edges) == 15 - 3
     for k, (places, pixels) in enumerate(before):
         ids = m.observed[k].ids
         np.testing.assert_allclose(m.landmarks_world(ids), places, atol=1e-9)
         np.testing.assert_array_equal(m.observed[k].pixels, pixels)
         assert {m.keyframes[h].component_id for h in m.landmarks.host[ids]} == {m.keyframes[k].component_id}
-    shared = np.intersect1d(m.observed[5].ids, m.observed[6].ids)
+    shared = np.intersect1d(m.observed[joint + 1].ids, m.observed[joint + 2].ids)
     assert len(shared) >= BLOCK, "copies are shared by those that shared the landmarks"
 
 
@@ -128,3 +149,31 @@ def test_what_holds_and_what_an_earlier_run_made_stays() -> None:
     assert part_components(parted, first_frame_id=1) == []
     assert len(parted.landmarks) == n
     assert part_components(parted, first_frame_id=0) != []
+
+
+def test_a_copy_of_a_guessed_landmark_is_guessed() -> None:
+    m = mapped(chain(9, joint=4))
+    m.landmarks.is_triangulated[:] = False
+    part_components(m)
+    assert not m.landmarks.is_triangulated.any()
+
+
+def test_three_keyframes_can_be_parted_and_two_cannot() -> None:
+    seen = [*chain(2), np.arange(1000, 1020)]
+    m = mapped(seen)
+    assert part_components(m) != []
+    assert [k.component_id for k in m.keyframes] == [0, 0, 1]
+    assert part_components(mapped([seen[0], seen[2]])) == []
+
+
+def test_a_piece_of_two_keeps_its_poses_and_each_piece_has_a_number_of_its_own() -> None:
+    """Six keyframes, two and two that see nothing of one another; a loop to another component holds nothing."""
+    m = mapped([ids + 1000 * part for part, n in enumerate((6, 2, 2, 1)) for ids in chain(n)])
+    m.keyframes[10].component_id = 4
+    m.edges[(0, 10)] = Edge(0, 10, Sim3.identity(), np.full(7, 0.1), EdgeKind.LOOP)
+    [note] = part_components(m)
+    assert [k.component_id for k in m.keyframes] == [0] * 6 + [5] * 2 + [6] * 2 + [4]
+    assert all(f.status is Status.TRACKED for f in m.frames)
+    assert "0-10, 12-14, 16-18 have" in note
+    assert "lost" not in note
+    assert (0, 10) in m.edges

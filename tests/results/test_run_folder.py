@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -231,3 +232,43 @@ def test_poses_of_no_frame_are_refused(tmp_path):
     table = read_status(tmp_path / "status.csv")
     with pytest.raises(InputError, match="belongs to no frame"):
         table.label(run_of(6)[0])
+
+
+def test_a_folder_that_somebody_removed_is_made_again_with_its_settings(tmp_path):
+    writer = RunWriter(tmp_path / "run")
+    writer.write_config("a: 1\n")
+    shutil.rmtree(tmp_path / "run")
+    writer.flush(*run_of(5))
+    assert (tmp_path / "run" / "config.yaml").read_text() == "a: 1\n"
+    assert (tmp_path / "run" / "status.csv").is_file()
+    writer.write_plot("top_view.png", b"png")
+
+
+def test_overwrite_removes_links_to_nowhere_and_saved_depth(tmp_path):
+    (tmp_path / "report.json").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "depth").mkdir()
+    (tmp_path / "depth" / "frame_000001.npz").write_text("old")
+    RunWriter(tmp_path, overwrite=True)
+    assert not (tmp_path / "report.json").is_symlink()
+    assert not list((tmp_path / "depth").iterdir())
+
+
+def test_plots_are_not_led_elsewhere(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "plots").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputError, match="symbolic link"):
+        RunWriter(tmp_path / "run", overwrite=True)
+
+
+def test_a_folder_that_was_there_before_stays(tmp_path):
+    RunWriter(tmp_path).remove_if_unused()
+    assert tmp_path.is_dir()
+
+
+@pytest.mark.parametrize(("n", "flushed_at", "is_due"), [(49, 0, False), (50, 0, True), (400, 301, False),
+                                                         (400, 300, True)])  # fmt: skip
+def test_it_is_flushed_after_fifty_new_frames_or_a_quarter(tmp_path, n, flushed_at, is_due):
+    writer = RunWriter(tmp_path, clock=lambda: 0.0)
+    writer._frames_at_flush = flushed_at
+    assert writer.is_flush_due(n) is is_due

@@ -104,3 +104,28 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="is a symbolic link"):
         save_depth(tmp_path / "out", map_with_depth(is_metric=True), 10, "png")
     assert list((tmp_path / "else").iterdir()) == []
+
+
+def test_each_component_has_its_own_unit_and_step(tmp_path: Path) -> None:
+    """The third keyframe is of another component, in map units, and a hundred times as deep."""
+    m = map_with_depth(is_metric=True)
+    depth = m.keyframes[2].depth
+    assert depth is not None
+    m.keyframes[2].depth, m.keyframes[2].component_id = 100.0 * depth, 1
+    save_depth(tmp_path, m, 10, "png")
+    first, second = json.loads((tmp_path / "depth" / "depth.json").read_text())["frames"]
+    assert [(f["component"], f["unit"]) for f in (first, second)] == [(0, "metres"), (1, "map units")]
+    assert first["step"] == 1e-3
+    image = cv2.imread(str(tmp_path / "depth" / second["file"]), cv2.IMREAD_UNCHANGED)
+    assert image[-1, -1] * second["step"] == pytest.approx(SCALE * 399.0, rel=1e-2)
+
+
+def test_confidence_of_what_is_unknown_is_zero_whatever_it_was(tmp_path: Path) -> None:
+    m = map_with_depth(is_metric=True)
+    confidence = np.full((15, 20), 0.8, np.float32)
+    m.keyframes[0].confidence = confidence
+    save_depth(tmp_path, m, 10, "npz")
+    assert np.load(tmp_path / "depth" / "frame_000000.npz")["confidence"][0, 0] == 0.0
+    m.keyframes[0].confidence = None
+    save_depth(tmp_path, m, 10, "npz")
+    assert np.load(tmp_path / "depth" / "frame_000000.npz")["confidence"][0, :2].tolist() == [0.0, 1.0]

@@ -119,3 +119,24 @@ def test_the_first_component_that_was_kept_speaks_alone() -> None:
     parts = [adjusted(510.0, 5.1, is_kept=False), adjusted(510.0, 5.1), adjusted(510.0, 25.5)]
     refined = RefineOutcome([part.components[0] for part in parts])
     assert final_estimate(FIRST, camera(510.0), refined).focal_rel_sigma == pytest.approx(np.hypot(0.01, 0.01))
+
+
+def test_a_recorded_distortion_stays_where_nothing_else_was_found() -> None:
+    """The images' own calibration, with a lens, and the pinhole that they were straightened to: another scale. With a
+    focal length 1.1 times as long the same radius in the image is smaller by that: k1 r^2 and k2 r^4 are the same."""
+    lens = replace(camera(520.0), distortion=(-0.1, 0.02, 0.0, 0.0, 0.0))
+    found = recorded_camera(camera(550.0), Frames(GUESS, lens), found_k1(1.0, 0.0), None)  # type: ignore[arg-type]
+    assert found is not None
+    assert (found.fx, found.fy) == pytest.approx((520.0 * 1.1, 520.0 * 1.1))
+    assert found.distortion == pytest.approx((-0.1 * 1.1**2, 0.02 * 1.1**4, 0.0, 0.0, 0.0), abs=1e-6)
+    same = recorded_camera(camera(550.0), Frames(GUESS, None), found_k1(1.0, 0.0), None)  # type: ignore[arg-type]
+    assert same is not None
+    assert same.fx == pytest.approx(550.0)
+
+
+def test_a_contradiction_counts_though_both_are_thought_to_be_sure() -> None:
+    """4 % apart, which is more than three times the 1.12 % and half of it is less than what makes it unsure."""
+    narrow = CalibrationEstimate.of(GUESS, 0.005, True)
+    found = final_estimate(narrow, camera(500.0 * np.exp(0.04)), adjusted(500.0 * np.exp(0.04), 1e-3))
+    assert not found.is_reliable
+    assert found.focal_rel_sigma == pytest.approx(np.hypot(0.01, 0.02), rel=1e-3)

@@ -11,6 +11,7 @@ import pytest
 
 from vgslam.errors import ConfigError, InputError
 from vgslam.refine.adjust import RefineConfig
+from vgslam.refine.while_running import CalibrationWhileRunning
 from vgslam.session.main_loop import MainLoop, Tracked
 from vgslam.session.map_session import MapSession
 from vgslam.session.stop_signals import StopSignals
@@ -71,6 +72,18 @@ def test_frames_of_a_later_run_are_numbered_on() -> None:
     again = MainLoop(source, slam, MapSession.in_memory(slam.map))
     (tracked,) = islice(again.run(), 1)
     assert (tracked.frame.id, tracked.estimate.frame_id) == (0, N)
+
+
+def test_the_adjustment_while_running_knows_how_long_the_recording_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(CalibrationWhileRunning, "expect", lambda _, first_id, n: told.append((first_id, n)))
+    source = recorded()
+    first = loop_over(source)
+    assert len(list(first.run())) == N
+    assert source.camera is not None
+    later = Slam(source.camera, slam_map=first.slam.map)
+    MainLoop(source, later, MapSession.in_memory(later.map))
+    assert told == [(0, N), (N, N)]
 
 
 def test_a_frame_and_its_followers_are_done_whole() -> None:

@@ -66,6 +66,27 @@ def test_image_numbers_in_place_of_times(mend) -> None:
     assert "if they are image numbers, remove the file and give --fps" in warnings[0]
 
 
+def test_a_slow_camera_stays_slow(mend) -> None:
+    """A frame every five seconds is one; a frame every twenty is one of milliseconds."""
+    _, times, warnings = mend(5.0 * np.arange(N))
+    assert (times.tolist(), warnings) == ((5.0 * np.arange(N)).tolist(), [])
+    _, times, warnings = mend(20.0 * np.arange(N))
+    assert times == pytest.approx(0.02 * np.arange(N))
+    assert "milliseconds (50 frames/s)" in warnings[0]
+
+
+def test_a_frame_every_second_is_no_number_of_an_image_where_it_begins_elsewhere(mend) -> None:
+    _, times, warnings = mend(7.0 + np.arange(N))
+    assert (times.tolist(), warnings) == ((7.0 + np.arange(N)).tolist(), [])
+
+
+def test_a_recording_before_an_earlier_one_is_moved_on_and_not_sorted(mend) -> None:
+    ids, times, warnings = mend(np.concatenate([100.0 + np.arange(10) / 10.0, 50.0 + np.arange(10) / 10.0]))
+    assert ids == list(range(20))
+    assert times == pytest.approx(100.0 + np.arange(20) / 10.0)
+    assert "the clock starts again there" in warnings[0]
+
+
 @pytest.mark.parametrize("order", [np.arange(N)[::-1], np.random.default_rng(0).permutation(N)])
 def test_images_out_of_order_are_put_in_order(mend, order: np.ndarray) -> None:
     ids, times, warnings = mend(CLOCK[order])

@@ -1,6 +1,7 @@
 """Trajectory files: conventions with hand-made numbers, round trips, and clear refusals."""
 
 import os
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from vgslam.errors import InputError, OutputError
 from vgslam.geometry import se3
 from vgslam.sources import read_trajectory, write_trajectory
+from vgslam.sources.trajectory_io import seconds_from_ns, sensor_T_body
 from vgslam.types import Trajectory
 
 TUM_ROW = "{} 0 0 0 0 0 0 1\n"
@@ -160,3 +162,17 @@ def test_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path, monkeypa
 def test_write_into_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be written"):
         write_trajectory(tmp_path / "absent" / "t.txt", random_trajectory())
+
+
+def test_nanoseconds_become_the_nearest_seconds() -> None:
+    rng = np.random.default_rng(0)
+    for ns in rng.integers(1_400_000_000 * 10**9, 1_800_000_000 * 10**9, 200).tolist():
+        assert seconds_from_ns(str(ns)) == float(Fraction(ns, 10**9))
+    assert seconds_from_ns("1.5e9") == 1.5
+
+
+@pytest.mark.parametrize("T", [2.0 * np.eye(4), np.diag([1.0, 1.0, 0.99, 1.0])])
+def test_a_sensor_that_stretches_is_refused(tmp_path: Path, T: np.ndarray) -> None:
+    (tmp_path / "sensor.yaml").write_text(f"T_BS:\n  data: {T.ravel().tolist()}\n")
+    with pytest.raises(InputError, match="T_BS is not a rigid motion"):
+        sensor_T_body(tmp_path / "sensor.yaml")

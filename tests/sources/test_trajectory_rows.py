@@ -122,3 +122,30 @@ def test_names_of_columns_lose_their_units() -> None:
 def test_times_beyond_the_year_5138_are_in_a_smaller_unit(tmp_path: Path, written: str, second_s: float) -> None:
     (tmp_path / "t.txt").write_text(f"1 0 0 0 0 0 0 1\n{written} 1 0 0 0 0 0 1\n")
     assert read_trajectory(tmp_path / "t.txt").timestamps_s[1] == pytest.approx(second_s)
+
+
+def test_microseconds_may_be_spelled_with_a_greek_letter(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("timestamp [µs],tx,ty,tz,qx,qy,qz,qw\n" + table(TUM, ",", "us"))
+    np.testing.assert_allclose(read_trajectory(tmp_path / "t.txt").timestamps_s, TIMES, atol=1e-6)
+
+
+def test_nanoseconds_since_1970_are_known_though_a_point_is_in_them(tmp_path: Path) -> None:
+    rows = "".join(f"{1_403_636_579 + i}000000000.0,1,2,3,1,0,0,0\n" for i in range(N))
+    (tmp_path / "t.csv").write_text(rows)
+    read = read_trajectory(tmp_path / "t.csv")
+    np.testing.assert_allclose(read.timestamps_s, 1_403_636_579.0 + np.arange(N), atol=1e-6)
+    np.testing.assert_array_equal(read.T_world_cam[:, :3, :3], np.tile(np.eye(3), (N, 1, 1)))
+
+
+def test_times_of_a_file_that_is_called_euroc_are_nanoseconds_however_small(tmp_path: Path) -> None:
+    rows = "".join(f"{50_000_000 * i},1,2,3,1,0,0,0\n" for i in range(N))
+    (tmp_path / "t.csv").write_text("timestamp,tx,ty,tz,qw,qx,qy,qz\n" + rows)
+    np.testing.assert_allclose(read_trajectory(tmp_path / "t.csv", "euroc").timestamps_s, 0.05 * np.arange(N))
+
+
+def test_two_columns_that_count_say_not_which_is_the_time(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("".join(f"{i} {i + 100} 1 2 3 0 0 0 1\n" for i in range(N)))
+    with pytest.raises(InputError, match="9 numbers per line"):
+        read_trajectory(tmp_path / "t.txt")
+    (tmp_path / "t.txt").write_text("".join(f"{i} {0.5 * i + 100} 1 2 3 0 0 0 1\n" for i in range(N)))
+    np.testing.assert_allclose(read_trajectory(tmp_path / "t.txt").timestamps_s, 100 + 0.5 * np.arange(N))

@@ -1,10 +1,11 @@
 """Undistortion against scenes drawn through the lens formulas themselves."""
 
+import cv2
 import numpy as np
 import pytest
 
 from vgslam.errors import CalibrationError
-from vgslam.sources.undistort import Undistorter, pinhole_inside
+from vgslam.sources.undistort import Undistorter, _rays, pinhole_inside
 from vgslam.types import Camera
 
 EUROC = Camera(458.654, 457.296, 367.215, 248.375, 752, 480, (-0.28340811, 0.07395907, 0.00019359, 1.76187114e-05))
@@ -104,3 +105,27 @@ def test_view_of_a_very_wide_lens_is_limited() -> None:
 def test_fisheye_coefficients_that_fold_are_refused(distortion: tuple[float, ...]) -> None:
     with pytest.raises(CalibrationError, match="folds the image over"):
         pinhole_inside(Camera(300, 300, 319.5, 239.5, 640, 480, distortion, True))
+
+
+def test_each_coefficient_of_a_fisheye_bends_as_opencv_has_it() -> None:
+    for n in range(4):
+        k = tuple(0.02 if i == n else 0.0 for i in range(4))
+        camera = Camera(200.0, 210.0, 160.0, 118.0, 320, 240, k, True)
+        xy = np.random.default_rng(0).uniform(-0.9, 0.9, (50, 1, 2))
+        pixels = cv2.fisheye.distortPoints(xy, camera.K, np.array(k)).reshape(-1, 2)
+        np.testing.assert_allclose(_rays(camera, pixels), xy.reshape(-1, 2), atol=1e-4)
+
+
+def test_flags_of_pixels_go_back_to_where_they_were_recorded() -> None:
+    """A rectangle in the upper right of an image that is wider than high, and nothing of it elsewhere or in between."""
+    lens = Camera(300.0, 300.0, 159.5, 119.5, 320, 240, (-0.25, 0.05, 0.0, 0.0))
+    undistorter = Undistorter(lens)
+    flags = np.zeros((240, 320), bool)
+    flags[20:60, 250:300] = True
+    found = undistorter.as_recorded(flags)
+    rays = undistorter.camera.rays(np.array([[250.0, 20.0], [299.0, 59.0]]))
+    pixels, _ = cv2.projectPoints(rays, np.zeros(3), np.zeros(3), lens.K, np.array(lens.distortion))
+    (u0, v0), (u1, v1) = pixels.reshape(2, 2).round().astype(int)
+    assert found[v0 + 6 : v1 - 6, u0 + 6 : u1 - 6].all()
+    assert not found[:, : u0 - 6].any()
+    assert not found[v1 + 6 :].any()

@@ -7,7 +7,7 @@ import pytest
 from matplotlib import font_manager
 from matplotlib.text import Text
 
-from vgslam.types import Camera, Keyframe, Sim3, Status, Trajectory
+from vgslam.types import Sim3, Status, Trajectory
 from vgslam.viewer import plots
 from vgslam.viewer.lettering import fonts_for
 from vgslam.viewer.style import LOST_COLOR, component_color, png_bytes, svg_bytes
@@ -123,26 +123,6 @@ def test_status_bar_has_a_stretch_for_every_run_of_a_status():
     assert png_bytes(plots.status_over_time(np.zeros(1), [Status.LOST], np.zeros(1, np.int64), np.array([4])))
 
 
-def keyframe(i, depth):
-    return Keyframe(
-        i, 10 * i, i, np.full((24, 32, 3), 80, np.uint8), Camera(30, 30, 16, 12, 32, 24), Sim3.identity(), 0, depth
-    )
-
-
-def test_depth_strip_chooses_keyframes_with_depth_and_hides_the_unknown():
-    depth = np.full((12, 16), 2.0, np.float32)
-    depth[:, :4] = 0
-    keyframes = [keyframe(i, depth if i % 2 else None) for i in range(20)] + [keyframe(20, np.zeros_like(depth))]
-    figure = plots.depth_strip(keyframes, 4)
-    titles = [axes.get_title() for axes in figure.axes[:4]]
-    assert titles == ["frame 10", "frame 70", "frame 130", "frame 190"]
-    shown = figure.axes[4].get_images()[0].get_array()
-    assert np.ma.getmaskarray(shown)[:, :4].all()
-    assert not np.ma.getmaskarray(shown)[:, 4:].any()
-    assert png_bytes(figure).startswith(b"\x89PNG")
-    assert "no keyframe" in plots.depth_strip([]).axes[0].texts[0].get_text()
-
-
 def test_the_same_figure_gives_the_same_bytes():
     assert png_bytes(plots.top_view(path())) == png_bytes(plots.top_view(path()))
 
@@ -156,16 +136,6 @@ def test_a_plot_is_what_savefig_draws():
         np.testing.assert_array_equal(*pixels)
 
 
-def test_an_image_is_no_larger_than_it_is_shown():
-    large = keyframe(1, np.ones((12, 16), np.float32))
-    large.image = np.tile(np.arange(0, 240, 10, np.uint8).repeat(50)[None, :, None], (900, 1, 3))
-    shown = plots.depth_strip([large]).axes[0].get_images()[0].get_array()
-    assert shown.shape == (198, 264, 3)
-    np.testing.assert_allclose(shown[100, ::11, 0], np.arange(0, 240, 10), atol=1)
-    small = plots.depth_strip([keyframe(1, np.ones((12, 16), np.float32))]).axes[0].get_images()[0].get_array()
-    assert small.shape == (24, 32, 3)
-
-
 ODD_NAMES = ("shot_$5_and_$6.mp4", r"$\nonsense$", "$^$", "日本.mp4", "a\tb", "\udcff.mp4", "😀")
 
 
@@ -177,7 +147,6 @@ def test_any_name_is_drawn_as_it_is_and_without_a_word(name, draw):
         warnings.simplefilter("error")
         for figure in (
             plots.top_view(path(), title=name),
-            plots.depth_strip([keyframe(1, np.ones((3, 4), np.float32))], title=name),
             plots.error_over_time([plots.ErrorCurve(0, np.arange(3.0), np.ones(3), np.ones(3))], title=name),
             plots.status_over_time(np.arange(3.0), statuses, np.zeros(3, np.int64), title=name),
         ):  # fmt: skip

@@ -15,13 +15,14 @@ from vgslam.adapt.offline import run_rounds
 from vgslam.adapt.safeguards import OFFLINE
 from vgslam.adapt.trainer import Trainable, TrainConfig
 from vgslam.network.vggt import Vggt, build
+from vgslam.network.weight_files import packaged
 from vgslam.network.weights import LoadOptions, load
 from vgslam_train.presets import PRESETS
 
 
 def opened(name: str, device: torch.device) -> tuple[Vggt, bool]:
     """Weights by name or file; random ones of that preset if there are none (False), which is enough to time it."""
-    if name == "vggt-s" or Path(name).is_file():
+    if packaged(name) is not None or Path(name).is_file():
         return load(name, LoadOptions(device)).model, True
     return build(PRESETS[name], 0, device), False
 
@@ -59,7 +60,7 @@ def adapted(name: str, device: torch.device, frames: int, steps: int) -> dict[st
 
 def main(argv: list[str] | None = None) -> int:
     parser = arguments(__doc__ or "")
-    parser.add_argument("--weights", nargs="+", default=["vggt-s", "vggt-m"], help="presets or files")
+    parser.add_argument("--weights", nargs="+", default=["vggt-s", "vggt-s2"], help="presets or files")
     args = parser.parse_args(argv)
     device = torch.device(args.device)
     record = Record("adapt", device, args.out)

@@ -90,9 +90,15 @@ def _proposer(args: RelocalizeArgs) -> Any:
 
     require_torch(f"--weights {args.weights}")
     from vgslam.network.open_backbone import BackboneOptions, open_backbone
-    from vgslam.reloc.learned import network_proposer
+    from vgslam.reloc.learned import LEARNED_METHODS, network_proposer
+    from vgslam.reloc.relocalizer import PNP
 
-    return network_proposer(open_backbone(BackboneOptions(args.weights, device=args.device), show=_say))
+    proposer = network_proposer(open_backbone(BackboneOptions(args.weights, device=args.device), show=_say))
+    if args.method not in (None, PNP, *proposer.methods):
+        known = ", ".join((PNP, *proposer.methods))
+        learned = f" ({args.weights} has no relocalization adapter)" if args.method in LEARNED_METHODS else ""
+        raise ConfigError(f"--method {args.method} is none of {args.weights}: it has {known}{learned}")
+    return proposer
 
 
 def _say(line: str) -> None:

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+from vgslam.config import ABOVE_ZERO, Least
 
 Gray = npt.NDArray[np.uint8]
 Pixels = npt.NDArray[np.float32]
@@ -21,6 +24,8 @@ STRONG_SHARE = 20
 """The response of the strong corners is that which one cell in so many exceeds."""
 LEAST_RESPONSE = 1e-6
 """Least response of a corner; a grey surface has less, by rounding alone."""
+LEAST_WINDOW_PX = 3
+"""Least side of the window of optical flow: OpenCV compares nothing smaller."""
 FLOW_END, BACK_END = (3, 20, 0.03), (3, 10, 0.03)
 """When the iterations of the flow end, forward and back: both criteria (3), most iterations, smallest step in px."""
 LEAST_EIGENVALUE = 1e-4
@@ -35,13 +40,13 @@ class FeatureConfig:
 
     max_features: int = 500
     """Corners followed at a time."""
-    min_distance_px: int = 14
+    min_distance_px: Annotated[int, ABOVE_ZERO] = 14
     """Least distance of two corners, in px."""
-    quality: float = 0.005
+    quality: Annotated[float, ABOVE_ZERO] = 0.005
     """Least response of a corner, as a fraction of that of the strong ones."""
-    lk_window_px: int = 15
+    lk_window_px: Annotated[int, Least(LEAST_WINDOW_PX)] = 15
     """Edge of the window that optical flow compares, in px."""
-    lk_levels: int = 3
+    lk_levels: Annotated[int, ABOVE_ZERO] = 3
     """Levels of the pyramid of optical flow."""
     max_back_error_px: float = 1.0
     """Largest error of a corner followed forward and back, in px."""

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vgslam.config import ABOVE_ZERO
 from vgslam.frontend.features import FeatureConfig, Gray, Pixels, track_flow
 from vgslam.frontend.matching import ImageFeatures, MatcherConfig, match
 from vgslam.geometry import se3
@@ -55,9 +57,9 @@ class LocateConfig:
     """Least share of them among the matches that obey the epipolar geometry."""
     min_refound: int = 15
     """Least number of the keyframe's landmarks found where the pose predicts them."""
-    sigma_px: float = 1.2
+    sigma_px: Annotated[float, ABOVE_ZERO] = 1.2
     """Standard deviation of a matched feature, in px."""
-    refound_sigma_px: float = 1.0
+    refound_sigma_px: Annotated[float, ABOVE_ZERO] = 1.0
     """Standard deviation of a landmark found again, in px."""
     min_rel_sigma: float = 0.0
     """Least relative deviation of depth that landmarks are granted: over a long way the map is not as exact as within

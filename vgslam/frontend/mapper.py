@@ -1,10 +1,12 @@
 """Keyframes: what is triangulated, adjusted, linked and looked up again when one is added."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 
+from vgslam.config import ABOVE_ZERO
 from vgslam.frontend.features import Pixels
 from vgslam.frontend.guessed import lacks_depth, shared_with_earlier
 from vgslam.frontend.image_mask import ImageMask
@@ -50,7 +52,7 @@ class MapperConfig:
     """Keyframes in bundle adjustment."""
     n_old: int = 2
     """Keyframes of an earlier visit beside them, where the camera has come back."""
-    n_fixed: int = 3
+    n_fixed: Annotated[int, ABOVE_ZERO] = 3
     """Keyframes of the window that are held still and so fix its place and scale."""
     n_linked: int = 3
     """Earlier keyframes that a new one gets graph edges to."""
@@ -58,19 +60,19 @@ class MapperConfig:
     """An observation that disagrees by more is dropped, in px."""
     max_iterations: int = 4
     """Iterations of bundle adjustment."""
-    huber_px: float = 1.0
+    huber_px: Annotated[float, ABOVE_ZERO] = 1.0
     """Residual from which observations count less in bundle adjustment, in px."""
     tolerance: float = 1e-3
     """Relative decrease of the cost at which bundle adjustment stops."""
-    guess_rel_sigma: float = 0.5
+    guess_rel_sigma: Annotated[float, ABOVE_ZERO] = 0.5
     """Relative standard deviation of a guessed depth."""
     dense_every: int = 6
     """Keyframes from one dense depth map to the next; 0 makes none."""
     min_depth_confidence: float = 0.5
     """Least confidence (0 to 1) of a dense depth that replaces a guess."""
-    depth_rel_sigma: float = 0.15
+    depth_rel_sigma: Annotated[float, ABOVE_ZERO] = 0.15
     """Relative standard deviation of a dense depth."""
-    edge_sigmas: tuple[float, float, float] = (0.01, 0.1, 0.05)
+    edge_sigmas: Annotated[tuple[float, float, float], ABOVE_ZERO] = (0.01, 0.1, 0.05)
     """Standard deviations of a graph edge: rotation (rad), position (share of the edge's length), log-scale. More than
     an edge's own error: the edges of a keyframe share their errors, and windows drift together."""
 

@@ -1,11 +1,13 @@
 """Wide-baseline matches between two images: SIFT with ratio and mutual tests, for when optical flow cannot follow."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vgslam.config import ABOVE_ZERO
 from vgslam.types import Array
 
 QUICK_AREA_PX = 100_000
@@ -31,7 +33,7 @@ SIFT_LAYERS = 3
 class MatcherConfig:
     """SIFT features and the ratio test."""
 
-    n_features: int = 1200
+    n_features: Annotated[int, ABOVE_ZERO] = 1200
     """SIFT features per image."""
     ratio: float = 0.8
     """A match's distance must be below this times the second best (Lowe's ratio test)."""

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Annotated
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vgslam.config import ABOVE_ZERO
 from vgslam.frontend.exposure import track_exposed
 from vgslam.frontend.features import FeatureConfig, Gray, Pixels, detect_corners
 from vgslam.frontend.guessed import stays, with_unknown_position
@@ -49,9 +51,9 @@ class TrackerConfig:
 
     features: FeatureConfig = field(default_factory=FeatureConfig)
     """Corners and optical flow."""
-    sigma_px: float = 0.7
+    sigma_px: Annotated[float, ABOVE_ZERO] = 0.7
     """Standard deviation of a tracked pixel, in px."""
-    gate: float = 3.5
+    gate: Annotated[float, ABOVE_ZERO] = 3.5
     """Largest distance of an inlier, in standard deviations."""
     min_inliers: int = 15
     """A frame with fewer landmarks that agree with its pose is lost."""

@@ -75,8 +75,8 @@ def neighbourhoods(a: Ids, b: Ids, n: int) -> Ids:
 
 
 def _filled(of: Ids, a: Ids, b: Ids, most: int) -> Ids:
-    """The sets without the crumbs that were left between others, each put to the set that it has most links to: fewer
-    sets are fewer bodies. Renumbered from 0."""
+    """The sets without the crumbs that were left between others, each put to the smallest set that it has a link
+    to, and among these to that with most links: fewer sets are fewer bodies. Renumbered from 0."""
     size = np.bincount(of)
     is_crumb = size[of] <= most // 4
     links: dict[int, dict[int, int]] = {}

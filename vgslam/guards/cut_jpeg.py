@@ -4,6 +4,7 @@ Data that are cut off mostly lack the marker at their end. Some have it all the 
 files, has put it there.
 """
 
+import re
 from io import BytesIO
 from typing import Any
 
@@ -11,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 BEGIN, END = b"\xff\xd8", b"\xff\xd9"
-_SCAN, _PROGRESSIVE = 0xDA, 0xC2
+_SCAN, _PROGRESSIVE, _END = 0xDA, 0xC2, 0xD9
+_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
+"""The begin of a segment. Within a scan an 0xFF has a 0 behind it, or numbers an interval."""
 GREY, CORNER_PX = 128, 8
 """What is missing becomes this grey, in blocks of so many pixels at least: all coefficients are zero there (ITU-T T.81,
 A.3.1). Blocks of one exact grey in a corner of the image make it worth looking closer."""
@@ -28,13 +31,15 @@ def lacks_end(data: bytes) -> bool:
 
 def ends_early(data: bytes, image: npt.NDArray[Any]) -> bool:
     """Whether the data of a JPEG lack a part of the image, which was decoded of the data (H,W) or (H,W,C): then more
-    bytes at their end change it. Asked only where the image has a grey corner, or the data are progressive: there the
-    whole image is less sharp. False for data of another format."""
+    bytes at their end change it, or scans are missing. Asked only where the image has a grey corner, or the data are
+    progressive: there the whole image is less sharp. False for data of another format."""
     if not data.startswith(BEGIN):
         return False
     markers, at = _header(data)
     if _PROGRESSIVE not in markers and not _has_grey_corner(image):
         return False
+    if _PROGRESSIVE in markers and _lacks_scans(data):
+        return True
     end = data.rfind(END, at)
     end = len(data) if end < 0 else end
     return not np.array_equal(_decoded(data), _decoded(data[:end] + MORE + data[end:]))
@@ -47,6 +52,31 @@ def _header(data: bytes) -> tuple[frozenset[int], int]:
         markers.add(data[at + 1])
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return frozenset(markers), at
+
+
+def _lacks_scans(data: bytes) -> bool:
+    """Whether progressive data end between two scans. Each sends some coefficients of a block but for their lowest
+    bits, and later ones bring these (ITU-T T.81, G.1.1); whole images have all bits of all coefficients, or, as a
+    preview, of the mean of each block alone. False for data that are damaged otherwise."""
+    missing: dict[int, list[int | None]] = {}
+    """The bits that the coefficients of each component lack; None for those that were not sent."""
+    at = len(BEGIN)
+    while (found := _MARKER.search(data, at)) is not None and found[1][0] != _END:
+        length = int.from_bytes(data[found.end() : found.end() + 2], "big")
+        body, at = data[found.end() + 2 : found.end() + length], found.end() + length
+        try:
+            if found[1][0] == _PROGRESSIVE:
+                missing = {body[6 + 3 * i]: [None] * 64 for i in range(body[5])}
+            elif found[1][0] == _SCAN:
+                n = body[0]
+                first, last, bits = body[2 * n + 1], body[2 * n + 2], body[2 * n + 3] & 15
+                for i in range(n):
+                    missing[body[1 + 2 * i]][first : last + 1] = [bits] * (last + 1 - first)
+        except (IndexError, KeyError):
+            return False
+    means = [of[0] for of in missing.values()]
+    others = [bits for of in missing.values() for bits in of[1:]]
+    return any(bits != 0 for bits in means) or any(others) or (None in others and 0 in others)
 
 
 def _has_grey_corner(image: npt.NDArray[Any]) -> bool:

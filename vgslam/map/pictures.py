@@ -207,11 +207,15 @@ def _compact(picture: Picture) -> Picture:
     """One channel of an image whose three are the same; any other picture as it is."""
     if picture.dtype != np.uint8 or picture.ndim != 3:
         return picture
-    first = picture[..., 0]
-    for rows in (slice(0, 1), slice(None)):  # the first row tells most colour images
-        if not all(np.array_equal(first[rows], picture[rows, :, c]) for c in (1, 2)):
-            return picture
-    return np.ascontiguousarray(first)
+    if not _is_grey(picture[:1]):  # the first row tells most colour images
+        return picture
+    return cv2.extractChannel(picture, 0) if _is_grey(picture) else picture
+
+
+def _is_grey(picture: Picture) -> bool:
+    """Whether the three channels (H,W,3) are the same."""
+    first = cv2.extractChannel(picture, 0)
+    return not cv2.norm(cv2.cvtColor(first, cv2.COLOR_GRAY2RGB), picture, cv2.NORM_INF)
 
 
 def _whole(picture: Picture) -> Picture:

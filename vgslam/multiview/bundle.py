@@ -10,7 +10,8 @@ image, and has no gradient. A step that would take a landmark behind a camera wh
 landmark alone: one badly determined depth does not hold up the rest.
 
 GTSAM solves the same problem (the tests compare both optima) at several times the cost per keyframe, most of it in
-thousands of small virtual calls; with at most a dozen cameras the dense reduced system below is faster.
+thousands of small virtual calls; with at most a dozen cameras the dense reduced system below is faster. Numbers of all
+observations, or landmarks, lie in long rows, the last axis: sums over thousands of small matrices take twice as long.
 """
 
 from dataclasses import dataclass
@@ -64,37 +65,74 @@ class BundleResult:
     landmark_information: Array
 
 
+class _Observations:
+    """The observations of a problem sorted by camera: those of one are a slice."""
+
+    def __init__(self, problem: BundleProblem) -> None:
+        self.camera = problem.camera
+        self.order = np.argsort(problem.cam, kind="stable")
+        self.point = problem.point[self.order]
+        ends = np.cumsum(np.bincount(problem.cam, minlength=len(problem.T_cam_world))).tolist()
+        self.of_camera = [slice(begin, end) for begin, end in zip([0, *ends], ends)]
+        self.u, self.v = np.ascontiguousarray(problem.pixels[self.order].T)
+        self.has_depth = problem.depth_prior is not None and problem.depth_sigma is not None
+        if problem.depth_prior is not None and problem.depth_sigma is not None:
+            self.depth, self.depth_sigma = problem.depth_prior[self.order], problem.depth_sigma[self.order]
+
+    def local(self, T: Array, X: Array) -> Array:
+        """(3,M): landmarks X (L,3) in the frames of the cameras T (C,4,4)."""
+        seen = np.ascontiguousarray(X.T).take(self.point, axis=1)
+        for T_cam_world, rows in zip(T, self.of_camera, strict=True):
+            seen[:, rows] = T_cam_world[:3, :3] @ seen[:, rows] + T_cam_world[:3, 3:]
+        return seen
+
+    def residuals(self, Xc: Array) -> Array:
+        """(D,M): errors in px and, with depth priors, that of the depth, whitened."""
+        c, z = self.camera, np.maximum(Xc[2], 1e-6)
+        r = np.empty((3 if self.has_depth else 2, len(z)))
+        r[0], r[1] = c.fx * Xc[0] / z + (c.cx - self.u), c.fy * Xc[1] / z + (c.cy - self.v)
+        if self.has_depth:
+            prior = np.log(z / self.depth) / self.depth_sigma
+            r[2] = np.where(np.isfinite(prior), prior, 0.0)
+        return r
+
+    def derivatives(self, Xc: Array) -> Array:
+        """(D,3,M): of the residuals by the point in the camera."""
+        c, z = self.camera, np.maximum(Xc[2], 1e-6)
+        J = np.zeros((3 if self.has_depth else 2, 3, len(z)))
+        J[0, 0], J[0, 2] = c.fx / z, -c.fx * Xc[0] / z**2
+        J[1, 1], J[1, 2] = c.fy / z, -c.fy * Xc[1] / z**2
+        if self.has_depth:
+            J[2, 2] = np.where(np.isfinite(self.depth), 1.0 / (z * self.depth_sigma), 0.0)
+        return J
+
+
 @dataclass(frozen=True)
 class _Linearization:
-    residual: Array  # (M, D) whitened
+    residual: Array  # (D, M) whitened
     behind: np.ndarray  # (M,) whether the point is behind its camera
-    weight: Array  # (M, D)
-    J_cam: Array  # (M, D, 6)
-    J_point: Array  # (M, D, 3)
+    weight: Array  # (D, M)
+    J_cam: Array  # (6, D, M)
+    J_point: Array  # (3, D, M)
     cost: float
     cost_ahead: float  # of the points ahead of their cameras
 
+    def weighted(self) -> Array:
+        """(3,D,M): derivatives by the landmarks, weighted."""
+        return self.J_point * self.weight
 
-def _residuals(problem: BundleProblem, T: Array, X: Array) -> tuple[Array, Array]:
-    """Residuals (M,2|3), points in the camera (M,3)."""
-    R, t = T[problem.cam, :3, :3], T[problem.cam, :3, 3]
-    Xc = np.matmul(R, X[problem.point][:, :, None])[:, :, 0] + t
-    z = np.maximum(Xc[:, 2], 1e-6)
-    c = problem.camera
-    columns = [c.fx * Xc[:, 0] / z + c.cx - problem.pixels[:, 0], c.fy * Xc[:, 1] / z + c.cy - problem.pixels[:, 1]]
-    if problem.depth_prior is not None and problem.depth_sigma is not None:
-        prior = np.log(z / problem.depth_prior) / problem.depth_sigma
-        columns.append(np.where(np.isfinite(prior), prior, 0.0))
-    return np.stack(columns, axis=1), Xc
+    def information(self, weighted: Array, point: Ids, n_points: int) -> Array:
+        """(3,3,L): what the residuals say about each landmark, cameras held."""
+        V = np.empty((3, 3, n_points))
+        for i in range(3):
+            for j in range(i, 3):
+                V[i, j] = V[j, i] = np.bincount(point, (weighted[i] * self.J_point[j]).sum(0), n_points)
+        return V
 
 
 def _length_px(residual: Array) -> Array:
-    """(M,): length of the part in the image; a sum over rows of two would take several times as long."""
-    return np.asarray(np.sqrt(residual[:, 0] ** 2 + residual[:, 1] ** 2))
-
-
-def _is_behind(Xc: Array) -> np.ndarray:
-    return Xc[:, 2] < MIN_DEPTH
+    """(M,): length of the part in the image."""
+    return np.asarray(np.sqrt(residual[0] ** 2 + residual[1] ** 2))
 
 
 def _huber(norm: Array, width: float) -> tuple[Array, Array]:
@@ -105,14 +143,14 @@ def _huber(norm: Array, width: float) -> tuple[Array, Array]:
 
 
 def _robust(residual: Array, behind: np.ndarray, huber_px: float) -> tuple[Array, float]:
-    """Weight (M,D) of each residual, and the cost of all. The two of the pixel share one, a depth prior has its own."""
+    """Weight (D,M) of each residual, and the cost of all. The two of the pixel share one, a depth prior has its own."""
     weight = np.empty_like(residual)
-    weight_px, rho = _huber(_length_px(residual), huber_px)
-    weight[:, :2] = weight_px[:, None]
-    if residual.shape[1] == 3:
-        weight[:, 2], rho_prior = _huber(np.abs(residual[:, 2]), PRIOR_HUBER_SIGMA)
+    weight[0], rho = _huber(_length_px(residual), huber_px)
+    weight[1] = weight[0]
+    if len(residual) == 3:
+        weight[2], rho_prior = _huber(np.abs(residual[2]), PRIOR_HUBER_SIGMA)
         rho = rho + rho_prior
-    weight[behind] = 0.0
+    weight[:, behind] = 0.0
     rho[behind] = _cost_behind(huber_px)
     return weight, float(rho.sum())
 
@@ -122,89 +160,72 @@ def _cost_behind(huber_px: float) -> float:
     return float(_huber(np.array([BEHIND_PX]), huber_px)[1][0])
 
 
-def _linearize(problem: BundleProblem, T: Array, seen: tuple[Array, Array], huber_px: float) -> _Linearization:
-    """About the cameras T and the landmarks whose `_residuals` are `seen`."""
-    r, Xc = seen
-    behind = _is_behind(Xc)
+def _linearize(seen: _Observations, T: Array, Xc: Array, huber_px: float) -> _Linearization:
+    """About the cameras T and the landmarks that are at Xc (3,M) in them."""
+    r, behind = seen.residuals(Xc), Xc[2] < MIN_DEPTH
     weight, cost = _robust(r, behind, huber_px)
     cost_ahead = cost - int(behind.sum()) * _cost_behind(huber_px)
-    z = np.maximum(Xc[:, 2], 1e-6)
-    c = problem.camera
-    m, d = r.shape
-    J = np.zeros((m, d, 3))  # d residual / d point in the camera
-    J[:, 0, 0], J[:, 0, 2] = c.fx / z, -c.fx * Xc[:, 0] / z**2
-    J[:, 1, 1], J[:, 1, 2] = c.fy / z, -c.fy * Xc[:, 1] / z**2
-    if d == 3 and problem.depth_prior is not None and problem.depth_sigma is not None:
-        J[:, 2, 2] = np.where(np.isfinite(problem.depth_prior), 1.0 / (z * problem.depth_sigma), 0.0)
-    J_cam = np.concatenate([np.matmul(J, -se3.skew(Xc)), J], axis=2)
-    return _Linearization(r, behind, weight, J_cam, np.matmul(J, T[problem.cam, :3, :3]), cost, cost_ahead)
+    (x, y, z), J = Xc, seen.derivatives(Xc)
+    J_cam, J_point = np.empty((6, *r.shape)), np.empty((3, *r.shape))
+    J_cam[0] = J[:, 2] * y - J[:, 1] * z  # by the rotation: J times -skew(Xc)
+    J_cam[1] = J[:, 0] * z - J[:, 2] * x
+    J_cam[2] = J[:, 1] * x - J[:, 0] * y
+    J_cam[3:] = J.transpose(1, 0, 2)
+    for T_cam_world, rows in zip(T, seen.of_camera, strict=True):
+        J_point[:, :, rows] = np.matmul(T_cam_world[:3, :3].T, J[:, :, rows]).transpose(1, 0, 2)
+    return _Linearization(r, behind, weight, J_cam, J_point, cost, cost_ahead)
 
 
 def _invert_3x3(V: Array) -> Array:
-    """Inverse of symmetric positive definite (L,3,3) by cofactors."""
-    a, b, c = V[:, 0, 0], V[:, 0, 1], V[:, 0, 2]
-    d, e, f = V[:, 1, 1], V[:, 1, 2], V[:, 2, 2]
+    """Inverse of symmetric positive definite (3,3,L) by cofactors."""
+    (a, b, c), (_, d, e), (_, _, f) = V
     A, B, C = d * f - e * e, c * e - b * f, b * e - c * d
     det = a * A + b * B + c * C
-    out = np.empty_like(V)
-    out[:, 0, 0], out[:, 0, 1], out[:, 0, 2] = A, B, C
-    out[:, 1, 0], out[:, 1, 1], out[:, 1, 2] = B, a * f - c * c, b * c - a * e
-    out[:, 2, 0], out[:, 2, 1], out[:, 2, 2] = C, b * c - a * e, a * d - b * b
-    return out / det[:, None, None]
+    return np.array([[A, B, C], [B, a * f - c * c, b * c - a * e], [C, b * c - a * e, a * d - b * b]]) / det
 
 
 class _NormalEquations:
     """Blocks of the Gauss-Newton system, and its damped solution through the Schur complement."""
 
-    def __init__(self, problem: BundleProblem, free: Ids, lin: _Linearization) -> None:
-        n_points, n_free = len(problem.landmarks), len(free)
-        slot = np.full(len(problem.T_cam_world), -1)
-        slot[free] = np.arange(n_free)
-        w = lin.weight[:, :, None]
-        Jp_w = lin.J_point * w
-        gradient = np.matmul(lin.J_point.transpose(0, 2, 1), (lin.residual * lin.weight)[:, :, None])[:, :, 0]
-        blocks = np.matmul(lin.J_point.transpose(0, 2, 1), Jp_w)
-        self.V = np.zeros((n_points, 3, 3))
-        self.gp = np.zeros((n_points, 3))
-        for i in range(3):
-            self.gp[:, i] = np.bincount(problem.point, gradient[:, i], n_points)
-            for j in range(i, 3):
-                self.V[:, i, j] = np.bincount(problem.point, blocks[:, i, j], n_points)
-                self.V[:, j, i] = self.V[:, i, j]
-        self.W = np.zeros((n_free, 6, n_points, 3))
+    def __init__(self, seen: _Observations, n_points: int, free: Ids, lin: _Linearization) -> None:
+        n_free = len(free)
+        weighted = lin.weighted()
+        self.V = lin.information(weighted, seen.point, n_points)
+        gradient = (weighted * lin.residual).sum(1)
+        self.gp = np.stack([np.bincount(seen.point, g, n_points) for g in gradient])
+        self.W = np.zeros((n_free, 6, 3, n_points))
         self.U = np.zeros((n_free, 6, 6))
         self.gc = np.zeros((n_free, 6))
         self.n_free, self.n_points = n_free, n_points
-        cams = slot[problem.cam]
-        for k in range(n_free):
-            rows = np.flatnonzero(cams == k)
-            Jc = lin.J_cam[rows]
-            flat = Jc.reshape(-1, 6)
-            scaled = (Jc * w[rows]).reshape(-1, 6)
-            self.U[k] = flat.T @ scaled
-            self.gc[k] = scaled.T @ lin.residual[rows].reshape(-1)
-            self.W[k][:, problem.point[rows], :] = np.matmul(Jc.transpose(0, 2, 1), Jp_w[rows]).transpose(1, 0, 2)
+        for k, c in enumerate(free.tolist()):
+            rows = seen.of_camera[c]
+            J = lin.J_cam[:, :, rows]
+            scaled = (J * lin.weight[:, rows]).reshape(6, -1)
+            self.U[k] = scaled @ J.reshape(6, -1).T
+            self.gc[k] = scaled @ lin.residual[:, rows].reshape(-1)
+            self.W[k][:, :, seen.point[rows]] = (J[:, None] * weighted[:, :, rows]).sum(2)
 
     def solve(self, damping: float) -> tuple[Array, Array]:
         """Steps of the free cameras (F,6) and of the landmarks (L,3)."""
         i3, i6 = np.arange(3), np.arange(6)
         V = self.V.copy()
-        V[:, i3, i3] += damping * V[:, i3, i3] + 1e-9 * V[:, i3, i3].max(initial=1e-6)
+        V[i3, i3] += damping * V[i3, i3] + 1e-9 * V[i3, i3].max(initial=1e-6)
         V_inv = _invert_3x3(V)
         n6 = 6 * self.n_free
         if n6 == 0:
-            return np.zeros((0, 6)), -np.matmul(V_inv, self.gp[:, :, None])[:, :, 0]
-        W = self.W.reshape(n6, self.n_points, 3)
-        WV = np.matmul(W.transpose(1, 0, 2), V_inv).transpose(1, 0, 2).reshape(n6, -1)
-        S = -WV @ W.reshape(n6, -1).T
+            return np.zeros((0, 6)), -(V_inv * self.gp).sum(1).T
+        W = self.W.reshape(n6, 3, self.n_points)
+        WV = (W[:, 0, None] * V_inv[0] + W[:, 1, None] * V_inv[1] + W[:, 2, None] * V_inv[2]).reshape(n6, -1)
+        flat = W.reshape(n6, -1)
+        S = -WV @ flat.T
         rhs = WV @ self.gp.reshape(-1) - self.gc.reshape(-1)
         for k in range(self.n_free):
             block = S[6 * k : 6 * k + 6, 6 * k : 6 * k + 6]
             block += self.U[k]
             block[i6, i6] += damping * self.U[k][i6, i6] + 1e-9
         step_cam = np.linalg.solve(S, rhs).reshape(-1, 6)
-        back = self.gp + (step_cam.reshape(-1) @ W.reshape(n6, -1)).reshape(-1, 3)
-        return step_cam, -np.matmul(V_inv, back[:, :, None])[:, :, 0]
+        back = self.gp + (step_cam.reshape(-1) @ flat).reshape(3, -1)
+        return step_cam, -(V_inv * back).sum(1).T
 
 
 def bundle_adjust(
@@ -218,22 +239,21 @@ def bundle_adjust(
     """
     if not problem.is_fixed.any():
         raise ValueError("bundle adjustment needs at least one fixed camera")
-    free = np.flatnonzero(~problem.is_fixed)
+    free, seen = np.flatnonzero(~problem.is_fixed), _Observations(problem)
     T, X = problem.T_cam_world.copy(), problem.landmarks.copy()
-    lin = _linearize(problem, T, _residuals(problem, T, X), huber_px)
+    lin = _linearize(seen, T, seen.local(T, X), huber_px)
     cost_before, damping, done = lin.cost, 1e-4, 0
     for _ in range(max_iterations):
         done += 1
-        equations = _NormalEquations(problem, free, lin)
+        equations = _NormalEquations(seen, len(X), free, lin)
         improved = False
         for _ in range(MAX_TRIES):
             step_cam, step_point = equations.solve(damping)
             T_new = T.copy()
             for k, c in enumerate(free):
                 T_new[c] = se3.exp(step_cam[k]) @ T[c]
-            X_new = X + _kept_ahead(problem, T, T_new, X, step_point)
-            seen = _residuals(problem, T_new, X_new)
-            cost = _robust(seen[0], _is_behind(seen[1]), huber_px)[1]
+            X_new, Xc = _moved(seen, (T, X), T_new, step_point)
+            cost = _robust(seen.residuals(Xc), Xc[2] < MIN_DEPTH, huber_px)[1]
             if np.isfinite(cost) and cost < lin.cost:
                 improved = True
                 break
@@ -242,41 +262,34 @@ def bundle_adjust(
             break
         gain = (lin.cost - cost) / max(lin.cost_ahead, 1e-12)
         T, X, damping = T_new, X_new, max(damping * 0.2, 1e-8)
-        lin = _linearize(problem, T, seen, huber_px)
+        lin = _linearize(seen, T, Xc, huber_px)
         if gain < tolerance:
             break
-    return _result(problem, T, X, cost_before, done, lin)
+    return _result(seen, T, X, (cost_before, done), lin)
 
 
-def _depth(problem: BundleProblem, T: Array, X: Array) -> Array:
-    """Depth (M,) of each observed point along the optical axis of the camera that observes it."""
-    x, y, z = (T[problem.cam, 2, :3] * X[problem.point]).T
-    return np.asarray(x + y + z + T[problem.cam, 2, 3])
-
-
-def _kept_ahead(problem: BundleProblem, T: Array, T_new: Array, X: Array, step: Array) -> Array:
-    """Steps (L,3) of the landmarks, shortened where one would pass the plane of a camera that has it ahead.
+def _moved(seen: _Observations, before: tuple[Array, Array], T_new: Array, step: Array) -> tuple[Array, Array]:
+    """Landmarks (L,3) after their step (L,3), and where they are in the new cameras (3,M); before: cameras and
+    landmarks. The step is shortened where it would pass the plane of a camera that has the landmark ahead.
 
     After the cameras' step the depth is linear in the landmark's, so the share of it that is left is known at once.
     """
-    go = _depth(problem, T_new, X + step)
+    T, X = before
+    Xc = seen.local(T_new, X + step)
+    go = Xc[2]
     if go.min(initial=np.inf) >= MIN_DEPTH:
-        return step
-    before, stay = _depth(problem, T, X), _depth(problem, T_new, X)
-    passes = (before >= MIN_DEPTH) & (go < MIN_DEPTH) & (stay > MIN_DEPTH)
+        return X + step, Xc
+    was, stay = seen.local(T, X)[2], seen.local(T_new, X)[2]
+    passes = (was >= MIN_DEPTH) & (go < MIN_DEPTH) & (stay > MIN_DEPTH)
     share = np.ones(len(X))
-    np.minimum.at(share, problem.point[passes], MAX_APPROACH * stay[passes] / (stay - go)[passes])
-    return step * share[:, None]
+    np.minimum.at(share, seen.point[passes], MAX_APPROACH * stay[passes] / (stay - go)[passes])
+    X_new = X + step * share[:, None]
+    return X_new, seen.local(T_new, X_new)
 
 
-def _result(
-    problem: BundleProblem, T: Array, X: Array, cost_before: float, iterations: int, lin: _Linearization
-) -> BundleResult:
-    norm = _length_px(lin.residual)
-    norm[lin.behind] = np.inf
-    information = np.zeros((len(X), 3, 3))
-    blocks = np.matmul(lin.J_point.transpose(0, 2, 1), lin.J_point * lin.weight[:, :, None])
-    for i in range(3):
-        for j in range(3):
-            information[:, i, j] = np.bincount(problem.point, blocks[:, i, j], len(X))
-    return BundleResult(T, X, norm, cost_before, lin.cost, iterations, information)
+def _result(seen: _Observations, T: Array, X: Array, cost: tuple[float, int], lin: _Linearization) -> BundleResult:
+    """cost: before, and the number of iterations."""
+    norm = np.empty(len(seen.order))
+    norm[seen.order] = np.where(lin.behind, np.inf, _length_px(lin.residual))
+    information = np.ascontiguousarray(lin.information(lin.weighted(), seen.point, len(X)).transpose(2, 0, 1))
+    return BundleResult(T, X, norm, cost[0], lin.cost, cost[1], information)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH
 from vgslam.geometry.powers import so3_exp_many
-from vgslam.multiview.pnp import CAUCHY_SIGMAS, WIDE_CAUCHY_SIGMAS, WIDE_STEPS
+from vgslam.multiview.pnp import CAUCHY_SIGMAS, MAX_E_PX, WIDE_CAUCHY_SIGMAS, WIDE_STEPS
 from vgslam.types import Array
 
 ITERATIONS = 4
@@ -60,21 +60,19 @@ class BatchFit:
 def adjust_poses(batch: PoseBatch, sigma_px: float, gate: float, iterations: int = ITERATIONS) -> BatchFit:
     """Gauss-Newton with Cauchy weights for every frame, in a fixed number of steps; `gate` (sigmas): the inliers."""
     T, start = batch.T_cam_world.copy(), batch.T_cam_world
-    precision = _prior_precision(batch)
+    precision, rows = _prior_precision(batch), _Rows(batch, sigma_px)
     H = np.zeros((len(T), 6, 6))
     for i in range(iterations):
-        r, J, d2 = _whitened(batch, T, sigma_px, with_jacobian=True)
+        d2, share = rows.see(T)
         width = WIDE_CAUCHY_SIGMAS if i < WIDE_STEPS else CAUCHY_SIGMAS
-        weight = np.where(np.isfinite(d2), 1.0 / (1.0 + np.where(np.isfinite(d2), d2, 0.0) / width**2), 0.0)
-        Jt = np.swapaxes(J, 1, 2) * np.repeat(weight, 2, axis=1)[:, None, :]
-        H = np.matmul(Jt, J)
+        H, g = rows.normal_equations(1.0 / (1.0 + d2 / width**2), share)
         H[:, range(6), range(6)] += precision
-        g = np.matmul(Jt, r[:, :, None])[:, :, 0] + precision * _offset(T, start)
-        step = -np.linalg.solve(H, g[:, :, None])[:, :, 0]
+        offset = precision * _offset(T, start)
+        step = -np.asarray(np.linalg.solve(H, (g + offset)[:, :, None])[:, :, 0], np.float64)
         R = so3_exp_many(step[:, :3])
         T[:, :3, 3] = np.matmul(R, T[:, :3, 3:])[:, :, 0] + step[:, 3:]
         T[:, :3, :3] = np.matmul(R, T[:, :3, :3])
-    _, _, d2 = _whitened(batch, T, sigma_px, with_jacobian=False)
+    d2, _ = rows.see(T)
     return BatchFit(T, np.asarray(np.linalg.inv(H), np.float64), d2 < gate * gate)
 
 
@@ -96,45 +94,49 @@ def _offset(T: Array, start: Array) -> Array:
     return np.concatenate([w, T[:, :3, 3] - np.matmul(R, start[:, :3, 3:])[:, :, 0]], axis=1)
 
 
-def _whitened(
-    batch: PoseBatch, T: Array, sigma_px: float, with_jacobian: bool
-) -> tuple[Array, Array, Array]:  # fmt: skip
-    """Residuals (F,2N), Jacobian (F,2N,6) and squared distances (F,N) with unit covariance; what is not seen, or lies
-    behind the camera, has an infinite distance and no residual.
+class _Rows:
+    """The observations with a row of numbers for each coordinate, as `pnp` has those of one pose."""
 
-    The symmetric root of (s^2 I + e e^T)^-1 is (I - c u u^T) / s, u = e / |e|, c = 1 - s / sqrt(s^2 + |e|^2).
-    """
-    Rt = np.swapaxes(T[:, :3, :3], 1, 2)
-    X = np.matmul(batch.landmarks, Rt) + T[:, None, :3, 3]
-    is_good = batch.is_seen & (X[:, :, 2] >= MIN_DEPTH)
-    z = np.where(is_good, X[:, :, 2], 1.0)
-    u, v = np.where(is_good, X[:, :, 0] / z, 0.0), np.where(is_good, X[:, :, 1] / z, 0.0)
-    fx, fy = batch.focal[:, 0, None], batch.focal[:, 1, None]
-    a, b = fx / z, fy / z
-    d = np.matmul(batch.direction * batch.rel_sigma[:, :, None], Rt)
-    e = np.stack([a * (d[:, :, 0] - u * d[:, :, 2]), b * (d[:, :, 1] - v * d[:, :, 2])], axis=2)
-    e = np.clip(e, -1e3, 1e3)
-    length2 = (e * e).sum(2)
-    c = 1.0 - sigma_px / np.sqrt(sigma_px**2 + length2)
-    e /= np.sqrt(np.maximum(length2, 1e-18))[:, :, None]
-    r = np.stack([fx * u, fy * v], axis=2) + batch.centre[:, None] - batch.pixels
-    r[~is_good] = 0.0
-    r = _rooted(r[:, :, :, None], e, c, sigma_px)[:, :, :, 0]
-    d2 = np.where(is_good, (r * r).sum(2), np.inf)
-    F, N = d2.shape
-    if not with_jacobian:
-        return r.reshape(F, 2 * N), np.zeros((F, 0, 6)), d2
-    J = np.zeros((F, N, 2, 6))
-    J[:, :, 0, 0], J[:, :, 0, 1], J[:, :, 0, 2] = -fx * u * v, fx * (1 + u * u), -fx * v
-    J[:, :, 1, 0], J[:, :, 1, 1], J[:, :, 1, 2] = -fy * (1 + v * v), fy * u * v, fy * u
-    J[:, :, 0, 3], J[:, :, 0, 5], J[:, :, 1, 4], J[:, :, 1, 5] = a, -a * u, b, -b * v
-    return r.reshape(F, 2 * N), _rooted(J, e, c, sigma_px).reshape(F, 2 * N, 6), d2
+    def __init__(self, batch: PoseBatch, sigma_px: float) -> None:
+        self.batch, self.s2 = batch, sigma_px * sigma_px
+        self.landmarks = np.ascontiguousarray(batch.landmarks.transpose(0, 2, 1))
+        self.along = np.ascontiguousarray((batch.direction * batch.rel_sigma[:, :, None]).transpose(0, 2, 1))
+        F, N = batch.is_seen.shape
+        self.M, self.r = np.empty((F, 6, 3, N)), np.empty((F, 3, N))
 
+    def see(self, T: Array) -> tuple[Array, Array]:
+        """Errors at the poses T_cam_world (F,4,4): squared Mahalanobis distances (F,N) and 1 / (s2 + e'e) (F,N); what
+        is not seen, or lies behind the camera, has an infinite distance and no error. Fills r (F,3,N): error u, v in px
+        and e'r; and M (F,6,3,N): Jacobians of u and v and e'J."""
+        batch, M, r, R = self.batch, self.M, self.r, T[:, :3, :3]
+        x, y, z = np.moveaxis(np.matmul(R, self.landmarks) + T[:, :3, 3:], 1, 0)
+        is_good = batch.is_seen & (z >= MIN_DEPTH)
+        z = np.where(is_good, z, 1.0)
+        u, v = np.where(is_good, x / z, 0.0), np.where(is_good, y / z, 0.0)
+        fx, fy = batch.focal[:, 0, None], batch.focal[:, 1, None]
+        a, b = fx / z, fy / z
+        dx, dy, dz = np.moveaxis(np.matmul(R, self.along), 1, 0)
+        eu, ev = (a * (dx - u * dz)).clip(-MAX_E_PX, MAX_E_PX), (b * (dy - v * dz)).clip(-MAX_E_PX, MAX_E_PX)
+        r[:, 0] = np.where(is_good, fx * u + (batch.centre[:, 0, None] - batch.pixels[:, :, 0]), 0.0)
+        r[:, 1] = np.where(is_good, fy * v + (batch.centre[:, 1, None] - batch.pixels[:, :, 1]), 0.0)
+        r[:, 2] = eu * r[:, 0] + ev * r[:, 1]
+        M[:, 0, 0], M[:, 1, 0], M[:, 2, 0] = -fx * u * v, fx * (1 + u * u), -fx * v
+        M[:, 3, 0], M[:, 4, 0], M[:, 5, 0] = a, 0.0, -a * u
+        M[:, 0, 1], M[:, 1, 1], M[:, 2, 1] = -fy * (1 + v * v), fy * u * v, fy * u
+        M[:, 3, 1], M[:, 4, 1], M[:, 5, 1] = 0.0, b, -b * v
+        np.add(eu[:, None] * M[:, :, 0], ev[:, None] * M[:, :, 1], out=M[:, :, 2])
+        share = 1.0 / (self.s2 + eu * eu + ev * ev)
+        d2 = (r[:, 0] ** 2 + r[:, 1] ** 2 - r[:, 2] ** 2 * share) / self.s2
+        d2[~is_good] = np.inf
+        return d2, share
 
-def _rooted(rows: Array, e: Array, c: Array, sigma_px: float) -> Array:
-    """(I - c e e^T) / sigma_px applied to rows (F,N,2,k), with unit e (F,N,2) and c (F,N)."""
-    along = e[:, :, 0, None] * rows[:, :, 0] + e[:, :, 1, None] * rows[:, :, 1]
-    return (rows - (c[:, :, None] * e)[:, :, :, None] * along[:, :, None]) / sigma_px
+    def normal_equations(self, weights: Array, share: Array) -> tuple[Array, Array]:
+        """H (F,6,6) and gradients (F,6) of sum w r' (s2 I + e e')^-1 r / 2, after `see`; by Sherman and Morrison the
+        inverse is (I - e e' / (s2 + e'e)) / s2."""
+        w = weights / self.s2
+        weighted = (self.M * np.stack([w, w, -w * share], axis=1)[:, None]).reshape(len(w), 6, -1)
+        H = np.matmul(weighted, self.M.reshape(len(w), 6, -1).transpose(0, 2, 1))
+        return H, np.asarray(np.matmul(weighted, self.r.reshape(len(w), -1, 1))[:, :, 0], np.float64)
 
 
 def camera_poses(T_cam_world: Array) -> Array:

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
 import cv2
 import numpy as np
 
+from vgslam.config import ABOVE_ZERO
 from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_RAY_Z, Camera
 from vgslam.multiview.triangulate import triangulate
@@ -47,7 +49,7 @@ class TwoViewConfig:
     """Least number of points that agree with a pure rotation."""
     min_inlier_ratio: float = 0.6
     """Least share of points that agree."""
-    threshold_px: float = 1.0
+    threshold_px: Annotated[float, ABOVE_ZERO] = 1.0
     """Largest distance of an inlier from its epipolar line, in px."""
 
 

@@ -17,6 +17,7 @@ from vgslam.atomic import write_path_atomically
 from vgslam.errors import WeightsError
 from vgslam.guards.documents import parse_json, read_json
 from vgslam.guards.paths import OutsideError, inside, is_plain_file
+from vgslam.network.packed import METADATA_PACKING, SCALE, unpacked
 
 if TYPE_CHECKING:
     from torch import Tensor, dtype
@@ -27,8 +28,13 @@ MAX_HEADER_BYTES = 10_000_000
 """Longest header of a safetensors file, and index of several: fifty times those of VGGT-1B, with its 1797 tensors."""
 
 
-PACKAGED = ("vggt-s", "vggt-m")
+PACKAGED = ("vggt-s", "vggt-s2")
 """Weights that come with the package."""
+ONCE_PACKAGED = {
+    "vggt-m": "vggt-m does not come with the package any more: --weights vggt-s2 has taken its place. "
+    "`vgslam train configs/vggt-m-gpu.yaml` trains it on a GPU; --weights then takes its weights.safetensors",
+}
+"""What is said to who asks for weights that an earlier version brought."""
 
 
 @dataclass(frozen=True)
@@ -106,15 +112,17 @@ def sha256_of(files: tuple[Path, ...]) -> str:
 
 
 def read_tensors(files: tuple[Path, ...]) -> "tuple[dict[str, Tensor], dict[str, str]]":
-    """All tensors by name, mapped from the files (not copied) where the format allows, and the files' metadata.
+    """All tensors by name, mapped from the files (not copied) where the format allows, those of 8 bits as float32
+    (`packed`), and the files' metadata.
     WeightsError, one line, for files that cannot be read, and for numbers that are no weights: complex ones, and those
     that are infinite or none in 32 bits, with which every answer would be."""
     tensors: dict[str, Tensor] = {}
     metadata: dict[str, str] = {}
     for path in files:
         if path.suffix == ".safetensors":
-            metadata |= check_safetensors(path)
-            found = _read_safetensors(path)
+            own = check_safetensors(path)
+            found = unpacked(_read_safetensors(path), own, str(path))
+            metadata |= own
         else:
             found = _read_pickle(path)
         _check_numbers(found, path)
@@ -158,7 +166,7 @@ class Header:
 
     metadata: dict[str, str]
     n_parameters: int
-    """Numbers in all its tensors."""
+    """Numbers in all its tensors; scales of packed ones are none."""
 
 
 def read_header(path: Path, max_header_bytes: int = MAX_HEADER_BYTES) -> Header:
@@ -181,11 +189,12 @@ def read_header(path: Path, max_header_bytes: int = MAX_HEADER_BYTES) -> Header:
         raise _half(path, size, None)
     try:
         entries = parse_json(header)
-        tensors = [e for name, e in entries.items() if name != "__metadata__"]
-        end = max((_whole(e["data_offsets"])[1] for e in tensors), default=0)
+        tensors = {name: e for name, e in entries.items() if name != "__metadata__"}
+        end = max((_whole(e["data_offsets"])[1] for e in tensors.values()), default=0)
         metadata: dict[str, str] = entries.get("__metadata__", {})
         is_text = all(isinstance(v, str) for v in metadata.values())
-        n = sum(math.prod(_whole(e.get("shape", [0]))) for e in tensors)
+        scales = SCALE if METADATA_PACKING in metadata else ()
+        n = sum(math.prod(_whole(e.get("shape", [0]))) for name, e in tensors.items() if not name.endswith(scales))
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         raise WeightsError(f"{path} is not a safetensors file (its header cannot be read)") from None
     if not is_text:

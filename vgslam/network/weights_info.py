@@ -11,7 +11,7 @@ from vgslam.network import licence as licences
 from vgslam.network.config import VGGT_1B, VggtConfig
 from vgslam.network.hub import download, parse_hub_id
 from vgslam.network.licence import Licence
-from vgslam.network.weight_files import METADATA_CONFIG, METADATA_LICENCE, default_ledger, packaged
+from vgslam.network.weight_files import METADATA_CONFIG, METADATA_LICENCE, ONCE_PACKAGED, default_ledger, packaged
 
 ARCHITECTURE, RANDOM = "vggt", "random"
 UNBUILDABLE = (
@@ -68,8 +68,10 @@ def random_seed(source: str) -> int | None:
 
 def find_path(source: str, hub_cache: Path | None = None) -> tuple[Path, str | None]:
     """The file or folder of weights from the package, from a hub id, or on this machine, and the repository if they are
-    from one. WeightsError as `download`."""
+    from one. WeightsError as `download`, and for weights that the package brings no more."""
     path = packaged(source) or Path(source).expanduser()
+    if source in ONCE_PACKAGED and not path.exists():
+        raise WeightsError(ONCE_PACKAGED[source])
     hub_id = None if path.exists() else parse_hub_id(source)
     return (download(*hub_id, hub_cache), hub_id[0]) if hub_id else (path, None)
 

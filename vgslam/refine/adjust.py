@@ -4,9 +4,11 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import numpy as np
 
+from vgslam.config import ABOVE_ZERO
 from vgslam.frontend.features import FeatureConfig
 from vgslam.refine.calibration import Determined, determined
 from vgslam.refine.ceres import FocalPrior, FreeCalibration, SolverOptions, solve
@@ -35,7 +37,7 @@ class RefineConfig:
     no pull, as what the frames say would count twice."""
     focal_px: float = 0.0
     """The focal length that focal_rel_sigma is about, in px; 0: the map's own."""
-    focal_rel_sigma: float = 0.0075
+    focal_rel_sigma: Annotated[float, ABOVE_ZERO] = 0.0075
     """Relative standard deviation of the focal length before: that of a given calibration; an estimated one brings its
     own."""
     k1_sigma: float = 0.02
@@ -50,7 +52,7 @@ class RefineConfig:
     """Look for rolling shutter where a camera turned on the spot, and take it out, at the end of a recording."""
     max_iterations: int = 12
     """Steps of each of the rounds."""
-    loss_px: float = 1.0
+    loss_px: Annotated[float, ABOVE_ZERO] = 1.0
     """Error from which observations count less, in px."""
     tests: PointTests = field(default_factory=PointTests)
     """Which points and observations take part."""
@@ -58,8 +60,9 @@ class RefineConfig:
 
 FIRST_GATE_PX, GATE_PX = 6.0, 2.5
 """Largest error of an observation of a point that is triangulated, before the poses are adjusted, and after."""
-ROUGH, FINE = 1e-3, 1e-4
-"""Relative decrease of the cost at which a round ends: before outliers are thrown out, and the last one."""
+ROUGH, FINE = 1e-3, 2e-5
+"""Relative decrease of the cost at which a round ends: before outliers are thrown out, and the last one. A map that was
+never adjusted as a whole is not at its optimum yet where a step gains a ten-thousandth."""
 WIDE_REL_SIGMA, WIDE_FACTOR, WIDE_STEPS = 0.015, 0.1, 30
 """A focal length that is known less well than this has a long way to go, down a valley that is nearly flat: rounds end
 at this share of the usual decrease, and may have so many steps."""

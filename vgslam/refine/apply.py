@@ -15,7 +15,7 @@ from vgslam.multiview.straighten import Straightener
 from vgslam.refine.adjust import Adjusted
 from vgslam.refine.points import largest_angle_deg
 from vgslam.refine.problem import Mask, Problem
-from vgslam.types import Array, EdgeKind, Ids, Keyframe
+from vgslam.types import Array, Edge, EdgeKind, Ids, Keyframe
 
 GUESSED_REL_SIGMA = 0.5
 """Relative deviation of the depth of a landmark that nothing has determined."""
@@ -201,7 +201,12 @@ def update_edges(m: SlamMap, members: Ids) -> None:
         if not (inside[edge.id_a] and inside[edge.id_b]):
             continue
         S = m.keyframes[edge.id_a].S_world_keyframe.inverse() @ m.keyframes[edge.id_b].S_world_keyframe
-        difference = edge.S_a_b.inverse() @ S
-        log = np.array([*se3.so3_log(difference.R), *difference.t, np.log(difference.s)])
-        if edge.kind is EdgeKind.ODOMETRY or float(np.linalg.norm(log / edge.sigmas)) < SAME_EDGE_SIGMAS:
+        if edge.kind is EdgeKind.ODOMETRY or _sigmas_off(edge, S) < SAME_EDGE_SIGMAS:
             m.edges[pair] = replace(edge, S_a_b=S)
+
+
+def _sigmas_off(edge: Edge, S_a_b: Sim3) -> float:
+    """How far an edge is from a similarity, in its standard deviations."""
+    difference = edge.S_a_b.inverse() @ S_a_b
+    log = np.array([*se3.so3_log(difference.R), *difference.t, np.log(difference.s)])
+    return float(np.linalg.norm(log / edge.sigmas))

@@ -1,9 +1,11 @@
 """Which landmarks take part: those with a depth that their observations determine, and which observations fit them."""
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 
+from vgslam.config import ABOVE_ZERO
 from vgslam.geometry.radial import without_radial
 from vgslam.multiview.triangulate import triangulate
 from vgslam.refine.problem import Mask, Problem
@@ -23,7 +25,7 @@ class PointTests:
     """Least angle between two rays of a point that is triangulated again."""
     least_angle_deg: float = 0.2
     """Least angle of a point that stays: with less its depth is not determined."""
-    outlier_px: tuple[float, float] = (2.5, 6.0)
+    outlier_px: Annotated[tuple[float, float], ABOVE_ZERO] = (2.5, 6.0)
     """Range of the error beyond which an observation is an outlier; within it, SIGMAS deviations."""
 
 

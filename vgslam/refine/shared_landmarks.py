@@ -85,21 +85,30 @@ def with_observations(p: Problem, found: list[_Found]) -> Problem:
 
 def partners(p: Problem, others: Mask) -> list[tuple[int, int]]:
     """Pairs (j, k) of keyframes that look the same way at the same place and share few landmarks: those of j are to be
-    looked for in k. Pairs with the same k follow one another, the nearest j first."""
+    looked for in k. Pairs with the same k follow one another, the nearest j first. Of those beside one another every
+    second is left out."""
     T = p.T_world_cam()
     centres, axes = T[:, :3, 3], T[:, :3, 2]
     rows = _rows_of(p)
     z = p.local_points()[:, 2]
     depth = np.array([np.median(z[r]) if len(r) else 0.0 for r in rows])
-    numbers, found = np.arange(len(T)), []
+    numbers = np.arange(len(T))
+    found: list[tuple[int, int]] = []
     for k in np.flatnonzero(~others & (depth > MIN_DEPTH)).tolist():
         cosine = axes @ axes[k]
         apart = np.linalg.norm(centres - centres[k], axis=1) / depth[k]
         may = (apart < MAX_APART) & (cosine > MIN_FACING) & (np.abs(numbers - k) >= LEAST_GAP) & ~others
         candidates = np.flatnonzero(may)
         unlike = apart[candidates] + np.arccos(np.clip(cosine[candidates], -1.0, 1.0))
-        found += _apart(p, rows, k, candidates[np.argsort(unlike, kind="stable")].tolist())
+        pairs = _apart(p, rows, k, candidates[np.argsort(unlike, kind="stable")].tolist())
+        found += [pair for pair in pairs if not is_beside_one(pair, found)]
     return found
+
+
+def is_beside_one(pair: tuple[int, int], found: list[tuple[int, int]]) -> bool:
+    """Whether the keyframes before a pair's second, and beside its first, are a pair already: both show the same."""
+    j, k = pair
+    return any((i, k - 1) in found[-N_PARTNERS:] for i in (j - 1, j, j + 1))
 
 
 def _apart(p: Problem, rows: list[Ids], k: int, candidates: list[int]) -> list[tuple[int, int]]:

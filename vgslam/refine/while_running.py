@@ -21,6 +21,9 @@ from vgslam.types import Ids
 AT_KEYFRAMES = (10, 30, 100)
 """Keyframes of a component at which it is adjusted: each time there is about three times as much to learn from, which
 halves the deviations."""
+LEAST_TO_COME = 0.1
+"""Frames that have to be still to come, as a share of those that came: for fewer an adjustment is not worth its time,
+as the map is adjusted once more when they are through."""
 
 
 class CameraUser(Protocol):
@@ -47,11 +50,16 @@ class CalibrationWhileRunning:
         another measurement."""
         self._users = users
         self._done: dict[int, int] = {}
+        self._first_id, self._end_id = 0, 0
+
+    def expect(self, first_id: int, n_frames: int) -> None:
+        """Know how long the recording is: n_frames frames from id first_id on, as far as its source can tell."""
+        self._first_id, self._end_id = first_id, first_id + n_frames
 
     def at_keyframe(self, view: View, ids: Ids, pixels: Pixels) -> tuple[View, Ids, Pixels]:
         """Take the newest keyframe: its view, and the landmarks ids (n,) at pixels (n,2) that are followed from there.
         Returns them as the camera shows them that is used from now on."""
-        if not self.is_on or not self._is_due():
+        if not self.is_on or not self._is_due() or self._ends_soon(view.frame_id):
             return view, ids, pixels
         camera = self._adjusted()
         if camera is None:
@@ -71,6 +79,12 @@ class CalibrationWhileRunning:
         due = sum(n >= at for at in AT_KEYFRAMES)
         self._done[component] = max(due, n_done)
         return due > n_done
+
+    def _ends_soon(self, frame_id: int) -> bool:
+        """Whether the recording is nearly over at a frame, and the map will be adjusted then; False where its length is
+        not known, or was wrong."""
+        to_come, came = self._end_id - frame_id - 1, frame_id + 1 - self._first_id
+        return self.config.is_on and 0 <= to_come < LEAST_TO_COME * came
 
     def _members(self, component: int) -> Ids:
         return np.array([k.id for k in self.map.keyframes if k.component_id == component], np.int64)

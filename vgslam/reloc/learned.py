@@ -5,6 +5,7 @@ baselines between the keyframes give; needs a network that is given the keyframe
 lifts the query into the map (`multiview.reference_lift`); works with any network.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 MAX_REFERENCES = 6
 """Most keyframes that a network is shown with a query: what the packaged adapter was trained with."""
+PLAIN_METHODS, LEARNED_METHODS = ("consensus", PairwiseProposer.METHOD), ("learned", "learned-consensus")
+"""Ways to propose of any network, and those of one that has a relocalization adapter too."""
 
 
 class NetworkProposer:
@@ -93,11 +96,21 @@ def pairwise_proposer(backbone: "Backbone[Any]") -> PairwiseProposer:
     return PairwiseProposer(PlainQueryPoses(backbone), MAX_REFERENCES)
 
 
-def network_proposer(backbone: "Backbone[Any]") -> PoseProposer:
+@dataclass(frozen=True)
+class EverythingOf(AllOf):
+    """All that one network can propose."""
+
+    methods: tuple[str, ...]
+    """Names of the ways in which it proposes."""
+
+
+def network_proposer(backbone: "Backbone[Any]") -> EverythingOf:
     """All that a network can propose, the best first: consensus, late fusion, and what it learned where there is an
     adapter for its weights."""
     from vgslam.network.vggt_backbone import VggtBackbone
 
     learned = learned_proposer(backbone) if isinstance(backbone, VggtBackbone) else None
     plain: tuple[PoseProposer, ...] = (consensus_proposer(backbone), pairwise_proposer(backbone))
-    return AllOf(plain if learned is None else (*plain, learned))
+    if learned is None:
+        return EverythingOf(plain, PLAIN_METHODS)
+    return EverythingOf((*plain, learned), PLAIN_METHODS + LEARNED_METHODS)

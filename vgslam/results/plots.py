@@ -111,9 +111,9 @@ def status_figure(frames: StatusTable, title: str = "") -> "Figure":
 
 
 def _depth_figure(keyframes: Sequence[Keyframe], title: str) -> "Figure":
-    from vgslam.viewer import plots
+    from vgslam.viewer.depth_strip import depth_strip
 
-    return plots.depth_strip(keyframes, title=title)
+    return depth_strip(keyframes, title=title)
 
 
 def _png(draw: Callable[..., "Figure"], *given: Any) -> bytes:

@@ -49,6 +49,8 @@ class MainLoop:
         self, source: FrameSource, slam: SlamSystem, map_session: MapSession, signals: StopSignals | None = None
     ) -> None:
         self.source, self.slam, self.map_session = source, slam, map_session
+        if source.n_frames is not None:
+            slam.calibration.expect(slam.next_frame_id, source.n_frames)
         self.signals = signals or StopSignals()
 
     @property

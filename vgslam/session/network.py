@@ -9,6 +9,7 @@ from vgslam.errors import ConfigError
 from vgslam.frontend.asking import AskedGuide, Desk
 from vgslam.frontend.guide import VggtUse, notes_on
 from vgslam.frontend.network_role import NetworkRole
+from vgslam.network.weight_files import PACKAGED as PACKAGED_WEIGHTS
 from vgslam.reloc.asked_proposer import AskedProposer
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class NetworkOptions:
     """Which network is asked, and how it runs; see `BackboneOptions`."""
 
     name: str = NO_NETWORK
-    """`none`, or a kind of backbone, as in `vggt`; `auto` for that of the package, or none without torch."""
+    """`none`, or a kind of backbone, as in `vggt`, or weights of the package, as in `vggt-s2`; `auto` for the default
+    of the package, or none without torch."""
     weights: str | None = None
     """Its weights; the default is those that come with the package."""
     device: str = "auto"
@@ -153,7 +155,13 @@ def open_network(options: NetworkOptions, say: Callable[[str], None]) -> OpenedN
 
 
 def _decided(options: NetworkOptions, say: Callable[[str], None]) -> NetworkOptions:
-    """What `auto` stands for; weights that are named ask for a network."""
+    """What `auto` and the names of the package's weights stand for; weights that are named ask for a network."""
+    if options.name in PACKAGED_WEIGHTS:
+        if options.weights not in (None, options.name):
+            raise ConfigError(
+                f"--network {options.name} names weights, and --weights {options.weights} others: leave one of them out"
+            )
+        return replace(options, name=PACKAGED, weights=options.name)
     if options.name != AUTO:
         return options
     from vgslam.network.needs_torch import HOW_TO_INSTALL, has_torch

@@ -11,7 +11,6 @@ from vgslam.session.map_session import MapSession
 from vgslam.session.masks import read_mask
 from vgslam.session.network import OpenedNetwork
 from vgslam.session.self_calibration import CalibrationEstimate
-from vgslam.session.settings_range import check_settings
 from vgslam.sources.live import LiveSource
 from vgslam.system import SlamConfig, SlamSystem
 from vgslam.two_lanes import TwoLaneSystem
@@ -44,7 +43,6 @@ def open_system(
     Raises ConfigError for options and a map that do not go together, InputError when no frame can be read or the mask
     does not fit.
     """
-    check_settings(options.config)
     camera, estimate = options.camera, None
     if map_session.camera is not None:
         map_session.check_size(*frame_size(source))

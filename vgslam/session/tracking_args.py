@@ -45,8 +45,9 @@ class TrackingArgs:
     (--slam.mapper.dense-every). Not with --localize, which makes no keyframes."""
 
     network: str = NO_NETWORK
-    """Network that is asked where geometry is weak: none, or vggt (--weights says which one), da3-small or da3-base,
-    which are fetched from Hugging Face (docs/networks.md), or a backbone that another package adds (docs/extend.md)."""
+    """Network that is asked where geometry is weak: none, or vggt-s or vggt-s2 of the package, vggt (--weights says
+    which one), da3-small or da3-base, which are fetched from Hugging Face (docs/networks.md), or a backbone that
+    another package adds (docs/extend.md)."""
 
     weights: str | None = None
     """Weights of the network: a Hugging Face id, a file or a folder; by default the small network of the package, or

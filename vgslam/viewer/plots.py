@@ -1,21 +1,17 @@
-"""Plots of a run: the path from above, errors, statuses and depth. Every function returns a new figure."""
+"""Plots of a run: the path from above, errors and statuses. Every function returns a new figure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from vgslam.geometry.sim3 import Sim3
-from vgslam.types import Array, Ids, Image, Keyframe, Status, Trajectory
+from vgslam.types import Array, Ids, Status, Trajectory
 from vgslam.viewer.style import (
-    DOTS_PER_INCH,
     LOST_COLOR,
     STATUS_COLORS,
     TRUTH_COLOR,
@@ -297,45 +293,3 @@ def _runs(values: Sequence[object]) -> list[tuple[int, int]]:
     """Half-open index ranges of equal consecutive values."""
     changes = [i for i in range(1, len(values)) if values[i] != values[i - 1]]
     return list(zip([0, *changes], [*changes, len(values)], strict=True))
-
-
-def depth_strip(keyframes: Sequence[Keyframe], n_columns: int = 6, title: str = "") -> Figure:
-    """Evenly chosen keyframes that have depth: image above, depth below (near to far, each in its own range)."""
-    with_depth = [k for k in keyframes if k.depth is not None and (k.depth > 0).any()]
-    if not with_depth:
-        figure = new_figure(6.0, 2.0)
-        say(figure.add_subplot(), "no keyframe has depth")
-        return figure
-    n = min(n_columns, len(with_depth))
-    chosen = [with_depth[i] for i in np.unique(np.linspace(0, len(with_depth) - 1, n).round().astype(int))]
-    height, width = chosen[0].image.shape[:2]
-    cell = 2.4
-    cell_px = round(cell * DOTS_PER_INCH)
-    figure = new_figure(cell * len(chosen) + 0.6, 2 * cell * height / width + 0.9)
-    grid = figure.subplots(2, len(chosen), squeeze=False)
-    colormap = colormaps["turbo_r"].with_extremes(bad="black")
-    for column, keyframe in enumerate(chosen):
-        assert keyframe.depth is not None
-        depth = np.ma.masked_less_equal(keyframe.depth, 0.0)
-        near, far = np.percentile(depth.compressed(), [2, 98])
-        grid[0, column].imshow(_reduced(keyframe.image, cell_px))
-        grid[0, column].set_title(f"frame {keyframe.frame_id}", fontsize=9)
-        grid[1, column].imshow(depth, cmap=colormap, norm=Normalize(near, max(far, near * 1.001)))
-        grid[1, column].set_xlabel(f"{near:.2g} to {far:.2g}", fontsize=8)
-        for axes in grid[:, column]:
-            axes.set_xticks([])
-            axes.set_yticks([])
-    grid[1, 0].set_ylabel("depth\n(black: none)", fontsize=9)
-    grid[0, 0].set_ylabel("image", fontsize=9)
-    if title:
-        figure.suptitle(title, fontsize=11, x=0.01, ha="left")
-    return figure
-
-
-def _reduced(image: Image, width_px: int) -> Image:
-    """An image of at most that width, each pixel the mean of those that it stands for: a plot shows no more."""
-    height, width = image.shape[:2]
-    if width <= width_px:
-        return image
-    size = width_px, max(1, round(height * width_px / width))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)

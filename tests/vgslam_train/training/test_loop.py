@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +11,16 @@ import torch
 
 from vgslam.config import read_yaml, to_yaml
 from vgslam.errors import ConfigError, WeightsError
+from vgslam.network.hub import parse_hub_id
 from vgslam.network.vggt import Head, Vggt, build
+from vgslam.network.weight_files import PACKAGED
 from vgslam.network.weights import load
 from vgslam_train.data.windows import WindowBatch
 from vgslam_train.training.checkpoint import NAME, update_average
 from vgslam_train.training.loop import Hooks, Progress, RunLimits, train
 from vgslam_train.training.losses import LossWeights
 from vgslam_train.training.recipe import OptimizerConfig, Recipe, RecipePhase
+from vgslam_train.training.recipe_file import read_recipe
 from vgslam_train.training.step import TrainingStep
 from vgslam_train.training.vggt_job import VggtJob
 
@@ -149,6 +153,16 @@ def test_shipped_recipes_are_read(name: str, tmp_path: Path) -> None:
     copy = tmp_path / "copy.yaml"
     copy.write_text(to_yaml(recipe))
     assert read_yaml(copy, Recipe()) == recipe
+
+
+def test_what_a_shipped_recipe_starts_from_can_be_had() -> None:
+    folder = Path(__file__).parents[3] / "configs"
+    for path in sorted(folder.glob("*.yaml")):
+        recipe, text = read_recipe(path), path.read_text()
+        is_made_by_another = f"--out {Path(recipe.init).parent}`" in text
+        assert recipe.init in ("", *PACKAGED) or parse_hub_id(recipe.init) or is_made_by_another, path.name
+        for named in re.findall(r"configs/[\w-]+\.yaml", text):
+            assert (folder.parent / named).is_file(), named
 
 
 def test_recipes_name_what_is_wrong(tmp_path: Path) -> None:

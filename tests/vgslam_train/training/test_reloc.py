@@ -20,6 +20,7 @@ from vgslam.network.reloc.network import Stage, build_reloc
 from vgslam_train.data.clips import ClipConfig, ClipSet, generate_clips
 from vgslam_train.data.reloc_windows import FrameCount, RelocSampler
 from vgslam_train.data.windows import WindowBatch, WindowConfig
+from vgslam_train.training.recipe import Recipe
 from vgslam_train.training.reloc_losses import RelocLossWeights, reloc_loss, rotation_angle
 from vgslam_train.training.reloc_recipe import AdapterSettings, RelocPhase, RelocRecipe
 from vgslam_train.training.reloc_step import PoseNoise, RelocTrainingStep, told_poses
@@ -283,6 +284,17 @@ def test_recipe_file() -> None:
     assert recipe.learning_rate(recipe.n_steps - 1) == pytest.approx(1e-5)
     assert {phase.n_frames for phase in recipe.phases} == {7}
     assert config.tuned[-1] == "camera_head"
+
+
+def test_recipe_of_the_successor() -> None:
+    folder = Path(__file__).parents[3] / "configs"
+    recipe = read_yaml(folder / "reloc-s2.yaml", RelocRecipe())
+    base = read_yaml(folder / "vggt-s2-cpu.yaml", Recipe())
+    assert recipe.init == base.model
+    for same in ("seed", "clip_height", "clip_width", "kinds", "sizes", "n_clips"):
+        assert getattr(recipe.data, same) == getattr(base.data, same), "the clips of the base network serve"
+    assert [recipe.stage_at(i) for i in (0, recipe.n_steps - 1)] == [Stage.ADAPTER, Stage.ALL]
+    assert {phase.n_frames for phase in recipe.phases} == {6}
 
 
 def test_recipe_of_the_large_network() -> None:
