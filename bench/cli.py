@@ -28,6 +28,7 @@ from bench.relocalization_hard import BenchRelocalizationHardArgs, run_bench_rel
 from bench.roles import BenchRolesArgs, run_bench_roles
 from bench.starts import BenchStartsArgs, run_bench_starts
 from bench.survival import BenchSurvivalArgs, run_bench_survival
+from bench.variants import BenchVariantsArgs, run_bench_variants
 from bench.weights import BenchWeightsArgs, run_bench_weights
 from bench.worlds import BenchWorldsArgs, run_bench_worlds
 from vgslam.errors import ConfigError, VgslamError
@@ -54,6 +55,7 @@ MEASUREMENTS: dict[str, tuple[type, Callable[[Any], int]]] = {
     "roles": (BenchRolesArgs, run_bench_roles),
     "starts": (BenchStartsArgs, run_bench_starts),
     "survival": (BenchSurvivalArgs, run_bench_survival),
+    "variants": (BenchVariantsArgs, run_bench_variants),
     "weights": (BenchWeightsArgs, run_bench_weights),
     "worlds": (BenchWorldsArgs, run_bench_worlds),
 }

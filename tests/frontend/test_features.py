@@ -178,3 +178,13 @@ def test_the_guess_is_left_as_it_was() -> None:
     track_flow(before, textured(2.0, 0.0), px, guess, CONFIG)
     np.testing.assert_array_equal(px, kept_px)
     np.testing.assert_array_equal(guess, kept_guess)
+
+
+def test_a_large_image_on_its_side_has_the_same_corners() -> None:
+    """Whichever side is long, it is searched at half size: a spot of few pixels is as weak there as everywhere."""
+    rng = np.random.default_rng(2)
+    places = np.stack(np.meshgrid(np.arange(40.0, 980.0, 60.0), [30.0, 90.0]), axis=-1).reshape(-1, 2)
+    image = blobs(places + rng.uniform(-9, 9, places.shape), (120, 1000))
+    lying, upright = (detect_corners(x, NONE, 500, CONFIG) for x in (image, np.ascontiguousarray(image.T)))
+    assert len(lying) == len(upright) >= len(places)
+    assert distances(lying, upright[:, ::-1]).min(axis=1).max() < 0.01

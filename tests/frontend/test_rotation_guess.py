@@ -1,5 +1,6 @@
 """Rotation between thumbnails of a rendered wall, seen by a camera that turns in place."""
 
+from dataclasses import replace
 from functools import cache
 
 import cv2
@@ -111,3 +112,16 @@ def test_thumbnail_keeps_the_field_of_view() -> None:
     assert small.image.shape == (72, 96)
     assert (small.camera.width, small.camera.height) == (96, 72)
     np.testing.assert_allclose(small.camera.fov_deg, CAMERA.fov_deg, atol=1e-9)
+
+
+def test_a_camera_on_its_side_turns_as_it_does_upright() -> None:
+    """The thumbnail is as small, and the turn is the same about the other axis."""
+    upright = replace(CAMERA, fx=CAMERA.fy, fy=CAMERA.fx, cx=CAMERA.height - 1 - CAMERA.cy, cy=CAMERA.cx,
+                      width=CAMERA.height, height=CAMERA.width)  # fmt: skip
+    grays = [cv2.rotate(gray_at(r), cv2.ROTATE_90_CLOCKWISE) for r in ((0.0, 0.0, 0.0), (0.0, 3.0, 0.0))]
+    first, current = (Thumbnail(gray, upright) for gray in grays)
+    assert first.image.shape == thumbnail_at(0.0, 0.0, 0.0).image.shape[::-1]
+    found = RotationGuess(first.camera, *first.image.shape).estimate(first, current, [np.eye(3)])
+    upright_lying = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    truth = upright_lying @ pose((0.0, 3.0, 0.0))[:3, :3].T @ upright_lying.T
+    assert se3.angle_deg(found.T @ truth) < 0.15

@@ -116,3 +116,11 @@ def test_other_lenses_are_tried_where_the_first_makes_no_map(rounds) -> None:
     assert [round(c.fov_deg[0]) for c in tracked] == [62, 90, 40, round(lens(1.7).camera.fov_deg[0])]
     assert estimate.camera.fx == pytest.approx(1.7 * GUESS.fx)
     assert estimate.is_reliable
+
+
+def test_a_camera_held_upright_has_the_same_lens() -> None:
+    upright = Listed([Frame(f.id, f.timestamp_s, np.rot90(f.image).copy()) for f in NOISE])
+    camera = estimate_camera(upright, SlamConfig()).camera
+    assert (camera.width, camera.height) == (120, 160)
+    assert camera.fx == camera.fy == pytest.approx(GUESS.fx)
+    assert camera.fov_deg[1] == pytest.approx(START_FOV_DEG)

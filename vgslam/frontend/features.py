@@ -12,8 +12,8 @@ from vgslam.config import ABOVE_ZERO, Least
 
 Gray = npt.NDArray[np.uint8]
 Pixels = npt.NDArray[np.float32]
-MAX_DETECTION_WIDTH_PX = 960
-"""Corners of wider images are found at half size."""
+MAX_DETECTION_SIDE_PX = 960
+"""Corners of images with a longer side are found at half size."""
 LEAST_CELL_PX = 4
 """Least distance of two corners at half size: below it the windows of their flow are the same."""
 CORNER_BLOCK_PX, SOBEL_PX = 5, 3
@@ -65,7 +65,7 @@ def detect_corners(
     """
     if n_wanted <= 0:
         return np.zeros((0, 2), np.float32)
-    if gray.shape[1] > MAX_DETECTION_WIDTH_PX:
+    if max(gray.shape) > MAX_DETECTION_SIDE_PX:
         # a quarter of the work, and optical flow does not need the corner to better than a pixel
         half = cv2.resize(gray, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         smaller = replace(config, min_distance_px=max(LEAST_CELL_PX, config.min_distance_px // 2))

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.frontend.features import FeatureConfig, Gray, Pixels, track_flow
+from vgslam.frontend.exposure import track_exposed
+from vgslam.frontend.features import FeatureConfig, Gray, Pixels
 from vgslam.frontend.moving_evidence import Departure, MovingEvidence
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.plane_distances import squared_distances
@@ -53,7 +54,7 @@ class MovingPoints:
         self._frame_id, self.n_new, self.departure = frame_id, 0, None
         if len(self.pixels) == 0:
             return
-        found, ok = track_flow(before, gray, self.pixels, self.pixels, self._features)
+        found, ok = track_exposed(before, gray, self.pixels, self.pixels, self._features)
         keep = ok & (self._left > 1)
         self.pixels = found
         self._left = self._left - 1

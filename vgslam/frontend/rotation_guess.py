@@ -13,8 +13,8 @@ from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_RAY_Z, Camera
 from vgslam.types import Array
 
-THUMBNAIL_WIDTH = 96
-"""Width in px: small, so that a turn between two frames is a shift by few pixels and the estimate costs little."""
+THUMBNAIL_SIDE = 96
+"""Longer side in px: small, so that a turn between two frames is a shift by few pixels, and the estimate cheap."""
 BLUR_PX = 1.2
 """Standard deviation of the blur: a gradient then tells of a pixel's shift and not of noise."""
 NOISE = 4.0
@@ -32,8 +32,8 @@ class Thumbnail:
 
     def __init__(self, gray: npt.NDArray[np.uint8], camera: Camera) -> None:
         h, w = gray.shape
-        width = min(THUMBNAIL_WIDTH, w)
-        height = max(8, round(h * width / w))
+        smaller = min(1.0, THUMBNAIL_SIDE / max(h, w))
+        width, height = max(8, round(w * smaller)), max(8, round(h * smaller))
         small = cv2.GaussianBlur(cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA), (0, 0), BLUR_PX)
         image = small.astype(np.float32)
         self.image = (image - image.mean()) / (image.std() + NOISE)

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vgslam.config import ABOVE_ZERO
-from vgslam.frontend.features import FeatureConfig, Gray, Pixels, detect_corners, track_flow
+from vgslam.frontend.exposure import track_exposed
+from vgslam.frontend.features import FeatureConfig, Gray, Pixels, detect_corners
 from vgslam.frontend.guessed import stays, with_unknown_position
 from vgslam.frontend.image_mask import ImageMask
 from vgslam.frontend.local_map import TrackedMap
@@ -176,8 +177,8 @@ class Tracker:
     def follow(
         self, before: Gray, current: Gray, pixels: Pixels, guess: Pixels, levels: int | None = None
     ) -> tuple[Pixels, npt.NDArray[np.bool_]]:
-        """As `track_flow`; a feature that ends up where the image carries none is lost."""
-        found, ok = track_flow(before, current, pixels, guess, self.config.features, levels)
+        """As `track_exposed`; a feature that ends up where the image carries none is lost."""
+        found, ok = track_exposed(before, current, pixels, guess, self.config.features, levels)
         return found, ok & self.mask.allows(found)
 
     def rotation(self, previous: View, current: View, motion: Array | None) -> Array:

@@ -16,6 +16,7 @@ from vgslam.system import SlamSystem
 from vgslam.types import Camera, Frame, Ids
 
 START_FOV_DEG = 62.0
+"""Field of view along the image's longer side, with which it is tried first."""
 OTHER_STARTS = ((90.0, 0.0), (40.0, 0.0), (80.0, -0.25))
 """Fields of view and distortions with which it is tried again where the first leads to no map: wide, long, and the
 barrel of a cheap lens."""
@@ -66,9 +67,9 @@ def estimate_camera(
     if first is None:
         raise InputError("no frame could be read")
     h, w = first.image.shape[:2]
-    guess = Camera.from_fov(w, h, START_FOV_DEG)
+    guess = camera_of(w, h, START_FOV_DEG)
     found, is_same = None, False
-    for camera in (guess, *(replace(Camera.from_fov(w, h, f), removed_k1=k) for f, k in OTHER_STARTS)):
+    for camera in (guess, *(replace(camera_of(w, h, f), removed_k1=k) for f, k in OTHER_STARTS)):
         found, is_same = _rounds(source, camera, config, n_frames, max_rounds)
         if found is not None:
             break
@@ -77,6 +78,12 @@ def estimate_camera(
     sigma = found.rel_sigma if is_same else float(np.hypot(found.rel_sigma, RELIABLE_RELATIVE_SIGMA))
     is_reliable = is_same and found.has_settled and sigma < RELIABLE_RELATIVE_SIGMA and max(found.halves) < HALF_SIGMA
     return CalibrationEstimate.of(found.camera, sigma, is_reliable)
+
+
+def camera_of(width: int, height: int, fov_deg: float) -> Camera:
+    """A camera with that field of view along the image's longer side: one that is held upright has the same lens."""
+    share = width / max(width, height)
+    return Camera.from_fov(width, height, float(np.degrees(2 * np.arctan(share * np.tan(np.radians(fov_deg) / 2)))))
 
 
 def _rounds(
@@ -113,7 +120,7 @@ def _largest(slam: SlamSystem) -> Ids:
 
 
 def _is_same(a: Camera, b: Camera) -> bool:
-    edge = 0.5 * a.width / a.fx
+    edge = 0.5 * max(a.width / a.fx, a.height / a.fy)
     return abs(np.log(a.fx / b.fx)) < SAME_REL and abs(radial_since(a, b)) * edge**2 < SAME_BEND
 
 
