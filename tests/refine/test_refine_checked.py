@@ -15,7 +15,7 @@ from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine.adjust import RefineConfig
-from vgslam.refine.contradicted import contradicted_pieces
+from vgslam.refine.contradicted import contradicted_pieces, is_astray
 from vgslam.refine.fresh_matches import FreshMatches
 from vgslam.refine.held_by_fit import pieces_held
 from vgslam.refine.outcome import ComponentOutcome, RefineOutcome
@@ -101,6 +101,35 @@ def test_a_piece_that_cannot_be_mended_is_no_part_of_the_others() -> None:
     assert notes == [
         "images deny where the map had some of its pieces: frames 12-23 have an origin and a scale of their own"
     ]
+
+
+def lonely(k: int) -> SlamMap:
+    """Two laps of which keyframe k shares no landmark with any other."""
+    m = two_laps(Lap(drift=0.0)).slam_map
+    mine = m.observed[k].ids[m.landmarks.host[m.observed[k].ids] == k]
+    m.unobserve(k, np.setdiff1d(m.observed[k].ids, mine))
+    for other in np.delete(ALL, k).tolist():
+        m.unobserve(other, mine)
+    return m
+
+
+@pytest.mark.parametrize("move", [ROTATED, Sim3(np.eye(3), np.array([0.0, 0.0, 1.5]), 1.0)])
+def test_a_single_keyframe_that_neither_neighbour_sees_there_comes_apart_alone(move: Sim3) -> None:
+    m = lonely(5)
+    assert len(contradicted_pieces(m, ALL, FreshMatches(m))) == 1, "nobody denies where it is"
+    m.set_pose(5, move @ m.keyframes[5].S_world_keyframe)
+    pieces = contradicted_pieces(m, ALL, FreshMatches(m))
+    assert [piece.tolist() for piece in pieces] == [np.delete(ALL, 5).tolist(), [5]]
+    turned = move @ m.keyframes[4].S_world_keyframe
+    m.set_pose(4, turned)
+    assert not is_astray(ALL, 5, FreshMatches(m)), "its neighbours do not agree with each other either"
+
+
+def test_a_keyframe_that_one_neighbour_sees_where_it_is_is_not_astray() -> None:
+    m = lonely(5)
+    for k in (4, 5):
+        m.set_pose(k, SHIFTED @ m.keyframes[k].S_world_keyframe)
+    assert not is_astray(ALL, 5, FreshMatches(m))
 
 
 def test_components_of_earlier_runs_are_not_taken_apart() -> None:

@@ -40,9 +40,13 @@ class Denial:
 
 def contradicted_pieces(m: SlamMap, members: Ids, fresh: FreshMatches) -> list[Ids]:
     """The keyframes `members` (C,) of an adjusted component as pieces (n,) that belong together, the largest first; one
-    piece where nothing is denied. Images are looked at only where neighbours share few landmarks."""
+    piece where nothing is denied. Single keyframes that are astray come apart first, and alone. Images are looked at only
+    where neighbours share few landmarks."""
     links = Links.of(gather(m, members))
-    found = [denial(members, n, fresh) for n in links.thin().tolist()]
+    thin = links.thin()
+    if strays := [n for n in np.intersect1d(thin, thin - 1).tolist() if is_astray(members, n, fresh)]:
+        return [np.delete(members, strays), *(members[n : n + 1] for n in strays)]
+    found = [denial(members, n, fresh) for n in thin.tolist()]
     denials = sorted((d for d in found if d is not None), key=lambda d: -d.weight)
     if not denials:
         return [members]
@@ -57,6 +61,17 @@ def contradicted_pieces(m: SlamMap, members: Ids, fresh: FreshMatches) -> list[I
         _cut(label, weight, run[d.before], run[d.after])
     of = label[run]
     return sorted((members[of == c] for c in np.unique(of)), key=lambda piece: (-len(piece), int(piece[0])))
+
+
+def is_astray(members: Ids, n: int, fresh: FreshMatches) -> bool:
+    """Whether keyframe n of the members, not their first or last, is where neither neighbour sees it, and these agree
+    with each other. What else was found by it hangs on it, and is judged when it is gone."""
+    before, here, after = members[n - 1 : n + 2].tolist()
+    denied = (fresh.in_two(before, here), fresh.in_two(here, after))
+    if not all(said.n >= MIN_MATCHES and said.share < AGAINST for said in denied):
+        return False
+    across = fresh.in_two(before, after)
+    return across.n >= MIN_MATCHES and across.share >= SOUND
 
 
 def denial(members: Ids, n: int, fresh: FreshMatches) -> Denial | None:
