@@ -40,8 +40,8 @@ class Denial:
 
 def contradicted_pieces(m: SlamMap, members: Ids, fresh: FreshMatches) -> list[Ids]:
     """The keyframes `members` (C,) of an adjusted component as pieces (n,) that belong together, the largest first; one
-    piece where nothing is denied. Single keyframes that are astray come apart first, and alone. Images are looked at only
-    where neighbours share few landmarks."""
+    piece where nothing is denied. Single keyframes that are astray come apart first, and alone. Images are looked at
+    only where neighbours share few landmarks."""
     links = Links.of(gather(m, members))
     thin = links.thin()
     if strays := [n for n in np.intersect1d(thin, thin - 1).tolist() if is_astray(members, n, fresh)]:
