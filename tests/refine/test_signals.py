@@ -17,3 +17,10 @@ def test_sigterm_still_reaches_who_asked_for_it() -> None:
     done = subprocess.run([sys.executable, "-c", STATEMENT], capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["handled", "alive"]
     assert done.returncode == 0
+
+
+def test_the_solver_says_nothing_of_steps_that_it_tried() -> None:
+    words = 'from vgslam.refine.ceres import _loaded\nlog = _loaded().logging\nlog.warning("a step")\nlog.error("an end")'
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, timeout=60)
+    assert "a step" not in done.stderr
+    assert "an end" in done.stderr

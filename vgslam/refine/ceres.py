@@ -88,13 +88,15 @@ def solve(
 
 def _loaded() -> Any:
     """pycolmap. Loading it takes SIGTERM over, and would end the program with a trace where a run ends in order:
-    whoever had the signal before gets it back."""
+    whoever had the signal before gets it back. Its warnings, of steps that the solver tries and gives up, are for its
+    makers: what matters is the outcome."""
     is_main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM)
     import pycolmap
 
     if is_main and before is not None:
         signal.signal(signal.SIGTERM, before)
+    pycolmap.logging.minloglevel = int(pycolmap.logging.ERROR)
     return pycolmap
 
 
