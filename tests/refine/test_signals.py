@@ -20,7 +20,8 @@ def test_sigterm_still_reaches_who_asked_for_it() -> None:
 
 
 def test_the_solver_says_nothing_of_steps_that_it_tried() -> None:
-    words = 'from vgslam.refine.ceres import _loaded\nlog = _loaded().logging\nlog.warning("a step")\nlog.error("an end")'
+    load = "from vgslam.refine.ceres import _loaded; log = _loaded().logging"
+    words = f'{load}; log.warning("a step"); log.error("an end")'
     done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, timeout=60)
     assert "a step" not in done.stderr
     assert "an end" in done.stderr
