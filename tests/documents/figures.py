@@ -72,7 +72,7 @@ FIGURES = [
         m.record("city")["ate_percent"], m.record("city")["path_m"] / 1000, m.record("city")["loops"])),
     Figures(README, "{} ms of CPU a frame at the start and {} ms where streets return; {} MiB", lambda: (
         m.record("city")["start_ms"], m.record("city")["end_ms"], m.record("city")["peak_mib"])),
-    Figures(README, "{} % of unseen views of a mapped room within {} cm and {} degrees, "
+    Figures(README, "{} % of 40 unseen views of a mapped room within {} cm and {} degrees, "
             "{} % within {} m and {} degrees",
             lambda: (m.relocalized(0.05, 5), 5, 5, m.relocalized(0.25, 10), 0.25, 10)),
     Figures(README, "{} of {} kidnapped cameras found in the first usable image, "

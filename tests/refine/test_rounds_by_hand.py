@@ -75,6 +75,23 @@ def run(m: SlamMap, config: RefineConfig = FIXED, **options: bool) -> Adjusted |
     return adjust(gather(m, np.arange(len(m.keyframes))), config, Watch(), **options)
 
 
+@pytest.mark.parametrize(("deadline_s", "is_measured"), [(119.0, False), (121.0, True)])
+def test_landmarks_are_measured_again_if_as_much_time_is_left_as_the_first_round_took(
+    deadline_s: float, is_measured: bool, solver: Solver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CPU time is 100 s before and 110 s after the first round; the clock on the wall tells nothing."""
+    times = iter([100.0, 110.0])
+    monkeypatch.setattr(module.time, "process_time", lambda: next(times, 110.0))
+    monkeypatch.setattr(module.time, "monotonic", lambda: 1e9)
+    monkeypatch.setattr(module, "_options", lambda config, tolerance, watch: SolverOptions())
+    asked: list[Problem] = []
+    monkeypatch.setattr(module, "remeasured", lambda p, gray_of: asked.append(p) or p)
+    monkeypatch.setattr(module, "with_shared_landmarks", lambda p, *_: p)
+    p = gather(walk(), np.arange(4))
+    adjust(p, FIXED, Watch(deadline_s=deadline_s), gray_of=lambda k: np.zeros((160, 200), np.uint8))
+    assert bool(asked) is is_measured
+
+
 @pytest.mark.parametrize(("n", "is_weak"), [(11, True), (12, False)])
 def test_a_keyframe_with_fewer_than_twelve_observations_is_held(n: int, is_weak: bool, solver: Solver) -> None:
     done = run(walk((25, 25, 25, n)))

@@ -25,8 +25,8 @@ class RefineConfig:
     is_on: bool = True
     """Adjust the map as a whole when the recording has ended."""
     seconds: float = 60.0
-    """Time for it, in s. When it is over, the steps that were made are kept, and the report says so: the result then
-    depends on the speed of the machine."""
+    """Time for it, in s of CPU, so that what else the machine does changes no result. When it is over, the steps that
+    were made are kept, and the report says so: the result then depends on the speed of the machine."""
     while_running: bool = True
     """Adjust the calibration during a recording too, at the 10th, 30th and 100th keyframe, and go on with the better
     one."""
@@ -82,6 +82,9 @@ NOT_YET = 2.0
 recordings: what such a multiple would not determine is not determined."""
 
 
+AS_LONG_AGAIN = 1.0
+"""Landmarks are measured again if there is more time left than this multiple of what the first round took: what is
+measured and not adjusted to any more is worse than nothing."""
 LEAST_SECONDS = 0.1
 """What a round may take even if time is up."""
 
@@ -132,7 +135,7 @@ class Watch:
     block: Callable[[], AbstractContextManager[None]] = field(default=nullcontext)
     """Is entered for as long as `should_stop` is asked."""
     deadline_s: float = float("inf")
-    """On the monotonic clock."""
+    """On the clock of the process's CPU time."""
 
     def check(self) -> None:
         """Raises InterruptedRefinementError."""
@@ -141,12 +144,12 @@ class Watch:
 
     @property
     def left_s(self) -> float:
-        """Seconds until time is up, at least a moment."""
-        return max(self.deadline_s - time.monotonic(), LEAST_SECONDS)
+        """CPU seconds until time is up, at least a moment."""
+        return max(self.deadline_s - time.process_time(), LEAST_SECONDS)
 
     @property
     def is_over(self) -> bool:
-        return time.monotonic() >= self.deadline_s
+        return time.process_time() >= self.deadline_s
 
 
 def adjust(
@@ -158,6 +161,7 @@ def adjust(
     landmarks are measured again (`remeasure`); None takes the observations as they are. for_calibration: None too where
     nothing of the calibration can be adjusted.
     """
+    began_s = time.process_time()
     before = with_missing_points(problem, config.tests, FIRST_GATE_PX)
     weak = weakly_seen(before, LEAST_OBSERVATIONS)
     p = without_keyframes(before, weak)
@@ -172,7 +176,8 @@ def adjust(
         p = with_shared_landmarks(p, weak, gray_of, FeatureConfig())
         before = with_rows_of(before, p)
         watch.check()
-    if gray_of is not None and config.remeasures and not watch.is_over:
+    took_s = time.process_time() - began_s
+    if gray_of is not None and config.remeasures and watch.left_s > AS_LONG_AGAIN * took_s:
         p = remeasured(p, gray_of)
         watch.check()
     free, calibration = choose_calibration(p, config, not for_calibration)

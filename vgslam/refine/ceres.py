@@ -6,6 +6,7 @@ still at x / z = a, where a focal length f0 puts them; each residual is a (f - f
 N a^2 = 1 / sigma^2 are the prior N(f0, sigma).
 """
 
+import os
 import signal
 import threading
 from dataclasses import dataclass, replace
@@ -41,7 +42,8 @@ class SolverOptions:
     tolerance: float = 1e-4
     """Relative decrease of the cost at which Ceres stops."""
     max_seconds: float = 1e9
-    """Time after which it stops."""
+    """CPU time after which it stops, about: Ceres looks at the clock on the wall, and is told a later time where the
+    machine is busy."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,11 @@ def _loaded() -> Any:
     return pycolmap
 
 
+def processes_a_core() -> float:
+    """How many processes have wanted each core in the last minute, at least 1."""
+    return max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
+
+
 def _options(pycolmap: Any, options: SolverOptions) -> Any:
     o = pycolmap.BundleAdjustmentOptions()
     o.refine_principal_point = False
@@ -113,7 +120,7 @@ def _options(pycolmap: Any, options: SolverOptions) -> Any:
     s.num_threads = 1  # the order of sums, and so the result, is the same every time
     s.max_num_iterations = options.max_iterations
     s.function_tolerance = options.tolerance
-    s.max_solver_time_in_seconds = min(options.max_seconds, 1e9)
+    s.max_solver_time_in_seconds = min(options.max_seconds * processes_a_core(), 1e9)
     c.min_num_residuals_for_cpu_multi_threading = 1_000_000_000
     return o
 

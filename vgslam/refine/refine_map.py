@@ -40,7 +40,7 @@ def refine_map(
     astray are looked for (`strays`); a component that had some is adjusted once more. None leaves them.
     """
     watch = watch or Watch()
-    watch = replace(watch, deadline_s=time.monotonic() + config.seconds)
+    watch = replace(watch, deadline_s=time.process_time() + config.seconds)
     with watch.block(), slam_map.pictures.within(PICTURES_BYTES):
         give_memory_back()
         outcome = _refined(slam_map, config, watch, places)

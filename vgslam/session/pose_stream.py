@@ -63,7 +63,7 @@ class StreamOptions:
     """What the network is used for."""
     adjust_at_end: bool = False
     """Adjust the map of a live source as a whole when the stream has ended: `close` then takes some seconds more, at
-    most `config.refine.seconds`. That of a recording always is."""
+    most `config.refine.seconds` of CPU. That of a recording always is."""
 
 
 class PoseStream:

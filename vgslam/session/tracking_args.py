@@ -78,7 +78,7 @@ class TrackingArgs:
     """Leave the map as tracking and loops made it, without adjusting it as a whole at the end."""
 
     refine_seconds: float | None = None
-    """Time for that adjustment, in s; by default 60. When it is over, the steps that were made are kept."""
+    """Time for that adjustment, in s of CPU; by default 60. When it is over, the steps that were made are kept."""
 
     fixed_calib: bool = False
     """Keep the calibration as it is when the map is adjusted."""
