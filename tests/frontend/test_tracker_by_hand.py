@@ -160,7 +160,7 @@ def test_as_many_corners_are_wanted_as_are_missing_and_closer_where_a_part_is_ig
 
 def test_what_comes_to_lie_where_the_image_shows_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     there = np.array([[10.0, 10.0], [10.0, 150.0]], np.float32)
-    monkeypatch.setattr("vgslam.frontend.tracker.track_flow", lambda *_: (there, np.array([True, True])))
+    monkeypatch.setattr("vgslam.frontend.tracker.track_exposed", lambda *_: (there, np.array([True, True])))
     tracker = seen(5)[1]
     ignored = np.zeros((160, 200), bool)
     ignored[120:] = True

@@ -1,6 +1,7 @@
 """Which components are adjusted and when, and what of it is kept, from both sides of each limit."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -115,7 +116,7 @@ def test_a_calibration_is_looked_at_at_the_tenth_thirtieth_and_hundredth_keyfram
     for k, keyframe in enumerate(many.keyframes):
         keyframe.component_id = component if k >= 5 else 1 - component  # five of another
         m.add_keyframe(keyframe, np.zeros(0, np.int64), np.zeros((0, 2)))
-        running.at_keyframe(None, None, None)
+        running.at_keyframe(SimpleNamespace(frame_id=k), None, None)  # type: ignore[arg-type]
     assert looked == [10, 30, 100]
 
 
