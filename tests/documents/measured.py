@@ -175,8 +175,3 @@ def fov_errors() -> tuple[float, float]:
     sequences = [s for name, s in accuracy("uncalibrated").items() if "euroc" not in name]
     errors = [100 * abs(run["fov_deg"] / s["fov_deg"] - 1) for s in sequences for run in s["runs"]]
     return min(errors), max(errors)
-
-
-def ate_of_starts(name: str, sequence: str) -> list[float]:
-    """ATE of every start, the least first."""
-    return sorted(run["ate_m"] for run in accuracy(name)[sequence]["runs"])
