@@ -19,12 +19,15 @@ _n_cores = 1
 """Cores that this process uses."""
 
 
+def cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def allow(n_cores: int, there: int | None = None) -> None:
     """Use so many cores, of those that this process may run on (`there`); 1 means that nothing is done beside."""
     global _n_cores
-    if there is None:
-        there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    _n_cores = max(1, min(n_cores, there))
+    _n_cores = max(1, min(n_cores, cores() if there is None else there))
     if is_allowed():
         keep_one_heap()
 

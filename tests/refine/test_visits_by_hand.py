@@ -112,8 +112,8 @@ def test_the_search_begins_where_a_wall_at_the_usual_depth_would_be() -> None:
 def test_images_of_another_size_are_not_searched() -> None:
     for camera, is_searched in ((CAMERA, True), (CAMERA.resized(100, 80), False)):
         assert (searching(at(x=0.5), camera)._images(0, 4, np.eye(3)) is not None) == is_searched
-    mixed = searching(at(x=0.5))
-    mixed._gray_of = lambda k: np.zeros((160, 200) if k == 0 else (80, 100), np.uint8)
+    sizes = lambda k: np.zeros((160, 200) if k == 0 else (80, 100), np.uint8)  # noqa: E731
+    mixed = _Search(visit(at(x=0.5), shared=4), sizes, FeatureConfig())
     assert mixed._images(0, 4, np.eye(3)) is None
 
 

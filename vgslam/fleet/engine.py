@@ -1,10 +1,10 @@
 """Where the work of a fleet is done: in processes of this machine, or on a Ray cluster."""
 
-import os
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from vgslam import beside
 from vgslam.errors import ConfigError
 from vgslam.fleet.calls import Calls, LocalCalls
 from vgslam.fleet.local_engine import LocalEngine, jobs_that_fit
@@ -49,7 +49,7 @@ def open_engine(at: Workplace, limits: Limits) -> Engine:
 def open_calls(at: Workplace, limits: Limits) -> Calls:
     """As `open_engine`, for functions from text to text."""
     if at.engine == "local":
-        return LocalCalls(at.n_jobs or len(os.sched_getaffinity(0)))
+        return LocalCalls(at.n_jobs or beside.cores())
     from vgslam.fleet.ray_engine import RayCalls
 
     return RayCalls(at.address, at.n_jobs, limits)

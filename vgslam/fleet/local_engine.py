@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+from vgslam import beside
 from vgslam.fleet.task import Limits, Task, TaskResult
 from vgslam.fleet.work import work_on
 
@@ -31,7 +32,7 @@ class LocalEngine:
 
 def jobs_that_fit(limits: Limits, cores: int | None = None, free_bytes: int | None = None) -> int:
     """Tasks for which this machine has the CPUs and the memory; at least one."""
-    cores = len(os.sched_getaffinity(0)) if cores is None else cores
+    cores = beside.cores() if cores is None else cores
     free_bytes = _free_bytes() if free_bytes is None else free_bytes
     return max(1, min(int(cores / limits.cpus), free_bytes // limits.memory_bytes))
 

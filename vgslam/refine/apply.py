@@ -108,10 +108,8 @@ def apply(slam_map: SlamMap, before: Problem, done: Aligned) -> Camera:
 def _take_observations(m: SlamMap, before: Problem, p: Problem) -> None:
     """Believed observations that the map lacks are added, and those that were measured again replaced."""
     again = (before.pixels != p.pixels).any(1)
-    rows = np.flatnonzero(p.is_active())
-    rows = rows[np.argsort(p.cam[rows], kind="stable")]
-    for c, mine in enumerate(np.split(rows, np.searchsorted(p.cam[rows], np.arange(1, len(p.keyframe_ids))))):
-        k, ids = int(p.keyframe_ids[c]), p.landmark_ids[p.point[mine]]
+    for k, mine in zip(p.keyframe_ids.tolist(), p.rows_by_keyframe(), strict=True):
+        ids = p.landmark_ids[p.point[mine]]
         m.unobserve(k, ids[again[mine]])
         m.observe(k, ids, p.pixels[mine])
 

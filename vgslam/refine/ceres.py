@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from vgslam import beside
 from vgslam.refine.problem import Mask, Problem
 from vgslam.types import Array, Ids
 
@@ -104,7 +105,7 @@ def _loaded() -> Any:
 
 def processes_a_core() -> float:
     """How many processes have wanted each core in the last minute, at least 1."""
-    return max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
+    return max(1.0, os.getloadavg()[0] / beside.cores())
 
 
 def _options(pycolmap: Any, options: SolverOptions) -> Any:

@@ -29,8 +29,8 @@ def pieces_held(m: SlamMap, members: Ids, fresh: FreshMatches) -> list[Ids]:
     by loops, or by fresh matches, which are asked where nothing else holds; the largest first. Landmarks fit too that
     lie far away: all those of a camera that turns do."""
     p = with_far_points(with_missing_points(gather(m, members), ANY_ANGLE, FITS_PX))
-    fits = p.is_active() & (p.errors_px() < FITS_PX)
-    seen = [np.unique(p.point[fits & (p.cam == n)]) for n in range(len(members))]
+    fits = p.errors_px() < FITS_PX
+    seen = [np.unique(p.point[rows[fits[rows]]]) for rows in p.rows_by_keyframe()]
     ties = loops_among(m, members.tolist())
     pieces = held_pieces(seen, ties)
     if len(pieces) > 1:

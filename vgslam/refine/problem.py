@@ -66,6 +66,12 @@ class Problem:
         count = np.bincount(self.point[use], minlength=len(self.points))
         return use & (count >= 2)[self.point]
 
+    def rows_by_keyframe(self) -> list[Ids]:
+        """The active observations of each keyframe, C arrays of rows."""
+        active = np.flatnonzero(self.is_active())
+        active = active[np.argsort(self.cam[active], kind="stable")]
+        return np.split(active, np.searchsorted(self.cam[active], np.arange(1, len(self.keyframe_ids))))
+
 
 def gather(slam_map: SlamMap, members: Ids) -> Problem:
     """The problem of keyframes `members` (C,) of one component: all landmarks that two of them see. Points are those

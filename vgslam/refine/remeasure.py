@@ -8,6 +8,7 @@ add up then. What is not found does not count, unless the keyframe would be left
 """
 
 from dataclasses import replace
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -88,8 +89,8 @@ class _Search:
     """Finds landmarks of a problem by their patches. Keeps the images that were used last."""
 
     def __init__(self, p: Problem, reference: Ids, gray_of: GrayOf) -> None:
-        self.p, self._reference, self._gray_of = p, reference, gray_of
-        self._images: dict[int, Gray] = {}
+        self.p, self._reference = p, reference
+        self._image = lru_cache(N_KEPT)(partial(_image, p, gray_of))
         self._local = p.local_points()
         self._slope = slopes(p, self._local, reference)
 
@@ -123,14 +124,12 @@ class _Search:
                 patches[mine], ok[mine] = warped_patches(image, p.pixels[seen[mine]], A[mine])
         return patches, ok
 
-    def _image(self, n: int) -> Gray | None:
-        """The image of keyframe number n; None for one of another size than the camera's, in which its pixels say
-        nothing."""
-        image = self._images.pop(n) if n in self._images else self._gray_of(int(self.p.keyframe_ids[n]))
-        self._images[n] = image
-        if len(self._images) > N_KEPT:
-            self._images.pop(next(iter(self._images)))
-        return image if image.shape == (self.p.camera.height, self.p.camera.width) else None
+
+def _image(p: Problem, gray_of: GrayOf, n: int) -> Gray | None:
+    """The image of keyframe number n; None for one of another size than the camera's, in which its pixels say
+    nothing."""
+    image = gray_of(int(p.keyframe_ids[n]))
+    return image if image.shape == (p.camera.height, p.camera.width) else None
 
 
 def warps(p: Problem, rows: Ids, local: Array, seen_by: Ids, slope: Array) -> Array:
@@ -158,9 +157,8 @@ def slopes(p: Problem, local: Array, reference: Ids) -> Array:
     reference to the next, by a robust plane through its neighbours there (on a plane, inverse depth is linear in the
     pixel); 0 where they do not lie on one. local (M,3): the point of each observation in the frame of its camera."""
     slope = np.zeros((len(p.points), 2))
-    rows = np.flatnonzero(p.is_active() & (local[:, 2] > MIN_DEPTH))
-    rows = rows[np.argsort(p.cam[rows], kind="stable")]
-    for mine in np.split(rows, np.flatnonzero(np.diff(p.cam[rows])) + 1):
+    for rows in p.rows_by_keyframe():
+        mine = rows[local[rows, 2] > MIN_DEPTH]
         stands = reference[p.point[mine]] == mine
         if len(mine) > N_NEIGHBOURS and stands.any():
             slope[p.point[mine[stands]]] = _planes(p.pixels[mine], 1.0 / local[mine, 2], np.flatnonzero(stands))

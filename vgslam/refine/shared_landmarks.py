@@ -8,6 +8,7 @@ forward and back. What is found counts if one pose of the other keyframe explain
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -89,7 +90,7 @@ def partners(p: Problem, others: Mask) -> list[tuple[int, int]]:
     second is left out."""
     T = p.T_world_cam()
     centres, axes = T[:, :3, 3], T[:, :3, 2]
-    rows = _rows_of(p)
+    rows = p.rows_by_keyframe()
     z = p.local_points()[:, 2]
     depth = np.array([np.median(z[r]) if len(r) else 0.0 for r in rows])
     numbers = np.arange(len(T))
@@ -125,20 +126,13 @@ def _apart(p: Problem, rows: list[Ids], k: int, candidates: list[int]) -> list[t
     return [(j, k) for j in taken]
 
 
-def _rows_of(p: Problem) -> list[Ids]:
-    """The active observations of each keyframe."""
-    active = np.flatnonzero(p.is_active())
-    active = active[np.argsort(p.cam[active], kind="stable")]
-    return np.split(active, np.searchsorted(p.cam[active], np.arange(1, len(p.keyframe_ids))))
-
-
 class _Search:
     """Looks for landmarks of one keyframe in another. Keeps the images that were used last."""
 
     def __init__(self, p: Problem, gray_of: GrayOf, features: FeatureConfig) -> None:
-        self.p, self._gray_of, self._features = p, gray_of, features
-        self._rows = _rows_of(p)
-        self._even: dict[int, Gray] = {}
+        self.p, self._features = p, features
+        self._rows = p.rows_by_keyframe()
+        self._evened = lru_cache(N_KEPT)(lambda n: evened(gray_of(int(p.keyframe_ids[n]))))
 
     def find(self, j: int, k: int) -> _Found | None:
         """Landmarks of keyframe j in keyframe k, None if one pose does not explain what is found."""
@@ -185,14 +179,6 @@ class _Search:
             return None
         warped = cv2.warpPerspective(seen_from, H, size, borderMode=cv2.BORDER_CONSTANT, borderValue=FLAT)
         return np.asarray(warped, np.uint8), searched
-
-    def _evened(self, n: int) -> Gray:
-        """The image of keyframe number n with even contrast."""
-        image = self._even.pop(n) if n in self._even else evened(self._gray_of(int(self.p.keyframe_ids[n])))
-        self._even[n] = image
-        if len(self._even) > N_KEPT:
-            self._even.pop(next(iter(self._even)))
-        return image
 
     def _agreeing(self, j: int, k: int, point: Ids, pixels: Array) -> _Found | None:
         p = self.p

@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from vgslam import beside
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -26,15 +28,11 @@ class Machine:
 def describe_machine() -> Machine:
     """The machine that this process runs on."""
     try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not Linux
-        cores = os.cpu_count() or 1
-    try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     except (OSError, ValueError, AttributeError):
         memory = 0.0
     system = f"{platform.system()} {platform.machine()}"
-    return Machine(_cpu_name(), cores, round(memory, 1), system, platform.python_version())
+    return Machine(_cpu_name(), beside.cores(), round(memory, 1), system, platform.python_version())
 
 
 def _cpu_name() -> str:
