@@ -59,6 +59,11 @@ class Job(Generic[T]):
             self._do = None
             self._is_done.set()
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the result, or the error, is there."""
+        return self._is_done.is_set()
+
     def result(self) -> T:
         """The result, once it is there; what the job raised is raised here."""
         self.run()

@@ -38,14 +38,16 @@ class KeyframeSteps:
 
     def __call__(self, at: TrackState, component: int) -> Mapped:
         """The keyframe that tracking's view becomes in a component: with the landmarks of old ones that it shows,
-        adjusted, and its loop closed if it has one."""
+        adjusted, and the loop closed that was found at the keyframe before."""
+        with self._stages.of("loops"):
+            found = self.loops.search.take()
         ids, pixels = self._with_old_landmarks(at, component)
         with self._stages.of("map"):
             ids, pixels = self.mapper.add_keyframe(at.view, at.T_world_cam, ids, pixels, component)
             k = len(self.map.keyframes) - 1
             self.provisional.at_keyframe(k)
         with self._stages.of("loops"):
-            if self.loops.at_keyframe(k) is not None:
+            if self.loops.close(found) is not None:
                 seen = self.map.observed[k]
                 ids, pixels = seen.ids, seen.pixels.astype(np.float32)
                 component = self.map.keyframes[k].component_id
