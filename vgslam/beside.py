@@ -14,7 +14,8 @@ from typing import Generic, TypeVar
 
 from vgslam.heap import keep_one_heap
 
-T, Item = TypeVar("T"), TypeVar("Item")
+T = TypeVar("T")
+Item = TypeVar("Item")
 
 _n_cores = 1
 """Cores that this process uses."""

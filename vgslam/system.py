@@ -86,7 +86,7 @@ class SlamSystem:
         self.relocalizer.mask = self.tracker.mask
         self.nearby = NearbyLandmarks(self.map, features, self.config.reloc)
         self.loops = LoopCloser(self.map, places, features, config_beside(self.config.loops, self.guide), self.notes)
-        self.stages = StageClock(is_shared=self.loops.config.in_background)
+        self.stages = StageClock()
         self._make_keyframe = KeyframeSteps(self.mapper, self.provisional, self.nearby, self.loops, self.stages)
 
         # what is kept of every frame, and who looks at all of them
@@ -163,8 +163,7 @@ class SlamSystem:
         self.watches.finish()
 
     def _join_components(self) -> None:
-        """Components fall apart where nothing holds them, and come together where places
-        say so."""
+        """Components fall apart where nothing holds them, and come together where places say so."""
         with self.stages.of("loops"):
             self.notes += part_components(self.map, self.config.mapper.guess_rel_sigma, self.first_frame_id)
             join_components(self.map, self.config.tracker.features, self.loops.config, self.notes)

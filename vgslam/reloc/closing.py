@@ -48,7 +48,7 @@ class LoopCloser:
         verifier = open_verifier(slam_map, places, features, config)
         self.finder = LoopFinder(slam_map, places, verifier, config)
         self._graph = MapGraph(slam_map, config.is_metric)
-        self.search = LoopSearch(self.finder.find, is_waited_for=not config.in_background)
+        self.search = LoopSearch(self.finder.find, not config.in_background, is_beside=not places.asks_network)
         self.closed: list[Closed] = []
         self.notes: list[str] = [] if notes is None else notes
         self._dropped: list[tuple[int, int]] = []
@@ -223,7 +223,7 @@ class PlaceJoiner:
 
 
 def config_beside(config: LoopConfig, guide: AskedGuide | None) -> LoopConfig:
-    """The settings beside a network, which serves one caller at a time: if it recognises places, no search runs in
-    parallel."""
+    """The settings beside a network, which serves one caller at a time: if it recognises places, the search is waited
+    for."""
     is_shared = guide is not None and guide.use.descriptors
     return replace(config, in_background=False) if is_shared else config

@@ -76,8 +76,8 @@ class LoopConfig:
     is_metric: bool = False
     """All scales are 1 (the depth that the map is made of is metric): loops correct place and rotation alone."""
     in_background: bool = False
-    """Look for loops on a thread beside the tracking, as `vgslam live` always does: which keyframes are looked at then
-    depends on the machine's speed."""
+    """Do not wait for the search for loops, as `vgslam live`: which keyframes are looked at then depends on the
+    machine's speed. Else what is found at a keyframe is taken over at the next."""
     verifier: str = "landmarks"
     """Who decides whether two keyframes show the same place: `landmarks`, by their landmarks found in each other's
     image, or what another package adds by a name (docs/extend.md)."""
