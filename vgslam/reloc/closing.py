@@ -78,7 +78,7 @@ class LoopCloser:
 
     def begin(self, k: int) -> None:
         """Look for the loop that keyframe k closes, beside the tracking."""
-        if self.config.is_on:
+        if self.config.is_on and self.finder.may_find(k):
             self.search.start(k)
 
     def finish(self) -> Closed | None:

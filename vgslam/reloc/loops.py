@@ -115,6 +115,10 @@ class LoopFinder:
         """The map has moved, or tracking was lost: what was seen must be seen again."""
         self._pending = []
 
+    def may_find(self, k: int) -> bool:
+        """Whether `find` may find something at keyframe k, as far as can be said without a look at images."""
+        return bool(self._pending) or (k >= self._next and not self._is_straight_on(k, self._depth(k)))
+
     def find(self, k: int, other_components: bool = False) -> list[Meeting]:
         """Confirmed meetings that end at keyframe k or shortly before; mostly none.
 
@@ -144,7 +148,7 @@ class LoopFinder:
 
     def _candidates(self, k: int, other_components: bool) -> list[int]:
         c, m = self.config, self.map
-        depth = float(median_depths(m, np.array([k]))[0])
+        depth = self._depth(k)
         if not other_components and self._is_straight_on(k, depth):
             return []
         similar, _ = self.places.like_keyframe(k, c.n_similar + 2 * c.min_gap)
@@ -163,6 +167,9 @@ class LoopFinder:
             if len(taken) == c.n_verified:
                 break
         return taken
+
+    def _depth(self, k: int) -> float:
+        return float(median_depths(self.map, np.array([k]))[0])
 
     def _is_straight_on(self, k: int, depth: float) -> bool:
         """Whether no older keyframe can be seen again from the newest, k, so that none needs to be described. Not asked
