@@ -127,7 +127,7 @@ def test_two_runs_are_the_same(walked, walk) -> None:
 
 
 def test_nobody_changes_the_map_while_loops_are_looked_for(walk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is the same when a search begins and when its result is taken. What is found not to move leaves it in between."""
+    """It is the same when one begins and when its result is taken; what is found not to move leaves it in between."""
     begun, calls = list[bytes](), list[str]()
 
     def state(m: SlamMap) -> bytes:
