@@ -51,6 +51,42 @@ def test_no_thread_stays_when_all_is_done() -> None:
     until(lambda: "vgslam-test" not in {t.name for t in threading.enumerate()})
 
 
+@pytest.mark.parametrize("n_cores", [1, 2])
+def test_results_are_in_the_order_of_the_items(n_cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beside, "_n_cores", n_cores)
+    assert beside.results(lambda i: i * i, range(30)) == [i * i for i in range(30)]
+    assert beside.results(lambda i: i, []) == []
+
+
+def test_the_second_core_takes_the_last_item_while_the_first_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = threading.Barrier(2)
+
+    def meet(i: int) -> threading.Thread:
+        both.wait(HANG_S)
+        return threading.current_thread()
+
+    monkeypatch.setattr(beside, "_n_cores", 2)
+    mine, other = beside.results(meet, [0, 1])
+    assert mine is threading.main_thread()
+    assert other is not mine
+
+
+def test_an_error_ends_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+
+    def fail(i: int) -> None:
+        begun.append(i)
+        raise ValueError(f"broken {i}")
+
+    with pytest.raises(ValueError, match="broken 0"):
+        beside.results(fail, range(9))
+    assert begun == [0]
+    monkeypatch.setattr(beside, "_n_cores", 2)
+    with pytest.raises(ValueError, match="broken 0"):
+        beside.results(fail, range(9))
+    until(lambda: "vgslam-beside" not in {t.name for t in threading.enumerate()})
+
+
 def test_no_more_cores_are_used_than_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0}, raising=False)
     beside.allow(2)

@@ -8,8 +8,13 @@ from synthetic import CAMERA, frames_of, pose, render, room, smooth_texture
 
 from bench.umeyama import umeyama
 from vgslam.evaluation.alignment import mean_rotation
+from vgslam.frontend.static_watch import StaticWatch
+from vgslam.frontend.tracker import View
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
+from vgslam.map.slam_map import SlamMap
+from vgslam.reloc.loop_search import LoopSearch
+from vgslam.reloc.loops import LoopFinder, Meeting
 from vgslam.slam import Slam, SlamConfig
 from vgslam.types import Array, Image, PoseEstimate, Status
 
@@ -119,6 +124,43 @@ def test_two_runs_are_the_same(walked, walk) -> None:
     again, _ = run(walk.images)
     np.testing.assert_array_equal(again.map.trajectory().T_world_cam, walked[0].map.trajectory().T_world_cam)
     assert len(again.map.landmarks) == len(walked[0].map.landmarks)
+
+
+def test_nobody_changes_the_map_while_loops_are_looked_for(walk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the same when one begins and when its result is taken; what is found not to move leaves it in between."""
+    begun, calls = list[bytes](), list[str]()
+
+    def state(m: SlamMap) -> bytes:
+        poses = b"".join(k.S_world_keyframe.matrix().tobytes() for k in m.keyframes)
+        return poses + b"".join(seen.ids.tobytes() for seen in m.observed) + m.landmarks.rel_sigma[:].tobytes()
+
+    start, wait = LoopSearch.start, LoopSearch.wait
+
+    def started(self: LoopSearch, k: int) -> None:
+        start(self, k)
+        begun.append(state(slam.map))
+
+    def waited(self: LoopSearch) -> list[Meeting]:
+        if self.is_under_way:
+            assert state(slam.map) == begun[-1]
+            calls.append("taken")
+        return wait(self)
+
+    def see(self: StaticWatch, view: View) -> None:
+        assert self.may_change_map == (not slam.loops.search.is_under_way)
+
+    monkeypatch.setattr(LoopSearch, "start", started)
+    monkeypatch.setattr(LoopSearch, "wait", waited)
+    monkeypatch.setattr(StaticWatch, "see", see)
+    monkeypatch.setattr(StaticWatch, "forget", lambda self: calls.append("forgotten"))
+    monkeypatch.setattr(LoopFinder, "may_find", lambda self, k: True)
+    slam = Slam(CAMERA)
+    for frame in frames_of(walk.images):
+        slam.process(frame)
+    slam.finish()
+    n = len(begun)
+    assert n > 2
+    assert calls == ["forgotten", "taken"] * n
 
 
 def test_a_covariance_comes_with_every_pose(walked) -> None:

@@ -8,12 +8,14 @@ steps takes longer on two threads than on one.
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Generic, TypeVar
 
 from vgslam.heap import keep_one_heap
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 _n_cores = 1
 """Cores that this process uses."""
@@ -58,6 +60,11 @@ class Job(Generic[T]):
             self._do = None
             self._is_done.set()
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the result, or the error, is there."""
+        return self._is_done.is_set()
+
     def result(self) -> T:
         """The result, once it is there; what the job raised is raised here."""
         self.run()
@@ -94,3 +101,34 @@ class Worker:
                 job = self._jobs.popleft()
             job.run()
             del job
+
+
+_worker = Worker("vgslam-beside")
+
+
+def begun(do: Callable[[], T]) -> Job[T]:
+    """A job that the second core does after those before it; without one it is done when its result is asked for."""
+    job = Job(do)
+    if is_allowed():
+        _worker.put(job)
+    return job
+
+
+def results(do: Callable[[Item], T], items: Iterable[Item]) -> list[T]:
+    """What `do` makes of each item, in the items' order; the second core begins with the last. `do` is called on two
+    threads at once, and what it changes has to be another thing for each item."""
+    jobs = [Job(partial(do, item)) for item in items]
+    wanted = threading.Event()
+    wanted.set()
+
+    def from_the_end() -> None:
+        for job in reversed(jobs):
+            if wanted.is_set():
+                job.run()
+
+    helper = begun(from_the_end)
+    try:
+        return [job.result() for job in jobs]
+    finally:
+        wanted.clear()
+        helper.result()

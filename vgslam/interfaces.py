@@ -89,7 +89,7 @@ class LoopVerifier(Protocol):
     def verify(self, a: int, b: int) -> "Meeting | None":
         """How keyframe b is placed by what it shows of keyframe a; None if that cannot be said for sure.
 
-        Called on a thread beside the tracking where the source is live; the map is read only.
+        Called on a thread beside the tracking (on one core a recording has none); the map is read only.
         """
         ...
 

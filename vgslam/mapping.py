@@ -1,8 +1,6 @@
 """A new keyframe from beginning to end: what ties it to old ones, its place in the map, the loops that it closes."""
 
-from dataclasses import dataclass
-
-import numpy as np
+from dataclasses import dataclass, replace
 
 from vgslam.frontend.features import Pixels
 from vgslam.frontend.mapper import Mapper
@@ -37,19 +35,30 @@ class KeyframeSteps:
         self.nearby, self.loops, self._stages = nearby, loops, stages
 
     def __call__(self, at: TrackState, component: int) -> Mapped:
-        """The keyframe that tracking's view becomes in a component: with the landmarks of old ones that it shows,
-        adjusted, and its loop closed if it has one."""
+        """The keyframe that tracking's view becomes in a component, once the loop found at the keyframe before is
+        closed: with the landmarks of old ones that it shows, adjusted."""
+        with self._stages.of("loops"):
+            at, component = self._after_loop(at, component)
         ids, pixels = self._with_old_landmarks(at, component)
         with self._stages.of("map"):
             ids, pixels = self.mapper.add_keyframe(at.view, at.T_world_cam, ids, pixels, component)
             k = len(self.map.keyframes) - 1
             self.provisional.at_keyframe(k)
-        with self._stages.of("loops"):
-            if self.loops.at_keyframe(k) is not None:
-                seen = self.map.observed[k]
-                ids, pixels = seen.ids, seen.pixels.astype(np.float32)
-                component = self.map.keyframes[k].component_id
         return Mapped(k, ids, pixels, component)
+
+    def _after_loop(self, at: TrackState, component: int) -> tuple[TrackState, int]:
+        """Close the loop that the search has found, if any; the view, in a component, moves as the newest keyframe of
+        that does."""
+        m, found = self.map, self.loops.search.take()
+        last = max((k.id for k in m.keyframes if k.component_id == component), default=-1) if found else -1
+        if last < 0:
+            self.loops.close(found)
+            return at, component
+        T_last_view = m.relative_to(last, at.T_world_cam)
+        self.loops.close(found)
+        keyframe = m.keyframes[last]
+        T_world_cam = keyframe.S_world_keyframe.compose_pose(T_last_view)
+        return replace(at, T_world_cam=T_world_cam), keyframe.component_id
 
     def _with_old_landmarks(self, at: TrackState, component: int) -> tuple[Ids, Pixels]:
         """Landmarks that are followed, and those of old keyframes at the same place, which tie the new one to them."""

@@ -6,23 +6,19 @@ from contextlib import contextmanager
 
 
 class StageClock:
-    """Adds up the CPU seconds of stages; `cpu_s` has them by name.
+    """Adds up the CPU seconds of stages, those of the calling thread; `cpu_s` has them by name."""
 
-    is_shared: other threads work beside the stages, so only the calling thread's time is counted.
-    """
-
-    def __init__(self, is_shared: bool) -> None:
-        self._now = time.thread_time if is_shared else time.process_time
+    def __init__(self) -> None:
         self.cpu_s: dict[str, float] = {}
 
     @contextmanager
     def of(self, name: str) -> Iterator[None]:
         """Counts the block as part of the stage."""
-        began = self._now()
+        began = time.thread_time()
         try:
             yield
         finally:
-            self.add(name, self._now() - began)
+            self.add(name, time.thread_time() - began)
 
     def add(self, name: str, cpu_s: float) -> None:
         """Time that was spent on the stage elsewhere."""

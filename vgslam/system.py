@@ -86,7 +86,7 @@ class SlamSystem:
         self.relocalizer.mask = self.tracker.mask
         self.nearby = NearbyLandmarks(self.map, features, self.config.reloc)
         self.loops = LoopCloser(self.map, places, features, config_beside(self.config.loops, self.guide), self.notes)
-        self.stages = StageClock(is_shared=self.loops.config.in_background)
+        self.stages = StageClock()
         self._make_keyframe = KeyframeSteps(self.mapper, self.provisional, self.nearby, self.loops, self.stages)
 
         # what is kept of every frame, and who looks at all of them
@@ -128,6 +128,7 @@ class SlamSystem:
 
     def process(self, frame: Frame) -> PoseEstimate:
         """Pose and status of the next frame (ids must count up from `first_frame_id`, else ValueError)."""
+        self.watches.static.may_change_map = not self.loops.search.is_under_way
         view = self._begin_frame(frame)
         if not self._follow(view) and not self._recover(view) and not self._follow_guided(view):
             self._lose(view)
@@ -147,6 +148,8 @@ class SlamSystem:
             return
         if self._state is None and (start := self.initializer.at_end()) is not None:
             self._begin_component(start)
+        with self.stages.of("loops"):
+            self.loops.finish()
         self.notes += self.provisional.finish()
         self._join_components()
         with self.stages.of("graph"):
@@ -160,10 +163,8 @@ class SlamSystem:
         self.watches.finish()
 
     def _join_components(self) -> None:
-        """Close the last loop; then components fall apart where nothing holds them, and come together where places
-        say so."""
+        """Components fall apart where nothing holds them, and come together where places say so."""
         with self.stages.of("loops"):
-            self.loops.finish()
             self.notes += part_components(self.map, self.config.mapper.guess_rel_sigma, self.first_frame_id)
             join_components(self.map, self.config.tracker.features, self.loops.config, self.notes)
             self._component = max((k.component_id for k in self.map.keyframes[-1:]), default=self._component)
@@ -298,6 +299,8 @@ class SlamSystem:
         new = self._make_keyframe(at, self._component)
         with self.stages.of("refine"):
             view, ids, pixels = self.calibration.at_keyframe(at.view, new.ids, new.pixels)
+        self.watches.static.forget()
+        self.loops.begin(new.keyframe_id)
         self._take_keyframe(view.frame_id, replace(new, ids=ids, pixels=pixels))
         T_world_cam = self.map.keyframes[-1].S_world_keyframe.pose
         self._state = replace(at, view=view, ids=ids, pixels=pixels, T_world_cam=T_world_cam)
@@ -379,6 +382,7 @@ class SlamSystem:
 
     def _begin_component(self, start: Start) -> None:
         """Make the first keyframes of a component, and give the frames before and between them their poses."""
+        self.loops.finish()
         self._component, self._next_component = self._next_component, self._next_component + 1
         self._frames.drop()
         begun = ComponentStart(self.map, self.tracker, self.mapper, start, self._component)

@@ -292,7 +292,9 @@ class TwoLaneSystem(SlamSystem):
     # -- the mapping lane
 
     def _map(self, job: _Job, due: TrackState, component: int) -> _Handed:
-        return self._caught_up(job, due, self._make_keyframe(due, component), True)
+        new = self._make_keyframe(due, component)
+        self.loops.begin(new.keyframe_id)
+        return self._caught_up(job, due, new, True)
 
     def _see_again(self, job: _Job, due: TrackState, new: Mapped) -> _Handed:
         """The landmarks that the map shows from a view, without changing it: those of a keyframe nearby are added to

@@ -1,11 +1,16 @@
 """Joins of components: the map and its graph move alike, all of it or nothing, and a failure is told."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from vgslam import beside
 from vgslam.errors import GraphError
 from vgslam.frontend.features import FeatureConfig
 from vgslam.frontend.locate import Recovered
+from vgslam.frontend.rotation_guess import Thumbnail
+from vgslam.frontend.tracker import TrackState, View
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
@@ -13,10 +18,12 @@ from vgslam.graph.incremental import IncrementalGraph
 from vgslam.graph.map_graph import MapGraph
 from vgslam.graph.optimize import optimize_map
 from vgslam.map.slam_map import SlamMap
+from vgslam.mapping import KeyframeSteps
 from vgslam.reloc.closing import LoopCloser
 from vgslam.reloc.loops import LoopConfig, Meeting
 from vgslam.reloc.places import Places
 from vgslam.slam import Slam, SlamConfig
+from vgslam.stage_clock import StageClock
 from vgslam.types import Array, Edge, EdgeKind, Keyframe, PoseEstimate, Status
 
 CAMERA = Camera.from_fov(32, 24, 70.0)
@@ -66,10 +73,15 @@ class Desk:
         self.map, self._found = m, list[Meeting]()
         self.closer = LoopCloser(m, Places(m), FeatureConfig(), LoopConfig(is_metric=is_metric))
         monkeypatch.setattr(self.closer.finder, "find", lambda k, other_components=False: self._found)
+        monkeypatch.setattr(self.closer.search, "_find", lambda k: self._found)
+
+    def find(self, *meetings: Meeting) -> None:
+        """Have the finder find these from now on."""
+        self._found = list(meetings)
 
     def offer(self, *meetings: Meeting) -> bool:
         """Whether something was closed."""
-        self._found = list(meetings)
+        self.find(*meetings)
         return self.closer.at_keyframe(meetings[-1].edge.id_b) is not None
 
 
@@ -98,6 +110,28 @@ def test_poses_after_a_join_are_those_that_the_final_solve_confirms(monkeypatch:
     published = m.trajectory().T_world_cam.copy()
     optimize_map(m)
     np.testing.assert_allclose(m.trajectory().T_world_cam, published, atol=2e-3)
+
+
+@pytest.mark.parametrize("n_cores", [1, 2])
+def test_the_view_of_the_next_keyframe_goes_along_when_a_join_moves_the_map(
+    n_cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second walk is joined to the first: its last keyframe comes from AWAY, where all is 1.5 times as large."""
+    monkeypatch.setattr(beside, "_n_cores", n_cores)
+    desk = Desk(components(), monkeypatch)
+    m, last = desk.map, 2 * N - 1
+    desk.find(*(meeting(m, a, a + N) for a in (3, 4, 5)))
+    ahead = se3.from_rt(np.eye(3), np.array([0.0, 0.0, 3.0]))
+    view = View(last + 1, 2.0, IMAGE, IMAGE[:, :, 0], Thumbnail(IMAGE[:, :, 0], CAMERA))
+    nothing = np.zeros(0, np.int64), np.zeros((0, 2), np.float32)
+    at = TrackState(view, *nothing, m.keyframes[last].S_world_keyframe.compose_pose(ahead))
+    steps = KeyframeSteps(SimpleNamespace(map=m), None, None, desk.closer, StageClock())  # type: ignore[arg-type]
+    assert steps._after_loop(at, 1) == (at, 1), "no search was begun"
+    desk.closer.begin(last)
+    moved, component = steps._after_loop(at, 1)
+    assert component == 0
+    np.testing.assert_allclose(m.keyframes[last].S_world_keyframe.t, true_pose(last).t, atol=1e-3)
+    np.testing.assert_allclose(moved.T_world_cam, true_pose(last).compose_pose(ahead), atol=1e-2)
 
 
 def test_a_keyframe_adjusted_since_it_was_taken_in_meets_its_place_in_the_map() -> None:

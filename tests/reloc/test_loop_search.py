@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from waiting import HANG_S
 
+from vgslam import beside
 from vgslam.map.pictures import PictureKind, Pictures
 from vgslam.reloc.loop_search import LoopSearch
 from vgslam.reloc.loops import Meeting
@@ -28,7 +29,7 @@ def test_one_search_at_a_time_and_every_result_is_taken_once() -> None:
         assert may_end.wait(HANG_S)
         return [f"meeting {k}"]  # type: ignore[list-item]
 
-    search = LoopSearch(find)
+    search = LoopSearch(find, is_waited_for=False)
     search.start(3)
     assert search.take() == [], "still under way"
     search.start(4)
@@ -43,11 +44,53 @@ def test_one_search_at_a_time_and_every_result_is_taken_once() -> None:
     assert search.cpu_s >= 0.0
 
 
+def test_a_search_that_is_waited_for_is_taken_when_it_has_ended_however_long_it_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    may_end, taken = threading.Event(), list[list[Meeting]]()
+
+    def find(k: int) -> list[Meeting]:
+        assert may_end.wait(HANG_S)
+        return [f"meeting {k}"]  # type: ignore[list-item]
+
+    search = LoopSearch(find, is_waited_for=True)
+    assert not search.is_under_way
+    assert search.take() == [], "none was started"
+    monkeypatch.setattr(beside, "_n_cores", 2)
+    search.start(3)
+    assert search.is_under_way
+    taker = threading.Thread(target=lambda: taken.append(search.take()))
+    taker.start()
+    assert taken == []
+    may_end.set()
+    taker.join(HANG_S)
+    assert taken == [["meeting 3"]]
+    assert not search.is_under_way
+
+
+@pytest.mark.parametrize(("n_cores", "is_beside"), [(1, True), (2, False)])
+def test_without_a_second_core_or_beside_a_network_the_search_is_made_by_who_takes_its_results(
+    n_cores: int, is_beside: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beside, "_n_cores", n_cores)
+    by: list[threading.Thread] = []
+
+    def find(k: int) -> list[Meeting]:
+        by.append(threading.current_thread())
+        return []
+
+    search = LoopSearch(find, is_waited_for=True, is_beside=is_beside)
+    search.start(3)
+    assert by == []
+    search.take()
+    assert by == [threading.main_thread()]
+
+
 def test_an_error_of_the_search_reaches_who_takes_its_result() -> None:
     def find(k: int) -> list[Meeting]:
         raise RuntimeError(f"keyframe {k}")
 
-    search = LoopSearch(find)
+    search = LoopSearch(find, is_waited_for=True)
     search.start(7)
     with pytest.raises(RuntimeError, match="keyframe 7"):
         search.wait()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from waiting import until
 
+from vgslam import beside
 from vgslam.frontend.features import FeatureConfig
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
@@ -105,22 +106,27 @@ def test_a_loop_takes_out_drift_of_place_and_scale() -> None:
     assert not closer.refused
 
 
-def test_the_search_in_the_background_closes_what_the_other_closes() -> None:
-    """It is given time at each keyframe here, so that both look at all of them; it closes one keyframe later."""
+@pytest.mark.parametrize("n_cores", [1, 2])
+@pytest.mark.parametrize("in_background", [False, True])
+def test_the_search_beside_closes_what_is_closed_at_once_one_keyframe_later(
+    in_background: bool, n_cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that is not waited for is given time at each keyframe here, so that it looks at all of them."""
     n = 2 * N + 4
-    errors, closed = [], []
-    for in_background in (False, True):
-        m = make_map(list(range(n)), drifted(n, 1.02, 0.4), [0] * n)
-        closer = closer_of(m, replace(CONFIG, in_background=in_background))
-        for k in range(n):
-            closer.at_keyframe(k)
-            until(lambda search=closer._search: search is None or not search.is_busy)
-        closer.finish()
-        errors.append(error_m(m, n - 1, n - 1))
-        closed.append([(c.id_a, c.id_b) for c in closer.closed])
-    assert closed[0]
-    assert closed[1] == closed[0]
-    assert errors[1] == pytest.approx(errors[0], abs=1e-9)
+    maps = [make_map(list(range(n)), drifted(n, 1.02, 0.4), [0] * n) for _ in range(2)]
+    at_once, beside_it = (closer_of(m, replace(CONFIG, in_background=in_background)) for m in maps)
+    monkeypatch.setattr(beside, "_n_cores", n_cores)
+    for k in range(n):
+        at_once.at_keyframe(k)
+        beside_it.close(beside_it.search.take())
+        assert beside_it.closed == at_once.closed[: len(beside_it.closed)]
+        beside_it.begin(k)
+        if in_background:
+            until(lambda: not beside_it.search.is_busy)
+    beside_it.finish()
+    assert at_once.closed
+    assert [(c.id_a, c.id_b) for c in beside_it.closed] == [(c.id_a, c.id_b) for c in at_once.closed]
+    assert error_m(maps[1], n - 1, n - 1) == pytest.approx(error_m(maps[0], n - 1, n - 1), abs=1e-9)
 
 
 def test_off_means_off() -> None:
@@ -128,6 +134,9 @@ def test_off_means_off() -> None:
     m = make_map(list(range(n)), drifted(n, 1.02, 0.4), [0] * n)
     before = m.T_world_keyframes(np.arange(n)).copy()
     assert all(closer_of(m, LoopConfig(is_on=False)).at_keyframe(k) is None for k in range(n))
+    closer = closer_of(m, LoopConfig(is_on=False))
+    closer.begin(n - 1)
+    assert not closer.search.is_under_way
     assert np.array_equal(m.T_world_keyframes(np.arange(n)), before)
 
 

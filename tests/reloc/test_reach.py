@@ -115,7 +115,19 @@ def finder(m: SlamMap, config: LoopConfig) -> LoopFinder:
 
 
 def test_no_places_are_compared_on_a_path_straight_on() -> None:
-    assert finder(road(11, {10: [5.0]}), LoopConfig(min_gap=3)).find(10) == []
+    found = finder(road(11, {10: [5.0]}), LoopConfig(min_gap=3))
+    assert found.find(10) == []
+    assert not found.may_find(10)
+    found._pending = [None]  # type: ignore[list-item]
+    assert found.may_find(10), "what waits to be confirmed is looked at or forgotten"
+
+
+def test_keyframes_that_rest_after_a_known_loop_need_no_search() -> None:
+    found = finder(path(*[(float(x), 0.0) for x in (0, 1, 2, 3, 4, 5, 4, 3, 2, 1, 0)]), LoopConfig(min_gap=3))
+    found._next = 10
+    assert found.may_find(10)
+    found._next = 11
+    assert not found.may_find(10)
 
 
 def test_places_are_compared_where_the_path_turns_back_or_others_wait_to_be_joined_or_the_search_runs_beside() -> None:
@@ -124,5 +136,6 @@ def test_places_are_compared_where_the_path_turns_back_or_others_wait_to_be_join
         (back, LoopConfig(min_gap=3), False), (road(11, {10: [5.0]}), LoopConfig(min_gap=3), True),
         (road(11, {10: [5.0]}), LoopConfig(min_gap=3, in_background=True), False),
     ):  # fmt: skip
+        assert finder(m, config).may_find(10) or others
         with pytest.raises(AskedError):
             finder(m, config).find(10, others)

@@ -50,7 +50,7 @@ class Whole:
     notes: list[str] = field(default_factory=list)
     """A line for each thing that a user of the poses should know."""
     refined: RefineOutcome | None = None
-    stages: StageClock = field(default_factory=lambda: StageClock(is_shared=False))
+    stages: StageClock = field(default_factory=StageClock)
 
 
 def make_whole(

@@ -12,6 +12,7 @@ from functools import lru_cache, partial
 
 import numpy as np
 
+from vgslam import beside
 from vgslam.frontend.features import Gray
 from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH
@@ -98,15 +99,17 @@ class _Search:
         """Where the landmarks of observations (n,) are, pixels (n,2), and which of them (n,) were found."""
         p, pixels, ok = self.p, self.p.pixels[rows].copy(), np.zeros(len(rows), bool)
         patches, has_patch = self._patches(rows)
-        for k in np.unique(p.cam[rows[has_patch]])[::-1].tolist():
+
+        def search(k: int) -> None:
             mine = np.flatnonzero(has_patch & (p.cam[rows] == k))
             image = self._image(k)
-            if image is None:
-                continue
-            found = find_patches(image, patches[mine], pixels[mine])
-            is_near = np.linalg.norm(found.pixels - pixels[mine], axis=1) < MOST_MOVED_PX
-            ok[mine] = found.has_settled & is_near & (found.likeness > LEAST_LIKENESS)
-            pixels[mine] = found.pixels
+            if image is not None:
+                found = find_patches(image, patches[mine], pixels[mine])
+                is_near = np.linalg.norm(found.pixels - pixels[mine], axis=1) < MOST_MOVED_PX
+                ok[mine] = found.has_settled & is_near & (found.likeness > LEAST_LIKENESS)
+                pixels[mine] = found.pixels
+
+        beside.results(search, np.unique(p.cam[rows[has_patch]])[::-1].tolist())
         return pixels, ok
 
     def _patches(self, rows: Ids) -> tuple[Patches, Mask]:
@@ -117,11 +120,14 @@ class _Search:
         stretch = np.sqrt(np.abs(np.linalg.det(A)))
         may = (stretch < MOST_STRETCH) & (stretch > 1.0 / MOST_STRETCH)
         patches, ok = np.zeros((len(rows), SIDE_PX**2), np.uint8), np.zeros(len(rows), bool)
-        for j in np.unique(p.cam[seen[may]]).tolist():
+
+        def warp(j: int) -> None:
             mine = np.flatnonzero(may & (p.cam[seen] == j))
             image = self._image(j)
             if image is not None:
                 patches[mine], ok[mine] = warped_patches(image, p.pixels[seen[mine]], A[mine])
+
+        beside.results(warp, np.unique(p.cam[seen[may]]).tolist())
         return patches, ok
 
 

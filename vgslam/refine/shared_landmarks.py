@@ -13,6 +13,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from vgslam import beside
 from vgslam.frontend.features import FeatureConfig, Gray, track_flow
 from vgslam.frontend.locate import evened
 from vgslam.geometry import se3
@@ -64,8 +65,8 @@ def with_shared_landmarks(problem: Problem, others: Mask, gray_of: GrayOf, featu
     """
     pairs = partners(problem, others)
     search = _Search(problem, gray_of, features)
-    found = [f for j, k in pairs if (f := search.find(j, k)) is not None]
-    return with_observations(problem, found)
+    found = beside.results(lambda pair: search.find(*pair), pairs)
+    return with_observations(problem, [f for f in found if f is not None])
 
 
 def with_observations(p: Problem, found: list[_Found]) -> Problem:

@@ -36,8 +36,8 @@ class LoopCloser:
     """Finds loops at new keyframes and corrects the map. `closed`: the log of loops; `notes`: a line for each thing
     that went wrong, added to the list that the caller gives.
 
-    With `config.in_background` the search runs beside the caller, and what it found is closed with a later keyframe
-    or by `finish`; the map moves within these calls only.
+    The search runs beside the caller, and what it found is closed with the next keyframe (`config.in_background`: with
+    a later one) or by `finish`; the map moves within these calls only.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class LoopCloser:
         verifier = open_verifier(slam_map, places, features, config)
         self.finder = LoopFinder(slam_map, places, verifier, config)
         self._graph = MapGraph(slam_map, config.is_metric)
-        self._search = LoopSearch(self.finder.find) if config.in_background else None
+        self.search = LoopSearch(self.finder.find, not config.in_background, is_beside=not places.asks_network)
         self.closed: list[Closed] = []
         self.notes: list[str] = [] if notes is None else notes
         self._dropped: list[tuple[int, int]] = []
@@ -64,8 +64,8 @@ class LoopCloser:
 
     @property
     def search_cpu_s(self) -> float:
-        """CPU seconds of the search in the background."""
-        return self._search.cpu_s if self._search is not None else 0.0
+        """CPU seconds of the search beside."""
+        return self.search.cpu_s
 
     def take_camera(self, camera: Camera) -> None:
         """Go on with another calibration. Keyframes and edges have changed together: the graph that grew with them is
@@ -74,17 +74,16 @@ class LoopCloser:
 
     def at_keyframe(self, k: int, other_components: bool = False) -> Closed | None:
         """Close the loop that keyframe k closes, if any. The map moves: the caller has to read its poses again."""
-        if not self.config.is_on:
-            return None
-        if self._search is None or other_components:
-            return self.close(self.finder.find(k, other_components))
-        closed = self.close(self._search.take())
-        self._search.start(k)
-        return closed
+        return self.close(self.finder.find(k, other_components)) if self.config.is_on else None
+
+    def begin(self, k: int) -> None:
+        """Look for the loop that keyframe k closes, beside the tracking."""
+        if self.config.is_on and self.finder.may_find(k):
+            self.search.start(k)
 
     def finish(self) -> Closed | None:
         """Wait for a search that is still running, and close what it finds."""
-        return self.close(self._search.wait()) if self._search is not None else None
+        return self.close(self.search.wait())
 
     def close(self, confirmed: list[Meeting]) -> Closed | None:
         """Close loops that were confirmed, if any: the map moves. None where the graph contradicts them."""
@@ -224,7 +223,7 @@ class PlaceJoiner:
 
 
 def config_beside(config: LoopConfig, guide: AskedGuide | None) -> LoopConfig:
-    """The settings beside a network, which serves one caller at a time: if it recognises places, no search runs in
-    parallel."""
+    """The settings beside a network, which serves one caller at a time: if it recognises places, the search is waited
+    for."""
     is_shared = guide is not None and guide.use.descriptors
     return replace(config, in_background=False) if is_shared else config

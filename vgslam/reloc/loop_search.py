@@ -1,39 +1,50 @@
-"""The search for loops beside the tracking, for a camera that does not wait."""
+"""The search for loops beside the tracking."""
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 
+from vgslam import beside
 from vgslam.reloc.loops import Meeting
 
 
 class LoopSearch:
-    """Runs `find` (`LoopFinder.find`) on its own thread, for one keyframe at a time: the newest when the search
-    before has ended, so that those in between are left out where it cannot keep up.
+    """Runs `find` (`LoopFinder.find`) for one keyframe at a time, on a second core if there is one.
 
-    The thread reads the map while its newest keyframes are being adjusted, which moves them by far less than what loops
-    are measured to; whoever moves the rest of the map does so between `take` and `start`. cpu_s: CPU seconds of the
-    searches that have ended.
+    is_waited_for: `take` waits, so that what is found comes at the same keyframe however fast the machine is; nobody
+    changes the map from `start` to `take` then. Else it belongs to a camera that does not wait: it looks at the newest
+    keyframe when the search before has ended, so that those in between are left out where it cannot keep up, and reads
+    the map while its newest keyframes are being adjusted, which moves them by far less than what loops are measured to;
+    whoever moves the rest of the map does so between `take` and `start`. is_beside: False where `find` needs what the
+    caller of `take` uses too: it is called there then, and waited for. cpu_s: CPU seconds of the searches that have
+    ended.
     """
 
-    def __init__(self, find: Callable[[int], list[Meeting]]) -> None:
-        self._find = find
-        self._pool = ThreadPoolExecutor(1, "vgslam-loops")
-        self._search: Future[list[Meeting]] | None = None
+    def __init__(self, find: Callable[[int], list[Meeting]], is_waited_for: bool, is_beside: bool = True) -> None:
+        self._find, self._is_waited_for, self._is_beside = find, is_waited_for, is_beside
+        self._worker = beside.Worker("vgslam-loops")
+        self._search: beside.Job[list[Meeting]] | None = None
         self.cpu_s = 0.0
 
     @property
+    def is_under_way(self) -> bool:
+        """Whether a search was started whose results were not taken."""
+        return self._search is not None
+
+    @property
     def is_busy(self) -> bool:
-        return self._search is not None and not self._search.done()
+        return self._search is not None and not self._search.is_done
 
     def take(self) -> list[Meeting]:
-        """The results of the search that has ended; empty while one runs. An error in the search is raised here."""
-        return [] if self.is_busy else self.wait()
+        """The results of the search; empty without one, and while one runs that is not waited for. An error in the
+        search is raised here."""
+        return [] if self.is_busy and not self._is_waited_for else self.wait()
 
     def start(self, k: int) -> None:
         """Look for loops at keyframe k, if the search before has ended; call `take` first."""
         if self._search is None:
-            self._search = self._pool.submit(self._timed, k)
+            self._search = beside.Job(lambda: self._timed(k))
+            if self._is_beside and (beside.is_allowed() or not self._is_waited_for):
+                self._worker.put(self._search)
 
     def wait(self) -> list[Meeting]:
         """The results of the running search, once it has ended; empty without one."""

@@ -76,8 +76,8 @@ class LoopConfig:
     is_metric: bool = False
     """All scales are 1 (the depth that the map is made of is metric): loops correct place and rotation alone."""
     in_background: bool = False
-    """Look for loops on a thread beside the tracking, as `vgslam live` always does: which keyframes are looked at then
-    depends on the machine's speed."""
+    """Do not wait for the search for loops, as `vgslam live`: which keyframes are looked at then depends on the
+    machine's speed. Else what is found at a keyframe is taken over at the next."""
     verifier: str = "landmarks"
     """Who decides whether two keyframes show the same place: `landmarks`, by their landmarks found in each other's
     image, or what another package adds by a name (docs/extend.md)."""
@@ -115,6 +115,10 @@ class LoopFinder:
         """The map has moved, or tracking was lost: what was seen must be seen again."""
         self._pending = []
 
+    def may_find(self, k: int) -> bool:
+        """Whether `find` may find something at keyframe k, as far as can be said without a look at images."""
+        return bool(self._pending) or (k >= self._next and not self._is_straight_on(k, self._depth(k)))
+
     def find(self, k: int, other_components: bool = False) -> list[Meeting]:
         """Confirmed meetings that end at keyframe k or shortly before; mostly none.
 
@@ -144,7 +148,7 @@ class LoopFinder:
 
     def _candidates(self, k: int, other_components: bool) -> list[int]:
         c, m = self.config, self.map
-        depth = float(median_depths(m, np.array([k]))[0])
+        depth = self._depth(k)
         if not other_components and self._is_straight_on(k, depth):
             return []
         similar, _ = self.places.like_keyframe(k, c.n_similar + 2 * c.min_gap)
@@ -163,6 +167,9 @@ class LoopFinder:
             if len(taken) == c.n_verified:
                 break
         return taken
+
+    def _depth(self, k: int) -> float:
+        return float(median_depths(self.map, np.array([k]))[0])
 
     def _is_straight_on(self, k: int, depth: float) -> bool:
         """Whether no older keyframe can be seen again from the newest, k, so that none needs to be described. Not asked

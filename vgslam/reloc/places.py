@@ -36,6 +36,11 @@ class Places:
         self._file = FeatureFile()
         self._lock = threading.RLock()
 
+    @property
+    def asks_network(self) -> bool:
+        """Whether a network makes the codes."""
+        return self.guide is not None and self.guide.use.descriptors
+
     def catch_up(self) -> None:
         """Take in the keyframes that the map has got since."""
         kept = self._kept_codes
@@ -50,13 +55,13 @@ class Places:
 
     def _code_of(self, k: int) -> Bits:
         """Code (256,) of keyframe k; its image is looked at by a network alone."""
-        if self.guide is not None and self.guide.use.descriptors:
+        if self.asks_network:
             return self.code(self.map.keyframes[k].frame_id, self.map.keyframes[k].image)
         return shipped_vocabulary().bits(self.features(k).descriptors)
 
     def _open_codes(self) -> PlaceCodes | None:
         """The map's own codes, emptied where another vocabulary made them; None if a network makes them."""
-        if self.guide is not None and self.guide.use.descriptors:
+        if self.asks_network:
             return None
         mine = np.frombuffer(shipped_vocabulary_id(), np.uint8).copy()
         if not np.array_equal(self.map.place_codes.vocabulary, mine):
