@@ -16,7 +16,7 @@ from vgslam.calibrate.views import View
 from vgslam.errors import ConfigError, InputError, OutputError
 from vgslam.guards.wording import say
 from vgslam.sources.calibration import read_calibration
-from vgslam.sources.image_sizes import those_of_other_sizes
+from vgslam.sources.image_files import those_of_other_sizes
 from vgslam.sources.open import open_source
 from vgslam.sources.options import SourceOptions
 from vgslam.sources.source import RecordedSource

@@ -11,8 +11,16 @@ from typing import Any
 from vgslam.errors import InputError
 from vgslam.ros2_node import Listener, Ros2Node, ros_needed
 from vgslam.sources.live import LiveImage
-from vgslam.sources.ros_camera import UNCALIBRATED, camera_of_info, info_topics
-from vgslam.sources.ros_images import COMPRESSED, IMAGE, INFO, message_pixels, stamp_ns_of
+from vgslam.sources.ros_images import (
+    COMPRESSED,
+    IMAGE,
+    INFO,
+    UNCALIBRATED,
+    camera_of_info,
+    info_topics,
+    message_pixels,
+    stamp_ns_of,
+)
 from vgslam.types import Camera
 
 DEPTH = 10

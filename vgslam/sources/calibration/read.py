@@ -1,24 +1,28 @@
 """Reads calibration files of any known layout."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from vgslam.errors import CalibrationError
-from vgslam.sources.calibration.agisoft import METASHAPE
-from vgslam.sources.calibration.colmap_bin import rows_of_bin
-from vgslam.sources.calibration.document import Document, Rows, read_bytes, read_document, read_text, rows_of
+from vgslam.sources.calibration.document import (
+    Document,
+    Rows,
+    read_bytes,
+    read_document,
+    read_named,
+    read_text,
+    rows_of,
+)
+from vgslam.sources.calibration.fit import is_same_aspect
 from vgslam.sources.calibration.flat import read_flat
-from vgslam.sources.calibration.foreign import why_foreign
 from vgslam.sources.calibration.groups import cameras_flat
 from vgslam.sources.calibration.lens import family, make_camera
-from vgslam.sources.calibration.named_text import read_named
-from vgslam.sources.calibration.photogrammetry import ALICEVISION, OPENMVG, SCANNET
+from vgslam.sources.calibration.photogrammetry import ALICEVISION, METASHAPE, OPENMVG, SCANNET
 from vgslam.sources.calibration.plausible import check_plausible, check_stated_size
-from vgslam.sources.calibration.reconstructions import COLMAP, NERFSTUDIO, OPEN3D, OPENSFM
-from vgslam.sources.calibration.rows import DSO, NUMBERS
-from vgslam.sources.calibration.several import choose, note, split_name
-from vgslam.sources.calibration.slam_systems import KALIBR, KITTI, ORB_SLAM
+from vgslam.sources.calibration.reconstructions import COLMAP, NERFSTUDIO, OPEN3D, OPENSFM, rows_of_bin
+from vgslam.sources.calibration.slam_systems import DSO, KALIBR, KITTI, NUMBERS, ORB_SLAM
 from vgslam.sources.calibration.stated import Given, Layout, NoFocal, NotCalibrated, Size, Stated
 from vgslam.types import Camera
 
@@ -160,3 +164,102 @@ def _camera(read: Stated, image_size: Size | None) -> Camera:
     if read.size is None and read.cx is not None and read.cy is not None:
         check_stated_size(Camera(*four, *size))
     return make_camera(four, size, read.model, read.coefficients)
+
+
+_POSES = "holds poses and a lens for each photo in the program's own units"
+_FOREIGN: tuple[tuple[str, str], ...] = (
+    (r"\A\s*Pix4D|\A(?:#.*\n|\s)*F\s+\S+\s*\nPx\s", "is a camera of Pix4D, in millimetres; give its "
+     "calibrated_camera_parameters as fx fy cx cy in px with k1 k2 p1 p2 k3 (JSON or YAML), or export to COLMAP"),
+    (r"\AfileName imageWidth imageHeight", "is Pix4D's list of the cameras of all photos; give one of them: fx fy cx "
+     "cy in px with k1 k2 p1 p2 k3 (T1 T2 are p1 p2), in a JSON or YAML file"),
+    (r"capturingreality\.com", f"is a sidecar of RealityCapture, which {_POSES} (35 mm); export to COLMAP"),
+    (r"\A#?name,x,y,alt", f"is a table of RealityCapture, which {_POSES} (35 mm); export to COLMAP"),
+    (r"\A# Bundle file", f"is a bundle.out of Bundler, which {_POSES}; give COLMAP's cameras.txt, or fx and k1 k2 in a "
+     "JSON or YAML file"),
+    (r"\ANVM_V\d", f"is a file of VisualSFM, which {_POSES}; give COLMAP's cameras.txt"),
+    (r"<document[^>]*>\s*<chunk", "is a project or an export of cameras of Metashape; save the calibration instead "
+     "(Tools, Camera Calibration, Save: Agisoft or OpenCV XML)"),
+    (r"\A# (?:Image list with two lines|3D point list)", "is COLMAP's list of images or points; give cameras.txt, "
+     "which lies beside it"),
+    (r"<!DOCTYPE html|<html[\s>]", "is a web page, not a calibration; download the file itself"),
+)  # fmt: skip
+"""What the text of a file holds, and what is said of the file."""
+_HEAD = 4000
+
+
+def why_foreign(text: str) -> str | None:
+    """Why a text is refused whatever else it holds, None if it may be a calibration."""
+    if not text.strip():
+        return "is empty"
+    found = next((said for pattern, said in _FOREIGN if re.search(pattern, text[:_HEAD], re.I)), None)
+    return found or _table(text)
+
+
+def _table(text: str) -> str | None:
+    """A table with a row for each frame: which of its cameras is meant?"""
+    words = [word.strip(" #\"'").lower() for word in re.split(r"[,;\t]", text.splitlines()[0])]
+    if len(words) > 4 and {"fx", "fy"} <= set(words):
+        return (f"is a table with a camera for each frame ({', '.join(words[:6])}, ...); give one of them: fx fy cx cy "
+                "in px in a JSON or YAML file")  # fmt: skip
+    return None
+
+
+MOST_LISTED = 6
+"""So many cameras are named in a line."""
+
+
+def split_name(path: Path) -> tuple[Path, str | None]:
+    """FILE and NAME of FILE#NAME, where NAME says which camera of the file is meant; (path, None) where there is no
+    NAME, or the file itself is called so."""
+    text = str(path)
+    places = [i for i, letter in enumerate(text) if letter == "#" and 0 < i < len(text) - 1]
+    if not places or path.exists():
+        return path, None
+    at = next((i for i in places if Path(text[:i]).is_file()), places[0])
+    return Path(text[:at]), text[at + 1 :]
+
+
+def choose(
+    held: Mapping[str, Size | None], wanted: str | None, image: Size | None, is_first_taken: bool = True
+) -> str:  # fmt: skip
+    """The name of one of several cameras, which are given with the sizes of their images as far as the file has them.
+
+    Without a wanted one the first that is for images of that size, else of that aspect or without a size. Raises
+    ValueError where there is none; with is_first_taken false also where several are.
+    """
+    if wanted is not None:
+        found = [name for name in held if name.casefold() == wanted.casefold()]
+        if not found:
+            raise ValueError(f"has no camera '{wanted}'; its cameras: {listed(held)}")
+        return found[0]
+    fitting = _fitting(held, image)
+    if not fitting and image is not None:
+        raise ValueError(f"none of its cameras is for images of {image[0]}x{image[1]}: {listed(held)}")
+    if len(fitting) > 1 and not is_first_taken:
+        raise ValueError(f"has {len(held)} different cameras ({listed(held)}); name one, as in FILE#{fitting[0]}")
+    return fitting[0]
+
+
+def note(held: Mapping[str, Size | None], taken: str) -> str:
+    """A line that says which camera is used, and how to have another."""
+    others = {name: size for name, size in held.items() if name != taken}
+    return (f"calibration: camera {_with_size(taken, held[taken])} is used, not {listed(others)}; "
+            f"FILE#{next(iter(others))} takes another")  # fmt: skip
+
+
+def listed(held: Mapping[str, Size | None]) -> str:
+    """The cameras in words."""
+    words = [_with_size(name, size) for name, size in list(held.items())[:MOST_LISTED]]
+    more = len(held) - len(words)
+    return ", ".join(words) + (f" and {more} more" if more else "")
+
+
+def _with_size(name: str, size: Size | None) -> str:
+    return name if size is None else f"{name} ({size[0]}x{size[1]})"
+
+
+def _fitting(held: Mapping[str, Size | None], image: Size | None) -> list[str]:
+    if image is None:
+        return list(held)
+    exact = [name for name, size in held.items() if size == image]
+    return exact or [name for name, size in held.items() if size is None or is_same_aspect(size, image)]
