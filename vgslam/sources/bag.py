@@ -33,18 +33,14 @@ from vgslam.sources.ros_images import (
 )
 
 _READ_ERRORS = (Exception,)
-"""What a damaged bag provokes in rosbags and in the libraries that unpack for it: errors of their own, of SQLite, of
-zstd, struct and Python's, memory that cannot be had."""
+"""What a damaged bag provokes: errors of rosbags, SQLite, zstd and struct, memory that cannot be had."""
 
 
 def open_bag(path: Path, options: SourceOptions) -> Recording:
-    """Images of one topic: the only image topic of the bag, or `options.topic`.
-
-    Time is header.stamp, or the time of recording where that is zero, repaired by `mended_stream`. The
-    calibration is the first camera_info beside the image topic (the bag's only one, if it has one image topic): K and
-    distortion, or P for rectified images.
-    Raises InputError for a damaged bag, and one that lists the topics when there are none or several.
-    """
+    """Images of the bag's only image topic, or of `options.topic`, at their header.stamp (the time of recording where
+    that is zero), repaired by `mended_stream`. The calibration is the camera_info beside the topic, or the bag's only
+    one: K and distortion, or P for rectified images. Raises InputError for a damaged bag, and where no topic or several
+    could be meant."""
     warnings = Warnings()
     with _opened(path) as reader:
         topic = _choose_topic(path, reader, options.topic)
@@ -126,8 +122,7 @@ def _n_messages(reader: AnyReader, topic: str) -> int | None:
 
 
 def _first_camera_info(path: Path, reader: AnyReader, topic: str) -> Any | None:
-    """The first message of the camera_info topic that belongs to an image topic, None if there is none. Raises
-    CalibrationError for one that cannot be read."""
+    """The first camera_info message that belongs to an image topic, None without one. Raises CalibrationError."""
     infos = {c.topic: c for c in reader.connections if c.msgtype == INFO}
     connection = next((infos[name] for name in info_topics(topic) if name in infos), None)
     n_image_topics = len({c.topic for c in reader.connections if c.msgtype in (IMAGE, COMPRESSED)})
@@ -188,8 +183,8 @@ else:
 MOST_UNPACKED_BYTES = MOST_FILE_BYTES
 """Most that a chunk or a message unpacks to: the largest image that is decoded. Recorders make chunks of about 1 MB."""
 MOST_FILE_GROWTH, SMALL_BYTES = 200, 4 * 2**30
-"""A bag file that is compressed as a whole may unpack to so many times its size, and to so much in any case: images
-shrink to a twentieth at best."""
+"""How much a file compressed as a whole may grow, and what it may unpack to in any case: images shrink to a
+twentieth."""
 _STEP = 2**24
 
 
@@ -206,12 +201,9 @@ class _Unpacker(Protocol):
 
 
 def unpacked(make: Callable[[], Any], data: bytes, most_bytes: int | None = None) -> bytes:
-    """All frames of packed data, one after another; what follows the last and is no frame is left out.
-
-    make: a new decompressor (bz2, lz4, zstd) for each frame. Raises UnpackedTooLargeError beyond most_bytes (by default
-    MOST_UNPACKED_BYTES) while no more than that is in memory, EOFError for data that is cut off, and what the
-    decompressor raises.
-    """
+    """All frames of packed data joined; what follows the last and is no frame is left out. make: a new decompressor for
+    each. Raises UnpackedTooLargeError beyond most_bytes (MOST_UNPACKED_BYTES) before more is in memory, EOFError for
+    data that is cut off, and what the decompressor raises."""
     most = MOST_UNPACKED_BYTES if most_bytes is None else most_bytes
     parts: list[bytes] = []
     rest, n_frames = data, 0

@@ -25,21 +25,18 @@ BESIDE = (
     "camera.txt", "transforms.json", "cameras.txt", "cameras.bin", "sparse/0/cameras.txt", "sparse/0/cameras.bin",
     "sparse/cameras.txt", "sparse/cameras.bin", "camera_models.json", "sfm_data.json",
 )  # fmt: skip
-"""Files by whose names other programs know the calibration of a folder of images. They are not taken by themselves:
-they may be of another camera, or of other images."""
+"""Files by which other programs know the calibration of a folder. They are not taken: they may be of another camera."""
 
 
 def open_images(path: Path, options: SourceOptions) -> Recording:
-    """Images lying in `path` itself; times.txt, calib.json and groundtruth.txt beside them are used. Without a list of
-    times names that are times are taken for them (`times_in_names`)."""
+    """Images in `path` itself, with times.txt, calib.json and groundtruth.txt beside them, or times in their names."""
     return _open("images", path, path, options)
 
 
 def open_plain(path: Path, options: SourceOptions) -> Recording:
-    """The plain layout: images in `path`/images, or data (KITTI's raw recordings), with times.txt or timestamps.txt
-    (seconds or dates, one line an image in natural order of the names), calib.json (see `read_calibration`; without fx
-    it is not calibrated) and groundtruth.txt (TUM rows, camera to world, metres) beside it; each may be missing.
-    """
+    """The plain layout: images in `path`/images, or data (KITTI's raw recordings), and beside it, each optional:
+    times.txt or timestamps.txt (seconds or dates, a line an image), calib.json, groundtruth.txt (TUM rows, camera to
+    world, metres)."""
     images = path / "images"
     return _open("plain", path, images if images.is_dir() else path / "data", options)
 
@@ -82,16 +79,16 @@ def _timed(path: Path, image_folder: Path, options: SourceOptions, warnings: War
 EARLIEST_S, LATEST_S = 1e9, 4.1e9
 """Seconds since 1970 that a clock may show: the years 2001 to 2099."""
 _DIGITS = {13: ("ms", 10**3), 16: ("us", 10**6), 19: ("ns", 10**9)}
-"""Unit of whole numbers by their length, and how many are a second. Whole seconds (10 digits) are left out: dates
-with a counter look the same, and no camera takes one image a second."""
+"""Unit of whole numbers by their length, and how many are a second. Whole seconds (10 digits) look like dates with a
+counter, and no camera takes one image a second."""
 _SECONDS = re.compile(r"\d{10}\.\d{1,9}")
 LEAST_STEPS = 2
 """Median step, in the last digit of a whole number: what counts on by one is a number."""
 
 
 def times_in_names(files: Sequence[Path]) -> tuple[list[Path], Times, str] | None:
-    """The images in order of time, their times (N,) in s, and the unit of the names in words. None unless each name is
-    nothing but a time of the same kind, all are different, and follow one another as the images of a camera do."""
+    """The images in order of time, their times (N,) in s, and the unit. None unless each name is nothing but a time,
+    all are different, and follow one another as the images of a camera do."""
     stems = [file.stem for file in files]
     unit, times = _seconds(stems) or ("", np.zeros(0))
     if len(times) < 2 or not (times.min() >= EARLIEST_S and times.max() < LATEST_S):

@@ -29,8 +29,8 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp",
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str, str]:
-    """Sort key of file names: img2 before IMG10 whatever the case, numbers by value, and `photo` before `photo 2`
-    whatever the endings."""
+    """Sort key of file names: img2 before IMG10, numbers by value, and `photo` before `photo 2` whatever the
+    endings."""
     stem, dot, suffix = name.rpartition(".")
     parts = re.split(r"(\d+)", (stem if dot else suffix).casefold())
     values = [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
@@ -59,11 +59,9 @@ def decode_image(data: bytes) -> Pixels:
 
 
 def decode_raw(data: bytes) -> npt.NDArray[Any]:
-    """Compressed image -> (H,W) grey or (H,W,3) RGB of the type stored; palettes and CMYK become RGB, alpha is dropped,
-    the EXIF orientation honoured.
-
-    Raises BadImageError for data that is empty, cut off, no image, or an image of more pixels than are allowed.
-    """
+    """Compressed image -> (H,W) grey or (H,W,3) RGB of the type stored, without palette, CMYK and alpha, upright by
+    EXIF. Raises BadImageError for data that is empty, cut off, no image, or an image of more pixels than are
+    allowed."""
     if lacks_end(data):
         raise BadImageError(images.CUT_OFF)
     try:
@@ -81,8 +79,7 @@ def rgb(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def load_image(path: Path, values: PixelRange | None = None) -> Pixels:
-    """`decode_raw` of a file in 8 bits; deeper pixels by the range of their sequence, or of their type. Raises
-    BadImageError."""
+    """`decode_raw` of a file in 8 bits, by the range of the sequence or of the type. Raises BadImageError."""
     return to_8bit(load_raw(path), values)
 
 
@@ -124,8 +121,8 @@ def spread_over(n: int, n_probes: int) -> list[int]:
 
 
 def _probe(folder: Path, files: Sequence[Path]) -> tuple[tuple[int, int], PixelRange]:
-    """(width, height) that most images have, and the range of the pixels of five of those, of more where they are deep;
-    looks at all images only if no probe can be decoded."""
+    """(width, height) of most images, and the range of the pixels of five, of more where they are deep; all are looked
+    at only if no probe can be decoded."""
     usual = those_of_usual_size(files)
     first = [usual[i] for i in spread_over(len(usual), SIZE_PROBES)]
     found, reason = _decoded([files[i] for i in first])
@@ -168,8 +165,8 @@ _STRIDE = 0.6180339887
 
 
 def those_of_usual_size(files: Sequence[Path]) -> list[int]:
-    """Numbers of the images, ascending, that have the size of most by their headers, turned or not; of MOST_HEADERS
-    spread over them where there are more. All that were looked at where no header says a size."""
+    """Indices, ascending, of the images that have the size of most by their headers, turned or not; of MOST_HEADERS
+    spread over them where there are more. All looked at where no header says a size."""
     n = len(files)
     looked = sorted({int(n * ((i * _STRIDE) % 1.0)) for i in range(MOST_HEADERS)} if n > MOST_HEADERS else range(n))
     sizes = {i: size for i in looked if (size := stated_sides(files[i])) is not None}
@@ -181,7 +178,7 @@ def those_of_usual_size(files: Sequence[Path]) -> list[int]:
 
 def those_of_other_sizes(files: Sequence[Path]) -> dict[str, tuple[int, int]]:
     """Names of the images whose headers state another size than most, turned or not, with their sides, the longer
-    first; those whose headers say none are not among them."""
+    first."""
     sizes = {file.name: size for file in files if (size := stated_sides(file)) is not None}
     if not sizes:
         return {}

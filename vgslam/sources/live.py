@@ -97,12 +97,11 @@ _Arrived = Waiting[_Stamped]
 class LiveSource:
     """A FrameSource over a Feed. Capture begins with the first use; `close` ends it.
 
-    A few frames wait for their turn; when the reader is slower than the stream for longer, it goes on with the newest
-    (`live_queue`), and `dropped` counts the others by reason, `n_dropped` all of them. `arrived_s` is the monotonic
-    time of arrival of the frame handed out last. Iterating again goes on
-    with the stream, with ids from 0. After the last frame of a stream that broke off and did not come back it raises
-    BrokenOffError. `recorded` is the recording that is played, None if there is none; camera, truth
-    and warnings are its own then. `wait` and `now` may be replaced by a test's clock.
+    A few frames wait for their turn; a reader that is slower than the stream goes on with the newest (`live_queue`),
+    and `dropped` counts the others by reason. `arrived_s` is the monotonic time of arrival of the frame handed out
+    last. Iterating again goes on with the stream, with ids from 0. A stream that broke off and did not come back ends
+    with BrokenOffError. `recorded`: the recording that is played, if any; camera, truth and warnings are its own then.
+    Tests replace `wait` and `now`.
     """
 
     n_frames: int | None = None
@@ -151,11 +150,9 @@ class LiveSource:
         return self._queue.dropped.total()
 
     def open(self) -> tuple[int, int]:
-        """Wait for the first image; returns its width and height, and sets `camera` where it is known.
-
-        The image is handed out again. Raises InputError when the source cannot be opened or gives no image,
-        CalibrationError; whatever is raised, the capture has ended then.
-        """
+        """Wait for the first image, which is handed out again; returns its width and height, and sets `camera` where it
+        is known. Raises InputError when there is no image, CalibrationError; whatever is raised, the capture has ended
+        then."""
         try:
             return self._open()
         except BaseException:
@@ -285,8 +282,8 @@ class LiveSource:
             wait_s = min(2.0 * wait_s, LONGEST_WAIT_S)
 
     def _tries_again(self, reason: str, is_broken_off: bool, was_broken: bool, last_s: float) -> bool:
-        """Whether to connect again after a connection that ended or broke off. Raises BrokenOffError for one that broke
-        off, and is given up."""
+        """Whether to connect again after a connection that ended. Raises BrokenOffError for one that broke off and is
+        given up."""
         give_up_s = self._options.give_up_s
         if give_up_s <= 0 and is_broken_off:
             raise BrokenOffError(f"after {self.n_captured} frames: {reason}")
@@ -309,9 +306,9 @@ AHEAD_S = 60.0
 class LiveClock:
     """Strictly increasing timestamps over any number of connections of one stream.
 
-    A source that tells the time of day (`is_absolute`) is trusted; one that counts from its own zero (pts)
-    is put at the arrival of the connection's first frame and runs by its own clock from there; a clock that runs
-    backwards, or ahead by more than AHEAD_S, is put at the time of arrival again. So one wild stamp moves no other.
+    A source that tells the time of day (`is_absolute`) is trusted; one that counts from its own zero (pts) runs on from
+    the arrival of the connection's first frame. A clock that runs backwards, or ahead by more than AHEAD_S, is put at
+    the time of arrival again: one wild stamp moves no other.
     """
 
     def __init__(self) -> None:

@@ -30,8 +30,8 @@ def image_numbers(files: Sequence[Path]) -> list[int] | None:
 
 
 def are_counts(values: Sequence[float] | Times, files: Sequence[Path]) -> bool:
-    """Whether the times in seconds of images (their names', or those of a list) are only their numbers: whole, small,
-    and the same as in the names, or as the position in the list."""
+    """Whether the times in s of images are only their numbers: whole, small, and as in the names or the position in the
+    list."""
     stamps = np.asarray(values, np.float64)
     if len(stamps) < 2 or not (stamps == np.floor(stamps)).all() or stamps.max() >= LEAST_EPOCH_S:
         return False
@@ -48,8 +48,8 @@ def are_counts_not_ns(values: Sequence[float] | Times) -> bool:
 
 def nominal_times(files: Sequence[Path], options: SourceOptions, warnings: Warnings, why: str,
                   rate_hz: float = DEFAULT_FPS) -> Times:  # fmt: skip
-    """Times at the chosen or the nominal rate, by the images' numbers if they have some (missing ones leave gaps); a
-    warning with `why` unless the rate was chosen."""
+    """Times at the chosen or nominal rate, by the images' numbers if they have some; a warning with `why` unless it was
+    chosen."""
     if options.fps is None:
         warnings.add(f"{why}: {rate_hz:g} frames/s assumed; give times.txt or --fps")
     numbers = np.array(image_numbers(files) or range(len(files)), np.float64)
@@ -59,9 +59,9 @@ def nominal_times(files: Sequence[Path], options: SourceOptions, warnings: Warni
 
 
 def times_of_files(candidates: list[Path], files: Sequence[Path], options: SourceOptions, warnings: Warnings) -> Times:
-    """Times of images by the first list that exists, else at the nominal rate, with a warning unless fps was given.
-    Where a list has more rows than there are images, the number in a name is the row (from 0, or from 1 if the last
-    number says so). Raises InputError when it cannot be."""
+    """Times of images by the first list that exists, else at the nominal rate, with a warning unless fps was given. In
+    a list of more rows than images the number in a name is the row (from 0, or from 1 if the last says so). Raises
+    InputError."""
     listed = next((path for path in candidates if path.is_file()), None)
     if listed is None:
         if options.fps is None:
@@ -90,8 +90,7 @@ def rows_of(files: Sequence[Path], n_rows: int) -> list[int] | None:
 def those_present(
     files: list[Path], times: list[float], listing: Path, warnings: Warnings
 ) -> tuple[list[Path], list[float]]:
-    """The images of a list that are there, with their times; a warning counts and names the others. Raises InputError
-    when none is."""
+    """The images of a list that are there, with their times; a warning names the others. Raises InputError for none."""
     there = [is_plain_file(file) for file in files]
     missing = [file.name for file, is_there in zip(files, there, strict=True) if not is_there]
     if files and len(missing) == len(files):

@@ -12,10 +12,7 @@ DEFAULT_FPS = 30.0
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """Choices for `open_source`.
-
-    Raises ConfigError, naming the field, for a value out of range.
-    """
+    """Choices for `open_source`. Raises ConfigError, naming the field, for a value out of range."""
 
     kind: str = "auto"
     """One of `kinds.SOURCE_KINDS`, which `open_source` checks, or "auto" to recognise it."""

@@ -95,7 +95,7 @@ UNCALIBRATED = "camera_info says that the camera is not calibrated (zeros)"
 
 
 def info_topics(topic: str) -> list[str]:
-    """Where the camera_info of an image topic is, by the convention of image_transport: beside it, or one level higher
+    """Where an image topic's camera_info is (image_transport): beside it, or a level higher
     (/cam/image_raw/compressed)."""
     levels = topic.split("/")
     return ["/".join([*levels[:n], "camera_info"]) for n in (len(levels) - 1, len(levels) - 2) if n > 0]
@@ -107,8 +107,8 @@ def is_rectified(topic: str) -> bool:
 
 
 def camera_of_info(name: str, info: Any, topic: str, size_px: tuple[int, int]) -> Camera | None:
-    """Camera of a CameraInfo message (fields K D P in ROS 1, k d p in ROS 2): K and distortion, or P where the images
-    of the topic are rectified; None where it says that it is not calibrated. Raises CalibrationError."""
+    """Camera of a CameraInfo message (K D P in ROS 1, k d p in ROS 2): K and distortion, or P for rectified images;
+    None where it says that it is not calibrated. Raises CalibrationError."""
     try:
         K, D, P = (list(getattr(info, name, getattr(info, name.lower(), ()))) for name in ("K", "D", "P"))
         roi = {name: getattr(info.roi, name) for name in ("x_offset", "y_offset", "width", "height")}

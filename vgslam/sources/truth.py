@@ -18,8 +18,8 @@ _SLACK_S = 0.5
 
 
 def attach_truth_file(recording: Recording, path: Path, counts_hz: float | None = None) -> None:
-    """Sets `truth` from a data set's trajectory file; one that cannot be used is a warning, not an error. counts_hz:
-    the images' numbers became times at this rate, so a truth whose times are whole numbers has it too."""
+    """Sets `truth` from a data set's trajectory; one that cannot be used is a warning. counts_hz: the images' numbers
+    became times at this rate, so a truth whose times are whole numbers has it too."""
     if not path.is_file():
         return
     try:

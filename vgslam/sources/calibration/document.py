@@ -59,8 +59,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def parse_document(path: Path, text: str) -> Document:
-    """Mapping of the text of a JSON or YAML file, the first where it holds several documents. Raises
-    CalibrationError."""
+    """Mapping of a JSON or YAML text, of the first document in it. Raises CalibrationError."""
     try:
         document = documents.parse_json(text) if path.suffix.lower() == ".json" else _yaml(text)
     except documents.DocumentError as err:

@@ -60,8 +60,8 @@ def _is_alicevision(document: Document) -> bool:
 
 
 def _read_alicevision(document: Document, size: Size | None) -> Stated:
-    """The first camera: focal length in px, or in mm of a sensor; principal point from the middle of the image, or, in
-    older files, from its corner. Raises ValueError."""
+    """The first camera: focal length in px, or in mm of a sensor; principal point from the middle or, in older files,
+    from the corner of the image. Raises ValueError."""
     camera = _first(document)
     of = _size_of(camera, size)
     if of is None:
@@ -154,7 +154,7 @@ def _is_agisoft(document: Document) -> bool:
 
 def _read_agisoft(document: Document, size: Size | None) -> Stated:
     """The camera: cx and cy are from the middle of the image, b1 belongs to the width alone, p1 and p2 are OpenCV's p2
-    and p1. Raises ValueError for another projection, and terms that OpenCV does not have."""
+    and p1. Raises ValueError for what OpenCV does not have."""
     projection = str(document["projection"]).lower()
     if projection not in _LENSES:
         raise ValueError(f"Metashape's projection '{projection}' is not supported; use frame or fisheye")

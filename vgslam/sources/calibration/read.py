@@ -40,16 +40,14 @@ ROW_LAYOUTS: tuple[Layout[Rows], ...] = (COLMAP, DSO, NUMBERS)
 def read_calibration(
     path: Path, image_size: Size | None = None, say: Say | None = None, is_chosen: bool = False
 ) -> Camera | None:
-    """Camera of a calibration file; None when it says that the camera is not calibrated (fx null, a matrix of zeros).
+    """Camera of a calibration file in any layout of docs/calibration.md; None when it says that the camera is not
+    calibrated (fx null, a matrix of zeros).
 
-    JSON: width, height, fx, fy, cx, cy in px, distortion (k1 k2 p1 p2 [k3 ...]), distortion_model ("radtan" or
-    "fisheye"); fy defaults to fx, cx and cy to the middle of the image. The other layouts, of OpenCV, ROS, EuRoC,
-    Kalibr, ORB-SLAM, stella_vslam, nerfstudio, OpenSfM, COLMAP, Open3D, DSO and DROID-SLAM, are listed in
-    docs/calibration.md. Of several cameras FILE#NAME takes the one of that name, else it is chosen by image_size
-    (`several.choose`). image_size (width, height) also stands in for a resolution that the file does not state. `say`
-    is told, in a line each, what was left out. A file with a size alone is refused if `is_chosen`, by --calib; beside a
-    sequence it says that the focal length is not known.
-    Raises CalibrationError, naming the file and the field, also for a camera that cannot be.
+    Of several cameras FILE#NAME takes one by its name, else it is chosen by image_size (`choose`), which also stands in
+    for a resolution that is not stated. fy defaults to fx, cx and cy to the middle of the image. `say` is told, in a
+    line each, what was left out. A file with a size alone is refused if `is_chosen`, by --calib; beside a sequence it
+    says that the focal length is not known. Raises CalibrationError, naming the file and the field, also for a camera
+    that cannot be.
     """
     given, (path, name) = path, split_name(path)
     if path.is_dir():
@@ -80,8 +78,7 @@ def _files_in(folder: Path) -> str:
 
 
 def camera_from_document(document: Document, image_size: Size | None = None) -> Camera | None:
-    """Camera of a calibration in a layout with named fields; None where it says that the camera is not calibrated.
-    Raises ValueError, naming the field."""
+    """Camera of named fields; None where it says that it is not calibrated. Raises ValueError, naming the field."""
     try:
         return _camera(_of_document(document, image_size, None), image_size)
     except NotCalibrated:
@@ -91,8 +88,8 @@ def camera_from_document(document: Document, image_size: Size | None = None) -> 
 
 
 def with_projection(camera: Camera, P: list[float], corner: tuple[float, float] = (0.0, 0.0)) -> Camera:
-    """Camera of images that are already rectified: the left 3x3 of P (3,4), row-major, without distortion. corner: the
-    pixel of P's image where the camera's begin."""
+    """Camera of rectified images: the left 3x3 of P (3,4), row-major. corner: the pixel of P's image where its own
+    begin."""
     return replace(camera.undistorted(), fx=P[0], fy=P[5], cx=P[2] - corner[0], cy=P[6] - corner[1])
 
 
@@ -209,8 +206,8 @@ MOST_LISTED = 6
 
 
 def split_name(path: Path) -> tuple[Path, str | None]:
-    """FILE and NAME of FILE#NAME, where NAME says which camera of the file is meant; (path, None) where there is no
-    NAME, or the file itself is called so."""
+    """FILE and NAME of FILE#NAME, a file and one of its cameras; (path, None) without NAME, or where the file is called
+    so."""
     text = str(path)
     places = [i for i, letter in enumerate(text) if letter == "#" and 0 < i < len(text) - 1]
     if not places or path.exists():
@@ -222,11 +219,9 @@ def split_name(path: Path) -> tuple[Path, str | None]:
 def choose(
     held: Mapping[str, Size | None], wanted: str | None, image: Size | None, is_first_taken: bool = True
 ) -> str:  # fmt: skip
-    """The name of one of several cameras, which are given with the sizes of their images as far as the file has them.
-
-    Without a wanted one the first that is for images of that size, else of that aspect or without a size. Raises
-    ValueError where there is none; with is_first_taken false also where several are.
-    """
+    """The name of one of several cameras, given with the sizes of their images as far as known. Without a wanted one,
+    the first for images of that size, else of that aspect or without a size. Raises ValueError where there is none;
+    with is_first_taken false also where several are."""
     if wanted is not None:
         found = [name for name in held if name.casefold() == wanted.casefold()]
         if not found:

@@ -33,8 +33,7 @@ _COLMAP: dict[str, tuple[str, str]] = {
     "FOV": ("fov", "fx fy cx cy w"),
     "EUCM": ("eucm", "fx fy cx cy alpha beta"),
 }
-"""COLMAP's models: the lens, and the order of their parameters. Those with parameters that the lens does not have are
-refused unless these are 0."""
+"""COLMAP's models: the lens, and the order of the parameters. Those that the lens does not have must be 0."""
 
 
 def _is_nerf(document: Document) -> bool:
@@ -195,8 +194,8 @@ _COUNT, _HEAD = struct.Struct("<Q"), struct.Struct("<iiQQ")
 
 
 def rows_of_bin(data: bytes) -> Rows:
-    """The words ID MODEL WIDTH HEIGHT PARAMETERS of each camera. Raises ValueError for what is no cameras.bin, and for
-    a model that is not known: how long its parameters are is not either."""
+    """The words ID MODEL WIDTH HEIGHT PARAMETERS of each camera. Raises ValueError for another file, or an unknown
+    model."""
     try:
         rows, at = _read(data)
     except struct.error:

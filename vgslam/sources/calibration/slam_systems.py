@@ -122,10 +122,8 @@ def _is_dso(rows: Rows) -> bool:
 
 
 def _read_dso(rows: Rows, size: Size | None) -> Stated:
-    """The input camera: the model's row and the size. What DSO makes of it (the rows after) is not needed.
-
-    Values below 1 are relative to width and height, with the edge of the image at 0.
-    """
+    """The input camera: the model's row and the size. Values below 1 are relative to width and height, with the edge of
+    the image at 0."""
     first = rows[0]
     model = first[0].rstrip(":").lower() if not is_number(first[0]) else "fov" if len(first) == 5 else "radtan"
     values = numbers("parameters", first[1:] if not is_number(first[0]) else first)
