@@ -33,8 +33,7 @@ def mirrored_px(px: Array, width: int) -> Array:
 
 
 def in_other_light(images: Tensor, rng: np.random.Generator, strength: float) -> Tensor:
-    """Another exposure, contrast and tint, the same for all frames (S,3,H,W) of a window. Only the network sees it;
-    the photometric terms compare the images as they are."""
+    """Another exposure, contrast and tint for all frames (S,3,H,W) of a window: what the network alone sees."""
     if strength <= 0:
         return images
     gamma = float(np.exp(strength * rng.normal(0, 0.25)))

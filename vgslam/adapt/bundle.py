@@ -22,8 +22,7 @@ from vgslam.geometry import se3
 Array = npt.NDArray[np.float64]
 
 SIGMA_LOG = 1.0
-"""How far the network's depth may be from the truth, as a deviation of the logarithm: large, for new domains. With
-0.5 the prior bends rotations by degrees there."""
+"""Deviation of the log depth of the network from the truth in new domains. With 0.5 the prior bends rotations there."""
 MAX_ERROR = 2.0
 """Largest median reprojection error, in deviations of the matches."""
 MAX_STEPS = 30
@@ -179,8 +178,7 @@ def reconstruct(
 
 
 def in_unit_of(geometry: SparseGeometry, depth: Array) -> SparseGeometry:
-    """The same with lengths scaled so that the depths are, in the median, those of maps (S,H,W): what is taught does
-    not change the network's unit."""
+    """The same scaled so that the depths have the median of maps (S,H,W): the network's unit stays."""
     v, u = nearest_pixel(geometry.px, depth.shape[1:])
     sure = geometry.trust > 0.5 * geometry.trust.max()
     scale = float(np.exp(np.median(np.log(depth[geometry.frame, v, u] / geometry.depth)[sure])))

@@ -81,8 +81,8 @@ class WindowLoss:
 
 
 def ssim_cost(a: Tensor, b: Tensor) -> Tensor:
-    """(1 - SSIM) / 2 in [0,1] of images (N,3,H,W) with 3x3 windows and reflected borders, mean of channels (N,H,W)
-    (Wang et al. 2004, eq. 13; C1 = 0.01^2, C2 = 0.03^2)."""
+    """(1 - SSIM) / 2 in [0,1] of images (N,3,H,W), 3x3 windows, reflected borders, mean of channels (N,H,W) (Wang et
+    al. 2004, eq. 13; C1 = 0.01^2, C2 = 0.03^2)."""
     c1, c2 = 0.01**2, 0.03**2
     a, b = (functional.pad(x, (1, 1, 1, 1), mode="reflect") for x in (a, b))
 
@@ -117,8 +117,8 @@ def smoothness(depth: Tensor, images: Tensor) -> Tensor:
 
 
 def correction_smoothness(depth: Tensor, start: Tensor) -> Tensor:
-    """Mean |gradient| of log D - log D_start, both (N,H,W): between the points that are taught, depth keeps the detail
-    that the start model saw, and only what is wrong on a larger scale changes."""
+    """Mean |gradient| of log D - log D_start, both (N,H,W): between the points that are taught depth keeps its
+    detail."""
     c = depth.clamp(min=1e-6).log() - start.clamp(min=1e-6).log()
     return c.diff(dim=-1).abs().mean() + c.diff(dim=-2).abs().mean()
 

@@ -1,8 +1,5 @@
-"""Losses on depth, poses and flow from points that were followed at full resolution.
-
-The photometric terms see the network's small images, where a pixel is many pixels of the camera. The matched points are
-known to a fraction of a camera's pixel; `bundle` makes poses and sparse depth of them, and these are taught.
-"""
+"""Losses on depth, poses and flow from points that were followed at full resolution: known to a fraction of a camera's
+pixel, where the photometric terms see the network's small images. `bundle` makes poses and sparse depth of them."""
 
 from collections.abc import Sequence
 

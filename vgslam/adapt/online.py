@@ -21,8 +21,7 @@ def adapted_id(model_id: str, step: int) -> str:
 
 @dataclass(frozen=True)
 class Served:
-    """The network that answers, what its base weights are called, their hash, and the steps of adaptation behind those
-    that are served first."""
+    """The network that answers, the name and hash of its base weights, and the steps of adaptation served first."""
 
     model: Vggt
     model_id: str
@@ -31,8 +30,7 @@ class Served:
 
 
 class OnlineAdaptation:
-    """Gives frames to an adapter, those that have moved enough, and puts what it commits into the served network. With
-    a `BackgroundAdapter` no call waits for training."""
+    """Gives frames that have moved enough to an adapter, and puts what it commits into the served network."""
 
     def __init__(self, served: Served, adapter: Adapter | BackgroundAdapter, train: TrainConfig) -> None:
         self.served, self.adapter, self.train = served, adapter, train

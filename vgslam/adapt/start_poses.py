@@ -1,7 +1,4 @@
-"""Another start for bundle adjustment than the network's poses: two-view geometry of the matched points.
-
-In a domain new to the network its poses may lead into a wrong minimum; of two starts the better result is taken.
-"""
+"""Another start for bundle adjustment than the network's poses, which may lead into a wrong minimum in a new domain."""
 
 from collections.abc import Sequence
 
@@ -15,9 +12,9 @@ Array = npt.NDArray[np.float64]
 
 
 def essential_poses(matches: Sequence[PointMatches], depth_first: Array, K: Array, sigma_px: float) -> Array:
-    """T_cam_first (S,4,4) of frame 0 and the matches' frames 1.., each from its own essential matrix (Nister 2004),
-    with the length of translation that the depth (H,W) of frame 0 says. A frame without one stays where the frame
-    before it is."""
+    """T_cam_first (S,4,4) of frame 0 and the matches' frames 1.., each from its essential matrix (Nister 2004), with
+    the length of translation that the depth (H,W) of frame 0 says. A frame without one stays where the one before
+    is."""
     T = [np.eye(4)]
     for m in matches:
         E, _ = cv2.findEssentialMat(m.first_px, m.other_px, K, cv2.RANSAC, 0.999, 2 * sigma_px)

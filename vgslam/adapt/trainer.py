@@ -81,9 +81,9 @@ class TrainConfig:
 
 
 class Trainer:
-    """Trains a copy of `model`, whose adapters, if any, it continues to train. `base` is the network as it was given;
-    with LORA both share the memory of the base weights, which nothing changes. familiar: gives windows of images
-    (S,3,H,W) of what the network knows and should not forget; asked for once, when the first round begins."""
+    """Trains a copy of `model`, with its adapters, if any. `base` is the network as given; with LORA both share its
+    weights, which nothing changes. familiar: gives, once, windows of images (S,3,H,W) that the network should not
+    forget."""
 
     def __init__(self, model: Vggt, config: TrainConfig, loss: LossConfig, familiar: Familiar | None = None) -> None:
         self.config, self.loss = config, loss
@@ -154,11 +154,8 @@ class Trainer:
         return total
 
     def window_loss(self, window: Window) -> Tensor:
-        """The loss on random target frames of one window, with the scale anchored to the start model's.
-
-        Poses of the photometric terms: those that the matched points gave; of a network without flow, whose served
-        poses are its head's, the head's own, which learn from these terms too.
-        """
+        """The loss on random target frames of a window, the scale anchored to the start model's. The photometric terms
+        take the poses of the matched points; for a network without flow its head's own, which learn from them too."""
         n, lesson, window = len(window.images), self._lesson(window), window.to(self._device)
         if self.config.mirrors and self._rng.random() < 0.5:
             window, lesson = mirrored(window), lesson.mirrored()

@@ -1,7 +1,5 @@
-"""Source images seen from target cameras: the differentiable warp of GPA-VGGT (arXiv 2601.16885).
-
-Pixel (0,0) is the centre of the top-left pixel, in K, in the grid and in the sampling alike.
-"""
+"""Source images seen from target cameras: the differentiable warp of GPA-VGGT (arXiv 2601.16885). Pixel (0,0) is the
+centre of the top-left pixel, in K, in the grid and in the sampling alike."""
 
 from dataclasses import dataclass
 
@@ -27,8 +25,8 @@ class Warped:
 
 
 def sampling_grid(u: Tensor, v: Tensor, size: tuple[int, int]) -> Tensor:
-    """Pixels u, v (...,H,W) of an image of `size` (height, width) -> grid (...,H,W,2) for `grid_sample` with
-    align_corners=False, where -1 is the outer edge of the first pixel: g = (2u + 1) / W - 1."""
+    """Pixels u, v (...,H,W) of an image of `size` (height, width) -> grid (...,H,W,2) for `grid_sample` without
+    align_corners, -1 the outer edge of the first pixel: g = (2u + 1) / W - 1."""
     height, width = size
     return torch.stack([(2 * u + 1) / width - 1, (2 * v + 1) / height - 1], dim=-1)
 

@@ -16,8 +16,7 @@ from vgslam.network.tables import rope_table
 
 @dataclass(frozen=True)
 class Chunks:
-    """How much is computed at once when no gradient is recorded. This bounds working memory; results agree up to
-    rounding."""
+    """How much is computed at once without gradients: bounds memory; results agree up to rounding."""
 
     tokens: int = 8192
     """Tokens whose wide intermediate results (qkv, MLP) exist at one time."""
@@ -53,12 +52,8 @@ class Encoded:
 
 
 def frame_descriptor(patches: Tensor, power: float = 3.0) -> Tensor:
-    """Global descriptor (..., width) of patch tokens (..., h*w, width): signed generalised mean, unit length.
-
-    Uses the patch encoder's tokens, so it depends on nothing but the frame itself (place recognition compares frames of
-    different windows). Generalised-mean pooling: Radenovic et al., arXiv 1711.02512; on signed ViT tokens: Keetha et
-    al., AnyLoc, arXiv 2308.00688.
-    """
+    """Global descriptor (..., width), unit length, of the patch encoder's tokens (..., h*w, width) of a frame alone:
+    signed generalised mean (Radenovic et al., arXiv 1711.02512; on signed ViT tokens: AnyLoc, arXiv 2308.00688)."""
     signed = patches.sign() * patches.abs() ** power
     mean = signed.mean(dim=-2)
     pooled = mean.sign() * mean.abs() ** (1.0 / power)
@@ -66,8 +61,8 @@ def frame_descriptor(patches: Tensor, power: float = 3.0) -> Tensor:
 
 
 def _descriptors(patches: Tensor) -> Tensor:
-    """`frame_descriptor` of each frame (N, h*w, width). One by one, so that a frame's does not depend on its company to
-    the last bit; all at once in training, which has no use for that."""
+    """`frame_descriptor` of each frame (N, h*w, width); without gradients one by one, so that company changes no
+    bit."""
     if torch.is_grad_enabled():
         return frame_descriptor(patches)
     return torch.stack([frame_descriptor(frame) for frame in patches])
@@ -145,11 +140,8 @@ class Aggregator(nn.Module):
         after_frame: Callable[[int, Tensor], Tensor] | None = None,
     ) -> tuple[dict[int, Tensor], Tensor]:  # fmt: skip
         """Runs all blocks on tokens x (B,S,T,width), which inference overwrites. after_frame: what frame block i is
-        followed by.
-
-        Returns the asked layers (B,S,T,D), frame part before global part, and the special tokens of the last layer,
-        these always in the dtype of the residual stream.
-        """
+        followed by. Returns the asked layers (B,S,T,D), frame part before global part, and the special tokens of the
+        last layer, always in the dtype of the residual stream."""
         rope = self.rope(grid, x.device)
         size, n_special, last = self.config.aggregator.block_size, self.config.n_special, len(self.frame_blocks) - 1
         kept: dict[int, Tensor] = {}

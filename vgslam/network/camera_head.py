@@ -34,8 +34,8 @@ class CameraHead(nn.Module):
     def forward(
         self, tokens: Tensor, n_iterations: int | None = None, mask: FrameMask | None = None
     ) -> list[Tensor]:
-        """The frames of a scene attend to each other, or to those that `mask` allows; the raw (not activated) encoding
-        is carried on."""
+        """The frames of a scene attend to each other, or as `mask` allows; the raw (not activated) encoding is carried
+        on."""
         normed = self.token_norm(tokens)
         raw = self.empty_pose_tokens.expand(*tokens.shape[:2], -1)
         encodings: list[Tensor] = []

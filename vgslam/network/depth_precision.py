@@ -1,8 +1,7 @@
-"""What a network's depth confidence says: a deviation of log depth.
+"""What a network's depth confidence c says: a relative deviation of UNCONFIDENT_DEVIATION / c.
 
-Whoever uses depth reads a confidence c as a relative deviation of UNCONFIDENT_DEVIATION / c. Networks of
-`VggtConfig.depth_precision` say more: their 1 / c is the scale of a Laplace distribution, whose standard deviation is
-sqrt(2) / c; it is put into the words of the others here.
+For networks of `VggtConfig.depth_precision` 1 / c is the scale of a Laplace distribution of log depth, whose deviation
+is sqrt(2) / c; here that is put into the words of the others.
 """
 
 import math
@@ -14,8 +13,7 @@ UNCONFIDENT_DEVIATION = 0.3
 
 
 def laplace_scale(confidence: Tensor, is_precision: bool) -> Tensor:
-    """Scale of the Laplace distribution of the error of log depth that confidences > 1 (...) stand for; is_precision:
-    `VggtConfig.depth_precision`."""
+    """Laplace scale of the error of log depth for confidences > 1 (...); is_precision: `VggtConfig.depth_precision`."""
     return 1 / confidence if is_precision else UNCONFIDENT_DEVIATION / math.sqrt(2) / confidence
 
 

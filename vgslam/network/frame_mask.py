@@ -1,9 +1,8 @@
-"""Frame-level attention masks: which frame may attend to which, and how to compute it with dense attention calls.
+"""Frame-level attention masks: which frame may attend to which, computed with dense attention calls.
 
-A cell (i, j) of the mask stands for all tokens of frame i (queries) against all tokens of frame j (keys). Rows with
-the same set of keys share one attention call, and classes of the same shape are stacked along the batch, so that
-exactly the allowed cells are computed. The star-shaped mask of Reloc-VGGT (arXiv 2512.21883, "masked") takes two calls
-and 5N-6 cells.
+A cell (i, j) stands for all tokens of frame i (queries) against all of frame j (keys). Rows with the same keys share a
+call, and classes of the same shape are stacked along the batch, so that exactly the allowed cells are computed. The
+star of Reloc-VGGT (arXiv 2512.21883, "masked") takes two calls and 5N-6 cells.
 """
 
 from dataclasses import dataclass

@@ -22,11 +22,8 @@ def parse_hub_id(source: str) -> tuple[str, str | None] | None:
 
 
 def download(repo: str, revision: str | None = None, cache: Path | None = None, only_cached: bool = False) -> Path:
-    """Folder in the hub's cache with the weights of `repo` (safetensors if there are any, else .pt) and its config.
-
-    Downloads what is missing, with a progress bar, and resumes a broken download; without a network the cache serves.
-    Raises WeightsError with one line that says what to do. only_cached: the network is not asked.
-    """
+    """Folder in the hub's cache with the weights of `repo` (safetensors if there are any, else .pt) and its config;
+    what is missing is downloaded, with a progress bar, unless only_cached. Raises WeightsError with one line."""
     import huggingface_hub
 
     kinds = (["*.safetensors", "*.safetensors.index.json", "config.json"], ["*.pt", "config.json"])

@@ -54,11 +54,9 @@ def initialise(model: nn.Module, seed: int) -> None:
 
 @torch.no_grad()
 def scatter(model: nn.Module, seed: int) -> None:
-    """Fills every parameter with values that make every path of the network visible, for tests and demonstrations.
-
-    Initial values for training hide errors (gammas of 0.01, zero biases, equal tokens); these do not. The numbers come
-    from numpy's RandomState, whose stream is fixed, in the order of the state dict: they are the same everywhere.
-    """
+    """Fills every parameter with values that make every path visible: initial values hide errors (gammas of 0.01, zero
+    biases, equal tokens). The numbers come from numpy's RandomState in the order of the state dict: the same
+    everywhere."""
     stream = np.random.RandomState(seed)
     for name, p in model.named_parameters():
         values = stream.standard_normal(tuple(p.shape))

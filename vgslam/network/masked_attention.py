@@ -1,8 +1,7 @@
 """Scaled dot-product attention under a frame-level mask, exact and at the cost of the allowed cells only.
 
-`grouped` runs dense attention calls (which keep the flash kernels) on the groups of `FrameMask`; `flex` compiles
-FlexAttention with the mask as block mask, on CUDA; `auto` takes what was measured faster there for this shape in half
-precision, and `grouped` everywhere else.
+`grouped` runs dense calls on the groups of `FrameMask`; `flex` compiles FlexAttention, on CUDA; `auto` takes what was
+measured faster there for this shape in half precision, and `grouped` elsewhere.
 """
 
 import time

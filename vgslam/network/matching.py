@@ -1,10 +1,8 @@
-"""Local matching between frames as an input adapter: an explicit cost volume.
+"""Local matching between frames as an input adapter (`VggtConfig.matching`): an explicit cost volume, for networks too
+small to learn correspondence by attention alone.
 
-For networks that are too small, or trained too briefly, to learn correspondence by attention alone.
-
-Optional (`VggtConfig.matching`): the published VGGT networks run without it. Each frame is compared with frame 0 of its
-window ("first") and with the frame before it ("previous"); the result is added to the patch tokens. Cells are compared
-and, for motions beyond their reach, patches as well where the configuration says so.
+Each frame is compared with frame 0 of its window ("first") and the frame before it ("previous"), in cells and, for
+longer motions, in patches; the result is added to the patch tokens.
 """
 
 from dataclasses import dataclass, replace

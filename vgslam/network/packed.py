@@ -1,8 +1,5 @@
-"""Weights in 8 bits: matrices as whole numbers of -127 to 127 with one scale for each row, half of a file in float16.
-
-A row's step is its largest weight / 127, so a weight is off by at most 1/254 of the largest of its row. Vectors stay
-as they are. The file's metadata say that it is packed; what loads it gets float32.
-"""
+"""Weights in 8 bits: matrices as whole numbers of -127 to 127 with one scale (largest weight / 127) for each row. A
+weight is off by at most 1/254 of the largest of its row. Vectors stay as they are; what loads the file gets float32."""
 
 from typing import TYPE_CHECKING
 
@@ -37,8 +34,8 @@ def packed(tensors: "dict[str, Tensor]") -> "dict[str, Tensor]":
 
 
 def unpacked(tensors: "dict[str, Tensor]", metadata: dict[str, str], where: str) -> "dict[str, Tensor]":
-    """The tensors of a file as they were, packed ones in float32; those of a file that is not packed as they are.
-    WeightsError, with `where`, for a packing that is not known, and for scales that do not fit."""
+    """A file's tensors as they were, packed ones in float32. WeightsError for an unknown packing and scales that do not
+    fit."""
     if METADATA_PACKING not in metadata:
         return tensors
     if metadata[METADATA_PACKING] != ROWS_OF_8_BITS:

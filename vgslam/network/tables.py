@@ -1,8 +1,7 @@
-"""Constant tables, computed once per size and device and then shared.
+"""Constant tables, computed once per size and device, and then shared.
 
-A table is computed on the CPU (in float64 where it matters) and moved to its device the first time it is asked for;
-later calls find it there, so that a forward pass transfers nothing. Tables are made outside inference mode, so that the
-same table serves inference and training.
+Made on the CPU (in float64 where it matters) and moved when first asked for, so that a forward pass transfers nothing;
+outside inference mode, so that the same table serves training.
 """
 
 from functools import lru_cache

@@ -106,11 +106,9 @@ class PointTracker(nn.Module):
         return torch.cat(parts, dim=-1)
 
     def _correlation(self, pyramid: list[Tensor], coords: Tensor, features: Tensor) -> Tensor:
-        """Dot products of the track features with the maps in a window around the tracks (B,S,N,corr_channels).
-
-        The maps are sampled and then multiplied, which equals sampling the volume of all dot products (both are linear)
-        without ever holding it. The slow index of a window moves x, the fast one y.
-        """
+        """Dot products of the track features with the maps in a window around the tracks (B,S,N,corr_channels): the
+        maps are sampled first, which equals sampling the volume of all dot products. The slow index moves x, the fast
+        one y."""
         b, s, n, f = features.shape
         r = self.config.corr_radius
         offsets = torch.arange(-r, r + 1, dtype=coords.dtype, device=coords.device)

@@ -36,8 +36,8 @@ PUBLISHED_HEADS = frozenset(Head) - {Head.FLOW}
 
 @dataclass(frozen=True)
 class VggtOutput:
-    """Results for B scenes of S frames of H x W px; None if a head was not asked for. Lengths are in the network's
-    own unit."""
+    """Results for B scenes of S frames of H x W px, in the network's unit of length; None if a head was not asked
+    for."""
 
     pose_encodings: list[Tensor] | None = None
     """One (B,S,9) per refinement iteration; the last is the result (see `pose_encoding`)."""

@@ -76,8 +76,7 @@ class VggtBackbone:
         self, images: NetworkImages, want: Collection[Head], mask: FrameMask | None = None,
         given: GivenCameras | None = None,
     ) -> Encoded:  # fmt: skip
-        """ConfigError for more frames than fit into the memory budget. This network is not told any cameras: `given`
-        changes nothing."""
+        """ConfigError for more frames than fit into memory. This network takes no cameras: `given` changes nothing."""
         plan = self._plan(*images.size)
         check_window(images, plan.max_frames)
         dtype = self.model.aggregator.camera_token.dtype

@@ -112,10 +112,9 @@ def sha256_of(files: tuple[Path, ...]) -> str:
 
 
 def read_tensors(files: tuple[Path, ...]) -> "tuple[dict[str, Tensor], dict[str, str]]":
-    """All tensors by name, mapped from the files (not copied) where the format allows, those of 8 bits as float32
-    (`packed`), and the files' metadata.
-    WeightsError, one line, for files that cannot be read, and for numbers that are no weights: complex ones, and those
-    that are infinite or none in 32 bits, with which every answer would be."""
+    """All tensors by name, mapped from the files where the format allows, those of 8 bits as float32 (`packed`), and
+    the files' metadata. WeightsError for files that cannot be read, and numbers that are complex or not finite in 32
+    bits."""
     tensors: dict[str, Tensor] = {}
     metadata: dict[str, str] = {}
     for path in files:

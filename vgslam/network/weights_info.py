@@ -48,8 +48,8 @@ class WeightsInfo:
         return WeightsInfo(source, "", licences.RANDOM, n_parameters, is_random=True, architecture=architecture)
 
     def tell_terms(self, show: Callable[[str], None] | None, ledger: Path | None = None) -> None:
-        """`show` receives the terms of the licence, once per weights, of random ones each time. ledger: where the
-        shown ones are noted; None: in the user's cache."""
+        """`show` receives the licence's terms, once per weights, of random ones each time. ledger: where that is
+        noted."""
         if show is not None and self.is_random:
             show(self.licence.terms)
         elif show is not None:
@@ -67,8 +67,7 @@ def random_seed(source: str) -> int | None:
 
 
 def find_path(source: str, hub_cache: Path | None = None) -> tuple[Path, str | None]:
-    """The file or folder of weights from the package, from a hub id, or on this machine, and the repository if they are
-    from one. WeightsError as `download`, and for weights that the package brings no more."""
+    """The file or folder of weights from the package, a hub id, or this machine, and the repository. WeightsError."""
     path = packaged(source) or Path(source).expanduser()
     if source in ONCE_PACKAGED and not path.exists():
         raise WeightsError(ONCE_PACKAGED[source])

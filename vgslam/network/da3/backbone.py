@@ -66,11 +66,9 @@ class Da3Tokens:
 
 
 class Da3Backbone:
-    """Implements `Backbone[Da3Tokens]` with a loaded network, which stays on the device that it was loaded to.
-
-    The world of the results is camera 0, exactly; or that of the given cameras, moved so that camera 0 is where it was
-    given, with lengths in their unit: the depth too. The other poses are the network's, and near the given ones only.
-    """
+    """Implements `Backbone[Da3Tokens]` with a loaded network, on its device. The world of the results is camera 0,
+    exactly; or that of the given cameras, moved so that camera 0 is where it was given, with lengths (depth too) in
+    their unit. The other poses are the network's, and near the given ones only."""
 
     def __init__(self, loaded: LoadedDa3, options: Da3RunOptions | None = None) -> None:
         self.network, self.weights = loaded.network, loaded.info
@@ -92,8 +90,7 @@ class Da3Backbone:
         self._plan = lru_cache(maxsize=8)(self._plan_for)
 
     def prepare(self, images: Sequence[UInt8]) -> NetworkImages:
-        """By OpenCV, as the network was evaluated; images that come out in different sizes are cropped to the
-        smallest."""
+        """By OpenCV, as the network was evaluated; images of different sizes are cropped to the smallest."""
         return preprocess(images, self.options.size_px, self.options.fit, self.network.config.patch_size)
 
     def max_frames(self, height_px: int, width_px: int) -> int:
@@ -104,8 +101,7 @@ class Da3Backbone:
         self, images: NetworkImages, want: Collection[Head], mask: FrameMask | None = None,
         given: GivenCameras | None = None,
     ) -> Da3Tokens:  # fmt: skip
-        """ConfigError for more frames than fit into the memory budget, or a mask; InputError as
-        `PixelMap.camera_to_network`."""
+        """ConfigError for more frames than fit into memory, or a mask; InputError as `PixelMap.camera_to_network`."""
         if mask is not None:
             raise ConfigError(f"{self.spec.name} takes no mask of frames: leave it out")
         plan = self._plan(*images.size)

@@ -22,11 +22,8 @@ def aliases(model: Da3) -> dict[str, str]:
 
 
 def own_names(tensors: dict[str, Tensor], where: str, model: Da3) -> dict[str, Tensor]:
-    """The network's whole state dict from the tensors of a file, with or without the prefix and the aliases.
-
-    WeightsError, saying what is missing, too much or of another shape, unless they fit exactly; and for aliases that
-    differ from what they stand for.
-    """
+    """The network's whole state dict from a file's tensors, with or without the prefix and the aliases. WeightsError,
+    saying what is missing, too much or of another shape, and for aliases that differ from what they stand for."""
     named = {k.removeprefix(PREFIX): v for k, v in tensors.items()}
     if len(named) < len(tensors) or 0 < sum(k.startswith(PREFIX) for k in tensors) < len(tensors):
         raise WeightsError(f"{where}: some names of tensors begin with '{PREFIX}' and some do not: no DA3 weights")

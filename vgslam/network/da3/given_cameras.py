@@ -1,8 +1,5 @@
-"""Cameras as Depth-Anything-3 reads and writes them: pose encodings of camera-to-world poses.
-
-An encoding (...,9) has the numbers of `vgslam.network.pose_encoding`, but of the inverse pose: the camera's centre and
-the rotation from camera to world.
-"""
+"""Cameras as Depth-Anything-3 reads and writes them: encodings (...,9) as in `vgslam.network.pose_encoding`, but of the
+inverse pose: the camera's centre and the rotation from camera to world."""
 
 from dataclasses import dataclass
 
@@ -41,12 +38,12 @@ def normalise(T_cam_world: Tensor) -> NormalisedCameras:
 
 
 def encode_cameras(T_cam_world: Tensor, K: Tensor, image_size: tuple[int, int]) -> Tensor:
-    """T_cam_world (...,4,4), K (...,3,3) px of images of (height, width) -> encodings (...,9). Principal points are not
-    encoded."""
+    """T_cam_world (...,4,4), K (...,3,3) px of images of (height, width) -> encodings (...,9), without principal
+    points."""
     return encode_pose(torch_se3.inverse(T_cam_world), K, image_size)
 
 
 def decode_cameras(encoding: Tensor, image_size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Encodings (...,9) -> T_cam_world (...,4,4) and K (...,3,3), principal points at (W/2, H/2); see
-    `pose_encoding.to_pixel_centres`."""
+    """Encodings (...,9) -> T_cam_world (...,4,4) and K (...,3,3), principal points at (W/2, H/2)
+    (`to_pixel_centres`)."""
     return torch_se3.inverse(decode_pose(encoding)), decode_intrinsics(encoding, image_size, MIN_TAN)

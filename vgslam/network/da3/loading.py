@@ -42,12 +42,9 @@ def load(
     name: str, source: str = "", options: Da3LoadOptions | None = None, show: Callable[[str], None] | None = None
 ) -> LoadedDa3:
     """Weights of the architecture `name` ('da3-small') from a file, a folder, a hub id, 'random[:seed]' or, '', from
-    where they are published.
-
-    The state dict must fit exactly. `show` receives the licence's terms, once per weights. Raises WeightsNotFoundError
-    saying what to fetch where there is neither a file nor a network, WeightsError for a file that does not fit, is
-    damaged or has another hash, ConfigError for a licence that has to be accepted.
-    """
+    where they are published. The state dict must fit exactly. `show` receives the licence's terms, once per weights.
+    Raises WeightsNotFoundError saying what to fetch, WeightsError for a file that does not fit, is damaged or has
+    another hash, ConfigError for a licence that has to be accepted."""
     options = options or Da3LoadOptions()
     seed = random_seed(source)
     if seed is not None:
@@ -73,8 +70,8 @@ def load(
 
 
 def save(network: Da3, path: Path, licence: str) -> None:
-    """Writes weights as the published files have them, with the configuration in the header, atomically. OutputError if
-    the file cannot be written."""
+    """Writes weights as the published files have them, with the configuration in the header, atomically.
+    OutputError."""
     left_out = aliases(network)
     metadata = header_of(ARCHITECTURE, network.config.to_dict(), licence)
     metadata |= {PREFIX + alias: PREFIX + kept for alias, kept in left_out.items()}

@@ -30,8 +30,8 @@ class Da3Workload:
         return self.config.tokens_per_frame(self.height_px, self.width_px)
 
     def bytes_needed(self, frames: int, chunks: Chunks) -> int:
-        """Peak of weights and tensors: the last block across views, or a pass of the dense head (compared with
-        `LiveMemory` in the tests)."""
+        """Peak of weights and tensors: the last block across views, or a pass of the dense head (`LiveMemory` in the
+        tests)."""
         c, half = self.config, self.dtype.itemsize
         cache = (chunks.cache_dtype or self.dtype).itemsize
         tokens = frames * self.tokens

@@ -114,8 +114,7 @@ def _check_heads(want: Collection[Head]) -> None:
 
 @torch.no_grad()
 def random_network(config: Da3Config, seed: int) -> Da3:
-    """A network with random values that make every path visible (`initialise.scatter`), for tests and trials; it sees
-    about the same field of view everywhere."""
+    """A network with random values that make every path visible (`initialise.scatter`), for tests and trials."""
     model = Da3(config)
     scatter(model, seed)
     model.cam_dec.fov.bias.fill_(0.9)

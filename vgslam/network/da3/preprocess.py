@@ -1,7 +1,6 @@
 """Images into Depth-Anything-3: resized by OpenCV to a longest (or shortest) side, then to multiples of the patch size.
 
-The interpolation is the one that the network was evaluated with: the mean over areas for shrinking, cubic for
-enlarging, on 8-bit values, once for the size and once more for the multiple.
+As the network was evaluated: the mean over areas for shrinking, cubic for enlarging, on 8-bit values.
 """
 
 from collections.abc import Sequence
@@ -39,11 +38,9 @@ class Fit(StrEnum):
 def preprocess(
     images: Sequence[UInt8], size_px: int = PUBLISHED_SIZE_PX, fit: Fit = Fit.UPPER_RESIZE, patch_px: int = 14
 ) -> NetworkImages:
-    """Images as uint8 (H,W,3) RGB, (H,W,4) RGBA (alpha is dropped) or (H,W) grey -> the network's input.
-
-    Those that come out in different sizes are cropped about their centres to the smallest. InputError for an empty list
-    or an array that is no image.
-    """
+    """Images as uint8 (H,W,3) RGB, (H,W,4) RGBA (alpha is dropped) or (H,W) grey -> the network's input; those of
+    different sizes are cropped about their centres to the smallest. InputError for an empty list or what is no
+    image."""
     check_images(images)
     placed = [_place(_to_rgb(image), size_px, fit, patch_px) for image in images]
     width, height = (min(m.network_size[axis] for _, m in placed) for axis in (0, 1))

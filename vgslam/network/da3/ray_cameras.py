@@ -1,8 +1,8 @@
 """Cameras from predicted rays: a homography from image to directions per view, taken apart (arXiv 2511.10647).
 
-The direction of the ray through a pixel p is R K^-1 p, so the homography from pixels to directions is R times an upper
-triangular matrix, which an ordinary QR decomposition finds exactly. The original takes a QL decomposition, which is
-right for a principal point at the centre alone; it is kept for comparisons.
+The direction of the ray through a pixel p is R K^-1 p, so the homography is R times an upper triangular matrix, which a
+QR decomposition finds exactly. The original's QL decomposition is right for a centred principal point alone; it is kept
+for comparisons.
 """
 
 from dataclasses import dataclass

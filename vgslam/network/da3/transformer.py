@@ -87,8 +87,8 @@ class Da3Transformer(nn.Module):
         self, images: Tensor, layers: Collection[int], camera_tokens: Tensor | None = None,
         choice: ReferenceChoice = ReferenceChoice.BALANCED, chunks: Chunks | None = None,
     ) -> Da3Encoded:  # fmt: skip
-        """Images (B,S,3,H,W) in [0,1] -> the asked `layers`. camera_tokens (B,S,C): of given cameras, of all views; the
-        first view is the reference then. ConfigError for sides that are no multiples of the patch size."""
+        """Images (B,S,3,H,W) in [0,1] -> the asked `layers`. camera_tokens (B,S,C): of given cameras; the first view is
+        the reference then. ConfigError for sides that are no multiples of the patch size."""
         c, chunks = self.config, chunks or Chunks()
         b, s, _, height, width = images.shape
         grid = c.patches(height, width)

@@ -50,8 +50,7 @@ class RelocAdapter(nn.Module):
         return camera_tokens + torch.where(has_pose, self.entry(pose_tokens), 0.0).to(camera_tokens.dtype)
 
     def after_frame_block(self, i: int, x: Tensor, pose_tokens: Tensor, has_pose: Tensor) -> Tensor:
-        """Tokens x (B,S,T,width), S >= K: adds the poses to the camera tokens of the K first frames again; in place
-        where no gradient is recorded."""
+        """Tokens x (B,S,T,width), S >= K: adds the poses of the K first frames again; in place without gradients."""
         if self.block_entries is None:
             return x
         added = torch.where(has_pose[..., None], self.block_entries[i](pose_tokens), 0.0)

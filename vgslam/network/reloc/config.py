@@ -18,8 +18,8 @@ MOST_BANDS, MOST_HIDDEN = 64, 16384
 
 
 class Injection(StrEnum):
-    """How a known pose enters. RESIDUAL: added to the frame's camera token through a layer that starts at zero, so that
-    an untrained adapter changes nothing. REPLACE: it becomes the camera token (the paper's figure)."""
+    """How a pose enters. RESIDUAL: added to the camera token by a layer that starts at zero. REPLACE: as the token
+    (paper)."""
 
     RESIDUAL = "residual"
     REPLACE = "replace"
@@ -121,8 +121,8 @@ def frame_mask(kind: MaskKind, n: int) -> FrameMask:
 
 
 def head_mask(kind: MaskKind, n: int) -> FrameMask | None:
-    """The mask among the camera tokens in the camera head: None (all see all), except that a cacheable database does
-    not see the query."""
+    """The mask among camera tokens in the camera head: None, except that a cacheable database does not see the
+    query."""
     if kind is not MaskKind.CACHEABLE:
         return None
     allow = np.ones((n, n), bool)

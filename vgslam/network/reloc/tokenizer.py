@@ -35,11 +35,8 @@ class Fourier(nn.Module):
 
 
 class PoseTokenizer(nn.Module):
-    """Pose encodings (...,9) -> tokens (...,width).
-
-    Fourier features of translation, quaternion and field of view and, because those repeat with period 2, the raw
-    values; then Linear, GELU, Linear.
-    """
+    """Pose encodings (...,9) -> tokens (...,width): Fourier features and, because those repeat with period 2, the raw
+    values; then Linear, GELU, Linear."""
 
     def __init__(self, config: RelocConfig, width: int) -> None:
         super().__init__()
