@@ -99,8 +99,8 @@ class AdaptArgs:
 
 
 def run_adapt(args: AdaptArgs) -> int:
-    """Adapts, prints and writes; returns 0, or 1 when nothing could be improved (no adapter is written then). Ctrl-C
-    keeps what was committed. InputError, WeightsError and OutputError with one line each."""
+    """Adapts, prints and writes; returns 0, or 1 when nothing improved (no adapter then). Ctrl-C keeps what was
+    committed."""
     from vgslam.network.needs_torch import require_torch
 
     require_torch("vgslam adapt")
@@ -168,8 +168,7 @@ def adapt_config(args: AdaptArgs) -> "AdaptConfig":
 
 
 def steps_of_a_round(n_steps: int) -> int:
-    """Steps in one round: half of the total n_steps, at most 150. Nobody waits for a round to end here, and on the few
-    windows that are held back the small gain of a short round would be lost in the noise."""
+    """Steps of a round: half of n_steps, at most 150, as the small gain of a short one would be lost in the noise."""
     return min(150, -(-n_steps // 2))
 
 

@@ -54,11 +54,8 @@ SequenceRunner = Callable[[Path, Path, BenchArgs], RunOutcome]
 
 
 def run_bench(args: BenchArgs, run_sequence: SequenceRunner | None = None) -> int:
-    """Runs everything and prints the table; returns 0, or 1 when a sequence failed.
-
-    Raises a VgslamError for arguments that cannot work; a run that fails is a row of the table, not an error. Ctrl-C
-    writes what is there and ends.
-    """
+    """Runs everything and prints the table; returns 0, or 1 when a sequence failed, which is a row of the table. Ctrl-C
+    writes what is there. Raises a VgslamError for arguments that cannot work."""
     _check(args)
     run_sequence = run_sequence or run_in_process
     bench = Bench(["vgslam", "bench", *_given(args)], package_version(), git_commit(), describe_machine(), args.repeat)
@@ -106,11 +103,8 @@ def _run_one(args: BenchArgs, outcome: SequenceOutcome, run_sequence: SequenceRu
 
 
 def find_truths(sequence: Path, say: Callable[[str], object] = print) -> dict[str, Trajectory]:
-    """References of a sequence by name: the source's own, then every groundtruth_NAME.txt beside it, read as `vgslam
-    run --truth` would; `say` is told what had to be mended.
-
-    Raises InputError when the sequence or a reference cannot be read.
-    """
+    """References of a sequence by name: the source's own, then every groundtruth_NAME.txt beside it, as `vgslam run
+    --truth` reads it; `say` is told what was mended. Raises InputError."""
     own = open_source(sequence).truth
     truths = {} if own is None else {"groundtruth": own}
     if sequence.is_dir():

@@ -65,8 +65,8 @@ class CalibrateArgs:
 
 
 def run_calibrate(args: CalibrateArgs) -> int:
-    """Writes the calibration, says how good it is; returns 0. Raises CalibrationError, with what to film, if the camera
-    is not determined, ConfigError for a board that is not understood, InputError for the input."""
+    """Writes the calibration, says how good it is; returns 0. Raises CalibrationError, with what to film, ConfigError
+    for a board that is not understood, InputError."""
     if not args.board:
         raise ConfigError(f"--board is missing; give {SYNTAX}")
     board = finder(args.board)
@@ -90,8 +90,7 @@ def run_calibrate(args: CalibrateArgs) -> int:
 
 
 def _views(args: CalibrateArgs, board: Finder) -> tuple[list[View], int, tuple[int, int]]:
-    """Views of the board, the number of images looked at, and their width and height. Images are as recorded: what
-    calibration they come with is not applied."""
+    """Views of the board, the number of images looked at, and their width and height; images are as recorded."""
     stride = args.stride
     if stride is None:
         n = open_source(args.path, SourceOptions(start=args.start, end=args.end)).n_frames

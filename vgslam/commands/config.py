@@ -88,8 +88,7 @@ def _is_of_run(path: Path) -> bool:
 
 
 def settings_in(path: Path | None) -> frozenset[str]:
-    """Names of the settings that a YAML file gives, as they are called now, those within others left out. None of a
-    file that cannot be read, which is left to `read_yaml` to complain of."""
+    """Names of the settings in a YAML file, outermost ones alone; none of a file that `read_yaml` will complain of."""
     try:
         data = None if path is None else documents.read_yaml(path)
     except (OSError, documents.DocumentError):

@@ -119,8 +119,8 @@ class FleetArgs:
 
 
 def run_fleet(args: FleetArgs) -> int:
-    """Returns the exit code: 0 if all is well, 1 if some recordings failed, 130 and 143 after a signal. Raises
-    VgslamError for what stops all of it."""
+    """Returns 0, 1 if some recordings failed, 130 and 143 after a signal. Raises VgslamError for what stops all of
+    it."""
     action: Any = args.action
     if isinstance(action, FleetMergeArgs):
         return run_fleet_merge(action)

@@ -121,8 +121,7 @@ def _inner_groups(cls: type, prefix: str) -> Iterator[tuple[str, list[Option]]]:
 
 
 def options_of(settings: Any, prefix: str = "") -> list[Option]:
-    """The options that the fields of settings, or of a class of them, are on the command line, with their defaults;
-    those within another option begin with its `prefix`."""
+    """The command-line options of a class of settings, with their defaults; nested ones begin with its `prefix`."""
     cls = settings if isinstance(settings, type) else type(settings)
     hints, texts = get_type_hints(cls), sentences_of(cls)
     return [

@@ -102,8 +102,8 @@ def _truth(path: Path, notes: list[str]) -> Trajectory:
 
 
 def live_defaults(run_defaults: TrackingArgs, named: Collection[str] = ()) -> LiveArgs:
-    """The defaults of `live`, changed by a file with settings of `run`; `named` are those that it gives. A
-    network is asked only if the file says so."""
+    """The defaults of `live`, changed by a file with settings of `run`, which gives `named`; its network too only
+    then."""
     values: dict[str, Any] = {f.name: getattr(run_defaults, f.name) for f in fields(TrackingArgs)}
     if "network" not in named:
         values["network"] = TrackingArgs.network

@@ -145,7 +145,7 @@ class MapArgs:
 
 def run_map(args: MapArgs) -> int:
     """Returns the exit code. Raises MapError and what the actions raise; what nobody expected becomes an OutputError of
-    one line, as in a run (`LateSteps`). Maps are saved whole or not at all, so that none is lost."""
+    one line, as in a run (`LateSteps`)."""
     action: Any = args.action
     actions: dict[type, Callable[[Any], int]] = {
         InfoArgs: run_info, CheckArgs: run_check, MergeArgs: run_merge, ScaleArgs: run_scale, RefineArgs: run_refine,
@@ -239,11 +239,9 @@ def run_check(args: CheckArgs) -> int:
 def run_merge(
     args: MergeArgs, joiner: Joiner | None = None, look: Callable[[Path, Path], Sequence[Tie]] = meet
 ) -> int:  # fmt: skip
-    """Writes the merged map; joiner: what finds places that both have in common, by default by their looks and then
-    their geometry; look: what ties the two maps as they were. Returns 0.
-
-    One place is enough here, unlike in `vgslam fleet merge`: who names two maps knows something of them, and nothing
-    else is drawn into a wrong merge. That it is one place alone is told."""
+    """Writes the merged map; returns 0. joiner: finds places that both have, by default by their looks, then geometry;
+    look: what ties the two maps as they were. One place is enough, unlike in `vgslam fleet merge`, and told: who names
+    two maps knows something of them."""
     if (args.out / MANIFEST).exists():
         raise OutputError(f"{args.out}: there is a map already; name a new folder with -o")
     budget = parse_size(args.memory)

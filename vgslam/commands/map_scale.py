@@ -39,8 +39,7 @@ class ScaleArgs:
 
 
 def run_scale(args: ScaleArgs) -> int:
-    """Changes the map and prints what was found; returns 0. Raises MapError, ConfigError, InputError; the map is
-    unchanged then."""
+    """Changes the map and prints what was found; returns 0. Where it raises the map is unchanged."""
     request = read_request(args.scale_from, args.gravity)
     if request.is_empty:
         raise ConfigError("nothing to do: add --scale-from or --gravity")

@@ -72,8 +72,7 @@ class PiecesRun:
     _numbers: dict[float, int] = field(default_factory=dict)
 
     def to_the_end(self) -> Outcome | None:
-        """Maps, joins, writes and prints; None if the recording is short enough for one piece, and nothing was done.
-        Raises VgslamError where nothing comes of it."""
+        """Maps, joins, writes and prints; None if one piece is enough, and nothing was done. Raises VgslamError."""
         args = self.args
         args.check()
         source = open_source(args.path, source_options(args))
@@ -122,8 +121,8 @@ class PiecesRun:
         return pieces, refine
 
     def _calibrated(self, folder: FleetFolder, first: range) -> tuple[RunArgs, RefineConfig]:
-        """The options of all pieces, and how free the whole is to adjust the calibration. That of an uncalibrated
-        recording is found in its first frames, once for all pieces."""
+        """The options of all pieces, and how free the whole is to adjust the calibration, which, if unknown, is found
+        once, in the first frames."""
         args = self.args
         refine = args.slam_config().refine
         if self.source.camera is not None:
@@ -240,8 +239,7 @@ class PiecesRun:
 
 
 def _camera_of(path: Path) -> Camera | None:
-    """The camera that the adjustment of a map has found, with the distortion of its images; None for a map without
-    keyframes."""
+    """The adjusted camera of a map, with the distortion of its images; None for a map without keyframes."""
     try:
         m = load_map(path)
     except VgslamError:

@@ -1,16 +1,14 @@
 """Which bonds tie maps together well enough: a place that looks like another is no bridge.
 
-A false place is verified as well as a true one: its keyframes stand in a row and agree. What it cannot do is to agree
-with another false place somewhere else, as pairwise consistent measurements of independent places do (Mangelson et al.,
-ICRA 2018). So two sides that nothing else ties are joined by what crosses between them if that shows
+A false place is verified as well as a true one, but it does not agree with another false place elsewhere (Mangelson et
+al., ICRA 2018). So two sides that nothing else ties are joined by what crosses between them if that shows
 
 - two places, which lie apart on both sides (by as much as one sees), or
 - one place in so many views with parallax that it is a copy in its shape, or
 - one place, and a way round over other maps that ends where this place says, past other places.
 
-All of it is looked at where the solved bonds have put it, so that bonds which contradict one another are out before.
-And two false places may agree: where a bond lays the maps over each other, the rest has to look the same, too
-(`overlap`); a bond for which it does not ties nothing, whatever it shows.
+All of it is looked at where the solved bonds have put it. A bond that lays two maps over each other and for which the
+rest does not look the same (`overlap`) ties nothing, whatever it shows.
 """
 
 from collections.abc import Mapping, Sequence

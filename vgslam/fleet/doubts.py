@@ -51,8 +51,8 @@ def between_groups(doubts: Sequence[Doubt], groups: Sequence[Sequence[int]]) -> 
 
 
 def told_of_two(maps: tuple[Path, Path], ties: Sequence[Tie]) -> str:
-    """What is told of two maps that were joined because somebody named them both, given their ties; empty where these
-    would have been enough by themselves."""
+    """What is told of two maps that were joined because somebody named them, given their ties; empty if these are
+    enough."""
     bonds = [bond_of(0, 1, some) for some in tied(ties).values()]
     if any(bond.witnesses.are_enough for bond, _ in bonds):
         return ""

@@ -37,8 +37,8 @@ class Workplace:
 
 
 def open_engine(at: Workplace, limits: Limits) -> Engine:
-    """The engine for tasks with these limits. Raises MissingDependencyError where Ray is not installed, ConfigError for
-    what is no address."""
+    """The engine for tasks with these limits. Raises MissingDependencyError without Ray, ConfigError for a wrong
+    address."""
     if at.engine == "local":
         return LocalEngine(at.n_jobs or jobs_that_fit(limits))
     from vgslam.fleet.ray_engine import RayEngine

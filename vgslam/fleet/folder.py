@@ -39,8 +39,7 @@ class FleetFolder:
     @staticmethod
     @contextmanager
     def driving(path: Path) -> Iterator["FleetFolder"]:
-        """The folder, made where it is missing, held by this driver. Raises OutputError for one that holds something
-        else, or that another driver holds."""
+        """The folder, made where it is missing, held by this driver. Raises OutputError where that cannot be."""
         path = path.resolve()
         lock = _locked(path)
         try:
@@ -88,8 +87,8 @@ class FleetFolder:
             shutil.rmtree(folder, ignore_errors=True)
 
     def publish(self, made: Path, name: str, key: str) -> str:
-        """Put a folder of results in its place, whole; where another has done the same meanwhile, that one stays.
-        Returns its name relative to the fleet's folder."""
+        """Put a folder of results in its place, whole, unless another has. Returns its name relative to the fleet's
+        folder."""
         there = self.result_of(key)
         if there is not None:
             return there

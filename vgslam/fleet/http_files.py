@@ -47,8 +47,7 @@ class HttpFiles:
 
     @contextmanager
     def open(self, path: str, mode: str = "rb") -> Iterator[HTTPResponse]:
-        """The content. Raises InputError where it is not there, OSError for a server that cannot be reached or breaks
-        off."""
+        """The content. Raises InputError where it is not there, OSError for a server that fails."""
         with self._asked("GET") as answer:
             yield answer
 

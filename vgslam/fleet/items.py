@@ -38,11 +38,8 @@ class Item:
 
 
 def find_items(inputs: Sequence[str], known: Collection[str]) -> list[Item]:
-    """All recordings, in the order of the inputs and then of their names, each with a name of its own.
-
-    known: the options that lists may have as columns. Raises InputError for a list that is not understood; a recording
-    that is not there becomes an item with a trouble.
-    """
+    """All recordings, in the order of the inputs and then of their names, each with a name of its own; one that is not
+    there has a trouble. known: the options that lists may have as columns. Raises InputError for a list."""
     found: list[Item] = []
     for text in inputs:
         found += _of_address(text) if storage.is_address(text) else _of_path(text, known)
@@ -108,8 +105,8 @@ def _of_list(file: Path, known: Collection[str]) -> Iterator[Item]:
 
 
 def _of_address(url: str) -> Iterator[Item]:
-    """Addresses that one stands for: those that wildcards match, or the recordings in a folder of a storage. Anything
-    else in a folder makes it one recording."""
+    """The addresses that wildcards match, or of the recordings in a folder; anything else in it makes it one
+    recording."""
     try:
         storage.check_address(url)
         if urlsplit(url).scheme.lower() == "file":

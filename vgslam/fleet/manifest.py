@@ -29,8 +29,7 @@ class Row:
 
 
 def read_manifest(file: Path, known: Collection[str]) -> list[Row]:
-    """The rows of a list. known: the options that may stand in it, as columns. Raises InputError, naming the line, for
-    what is not understood."""
+    """The rows of a list. known: the options that it may have as columns. Raises InputError, naming the line."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except OSError as error:

@@ -12,9 +12,8 @@ from vgslam.types import Camera
 
 
 def common_camera(maps: Sequence[SlamMap], given: Camera | None = None) -> Camera | None:
-    """The median of the pieces' cameras: focal lengths, and the distortion that was taken out of their images. Pieces
-    too short to determine one hold what was given, and have no say where others have. None where no map has a
-    keyframe."""
+    """The median of the pieces' cameras: focal lengths, and the distortion taken out of their images. Pieces too short
+    to determine one count only where no others do. None without a keyframe."""
     cameras = [c for m in maps if (c := _usual(m)) is not None]
     if not cameras:
         return None
@@ -27,9 +26,8 @@ def common_camera(maps: Sequence[SlamMap], given: Camera | None = None) -> Camer
 
 
 def give_one_camera(maps: Sequence[SlamMap], given: Camera | None = None) -> None:
-    """Gives all keyframes of the maps the common camera (arguments as of `common_camera`); their pixels and images are
-    straightened to it. Poses stay: an adjustment of the whole follows. Raises MapError and OutputError for
-    pictures."""
+    """Gives all keyframes the common camera (arguments as of `common_camera`), with pixels and images straightened to
+    it; an adjustment of the whole follows. Raises MapError and OutputError."""
     camera = common_camera(maps, given)
     if camera is None:
         return

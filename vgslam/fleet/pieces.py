@@ -21,8 +21,8 @@ LEAST = 40
 
 
 def cut(n_frames: int, n_pieces: int | None) -> list[range]:
-    """The frames of each piece; each begins OVERLAP frames before the one before it ends. n_pieces: None for as many as
-    the length calls for. Raises ConfigError for pieces that are too short."""
+    """The frames of each piece; each begins OVERLAP frames before the last one's end. n_pieces: None for as many as the
+    length calls for. Raises ConfigError for pieces that are too short."""
     if n_pieces is None:
         n_pieces = max(1, min(round(n_frames / USUAL), n_frames // LEAST))
     if n_pieces < 1:
@@ -36,8 +36,8 @@ def cut(n_frames: int, n_pieces: int | None) -> list[range]:
 
 
 def numbers_by_time(names_and_times: Sequence[tuple[str, float]]) -> dict[float, int]:
-    """The number of each image that can be a frame, by its time in s: images whose time does not grow are passed over,
-    as a source does."""
+    """The number of each image that can be a frame, by its time in s; those whose time does not grow are passed
+    over."""
     found: dict[float, int] = {}
     latest_s = float("-inf")
     for n, (_, t) in enumerate(names_and_times):
@@ -47,8 +47,8 @@ def numbers_by_time(names_and_times: Sequence[tuple[str, float]]) -> dict[float,
 
 
 def frames_among(read: Sequence[Ids], without_map: Sequence[range], timed: Ids) -> Ids:
-    """Numbers (N,), ascending, of the images that are frames of the whole: those that the pieces have read, and of
-    those that only pieces without a map would have read the ones with a time (`timed`)."""
+    """Numbers (N,), ascending, of the images that are frames of the whole: read by pieces, or, where only pieces
+    without a map would have read them, with a time (`timed`)."""
     unread = [np.arange(r.start, r.stop) for r in without_map]
     lost = np.intersect1d(np.concatenate(unread), timed) if unread else np.zeros(0, np.int64)
     return np.unique(np.concatenate([lost, *read])).astype(np.int64)
@@ -85,8 +85,7 @@ class Mapped:
 
 @dataclass(frozen=True)
 class Join:
-    """Two neighbouring pieces, and the seam between them or the reason why there is none. cut: the first frame that
-    comes from the second."""
+    """Two neighbouring pieces, and the seam or why there is none. cut: the first frame that comes from the second."""
 
     first: int
     second: int
@@ -142,8 +141,8 @@ def _join(a: Side, b: Side, both: list[int], default: Join) -> Join:
 
 
 def placed(pieces: Sequence[Mapped], joins: Sequence[Join], ranges: Sequence[range]) -> list[Part]:
-    """The parts of the whole: components that seams join are one, all others stay apart. Each frame comes from one
-    piece; where a neighbour has no map, from the other as far as it goes."""
+    """The parts of the whole: components that seams join are one. Each frame comes from one piece; where a neighbour
+    has no map, from the other as far as it goes."""
     at: dict[tuple[int, int], tuple[int, Sim3]] = {}
     n_components = 0
     by_second = {j.second: j for j in joins if j.seam is not None}

@@ -33,8 +33,8 @@ class RayEngine:
         self._address, self._n_jobs, self.ray = address, n_jobs, _imported()
 
     def run(self, tasks: Sequence[Task]) -> Generator[TaskResult]:
-        """The results as they come. InputError for a cluster that does not answer, ConfigError where none of its
-        machines has the CPUs or the memory that a task asks for. Closing it ends all tasks."""
+        """The results as they come; closing it ends all tasks. InputError for a cluster that does not answer,
+        ConfigError where no machine has the CPUs or memory."""
         if not tasks:
             return
         ray = self.ray

@@ -53,8 +53,7 @@ def _protocol(url: str) -> str:
 
 
 def find(url: str) -> list[str]:
-    """The addresses that one with wildcards stands for, in order; itself where it has none. Raises StorageError,
-    InputError and MissingDependencyError."""
+    """The addresses that wildcards stand for, in order. Raises StorageError, InputError and MissingDependencyError."""
     if not any(c in url for c in "*[") or _protocol(url) in WEB:  # a web server lists nothing
         return [url]
     with _opened(url) as (fs, path):
@@ -70,8 +69,7 @@ def entries(url: str) -> list[str] | None:
 
 
 def identity(url: str) -> str:
-    """What tells the content at an address from another, as the storage says it: its mark and size. Raises
-    StorageError where there is nothing, or nothing that would change with the content."""
+    """What tells the content at an address from another: its mark and size. Raises StorageError where there is none."""
     with _opened(url) as (fs, path):
         if not fs.exists(path):
             raise StorageError(f"{public(url)}: there is no such recording")
@@ -86,9 +84,8 @@ def identity(url: str) -> str:
 
 
 def fetch(url: str, cache: Path, most_bytes: int = MOST_BYTES) -> Path:
-    """The recording at an address as a file or folder of this machine; fetched where it is not there yet. Nothing is
-    written but below `cache`. Raises StorageError, InputError for a file of more bytes than `most_bytes`, and
-    OutputError where it cannot be kept."""
+    """The recording at an address as a file or folder of this machine, fetched into `cache` if need be. Raises
+    StorageError, InputError for a file of more than `most_bytes`, and OutputError where it cannot be kept."""
     name = PurePosixPath(public(url).rstrip("/")).name
     if name in ("", ".", ".."):
         raise InputError(f"{public(url)}: has no name")
