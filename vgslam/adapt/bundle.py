@@ -149,10 +149,8 @@ def reconstruct(
     matches: Sequence[PointMatches], depth_first: Array, T_cam_first: Array, K: Array, sigma_px: float
 ) -> SparseGeometry | None:
     """From the network's depth (H,W) of frame 0, start poses (S,4,4) and K (3,3); sigma_px: deviation of the matches.
-    It is started from the essential matrices' poses as well, and the better result counts.
-
-    None if it does not converge to something that the matches agree with.
-    """
+    It is started from the essential matrices' poses as well, and the better result counts. None if it does not converge
+    to something that the matches agree with."""
     problem = _problem(matches, depth_first, K, sigma_px)
     starts = (T_cam_first, essential_poses(matches, depth_first, K, sigma_px))
     results = [x for x in (problem.solved(T) for T in starts) if x is not None]

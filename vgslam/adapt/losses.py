@@ -106,10 +106,8 @@ def geometric_cost(computed: Tensor, projected: Tensor) -> Tensor:
 
 
 def smoothness(depth: Tensor, images: Tensor) -> Tensor:
-    """Mean over pixels of |dx d| e^-|dx I| + |dy d| e^-|dy I|, d = (1/D) / mean(1/D) (arXiv 1806.01260, eq. 4).
-
-    depth (N,H,W), images (N,3,H,W) -> scalar.
-    """
+    """Mean over pixels of |dx d| e^-|dx I| + |dy d| e^-|dy I|, d = (1/D) / mean(1/D) (arXiv 1806.01260, eq. 4). depth
+    (N,H,W), images (N,3,H,W) -> scalar."""
     d = 1 / depth.clamp(min=1e-6)
     d = d / d.mean(dim=(1, 2), keepdim=True)
     gx, gy = (images.diff(dim=-1).abs().mean(1), images.diff(dim=-2).abs().mean(1))
@@ -156,19 +154,15 @@ def kept_pixels(costs: Costs, config: LossConfig) -> Tensor:
 
 
 def mixed_cost(costs: Costs, kept: Tensor, config: LossConfig) -> Tensor:
-    """Mean over all sources of the joint cost where a kept pixel is surely seen (L_geo below the gate, detached).
-
-    The minimum gives sources that rarely win no gradient; this term does.
-    """
+    """Mean over all sources of the joint cost where a kept pixel is surely seen (L_geo below the gate, detached). The
+    minimum gives sources that rarely win no gradient; this term does."""
     use = costs.seen & kept[:, None] & (costs.geometric.detach() < config.open_gate)
     return torch.where(use, costs.joint, 0.0).sum() / use.sum().clamp(min=1)
 
 
 def unmasked_photometric(images: Tensor, depth: Tensor, T_cam_world: Tensor, K: Tensor, config: LossConfig) -> float:
-    """Mean over all pixels of all frames of min_s L_photo, and of the unmoved sources' where none sees the pixel.
-
-    For comparing models: the auto-mask of the loss keeps other pixels for each of them.
-    """
+    """Mean over all pixels of all frames of min_s L_photo, and of the unmoved sources' where none sees the pixel. For
+    comparing models: the auto-mask of the loss keeps other pixels for each of them."""
     costs = pair_costs(images, depth, T_cam_world, K, range(len(images)), config)
     best = costs.photometric.masked_fill(~costs.seen, torch.inf).amin(1)
     return float(torch.where(costs.seen.any(dim=1), best, costs.static.amin(1)).mean())
@@ -178,11 +172,9 @@ def window_loss(
     images: Tensor, depth: Tensor, T_cam_world: Tensor, K: Tensor, targets: Sequence[int],
     config: LossConfig | None = None, log_median_reference: Tensor | None = None,
 ) -> WindowLoss:  # fmt: skip
-    """mean over targets of mean_V min_s (L_photo + lambda L_geo), and the weighted other terms.
-
-    images (S,3,H,W) in [0,1], depth (S,H,W) > 0, T_cam_world (S,4,4), K (3,3); log_median_reference: of the start
-    model's depth, None for no anchor. Targets with too few kept pixels are skipped.
-    """
+    """mean over targets of mean_V min_s (L_photo + lambda L_geo), and the weighted other terms. images (S,3,H,W) in
+    [0,1], depth (S,H,W) > 0, T_cam_world (S,4,4), K (3,3); log_median_reference: of the start model's depth, None for
+    no anchor. Targets with too few kept pixels are skipped."""
     config = config or LossConfig()
     costs = pair_costs(images, depth, T_cam_world, K, targets, config)
     kept = kept_pixels(costs, config)

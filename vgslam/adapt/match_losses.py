@@ -47,10 +47,7 @@ def pose_loss(T_cam_first: Tensor, geometry: SparseGeometry, median_depth: float
 
 def flow_match_loss(flow: Flow, matches: Sequence[PointMatches], stride: int) -> Tensor:
     """Laplace likelihood of the flow's error at the matched points, to the first and to the previous frame, as the
-    network was trained: |e| / b + log b with its own scale b.
-
-    flow: of one scene, displacement (1,S,2,h,w,2).
-    """
+    network was trained: |e| / b + log b with its own scale b. flow: of one scene, displacement (1,S,2,h,w,2)."""
     terms = []
     for m in matches:
         here = torch.as_tensor(m.other_px, dtype=torch.float32, device=flow.displacement.device)

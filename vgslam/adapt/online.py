@@ -41,10 +41,8 @@ class OnlineAdaptation:
 
     def at_frame(self, image: Image, frame_id: int, camera: Camera, may_serve: bool = True) -> bool:
         """Whether other weights are served from now on. image (H,W,3) of a pinhole camera, in the frames' order;
-        may_serve: False while the network is answering; weights that have come wait for a later frame.
-
-        Keyframes alone would be too far apart for points to be followed from one to the next.
-        """
+        may_serve: False while the network is answering; weights that have come wait for a later frame. Keyframes alone
+        would be too far apart for points to be followed from one to the next."""
         if self._collector is None:
             self._collector = Collector(camera)
         window = self._collector.add(image, frame_id)

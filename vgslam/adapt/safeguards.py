@@ -91,10 +91,8 @@ def measure(model: Vggt, probes: Sequence[Probe], config: LossConfig) -> Measure
 
 
 def scale_drift(before: Measures, after: Measures) -> float:
-    """|log of how much larger the scene has become|: median over windows of the log ratio of their median depths.
-
-    A single window may well get another median, where its depth was wrong; a common change is drift.
-    """
+    """|log of how much larger the scene has become|: median over windows of the log ratio of their median depths. A
+    single window may well get another median, where its depth was wrong; a common change is drift."""
     logs = [
         float((a.depth.median() / b.depth.median()).log()) for a, b in zip(after.guesses, before.guesses, strict=True)
     ]

@@ -32,10 +32,8 @@ def sampling_grid(u: Tensor, v: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def project(depth: Tensor, T_source_target: Tensor, K: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Where the target's pixels lie in the source: X = D K^-1 [u,v,1]^T, Y = R X + t, (u',v') = K Y / Y_z.
-
-    depth (P,H,W), T_source_target (P,4,4), K (3,3) or (P,3,3) -> u', v', Y_z, each (P,H,W).
-    """
+    """Where the target's pixels lie in the source: X = D K^-1 [u,v,1]^T, Y = R X + t, (u',v') = K Y / Y_z. depth
+    (P,H,W), T_source_target (P,4,4), K (3,3) or (P,3,3) -> u', v', Y_z, each (P,H,W)."""
     height, width = depth.shape[-2:]
     u = torch.arange(width, dtype=depth.dtype, device=depth.device).expand(height, width)
     v = torch.arange(height, dtype=depth.dtype, device=depth.device)[:, None].expand(height, width)
@@ -49,10 +47,8 @@ def project(depth: Tensor, T_source_target: Tensor, K: Tensor) -> tuple[Tensor, 
 
 
 def warp(images: Tensor, depth_source: Tensor, depth_target: Tensor, T_source_target: Tensor, K: Tensor) -> Warped:
-    """Bilinear sampling of sources (P,3,H,W) and their depth (P,H,W) at the projections of the targets' pixels.
-
-    Pixels that are not valid read no source pixel and pass no gradient.
-    """
+    """Bilinear sampling of sources (P,3,H,W) and their depth (P,H,W) at the projections of the targets' pixels. Pixels
+    that are not valid read no source pixel and pass no gradient."""
     height, width = depth_target.shape[-2:]
     u, v, z = project(depth_target, T_source_target, K)
     inside = (u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1)

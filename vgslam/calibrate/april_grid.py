@@ -24,11 +24,9 @@ as corners of a contour are off where squares touch the tags; the second is not 
 
 @dataclass
 class AprilGrid:
-    """A grid of `columns` x `rows` tags, numbered row by row from a corner; `gap` lies between them, in edges.
-
-    Where the first row is (below, as Kalibr prints it, or above) and at which corner OpenCV begins with a tag is read
-    off from the first image that shows enough of them: a wrong order fits no plane.
-    """
+    """A grid of `columns` x `rows` tags, numbered row by row from a corner; `gap` lies between them, in edges. Where
+    the first row is (below, as Kalibr prints it, or above) and at which corner OpenCV begins with a tag is read off
+    from the first image that shows enough of them: a wrong order fits no plane."""
 
     columns: int
     rows: int

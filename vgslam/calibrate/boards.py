@@ -32,11 +32,9 @@ SYNTAX = ("checkerboard:9x6 (inner corners), charuco:11x8:5x5_100[:MARKER/SQUARE
 
 
 class Finder:
-    """Looks for one board in image after image.
-
-    A board can be read in several ways (squares counted instead of corners, borders of tags of one or two cells): all
-    are tried until the board was seen a few times, then the one that has seen the most corners.
-    """
+    """Looks for one board in image after image. A board can be read in several ways (squares counted instead of
+    corners, borders of tags of one or two cells): all are tried until the board was seen a few times, then the one that
+    has seen the most corners."""
 
     def __init__(self, readings: dict[str, Look]) -> None:
         self._readings = readings

@@ -159,10 +159,8 @@ def _settings(args: RunArgs) -> dict[str, Any]:
 
 
 def known_map(where: str) -> tuple[str, str]:
-    """The map to localize in, absolute, and what tells it from others; of a fleet's folder the only one in it.
-
-    Raises MapError, or InputError for an address that cannot be read.
-    """
+    """The map to localize in, absolute, and what tells it from others; of a fleet's folder the only one in it. Raises
+    MapError, or InputError for an address that cannot be read."""
     if storage.is_address(where):
         return where, storage.identity(where)
     path = Path(where).resolve()

@@ -22,10 +22,8 @@ if TYPE_CHECKING:
 
 @dataclass
 class RelocalizeArgs:
-    """Finds images in a saved map: pose, trust and the keyframes that it was found from.
-
-    Exit code 4 when no image is found. Poses are T_world_cam in the units of the map.
-    """
+    """Finds images in a saved map: pose, trust and the keyframes that it was found from. Exit code 4 when no image is
+    found. Poses are T_world_cam in the units of the map."""
 
     map: Annotated[Path, tyro.conf.Positional]
     """Folder of a saved map (`vgslam run --map`)."""

@@ -9,10 +9,8 @@ import tyro
 
 @dataclass
 class TrainArgs:
-    """Trains a network as a recipe says: renders its data, trains, validates; call again to continue after a stop.
-
-    With several GPUs: `torchrun --nproc-per-node N -m vgslam train CONFIG`.
-    """
+    """Trains a network as a recipe says: renders its data, trains, validates; call again to continue after a stop. With
+    several GPUs: `torchrun --nproc-per-node N -m vgslam train CONFIG`."""
 
     config: Annotated[Path, tyro.conf.Positional]
     """Recipe (YAML); see configs/. One with a section `adapter` trains relocalization on its base network."""

@@ -19,10 +19,8 @@ def line_ate(positions: Array) -> float:
 
 def scale_drift(positions_ref: Array, positions_est: Array) -> float | None:
     """Growth of the estimate relative to the reference from the first to the last quarter of the poses (1 = none).
-
-    Ratio of the best-fit scales (estimate units per reference unit) of last and first quarter. None with fewer than
-    12 poses or when a quarter's reference extends less than a hundredth of the whole.
-    """
+    Ratio of the best-fit scales (estimate units per reference unit) of last and first quarter. None with fewer than 12
+    poses or when a quarter's reference extends less than a hundredth of the whole."""
     n = len(positions_ref) // 4
     if n < 3:
         return None
@@ -35,10 +33,8 @@ def scale_drift(positions_ref: Array, positions_est: Array) -> float | None:
 
 
 def end_to_start_percent(trajectory: Trajectory) -> float | None:
-    """Distance from the last to the first pose in percent of the path, of the component with most poses.
-
-    For sequences that return to their start and have no reference. None with fewer than 2 poses or without motion.
-    """
+    """Distance from the last to the first pose in percent of the path, of the component with most poses. For sequences
+    that return to their start and have no reference. None with fewer than 2 poses or without motion."""
     if len(trajectory) < 2:
         return None
     components, counts = np.unique(trajectory.component_ids, return_counts=True)

@@ -87,10 +87,8 @@ def measure_coverage(
     estimate: Trajectory, reference: Trajectory, max_difference_s: float,
     n_frames: int | None = None, frame_timestamps_s: Array | None = None,
 ) -> Coverage:  # fmt: skip
-    """Coverage of the estimate; frame_timestamps_s (F,) are the times of all frames of the input, if known.
-
-    Raises EvaluationError when the estimate holds more poses than the input frames.
-    """
+    """Coverage of the estimate; frame_timestamps_s (F,) are the times of all frames of the input, if known. Raises
+    EvaluationError when the estimate holds more poses than the input frames."""
     n_unmatched = 0
     from_frames = frame_timestamps_s is not None and len(frame_timestamps_s) > 0
     if frame_timestamps_s is not None and from_frames:

@@ -58,11 +58,9 @@ def evaluate(
     estimate: Trajectory, reference: Trajectory, options: EvaluationOptions | None = None,
     keyframes: Trajectory | None = None,
 ) -> Evaluation:  # fmt: skip
-    """Compares an estimate of all frames, and apart from it `keyframes`, with a reference; changes neither.
-
-    Each component is aligned on its own; the headline is the one with most scored poses. Raises EvaluationError when
-    the trajectories do not overlap in time or no component has 3 scored poses, MissingDependencyError without evo.
-    """
+    """Compares an estimate of all frames, and apart from it `keyframes`, with a reference; changes neither. Each
+    component is aligned on its own; the headline is the one with most scored poses. Raises EvaluationError when the
+    trajectories do not overlap in time or no component has 3 scored poses, MissingDependencyError without evo."""
     require_evo()
     options = options or EvaluationOptions()
     ids_est, ids_ref, tolerance = associate(estimate, reference, options.max_difference_s)

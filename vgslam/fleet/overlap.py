@@ -89,10 +89,8 @@ def alike(a: Views, b: Views) -> Array:
 
 
 def places(a: Views, b: Views, ties: Array) -> list[list[tuple[int, int]]]:
-    """Pairs of keyframes (of a, of b) that must show the same, by place: TRIES at each, the most alike first.
-
-    ties (K,3): what the ties that say so show, in the frame of the views.
-    """
+    """Pairs of keyframes (of a, of b) that must show the same, by place: TRIES at each, the most alike first. ties
+    (K,3): what the ties that say so show, in the frame of the views."""
     off = alike(a, b)
     seen = a.seen
     near = np.linalg.norm(seen[:, None] - ties[None], axis=2).min(1, initial=np.inf) <= REACH_DEPTHS * a.depths

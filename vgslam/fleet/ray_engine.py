@@ -22,10 +22,8 @@ _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:]+\]|[\w.-]+):\d+")
 
 class RayEngine:
     """Runs tasks on the cluster at an address (HOST:PORT), or on one of this machine that is begun for the time.
-
     n_jobs: CPUs of a cluster that is begun; None for all. Raises ConfigError for what is no address,
-    MissingDependencyError where Ray is not installed.
-    """
+    MissingDependencyError where Ray is not installed."""
 
     def __init__(self, address: str | None, n_jobs: int | None = None) -> None:
         if address is not None and not _ADDRESS.fullmatch(address):

@@ -51,10 +51,8 @@ class Seam:
 
 def seam_of(T_a: Array, T_b: Array, log_ratios: Array, depth: float) -> tuple[Seam | None, str]:
     """The seam of maps that hold n common frames at T_a and T_b (n,4,4); None, and why, where they do not agree.
-
     log_ratios (m,): logarithms of the depths of common landmarks, in a over in b. depth: of what the frames see, in
-    units of a.
-    """
+    units of a."""
     if len(T_a) < LEAST_FRAMES:
         return None, f"{len(T_a)} common frames have poses in both, {LEAST_FRAMES} are needed"
     R, _ = robust_mean_rotation(np.matmul(T_a[:, :3, :3], T_b[:, :3, :3].transpose(0, 2, 1)), SAME_DEG)

@@ -19,10 +19,8 @@ def geometric_median(points: Array, n_iterations: int = 50) -> Array:
 
 def student_t_mean(points: Array, dof: float = _DOF) -> tuple[Array, Array]:
     """Mean (3,) of points (N,3) under an isotropic Student-t distribution, and the points' weights (N,), of sum 1.
-
     Expectation maximisation (Liu and Rubin, Statistica Sinica 1995) from the geometric median; equal points give
-    themselves. ValueError for none.
-    """
+    themselves. ValueError for none."""
     if not len(points):
         raise ValueError("mean of no points")
     x = geometric_median(points)

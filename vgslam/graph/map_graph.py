@@ -38,10 +38,8 @@ class MapGraph:
         self._graph = IncrementalGraph(is_metric)
 
     def take_in(self) -> None:
-        """Takes in all keyframes that the map has got since, with their edges.
-
-        Raises GraphError; the next call then starts again with an empty graph.
-        """
+        """Takes in all keyframes that the map has got since, with their edges. Raises GraphError; the next call then
+        starts again with an empty graph."""
         m, graph = self.map, self._graph
         first = len(graph.nodes)
         new = [e for e in m.edges.values() if max(e.id_a, e.id_b) >= first]
@@ -59,10 +57,8 @@ class MapGraph:
         return self._graph.lies_apart(a, b)
 
     def close(self, loops: Sequence[Edge]) -> Closing:
-        """Adds loops to the map, joins the components that they lie between, and moves the map.
-
-        All of it or, with a GraphError as from `take_in`, nothing.
-        """
+        """Adds loops to the map, joins the components that they lie between, and moves the map. All of it or, with a
+        GraphError as from `take_in`, nothing."""
         self.take_in()
         graph = self._graph
         try:

@@ -19,11 +19,9 @@ class MapSolution:
 
 
 def optimize_map(slam_map: SlamMap, is_metric: bool = False) -> MapSolution:
-    """Robust solve of every component's keyframes over their edges, the first keyframe of each held.
-
-    Landmarks and frames follow their keyframes. Components without edges stay as they are; the edges of the map stay
-    too, also those that are switched off. Raises GraphError.
-    """
+    """Robust solve of every component's keyframes over their edges, the first keyframe of each held. Landmarks and
+    frames follow their keyframes. Components without edges stay as they are; the edges of the map stay too, also those
+    that are switched off. Raises GraphError."""
     error, switched_off = 0.0, []
     component = np.array([k.component_id for k in slam_map.keyframes], np.int64)
     for c in np.unique(component):

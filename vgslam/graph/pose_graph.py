@@ -157,11 +157,9 @@ def factor_graph(
 def optimize(
     nodes: dict[int, Sim3], edges: list[Edge], anchors: set[int], max_iterations: int = 20, is_metric: bool = False
 ) -> tuple[dict[int, Sim3], float]:
-    """Maximum-likelihood nodes S_world_keyframe given relative measurements; returns them and the final error.
-
-    Anchored nodes do not move. Edges that are not odometry carry a Huber kernel. is_metric: every scale stays exactly
-    1 (a graph over SE(3)). Raises GraphError (check_graph).
-    """
+    """Maximum-likelihood nodes S_world_keyframe given relative measurements; returns them and the final error. Anchored
+    nodes do not move. Edges that are not odometry carry a Huber kernel. is_metric: every scale stays exactly 1 (a graph
+    over SE(3)). Raises GraphError (check_graph)."""
     check_graph(nodes, edges, anchors, is_metric)
     space = space_of(is_metric)
     graph, values = factor_graph(nodes, edges, anchors, space)

@@ -23,10 +23,8 @@ def _kept(kind: PictureKind) -> Any:
 
 
 class PagedKeyframe(Keyframe):
-    """A keyframe of the map: as `Keyframe`, but image, depth and confidence are kept by `Pictures`.
-
-    Reading them may read a file (MapError when that is damaged), setting them may write one (OutputError).
-    """
+    """A keyframe of the map: as `Keyframe`, but image, depth and confidence are kept by `Pictures`. Reading them may
+    read a file (MapError when that is damaged), setting them may write one (OutputError)."""
 
     image: Image = _kept(PictureKind.IMAGE)
     depth: Float32 | None = _kept(PictureKind.DEPTH)

@@ -24,9 +24,7 @@ _DEFLATE = 8
 
 def encode(picture: Picture) -> tuple[bytes, str]:
     """(H,W,3) uint8 RGB as PNG, (H,W) float32 as TIFF (deflate, floating-point predictor); the bytes and the suffix.
-
-    Raises ValueError for other shapes and types.
-    """
+    Raises ValueError for other shapes and types."""
     if picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3:
         bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
         ok, data = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])

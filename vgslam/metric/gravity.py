@@ -48,9 +48,7 @@ def upright(R_world_cam: Array) -> Gravity:
 
 def from_accelerations(R_world_cam: Array, acceleration_cam: Array) -> Gravity:
     """Up from accelerations (N,3) in the axes of cameras (N,3,3): at rest an accelerometer reads what holds it up.
-
-    Raises InputError for fewer than three, or if they contradict one another.
-    """
+    Raises InputError for fewer than three, or if they contradict one another."""
     norm = np.linalg.norm(acceleration_cam, axis=1)
     used = norm > 0
     if used.sum() < 3:

@@ -41,10 +41,8 @@ def remember(slam_map: SlamMap) -> list[Anchors]:
 
 
 def restore(slam_map: SlamMap, anchors: list[Anchors]) -> None:
-    """Brings each component that holds remembered keyframes back into their frame of reference.
-
-    Of several frames of reference that were joined, that of a metric one with most keyframes stays.
-    """
+    """Brings each component that holds remembered keyframes back into their frame of reference. Of several frames of
+    reference that were joined, that of a metric one with most keyframes stays."""
     worlds: dict[int, World] = {}
     for a in anchors:
         ids, counts = np.unique([slam_map.keyframes[k].component_id for k in a.ids], return_counts=True)

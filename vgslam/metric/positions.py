@@ -165,10 +165,8 @@ def _sigmas(found: Matched, fit: Fit, slam_map: SlamMap, sigma_m: float | None) 
 
 
 def _scale(fit: Fit, found: Matched, sigmas: Array) -> Scale:
-    """The deviation of Umeyama's scale: that of one coordinate over the root of the sum of squares about the mean.
-
-    The larger of the stated deviations and of what the positions are off counts.
-    """
+    """The deviation of Umeyama's scale: that of one coordinate over the root of the sum of squares about the mean. The
+    larger of the stated deviations and of what the positions are off counts."""
     used = fit.weights > 0
     about = found.positions[used] - found.positions[used].mean(axis=0)
     one = max(float(np.median(sigmas)), fit.sigma)

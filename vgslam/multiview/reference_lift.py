@@ -50,11 +50,8 @@ class LiftedPose:
 
 def lift(T_local_refs: Array, T_local_query: Array, T_world_refs: Array) -> LiftedPose:
     """Consensus over K references: T_local_cam of references (K,4,4) and query (4,4) as the network says, in any unit,
-    and T_world_cam (K,4,4) of the references.
-
-    Any similarity of either frame moves the answer with it. ValueError for no references, shapes that do not fit, or
-    poses that are not finite.
-    """
+    and T_world_cam (K,4,4) of the references. Any similarity of either frame moves the answer with it. ValueError for
+    no references, shapes that do not fit, or poses that are not finite."""
     if not len(T_local_refs) or T_local_refs.shape != T_world_refs.shape:
         raise ValueError(f"references: {T_local_refs.shape} local and {T_world_refs.shape} world poses")
     if not (np.isfinite(T_local_refs).all() and np.isfinite(T_world_refs).all() and np.isfinite(T_local_query).all()):

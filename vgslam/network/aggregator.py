@@ -98,10 +98,8 @@ class Aggregator(nn.Module):
         return rope_table(grid, c.n_special, head_dim, c.aggregator.rope_base, device, self.camera_token.dtype)
 
     def assemble(self, patches: Tensor) -> Tensor:
-        """Patch tokens (B, S, h*w, width) -> tokens (B, S, T, width): camera, registers, patches of each frame.
-
-        Frame 0 of a scene takes slot 0 of the learned tokens, every other frame slot 1.
-        """
+        """Patch tokens (B, S, h*w, width) -> tokens (B, S, T, width): camera, registers, patches of each frame. Frame 0
+        of a scene takes slot 0 of the learned tokens, every other frame slot 1."""
         b, s = patches.shape[:2]
         special = torch.cat([self.camera_token, self.register_token], dim=2)
         special = torch.cat([special[:, :1], special[:, 1:].expand(-1, s - 1, -1, -1)], dim=1)
@@ -118,9 +116,7 @@ class Aggregator(nn.Module):
         self, images: Tensor, layers: Collection[int], mask: FrameMask | None = None, chunks: Chunks | None = None
     ) -> Encoded:
         """Images (B,S,3,H,W) in [0,1], sides multiples of the patch size (else ConfigError) -> the asked `layers`.
-
-        `mask` restricts the global blocks to the allowed pairs of frames.
-        """
+        `mask` restricts the global blocks to the allowed pairs of frames."""
         chunks = chunks or Chunks()
         height, width = images.shape[-2:]
         grid = self.config.grid(height, width)

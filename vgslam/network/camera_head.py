@@ -12,11 +12,9 @@ POSE_CHANNELS = 9
 
 
 class CameraHead(nn.Module):
-    """Camera tokens of the last layer (B,S,D) -> pose encodings (B,S,9), one per iteration.
-
-    A pose encoding is translation (3), quaternion x,y,z,w (4) and field of view (vertical, horizontal; rad, >= 0),
-    camera from world; see `vgslam.network.pose_encoding`.
-    """
+    """Camera tokens of the last layer (B,S,D) -> pose encodings (B,S,9), one per iteration. A pose encoding is
+    translation (3), quaternion x,y,z,w (4) and field of view (vertical, horizontal; rad, >= 0), camera from world; see
+    `vgslam.network.pose_encoding`."""
 
     def __init__(self, config: CameraHeadConfig, width: int) -> None:
         super().__init__()

@@ -38,10 +38,8 @@ def _join(parts: Iterator[Tensor], total: int) -> Tensor:
 
 
 class ResidualUnit(nn.Module):
-    """a + conv2(relu(conv1(a))) with a = relu(x), or x + conv2(...) if the skip is not rectified.
-
-    VGGT's skip adds relu(x) and not x: it was trained with an in-place ReLU that overwrites the unit's input.
-    """
+    """a + conv2(relu(conv1(a))) with a = relu(x), or x + conv2(...) if the skip is not rectified. VGGT's skip adds
+    relu(x) and not x: it was trained with an in-place ReLU that overwrites the unit's input."""
 
     def __init__(self, features: int, is_skip_rectified: bool = True) -> None:
         super().__init__()

@@ -26,10 +26,8 @@ class RowGroup:
 
 
 class FrameMask:
-    """allow (N,N) bool, allow[i, j]: the queries of frame i see the keys of frame j.
-
-    Immutable and hashable. Raises ValueError unless square with at least one allowed key in each row.
-    """
+    """allow (N,N) bool, allow[i, j]: the queries of frame i see the keys of frame j. Immutable and hashable. Raises
+    ValueError unless square with at least one allowed key in each row."""
 
     def __init__(self, allow: npt.ArrayLike) -> None:
         array = np.array(allow, dtype=bool)

@@ -61,11 +61,9 @@ class Mlp(nn.Module):
 
 
 def rotate(x: Tensor, table: RopeTable) -> Tensor:
-    """Rotary position embedding of x (..., T, head_dim); first half of the channels by y, second half by x.
-
-    Within each half of length n, channel k is paired with k + n/2 (Su et al., arXiv 2104.09864, "rotate half" form).
-    Computed in the dtype of the table.
-    """
+    """Rotary position embedding of x (..., T, head_dim); first half of the channels by y, second half by x. Within each
+    half of length n, channel k is paired with k + n/2 (Su et al., arXiv 2104.09864, "rotate half" form). Computed in
+    the dtype of the table."""
     cos, sin = table
     pairs = x.to(cos.dtype).unflatten(-1, (2, 2, x.shape[-1] // 4))
     turned = torch.stack((-pairs[..., 1, :], pairs[..., 0, :]), dim=-2)

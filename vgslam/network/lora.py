@@ -83,9 +83,7 @@ def adapters(model: nn.Module) -> Iterator[tuple[str, LoraLinear]]:
 
 def add_lora(model: nn.Module, config: LoraConfig, seed: int = 0) -> int:
     """Replaces the selected layers by adapted ones, in place, and freezes everything else. Returns their number.
-
-    ConfigError if nothing is selected or the model has adapters already.
-    """
+    ConfigError if nothing is selected or the model has adapters already."""
     if any(True for _ in adapters(model)):
         raise ConfigError("the network has adapters already")
     generator = torch.Generator().manual_seed(seed)

@@ -26,11 +26,9 @@ def attend(
     q: Tensor, k: Tensor, v: Tensor, mask: FrameMask | None = None, chunk: int | None = None,
     backend: MaskBackend = MaskBackend.AUTO,
 ) -> Tensor:  # fmt: skip
-    """Attention of q (B, heads, Sq, T, d) to k, v (B, heads, S, T, d) -> (B, heads, Sq, T, d).
-
-    Without a mask (or with a dense one) every query sees all S*T keys. With a mask Sq = S = mask.n_frames, else
-    ValueError. `chunk` bounds the number of key frames that are gathered at once (memory, not numbers).
-    """
+    """Attention of q (B, heads, Sq, T, d) to k, v (B, heads, S, T, d) -> (B, heads, Sq, T, d). Without a mask (or with
+    a dense one) every query sees all S*T keys. With a mask Sq = S = mask.n_frames, else ValueError. `chunk` bounds the
+    number of key frames that are gathered at once (memory, not numbers)."""
     if mask is not None and not (q.shape[2] == k.shape[2] == mask.n_frames):
         raise ValueError(f"mask of {mask.n_frames} frames, attention of {q.shape[2]} to {k.shape[2]} frames")
     if mask is None or mask.is_dense:

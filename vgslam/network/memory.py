@@ -129,9 +129,7 @@ class MemoryPlan:
 
 def plan_memory(work: Estimate, budget_bytes: int, wanted_frames: int, at_least: int = 2) -> MemoryPlan:
     """The roomiest chunks with which `wanted_frames` fit into the budget, else as many frames as fit at all.
-
-    ConfigError if not even `at_least` frames fit; it names the budget that would do.
-    """
+    ConfigError if not even `at_least` frames fit; it names the budget that would do."""
     best: MemoryPlan | None = None
     for chunks in _from_roomy_to_tight(work.tokens):
         frames = min(wanted_frames, _largest_window(work, budget_bytes, chunks, wanted_frames))

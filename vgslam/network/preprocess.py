@@ -54,9 +54,7 @@ class PixelMap:
 
     def camera_to_network(self, camera: Camera) -> Camera:
         """Known intrinsics of the source image -> those of the network's image (both with pixel centres at integers).
-
-        InputError unless the camera has the size of the source image and no lens distortion.
-        """
+        InputError unless the camera has the size of the source image and no lens distortion."""
         if (camera.width, camera.height) != self.source_size:
             raise InputError(
                 f"the camera is calibrated for {camera.width}x{camera.height} px, the image has "

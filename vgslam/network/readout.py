@@ -45,10 +45,8 @@ def relative_to_first(T_cam_world: Tensor) -> Tensor:
 
 
 def solved_poses(out: VggtOutput, K: Tensor, config: SolverConfig | None = None) -> Tensor:
-    """T_cam_world (B,S,4,4) float64 by the solver; K (B,3,3), pixel (0,0) the centre of the top-left pixel.
-
-    ValueError unless pose, depth and flow were asked for.
-    """
+    """T_cam_world (B,S,4,4) float64 by the solver; K (B,3,3), pixel (0,0) the centre of the top-left pixel. ValueError
+    unless pose, depth and flow were asked for."""
     if out.pose_encoding is None or out.depth is None or out.flow is None:
         raise ValueError("the solver needs pose, depth and flow")
     start = relative_to_first(decode_pose(out.pose_encoding.double()))

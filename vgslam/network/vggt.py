@@ -91,10 +91,8 @@ class Vggt(nn.Module):
     def encode(
         self, images: Tensor, want: Collection[Head], mask: FrameMask | None = None, chunks: Chunks | None = None
     ) -> Encoded:
-        """Images (B,S,3,H,W) in [0,1] -> the tokens that the heads in `want` need.
-
-        ConfigError for a size that is no multiple of the patch size, or a head that the network does not have.
-        """
+        """Images (B,S,3,H,W) in [0,1] -> the tokens that the heads in `want` need. ConfigError for a size that is no
+        multiple of the patch size, or a head that the network does not have."""
         self._check_heads(want)
         if images.ndim != 5 or images.shape[2] != 3:
             raise ConfigError(f"images must be (scenes, frames, 3, height, width), got {tuple(images.shape)}")

@@ -101,9 +101,7 @@ def built(build_it: Callable[[], Network], who: str) -> Network:
 
 def save(model: Vggt, path: Path, licence: str, dtype: torch.dtype | None = None) -> None:
     """Writes weights and configuration as one safetensors file, atomically; `dtype` converts (float16 halves the file).
-
-    OutputError if it cannot be written.
-    """
+    OutputError if it cannot be written."""
     write_tensors(path, model.state_dict(), header_of(ARCHITECTURE, model.config.to_dict(), licence), dtype)
 
 

@@ -34,11 +34,8 @@ class Closed:
 
 class LoopCloser:
     """Finds loops at new keyframes and corrects the map. `closed`: the log of loops; `notes`: a line for each thing
-    that went wrong, added to the list that the caller gives.
-
-    With `config.in_background` the search runs beside the caller, and what it found is closed with a later keyframe
-    or by `finish`; the map moves within these calls only.
-    """
+    that went wrong, added to the list that the caller gives. With `config.in_background` the search runs beside the
+    caller, and what it found is closed with a later keyframe or by `finish`; the map moves within these calls only."""
 
     def __init__(
         self, slam_map: SlamMap, places: Places, features: FeatureConfig, config: LoopConfig,
@@ -196,10 +193,8 @@ def _pair(meeting: Meeting) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class PlaceJoiner:
-    """Joins the components of a finished map where they show the same places; implements `store.merge.Joiner`.
-
-    notes: a line for each thing that went wrong.
-    """
+    """Joins the components of a finished map where they show the same places; implements `store.merge.Joiner`. notes: a
+    line for each thing that went wrong."""
 
     features: FeatureConfig = field(default_factory=FeatureConfig)
     config: LoopConfig = field(default_factory=LoopConfig)

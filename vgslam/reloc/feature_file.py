@@ -13,10 +13,8 @@ _PIXEL_BYTES, _DESCRIPTOR_BYTES = 16, 128
 
 
 class FeatureFile:
-    """Features by keyframe. What cannot be written is not kept, and `get` says so: the file only saves time.
-
-    The file has no name and is gone with the object. Not safe to use from two threads.
-    """
+    """Features by keyframe. What cannot be written is not kept, and `get` says so: the file only saves time. The file
+    has no name and is gone with the object. Not safe to use from two threads."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes = most_bytes

@@ -8,10 +8,8 @@ from vgslam.types import Ids
 
 
 class PlaceIndex:
-    """Codes of 2048 bits in the order in which they were added, searched exhaustively.
-
-    256 bytes a code: 25 MiB and a few milliseconds a query at 100,000.
-    """
+    """Codes of 2048 bits in the order in which they were added, searched exhaustively. 256 bytes a code: 25 MiB and a
+    few milliseconds a query at 100,000."""
 
     def __init__(self) -> None:
         import faiss

@@ -30,11 +30,9 @@ PLAIN_METHODS, LEARNED_METHODS = ("consensus", PairwiseProposer.METHOD), ("learn
 
 
 class NetworkProposer:
-    """Implements `PoseProposer`; looks at the first `max_references` keyframes that it is given.
-
-    The methods are called after the network's: `learned` (direct) and `learned-consensus` of one that gets poses,
-    `consensus` of a plain one. Of keyframes that all lie at one place nothing is proposed: the scale is not known.
-    """
+    """Implements `PoseProposer`; looks at the first `max_references` keyframes that it is given. The methods are called
+    after the network's: `learned` (direct) and `learned-consensus` of one that gets poses, `consensus` of a plain one.
+    Of keyframes that all lie at one place nothing is proposed: the scale is not known."""
 
     def __init__(self, poses: "QueryPoses", max_references: int = MAX_REFERENCES) -> None:
         self.poses, self.max_references = poses, max_references
@@ -49,11 +47,9 @@ class NetworkProposer:
 
 
 def proposals(seen: "LocalPoses", T_world_refs: Array, name: str) -> list[Proposal]:
-    """Poses of references and a query by a network, in the world of the references, T_world_cam (K,4,4).
-
-    The spread of the direct one is the root mean square distance of the references, as the network places them, from
-    where they are; that of the consensus, of the lifted centres from their mean.
-    """
+    """Poses of references and a query by a network, in the world of the references, T_world_cam (K,4,4). The spread of
+    the direct one is the root mean square distance of the references, as the network places them, from where they are;
+    that of the consensus, of the lifted centres from their mean."""
     found = []
     if np.isfinite(seen.scale):
         direct = direct_pose(se3.inverse(seen.T_local_query), seen.scale, T_world_refs[0])

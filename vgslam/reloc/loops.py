@@ -116,10 +116,8 @@ class LoopFinder:
         self._pending = []
 
     def find(self, k: int, other_components: bool = False) -> list[Meeting]:
-        """Confirmed meetings that end at keyframe k or shortly before; mostly none.
-
-        other_components: look only at keyframes of other components than k's.
-        """
+        """Confirmed meetings that end at keyframe k or shortly before; mostly none. other_components: look only at
+        keyframes of other components than k's."""
         if not self._pending and not other_components and k < self._next:
             return []
         meeting = self.meeting(k, other_components)

@@ -86,11 +86,9 @@ class Relocalizer:
         return not is_guessed(self.map, answer)
 
     def locate(self, view: View, camera: Camera, n_recent: int = 0) -> Localization | None:
-        """The best answer for a view, accepted or not; None if no hypothesis stands.
-
-        n_recent: last keyframes that are tried first; an answer from there that is accepted ends the search, as where
-        the camera was a moment ago it probably is.
-        """
+        """The best answer for a view, accepted or not; None if no hypothesis stands. n_recent: last keyframes that are
+        tried first; an answer from there that is accepted ends the search, as where the camera was a moment ago it
+        probably is."""
         if not self.map.keyframes:
             return None
         query = self._query(view, camera)
@@ -189,10 +187,8 @@ class Relocalizer:
         return WeakPose(se3.inverse(found.T_world_cam), component, len(found.ids), (found.keyframe_id,))
 
     def _guided(self, target: Target, start: WeakPose, before: Sequence[Hypothesis]) -> list[Hypothesis]:
-        """Hypotheses of the keyframes that show what a weak pose sees, each from the pose of the one before.
-
-        Neighbours of keyframes that have a hypothesis already are left out: they would say the same once more.
-        """
+        """Hypotheses of the keyframes that show what a weak pose sees, each from the pose of the one before. Neighbours
+        of keyframes that have a hypothesis already are left out: they would say the same once more."""
         T, out = start.T_cam_world, list[Hypothesis]()
         shown = covisible(self.map, T, start.component_id, target.camera)
         for k in spaced([*start.references[:N_WEAK_REFERENCES], *shown], N_GUIDED):

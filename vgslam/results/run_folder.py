@@ -98,11 +98,8 @@ class RunWriter:
                     left.unlink()
 
     def is_flush_due(self, n_frames: int) -> bool:
-        """Whether to flush after n_frames frames.
-
-        Every max(50, a quarter of n_frames) frames, so that all flushes together cost a constant times the last one; or
-        after 10 s, while flushing takes at most 1 % of the time.
-        """
+        """Whether to flush after n_frames frames. Every max(50, a quarter of n_frames) frames, so that all flushes
+        together cost a constant times the last one; or after 10 s, while flushing takes at most 1 % of the time."""
         if n_frames - self._frames_at_flush >= max(FLUSH_MIN_FRAMES, FLUSH_FRACTION * n_frames):
             return True
         elapsed = self._clock() - self._flushed_at_s

@@ -45,10 +45,8 @@ class StatusTable:
         return self.timestamps_s[~np.isin(self.frame_ids, trajectory.frame_ids)]
 
     def label(self, trajectory: Trajectory) -> Trajectory:
-        """The trajectory, read back from a file, with the frame ids and components that the file does not hold.
-
-        Poses are found by time (within a millisecond). Raises InputError when one belongs to no frame.
-        """
+        """The trajectory, read back from a file, with the frame ids and components that the file does not hold. Poses
+        are found by time (within a millisecond). Raises InputError when one belongs to no frame."""
         t = self.timestamps_s
         if not len(trajectory):
             return trajectory

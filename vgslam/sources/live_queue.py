@@ -37,10 +37,8 @@ class Waiting(Generic[Item]):
 
 
 class FrameQueue(Generic[Item]):
-    """Between one thread that puts frames in and one that takes them out. `dropped` counts by reason.
-
-    keep_all: the writer waits while a frame waits, and none is dropped. `now`: the monotonic clock.
-    """
+    """Between one thread that puts frames in and one that takes them out. `dropped` counts by reason. keep_all: the
+    writer waits while a frame waits, and none is dropped. `now`: the monotonic clock."""
 
     def __init__(self, keep_all: bool, now: Callable[[], float]) -> None:
         self._keep_all, self._now = keep_all, now

@@ -30,11 +30,9 @@ from vgslam.store.open import PICTURES, picture_name, read_state, referred_pictu
 
 
 class MapFolder:
-    """The folder of a map that this process writes; made when it does not exist.
-
-    Raises MapError when the folder holds something else, a map that cannot be read, or is being written by another
-    process; OutputError when it cannot be made.
-    """
+    """The folder of a map that this process writes; made when it does not exist. Raises MapError when the folder holds
+    something else, a map that cannot be read, or is being written by another process; OutputError when it cannot be
+    made."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()

@@ -10,11 +10,9 @@ SPAWN, WEB = "spawn", "web"
 
 
 def open_viewer(target: str | None, title: str, overwrite: bool = False) -> Viewer:
-    """The viewer for `spawn` (a window), `web` (a server for a browser) or an .rrd file; None shows nothing.
-
-    Raises ConfigError for another word, OutputError for a file that exists already (unless `overwrite`) or cannot be
-    made, MissingDependencyError without rerun.
-    """
+    """The viewer for `spawn` (a window), `web` (a server for a browser) or an .rrd file; None shows nothing. Raises
+    ConfigError for another word, OutputError for a file that exists already (unless `overwrite`) or cannot be made,
+    MissingDependencyError without rerun."""
     if target is None:
         return NullViewer()
     if target not in (SPAWN, WEB) and not target.endswith(".rrd"):

@@ -49,10 +49,8 @@ class _Graph:
 
 
 class RerunViewer:
-    """Shows a run in rerun: light things for every frame, heavy ones at keyframes, all within a `LoadLimit`.
-
-    What the limit does not allow is left out or comes later; `close` shows the last state whole.
-    """
+    """Shows a run in rerun: light things for every frame, heavy ones at keyframes, all within a `LoadLimit`. What the
+    limit does not allow is left out or comes later; `close` shows the last state whole."""
 
     def __init__(self, recording: rr.RecordingStream, where: str) -> None:
         self.where = where

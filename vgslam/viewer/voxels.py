@@ -9,11 +9,9 @@ _SHARE_OF_ROOM = 8
 
 
 class VoxelFilter:
-    """Chooses, among new points, those in voxels that hold none yet.
-
-    voxel: edge length. Never more than max_points are accepted, and at one time no more than an eighth of what is
-    left, evenly chosen: a long run grows thinner, but its end is shown too.
-    """
+    """Chooses, among new points, those in voxels that hold none yet. voxel: edge length. Never more than max_points are
+    accepted, and at one time no more than an eighth of what is left, evenly chosen: a long run grows thinner, but its
+    end is shown too."""
 
     def __init__(self, voxel: float, max_points: int) -> None:
         if not voxel > 0:

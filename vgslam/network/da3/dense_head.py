@@ -30,11 +30,9 @@ class ChannelsFirst(nn.Module):
 
 
 class DualHead(DptHead):
-    """Tokens -> depth with confidence, as `DptHead`; and rays with confidence at 8 x the resolution of the patches.
-
-    The residual units keep their input as it is (VGGT's rectify it). The coarser three of the ray branch's four output
-    convolutions are in the published files and reach no output; the norm of the four is one.
-    """
+    """Tokens -> depth with confidence, as `DptHead`; and rays with confidence at 8 x the resolution of the patches. The
+    residual units keep their input as it is (VGGT's rectify it). The coarser three of the ray branch's four output
+    convolutions are in the published files and reach no output; the norm of the four is one."""
 
     def __init__(self, config: Da3Config) -> None:
         super().__init__(config.dense, config.token_width, config.patch_size, 2, is_skip_rectified=False)

@@ -25,10 +25,8 @@ class NormalisedCameras:
 
 
 def normalise(T_cam_world: Tensor) -> NormalisedCameras:
-    """Poses T_cam_world (S,4,4) with the world at the first camera, in units of the median distance from it.
-
-    The lower median, the first camera's 0 included, and at least MIN_UNIT: that of two cameras is always MIN_UNIT.
-    """
+    """Poses T_cam_world (S,4,4) with the world at the first camera, in units of the median distance from it. The lower
+    median, the first camera's 0 included, and at least MIN_UNIT: that of two cameras is always MIN_UNIT."""
     T = T_cam_world @ torch_se3.inverse(T_cam_world[:1])
     distances = torch_se3.inverse(T)[:, :3, 3].norm(dim=-1)
     unit = max(float(distances.median()), MIN_UNIT)

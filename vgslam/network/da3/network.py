@@ -67,10 +67,8 @@ class Da3(nn.Module):
         choice: ReferenceChoice = ReferenceChoice.BALANCED, chunks: Chunks | None = None,
     ) -> Da3Encoded:  # fmt: skip
         """Images (B,S,3,H,W) in [0,1] -> the tokens that the heads in `want` need; of no head, descriptors alone.
-
         camera_encoding (B,S,9): cameras of all views, normalised (`given_cameras`). ConfigError for a size or a head
-        that cannot be.
-        """
+        that cannot be."""
         _check_heads(want)
         if images.ndim != 5 or images.shape[2] != 3:
             raise ConfigError(f"images must be (scenes, views, 3, height, width), got {tuple(images.shape)}")

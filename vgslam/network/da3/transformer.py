@@ -31,10 +31,8 @@ class Da3Encoded(Encoded):
 
 def resized_position(pos_embed: Tensor, grid: int, rows: int, cols: int) -> Tensor:
     """Position embedding (1, 1 + grid^2, C) -> that of the class token and rows x cols patches (1, 1 + rows*cols, C).
-
     Bicubic without antialiasing; the sampling positions follow from the factors (rows + 0.1) / grid and not from the
-    sizes.
-    """
+    sizes."""
     if (rows, cols) == (grid, grid):
         return pos_embed
     own = pos_embed[:, 1:].unflatten(1, (grid, grid)).permute(0, 3, 1, 2)

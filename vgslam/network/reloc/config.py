@@ -26,11 +26,9 @@ class Injection(StrEnum):
 
 
 class MaskKind(StrEnum):
-    """Which frames of N attend to which in the global blocks.
-
-    STAR: the paper's sparse mask. CACHEABLE: the star in which no database frame sees the query, so that the database
-    is computed once for all queries. DILATED and CAUSAL are the paper's ablations.
-    """
+    """Which frames of N attend to which in the global blocks. STAR: the paper's sparse mask. CACHEABLE: the star in
+    which no database frame sees the query, so that the database is computed once for all queries. DILATED and CAUSAL
+    are the paper's ablations."""
 
     DENSE = "dense"
     STAR = "star"
@@ -40,11 +38,9 @@ class MaskKind(StrEnum):
 
 
 class MatchOrder(StrEnum):
-    """What a network with a matching adapter compares a frame with, besides the anchor.
-
-    RETRIEVAL: the query with its most similar other view, a database frame with the query, or with the anchor alone
-    where the database must not depend on the query. VIDEO: each frame with the one before it.
-    """
+    """What a network with a matching adapter compares a frame with, besides the anchor. RETRIEVAL: the query with its
+    most similar other view, a database frame with the query, or with the anchor alone where the database must not
+    depend on the query. VIDEO: each frame with the one before it."""
 
     RETRIEVAL = "retrieval"
     VIDEO = "video"

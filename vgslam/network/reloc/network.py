@@ -52,11 +52,9 @@ class RelocNetwork(nn.Module):
     def forward(
         self, images: Tensor, known: KnownPoses, mask: FrameMask | None = None, chunks: Chunks | None = None
     ) -> list[Tensor]:
-        """Images (B,N,3,H,W) in [0,1] and the poses of frames 0..N-2 -> pose encodings (B,N,9), one per refinement.
-
-        The last one's row N-1 is the answer, the other rows re-predict the database. `mask` takes the place of the
-        configured one. ConfigError if the numbers of frames do not fit.
-        """
+        """Images (B,N,3,H,W) in [0,1] and the poses of frames 0..N-2 -> pose encodings (B,N,9), one per refinement. The
+        last one's row N-1 is the answer, the other rows re-predict the database. `mask` takes the place of the
+        configured one. ConfigError if the numbers of frames do not fit."""
         n, chunks = images.shape[1], chunks or Chunks()
         if known.encoding.shape[:2] != (len(images), n - 1):
             raise ConfigError(
@@ -99,11 +97,9 @@ def descriptors(patches: Tensor) -> Tensor:
 
 
 def build_reloc(base: Vggt, config: RelocConfig, seed: int = 0) -> RelocNetwork:
-    """A relocalization network on the weights of `base`, which it shares and leaves as they are.
-
-    With residual injection its answers are those of `base` until it is trained. ConfigError if `config.tuned` names
-    no parameter or `base` has no camera head.
-    """
+    """A relocalization network on the weights of `base`, which it shares and leaves as they are. With residual
+    injection its answers are those of `base` until it is trained. ConfigError if `config.tuned` names no parameter or
+    `base` has no camera head."""
     own = _sharing_copy(base, config.tuned)
     if config.lora_rank:
         lora = LoraConfig(config.lora_rank, float(config.lora_rank), within=LORA_WITHIN)

@@ -7,10 +7,8 @@ from vgslam.network.reloc.config import MaskKind, MatchOrder
 
 
 def most_similar(query: Tensor, database: Tensor) -> Tensor:
-    """Index (B,) of the database frame most similar to the query, the anchor left out unless it is the only one.
-
-    Global descriptors of unit length: query (B,width), database (B,K,width).
-    """
+    """Index (B,) of the database frame most similar to the query, the anchor left out unless it is the only one. Global
+    descriptors of unit length: query (B,width), database (B,K,width)."""
     if database.shape[1] == 1:
         return torch.zeros(len(query), dtype=torch.long, device=query.device)
     similarity = torch.einsum("bkw,bw->bk", database, query)
@@ -19,9 +17,7 @@ def most_similar(query: Tensor, database: Tensor) -> Tensor:
 
 def second_references(descriptors: Tensor, kind: MaskKind, order: MatchOrder) -> Tensor:
     """Indices (B,N) of the frames that N frames, anchor first and query last, are compared with beside the anchor.
-
-    descriptors (B,N,width): the choice follows from the images alone, never from the order of the database.
-    """
+    descriptors (B,N,width): the choice follows from the images alone, never from the order of the database."""
     b, n = descriptors.shape[:2]
     device = descriptors.device
     if order is MatchOrder.VIDEO:

@@ -104,9 +104,7 @@ def heading(text: str) -> str:
 
 def svg_image(figure: Figure, alternative: str, is_wide: bool = False) -> str:
     """The figure as a vector image within the page, identical for identical figures; as PNG if it is too large.
-
-    is_wide: it scrolls on its own where the screen is narrower, as its letters would be too small.
-    """
+    is_wide: it scrolls on its own where the screen is narrower, as its letters would be too small."""
     css_class = "wide" if is_wide else ""
     vector = themed_svg_bytes(figure)
     if len(vector) <= MOST_SVG_BYTES:

@@ -17,11 +17,9 @@ _CORNERS = np.array([(-1, -1, 1), (1, -1, 1), (1, 1, 1), (-1, 1, 1)], np.float64
 
 
 def path_segments(path: Trajectory, frame_ids: Ids) -> tuple[Segments, Segments]:
-    """Segments between poses of successive frames, and those that bridge frames without a pose.
-
-    frame_ids (M,): all frames of the run, ascending. Every k-th pose is used when there are too many, besides those at
-    both ends of a bridge.
-    """
+    """Segments between poses of successive frames, and those that bridge frames without a pose. frame_ids (M,): all
+    frames of the run, ascending. Every k-th pose is used when there are too many, besides those at both ends of a
+    bridge."""
     n = len(path)
     if n < 2:
         return _NONE, _NONE

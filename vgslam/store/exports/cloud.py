@@ -16,9 +16,7 @@ from vgslam.types import Array
 
 def cloud_of(component: Component, max_points: int = 2_000_000) -> tuple[Array, npt.NDArray[np.uint8]]:
     """Points (N,3) in the component's frame, N <= max_points, and colours (N,3): landmarks and confident dense depth.
-
-    Raises InputError when there are none.
-    """
+    Raises InputError when there are none."""
     points, colors = point_cloud(component.slam_map, max_points=max_points, component_id=component.id)
     if not len(points):
         raise InputError(f"component {component.id} has no points: neither landmarks nor dense depth")

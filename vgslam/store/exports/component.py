@@ -39,10 +39,8 @@ class Component:
         return [k for k in self.slam_map.keyframes if k.component_id == self.id]
 
     def trajectory(self, session: int | None = None) -> Trajectory:
-        """Poses of the component's frames of one session, which may be left out where there is only one.
-
-        Raises InputError when it is needed or does not exist, or has no pose in the component.
-        """
+        """Poses of the component's frames of one session, which may be left out where there is only one. Raises
+        InputError when it is needed or does not exist, or has no pose in the component."""
         n = max(1, len(self.slam_map.sessions))
         if session is None and n > 1:
             raise InputError(f"the map has {n} sessions, whose times may overlap: choose one with --session 0..{n - 1}")
