@@ -32,19 +32,14 @@ class BenchArgs:
     sequences: tyro.conf.Positional[tuple[Path, ...]]
     """Sequences: anything that `vgslam run` takes. A file groundtruth_NAME.txt in a sequence's folder is a further
     truth, scored too."""
-
     out: Path = Path("out/bench")
     """Folder for the results; that of run i of a sequence is OUT/SEQUENCE/i."""
-
     repeat: int = 1
     """Runs of each sequence."""
-
     run_options: str = ""
     """Options passed on to `vgslam run`, in one string, as in --run-options="--stride 2"."""
-
     timeout: float = 3600.0
     """Longest time for one run, in seconds; a run that takes longer has failed."""
-
     overwrite: bool = False
     """Replace the results of an earlier benchmark in OUT."""
 
@@ -82,7 +77,8 @@ def run_in_process(
     options = shlex.split(args.run_options)
     command = [*program, str(sequence), "--out", str(run_dir), "--overwrite", *options]
     process = run_isolated(command, run_dir.with_suffix(".log"), args.timeout)
-    return RunOutcome(_portable(command), process.failure())
+    portable = ["python" if word == sys.executable else word for word in command]
+    return RunOutcome(portable, process.failure())
 
 
 def _run_one(args: BenchArgs, outcome: SequenceOutcome, run_sequence: SequenceRunner) -> None:
@@ -148,11 +144,6 @@ def _names(sequences: tuple[Path, ...]) -> list[str]:
         same = sum(other == name or other.startswith(f"{name}~") for other in names)
         names.append(f"{name}~{same + 1}" if same else name)
     return names
-
-
-def _portable(command: list[str]) -> list[str]:
-    """The command as it works on any machine: this interpreter is `python` there."""
-    return ["python" if word == sys.executable else word for word in command]
 
 
 def _given(args: BenchArgs) -> list[str]:

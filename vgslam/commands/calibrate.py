@@ -37,29 +37,21 @@ class CalibrateArgs:
 
     path: tyro.conf.Positional[Path]
     """Video, or folder of images, with one zoom and one focus."""
-
     board: str = ""
     """checkerboard:9x6 (inner corners), charuco:11x8:5x5_100[:MARKER/SQUARE] (squares), or
     aprilgrid:6x6[:36h11[:GAP/EDGE]] (tags)."""
-
     out: Path = Path("camera.json")
     """The calibration file."""
-
     overwrite: bool = False
     """Replace the file if it is there."""
-
     lens: Literal["auto", "pinhole", "fisheye"] = "auto"
     """Lens model; auto tries a fisheye where the view is wide or a pinhole does not fit."""
-
     start: int = 0
     """First image used."""
-
     end: int | None = None
     """Image after the last one used."""
-
     stride: int | None = None
     """Look at every n-th image; the default looks at 240 or fewer."""
-
     json: bool = False
     """Print JSON instead of text."""
 

@@ -41,7 +41,6 @@ class InfoArgs:
 
     map: tyro.conf.Positional[Path]
     """Folder of the map."""
-
     json: bool = False
     """Print JSON."""
 
@@ -52,7 +51,6 @@ class CheckArgs:
 
     map: tyro.conf.Positional[Path]
     """Folder of the map."""
-
     json: bool = False
     """Print JSON."""
 
@@ -63,13 +61,10 @@ class MergeArgs:
 
     a: tyro.conf.Positional[Path]
     """The map whose world stays."""
-
     b: tyro.conf.Positional[Path]
     """The map that is added."""
-
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Folder of the new map."""
-
     memory: str = "1GiB"
     """Memory for images and depth, as in 2GiB."""
 
@@ -80,19 +75,14 @@ class RefineArgs:
 
     map: tyro.conf.Positional[Path]
     """Folder of the map."""
-
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """Folder of a new map; by default the map itself is replaced, at once and as a whole."""
-
     fixed_calib: bool = False
     """Keep the calibration as it is."""
-
     seconds: float = 600.0
     """Time for it, in s. When it is over, the steps that were made are kept."""
-
     memory: str = "1GiB"
     """Memory for images and depth, as in 2GiB."""
-
     json: bool = False
     """Print JSON."""
 
@@ -103,24 +93,18 @@ class ExportArgs:
 
     map: tyro.conf.Positional[Path]
     """Folder of the map."""
-
     format: Format
     """tum, kitti: poses of every frame. ply (.ply), gltf (.glb, .gltf): coloured cloud. mesh (.ply, .obj, .glb, .gltf):
     surface of the dense depth (needs Open3D). colmap, colmap-text: COLMAP model with images. nerfstudio:
     transforms.json with images and depth."""
-
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """File to write; for colmap and nerfstudio a new folder."""
-
     component: int | None = None
     """Component to export; the default is the one with most keyframes."""
-
     session: int | None = None
     """Session whose poses are written, from 0; needed for tum and kitti where the map has several."""
-
     max_faces: int | None = None
     """Most triangles of a mesh; a finer one is decimated."""
-
     overwrite: bool = False
     """Replace an existing export."""
 

@@ -146,7 +146,7 @@ def _error_series(timestamps_s: Array, T_ref_cam: Array, T_est_cam: Array, align
     from evo.core import metrics
     from evo.core.trajectory import PosePath3D
 
-    pair = tuple(PosePath3D(poses_se3=[_valid_se3(T) for T in poses])
+    pair = tuple(PosePath3D(poses_se3=[se3.from_rt(se3.orthonormalize(T[:3, :3]), T[:3, 3]) for T in poses])
                  for poses in (T_ref_cam, alignment.apply(T_est_cam)))  # fmt: skip
     errors = []
     for relation in (metrics.PoseRelation.translation_part, metrics.PoseRelation.rotation_angle_deg):
@@ -155,10 +155,6 @@ def _error_series(timestamps_s: Array, T_ref_cam: Array, T_est_cam: Array, align
         errors.append(np.asarray(ape.error, np.float64))
     by_rotations = _rotation_only_errors_deg(T_ref_cam, T_est_cam)
     return ErrorSeries(alignment, timestamps_s.copy(), errors[0], errors[1], by_rotations)
-
-
-def _valid_se3(T: Array) -> Array:
-    return se3.from_rt(se3.orthonormalize(T[:3, :3]), T[:3, 3])
 
 
 def _rotation_only_errors_deg(T_ref_cam: Array, T_est_cam: Array) -> Array:

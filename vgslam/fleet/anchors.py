@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from vgslam.fleet.roots import Roots
 from vgslam.fleet.ties import Bond
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
+from vgslam.graph.roots import Roots
 from vgslam.graph.sim3_batch import Sim3Batch
 from vgslam.graph.similarity_net import Net, NetSolver
 from vgslam.types import Array, Ids
@@ -80,7 +80,8 @@ def _solved(bonds: Sequence[Bond], begin: Anchors | None) -> Anchors:
     tree = _tree(bonds, np.lexsort((-weights, ~was_used)))
     nodes = _placed(bonds, tree, begin, was_used)
     names = sorted(nodes)
-    net, S = _net(bonds, names), Sim3Batch.of([nodes[n] for n in names])
+    net = Net.of([b.edge for b in bonds], {n: i for i, n in enumerate(names)})
+    S = Sim3Batch.of([nodes[n] for n in names])
     errors = net.errors_sigma(S)
     # what the tree contradicts may be the tree's own drift: bonds far off that no triangle supports begin outside
     active = np.isin(np.arange(len(bonds)), tree)
@@ -90,10 +91,6 @@ def _solved(bonds: Sequence[Bond], begin: Anchors | None) -> Anchors:
     refused = [b for b, on in zip(bonds, active, strict=True) if not on]
     solved = {n: Sim3(S.R[i], S.t[i], float(S.s[i])) for i, n in enumerate(names)}
     return Anchors(solved, _groups(used), used, refused)
-
-
-def _net(bonds: Sequence[Bond], names: Sequence[int]) -> Net:
-    return Net.of([b.edge for b in bonds], {n: i for i, n in enumerate(names)})
 
 
 def _firsts(bonds: Sequence[Bond], names: Sequence[int]) -> np.ndarray:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 from vgslam.fleet.anchors import Anchors, solve_anchors
 from vgslam.fleet.overlap import UNCHECKED
-from vgslam.fleet.roots import Roots
 from vgslam.fleet.sights import Witnesses
 from vgslam.fleet.ties import Bond
+from vgslam.graph.roots import Roots
 
 MOST_WAY = 5
 """Bonds of a way round at most: each adds its own uncertainty, so that a longer one ends near many places."""

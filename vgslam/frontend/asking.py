@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from vgslam.errors import VgslamError
 from vgslam.frontend.guide import Guide, VggtUse
-from vgslam.types import Float32, Image, WindowInput, WindowPrediction
+from vgslam.types import WindowInput, WindowPrediction
 
 A = TypeVar("A")
 
@@ -86,11 +86,6 @@ class Desk:
     def ask_now(self, reason: Reason, about: Hashable, work: Callable[[], A | None]) -> Answer[A] | None:
         """The same, answered in line in any case: for what is asked when the frames are through."""
         return None if self.trouble is not None else self._in_line(reason, about, work)
-
-    def uncounted(self, work: Callable[[], A]) -> A:
-        """The answer of `work`, in line, when the network is free; an error goes to who asked."""
-        with self._one_caller:
-            return work()
 
     def believe(self, reason: Reason) -> None:
         """An answer was used."""
@@ -200,7 +195,3 @@ class AskedGuide:
         """The same, in line in any case."""
         answer = self.desk.ask_now(reason, about, lambda: self.guide.predict(window))
         return None if answer is None else answer.value
-
-    def descriptor(self, frame_id: int, image: Image) -> Float32:
-        """As `Guide.descriptor`; not counted."""
-        return self.desk.uncounted(lambda: self.guide.descriptor(frame_id, image))

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from vgslam.types import Array, Float32, Image, WindowInput, WindowPrediction
+from vgslam.types import Array, Float32, WindowInput, WindowPrediction
 
 RANDOM_NOTE = "the network's weights are RANDOM: what it said is meaningless, and so is the geometry that came from it"
 REL_SIGMA_UNCONFIDENT, LEAST_REL_SIGMA = 0.3, 0.03
@@ -33,9 +33,6 @@ class VggtUse:
     dense_depth: bool = False
     """At the end every keyframe gets the network's depth and confidence where it agrees with the landmarks, instead of
     those of the plane sweep."""
-    descriptors: bool = False
-    """Places are recognised by the network's descriptors instead of local features, which is worse so far
-    (docs/bench/places.md)."""
 
 
 class Guide(Protocol):
@@ -47,10 +44,6 @@ class Guide(Protocol):
 
     def predict(self, window: WindowInput) -> WindowPrediction | None:
         """Poses and depth of a window without using its tracks or the map's poses; None when it cannot say."""
-        ...
-
-    def descriptor(self, frame_id: int, image: Image) -> Float32:
-        """Unit vector (D,) of one image; a scalar product tells how alike two images are."""
         ...
 
 

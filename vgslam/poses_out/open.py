@@ -58,13 +58,10 @@ def _open_unix(rest: str) -> PoseSink:
     return SocketSink(listen_unix(Path(rest)))
 
 
-def _open_ros2(rest: str) -> PoseSink:
-    return Ros2Sink(Ros2Options.parse(rest))
-
-
 POSE_SINKS: Registry[Callable[[str], PoseSink]] = Registry(
     "vgslam.pose_sinks", "pose sink",
-    {STDOUT: _open_stdout, "tcp": _open_tcp, "unix": _open_unix, "ros2": _open_ros2}, takes=("REST",),
+    {STDOUT: _open_stdout, "tcp": _open_tcp, "unix": _open_unix,
+     "ros2": lambda rest: Ros2Sink(Ros2Options.parse(rest))}, takes=("REST",),
 )  # fmt: skip
 """How `--poses NAME:REST` opens its sink: each entry takes REST, '' if there is none, and returns a `PoseSink`."""
 

@@ -1,12 +1,11 @@
 """Closes a confirmed loop: adds an edge, brings components together, and solves the graph again."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from vgslam.errors import GraphError
-from vgslam.frontend.asking import AskedGuide
 from vgslam.frontend.features import FeatureConfig
 from vgslam.geometry.camera import Camera
 from vgslam.graph.map_graph import MapGraph
@@ -216,10 +215,3 @@ class PlaceJoiner:
             if closed is not None and closed.joined is not None:
                 return True
         return False
-
-
-def config_beside(config: LoopConfig, guide: AskedGuide | None) -> LoopConfig:
-    """The settings beside a network, which serves one caller at a time: if it recognises places, no search runs in
-    parallel."""
-    is_shared = guide is not None and guide.use.descriptors
-    return replace(config, in_background=False) if is_shared else config

@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.frontend.asking import AskedGuide
 from vgslam.frontend.features import Gray
 from vgslam.frontend.matching import ImageFeatures, describe_quick, plain_features
 from vgslam.frontend.tracker import View
@@ -14,7 +13,7 @@ from vgslam.map.keyframe_images import gray_of
 from vgslam.map.slam_map import PlaceCodes, SlamMap
 from vgslam.reloc.feature_file import FeatureFile
 from vgslam.reloc.index import PlaceIndex
-from vgslam.reloc.vocabulary import Bits, bits_of_vector, shipped_vocabulary, shipped_vocabulary_id
+from vgslam.reloc.vocabulary import Bits, shipped_vocabulary, shipped_vocabulary_id
 from vgslam.types import Ids, Image
 
 N_FEATURES = 500
@@ -24,12 +23,11 @@ class Places:
     """Codes of all keyframes of `slam_map` in an index, and their features: those used last in memory, the others in a
     temporary file, so that in a large map an old keyframe costs no more than a new one.
 
-    guide: a network whose descriptor is the code where it is asked for descriptors; else local features are
-    aggregated. kept: keyframes whose features stay in memory (about 0.25 MB each). Safe to use from two threads.
+    kept: keyframes whose features stay in memory (about 0.25 MB each). Safe to use from two threads.
     """
 
-    def __init__(self, slam_map: SlamMap, guide: AskedGuide | None = None, kept: int = 32) -> None:
-        self.map, self.guide, self.kept = slam_map, guide, kept
+    def __init__(self, slam_map: SlamMap, kept: int = 32) -> None:
+        self.map, self.kept = slam_map, kept
         self.index = PlaceIndex()
         self._kept_codes = self._open_codes()
         self._features: dict[int, ImageFeatures] = {}
@@ -40,33 +38,22 @@ class Places:
         """Take in the keyframes that the map has got since."""
         kept = self._kept_codes
         with self._lock:
-            if kept is not None and len(kept.codes) > len(self.index):
+            if len(kept.codes) > len(self.index):
                 self.index.add(kept.codes.view[len(self.index) :])
             for k in range(len(self.index), len(self.map.keyframes)):
-                code = self._code_of(k)
+                code = shipped_vocabulary().bits(self.features(k).descriptors)
                 self.index.add(code)
-                if kept is not None:
-                    kept.codes.extend(code)
+                kept.codes.extend(code)
 
-    def _code_of(self, k: int) -> Bits:
-        """Code (256,) of keyframe k; its image is looked at by a network alone."""
-        if self.guide is not None and self.guide.use.descriptors:
-            return self.code(self.map.keyframes[k].frame_id, self.map.keyframes[k].image)
-        return shipped_vocabulary().bits(self.features(k).descriptors)
-
-    def _open_codes(self) -> PlaceCodes | None:
-        """The map's own codes, emptied where another vocabulary made them; None if a network makes them."""
-        if self.guide is not None and self.guide.use.descriptors:
-            return None
+    def _open_codes(self) -> PlaceCodes:
+        """The map's own codes, emptied where another vocabulary made them."""
         mine = np.frombuffer(shipped_vocabulary_id(), np.uint8).copy()
         if not np.array_equal(self.map.place_codes.vocabulary, mine):
             self.map.place_codes = PlaceCodes(mine)
         return self.map.place_codes
 
-    def code(self, frame_id: int, image: Image) -> Bits:
+    def code(self, image: Image) -> Bits:
         """Code (256,) of an image."""
-        if self.guide is not None and self.guide.use.descriptors:
-            return bits_of_vector(self.guide.descriptor(frame_id, image))
         found = describe_quick(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), N_FEATURES)
         return shipped_vocabulary().bits(found.descriptors)
 
@@ -106,4 +93,4 @@ class Places:
         """The n keyframes that look most like a view, best first."""
         with self._lock:
             self.catch_up()
-            return self.index.search(self.code(view.frame_id, view.image), n)[0].tolist()
+            return self.index.search(self.code(view.image), n)[0].tolist()

@@ -3,7 +3,6 @@
 import io
 import json
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,12 +57,8 @@ def remove_depth(out: Path) -> None:
     folder = out / DEPTH_FOLDER
     if folder.is_symlink():
         raise OutputError(f"{folder} is a symbolic link, which leads the depth elsewhere; remove it")
-    for file in _own(folder):
+    for file in [p for p in folder.iterdir() if OWN_FILES.fullmatch(p.name)] if folder.is_dir() else []:
         file.unlink(missing_ok=True)
-
-
-def _own(folder: Path) -> Sequence[Path]:
-    return [p for p in folder.iterdir() if OWN_FILES.fullmatch(p.name)] if folder.is_dir() else []
 
 
 def _meaning(form: Form) -> dict[str, Any]:

@@ -34,7 +34,6 @@ class SourceOptions:
     7-Scenes scene folder (seq-02)."""
     fps: float | None = None
     """Frame rate of sources without timestamps, in Hz; 30 (with a warning) when not given."""
-
     stream: int | None = None
     """Number of the stream in a video file that has several; by default that with most pixels in all."""
 

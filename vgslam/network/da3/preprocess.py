@@ -59,18 +59,15 @@ def _place(image: UInt8, size_px: int, fit: Fit, patch_px: int) -> tuple[UInt8, 
     wide, high = (max(1, round(n * size_px / side)) for n in (width, height))
     pixels = _resize(image, wide, high, is_cubic=size_px > side)
     if not fit.crops:
-        new_width, new_height = (max(_nearest_multiple(n, patch_px), patch_px) for n in (wide, high))
+        new_width, new_height = (
+            max((2 * n + patch_px) // (2 * patch_px), 1) * patch_px for n in (wide, high)  # nearest multiples, ties up
+        )
         pixels = _resize(pixels, new_width, new_height, is_cubic=new_width > wide or new_height > high)
         wide, high = new_width, new_height
     whole = PixelMap((wide / width, high / height), (0.0, 0.0), (width, height), (wide, high), (0, 0, wide, high))
     if min(wide, high) < patch_px:
         raise InputError(f"an image of {width}x{height} px is too elongated for the network")
     return _crop(pixels, whole, wide // patch_px * patch_px, high // patch_px * patch_px)
-
-
-def _nearest_multiple(n: int, patch_px: int) -> int:
-    """Ties go upwards."""
-    return (2 * n + patch_px) // (2 * patch_px) * patch_px
 
 
 def _resize(image: UInt8, width: int, height: int, is_cubic: bool) -> UInt8:

@@ -21,11 +21,6 @@ _TYPES = {"pinhole": ("pinhole", ""), "radial1": ("radtan", "k1"), "radial3": ("
 _ORDER = {"radtan": "k1 k2 p1 p2 k3", "fisheye": "k1 k2 k3 k4", "fov": "w", "pinhole": ""}
 
 
-def _is_openmvg(document: Document) -> bool:
-    """Whether it is a sfm_data.json of OpenMVG's."""
-    return "sfm_data_version" in document and isinstance(document.get("intrinsics"), list)
-
-
 def _cameras(name: str, document: Document) -> dict[str, Document]:
     """The cameras by their field `name`, or by their places where they have none."""
     listed = [camera for camera in document["intrinsics"] if isinstance(camera, Mapping)]
@@ -83,11 +78,6 @@ def _read_alicevision(document: Document, size: Size | None) -> Stated:
     return Stated(_stated("pxFocalLength", f), _stated("pxFocalLength", f), *middle, of, model, k)
 
 
-def _is_scannet(document: Document) -> bool:
-    """Whether it is a scene's text file, or the _info.txt of its .sens."""
-    return "fx_color" in document or "m_calibrationColorIntrinsic" in document
-
-
 def _read_scannet(document: Document, size: Size | None) -> Stated:
     """The colour camera. Raises ValueError."""
     matrix = document.get("m_calibrationColorIntrinsic")
@@ -137,9 +127,14 @@ def _coefficients(model: str, order: str, given: Any) -> tuple[float, ...]:
     return tuple(of.get(name, 0.0) for name in _ORDER[model].split())
 
 
-OPENMVG: Layout[Document] = Layout(_is_openmvg, _read_openmvg, partial(_cameras, "key"))
+OPENMVG: Layout[Document] = Layout(
+    lambda document: "sfm_data_version" in document and isinstance(document.get("intrinsics"), list), _read_openmvg,
+    partial(_cameras, "key"),
+)  # fmt: skip
 ALICEVISION: Layout[Document] = Layout(_is_alicevision, _read_alicevision, partial(_cameras, "intrinsicId"))
-SCANNET: Layout[Document] = Layout(_is_scannet, _read_scannet)
+SCANNET: Layout[Document] = Layout(
+    lambda document: "fx_color" in document or "m_calibrationColorIntrinsic" in document, _read_scannet
+)  # fmt: skip
 
 
 _LENSES = {"frame": "radtan", "fisheye": "fisheye"}

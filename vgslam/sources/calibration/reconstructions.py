@@ -62,7 +62,8 @@ def _read_nerf(document: Document, size: Size | None) -> Stated:
         raise ValueError("camera k4 of transforms.json is not supported without a fisheye model; calibrate without it")
     for name in ("aabb_scale", "scale", "offset"):
         fields.pop(name, None)
-    return _half_pixel(read_flat(fields, size))
+    read = read_flat(fields, size)
+    return replace(read, cx=None if read.cx is None else read.cx - 0.5, cy=None if read.cy is None else read.cy - 0.5)
 
 
 def _cameras_nerf(document: Document) -> dict[str, Document]:
@@ -80,15 +81,6 @@ def _cameras_nerf(document: Document) -> dict[str, Document]:
 
 def _intrinsics_of(frame: Mapping[str, Any]) -> dict[str, Any]:
     return {name: frame[name] for name in _NERF if name in frame}
-
-
-def _half_pixel(read: Stated) -> Stated:
-    return replace(read, cx=None if read.cx is None else read.cx - 0.5, cy=None if read.cy is None else read.cy - 0.5)
-
-
-def _cameras_opensfm(document: Document) -> dict[str, Document]:
-    """The cameras by their names."""
-    return {name: {"cameras": {name: camera}} for name, camera in _opensfm(document).items()}
 
 
 def _read_opensfm(document: Document, size: Size | None) -> Stated:
@@ -173,7 +165,10 @@ def _colmap_camera(model: str, size: Size, values: list[float]) -> Stated:
 
 
 NERFSTUDIO: Layout[Document] = Layout(_is_nerf, _read_nerf, _cameras_nerf, is_first_taken=False)
-OPENSFM: Layout[Document] = Layout(lambda document: bool(_opensfm(document)), _read_opensfm, _cameras_opensfm)
+OPENSFM: Layout[Document] = Layout(
+    lambda document: bool(_opensfm(document)), _read_opensfm,
+    lambda document: {name: {"cameras": {name: camera}} for name, camera in _opensfm(document).items()},
+)  # fmt: skip
 OPEN3D: Layout[Document] = Layout(
     lambda document: bool(_open3d(document)), lambda document, size: read_flat(_open3d(document)[0], size),
     _cameras_open3d, is_first_taken=False,

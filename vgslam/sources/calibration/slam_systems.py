@@ -20,11 +20,6 @@ _BEFORE = {"ds": 2, "eucm": 2, "omni": 1}
 """Numbers before fu fv pu pv in Kalibr's `intrinsics`."""
 
 
-def _is_orbslam(document: Document) -> bool:
-    """Whether fields are called Camera.fx and the like."""
-    return any(_ORB.match(name) for name in document)
-
-
 def _read_orbslam(document: Document, size: Size | None) -> Stated:
     """Camera.fx, or Camera1.fx in ORB-SLAM3. newWidth only says what that program resizes to."""
     fields = {match[2]: value for name, value in document.items() if (match := _ORB.match(name))}
@@ -45,11 +40,6 @@ def _cameras_orbslam(document: Document) -> dict[str, Document]:
                    if name.startswith(f"{second}.")}  # fmt: skip
             return {first: with_first, second: {**shared, **own}}
     return {}
-
-
-def _cameras_kalibr(document: Document) -> dict[str, Document]:
-    """The cameras of a chain."""
-    return {name: {name: document[name]} for name in _chain(document)}
 
 
 def _read_kalibr(document: Document, size: Size | None) -> Stated:
@@ -104,8 +94,11 @@ def _chain(document: Document) -> list[str]:
     return sorted(found, key=lambda name: int(name[3:]))
 
 
-ORB_SLAM: Layout[Document] = Layout(_is_orbslam, _read_orbslam, _cameras_orbslam)
-KALIBR: Layout[Document] = Layout(lambda document: bool(_chain(document)), _read_kalibr, _cameras_kalibr)
+ORB_SLAM: Layout[Document] = Layout(lambda document: any(map(_ORB.match, document)), _read_orbslam, _cameras_orbslam)
+KALIBR: Layout[Document] = Layout(
+    lambda document: bool(_chain(document)), _read_kalibr,
+    lambda document: {name: {name: document[name]} for name in _chain(document)},
+)  # fmt: skip
 KITTI: Layout[Document] = Layout(_is_kitti, _read_kitti, _cameras_kitti)
 
 
@@ -142,11 +135,6 @@ def _read_dso(rows: Rows, size: Size | None) -> Stated:
     return Stated(fx, fy, cx, cy, of, lens, tuple(k))
 
 
-def _is_numbers(rows: Rows) -> bool:
-    """Whether there is one row of four numbers or more, or a matrix."""
-    return all(is_number(word) for row in rows for word in row)
-
-
 def _read_numbers(rows: Rows, size: Size | None) -> Stated:
     """fx fy cx cy [k1 k2 p1 p2 [k3 ...]] in one row, or a camera matrix 3x3 or 4x4."""
     lengths = {len(row) for row in rows}
@@ -165,4 +153,4 @@ def _read_numbers(rows: Rows, size: Size | None) -> Stated:
 
 
 DSO: Layout[Rows] = Layout(_is_dso, _read_dso)
-NUMBERS: Layout[Rows] = Layout(_is_numbers, _read_numbers)
+NUMBERS: Layout[Rows] = Layout(lambda rows: all(is_number(word) for row in rows for word in row), _read_numbers)
