@@ -186,15 +186,11 @@ def _notes(
 ) -> list[str]:
     notes = []
     if n_scored < len(estimate):
-        notes.append(
-            f"{len(estimate) - n_scored} of {len(estimate)} poses have no reference within {tolerance_s:.4g} s "
-            "(--max-difference sets that)"
-        )
+        notes.append(f"{len(estimate) - n_scored} of {len(estimate)} poses have no reference within {tolerance_s:.4g} "
+                     "s (--max-difference sets that)")  # fmt: skip
     if len(scores) + len(unscored) > 1:
-        notes.append(
-            f"{len(scores) + len(unscored)} components, each aligned on its own; the headline is the largest, "
-            f"{scores[0].n_poses} of {n_scored} scored poses"
-        )
+        notes.append(f"{len(scores) + len(unscored)} components, each aligned on its own; the headline is the largest, "
+                     f"{scores[0].n_poses} of {n_scored} scored poses")  # fmt: skip
     best = scores[0]
     if estimate.is_metric and best.ate_sim3_m is not None and best.scale is not None:
         notes.append(

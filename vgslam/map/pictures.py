@@ -50,10 +50,8 @@ class SpillFolder:
         try:
             path.write_bytes(data)
         except OSError as error:
-            raise OutputError(
-                f"{path}: a keyframe beyond the memory budget cannot be written ({error.strerror or error}); free some "
-                "space, set TMPDIR to another disk or give more --memory"
-            ) from error
+            raise OutputError(f"{path}: a picture beyond the memory budget is not written ({error.strerror or error}); "
+                              "free space, set TMPDIR to another disk or give more --memory") from error  # fmt: skip
         file = describe(path, data)
         unlink_with(file, path)
         return file

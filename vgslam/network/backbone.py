@@ -154,6 +154,5 @@ def inference(images: NetworkImages) -> Iterator[None]:
             yield
     except torch.OutOfMemoryError as error:
         raise ConfigError(
-            f"the device ran out of memory at {len(images.images)} frames: pass a smaller --gpu-memory, or a smaller "
-            "window"
+            f"the device ran out of memory at {len(images.images)} frames: pass a smaller --gpu-memory or window"
         ) from error

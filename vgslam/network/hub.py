@@ -40,9 +40,7 @@ def download(repo: str, revision: str | None = None, cache: Path | None = None, 
             raise kind(_explain(repo, revision, error)) from error
         if any(p.suffix in (".safetensors", ".pt") for p in folder.iterdir()):
             return folder
-    raise WeightsError(
-        f"{repo} holds no .safetensors or .pt file, or its download was cut off: connect to the network and try again"
-    )
+    raise WeightsError(f"{repo} holds no .safetensors or .pt file, or its download was cut off: try again online")
 
 
 def _explain(repo: str, revision: str | None, error: Exception) -> str:

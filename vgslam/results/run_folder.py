@@ -71,9 +71,7 @@ class RunWriter:
                                   "remove it, or give another folder with --out")  # fmt: skip
             (self.path / PLOT_FOLDER).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(
-                f"{self.path}: cannot be made ({error.strerror or error}); choose another --out"
-            ) from error
+            raise OutputError(f"{self.path}: cannot be made ({error.strerror or error}); take another --out") from error
 
     def _is_unused(self) -> bool:
         """Whether the folder holds nothing, or nothing but an empty one for plots."""

@@ -59,9 +59,7 @@ class StatusTable:
         row = np.where(is_before, before, after)
         far = np.abs(t[row] - trajectory.timestamps_s) > SAME_FRAME_S
         if far.any():
-            raise InputError(
-                f"the pose at {trajectory.timestamps_s[far][0]:.6f} s belongs to no frame of the status table"
-            )
+            raise InputError(f"the pose at {trajectory.timestamps_s[far][0]:.6f} s belongs to no frame of the table")
         return replace(trajectory, frame_ids=self.frame_ids[row], component_ids=self.component_ids[row])
 
 

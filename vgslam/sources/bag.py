@@ -231,9 +231,7 @@ def _frame(unpacker: _Unpacker, data: bytes, most: int) -> tuple[list[bytes], by
         parts.append(part)
         most -= len(part)
         if most < 0:
-            raise UnpackedTooLargeError(
-                f"a chunk or a message unpacks to more than {MOST_UNPACKED_BYTES / 1e6:.0f} MB, as no camera records"
-            )
+            raise UnpackedTooLargeError(f"a chunk or a message unpacks to more than {MOST_UNPACKED_BYTES / 1e6:.0f} MB")
         data = b""
     return parts, unpacker.unused_data or b""
 

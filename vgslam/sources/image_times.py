@@ -144,7 +144,5 @@ def _spread(times: Times, where: Path, warnings: Warnings) -> Times:
         n_slots = max(n, usual) if i in (0, len(runs) - 1) else n
         first = n_slots - n if i == 0 else 0  # the first second may be cut at its beginning, the last at its end
         spread += [value + unit_s * (first + k) / n_slots for k in range(n)]
-    warnings.add(
-        f"{where.name}: timestamps are rounded to {unit_s:g} s, {usual} images share one: spread evenly between them"
-    )
+    warnings.add(f"{where.name}: timestamps are rounded to {unit_s:g} s, {usual} images share one: spread evenly")
     return np.array(spread)

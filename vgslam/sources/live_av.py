@@ -115,9 +115,7 @@ def pipe_images(stream: Readable, name: str, wanted: int | None = None) -> Itera
     try:
         container = av.open(Pipe(stream), options=PIPE_OPTIONS)
     except (av.FFmpegError, OSError, ValueError) as err:
-        raise InputError(
-            f"{name}: no video comes in that ffmpeg can read ({_reason(err)}); try `ffmpeg -i INPUT -f mjpeg -q:v 3 -`"
-        ) from err
+        raise InputError(f"{name}: no video that ffmpeg can read ({_reason(err)}); try `ffmpeg -f mjpeg -`") from err
     return _images(container, name, wanted)
 
 

@@ -38,10 +38,8 @@ def gstreamer_images(pipeline: str) -> Iterator[LiveImage]:
         return
     program = shutil.which("gst-launch-1.0")
     if program is None:
-        raise MissingDependencyError(
-            "GStreamer pipelines need gst-launch-1.0 (Debian: apt install gstreamer1.0-tools gstreamer1.0-plugins-good)"
-            " or an OpenCV built with GStreamer"
-        )
+        raise MissingDependencyError("GStreamer pipelines need gst-launch-1.0 (apt install gstreamer1.0-tools "
+                                     "gstreamer1.0-plugins-good) or an OpenCV built with GStreamer")  # fmt: skip
     tail = "! videoconvert ! jpegenc ! matroskamux streamable=true ! fdsink fd=1"
     words = [program, "-q", *shlex.split(pipeline), *tail.split()]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:

@@ -45,9 +45,7 @@ def attach_chosen_truth(recording: Recording, path: Path) -> None:
         truth = read_trajectory(path, is_metric=True, notes=recording.warnings)
     else:
         if recording.timestamps_s is None:
-            raise InputError(
-                f"{path}: KITTI rows carry no time, and a {recording.kind} needs it; give a TUM trajectory"
-            )
+            raise InputError(f"{path}: KITTI rows carry no time, and {recording.kind} needs it; give a TUM trajectory")
         truth = _by_rows(read_trajectory(path, "kitti", is_metric=True), path, recording, recording.timestamps_s)
     if not overlaps(truth, recording.timestamps_s):
         raise InputError(f"{path}: truth {_spans(truth, recording.timestamps_s)}; check that it belongs to this input")

@@ -181,9 +181,7 @@ def _decoded(container: Any, stream: Any, warnings: Warnings) -> Iterator[Any]:
         try:
             packet = next(packets, None)
         except av.FFmpegError as err:
-            warnings.add(
-                f"the video is cut off or damaged after {n} frames ({err.strerror}); the frames before are used"
-            )
+            warnings.add(f"the video is cut off or damaged after {n} frames ({err.strerror}); those before are used")
             return
         if packet is None:
             return

@@ -77,10 +77,7 @@ def read_manifest(folder: Path) -> Manifest:
         data = read_json(path, MOST_BYTES)
     except FileNotFoundError:
         if (folder / LOCK).exists() and not any(folder.glob("state-*")):
-            raise MapError(
-                f"{folder}: holds no map yet: the run that was to make it ended before its first save, or has not "
-                "saved yet; run it again"
-            ) from None
+            raise MapError(f"{folder}: holds no map yet: its run has not saved, or goes on") from None
         raise MapError(f"{folder}: is not a vgslam map (it has no {MANIFEST}), or was left in its first save") from None
     except OSError as error:
         raise MapError(f"{path}: cannot be read ({error.strerror or error})") from error
@@ -92,9 +89,7 @@ def read_manifest(folder: Path) -> Manifest:
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise MapError(f"{path}: is damaged (no version)")
     if version > VERSION:
-        raise MapError(
-            f"{folder}: is a map of version {version}, this program reads up to {VERSION}; update vgslam to open it"
-        )
+        raise MapError(f"{folder}: is a map of version {version}, this program reads up to {VERSION}; update vgslam")
     checksum = data.pop("checksum", None)
     if checksum != _checksum(data):
         raise MapError(f"{path}: is damaged (its checksum differs)")

@@ -20,9 +20,7 @@ def open_viewer(target: str | None, title: str, overwrite: bool = False) -> View
     try:
         from vgslam.viewer.rerun_viewer import RerunViewer
     except ImportError as error:
-        raise MissingDependencyError(
-            "--viewer needs rerun, which is not installed: pip install 'vgslam[viewer]' (or pip install rerun-sdk)"
-        ) from error
+        raise MissingDependencyError("--viewer needs rerun: pip install 'vgslam[viewer]' (or rerun-sdk)") from error
     if target == SPAWN:
         return RerunViewer.spawn(title)
     if target == WEB:

@@ -70,9 +70,7 @@ def _fetch(name: str, repo: str, revision: str | None, cache: Path | None) -> Pa
     try:
         return download(repo, revision, cache)
     except HubUnreachableError as error:
-        raise WeightsNotFoundError(
-            f"{repo} is not in the local cache and Hugging Face cannot be reached: {how_to_fetch(name)}"
-        ) from error
+        raise WeightsNotFoundError(f"{repo} is not cached and its hub not reached: {how_to_fetch(name)}") from error
     finally:
         client.setLevel(before)
 
@@ -101,9 +99,7 @@ def config_of(found: WeightFiles, metadata: dict[str, str], asked: Da3Config) ->
         return asked
     name = _model_name(found.config)
     if name not in ARCHITECTURES:
-        raise WeightsError(
-            f"{found.config}: the network '{name}' cannot be run here; use one of {', '.join(ARCHITECTURES)}"
-        )
+        raise WeightsError(f"{found.config}: network '{name}' cannot be run; use one of {', '.join(ARCHITECTURES)}")
     return ARCHITECTURES[name]
 
 

@@ -112,9 +112,8 @@ def _omni(k: Coefficients) -> Callable[[Angles], Angles]:
     if any(abs(p) > 1e-5 for p in tangential):
         p1, p2 = tangential
         raise ValueError(
-            f"camera distortion of the omni (Mei) model with p1, p2 ({p1:g}, {p2:g}) is not supported: they shift the "
-            "image sideways, and a lens this wide is straightened by the angle off its axis alone; calibrate with ds, "
-            "eucm or the equidistant fisheye model, or with p1 and p2 held at 0"
+            f"camera distortion of the omni (Mei) model with p1, p2 ({p1:g}, {p2:g}) is not supported; calibrate with "
+            "ds, eucm or the equidistant fisheye model, or with p1 and p2 held at 0"
         )
 
     def radius(theta: Angles) -> Angles:
