@@ -13,8 +13,7 @@ from vgslam.network.masked_attention import attend
 from vgslam.network.matching import N_REFERENCES, take_frames
 from vgslam.network.reloc.config import MaskKind, MatchOrder, frame_mask, head_mask
 from vgslam.network.reloc.known_poses import KnownPoses
-from vgslam.network.reloc.network import RelocNetwork, descriptors
-from vgslam.network.reloc.references import most_similar, second_references
+from vgslam.network.reloc.network import RelocNetwork, descriptors, most_similar, second_references
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from vgslam.errors import InputError
 from vgslam.frontend.tracker import Tracker, TrackerConfig
 from vgslam.geometry.camera import Camera
 from vgslam.map.slam_map import SlamMap
-from vgslam.reloc.backoff import Backoff
+from vgslam.reloc.asked_proposer import Backoff
 from vgslam.reloc.localization import Localization
 from vgslam.reloc.places import Places
 from vgslam.reloc.proposal import PoseProposer

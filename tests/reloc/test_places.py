@@ -8,8 +8,7 @@ from synthetic import CAMERA, pose, render, room, smooth_texture
 from vgslam.frontend.matching import MatcherConfig, describe_quick, match
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
-from vgslam.reloc.index import PlaceIndex
-from vgslam.reloc.places import Places
+from vgslam.reloc.places import PlaceIndex, Places
 from vgslam.reloc.vocabulary import N_BITS, shipped_vocabulary
 from vgslam.types import Image, Keyframe
 

@@ -11,7 +11,7 @@ from synthetic import CAMERA, pose_error
 from vgslam.frontend.locate import Locator
 from vgslam.geometry import se3
 from vgslam.localizer import Localizer
-from vgslam.reloc.backoff import Backoff
+from vgslam.reloc.asked_proposer import Backoff
 from vgslam.reloc.covisible import covisible
 from vgslam.reloc.evidence import Evidence
 from vgslam.reloc.places import Places

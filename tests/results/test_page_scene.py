@@ -13,7 +13,7 @@ from page_runs import write_cloud, write_run
 
 from vgslam.results.page import assets, packing, paths, scene
 from vgslam.results.page.document import page
-from vgslam.results.page.labels import label
+from vgslam.results.page.html import label
 from vgslam.results.page.run_data import RunData, read_run_data
 from vgslam.results.page.viewpoint import nice_step, viewpoint
 from vgslam.results.ply import read_ply_sample, write_ply

@@ -10,9 +10,8 @@ from random_map import random_map
 
 from vgslam.errors import MapError
 from vgslam.map.picture_file import describe
-from vgslam.store.check import check_map
 from vgslam.store.manifest import MANIFEST, _checksum
-from vgslam.store.map_folder import MapFolder
+from vgslam.store.map_folder import MapFolder, check_map
 from vgslam.store.open import load_map
 
 

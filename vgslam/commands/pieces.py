@@ -22,8 +22,7 @@ from vgslam.fleet.engine import Workplace, open_engine
 from vgslam.fleet.folder import DIGESTS, LOGS, FleetFolder
 from vgslam.fleet.identity import Digests
 from vgslam.fleet.items import Item
-from vgslam.fleet.one_camera import give_one_camera
-from vgslam.fleet.pieces import OVERLAP, Mapped, cut, frames_among, join_of, numbers_by_time, placed
+from vgslam.fleet.pieces import OVERLAP, Mapped, cut, frames_among, give_one_camera, join_of, numbers_by_time, placed
 from vgslam.fleet.task import Limits, Task, TaskResult
 from vgslam.fleet.whole import Whole, make_whole
 from vgslam.fleet.whole_results import InPieces, Piece, WholeResults
@@ -33,10 +32,9 @@ from vgslam.map.pictures import Pictures
 from vgslam.map.slam_map import SlamMap
 from vgslam.metric.request import MetricRequest, read_request
 from vgslam.refine.adjust import RefineConfig, Watch
-from vgslam.results.camera_file import camera_json
 from vgslam.results.environment import peak_memory_mib
 from vgslam.results.report import RunReport
-from vgslam.results.run_folder import RunWriter
+from vgslam.results.run_folder import RunWriter, camera_json
 from vgslam.session.choose_camera import describe_camera
 from vgslam.session.late_steps import LateSteps
 from vgslam.session.open_system import FOV_REL_SIGMA, UNKNOWN_K1_SIGMA

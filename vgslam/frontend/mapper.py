@@ -17,7 +17,7 @@ from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH, Camera
 from vgslam.geometry.plane_distances import squared_distances
 from vgslam.geometry.sim3 import Sim3
-from vgslam.map.keyframe_images import KeyframeImages
+from vgslam.map.paged_keyframe import KeyframeImages
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.bundle import BundleProblem, BundleResult, bundle_adjust
 from vgslam.types import Array, Edge, EdgeKind, Ids, Keyframe, WindowInput, WindowPrediction

@@ -24,7 +24,7 @@ from vgslam.metric.spec import (
     PositionFile,
     Tags,
     Upright,
-)  # fmt: skip
+)
 from vgslam.sources.position_file import Accelerations
 from vgslam.types import Array, Keyframe
 

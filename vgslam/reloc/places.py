@@ -1,19 +1,19 @@
-"""The places that the keyframes of a map show, to be recognised again."""
+"""The places that the keyframes of a map show, to be recognised again: codes in an index of faiss, and features."""
 
+import tempfile
 import threading
+from typing import IO
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from vgslam.frontend.features import Gray
-from vgslam.frontend.matching import ImageFeatures, describe_quick, plain_features
+from vgslam.frontend.matching import ImageFeatures, PlainFeatures, describe_quick, plain_features
 from vgslam.frontend.tracker import View
-from vgslam.map.keyframe_images import gray_of
+from vgslam.map.paged_keyframe import gray_of
 from vgslam.map.slam_map import PlaceCodes, SlamMap
-from vgslam.reloc.feature_file import FeatureFile
-from vgslam.reloc.index import PlaceIndex
-from vgslam.reloc.vocabulary import Bits, shipped_vocabulary, shipped_vocabulary_id
+from vgslam.reloc.vocabulary import N_BITS, Bits, shipped_vocabulary, shipped_vocabulary_id
 from vgslam.types import Ids, Image
 
 N_FEATURES = 500
@@ -94,3 +94,81 @@ class Places:
         with self._lock:
             self.catch_up()
             return self.index.search(self.code(view.image), n)[0].tolist()
+
+
+MOST_BYTES = 2**30
+"""Size of the file beyond which nothing is added: some 15,000 keyframes."""
+_PIXEL_BYTES, _DESCRIPTOR_BYTES = 16, 128
+
+
+class FeatureFile:
+    """Features by keyframe. What cannot be written is not kept, and `get` says so: the file only saves time. The file
+    has no name and is gone with the object. Not safe to use from two threads."""
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._file: IO[bytes] | None = None
+        self._size = 0
+        self._at: dict[int, tuple[int, int]] = {}  # where a keyframe's begin, and how many they are
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+    def put(self, k: int, features: PlainFeatures) -> None:
+        """Keep the features of keyframe k, if there is room; those of before stay if there are any."""
+        n = len(features.pixels)
+        size = n * (_PIXEL_BYTES + _DESCRIPTOR_BYTES)
+        if k in self._at or self._size + size > self._most_bytes:
+            return
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(prefix="vgslam-features-")  # noqa: SIM115
+            self._file.seek(self._size)
+            self._file.write(np.ascontiguousarray(features.pixels, np.float64).tobytes())
+            self._file.write(np.ascontiguousarray(features.descriptors).tobytes())
+            self._file.flush()
+        except OSError:
+            self._most_bytes = 0  # the disk is full: what is there stays
+            return
+        self._at[k] = self._size, n
+        self._size += size
+
+    def get(self, k: int) -> PlainFeatures | None:
+        """The features of keyframe k, bit for bit; None if they are not kept."""
+        if k not in self._at or self._file is None:
+            return None
+        begin, n = self._at[k]
+        self._file.seek(begin)
+        data = self._file.read(n * (_PIXEL_BYTES + _DESCRIPTOR_BYTES))
+        pixels = np.frombuffer(data, np.float64, 2 * n).reshape(n, 2).copy()
+        descriptors = np.frombuffer(data, np.uint8, 128 * n, n * _PIXEL_BYTES).reshape(n, 128).copy()
+        return PlainFeatures(pixels, descriptors)
+
+
+class PlaceIndex:
+    """Codes of 2048 bits in the order in which they were added, searched exhaustively. 256 bytes a code: 25 MiB and a
+    few milliseconds a query at 100,000."""
+
+    def __init__(self) -> None:
+        import faiss
+
+        self._index = faiss.IndexBinaryFlat(N_BITS)
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    def add(self, codes: Bits) -> None:
+        """Append codes (N,256); their ids count up."""
+        self._index.add(np.ascontiguousarray(codes.reshape(-1, N_BITS // 8)))
+
+    def code(self, k: int) -> Bits:
+        """Code (256,) number k."""
+        return np.asarray(self._index.reconstruct(k), np.uint8)
+
+    def search(self, code: Bits, n: int) -> tuple[Ids, npt.NDArray[np.float64]]:
+        """Ids (m,) of the m <= n nearest codes, best first, and their likeness (m,): 1 the same, 0 unrelated."""
+        n = min(n, len(self))
+        if n == 0:
+            return np.zeros(0, np.int64), np.zeros(0)
+        distance, ids = self._index.search(code.reshape(1, -1), n)
+        return ids[0].astype(np.int64), 1.0 - 2.0 * distance[0] / N_BITS

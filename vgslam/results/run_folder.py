@@ -1,5 +1,6 @@
 """The folder of one run, written as the run goes: what was written stays whatever happens next."""
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -10,7 +11,6 @@ import numpy.typing as npt
 
 from vgslam.atomic import write_bytes, write_text
 from vgslam.errors import OutputError
-from vgslam.results.camera_file import camera_json
 from vgslam.results.ply import write_ply
 from vgslam.results.report import RunReport
 from vgslam.results.saved_depth import remove_depth
@@ -199,3 +199,13 @@ def _each(writes: Sequence[Callable[[], object]]) -> None:
             failed.append(str(error))
     if failed:
         raise OutputError("; ".join(failed))
+
+
+def camera_json(camera: Camera) -> str:
+    """The camera of images as they are recorded: size and intrinsics in pixels, OpenCV's distortion k1 k2 p1 p2 k3."""
+    distortion = [*camera.distortion, 0.0, 0.0, 0.0, 0.0][: max(4, len(camera.distortion))]
+    entries = {
+        "width": camera.width, "height": camera.height, "fx": camera.fx, "fy": camera.fy, "cx": camera.cx,
+        "cy": camera.cy, "distortion": distortion,
+    }  # fmt: skip
+    return json.dumps(entries, indent=1) + "\n"

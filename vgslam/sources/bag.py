@@ -1,4 +1,7 @@
-"""ROS 1 bags, ROS 2 bags (SQLite and MCAP) and single MCAP files through rosbags; no ROS is needed."""
+"""ROS 1 bags, ROS 2 bags (SQLite and MCAP) and single MCAP files through rosbags; no ROS is needed.
+
+rosbags unpacks each chunk and message as a whole, however large it gets: here there are limits.
+"""
 
 import bz2
 import sys

@@ -1,4 +1,7 @@
-"""A folder of images, and the plain layout: images/, times.txt, calib.json, groundtruth.txt."""
+"""A folder of images, and the plain layout: images/, times.txt, calib.json, groundtruth.txt.
+
+Names may be times: 1403636579763555584.png (EuRoC, ROS tools), 1305031102.175304.png (TUM).
+"""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Pixels of ROS image messages (sensor_msgs/Image and CompressedImage; encodings as in sensor_msgs/image_encodings)."""
+"""Pixels of ROS image messages (encodings as in sensor_msgs/image_encodings), and which camera_info belongs to them."""
 
 from typing import Any
 

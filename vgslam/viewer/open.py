@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from vgslam.errors import ConfigError, MissingDependencyError, OutputError
-from vgslam.interfaces import Viewer
-from vgslam.viewer.null import NullViewer
+from vgslam.interfaces import ViewedMap, Viewer
+from vgslam.types import Frame, PoseEstimate
 
 SPAWN, WEB = "spawn", "web"
 
@@ -37,3 +37,15 @@ def _new_file(path: Path, overwrite: bool) -> Path:
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error}); choose another --viewer") from error
     return path
+
+
+class NullViewer:
+    """Shows nothing and takes no time."""
+
+    where = ""
+
+    def show(self, frame: Frame, estimate: PoseEstimate, slam_map: ViewedMap, latency_s: float) -> None:
+        """Does nothing."""
+
+    def close(self, slam_map: ViewedMap) -> None:
+        """Does nothing."""

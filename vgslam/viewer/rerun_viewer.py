@@ -19,7 +19,6 @@ from vgslam.errors import OutputError
 from vgslam.guards.wording import first_line
 from vgslam.interfaces import ViewedMap
 from vgslam.types import Array, Camera, EdgeKind, Frame, Keyframe, PoseEstimate, Status
-from vgslam.viewer.load_limit import HEAVY_SHARE, LIGHT_SHARE, LoadLimit
 from vgslam.viewer.strips import strips_by_status
 from vgslam.viewer.style import STATUS_COLORS, component_color
 from vgslam.viewer.voxels import VoxelFilter
@@ -298,3 +297,29 @@ def _blueprint() -> rrb.Blueprint:
     side = rrb.Vertical(rrb.Spatial2DView(origin="world/camera/image", name="keyframe"), images, series)
     world = rrb.Spatial3DView(origin="world", name="map")
     return rrb.Blueprint(rrb.Horizontal(world, side, column_shares=[3, 2]), collapse_panels=True)
+
+
+LIGHT_SHARE = 0.06
+"""Numbers and the camera's pose are shown while showing has taken no more than this share of tracking's time."""
+HEAVY_SHARE = 0.04
+"""Images, depth, clouds and paths are shown below this share, so that they leave room for the light things."""
+
+
+@dataclass
+class LoadLimit:
+    """An account of seconds: tracking earns, showing spends."""
+
+    tracking_s: float = 0.0
+    showing_s: float = 0.0
+
+    def earn(self, tracking_s: float) -> None:
+        """Count the seconds in which a frame was tracked."""
+        self.tracking_s += tracking_s
+
+    def spend(self, showing_s: float) -> None:
+        """Count the seconds in which something was shown."""
+        self.showing_s += showing_s
+
+    def allows(self, share: float) -> bool:
+        """Whether showing has taken less than this share of tracking's time so far."""
+        return self.showing_s < share * self.tracking_s

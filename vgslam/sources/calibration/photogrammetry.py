@@ -1,4 +1,4 @@
-"""Cameras of OpenMVG's sfm_data.json, of AliceVision (Meshroom) and of ScanNet.
+"""Cameras of OpenMVG's sfm_data.json, AliceVision (Meshroom), ScanNet, Metashape (XML; its manual, "Camera models").
 
 What is not stated in px is brought to px; the origin of pixels is left as the programs have it.
 """

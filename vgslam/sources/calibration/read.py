@@ -1,4 +1,4 @@
-"""Reads calibration files of any known layout."""
+"""Reads calibration files of any known layout; of a file with several cameras FILE#NAME, or the one that fits."""
 
 import re
 from collections.abc import Callable, Mapping
