@@ -1,6 +1,4 @@
-"""Recordings that lie elsewhere, fetched once: at addresses that fsspec reads, or on web servers, for which nothing more
-has to be installed.
-"""
+"""Recordings that lie elsewhere, fetched once: at addresses that fsspec reads, or on web servers, by Python alone."""
 
 import base64
 import hashlib

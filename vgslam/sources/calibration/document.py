@@ -1,4 +1,4 @@
-"""Files with named fields as mappings: JSON, YAML (OpenCV's too), OpenCV's XML, NumPy's npz, INI, TOML, names and values."""
+"""Files with named fields as mappings: JSON, YAML (OpenCV's too), OpenCV's XML, npz, INI, TOML, names and values."""
 
 import configparser
 import re

@@ -1,4 +1,4 @@
-"""Settings of ORB-SLAM and stella_vslam, chains of Kalibr, KITTI's calibrations, rows of numbers (DSO, DROID-SLAM, DPVO)."""
+"""Settings of ORB-SLAM and stella_vslam, chains of Kalibr, KITTI's calibrations, rows of numbers (DSO, DROID-SLAM)."""
 
 import re
 from collections.abc import Mapping
