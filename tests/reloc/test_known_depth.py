@@ -7,8 +7,7 @@ from vgslam.frontend.features import FeatureConfig
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
-from vgslam.reloc.evidence import Evidence
-from vgslam.reloc.localization import Localization
+from vgslam.reloc.localization import Evidence, Localization
 from vgslam.reloc.places import Places
 from vgslam.reloc.relocalizer import Relocalizer, is_guessed
 from vgslam.types import Ids, Keyframe

@@ -29,7 +29,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "vgslam/graph/sim3_batch.py": ("tests/graph",),
     "vgslam/graph/tie_tree.py": ("tests/graph",),
     "vgslam/reloc/epipolar_check.py": ("tests/reloc",),
-    "vgslam/reloc/evidence.py": ("tests/reloc",),
+    "vgslam/reloc/localization.py": ("tests/reloc",),
     "vgslam/reloc/loops.py": ("tests/reloc",),
     "vgslam/reloc/relocalizer.py": ("tests/reloc",),
     "vgslam/reloc/hypotheses.py": ("tests/reloc",),

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vgslam.adapt.losses import MIN_DEPTH
 from vgslam.adapt.served import SERVED
-from vgslam.adapt.warp import MIN_DEPTH
 from vgslam.network.pose_encoding import decode_pose
 from vgslam.network.readout import relative_to_first
 from vgslam.network.vggt import Vggt, VggtOutput

@@ -9,8 +9,8 @@ from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 import tyro
 import yaml
 
+from vgslam.commands.help_page import sentences_of
 from vgslam.commands.run import RunArgs
-from vgslam.commands.settings_text import sentences_of
 from vgslam.config import read_yaml, to_plain
 from vgslam.errors import ConfigError
 from vgslam.guards import documents

@@ -16,7 +16,7 @@ from vgslam.commands.cells import cell
 from vgslam.commands.map_export import ExportRequest, Format, export
 from vgslam.commands.map_scale import ScaleArgs, run_scale
 from vgslam.errors import InputError, MapError, OutputError, VgslamError
-from vgslam.fleet.doubts import told_of_two
+from vgslam.fleet.bridges import told_of_two
 from vgslam.fleet.fold import merge_two
 from vgslam.fleet.meet import meet
 from vgslam.fleet.ties import Tie

@@ -9,11 +9,18 @@ from vgslam.errors import EvaluationError, MissingDependencyError
 from vgslam.evaluation import relative
 from vgslam.evaluation.alignment import Alignment, align, mean_rotation, spread
 from vgslam.evaluation.association import associate
-from vgslam.evaluation.baselines import line_ate, path_length, scale_drift
 from vgslam.evaluation.clock import clock_difference
 from vgslam.evaluation.conventions import convention_note, same_pose_note
 from vgslam.evaluation.coverage import measure_coverage
-from vgslam.evaluation.scores import ComponentScore, ErrorSeries, ErrorStatistics, Evaluation
+from vgslam.evaluation.scores import (
+    ComponentScore,
+    ErrorSeries,
+    ErrorStatistics,
+    Evaluation,
+    line_ate,
+    path_length,
+    scale_drift,
+)
 from vgslam.geometry import se3
 from vgslam.guards.wording import first_line
 from vgslam.types import Array, Ids, Trajectory

@@ -11,9 +11,8 @@ import numpy as np
 
 from vgslam.errors import MapError, VgslamError
 from vgslam.fleet.anchors import Anchors
-from vgslam.fleet.bridges import solve_bridged
+from vgslam.fleet.bridges import Doubt, between_groups, solve_bridged
 from vgslam.fleet.calls import Calls
-from vgslam.fleet.doubts import Doubt, between_groups
 from vgslam.fleet.fold import Branch, MapTies, fold_two, next_pairs
 from vgslam.fleet.meet import Known, Met, known, meet_and_check, tied
 from vgslam.fleet.overlap import UNCHECKED, Overlap

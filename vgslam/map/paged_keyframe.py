@@ -7,8 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.map.picture_file import Picture
-from vgslam.map.pictures import PictureKind, Pictures
+from vgslam.map.pictures import Picture, PictureKind, Pictures
 from vgslam.types import Float32, Image, Keyframe
 
 

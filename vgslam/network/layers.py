@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vgslam.network.frame_mask import FrameMask
-from vgslam.network.masked_attention import attend
+from vgslam.network.frame_mask import FrameMask, attend
 
 RopeTable = tuple[Tensor, Tensor]
 

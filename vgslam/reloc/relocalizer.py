@@ -19,7 +19,6 @@ from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.asked_proposer import AskedProposer, Backoff
-from vgslam.reloc.covisible import covisible
 from vgslam.reloc.epipolar_check import MIN_MATCHES, Matched, Support, epipolar_agreement, speaks_against
 from vgslam.reloc.hypotheses import Agreement, Hypothesis
 from vgslam.reloc.localization import Localization
@@ -27,7 +26,7 @@ from vgslam.reloc.nearby import N_CONFIRMING
 from vgslam.reloc.places import Places
 from vgslam.reloc.proposal import PoseProposer, References
 from vgslam.reloc.relocalizer_config import RelocalizerConfig
-from vgslam.reloc.weak_poses import Matches, WeakPose, weak_poses
+from vgslam.reloc.weak_poses import Matches, WeakPose, covisible, weak_poses
 from vgslam.types import Array, Ids
 
 PNP = "pnp"

@@ -22,8 +22,7 @@ import safetensors.numpy
 
 from vgslam.atomic import make_folder, write_bytes, write_text
 from vgslam.errors import MapError, OutputError
-from vgslam.map.picture_file import PictureFile, describe, encode
-from vgslam.map.pictures import PictureKey, PictureKind, Pictures
+from vgslam.map.pictures import PictureFile, PictureKey, PictureKind, Pictures, describe, encode
 from vgslam.map.slam_map import SlamMap
 from vgslam.store.arrays import Arrays, to_arrays
 from vgslam.store.manifest import LOCK, MANIFEST, Manifest

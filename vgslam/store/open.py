@@ -10,8 +10,7 @@ import safetensors.numpy
 
 from vgslam.errors import MapError
 from vgslam.guards.paths import OutsideError, inside, is_link
-from vgslam.map.picture_file import PictureFile, describe
-from vgslam.map.pictures import PictureKey, PictureKind, Pictures
+from vgslam.map.pictures import PictureFile, PictureKey, PictureKind, Pictures, describe
 from vgslam.map.slam_map import SlamMap
 from vgslam.store.arrays import Arrays, SessionNames, fill
 from vgslam.store.manifest import LOCK, MANIFEST, VERSION, Manifest, read_manifest

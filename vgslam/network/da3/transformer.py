@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vgslam.network.aggregator import Chunks, Encoded
+from vgslam.network.aggregator import Chunks, Encoded, PatchProjection
 from vgslam.network.da3.config import Da3Config
-from vgslam.network.encoder import PatchProjection
 from vgslam.network.layers import Block, LayerNorm, RopeTable
 from vgslam.network.tables import image_statistics, rope_table
 

@@ -1,15 +1,16 @@
-"""The coloured cloud of a component, within bounded memory, as PLY or glTF."""
+"""The coloured cloud of a component, within bounded memory, as PLY or glTF 2.0."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from vgslam.atomic import write_bytes
 from vgslam.errors import InputError
 from vgslam.map.cloud import point_cloud
 from vgslam.results.ply import write_ply
 from vgslam.store.exports.component import Component
-from vgslam.store.exports.gltf import gltf_axes, write_gltf
 from vgslam.store.exports.suffixes import check_suffix
 from vgslam.types import Array
 
@@ -41,3 +42,27 @@ def export_gltf(component: Component, out: Path) -> str:
     opaque = np.concatenate([colors, np.full((len(colors), 1), 255, np.uint8)], axis=1)
     write_gltf(out, trimesh.PointCloud(points @ gltf_axes(component).T, colors=opaque), suffix)
     return f"{len(points)} points"
+
+
+GLTF_AXES = np.diag([1.0, -1.0, -1.0])
+"""OpenCV axes (y down, z forward) to those of glTF and OpenGL (y up, z backward)."""
+GLTF_UPRIGHT = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
+"""Axes of an upright component (z up) to those of glTF (y up)."""
+
+
+def gltf_axes(component: Component) -> Array:
+    """R_gltf_component (3,3)."""
+    return GLTF_UPRIGHT if component.world.is_upright else GLTF_AXES
+
+
+def write_gltf(out: Path, geometry: Any, suffix: str) -> None:
+    """A trimesh geometry, in glTF's axes, as .glb (binary) or .gltf (text, its data within). Raises OutputError."""
+    import trimesh
+    from trimesh.exchange.gltf import export_glb, export_gltf
+
+    scene = trimesh.Scene(geometry)
+    if suffix == ".gltf":
+        files = export_gltf(scene, embed_buffers=True)
+        write_bytes(out, files["model.gltf"])
+    else:
+        write_bytes(out, bytes(export_glb(scene)))

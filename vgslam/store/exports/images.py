@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from vgslam.atomic import make_folder, write_bytes, write_text
-from vgslam.map.picture_file import encode
+from vgslam.map.pictures import encode
 from vgslam.store.exports.component import Component
 from vgslam.types import Keyframe
 
