@@ -49,11 +49,9 @@ class Answer(Generic[A]):
 
 @dataclass
 class Desk:
-    """Passes questions on, one after another, and keeps count.
-
-    is_beside: questions are answered on a thread; an answer is there when somebody asks for the same reason again, and
-    nobody waits. Otherwise they are answered in line, so that a run is determined by its frames.
-    """
+    """Passes questions on, one after another, and keeps count. is_beside: questions are answered on a thread; an answer
+    is there when somebody asks for the same reason again, and nobody waits. Otherwise they are answered in line, so
+    that a run is determined by its frames."""
 
     is_beside: bool = False
     notes: list[str] = field(default_factory=list)

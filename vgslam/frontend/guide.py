@@ -19,10 +19,7 @@ REL_SIGMA_UNCONFIDENT, LEAST_REL_SIGMA = 0.3, 0.03
 @dataclass(frozen=True)
 class VggtUse:
     """What the network is used for. It is asked only where geometry is weak, and what it says is used only where tracks
-    that it has not seen agree.
-
-    docs/networks.md says what each use brings.
-    """
+    that it has not seen agree. docs/networks.md says what each use brings."""
 
     initialise: bool = True
     """A component that neither parallax nor a rotation can begin is begun with the network's depth, and solved again
@@ -53,9 +50,7 @@ def notes_on(is_random: bool) -> list[str]:
 
 
 def rel_sigma_of(confidence: Float32) -> Array:
-    """Relative depth deviation for confidence in [0,1]: 0.3 (1 - confidence), at least 0.03.
-
-    Under the loss c |error| - alpha log c that such networks are trained with (Kendall and Gal, NeurIPS 2017; Wang et
-    al., VGGT, CVPR 2025, section 3.4) the expected error is proportional to 1/c, and confidence is 1 - 1/c.
-    """
+    """Relative depth deviation for confidence in [0,1]: 0.3 (1 - confidence), at least 0.03. Under the loss c |error| -
+    alpha log c that such networks are trained with (Kendall and Gal, NeurIPS 2017; Wang et al., VGGT, CVPR 2025,
+    section 3.4) the expected error is proportional to 1/c, and confidence is 1 - 1/c."""
     return np.maximum(REL_SIGMA_UNCONFIDENT * (1.0 - confidence.astype(np.float64)), LEAST_REL_SIGMA)

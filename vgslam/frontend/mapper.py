@@ -267,11 +267,8 @@ class Mapper:
         self, window: Ids, n_fixed: int | None = None, max_iterations: int | None = None
     ) -> BundleResult | None:
         """Bundle adjustment of the window's keyframes and their triangulated landmarks; what does not fit is removed.
-        None, and nothing happens, if too little is triangulated.
-
-        n_fixed: the oldest keyframes, which are held still and so fix place and scale; it and max_iterations are those
-        of the settings by default.
-        """
+        None, and nothing happens, if too little is triangulated. n_fixed: the oldest keyframes, which are held still
+        and so fix place and scale; it and max_iterations are those of the settings by default."""
         m, c = self.map, self.config
         frame, ids, px = self.observations(window)
         usable = m.landmarks.is_triangulated[ids]

@@ -21,21 +21,16 @@ _WANT = frozenset({Head.POSE, Head.DEPTH})
 
 def confidence_from_network(confidence: Float32) -> Float32:
     """The network's confidence c = 1 + exp(x) > 1 as 1 - 1/c in (0,1): 0.5 at x = 0, 0 for a value that is no number.
-
-    1/c is proportional to the error that the network expects (see `guide.rel_sigma_of`).
-    """
+    1/c is proportional to the error that the network expects (see `guide.rel_sigma_of`)."""
     with np.errstate(invalid="ignore", divide="ignore"):
         mapped = 1.0 - 1.0 / np.maximum(confidence, 1.0)
     return np.where(np.isfinite(mapped), mapped, 0.0).astype(np.float32)
 
 
 class NetworkGuide:
-    """Implements `Guide` with any `Backbone`.
-
-    It looks at images and intrinsics alone. Its depth maps are regular grids of the frame's own
-    pixels, as wide as the plane sweep's, with 0 where the network does not look (cropped rows). Not metric: the
-    network's unit is its own.
-    """
+    """Implements `Guide` with any `Backbone`. It looks at images and intrinsics alone. Its depth maps are regular grids
+    of the frame's own pixels, as wide as the plane sweep's, with 0 where the network does not look (cropped rows). Not
+    metric: the network's unit is its own."""
 
     def __init__(self, backbone: Backbone[Any], use: VggtUse | None = None) -> None:
         self.backbone, self.use = backbone, use or VggtUse()
@@ -43,11 +38,9 @@ class NetworkGuide:
         self._grid = PlaneSweepConfig()
 
     def predict(self, window: WindowInput) -> WindowPrediction | None:
-        """Poses and depth of all frames; None if the network's answer is not finite.
-
-        A window larger than the backbone's memory allows is thinned to frames equally spaced between, and including,
-        the first and the last: the frames between have no depth, and poses interpolated at constant velocity.
-        """
+        """Poses and depth of all frames; None if the network's answer is not finite. A window larger than the
+        backbone's memory allows is thinned to frames equally spaced between, and including, the first and the last: the
+        frames between have no depth, and poses interpolated at constant velocity."""
         n = len(window.frame_ids)
         prepared = self.backbone.prepare(window.images[:1])
         kept = _thinned(n, self.backbone.max_frames(*prepared.size))

@@ -205,11 +205,8 @@ class Tracker:
         )  # fmt: skip
 
     def track(self, state: TrackState, view: View, motion: Array | None = None) -> TrackResult:
-        """Pose of `view` from the features of `state` that are found in it.
-
-        motion: T_view_previous (4,4) in world units, where it is known from elsewhere; patches are then turned by it
-        before they are looked for.
-        """
+        """Pose of `view` from the features of `state` that are found in it. motion: T_view_previous (4,4) in world
+        units, where it is known from elsewhere; patches are then turned by it before they are looked for."""
         T_cam_world = se3.inverse(state.T_world_cam)
         predicted = self._predicted(state, view) if motion is None else motion @ T_cam_world
         points = self.pose_points(state.ids, state.pixels)

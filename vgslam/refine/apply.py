@@ -83,11 +83,8 @@ def _follow(a: Problem, b: Problem, weak: Mask, ratio: Array) -> Problem:
 
 def apply(slam_map: SlamMap, before: Problem, done: Aligned) -> Camera:
     """Changes the map; returns the camera that its keyframes have now. The members' frames follow, as their poses are
-    relative to keyframes.
-
-    The pixels of a camera with radial distortion are straightened, and so are the images: the map stays one of
-    pinholes. The camera's `removed_k1` then tells what was taken out.
-    """
+    relative to keyframes. The pixels of a camera with radial distortion are straightened, and so are the images: the
+    map stays one of pinholes. The camera's `removed_k1` then tells what was taken out."""
     m, p = slam_map, done.problem
     camera = with_removed(p.camera, before.camera, p.k1)
     T = p.T_world_cam()

@@ -56,10 +56,8 @@ class _Found:
 
 def with_shared_landmarks(problem: Problem, others: Mask, gray_of: GrayOf, features: FeatureConfig) -> Problem:
     """The problem with what pairs of keyframes see of each other's landmarks as additional observations at the end.
-
     others (C,): keyframes that take no part. Merges nothing: a landmark that was followed under another number near
-    there stays, as both are measured on their own.
-    """
+    there stays, as both are measured on their own."""
     pairs = partners(problem, others)
     search = _Search(problem, gray_of, features)
     found = [f for j, k in pairs if (f := search.find(j, k)) is not None]
