@@ -9,7 +9,7 @@ import pytest
 from waiting import HANG_S
 
 from vgslam.map.pictures import PictureKind, Pictures
-from vgslam.reloc.closing import LoopSearch
+from vgslam.reloc.loop_search import LoopSearch
 from vgslam.reloc.loops import Meeting
 from vgslam.session.open_system import config_for
 from vgslam.session.tracking_args import TrackingArgs
