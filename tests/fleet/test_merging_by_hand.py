@@ -17,7 +17,8 @@ from vgslam.fleet.merge_many import fold
 from vgslam.fleet.ties import Bond, bond_of
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
-from vgslam.map.slam_map import SlamMap, World
+from vgslam.map.slam_map import SlamMap
+from vgslam.map.world import World
 from vgslam.store.open import load_map
 from vgslam.types import Edge, EdgeKind
 

@@ -13,7 +13,8 @@ from vgslam.commands.map import MergeArgs, run_merge
 from vgslam.errors import MapError
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
-from vgslam.map.slam_map import UNKNOWN, SlamMap, World
+from vgslam.map.slam_map import SlamMap
+from vgslam.map.world import UNKNOWN, World
 from vgslam.metric.fulfil import fulfil
 from vgslam.metric.keep import move, remember, restore
 from vgslam.metric.request import read_request

@@ -11,7 +11,8 @@ from vgslam.errors import InputError
 from vgslam.geometry import se3
 from vgslam.geometry.robust_similarity import Fit
 from vgslam.geometry.sim3 import Sim3
-from vgslam.map.slam_map import Session, World
+from vgslam.map.slam_map import Session
+from vgslam.map.world import World
 from vgslam.metric import tags
 from vgslam.metric.fulfil import fulfil
 from vgslam.metric.keep import Anchors, remember, restore

@@ -19,7 +19,8 @@ from waiting import HANG_S, until
 from vgslam.errors import ConfigError, OutputError
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
-from vgslam.map.slam_map import SlamMap, World
+from vgslam.map.slam_map import SlamMap
+from vgslam.map.world import World
 from vgslam.poses_out import sockets, stream
 from vgslam.poses_out.frame_pose import FramePose
 from vgslam.poses_out.open import open_sink, opened_sinks

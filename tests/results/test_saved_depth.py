@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from vgslam.errors import OutputError
-from vgslam.map.slam_map import SlamMap, World
+from vgslam.map.slam_map import SlamMap
+from vgslam.map.world import World
 from vgslam.results.run_folder import RunWriter
 from vgslam.results.saved_depth import save_depth
 from vgslam.types import Camera, Keyframe, Sim3

@@ -10,7 +10,8 @@ import pytest
 from hand_map import CAMERA, at, hand_map
 
 from vgslam.errors import ConfigError, MapError
-from vgslam.map.slam_map import Session, World
+from vgslam.map.slam_map import Session
+from vgslam.map.world import World
 from vgslam.session.map_session import MapSession
 from vgslam.store.manifest import MANIFEST
 from vgslam.store.map_folder import MapFolder

@@ -8,7 +8,8 @@ import pytest
 from hand_map import add_landmarks, at, hand_map
 from random_map import assert_same, assert_same_map, assert_same_sim3, random_map
 
-from vgslam.map.slam_map import Session, SlamMap, World
+from vgslam.map.slam_map import Session, SlamMap
+from vgslam.map.world import World
 from vgslam.store.map_folder import MapFolder
 from vgslam.store.merge import put_beside, shared_session
 from vgslam.store.open import load_map

@@ -106,7 +106,8 @@ def _resized(path: Path, image: Rgb, camera: "Camera") -> Rgb:
     height, width = image.shape[:2]
     if abs(width * camera.height / (height * camera.width) - 1.0) > SAME_SHAPE:
         raise InputError(
-            f"{path}: the image is {width}x{height}, not of the shape of its camera's {camera.width}x{camera.height}; "
+            f"{path}: the image is {width}x{height}, of another shape than its camera's "
+            f"{camera.width}x{camera.height}; "
             "give the calibration of its camera with --calib, or its field of view with --fov-deg"
         )
     return scaled(image, camera.width, camera.height)

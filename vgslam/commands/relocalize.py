@@ -46,8 +46,8 @@ class RelocalizeArgs:
 
 
 def run_relocalize(args: RelocalizeArgs) -> int:
-    """Finds and prints; returns 0. Raises MapError, InputError, ConfigError, WeightsError, TrackingError (nothing
-    found)."""
+    """Finds and prints; returns 0. Raises MapError, InputError, ConfigError, WeightsError, and TrackingError when
+    nothing is found."""
     from vgslam.sources.image_files import range_of
     from vgslam.store.open import load_map
 

@@ -15,29 +15,8 @@ from vgslam.geometry.sim3 import Sim3
 from vgslam.map.frame_table import FrameTable
 from vgslam.map.paged_keyframe import PagedKeyframe
 from vgslam.map.pictures import Pictures
+from vgslam.map.world import UNKNOWN, World
 from vgslam.types import Array, Camera, Edge, Ids, Keyframe, Observations, PoseEstimate, Trajectory
-
-
-@dataclass(frozen=True)
-class World:
-    """The frame of reference of one component of a map."""
-
-    is_metric: bool = False
-    """Whether lengths are metres; otherwise they are map units."""
-    scale_rel_sigma: float = 0.0
-    """Relative standard deviation of the scale; 0 where it is not metric."""
-    is_upright: bool = False
-    """Whether the z axis points up, against gravity; otherwise the axes are those of a first camera."""
-    tilt_sigma_deg: float = 0.0
-    """Standard deviation of the direction of gravity in degrees; 0 where it is not upright."""
-
-    def __post_init__(self) -> None:
-        if not (self.scale_rel_sigma >= 0 and self.tilt_sigma_deg >= 0):
-            raise ValueError("deviations of a world must be >= 0")
-
-
-UNKNOWN = World()
-"""Map units, and the axes of a first camera."""
 
 
 class GrowingArray:

@@ -6,7 +6,8 @@ import numpy as np
 
 from vgslam.errors import InputError
 from vgslam.geometry.sim3 import Sim3
-from vgslam.map.slam_map import SlamMap, World
+from vgslam.map.slam_map import SlamMap
+from vgslam.map.world import World
 from vgslam.metric import gravity, lengths, positions, tags
 from vgslam.metric.depth import scales_of_depth
 from vgslam.metric.keep import move

@@ -6,7 +6,8 @@ import numpy as np
 
 from vgslam.geometry.rotation_mean import mean_rotation
 from vgslam.geometry.sim3 import Sim3
-from vgslam.map.slam_map import SlamMap, World
+from vgslam.map.slam_map import SlamMap
+from vgslam.map.world import World
 from vgslam.types import Array, Ids
 
 MOST_ANCHORS = 2000

@@ -60,9 +60,11 @@ class FreeCalibration:
 def solve(
     problem: Problem, options: SolverOptions, free: FreeCalibration | None = None, held: Mask | None = None
 ) -> Problem:
-    """The problem with adjusted poses, points and what is `free`; held (C,) bool: keyframes that stay. Only active
-    observations count. The world stays where it is in the mean as the damping keeps it there; no gauge is fixed unless
-    keyframes are held. Raises nothing for a problem that Ceres cannot solve: it comes back as it was."""
+    """The problem with adjusted poses, points and what is `free`; held (C,) bool: keyframes that stay.
+
+    Only active observations count. The world stays where it is in the mean as the damping keeps it there; no gauge is
+    fixed unless keyframes are held. Raises nothing for a problem that Ceres cannot solve: it comes back as it was.
+    """
     pycolmap = _loaded()
     active = np.flatnonzero(problem.is_active())
     if not len(active):

@@ -32,8 +32,11 @@ class Closed:
 
 class LoopCloser:
     """Finds loops at new keyframes and corrects the map. `closed`: the log of loops; `notes`: a line for each thing
-    that went wrong, added to the list that the caller gives. With `config.in_background` the search runs beside the
-    caller, and what it found is closed with a later keyframe or by `finish`; the map moves within these calls only."""
+    that went wrong, added to the list that the caller gives.
+
+    With `config.in_background` the search runs beside the caller, and what it found is closed with a later keyframe
+    or by `finish`; the map moves within these calls only.
+    """
 
     def __init__(
         self, slam_map: SlamMap, places: Places, features: FeatureConfig, config: LoopConfig,

@@ -24,8 +24,11 @@ _TRUTH = ("state_groundtruth_estimate0", "mocap0", "vicon0")
 
 
 def open_euroc(path: Path, options: SourceOptions) -> Recording:
-    """A folder that holds mav0 (or is it), camera cam0 or `options.topic`: times in ns from data.csv (or the image
-    names), calibration from sensor.yaml, truth T_world_cam from that of the body and T_BS of the camera."""
+    """A folder that holds mav0 (or is it). Camera cam0, or `options.topic`.
+
+    Times in ns from data.csv (or the image names), calibration from sensor.yaml, truth T_world_cam from the ground
+    truth of the body and T_BS of the camera.
+    """
     mav = path / "mav0" if (path / "mav0").is_dir() else path
     camera = options.topic or "cam0"
     folder = mav / camera

@@ -59,9 +59,9 @@ def nominal_times(files: Sequence[Path], options: SourceOptions, warnings: Warni
 
 
 def times_of_files(candidates: list[Path], files: Sequence[Path], options: SourceOptions, warnings: Warnings) -> Times:
-    """Times of images by the first list that exists, else at the nominal rate, with a warning unless fps was given. In
-    a list of more rows than images the number in a name is the row (from 0, or from 1 if the last says so). Raises
-    InputError."""
+    """Times of images by the first list that exists, else at the nominal rate, with a warning unless fps was given.
+    Where a list has more rows than there are images, the number in a name is the row (from 0, or from 1 if the last
+    number says so). Raises InputError when it cannot be."""
     listed = next((path for path in candidates if path.is_file()), None)
     if listed is None:
         if options.fps is None:
@@ -90,7 +90,8 @@ def rows_of(files: Sequence[Path], n_rows: int) -> list[int] | None:
 def those_present(
     files: list[Path], times: list[float], listing: Path, warnings: Warnings
 ) -> tuple[list[Path], list[float]]:
-    """The images of a list that are there, with their times; a warning names the others. Raises InputError for none."""
+    """The images of a list that are there, with their times; a warning counts and names the others. Raises InputError
+    when none is."""
     there = [is_plain_file(file) for file in files]
     missing = [file.name for file, is_there in zip(files, there, strict=True) if not is_there]
     if files and len(missing) == len(files):

@@ -35,8 +35,10 @@ def text_of_rows(path: Path, what: str = "", advice: str = "") -> str:
 
 
 def read_list(path: Path, n_fields: int) -> list[list[str]]:
-    """Rows of fields divided by white space or commas, without comments (#), empty lines and a header. Raises
-    InputError for a file that cannot be read or a row of fewer than n_fields fields."""
+    """Rows of a file of whitespace- or comma-separated fields, without comments (#), empty lines and a header.
+
+    Raises InputError for a file that cannot be read or a row of fewer than n_fields fields.
+    """
     rows = []
     for number, line in enumerate(text_of_rows(path).splitlines(), start=1):
         fields = line.split("#", 1)[0].replace(",", " ").split()

@@ -25,7 +25,8 @@ import numpy.typing as npt
 from vgslam.map import frame_table
 from vgslam.map.frame_table import FrameTable
 from vgslam.map.paged_keyframe import PagedKeyframe
-from vgslam.map.slam_map import Session, SlamMap, World
+from vgslam.map.slam_map import Session, SlamMap
+from vgslam.map.world import World
 from vgslam.types import Camera, Edge, EdgeKind, Keyframe, PoseEstimate, Sim3, Status
 
 Arrays = dict[str, npt.NDArray[Any]]

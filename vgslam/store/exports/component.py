@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vgslam.errors import InputError
-from vgslam.map.slam_map import SlamMap, World
+from vgslam.map.slam_map import SlamMap
+from vgslam.map.world import World
 from vgslam.types import Array, Ids, Keyframe, Trajectory
 
 
