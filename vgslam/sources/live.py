@@ -292,7 +292,9 @@ class LiveSource:
         if not was_broken:
             self.warnings.append(f"after {self.n_captured} frames: {reason}; trying to connect again")
         if self._now() - last_s > give_up_s:
-            raise BrokenOffError(f"{self.name}: no frame for {give_up_s:g} s after {self.n_captured} frames ({reason})")
+            raise BrokenOffError(
+                f"{self.name}: no frame for {give_up_s:g} s after {self.n_captured} frames: given up ({reason})"
+            )
         return True
 
 
