@@ -21,8 +21,7 @@ class Alignment:
     is_scale_free: bool
     """Whether the scale was estimated."""
     is_from_orientations: bool = False
-    """Set if the positions lie on a line or in one point, so that the rotation, or the part of it that they leave open,
-    comes from the orientations."""
+    """Set if positions on a line or in one point leave the rotation, or a part of it, to the orientations."""
 
     def apply(self, T_est_cam: Array) -> Array:
         """Poses (N,4,4) of the estimate -> (N,4,4) in the frame and unit of the reference."""
@@ -35,8 +34,8 @@ def spread(points: Array) -> float:
 
 
 def mean_rotation(R_ref_cam: Array, R_est_cam: Array) -> Array:
-    """R_ref_est (3,3) that best takes orientations (N,3,3) to the reference's: chordal L2 mean. Hartley et al.,
-    "Rotation averaging", IJCV 2013, section 5.3."""
+    """R_ref_est (3,3) that best takes orientations (N,3,3) to the reference's: chordal L2 mean (Hartley et al., IJCV
+    2013, 5.3)."""
     return se3.orthonormalize((R_ref_cam @ np.swapaxes(R_est_cam, 1, 2)).sum(0))
 
 

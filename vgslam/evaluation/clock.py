@@ -138,8 +138,8 @@ class _Pair:
         return float(np.sqrt(max(left, 0.0) / len(a)))
 
     def rotations_deg(self, offset_s: float, known: Mask) -> float:
-        """RMS of the angles between rotations that are aligned by themselves, from their chords (Hartley et al., IJCV
-        2013, section 4.3: a chord is 2 sqrt(2) sin(angle / 2))."""
+        """RMS angle between rotations aligned by themselves, from chords 2 sqrt(2) sin(angle / 2) (Hartley et al., IJCV
+        2013, 4.3)."""
         a, b = self._reference(offset_s, known)[:, :, :3], self.T_est_cam[known, :3, :3]
         product = float(_best_trace((a @ np.swapaxes(b, 1, 2)).sum(0)))
         chord_sq = max((float((a * a).sum()) + float((b * b).sum()) - 2.0 * product) / len(a), 0.0)

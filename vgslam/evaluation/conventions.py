@@ -47,8 +47,7 @@ MOVED = 0.02
 
 
 def same_pose_note(T_ref_cam: Array, T_est_cam: Array) -> str | None:
-    """One line where corresponding poses (N,4,4) of the estimate repeat one exactly while the reference moves; None
-    otherwise."""
+    """A line where poses (N,4,4) of the estimate repeat one exactly while the reference moves; None otherwise."""
     rows, counts = np.unique(T_est_cam.reshape(len(T_est_cam), 16), axis=0, return_counts=True)
     n = int(counts.max(initial=0))
     if n < FEWEST_SAME or n == len(T_est_cam):

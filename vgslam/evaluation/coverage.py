@@ -48,8 +48,8 @@ class Coverage:
 
 
 def frames_of_reference(frame_timestamps_s: Array, reference_timestamps_s: Array, max_difference_s: float) -> Ids:
-    """Indices of the frames (N,) that lie within the reference's times (M,): from its first to its last, but not in
-    its holes, which are intervals of more than 1.5 medians."""
+    """Indices of the frames (N,) within the reference's times (M,), but not in its holes of more than 1.5 median
+    intervals."""
     t = reference_timestamps_s
     if len(t) < 2:
         return match_times(frame_timestamps_s, t, max_difference_s)[0]

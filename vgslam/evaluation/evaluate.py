@@ -37,8 +37,7 @@ class EvaluationOptions:
     n_frames: int | None = None
     """Frames of the input, for the coverage."""
     frame_timestamps_s: Array | None = None
-    """Times (F,) of these frames, in s. With them gaps and losses are exact, and frames without a reference do not
-    count."""
+    """Times (F,) of these frames, in s. With them gaps and losses are exact, without a reference none counts."""
     rpe_delta_s: float = 1.0
     """Interval of the relative pose error, in s."""
     static_extent_m: float = 0.005
@@ -52,8 +51,7 @@ class EvaluationOptions:
 
 
 def require_evo() -> None:
-    """Raises MissingDependencyError where evo cannot be imported: it is GPL-3.0 and so an extra, without which all but
-    scores works."""
+    """Raises MissingDependencyError without evo: it is GPL-3.0 and so an extra, needed by scores alone."""
     try:
         import evo.core.metrics  # noqa: F401
     except ImportError as error:

@@ -56,8 +56,8 @@ def consecutive_pairs(timestamps_s: Array) -> Ids:
 
 
 def pairs_over_time(timestamps_s: Array, delta_s: float) -> Ids:
-    """Pairs (M,2), one from every pose to the pose nearest to delta_s later. A pair counts when its time is within half
-    a median interval, and a quarter of delta_s, of delta_s."""
+    """Pairs (M,2) of a pose and that nearest to delta_s later, within half a median interval and a quarter of delta_s
+    of it."""
     t = timestamps_s
     if len(t) < 2:
         return np.zeros((0, 2), np.int64)

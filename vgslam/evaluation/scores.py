@@ -46,8 +46,8 @@ class ErrorSeries:
 
 @dataclass(frozen=True)
 class ComponentScore:
-    """Scores of one connected piece of the map, aligned on its own. None = not defined for this piece. Lengths are in
-    the unit of the reference (metres)."""
+    """Scores of one connected piece of the map, aligned on its own, in units of the reference (metres). None: not
+    defined."""
 
     component_id: int
     n_poses: int

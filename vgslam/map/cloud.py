@@ -13,8 +13,7 @@ MAX_REL_SIGMA = 0.1
 
 
 class _Thinned:
-    """Points added piece by piece; when they are more than twice max_points, every second one stays, also of those to
-    come: memory is bounded however many there are."""
+    """Points added piece by piece; beyond twice max_points every second one stays, also of those to come."""
 
     def __init__(self, max_points: int) -> None:
         self._max_points, self._step, self._n = max_points, 1, 0

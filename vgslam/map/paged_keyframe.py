@@ -60,8 +60,7 @@ class PagedKeyframe(Keyframe):
 
 
 def gray_of(keyframe: Keyframe) -> npt.NDArray[np.uint8]:
-    """A keyframe's grey image (H,W), not to be written into. Without a detour over colours where the map keeps it grey
-    already."""
+    """A keyframe's grey image (H,W), not to be written into; without a detour over colours where it is kept grey."""
     if isinstance(keyframe, PagedKeyframe):
         return keyframe.gray
     return np.asarray(cv2.cvtColor(keyframe.image, cv2.COLOR_RGB2GRAY), np.uint8)

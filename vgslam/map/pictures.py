@@ -218,8 +218,7 @@ class Pictures:
             self._files[key] = file
 
     def change(self, key: PictureKey, how: Change) -> None:
-        """Let the picture be how(picture) from now on, if there is one: made when it is next asked for, as most never
-        are."""
+        """Let the picture be how(picture) from now on, if there is one: made when it is next asked for."""
         with self._lock:
             if key in self:
                 self._changes.setdefault(key, []).append(how)
@@ -230,8 +229,8 @@ class Pictures:
         return None if picture is None else _whole(picture)
 
     def gray(self, key: PictureKey) -> npt.NDArray[np.uint8]:
-        """The grey image of a colour image that is there; of one that is grey, the channel that is kept. Raises
-        MapError as `get`, KeyError where there is no picture."""
+        """The grey image of a colour image, without a detour where it is kept grey. Raises MapError as `get`,
+        KeyError."""
         picture = self._changed(key)
         if picture is None:
             raise KeyError(key)
@@ -250,8 +249,7 @@ class Pictures:
 
     @contextmanager
     def within(self, wanted_bytes: int) -> Iterator[None]:
-        """Within the block pictures make room for work that needs memory itself: they take no more than this, if the
-        budget was larger and the disk has room for the others."""
+        """Within the block pictures take no more than this, if the disk has room, as work needs memory itself."""
         with self._lock:
             self._wanted_bytes = min(self.budget_bytes, wanted_bytes)
             self._make_room()

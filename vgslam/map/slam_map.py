@@ -116,8 +116,7 @@ class Session:
     began: str
     """When it began, ISO 8601."""
     first_frame_id: int
-    """Id of its first frame in the map. Frame ids of a map count up through all its sessions; a frame's number in its
-    own source is its id less this one."""
+    """Id of its first frame in the map, whose ids count up through all its sessions."""
     camera: Camera | None = None
     """The calibration of its images as they were recorded, with their distortion; None where there was none."""
 

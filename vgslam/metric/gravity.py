@@ -66,8 +66,7 @@ def from_accelerations(R_world_cam: Array, acceleration_cam: Array) -> Gravity:
 
 
 def levelled(up_world: Array, T_world_first: Array) -> Array:
-    """Rotation (3,3) to axes with z up, x along the first camera's view (along its top if it looks straight down or
-    up)."""
+    """Rotation (3,3) to axes with z up, x along the first camera's view (its top if that is vertical)."""
     z = up_world / np.linalg.norm(up_world)
     forward, top = T_world_first[:3, 2], -T_world_first[:3, 1]
     ahead = forward if np.linalg.norm(np.cross(z, forward)) > 0.1 else top
@@ -77,8 +76,8 @@ def levelled(up_world: Array, T_world_first: Array) -> Array:
 
 
 def roll_fixed(R_new_old: Array, line: Array, up_old: Array) -> Array:
-    """R_new_old (3,3) turned about a straight line (3,), a unit vector in the new axes, so that up_old (3,) comes as
-    near to z as it can."""
+    """R_new_old (3,3) turned about a line (3,), a unit vector in the new axes, so that up_old (3,) comes nearest to
+    z."""
     up = R_new_old @ up_old
     z = np.array([0.0, 0.0, 1.0])
     a, b = up - line * float(line @ up), z - line * float(line @ z)

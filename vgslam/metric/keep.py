@@ -17,8 +17,7 @@ SAME = 1e-9
 
 @dataclass(frozen=True)
 class Anchors:
-    """Keyframes of a component whose frame of reference is known, where they were. ids (n,); R (n,3,3), t (n,3), s (n,)
-    of S_world_keyframe."""
+    """Keyframes of a component where they were, in a known frame of reference: ids (n,); S_world_keyframe R, t, s."""
 
     world: World
     ids: Ids

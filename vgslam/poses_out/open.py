@@ -29,8 +29,7 @@ def open_sink(target: str) -> PoseSink:
 
 
 def check_target(target: str) -> None:
-    """Raises ConfigError for a kind that is not known and for options of ros2 that are not understood; opens nothing,
-    so that it can be asked before a stream is waited for."""
+    """Raises ConfigError for an unknown kind and options of ros2 that are not understood; opens nothing."""
     kind, _, rest = target.partition(":")
     if kind not in POSE_SINKS.own and kind not in POSE_SINKS.plugged_in():
         forms = ["-", "tcp:HOST:PORT", "unix:PATH", "ros2:/NAME", *(f"{name}:..." for name in POSE_SINKS.plugged_in())]

@@ -24,8 +24,7 @@ MOST_READERS = 32
 MOST_HEARD_BYTES = 64 * 1024
 """Bytes that a reader may send, which nobody looks at; one that sends more is disconnected."""
 PAUSE_S = 0.5
-"""The listening socket is left alone for so long when no more connections can be accepted, as without a free file
-descriptor."""
+"""So long no connections are accepted when that fails, as without a free file descriptor."""
 CLOSING_S = 1.0
 NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _LOG = logging.getLogger(__name__)
@@ -139,8 +138,8 @@ class SocketSink:
             self._hang_up()
 
     def _serve_once(self) -> None:
-        """Wait for events, and handle all of them. A reader that is dropped on the way may have an event of
-        its own later in the same batch; it no longer counts."""
+        """Wait for events, and handle all. A reader dropped on the way may have another in the batch, which does not
+        count."""
         if self._listens_again_s is not None and time.monotonic() >= self._listens_again_s:
             self._listens_again_s = None
             self._selector.register(self._listener, selectors.EVENT_READ)

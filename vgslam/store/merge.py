@@ -17,8 +17,7 @@ class Joiner(Protocol):
     def notes(self) -> list[str]: ...
 
     def join(self, slam_map: SlamMap) -> int:
-        """Join what can be proven to belong together, with the right scale; returns how many components were joined
-        to another."""
+        """Join what can be proven to belong together; returns how many components were joined to another."""
         ...
 
 

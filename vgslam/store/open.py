@@ -88,8 +88,7 @@ def read_state_bytes(file: Path, size: int) -> bytes:
 
 
 def refuse_links(path: Path) -> None:
-    """Raises MapError for a map whose folders or lock are symbolic links: what is written into them or swept out of
-    them would be elsewhere."""
+    """Raises MapError for a map whose folders or lock are symbolic links: what is written there would be elsewhere."""
     pictures = path / PICTURES
     folders = [f for f in pictures.iterdir() if is_link(f)] if pictures.is_dir() and not is_link(pictures) else []
     for linked in (pictures, path / LOCK, *folders):
@@ -146,8 +145,7 @@ LARGEST_ID = 2**31 - 1
 
 
 def checked_arrays(arrays: Arrays) -> Arrays:
-    """The arrays as they are. Raises ValueError, naming the array, for one of another kind or shape, for columns of
-    different lengths, and for ids beyond 31 bits."""
+    """The arrays. Raises ValueError, naming one, for a wrong kind or shape, uneven columns, and ids beyond 31 bits."""
     for name, array in arrays.items():
         if name not in KINDS:
             continue  # of a later program
@@ -192,8 +190,7 @@ def _worlds(manifest: Manifest, arrays: Arrays) -> tuple[Manifest, Arrays]:
 
 
 def _turned_and_straightened(manifest: Manifest, arrays: Arrays) -> tuple[Manifest, Arrays]:
-    """Up to version 4, frames with a rotation only were not told from others, and no map was adjusted as a whole: none
-    is marked, and nothing was taken out of the images."""
+    """Up to version 4 frames with a rotation only were not marked, and nothing was taken out of the images."""
     none = {
         "frame_rotation_only": np.zeros(len(arrays["frame_id"]), np.bool_),
         "camera_removed_k1": np.zeros(len(arrays["camera_size"])),

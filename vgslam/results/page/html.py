@@ -18,8 +18,8 @@ MOST_SVG_BYTES, MOST_PNG_BYTES = 800_000, 1_200_000
 
 
 def document(title: str, heading: str, subtitle: str, body: str, script: str = "") -> str:
-    """A whole page around `body`, which is HTML; all other texts are plain. No request leaves it, and it runs no script
-    but `script`."""
+    """A whole page around `body`, which is HTML; other texts are plain. It runs no script but `script`, and asks for
+    nothing."""
     run = f"<script>{script}</script>\n" if script else ""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -174,8 +174,7 @@ def script() -> str:
 
 
 def policy(script: str) -> str:
-    """What a page may do (Content Security Policy): run this script, by its hash, if it is not empty, and show pictures
-    within the page."""
+    """What a page may do (Content Security Policy): run this script, by its hash, and show pictures within the page."""
     allowed = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     return f"{allowed}; script-src 'sha256-{digest}'" if script else allowed

@@ -16,8 +16,8 @@ from vgslam.types import Array
 
 
 def cloud_of(component: Component, max_points: int = 2_000_000) -> tuple[Array, npt.NDArray[np.uint8]]:
-    """Points (N,3) in the component's frame, N <= max_points, and colours (N,3): landmarks and confident dense depth.
-    Raises InputError when there are none."""
+    """Points (N,3), N <= max_points, and colours (N,3) of the component: landmarks and confident depth. Raises
+    InputError."""
     points, colors = point_cloud(component.slam_map, max_points=max_points, component_id=component.id)
     if not len(points):
         raise InputError(f"component {component.id} has no points: neither landmarks nor dense depth")
@@ -25,7 +25,7 @@ def cloud_of(component: Component, max_points: int = 2_000_000) -> tuple[Array, 
 
 
 def export_ply(component: Component, out: Path) -> str:
-    """A PLY cloud, OpenCV axes. Returns what was written, in words. Raises ConfigError for another ending, InputError,
+    """A PLY cloud, OpenCV axes; returns what was written. Raises ConfigError for another ending, InputError,
     OutputError."""
     check_suffix("ply", out)
     n = write_ply(out, *cloud_of(component))
@@ -33,8 +33,8 @@ def export_ply(component: Component, out: Path) -> str:
 
 
 def export_gltf(component: Component, out: Path) -> str:
-    """A glTF 2.0 cloud, y up: .gltf, or binary (.glb). Returns what was written, in words. Raises ConfigError for
-    another ending, InputError and OutputError."""
+    """A glTF 2.0 cloud, y up, .gltf or .glb; returns what was written. Raises ConfigError, InputError and
+    OutputError."""
     import trimesh
 
     suffix = check_suffix("gltf", out)
