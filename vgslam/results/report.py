@@ -24,8 +24,8 @@ class RunReport:
     commit: str | None = field(default_factory=git_commit)
     machine: Machine = field(default_factory=describe_machine)
     complete: bool = False
-    """Whether the whole input was processed and all is written; else `stopped_by` says why not. A live source may be
-    ended."""
+    """Whether the whole input was processed and all results are written; otherwise `stopped_by` says why not. A live
+    source that was ended by hand is complete."""
     stopped_by: str | None = UNFINISHED
     """What ended the run before its input did; `Ctrl-C` or `SIGTERM` for a live source that was ended by hand."""
     source_kind: str = ""
