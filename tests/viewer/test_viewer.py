@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from vgslam.errors import ConfigError, OutputError
 from vgslam.types import Status, Trajectory
 from vgslam.viewer.open import NullViewer, open_viewer
-from vgslam.viewer.rerun_viewer import LoadLimit
+from vgslam.viewer.rerun_viewer import LoadLimit, VoxelFilter
 from vgslam.viewer.strips import strips_by_status
-from vgslam.viewer.voxels import VoxelFilter
 
 
 def path(frame_ids: list[int], components: list[int]) -> Trajectory:

@@ -14,7 +14,7 @@ from vgslam.atomic import write_text
 from vgslam.commands.config import run_defaults
 from vgslam.commands.run import RunArgs, source_options
 from vgslam.errors import InputError, OutputError, TrackingError, VgslamError
-from vgslam.fleet.facts_file import facts_of, write_facts, write_thumbnail
+from vgslam.fleet.folder import facts_of, write_facts, write_thumbnail
 from vgslam.fleet.parquet import POSES, PoseRow, write_poses
 from vgslam.fleet.supervise import end_with_parent
 from vgslam.fleet.task import Ending

@@ -20,8 +20,8 @@ from vgslam.frontend.rotation_guess import RotationGuess, Thumbnail
 from vgslam.frontend.second_motion import OLD_KEYFRAMES, Followed, static_fit
 from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH, MIN_RAY_Z, Camera
+from vgslam.geometry.radial import Straightener
 from vgslam.multiview.pnp import CentrePrior, PoseFit, PosePoints, ransac_pose, refine_pose
-from vgslam.multiview.straighten import Straightener
 from vgslam.types import Array, Ids
 
 MIN_TO_FIT = 8

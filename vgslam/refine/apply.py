@@ -7,11 +7,10 @@ import numpy as np
 
 from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH, Camera
-from vgslam.geometry.radial import without_radial
+from vgslam.geometry.radial import Straightener, without_radial
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.pictures import PictureKind
 from vgslam.map.slam_map import SlamMap
-from vgslam.multiview.straighten import Straightener
 from vgslam.refine.adjust import Adjusted
 from vgslam.refine.points import largest_angle_deg
 from vgslam.refine.problem import Mask, Problem

@@ -14,7 +14,6 @@ from vgslam.network.da3.published import (
     refuse_other_structures,
     require_acceptance,
 )
-from vgslam.network.hub import HubUnreachableError, download, parse_hub_id
 from vgslam.network.weight_files import (
     METADATA_ARCHITECTURE,
     METADATA_CONFIG,
@@ -23,7 +22,7 @@ from vgslam.network.weight_files import (
     check_safetensors,
     find_files,
 )
-from vgslam.network.weights_info import UNBUILDABLE
+from vgslam.network.weights_info import UNBUILDABLE, HubUnreachableError, download, parse_hub_id
 
 ARCHITECTURE = "da3"
 MAX_HEADER_BYTES = 4_000_000
