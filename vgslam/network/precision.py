@@ -39,7 +39,9 @@ def choose_device(name: str = "auto") -> torch.device:
     if device.type not in ("cpu", "cuda", "mps"):
         raise ConfigError(f"device '{name}' is not supported: use auto, cpu, cuda, cuda:N or mps")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(f"device '{name}': torch sees {torch.cuda.device_count()} CUDA devices; use --device cpu")
+        raise ConfigError(
+            f"device '{name}': torch sees {torch.cuda.device_count()} CUDA devices here; use --device cpu"
+        )
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise ConfigError("device 'mps' is not available here; use --device cpu")
     return device

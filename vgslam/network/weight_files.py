@@ -250,7 +250,9 @@ def _read_pickle(path: Path) -> "dict[str, Tensor]":
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except pickle.UnpicklingError:
-        raise WeightsError(f"{path} is no file of plain tensors (it may run code): convert it to safetensors") from None
+        raise WeightsError(
+            f"{path} is no file of plain tensors (loading it could run foreign code): convert it to safetensors"
+        ) from None
     except Exception as error:  # torch passes on whatever a broken file provokes
         if is_zip:
             raise _half(path, path.stat().st_size, None) from error

@@ -77,7 +77,10 @@ def read_manifest(folder: Path) -> Manifest:
         data = read_json(path, MOST_BYTES)
     except FileNotFoundError:
         if (folder / LOCK).exists() and not any(folder.glob("state-*")):
-            raise MapError(f"{folder}: holds no map yet: its run has not saved, or goes on") from None
+            raise MapError(
+                f"{folder}: holds no map yet: the run that was to make it ended before its first save, or has not "
+                "saved yet; run it again"
+            ) from None
         raise MapError(f"{folder}: is not a vgslam map (it has no {MANIFEST}), or was left in its first save") from None
     except OSError as error:
         raise MapError(f"{path}: cannot be read ({error.strerror or error})") from error

@@ -98,7 +98,9 @@ def config_of(found: WeightFiles, metadata: dict[str, str], asked: Da3Config) ->
         return asked
     name = _model_name(found.config)
     if name not in ARCHITECTURES:
-        raise WeightsError(f"{found.config}: network '{name}' cannot be run; use one of {', '.join(ARCHITECTURES)}")
+        raise WeightsError(
+            f"{found.config}: the network '{name}' cannot be run here; use one of {', '.join(ARCHITECTURES)}"
+        )
     return ARCHITECTURES[name]
 
 

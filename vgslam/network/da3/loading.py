@@ -59,7 +59,9 @@ def load(
     require_acceptance(config.name, options.accepted_licence)
     digest = sha256_of(found.files)
     if expected is not None and digest != expected.lower():
-        raise WeightsError(f"{found.files[0]}: its SHA-256 is {digest}, expected {expected}: fetch it again")
+        raise WeightsError(
+            f"{found.files[0]}: its SHA-256 is {digest}, expected {expected}: delete it and fetch it again"
+        )
     network = _filled(whole, found, options, source)
     terms = licence_of(repo, digest) or named_licence(metadata)
     info = WeightsInfo(source, digest, terms, n_parameters(network), found.names, architecture=config.name)

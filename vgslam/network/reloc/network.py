@@ -60,7 +60,9 @@ class RelocNetwork(nn.Module):
         configured one. ConfigError if the numbers of frames do not fit."""
         n, chunks = images.shape[1], chunks or Chunks()
         if known.encoding.shape[:2] != (len(images), n - 1):
-            raise ConfigError(f"{len(images)} scenes of {n} need {n - 1} poses, {tuple(known.encoding.shape[:2])}")
+            raise ConfigError(
+                f"{len(images)} scenes of {n} frames need the poses of {n - 1}, got {tuple(known.encoding.shape[:2])}"
+            )
         grid = self.vggt.config.grid(*images.shape[-2:])
         patches = self.patches(images, chunks)
         pose_tokens = self.adapter.pose_tokens(known)

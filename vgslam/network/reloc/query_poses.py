@@ -95,7 +95,9 @@ def with_adapter(backbone: VggtBackbone, adapter: Path) -> ToldQueryPoses:
 def _check(images: Sequence[UInt8], cameras: Sequence[Camera], T_world_refs: Float) -> None:
     n = len(images)
     if n < 2 or len(cameras) != n or T_world_refs.shape != (n - 1, 4, 4):
-        raise ConfigError(f"got {n} images, {len(cameras)} cameras and poses {T_world_refs.shape} for a query")
+        raise ConfigError(
+            f"a query beside references: got {n} images, {len(cameras)} cameras and poses {T_world_refs.shape}"
+        )
 
 
 def _local(T_cam_local: Float, scale: float) -> LocalPoses | None:
