@@ -62,11 +62,8 @@ class Difference:
 def clock_difference(estimate: Trajectory, reference: Trajectory) -> Difference | None:
     """The constant that, added to the times of the estimate (one component), at least halves the error of its rotations
     or, where they tell nothing, of its positions, and does not worsen the other; else None. A camera at rest, or along
-    a line at a constant speed, fits with any.
-
-    Both sides of the best one are worse: one at the end of the range is not named. Those that the association
-    in time rounds by are not either.
-    """
+    a line at a constant speed, fits with any. Both sides of the best one are worse: one at the end of the range is not
+    named. Those that the association in time rounds by are not either."""
     if min(len(estimate), len(reference)) < FEWEST:
         return None
     pair = _Pair.of(estimate, reference)

@@ -26,12 +26,10 @@ class Closing:
 
 
 class MapGraph:
-    """Follows the keyframes and edges of `slam_map`, and moves its keyframes when loops come in.
-
-    A keyframe is taken in with the edges that it has then; later changes by bundle adjustment stay, because
-    loops are applied to the map as corrections. What the graph moves as a whole (components that are joined, parts that
-    were joined wrongly) the map moves by the same edge. is_metric: a graph over SE(3), all scales 1.
-    """
+    """Follows the keyframes and edges of `slam_map`, and moves its keyframes when loops come in. A keyframe is taken in
+    with the edges that it has then; later changes by bundle adjustment stay, because loops are applied to the map as
+    corrections. What the graph moves as a whole (components that are joined, parts that were joined wrongly) the map
+    moves by the same edge. is_metric: a graph over SE(3), all scales 1."""
 
     def __init__(self, slam_map: SlamMap, is_metric: bool = False) -> None:
         self.map, self.is_metric = slam_map, is_metric

@@ -18,12 +18,10 @@ ACCELERATION_SIGMA_DEG = 1.0
 
 
 def upright(R_world_cam: Array) -> Gravity:
-    """Up from cameras (N,3,3) that are held upright on average. Raises InputError for none.
-
-    The x axes of all cameras are level up to some roll, and the mean y axis points down up to some pitch: least squares
-    for the unit vector `down` of sum (down . x)^2 / roll^2 + |down - mean y|^2 / pitch^2. Where the camera turns, the
-    first term decides; where it looks one way, the pitch is left to the second, and the deviation says so.
-    """
+    """Up from cameras (N,3,3) that are held upright on average. Raises InputError for none. The x axes of all cameras
+    are level up to some roll, and the mean y axis points down up to some pitch: least squares for the unit vector
+    `down` of sum (down . x)^2 / roll^2 + |down - mean y|^2 / pitch^2. Where the camera turns, the first term decides;
+    where it looks one way, the pitch is left to the second, and the deviation says so."""
     if not len(R_world_cam):
         raise InputError("--gravity upright: the component has no keyframe")
     x, y = R_world_cam[:, :, 0], R_world_cam[:, :, 1].mean(axis=0)

@@ -138,11 +138,9 @@ def denies_rotation(
     camera: Camera, R_a_b: Array, pixels_a: Array, pixels_b: Array, config: TwoViewConfig, seed: int = 0
 ) -> bool:
     """Whether matches (N,2), (N,2) by appearance say that a camera thought to have turned by R_a_b (3,3) has moved.
-
     Between views far apart, optical flow keeps the corners that moved least, and these look like a rotation. Matches by
     appearance are found wherever they went; those that one essential matrix explains have to lie where a camera that
-    mostly turned sees them. Fewer than `min_rotation_inliers` of them deny nothing.
-    """
+    mostly turned sees them. Fewer than `min_rotation_inliers` of them deny nothing."""
     seen = _epipolar(camera, pixels_a, pixels_b, config, seed)[1][:, 0] > 0
     if seen.sum() < config.min_rotation_inliers:
         return False

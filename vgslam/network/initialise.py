@@ -9,13 +9,10 @@ from vgslam.network.layers import LayerScale
 
 @torch.no_grad()
 def initialise(model: nn.Module, seed: int) -> None:
-    """Fills every parameter of `model` in place, in the order of its modules.
-
-    Linear layers: truncated normal, standard deviation 0.02 as at VGGT's width of 1024 and, for fewer inputs, in
-    proportion to their inverse root; biases 0, but for the camera head's: no rotation, a field of view of 0.9 rad.
-    Convolutions: variance kept for ReLU (He et al., arXiv 1502.01852). Norms: 1 and 0. LayerScale: its initial value.
-    Learned tokens and embeddings: normal, 0.02.
-    """
+    """Fills every parameter of `model` in place, in the order of its modules. Linear layers: truncated normal, standard
+    deviation 0.02 as at VGGT's width of 1024 and, for fewer inputs, in proportion to their inverse root; biases 0, but
+    for the camera head's: no rotation, a field of view of 0.9 rad. Convolutions: variance kept for ReLU (He et al.,
+    arXiv 1502.01852). Norms: 1 and 0. LayerScale: its initial value. Learned tokens and embeddings: normal, 0.02."""
     generator = torch.Generator().manual_seed(seed)
 
     def normal_(p: Tensor, std: float) -> None:

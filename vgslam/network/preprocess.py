@@ -31,12 +31,10 @@ class ResizeMode(StrEnum):
 
 @dataclass(frozen=True)
 class PixelMap:
-    """The affine map between an image's own pixels and the network's, axis by axis.
-
-    network = scale * (source + 0.5) - 0.5 + offset, for pixel (0,0) at the centre of the top-left pixel. scale and
-    offset are (x, y); sizes are (width, height) px; `content` is the part of the network's image that shows the source,
-    as (left, top, right, bottom) px, right and bottom exclusive.
-    """
+    """The affine map between an image's own pixels and the network's, axis by axis. network = scale * (source + 0.5) -
+    0.5 + offset, for pixel (0,0) at the centre of the top-left pixel. scale and offset are (x, y); sizes are (width,
+    height) px; `content` is the part of the network's image that shows the source, as (left, top, right, bottom) px,
+    right and bottom exclusive."""
 
     scale: tuple[float, float]
     offset: tuple[float, float]

@@ -18,11 +18,9 @@ STDOUT = "-"
 
 def open_sink(target: str) -> PoseSink:
     """`-`: lines on standard output; tcp:HOST:PORT or unix:PATH: lines to whoever connects; ros2: or ros2:/NAME; or
-    NAME:... for what another package has added to POSE_SINKS.
-
-    Raises ConfigError for another word, OutputError if nothing can listen, MissingDependencyError without rclpy,
-    PluginError for a sink of another package that cannot be used.
-    """
+    NAME:... for what another package has added to POSE_SINKS. Raises ConfigError for another word, OutputError if
+    nothing can listen, MissingDependencyError without rclpy, PluginError for a sink of another package that cannot be
+    used."""
     check_target(target)
     kind, _, rest = target.partition(":")
     return POSE_SINKS.checked(kind, POSE_SINKS.get(kind)(rest), PoseSink)

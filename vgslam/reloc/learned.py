@@ -24,11 +24,9 @@ if TYPE_CHECKING:
 
 class PairwiseProposer:
     """Implements `PoseProposer` with method `late-fusion`: the baseline for methods that see several keyframes at once.
-
     Looks at the first `max_references` keyframes, one pass of the network for each. The spread is the root mean square
     distance of the answer from the lines on which the pairs put it. Where these do not determine a place (see
-    `multiview.late_fusion`), nothing is proposed.
-    """
+    `multiview.late_fusion`), nothing is proposed."""
 
     METHOD = "late-fusion"
 

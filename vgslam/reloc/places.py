@@ -21,10 +21,8 @@ N_FEATURES = 500
 
 class Places:
     """Codes of all keyframes of `slam_map` in an index, and their features: those used last in memory, the others in a
-    temporary file, so that in a large map an old keyframe costs no more than a new one.
-
-    kept: keyframes whose features stay in memory (about 0.25 MB each). Safe to use from two threads.
-    """
+    temporary file, so that in a large map an old keyframe costs no more than a new one. kept: keyframes whose features
+    stay in memory (about 0.25 MB each). Safe to use from two threads."""
 
     def __init__(self, slam_map: SlamMap, kept: int = 32) -> None:
         self.map, self.kept = slam_map, kept

@@ -249,11 +249,9 @@ MOSTLY_KNOWN = 0.5
 
 def is_guessed(slam_map: SlamMap, found: Localization) -> bool:
     """Whether an answer rests on guessed depths, in a component where depths are known. False where hardly any are: a
-    camera that only turned is found by its rotation.
-
-    Corners that nothing has measured have the depth of their neighbours, and fit almost any motion: turning and moving
-    sideways differ only where depths are known. A keyframe that was itself just found shows hardly anything else.
-    """
+    camera that only turned is found by its rotation. Corners that nothing has measured have the depth of their
+    neighbours, and fit almost any motion: turning and moving sideways differ only where depths are known. A keyframe
+    that was itself just found shows hardly anything else."""
     known = _are_known(slam_map, found.ids)
     if known.sum() >= LEAST_KNOWN or known.sum() >= MOSTLY_KNOWN * len(known):
         return False

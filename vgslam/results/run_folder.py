@@ -39,12 +39,10 @@ FLUSH_MAX_LOAD = 0.01
 
 
 class RunWriter:
-    """Writes `out_dir`; every file appears complete or not at all and keeps its last complete state.
-
-    Raises OutputError when out_dir holds anything already and `overwrite` is not set, or cannot be made. `overwrite`
-    removes the files that a run writes (RUN_FILES), never others. Any later OutputError names what is kept.
-    clock: seconds, by which `is_flush_due` judges.
-    """
+    """Writes `out_dir`; every file appears complete or not at all and keeps its last complete state. Raises OutputError
+    when out_dir holds anything already and `overwrite` is not set, or cannot be made. `overwrite` removes the files
+    that a run writes (RUN_FILES), never others. Any later OutputError names what is kept. clock: seconds, by which
+    `is_flush_due` judges."""
 
     def __init__(
         self, out_dir: Path | str, overwrite: bool = False, clock: Callable[[], float] = time.monotonic
@@ -114,11 +112,9 @@ class RunWriter:
         report: RunReport | None = None,
     ) -> None:  # fmt: skip
         """Rewrites the trajectories in their newest state, the status of every frame so far, and the report.
-
         trajectory: one pose for each frame that has one; keyframes: the keyframes' poses, whose frame_ids mark them in
         status.csv. Every file is tried; raises OutputError for those that cannot be written: they keep their old state.
-        A folder that was removed is made again.
-        """
+        A folder that was removed is made again."""
         started = self._clock()
 
         self._make_again()

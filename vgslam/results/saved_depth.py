@@ -22,12 +22,10 @@ CONFIDENCE_STEPS = 255
 
 
 def save_depth(out: Path, slam_map: SlamMap, first_frame_id: int, form: Form) -> int:
-    """OUT/depth/ of the keyframes from first_frame_id on that have dense depth; returns how many.
-
-    png: frame_000123.png, 16 bits, in the pixels of the (undistorted) image, and frame_000123_confidence.png, 8 bits;
-    npz: `depth` and `confidence` (h,w) float32 in the depth map's own pixels. depth.json says the unit, the steps and
-    the camera. Depth is along the optical axis, 0 where unknown. Raises OutputError.
-    """
+    """OUT/depth/ of the keyframes from first_frame_id on that have dense depth; returns how many. png:
+    frame_000123.png, 16 bits, in the pixels of the (undistorted) image, and frame_000123_confidence.png, 8 bits; npz:
+    `depth` and `confidence` (h,w) float32 in the depth map's own pixels. depth.json says the unit, the steps and the
+    camera. Depth is along the optical axis, 0 where unknown. Raises OutputError."""
     folder = out / DEPTH_FOLDER
     remove_depth(out)
     keyframes = [k for k in slam_map.keyframes if k.frame_id >= first_frame_id and k.depth is not None]

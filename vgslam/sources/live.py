@@ -304,12 +304,10 @@ AHEAD_S = 60.0
 
 
 class LiveClock:
-    """Strictly increasing timestamps over any number of connections of one stream.
-
-    A source that tells the time of day (`is_absolute`) is trusted; one that counts from its own zero (pts) runs on from
-    the arrival of the connection's first frame. A clock that runs backwards, or ahead by more than AHEAD_S, is put at
-    the time of arrival again: one wild stamp moves no other.
-    """
+    """Strictly increasing timestamps over any number of connections of one stream. A source that tells the time of day
+    (`is_absolute`) is trusted; one that counts from its own zero (pts) runs on from the arrival of the connection's
+    first frame. A clock that runs backwards, or ahead by more than AHEAD_S, is put at the time of arrival again: one
+    wild stamp moves no other."""
 
     def __init__(self) -> None:
         self._offset_s: float | None = None

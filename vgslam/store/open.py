@@ -20,12 +20,10 @@ _SUFFIX = {PictureKind.IMAGE: ".png", PictureKind.DEPTH: ".tiff", PictureKind.CO
 
 
 def load_map(path: Path, budget_bytes: int | None = None) -> SlamMap:
-    """The newest complete state of a saved map; older versions are brought up to date in memory.
-
-    Manifest and arrays are verified by their checksums, pictures by their sizes now and by their checksums when they
-    are read. budget_bytes: memory for pictures, the default is that of `Pictures`. Nothing is written.
-    Raises MapError, in one line, for what is not a map, damaged, truncated or of a newer version.
-    """
+    """The newest complete state of a saved map; older versions are brought up to date in memory. Manifest and arrays
+    are verified by their checksums, pictures by their sizes now and by their checksums when they are read.
+    budget_bytes: memory for pictures, the default is that of `Pictures`. Nothing is written. Raises MapError, in one
+    line, for what is not a map, damaged, truncated or of a newer version."""
     path = path.resolve()
     refuse_links(path)
     manifest, arrays = read_state(path)
