@@ -6,8 +6,10 @@ from contextlib import contextmanager
 
 
 class StageClock:
-    """Adds up the CPU seconds of stages; `cpu_s` has them by name. is_shared: other threads work beside the stages, so
-    only the calling thread's time is counted."""
+    """Adds up the CPU seconds of stages; `cpu_s` has them by name.
+
+    is_shared: other threads work beside the stages, so only the calling thread's time is counted.
+    """
 
     def __init__(self, is_shared: bool) -> None:
         self._now = time.thread_time if is_shared else time.process_time

@@ -15,9 +15,10 @@ from vgslam.map.slam_map import Session, SlamMap
 from vgslam.results.depth_pictures import depth_of_image
 from vgslam.store.exports.cloud import export_gltf, export_ply
 from vgslam.store.exports.colmap import export_colmap
-from vgslam.store.exports.component import Component, check_suffix
+from vgslam.store.exports.component import Component
 from vgslam.store.exports.mesh import export_mesh
 from vgslam.store.exports.nerfstudio import export_nerfstudio
+from vgslam.store.exports.suffixes import check_suffix
 from vgslam.types import Camera, Keyframe, Sim3
 
 CAMERA = Camera(100.0, 100.0, 39.5, 29.5, 80, 60)

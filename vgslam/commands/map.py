@@ -26,7 +26,7 @@ from vgslam.refine.adjust import RefineConfig, Watch
 from vgslam.refine.refine_map import refine_map
 from vgslam.reloc.closing import PlaceJoiner
 from vgslam.session.late_steps import failure_line
-from vgslam.store.exports.component import check_suffix
+from vgslam.store.exports.suffixes import check_suffix
 from vgslam.store.manifest import MANIFEST, read_manifest
 from vgslam.store.map_folder import MapFolder, check_map
 from vgslam.store.merge import Joiner, shared_session

@@ -10,9 +10,10 @@ from vgslam.map.slam_map import SlamMap
 from vgslam.sources.trajectory_io import write_trajectory
 from vgslam.store.exports.cloud import export_gltf, export_ply
 from vgslam.store.exports.colmap import export_colmap
-from vgslam.store.exports.component import Component, check_suffix
+from vgslam.store.exports.component import Component
 from vgslam.store.exports.mesh import export_mesh
 from vgslam.store.exports.nerfstudio import export_nerfstudio
+from vgslam.store.exports.suffixes import check_suffix
 
 Format = Literal["tum", "kitti", "ply", "gltf", "mesh", "colmap", "colmap-text", "nerfstudio"]
 

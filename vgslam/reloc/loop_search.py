@@ -8,10 +8,13 @@ from vgslam.reloc.loops import Meeting
 
 
 class LoopSearch:
-    """Runs `find` (`LoopFinder.find`) on its own thread, for one keyframe at a time: the newest when the search before
-    has ended, so that those in between are left out where it cannot keep up. The thread reads the map while its newest
-    keyframes are being adjusted, which moves them by far less than what loops are measured to; whoever moves the rest
-    of the map does so between `take` and `start`. cpu_s: CPU seconds of the searches that have ended."""
+    """Runs `find` (`LoopFinder.find`) on its own thread, for one keyframe at a time: the newest when the search
+    before has ended, so that those in between are left out where it cannot keep up.
+
+    The thread reads the map while its newest keyframes are being adjusted, which moves them by far less than what loops
+    are measured to; whoever moves the rest of the map does so between `take` and `start`. cpu_s: CPU seconds of the
+    searches that have ended.
+    """
 
     def __init__(self, find: Callable[[int], list[Meeting]]) -> None:
         self._find = find

@@ -10,7 +10,8 @@ from vgslam.atomic import write_bytes
 from vgslam.errors import InputError
 from vgslam.map.cloud import point_cloud
 from vgslam.results.ply import write_ply
-from vgslam.store.exports.component import Component, check_suffix
+from vgslam.store.exports.component import Component
+from vgslam.store.exports.suffixes import check_suffix
 from vgslam.types import Array
 
 

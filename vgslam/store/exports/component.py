@@ -1,11 +1,10 @@
 """The part of a map that goes into an export: one component, in its own frame of reference."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from vgslam.errors import ConfigError, InputError
+from vgslam.errors import InputError
 from vgslam.map.slam_map import SlamMap
 from vgslam.map.world import World
 from vgslam.types import Array, Ids, Keyframe, Trajectory
@@ -40,8 +39,10 @@ class Component:
         return [k for k in self.slam_map.keyframes if k.component_id == self.id]
 
     def trajectory(self, session: int | None = None) -> Trajectory:
-        """Poses of the component's frames of one session, which may be left out where there is only one. Raises
-        InputError when it is needed or does not exist, or has no pose in the component."""
+        """Poses of the component's frames of one session, which may be left out where there is only one.
+
+        Raises InputError when it is needed or does not exist, or has no pose in the component.
+        """
         n = max(1, len(self.slam_map.sessions))
         if session is None and n > 1:
             raise InputError(f"the map has {n} sessions, whose times may overlap: choose one with --session 0..{n - 1}")
@@ -69,41 +70,3 @@ class Component:
         """Positions (n,3) in the component's frame and colours (n,3) of `landmark_ids`."""
         ids = self.landmark_ids()
         return self.slam_map.landmarks_world(ids), self.slam_map.landmarks.color[ids]
-
-
-CLOUD, MESH, GLTF = (".ply",), (".ply", ".obj", ".glb", ".gltf"), (".glb", ".gltf")
-SUFFIXES: dict[str, tuple[str, ...]] = {"ply": CLOUD, "gltf": GLTF, "mesh": MESH}
-"""The endings that each format can be written as, the usual one first; all other formats take any that is not here."""
-FOLDERS = ("colmap", "colmap-text", "nerfstudio")
-"""Formats of several files."""
-FILES = (".txt", ".json", ".bin", ".csv", ".db", ".zip", ".tar", ".gz")
-"""Endings of files that a folder should not have."""
-GEOMETRY = (".ply", ".obj", ".glb", ".gltf", ".xyz", ".pcd", ".pts", ".las", ".laz", ".stl", ".off", ".fbx", ".usd",
-            ".usdz", ".e57")  # fmt: skip
-"""Endings of files with points and surfaces."""
-
-
-def check_suffix(name: str, out: Path) -> str:
-    """The ending to write as: that of `out` in lower case, the format's usual one where it has none. Raises ConfigError
-    for one that the format `name` does not have, which says what is possible."""
-    suffix, possible = out.suffix.lower(), SUFFIXES.get(name, ())
-    if name in FOLDERS and suffix in FILES:
-        raise ConfigError(f"{out}: --format {name} writes a folder; give a name without {suffix}")
-    if not possible:
-        if suffix in GEOMETRY:
-            others = " or ".join(f"--format {f}" for f, known in SUFFIXES.items() if suffix in known)
-            raise ConfigError(f"{out}: --format {name} does not write {suffix}; {_advice(others)}")
-        return suffix
-    if not suffix:
-        return possible[0]
-    if suffix not in possible:
-        others = " or ".join(f"--format {f}" for f, known in SUFFIXES.items() if suffix in known)
-        what = f"--format {name} writes {', '.join(possible)}, not {suffix}"
-        raise ConfigError(f"{out}: {what}" + (f"; for {suffix} give {others}" if others else ""))
-    return suffix
-
-
-def _advice(others: str) -> str:
-    if others:
-        return f"give {others} for it"
-    return "; ".join(f"--format {f} writes {', '.join(known)}" for f, known in SUFFIXES.items())

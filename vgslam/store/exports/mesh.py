@@ -11,7 +11,8 @@ from vgslam.errors import ConfigError, InputError, MissingDependencyError
 from vgslam.geometry import se3
 from vgslam.guards.wording import first_line
 from vgslam.store.exports.cloud import gltf_axes, write_gltf
-from vgslam.store.exports.component import GLTF, Component, check_suffix
+from vgslam.store.exports.component import Component
+from vgslam.store.exports.suffixes import GLTF, check_suffix
 from vgslam.types import Keyframe
 
 VOXELS_ACROSS = 256
