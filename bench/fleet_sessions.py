@@ -19,7 +19,7 @@ from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.robust_similarity import umeyama
 from vgslam.geometry.sim3 import Sim3
-from vgslam.graph.optimize import optimize_map
+from vgslam.graph.robust import optimize_map
 from vgslam.map.slam_map import SlamMap
 from vgslam.sources.trajectory_io import read_trajectory
 from vgslam.store.map_folder import MapFolder

@@ -13,7 +13,7 @@ from rich.console import Console
 from bench.provenance import provenance
 from bench.record import claim_folder, write_record
 from vgslam.errors import ConfigError, InputError
-from vgslam.types import Array, Image
+from vgslam.types import Array, Float32, Image
 
 if TYPE_CHECKING:
     from bench.recall import Code, Recall, RecallOptions
@@ -70,7 +70,7 @@ def run_bench_places(args: BenchPlacesArgs) -> int:
 def _methods(weights: str) -> "dict[str, Code]":
     from vgslam.frontend.matching import describe_quick
     from vgslam.reloc.places import N_FEATURES
-    from vgslam.reloc.vocabulary import bits_of_vector, shipped_vocabulary
+    from vgslam.reloc.vocabulary import shipped_vocabulary
     from vgslam.session.network import NetworkOptions, open_network
 
     def local(_: int, image: Image) -> Array:
@@ -86,9 +86,22 @@ def _methods(weights: str) -> "dict[str, Code]":
     methods: dict[str, Code] = {"local features": local, "thumbnails": thumbnail}
     opened = open_network(NetworkOptions("vggt", weights), print) if weights else None
     if opened is not None:
-        guide = opened.guide
-        methods[f"network ({weights})"] = lambda i, image: _signs(bits_of_vector(guide.descriptor(i, image)))
+        backbone = opened.backbone
+
+        def described(_: int, image: Image) -> Array:
+            prepared = backbone.prepare([image])
+            scene = backbone.decode(backbone.encode(prepared, ()), prepared, ())
+            return _signs(bits_of_vector(scene.descriptors[0]))
+
+        methods[f"network ({weights})"] = described
     return methods
+
+
+def bits_of_vector(vector: Float32) -> np.ndarray:
+    """Code (256,) uint8 of a descriptor (D,): the sides of 2048 random hyperplanes that it lies on. The expected share
+    of equal bits is 1 - angle / pi (Charikar, STOC 2002)."""
+    planes = np.random.default_rng(7).normal(size=(len(vector), 2048)).astype(np.float32)
+    return np.packbits(vector @ planes > 0)
 
 
 def _signs(bits: np.ndarray) -> Array:

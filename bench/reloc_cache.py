@@ -7,14 +7,12 @@ from torch import Tensor, nn
 
 from vgslam.errors import ConfigError
 from vgslam.network.aggregator import Chunks
-from vgslam.network.frame_mask import FrameMask
+from vgslam.network.frame_mask import FrameMask, attend
 from vgslam.network.layers import Block, RopeTable
-from vgslam.network.masked_attention import attend
 from vgslam.network.matching import N_REFERENCES, take_frames
 from vgslam.network.reloc.config import MaskKind, MatchOrder, frame_mask, head_mask
 from vgslam.network.reloc.known_poses import KnownPoses
-from vgslam.network.reloc.network import RelocNetwork, descriptors
-from vgslam.network.reloc.references import most_similar, second_references
+from vgslam.network.reloc.network import RelocNetwork, descriptors, most_similar, second_references
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 from bench.stream_server import Protocol, address, wait_for_listener
 from vgslam.atomic import write_text
 from vgslam.errors import InputError
-from vgslam.results.camera_file import camera_json
+from vgslam.results.run_folder import camera_json
 from vgslam.types import Camera
 
 PATIENCE_S = 300.0

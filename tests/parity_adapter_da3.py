@@ -9,15 +9,14 @@ from torch import Tensor, nn
 
 from vgslam.geometry.robust_similarity import umeyama
 from vgslam.network.config import DptConfig
+from vgslam.network.da3.backbone import decode_cameras, encode_cameras, normalise
 from vgslam.network.da3.config import ARCHITECTURES, Da3Config
-from vgslam.network.da3.files import PREFIX, own_names
-from vgslam.network.da3.given_cameras import decode_cameras, encode_cameras, normalise
+from vgslam.network.da3.loading import PREFIX, own_names
 from vgslam.network.da3.network import HEADS, Da3, skeleton
 from vgslam.network.da3.preprocess import Fit
 from vgslam.network.da3.preprocess import preprocess as network_input
 from vgslam.network.da3.ray_cameras import cameras_from_rays
-from vgslam.network.da3.reference_view import ReferenceChoice, choose_reference
-from vgslam.network.da3.transformer import resized_position
+from vgslam.network.da3.transformer import ReferenceChoice, choose_reference, resized_position
 
 
 def shapes(model_name: str) -> dict[str, tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""Fit the weights of the trust score (`vgslam/reloc/evidence.py`) on rendered worlds, where right and wrong are known.
+"""Fit the weights of the trust score (`vgslam/reloc/localization.py`) on rendered worlds of known truth.
 
     python tools/fit_trust.py [--seeds 24]
 
@@ -22,7 +22,7 @@ from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
 from vgslam.localizer import Localizer
 from vgslam.map.slam_map import SlamMap
-from vgslam.reloc.evidence import BIAS, WEIGHTS, Evidence
+from vgslam.reloc.localization import BIAS, WEIGHTS, Evidence
 from vgslam.reloc.relocalizer_config import RelocalizerConfig
 from vgslam.types import Array, Edge, EdgeKind, Image, Keyframe, PoseEstimate, Status
 from vgslam_train.worlds.scenes import generate

@@ -1,4 +1,4 @@
-"""Packs weights into 8 bits a number (vgslam/network/packed.py), as they come with the package:
+"""Packs weights into 8 bits a number (vgslam/network/weight_files.py), as they come with the package:
 
 python tools/pack_weights.py out/train/weights.safetensors vgslam/assets/weights/NAME.safetensors
 
@@ -10,8 +10,7 @@ import argparse
 from pathlib import Path
 
 from vgslam.guards.wording import say
-from vgslam.network.packed import METADATA_PACKING, ROWS_OF_8_BITS, packed
-from vgslam.network.weight_files import read_tensors, sha256_of, write_tensors
+from vgslam.network.weight_files import METADATA_PACKING, ROWS_OF_8_BITS, packed, read_tensors, sha256_of, write_tensors
 
 
 def pack(source: Path, target: Path) -> None:

@@ -62,7 +62,7 @@ def main(args: Args) -> None:
     places, errors = Places(slam_map), defaultdict(list)
     places.catch_up()
     for i in queries:
-        near = places.index.search(places.code(frames[i].id, frames[i].image), args.references)[0].tolist()
+        near = places.index.search(places.code(frames[i].image), args.references)[0].tolist()
         seen = References.of(slam_map, near)
         found = [p for x in proposers for p in x.propose(seen, frames[i].image, frames[i].camera)]
         found.append(Proposal(seen.T_world_refs[0], "best reference", float("inf")))

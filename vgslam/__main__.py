@@ -14,11 +14,8 @@ large here, arrays, is in none."""
 
 
 def main() -> int:
-    """Sets the number of threads before the libraries are loaded, then runs the command line.
-
-    One thread for linear algebra: the matrices are small, and threads that wait for each other cost more than they
-    give.
-    """
+    """Sets the number of threads before the libraries are loaded, then runs the command line. One thread for linear
+    algebra: the matrices are small, and threads that wait for each other cost more than they give."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     if isinstance(sys.stdout, TextIOWrapper):  # names of files may hold what the terminal's encoding does not have

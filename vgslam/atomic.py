@@ -13,10 +13,8 @@ LONGEST_BYTES = 200
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Calls `write` with a temporary file beside `path`, then renames it; an existing file stays until then.
-
-    Raises OutputError in one line (disk full, no permission, folder gone); no temporary file is left.
-    """
+    """Calls `write` with a temporary file beside `path`, then renames it; an existing file stays until then. Raises
+    OutputError in one line (disk full, no permission, folder gone); no temporary file is left."""
 
     def at(temporary: Path) -> None:
         with temporary.open("wb") as file:

@@ -1,6 +1,6 @@
 """Settings as nested dataclasses: kept within their ranges, read strictly from YAML, written back with the results."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
 from math import isnan
 from pathlib import Path
@@ -70,13 +70,10 @@ def _numbers(value: Any) -> Iterator[float]:
         yield value
 
 
-def read_yaml(path: Path, default: T, renamed: Callable[[dict[str, Any]], dict[str, Any]] | None = None) -> T:
-    """`default` with the values of a YAML file. renamed: gives the file's settings as they are called now. Raises
-    ConfigError, naming the key, for one that does not exist or has a value of another type."""
-    data = _load(path)
-    if renamed is not None and isinstance(data, dict):
-        data = renamed(data)
-    return _merge(default, data, str(path))
+def read_yaml(path: Path, default: T) -> T:
+    """`default` with the values of a YAML file. Raises ConfigError, naming the key, for one that does not exist or has
+    a value of another type."""
+    return _merge(default, _load(path), str(path))
 
 
 def names_in_yaml(path: Path) -> frozenset[str]:

@@ -65,11 +65,8 @@ class SourceKind(Protocol):
 
 
 class PoseSink(Protocol):
-    """Takes poses as they happen. Registry: `poses_out.open.POSE_SINKS`.
-
-    `send` returns at once, whatever the reader does. `close` waits a moment for what is under way; it is safe to call
-    twice.
-    """
+    """Takes poses as they happen. Registry: `poses_out.open.POSE_SINKS`. `send` returns at once, whatever the reader
+    does. `close` waits a moment for what is under way; it is safe to call twice."""
 
     where: str
     """One line that says where the poses can be read; empty if that is clear."""
@@ -87,10 +84,8 @@ class LoopVerifier(Protocol):
     """Decides whether two keyframes that look alike show the same place. Registry: `reloc.verifiers.LOOP_VERIFIERS`."""
 
     def verify(self, a: int, b: int) -> "Meeting | None":
-        """How keyframe b is placed by what it shows of keyframe a; None if that cannot be said for sure.
-
-        Called on a thread beside the tracking (on one core a recording has none); the map is read only.
-        """
+        """How keyframe b is placed by what it shows of keyframe a; None if that cannot be said for sure. Called on a
+        thread beside the tracking (on one core a recording has none); the map is read only."""
         ...
 
 
@@ -112,11 +107,9 @@ class Backbone(Protocol[TokensT]):
         self, images: "NetworkImages", want: "Collection[Head]", mask: "FrameMask | None" = None,
         given: "GivenCameras | None" = None,
     ) -> TokensT:  # fmt: skip
-        """The expensive part, once per window: tokens on the device, only those that the heads in `want` read.
-
-        given: poses and cameras of *all* images, for networks that are told them before they look. Passed only where
-        `spec.takes_cameras`; a backbone without that may leave the argument out.
-        """
+        """The expensive part, once per window: tokens on the device, only those that the heads in `want` read. given:
+        poses and cameras of *all* images, for networks that are told them before they look. Passed only where
+        `spec.takes_cameras`; a backbone without that may leave the argument out."""
         ...
 
     def decode(
@@ -124,10 +117,8 @@ class Backbone(Protocol[TokensT]):
         known_cameras: Sequence[Camera] | None = None,
     ) -> "SceneGeometry":  # fmt: skip
         """Results of the heads in `want`. queries (N,2): px of frame 0 of the network's images, for tracks.
-
         known_cameras: calibrated cameras of the *source* images; they replace the predicted intrinsics. This is where
-        results come from the device to the CPU, and the only place.
-        """
+        results come from the device to the CPU, and the only place."""
         ...
 
 
@@ -160,12 +151,9 @@ class ViewedMap(Protocol):
 
 
 class Viewer(Protocol):
-    """Shows a run while it goes on.
-
-    `show` is called after each frame with the tracker's result, the map's newest state and the wall-clock seconds that
-    the frame took. It only reads, must return soon, and may leave out what it has no time for. `close` is called once,
-    however the run ended, and shows the last state.
-    """
+    """Shows a run while it goes on. `show` is called after each frame with the tracker's result, the map's newest state
+    and the wall-clock seconds that the frame took. It only reads, must return soon, and may leave out what it has no
+    time for. `close` is called once, however the run ended, and shows the last state."""
 
     where: str
     """One line that says how to look; empty when there is nothing to look at."""

@@ -9,7 +9,7 @@ from vgslam.errors import InputError
 from vgslam.frontend.tracker import Tracker, TrackerConfig
 from vgslam.geometry.camera import Camera
 from vgslam.map.slam_map import SlamMap
-from vgslam.reloc.backoff import Backoff
+from vgslam.reloc.asked_proposer import Backoff
 from vgslam.reloc.localization import Localization
 from vgslam.reloc.places import Places
 from vgslam.reloc.proposal import PoseProposer
@@ -52,10 +52,8 @@ class Localizer:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise InputError(f"an image must be (H,W,3) uint8 RGB, got {image.shape} {image.dtype}")
         if image.shape[:2] != size:
-            raise InputError(
-                f"the image is {image.shape[1]}x{image.shape[0]}, its camera {size[1]}x{size[0]}; "
-                "give the camera of the image or resize it"
-            )
+            raise InputError(f"the image is {image.shape[1]}x{image.shape[0]}, its camera {size[1]}x{size[0]}; "
+                             "give the camera of the image or resize it")  # fmt: skip
         view = self._tracker.view(-1, 0.0, image)
         if method is not None:
             return self.relocalizer.by_method(view, self.camera, method)

@@ -60,9 +60,7 @@ class Registry(Generic[T]):
         if not found:
             raise ConfigError(f"unknown {self.what} '{name}'; use one of {', '.join(self.names())}")
         if len(found) > 1:
-            raise PluginError(
-                f"{self.what} '{name}' is added by {' and by '.join(map(_origin, found))}; uninstall one of them"
-            )
+            raise PluginError(f"{self.what} '{name}' is added by {' and by '.join(map(_origin, found))}; uninstall one")
         return self._loaded(found[0])
 
     def checked(self, name: str, made: Product, interface: Any) -> Product:

@@ -48,10 +48,8 @@ def _check_domain(domain: str) -> None:
 
 class Ros2Node:
     """A node with a context of its own, so that it neither disturbs other nodes of the process nor takes over Ctrl-C.
-
     `node` is rclpy's. Not for several threads at once. Raises MissingDependencyError where ROS 2 is missing,
-    ConfigError where it cannot be started as its environment variables say.
-    """
+    ConfigError where it cannot be started as its environment variables say."""
 
     def __init__(self, name: str) -> None:
         with ros_needed():
@@ -89,10 +87,8 @@ class Ros2Node:
 
 class Listener:
     """Hears a topic in the way in which its publishers offer it: as one of `kinds` (message types by their names),
-    reliably where all of them are reliable, and what was published before where all of them keep that.
-
-    depth: messages that the middleware keeps for us. Nothing is heard before the first `follow`.
-    """
+    reliably where all of them are reliable, and what was published before where all of them keep that. depth: messages
+    that the middleware keeps for us. Nothing is heard before the first `follow`."""
 
     def __init__(
         self, node: Ros2Node, topic: str, kinds: Mapping[str, Any], on_message: Callable[[Any], object], depth: int

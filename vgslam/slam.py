@@ -12,9 +12,7 @@ __all__ = ["Slam", "SlamConfig"]
 
 class Slam(SlamSystem):
     """`Slam(camera)` takes frames of your own, one by one (see `SlamSystem`); `Slam.open` gives the poses of a stream.
-
-    It is a separate class because a stream is opened by `vgslam.session`, which is built on the system.
-    """
+    It is a separate class because a stream is opened by `vgslam.session`, which is built on the system."""
 
     @staticmethod
     def open(source: str | Path, **options: Any) -> PoseStream:

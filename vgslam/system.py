@@ -29,7 +29,7 @@ from vgslam.refine.adjust import Watch
 from vgslam.refine.outcome import RefineOutcome
 from vgslam.refine.refine_checked import Mending, refine_checked
 from vgslam.refine.while_running import CalibrationWhileRunning
-from vgslam.reloc.closing import LoopCloser, config_beside, solve_graph
+from vgslam.reloc.closing import LoopCloser, solve_graph
 from vgslam.reloc.late_joins import join_components
 from vgslam.reloc.localization import Localization
 from vgslam.reloc.nearby import NearbyLandmarks
@@ -81,11 +81,11 @@ class SlamSystem:
         self.initializer = Initializer(self.tracker, sfm, self.config.initializer, self.guide)
 
         # places that were seen before
-        places = Places(self.map, self.guide)
+        places = Places(self.map)
         self.relocalizer = Relocalizer(self.map, places, features, self.config.reloc, proposer)
         self.relocalizer.mask = self.tracker.mask
         self.nearby = NearbyLandmarks(self.map, features, self.config.reloc)
-        self.loops = LoopCloser(self.map, places, features, config_beside(self.config.loops, self.guide), self.notes)
+        self.loops = LoopCloser(self.map, places, features, self.config.loops, self.notes)
         self.stages = StageClock()
         self._make_keyframe = KeyframeSteps(self.mapper, self.provisional, self.nearby, self.loops, self.stages)
 

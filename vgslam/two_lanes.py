@@ -106,11 +106,9 @@ class _Job:
 
 
 class TwoLaneSystem(SlamSystem):
-    """As `SlamSystem`; `process` does not wait for the mapping. Arguments are those of `SlamSystem`.
-
-    `process` raises what was raised in the mapping lane. `rest` waits for it, and every other method that needs the
-    map calls that first. A network is asked by the mapping lane alone, so that it serves one caller at a time.
-    """
+    """As `SlamSystem`; `process` does not wait for the mapping. Arguments are those of `SlamSystem`. `process` raises
+    what was raised in the mapping lane. `rest` waits for it, and every other method that needs the map calls that
+    first. A network is asked by the mapping lane alone, so that it serves one caller at a time."""
 
     def __init__(self, *args: Any, lane: Lane[_Handed | None] | None = None, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -26,10 +26,8 @@ __all__ = [
 
 
 class Status(StrEnum):
-    """The state of a frame's pose. Only TRACKED and RELOCALIZED frames have one.
-
-    UNSURE: in doubt, but not given up. The frames after it decide: at the end of a run it is TRACKED or LOST.
-    """
+    """The state of a frame's pose. Only TRACKED and RELOCALIZED frames have one. UNSURE: in doubt, but not given up.
+    The frames after it decide: at the end of a run it is TRACKED or LOST."""
 
     INITIALIZING = "INITIALIZING"
     TRACKED = "TRACKED"
@@ -84,9 +82,7 @@ class Frame:
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
-            raise ValueError(
-                f"frame {self.id}: image must be (H,W,3) uint8, got {self.image.shape} {self.image.dtype}"
-            )
+            raise ValueError(f"frame {self.id}: needs (H,W,3) uint8, got {self.image.shape} {self.image.dtype}")
         if not np.isfinite(self.timestamp_s):
             raise ValueError(f"frame {self.id}: timestamp is not finite")
 
@@ -123,11 +119,8 @@ class PoseEstimate:
 @dataclass(frozen=True)
 class WindowInput:
     """The data from which the geometry of a window of N keyframes is computed. Feature tracks and earlier geometry are
-    optional.
-
-    Track observation m says that landmark `track_id[m]` is seen in window image `track_frame[m]` at `track_px[m]`; a
-    landmark is seen at most once in an image.
-    """
+    optional. Track observation m says that landmark `track_id[m]` is seen in window image `track_frame[m]` at
+    `track_px[m]`; a landmark is seen at most once in an image."""
 
     frame_ids: Ids
     """(N,): the frames of the keyframes."""

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from vgslam.adapt.augment import in_other_light, mirrored, mirrored_geometry
 from vgslam.adapt.bundle import SparseGeometry
+from vgslam.adapt.trainer import in_other_light, mirrored, mirrored_geometry
 from vgslam.adapt.windows import PointMatches, Window
 from vgslam.geometry import se3
 

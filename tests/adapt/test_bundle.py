@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from vgslam.adapt.bundle import SparseGeometry, reconstruct
-from vgslam.adapt.match_losses import at_points, flow_match_loss, pose_loss, sparse_depth_loss
+from vgslam.adapt.losses import at_points, flow_match_loss, pose_loss, sparse_depth_loss
 from vgslam.adapt.windows import PointMatches
 from vgslam.geometry import se3
 from vgslam.network.matching import Flow

@@ -14,8 +14,7 @@ import torch
 from waiting import HANG_S, until
 
 from vgslam.adapt.adapter import AdaptConfig, Adapter, Committed
-from vgslam.adapt.losses import LossConfig
-from vgslam.adapt.match_losses import pose_loss, sparse_depth_loss
+from vgslam.adapt.losses import LossConfig, pose_loss, sparse_depth_loss
 from vgslam.adapt.online import OnlineAdaptation, Served
 from vgslam.adapt.safeguards import Limits, Probe, measure, objections
 from vgslam.adapt.served import guess

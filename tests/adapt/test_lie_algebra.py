@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor
 
-from vgslam.adapt.warp import warp
+from vgslam.adapt.losses import warp
 from vgslam.geometry import se3, torch_se3
 from vgslam.network.pose_encoding import quaternion_from_rotation, rotation_from_quaternion
 

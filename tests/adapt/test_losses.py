@@ -7,9 +7,8 @@ import torch
 from adapt_scene import Scene, make_scene, se3_exp
 from torch import Tensor
 
-from vgslam.adapt import warp as warp_module
-from vgslam.adapt.losses import LossConfig, geometric_cost, kept_pixels, pair_costs, scale_anchor, window_loss
-from vgslam.adapt.warp import warp
+from vgslam.adapt import losses as losses_module
+from vgslam.adapt.losses import LossConfig, geometric_cost, kept_pixels, pair_costs, scale_anchor, warp, window_loss
 
 CONFIG = LossConfig()
 OPEN = replace(CONFIG, hidden_gate=9.0)
@@ -114,7 +113,7 @@ def test_g7_another_pixel_convention_is_noticed(plane: Scene, monkeypatch: pytes
         return torch.stack([2 * u / (size[1] - 1) - 1, 2 * v / (size[0] - 1) - 1], dim=-1)
 
     right = cost(plane)[0]
-    monkeypatch.setattr(warp_module, "sampling_grid", wrong)
+    monkeypatch.setattr(losses_module, "sampling_grid", wrong)
     assert cost(plane)[0] > 20 * right
 
 
@@ -156,7 +155,7 @@ def test_g10_what_is_not_sampled_does_not_matter(scene: Scene) -> None:
         T[2] = se3_exp(torch.tensor([0, 0, 0, 0, 3.1, 0], dtype=torch.float64))  # source 2 looks the other way
         return pair_costs(images, scene.depth, T, scene.K, [0], OPEN).joint
 
-    u, _, _ = warp_module.project(scene.depth[:1], joint_pose(scene), scene.K)
+    u, _, _ = losses_module.project(scene.depth[:1], joint_pose(scene), scene.K)
     right = int(u.max().ceil()) + 1
     assert right < 150
     changed = scene.images.clone()

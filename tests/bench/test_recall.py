@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from bench.places import bits_of_vector
 from bench.recall import RecallOptions, recall, same_place
 from vgslam.geometry import se3
 from vgslam.types import Array, Image
@@ -50,3 +51,16 @@ def test_the_same_place_looks_the_same_way(turn_deg: float, is_same: bool) -> No
     T[2, 0, 3] = 10.0
     found = same_place(T, np.array([0]), np.array([1, 2]), OPTIONS)
     assert found.tolist() == [[is_same, False]]
+
+
+def test_bits_of_vectors_tell_their_angle() -> None:
+    rng = np.random.default_rng(1)
+    a = rng.normal(size=384).astype(np.float32)
+    a /= np.linalg.norm(a)
+    b = rng.normal(size=384).astype(np.float32)
+    b -= (a @ b) * a
+    b /= np.linalg.norm(b)
+    for angle in (0.2, 0.8, np.pi / 2):
+        c = (np.cos(angle) * a + np.sin(angle) * b).astype(np.float32)
+        different = np.unpackbits(bits_of_vector(a) ^ bits_of_vector(c)).mean()
+        assert different == pytest.approx(angle / np.pi, abs=0.035)

@@ -11,7 +11,6 @@ from vgslam.commands.config import (
     NO_PATH,
     ConfigArgs,
     commented_yaml,
-    note,
     run_config,
     run_defaults,
     settings_in,
@@ -112,9 +111,3 @@ def test_what_is_printed_is_what_a_file_may_hold(
     assert not {"out", "overwrite", "config", "quiet", "viewer", "poses", "json"} & set(settings)
     assert settings.get("path") == (None if path == NO_PATH else "film.mp4")
     assert read(tmp_path, printed).stride == 3
-
-
-def test_what_is_noted_is_no_part_of_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    note("an old name")
-    printed = capsys.readouterr()
-    assert (printed.out, printed.err) == ("", "vgslam: an old name\n")

@@ -12,7 +12,7 @@ from vgslam.commands.fleet_options import args_of, common_args
 from vgslam.errors import ConfigError, InputError, OutputError
 from vgslam.fleet.items import Item
 from vgslam.fleet.task import Ending, TaskResult
-from vgslam.store.check import check_map
+from vgslam.store.map_folder import check_map
 
 OPTIONS = "--run-options=--network none --max-frames 24 --no-refine"
 

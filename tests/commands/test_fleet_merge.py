@@ -10,7 +10,7 @@ from fleet.walks import FRAMES, saved, walk
 from program import DEMO
 from synthetic import CAMERA, pose, render, room
 
-from vgslam.store.check import check_map
+from vgslam.store.map_folder import check_map
 from vgslam.store.open import load_map
 
 OPTIONS = "--run-options=--network none --no-refine"

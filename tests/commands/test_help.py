@@ -77,8 +77,8 @@ def test_a_file_with_settings_of_slam_alone_is_still_read(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("stride: fast", "stride"), ("stride: true", "stride"), ("predictor: magic", "sfm, vggt"),
-        ("network: false", "network"), ("predictor: sfm\nnetwork: vggt", "both network and predictor"),
+        ("stride: fast", "stride"), ("stride: true", "stride"), ("predictor: sfm", "predictor"),
+        ("network: false", "network"),
         ("stride: 2\nspeed: 3", "unknown setting 'speed'"), ("max_frames: few", "max_frames"), ("fps: x", "fps"),
     ],
 )  # fmt: skip

@@ -21,7 +21,7 @@ from vgslam.session.run import Run
 from vgslam.sources.trajectory_io import read_trajectory
 from vgslam.store.manifest import MANIFEST
 from vgslam.store.open import load_map
-from vgslam.viewer.null import NullViewer
+from vgslam.viewer.open import NullViewer
 
 WORDS = ("--network", "none", "--max-frames", "30")
 EXTRAS = "vgslam.session.extras"

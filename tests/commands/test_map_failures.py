@@ -8,8 +8,7 @@ from random_map import assert_same_map, random_map
 from vgslam.commands import map as map_command
 from vgslam.commands import map_scale
 from vgslam.errors import InputError
-from vgslam.store.check import check_map
-from vgslam.store.map_folder import MapFolder
+from vgslam.store.map_folder import MapFolder, check_map
 from vgslam.store.open import load_map
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vgslam.store.check import check_map
+from vgslam.store.map_folder import check_map
 from vgslam.store.open import load_map
 
 FEW = ("--max-frames", 24)

@@ -14,8 +14,7 @@ from vgslam.commands import pieces as pieces_command
 from vgslam.fleet.task import Ending, Facts, Task, TaskResult
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
-from vgslam.store.check import check_map
-from vgslam.store.map_folder import MapFolder
+from vgslam.store.map_folder import MapFolder, check_map
 
 N = 120
 MADE_UP = ("--network", "none", "--no-refine", "--slam.loops.no-is-on")

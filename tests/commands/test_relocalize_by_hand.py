@@ -15,8 +15,7 @@ from rich.console import Console
 from vgslam.cli import parse
 from vgslam.commands import relocalize
 from vgslam.errors import InputError, TrackingError
-from vgslam.reloc.evidence import Evidence
-from vgslam.reloc.localization import Localization
+from vgslam.reloc.localization import Evidence, Localization
 
 T = at(x=1.5, y=-2.25, z=0.125)
 

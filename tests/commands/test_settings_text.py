@@ -11,8 +11,7 @@ import pytest
 
 import vgslam as package
 from vgslam.cli import parse
-from vgslam.commands.help_page import PAGES, help_page, options_of
-from vgslam.commands.settings_text import sentences_of
+from vgslam.commands.help_page import PAGES, help_page, options_of, sentences_of
 
 ROOT = Path(package.__file__).parent
 ENDINGS = ("Config", "Options", "Args")

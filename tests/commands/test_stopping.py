@@ -25,8 +25,8 @@ from vgslam.errors import InputError
 from vgslam.results.run_folder import CAMERA, FAILURES, RUN_FILES, STATIC_MASK
 from vgslam.session.stop_signals import StopSignals, Terminated, exit_code
 from vgslam.sources.trajectory_io import read_trajectory
-from vgslam.store.check import check_map
 from vgslam.store.manifest import MANIFEST
+from vgslam.store.map_folder import check_map
 from vgslam.store.open import load_map
 from vgslam.system import SlamSystem
 from vgslam.types import Frame, PoseEstimate

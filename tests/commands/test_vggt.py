@@ -9,7 +9,7 @@ import pytest
 from waiting import HANG_S
 
 from vgslam.errors import WeightsError
-from vgslam.results.comparison.settings import differences
+from vgslam.results.comparison.compare import differences
 from vgslam.results.page.document import page
 from vgslam.results.page.run_data import read_run_data
 from vgslam.results.report import RunReport

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vgslam.evaluation.baselines import end_to_start_percent, line_ate, scale_drift
+from vgslam.evaluation.scores import end_to_start_percent, line_ate, scale_drift
 from vgslam.types import Array, Trajectory
 
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from vgslam.evaluation import relative
-from vgslam.evaluation.baselines import end_to_start_percent
 from vgslam.evaluation.evaluate import evaluate
+from vgslam.evaluation.scores import end_to_start_percent
 from vgslam.geometry import se3
 from vgslam.types import Trajectory
 

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vgslam.fleet.bridges import solve_bridged
-from vgslam.fleet.doubts import Doubt, between_groups
+from vgslam.fleet.bridges import Doubt, between_groups, solve_bridged
 from vgslam.fleet.sights import Sight, Witnesses
 from vgslam.fleet.ties import Bond
 from vgslam.geometry import se3

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fleet.said import said, turned
 
-from vgslam.fleet.doubts import Doubt, between_groups, told_of_two
+from vgslam.fleet.bridges import Doubt, between_groups, told_of_two
 from vgslam.fleet.ties import Tie
 
 MAPS = [Path(f"m{i}") for i in range(7)]

@@ -14,7 +14,7 @@ from vgslam.fleet.merge_many import anchored, candidate_pairs, do_known, fold
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.reloc.map_index import EXHAUSTIVE, MapIndex
-from vgslam.store.check import check_map
+from vgslam.store.map_folder import check_map
 from vgslam.store.open import load_map
 
 AWAY = Sim3(se3.so3_exp(np.array([0.0, 1.0, 0.0])), np.array([5.0, 2.0, -3.0]), 2.0)

@@ -11,8 +11,7 @@ import pytest
 from vgslam.errors import InputError, MissingDependencyError
 from vgslam.fleet import storage
 from vgslam.fleet.identity import Digests, key_of
-from vgslam.fleet.items import find_items
-from vgslam.fleet.manifest import read_manifest
+from vgslam.fleet.items import find_items, read_manifest
 
 KNOWN = ("calib", "max_frames", "scale_from")
 

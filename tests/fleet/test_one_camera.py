@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fleet.piece_maps import CAMERA, ELSEWHERE, piece
 
-from vgslam.fleet.one_camera import common_camera, give_one_camera
+from vgslam.fleet.pieces import common_camera, give_one_camera
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.radial import with_radial
 from vgslam.geometry.sim3 import Sim3

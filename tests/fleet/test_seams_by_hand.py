@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hand_map import CAMERA, add_landmarks, at, grid, hand_map
 
-from vgslam.fleet.facts_file import facts_of
-from vgslam.fleet.one_camera import _usual, common_camera, give_one_camera
+from vgslam.fleet.folder import facts_of
+from vgslam.fleet.pieces import _usual, common_camera, give_one_camera
 from vgslam.fleet.seam import Side, _mutually_nearest, _nearby, _scale, _scale_of_depths, _scale_of_positions, seam_of
 from vgslam.fleet.splice import Part, splice
 from vgslam.fleet.summary import Line, csv_text

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vgslam.errors import InputError, MissingDependencyError
-from vgslam.fleet import http_files, storage
+from vgslam.fleet import storage
 from vgslam.fleet.items import find_items
 
 CONTENT = bytes(range(256)) * 20
@@ -125,7 +125,7 @@ def test_a_server_that_tells_no_mark_is_read_to_tell_the_content(server: Server)
 def test_what_cannot_be_fetched_is_one_line_and_leaves_nothing(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, kind: type, says: str
 ) -> None:
-    monkeypatch.setattr(http_files, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr(storage, "TIMEOUT_S", 0.2)
     with pytest.raises(kind, match=says) as raised:
         storage.fetch(server.at(path), tmp_path / "cache")
     assert "secret" not in str(raised.value)

@@ -10,8 +10,8 @@ from queue import Queue
 import pytest
 from waiting import until
 
+from vgslam.fleet.engine import LocalEngine, jobs_that_fit
 from vgslam.fleet.folder import FleetFolder
-from vgslam.fleet.local_engine import LocalEngine, jobs_that_fit
 from vgslam.fleet.supervise import Cut, watch
 from vgslam.fleet.task import Ending, Limits, Task, TaskResult
 from vgslam.fleet.work import do_task, work_on

@@ -9,7 +9,7 @@ from waiting import HANG_S
 from vgslam.errors import WeightsError
 from vgslam.frontend.asking import Answer, AskedGuide, Desk, Reason
 from vgslam.frontend.guide import VggtUse
-from vgslam.types import Camera, Float32, Image, WindowInput, WindowPrediction
+from vgslam.types import Camera, WindowInput, WindowPrediction
 
 WINDOW = WindowInput(np.array([4]), [np.zeros((8, 8, 3), np.uint8)], Camera.from_fov(8, 8, 60.0))
 
@@ -25,9 +25,6 @@ class Silent:
     def predict(self, window: WindowInput) -> WindowPrediction | None:
         self.seen += window.frame_ids.tolist()
         return None
-
-    def descriptor(self, frame_id: int, image: Image) -> Float32:
-        return np.ones(1, np.float32)
 
 
 def test_it_is_opened_at_the_first_question_and_only_once() -> None:

@@ -20,7 +20,7 @@ from vgslam.network.weights_info import WeightsInfo
 from vgslam.slam import Slam
 from vgslam.types import Array, Camera, Frame, Image, MadeBy, WindowInput
 
-NOTHING = VggtUse(False, False, False, False)
+NOTHING = VggtUse(False, False, False)
 ALL = replace(VggtUse(), dense_depth=True)
 UNIT = 3.7  # the stand-in's lengths per true length
 
@@ -270,20 +270,6 @@ def test_motion_guess_is_asked_only_when_the_map_does_not_show_the_view_either(w
         assert slam.map.frames[-1].T_ref_cam is None or name == "roll"
         assert run(jumped, NOTHING)[1].seen == []
     assert asked == {"roll": [], "turn": [[23, 24]]}
-
-
-def test_descriptors_order_the_candidates(walk: Film) -> None:
-    """The stand-in's descriptor of frame i is the unit vector i mod 8: the keyframe of that class comes first."""
-    slam, backbone = run(walk, replace(ALL, descriptors=True))
-    slam.relocalizer.config = replace(slam.relocalizer.config, n_similar=1)
-    target = slam.map.keyframes[1]
-    view = slam.tracker.view(target.frame_id, 9.0, walk.images[target.frame_id])
-    first = slam.relocalizer.references(view)[0]
-    assert slam.map.keyframes[first].frame_id % 8 == target.frame_id % 8
-    slam.relocalizer.locate(view, slam.tracker.camera)
-    n = len(backbone.seen)
-    slam.relocalizer.locate(view, slam.tracker.camera)
-    assert len(backbone.seen) == n, "descriptors are remembered"
 
 
 def test_random_weights_are_told_of_and_others_are_not() -> None:

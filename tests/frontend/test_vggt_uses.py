@@ -25,7 +25,7 @@ from vgslam_train.worlds.sequences import film as shoot
 from vgslam_train.worlds.trajectories import look
 
 CAMERA = Camera.from_fov(320, 240, 70.0)
-NOTHING = VggtUse(False, False, False, False)
+NOTHING = VggtUse(False, False, False)
 ALL = VggtUse()
 N_WALK, N_TURN = 10, 24
 SEEDS = (0, 1, 2)

@@ -13,10 +13,9 @@ from fuzz.parser import Files, Parser, read_files
 from hypothesis import strategies as st
 from random_map import random_map, with_place_codes
 
-from vgslam.map.picture_file import describe
-from vgslam.store.check import check_map
+from vgslam.map.pictures import describe
 from vgslam.store.manifest import MANIFEST, Manifest, _checksum
-from vgslam.store.map_folder import MapFolder
+from vgslam.store.map_folder import MapFolder, check_map
 from vgslam.store.merge import put_beside
 from vgslam.store.open import load_map
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vgslam.errors import InputError
 from vgslam.guards.arrays import ArraysError, read_arrays
-from vgslam.map.picture_file import decode
+from vgslam.map.pictures import decode
 from vgslam.session.masks import read_mask
 from vgslam.sources.image_files import load_image
 from vgslam.sources.live_mjpeg import decode_jpeg

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vgslam.geometry import se3
-from vgslam.geometry.robust_point import geometric_median, student_t_mean
 from vgslam.geometry.rotation_mean import angles_to_deg, mean_rotation, robust_mean_rotation
+from vgslam.multiview.reference_lift import geometric_median, student_t_mean
 
 
 def noisy(center: np.ndarray, n: int, sigma_deg: float, rng: np.random.Generator) -> np.ndarray:

@@ -10,8 +10,8 @@ from hypothesis.extra.numpy import arrays
 from vgslam.errors import GraphError
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
-from vgslam.graph.optimize import MapSolution, optimize_map
 from vgslam.graph.pose_graph import check_graph, from_gtsam, optimize, to_gtsam
+from vgslam.graph.robust import MapSolution, optimize_map
 from vgslam.map.slam_map import SlamMap
 from vgslam.types import Camera, Edge, EdgeKind, Keyframe
 

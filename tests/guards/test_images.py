@@ -13,7 +13,7 @@ from vgslam.commands.relocalize import read_rgb
 from vgslam.errors import InputError
 from vgslam.guards import arrays, images
 from vgslam.guards.image_size import stated_size
-from vgslam.map.picture_file import decode
+from vgslam.map.pictures import decode
 from vgslam.session.masks import read_mask
 from vgslam.sources.depth_images import DepthImage, DepthOf
 from vgslam.sources.image_files import load_image

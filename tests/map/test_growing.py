@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vgslam.map.growing import GrowingArray
+from vgslam.map.slam_map import GrowingArray
 
 
 @given(st.lists(st.integers(0, 150), max_size=8))

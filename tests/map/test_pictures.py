@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from synthetic import CAMERA
 
 from vgslam.errors import MapError, OutputError
-from vgslam.map.picture_file import PictureFile, decode, describe, encode, raw
-from vgslam.map.pictures import PictureKind, Pictures
+from vgslam.map.pictures import PictureFile, PictureKind, Pictures, decode, describe, encode, raw
 from vgslam.map.slam_map import SlamMap
 from vgslam.store.map_folder import MapFolder
 from vgslam.store.open import load_map

@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vgslam.errors import OutputError
-from vgslam.map.keyframe_images import KeyframeImages
-from vgslam.map.picture_file import Picture, describe, encode
-from vgslam.map.pictures import PictureKind, Pictures
+from vgslam.map.paged_keyframe import KeyframeImages
+from vgslam.map.pictures import Picture, PictureKind, Pictures, describe, encode
 from vgslam.types import Camera, Keyframe, Sim3
 
 IMAGE, DEPTH = PictureKind.IMAGE, PictureKind.DEPTH

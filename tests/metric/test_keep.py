@@ -22,8 +22,7 @@ from vgslam.store.arrays import SessionNames, fill, to_arrays
 from vgslam.store.manifest import VERSION, Manifest, read_manifest
 from vgslam.store.map_folder import MapFolder
 from vgslam.store.merge import put_beside
-from vgslam.store.migrations import migrate
-from vgslam.store.open import load_map
+from vgslam.store.open import load_map, migrate
 
 METRIC = World(True, 0.01, True, 2.0)
 S_JOINED = Sim3(se3.so3_exp(np.array([0.5, 0.2, -1.0])), np.array([5.0, -3.0, 2.0]), 0.21)

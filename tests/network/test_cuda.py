@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from bench.network_profile import AGGREGATOR, ProfileCase, profile
-from vgslam.network.frame_mask import FrameMask
-from vgslam.network.masked_attention import MaskBackend, attend
+from vgslam.network.frame_mask import FrameMask, MaskBackend, attend
 from vgslam.network.precision import set_precision
 from vgslam.network.vggt import PUBLISHED_HEADS, Head, Vggt
 

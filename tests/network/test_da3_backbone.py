@@ -15,13 +15,11 @@ from vgslam.geometry.camera import Camera
 from vgslam.interfaces import Backbone
 from vgslam.network.aggregator import Chunks
 from vgslam.network.backbone import GivenCameras
-from vgslam.network.da3.backbone import Da3Backbone, Da3RunOptions
+from vgslam.network.da3.backbone import Da3Backbone, Da3RunOptions, Da3Workload, decode_cameras, normalise
 from vgslam.network.da3.config import DA3_TINY
-from vgslam.network.da3.given_cameras import decode_cameras, normalise
 from vgslam.network.da3.loading import Da3LoadOptions, load, save
-from vgslam.network.da3.memory import Da3Workload
 from vgslam.network.da3.network import HEADS, random_network, skeleton
-from vgslam.network.da3.reference_view import ReferenceChoice
+from vgslam.network.da3.transformer import ReferenceChoice
 from vgslam.network.frame_mask import FrameMask
 from vgslam.network.open_backbone import BACKBONES, BackboneOptions, open_backbone
 from vgslam.network.readout import Readout
@@ -215,4 +213,3 @@ def test_the_guide_asks_it_like_any_other(backbone: Backbone, pictures) -> None:
     assert prediction is not None
     assert np.isfinite(prediction.T_window_cam).all()
     assert (prediction.depth > 0).all()
-    np.testing.assert_allclose(guide.descriptor(99, pictures[1]), guide.descriptor(1, pictures[1]), atol=1e-5)

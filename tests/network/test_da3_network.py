@@ -10,11 +10,10 @@ from vgslam.errors import ConfigError
 from vgslam.geometry import se3, torch_se3
 from vgslam.network.aggregator import Chunks
 from vgslam.network.config import DptConfig
+from vgslam.network.da3.backbone import decode_cameras, encode_cameras, normalise
 from vgslam.network.da3.config import DA3_TINY, Da3Config
-from vgslam.network.da3.given_cameras import decode_cameras, encode_cameras, normalise
 from vgslam.network.da3.network import HEADS, Da3, random_network
-from vgslam.network.da3.reference_view import ReferenceChoice, choose_reference
-from vgslam.network.da3.transformer import resized_position
+from vgslam.network.da3.transformer import ReferenceChoice, choose_reference, resized_position
 from vgslam.network.vggt import Head
 
 SIZE = (42, 56)

@@ -10,7 +10,7 @@ import pytest
 from golden import THIRD_PARTY, manifest_shapes
 
 from vgslam.network.da3.config import ARCHITECTURES
-from vgslam.network.da3.files import PREFIX, aliases
+from vgslam.network.da3.loading import PREFIX, aliases
 from vgslam.network.da3.network import skeleton
 
 REPO = Path(__file__).parents[2]

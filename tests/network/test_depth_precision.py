@@ -10,9 +10,9 @@ import torch
 
 from vgslam.frontend.guide import LEAST_REL_SIGMA, REL_SIGMA_UNCONFIDENT, rel_sigma_of
 from vgslam.frontend.network_guide import confidence_from_network
-from vgslam.network.depth_precision import UNCONFIDENT_DEVIATION, common_confidence, laplace_scale
 from vgslam.network.open_backbone import BackboneOptions, open_backbone
 from vgslam.network.vggt import Head, build
+from vgslam.network.vggt_backbone import UNCONFIDENT_DEVIATION, common_confidence, laplace_scale
 from vgslam.network.weights import load, save
 from vgslam_train.presets import VGGT_S, VGGT_S2
 

@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from vgslam.network import masked_attention
-from vgslam.network.frame_mask import FrameMask
-from vgslam.network.masked_attention import MaskBackend, attend
+from vgslam.network import frame_mask
+from vgslam.network.frame_mask import FrameMask, MaskBackend, attend
 from vgslam.network.vggt import Head, Vggt
 
 
@@ -77,7 +76,7 @@ def test_star_takes_5n_minus_6_cells_in_two_calls(n: int, monkeypatch) -> None:
         calls.append(q.shape[0] * q.shape[2] * k.shape[2])
         return original(q, k, v)
 
-    monkeypatch.setattr(masked_attention.functional, "scaled_dot_product_attention", counting)
+    monkeypatch.setattr(frame_mask.functional, "scaled_dot_product_attention", counting)
     q, k, v = random_qkv(n, 0, batch=1)
     attend(q, k, v, FrameMask.star(n))
     assert sum(calls) == FrameMask.star(n).n_cells * 3 * 3

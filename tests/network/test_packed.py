@@ -8,8 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vgslam.errors import WeightsError
-from vgslam.network.packed import LEAST_NUMBERS, METADATA_PACKING, ROWS_OF_8_BITS, SCALE, packed, unpacked
-from vgslam.network.weight_files import read_header, read_tensors, write_tensors
+from vgslam.network.weight_files import (
+    LEAST_NUMBERS,
+    METADATA_PACKING,
+    ROWS_OF_8_BITS,
+    SCALE,
+    packed,
+    read_header,
+    read_tensors,
+    unpacked,
+    write_tensors,
+)
 
 PACKED = {METADATA_PACKING: ROWS_OF_8_BITS}
 

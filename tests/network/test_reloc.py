@@ -16,12 +16,17 @@ from vgslam.multiview.reference_lift import direct_pose
 from vgslam.network.config import MatchingConfig, VggtConfig
 from vgslam.network.frame_mask import FrameMask
 from vgslam.network.pose_encoding import decode_intrinsics, decode_pose, quaternion_from_rotation
-from vgslam.network.reloc.adapter import RelocAdapter
 from vgslam.network.reloc.config import Injection, MaskKind, MatchOrder, RelocConfig, frame_mask, head_mask
 from vgslam.network.reloc.known_poses import KnownPoses, known_poses
-from vgslam.network.reloc.network import RelocNetwork, Stage, build_reloc
-from vgslam.network.reloc.references import second_references
-from vgslam.network.reloc.tokenizer import PoseTokenizer, canonical_quaternion
+from vgslam.network.reloc.network import (
+    PoseTokenizer,
+    RelocAdapter,
+    RelocNetwork,
+    Stage,
+    build_reloc,
+    canonical_quaternion,
+    second_references,
+)
 from vgslam.network.vggt import Head, build
 
 CONFIGS = pytest.mark.parametrize("config", [TINY, MATCHING], ids=["attention", "matching"])

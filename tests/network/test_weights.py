@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from vgslam.errors import OutputError, WeightsError
-from vgslam.network import hub, licence, weights
+from vgslam.network import licence, weights, weights_info
 from vgslam.network.config import VGGT_TINY
 from vgslam.network.vggt import Head, Vggt
 from vgslam.network.weights import LoadOptions, load, save
@@ -242,7 +242,7 @@ def test_licence_ledger_that_cannot_be_written_is_no_failure(tmp_path: Path) -> 
     ],
 )  # fmt: skip
 def test_hub_ids(source: str, parsed: tuple[str, str | None] | None) -> None:
-    assert hub.parse_hub_id(source) == parsed
+    assert weights_info.parse_hub_id(source) == parsed
 
 
 def test_hub_weights_come_from_the_snapshot(saved: Path, options: LoadOptions, monkeypatch) -> None:

@@ -177,7 +177,7 @@ def test_a_signal_that_waits_ends_it_too() -> None:
 
 
 def test_edges_no_longer_pull_back_to_where_the_keyframes_were() -> None:
-    from vgslam.graph.optimize import optimize_map
+    from vgslam.graph.robust import optimize_map
 
     w = world(turning_walk(20))
     refine_map(w.slam_map, FIXED)

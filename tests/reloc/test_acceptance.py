@@ -6,8 +6,7 @@ from synthetic import CAMERA, frames_of, pose
 
 from vgslam.frontend.features import FeatureConfig
 from vgslam.map.slam_map import SlamMap
-from vgslam.reloc.evidence import BIAS, WEIGHTS, Evidence, cells
-from vgslam.reloc.localization import Localization
+from vgslam.reloc.localization import BIAS, WEIGHTS, Evidence, Localization, cells
 from vgslam.reloc.places import Places
 from vgslam.reloc.relocalizer import Relocalizer
 from vgslam.reloc.relocalizer_config import RelocalizerConfig

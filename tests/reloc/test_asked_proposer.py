@@ -3,8 +3,7 @@
 import numpy as np
 
 from vgslam.frontend.asking import Desk, Reason
-from vgslam.reloc.asked_proposer import AskedProposer
-from vgslam.reloc.backoff import MOST_SKIPPED
+from vgslam.reloc.asked_proposer import MOST_SKIPPED, AskedProposer
 from vgslam.reloc.proposal import Proposal, References
 from vgslam.types import Camera, Image
 

@@ -11,9 +11,8 @@ from vgslam.frontend.features import FeatureConfig
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc import verifiers
-from vgslam.reloc.evidence import Evidence
 from vgslam.reloc.hypotheses import Hypothesis
-from vgslam.reloc.localization import Localization
+from vgslam.reloc.localization import Evidence, Localization
 from vgslam.reloc.loops import LoopConfig, LoopFinder, is_same
 from vgslam.reloc.nearby import NearbyLandmarks
 from vgslam.reloc.places import Places

@@ -9,8 +9,7 @@ from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc import places as places_module
-from vgslam.reloc.feature_file import FeatureFile
-from vgslam.reloc.places import Places
+from vgslam.reloc.places import FeatureFile, Places
 from vgslam.types import Keyframe
 
 

@@ -16,7 +16,7 @@ from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
 from vgslam.graph.incremental import IncrementalGraph
 from vgslam.graph.map_graph import MapGraph
-from vgslam.graph.optimize import optimize_map
+from vgslam.graph.robust import optimize_map
 from vgslam.map.slam_map import SlamMap
 from vgslam.mapping import KeyframeSteps
 from vgslam.reloc.closing import LoopCloser

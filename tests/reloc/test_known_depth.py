@@ -7,11 +7,9 @@ from vgslam.frontend.features import FeatureConfig
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
-from vgslam.reloc.evidence import Evidence
-from vgslam.reloc.known_depth import is_guessed
-from vgslam.reloc.localization import Localization
+from vgslam.reloc.localization import Evidence, Localization
 from vgslam.reloc.places import Places
-from vgslam.reloc.relocalizer import Relocalizer
+from vgslam.reloc.relocalizer import Relocalizer, is_guessed
 from vgslam.types import Ids, Keyframe
 
 CAMERA = Camera.from_fov(32, 24, 60.0)

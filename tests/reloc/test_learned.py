@@ -16,12 +16,12 @@ from vgslam.network.weight_files import PACKAGED
 from vgslam.network.weights import load
 from vgslam.reloc.learned import (
     NetworkProposer,
+    PairwiseProposer,
     consensus_proposer,
     learned_proposer,
     network_proposer,
     pairwise_proposer,
 )
-from vgslam.reloc.pairwise import PairwiseProposer
 from vgslam.reloc.proposal import PoseProposer, References
 from vgslam.types import Array, Image, Keyframe, check_pose
 

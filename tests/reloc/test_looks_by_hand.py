@@ -14,15 +14,14 @@ from vgslam.frontend.matching import PlainFeatures
 from vgslam.geometry import se3
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc import late_joins as joins_module
-from vgslam.reloc.backoff import Backoff
-from vgslam.reloc.covisible import covisible
-from vgslam.reloc.feature_file import FeatureFile
+from vgslam.reloc.asked_proposer import Backoff
 from vgslam.reloc.late_joins import _agreeing, _next, _spread, join_components
 from vgslam.reloc.localization import Localization
 from vgslam.reloc.loops import LoopConfig
 from vgslam.reloc.map_index import MapIndex, alike_maps
-from vgslam.reloc.neighbours import spaced
-from vgslam.reloc.weak_poses import Matches, _by_count, _n_places, weak_poses
+from vgslam.reloc.places import FeatureFile
+from vgslam.reloc.relocalizer import spaced
+from vgslam.reloc.weak_poses import Matches, _by_count, _n_places, covisible, weak_poses
 from vgslam.types import Array
 
 # -- attempts

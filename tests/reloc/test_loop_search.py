@@ -68,18 +68,15 @@ def test_a_search_that_is_waited_for_is_taken_when_it_has_ended_however_long_it_
     assert not search.is_under_way
 
 
-@pytest.mark.parametrize(("n_cores", "is_beside"), [(1, True), (2, False)])
-def test_without_a_second_core_or_beside_a_network_the_search_is_made_by_who_takes_its_results(
-    n_cores: int, is_beside: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(beside, "_n_cores", n_cores)
+def test_without_a_second_core_the_search_is_made_by_who_takes_its_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beside, "_n_cores", 1)
     by: list[threading.Thread] = []
 
     def find(k: int) -> list[Meeting]:
         by.append(threading.current_thread())
         return []
 
-    search = LoopSearch(find, is_waited_for=True, is_beside=is_beside)
+    search = LoopSearch(find, is_waited_for=True)
     search.start(3)
     assert by == []
     search.take()

@@ -11,13 +11,12 @@ from synthetic import CAMERA, pose_error
 from vgslam.frontend.locate import Locator
 from vgslam.geometry import se3
 from vgslam.localizer import Localizer
-from vgslam.reloc.backoff import Backoff
-from vgslam.reloc.covisible import covisible
-from vgslam.reloc.evidence import Evidence
+from vgslam.reloc.asked_proposer import Backoff
+from vgslam.reloc.localization import Evidence
 from vgslam.reloc.places import Places
 from vgslam.reloc.relocalizer import Relocalizer
 from vgslam.reloc.relocalizer_config import RelocalizerConfig
-from vgslam.reloc.weak_poses import Matches, weak_poses
+from vgslam.reloc.weak_poses import Matches, covisible, weak_poses
 
 ASIDE = se3.from_rt(se3.so3_exp(np.array([0.0, np.radians(-72.0), 0.0])), np.zeros(3))
 BEHIND = se3.from_rt(se3.so3_exp(np.array([0.0, np.pi, 0.0])), np.zeros(3))

@@ -9,10 +9,9 @@ import pytest
 from page_runs import write_run
 
 from vgslam.cli import main
-from vgslam.results.comparison.compare import compare, names_of
+from vgslam.results.comparison.compare import compare, differences, names_of
 from vgslam.results.comparison.document import page
 from vgslam.results.comparison.overlay import aligned
-from vgslam.results.comparison.settings import differences
 from vgslam.results.page.document import page as report_page
 from vgslam.results.page.run_data import RunData, read_run_data
 

@@ -10,10 +10,10 @@ import pytest
 
 from vgslam.errors import InputError
 from vgslam.results.page import html, sections
-from vgslam.results.page.assets import script
 from vgslam.results.page.document import page
+from vgslam.results.page.html import script
 from vgslam.results.page.run_data import read_run_data
-from vgslam.results.page.spans import spans_without_pose
+from vgslam.results.page.sections import spans_without_pose
 from vgslam.results.status import StatusTable
 from vgslam.types import Status, Trajectory
 

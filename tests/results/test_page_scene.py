@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from page_runs import write_cloud, write_run
 
-from vgslam.results.page import assets, packing, paths, scene
+from vgslam.results.page import document, html, scene
 from vgslam.results.page.document import page
-from vgslam.results.page.labels import label
+from vgslam.results.page.html import label
 from vgslam.results.page.run_data import RunData, read_run_data
 from vgslam.results.page.viewpoint import nice_step, viewpoint
 from vgslam.results.ply import read_ply_sample, write_ply
@@ -35,7 +35,7 @@ def test_positions_are_off_by_half_a_step_at_most() -> None:
     rng = np.random.default_rng(0)
     points = rng.normal(size=(500, 3)) * (1.0, 20.0, 0.001) + (5.0, -3.0, 0.0)
     points[:, 2] = 0.25  # a plane: no extent along z
-    low, size, steps = packing.quantised(points)
+    low, size, steps = document.quantised(points)
     assert steps.dtype == np.uint16
     again = low + size * (steps / 65535.0)
     assert (np.abs(again - points) <= size / 65535.0 / 2 + 1e-12).all()
@@ -92,18 +92,18 @@ def test_frames_without_a_pose_are_bridged_apart_from_the_path() -> None:
     times = np.array([0.0, 1.0, 4.0, 5.0])
     T = np.tile(np.eye(4), (4, 1, 1))
     T[:, 0, 3] = times
-    line, gap = paths.path_segments(Trajectory(times, T, np.array([0, 1, 4, 5])), np.arange(6))
+    line, gap = scene.path_segments(Trajectory(times, T, np.array([0, 1, 4, 5])), np.arange(6))
     assert line[:, :, 0].tolist() == [[0, 1], [4, 5]]
     assert gap[:, :, 0].tolist() == [[1, 4]]
 
 
 def test_a_long_path_is_thinned_but_keeps_its_gaps_and_ends() -> None:
-    n = 4 * paths.MOST_SEGMENTS
+    n = 4 * scene.MOST_SEGMENTS
     ids = np.concatenate([np.arange(n // 2 + 1), np.arange(n // 2 + 3, n)])
     T = np.tile(np.eye(4), (len(ids), 1, 1))
     T[:, 0, 3] = ids
-    line, gap = paths.path_segments(Trajectory(ids.astype(float), T, ids), np.arange(n))
-    assert len(line) <= paths.MOST_SEGMENTS + 4
+    line, gap = scene.path_segments(Trajectory(ids.astype(float), T, ids), np.arange(n))
+    assert len(line) <= scene.MOST_SEGMENTS + 4
     assert gap[:, :, 0].tolist() == [[n // 2, n // 2 + 3]]
     assert line[0, 0, 0] == 0
     assert line[-1, 1, 0] == n - 1
@@ -112,7 +112,7 @@ def test_a_long_path_is_thinned_but_keeps_its_gaps_and_ends() -> None:
 def test_cameras_are_drawn_with_their_angles_of_view() -> None:
     T = np.tile(np.eye(4), (2, 1, 1))
     T[1, 2, 3] = 1.0
-    edges = paths.frusta(T, 0.5, 0.25)
+    edges = scene.frusta(T, 0.5, 0.25)
     assert edges.shape == (16, 2, 3)
     rays = edges[:4, 1] - edges[:4, 0]  # from the first camera's centre to the corners
     assert np.allclose(np.abs(rays[:, :2] / rays[:, 2:]), (0.5, 0.25))
@@ -206,7 +206,7 @@ def test_a_long_run_with_a_large_cloud_stays_below_eight_megabytes(tmp_path: Pat
 def test_names_cannot_end_the_data(tmp_path: Path) -> None:
     made = scene_in(write_run(tmp_path / "run"))
     made.lines[0] = scene.Lines(0, "</script><script>alert(1)</script>", 1.0, made.lines[0].segments)
-    text = packing.packed(made)
+    text = document.packed(made)
     assert "<" not in text
     assert json.loads(text)["lines"][0]["color"].startswith("</script>")
 
@@ -214,9 +214,9 @@ def test_names_cannot_end_the_data(tmp_path: Path) -> None:
 def test_the_page_may_run_its_own_script_alone(tmp_path: Path) -> None:
     text = page(read_run_data(write_run(tmp_path / "run")))
     assert "script-src &#x27;sha256-" in text
-    assert f"<script>{assets.script()}</script>" in text
-    assert "</script" not in assets.script()
-    assert "</style" not in assets.style()
+    assert f"<script>{html.script()}</script>" in text
+    assert "</script" not in html.script()
+    assert "</style" not in html.style()
 
 
 @pytest.mark.parametrize(
@@ -232,5 +232,5 @@ def test_the_script_is_sound() -> None:
     node = shutil.which("node")
     if node is None:
         pytest.skip("needs node, to check the script")
-    file = Path(str(assets.resources.files("vgslam"))) / "assets" / "page" / "view.js"
+    file = Path(str(html.resources.files("vgslam"))) / "assets" / "page" / "view.js"
     assert subprocess.run([node, "--check", str(file)], check=False).returncode == 0

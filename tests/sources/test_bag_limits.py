@@ -15,8 +15,9 @@ from rosbags.rosbag2 import Writer as Writer2
 from rosbags.typesys import Stores, get_typestore
 
 from vgslam.errors import InputError
-from vgslam.sources import bag_limits, open_source
-from vgslam.sources.bag_limits import UnpackedTooLargeError, unpacked
+from vgslam.sources import bag as bags
+from vgslam.sources import open_source
+from vgslam.sources.bag import UnpackedTooLargeError, unpacked
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -34,7 +35,7 @@ KINDS = ("ros1 bz2", "ros1 lz4", "mcap zstd", "sqlite message", "sqlite file", "
 @pytest.mark.parametrize("name", PACKERS)
 def test_what_is_packed_comes_back_up_to_the_limit(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pack, make = PACKERS[name]
-    monkeypatch.setattr(bag_limits, "_STEP", 1000)  # several steps
+    monkeypatch.setattr(bags, "_STEP", 1000)  # several steps
     data = np.random.default_rng(1).integers(0, 4, 50_000).astype(np.uint8).tobytes()
     assert unpacked(make, pack(data)) == data
     assert unpacked(make, pack(data) + pack(b"more")) == data + b"more"
@@ -82,8 +83,8 @@ def test_each_kind_of_bag_is_limited(kind: str, picture, tmp_path: Path, monkeyp
     """It opens, and does not once the limits lie below what it holds."""
     path = bag(tmp_path, kind, picture()[..., 0])
     assert len(list(open_source(path))) == 2
-    monkeypatch.setattr(bag_limits, "MOST_UNPACKED_BYTES", 3000)
-    monkeypatch.setattr(bag_limits, "SMALL_BYTES", 3000)
-    monkeypatch.setattr(bag_limits, "MOST_FILE_GROWTH", 1)
+    monkeypatch.setattr(bags, "MOST_UNPACKED_BYTES", 3000)
+    monkeypatch.setattr(bags, "SMALL_BYTES", 3000)
+    monkeypatch.setattr(bags, "MOST_FILE_GROWTH", 1)
     with pytest.raises(InputError, match="unpacks to more than"):
         open_source(path)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vgslam.sources.clock_repair import Stamped, Verdict, repaired
-from vgslam.sources.live_clock import LiveClock
+from vgslam.sources.live import LiveClock
 
 STEP_S = 0.04
 starts = st.floats(-100.0, 1e6)

@@ -15,9 +15,8 @@ from waiting import HANG_S, until
 
 from vgslam.errors import CalibrationError, InputError, MissingDependencyError
 from vgslam.sources import live_devices
-from vgslam.sources.live import BrokenOffError, LiveImage, LiveOptions, LiveSource
+from vgslam.sources.live import BrokenOffError, LiveClock, LiveImage, LiveOptions, LiveSource
 from vgslam.sources.live_address import public
-from vgslam.sources.live_clock import LiveClock
 from vgslam.sources.live_open import in_real_time, is_live, open_live
 from vgslam.sources.open import open_source
 from vgslam.sources.undistort import Undistorter

@@ -9,7 +9,7 @@ import pytest
 
 from vgslam.errors import InputError
 from vgslam.sources import open_source
-from vgslam.sources.image_sizes import MOST_HEADERS, those_of_usual_size
+from vgslam.sources.image_files import MOST_HEADERS, those_of_usual_size
 
 Picture = Callable[..., np.ndarray]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vgslam.sources import SourceOptions, open_source
-from vgslam.sources.named_times import times_in_names
+from vgslam.sources.folder import times_in_names
 
 NS = [1403636579763555584, 1403636579813555456, 1403636579863555584, 1403636579963555584]
 SAID = "the names of the images are taken for their times"

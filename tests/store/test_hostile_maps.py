@@ -9,10 +9,9 @@ import safetensors.numpy
 from random_map import random_map
 
 from vgslam.errors import MapError
-from vgslam.map.picture_file import describe
-from vgslam.store.check import check_map
+from vgslam.map.pictures import describe
 from vgslam.store.manifest import MANIFEST, _checksum
-from vgslam.store.map_folder import MapFolder
+from vgslam.store.map_folder import MapFolder, check_map
 from vgslam.store.open import load_map
 
 

@@ -22,8 +22,7 @@ from vgslam.store.exports.nerfstudio import export_nerfstudio
 from vgslam.store.manifest import read_manifest
 from vgslam.store.map_folder import MapFolder
 from vgslam.store.merge import put_beside
-from vgslam.store.migrations import migrate
-from vgslam.store.open import load_map
+from vgslam.store.open import load_map, migrate
 from vgslam.types import Camera
 
 OLD = Path(__file__).parent / "data" / "v1.vgslam"

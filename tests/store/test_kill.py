@@ -12,9 +12,8 @@ import numpy as np
 from random_map import add_random_keyframe, assert_same_map, random_map
 
 from vgslam.map.slam_map import SlamMap
-from vgslam.store.check import check_map
 from vgslam.store.manifest import read_manifest
-from vgslam.store.map_folder import MapFolder
+from vgslam.store.map_folder import MapFolder, check_map
 from vgslam.store.open import load_map
 
 N_OPERATIONS = 40

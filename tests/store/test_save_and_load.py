@@ -16,8 +16,7 @@ from vgslam.errors import MapError, OutputError
 from vgslam.map.pictures import Pictures
 from vgslam.map.slam_map import SlamMap
 from vgslam.store.arrays import EDGE_KINDS, STATUSES
-from vgslam.store.check import check_map
-from vgslam.store.map_folder import MapFolder
+from vgslam.store.map_folder import MapFolder, check_map
 from vgslam.store.open import load_map
 from vgslam.types import Camera, Edge, EdgeKind, Keyframe, PoseEstimate, Status
 

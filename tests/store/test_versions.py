@@ -6,11 +6,9 @@ from pathlib import Path
 from random_map import assert_same_map, random_map
 
 from vgslam.map.slam_map import Session
-from vgslam.store.check import check_map
 from vgslam.store.manifest import VERSION, read_manifest
-from vgslam.store.map_folder import MapFolder
-from vgslam.store.migrations import MIGRATIONS
-from vgslam.store.open import load_map
+from vgslam.store.map_folder import MapFolder, check_map
+from vgslam.store.open import MIGRATIONS, load_map
 
 V1 = Path(__file__).parent / "data" / "v1.vgslam"
 

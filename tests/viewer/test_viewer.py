@@ -9,11 +9,9 @@ from hypothesis import strategies as st
 
 from vgslam.errors import ConfigError, OutputError
 from vgslam.types import Status, Trajectory
-from vgslam.viewer.load_limit import LoadLimit
-from vgslam.viewer.null import NullViewer
-from vgslam.viewer.open import open_viewer
+from vgslam.viewer.open import NullViewer, open_viewer
+from vgslam.viewer.rerun_viewer import LoadLimit, VoxelFilter
 from vgslam.viewer.strips import strips_by_status
-from vgslam.viewer.voxels import VoxelFilter
 
 
 def path(frame_ids: list[int], components: list[int]) -> Trajectory:

@@ -15,10 +15,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from tools.gpu.record import Record, arguments, seconds, wait
 from vgslam.geometry.camera import Camera
 from vgslam.network.config import VGGT_1B, VGGT_TINY, VggtConfig
-from vgslam.network.frame_mask import FrameMask
+from vgslam.network.frame_mask import FrameMask, MaskBackend, attend
 from vgslam.network.initialise import initialise, scatter
 from vgslam.network.layers import Block, Linear
-from vgslam.network.masked_attention import MaskBackend, attend
 from vgslam.network.precision import set_precision
 from vgslam.network.tables import rope_table
 from vgslam.network.vggt import Head, Vggt, build

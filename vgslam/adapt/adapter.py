@@ -83,8 +83,7 @@ class Committed:
 
 
 class Adapter:
-    """Synchronous adaptation: `observe` runs a round whenever enough windows came, so that the same windows give the
-    same weights. The given model is never changed. familiar: see `Trainer`."""
+    """Synchronous adaptation: `observe` runs a round whenever enough windows came. The given model is never changed."""
 
     def __init__(
         self, model: Vggt, config: AdaptConfig | None = None, base_sha256: str = "", familiar: Familiar | None = None,

@@ -12,18 +12,17 @@ posteriori; Triggs et al. 1999, Bundle Adjustment - A Modern Synthesis).
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.adapt.start_poses import essential_poses
 from vgslam.adapt.windows import PointMatches, nearest_pixel
 from vgslam.geometry import se3
 
 Array = npt.NDArray[np.float64]
 
 SIGMA_LOG = 1.0
-"""How far the network's depth may be from the truth, as a deviation of the logarithm: large, for new domains. With
-0.5 the prior bends rotations by degrees there."""
+"""Deviation of the log depth of the network from the truth in new domains. With 0.5 the prior bends rotations there."""
 MAX_ERROR = 2.0
 """Largest median reprojection error, in deviations of the matches."""
 MAX_STEPS = 30
@@ -150,10 +149,8 @@ def reconstruct(
     matches: Sequence[PointMatches], depth_first: Array, T_cam_first: Array, K: Array, sigma_px: float
 ) -> SparseGeometry | None:
     """From the network's depth (H,W) of frame 0, start poses (S,4,4) and K (3,3); sigma_px: deviation of the matches.
-    It is started from the essential matrices' poses as well, and the better result counts.
-
-    None if it does not converge to something that the matches agree with.
-    """
+    It is started from the essential matrices' poses as well, and the better result counts. None if it does not converge
+    to something that the matches agree with."""
     problem = _problem(matches, depth_first, K, sigma_px)
     starts = (T_cam_first, essential_poses(matches, depth_first, K, sigma_px))
     results = [x for x in (problem.solved(T) for T in starts) if x is not None]
@@ -179,8 +176,7 @@ def reconstruct(
 
 
 def in_unit_of(geometry: SparseGeometry, depth: Array) -> SparseGeometry:
-    """The same with lengths scaled so that the depths are, in the median, those of maps (S,H,W): what is taught does
-    not change the network's unit."""
+    """The same scaled so that the depths have the median of maps (S,H,W): the network's unit stays."""
     v, u = nearest_pixel(geometry.px, depth.shape[1:])
     sure = geometry.trust > 0.5 * geometry.trust.max()
     scale = float(np.exp(np.median(np.log(depth[geometry.frame, v, u] / geometry.depth)[sure])))
@@ -198,3 +194,27 @@ def _problem(matches: Sequence[PointMatches], depth: Array, K: Array, sigma_px: 
     seen_px = np.concatenate([m.other_px for m in matches])
     log_depth = np.log(np.maximum(depth[nearest_pixel(points, depth.shape)], _MIN_DEPTH))
     return _Problem(rays, log_depth, index.ravel(), frame, seen_px, K, sigma_px)
+
+
+def essential_poses(matches: Sequence[PointMatches], depth_first: Array, K: Array, sigma_px: float) -> Array:
+    """T_cam_first (S,4,4) of frame 0 and the matches' frames 1.., each from its essential matrix (Nister 2004), with
+    the length of translation that the depth (H,W) of frame 0 says. A frame without one stays where the one before
+    is."""
+    T = [np.eye(4)]
+    for m in matches:
+        E, _ = cv2.findEssentialMat(m.first_px, m.other_px, K, cv2.RANSAC, 0.999, 2 * sigma_px)
+        if E is None or E.shape != (3, 3):
+            T.append(T[-1])
+            continue
+        _, R, t, _ = cv2.recoverPose(E, m.first_px, m.other_px, K)
+        pose = np.eye(4)
+        pose[:3, :3], pose[:3, 3] = R, t.ravel() * _length(m, depth_first, K, R, t.ravel())
+        T.append(pose)
+    return np.stack(T)
+
+
+def _length(m: PointMatches, depth: Array, K: Array, R: Array, t: Array) -> float:
+    """Median s of (z R p + s t) x q = 0 over the points, p and q their rays."""
+    p, q = (np.column_stack([x, np.ones(len(x))]) @ np.linalg.inv(K).T for x in (m.first_px, m.other_px))
+    a, b = np.cross(t, q), -np.cross(p @ R.T * depth[nearest_pixel(m.first_px, depth.shape)][:, None], q)
+    return max(float(np.median((a * b).sum(1) / np.maximum((a * a).sum(1), 1e-12))), 1e-3)

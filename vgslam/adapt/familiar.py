@@ -21,8 +21,8 @@ FRAMES_A_WINDOW = 4
 
 
 def familiar_windows(network: VggtConfig) -> list[Tensor]:
-    """Windows of images (4,3,H,W) in [0,1] at the network's size, and mirrored; none for a network that was not trained
-    on such worlds. InputError if the picture is missing or damaged."""
+    """Windows of images (4,3,H,W) in [0,1] at the network's size, and mirrored; none for a network not trained on such
+    worlds. InputError."""
     if not network.keeps_area:
         return []
     height = round(0.75 * network.image_size / network.patch_size) * network.patch_size

@@ -1,6 +1,8 @@
 """Self-supervised losses of a window, after GPA-VGGT (arXiv 2601.16885) with additions where the paper leaves gaps.
 
-Poses are T_cam_world. Costs are per target, source and pixel: (k, S-1, H, W).
+Poses are T_cam_world. Costs are per target, source and pixel: (k, S-1, H, W). They see the network's small images;
+matched points are known to a fraction of a camera's pixel, and what `bundle` makes of them is taught too. Pixel (0,0)
+is the centre of the top-left pixel, in K, in grids and in the sampling alike.
 """
 
 from collections.abc import Sequence
@@ -10,8 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vgslam.adapt.warp import warp
+from vgslam.adapt.bundle import SparseGeometry
+from vgslam.adapt.windows import PointMatches
 from vgslam.geometry import torch_se3
+from vgslam.network.matching import Flow
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class LossConfig:
     mixed: float = 0.5
     """Weight of the cost over all sources (see `mixed_cost`)."""
     sparse_depth: float = 3.0
-    """Weight of the depth of matched points (see `match_losses`)."""
+    """Weight of the depth of matched points."""
     flow: float = 1.0
     """Weight of the flow of matched points."""
     pose: float = 0.3
@@ -81,8 +85,8 @@ class WindowLoss:
 
 
 def ssim_cost(a: Tensor, b: Tensor) -> Tensor:
-    """(1 - SSIM) / 2 in [0,1] of images (N,3,H,W) with 3x3 windows and reflected borders, mean of channels (N,H,W)
-    (Wang et al. 2004, eq. 13; C1 = 0.01^2, C2 = 0.03^2)."""
+    """(1 - SSIM) / 2 in [0,1] of images (N,3,H,W), 3x3 windows, reflected borders, mean of channels (N,H,W) (Wang et
+    al. 2004, eq. 13; C1 = 0.01^2, C2 = 0.03^2)."""
     c1, c2 = 0.01**2, 0.03**2
     a, b = (functional.pad(x, (1, 1, 1, 1), mode="reflect") for x in (a, b))
 
@@ -106,10 +110,8 @@ def geometric_cost(computed: Tensor, projected: Tensor) -> Tensor:
 
 
 def smoothness(depth: Tensor, images: Tensor) -> Tensor:
-    """Mean over pixels of |dx d| e^-|dx I| + |dy d| e^-|dy I|, d = (1/D) / mean(1/D) (arXiv 1806.01260, eq. 4).
-
-    depth (N,H,W), images (N,3,H,W) -> scalar.
-    """
+    """Mean over pixels of |dx d| e^-|dx I| + |dy d| e^-|dy I|, d = (1/D) / mean(1/D) (arXiv 1806.01260, eq. 4). depth
+    (N,H,W), images (N,3,H,W) -> scalar."""
     d = 1 / depth.clamp(min=1e-6)
     d = d / d.mean(dim=(1, 2), keepdim=True)
     gx, gy = (images.diff(dim=-1).abs().mean(1), images.diff(dim=-2).abs().mean(1))
@@ -117,8 +119,8 @@ def smoothness(depth: Tensor, images: Tensor) -> Tensor:
 
 
 def correction_smoothness(depth: Tensor, start: Tensor) -> Tensor:
-    """Mean |gradient| of log D - log D_start, both (N,H,W): between the points that are taught, depth keeps the detail
-    that the start model saw, and only what is wrong on a larger scale changes."""
+    """Mean |gradient| of log D - log D_start, both (N,H,W): between the points that are taught depth keeps its
+    detail."""
     c = depth.clamp(min=1e-6).log() - start.clamp(min=1e-6).log()
     return c.diff(dim=-1).abs().mean() + c.diff(dim=-2).abs().mean()
 
@@ -156,19 +158,15 @@ def kept_pixels(costs: Costs, config: LossConfig) -> Tensor:
 
 
 def mixed_cost(costs: Costs, kept: Tensor, config: LossConfig) -> Tensor:
-    """Mean over all sources of the joint cost where a kept pixel is surely seen (L_geo below the gate, detached).
-
-    The minimum gives sources that rarely win no gradient; this term does.
-    """
+    """Mean over all sources of the joint cost where a kept pixel is surely seen (L_geo below the gate, detached). The
+    minimum gives sources that rarely win no gradient; this term does."""
     use = costs.seen & kept[:, None] & (costs.geometric.detach() < config.open_gate)
     return torch.where(use, costs.joint, 0.0).sum() / use.sum().clamp(min=1)
 
 
 def unmasked_photometric(images: Tensor, depth: Tensor, T_cam_world: Tensor, K: Tensor, config: LossConfig) -> float:
-    """Mean over all pixels of all frames of min_s L_photo, and of the unmoved sources' where none sees the pixel.
-
-    For comparing models: the auto-mask of the loss keeps other pixels for each of them.
-    """
+    """Mean over all pixels of all frames of min_s L_photo, and of the unmoved sources' where none sees the pixel. For
+    comparing models: the auto-mask of the loss keeps other pixels for each of them."""
     costs = pair_costs(images, depth, T_cam_world, K, range(len(images)), config)
     best = costs.photometric.masked_fill(~costs.seen, torch.inf).amin(1)
     return float(torch.where(costs.seen.any(dim=1), best, costs.static.amin(1)).mean())
@@ -178,11 +176,9 @@ def window_loss(
     images: Tensor, depth: Tensor, T_cam_world: Tensor, K: Tensor, targets: Sequence[int],
     config: LossConfig | None = None, log_median_reference: Tensor | None = None,
 ) -> WindowLoss:  # fmt: skip
-    """mean over targets of mean_V min_s (L_photo + lambda L_geo), and the weighted other terms.
-
-    images (S,3,H,W) in [0,1], depth (S,H,W) > 0, T_cam_world (S,4,4), K (3,3); log_median_reference: of the start
-    model's depth, None for no anchor. Targets with too few kept pixels are skipped.
-    """
+    """mean over targets of mean_V min_s (L_photo + lambda L_geo), and the weighted other terms. images (S,3,H,W) in
+    [0,1], depth (S,H,W) > 0, T_cam_world (S,4,4), K (3,3); log_median_reference: of the start model's depth, None for
+    no anchor. Targets with too few kept pixels are skipped."""
     config = config or LossConfig()
     costs = pair_costs(images, depth, T_cam_world, K, targets, config)
     kept = kept_pixels(costs, config)
@@ -199,3 +195,104 @@ def window_loss(
     if log_median_reference is not None:
         total = total + config.scale * scale_anchor(depth, log_median_reference)
     return WindowLoss(total, float(hard.detach()), share, int(use.sum()))
+
+
+def at_points(field: Tensor, px: Tensor, stride: int = 1) -> Tensor:
+    """Bilinear values (M,C) of a field (C,h,w), whose cells are `stride` px wide, at pixels (M,2) of the image."""
+    size = (field.shape[1], field.shape[2])
+    u, v = ((px[:, k] - (stride - 1) / 2) / stride for k in (0, 1))
+    grid = sampling_grid(u, v, size)[None, None]
+    return functional.grid_sample(field[None], grid, padding_mode="border", align_corners=False)[0, :, 0].T
+
+
+def sparse_depth_loss(depth: Tensor, geometry: SparseGeometry) -> Tensor:
+    """Mean |log D - log z| of the observations, by their trust. depth (S,H,W)."""
+    terms, trust = [], []
+    for i in range(len(depth)):
+        chosen = geometry.frame == i
+        px, z, w = (
+            torch.as_tensor(x[chosen], dtype=depth.dtype, device=depth.device)
+            for x in (geometry.px, geometry.depth, geometry.trust)
+        )
+        inverse = at_points(1 / depth[i][None].clamp(min=MIN_DEPTH), px)[:, 0]
+        terms.append((w * (inverse.log() + z.log()).abs()).sum())
+        trust.append(w.sum())
+    return torch.stack(terms).sum() / torch.stack(trust).sum().clamp(min=1e-6)
+
+
+def pose_loss(T_cam_first: Tensor, geometry: SparseGeometry, median_depth: float) -> Tensor:
+    """Mean over frames 1.. of |R - R*|_F + |t - t*| / median depth. T_cam_first (S,4,4)."""
+    truth = torch.as_tensor(geometry.T_cam_first, dtype=T_cam_first.dtype, device=T_cam_first.device)
+    difference = (T_cam_first - truth)[1:]
+    turn = difference[:, :3, :3].flatten(1).square().sum(1).add(1e-12).sqrt()
+    move = difference[:, :3, 3].square().sum(1).add(1e-12).sqrt() / median_depth
+    return (turn + move).mean()
+
+
+def flow_match_loss(flow: Flow, matches: Sequence[PointMatches], stride: int) -> Tensor:
+    """Laplace likelihood of the flow's error at the matched points, to the first and to the previous frame, as the
+    network was trained: |e| / b + log b with its own scale b. flow: of one scene, displacement (1,S,2,h,w,2)."""
+    terms = []
+    for m in matches:
+        here = torch.as_tensor(m.other_px, dtype=torch.float32, device=flow.displacement.device)
+        for reference, there in enumerate((m.first_px, m.previous_px)):
+            truth = torch.as_tensor(there, dtype=torch.float32, device=here.device) - here
+            field = flow.displacement[0, m.frame, reference].movedim(-1, 0)
+            log_scale = at_points(flow.log_scale[0, m.frame, reference][None], here, stride)[:, 0]
+            error = (at_points(field, here, stride) - truth).norm(dim=1)
+            terms.append((error * (-log_scale).exp() + log_scale).mean())
+    return torch.stack(terms).mean() if terms else flow.displacement.sum() * 0.0
+
+
+MIN_DEPTH = 1e-6
+
+
+@dataclass(frozen=True)
+class Warped:
+    """P pairs of target and source. Values are 0 where not valid."""
+
+    image: Tensor
+    """(P,3,H,W): the source at the target's pixels."""
+    depth_computed: Tensor
+    """(P,H,W): depth of the target's points before the source camera."""
+    depth_projected: Tensor
+    """(P,H,W): the source's own depth at the same pixels."""
+    valid: Tensor
+    """(P,H,W): before the camera and within the outermost pixel centres."""
+
+
+def sampling_grid(u: Tensor, v: Tensor, size: tuple[int, int]) -> Tensor:
+    """Pixels u, v (...,H,W) of an image of `size` (height, width) -> grid (...,H,W,2) for `grid_sample` without
+    align_corners, -1 the outer edge of the first pixel: g = (2u + 1) / W - 1."""
+    height, width = size
+    return torch.stack([(2 * u + 1) / width - 1, (2 * v + 1) / height - 1], dim=-1)
+
+
+def project(depth: Tensor, T_source_target: Tensor, K: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Where the target's pixels lie in the source: X = D K^-1 [u,v,1]^T, Y = R X + t, (u',v') = K Y / Y_z. depth
+    (P,H,W), T_source_target (P,4,4), K (3,3) or (P,3,3) -> u', v', Y_z, each (P,H,W)."""
+    height, width = depth.shape[-2:]
+    u = torch.arange(width, dtype=depth.dtype, device=depth.device).expand(height, width)
+    v = torch.arange(height, dtype=depth.dtype, device=depth.device)[:, None].expand(height, width)
+    K = K.expand(len(depth), 3, 3)
+    fx, fy, cx, cy = (K[:, i, j, None, None] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    X = torch.stack([(u - cx) / fx * depth, (v - cy) / fy * depth, depth], dim=1).flatten(2)
+    Y = (T_source_target[:, :3, :3] @ X + T_source_target[:, :3, 3:]).unflatten(2, (height, width))
+    z = Y[:, 2]
+    safe = z.clamp(min=MIN_DEPTH)
+    return fx * Y[:, 0] / safe + cx, fy * Y[:, 1] / safe + cy, z
+
+
+def warp(images: Tensor, depth_source: Tensor, depth_target: Tensor, T_source_target: Tensor, K: Tensor) -> Warped:
+    """Bilinear sampling of sources (P,3,H,W) and their depth (P,H,W) at the projections of the targets' pixels. Pixels
+    that are not valid read no source pixel and pass no gradient."""
+    height, width = depth_target.shape[-2:]
+    u, v, z = project(depth_target, T_source_target, K)
+    inside = (u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1)
+    valid = inside & (z > MIN_DEPTH) & torch.isfinite(z)
+    u, v = (torch.where(valid, x, 0.0) for x in (u, v))
+    stack = torch.cat([images, depth_source[:, None]], dim=1)
+    grid = sampling_grid(u, v, (height, width))
+    sampled = functional.grid_sample(stack, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    sampled = torch.where(valid[:, None], sampled, 0.0)
+    return Warped(sampled[:, :3], torch.where(valid, z, 0.0), sampled[:, 3], valid)

@@ -35,10 +35,8 @@ HELD_BACK = 4
 
 
 def collect(adapter: Adapter, windows: Iterable[Frames]) -> dict[str, int]:
-    """Shares the windows out between training and validation; returns how many were skipped, by reason.
-
-    InputError if too few are left.
-    """
+    """Shares the windows out between training and validation; returns how many were skipped, by reason. InputError if
+    too few are left."""
     skipped: Counter[str] = Counter()
     usable: list[Window] = []
     for frames in windows:

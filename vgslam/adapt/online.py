@@ -21,8 +21,7 @@ def adapted_id(model_id: str, step: int) -> str:
 
 @dataclass(frozen=True)
 class Served:
-    """The network that answers, what its base weights are called, their hash, and the steps of adaptation behind those
-    that are served first."""
+    """The network that answers, the name and hash of its base weights, and the steps of adaptation served first."""
 
     model: Vggt
     model_id: str
@@ -31,8 +30,7 @@ class Served:
 
 
 class OnlineAdaptation:
-    """Gives frames to an adapter, those that have moved enough, and puts what it commits into the served network. With
-    a `BackgroundAdapter` no call waits for training."""
+    """Gives frames that have moved enough to an adapter, and puts what it commits into the served network."""
 
     def __init__(self, served: Served, adapter: Adapter | BackgroundAdapter, train: TrainConfig) -> None:
         self.served, self.adapter, self.train = served, adapter, train
@@ -43,10 +41,8 @@ class OnlineAdaptation:
 
     def at_frame(self, image: Image, frame_id: int, camera: Camera, may_serve: bool = True) -> bool:
         """Whether other weights are served from now on. image (H,W,3) of a pinhole camera, in the frames' order;
-        may_serve: False while the network is answering; weights that have come wait for a later frame.
-
-        Keyframes alone would be too far apart for points to be followed from one to the next.
-        """
+        may_serve: False while the network is answering; weights that have come wait for a later frame. Keyframes alone
+        would be too far apart for points to be followed from one to the next."""
         if self._collector is None:
             self._collector = Collector(camera)
         window = self._collector.add(image, frame_id)

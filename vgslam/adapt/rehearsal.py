@@ -1,5 +1,4 @@
-"""Rehearsal: on familiar images the network in training is held to its earlier answers (distillation;
-Li and Hoiem, Learning without Forgetting, arXiv 1606.09282)."""
+"""On familiar images the network in training is held to its earlier answers (Li and Hoiem, arXiv 1606.09282)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vgslam.adapt.losses import MIN_DEPTH
 from vgslam.adapt.served import SERVED
-from vgslam.adapt.warp import MIN_DEPTH
 from vgslam.network.pose_encoding import decode_pose
 from vgslam.network.readout import relative_to_first
 from vgslam.network.vggt import Vggt, VggtOutput
@@ -44,8 +43,8 @@ def _memory(images: Tensor, model: Vggt) -> Memory:
 
 
 def rehearsal_loss(model: Vggt, memory: Memory) -> Tensor:
-    """Sum of the mean changes of log depth, of head poses (|R - R*|_F + |t - t*| / median D*), of flow in units of its
-    expected error b*, and of log b. Small changes count quadratically: only forgetting is held back, not learning."""
+    """Sum of the mean changes of log depth, head poses (|R - R*|_F + |t - t*| / median D*), flow in units of its
+    expected error b*, and log b. Small changes count quadratically: forgetting alone is held back."""
     out = model(memory.images[None], model.heads & SERVED)
     depth, before = out.depth[0].clamp(min=MIN_DEPTH), memory.depth.clamp(min=MIN_DEPTH)
     difference = (_poses(out) - memory.T_cam_first)[1:]

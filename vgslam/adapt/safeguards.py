@@ -21,8 +21,8 @@ class Measures:
     """How well a model does on the windows held back."""
 
     photometric: float
-    """Mean error of all pixels (see `unmasked_photometric`), with the poses that the matched points give. So it judges
-    the depth alone: wrong depth and wrong poses can make up for each other."""
+    """Mean error of all pixels (`unmasked_photometric`) with the poses of the matched points, so that it judges depth
+    alone."""
     epipolar_px: float
     """Median matched-point error of the served poses, truncated so that no window decides alone; mean over windows and
     frames."""
@@ -74,8 +74,8 @@ class Probe:
 
 
 def measure(model: Vggt, probes: Sequence[Probe], config: LossConfig) -> Measures:
-    """Measures a model on all probes; every frame is the target once. Where a probe has no geometry, the photometric
-    error is taken with the served poses."""
+    """Measures a model on all probes; each frame is the target once. A probe without geometry takes the served
+    poses."""
     photometric, epipolar, guesses = [], [], []
     for probe in probes:
         window = probe.window
@@ -91,10 +91,8 @@ def measure(model: Vggt, probes: Sequence[Probe], config: LossConfig) -> Measure
 
 
 def scale_drift(before: Measures, after: Measures) -> float:
-    """|log of how much larger the scene has become|: median over windows of the log ratio of their median depths.
-
-    A single window may well get another median, where its depth was wrong; a common change is drift.
-    """
+    """|log of how much larger the scene has become|: median over windows of the log ratio of their median depths. A
+    single window may well get another median, where its depth was wrong; a common change is drift."""
     logs = [
         float((a.depth.median() / b.depth.median()).log()) for a, b in zip(after.guesses, before.guesses, strict=True)
     ]
@@ -111,8 +109,8 @@ def pose_change(before: Measures, after: Measures) -> tuple[float, float]:
 
 
 def objections(start: Measures, served: Measures, after: Measures, limits: Limits) -> tuple[str, ...]:
-    """Why a round must not be committed; empty when it may. Drift is against the start model, the rest against what is
-    served. What is not finite is an objection."""
+    """Why a round must not be committed; empty when it may. Drift is against the start model, the rest against the
+    served."""
     drift, (angle, moved) = scale_drift(start, after), pose_change(served, after)
     room = 1 + limits.tolerance
     checks = {

@@ -1,22 +1,27 @@
-"""Rounds of training on a copy of the network, with averaged weights."""
+"""Rounds of training on a copy of the network, with averaged weights, on windows mirrored and in other light."""
 
 import copy
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vgslam.adapt.augment import in_other_light, mirrored, mirrored_geometry
 from vgslam.adapt.bundle import SparseGeometry, in_unit_of, reconstruct
-from vgslam.adapt.losses import LossConfig, correction_smoothness, window_loss
-from vgslam.adapt.match_losses import flow_match_loss, pose_loss, sparse_depth_loss
+from vgslam.adapt.losses import (
+    LossConfig,
+    correction_smoothness,
+    flow_match_loss,
+    pose_loss,
+    sparse_depth_loss,
+    window_loss,
+)
 from vgslam.adapt.rehearsal import Memory, rehearsal_loss, remember
 from vgslam.adapt.served import SERVED, guess
-from vgslam.adapt.windows import Window
+from vgslam.adapt.windows import Array, Window
 from vgslam.network.lora import ATTENTION, MLP, LoraConfig, adapters, add_lora
 from vgslam.network.pose_encoding import decode_pose
 from vgslam.network.readout import CELL_PX, relative_to_first
@@ -81,9 +86,9 @@ class TrainConfig:
 
 
 class Trainer:
-    """Trains a copy of `model`, whose adapters, if any, it continues to train. `base` is the network as it was given;
-    with LORA both share the memory of the base weights, which nothing changes. familiar: gives windows of images
-    (S,3,H,W) of what the network knows and should not forget; asked for once, when the first round begins."""
+    """Trains a copy of `model`, with its adapters, if any. `base` is the network as given; with LORA both share its
+    weights, which nothing changes. familiar: gives, once, windows of images (S,3,H,W) that the network should not
+    forget."""
 
     def __init__(self, model: Vggt, config: TrainConfig, loss: LossConfig, familiar: Familiar | None = None) -> None:
         self.config, self.loss = config, loss
@@ -154,11 +159,8 @@ class Trainer:
         return total
 
     def window_loss(self, window: Window) -> Tensor:
-        """The loss on random target frames of one window, with the scale anchored to the start model's.
-
-        Poses of the photometric terms: those that the matched points gave; of a network without flow, whose served
-        poses are its head's, the head's own, which learn from these terms too.
-        """
+        """The loss on random target frames of a window, the scale anchored to the start model's. The photometric terms
+        take the poses of the matched points; for a network without flow its head's own, which learn from them too."""
         n, lesson, window = len(window.images), self._lesson(window), window.to(self._device)
         if self.config.mirrors and self._rng.random() < 0.5:
             window, lesson = mirrored(window), lesson.mirrored()
@@ -242,3 +244,35 @@ def apply_state(model: Vggt, state: State, config: TrainConfig) -> None:
         own = dict(model.named_parameters())
     for name, value in state.items():
         own[name].copy_(value)
+
+
+MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
+
+
+def mirrored(window: Window) -> Window:
+    """Left and right exchanged: c_x becomes W - 1 - c_x."""
+    width = window.images.shape[-1]
+    K = window.K.clone()
+    K[0, 2] = width - 1 - K[0, 2]
+    matches = tuple(m.mapped(lambda px: mirrored_px(px, width)) for m in window.matches)
+    return replace(window, images=window.images.flip(-1), K=K, matches=matches)
+
+
+def mirrored_geometry(geometry: SparseGeometry, width: int) -> SparseGeometry:
+    """The geometry of the mirrored window: poses M T M with M = diag(-1, 1, 1)."""
+    T = MIRROR @ geometry.T_cam_first @ MIRROR
+    return replace(geometry, T_cam_first=T, px=mirrored_px(geometry.px, width))
+
+
+def mirrored_px(px: Array, width: int) -> Array:
+    """Pixels (N,2) of the mirrored image."""
+    return np.column_stack([width - 1 - px[:, 0], px[:, 1]])
+
+
+def in_other_light(images: Tensor, rng: np.random.Generator, strength: float) -> Tensor:
+    """Another exposure, contrast and tint for all frames (S,3,H,W) of a window: what the network alone sees."""
+    if strength <= 0:
+        return images
+    gamma = float(np.exp(strength * rng.normal(0, 0.25)))
+    tint = torch.from_numpy(np.exp(strength * rng.normal(0, (0.12, 0.05, 0.05, 0.05)))).to(images)
+    return (images.clamp(0, 1) ** gamma * tint[0] * tint[1:, None, None]).clamp(0, 1)

@@ -33,8 +33,7 @@ class Skip(StrEnum):
 
 @dataclass(frozen=True)
 class ScreenConfig:
-    """Which windows are accepted. Lengths are px of images at most `match_width_px` wide: a network for small images
-    sees less motion than there is."""
+    """Which windows are accepted. Lengths are px of images at most `match_width_px` wide."""
 
     min_brightness: float = 20.0
     """Least mean grey value, of 255."""
@@ -126,8 +125,8 @@ def _grey(image: Image, max_width_px: int) -> Image:
 
 
 def _match(grey: list[Image]) -> list[PointMatches]:
-    """Corners of frame 0 followed frame by frame (Lucas-Kanade), there and back within 0.5 px, and consistent with an
-    epipolar geometry; one for each frame but the first."""
+    """Corners of frame 0 followed frame by frame (Lucas-Kanade), back within 0.5 px, and consistent with an epipolar
+    geometry."""
     points = cv2.goodFeaturesToTrack(grey[0], MAX_CORNERS, 0.002, max(3, grey[0].shape[1] // 80))
     if points is None:
         return []
@@ -161,7 +160,7 @@ def _on_epipolar_lines(p: Array, q: Array) -> npt.NDArray[np.bool_]:
 
 def parallax_px(matches: PointMatches, K: Array) -> float:
     """Median distance of the matched points that the best rotation about the camera's centre leaves (Kabsch on rays,
-    twice, the second time without the worse half)."""
+    twice)."""
     a, b = (np.column_stack([p, np.ones(len(p))]) @ np.linalg.inv(K).T for p in (matches.first_px, matches.other_px))
     a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
     use, error = np.ones(len(a), bool), np.zeros(len(a))

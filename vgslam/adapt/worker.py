@@ -1,8 +1,8 @@
-"""Adaptation in another process, so that tracking waits neither for training nor for Python's lock.
+"""Adaptation in another process: a thread would share the interpreter and torch's threads with the tracker.
 
-A thread would share the interpreter and torch's thread pool with the tracker. The worker is spawned, and runs at low
-priority with its own number of threads. Windows and weights are handed over as files that appear complete or not at
-all, events through a pipe: no lock is shared, so that a worker that is killed leaves nobody waiting.
+The worker is spawned, and runs at low priority with its own number of threads. Windows and weights pass as files that
+appear complete or not at all, events through a pipe: no lock is shared, so that a worker that is killed leaves nobody
+waiting.
 """
 
 import multiprocessing
@@ -47,8 +47,8 @@ class WorkerOptions:
 
 
 class BackgroundAdapter:
-    """The interface of `Adapter`; no call waits for training. `folder` holds the weights that pass between the
-    processes and keeps the last committed ones."""
+    """The interface of `Adapter`; no call waits for training. `folder` holds weights on their way and the last
+    committed."""
 
     def __init__(
         self, model: Vggt, folder: Path, config: AdaptConfig | None = None, options: WorkerOptions | None = None
@@ -71,8 +71,8 @@ class BackgroundAdapter:
         self._is_closed = self._is_death_told = False
 
     def observe(self, images: Sequence[Image], frame_ids: Sequence[int], camera: Camera) -> None:
-        """Hands a window over; drops it, with an event, when the worker is behind. A worker that died is reported once,
-        by an event that says why, and gets no more."""
+        """Hands a window over; drops it, with an event, when the worker is behind. A worker that died is reported
+        once."""
         self._frame_id = int(frame_ids[-1])
         if self._has_died() or self._is_closed:
             return
@@ -122,8 +122,7 @@ class BackgroundAdapter:
         self.events.append(Event("died", self._frame_id, self._step, reasons))
 
     def close(self, wait_s: float = 2.0) -> None:
-        """Ends the worker, in the middle of a round if need be; what it committed stays in `folder`. Windows that come
-        afterwards are left out."""
+        """Ends the worker, in the middle of a round if need be; what it committed stays in `folder`."""
         if self._is_closed:
             return
         self._is_closed = True

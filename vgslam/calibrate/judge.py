@@ -69,11 +69,9 @@ class Calibration:
 
 
 def calibrate(views: Sequence[View], size: Size, n_frames: int, lens: Lens = "auto") -> Calibration:
-    """The calibration of images of a size in which a board was looked for in n_frames of them.
-
-    Raises CalibrationError, saying what to film, if the board was seen too little, only parallel to the image, or if
-    what was seen does not determine the camera.
-    """
+    """The calibration of images of a size in which a board was looked for in n_frames of them. Raises CalibrationError,
+    saying what to film, if the board was seen too little, only parallel to the image, or if what was seen does not
+    determine the camera."""
     _refuse_few(views, n_frames)
     normals = np.array([normal_of(view, size) for view in views])
     _refuse_frontal(normals)

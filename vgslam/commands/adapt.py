@@ -43,64 +43,47 @@ class AdaptArgs:
 
     path: Annotated[Path, tyro.conf.Positional]
     """The recording: anything that `vgslam run` takes."""
-
     out: Path = Path("adapter.safetensors")
     """File for the adapter. Beside it, with the same name: a table (.json), and depth before and after (.png)."""
-
     weights: str = "vggt-s"
     """Weights to start from: a name of the package, a Hugging Face id, a file or a folder."""
-
     trainable: Literal["lora", "heads", "all"] = "lora"
     """What to train: adapters beside the layers, the heads, or everything but the encoder. With heads and all, the
     whole network is written; load it with --weights."""
-
     steps: int = 300
     """Training steps."""
-
     learning_rate: float | None = None
     """Step size at the start; by default 3e-3 for lora and 2e-3 for the others."""
-
     batch: int = 4
     """Windows per step."""
-
     rehearse: bool = True
     """Hold the network to its old answers on familiar images (rendered worlds), so that it forgets less; twice as slow.
     For the small networks only."""
-
     seed: int = 0
     """Seed of all random choices."""
-
     source: str = "auto"
     """Kind of source, as for `vgslam run`."""
-
     calib: Path | None = None
     """Camera calibration; the default is the data set's own."""
-
     fov_deg: float | None = None
     """Horizontal field of view in degrees, if there is no calibration."""
-
     start: int = 0
     """First image used, counted from 0."""
-
     end: int | None = None
     """Image after the last one used."""
-
     stride: int = 1
     """Use every n-th image."""
-
     device: str = "auto"
     """Run the network on cpu, cuda, cuda:N or mps."""
-
     threads: int = 0
     """CPU threads; 0 leaves it to torch."""
-
     quiet: bool = False
     """No progress bar."""
 
 
 def run_adapt(args: AdaptArgs) -> int:
-    """Adapts, prints and writes; returns 0, or 1 when nothing could be improved (no adapter is written then). Ctrl-C
-    keeps what was committed. InputError, WeightsError and OutputError with one line each."""
+    """Adapts, prints and writes; returns 0, or 1 when nothing improved (no adapter then). Ctrl-C keeps what was
+    committed."""
     from vgslam.network.needs_torch import require_torch
 
     require_torch("vgslam adapt")
@@ -126,7 +109,7 @@ def run_adapt(args: AdaptArgs) -> int:
         outcome = adapt(
             adapter, windows(source, camera), args.steps,
             lambda n, loss: progress.update(task, completed=n, description=f"loss {loss:.3f}"),
-            lambda event: console.print(_line(event.as_numbers()), soft_wrap=True),
+            lambda event: console.print("  ".join(f"{k} {v}" for k, v in event.as_numbers().items()), soft_wrap=True),
         )  # fmt: skip
     console.print(_table(outcome))
     about = provenance() | {
@@ -168,8 +151,7 @@ def adapt_config(args: AdaptArgs) -> "AdaptConfig":
 
 
 def steps_of_a_round(n_steps: int) -> int:
-    """Steps in one round: half of the total n_steps, at most 150. Nobody waits for a round to end here, and on the few
-    windows that are held back the small gain of a short round would be lost in the noise."""
+    """Steps of a round: half of n_steps, at most 150, as the small gain of a short one would be lost in the noise."""
     return min(150, -(-n_steps // 2))
 
 
@@ -221,10 +203,6 @@ def _table(outcome: "Outcome") -> Table:
     for name, (before, after) in rows.items():
         table.add_row(name, f"{before:.4f}", f"{after:.4f}", f"{100 * (after / before - 1):+.1f} %")
     return table
-
-
-def _line(row: dict[str, object]) -> str:
-    return "  ".join(f"{k} {v}" for k, v in row.items())
 
 
 def depth_pictures(adapter: "Adapter", outcome: "Outcome") -> bytes:

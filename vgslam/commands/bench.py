@@ -32,19 +32,14 @@ class BenchArgs:
     sequences: tyro.conf.Positional[tuple[Path, ...]]
     """Sequences: anything that `vgslam run` takes. A file groundtruth_NAME.txt in a sequence's folder is a further
     truth, scored too."""
-
     out: Path = Path("out/bench")
     """Folder for the results; that of run i of a sequence is OUT/SEQUENCE/i."""
-
     repeat: int = 1
     """Runs of each sequence."""
-
     run_options: str = ""
     """Options passed on to `vgslam run`, in one string, as in --run-options="--stride 2"."""
-
     timeout: float = 3600.0
     """Longest time for one run, in seconds; a run that takes longer has failed."""
-
     overwrite: bool = False
     """Replace the results of an earlier benchmark in OUT."""
 
@@ -54,11 +49,8 @@ SequenceRunner = Callable[[Path, Path, BenchArgs], RunOutcome]
 
 
 def run_bench(args: BenchArgs, run_sequence: SequenceRunner | None = None) -> int:
-    """Runs everything and prints the table; returns 0, or 1 when a sequence failed.
-
-    Raises a VgslamError for arguments that cannot work; a run that fails is a row of the table, not an error. Ctrl-C
-    writes what is there and ends.
-    """
+    """Runs everything and prints the table; returns 0, or 1 when a sequence failed, which is a row of the table. Ctrl-C
+    writes what is there. Raises a VgslamError for arguments that cannot work."""
     _check(args)
     run_sequence = run_sequence or run_in_process
     bench = Bench(["vgslam", "bench", *_given(args)], package_version(), git_commit(), describe_machine(), args.repeat)
@@ -85,7 +77,8 @@ def run_in_process(
     options = shlex.split(args.run_options)
     command = [*program, str(sequence), "--out", str(run_dir), "--overwrite", *options]
     process = run_isolated(command, run_dir.with_suffix(".log"), args.timeout)
-    return RunOutcome(_portable(command), process.failure())
+    portable = ["python" if word == sys.executable else word for word in command]
+    return RunOutcome(portable, process.failure())
 
 
 def _run_one(args: BenchArgs, outcome: SequenceOutcome, run_sequence: SequenceRunner) -> None:
@@ -106,11 +99,8 @@ def _run_one(args: BenchArgs, outcome: SequenceOutcome, run_sequence: SequenceRu
 
 
 def find_truths(sequence: Path, say: Callable[[str], object] = print) -> dict[str, Trajectory]:
-    """References of a sequence by name: the source's own, then every groundtruth_NAME.txt beside it, read as `vgslam
-    run --truth` would; `say` is told what had to be mended.
-
-    Raises InputError when the sequence or a reference cannot be read.
-    """
+    """References of a sequence by name: the source's own, then every groundtruth_NAME.txt beside it, as `vgslam run
+    --truth` reads it; `say` is told what was mended. Raises InputError."""
     own = open_source(sequence).truth
     truths = {} if own is None else {"groundtruth": own}
     if sequence.is_dir():
@@ -154,11 +144,6 @@ def _names(sequences: tuple[Path, ...]) -> list[str]:
         same = sum(other == name or other.startswith(f"{name}~") for other in names)
         names.append(f"{name}~{same + 1}" if same else name)
     return names
-
-
-def _portable(command: list[str]) -> list[str]:
-    """The command as it works on any machine: this interpreter is `python` there."""
-    return ["python" if word == sys.executable else word for word in command]
 
 
 def _given(args: BenchArgs) -> list[str]:

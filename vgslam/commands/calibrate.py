@@ -16,7 +16,7 @@ from vgslam.calibrate.views import View
 from vgslam.errors import ConfigError, InputError, OutputError
 from vgslam.guards.wording import say
 from vgslam.sources.calibration import read_calibration
-from vgslam.sources.image_sizes import those_of_other_sizes
+from vgslam.sources.image_files import those_of_other_sizes
 from vgslam.sources.open import open_source
 from vgslam.sources.options import SourceOptions
 from vgslam.sources.source import RecordedSource
@@ -37,36 +37,28 @@ class CalibrateArgs:
 
     path: tyro.conf.Positional[Path]
     """Video, or folder of images, with one zoom and one focus."""
-
     board: str = ""
     """checkerboard:9x6 (inner corners), charuco:11x8:5x5_100[:MARKER/SQUARE] (squares), or
     aprilgrid:6x6[:36h11[:GAP/EDGE]] (tags)."""
-
     out: Path = Path("camera.json")
     """The calibration file."""
-
     overwrite: bool = False
     """Replace the file if it is there."""
-
     lens: Literal["auto", "pinhole", "fisheye"] = "auto"
     """Lens model; auto tries a fisheye where the view is wide or a pinhole does not fit."""
-
     start: int = 0
     """First image used."""
-
     end: int | None = None
     """Image after the last one used."""
-
     stride: int | None = None
     """Look at every n-th image; the default looks at 240 or fewer."""
-
     json: bool = False
     """Print JSON instead of text."""
 
 
 def run_calibrate(args: CalibrateArgs) -> int:
-    """Writes the calibration, says how good it is; returns 0. Raises CalibrationError, with what to film, if the camera
-    is not determined, ConfigError for a board that is not understood, InputError for the input."""
+    """Writes the calibration, says how good it is; returns 0. Raises CalibrationError, with what to film, ConfigError
+    for a board that is not understood, InputError."""
     if not args.board:
         raise ConfigError(f"--board is missing; give {SYNTAX}")
     board = finder(args.board)
@@ -90,8 +82,7 @@ def run_calibrate(args: CalibrateArgs) -> int:
 
 
 def _views(args: CalibrateArgs, board: Finder) -> tuple[list[View], int, tuple[int, int]]:
-    """Views of the board, the number of images looked at, and their width and height. Images are as recorded: what
-    calibration they come with is not applied."""
+    """Views of the board, the number of images looked at, and their width and height; images are as recorded."""
     stride = args.stride
     if stride is None:
         n = open_source(args.path, SourceOptions(start=args.start, end=args.end)).n_frames

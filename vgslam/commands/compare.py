@@ -32,17 +32,13 @@ class CompareArgs:
 
     runs: tyro.conf.Positional[list[Path]]
     """Folders of runs; without a truth the others are aligned with the first."""
-
     out: Path | None = None
     """Folder for compare.html, paths.png and compare.json, which are replaced."""
-
     truth: Path | None = None
     """Trajectory to compare with (TUM, KITTI or EuRoC); the default is that of the first run that was scored, if it
     is there."""
-
     same_input: bool = False
     """The runs are of one recording, though the names of their inputs differ."""
-
     json: bool = False
     """Print JSON instead of tables."""
 

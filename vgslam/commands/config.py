@@ -9,9 +9,8 @@ from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 import tyro
 import yaml
 
-from vgslam.commands.old_spellings import names_now, with_new_settings
+from vgslam.commands.help_page import sentences_of
 from vgslam.commands.run import RunArgs
-from vgslam.commands.settings_text import sentences_of
 from vgslam.config import read_yaml, to_plain
 from vgslam.errors import ConfigError
 from vgslam.guards import documents
@@ -70,9 +69,7 @@ def run_defaults(path: Path | None) -> RunArgs:
         return nothing
     if not _is_of_run(path):
         return replace(nothing, slam=read_yaml(path, nothing.slam))
-    given = read_yaml(
-        path, replace(nothing, path=cast(Path, None)), lambda data: with_new_settings(data, str(path), note)
-    )
+    given = read_yaml(path, replace(nothing, path=cast(Path, None)))
     kept = {name: getattr(nothing, name) for name in ONE_RUN_ONLY}
     hints = get_type_hints(RunArgs)
     for f in fields(RunArgs):
@@ -88,18 +85,12 @@ def _is_of_run(path: Path) -> bool:
 
 
 def settings_in(path: Path | None) -> frozenset[str]:
-    """Names of the settings that a YAML file gives, as they are called now, those within others left out. None of a
-    file that cannot be read, which is left to `read_yaml` to complain of."""
+    """Names of the settings in a YAML file, outermost ones alone; none of a file that `read_yaml` will complain of."""
     try:
         data = None if path is None else documents.read_yaml(path)
     except (OSError, documents.DocumentError):
         return frozenset()
-    return names_now(map(str, data)) if isinstance(data, dict) else frozenset()
-
-
-def note(line: str) -> None:
-    """A line for the person, on standard error."""
-    say(f"vgslam: {line}", is_error=True)
+    return frozenset(map(str, data)) if isinstance(data, dict) else frozenset()
 
 
 def _typed(value: Any, hint: Any, where: str) -> Any:

@@ -17,13 +17,10 @@ class DemoArgs:
 
     out: Path = Path("out/demo")
     """Folder for the results."""
-
     overwrite: bool = False
     """Replace the results of an earlier demo."""
-
     quiet: bool = False
     """No progress bar."""
-
     slam: SlamConfig = field(default_factory=SlamConfig)
     """Settings of tracking and mapping."""
 

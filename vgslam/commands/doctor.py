@@ -45,10 +45,8 @@ class DoctorArgs:
 
     json: bool = False
     """Print JSON instead of a table."""
-
     licences: bool = False
     """List every dependency and all weights with their licences instead."""
-
     self_test: bool = True
     """Track a few seconds of a rendered sequence and compare with its truth."""
 

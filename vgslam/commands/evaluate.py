@@ -33,33 +33,24 @@ class EvalArgs:
     estimate: tyro.conf.Positional[Path]
     """Trajectory file (TUM, KITTI or EuRoC) or the folder of a run. A status.csv and keyframes.tum beside the
     trajectory of a run are used: components, coverage and losses are then exact."""
-
     reference: tyro.conf.Positional[Path]
     """Trajectory file (TUM, KITTI or EuRoC), or a data set's folder that holds its truth."""
-
     estimate_kind: str = "auto"
     """Format of the estimate: auto, tum, kitti or euroc."""
-
     reference_kind: str = "auto"
     """Format of the reference: auto, tum, kitti or euroc."""
-
     max_difference: float | None = None
     """Largest difference in time of two poses that are compared, in seconds; the default is half the median interval,
     at most 0.02 s."""
-
     time_offset: float = 0.0
     """Seconds to add to the times of the estimate, where its clock differs from the reference's by a constant. A
     difference that explains far more than the times as they are is named."""
-
     rpe_delta: float = 1.0
     """Time over which the relative error is measured, in seconds."""
-
     n_frames: int | None = None
     """Frames of the input, for the coverage, if there is no status.csv."""
-
     json: bool = False
     """Print JSON instead of a table."""
-
     plot: Path | None = None
     """Folder for the plots: the path from above, errors over time, statuses."""
 

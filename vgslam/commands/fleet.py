@@ -41,51 +41,36 @@ class RecordingsArgs:
     inputs: tyro.conf.Positional[tuple[str, ...]]
     """Recordings: files, folders that are recordings or hold some, wildcards, addresses (s3://, gs://, http://, file://),
     or lists of them (.csv, .jsonl) with options of each."""
-
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Folder for all results. What is done there is not done again."""
-
     run_options: str = ""
     """Options of `vgslam run` for all recordings, in one string, as in --run-options="--network none --stride 2"."""
-
     config: Path | None = None
     """YAML file with settings, as `vgslam config` prints them."""
-
     engine: Literal["local", "ray"] = "local"
     """Where the work is done: in processes of this machine, or by a Ray cluster, for which all its machines have to see
     OUT and the recordings under the same paths."""
-
     address: str | None = None
     """Address of the Ray cluster (HOST:PORT); by default, with --engine ray, one that is begun on this machine for the
     time."""
-
     jobs: int | None = None
     """Recordings at a time on this machine; by default as many as there are CPUs and memory for."""
-
     cpus: float = 1.0
     """CPUs that are reserved for a recording."""
-
     memory: str = "4GiB"
     """Memory that a recording may take; one that takes more is ended, and the others go on."""
-
     timeout_factor: float = 30.0
     """Seconds that a recording may take for each second of its duration."""
-
     timeout_least: float = 900.0
     """Seconds that a recording may take besides."""
-
     retries: int = 1
     """Further tries for a recording whose process died, whose storage failed, or whose machine was lost."""
-
     max_lost_frames: int | None = None
     """Give a recording up after so many frames in a row without a pose; the results go up to there."""
-
     cache: Path | None = None
     """Folder of each machine into which recordings from elsewhere are fetched; by default ~/.cache/vgslam."""
-
     quiet: bool = False
     """No progress bar."""
-
     json: bool = False
     """Print a line of JSON for each recording, as it ends, in place of the text."""
 
@@ -119,8 +104,8 @@ class FleetArgs:
 
 
 def run_fleet(args: FleetArgs) -> int:
-    """Returns the exit code: 0 if all is well, 1 if some recordings failed, 130 and 143 after a signal. Raises
-    VgslamError for what stops all of it."""
+    """Returns 0, 1 if some recordings failed, 130 and 143 after a signal. Raises VgslamError for what stops all of
+    it."""
     action: Any = args.action
     if isinstance(action, FleetMergeArgs):
         return run_fleet_merge(action)

@@ -1,7 +1,7 @@
 """The process of one recording of a fleet: runs it as `vgslam run` does, and says how far it has come.
 
-python -m vgslam.commands.fleet_child ORDER: an order is a file that `vgslam.fleet.work` writes. The exit codes are
-those of `vgslam run`; that of a lost camera with results means that it was given up.
+python -m vgslam.commands.fleet_child ORDER, a file that `vgslam.fleet.work` writes. Exit codes are those of `vgslam
+run`; a lost camera with results means that it was given up.
 """
 
 import sys
@@ -14,7 +14,7 @@ from vgslam.atomic import write_text
 from vgslam.commands.config import run_defaults
 from vgslam.commands.run import RunArgs, source_options
 from vgslam.errors import InputError, OutputError, TrackingError, VgslamError
-from vgslam.fleet.facts_file import facts_of, write_facts, write_thumbnail
+from vgslam.fleet.folder import facts_of, write_facts, write_thumbnail
 from vgslam.fleet.parquet import POSES, PoseRow, write_poses
 from vgslam.fleet.supervise import end_with_parent
 from vgslam.fleet.task import Ending
@@ -38,11 +38,8 @@ class LostTooLongError(InputError):
 
 
 class Reporter:
-    """Implements `Audience` for a process without a person: lines on standard output, progress in a file.
-
-    run: the run, once it has begun; picture: the image that shows the recording best, the middle one where its length
-    is known.
-    """
+    """Implements `Audience` for a process without a person: lines on standard output, progress in a file. picture: the
+    image that shows the recording best, the middle one where its length is known."""
 
     def __init__(self, progress: Path, max_lost_frames: int | None) -> None:
         self._progress, self._most_lost = progress, max_lost_frames

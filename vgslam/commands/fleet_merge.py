@@ -27,22 +27,16 @@ class FleetMergeArgs:
 
     maps: tyro.conf.Positional[tuple[Path, ...]]
     """Maps, folders of maps, or folders of `vgslam fleet map`."""
-
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Folder for the merged maps and merge.json, which says what became of each map."""
-
     engine: Literal["local", "ray"] = "local"
     """Where pairs of maps are verified and merged: on this machine, or by a Ray cluster that sees the maps and OUT."""
-
     address: str | None = None
     """Address of the Ray cluster (HOST:PORT); by default one that is begun on this machine for the time."""
-
     jobs: int | None = None
     """Processes side by side on this machine; by default one a CPU."""
-
     memory: str = "2GiB"
     """Memory that is reserved for one of them on a cluster."""
-
     json: bool = False
     """Print merge.json."""
 

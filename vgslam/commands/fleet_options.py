@@ -54,8 +54,7 @@ def common_args(run_options: str, config: Path | None) -> RunArgs:
 
 
 def args_of(item: Item, common: RunArgs, is_localizing: bool) -> RunArgs:
-    """The options of a recording, checked, with absolute paths. Raises VgslamError, in one line, for what does not
-    work."""
+    """The options of a recording, checked, with absolute paths. Raises VgslamError for what does not work."""
     hints = get_type_hints(RunArgs)
     changes: dict[str, Any] = {name: _read(name, text, hints[name], item.base) for name, text in item.options.items()}
     for name in FILES:
@@ -99,8 +98,7 @@ _WITH_FILE = re.compile(r"(positions|accelerometer):([^=]+)(=.*)?")
 
 
 def _with_absolute_file(text: str | None, base: Path) -> str | None:
-    """--scale-from or --gravity with the absolute path of the file that it names. Raises InputError if it is not
-    there."""
+    """--scale-from or --gravity with the absolute path of the file that it names. Raises InputError."""
     match = None if text is None else _WITH_FILE.fullmatch(text)
     if match is None:
         return text
@@ -161,10 +159,8 @@ def _settings(args: RunArgs) -> dict[str, Any]:
 
 
 def known_map(where: str) -> tuple[str, str]:
-    """The map to localize in, absolute, and what tells it from others; of a fleet's folder the only one in it.
-
-    Raises MapError, or InputError for an address that cannot be read.
-    """
+    """The map to localize in, absolute, and what tells it from others; of a fleet's folder the only one in it. Raises
+    MapError, or InputError for an address that cannot be read."""
     if storage.is_address(where):
         return where, storage.identity(where)
     path = Path(where).resolve()
@@ -177,8 +173,7 @@ def known_map(where: str) -> tuple[str, str]:
 
 
 def tasks_of(items: Sequence[Item], orders: Orders) -> tuple[list[Item], dict[str, Task]]:
-    """The recordings, those that cannot be worked on with their trouble, and the tasks by the names of the
-    recordings."""
+    """The recordings, those that cannot be worked on with their trouble, and the tasks by the recordings' names."""
     told, tasks = [], {}
     for item in items:
         trouble = item.trouble

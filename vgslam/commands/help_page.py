@@ -3,6 +3,8 @@
 Both are made from the docstrings below the fields. The short page shows the first sentence of each.
 """
 
+import ast
+import inspect
 import re
 import shutil
 import textwrap
@@ -12,8 +14,6 @@ from importlib import import_module
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
-
-from vgslam.commands.settings_text import sentences_of
 
 SHORT, ALL = ("-h", "--help"), "--help-all"
 WIDEST = 100
@@ -121,8 +121,7 @@ def _inner_groups(cls: type, prefix: str) -> Iterator[tuple[str, list[Option]]]:
 
 
 def options_of(settings: Any, prefix: str = "") -> list[Option]:
-    """The options that the fields of settings, or of a class of them, are on the command line, with their defaults;
-    those within another option begin with its `prefix`."""
+    """The command-line options of a class of settings, with their defaults; nested ones begin with its `prefix`."""
     cls = settings if isinstance(settings, type) else type(settings)
     hints, texts = get_type_hints(cls), sentences_of(cls)
     return [
@@ -196,3 +195,26 @@ def _rows(flags: str, text: str, width: int) -> list[str]:
     if len(head) < COLUMN - 1 and rows:
         return [head.ljust(COLUMN) + rows[0][COLUMN:], *rows[1:]]
     return [head, *rows]
+
+
+def sentences_of(cls: type) -> dict[str, str]:
+    """Field name -> docstring below it, for a dataclass and its bases; fields without one are left out."""
+    if not is_dataclass(cls):
+        raise TypeError(f"{cls.__name__} is no dataclass")
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        if base is not object:
+            found |= _docstrings(base)
+    return found
+
+
+def _docstrings(cls: type) -> dict[str, str]:
+    """The string below each field in the source of the class."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    found = {}
+    for field, after in zip(body.body, body.body[1:]):
+        is_text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and is_text:
+            found[field.target.id] = " ".join(str(after.value.value).split())  # type: ignore[attr-defined]
+    return found

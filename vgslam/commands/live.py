@@ -31,27 +31,20 @@ class LiveArgs(TrackingArgs):
     """A camera (0, /dev/video0), an address (rtsp://, http://), a ROS 2 topic (ros2:/image), `-` for a pipe, or a
     recording, which is played at its own times. Addresses are whatever ffmpeg reads, and rtsp+listen:// to be sent to;
     a pipe is as in `ffmpeg ... | vgslam live -`; a GStreamer pipeline is gst:..."""
-
     every_frame: bool = False
     """Let the stream wait instead of dropping frames. The latency grows where tracking is too slow."""
-
     max_frames: int | None = None
     """End after this many frames."""
-
     duration_s: float | None = None
     """End after this time, in s."""
-
     stream: int | None = None
     """Number of the video stream in an address, a pipe or a file that has several, by default the largest. A warning
     lists them."""
-
     give_up_s: float = 60.0
     """How long to try to reconnect to a stream that broke off, in s."""
-
     stats: Literal["off", "line", "json"] = "off"
     """Once a second, a line on standard error, for people or as JSON: frame rate, latency, how far mapping is behind,
     dropped frames, CPU and memory."""
-
     metrics_port: int | None = None
     """The same for Prometheus, at http://127.0.0.1:PORT/metrics; 0 takes a free port."""
 
@@ -102,8 +95,8 @@ def _truth(path: Path, notes: list[str]) -> Trajectory:
 
 
 def live_defaults(run_defaults: TrackingArgs, named: Collection[str] = ()) -> LiveArgs:
-    """The defaults of `live`, changed by a file with settings of `run`; `named` are those that it gives. A
-    network is asked only if the file says so."""
+    """The defaults of `live`, changed by a file with settings of `run`, which gives `named`; its network too only
+    then."""
     values: dict[str, Any] = {f.name: getattr(run_defaults, f.name) for f in fields(TrackingArgs)}
     if "network" not in named:
         values["network"] = TrackingArgs.network

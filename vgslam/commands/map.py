@@ -16,7 +16,7 @@ from vgslam.commands.cells import cell
 from vgslam.commands.map_export import ExportRequest, Format, export
 from vgslam.commands.map_scale import ScaleArgs, run_scale
 from vgslam.errors import InputError, MapError, OutputError, VgslamError
-from vgslam.fleet.doubts import told_of_two
+from vgslam.fleet.bridges import told_of_two
 from vgslam.fleet.fold import merge_two
 from vgslam.fleet.meet import meet
 from vgslam.fleet.ties import Tie
@@ -26,10 +26,9 @@ from vgslam.refine.adjust import RefineConfig, Watch
 from vgslam.refine.refine_map import refine_map
 from vgslam.reloc.closing import PlaceJoiner
 from vgslam.session.late_steps import failure_line
-from vgslam.store.check import check_map
 from vgslam.store.exports.suffixes import check_suffix
 from vgslam.store.manifest import MANIFEST, read_manifest
-from vgslam.store.map_folder import MapFolder
+from vgslam.store.map_folder import MapFolder, check_map
 from vgslam.store.merge import Joiner, shared_session
 from vgslam.store.open import load_map
 from vgslam.types import Status
@@ -41,7 +40,6 @@ class InfoArgs:
 
     map: tyro.conf.Positional[Path]
     """Folder of the map."""
-
     json: bool = False
     """Print JSON."""
 
@@ -52,7 +50,6 @@ class CheckArgs:
 
     map: tyro.conf.Positional[Path]
     """Folder of the map."""
-
     json: bool = False
     """Print JSON."""
 
@@ -63,13 +60,10 @@ class MergeArgs:
 
     a: tyro.conf.Positional[Path]
     """The map whose world stays."""
-
     b: tyro.conf.Positional[Path]
     """The map that is added."""
-
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Folder of the new map."""
-
     memory: str = "1GiB"
     """Memory for images and depth, as in 2GiB."""
 
@@ -80,19 +74,14 @@ class RefineArgs:
 
     map: tyro.conf.Positional[Path]
     """Folder of the map."""
-
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
     """Folder of a new map; by default the map itself is replaced, at once and as a whole."""
-
     fixed_calib: bool = False
     """Keep the calibration as it is."""
-
     seconds: float = 600.0
     """Time for it, in s. When it is over, the steps that were made are kept."""
-
     memory: str = "1GiB"
     """Memory for images and depth, as in 2GiB."""
-
     json: bool = False
     """Print JSON."""
 
@@ -103,24 +92,18 @@ class ExportArgs:
 
     map: tyro.conf.Positional[Path]
     """Folder of the map."""
-
     format: Format
     """tum, kitti: poses of every frame. ply (.ply), gltf (.glb, .gltf): coloured cloud. mesh (.ply, .obj, .glb, .gltf):
     surface of the dense depth (needs Open3D). colmap, colmap-text: COLMAP model with images. nerfstudio:
     transforms.json with images and depth."""
-
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """File to write; for colmap and nerfstudio a new folder."""
-
     component: int | None = None
     """Component to export; the default is the one with most keyframes."""
-
     session: int | None = None
     """Session whose poses are written, from 0; needed for tum and kitti where the map has several."""
-
     max_faces: int | None = None
     """Most triangles of a mesh; a finer one is decimated."""
-
     overwrite: bool = False
     """Replace an existing export."""
 
@@ -145,7 +128,7 @@ class MapArgs:
 
 def run_map(args: MapArgs) -> int:
     """Returns the exit code. Raises MapError and what the actions raise; what nobody expected becomes an OutputError of
-    one line, as in a run (`LateSteps`). Maps are saved whole or not at all, so that none is lost."""
+    one line, as in a run (`LateSteps`)."""
     action: Any = args.action
     actions: dict[type, Callable[[Any], int]] = {
         InfoArgs: run_info, CheckArgs: run_check, MergeArgs: run_merge, ScaleArgs: run_scale, RefineArgs: run_refine,
@@ -239,11 +222,9 @@ def run_check(args: CheckArgs) -> int:
 def run_merge(
     args: MergeArgs, joiner: Joiner | None = None, look: Callable[[Path, Path], Sequence[Tie]] = meet
 ) -> int:  # fmt: skip
-    """Writes the merged map; joiner: what finds places that both have in common, by default by their looks and then
-    their geometry; look: what ties the two maps as they were. Returns 0.
-
-    One place is enough here, unlike in `vgslam fleet merge`: who names two maps knows something of them, and nothing
-    else is drawn into a wrong merge. That it is one place alone is told."""
+    """Writes the merged map; returns 0. joiner: finds places that both have, by default by their looks, then geometry;
+    look: what ties the two maps as they were. One place is enough, unlike in `vgslam fleet merge`, and told: who names
+    two maps knows something of them."""
     if (args.out / MANIFEST).exists():
         raise OutputError(f"{args.out}: there is a map already; name a new folder with -o")
     budget = parse_size(args.memory)

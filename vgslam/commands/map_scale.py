@@ -21,26 +21,21 @@ class ScaleArgs:
 
     map: tyro.conf.Positional[Path]
     """Folder of the map."""
-
     scale_from: str | None = None
     """What gives the scale: frames:A,B=METRES (the distance between two frames), points:FRAME:u,v;FRAME:u,v=METRES (the
     distance between what two pixels show), aruco:DICTIONARY:EDGE_M (markers, as in aruco:APRILTAG_36h11:0.16),
     positions:FILE[=SIGMA_M] (GPS or odometry) or depth:SEQUENCE[=UNITS_PER_M] (its depth images)."""
-
     gravity: str | None = None
     """What gives gravity: upright (the camera is held upright on average), positions (their z axis is up) or
     accelerometer:FILE (time,ax,ay,az in the axes of the camera)."""
-
     session: int = -1
     """Session whose frames and times are meant, from 0; by default the newest."""
-
     json: bool = False
     """Print JSON."""
 
 
 def run_scale(args: ScaleArgs) -> int:
-    """Changes the map and prints what was found; returns 0. Raises MapError, ConfigError, InputError; the map is
-    unchanged then."""
+    """Changes the map and prints what was found; returns 0. Where it raises the map is unchanged."""
     request = read_request(args.scale_from, args.gravity)
     if request.is_empty:
         raise ConfigError("nothing to do: add --scale-from or --gravity")

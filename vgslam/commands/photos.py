@@ -26,11 +26,8 @@ SAME_SHAPE = 0.02
 
 @dataclass
 class Photos:
-    """Brings photos to a camera that the map can be searched with.
-
-    Without `calib` and `fov_deg` they are taken for images of the camera that made the map, as it recorded them: its
-    distortion is removed where the map knows it.
-    """
+    """Brings photos to a camera that the map can be searched with: without `calib` and `fov_deg` the one that made the
+    map, whose distortion, where the map knows it, is removed."""
 
     slam_map: "SlamMap"
     proposer: "PoseProposer | None" = None
@@ -68,8 +65,8 @@ class Photos:
         return camera
 
     def prepare(self, path: Path, image: Rgb) -> "tuple[Localizer, Rgb]":
-        """The image (H,W,3) as its camera's pinhole sees it, and what locates it. Raises InputError for an image that
-        cannot be of the camera."""
+        """The image (H,W,3) as its camera's pinhole sees it, and what locates it. Raises InputError for another
+        camera's."""
         mine = self.slam_map.keyframes[-1].camera if self.slam_map.keyframes else None
         if self.fov_deg is not None and mine is not None:
             return self._by_fov(image, mine)

@@ -22,8 +22,7 @@ from vgslam.fleet.engine import Workplace, open_engine
 from vgslam.fleet.folder import DIGESTS, LOGS, FleetFolder
 from vgslam.fleet.identity import Digests
 from vgslam.fleet.items import Item
-from vgslam.fleet.one_camera import give_one_camera
-from vgslam.fleet.pieces import OVERLAP, Mapped, cut, frames_among, join_of, numbers_by_time, placed
+from vgslam.fleet.pieces import OVERLAP, Mapped, cut, frames_among, give_one_camera, join_of, numbers_by_time, placed
 from vgslam.fleet.task import Limits, Task, TaskResult
 from vgslam.fleet.whole import Whole, make_whole
 from vgslam.fleet.whole_results import InPieces, Piece, WholeResults
@@ -33,10 +32,9 @@ from vgslam.map.pictures import Pictures
 from vgslam.map.slam_map import SlamMap
 from vgslam.metric.request import MetricRequest, read_request
 from vgslam.refine.adjust import RefineConfig, Watch
-from vgslam.results.camera_file import camera_json
 from vgslam.results.environment import peak_memory_mib
 from vgslam.results.report import RunReport
-from vgslam.results.run_folder import RunWriter
+from vgslam.results.run_folder import RunWriter, camera_json
 from vgslam.session.choose_camera import describe_camera
 from vgslam.session.late_steps import LateSteps
 from vgslam.session.open_system import FOV_REL_SIGMA, UNKNOWN_K1_SIGMA
@@ -72,8 +70,7 @@ class PiecesRun:
     _numbers: dict[float, int] = field(default_factory=dict)
 
     def to_the_end(self) -> Outcome | None:
-        """Maps, joins, writes and prints; None if the recording is short enough for one piece, and nothing was done.
-        Raises VgslamError where nothing comes of it."""
+        """Maps, joins, writes and prints; None if one piece is enough, and nothing was done. Raises VgslamError."""
         args = self.args
         args.check()
         source = open_source(args.path, source_options(args))
@@ -122,8 +119,8 @@ class PiecesRun:
         return pieces, refine
 
     def _calibrated(self, folder: FleetFolder, first: range) -> tuple[RunArgs, RefineConfig]:
-        """The options of all pieces, and how free the whole is to adjust the calibration. That of an uncalibrated
-        recording is found in its first frames, once for all pieces."""
+        """The options of all pieces, and how free the whole is to adjust the calibration, which, if unknown, is found
+        once, in the first frames."""
         args = self.args
         refine = args.slam_config().refine
         if self.source.camera is not None:
@@ -240,8 +237,7 @@ class PiecesRun:
 
 
 def _camera_of(path: Path) -> Camera | None:
-    """The camera that the adjustment of a map has found, with the distortion of its images; None for a map without
-    keyframes."""
+    """The adjusted camera of a map, with the distortion of its images; None for a map without keyframes."""
     try:
         m = load_map(path)
     except VgslamError:

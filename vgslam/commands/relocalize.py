@@ -22,34 +22,25 @@ if TYPE_CHECKING:
 
 @dataclass
 class RelocalizeArgs:
-    """Finds images in a saved map: pose, trust and the keyframes that it was found from.
-
-    Exit code 4 when no image is found. Poses are T_world_cam in the units of the map.
-    """
+    """Finds images in a saved map: pose, trust and the keyframes that it was found from. Exit code 4 when no image is
+    found. Poses are T_world_cam in the units of the map."""
 
     map: Annotated[Path, tyro.conf.Positional]
     """Folder of a saved map (`vgslam run --map`)."""
-
     images: Annotated[list[Path], tyro.conf.Positional]
     """Image files, or folders of them."""
-
     calib: Path | None = None
     """Camera calibration of the images, as for `vgslam run`; by default that of the camera that made the map, with its
     distortion. Images of another size are scaled to it."""
-
     fov_deg: float | None = None
     """Horizontal field of view of the images, in degrees, if another camera took them and its calibration is not
     known."""
-
     weights: str | None = None
     """Network that proposes poses where matching finds none, such as the package's `vggt-s`; by default none."""
-
     device: str = "auto"
     """Run the network on cpu, cuda, cuda:N or mps."""
-
     method: str | None = None
     """Only this method: pnp, or one of the network's (consensus, late-fusion, learned, learned-consensus)."""
-
     json: bool = False
     """Print JSON, one object with a list, instead of a table."""
 

@@ -23,10 +23,8 @@ class ReportArgs:
 
     run: tyro.conf.Positional[Path]
     """Folder of the run."""
-
     out: Path | None = None
     """The page; the default is report.html in the folder of the run, which is replaced."""
-
     truth: Path | None = None
     """Trajectory to compare with (TUM, KITTI or EuRoC); the default is the one that the run used, if it is there."""
 

@@ -21,41 +21,30 @@ class RunArgs(TrackingArgs):
 
     path: tyro.conf.Positional[Path]
     """A video file, a folder of images, a data set (TUM RGB-D, EuRoC, KITTI odometry, 7-Scenes) or a ROS bag."""
-
     network: str = field(default=AUTO, kw_only=True)
     """Network that is asked where geometry is weak: vggt, by default the package's own (--weights says which one), or
     none; auto is vggt where torch is installed. A run in which nothing is weak never opens it, and costs what it costs
     without."""
-
     source: str = "auto"
     """Kind of source: auto, images, plain, video, tum, euroc, kitti, 7scenes, ros1, ros2, mcap, or one that another
     package adds (docs/extend.md)."""
-
     start: int = 0
     """First image used, counted from 0."""
-
     end: int | None = None
     """Image after the last one used."""
-
     stride: int = 1
     """Use every n-th image."""
-
     max_frames: int | None = None
     """Use at most this many images, counted after stride."""
-
     topic: str | None = None
     """Image topic of a bag, or the camera of a data set that has several."""
-
     fps: float | None = None
     """Frame rate of sources without timestamps, in Hz; by default 30."""
-
     stream: int | None = None
     """Number of the stream in a video file that has several, by default the largest. A warning lists them."""
-
     cores: int = 2
     """CPU cores to use, 1 or 2, of those that there are. A second one reads ahead, and scores and plots; the
     results are the same to the last bit."""
-
     realtime: bool = False
     """Play the sequence at its own times, as a camera would: frames for which there is no time are dropped."""
 

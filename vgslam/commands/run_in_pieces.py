@@ -17,18 +17,14 @@ class RunCommandArgs(RunArgs):
     pieces: str | None = None
     """Map a long recording in so many pieces, or `auto`. They are mapped side by side, overlap by 30 frames, are joined
     there and adjusted as one (docs/fleet.md); `auto` makes one for 500 frames."""
-
     engine: Literal["local", "ray"] = "local"
     """Where the pieces are mapped: in processes of this machine, or by a Ray cluster, for which all its machines have
     to see OUT and the recording under the same paths."""
-
     address: str | None = None
     """Address of the Ray cluster (HOST:PORT); by default, with --engine ray, one that is begun on this machine for the
     time."""
-
     jobs: int | None = None
     """Pieces at a time on this machine; by default as many as there are CPUs and memory for."""
-
     piece_memory: str = "4GiB"
     """Memory that a piece may take; one that takes more is ended, and the others go on."""
 

@@ -17,8 +17,7 @@ OPTIONS = {"source": "kind"}
 
 
 def chosen_truth(path: Path, data: RunData) -> Trajectory:
-    """The reference, mended as far as possible, with a note for each such thing; KITTI's rows are those of the run's
-    frames. Raises InputError."""
+    """The reference, mended as far as possible, with notes; KITTI's rows are the run's frames. Raises InputError."""
     if not is_untimed(path):
         return read_trajectory(path, is_metric=True, notes=data.notes)
     times_s = None if data.run is None else data.run.frames.timestamps_s

@@ -9,29 +9,21 @@ import tyro
 
 @dataclass
 class TrainArgs:
-    """Trains a network as a recipe says: renders its data, trains, validates; call again to continue after a stop.
-
-    With several GPUs: `torchrun --nproc-per-node N -m vgslam train CONFIG`.
-    """
+    """Trains a network as a recipe says: renders its data, trains, validates; call again to continue after a stop. With
+    several GPUs: `torchrun --nproc-per-node N -m vgslam train CONFIG`."""
 
     config: Annotated[Path, tyro.conf.Positional]
     """Recipe (YAML); see configs/. One with a section `adapter` trains relocalization on its base network."""
-
     out: Path = Path("out/train")
     """Folder for checkpoint.pt, weights.safetensors (averaged, fp16), log.jsonl and validation tables."""
-
     data: Path | None = None
     """Folder of the rendered clips; the recipe's own by default."""
-
     device: str = "auto"
     """Run the network on cpu, cuda, cuda:N or mps."""
-
     threads: int = 0
     """CPU threads of the network; 0 leaves it to torch."""
-
     max_minutes: float | None = None
     """Stop cleanly after this many minutes; the same command continues from there."""
-
     changed: bool = False
     """Continue from a checkpoint even if the recipe has changed since."""
 

@@ -21,8 +21,7 @@ class Alignment:
     is_scale_free: bool
     """Whether the scale was estimated."""
     is_from_orientations: bool = False
-    """Set if the positions lie on a line or in one point, so that the rotation, or the part of it that they leave open,
-    comes from the orientations."""
+    """Set if positions on a line or in one point leave the rotation, or a part of it, to the orientations."""
 
     def apply(self, T_est_cam: Array) -> Array:
         """Poses (N,4,4) of the estimate -> (N,4,4) in the frame and unit of the reference."""
@@ -35,18 +34,14 @@ def spread(points: Array) -> float:
 
 
 def mean_rotation(R_ref_cam: Array, R_est_cam: Array) -> Array:
-    """R_ref_est (3,3) that best takes orientations (N,3,3) to the reference's: chordal L2 mean.
-
-    Hartley et al., "Rotation averaging", IJCV 2013, section 5.3.
-    """
+    """R_ref_est (3,3) that best takes orientations (N,3,3) to the reference's: chordal L2 mean (Hartley et al., IJCV
+    2013, 5.3)."""
     return se3.orthonormalize((R_ref_cam @ np.swapaxes(R_est_cam, 1, 2)).sum(0))
 
 
 def best_scale(points_ref: Array, points_est: Array) -> float | None:
-    """Scale of the best similarity est -> ref (Umeyama, PAMI 1991, eq. 42), defined for collinear points too.
-
-    None if the estimate or the reference has no extent.
-    """
+    """Scale of the best similarity est -> ref (Umeyama, PAMI 1991, eq. 42), defined for collinear points too. None if
+    the estimate or the reference has no extent."""
     a, b = points_ref - points_ref.mean(0), points_est - points_est.mean(0)
     U, D, Vt = np.linalg.svd(a.T @ b)
     D = D * np.array([1.0, 1.0, np.sign(np.linalg.det(U @ Vt)) or 1.0])
@@ -56,11 +51,9 @@ def best_scale(points_ref: Array, points_est: Array) -> float | None:
 
 
 def align(T_ref_cam: Array, T_est_cam: Array, with_scale: bool) -> Alignment:
-    """Least-squares alignment of N corresponding poses (N,4,4), N >= 3.
-
-    Umeyama's on the positions (evo); when these are collinear or coincident in either trajectory, the orientations
-    fix what they leave open. Without extent no scale is estimated.
-    """
+    """Least-squares alignment of N corresponding poses (N,4,4), N >= 3. Umeyama's on the positions (evo); when these
+    are collinear or coincident in either trajectory, the orientations fix what they leave open. Without extent no scale
+    is estimated."""
     from evo.core.geometry import GeometryException, umeyama_alignment
 
     p_ref, p_est = T_ref_cam[:, :3, 3].copy(), T_est_cam[:, :3, 3].copy()

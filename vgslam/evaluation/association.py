@@ -19,10 +19,8 @@ def default_max_difference_s(timestamps_a_s: Array, timestamps_b_s: Array) -> fl
 
 
 def match_times(timestamps_a_s: Array, timestamps_b_s: Array, max_difference_s: float) -> tuple[Ids, Ids]:
-    """Nearest pairs within max_difference_s, each timestamp used at most once; both sides ascending.
-
-    The search starts from the shorter list, so that a reference at another rate costs no pair.
-    """
+    """Nearest pairs within max_difference_s, each timestamp used at most once; both sides ascending. The search starts
+    from the shorter list, so that a reference at another rate costs no pair."""
     if not len(timestamps_a_s) or not len(timestamps_b_s):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     if len(timestamps_b_s) < len(timestamps_a_s):
@@ -51,10 +49,8 @@ def _nearest(times_s: Array, among_s: Array) -> Ids:
 
 
 def associate(estimate: Trajectory, reference: Trajectory, max_difference_s: float | None) -> tuple[Ids, Ids, float]:
-    """Indices into estimate and reference of the poses to compare, and the tolerance used.
-
-    Raises EvaluationError when the two do not overlap in time or fewer than 3 poses belong together.
-    """
+    """Indices into estimate and reference of the poses to compare, and the tolerance used. Raises EvaluationError when
+    the two do not overlap in time or fewer than 3 poses belong together."""
     for name, trajectory in (("estimate", estimate), ("reference", reference)):
         if len(trajectory) < 3:
             raise EvaluationError(f"the {name} holds {len(trajectory)} poses, at least 3 are needed for a score")

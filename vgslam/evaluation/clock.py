@@ -62,11 +62,8 @@ class Difference:
 def clock_difference(estimate: Trajectory, reference: Trajectory) -> Difference | None:
     """The constant that, added to the times of the estimate (one component), at least halves the error of its rotations
     or, where they tell nothing, of its positions, and does not worsen the other; else None. A camera at rest, or along
-    a line at a constant speed, fits with any.
-
-    Both sides of the best one are worse: one at the end of the range is not named. Those that the association
-    in time rounds by are not either.
-    """
+    a line at a constant speed, fits with any. Both sides of the best one are worse: one at the end of the range is not
+    named. Those that the association in time rounds by are not either."""
     if min(len(estimate), len(reference)) < FEWEST:
         return None
     pair = _Pair.of(estimate, reference)
@@ -138,8 +135,8 @@ class _Pair:
         return float(np.sqrt(max(left, 0.0) / len(a)))
 
     def rotations_deg(self, offset_s: float, known: Mask) -> float:
-        """RMS of the angles between rotations that are aligned by themselves, from their chords (Hartley et al., IJCV
-        2013, section 4.3: a chord is 2 sqrt(2) sin(angle / 2))."""
+        """RMS angle between rotations aligned by themselves, from chords 2 sqrt(2) sin(angle / 2) (Hartley et al., IJCV
+        2013, 4.3)."""
         a, b = self._reference(offset_s, known)[:, :, :3], self.T_est_cam[known, :3, :3]
         product = float(_best_trace((a @ np.swapaxes(b, 1, 2)).sum(0)))
         chord_sq = max((float((a * a).sum()) + float((b * b).sum()) - 2.0 * product) / len(a), 0.0)

@@ -47,8 +47,7 @@ MOVED = 0.02
 
 
 def same_pose_note(T_ref_cam: Array, T_est_cam: Array) -> str | None:
-    """One line where corresponding poses (N,4,4) of the estimate repeat one exactly while the reference moves; None
-    otherwise."""
+    """A line where poses (N,4,4) of the estimate repeat one exactly while the reference moves; None otherwise."""
     rows, counts = np.unique(T_est_cam.reshape(len(T_est_cam), 16), axis=0, return_counts=True)
     n = int(counts.max(initial=0))
     if n < FEWEST_SAME or n == len(T_est_cam):
@@ -63,12 +62,9 @@ def same_pose_note(T_ref_cam: Array, T_est_cam: Array) -> str | None:
 
 def convention_note(T_ref_cam: Array, T_est_cam: Array) -> str | None:
     """One line that names the convention in which N corresponding poses (N,4,4) agree far better than as they were
-    read, None if they agree or no usual convention helps.
-
-    Tried on either side: quaternions with w first or last, rotations or poses from world to camera, other axes of the
-    camera, a mirrored world, positions whose columns are swapped. The rotations are compared after the alignment of
-    the positions.
-    """
+    read, None if they agree or no usual convention helps. Tried on either side: quaternions with w first or last,
+    rotations or poses from world to camera, other axes of the camera, a mirrored world, positions whose columns are
+    swapped. The rotations are compared after the alignment of the positions."""
     if len(T_ref_cam) < 3 or spread(T_ref_cam[:, :3, 3]) == 0.0 or spread(T_est_cam[:, :3, 3]) == 0.0:
         return None
     by_positions = min(line_ratio(T_ref_cam[:, :3, 3]), line_ratio(T_est_cam[:, :3, 3])) > LINE

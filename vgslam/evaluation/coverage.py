@@ -48,8 +48,8 @@ class Coverage:
 
 
 def frames_of_reference(frame_timestamps_s: Array, reference_timestamps_s: Array, max_difference_s: float) -> Ids:
-    """Indices of the frames (N,) that lie within the reference's times (M,): from its first to its last, but not in
-    its holes, which are intervals of more than 1.5 medians."""
+    """Indices of the frames (N,) within the reference's times (M,), but not in its holes of more than 1.5 median
+    intervals."""
     t = reference_timestamps_s
     if len(t) < 2:
         return match_times(frame_timestamps_s, t, max_difference_s)[0]
@@ -87,10 +87,8 @@ def measure_coverage(
     estimate: Trajectory, reference: Trajectory, max_difference_s: float,
     n_frames: int | None = None, frame_timestamps_s: Array | None = None,
 ) -> Coverage:  # fmt: skip
-    """Coverage of the estimate; frame_timestamps_s (F,) are the times of all frames of the input, if known.
-
-    Raises EvaluationError when the estimate holds more poses than the input frames.
-    """
+    """Coverage of the estimate; frame_timestamps_s (F,) are the times of all frames of the input, if known. Raises
+    EvaluationError when the estimate holds more poses than the input frames."""
     n_unmatched = 0
     from_frames = frame_timestamps_s is not None and len(frame_timestamps_s) > 0
     if frame_timestamps_s is not None and from_frames:

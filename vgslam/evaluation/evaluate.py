@@ -9,11 +9,18 @@ from vgslam.errors import EvaluationError, MissingDependencyError
 from vgslam.evaluation import relative
 from vgslam.evaluation.alignment import Alignment, align, mean_rotation, spread
 from vgslam.evaluation.association import associate
-from vgslam.evaluation.baselines import line_ate, path_length, scale_drift
 from vgslam.evaluation.clock import clock_difference
 from vgslam.evaluation.conventions import convention_note, same_pose_note
 from vgslam.evaluation.coverage import measure_coverage
-from vgslam.evaluation.scores import ComponentScore, ErrorSeries, ErrorStatistics, Evaluation
+from vgslam.evaluation.scores import (
+    ComponentScore,
+    ErrorSeries,
+    ErrorStatistics,
+    Evaluation,
+    line_ate,
+    path_length,
+    scale_drift,
+)
 from vgslam.geometry import se3
 from vgslam.guards.wording import first_line
 from vgslam.types import Array, Ids, Trajectory
@@ -30,8 +37,7 @@ class EvaluationOptions:
     n_frames: int | None = None
     """Frames of the input, for the coverage."""
     frame_timestamps_s: Array | None = None
-    """Times (F,) of these frames, in s. With them gaps and losses are exact, and frames without a reference do not
-    count."""
+    """Times (F,) of these frames, in s. With them gaps and losses are exact, without a reference none counts."""
     rpe_delta_s: float = 1.0
     """Interval of the relative pose error, in s."""
     static_extent_m: float = 0.005
@@ -45,8 +51,7 @@ class EvaluationOptions:
 
 
 def require_evo() -> None:
-    """Raises MissingDependencyError where evo cannot be imported: it is GPL-3.0 and so an extra, without which all but
-    scores works."""
+    """Raises MissingDependencyError without evo: it is GPL-3.0 and so an extra, needed by scores alone."""
     try:
         import evo.core.metrics  # noqa: F401
     except ImportError as error:
@@ -58,11 +63,9 @@ def evaluate(
     estimate: Trajectory, reference: Trajectory, options: EvaluationOptions | None = None,
     keyframes: Trajectory | None = None,
 ) -> Evaluation:  # fmt: skip
-    """Compares an estimate of all frames, and apart from it `keyframes`, with a reference; changes neither.
-
-    Each component is aligned on its own; the headline is the one with most scored poses. Raises EvaluationError when
-    the trajectories do not overlap in time or no component has 3 scored poses, MissingDependencyError without evo.
-    """
+    """Compares an estimate of all frames, and apart from it `keyframes`, with a reference; changes neither. Each
+    component is aligned on its own; the headline is the one with most scored poses. Raises EvaluationError when the
+    trajectories do not overlap in time or no component has 3 scored poses, MissingDependencyError without evo."""
     require_evo()
     options = options or EvaluationOptions()
     ids_est, ids_ref, tolerance = associate(estimate, reference, options.max_difference_s)
@@ -148,7 +151,7 @@ def _error_series(timestamps_s: Array, T_ref_cam: Array, T_est_cam: Array, align
     from evo.core import metrics
     from evo.core.trajectory import PosePath3D
 
-    pair = tuple(PosePath3D(poses_se3=[_valid_se3(T) for T in poses])
+    pair = tuple(PosePath3D(poses_se3=[se3.from_rt(se3.orthonormalize(T[:3, :3]), T[:3, 3]) for T in poses])
                  for poses in (T_ref_cam, alignment.apply(T_est_cam)))  # fmt: skip
     errors = []
     for relation in (metrics.PoseRelation.translation_part, metrics.PoseRelation.rotation_angle_deg):
@@ -157,10 +160,6 @@ def _error_series(timestamps_s: Array, T_ref_cam: Array, T_est_cam: Array, align
         errors.append(np.asarray(ape.error, np.float64))
     by_rotations = _rotation_only_errors_deg(T_ref_cam, T_est_cam)
     return ErrorSeries(alignment, timestamps_s.copy(), errors[0], errors[1], by_rotations)
-
-
-def _valid_se3(T: Array) -> Array:
-    return se3.from_rt(se3.orthonormalize(T[:3, :3]), T[:3, 3])
 
 
 def _rotation_only_errors_deg(T_ref_cam: Array, T_est_cam: Array) -> Array:
@@ -192,15 +191,11 @@ def _notes(
 ) -> list[str]:
     notes = []
     if n_scored < len(estimate):
-        notes.append(
-            f"{len(estimate) - n_scored} of {len(estimate)} poses have no reference within {tolerance_s:.4g} s "
-            "(--max-difference sets that)"
-        )
+        notes.append(f"{len(estimate) - n_scored} of {len(estimate)} poses have no reference within {tolerance_s:.4g} "
+                     "s (--max-difference sets that)")  # fmt: skip
     if len(scores) + len(unscored) > 1:
-        notes.append(
-            f"{len(scores) + len(unscored)} components, each aligned on its own; the headline is the largest, "
-            f"{scores[0].n_poses} of {n_scored} scored poses"
-        )
+        notes.append(f"{len(scores) + len(unscored)} components, each aligned on its own; the headline is the largest, "
+                     f"{scores[0].n_poses} of {n_scored} scored poses")  # fmt: skip
     best = scores[0]
     if estimate.is_metric and best.ate_sim3_m is not None and best.scale is not None:
         notes.append(

@@ -39,10 +39,8 @@ def rotation_angles_deg(R: Array) -> Array:
 
 
 def relative_errors(T_ref_cam: Array, T_est_cam: Array, pairs: Ids) -> tuple[Array, Array]:
-    """Translation (M,) and rotation in degrees (M,) of the relative pose errors of pairs (M,2).
-
-    E = (Q_i^-1 Q_j)^-1 (P_i^-1 P_j) with reference Q and estimate P (Sturm et al., IROS 2012, eq. 2).
-    """
+    """Translation (M,) and rotation in degrees (M,) of the relative pose errors of pairs (M,2). E = (Q_i^-1 Q_j)^-1
+    (P_i^-1 P_j) with reference Q and estimate P (Sturm et al., IROS 2012, eq. 2)."""
     i, j = pairs[:, 0], pairs[:, 1]
     Q = se3.inverse(T_ref_cam[i]) @ T_ref_cam[j]
     P = se3.inverse(T_est_cam[i]) @ T_est_cam[j]
@@ -58,10 +56,8 @@ def consecutive_pairs(timestamps_s: Array) -> Ids:
 
 
 def pairs_over_time(timestamps_s: Array, delta_s: float) -> Ids:
-    """Pairs (M,2), one from every pose to the pose nearest to delta_s later.
-
-    A pair counts when its time is within half a median interval, and a quarter of delta_s, of delta_s.
-    """
+    """Pairs (M,2) of a pose and that nearest to delta_s later, within half a median interval and a quarter of delta_s
+    of it."""
     t = timestamps_s
     if len(t) < 2:
         return np.zeros((0, 2), np.int64)
@@ -87,11 +83,9 @@ def relative_error(T_ref_cam: Array, T_est_cam: Array, pairs: Ids) -> RelativeEr
 
 
 def kitti_error(T_ref_cam: Array, T_est_cam: Array) -> KittiError | None:
-    """KITTI's t_rel and r_rel (Geiger et al., CVPR 2012, section 3.2): means over all segments of all lengths.
-
-    Segments start at every tenth pose and end at the first pose at least the length further along the reference's
-    path; each error is divided by the length. None when the path is shorter than 100 m.
-    """
+    """KITTI's t_rel and r_rel (Geiger et al., CVPR 2012, section 3.2): means over all segments of all lengths. Segments
+    start at every tenth pose and end at the first pose at least the length further along the reference's path; each
+    error is divided by the length. None when the path is shorter than 100 m."""
     steps = np.linalg.norm(np.diff(T_ref_cam[:, :3, 3], axis=0), axis=1)
     distance = np.concatenate([[0.0], np.cumsum(steps)])
     translation, rotation = [], []

@@ -1,9 +1,8 @@
 """Where many maps lie in one another: a Sim(3) a part of a map, solved over bonds that agree.
 
-A false bond is outvoted: bonds are weighed by their ties and by the triangles of bonds that close with them, a spanning
-tree of the heaviest places the nodes, and after each solve the bonds that contradict it beyond 3 sigma are left out
-(after the consistency of cycles, Mangelson et al., ICRA 2018). A part whose scale its bonds do not agree on is put
-aside before anything is merged.
+Bonds are weighed by their ties and by the triangles that close with them, a spanning tree of the heaviest places the
+nodes, and after each solve the bonds beyond 3 sigma are left out (after Mangelson et al., ICRA 2018). A part whose
+scale its bonds do not agree on is put aside before anything is merged.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,10 +10,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from vgslam.fleet.roots import Roots
 from vgslam.fleet.ties import Bond
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
+from vgslam.graph.roots import Roots
 from vgslam.graph.sim3_batch import Sim3Batch
 from vgslam.graph.similarity_net import Net, NetSolver
 from vgslam.types import Array, Ids
@@ -54,11 +53,9 @@ class Anchors:
 def solve_anchors(
     bonds: Sequence[Bond], sizes: dict[int, float] | None = None, begin: Anchors | None = None
 ) -> Anchors:  # fmt: skip
-    """Anchors of all parts that bonds join; a part whose scale contradicts its bonds is put aside, worst first.
-
-    sizes: how large the parts are; of two between which nothing decides, the smaller is put aside. begin: the solution
-    of more bonds than these, which is begun with. Raises GraphError.
-    """
+    """Anchors of all parts that bonds join; a part whose scale contradicts its bonds is put aside, worst first, of two
+    between which nothing decides the smaller (`sizes`). begin: the solution of more bonds, to begin with. Raises
+    GraphError."""
     sizes = sizes or {}
     aside: dict[int, str] = {}
     left = list(bonds)
@@ -83,7 +80,8 @@ def _solved(bonds: Sequence[Bond], begin: Anchors | None) -> Anchors:
     tree = _tree(bonds, np.lexsort((-weights, ~was_used)))
     nodes = _placed(bonds, tree, begin, was_used)
     names = sorted(nodes)
-    net, S = _net(bonds, names), Sim3Batch.of([nodes[n] for n in names])
+    net = Net.of([b.edge for b in bonds], {n: i for i, n in enumerate(names)})
+    S = Sim3Batch.of([nodes[n] for n in names])
     errors = net.errors_sigma(S)
     # what the tree contradicts may be the tree's own drift: bonds far off that no triangle supports begin outside
     active = np.isin(np.arange(len(bonds)), tree)
@@ -95,10 +93,6 @@ def _solved(bonds: Sequence[Bond], begin: Anchors | None) -> Anchors:
     return Anchors(solved, _groups(used), used, refused)
 
 
-def _net(bonds: Sequence[Bond], names: Sequence[int]) -> Net:
-    return Net.of([b.edge for b in bonds], {n: i for i, n in enumerate(names)})
-
-
 def _firsts(bonds: Sequence[Bond], names: Sequence[int]) -> np.ndarray:
     """Mask (N,) of the nodes that are the first of all that bonds join them to: they lie where their groups begin."""
     return np.isin(np.array(names), [group[0] for group in _groups(bonds)])
@@ -107,8 +101,7 @@ def _firsts(bonds: Sequence[Bond], names: Sequence[int]) -> np.ndarray:
 def _agreed(
     bonds: Sequence[Bond], net: Net, S: Sim3Batch, active: np.ndarray, held: np.ndarray
 ) -> tuple[Sim3Batch, np.ndarray]:  # fmt: skip
-    """Nodes solved by the bonds that agree with them, and the mask (M,) of these. Parts that bonds join stay joined,
-    so that the same nodes are held in all rounds."""
+    """Nodes solved by the bonds that agree with them, and the mask (M,) of these. What bonds join stays joined."""
     solver = NetSolver(held)
     for _ in range(ROUNDS):
         S = solver.solve(S, net[active], SOLVER_STEPS)
@@ -205,8 +198,8 @@ def _tree(bonds: Sequence[Bond], order: Iterable[int]) -> list[int]:
 def _placed(
     bonds: Sequence[Bond], tree: Sequence[int], begin: Anchors | None, was_used: np.ndarray
 ) -> dict[int, Sim3]:  # fmt: skip
-    """All nodes along the tree, the least of each group at the identity; those that bonds in use joined in an earlier
-    solution lie in one another as they did there."""
+    """All nodes along the tree, the least of each group at the identity; what an earlier solution joined stays as it
+    was."""
     ways: dict[int, list[tuple[int, Sim3]]] = {}
     for i in tree:
         b = bonds[i]

@@ -1,26 +1,26 @@
 """Which bonds tie maps together well enough: a place that looks like another is no bridge.
 
-A false place is verified as well as a true one: its keyframes stand in a row and agree. What it cannot do is to agree
-with another false place somewhere else, as pairwise consistent measurements of independent places do (Mangelson et al.,
-ICRA 2018). So two sides that nothing else ties are joined by what crosses between them if that shows
+A false place is verified as well as a true one, but it does not agree with another false place elsewhere (Mangelson et
+al., ICRA 2018). So two sides that nothing else ties are joined by what crosses between them if that shows
 
 - two places, which lie apart on both sides (by as much as one sees), or
 - one place in so many views with parallax that it is a copy in its shape, or
 - one place, and a way round over other maps that ends where this place says, past other places.
 
-All of it is looked at where the solved bonds have put it, so that bonds which contradict one another are out before.
-And two false places may agree: where a bond lays the maps over each other, the rest has to look the same, too
-(`overlap`); a bond for which it does not ties nothing, whatever it shows.
+All of it is looked at where the solved bonds have put it. A bond that lays two maps over each other and for which the
+rest does not look the same (`overlap`) ties nothing, whatever it shows.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from vgslam.fleet.anchors import Anchors, solve_anchors
+from vgslam.fleet.meet import tied
 from vgslam.fleet.overlap import UNCHECKED
-from vgslam.fleet.roots import Roots
 from vgslam.fleet.sights import Witnesses
-from vgslam.fleet.ties import Bond
+from vgslam.fleet.ties import Bond, Tie, bond_of
+from vgslam.graph.roots import Roots
 
 MOST_WAY = 5
 """Bonds of a way round at most: each adds its own uncertainty, so that a longer one ends near many places."""
@@ -128,3 +128,59 @@ def _leads_round(
             return True
         front = found
     return False
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Two maps that show what may be one place, which is not enough."""
+
+    a: int
+    """Number of a map."""
+    b: int
+    keyframes_a: tuple[int, int]
+    """The first and the last keyframe of map a that show the place."""
+    keyframes_b: tuple[int, int]
+    n_ties: int
+
+    @staticmethod
+    def of(a: int, b: int, ties: Sequence[Tie]) -> "Doubt":
+        """What is told of two maps, from the ties between them."""
+        ids_a, ids_b = [tie.a for tie in ties], [tie.b for tie in ties]
+        return Doubt(a, b, (min(ids_a), max(ids_a)), (min(ids_b), max(ids_b)), len(ties))
+
+    def where(self, maps: Sequence[Path]) -> str:
+        """The place, by the keyframes of both maps."""
+        (a0, a1), (b0, b1) = self.keyframes_a, self.keyframes_b
+        return f"keyframes {a0} to {a1} of {maps[self.a]}, {b0} to {b1} of {maps[self.b]}"
+
+    def line(self, maps: Sequence[Path]) -> str:
+        """One line for a person."""
+        return (
+            f"not merged: one place alone ties {maps[self.a]} and {maps[self.b]} ({self.where(maps)}), and another may "
+            "look like it; record again across it, farther along both, or past a second place that both show"
+        )
+
+
+def between_groups(doubts: Sequence[Doubt], groups: Sequence[Sequence[int]]) -> list[Doubt]:
+    """One doubt for each two groups that are still apart, that with most ties. A map in no group is one by itself."""
+    of = {n: min(members) for members in groups for n in members}
+    best: dict[tuple[int, int], Doubt] = {}
+    for d in sorted(doubts, key=lambda d: (-d.n_ties, d.a, d.b)):
+        a, b = of.get(d.a, d.a), of.get(d.b, d.b)
+        if a != b:
+            best.setdefault((min(a, b), max(a, b)), d)
+    return [best[pair] for pair in sorted(best)]
+
+
+def told_of_two(maps: tuple[Path, Path], ties: Sequence[Tie]) -> str:
+    """What is told of two maps that were joined because somebody named them, given their ties; empty if these are
+    enough."""
+    bonds = [bond_of(0, 1, some) for some in tied(ties).values()]
+    if any(bond.witnesses.are_enough for bond, _ in bonds):
+        return ""
+    agreeing = max((kept for _, kept in bonds), key=len, default=[])
+    where = f" ({Doubt.of(0, 1, agreeing).where(maps)})" if agreeing else ""
+    return (
+        f"joined, as you named the two; but one place alone ties them{where}, and another may look like it: see "
+        "whether the result is right (`vgslam fleet merge` would have left them apart)"
+    )

@@ -1,14 +1,18 @@
 """Where the work of a fleet is done: in processes of this machine, or on a Ray cluster."""
 
-from collections.abc import Generator, Sequence
+import os
+import threading
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 from vgslam import beside
 from vgslam.errors import ConfigError
 from vgslam.fleet.calls import Calls, LocalCalls
-from vgslam.fleet.local_engine import LocalEngine, jobs_that_fit
 from vgslam.fleet.task import Limits, Task, TaskResult
+from vgslam.fleet.work import work_on
 
 
 class Engine(Protocol):
@@ -37,8 +41,8 @@ class Workplace:
 
 
 def open_engine(at: Workplace, limits: Limits) -> Engine:
-    """The engine for tasks with these limits. Raises MissingDependencyError where Ray is not installed, ConfigError for
-    what is no address."""
+    """The engine for tasks with these limits. Raises MissingDependencyError without Ray, ConfigError for a wrong
+    address."""
     if at.engine == "local":
         return LocalEngine(at.n_jobs or jobs_that_fit(limits))
     from vgslam.fleet.ray_engine import RayEngine
@@ -53,3 +57,40 @@ def open_calls(at: Workplace, limits: Limits) -> Calls:
     from vgslam.fleet.ray_engine import RayCalls
 
     return RayCalls(at.address, at.n_jobs, limits)
+
+
+class LocalEngine:
+    """Runs tasks side by side. n_jobs: how many; work: does one task."""
+
+    def __init__(self, n_jobs: int, work: Callable[[Task, threading.Event], TaskResult] = work_on) -> None:
+        self.n_jobs, self._work = n_jobs, work
+
+    def run(self, tasks: Sequence[Task]) -> Generator[TaskResult]:
+        """The results, in the order in which they come. Closing it ends all of them."""
+        stop = threading.Event()
+        pool = ThreadPoolExecutor(max_workers=self.n_jobs)
+        try:
+            for done in as_completed([pool.submit(self._work, task, stop) for task in tasks]):
+                yield done.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # first, or else a free thread would begin another
+            stop.set()
+            pool.shutdown(wait=True)
+
+
+def jobs_that_fit(limits: Limits, cores: int | None = None, free_bytes: int | None = None) -> int:
+    """Tasks for which this machine has the CPUs and the memory; at least one."""
+    cores = beside.cores() if cores is None else cores
+    free_bytes = _free_bytes() if free_bytes is None else free_bytes
+    return max(1, min(int(cores / limits.cpus), free_bytes // limits.memory_bytes))
+
+
+def _free_bytes() -> int:
+    """Memory that programs can still have; without /proc all there is."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 2**10
+    except OSError:
+        pass
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -26,8 +26,8 @@ MOST_STRAIN_SIGMA = 12.0
 
 
 def merge_two(merged: SlamMap, other: SlamMap, joiner: Joiner) -> int:
-    """Puts `other` beside `merged` and joins what belongs together; metres and gravity of both stay. Returns the number
-    of components that were joined to another. Raises MapError and OutputError."""
+    """Puts `other` beside `merged` and joins what belongs together, metres and gravity kept. Returns the number of
+    components joined. Raises MapError and OutputError."""
     put_beside(merged, other)
     anchors = remember(merged)
     n_joined = joiner.join(merged)
@@ -87,8 +87,7 @@ MapTies = dict[tuple[int, int], list[Tie]]
 
 
 def fold_two(a: Branch, b: Branch, ties: MapTies, out: Path) -> tuple[Branch | None, str]:
-    """Merges two branches into a new map; None and why where the merge is not believed. Raises MapError and
-    OutputError."""
+    """Merges two branches into a new map; None and why where that is not believed. Raises MapError and OutputError."""
     merged, other = load_map(a.path), load_map(b.path)
     offset = len(merged.keyframes)
     offsets = a.offsets | {n: k + offset for n, k in b.offsets.items()}

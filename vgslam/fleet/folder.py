@@ -17,10 +17,16 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 
-from vgslam.atomic import shortened, write_text
+import cv2
+import numpy as np
+
+from vgslam.atomic import shortened, write_bytes, write_text
 from vgslam.errors import OutputError
+from vgslam.fleet.task import Ending, Facts
+from vgslam.types import Image, Trajectory
 
 MARKER, LOCK, DIGESTS = "fleet.json", ".lock", ".digests.json"
 RESULTS, LOGS, WORK, STARTS = "results", "logs", ".work", ".starts"
@@ -39,8 +45,7 @@ class FleetFolder:
     @staticmethod
     @contextmanager
     def driving(path: Path) -> Iterator["FleetFolder"]:
-        """The folder, made where it is missing, held by this driver. Raises OutputError for one that holds something
-        else, or that another driver holds."""
+        """The folder, made where it is missing, held by this driver. Raises OutputError where that cannot be."""
         path = path.resolve()
         lock = _locked(path)
         try:
@@ -88,8 +93,8 @@ class FleetFolder:
             shutil.rmtree(folder, ignore_errors=True)
 
     def publish(self, made: Path, name: str, key: str) -> str:
-        """Put a folder of results in its place, whole; where another has done the same meanwhile, that one stays.
-        Returns its name relative to the fleet's folder."""
+        """Put a folder of results in its place, whole, unless another has. Returns its name relative to the fleet's
+        folder."""
         there = self.result_of(key)
         if there is not None:
             return there
@@ -165,3 +170,34 @@ def _tag(path: Path) -> str:
     except (OSError, ValueError):
         return ""
     return str(data.get("tag", "")) if isinstance(data, dict) and data.get("format") == FORMAT else ""
+
+
+THUMBNAIL = "thumbnail.jpg"
+WIDTH_PX, QUALITY = 160, 70
+
+
+def facts_of(
+    n_frames: int, trajectory: Trajectory, duration_s: float, n_losses: int, n_components: int
+) -> Facts:  # fmt: skip
+    """The facts of a run with n_frames frames, of which `trajectory` has a pose."""
+    ids, counts = np.unique(trajectory.component_ids, return_counts=True)
+    centres = trajectory.T_world_cam[trajectory.component_ids == ids[counts.argmax()], :3, 3] if len(ids) else None
+    length = 0.0 if centres is None else float(np.linalg.norm(np.diff(centres, axis=0), axis=1).sum())
+    return Facts(
+        n_frames, len(trajectory), n_losses, n_components, round(length, 6), trajectory.is_metric, round(duration_s, 6)
+    )
+
+
+def write_facts(folder: Path, facts: Facts, ending: Ending, error: str) -> None:
+    """Raises OutputError."""
+    write_text(folder / FACTS, json.dumps({"ending": ending, "error": error, "facts": asdict(facts)}, indent=1) + "\n")
+
+
+def write_thumbnail(folder: Path, image: Image) -> None:
+    """The picture of a recording, from an image (H,W,3) RGB. Raises OutputError."""
+    h, w = image.shape[:2]
+    size = WIDTH_PX, max(1, round(h * WIDTH_PX / w))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    done, data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    assert done
+    write_bytes(folder / THUMBNAIL, data.tobytes())

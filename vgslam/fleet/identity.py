@@ -21,8 +21,7 @@ STEADY_S = 2.0
 
 @cache
 def program_id() -> str:
-    """Version of the package and a hash of its sources and of what is shipped with it: two nodes with the same id do
-    the same."""
+    """Version of the package and a hash of its sources and assets: two nodes with the same id do the same."""
     root = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()
     for file in sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
@@ -37,10 +36,8 @@ def key_of(parts: Mapping[str, str | int | None]) -> str:
 
 
 class Digests:
-    """SHA-256 of files and folders, remembered by size and time of change in a file of the fleet's folder.
-
-    now: seconds since 1970, by which a file is judged to be steady.
-    """
+    """SHA-256 of files and folders, remembered by size and time of change. now: seconds since 1970; a file must be
+    steady."""
 
     def __init__(self, file: Path | None = None, now: Callable[[], float] = time.time) -> None:
         self._file, self._now = file, now
@@ -48,8 +45,8 @@ class Digests:
         self._is_changed = False
 
     def of(self, path: Path) -> str:
-        """Digest of a file, or of a folder: of the names and contents of all files in it that are not hidden. Raises
-        InputError for what cannot be read."""
+        """Digest of a file, or of names and contents of all files in a folder that are not hidden. Raises
+        InputError."""
         try:
             if path.is_file():
                 return self._of_file(path)
@@ -87,8 +84,7 @@ class Digests:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Files in a folder and the folders in it, in order of their names; hidden ones and links to folders are passed
-    over."""
+    """Files in a folder and the folders in it, in order of their names, without hidden ones and links to folders."""
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         yield from (Path(root) / name for name in sorted(names) if not name.startswith("."))

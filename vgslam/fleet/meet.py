@@ -66,8 +66,8 @@ class Met:
 
 
 def meet(a: Path, b: Path, config: LoopConfig | None = None) -> list[Tie]:
-    """The verified ties between two saved maps: places seen from both sides, by several keyframes of the second in a
-    row that agree. Raises MapError."""
+    """The verified ties between two saved maps: seen from both sides, by several keyframes in a row. Raises
+    MapError."""
     return _Pair(a, b, config or LoopConfig()).ties()
 
 

@@ -11,9 +11,8 @@ import numpy as np
 
 from vgslam.errors import MapError, VgslamError
 from vgslam.fleet.anchors import Anchors
-from vgslam.fleet.bridges import solve_bridged
+from vgslam.fleet.bridges import Doubt, between_groups, solve_bridged
 from vgslam.fleet.calls import Calls
-from vgslam.fleet.doubts import Doubt, between_groups
 from vgslam.fleet.fold import Branch, MapTies, fold_two, next_pairs
 from vgslam.fleet.meet import Known, Met, known, meet_and_check, tied
 from vgslam.fleet.overlap import UNCHECKED, Overlap
@@ -23,8 +22,8 @@ from vgslam.reloc.map_index import MapIndex, alike_maps
 N_NEAR = 60
 """Codes that are looked at for each: more than those of a map of its own."""
 LEAST_LIKE = 0.15
-"""Likeness from which two keyframes may show one place: below that of nearly all views of one place, above that of most
-others. Verification decides."""
+"""Likeness from which keyframes may show one place: most others are below, nearly all of it above. Verification
+decides."""
 LEAST_VOTES = 2
 """Keyframes of each of two maps that must look so much like one of the other's for the pair to be verified."""
 MOST_PARTNERS = 10
@@ -72,8 +71,8 @@ class Anchored:
 def merge_many(
     maps: Sequence[Path], out: Path, calls: Calls, say: Callable[[str], None] = lambda line: None
 ) -> Merged:  # fmt: skip
-    """Merges saved maps into new ones below `out`, which are numbered; those that share nothing stay apart. Raises
-    MapError where all maps cannot be read, OutputError."""
+    """Merges saved maps into new, numbered ones below `out`; those that share nothing stay apart. Raises MapError where
+    all maps cannot be read, OutputError."""
     notes: dict[int, str] = {}
     about = _known(maps, calls, notes)
     if not about:
@@ -175,8 +174,8 @@ def fold(
     maps: Sequence[Path], edges: MapTies, weights: dict[tuple[int, int], float], out: Path, calls: Calls,
     notes: dict[int, str],
 ) -> list[tuple[Path, list[int]]]:  # fmt: skip
-    """Merges two by two, side by side where they can be, until nothing is left to merge. What is not believed stays
-    apart, and is noted. Returns the new maps and the numbers of those in them."""
+    """Merges two by two, side by side, until nothing is left. What is not believed stays apart, and is noted. Returns
+    the new maps and the numbers of those in them."""
     weights = dict(weights)
     branches = [Branch(maps[n], {n: 0}) for n in sorted({n for pair in edges for n in pair})]
     step = 0

@@ -1,8 +1,7 @@
 """What two maps must have in common if a similarity between them is true, and how much of it they have.
 
-Two look-alike places agree with each other where a street was built twice, or by chance. What they cannot do is to make
-the rest look alike: where the similarity puts keyframes of both maps at one place with one view, a true one lets nearly
-all of them verify, a false one those alone that deceived it.
+Two look-alike places may agree. But where the similarity puts keyframes of both maps at one place with one view, a true
+one lets nearly all of them verify, a false one those alone that deceived it.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,15 +16,14 @@ from vgslam.reloc.reach import median_depths
 from vgslam.types import Array, Ids
 
 LIKE_DEG, LIKE_DEPTHS, LIKE_RATIO = 15.0, 0.25, 2.0
-"""Views are alike that differ by no more: in direction, in place as a share of the lesser depth of what they show, and
-in that depth. Verification takes place recognition much further apart than this."""
+"""Views are alike within this direction, distance as a share of the lesser depth, and ratio of depths, much closer than
+verification needs."""
 REACH_DEPTHS = 5.0
-"""How far from the nearest tie, in depths, a similarity can be trusted to say what is seen: with the drift of both maps
-that a bond allows for (5 %) it is off by LIKE_DEPTHS there."""
+"""How far from a tie, in depths, a similarity can say what is seen: the drift of a bond (5 %) makes LIKE_DEPTHS
+there."""
 LEAST_PREDICTED, LEAST_SEEN = 4, 0.5
-"""A similarity that predicts so many places or more is contradicted if less than this share of them is seen. All were
-seen of 4 and 5 of rendered drives, 4 of pieces of KITTI, none of 8 and 9 of another city in the same place
-(docs/bench/fleet.md). Maps that overlap by less are not judged by it."""
+"""A similarity that predicts so many places is contradicted if less than this share is seen. Seen were all of 4 and 5
+of rendered drives, 4 of pieces of KITTI, none of 8 and 9 of another city (docs/bench/fleet.md)."""
 MOST_LOOKS = 12
 """Places of a pair of maps that are looked at, spread over what they have in common."""
 TRIES = 2
@@ -91,10 +89,8 @@ def alike(a: Views, b: Views) -> Array:
 
 
 def places(a: Views, b: Views, ties: Array) -> list[list[tuple[int, int]]]:
-    """Pairs of keyframes (of a, of b) that must show the same, by place: TRIES at each, the most alike first.
-
-    ties (K,3): what the ties that say so show, in the frame of the views.
-    """
+    """Pairs of keyframes (of a, of b) that must show the same, by place: TRIES at each, the most alike first. ties
+    (K,3): what the ties that say so show, in the frame of the views."""
     off = alike(a, b)
     seen = a.seen
     near = np.linalg.norm(seen[:, None] - ties[None], axis=2).min(1, initial=np.inf) <= REACH_DEPTHS * a.depths

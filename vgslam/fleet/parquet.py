@@ -42,12 +42,10 @@ def check_parquet() -> None:
 
 
 def write_poses(path: Path, rows: Sequence[PoseRow], is_metric: bool) -> None:
-    """Writes the file, whole or not at all; the same rows give the same bytes. Raises OutputError.
-
-    Columns: frame_id, timestamp_s, status, component, n_inliers, inlier_ratio; tx, ty, tz (position) and qx, qy, qz, qw
-    of T_world_cam; covariance, 36 numbers row by row. Pose and covariance are null where there is none. The file's
-    metadata say what lengths are in: `unit` is `metre` or `map unit`.
-    """
+    """Writes the file, whole or not at all; the same rows give the same bytes. Raises OutputError. Columns: frame_id,
+    timestamp_s, status, component, n_inliers, inlier_ratio; tx, ty, tz (position) and qx, qy, qz, qw of T_world_cam;
+    covariance, 36 numbers row by row. Pose and covariance are null where there is none. The file's metadata say what
+    lengths are in: `unit` is `metre` or `map unit`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""A long recording in pieces that overlap, and the places of their maps in one another."""
+"""A long recording in pieces that overlap, the places of their maps in one another, and one calibration for all."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,9 +8,11 @@ import numpy as np
 from vgslam.errors import ConfigError
 from vgslam.fleet.seam import Seam, Side, depth_ratios, seam_of
 from vgslam.fleet.splice import Part
+from vgslam.geometry.radial import radial_since
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
-from vgslam.types import Array, Ids
+from vgslam.refine.apply import take_along
+from vgslam.types import Array, Camera, Ids
 
 OVERLAP = 30
 """Frames that neighbouring pieces have in common: enough for a map to begin, and for some keyframes of each."""
@@ -21,8 +23,8 @@ LEAST = 40
 
 
 def cut(n_frames: int, n_pieces: int | None) -> list[range]:
-    """The frames of each piece; each begins OVERLAP frames before the one before it ends. n_pieces: None for as many as
-    the length calls for. Raises ConfigError for pieces that are too short."""
+    """The frames of each piece; each begins OVERLAP frames before the last one's end. n_pieces: None for as many as the
+    length calls for. Raises ConfigError for pieces that are too short."""
     if n_pieces is None:
         n_pieces = max(1, min(round(n_frames / USUAL), n_frames // LEAST))
     if n_pieces < 1:
@@ -36,8 +38,8 @@ def cut(n_frames: int, n_pieces: int | None) -> list[range]:
 
 
 def numbers_by_time(names_and_times: Sequence[tuple[str, float]]) -> dict[float, int]:
-    """The number of each image that can be a frame, by its time in s: images whose time does not grow are passed over,
-    as a source does."""
+    """The number of each image that can be a frame, by its time in s; those whose time does not grow are passed
+    over."""
     found: dict[float, int] = {}
     latest_s = float("-inf")
     for n, (_, t) in enumerate(names_and_times):
@@ -47,8 +49,8 @@ def numbers_by_time(names_and_times: Sequence[tuple[str, float]]) -> dict[float,
 
 
 def frames_among(read: Sequence[Ids], without_map: Sequence[range], timed: Ids) -> Ids:
-    """Numbers (N,), ascending, of the images that are frames of the whole: those that the pieces have read, and of
-    those that only pieces without a map would have read the ones with a time (`timed`)."""
+    """Numbers (N,), ascending, of the images that are frames of the whole: read by pieces, or, where only pieces
+    without a map would have read them, with a time (`timed`)."""
     unread = [np.arange(r.start, r.stop) for r in without_map]
     lost = np.intersect1d(np.concatenate(unread), timed) if unread else np.zeros(0, np.int64)
     return np.unique(np.concatenate([lost, *read])).astype(np.int64)
@@ -85,8 +87,7 @@ class Mapped:
 
 @dataclass(frozen=True)
 class Join:
-    """Two neighbouring pieces, and the seam between them or the reason why there is none. cut: the first frame that
-    comes from the second."""
+    """Two neighbouring pieces, and the seam or why there is none. cut: the first frame that comes from the second."""
 
     first: int
     second: int
@@ -142,8 +143,8 @@ def _join(a: Side, b: Side, both: list[int], default: Join) -> Join:
 
 
 def placed(pieces: Sequence[Mapped], joins: Sequence[Join], ranges: Sequence[range]) -> list[Part]:
-    """The parts of the whole: components that seams join are one, all others stay apart. Each frame comes from one
-    piece; where a neighbour has no map, from the other as far as it goes."""
+    """The parts of the whole: components that seams join are one. Each frame comes from one piece; where a neighbour
+    has no map, from the other as far as it goes."""
     at: dict[tuple[int, int], tuple[int, Sim3]] = {}
     n_components = 0
     by_second = {j.second: j for j in joins if j.seam is not None}
@@ -164,3 +165,38 @@ def placed(pieces: Sequence[Mapped], joins: Sequence[Join], ranges: Sequence[ran
         here = {c: at[p.piece, c] for c in p.components}
         parts.append(Part(p.slam_map, p.frames, here, begin, end))
     return parts
+
+
+def common_camera(maps: Sequence[SlamMap], given: Camera | None = None) -> Camera | None:
+    """The median of the pieces' cameras: focal lengths, and the distortion taken out of their images. Pieces too short
+    to determine one count only where no others do. None without a keyframe."""
+    cameras = [c for m in maps if (c := _usual(m)) is not None]
+    if not cameras:
+        return None
+    found = [c for c in cameras if given is not None and c.fx != given.fx] or cameras
+    fx, fy = (float(np.median([getattr(c, name) for c in found])) for name in ("fx", "fy"))
+    bent = [c for c in cameras if c.removed_k1] or cameras
+    # a coefficient of the square of a radius in focal lengths
+    k1 = float(np.median([c.removed_k1 * (fx / c.fx) ** 2 for c in bent]))
+    return replace(cameras[0], fx=fx, fy=fy, removed_k1=k1)
+
+
+def give_one_camera(maps: Sequence[SlamMap], given: Camera | None = None) -> None:
+    """Gives all keyframes the common camera (arguments as of `common_camera`), with pixels and images straightened to
+    it; an adjustment of the whole follows. Raises MapError and OutputError."""
+    camera = common_camera(maps, given)
+    if camera is None:
+        return
+    for m in maps:
+        same: dict[Camera, list[int]] = {}
+        for k in m.keyframes:
+            same.setdefault(k.camera, []).append(k.id)
+        for own, ids in same.items():
+            if own != camera:
+                take_along(m, np.array(ids, np.int64), camera, radial_since(camera, own))
+
+
+def _usual(m: SlamMap) -> Camera | None:
+    """The camera of the most keyframes of a map."""
+    cameras = [k.camera for k in m.keyframes]
+    return max(set(cameras), key=lambda c: (cameras.count(c), c.fx)) if cameras else None

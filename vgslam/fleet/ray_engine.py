@@ -22,10 +22,8 @@ _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:]+\]|[\w.-]+):\d+")
 
 class RayEngine:
     """Runs tasks on the cluster at an address (HOST:PORT), or on one of this machine that is begun for the time.
-
     n_jobs: CPUs of a cluster that is begun; None for all. Raises ConfigError for what is no address,
-    MissingDependencyError where Ray is not installed.
-    """
+    MissingDependencyError where Ray is not installed."""
 
     def __init__(self, address: str | None, n_jobs: int | None = None) -> None:
         if address is not None and not _ADDRESS.fullmatch(address):
@@ -33,8 +31,8 @@ class RayEngine:
         self._address, self._n_jobs, self.ray = address, n_jobs, _imported()
 
     def run(self, tasks: Sequence[Task]) -> Generator[TaskResult]:
-        """The results as they come. InputError for a cluster that does not answer, ConfigError where none of its
-        machines has the CPUs or the memory that a task asks for. Closing it ends all tasks."""
+        """The results as they come; closing it ends all tasks. InputError for a cluster that does not answer,
+        ConfigError where no machine has the CPUs or memory."""
         if not tasks:
             return
         ray = self.ray

@@ -24,8 +24,7 @@ LEAST_RATIOS = 30
 SAME_PX = 1.5
 """Two landmarks that a frame sees so near one another are one corner."""
 SAME_LOG_SCALE, WORST_LOG_SIGMA = 0.1, 0.05
-"""Positions and landmarks may differ so much in their log-scale (or three deviations); the deviation of the scale that
-is believed at most."""
+"""The difference of log-scales by positions and by landmarks (or three deviations); the most deviation of the scale."""
 LEAST_LOG_SIGMA = 0.005
 """Least deviation of a log-scale: errors of one map are common to many of its landmarks and positions."""
 ROUNDS, TUKEY = 10, 4.685
@@ -52,10 +51,8 @@ class Seam:
 
 def seam_of(T_a: Array, T_b: Array, log_ratios: Array, depth: float) -> tuple[Seam | None, str]:
     """The seam of maps that hold n common frames at T_a and T_b (n,4,4); None, and why, where they do not agree.
-
     log_ratios (m,): logarithms of the depths of common landmarks, in a over in b. depth: of what the frames see, in
-    units of a.
-    """
+    units of a."""
     if len(T_a) < LEAST_FRAMES:
         return None, f"{len(T_a)} common frames have poses in both, {LEAST_FRAMES} are needed"
     R, _ = robust_mean_rotation(np.matmul(T_a[:, :3, :3], T_b[:, :3, :3].transpose(0, 2, 1)), SAME_DEG)
@@ -132,8 +129,8 @@ class Side:
 
 
 def depth_ratios(a: Side, b: Side) -> tuple[Array, float]:
-    """Log-ratios (m,) of the depths of landmarks that both maps see at common frames, a over b; and the median depth in
-    a. At a keyframe of one, the landmarks of the other that are near, projected, are compared with what it sees."""
+    """Log-ratios (m,) of the depths of landmarks that both maps see at common frames, a over b, and the median depth in
+    a: landmarks of one, projected, near what a keyframe of the other sees."""
     ahead, depths = _compared(b, a)
     back, _ = _compared(a, b)
     ratios = np.concatenate([ahead, -back])

@@ -1,7 +1,7 @@
 """What keyframes see, and how many independent witnesses of one similarity they are.
 
-Two views of one house are no two witnesses: where another house looks like it, both are deceived. What bears witness
-for itself is another place, or the same place seen from so far aside that its shape, too, must be the same.
+Two views of one house are one witness: a look-alike deceives both. Another place is a second, or the same from so far
+aside that its shape, too, must be the same.
 """
 
 from collections.abc import Sequence
@@ -14,16 +14,13 @@ from vgslam.types import Array
 
 APART_DEPTHS = 0.4
 """Two views show different places if the middles of what they see lie so far apart, in multiples of the larger depth: a
-third of an image's width with a field of view of 60 degrees. A wall that two rendered rooms have in common deceives
-keyframes whose middles lie 0.2 apart; those of two walks through one room lie 0.7 to 1.4 apart, of pieces of a recorded
-kitchen 0.1 to 0.8, so that all of these together are one map up to 0.4 (docs/bench/fleet.md)."""
+third of an image's width at 60 degrees. Keyframes that the wall of another room deceived lay 0.2 apart; walks through
+one room 0.7 to 1.4, pieces of a kitchen 0.1 to 0.8 (docs/bench/fleet.md)."""
 PARALLAX = 0.2
-"""Two views of one place verify it independently if the cameras are so far apart, as a share of the larger depth: 11
-degrees for what lies abeam."""
+"""Two views of a place are independent if the cameras are so far apart, in depths: 11 degrees for what lies abeam."""
 LEAST_ALONE = 6
-"""Independent views that verify a place which stands alone: from the first to the last the camera moves by as much as
-it sees. A look-alike ahead of a car is in view for less, and what is looked at from all around has to be a copy in its
-shape, not in one face alone."""
+"""Independent views that verify a place which stands alone: the camera moves by as much as it sees. A look-alike ahead
+of a car is in view for less."""
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from vgslam.store.merge import take_pictures
 from vgslam.types import Array, Edge, EdgeKind, Ids, PoseEstimate, Status
 
 SEAM_ROT_RAD, SEAM_SHARE, SEAM_LOG_SCALE = 0.01, 0.03, 0.03
-"""Deviations of the step across a seam: rotation, position as a share of the depth, log-scale. A little more than
-those of steps within a piece, as two maps meet that were adjusted apart."""
+"""Deviations of the step across a seam: rotation, share of the depth, log-scale. A little more than within a piece."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +30,8 @@ class Part:
 
 
 def splice(parts: Sequence[Part], timestamps_s: Array, into: SlamMap) -> list[int]:
-    """Fills an empty map with keyframes, landmarks, edges and a row for each frame (N timestamps); returns the numbers
-    of the parts that the keyframes come from. Frames of which no part has a pose are LOST. Raises MapError and
-    OutputError for pictures."""
+    """Fills an empty map with keyframes, landmarks, edges and a row for each frame (N timestamps), LOST without a pose;
+    returns the parts that the keyframes come from. Raises MapError and OutputError."""
     source: list[int] = []
     codes = []
     for n, part in enumerate(parts):
@@ -91,8 +89,8 @@ def _add(m: SlamMap, part: Part, kept: Ids) -> None:
 
 
 def _add_landmarks(m: SlamMap, other: SlamMap, kept: Ids, new_id: dict[int, int]) -> Ids:
-    """Adds the landmarks that kept keyframes see; returns their new ids (L,) by the old ones, -1 for the others. One
-    whose keyframe is not kept hangs on the first that is and sees it."""
+    """Adds landmarks that kept keyframes see, each on the first of them; returns their new ids (L,) by the old, or
+    -1."""
     marks = other.landmarks
     first = np.full(len(marks), -1, np.int64)
     for k in kept[::-1].tolist():
@@ -168,8 +166,8 @@ def _add_frames(m: SlamMap, parts: Sequence[Part], timestamps_s: Array) -> None:
 
 
 def _posed(m: SlamMap, row: _Row, number: int, keyframes: dict[int, tuple[Ids, Ids]]) -> PoseEstimate | None:
-    """The estimate of a frame in the whole, relative to the keyframe before it; None without a pose, or where its
-    component has no keyframe in the whole."""
+    """The estimate of a frame relative to the keyframe before it; None without a pose, or a keyframe of its
+    component."""
     e, other = row.estimate, row.part.slam_map
     T = other.pose_of(e)
     if T is None or e.component_id not in row.part.placed:

@@ -1,5 +1,6 @@
-"""Recordings that lie elsewhere: addresses that fsspec reads, fetched once into a folder of this machine."""
+"""Recordings that lie elsewhere, fetched once: at addresses that fsspec reads, or on web servers, by Python alone."""
 
+import base64
 import hashlib
 import os
 import re
@@ -7,13 +8,16 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 from vgslam.errors import InputError, MissingDependencyError, OutputError
-from vgslam.fleet.http_files import HttpFiles, too_large
 from vgslam.guards.wording import first_line
-from vgslam.sources.live_address import public
+from vgslam.sources.live_address import public, split_login
 
 T = TypeVar("T")
 PROTOCOLS = ("s3", "s3a", "gs", "gcs", "http", "https", "file", "memory")
@@ -53,8 +57,7 @@ def _protocol(url: str) -> str:
 
 
 def find(url: str) -> list[str]:
-    """The addresses that one with wildcards stands for, in order; itself where it has none. Raises StorageError,
-    InputError and MissingDependencyError."""
+    """The addresses that wildcards stand for, in order. Raises StorageError, InputError and MissingDependencyError."""
     if not any(c in url for c in "*[") or _protocol(url) in WEB:  # a web server lists nothing
         return [url]
     with _opened(url) as (fs, path):
@@ -70,8 +73,7 @@ def entries(url: str) -> list[str] | None:
 
 
 def identity(url: str) -> str:
-    """What tells the content at an address from another, as the storage says it: its mark and size. Raises
-    StorageError where there is nothing, or nothing that would change with the content."""
+    """What tells the content at an address from another: its mark and size. Raises StorageError where there is none."""
     with _opened(url) as (fs, path):
         if not fs.exists(path):
             raise StorageError(f"{public(url)}: there is no such recording")
@@ -86,9 +88,8 @@ def identity(url: str) -> str:
 
 
 def fetch(url: str, cache: Path, most_bytes: int = MOST_BYTES) -> Path:
-    """The recording at an address as a file or folder of this machine; fetched where it is not there yet. Nothing is
-    written but below `cache`. Raises StorageError, InputError for a file of more bytes than `most_bytes`, and
-    OutputError where it cannot be kept."""
+    """The recording at an address as a file or folder of this machine, fetched into `cache` if need be. Raises
+    StorageError, InputError for a file of more than `most_bytes`, and OutputError where it cannot be kept."""
     name = PurePosixPath(public(url).rstrip("/")).name
     if name in ("", ".", ".."):
         raise InputError(f"{public(url)}: has no name")
@@ -174,3 +175,83 @@ def retried(do: Callable[[], T], retries: int) -> T:
             if left == 0:
                 raise
     raise AssertionError("not reached")
+
+
+TIMEOUT_S = 30.0
+"""Seconds for which a server may say nothing."""
+CHUNK = 2**20
+CLIENT_ERRORS = range(400, 500)
+"""Answers that the same question gets again."""
+
+
+class HttpFiles:
+    """One file at an address; a path is the address without its secrets. most_bytes: a larger one is not read."""
+
+    def __init__(self, url: str, most_bytes: int) -> None:
+        self._url, self._most = url, most_bytes
+
+    def isdir(self, path: str) -> bool:
+        """Servers list nothing."""
+        return False
+
+    def isfile(self, path: str) -> bool:
+        return True
+
+    def exists(self, path: str) -> bool:
+        """Raises InputError where the server says that it is not there."""
+        self.info(path)
+        return True
+
+    def info(self, path: str) -> dict[str, Any]:
+        """What the server says of the file: its size and what changes with its content. Raises as `open`."""
+        with self._asked("HEAD") as answer:
+            size = answer.headers.get("Content-Length")
+            said = {"ETag": answer.headers.get("ETag"), "LastModified": answer.headers.get("Last-Modified")}
+            return said | {"size": int(size) if size is not None and size.isdecimal() else None}
+
+    @contextmanager
+    def open(self, path: str, mode: str = "rb") -> Iterator[HTTPResponse]:
+        """The content. Raises InputError where it is not there, OSError for a server that fails."""
+        with self._asked("GET") as answer:
+            yield answer
+
+    def get_file(self, path: str, to: str) -> None:
+        """Raises as `open`, and InputError for a file that is too large."""
+        n = 0
+        with self.open(path) as answer, Path(to).open("wb") as file:
+            while chunk := answer.read(CHUNK):
+                n += len(chunk)
+                if n > self._most:
+                    raise too_large(self._url, n, self._most)
+                file.write(chunk)
+
+    @contextmanager
+    def _asked(self, method: str) -> Iterator[HTTPResponse]:
+        url, user, password = split_login(self._url)
+        request = Request(url, method=method, headers={"User-Agent": "vgslam"})
+        if user:  # not told to where a server sends on
+            login = base64.b64encode(f"{user}:{password}".encode()).decode()
+            request.add_unredirected_header("Authorization", f"Basic {login}")
+        try:
+            with urlopen(request, timeout=TIMEOUT_S) as answer:
+                if urlsplit(answer.url).scheme not in ("http", "https"):
+                    raise InputError(f"{public(self._url)}: leads elsewhere than to a web server")
+                yield answer
+        except HTTPError as error:
+            if error.code in CLIENT_ERRORS:
+                raise InputError(f"{public(self._url)}: the server refuses it ({error.code} {error.reason})") from None
+            raise OSError(f"the server answers {error.code} {error.reason}") from None
+        except TimeoutError:
+            raise OSError(f"the server says nothing for {TIMEOUT_S:g} s") from None
+        except URLError as error:
+            why = error.reason
+            if isinstance(why, TimeoutError):
+                raise OSError(f"the server says nothing for {TIMEOUT_S:g} s") from None
+            raise OSError(getattr(why, "strerror", None) or str(why)) from None
+        except HTTPException as error:
+            raise OSError(f"the server broke off ({type(error).__name__})") from None
+
+
+def too_large(url: str, n_bytes: int, most: int) -> InputError:
+    """The error for a recording that is larger than may be fetched."""
+    return InputError(f"{public(url)}: has {n_bytes} bytes or more; at most {most} are fetched")

@@ -11,10 +11,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from vgslam.atomic import write_text
-from vgslam.fleet.facts_file import THUMBNAIL
+from vgslam.fleet.folder import THUMBNAIL
 from vgslam.fleet.items import Item
 from vgslam.fleet.task import Ending, Facts, TaskResult
-from vgslam.results.page.assets import style
+from vgslam.results.page.html import style
 from vgslam.sources.live_address import public
 
 SUMMARY, PAGE = "summary.csv", "index.html"

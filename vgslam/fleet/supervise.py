@@ -64,11 +64,8 @@ def watch(
     words: Sequence[str], folder: Path, limits: Limits, stop: threading.Event | None = None,
     now: Callable[[], float] = time.monotonic,
 ) -> Watched:  # fmt: skip
-    """Runs the Python interpreter with `words` in a group of processes of its own until it ends or has to be ended.
-
-    folder: where its log and PROGRESS are. stop: set to end it from another thread. now: the clock of the time-out.
-    Raises OSError where it cannot be started.
-    """
+    """Runs the Python interpreter with `words` in a process group until it ends or has to be ended. folder: where its
+    log and PROGRESS are. stop: ends it from another thread. now: clock of the time-out. Raises OSError."""
     env = dict(os.environ) | dict.fromkeys(THREADS, "1")
     log, began_s = folder / "log", now()
     with log.open("wb") as output:

@@ -14,9 +14,8 @@ from vgslam.geometry.sim3 import Sim3
 from vgslam.types import Array, Edge, EdgeKind
 
 SAME_DEG, SAME_LOG_SCALE, SAME_SHARE = 8.0, 0.3, 0.25
-"""Two ties say the same if the bonds they make differ by less: in rotation, in log-scale, and in position as a share of
-the distance from the middle of the map to the tie, or of the depth that it was measured at, whichever is more. Maps
-drift, so that this is wider than what one tie is measured with."""
+"""Two ties say the same if their bonds differ by less: in rotation, log-scale, and position as a share of the distance
+from the map's middle to the tie, or of its depth if that is more. Maps drift: wider than a tie's own noise."""
 DRIFT_RAD, DRIFT_SHARE, DRIFT_LOG_SCALE = 0.02, 0.05, 0.05
 """Least deviations of a bond for the drift of both maps: rotation, position as a share of that distance, log-scale."""
 SIGMA_OF_MAD = 1.4826

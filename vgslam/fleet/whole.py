@@ -20,8 +20,7 @@ from vgslam.stage_clock import StageClock
 from vgslam.types import Array, Ids
 
 SEARCHED = 8
-"""Places that are looked through for each that is wanted: those that look most like a keyframe are mostly of its own
-piece, whose run has looked at them."""
+"""Places looked through for each wanted: those most like a keyframe are mostly of its own piece."""
 
 
 class EarlierPieces(Places):

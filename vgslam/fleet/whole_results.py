@@ -86,8 +86,7 @@ class InPieces:
 
 @dataclass
 class WholeResults:
-    """Writes a whole map as the results of a run. steps: what fails one by one; say: for messages; depth: the form in
-    which the depth of keyframes is saved."""
+    """Writes a whole map as the results of a run. steps: what fails one by one; depth: the form of the saved depth."""
 
     writer: RunWriter
     report: RunReport

@@ -50,10 +50,7 @@ def do_task(text: str) -> str:
 
 
 def work_on(task: Task, stop: threading.Event | None = None) -> TaskResult:
-    """Does a task, unless its results are there. Whatever goes wrong is a result, not an error.
-
-    stop: set to end it from another thread.
-    """
+    """Does a task, unless its results are there. What goes wrong is a result. stop: ends it from another thread."""
     began_s = time.monotonic()
     try:
         folder = FleetFolder.seen(task.folder, task.tag)

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from vgslam.errors import VgslamError
 from vgslam.frontend.guide import Guide, VggtUse
-from vgslam.types import Float32, Image, WindowInput, WindowPrediction
+from vgslam.types import WindowInput, WindowPrediction
 
 A = TypeVar("A")
 
@@ -49,11 +49,9 @@ class Answer(Generic[A]):
 
 @dataclass
 class Desk:
-    """Passes questions on, one after another, and keeps count.
-
-    is_beside: questions are answered on a thread; an answer is there when somebody asks for the same reason again, and
-    nobody waits. Otherwise they are answered in line, so that a run is determined by its frames.
-    """
+    """Passes questions on, one after another, and keeps count. is_beside: questions are answered on a thread; an answer
+    is there when somebody asks for the same reason again, and nobody waits. Otherwise they are answered in line, so
+    that a run is determined by its frames."""
 
     is_beside: bool = False
     notes: list[str] = field(default_factory=list)
@@ -86,11 +84,6 @@ class Desk:
     def ask_now(self, reason: Reason, about: Hashable, work: Callable[[], A | None]) -> Answer[A] | None:
         """The same, answered in line in any case: for what is asked when the frames are through."""
         return None if self.trouble is not None else self._in_line(reason, about, work)
-
-    def uncounted(self, work: Callable[[], A]) -> A:
-        """The answer of `work`, in line, when the network is free; an error goes to who asked."""
-        with self._one_caller:
-            return work()
 
     def believe(self, reason: Reason) -> None:
         """An answer was used."""
@@ -200,7 +193,3 @@ class AskedGuide:
         """The same, in line in any case."""
         answer = self.desk.ask_now(reason, about, lambda: self.guide.predict(window))
         return None if answer is None else answer.value
-
-    def descriptor(self, frame_id: int, image: Image) -> Float32:
-        """As `Guide.descriptor`; not counted."""
-        return self.desk.uncounted(lambda: self.guide.descriptor(frame_id, image))

@@ -24,11 +24,8 @@ _MIN_RATIO = 0.6
 
 
 class ComponentStart:
-    """Adds the first keyframe of component `component_id` to `slam_map`, with its landmarks `ids`.
-
-    T_world_last (4,4): pose of the start's last view, which the caller makes the second keyframe before it asks for
-    `estimates`.
-    """
+    """Adds the first keyframe of component `component_id` to `slam_map`, with its landmarks `ids`. T_world_last (4,4):
+    pose of the start's last view, which the caller makes the second keyframe before it asks for `estimates`."""
 
     def __init__(self, slam_map: SlamMap, tracker: Tracker, mapper: Mapper, start: Start, component_id: int) -> None:
         self.map, self.tracker, self.mapper, self.start = slam_map, tracker, mapper, start

@@ -56,9 +56,7 @@ def track_exposed(
 
 def exposed_as(previous: Gray, current: Gray, pixels: Pixels, guess: Pixels) -> Gray:
     """`previous` with the exposure of `current`; the image itself where hardly anything changed, or too little is seen.
-
-    pixels, guess (N,2): corners of `previous`, and about where they are in `current`.
-    """
+    pixels, guess (N,2): corners of `previous`, and about where they are in `current`."""
     some = slice(None, None, max(1, len(pixels) // MOST_POINTS))
     before, after = _surroundings(previous, pixels[some]), _surroundings(current, guess[some])
     shows = (before < SATURATED) & (after < SATURATED)

@@ -141,10 +141,8 @@ def _subpixel(response: npt.NDArray[np.float32], u: npt.NDArray, v: npt.NDArray)
 def track_flow(
     previous: Gray, current: Gray, pixels: Pixels, guess: Pixels, config: FeatureConfig, levels: int | None = None
 ) -> tuple[Pixels, npt.NDArray[np.bool_]]:
-    """Follow pixels (N,2) from previous to current, starting at guess (N,2); returns (N,2) and which succeeded (N,).
-
-    A point succeeds if it stays in the image and, followed back, returns within max_back_error_px.
-    """
+    """Follow pixels (N,2) from previous to current, starting at guess (N,2); returns (N,2) and which succeeded (N,). A
+    point succeeds if it stays in the image and, followed back, returns within max_back_error_px."""
     if len(pixels) == 0:
         return np.zeros((0, 2), np.float32), np.zeros(0, bool)
     window = (config.lk_window_px, config.lk_window_px)

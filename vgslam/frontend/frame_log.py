@@ -7,10 +7,8 @@ from vgslam.types import PoseEstimate, Status
 
 
 class FrameLog:
-    """The rows of one run at the end of `slam_map.frames`. Frame ids count up from `first_id` without gaps.
-
-    A frame in doubt is UNSURE, with the row that it gets if later frames are sure.
-    """
+    """The rows of one run at the end of `slam_map.frames`. Frame ids count up from `first_id` without gaps. A frame in
+    doubt is UNSURE, with the row that it gets if later frames are sure."""
 
     def __init__(self, slam_map: SlamMap) -> None:
         self._map = slam_map

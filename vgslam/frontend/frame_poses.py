@@ -54,10 +54,8 @@ class Segment:
 
 
 class FramePoses:
-    """Keeps what the frames of a run saw, and gives each its final pose.
-
-    camera: that of the recorded pixels. is_kept: False for a run that leaves frames as they were tracked.
-    """
+    """Keeps what the frames of a run saw, and gives each its final pose. camera: that of the recorded pixels. is_kept:
+    False for a run that leaves frames as they were tracked."""
 
     def __init__(self, slam_map: SlamMap, camera: Camera, config: TrackerConfig, is_kept: bool = True) -> None:
         self.map, self.config, self.is_kept = slam_map, config, is_kept

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from vgslam.types import Array, Float32, Image, WindowInput, WindowPrediction
+from vgslam.types import Array, Float32, WindowInput, WindowPrediction
 
 RANDOM_NOTE = "the network's weights are RANDOM: what it said is meaningless, and so is the geometry that came from it"
 REL_SIGMA_UNCONFIDENT, LEAST_REL_SIGMA = 0.3, 0.03
@@ -19,10 +19,7 @@ REL_SIGMA_UNCONFIDENT, LEAST_REL_SIGMA = 0.3, 0.03
 @dataclass(frozen=True)
 class VggtUse:
     """What the network is used for. It is asked only where geometry is weak, and what it says is used only where tracks
-    that it has not seen agree.
-
-    docs/networks.md says what each use brings.
-    """
+    that it has not seen agree. docs/networks.md says what each use brings."""
 
     initialise: bool = True
     """A component that neither parallax nor a rotation can begin is begun with the network's depth, and solved again
@@ -33,9 +30,6 @@ class VggtUse:
     dense_depth: bool = False
     """At the end every keyframe gets the network's depth and confidence where it agrees with the landmarks, instead of
     those of the plane sweep."""
-    descriptors: bool = False
-    """Places are recognised by the network's descriptors instead of local features, which is worse so far
-    (docs/bench/places.md)."""
 
 
 class Guide(Protocol):
@@ -49,10 +43,6 @@ class Guide(Protocol):
         """Poses and depth of a window without using its tracks or the map's poses; None when it cannot say."""
         ...
 
-    def descriptor(self, frame_id: int, image: Image) -> Float32:
-        """Unit vector (D,) of one image; a scalar product tells how alike two images are."""
-        ...
-
 
 def notes_on(is_random: bool) -> list[str]:
     """What a user of a network's answers should know, by whether its weights are random."""
@@ -60,9 +50,7 @@ def notes_on(is_random: bool) -> list[str]:
 
 
 def rel_sigma_of(confidence: Float32) -> Array:
-    """Relative depth deviation for confidence in [0,1]: 0.3 (1 - confidence), at least 0.03.
-
-    Under the loss c |error| - alpha log c that such networks are trained with (Kendall and Gal, NeurIPS 2017; Wang et
-    al., VGGT, CVPR 2025, section 3.4) the expected error is proportional to 1/c, and confidence is 1 - 1/c.
-    """
+    """Relative depth deviation for confidence in [0,1]: 0.3 (1 - confidence), at least 0.03. Under the loss c |error| -
+    alpha log c that such networks are trained with (Kendall and Gal, NeurIPS 2017; Wang et al., VGGT, CVPR 2025,
+    section 3.4) the expected error is proportional to 1/c, and confidence is 1 - 1/c."""
     return np.maximum(REL_SIGMA_UNCONFIDENT * (1.0 - confidence.astype(np.float64)), LEAST_REL_SIGMA)

@@ -11,11 +11,8 @@ it."""
 
 
 class ImageMask:
-    """Which pixels of an image of height x width may be used.
-
-    ignored: (height,width) True where a user says that nothing is to be used; None ignores nothing. Raises ValueError
-    for another shape.
-    """
+    """Which pixels of an image of height x width may be used. ignored: (height,width) True where a user says that
+    nothing is to be used; None ignores nothing. Raises ValueError for another shape."""
 
     def __init__(self, width: int, height: int, ignored: Mask | None = None) -> None:
         if ignored is not None and ignored.shape != (height, width):

@@ -53,11 +53,9 @@ class Start:
 
 
 class Initializer:
-    """Follows the corners of a first view until their tracks determine the geometry between it and the newest view.
-
-    A guide is asked where they do not for a while, nor are those of a rotation, and where the first view is about to
-    leave the image.
-    """
+    """Follows the corners of a first view until their tracks determine the geometry between it and the newest view. A
+    guide is asked where they do not for a while, nor are those of a rotation, and where the first view is about to
+    leave the image."""
 
     def __init__(
         self, tracker: Tracker, sfm: WindowSfm, config: InitializerConfig, guide: AskedGuide | None = None
@@ -73,10 +71,8 @@ class Initializer:
         self._times = AskTimes()
 
     def step(self, view: View, may_start: bool = True) -> Start | None:
-        """Take one more view; a Start once the geometry, or at least a wide rotation, is known.
-
-        may_start: False only collects, so that a later step can start with all that was seen.
-        """
+        """Take one more view; a Start once the geometry, or at least a wide rotation, is known. may_start: False only
+        collects, so that a later step can start with all that was seen."""
         self._keep(view)
         self._times.see(view.timestamp_s)
         tracks = self._tracks

@@ -66,10 +66,8 @@ class _Columns:
 
 
 class LocalMap:
-    """A snapshot of landmarks `ids` and of keyframe `reference`, as they are in slam_map now; nothing changes it.
-
-    It is read by one thread while another changes the map. KeyError for landmarks and keyframes that it lacks.
-    """
+    """A snapshot of landmarks `ids` and of keyframe `reference`, as they are in slam_map now; nothing changes it. It is
+    read by one thread while another changes the map. KeyError for landmarks and keyframes that it lacks."""
 
     def __init__(self, slam_map: SlamMap, ids: Ids, reference: int) -> None:
         ids = np.unique(ids)

@@ -14,7 +14,7 @@ from vgslam.frontend.matching import ImageFeatures, MatcherConfig, match
 from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH, Camera
 from vgslam.geometry.plane_distances import squared_distances
-from vgslam.map.keyframe_images import gray_of
+from vgslam.map.paged_keyframe import gray_of
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.pnp import PoseFit, PosePoints, ransac_pose, refine_pose
 from vgslam.multiview.two_view import rotation_between

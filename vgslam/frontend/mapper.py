@@ -17,7 +17,7 @@ from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH, Camera
 from vgslam.geometry.plane_distances import squared_distances
 from vgslam.geometry.sim3 import Sim3
-from vgslam.map.keyframe_images import KeyframeImages
+from vgslam.map.paged_keyframe import KeyframeImages
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.bundle import BundleProblem, BundleResult, bundle_adjust
 from vgslam.types import Array, Edge, EdgeKind, Ids, Keyframe, WindowInput, WindowPrediction
@@ -267,11 +267,8 @@ class Mapper:
         self, window: Ids, n_fixed: int | None = None, max_iterations: int | None = None
     ) -> BundleResult | None:
         """Bundle adjustment of the window's keyframes and their triangulated landmarks; what does not fit is removed.
-        None, and nothing happens, if too little is triangulated.
-
-        n_fixed: the oldest keyframes, which are held still and so fix place and scale; it and max_iterations are those
-        of the settings by default.
-        """
+        None, and nothing happens, if too little is triangulated. n_fixed: the oldest keyframes, which are held still
+        and so fix place and scale; it and max_iterations are those of the settings by default."""
         m, c = self.map, self.config
         frame, ids, px = self.observations(window)
         usable = m.landmarks.is_triangulated[ids]

@@ -28,11 +28,9 @@ class Calibration:
 
 
 def calibrate(measured: Array, predicted: Array, ids: Ids) -> Calibration | None:
-    """Scale and deviation of predicted depths (M,) from measured ones (M,) of landmarks `ids` (M,).
-
-    Every other landmark, by its id, gives the scale: the median of the ratios. The others are held out; None if these
-    are too few, or say another scale, or scatter too much.
-    """
+    """Scale and deviation of predicted depths (M,) from measured ones (M,) of landmarks `ids` (M,). Every other
+    landmark, by its id, gives the scale: the median of the ratios. The others are held out; None if these are too few,
+    or say another scale, or scatter too much."""
     usable = (predicted > 0) & (measured > 0)
     log_ratio, ids = np.log(measured[usable] / predicted[usable]), ids[usable]
     _, rank = np.unique(ids, return_inverse=True)

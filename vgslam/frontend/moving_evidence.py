@@ -84,10 +84,8 @@ class MovingEvidence:
         self, camera: Camera, frame_id: int, since: Ids, start: Pixels, now: Pixels, ids: Ids, pixels: Pixels
     ) -> Departure | None:  # fmt: skip
         """How corners, followed since views (m,) from start (m,2) to now (m,2), leave their epipolar lines; None if
-        they do not.
-
-        frame_id: that of the newest view; ids (n,), pixels (n,2): the landmarks that are believed in it.
-        """
+        they do not. frame_id: that of the newest view; ids (n,), pixels (n,2): the landmarks that are believed in
+        it."""
         for k, anchor in self._anchors.items():
             mine = since == k
             if anchor.n_frames < LEAST_FRAMES or mine.sum() < MIN_POINTS:

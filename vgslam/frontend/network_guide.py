@@ -16,45 +16,35 @@ from vgslam.types import Array, Camera, Float32, Ids, Image, MadeBy, WindowInput
 
 MIN_CONFIDENCE = 0.5
 """Confidence from which a depth counts as sure, in 0 to 1: where the network's own is at its neutral value."""
-MAX_DESCRIPTORS = 20_000
-"""Descriptors kept, of the newest images: some 8 MB for each hundred channels."""
 _WANT = frozenset({Head.POSE, Head.DEPTH})
 
 
 def confidence_from_network(confidence: Float32) -> Float32:
     """The network's confidence c = 1 + exp(x) > 1 as 1 - 1/c in (0,1): 0.5 at x = 0, 0 for a value that is no number.
-
-    1/c is proportional to the error that the network expects (see `guide.rel_sigma_of`).
-    """
+    1/c is proportional to the error that the network expects (see `guide.rel_sigma_of`)."""
     with np.errstate(invalid="ignore", divide="ignore"):
         mapped = 1.0 - 1.0 / np.maximum(confidence, 1.0)
     return np.where(np.isfinite(mapped), mapped, 0.0).astype(np.float32)
 
 
 class NetworkGuide:
-    """Implements `Guide` with any `Backbone`.
-
-    It looks at images and intrinsics alone. Its depth maps are regular grids of the frame's own
-    pixels, as wide as the plane sweep's, with 0 where the network does not look (cropped rows). Not metric: the
-    network's unit is its own.
-    """
+    """Implements `Guide` with any `Backbone`. It looks at images and intrinsics alone. Its depth maps are regular grids
+    of the frame's own pixels, as wide as the plane sweep's, with 0 where the network does not look (cropped rows). Not
+    metric: the network's unit is its own."""
 
     def __init__(self, backbone: Backbone[Any], use: VggtUse | None = None) -> None:
         self.backbone, self.use = backbone, use or VggtUse()
         self.notes = notes_on(backbone.weights.is_random)
         self._grid = PlaneSweepConfig()
-        self._descriptors: dict[int, Float32] = {}
 
     def predict(self, window: WindowInput) -> WindowPrediction | None:
-        """Poses and depth of all frames; None if the network's answer is not finite.
-
-        A window larger than the backbone's memory allows is thinned to frames equally spaced between, and including,
-        the first and the last: the frames between have no depth, and poses interpolated at constant velocity.
-        """
+        """Poses and depth of all frames; None if the network's answer is not finite. A window larger than the
+        backbone's memory allows is thinned to frames equally spaced between, and including, the first and the last: the
+        frames between have no depth, and poses interpolated at constant velocity."""
         n = len(window.frame_ids)
         prepared = self.backbone.prepare(window.images[:1])
         kept = _thinned(n, self.backbone.max_frames(*prepared.size))
-        scene = self._see([window.images[i] for i in kept], window.frame_ids[kept], window.camera)
+        scene = self._see([window.images[i] for i in kept], window.camera)
         T = _poses(scene)
         if T is None or scene.depth is None or scene.depth_confidence is None:
             return None
@@ -74,26 +64,10 @@ class NetworkGuide:
             raw_scale=unit, made_by=MadeBy.NETWORK,
         )  # fmt: skip
 
-    def descriptor(self, frame_id: int, image: Image) -> Float32:
-        """The descriptor made from this image's own tokens, or the one kept from a window that contained the frame."""
-        if frame_id not in self._descriptors:
-            images = self.backbone.prepare([image])
-            scene = self.backbone.decode(self.backbone.encode(images, ()), images, ())
-            self._remember(np.array([frame_id]), scene)
-        return self._descriptors[frame_id]
-
-    def _see(self, images: Sequence[Image], frame_ids: Ids, camera: Camera) -> SceneGeometry:
+    def _see(self, images: Sequence[Image], camera: Camera) -> SceneGeometry:
         prepared = self.backbone.prepare(images)
         tokens = self.backbone.encode(prepared, _WANT)
-        scene = self.backbone.decode(tokens, prepared, _WANT, known_cameras=[camera] * len(images))
-        self._remember(frame_ids, scene)
-        return scene
-
-    def _remember(self, frame_ids: Ids, scene: SceneGeometry) -> None:
-        while len(self._descriptors) > MAX_DESCRIPTORS:
-            self._descriptors.pop(next(iter(self._descriptors)))
-        for frame_id, descriptor in zip(frame_ids.tolist(), scene.descriptors, strict=True):
-            self._descriptors[frame_id] = np.nan_to_num(descriptor.astype(np.float32))
+        return self.backbone.decode(tokens, prepared, _WANT, known_cameras=[camera] * len(images))
 
 
 def _thinned(n: int, most: int) -> Ids:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from vgslam.frontend.features import Gray
 from vgslam.frontend.rotation_guess import Thumbnail
 from vgslam.geometry.camera import Camera
-from vgslam.multiview.straighten import Straightener
+from vgslam.geometry.radial import Straightener
 
 
 @dataclass(frozen=True)

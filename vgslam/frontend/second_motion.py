@@ -55,9 +55,7 @@ class StaticFit:
 
 def static_fit(camera: Camera, followed: Followed, fit: PoseFit, sigma_px: float, gate: float) -> StaticFit:
     """The pose that the old landmarks support, given that of the majority; inliers without what stands among outliers.
-
-    sigma_px, gate: as in `refine_pose`.
-    """
+    sigma_px, gate: as in `refine_pose`."""
     points, is_old = followed.points, followed.is_old
     nothing = np.zeros(len(points), bool)
     if fit.inliers.mean() >= ENOUGH_AGREE and len(followed.moving) == 0:

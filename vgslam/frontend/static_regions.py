@@ -75,10 +75,8 @@ class _Reference:
 
 
 class StaticRegions:
-    """Looks at every frame of one camera and finds what never moves.
-
-    `mask` (height,width): what was found; None where there is nothing. A standing camera finds nothing.
-    """
+    """Looks at every frame of one camera and finds what never moves. `mask` (height,width): what was found; None where
+    there is nothing. A standing camera finds nothing."""
 
     def __init__(self, camera: Camera) -> None:
         self.full = camera

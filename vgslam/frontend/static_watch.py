@@ -14,10 +14,8 @@ GUESS_REL_SIGMA = 0.5
 
 
 class StaticWatch:
-    """Looks at all frames of a run, and keeps `tracker.mask` and the run's note up to date.
-
-    The map's keyframes from the run (those since this was made) lose what they saw there, unless `is_localizing`.
-    """
+    """Looks at all frames of a run, and keeps `tracker.mask` and the run's note up to date. The map's keyframes from
+    the run (those since this was made) lose what they saw there, unless `is_localizing`."""
 
     def __init__(
         self, tracker: Tracker, slam_map: SlamMap, notes: list[str], first_frame_id: int = 0,

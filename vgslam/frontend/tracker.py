@@ -20,8 +20,8 @@ from vgslam.frontend.rotation_guess import RotationGuess, Thumbnail
 from vgslam.frontend.second_motion import OLD_KEYFRAMES, Followed, static_fit
 from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH, MIN_RAY_Z, Camera
+from vgslam.geometry.radial import Straightener
 from vgslam.multiview.pnp import CentrePrior, PoseFit, PosePoints, ransac_pose, refine_pose
-from vgslam.multiview.straighten import Straightener
 from vgslam.types import Array, Ids
 
 MIN_TO_FIT = 8
@@ -205,11 +205,8 @@ class Tracker:
         )  # fmt: skip
 
     def track(self, state: TrackState, view: View, motion: Array | None = None) -> TrackResult:
-        """Pose of `view` from the features of `state` that are found in it.
-
-        motion: T_view_previous (4,4) in world units, where it is known from elsewhere; patches are then turned by it
-        before they are looked for.
-        """
+        """Pose of `view` from the features of `state` that are found in it. motion: T_view_previous (4,4) in world
+        units, where it is known from elsewhere; patches are then turned by it before they are looked for."""
         T_cam_world = se3.inverse(state.T_world_cam)
         predicted = self._predicted(state, view) if motion is None else motion @ T_cam_world
         points = self.pose_points(state.ids, state.pixels)

@@ -40,10 +40,8 @@ WIDTH_SIGMAS = 3.0
 
 def focal_change(camera: Camera, points: PosePoints, T_cam_world: Array, sigma_px: float) -> tuple[float, float]:
     """How much longer the focal length of a view is than that of `camera`, as its logarithm, and the deviation of that;
-    (0, infinity) where it is not determined.
-
-    points: N landmarks and where the view sees them; T_cam_world (4,4): its pose with the camera's focal length.
-    """
+    (0, infinity) where it is not determined. points: N landmarks and where the view sees them; T_cam_world (4,4): its
+    pose with the camera's focal length."""
     Xc = se3.transform(T_cam_world, points.landmarks)
     ahead = Xc[:, 2] > MIN_DEPTH
     if ahead.sum() < MIN_POINTS:

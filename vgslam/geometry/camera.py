@@ -22,10 +22,8 @@ MIN_RAY_Z = 0.05
 @dataclass(frozen=True)
 class Camera:
     """Pinhole intrinsics in pixels, and the lens distortion (OpenCV order k1 k2 p1 p2 [k3 ...]), empty when none.
-
-    `is_fisheye` selects OpenCV's equidistant model (k1..k4) for `distortion`.
-    Raises ValueError, naming the field, for NaN, a focal length <= 0 or a principal point far outside the image.
-    """
+    `is_fisheye` selects OpenCV's equidistant model (k1..k4) for `distortion`. Raises ValueError, naming the field, for
+    NaN, a focal length <= 0 or a principal point far outside the image."""
 
     fx: float
     fy: float

@@ -19,11 +19,9 @@ def so3_exp_many(w: Array) -> Array:
 
 
 def powers(S: Sim3, exponents: Array) -> tuple[Array, Array, Array]:
-    """S^a = exp(a log S) for exponents a (n,): R (n,3,3), t (n,3), s (n,). a = 0 is the identity, a = 1 is S.
-
-    The translation of exp(a (w, v, l)) is a V(a w, a l) v with V(w, l) the integral of exp(l x) exp(x [w]) over x from
-    0 to 1 (Strasdat, "Local accuracy and global consistency", PhD thesis 2012, section 2.3).
-    """
+    """S^a = exp(a log S) for exponents a (n,): R (n,3,3), t (n,3), s (n,). a = 0 is the identity, a = 1 is S. The
+    translation of exp(a (w, v, l)) is a V(a w, a l) v with V(w, l) the integral of exp(l x) exp(x [w]) over x from 0 to
+    1 (Strasdat, "Local accuracy and global consistency", PhD thesis 2012, section 2.3)."""
     a = np.asarray(exponents, np.float64)
     w, log_s = se3.so3_log(S.R), float(np.log(S.s))
     v = np.linalg.solve(_integral(w[None], np.array([log_s]))[0], S.t)

@@ -35,10 +35,8 @@ class Fit:
 
 
 def umeyama(a: Array, b: Array, weights: Array | None = None) -> Sim3:
-    """S_a_b with least sum of w |a - S b|^2 over points (N,3) (Umeyama, PAMI 1991, eqs. 40-42, weighted).
-
-    Raises ValueError if all points b coincide, or the best scale is not positive.
-    """
+    """S_a_b with least sum of w |a - S b|^2 over points (N,3) (Umeyama, PAMI 1991, eqs. 40-42, weighted). Raises
+    ValueError if all points b coincide, or the best scale is not positive."""
     w = np.ones(len(a)) if weights is None else weights
     w = w / w.sum()
     mean_a, mean_b = w @ a, w @ b
@@ -54,11 +52,9 @@ def umeyama(a: Array, b: Array, weights: Array | None = None) -> Sim3:
 
 
 def fit_similarity(a: Array, b: Array, seed: int = 0) -> Fit:
-    """Robust S_a_b from N >= 3 pairs of points (N,3) of which fewer than half may be wrong.
-
-    The best of many fits to three pairs (least median of distances, Rousseeuw, JASA 1984) begins a fit with Tukey's
-    weights. Raises ValueError for fewer than three pairs or points that coincide.
-    """
+    """Robust S_a_b from N >= 3 pairs of points (N,3) of which fewer than half may be wrong. The best of many fits to
+    three pairs (least median of distances, Rousseeuw, JASA 1984) begins a fit with Tukey's weights. Raises ValueError
+    for fewer than three pairs or points that coincide."""
     if len(a) < 3:
         raise ValueError(f"{len(a)} pairs of points, a similarity needs 3")
     S = _start(a, b, np.random.default_rng(seed))

@@ -24,11 +24,9 @@ def angles_to_deg(R: Array, reference: Array) -> Array:
 
 
 def robust_mean_rotation(R: Array, floor_deg: float = 5.0) -> tuple[Array, npt.NDArray[np.bool_]]:
-    """Mean (3,3) of rotations (N,3,3) and which of them (N,) it is made of.
-
-    Rotations further from the one in the middle (the least sum of angles to the others) than floor_deg and than median
-    + 2.5 robust deviations are left out; the rest is averaged. ValueError for none.
-    """
+    """Mean (3,3) of rotations (N,3,3) and which of them (N,) it is made of. Rotations further from the one in the
+    middle (the least sum of angles to the others) than floor_deg and than median + 2.5 robust deviations are left out;
+    the rest is averaged. ValueError for none."""
     if not len(R):
         raise ValueError("mean of no rotations")
     pairwise = np.stack([angles_to_deg(R, r) for r in R])

@@ -11,10 +11,8 @@ from vgslam.geometry.se3 import Array
 
 @dataclass(frozen=True)
 class Sim3:
-    """Similarity S_a_b with p_a = s R p_b + t.
-
-    Raises ValueError for non-finite values, a non-orthonormal R or s <= 0.
-    """
+    """Similarity S_a_b with p_a = s R p_b + t. Raises ValueError for non-finite values, a non-orthonormal R or s <=
+    0."""
 
     R: Array
     """(3,3) rotation."""

@@ -23,12 +23,9 @@ MOST_WAITING = 50  # keyframes that wait, so that a look at them all stays cheap
 
 
 class IncrementalGraph:
-    """Keyframes and edges of all components; every component's first keyframe is held.
-
-    add_keyframe, add_edge, then update() once per keyframe. is_metric: a graph over SE(3), all scales 1.
-    threshold: movement of a keyframe (rad, log-scale, and position over `length` units) below which update() does not
-    report it.
-    """
+    """Keyframes and edges of all components; every component's first keyframe is held. add_keyframe, add_edge, then
+    update() once per keyframe. is_metric: a graph over SE(3), all scales 1. threshold: movement of a keyframe (rad,
+    log-scale, and position over `length` units) below which update() does not report it."""
 
     def __init__(self, is_metric: bool = False, threshold: float = 1e-3) -> None:
         self.is_metric, self.threshold = is_metric, threshold
@@ -122,10 +119,8 @@ class IncrementalGraph:
 
     def update(self) -> dict[int, Sim3]:
         """Optimise with what was added; returns the keyframes that moved by more than the threshold, with new poses.
-
         Settles first, if settle() was not called. Edges beyond 3 sigma afterwards are switched off. Raises GraphError
-        when a new keyframe has no edge (and is not the first of its component) or the solve diverges.
-        """
+        when a new keyframe has no edge (and is not the first of its component) or the solve diverges."""
         placed = [n for p in self.settle() for n in p.members]
         if not (self._new_nodes or self._new_edges or self._removed or self._must_rebuild):
             return {}

@@ -107,11 +107,9 @@ def agree_in_pairs(
 
 
 def consistent_loops(path: OdometryPath, edges: Sequence[Edge], is_metric: bool = False) -> np.ndarray:
-    """Mask (N,) of the loops that agree with the odometry and with one another.
-
-    path: odometry of all keyframes that the edges name. Edges whose two ends have the order of ids swapped are told
-    apart by their own a and b: loops are compared a to a and b to b.
-    """
+    """Mask (N,) of the loops that agree with the odometry and with one another. path: odometry of all keyframes that
+    the edges name. Edges whose two ends have the order of ids swapped are told apart by their own a and b: loops are
+    compared a to a and b to b."""
     keep = agrees_with_odometry(path, edges, is_metric)
     order = np.flatnonzero(keep).tolist()
     if len(order) < 2:

@@ -26,22 +26,18 @@ class Closing:
 
 
 class MapGraph:
-    """Follows the keyframes and edges of `slam_map`, and moves its keyframes when loops come in.
-
-    A keyframe is taken in with the edges that it has then; later changes by bundle adjustment stay, because
-    loops are applied to the map as corrections. What the graph moves as a whole (components that are joined, parts that
-    were joined wrongly) the map moves by the same edge. is_metric: a graph over SE(3), all scales 1.
-    """
+    """Follows the keyframes and edges of `slam_map`, and moves its keyframes when loops come in. A keyframe is taken in
+    with the edges that it has then; later changes by bundle adjustment stay, because loops are applied to the map as
+    corrections. What the graph moves as a whole (components that are joined, parts that were joined wrongly) the map
+    moves by the same edge. is_metric: a graph over SE(3), all scales 1."""
 
     def __init__(self, slam_map: SlamMap, is_metric: bool = False) -> None:
         self.map, self.is_metric = slam_map, is_metric
         self._graph = IncrementalGraph(is_metric)
 
     def take_in(self) -> None:
-        """Takes in all keyframes that the map has got since, with their edges.
-
-        Raises GraphError; the next call then starts again with an empty graph.
-        """
+        """Takes in all keyframes that the map has got since, with their edges. Raises GraphError; the next call then
+        starts again with an empty graph."""
         m, graph = self.map, self._graph
         first = len(graph.nodes)
         new = [e for e in m.edges.values() if max(e.id_a, e.id_b) >= first]
@@ -59,10 +55,8 @@ class MapGraph:
         return self._graph.lies_apart(a, b)
 
     def close(self, loops: Sequence[Edge]) -> Closing:
-        """Adds loops to the map, joins the components that they lie between, and moves the map.
-
-        All of it or, with a GraphError as from `take_in`, nothing.
-        """
+        """Adds loops to the map, joins the components that they lie between, and moves the map. All of it or, with a
+        GraphError as from `take_in`, nothing."""
         self.take_in()
         graph = self._graph
         try:

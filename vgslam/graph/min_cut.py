@@ -18,11 +18,8 @@ class Cut:
 
 def min_cut(weight: Array, sources: Ids, sinks: Ids) -> Cut:
     """The cut of least weight between two sets of nodes, which must have none in common (ValueError); of several, that
-    with fewest nodes on the side of the sources.
-
-    weight (N,N), symmetric, of edges; below 0 counts as 0. By augmenting paths, the shortest first (Edmonds and Karp,
-    Journal of the ACM 1972): for graphs of up to some hundred nodes.
-    """
+    with fewest nodes on the side of the sources. weight (N,N), symmetric, of edges; below 0 counts as 0. By augmenting
+    paths, the shortest first (Edmonds and Karp, Journal of the ACM 1972): for graphs of up to some hundred nodes."""
     if np.isin(sources, sinks).any():
         raise ValueError("a node cannot be on both sides of a cut")
     left = np.maximum(np.asarray(weight, np.float64), 0.0)

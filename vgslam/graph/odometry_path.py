@@ -74,10 +74,8 @@ class OdometryPath:
         self._up.append(up)
 
     def between(self, ids_a: Ids, ids_b: Ids) -> tuple[Sim3Batch, Array, np.ndarray]:
-        """S_a_b (N) by odometry, its covariance (N,7,7) in the frame of b, and whether odometry joins them (N,).
-
-        Raises KeyError for an unknown keyframe.
-        """
+        """S_a_b (N) by odometry, its covariance (N,7,7) in the frame of b, and whether odometry joins them (N,). Raises
+        KeyError for an unknown keyframe."""
         a = np.array([self._row[int(i)] for i in ids_a], np.int64)
         b = np.array([self._row[int(i)] for i in ids_b], np.int64)
         pairs, of_pair = np.unique(np.stack([a, b], 1), axis=0, return_inverse=True)

@@ -12,6 +12,7 @@ import numpy as np
 
 from vgslam.graph.loop_consistency import Measured, agree_in_pairs
 from vgslam.graph.odometry_path import OdometryPath
+from vgslam.graph.roots import Roots
 from vgslam.graph.tie_tree import TieTree
 from vgslam.types import Array, Edge
 
@@ -47,15 +48,12 @@ class _Camp:
 def choose_ties(path: OdometryPath, ties: Sequence[Edge], is_metric: bool = False) -> TieChoice:
     """The most ties that agree with one place of every piece; of equally many, those with more inliers, then with
     smaller ids. path: odometry of all keyframes that the ties name. Raises KeyError for a tie that names others."""
-    order = sorted(range(len(ties)), key=lambda i: _rank(ties[i]))
+    rank = [(max(e.id_a, e.id_b), min(e.id_a, e.id_b), str(e.kind)) for e in ties]
+    order = sorted(range(len(ties)), key=rank.__getitem__)
     choice = _Search(path, [ties[i] for i in order], is_metric).run()
     is_kept = np.zeros(len(ties), bool)
     is_kept[np.array(order, np.int64)[choice.is_kept]] = True
     return TieChoice(is_kept, [order[i] for i in choice.tree])
-
-
-def _rank(e: Edge) -> tuple[int, int, str]:
-    return max(e.id_a, e.id_b), min(e.id_a, e.id_b), str(e.kind)
 
 
 class _Search:
@@ -190,18 +188,5 @@ def first_contradicted(path: OdometryPath, ties: Sequence[Edge], errors: Array, 
 
 def holding_ties(path: OdometryPath, ties: Sequence[Edge]) -> np.ndarray:
     """Mask (N,) of the ties that, taken one after another, join pieces that nothing before them joins."""
-    parent: dict[int, int] = {}
-
-    def root(n: int) -> int:
-        parent.setdefault(n, n)
-        while parent[n] != n:
-            parent[n] = parent[parent[n]]
-            n = parent[n]
-        return n
-
-    holds = np.zeros(len(ties), bool)
-    for i, e in enumerate(ties):
-        a, b = root(path.piece_of(e.id_a)), root(path.piece_of(e.id_b))
-        holds[i] = a != b
-        parent[a] = b
-    return holds
+    roots = Roots()
+    return np.array([roots.join(path.piece_of(e.id_a), path.piece_of(e.id_b)) for e in ties], bool)

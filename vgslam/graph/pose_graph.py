@@ -13,6 +13,7 @@ import numpy as np
 from vgslam.errors import GraphError
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
+from vgslam.graph.roots import Roots
 from vgslam.types import Edge, EdgeKind
 
 PRIOR_SIGMA = 1e-6  # of an anchor, in all coordinates: held still, without the rank loss of an exact constraint
@@ -122,20 +123,13 @@ def check_measurement(name: str, S: Sim3, is_metric: bool) -> None:
 
 
 def _check_connected(nodes: dict[int, Sim3], edges: list[Edge], anchors: set[int]) -> None:
-    parent = {n: n for n in nodes}
-
-    def root(n: int) -> int:
-        while parent[n] != n:
-            parent[n] = parent[parent[n]]
-            n = parent[n]
-        return n
-
+    roots = Roots()
     for e in edges:
         if e.id_a not in nodes or e.id_b not in nodes:
             raise GraphError(f"edge {e.id_a}-{e.id_b} names a keyframe that is not in the graph")
-        parent[root(e.id_a)] = root(e.id_b)
-    anchored = {root(a) for a in anchors}
-    loose = [n for n in nodes if root(n) not in anchored]
+        roots.join(e.id_a, e.id_b)
+    anchored = {roots.of(a) for a in anchors}
+    loose = [n for n in nodes if roots.of(n) not in anchored]
     if loose:
         raise GraphError(f"pose graph is disconnected: keyframe {loose[0]} and {len(loose) - 1} more hang on no anchor")
 
@@ -157,11 +151,9 @@ def factor_graph(
 def optimize(
     nodes: dict[int, Sim3], edges: list[Edge], anchors: set[int], max_iterations: int = 20, is_metric: bool = False
 ) -> tuple[dict[int, Sim3], float]:
-    """Maximum-likelihood nodes S_world_keyframe given relative measurements; returns them and the final error.
-
-    Anchored nodes do not move. Edges that are not odometry carry a Huber kernel. is_metric: every scale stays exactly
-    1 (a graph over SE(3)). Raises GraphError (check_graph).
-    """
+    """Maximum-likelihood nodes S_world_keyframe given relative measurements; returns them and the final error. Anchored
+    nodes do not move. Edges that are not odometry carry a Huber kernel. is_metric: every scale stays exactly 1 (a graph
+    over SE(3)). Raises GraphError (check_graph)."""
     check_graph(nodes, edges, anchors, is_metric)
     space = space_of(is_metric)
     graph, values = factor_graph(nodes, edges, anchors, space)

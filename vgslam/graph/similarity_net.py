@@ -66,10 +66,8 @@ class Net:
 
     def blocks(self, nodes: Sim3Batch, held: np.ndarray) -> tuple[Blocks, Array]:
         """The linear system of one step of iteratively reweighted least squares (Huber), and its right side (N,7).
-
         Steps x are right perturbations S exp(x). With E = S_ab^-1 S_a^-1 S_b, log E moves by D (x_b - Ad(S_b^-1 S_a)
-        x_a), where D is the derivative of log(E exp(x)). held (N,): nodes that do not move.
-        """
+        x_a), where D is the derivative of log(E exp(x)). held (N,): nodes that do not move."""
         log = logarithm(self.left(nodes))
         r = log / self.sigmas
         weight = np.sqrt(huber_weights(np.linalg.norm(r, axis=1)))[:, None]

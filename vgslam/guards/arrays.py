@@ -21,7 +21,7 @@ class ArraysError(ValueError):
 
 
 def read_array(data: bytes) -> Array:
-    """The array of a .npy file's bytes. Raises ArraysError for objects, and for a header that promises more than there
+    """The array of a .npy file's bytes. Raises ArraysError for objects, and a header that promises more than there
     is."""
     stream = io.BytesIO(data)
     try:

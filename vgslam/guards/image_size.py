@@ -20,8 +20,8 @@ _MOST_FIELDS = 4096
 
 
 def stated_size(data: bytes) -> Size | None:
-    """(width, height) that the header of an image states, the largest where it states several; None for data of another
-    format, or cut off within the header."""
+    """(width, height) that an image's header states, the largest of several; None for another format, or one cut
+    off."""
     for begins, read in _READERS:
         if begins(data):
             try:

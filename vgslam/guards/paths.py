@@ -10,11 +10,9 @@ class OutsideError(ValueError):
 
 
 def inside(folder: Path, name: object, may_be_link: bool = False) -> Path:
-    """`folder` / name, for a name that a map, an index or an archive gives.
-
-    Raises OutsideError for what is no text, empty, absolute, holds '..' or a control character, or leads through a
-    symbolic link. may_be_link: links are followed, as those of the Hugging Face cache are.
-    """
+    """`folder` / name, for a name that a map, an index or an archive gives. Raises OutsideError for what is no text,
+    empty, absolute, holds '..' or a control character, or leads through a symbolic link. may_be_link: links are
+    followed, as those of the Hugging Face cache are."""
     if not isinstance(name, str) or not name:
         raise OutsideError("names no file where it should")
     parts = Path(name).parts

@@ -30,8 +30,7 @@ def first_line(error: BaseException) -> str:
 
 
 def say(text: object = "", *, end: str = "\n", is_error: bool = False) -> None:
-    """Prints `shown` text at once: on standard output, or on standard error. Every line of the program goes through
-    here, or through rich with `shown` text."""
+    """Prints `shown` text at once. Every line of the program goes through here, or through rich with `shown` text."""
     stream: TextIO = sys.stderr if is_error else sys.stdout
     try:
         print(shown(text), end=end, file=stream, flush=True)

@@ -13,8 +13,7 @@ MAX_REL_SIGMA = 0.1
 
 
 class _Thinned:
-    """Points added piece by piece; when they are more than twice max_points, every second one stays, also of those to
-    come: memory is bounded however many there are."""
+    """Points added piece by piece; beyond twice max_points every second one stays, also of those to come."""
 
     def __init__(self, max_points: int) -> None:
         self._max_points, self._step, self._n = max_points, 1, 0
@@ -41,11 +40,9 @@ class _Thinned:
 def point_cloud(
     slam_map: SlamMap, min_confidence: float = 0.5, max_points: int = 2_000_000, component_id: int | None = None
 ) -> tuple[Array, Colors]:
-    """Points (N,3) in the world and colours (N,3): confident dense depth of keyframes, and triangulated landmarks.
-
-    Of one component, by default the largest: components do not share a frame. Of more than max_points (> 0) an even
-    selection; no more than twice as many are held at any time.
-    """
+    """Points (N,3) in the world and colours (N,3): confident dense depth of keyframes, and triangulated landmarks. Of
+    one component, by default the largest: components do not share a frame. Of more than max_points (> 0) an even
+    selection; no more than twice as many are held at any time."""
     if not slam_map.keyframes:
         return np.zeros((0, 3)), np.zeros((0, 3), np.uint8)
     component = np.array([k.component_id for k in slam_map.keyframes])

@@ -29,11 +29,8 @@ _PLACE[_UPPER] = _PLACE.T[_UPPER] = np.arange(21)
 
 
 class FrameTable(Sequence[PoseEstimate]):
-    """A list of estimates that grows at its end and in which each can be replaced.
-
-    An estimate that is read is a copy. Everything comes back bit for bit but the covariance, which is kept in single
-    precision and symmetric.
-    """
+    """A list of estimates that grows at its end and in which each can be replaced. An estimate that is read is a copy.
+    Everything comes back bit for bit but the covariance, which is kept in single precision and symmetric."""
 
     def __init__(self, estimates: Iterable[PoseEstimate] = ()) -> None:
         self._blocks: list[npt.NDArray[Any]] = []

@@ -1,12 +1,13 @@
 """A keyframe whose image and depth may lie on disk."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, overload
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.map.picture_file import Picture
-from vgslam.map.pictures import PictureKind, Pictures
+from vgslam.map.pictures import Picture, PictureKind, Pictures
 from vgslam.types import Float32, Image, Keyframe
 
 
@@ -23,10 +24,8 @@ def _kept(kind: PictureKind) -> Any:
 
 
 class PagedKeyframe(Keyframe):
-    """A keyframe of the map: as `Keyframe`, but image, depth and confidence are kept by `Pictures`.
-
-    Reading them may read a file (MapError when that is damaged), setting them may write one (OutputError).
-    """
+    """A keyframe of the map: as `Keyframe`, but image, depth and confidence are kept by `Pictures`. Reading them may
+    read a file (MapError when that is damaged), setting them may write one (OutputError)."""
 
     image: Image = _kept(PictureKind.IMAGE)
     depth: Float32 | None = _kept(PictureKind.DEPTH)
@@ -58,3 +57,31 @@ class PagedKeyframe(Keyframe):
     def is_in(self, pictures: Pictures) -> bool:
         """Whether its pictures are kept there."""
         return self._pictures is pictures
+
+
+def gray_of(keyframe: Keyframe) -> npt.NDArray[np.uint8]:
+    """A keyframe's grey image (H,W), not to be written into; without a detour over colours where it is kept grey."""
+    if isinstance(keyframe, PagedKeyframe):
+        return keyframe.gray
+    return np.asarray(cv2.cvtColor(keyframe.image, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+class KeyframeImages(Sequence[Image]):
+    """A sequence of images that holds none: most windows of keyframes are solved by their tracks alone."""
+
+    def __init__(self, keyframes: Sequence[Keyframe]) -> None:
+        self._keyframes = keyframes
+
+    def __len__(self) -> int:
+        return len(self._keyframes)
+
+    @overload
+    def __getitem__(self, at: int) -> Image: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[Image]: ...
+
+    def __getitem__(self, at: int | slice) -> Image | list[Image]:
+        if isinstance(at, slice):
+            return [keyframe.image for keyframe in self._keyframes[at]]
+        return self._keyframes[at].image

@@ -5,6 +5,7 @@ Everything that is not a keyframe is stored relative to one, so it follows when 
 
 import copy
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +13,42 @@ import numpy.typing as npt
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.frame_table import FrameTable
-from vgslam.map.growing import GrowingArray
 from vgslam.map.paged_keyframe import PagedKeyframe
 from vgslam.map.pictures import Pictures
 from vgslam.map.world import UNKNOWN, World
 from vgslam.types import Array, Camera, Edge, Ids, Keyframe, Observations, PoseEstimate, Trajectory
+
+
+class GrowingArray:
+    """Rows of fixed shape and dtype; `view` is the filled part, writable, invalid after the next `extend`."""
+
+    def __init__(self, row_shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
+        self._data: npt.NDArray[Any] = np.zeros((64, *row_shape), dtype)
+        self._n = 0
+
+    def __len__(self) -> int:
+        return self._n
+
+    @property
+    def view(self) -> npt.NDArray[Any]:
+        return self._data[: self._n]
+
+    def copy(self) -> "GrowingArray":
+        """The same rows, in memory of their own."""
+        out = GrowingArray(self._data.shape[1:], self._data.dtype)
+        out.extend(self.view)
+        return out
+
+    def extend(self, rows: npt.ArrayLike) -> None:
+        values = np.asarray(rows, self._data.dtype).reshape(-1, *self._data.shape[1:])
+        need = self._n + len(values)
+        if need > len(self._data):
+            grown = np.zeros((max(need, 2 * len(self._data)), *self._data.shape[1:]), self._data.dtype)
+            grown[: self._n] = self.view
+            self._data = grown
+        self._data[self._n : need] = values
+        self._n = need
+
 
 DETOUR = 4.0
 """A path so many times as long as the distance between its ends has come back."""
@@ -84,8 +116,7 @@ class Session:
     began: str
     """When it began, ISO 8601."""
     first_frame_id: int
-    """Id of its first frame in the map. Frame ids of a map count up through all its sessions; a frame's number in its
-    own source is its id less this one."""
+    """Id of its first frame in the map, whose ids count up through all its sessions."""
     camera: Camera | None = None
     """The calibration of its images as they were recorded, with their distortion; None where there was none."""
 

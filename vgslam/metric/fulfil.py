@@ -24,7 +24,7 @@ from vgslam.metric.spec import (
     PositionFile,
     Tags,
     Upright,
-)  # fmt: skip
+)
 from vgslam.sources.position_file import Accelerations
 from vgslam.types import Array, Keyframe
 
@@ -43,10 +43,8 @@ class _Step:
 
 def fulfil(slam_map: SlamMap, request: MetricRequest, session: int = -1) -> list[Finding]:
     """Makes components of the map metric and upright as far as the session (by default the newest) determines it.
-
     Components of which nothing was measured stay as they are, and their findings say so. Raises InputError when no
-    component could be measured; the map is unchanged then.
-    """
+    component could be measured; the map is unchanged then."""
     view = SessionView(slam_map, session)
     components = view.components()
     if not components:

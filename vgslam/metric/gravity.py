@@ -18,12 +18,10 @@ ACCELERATION_SIGMA_DEG = 1.0
 
 
 def upright(R_world_cam: Array) -> Gravity:
-    """Up from cameras (N,3,3) that are held upright on average. Raises InputError for none.
-
-    The x axes of all cameras are level up to some roll, and the mean y axis points down up to some pitch: least squares
-    for the unit vector `down` of sum (down . x)^2 / roll^2 + |down - mean y|^2 / pitch^2. Where the camera turns, the
-    first term decides; where it looks one way, the pitch is left to the second, and the deviation says so.
-    """
+    """Up from cameras (N,3,3) that are held upright on average. Raises InputError for none. The x axes of all cameras
+    are level up to some roll, and the mean y axis points down up to some pitch: least squares for the unit vector
+    `down` of sum (down . x)^2 / roll^2 + |down - mean y|^2 / pitch^2. Where the camera turns, the first term decides;
+    where it looks one way, the pitch is left to the second, and the deviation says so."""
     if not len(R_world_cam):
         raise InputError("--gravity upright: the component has no keyframe")
     x, y = R_world_cam[:, :, 0], R_world_cam[:, :, 1].mean(axis=0)
@@ -48,9 +46,7 @@ def upright(R_world_cam: Array) -> Gravity:
 
 def from_accelerations(R_world_cam: Array, acceleration_cam: Array) -> Gravity:
     """Up from accelerations (N,3) in the axes of cameras (N,3,3): at rest an accelerometer reads what holds it up.
-
-    Raises InputError for fewer than three, or if they contradict one another.
-    """
+    Raises InputError for fewer than three, or if they contradict one another."""
     norm = np.linalg.norm(acceleration_cam, axis=1)
     used = norm > 0
     if used.sum() < 3:
@@ -68,8 +64,7 @@ def from_accelerations(R_world_cam: Array, acceleration_cam: Array) -> Gravity:
 
 
 def levelled(up_world: Array, T_world_first: Array) -> Array:
-    """Rotation (3,3) to axes with z up, x along the first camera's view (along its top if it looks straight down or
-    up)."""
+    """Rotation (3,3) to axes with z up, x along the first camera's view (its top if that is vertical)."""
     z = up_world / np.linalg.norm(up_world)
     forward, top = T_world_first[:3, 2], -T_world_first[:3, 1]
     ahead = forward if np.linalg.norm(np.cross(z, forward)) > 0.1 else top
@@ -79,8 +74,8 @@ def levelled(up_world: Array, T_world_first: Array) -> Array:
 
 
 def roll_fixed(R_new_old: Array, line: Array, up_old: Array) -> Array:
-    """R_new_old (3,3) turned about a straight line (3,), a unit vector in the new axes, so that up_old (3,) comes as
-    near to z as it can."""
+    """R_new_old (3,3) turned about a line (3,), a unit vector in the new axes, so that up_old (3,) comes nearest to
+    z."""
     up = R_new_old @ up_old
     z = np.array([0.0, 0.0, 1.0])
     a, b = up - line * float(line @ up), z - line * float(line @ z)

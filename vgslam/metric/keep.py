@@ -17,8 +17,7 @@ SAME = 1e-9
 
 @dataclass(frozen=True)
 class Anchors:
-    """Keyframes of a component whose frame of reference is known, where they were. ids (n,); R (n,3,3), t (n,3), s (n,)
-    of S_world_keyframe."""
+    """Keyframes of a component where they were, in a known frame of reference: ids (n,); S_world_keyframe R, t, s."""
 
     world: World
     ids: Ids
@@ -41,10 +40,8 @@ def remember(slam_map: SlamMap) -> list[Anchors]:
 
 
 def restore(slam_map: SlamMap, anchors: list[Anchors]) -> None:
-    """Brings each component that holds remembered keyframes back into their frame of reference.
-
-    Of several frames of reference that were joined, that of a metric one with most keyframes stays.
-    """
+    """Brings each component that holds remembered keyframes back into their frame of reference. Of several frames of
+    reference that were joined, that of a metric one with most keyframes stays."""
     worlds: dict[int, World] = {}
     for a in anchors:
         ids, counts = np.unique([slam_map.keyframes[k].component_id for k in a.ids], return_counts=True)

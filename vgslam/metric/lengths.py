@@ -22,8 +22,8 @@ MIN_SIGMAS = 3.0
 
 
 def scale_of_frames(view: SessionView, spec: FramesLength) -> tuple[int, Scale]:
-    """The component of the two frames and its scale. Raises InputError when one has no pose, they lie in different
-    components, or hardly apart."""
+    """The component of the two frames and its scale. Raises InputError without a pose, in two components, hardly
+    apart."""
     (a, T_a), (b, T_b) = view.posed_frame(spec.frame_a), view.posed_frame(spec.frame_b)
     names = f"frames {spec.frame_a} and {spec.frame_b}"
     component = _one_component(names, view.component_of(a), view.component_of(b))
@@ -38,8 +38,8 @@ def scale_of_frames(view: SessionView, spec: FramesLength) -> tuple[int, Scale]:
 
 
 def scale_of_points(view: SessionView, spec: PointsLength) -> tuple[int, Scale]:
-    """The component of the two pixels' landmarks and its scale. Raises InputError when no landmark is near a pixel,
-    they lie in different components, or hardly apart."""
+    """The component of the two pixels' landmarks and its scale. Raises InputError without landmarks near, or hardly
+    apart."""
     (component_a, point_a, sigma_a), (component_b, point_b, sigma_b) = (_shown(view, p) for p in (spec.a, spec.b))
     names = f"the points in frames {spec.a.frame} and {spec.b.frame}"
     component = _one_component(names, component_a, component_b)

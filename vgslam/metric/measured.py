@@ -28,12 +28,10 @@ class Scale:
 
     @staticmethod
     def of(ratios: Array, method: str, sigmas: Array | None = None, floor: float = LEAST_REL_SIGMA) -> "Scale":
-        """The median of N measurements (N,) of metres per unit.
-
-        Its deviation comes from their spread, pi/2 being the median's variance over the mean's for normal errors. A
-        single one has that of `sigmas` (N,), relative. floor: what all have in common, so that it does not average
-        out. Raises ValueError for none, or one that is not positive.
-        """
+        """The median of N measurements (N,) of metres per unit. Its deviation comes from their spread, pi/2 being the
+        median's variance over the mean's for normal errors. A single one has that of `sigmas` (N,), relative. floor:
+        what all have in common, so that it does not average out. Raises ValueError for none, or one that is not
+        positive."""
         if not len(ratios) or not (np.isfinite(ratios).all() and (ratios > 0).all()):
             raise ValueError("a scale needs measurements that are positive")
         logs = np.log(ratios)

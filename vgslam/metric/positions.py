@@ -114,8 +114,8 @@ def georeference(slam_map: SlamMap, component: int, found: Matched, sigma_m: flo
 def _roll(
     slam_map: SlamMap, component: int, found: Matched, fit: Fit, sigmas: Array
 ) -> tuple[Sim3, HeldRoll | None, float | None]:
-    """The similarity, with the roll about a straight path taken from the cameras; which roll the graph has to hold;
-    its deviation in degrees."""
+    """The similarity, with the roll about a straight path from the cameras; the roll to be held; its deviation in
+    degrees."""
     _, D, Vt = np.linalg.svd(found.positions - found.positions.mean(axis=0), full_matrices=False)
     if np.degrees(np.median(sigmas) / max(float(D[1]), 1e-12)) < MAX_ROLL_SIGMA_DEG:
         return fit.S, None, None
@@ -151,8 +151,7 @@ def _bent(
 
 
 def _sigmas(found: Matched, fit: Fit, slam_map: SlamMap, sigma_m: float | None) -> Array:
-    """Deviations (n,3): given, or from the file, or measured from how neighbouring residuals differ, to which drift
-    contributes little."""
+    """Deviations (n,3): given, or the file's, or by how neighbouring residuals differ, which shows little drift."""
     if sigma_m is not None:
         return np.full((len(found.ids), 3), sigma_m)
     if found.sigmas is not None:
@@ -165,10 +164,8 @@ def _sigmas(found: Matched, fit: Fit, slam_map: SlamMap, sigma_m: float | None) 
 
 
 def _scale(fit: Fit, found: Matched, sigmas: Array) -> Scale:
-    """The deviation of Umeyama's scale: that of one coordinate over the root of the sum of squares about the mean.
-
-    The larger of the stated deviations and of what the positions are off counts.
-    """
+    """The deviation of Umeyama's scale: that of one coordinate over the root of the sum of squares about the mean. The
+    larger of the stated deviations and of what the positions are off counts."""
     used = fit.weights > 0
     about = found.positions[used] - found.positions[used].mean(axis=0)
     one = max(float(np.median(sigmas)), fit.sigma)

@@ -37,11 +37,9 @@ class MetricRequest:
 
 
 def read_request(scale_from: str | None, gravity_from: str | None, source: object = None) -> MetricRequest:
-    """Reads what `--scale-from` and `--gravity` say, and the files that they name.
-
-    source: what `depth` without a folder means. Raises ConfigError for what is not understood or does not go
-    together, InputError for files that cannot be used.
-    """
+    """Reads what `--scale-from` and `--gravity` say, and the files that they name. source: what `depth` without a
+    folder means. Raises ConfigError for what is not understood or does not go together, InputError for files that
+    cannot be used."""
     scale = None if scale_from is None else parse_scale(scale_from)
     up = None if gravity_from is None else parse_gravity(gravity_from)
     if isinstance(up, FromPositions) and not isinstance(scale, PositionFile):

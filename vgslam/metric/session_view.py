@@ -23,8 +23,7 @@ class SessionView:
         return sessions[self.session].first_frame_id if sessions else 0
 
     def posed_frame(self, number: int) -> tuple[PoseEstimate, Array]:
-        """A frame, by its number in the source, and T_world_cam (4,4). Raises InputError if there is none or it has no
-        pose."""
+        """A frame, by its number in the source, and T_world_cam (4,4). Raises InputError without one."""
         wanted = number + self.first_frame_id
         frames = self.slam_map.session_frames(self.session)
         frame = next((f for f in frames if f.frame_id == wanted), None)

@@ -58,8 +58,7 @@ class PositionFile:
 
 @dataclass(frozen=True)
 class DepthImages:
-    """Measured depth. path: the sequence that has it, None for the one that runs. units_per_m: None for the data
-    set's own."""
+    """Measured depth. path: its sequence, None for the one that runs. units_per_m: None for the data set's own."""
 
     path: Path | None
     units_per_m: float | None

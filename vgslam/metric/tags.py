@@ -62,10 +62,8 @@ def find_tags(keyframes: list[Keyframe], dictionary: str) -> list[Sighting]:
 
 
 def scales_of_tags(view: SessionView, spec: Tags) -> dict[int, Scale]:
-    """Scale by component, from the markers that the session's keyframes show.
-
-    Raises InputError when no marker is seen, or none from two directions; ConfigError for an unknown dictionary.
-    """
+    """Scale by component, from the markers that the session's keyframes show. Raises InputError when no marker is seen,
+    or none from two directions; ConfigError for an unknown dictionary."""
     sightings = find_tags(view.keyframes(), spec.dictionary)
     if not sightings:
         raise InputError(f"no marker of {spec.dictionary} is seen in {len(view.keyframes())} keyframes; check the "

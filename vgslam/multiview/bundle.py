@@ -34,10 +34,9 @@ MAX_TRIES = 8
 
 @dataclass(frozen=True)
 class BundleProblem:
-    """Cameras T_cam_world (C,4,4), landmarks (L,3) in the world, observations of landmark `point` (M,) by camera
-    `cam` (M,) at pixels (M,2). is_fixed (C,) holds a camera where it is. depth_prior (M,) along the optical axis in
-    world units, NaN if there is none, with log-depth standard deviation depth_sigma (M,).
-    """
+    """Cameras T_cam_world (C,4,4), landmarks (L,3) in the world, observations of landmark `point` (M,) by camera `cam`
+    (M,) at pixels (M,2). is_fixed (C,) holds a camera where it is. depth_prior (M,) along the optical axis in world
+    units, NaN if there is none, with log-depth standard deviation depth_sigma (M,)."""
 
     camera: Camera
     T_cam_world: Array
@@ -231,12 +230,9 @@ class _NormalEquations:
 def bundle_adjust(
     problem: BundleProblem, max_iterations: int = 6, huber_px: float = 1.5, tolerance: float = 1e-4
 ) -> BundleResult:
-    """Minimise the robust reprojection error over the free cameras and all landmarks.
-
-    Stops when a step lowers the cost by less than `tolerance` of what the points ahead of their cameras cost, or after
-    max_iterations linearisations.
-    Raises ValueError if no camera is fixed (the gauge would be free).
-    """
+    """Minimise the robust reprojection error over the free cameras and all landmarks. Stops when a step lowers the cost
+    by less than `tolerance` of what the points ahead of their cameras cost, or after max_iterations linearisations.
+    Raises ValueError if no camera is fixed (the gauge would be free)."""
     if not problem.is_fixed.any():
         raise ValueError("bundle adjustment needs at least one fixed camera")
     free, seen = np.flatnonzero(~problem.is_fixed), _Observations(problem)
@@ -270,10 +266,8 @@ def bundle_adjust(
 
 def _moved(seen: _Observations, before: tuple[Array, Array], T_new: Array, step: Array) -> tuple[Array, Array]:
     """Landmarks (L,3) after their step (L,3), and where they are in the new cameras (3,M); before: cameras and
-    landmarks. The step is shortened where it would pass the plane of a camera that has the landmark ahead.
-
-    After the cameras' step the depth is linear in the landmark's, so the share of it that is left is known at once.
-    """
+    landmarks. The step is shortened where it would pass the plane of a camera that has the landmark ahead. After the
+    cameras' step the depth is linear in the landmark's, so the share of it that is left is known at once."""
     T, X = before
     Xc = seen.local(T_new, X + step)
     go = Xc[2]

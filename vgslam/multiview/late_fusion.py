@@ -44,10 +44,8 @@ def intersect_lines(points: Array, directions: Array) -> tuple[Array, float]:
 
 def average_motions(T_world_refs: Array, R_refs_query: Array, directions_refs: Array) -> AveragedPose:
     """References T_world_cam (K,4,4); of the query relative to each, rotations R_ref_query (K,3,3) and directions
-    (K,3), from the reference's centre to the query's in the reference's axes, of any length > 0.
-
-    ValueError for no references or a direction of no length.
-    """
+    (K,3), from the reference's centre to the query's in the reference's axes, of any length > 0. ValueError for no
+    references or a direction of no length."""
     if not len(T_world_refs):
         raise ValueError("motion averaging needs references")
     lengths = np.linalg.norm(directions_refs, axis=1)

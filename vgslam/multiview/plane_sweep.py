@@ -62,10 +62,8 @@ def plane_sweep(
     images: Sequence[Image], camera: Camera, T_window_cam: Array, reference: int, known_depth: Array,
     config: PlaneSweepConfig,
 ) -> tuple[Float32, Float32]:
-    """Depth (h,w), 0 = unknown, and confidence (h,w) in [0,1] of image `reference`.
-
-    camera: of the depth map. T_window_cam (N,4,4). known_depth (L,): depths of landmarks, which set the swept range.
-    """
+    """Depth (h,w), 0 = unknown, and confidence (h,w) in [0,1] of image `reference`. camera: of the depth map.
+    T_window_cam (N,4,4). known_depth (L,): depths of landmarks, which set the swept range."""
     shape = (camera.height, camera.width)
     near, far = np.percentile(known_depth, KNOWN_PERCENTILES)
     inverse = np.linspace(1.0 / (far * BEYOND_FAR), 1.0 / (near * BEFORE_NEAR), config.n_planes)

@@ -77,10 +77,8 @@ class CentrePrior:
     sigma: float
 
     def normal_equations(self, T_cam_world: Array) -> tuple[Array, Array]:
-        """H (6,6) and gradient g (6,) of |c - centre|^2 / (2 sigma^2) for a step xi in exp(xi) T_cam_world.
-
-        The step's translation v moves the centre c = -R^T t by -R^T v; its rotation turns about c and does not.
-        """
+        """H (6,6) and gradient g (6,) of |c - centre|^2 / (2 sigma^2) for a step xi in exp(xi) T_cam_world. The step's
+        translation v moves the centre c = -R^T t by -R^T v; its rotation turns about c and does not."""
         R = T_cam_world[:3, :3]
         off = T_cam_world[:3, 3] + R @ self.centre  # -R (c - centre)
         H, g = np.zeros((6, 6)), np.zeros(6)
@@ -138,11 +136,9 @@ def refine_pose(
     camera: Camera, T_start: Array, points: PosePoints, sigma_px: float = 1.0, iterations: int = 8, gate: float = 3.0,
     prior: CentrePrior | None = None,
 ) -> PoseFit:  # fmt: skip
-    """Gauss-Newton with Cauchy weights from T_cam_world = T_start; `gate` (sigmas) decides the inliers.
-
-    sigma_px: standard deviation of a tracked pixel. prior: on the camera's centre; the covariance leaves it out.
-    Needs at least MIN_POINTS points (ValueError).
-    """
+    """Gauss-Newton with Cauchy weights from T_cam_world = T_start; `gate` (sigmas) decides the inliers. sigma_px:
+    standard deviation of a tracked pixel. prior: on the camera's centre; the covariance leaves it out. Needs at least
+    MIN_POINTS points (ValueError)."""
     if len(points) < MIN_POINTS:
         raise ValueError(f"a pose needs at least {MIN_POINTS} points")
     T, rows = T_start, _Rows(camera, points, sigma_px)
@@ -177,10 +173,8 @@ def refine_pose(
 def ransac_pose(
     camera: Camera, points: PosePoints, threshold_px: float, seed: int = 0, are_few_right: bool = False
 ) -> Array | None:
-    """T_cam_world (4,4) from minimal samples of the points (their depths taken as they are), or None.
-
-    are_few_right: samples of three points (Ke and Roumeliotis, CVPR 2017) in place of five, and more of them.
-    """
+    """T_cam_world (4,4) from minimal samples of the points (their depths taken as they are), or None. are_few_right:
+    samples of three points (Ke and Roumeliotis, CVPR 2017) in place of five, and more of them."""
     if len(points) < MIN_RANSAC_POINTS:
         return None
     cv2.setRNGSeed(seed)

@@ -117,11 +117,9 @@ class CellMatches:
 
 
 def robust_weights(error_px: Tensor, weight: Tensor, config: SolverConfig = SolverConfig()) -> Tensor:
-    """The weights (...,N) in 1/px^2 that the solver gives N matches of a frame in a reference, at given poses.
-
-    error_px (...,N,2): reprojection errors there; weight (...,N) >= 0: inverse variances up to a factor. Each is the
-    inverse variance, over the square of the robust scale of the whitened errors, times Cauchy's 1 / (1 + e^2 / c^2).
-    """
+    """The weights (...,N) in 1/px^2 that the solver gives N matches of a frame in a reference, at given poses. error_px
+    (...,N,2): reprojection errors there; weight (...,N) >= 0: inverse variances up to a factor. Each is the inverse
+    variance, over the square of the robust scale of the whitened errors, times Cauchy's 1 / (1 + e^2 / c^2)."""
     whitened = error_px * weight.sqrt()[..., None]
     scale = _robust_scale(whitened, weight, config)[..., None]
     e2 = (whitened / scale[..., None]).square().sum(-1)
@@ -302,10 +300,8 @@ class _Problem:
         return torch.cat([turn, to_px], dim=-1)
 
     def _assemble(self, t: Tensor, h: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Blocks h (B,n,2,6,6), v (B,n,2,6) and the prior on the translations t (B,n,3).
-
-        A match with the frame before depends on both poses, oppositely.
-        """
+        """Blocks h (B,n,2,6,6), v (B,n,2,6) and the prior on the translations t (B,n,3). A match with the frame before
+        depends on both poses, oppositely."""
         b, n = h.shape[:2]
         H, g = h.new_zeros(b, n, 6, n, 6), v.sum(2)
         prior = torch.cat([torch_se3.skew(-t), torch.eye(3).to(t).expand(b, n, 3, 3)], dim=-1)

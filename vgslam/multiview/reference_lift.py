@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from vgslam.geometry import se3
-from vgslam.geometry.robust_point import student_t_mean
 from vgslam.geometry.rotation_mean import robust_mean_rotation
 from vgslam.geometry.se3 import Array
 
@@ -50,11 +49,8 @@ class LiftedPose:
 
 def lift(T_local_refs: Array, T_local_query: Array, T_world_refs: Array) -> LiftedPose:
     """Consensus over K references: T_local_cam of references (K,4,4) and query (4,4) as the network says, in any unit,
-    and T_world_cam (K,4,4) of the references.
-
-    Any similarity of either frame moves the answer with it. ValueError for no references, shapes that do not fit, or
-    poses that are not finite.
-    """
+    and T_world_cam (K,4,4) of the references. Any similarity of either frame moves the answer with it. ValueError for
+    no references, shapes that do not fit, or poses that are not finite."""
     if not len(T_local_refs) or T_local_refs.shape != T_world_refs.shape:
         raise ValueError(f"references: {T_local_refs.shape} local and {T_world_refs.shape} world poses")
     if not (np.isfinite(T_local_refs).all() and np.isfinite(T_world_refs).all() and np.isfinite(T_local_query).all()):
@@ -84,3 +80,40 @@ def _scale(local: Array, world: Array, used: npt.NDArray[np.bool_]) -> float:
     size_local, size_world = 1e-3 * np.abs(local).max(), 1e-3 * np.abs(world).max()
     distinct = (ours > _DISTINCT * max(ours.max(), size_local)) & (theirs > _DISTINCT * max(theirs.max(), size_world))
     return float(np.median(theirs[distinct] / ours[distinct])) if distinct.any() else float("nan")
+
+
+_DOF = 5.0
+_MAX_ITERATIONS = 100
+
+
+def geometric_median(points: Array, n_iterations: int = 50) -> Array:
+    """Point (3,) with the least sum of distances from points (N,3), by Weiszfeld's iteration."""
+    x: Array = np.median(points, axis=0)
+    for _ in range(n_iterations):
+        w = 1.0 / np.maximum(np.linalg.norm(points - x, axis=1), 1e-12 * (1.0 + np.abs(points).max()))
+        x = w @ points / w.sum()
+    return x
+
+
+def student_t_mean(points: Array, dof: float = _DOF) -> tuple[Array, Array]:
+    """Mean (3,) of points (N,3) under an isotropic Student-t distribution, and the points' weights (N,), of sum 1.
+    Expectation maximisation (Liu and Rubin, Statistica Sinica 1995) from the geometric median; equal points give
+    themselves. ValueError for none."""
+    if not len(points):
+        raise ValueError("mean of no points")
+    x = geometric_median(points)
+    extent = float(np.linalg.norm(points - x, axis=1).max())
+    variance = float(np.median(np.sum((points - x) ** 2, axis=1))) / 3.0
+    weights = np.full(len(points), 1.0 / len(points))
+    floor = (1e-12 * (extent + np.abs(points).max())) ** 2 + 1e-300
+    for _ in range(_MAX_ITERATIONS):
+        squared = np.sum((points - x) ** 2, axis=1)
+        w = (dof + 3.0) / (dof + squared / max(variance, floor))
+        variance = float(w @ squared) / (3.0 * len(points))
+        weights = w / w.sum()
+        moved = weights @ points
+        is_done = np.linalg.norm(moved - x) <= 1e-13 * (extent + 1e-300)
+        x = moved
+        if is_done:
+            break
+    return x, weights

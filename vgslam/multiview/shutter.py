@@ -89,11 +89,9 @@ def read_out(
     camera: Camera, matches: FacingMatches, R_b_a: Array, velocity: Array, seconds: float | None = None
 ) -> ReadOut:
     """The read-out time that matches agree on best, with the rotation of each pair free (Gauss-Newton, the rotations
-    eliminated). R_b_a (P,3,3): where rotations start. velocity (C,3) of all images, rad/s. seconds: keeps it there.
-
-    The deviation comes from how blocks of keyframes contradict one another (clustered sandwich). ValueError for no
-    matches.
-    """
+    eliminated). R_b_a (P,3,3): where rotations start. velocity (C,3) of all images, rad/s. seconds: keeps it there. The
+    deviation comes from how blocks of keyframes contradict one another (clustered sandwich). ValueError for no
+    matches."""
     if not len(matches.pixels_a):
         raise ValueError("no matches to find a read-out time from")
     fit = _Fit(camera, matches, velocity)

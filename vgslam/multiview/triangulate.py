@@ -21,10 +21,8 @@ class Triangulation:
 
 def triangulate(camera: Camera, T_world_cam: Array, frame: Ids, point: Ids, pixels: Array) -> Triangulation:
     """Midpoint-style least squares over all rays of a point: minimise the sum of squared distances to the rays,
-    weighted by 1/depth^2 in a second pass so that it approaches the angular error.
-
-    T_world_cam (N,4,4); observation m sees point[m] in frame[m] at pixels[m]; points are 0..L-1.
-    """
+    weighted by 1/depth^2 in a second pass so that it approaches the angular error. T_world_cam (N,4,4); observation m
+    sees point[m] in frame[m] at pixels[m]; points are 0..L-1."""
     n = int(point.max()) + 1 if len(point) else 0
     d = np.matmul(T_world_cam[frame, :3, :3], camera.rays(pixels)[:, :, None])[:, :, 0]
     d /= np.linalg.norm(d, axis=1, keepdims=True)

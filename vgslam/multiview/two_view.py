@@ -89,10 +89,8 @@ def _off_rotation(camera: Camera, R_a_b: Array, pixels_a: Array, rays_b: Array) 
 
 
 def two_view(camera: Camera, pixels_a: Array, pixels_b: Array, config: TwoViewConfig, seed: int = 0) -> TwoView:
-    """Relative pose T_a_b from matched pixels (N,2), (N,2).
-
-    Parallax is measured after removing the best rotation: a turning camera moves every pixel and shows no depth.
-    """
+    """Relative pose T_a_b from matched pixels (N,2), (N,2). Parallax is measured after removing the best rotation: a
+    turning camera moves every pixel and shows no depth."""
     n = len(pixels_a)
     nothing = TwoView(TwoViewVerdict.WEAK, np.eye(4), np.zeros(n, bool), 0.0)
     if n < MIN_MATCHES:
@@ -123,11 +121,9 @@ def two_view(camera: Camera, pixels_a: Array, pixels_b: Array, config: TwoViewCo
 
 
 def is_nearly_rotation(camera: Camera, pixels_a: Array, pixels_b: Array, config: TwoViewConfig, seed: int = 0) -> bool:
-    """Whether matches (N,2), (N,2) are those of a camera that mostly turned, if it also moved a little.
-
-    What the best rotation leaves is less than the parallax of a start, and either a rotation or an essential matrix
-    explains the matches: it does not explain those of two places.
-    """
+    """Whether matches (N,2), (N,2) are those of a camera that mostly turned, if it also moved a little. What the best
+    rotation leaves is less than the parallax of a start, and either a rotation or an essential matrix explains the
+    matches: it does not explain those of two places."""
     if len(pixels_a) < config.min_rotation_inliers:
         return False
     _, residual = rotation_between(camera, pixels_a, pixels_b)
@@ -142,11 +138,9 @@ def denies_rotation(
     camera: Camera, R_a_b: Array, pixels_a: Array, pixels_b: Array, config: TwoViewConfig, seed: int = 0
 ) -> bool:
     """Whether matches (N,2), (N,2) by appearance say that a camera thought to have turned by R_a_b (3,3) has moved.
-
     Between views far apart, optical flow keeps the corners that moved least, and these look like a rotation. Matches by
     appearance are found wherever they went; those that one essential matrix explains have to lie where a camera that
-    mostly turned sees them. Fewer than `min_rotation_inliers` of them deny nothing.
-    """
+    mostly turned sees them. Fewer than `min_rotation_inliers` of them deny nothing."""
     seen = _epipolar(camera, pixels_a, pixels_b, config, seed)[1][:, 0] > 0
     if seen.sum() < config.min_rotation_inliers:
         return False

@@ -1,4 +1,1 @@
-"""The network: VGGT and its parts, sparse-mask attention, weights, preprocessing. Knows nothing of SLAM.
-
-This package needs torch; import from its modules (`vgslam.network.vggt`, `.preprocess`, `.weights`, `.backbone`, ...).
-"""
+"""The network: VGGT and its parts, sparse-mask attention, weights, preprocessing. It needs torch, and knows no SLAM."""

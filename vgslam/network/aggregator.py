@@ -1,23 +1,24 @@
-"""Alternating attention within frames and across frames (VGGT, arXiv 2503.11651, section 3.2)."""
+"""Alternating attention within frames and across frames (VGGT, arXiv 2503.11651, section 3.2), after a DINOv2 patch
+encoder (arXiv 2304.07193) with registers (arXiv 2309.16588).
+"""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from vgslam.network.config import VggtConfig
-from vgslam.network.encoder import PatchEncoder
 from vgslam.network.frame_mask import FrameMask
-from vgslam.network.layers import Block, RopeTable
+from vgslam.network.layers import Block, LayerNorm, RopeTable
 from vgslam.network.matching import MatchAdapter, ReferenceMatches
-from vgslam.network.tables import rope_table
+from vgslam.network.tables import image_statistics, rope_table
 
 
 @dataclass(frozen=True)
 class Chunks:
-    """How much is computed at once when no gradient is recorded. This bounds working memory; results agree up to
-    rounding."""
+    """How much is computed at once without gradients: bounds memory; results agree up to rounding."""
 
     tokens: int = 8192
     """Tokens whose wide intermediate results (qkv, MLP) exist at one time."""
@@ -53,12 +54,8 @@ class Encoded:
 
 
 def frame_descriptor(patches: Tensor, power: float = 3.0) -> Tensor:
-    """Global descriptor (..., width) of patch tokens (..., h*w, width): signed generalised mean, unit length.
-
-    Uses the patch encoder's tokens, so it depends on nothing but the frame itself (place recognition compares frames of
-    different windows). Generalised-mean pooling: Radenovic et al., arXiv 1711.02512; on signed ViT tokens: Keetha et
-    al., AnyLoc, arXiv 2308.00688.
-    """
+    """Global descriptor (..., width), unit length, of the patch encoder's tokens (..., h*w, width) of a frame alone:
+    signed generalised mean (Radenovic et al., arXiv 1711.02512; on signed ViT tokens: AnyLoc, arXiv 2308.00688)."""
     signed = patches.sign() * patches.abs() ** power
     mean = signed.mean(dim=-2)
     pooled = mean.sign() * mean.abs() ** (1.0 / power)
@@ -66,8 +63,8 @@ def frame_descriptor(patches: Tensor, power: float = 3.0) -> Tensor:
 
 
 def _descriptors(patches: Tensor) -> Tensor:
-    """`frame_descriptor` of each frame (N, h*w, width). One by one, so that a frame's does not depend on its company to
-    the last bit; all at once in training, which has no use for that."""
+    """`frame_descriptor` of each frame (N, h*w, width); without gradients one by one, so that company changes no
+    bit."""
     if torch.is_grad_enabled():
         return frame_descriptor(patches)
     return torch.stack([frame_descriptor(frame) for frame in patches])
@@ -103,10 +100,8 @@ class Aggregator(nn.Module):
         return rope_table(grid, c.n_special, head_dim, c.aggregator.rope_base, device, self.camera_token.dtype)
 
     def assemble(self, patches: Tensor) -> Tensor:
-        """Patch tokens (B, S, h*w, width) -> tokens (B, S, T, width): camera, registers, patches of each frame.
-
-        Frame 0 of a scene takes slot 0 of the learned tokens, every other frame slot 1.
-        """
+        """Patch tokens (B, S, h*w, width) -> tokens (B, S, T, width): camera, registers, patches of each frame. Frame 0
+        of a scene takes slot 0 of the learned tokens, every other frame slot 1."""
         b, s = patches.shape[:2]
         special = torch.cat([self.camera_token, self.register_token], dim=2)
         special = torch.cat([special[:, :1], special[:, 1:].expand(-1, s - 1, -1, -1)], dim=1)
@@ -123,9 +118,7 @@ class Aggregator(nn.Module):
         self, images: Tensor, layers: Collection[int], mask: FrameMask | None = None, chunks: Chunks | None = None
     ) -> Encoded:
         """Images (B,S,3,H,W) in [0,1], sides multiples of the patch size (else ConfigError) -> the asked `layers`.
-
-        `mask` restricts the global blocks to the allowed pairs of frames.
-        """
+        `mask` restricts the global blocks to the allowed pairs of frames."""
         chunks = chunks or Chunks()
         height, width = images.shape[-2:]
         grid = self.config.grid(height, width)
@@ -145,11 +138,8 @@ class Aggregator(nn.Module):
         after_frame: Callable[[int, Tensor], Tensor] | None = None,
     ) -> tuple[dict[int, Tensor], Tensor]:  # fmt: skip
         """Runs all blocks on tokens x (B,S,T,width), which inference overwrites. after_frame: what frame block i is
-        followed by.
-
-        Returns the asked layers (B,S,T,D), frame part before global part, and the special tokens of the last layer,
-        these always in the dtype of the residual stream.
-        """
+        followed by. Returns the asked layers (B,S,T,D), frame part before global part, and the special tokens of the
+        last layer, always in the dtype of the residual stream."""
         rope = self.rope(grid, x.device)
         size, n_special, last = self.config.aggregator.block_size, self.config.n_special, len(self.frame_blocks) - 1
         kept: dict[int, Tensor] = {}
@@ -180,3 +170,67 @@ class Aggregator(nn.Module):
     def _global_block(self, i: int, x: Tensor, rope: RopeTable, mask: FrameMask | None, chunks: Chunks) -> Tensor:
         block: Block = self.global_blocks[i]  # type: ignore[assignment]
         return block.across_frames(x, rope, mask, chunks.frames(x.shape[2]))
+
+
+class PatchProjection(nn.Module):
+    """One convolution, kernel = stride = patch size: images (N,3,H,W) -> patches, row-major (N, h*w, width)."""
+
+    def __init__(self, width: int, patch_size: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, width, patch_size, patch_size)
+
+    def forward(self, images: Tensor) -> Tensor:
+        patches: Tensor = self.proj(images.to(self.proj.weight.dtype))
+        return patches.flatten(2).transpose(1, 2)
+
+
+class PatchEncoder(nn.Module):
+    """Images (N,3,H,W) in [0,1] -> normalised patch tokens (N, h*w, width)."""
+
+    def __init__(self, config: VggtConfig) -> None:
+        super().__init__()
+        c, width = config.encoder, config.width
+        self.grid = c.grid
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + c.grid**2, width))
+        self.register_tokens = nn.Parameter(torch.zeros(1, config.n_registers, width))
+        self.mask_token = nn.Parameter(torch.zeros(1, width))  # part of the state dict, never used
+        self.patch_embed = PatchProjection(width, config.patch_size)
+        self.blocks = nn.ModuleList(
+            Block(width, c.n_heads, c.mlp_ratio, c.layer_scale, eps=1e-6) for _ in range(c.depth)
+        )
+        self.norm = LayerNorm(width, eps=1e-6)
+
+    def position_embedding(self, rows: int, cols: int) -> Tensor:
+        """Position of cls and patches (1, 1 + rows*cols, width); bicubic with antialiasing if the grid is another."""
+        if (rows, cols) == (self.grid, self.grid):
+            return self.pos_embed
+        own = self.pos_embed[:, 1:].unflatten(1, (self.grid, self.grid)).permute(0, 3, 1, 2)
+        resized = functional.interpolate(own, size=(rows, cols), mode="bicubic", antialias=True, align_corners=False)
+        return torch.cat([self.pos_embed[:, :1], resized.flatten(2).transpose(1, 2)], dim=1)
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Tokens (N, 1 + R + h*w, width) that enter the first block: cls, registers, patches."""
+        mean, std = image_statistics(images.device, images.dtype)
+        n, patch = len(images), self.patch_embed.proj.kernel_size[0]
+        patches = self.patch_embed((images - mean) / std).to(self.pos_embed.dtype)
+        position = self.position_embedding(images.shape[-2] // int(patch), images.shape[-1] // int(patch))
+        cls_token = (self.cls_token + position[:, :1]).expand(n, -1, -1)
+        return torch.cat([cls_token, self.register_tokens.expand(n, -1, -1), patches + position[:, 1:]], dim=1)
+
+    def forward(self, images: Tensor, chunk: int = 8) -> Tensor:
+        """`chunk` images at a time where no gradient is recorded: bounds the memory only."""
+        if torch.is_grad_enabled():
+            return self._encode(images)
+        return torch.cat([self._encode(part) for part in images.split(chunk)])
+
+    def _encode(self, images: Tensor) -> Tensor:
+        x = self.embed(images)
+        first_patch = 1 + self.register_tokens.shape[1]
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            if torch.is_grad_enabled():
+                x = block(x.unsqueeze(1)).squeeze(1)
+            else:
+                block.update_frames_(x, None, len(x))
+        return self.norm(x[:, first_patch:])

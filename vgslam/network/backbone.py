@@ -1,16 +1,9 @@
 """What a feed-forward geometry network behind the protocol `interfaces.Backbone` can do and returns.
 
-To add a backbone (VGGT-Omega, Depth-Anything-3, Pi3, ...; docs/extend.md shows a whole one):
-
-1. Write a class with the attributes and methods of `Backbone`. Its own resolution policy goes into `prepare` (image ->
-   network pixels, with the map back), its own token layout into the tokens that `encode` hands to `decode`.
-2. Return a `SceneGeometry`: poses camera-from-world with OpenCV axes, depth along the optical axis, confidences > 1,
-   cameras with pixel (0,0) at the centre of the top-left pixel. `geometry_from_tensors` does this from torch tensors.
-3. Register how its weights are opened: in `vgslam.network.open_backbone.BACKBONES`, or from a package of its own as an
-   entry point of the group `vgslam.backbones`.
-
-Callers rely on nothing else: a backbone may have no point map and no tracks, its first pose is only nearly the
-identity, lengths are in its own unit, and a predicted field of view may be unusable (`is_fov_valid`).
+docs/extend.md shows how one is added. A `SceneGeometry` has poses camera-from-world with OpenCV axes, depth along the
+optical axis, confidences > 1, cameras with pixel (0,0) at the centre of the top-left pixel. Callers rely on nothing
+else: a backbone may have no point map and no tracks, its first pose is only nearly the identity, lengths are in its own
+unit, and a predicted field of view may be unusable (`is_fov_valid`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -55,8 +48,7 @@ class BackboneSpec:
 
 @dataclass(frozen=True)
 class GivenCameras:
-    """The cameras of all images of a window, known before the network looks. ValueError unless there are as many poses
-    as cameras."""
+    """The cameras of all images of a window, known beforehand. ValueError unless there are as many poses as cameras."""
 
     T_cam_world: Float
     """(S,4,4), in any world and any unit."""
@@ -70,8 +62,8 @@ class GivenCameras:
 
 @dataclass(frozen=True)
 class SceneGeometry:
-    """Results for S frames, on the CPU; None if not asked for. Lengths are in the network's own unit, or, where the
-    cameras were given to `encode` and the network takes them, in that of their poses, about the same world."""
+    """Results for S frames, on the CPU; None if not asked for. Lengths are in the network's own unit, or, where it took
+    given cameras, in that of their poses, about the same world."""
 
     descriptors: Float32
     """(S,D), unit length; each depends on its own frame alone."""
@@ -128,10 +120,7 @@ def _numpy(x: Tensor | None) -> Float32 | None:
 
 def predicted_cameras(encoding: Tensor, size: tuple[int, int]) -> tuple[tuple[Camera, ...], npt.NDArray[np.bool_]]:
     """Cameras of pose encodings (S,9), pixel (0,0) at the centre of the first one, and whether each field of view is
-    usable.
-
-    An unusable one is replaced by the median of the others, or by a common field of view if there is none.
-    """
+    usable; one that is not is replaced by the median of the others, or by a common one."""
     height, width = size
     fov = encoding[:, 7:]
     is_valid = ((fov > PLAUSIBLE_FOV_RAD[0]) & (fov < PLAUSIBLE_FOV_RAD[1])).all(dim=1)
@@ -165,6 +154,5 @@ def inference(images: NetworkImages) -> Iterator[None]:
             yield
     except torch.OutOfMemoryError as error:
         raise ConfigError(
-            f"the device ran out of memory at {len(images.images)} frames: pass a smaller --gpu-memory, or a smaller "
-            "window"
+            f"the device ran out of memory at {len(images.images)} frames: pass a smaller --gpu-memory or window"
         ) from error

@@ -12,11 +12,9 @@ POSE_CHANNELS = 9
 
 
 class CameraHead(nn.Module):
-    """Camera tokens of the last layer (B,S,D) -> pose encodings (B,S,9), one per iteration.
-
-    A pose encoding is translation (3), quaternion x,y,z,w (4) and field of view (vertical, horizontal; rad, >= 0),
-    camera from world; see `vgslam.network.pose_encoding`.
-    """
+    """Camera tokens of the last layer (B,S,D) -> pose encodings (B,S,9), one per iteration. A pose encoding is
+    translation (3), quaternion x,y,z,w (4) and field of view (vertical, horizontal; rad, >= 0), camera from world; see
+    `vgslam.network.pose_encoding`."""
 
     def __init__(self, config: CameraHeadConfig, width: int) -> None:
         super().__init__()
@@ -34,8 +32,8 @@ class CameraHead(nn.Module):
     def forward(
         self, tokens: Tensor, n_iterations: int | None = None, mask: FrameMask | None = None
     ) -> list[Tensor]:
-        """The frames of a scene attend to each other, or to those that `mask` allows; the raw (not activated) encoding
-        is carried on."""
+        """The frames of a scene attend to each other, or as `mask` allows; the raw (not activated) encoding is carried
+        on."""
         normed = self.token_norm(tokens)
         raw = self.empty_pose_tokens.expand(*tokens.shape[:2], -1)
         encodings: list[Tensor] = []

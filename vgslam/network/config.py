@@ -160,8 +160,7 @@ class MatchingConfig:
     initial_scale: float = 20.0
     """Factor on the scalar products of unit features before training."""
     coarse_radius: int = 0
-    """Patches are compared too, within this distance in patches, which reaches farther at little cost; 0: they are
-    not."""
+    """Patches are compared too, within this distance in patches, for longer motions; 0: they are not."""
 
     def __post_init__(self) -> None:
         _check(self.stride == 4, "matching cells are 4 px wide")
@@ -251,8 +250,8 @@ class VggtConfig:
 
 
 def from_plain_data(cls: Any, data: Any, prefix: str = "", what: str = "network configuration") -> Any:
-    """An instance of a configuration's class from the dictionary that `dataclasses.asdict` makes of it. Raises
-    ConfigError, naming the field, for one that is unknown, or has a value of another type or beyond all sense."""
+    """An instance of a configuration's class from what `dataclasses.asdict` makes of it. Raises ConfigError, naming the
+    field, for one that is unknown, or has a value of another type or beyond all sense."""
     hints = get_type_hints(cls)
     _check(isinstance(data, dict), f"{prefix or 'it'} holds no fields", what)
     unknown = sorted(map(str, set(data) - set(hints)))

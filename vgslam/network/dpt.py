@@ -38,10 +38,8 @@ def _join(parts: Iterator[Tensor], total: int) -> Tensor:
 
 
 class ResidualUnit(nn.Module):
-    """a + conv2(relu(conv1(a))) with a = relu(x), or x + conv2(...) if the skip is not rectified.
-
-    VGGT's skip adds relu(x) and not x: it was trained with an in-place ReLU that overwrites the unit's input.
-    """
+    """a + conv2(relu(conv1(a))) with a = relu(x), or x + conv2(...) if the skip is not rectified. VGGT's skip adds
+    relu(x) and not x: it was trained with an in-place ReLU that overwrites the unit's input."""
 
     def __init__(self, features: int, is_skip_rectified: bool = True) -> None:
         super().__init__()
@@ -66,8 +64,8 @@ class FusionBlock(nn.Module):
         self.resConfUnit2 = ResidualUnit(features, is_skip_rectified)
 
     def forward(self, x: Tensor, size: tuple[int, int], skip: Tensor | None = None) -> Tensor:
-        """x (N,F,h,w) -> (N,F,*size). The 1x1 projection comes before the upsampling: both are linear and the weights
-        of the interpolation sum to 1, so they commute, and it costs a quarter."""
+        """x (N,F,h,w) -> (N,F,*size). The 1x1 projection comes before the upsampling, with which it commutes: a quarter
+        of the cost."""
         if skip is not None:
             x = x + self.resConfUnit1(skip)
         return _resize(self.out_conv(self.resConfUnit2(x)), size)
@@ -98,8 +96,7 @@ class Scratch(nn.Module):
         return out
 
     def fuse(self, levels: list[Tensor]) -> Tensor:
-        """Level maps, fine to coarse, F channels each -> fused map (N, F, 2 x size of level 1), convolved. Empties the
-        list."""
+        """Level maps, fine to coarse, F channels each -> fused map (N, F, 2 x size of level 1). Empties the list."""
         out: Tensor = self.output_conv1(self.merge(levels))
         return out
 
@@ -115,11 +112,8 @@ class Scratch(nn.Module):
 
 
 class DptHead(nn.Module):
-    """Aggregator tokens -> a map with confidence, at the resolution of the images.
-
-    out_channels counts the confidence; None makes a feature extractor (the tracker's) at 1 / `stride` of the
-    resolution, without position embedding.
-    """
+    """Aggregator tokens -> a map with confidence, at the resolution of the images. out_channels counts the confidence;
+    None makes a feature extractor (the tracker's) at 1 / `stride` of it, without position embedding."""
 
     def __init__(
         self, config: DptConfig, width: int, patch_size: int, out_channels: int | None = None,

@@ -9,13 +9,10 @@ from vgslam.network.layers import LayerScale
 
 @torch.no_grad()
 def initialise(model: nn.Module, seed: int) -> None:
-    """Fills every parameter of `model` in place, in the order of its modules.
-
-    Linear layers: truncated normal, standard deviation 0.02 as at VGGT's width of 1024 and, for fewer inputs, in
-    proportion to their inverse root; biases 0, but for the camera head's: no rotation, a field of view of 0.9 rad.
-    Convolutions: variance kept for ReLU (He et al., arXiv 1502.01852). Norms: 1 and 0. LayerScale: its initial value.
-    Learned tokens and embeddings: normal, 0.02.
-    """
+    """Fills every parameter of `model` in place, in the order of its modules. Linear layers: truncated normal, standard
+    deviation 0.02 as at VGGT's width of 1024 and, for fewer inputs, in proportion to their inverse root; biases 0, but
+    for the camera head's: no rotation, a field of view of 0.9 rad. Convolutions: variance kept for ReLU (He et al.,
+    arXiv 1502.01852). Norms: 1 and 0. LayerScale: its initial value. Learned tokens and embeddings: normal, 0.02."""
     generator = torch.Generator().manual_seed(seed)
 
     def normal_(p: Tensor, std: float) -> None:
@@ -54,11 +51,9 @@ def initialise(model: nn.Module, seed: int) -> None:
 
 @torch.no_grad()
 def scatter(model: nn.Module, seed: int) -> None:
-    """Fills every parameter with values that make every path of the network visible, for tests and demonstrations.
-
-    Initial values for training hide errors (gammas of 0.01, zero biases, equal tokens); these do not. The numbers come
-    from numpy's RandomState, whose stream is fixed, in the order of the state dict: they are the same everywhere.
-    """
+    """Fills every parameter with values that make every path visible: initial values hide errors (gammas of 0.01, zero
+    biases, equal tokens). The numbers come from numpy's RandomState in the order of the state dict: the same
+    everywhere."""
     stream = np.random.RandomState(seed)
     for name, p in model.named_parameters():
         values = stream.standard_normal(tuple(p.shape))

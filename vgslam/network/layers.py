@@ -1,8 +1,7 @@
 """The transformer block that the encoder, the aggregator and the camera head share.
 
-Dtypes are explicit: a `Linear` computes in the dtype of its weight and everything else (residual stream, norms,
-LayerScale, query/key norm, rotary embedding) in the dtype of its own parameters. Holding the weights of the linear
-layers in bfloat16 therefore computes what autocast computes from float32 weights, in half the memory.
+A `Linear` computes in the dtype of its weight, all else (residual stream, norms, LayerScale, rotary embedding) in that
+of its own parameters. So linear weights in bfloat16 compute what autocast does from float32 ones, in half the memory.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -11,8 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vgslam.network.frame_mask import FrameMask
-from vgslam.network.masked_attention import attend
+from vgslam.network.frame_mask import FrameMask, attend
 
 RopeTable = tuple[Tensor, Tensor]
 
@@ -62,11 +60,9 @@ class Mlp(nn.Module):
 
 
 def rotate(x: Tensor, table: RopeTable) -> Tensor:
-    """Rotary position embedding of x (..., T, head_dim); first half of the channels by y, second half by x.
-
-    Within each half of length n, channel k is paired with k + n/2 (Su et al., arXiv 2104.09864, "rotate half" form).
-    Computed in the dtype of the table.
-    """
+    """Rotary position embedding of x (..., T, head_dim); first half of the channels by y, second half by x. Within each
+    half of length n, channel k is paired with k + n/2 (Su et al., arXiv 2104.09864, "rotate half" form). Computed in
+    the dtype of the table."""
     cos, sin = table
     pairs = x.to(cos.dtype).unflatten(-1, (2, 2, x.shape[-1] // 4))
     turned = torch.stack((-pairs[..., 1, :], pairs[..., 0, :]), dim=-2)
@@ -150,8 +146,8 @@ class Block(nn.Module):
         return x
 
     def across_frames(self, x: Tensor, rope: RopeTable | None, mask: FrameMask | None, chunk: int) -> Tensor:
-        """Attention over all frames of a scene of x (B, S, T, width); in place and `chunk` frames of all scenes at a
-        time in inference."""
+        """Attention over all frames of a scene of x (B, S, T, width); in inference in place, `chunk` frames at a
+        time."""
         if torch.is_grad_enabled():
             out: Tensor = self(x, rope, mask)
             return out
@@ -159,19 +155,15 @@ class Block(nn.Module):
         return x
 
     def update_frames_(self, x: Tensor, rope: RopeTable | None, chunk: int) -> None:
-        """`forward` with attention within each frame, in place on x (N, T, width), `chunk` frames at a time.
-
-        For inference only: bounds the working memory, the numbers are those of `forward` on (N, 1, T, width).
-        """
+        """`forward` within each frame, in place on x (N, T, width), `chunk` frames at a time, for inference only."""
         for part in x.split(chunk):
             frames = part.unsqueeze(1)
             frames.add_(self.attention_branch(frames, rope))
             frames.add_(self.mlp_branch(frames))
 
     def update_scene_(self, x: Tensor, rope: RopeTable | None, mask: FrameMask | None, chunk: int) -> None:
-        """`forward` in place on x (B, S, T, width), `chunk` frames at a time: queries, keys and values are held for all
-        frames, the wider intermediate results for a chunk only. For inference only.
-        """
+        """`forward` in place on x (B, S, T, width), for inference only: queries, keys and values are held for all
+        frames, the wider intermediate results for `chunk` frames."""
         attn, frames = self.attn, x.shape[1]
         b, s, t, _ = x.shape
         q, k, v = (

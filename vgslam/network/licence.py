@@ -52,11 +52,8 @@ def named(name: str) -> Licence:
 
 
 def show_once(licence: Licence, sha256: str, ledger: Path, show: Callable[[str], None]) -> bool:
-    """Shows the terms unless `ledger` (a JSON file: hash -> licence) says that they were shown for these weights.
-
-    Returns whether they were shown. A ledger that cannot be read or written is no reason to fail: the terms are shown
-    again next time.
-    """
+    """Shows the terms, and returns whether it did, unless `ledger` (a JSON file: hash -> licence) says that they were
+    shown for these weights. One that cannot be read or written is no reason to fail."""
     try:
         known = read_json(ledger)
     except (OSError, ValueError):

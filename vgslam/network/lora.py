@@ -1,7 +1,6 @@
-"""Low-rank adapters (LoRA, arXiv 2106.09685) on the attention and MLP layers.
+"""Low-rank adapters (LoRA, arXiv 2106.09685) on the attention and MLP layers: W x + b + (alpha / rank) B A x.
 
-An adapted layer computes W x + b + (alpha / rank) B A x. B starts at zero, so a fresh adapter changes no bit of the
-results. The keys of the base weights stay as they are; only `lora_A` and `lora_B` are added.
+B starts at zero, so a fresh adapter changes no bit. The base weights' keys stay; `lora_A` and `lora_B` are added.
 """
 
 import json
@@ -84,9 +83,7 @@ def adapters(model: nn.Module) -> Iterator[tuple[str, LoraLinear]]:
 
 def add_lora(model: nn.Module, config: LoraConfig, seed: int = 0) -> int:
     """Replaces the selected layers by adapted ones, in place, and freezes everything else. Returns their number.
-
-    ConfigError if nothing is selected or the model has adapters already.
-    """
+    ConfigError if nothing is selected or the model has adapters already."""
     if any(True for _ in adapters(model)):
         raise ConfigError("the network has adapters already")
     generator = torch.Generator().manual_seed(seed)
@@ -132,8 +129,8 @@ def save_adapter(model: nn.Module, config: LoraConfig, path: Path, base_sha256: 
 
 
 def load_adapter(model: nn.Module, path: Path, base_sha256: str) -> int:
-    """Adds the adapter of a file to `model`; returns its step. WeightsError, one line, for a file that is no adapter,
-    belongs to other base weights, or does not fit."""
+    """Adds a file's adapter to `model`; returns its step. WeightsError for one that is none, of other weights, or does
+    not fit."""
     if not path.is_file():
         raise WeightsError(f"{path}: no such adapter file")
     metadata = check_safetensors(path)

@@ -1,10 +1,8 @@
-"""Local matching between frames as an input adapter: an explicit cost volume.
+"""Local matching between frames as an input adapter (`VggtConfig.matching`): an explicit cost volume, for networks too
+small to learn correspondence by attention alone.
 
-For networks that are too small, or trained too briefly, to learn correspondence by attention alone.
-
-Optional (`VggtConfig.matching`): the published VGGT networks run without it. Each frame is compared with frame 0 of its
-window ("first") and with the frame before it ("previous"); the result is added to the patch tokens. Cells are compared
-and, for motions beyond their reach, patches as well where the configuration says so.
+Each frame is compared with frame 0 of its window ("first") and the frame before it ("previous"), in cells and, for
+longer motions, in patches; the result is added to the patch tokens.
 """
 
 from dataclasses import dataclass, replace
@@ -25,10 +23,8 @@ _OUTSIDE = -20.0
 
 @dataclass(frozen=True)
 class ReferenceMatches:
-    """Matches of B scenes of S frames with h x w cells of `stride` px, in the references (first, previous).
-
-    Frame 0 is matched with itself: its values are those of no motion.
-    """
+    """Matches of B scenes of S frames with h x w cells of `stride` px, in the references (first, previous). Frame 0 is
+    matched with itself: its values are those of no motion."""
 
     logits: Tensor
     """(B,S,2,h,w,K): one for each of the K = (2 radius + 1)^2 displacements (row-major, dy before dx) of a cell."""
@@ -153,10 +149,8 @@ class MatchAdapter(nn.Module):
         self.coarse = CoarseMatcher(config, width, patch_size) if config.coarse_radius else None
 
     def forward(self, images: Tensor, second: Tensor | None = None) -> ReferenceMatches:
-        """Images (B,S,3,H,W) in [0,1], sides multiples of the patch size.
-
-        `second` (B,S): index of the frame that each frame is compared with in the place of the one before it.
-        """
+        """Images (B,S,3,H,W) in [0,1], sides multiples of the patch size. `second` (B,S): index of the frame that each
+        frame is compared with in the place of the one before it."""
         f = self.cells(images)
         previous = torch.cat([f[:, :1], f[:, :-1]], dim=1) if second is None else take_frames(f, second)
         return self.compare(f, torch.stack([f[:, :1].expand_as(f), previous], dim=2))
@@ -167,10 +161,8 @@ class MatchAdapter(nn.Module):
         return found.unflatten(0, images.shape[:2])
 
     def compare(self, f: Tensor, references: Tensor) -> ReferenceMatches:
-        """Cell features f (B,S,C,h,w) against those of two reference frames each (B,S,2,C,h,w).
-
-        Never in half precision, whatever the features come in: logits of 20 would be off by 0.06.
-        """
+        """Cell features f (B,S,C,h,w) against those of two reference frames each (B,S,2,C,h,w). Never in half
+        precision, whatever the features come in: logits of 20 would be off by 0.06."""
         if f.dtype in (torch.bfloat16, torch.float16):
             f, references = f.float(), references.float()
         with without_autocast(f):

@@ -86,11 +86,9 @@ class Workload:
         return len({i for head, d in dense.items() if head in self.heads and d is not None for i in d.layers})
 
     def bytes_needed(self, frames: int, chunks: Chunks) -> int:
-        """Peak memory of weights and tensors of one pass over `frames` frames in inference.
-
-        The terms follow the tensors that live at the three widest places: the end of the patch encoder, the last global
-        block and the last pass of a dense head (compared with `LiveMemory` in the tests).
-        """
+        """Peak memory of a pass over `frames` frames in inference, by the tensors that live at the three widest places:
+        the end of the patch encoder, the last global block, the last pass of a dense head (`LiveMemory` in the
+        tests)."""
         c, half = self.config, self.dtype.itemsize
         cache = (chunks.cache_dtype or self.dtype).itemsize
         tokens = frames * self.tokens
@@ -131,9 +129,7 @@ class MemoryPlan:
 
 def plan_memory(work: Estimate, budget_bytes: int, wanted_frames: int, at_least: int = 2) -> MemoryPlan:
     """The roomiest chunks with which `wanted_frames` fit into the budget, else as many frames as fit at all.
-
-    ConfigError if not even `at_least` frames fit; it names the budget that would do.
-    """
+    ConfigError if not even `at_least` frames fit; it names the budget that would do."""
     best: MemoryPlan | None = None
     for chunks in _from_roomy_to_tight(work.tokens):
         frames = min(wanted_frames, _largest_window(work, budget_bytes, chunks, wanted_frames))

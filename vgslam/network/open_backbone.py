@@ -91,11 +91,8 @@ BACKBONES: Registry[_Open] = Registry("vgslam.backbones", "backbone", _OWN, take
 
 
 def open_backbone(options: BackboneOptions, show: Show | None = None) -> Backbone[Any]:
-    """The backbone that the options describe; `show` receives the licence's terms once per weights.
-
-    ConfigError for an unknown architecture, device, precision or budget; WeightsError as `weights.load`; PluginError
-    for a backbone of another package that cannot be used.
-    """
+    """The backbone that the options describe; `show` receives the licence's terms once per weights. ConfigError for an
+    unknown architecture, device, precision or budget; WeightsError as `weights.load`; PluginError."""
     name, _, weights = options.weights.partition(":")
     if name != options.weights and name in BACKBONES.names():
         options = replace(options, architecture=name, weights=weights)

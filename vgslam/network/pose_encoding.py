@@ -29,10 +29,8 @@ def rotation_from_quaternion(q: Tensor) -> Tensor:
 
 
 def quaternion_from_rotation(R: Tensor) -> Tensor:
-    """Rotation matrix (...,3,3) -> unit quaternion x,y,z,w (...,4) with w >= 0.
-
-    Takes, per matrix, the best conditioned of the four formulas (Shepperd 1978).
-    """
+    """Rotation matrix (...,3,3) -> unit quaternion x,y,z,w (...,4) with w >= 0. Takes, per matrix, the best conditioned
+    of the four formulas (Shepperd 1978)."""
     m = R.flatten(-2)
     xx, xy, xz, yx, yy, yz, zx, zy, zz = m.unbind(-1)
     candidates = torch.stack(
@@ -59,11 +57,9 @@ def decode_pose(encoding: Tensor) -> Tensor:
 
 
 def decode_intrinsics(encoding: Tensor, image_size: tuple[int, int], min_tan: float | None = None) -> Tensor:
-    """Pose encoding (...,9) -> K (...,3,3) in px of the network input of `image_size` (height, width).
-
-    Fields of view below MIN_FOV_RAD are read as that; with `min_tan` the tangent of their half is limited instead, from
-    below, so that those beyond 180 degrees have a focal length too.
-    """
+    """Pose encoding (...,9) -> K (...,3,3) in px of the network input of `image_size` (height, width). Fields of view
+    below MIN_FOV_RAD are read as that; with `min_tan` the tangent of their half is limited instead, from below, so that
+    those beyond 180 degrees have a focal length too."""
     height, width = image_size
     fov = encoding[..., 7:]
     if min_tan is None:

@@ -1,8 +1,7 @@
 """Where the network computes, and in which precision.
 
-Half precision is used where VGGT was trained with it: in the linear layers and the attention of the aggregator (patch
-encoder, frame and global blocks). The residual stream, norms, rotary embedding and all heads stay float32. Only the
-linear layers' weights are *stored* in half precision, which computes what autocast computes from float32 weights.
+Half precision is used where VGGT was trained with it: in the linear layers and the attention of the aggregator. The
+residual stream, norms, rotary embedding and heads stay float32. Only linear weights are *stored* in half precision.
 """
 
 from enum import StrEnum

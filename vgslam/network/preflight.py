@@ -1,8 +1,7 @@
 """What can be said of a network before it is opened: its kind, its options, its weights. Nothing here loads torch.
 
-A network that may never be asked is opened at the first question. What is wrong with the command line, or with the
-files, is said at the start all the same. Where only torch can tell (a GPU, weights that do not name their structure),
-there is no answer here, and the network has to be opened to be checked.
+A network that may never be asked is opened at the first question; what is wrong is said at the start all the same.
+Where only torch can tell (a GPU, weights that name no structure) it has to be opened.
 """
 
 from collections.abc import Callable
@@ -49,10 +48,7 @@ class Wanted:
 
 def check(wanted: Wanted, show: Show) -> WeightsInfo | None:
     """What is known of the weights, if nothing else can be wrong with them and the options; None if the network must be
-    opened to know. Fetches weights that are published. `show` receives the terms of their licence, once.
-
-    Raises ConfigError, WeightsError as `open_backbone`.
-    """
+    opened to know. Fetches published weights. `show` receives their terms, once. Raises ConfigError, WeightsError."""
     prefix, _, rest = wanted.weights.partition(":")
     if prefix != wanted.weights and prefix in KINDS:
         wanted = replace(wanted, name=prefix, weights=rest)

@@ -1,7 +1,7 @@
 """Images into the network and results back to the images' own pixels. Needs no torch.
 
-Resampling, rounding and padding are those that VGGT was trained with: bicubic with antialiasing on 8-bit values, sides
-rounded to multiples of the patch size (so the two axes are scaled slightly differently), padding in white.
+As VGGT was trained: bicubic with antialiasing on 8-bit values, sides rounded to multiples of the patch size (the axes
+are scaled slightly differently), padding in white.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ UInt8 = npt.NDArray[np.uint8]
 
 
 class ResizeMode(StrEnum):
-    """CROP: full width, rows beyond a square cut off above and below. PAD: whole image, padded to a square. AREA: whole
-    image in its own shape, about 3/4 `size_px`^2 pixels, each the mean of the pixels that it covers."""
+    """CROP: full width, rows beyond a square cut off. PAD: whole image, padded to a square. AREA: whole image in its
+    own shape, about 3/4 `size_px`^2 pixels, each a mean."""
 
     CROP = "crop"
     PAD = "pad"
@@ -31,12 +31,10 @@ class ResizeMode(StrEnum):
 
 @dataclass(frozen=True)
 class PixelMap:
-    """The affine map between an image's own pixels and the network's, axis by axis.
-
-    network = scale * (source + 0.5) - 0.5 + offset, for pixel (0,0) at the centre of the top-left pixel. scale and
-    offset are (x, y); sizes are (width, height) px; `content` is the part of the network's image that shows the source,
-    as (left, top, right, bottom) px, right and bottom exclusive.
-    """
+    """The affine map between an image's own pixels and the network's, axis by axis. network = scale * (source + 0.5) -
+    0.5 + offset, for pixel (0,0) at the centre of the top-left pixel. scale and offset are (x, y); sizes are (width,
+    height) px; `content` is the part of the network's image that shows the source, as (left, top, right, bottom) px,
+    right and bottom exclusive."""
 
     scale: tuple[float, float]
     offset: tuple[float, float]
@@ -54,9 +52,7 @@ class PixelMap:
 
     def camera_to_network(self, camera: Camera) -> Camera:
         """Known intrinsics of the source image -> those of the network's image (both with pixel centres at integers).
-
-        InputError unless the camera has the size of the source image and no lens distortion.
-        """
+        InputError unless the camera has the size of the source image and no lens distortion."""
         if (camera.width, camera.height) != self.source_size:
             raise InputError(
                 f"the camera is calibrated for {camera.width}x{camera.height} px, the image has "
@@ -153,11 +149,8 @@ def _pad(pixels: UInt8, placed: PixelMap, width: int, height: int) -> tuple[UInt
 def preprocess(
     images: Sequence[UInt8], mode: ResizeMode = ResizeMode.CROP, size_px: int = 518, patch_px: int = 14
 ) -> NetworkImages:
-    """Images as uint8 (H,W,3) RGB, (H,W,4) RGBA (alpha goes on white) or (H,W) grey -> the network's input.
-
-    `size_px` is the width (longer side in PAD mode) that the network was trained at. Images that come out in different
-    sizes are padded in white to the largest. InputError for an empty list or an array that is no image.
-    """
+    """Images as uint8 (H,W,3) RGB, (H,W,4) RGBA (alpha goes on white) or (H,W) grey -> the network's input, padded in
+    white to the largest. `size_px`: the width (longer side in PAD mode) of the training. InputError."""
     check_images(images)
     placed = [_place(_to_rgb(image), mode, size_px, patch_px) for image in images]
     height, width = (max(pixels.shape[axis] for pixels, _ in placed) for axis in (0, 1))

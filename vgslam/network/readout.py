@@ -27,8 +27,8 @@ class Readout(StrEnum):
 
 
 def cell_depth(depth: Tensor) -> Tensor:
-    """Depth (...,H,W) at the centres of 4 px cells (...,H/4,W/4): the mean of the inverse depth of the four pixels
-    around the centre, which is exact on planes."""
+    """Depth (...,H,W) at the centres of 4 px cells (...,H/4,W/4): mean inverse depth of four pixels, exact on
+    planes."""
     rows, cols = depth.shape[-2] // CELL_PX, depth.shape[-1] // CELL_PX
     cells = (1.0 / depth.clamp(min=1e-6)).unflatten(-2, (rows, CELL_PX)).unflatten(-1, (cols, CELL_PX))
     return 1.0 / cells[..., 1:3, :, 1:3].mean(dim=(-3, -1))
@@ -45,10 +45,8 @@ def relative_to_first(T_cam_world: Tensor) -> Tensor:
 
 
 def solved_poses(out: VggtOutput, K: Tensor, config: SolverConfig | None = None) -> Tensor:
-    """T_cam_world (B,S,4,4) float64 by the solver; K (B,3,3), pixel (0,0) the centre of the top-left pixel.
-
-    ValueError unless pose, depth and flow were asked for.
-    """
+    """T_cam_world (B,S,4,4) float64 by the solver; K (B,3,3), pixel (0,0) the centre of the top-left pixel. ValueError
+    unless pose, depth and flow were asked for."""
     if out.pose_encoding is None or out.depth is None or out.flow is None:
         raise ValueError("the solver needs pose, depth and flow")
     start = relative_to_first(decode_pose(out.pose_encoding.double()))

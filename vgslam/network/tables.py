@@ -1,8 +1,7 @@
-"""Constant tables, computed once per size and device and then shared.
+"""Constant tables, computed once per size and device, and then shared.
 
-A table is computed on the CPU (in float64 where it matters) and moved to its device the first time it is asked for;
-later calls find it there, so that a forward pass transfers nothing. Tables are made outside inference mode, so that the
-same table serves inference and training.
+Made on the CPU (in float64 where it matters) and moved when first asked for, so that a forward pass transfers nothing;
+outside inference mode, so that the same table serves training.
 """
 
 from functools import lru_cache
@@ -26,11 +25,9 @@ def image_statistics(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, 
 def rope_table(
     grid: tuple[int, int], n_special: int, head_dim: int, base: float, device: torch.device, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
-    """Cosine and sine (T, 2, 1, head_dim/4) of the rotary position embedding of one frame's tokens.
-
-    The patch in row i, column j is at (y, x) = (i+1, j+1), the `n_special` tokens before the patches at (0, 0), where
-    the rotation is the identity. Axis 1 is (y, x); the angle of frequency k is p * base^(-2k/n), n = head_dim/2.
-    """
+    """Cosine and sine (T, 2, 1, head_dim/4) of the rotary position embedding of one frame's tokens. The patch in row i,
+    column j is at (y, x) = (i+1, j+1), the `n_special` tokens before the patches at (0, 0), where the rotation is the
+    identity. Axis 1 is (y, x); the angle of frequency k is p * base^(-2k/n), n = head_dim/2."""
     rows, cols = grid
     with torch.inference_mode(False):
         y = torch.arange(1, rows + 1, dtype=torch.float32).repeat_interleave(cols)
@@ -54,10 +51,8 @@ def uv_embedding(
     shape: tuple[int, int], channels: int, aspect: float, device: torch.device, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
     """Position embedding of the dense heads, already scaled by 0.1: (channels/2, 1, cols) and (channels/2, rows, 1).
-
     `shape` is (rows, cols) of the feature map, `aspect` width / height of the image. The first half of the channels
-    encodes u (across), the second v (down); each is [sin(p f_k), cos(p f_k)] with f_k = 100^(-k/(channels/4)).
-    """
+    encodes u (across), the second v (down); each is [sin(p f_k), cos(p f_k)] with f_k = 100^(-k/(channels/4))."""
     rows, cols = shape
     with torch.inference_mode(False):
         diagonal = (aspect**2 + 1) ** 0.5

@@ -36,8 +36,8 @@ PUBLISHED_HEADS = frozenset(Head) - {Head.FLOW}
 
 @dataclass(frozen=True)
 class VggtOutput:
-    """Results for B scenes of S frames of H x W px; None if a head was not asked for. Lengths are in the network's
-    own unit."""
+    """Results for B scenes of S frames of H x W px, in the network's unit of length; None if a head was not asked
+    for."""
 
     pose_encodings: list[Tensor] | None = None
     """One (B,S,9) per refinement iteration; the last is the result (see `pose_encoding`)."""
@@ -91,10 +91,8 @@ class Vggt(nn.Module):
     def encode(
         self, images: Tensor, want: Collection[Head], mask: FrameMask | None = None, chunks: Chunks | None = None
     ) -> Encoded:
-        """Images (B,S,3,H,W) in [0,1] -> the tokens that the heads in `want` need.
-
-        ConfigError for a size that is no multiple of the patch size, or a head that the network does not have.
-        """
+        """Images (B,S,3,H,W) in [0,1] -> the tokens that the heads in `want` need. ConfigError for a size that is no
+        multiple of the patch size, or a head that the network does not have."""
         self._check_heads(want)
         if images.ndim != 5 or images.shape[2] != 3:
             raise ConfigError(f"images must be (scenes, frames, 3, height, width), got {tuple(images.shape)}")

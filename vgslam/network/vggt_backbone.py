@@ -1,10 +1,12 @@
 """VGGT behind the `Backbone` protocol: device, precision and memory budget are decided here, once."""
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import torch
+from torch import Tensor
 
 from vgslam.errors import ConfigError
 from vgslam.geometry.camera import Camera
@@ -19,7 +21,6 @@ from vgslam.network.backbone import (
     geometry_from_tensors,
     inference,
 )
-from vgslam.network.depth_precision import common_confidence
 from vgslam.network.frame_mask import FrameMask
 from vgslam.network.memory import MemoryPlan, Workload, memory_budget, plan_memory
 from vgslam.network.pose_encoding import decode_intrinsics, to_pixel_centres
@@ -76,8 +77,7 @@ class VggtBackbone:
         self, images: NetworkImages, want: Collection[Head], mask: FrameMask | None = None,
         given: GivenCameras | None = None,
     ) -> Encoded:  # fmt: skip
-        """ConfigError for more frames than fit into the memory budget. This network is not told any cameras: `given`
-        changes nothing."""
+        """ConfigError for more frames than fit into memory. This network takes no cameras: `given` changes nothing."""
         plan = self._plan(*images.size)
         check_window(images, plan.max_frames)
         dtype = self.model.aggregator.camera_token.dtype
@@ -128,3 +128,18 @@ def _readout(wanted: Readout, heads: frozenset[Head]) -> Readout:
     if wanted is Readout.SOLVER and not can_solve:
         raise ConfigError("this network has no flow for the solver to read poses from: use --readout head")
     return Readout.SOLVER if can_solve and wanted is not Readout.HEAD else Readout.HEAD
+
+
+UNCONFIDENT_DEVIATION = 0.3
+"""Relative deviation of depth with the least confidence, 1."""
+
+
+def laplace_scale(confidence: Tensor, is_precision: bool) -> Tensor:
+    """Laplace scale of the error of log depth for confidences > 1 (...); is_precision: `VggtConfig.depth_precision`."""
+    return 1 / confidence if is_precision else UNCONFIDENT_DEVIATION / math.sqrt(2) / confidence
+
+
+def common_confidence(precision: Tensor) -> Tensor:
+    """The confidence c (...), at least 1, of a `precision` (...): whoever uses depth reads c as a relative deviation of
+    UNCONFIDENT_DEVIATION / c, and that of a Laplace distribution of scale 1 / precision is sqrt(2) / precision."""
+    return (UNCONFIDENT_DEVIATION / math.sqrt(2) * precision).clamp(min=1.0)

@@ -65,12 +65,9 @@ class LoadOptions(FileOptions):
 
 def load(source: str, options: LoadOptions | None = None, show: Callable[[str], None] | None = None) -> LoadedVggt:
     """Weights from the package ('vggt-s'), a hub id ('facebook/VGGT-1B', 'owner/name@revision'), a file or folder, or
-    'random[:seed]'.
-
-    The state dict must fit exactly. `show` receives the licence's terms, once per weights. Raises WeightsError, one
-    line, for: no network and not cached, gated, wrong or incomplete file, keys or shapes that do not fit, another hash
-    than demanded, not enough memory.
-    """
+    'random[:seed]'. The state dict must fit exactly. `show` receives the licence's terms, once per weights. Raises
+    WeightsError: not cached and no network, gated, wrong or incomplete file, keys or shapes that do not fit, another
+    hash, too little memory."""
     options = options or LoadOptions()
     seed = random_seed(source)
     if seed is not None:
@@ -104,15 +101,13 @@ def built(build_it: Callable[[], Network], who: str) -> Network:
 
 def save(model: Vggt, path: Path, licence: str, dtype: torch.dtype | None = None) -> None:
     """Writes weights and configuration as one safetensors file, atomically; `dtype` converts (float16 halves the file).
-
-    OutputError if it cannot be written.
-    """
+    OutputError if it cannot be written."""
     write_tensors(path, model.state_dict(), header_of(ARCHITECTURE, model.config.to_dict(), licence), dtype)
 
 
 def check_fit(tensors: dict[str, Tensor], model: nn.Module, where: str) -> None:
-    """WeightsError naming the missing and the unexpected keys and the wrong shapes, unless the tensors are the state
-    dict of the model."""
+    """WeightsError naming missing and unexpected keys and wrong shapes, unless the tensors are the model's state
+    dict."""
     expected = {key: value.shape for key, value in model.state_dict().items()}
     missing, unexpected = sorted(set(expected) - set(tensors)), sorted(set(tensors) - set(expected))
     reshaped = [
@@ -149,8 +144,8 @@ def _fill(tensors: dict[str, Tensor], config: VggtConfig, options: LoadOptions, 
 
 
 def fill(model: nn.Module, tensors: dict[str, Tensor], device: torch.device, source: str) -> None:
-    """Puts the tensors of `source` into a model without memory, each converted to the model's dtype and moved alone;
-    takes them out of the dictionary. WeightsError if the memory does not do."""
+    """Moves the tensors of `source` one by one out of the dictionary into a model without memory, in its dtype.
+    WeightsError if the memory does not do."""
     needed = sum(p.numel() * p.element_size() for p in model.parameters())
     free = available_bytes(device)
     too_little = f"not enough memory on {device} for the weights of {source}: they need {format_size(needed)}"

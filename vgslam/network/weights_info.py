@@ -1,6 +1,7 @@
 """What is known of weights of VGGT from their files, without torch: source, hash, licence, architecture."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,6 @@ from vgslam.errors import ConfigError, WeightsError
 from vgslam.guards.documents import parse_json, read_json
 from vgslam.network import licence as licences
 from vgslam.network.config import VGGT_1B, VggtConfig
-from vgslam.network.hub import download, parse_hub_id
 from vgslam.network.licence import Licence
 from vgslam.network.weight_files import METADATA_CONFIG, METADATA_LICENCE, ONCE_PACKAGED, default_ledger, packaged
 
@@ -48,8 +48,8 @@ class WeightsInfo:
         return WeightsInfo(source, "", licences.RANDOM, n_parameters, is_random=True, architecture=architecture)
 
     def tell_terms(self, show: Callable[[str], None] | None, ledger: Path | None = None) -> None:
-        """`show` receives the terms of the licence, once per weights, of random ones each time. ledger: where the
-        shown ones are noted; None: in the user's cache."""
+        """`show` receives the licence's terms, once per weights, of random ones each time. ledger: where that is
+        noted."""
         if show is not None and self.is_random:
             show(self.licence.terms)
         elif show is not None:
@@ -67,8 +67,7 @@ def random_seed(source: str) -> int | None:
 
 
 def find_path(source: str, hub_cache: Path | None = None) -> tuple[Path, str | None]:
-    """The file or folder of weights from the package, from a hub id, or on this machine, and the repository if they are
-    from one. WeightsError as `download`, and for weights that the package brings no more."""
+    """The file or folder of weights from the package, a hub id, or this machine, and the repository. WeightsError."""
     path = packaged(source) or Path(source).expanduser()
     if source in ONCE_PACKAGED and not path.exists():
         raise WeightsError(ONCE_PACKAGED[source])
@@ -101,3 +100,65 @@ def licence_of(hub_id: str | None, metadata: dict[str, str], config: VggtConfig)
     if METADATA_LICENCE in metadata:
         return licences.named(metadata[METADATA_LICENCE])
     return licences.VGGT_1B_FILE if config == VGGT_1B else licences.UNKNOWN
+
+
+_HUB_ID = re.compile(r"^(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+?)(?:@(?P<revision>[\w./-]+))?$")
+_FILE_ENDINGS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".json")
+
+
+class HubUnreachableError(WeightsError):
+    """The weights are not in the cache, and the hub cannot be asked."""
+
+
+def parse_hub_id(source: str) -> tuple[str, str | None] | None:
+    """'owner/name' or 'owner/name@revision' -> (repository, revision); None if it looks like a path."""
+    match = _HUB_ID.match(source)
+    if match is None or source.endswith(_FILE_ENDINGS):
+        return None
+    return match["repo"], match["revision"]
+
+
+def download(repo: str, revision: str | None = None, cache: Path | None = None, only_cached: bool = False) -> Path:
+    """Folder in the hub's cache with the weights of `repo` (safetensors if there are any, else .pt) and its config;
+    what is missing is downloaded, with a progress bar, unless only_cached. Raises WeightsError with one line."""
+    import huggingface_hub
+
+    kinds = (["*.safetensors", "*.safetensors.index.json", "config.json"], ["*.pt", "config.json"])
+    for patterns in kinds:
+        try:
+            local = {"local_files_only": True} if only_cached else {}
+            folder = Path(
+                huggingface_hub.snapshot_download(
+                    repo, revision=revision, cache_dir=cache, allow_patterns=patterns, **local
+                )
+            )
+        except Exception as error:  # the client raises its own, the HTTP library's and the system's errors
+            kind = HubUnreachableError if _is_unreachable(error) else WeightsError
+            raise kind(_explain(repo, revision, error)) from error
+        if any(p.suffix in (".safetensors", ".pt") for p in folder.iterdir()):
+            return folder
+    raise WeightsError(f"{repo} holds no .safetensors or .pt file, or its download was cut off: try again online")
+
+
+def _explain(repo: str, revision: str | None, error: Exception) -> str:
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.GatedRepoError):
+        return f"{repo} is gated: ask for access on its Hugging Face page, then run `hf auth login` and try again"
+    if isinstance(error, errors.RevisionNotFoundError):
+        return f"{repo} has no revision '{revision}'"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return f"{repo} was not found on Hugging Face (if it is private, run `hf auth login`)"
+    if _is_unreachable(error):
+        return (
+            f"{repo} is not in the local cache and Hugging Face cannot be reached: connect to the network once, or "
+            "download the file elsewhere and pass its path to --weights"
+        )
+    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return f"downloading {repo} failed ({first_line}); run the same command again to resume"
+
+
+def _is_unreachable(error: Exception) -> bool:
+    from huggingface_hub import errors
+
+    return isinstance(error, errors.LocalEntryNotFoundError | errors.OfflineModeIsEnabled | ConnectionError)

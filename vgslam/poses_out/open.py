@@ -18,19 +18,16 @@ STDOUT = "-"
 
 def open_sink(target: str) -> PoseSink:
     """`-`: lines on standard output; tcp:HOST:PORT or unix:PATH: lines to whoever connects; ros2: or ros2:/NAME; or
-    NAME:... for what another package has added to POSE_SINKS.
-
-    Raises ConfigError for another word, OutputError if nothing can listen, MissingDependencyError without rclpy,
-    PluginError for a sink of another package that cannot be used.
-    """
+    NAME:... for what another package has added to POSE_SINKS. Raises ConfigError for another word, OutputError if
+    nothing can listen, MissingDependencyError without rclpy, PluginError for a sink of another package that cannot be
+    used."""
     check_target(target)
     kind, _, rest = target.partition(":")
     return POSE_SINKS.checked(kind, POSE_SINKS.get(kind)(rest), PoseSink)
 
 
 def check_target(target: str) -> None:
-    """Raises ConfigError for a kind that is not known and for options of ros2 that are not understood; opens nothing,
-    so that it can be asked before a stream is waited for."""
+    """Raises ConfigError for an unknown kind and options of ros2 that are not understood; opens nothing."""
     kind, _, rest = target.partition(":")
     if kind not in POSE_SINKS.own and kind not in POSE_SINKS.plugged_in():
         forms = ["-", "tcp:HOST:PORT", "unix:PATH", "ros2:/NAME", *(f"{name}:..." for name in POSE_SINKS.plugged_in())]
@@ -58,13 +55,10 @@ def _open_unix(rest: str) -> PoseSink:
     return SocketSink(listen_unix(Path(rest)))
 
 
-def _open_ros2(rest: str) -> PoseSink:
-    return Ros2Sink(Ros2Options.parse(rest))
-
-
 POSE_SINKS: Registry[Callable[[str], PoseSink]] = Registry(
     "vgslam.pose_sinks", "pose sink",
-    {STDOUT: _open_stdout, "tcp": _open_tcp, "unix": _open_unix, "ros2": _open_ros2}, takes=("REST",),
+    {STDOUT: _open_stdout, "tcp": _open_tcp, "unix": _open_unix,
+     "ros2": lambda rest: Ros2Sink(Ros2Options.parse(rest))}, takes=("REST",),
 )  # fmt: skip
 """How `--poses NAME:REST` opens its sink: each entry takes REST, '' if there is none, and returns a `PoseSink`."""
 

@@ -24,8 +24,7 @@ MOST_READERS = 32
 MOST_HEARD_BYTES = 64 * 1024
 """Bytes that a reader may send, which nobody looks at; one that sends more is disconnected."""
 PAUSE_S = 0.5
-"""The listening socket is left alone for so long when no more connections can be accepted, as without a free file
-descriptor."""
+"""So long no connections are accepted when that fails, as without a free file descriptor."""
 CLOSING_S = 1.0
 NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _LOG = logging.getLogger(__name__)
@@ -75,11 +74,9 @@ def _is_served(path: Path) -> bool:
 
 class SocketSink:
     """A PoseSink that listens. Each reader gets whole lines from when it connects; a slow one misses lines without
-    affecting the others. Takes over the listening socket.
-
-    n_readers: those connected now. n_dropped: lines that a reader missed, all readers together. failure: why nothing
-    is sent any more, None while all is well; it is logged as an error at once, and the readers are disconnected.
-    """
+    affecting the others. Takes over the listening socket. n_readers: those connected now. n_dropped: lines that a
+    reader missed, all readers together. failure: why nothing is sent any more, None while all is well; it is logged as
+    an error at once, and the readers are disconnected."""
 
     def __init__(self, listener: socket.socket, max_pending_bytes: int = MAX_PENDING_BYTES) -> None:
         self.n_dropped = self.n_readers = 0
@@ -139,8 +136,8 @@ class SocketSink:
             self._hang_up()
 
     def _serve_once(self) -> None:
-        """Wait for events, and handle all of them. A reader that is dropped on the way may have an event of
-        its own later in the same batch; it no longer counts."""
+        """Wait for events, and handle all. A reader dropped on the way may have another in the batch, which does not
+        count."""
         if self._listens_again_s is not None and time.monotonic() >= self._listens_again_s:
             self._listens_again_s = None
             self._selector.register(self._listener, selectors.EVENT_READ)

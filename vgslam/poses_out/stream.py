@@ -19,9 +19,7 @@ class Writable(Protocol):
 
 class StreamSink:
     """A PoseSink over a binary stream, which it does not close. A reader that has gone ends the writing, not the run.
-
-    max_waiting: lines kept for a slow reader.
-    """
+    max_waiting: lines kept for a slow reader."""
 
     where = ""
     failure: str | None = None

@@ -7,11 +7,10 @@ import numpy as np
 
 from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH, Camera
-from vgslam.geometry.radial import without_radial
+from vgslam.geometry.radial import Straightener, without_radial
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.pictures import PictureKind
 from vgslam.map.slam_map import SlamMap
-from vgslam.multiview.straighten import Straightener
 from vgslam.refine.adjust import Adjusted
 from vgslam.refine.points import largest_angle_deg
 from vgslam.refine.problem import Mask, Problem
@@ -83,11 +82,8 @@ def _follow(a: Problem, b: Problem, weak: Mask, ratio: Array) -> Problem:
 
 def apply(slam_map: SlamMap, before: Problem, done: Aligned) -> Camera:
     """Changes the map; returns the camera that its keyframes have now. The members' frames follow, as their poses are
-    relative to keyframes.
-
-    The pixels of a camera with radial distortion are straightened, and so are the images: the map stays one of
-    pinholes. The camera's `removed_k1` then tells what was taken out.
-    """
+    relative to keyframes. The pixels of a camera with radial distortion are straightened, and so are the images: the
+    map stays one of pinholes. The camera's `removed_k1` then tells what was taken out."""
     m, p = slam_map, done.problem
     camera = with_removed(p.camera, before.camera, p.k1)
     T = p.T_world_cam()

@@ -87,11 +87,9 @@ def _reduced(
 
 
 def _eliminated(J: "_Jacobian", cam: Ids, n_cams: int, point: Ids) -> tuple[Array, Array] | None:
-    """Schur complement onto theta; points are eliminated first, poses after them.
-
-    cam (M,): the pose of each row, below 0 where it is held; point (M,), ascending: its point. A row has derivatives by
-    one pose alone, so that what is summed is a block of each pose, not a row of zeros for all others.
-    """
+    """Schur complement onto theta; points are eliminated first, poses after them. cam (M,): the pose of each row, below
+    0 where it is held; point (M,), ascending: its point. A row has derivatives by one pose alone, so that what is
+    summed is a block of each pose, not a row of zeros for all others."""
     n_points, k = int(point[-1]) + 1, 6 * n_cams
     begin = np.searchsorted(point, np.arange(n_points))
     E = np.concatenate([J.cam, J.theta, J.residual[:, :, None]], axis=2)

@@ -49,11 +49,9 @@ def warped_patches(image: Gray, pixels: Array, A: Array) -> tuple[Patches, Mask]
 
 
 def find_patches(image: Gray, patches: Patches, start: Array) -> Found:
-    """Patches (n, SIDE_PX^2) of `warped_patches` found in an image, from pixels (n,2) on.
-
-    Lucas-Kanade with the gradients of the patch (inverse compositional for a shift: Baker and Matthews, IJCV 2004),
-    mean and contrast of both made equal, so that light may change.
-    """
+    """Patches (n, SIDE_PX^2) of `warped_patches` found in an image, from pixels (n,2) on. Lucas-Kanade with the
+    gradients of the patch (inverse compositional for a shift: Baker and Matthews, IJCV 2004), mean and contrast of both
+    made equal, so that light may change."""
     n = len(start)
     wide = patches.reshape(n, SIDE_PX, SIDE_PX).astype(np.float32)
     wanted, contrast = _evened(wide[:, 1:-1, 1:-1].reshape(n, -1))

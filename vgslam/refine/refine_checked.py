@@ -10,7 +10,7 @@ from vgslam.errors import GraphError
 from vgslam.frontend.features import FeatureConfig
 from vgslam.frontend.image_mask import ImageMask
 from vgslam.frontend.mapper import MapperConfig
-from vgslam.graph.optimize import optimize_map
+from vgslam.graph.robust import optimize_map
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine.adjust import RefineConfig, Watch
 from vgslam.refine.contradicted import contradicted_pieces

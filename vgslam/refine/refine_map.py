@@ -7,7 +7,7 @@ import numpy as np
 
 from vgslam.frontend.features import Gray
 from vgslam.heap import give_memory_back
-from vgslam.map import keyframe_images
+from vgslam.map.paged_keyframe import gray_of as gray_of_keyframe
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine.adjust import Adjusted, InterruptedRefinementError, RefineConfig, Watch, adjust
 from vgslam.refine.apply import Aligned, aligned, apply
@@ -53,7 +53,7 @@ def _refined(slam_map: SlamMap, config: RefineConfig, watch: Watch, places: Plac
     done: list[ComponentOutcome] = []
 
     def gray_of(k: int) -> Gray:
-        return keyframe_images.gray_of(slam_map.keyframes[k])
+        return gray_of_keyframe(slam_map.keyframes[k])
 
     is_interrupted = False
     for component, members in components(slam_map):

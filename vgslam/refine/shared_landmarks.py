@@ -20,6 +20,7 @@ from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH
 from vgslam.multiview.pnp import PosePoints, refine_pose
 from vgslam.refine.problem import Mask, Problem, project
+from vgslam.reloc.nearby import MAX_APART, MIN_FACING
 from vgslam.types import Array, Ids
 
 GrayOf = Callable[[int], Gray]
@@ -29,9 +30,6 @@ N_PARTNERS = 1
 """Keyframes whose landmarks are searched for in each. A second one costs as much again, and gained little."""
 LEAST_GAP, BETWEEN_PARTNERS = 3, 4
 """Neighbours within the first number share what they see already; of partners within the second, one is enough."""
-MAX_APART, MIN_FACING = 0.4, 0.85
-"""Largest distance of two keyframes as a share of the depth, and least cosine between their optical axes: beyond them
-patches look too different."""
 MOST_SHARED = 0.5
 """Keyframes that share more than this part of the landmarks of either have nothing to gain."""
 LEAST_FOUND, LEAST_AGREEING = 20, 0.6
@@ -59,10 +57,8 @@ class _Found:
 
 def with_shared_landmarks(problem: Problem, others: Mask, gray_of: GrayOf, features: FeatureConfig) -> Problem:
     """The problem with what pairs of keyframes see of each other's landmarks as additional observations at the end.
-
     others (C,): keyframes that take no part. Merges nothing: a landmark that was followed under another number near
-    there stays, as both are measured on their own.
-    """
+    there stays, as both are measured on their own."""
     pairs = partners(problem, others)
     search = _Search(problem, gray_of, features)
     found = beside.results(lambda pair: search.find(*pair), pairs)

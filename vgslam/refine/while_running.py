@@ -36,11 +36,8 @@ class CameraUser(Protocol):
 
 class CalibrationWhileRunning:
     """Looks at every new keyframe, and gives tracker, mapper and map a better camera when the map determines one.
-
-    camera: the one that was given. A map that has keyframes already was made by an earlier run, which has adjusted
-    what could be: such a run changes nothing. users: are told of a new camera. What it does depends on the frames
-    alone.
-    """
+    camera: the one that was given. A map that has keyframes already was made by an earlier run, which has adjusted what
+    could be: such a run changes nothing. users: are told of a new camera. What it does depends on the frames alone."""
 
     def __init__(self, slam_map: SlamMap, camera: Camera, config: RefineConfig, users: Sequence[CameraUser]) -> None:
         self.map = slam_map

@@ -1,17 +1,15 @@
 """Closes a confirmed loop: adds an edge, brings components together, and solves the graph again."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from vgslam.errors import GraphError
-from vgslam.frontend.asking import AskedGuide
 from vgslam.frontend.features import FeatureConfig
 from vgslam.geometry.camera import Camera
 from vgslam.graph.map_graph import MapGraph
-from vgslam.graph.optimize import optimize_map
-from vgslam.graph.robust import SwitchedOff
+from vgslam.graph.robust import SwitchedOff, optimize_map
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.loop_search import LoopSearch
 from vgslam.reloc.loops import LoopConfig, LoopFinder, Meeting
@@ -48,7 +46,7 @@ class LoopCloser:
         verifier = open_verifier(slam_map, places, features, config)
         self.finder = LoopFinder(slam_map, places, verifier, config)
         self._graph = MapGraph(slam_map, config.is_metric)
-        self.search = LoopSearch(self.finder.find, not config.in_background, is_beside=not places.asks_network)
+        self.search = LoopSearch(self.finder.find, is_waited_for=not config.in_background)
         self.closed: list[Closed] = []
         self.notes: list[str] = [] if notes is None else notes
         self._dropped: list[tuple[int, int]] = []
@@ -195,10 +193,8 @@ def _pair(meeting: Meeting) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class PlaceJoiner:
-    """Joins the components of a finished map where they show the same places; implements `store.merge.Joiner`.
-
-    notes: a line for each thing that went wrong.
-    """
+    """Joins the components of a finished map where they show the same places; implements `store.merge.Joiner`. notes: a
+    line for each thing that went wrong."""
 
     features: FeatureConfig = field(default_factory=FeatureConfig)
     config: LoopConfig = field(default_factory=LoopConfig)
@@ -220,10 +216,3 @@ class PlaceJoiner:
             if closed is not None and closed.joined is not None:
                 return True
         return False
-
-
-def config_beside(config: LoopConfig, guide: AskedGuide | None) -> LoopConfig:
-    """The settings beside a network, which serves one caller at a time: if it recognises places, the search is waited
-    for."""
-    is_shared = guide is not None and guide.use.descriptors
-    return replace(config, in_background=False) if is_shared else config

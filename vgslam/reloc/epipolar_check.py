@@ -48,10 +48,8 @@ class Matched:
 
 
 def epipolar_agreement(matched: Matched, T_view_keyframe: Array) -> float:
-    """Share of the matches within NEAR_PX of their epipolar lines, in the view; 1 where there is no baseline.
-
-    The epipolar line of x is E x with E = [t]x R (Hartley and Zisserman, Multiple View Geometry, section 9.6).
-    """
+    """Share of the matches within NEAR_PX of their epipolar lines, in the view; 1 where there is no baseline. The
+    epipolar line of x is E x with E = [t]x R (Hartley and Zisserman, Multiple View Geometry, section 9.6)."""
     t = T_view_keyframe[:3, 3]
     if np.linalg.norm(t) < 1e-9 or len(matched.px_view) == 0:
         return 1.0

@@ -8,8 +8,7 @@ from vgslam.frontend.locate import Locator, Recovered
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.multiview.pnp import refine_pose
-from vgslam.reloc.evidence import Evidence, cells
-from vgslam.reloc.localization import Localization
+from vgslam.reloc.localization import Evidence, Localization, cells
 from vgslam.reloc.relocalizer_config import RelocalizerConfig
 
 MOST_PLACES = 3

@@ -13,10 +13,49 @@ import numpy as np
 
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
+from vgslam.multiview.late_fusion import average_motions
 from vgslam.multiview.reference_lift import direct_pose, lift
-from vgslam.reloc.pairwise import PairwiseProposer
 from vgslam.reloc.proposal import AllOf, PoseProposer, Proposal, References
 from vgslam.types import Array, Image
+
+if TYPE_CHECKING:
+    from vgslam.network.reloc.query_poses import QueryPoses
+
+
+class PairwiseProposer:
+    """Implements `PoseProposer` with method `late-fusion`: the baseline for methods that see several keyframes at once.
+    Looks at the first `max_references` keyframes, one pass of the network for each. The spread is the root mean square
+    distance of the answer from the lines on which the pairs put it. Where these do not determine a place (see
+    `multiview.late_fusion`), nothing is proposed."""
+
+    METHOD = "late-fusion"
+
+    def __init__(self, poses: "QueryPoses", max_references: int = 6) -> None:
+        self.poses, self.max_references = poses, max_references
+
+    def propose(self, references: References, image: Image, camera: Camera) -> list[Proposal]:
+        """See `PoseProposer`."""
+        chosen = references.first(self.max_references)
+        if len(chosen) < 2:
+            return []
+        T_refs = chosen.T_world_refs
+        used, pairs = [], []
+        for i, keyframe in enumerate(chosen.keyframes):
+            seen = self.poses.predict([keyframe.image, image], [keyframe.camera, camera], T_refs[i : i + 1])
+            if seen is None:
+                continue
+            T = se3.inverse(seen.T_local_refs[0]) @ seen.T_local_query
+            if np.linalg.norm(T[:3, 3]) > 0:
+                used.append(i)
+                pairs.append(T)
+        if len(used) < 2:
+            return []
+        T_refs_query = np.stack(pairs)
+        found = average_motions(T_refs[used], T_refs_query[:, :3, :3], T_refs_query[:, :3, 3])
+        if found.T_world_query is None:
+            return []
+        return [Proposal(found.T_world_query, self.METHOD, found.dispersion)]
+
 
 if TYPE_CHECKING:
     from vgslam.interfaces import Backbone
@@ -30,11 +69,9 @@ PLAIN_METHODS, LEARNED_METHODS = ("consensus", PairwiseProposer.METHOD), ("learn
 
 
 class NetworkProposer:
-    """Implements `PoseProposer`; looks at the first `max_references` keyframes that it is given.
-
-    The methods are called after the network's: `learned` (direct) and `learned-consensus` of one that gets poses,
-    `consensus` of a plain one. Of keyframes that all lie at one place nothing is proposed: the scale is not known.
-    """
+    """Implements `PoseProposer`; looks at the first `max_references` keyframes that it is given. The methods are called
+    after the network's: `learned` (direct) and `learned-consensus` of one that gets poses, `consensus` of a plain one.
+    Of keyframes that all lie at one place nothing is proposed: the scale is not known."""
 
     def __init__(self, poses: "QueryPoses", max_references: int = MAX_REFERENCES) -> None:
         self.poses, self.max_references = poses, max_references
@@ -49,11 +86,9 @@ class NetworkProposer:
 
 
 def proposals(seen: "LocalPoses", T_world_refs: Array, name: str) -> list[Proposal]:
-    """Poses of references and a query by a network, in the world of the references, T_world_cam (K,4,4).
-
-    The spread of the direct one is the root mean square distance of the references, as the network places them, from
-    where they are; that of the consensus, of the lifted centres from their mean.
-    """
+    """Poses of references and a query by a network, in the world of the references, T_world_cam (K,4,4). The spread of
+    the direct one is the root mean square distance of the references, as the network places them, from where they are;
+    that of the consensus, of the lifted centres from their mean."""
     found = []
     if np.isfinite(seen.scale):
         direct = direct_pose(se3.inverse(seen.T_local_query), seen.scale, T_world_refs[0])

@@ -14,13 +14,12 @@ class LoopSearch:
     changes the map from `start` to `take` then. Else it belongs to a camera that does not wait: it looks at the newest
     keyframe when the search before has ended, so that those in between are left out where it cannot keep up, and reads
     the map while its newest keyframes are being adjusted, which moves them by far less than what loops are measured to;
-    whoever moves the rest of the map does so between `take` and `start`. is_beside: False where `find` needs what the
-    caller of `take` uses too: it is called there then, and waited for. cpu_s: CPU seconds of the searches that have
-    ended.
+    whoever moves the rest of the map does so between `take` and `start`. cpu_s: CPU seconds of
+    the searches that have ended.
     """
 
-    def __init__(self, find: Callable[[int], list[Meeting]], is_waited_for: bool, is_beside: bool = True) -> None:
-        self._find, self._is_waited_for, self._is_beside = find, is_waited_for, is_beside
+    def __init__(self, find: Callable[[int], list[Meeting]], is_waited_for: bool) -> None:
+        self._find, self._is_waited_for = find, is_waited_for
         self._worker = beside.Worker("vgslam-loops")
         self._search: beside.Job[list[Meeting]] | None = None
         self.cpu_s = 0.0
@@ -43,7 +42,7 @@ class LoopSearch:
         """Look for loops at keyframe k, if the search before has ended; call `take` first."""
         if self._search is None:
             self._search = beside.Job(lambda: self._timed(k))
-            if self._is_beside and (beside.is_allowed() or not self._is_waited_for):
+            if beside.is_allowed() or not self._is_waited_for:
                 self._worker.put(self._search)
 
     def wait(self) -> list[Meeting]:

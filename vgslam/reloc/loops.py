@@ -120,10 +120,8 @@ class LoopFinder:
         return bool(self._pending) or (k >= self._next and not self._is_straight_on(k, self._depth(k)))
 
     def find(self, k: int, other_components: bool = False) -> list[Meeting]:
-        """Confirmed meetings that end at keyframe k or shortly before; mostly none.
-
-        other_components: look only at keyframes of other components than k's.
-        """
+        """Confirmed meetings that end at keyframe k or shortly before; mostly none. other_components: look only at
+        keyframes of other components than k's."""
         if not self._pending and not other_components and k < self._next:
             return []
         meeting = self.meeting(k, other_components)

@@ -19,10 +19,8 @@ no more pairs are found."""
 
 class MapIndex:
     """Codes (N,256) of the keyframes of many maps, with the number of the map of each (N,); those of a map together.
-
     256 bytes a code. Up to EXHAUSTIVE codes all are compared; beyond, codes are put into cells around centres of their
-    own (faiss's inverted file for bits), and a search looks through the nearest cells.
-    """
+    own (faiss's inverted file for bits), and a search looks through the nearest cells."""
 
     def __init__(self, codes: Bits, maps: Ids) -> None:
         import faiss

@@ -39,11 +39,9 @@ class _Views:
 
 
 def held_pieces(seen: Sequence[Ids], ties: Iterable[tuple[int, int]] = ()) -> list[list[int]]:
-    """Parts of a component that have one scale each, the largest first: indices into `seen`, ascending.
-
-    seen: the distinct landmark ids (n,) that each keyframe sees, in the order of time. ties: pairs of keyframes between
-    which a similarity was measured, scale and all.
-    """
+    """Parts of a component that have one scale each, the largest first: indices into `seen`, ascending. seen: the
+    distinct landmark ids (n,) that each keyframe sees, in the order of time. ties: pairs of keyframes between which a
+    similarity was measured, scale and all."""
     views, left, pieces = _Views.of(seen), np.ones(len(seen), bool), list[list[int]]()
     while left.any():
         seed = _seed(views, np.flatnonzero(left))

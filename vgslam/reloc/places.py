@@ -1,20 +1,19 @@
-"""The places that the keyframes of a map show, to be recognised again."""
+"""The places that the keyframes of a map show, to be recognised again: codes in an index of faiss, and features."""
 
+import tempfile
 import threading
+from typing import IO
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.frontend.asking import AskedGuide
 from vgslam.frontend.features import Gray
-from vgslam.frontend.matching import ImageFeatures, describe_quick, plain_features
+from vgslam.frontend.matching import ImageFeatures, PlainFeatures, describe_quick, plain_features
 from vgslam.frontend.tracker import View
-from vgslam.map.keyframe_images import gray_of
+from vgslam.map.paged_keyframe import gray_of
 from vgslam.map.slam_map import PlaceCodes, SlamMap
-from vgslam.reloc.feature_file import FeatureFile
-from vgslam.reloc.index import PlaceIndex
-from vgslam.reloc.vocabulary import Bits, bits_of_vector, shipped_vocabulary, shipped_vocabulary_id
+from vgslam.reloc.vocabulary import N_BITS, Bits, shipped_vocabulary, shipped_vocabulary_id
 from vgslam.types import Ids, Image
 
 N_FEATURES = 500
@@ -22,56 +21,37 @@ N_FEATURES = 500
 
 class Places:
     """Codes of all keyframes of `slam_map` in an index, and their features: those used last in memory, the others in a
-    temporary file, so that in a large map an old keyframe costs no more than a new one.
+    temporary file, so that in a large map an old keyframe costs no more than a new one. kept: keyframes whose features
+    stay in memory (about 0.25 MB each). Safe to use from two threads."""
 
-    guide: a network whose descriptor is the code where it is asked for descriptors; else local features are
-    aggregated. kept: keyframes whose features stay in memory (about 0.25 MB each). Safe to use from two threads.
-    """
-
-    def __init__(self, slam_map: SlamMap, guide: AskedGuide | None = None, kept: int = 32) -> None:
-        self.map, self.guide, self.kept = slam_map, guide, kept
+    def __init__(self, slam_map: SlamMap, kept: int = 32) -> None:
+        self.map, self.kept = slam_map, kept
         self.index = PlaceIndex()
         self._kept_codes = self._open_codes()
         self._features: dict[int, ImageFeatures] = {}
         self._file = FeatureFile()
         self._lock = threading.RLock()
 
-    @property
-    def asks_network(self) -> bool:
-        """Whether a network makes the codes."""
-        return self.guide is not None and self.guide.use.descriptors
-
     def catch_up(self) -> None:
         """Take in the keyframes that the map has got since."""
         kept = self._kept_codes
         with self._lock:
-            if kept is not None and len(kept.codes) > len(self.index):
+            if len(kept.codes) > len(self.index):
                 self.index.add(kept.codes.view[len(self.index) :])
             for k in range(len(self.index), len(self.map.keyframes)):
-                code = self._code_of(k)
+                code = shipped_vocabulary().bits(self.features(k).descriptors)
                 self.index.add(code)
-                if kept is not None:
-                    kept.codes.extend(code)
+                kept.codes.extend(code)
 
-    def _code_of(self, k: int) -> Bits:
-        """Code (256,) of keyframe k; its image is looked at by a network alone."""
-        if self.asks_network:
-            return self.code(self.map.keyframes[k].frame_id, self.map.keyframes[k].image)
-        return shipped_vocabulary().bits(self.features(k).descriptors)
-
-    def _open_codes(self) -> PlaceCodes | None:
-        """The map's own codes, emptied where another vocabulary made them; None if a network makes them."""
-        if self.asks_network:
-            return None
+    def _open_codes(self) -> PlaceCodes:
+        """The map's own codes, emptied where another vocabulary made them."""
         mine = np.frombuffer(shipped_vocabulary_id(), np.uint8).copy()
         if not np.array_equal(self.map.place_codes.vocabulary, mine):
             self.map.place_codes = PlaceCodes(mine)
         return self.map.place_codes
 
-    def code(self, frame_id: int, image: Image) -> Bits:
+    def code(self, image: Image) -> Bits:
         """Code (256,) of an image."""
-        if self.guide is not None and self.guide.use.descriptors:
-            return bits_of_vector(self.guide.descriptor(frame_id, image))
         found = describe_quick(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), N_FEATURES)
         return shipped_vocabulary().bits(found.descriptors)
 
@@ -111,4 +91,82 @@ class Places:
         """The n keyframes that look most like a view, best first."""
         with self._lock:
             self.catch_up()
-            return self.index.search(self.code(view.frame_id, view.image), n)[0].tolist()
+            return self.index.search(self.code(view.image), n)[0].tolist()
+
+
+MOST_BYTES = 2**30
+"""Size of the file beyond which nothing is added: some 15,000 keyframes."""
+_PIXEL_BYTES, _DESCRIPTOR_BYTES = 16, 128
+
+
+class FeatureFile:
+    """Features by keyframe. What cannot be written is not kept, and `get` says so: the file only saves time. The file
+    has no name and is gone with the object. Not safe to use from two threads."""
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._file: IO[bytes] | None = None
+        self._size = 0
+        self._at: dict[int, tuple[int, int]] = {}  # where a keyframe's begin, and how many they are
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+    def put(self, k: int, features: PlainFeatures) -> None:
+        """Keep the features of keyframe k, if there is room; those of before stay if there are any."""
+        n = len(features.pixels)
+        size = n * (_PIXEL_BYTES + _DESCRIPTOR_BYTES)
+        if k in self._at or self._size + size > self._most_bytes:
+            return
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(prefix="vgslam-features-")  # noqa: SIM115
+            self._file.seek(self._size)
+            self._file.write(np.ascontiguousarray(features.pixels, np.float64).tobytes())
+            self._file.write(np.ascontiguousarray(features.descriptors).tobytes())
+            self._file.flush()
+        except OSError:
+            self._most_bytes = 0  # the disk is full: what is there stays
+            return
+        self._at[k] = self._size, n
+        self._size += size
+
+    def get(self, k: int) -> PlainFeatures | None:
+        """The features of keyframe k, bit for bit; None if they are not kept."""
+        if k not in self._at or self._file is None:
+            return None
+        begin, n = self._at[k]
+        self._file.seek(begin)
+        data = self._file.read(n * (_PIXEL_BYTES + _DESCRIPTOR_BYTES))
+        pixels = np.frombuffer(data, np.float64, 2 * n).reshape(n, 2).copy()
+        descriptors = np.frombuffer(data, np.uint8, 128 * n, n * _PIXEL_BYTES).reshape(n, 128).copy()
+        return PlainFeatures(pixels, descriptors)
+
+
+class PlaceIndex:
+    """Codes of 2048 bits in the order in which they were added, searched exhaustively. 256 bytes a code: 25 MiB and a
+    few milliseconds a query at 100,000."""
+
+    def __init__(self) -> None:
+        import faiss
+
+        self._index = faiss.IndexBinaryFlat(N_BITS)
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    def add(self, codes: Bits) -> None:
+        """Append codes (N,256); their ids count up."""
+        self._index.add(np.ascontiguousarray(codes.reshape(-1, N_BITS // 8)))
+
+    def code(self, k: int) -> Bits:
+        """Code (256,) number k."""
+        return np.asarray(self._index.reconstruct(k), np.uint8)
+
+    def search(self, code: Bits, n: int) -> tuple[Ids, npt.NDArray[np.float64]]:
+        """Ids (m,) of the m <= n nearest codes, best first, and their likeness (m,): 1 the same, 0 unrelated."""
+        n = min(n, len(self))
+        if n == 0:
+            return np.zeros(0, np.int64), np.zeros(0)
+        distance, ids = self._index.search(code.reshape(1, -1), n)
+        return ids[0].astype(np.int64), 1.0 - 2.0 * distance[0] / N_BITS

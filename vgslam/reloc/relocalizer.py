@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from vgslam.frontend.features import FeatureConfig, Gray
 from vgslam.frontend.image_mask import ImageMask
@@ -17,20 +18,16 @@ from vgslam.frontend.tracker import View
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.map.slam_map import SlamMap
-from vgslam.reloc.asked_proposer import AskedProposer
-from vgslam.reloc.backoff import Backoff
-from vgslam.reloc.covisible import covisible
+from vgslam.reloc.asked_proposer import AskedProposer, Backoff
 from vgslam.reloc.epipolar_check import MIN_MATCHES, Matched, Support, epipolar_agreement, speaks_against
 from vgslam.reloc.hypotheses import Agreement, Hypothesis
-from vgslam.reloc.known_depth import is_guessed
 from vgslam.reloc.localization import Localization
 from vgslam.reloc.nearby import N_CONFIRMING
-from vgslam.reloc.neighbours import GAP, spaced
 from vgslam.reloc.places import Places
 from vgslam.reloc.proposal import PoseProposer, References
 from vgslam.reloc.relocalizer_config import RelocalizerConfig
-from vgslam.reloc.weak_poses import Matches, WeakPose, weak_poses
-from vgslam.types import Array
+from vgslam.reloc.weak_poses import Matches, WeakPose, covisible, weak_poses
+from vgslam.types import Array, Ids
 
 PNP = "pnp"
 N_MORE = 24
@@ -86,11 +83,9 @@ class Relocalizer:
         return not is_guessed(self.map, answer)
 
     def locate(self, view: View, camera: Camera, n_recent: int = 0) -> Localization | None:
-        """The best answer for a view, accepted or not; None if no hypothesis stands.
-
-        n_recent: last keyframes that are tried first; an answer from there that is accepted ends the search, as where
-        the camera was a moment ago it probably is.
-        """
+        """The best answer for a view, accepted or not; None if no hypothesis stands. n_recent: last keyframes that are
+        tried first; an answer from there that is accepted ends the search, as where the camera was a moment ago it
+        probably is."""
         if not self.map.keyframes:
             return None
         query = self._query(view, camera)
@@ -189,10 +184,8 @@ class Relocalizer:
         return WeakPose(se3.inverse(found.T_world_cam), component, len(found.ids), (found.keyframe_id,))
 
     def _guided(self, target: Target, start: WeakPose, before: Sequence[Hypothesis]) -> list[Hypothesis]:
-        """Hypotheses of the keyframes that show what a weak pose sees, each from the pose of the one before.
-
-        Neighbours of keyframes that have a hypothesis already are left out: they would say the same once more.
-        """
+        """Hypotheses of the keyframes that show what a weak pose sees, each from the pose of the one before. Neighbours
+        of keyframes that have a hypothesis already are left out: they would say the same once more."""
         T, out = start.T_cam_world, list[Hypothesis]()
         shown = covisible(self.map, T, start.component_id, target.camera)
         for k in spaced([*start.references[:N_WEAK_REFERENCES], *shown], N_GUIDED):
@@ -243,3 +236,44 @@ class Relocalizer:
                 self._features.pop(next(iter(self._features)))
             self._features[k] = self._described(self.places.gray(k))
         return self._features[k]
+
+
+KNOWN_REL_SIGMA = 0.3
+"""Relative deviation below which a depth is known though it was not triangulated: a network's, or a dense one."""
+LEAST_KNOWN = 20
+"""Landmarks of known depth, as many as make a frame sure that is followed (`StateConfig.sure_inliers`), which are
+enough however many guessed ones there are."""
+MOSTLY_KNOWN = 0.5
+"""Share of known ones that is enough however few they are."""
+
+
+def is_guessed(slam_map: SlamMap, found: Localization) -> bool:
+    """Whether an answer rests on guessed depths, in a component where depths are known. False where hardly any are: a
+    camera that only turned is found by its rotation. Corners that nothing has measured have the depth of their
+    neighbours, and fit almost any motion: turning and moving sideways differ only where depths are known. A keyframe
+    that was itself just found shows hardly anything else."""
+    known = _are_known(slam_map, found.ids)
+    if known.sum() >= LEAST_KNOWN or known.sum() >= MOSTLY_KNOWN * len(known):
+        return False
+    component = np.array([k.component_id for k in slam_map.keyframes], np.int64)
+    there = np.flatnonzero(component[slam_map.landmarks.host] == found.component_id)
+    return bool(_are_known(slam_map, there).sum() >= LEAST_KNOWN)
+
+
+def _are_known(m: SlamMap, ids: Ids) -> npt.NDArray[np.bool_]:
+    return np.asarray(m.landmarks.is_triangulated[ids] | (m.landmarks.rel_sigma[ids] < KNOWN_REL_SIGMA))
+
+
+GAP = 2
+"""Keyframes this near in their order are neighbours: they show nearly the same."""
+
+
+def spaced(ids: list[int], n: int, gap: int = GAP) -> list[int]:
+    """The first n of ids that are more than `gap` apart from those taken before them."""
+    taken: list[int] = []
+    for k in ids:
+        if len(taken) == n:
+            break
+        if all(abs(k - j) > gap for j in taken):
+            taken.append(k)
+    return taken

@@ -11,7 +11,7 @@ from vgslam.geometry.sim3 import Sim3
 from vgslam.interfaces import LoopVerifier
 from vgslam.map.slam_map import SlamMap
 from vgslam.plugins import Registry
-from vgslam.reloc.evidence import cells
+from vgslam.reloc.localization import cells
 from vgslam.reloc.loops import LoopConfig, Meeting, is_same
 from vgslam.reloc.places import Places
 from vgslam.types import Array, Edge, EdgeKind

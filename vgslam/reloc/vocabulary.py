@@ -17,7 +17,6 @@ from vgslam.types import Float32
 
 Bits = npt.NDArray[np.uint8]
 N_BITS = 2048
-_HYPERPLANES_SEED = 7
 
 
 @dataclass(frozen=True)
@@ -64,14 +63,3 @@ def shipped_vocabulary_id() -> bytes:
     """8 bytes that change with the shipped vocabulary and with the descriptors that it is given."""
     data = resources.files("vgslam").joinpath("assets", "places.npz").read_bytes()
     return hashlib.sha256(data + PATCHES).digest()[:8]
-
-
-@cache
-def _hyperplanes(dim: int) -> Float32:
-    return np.random.default_rng(_HYPERPLANES_SEED).normal(size=(dim, N_BITS)).astype(np.float32)
-
-
-def bits_of_vector(vector: Float32) -> Bits:
-    """Code (256,) uint8 of any descriptor vector (D,): the sides of 2048 random hyperplanes that it lies on. The
-    expected share of equal bits is 1 - angle / pi (Charikar, STOC 2002)."""
-    return np.packbits(vector @ _hyperplanes(len(vector)) > 0)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from vgslam.errors import EvaluationError, InputError
-from vgslam.evaluation.baselines import end_to_start_percent
 from vgslam.evaluation.evaluate import Evaluation
+from vgslam.evaluation.scores import end_to_start_percent
 from vgslam.results.environment import Machine
 from vgslam.results.read_run import read_run, score_run
 from vgslam.results.report import RunReport

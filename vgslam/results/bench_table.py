@@ -32,10 +32,8 @@ def _sequence_dict(sequence: SequenceOutcome) -> dict[str, Any]:
 
 @dataclass
 class Row:
-    """One line of the table: a sequence against one truth, with medians over the repeats.
-
-    None: not defined; after a failure everything but the names is None.
-    """
+    """One line of the table: a sequence against one truth, with medians over the repeats. None: not defined; after a
+    failure everything but the names is None."""
 
     sequence: str
     truth: str

@@ -17,8 +17,7 @@ MIN_CONFIDENCE = 0.5
 
 
 def step_for(keyframes: list[Keyframe]) -> float:
-    """Units of the world to a step of 16-bit images: USUAL_SCALE, or what fits where depths are much nearer or
-    farther."""
+    """Units of the world to a step of 16-bit images: USUAL_SCALE, or what fits much nearer or farther depths."""
     medians, largest = [], 0.0
     for k in keyframes:
         depth = depth_of_image(k)
@@ -56,8 +55,8 @@ def depth_of_image(k: Keyframe, min_confidence: float = MIN_CONFIDENCE) -> Array
 
 
 def confidence_of_image(k: Keyframe) -> Array:
-    """(H,W) in [0,1]: confidence of the depth of each pixel of the keyframe's image; 1 where there is depth and no
-    confidence was given, 0 where there is no depth."""
+    """(H,W) in [0,1]: confidence of each pixel of the keyframe's image; 0 without depth, 1 where no confidence is
+    given."""
     assert k.depth is not None
     known = np.isfinite(k.depth) & (k.depth > 0)
     confidence: Array | Float32 = np.ones(k.depth.shape) if k.confidence is None else k.confidence

@@ -79,10 +79,7 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 def peak_memory_mib() -> float:
-    """Peak resident memory of this process in MiB.
-
-    From /proc if there is one: getrusage's figure is inherited from the parent across exec.
-    """
+    """Peak resident memory in MiB, from /proc if there is one: getrusage's is inherited from the parent across exec."""
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):

@@ -31,10 +31,8 @@ def drawings(
     title: str = "",
 ) -> dict[str, Drawing]:
     """What draws each of `run_folder.PLOTS` that can be drawn from what is given, as PNG; each may fail alone.
-
     trajectory: one pose for each frame that has one, with components; frames: the status of all frames; truth is drawn
-    only with its evaluation, which holds the alignment of each component. All of them can be pickled.
-    """
+    only with its evaluation, which holds the alignment of each component. All of them can be pickled."""
     title = title if len(title) <= LONGEST_TITLE else f"{title[: LONGEST_TITLE - 1]}…"
     heading = title
     if evaluation is not None:

@@ -18,11 +18,9 @@ _MOST_HEADER_BYTES = 4096
 
 
 def write_ply(path: Path | str, points: npt.NDArray[np.floating], colors: npt.NDArray[np.uint8]) -> int:
-    """Writes points (N,3), stored as float32, with colors (N,3) uint8 RGB as binary little-endian PLY 1.0.
-
-    Points that are not finite are left out; returns how many were written. Raises ValueError for wrong shapes and
-    OutputError when the file cannot be written (an existing one stays).
-    """
+    """Writes points (N,3), stored as float32, with colors (N,3) uint8 RGB as binary little-endian PLY 1.0. Points that
+    are not finite are left out; returns how many were written. Raises ValueError for wrong shapes and OutputError when
+    the file cannot be written (an existing one stays)."""
     points = np.asarray(points)
     if points.ndim != 2 or points.shape[1] != 3 or points.shape != np.shape(colors):
         raise ValueError(f"points and colors must both be (N,3), got {points.shape} and {np.shape(colors)}")
@@ -43,10 +41,8 @@ def write_ply(path: Path | str, points: npt.NDArray[np.floating], colors: npt.ND
 
 def read_ply_sample(path: Path, most: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint8], int]:
     """An even selection of at most `most` points (N,3), with colors (N,3) uint8, of a file that `write_ply` made, and
-    how many it holds.
-
-    No more than the selection is held in memory. Raises ValueError, in one line, for any other file, and OSError.
-    """
+    how many it holds. No more than the selection is held in memory. Raises ValueError, in one line, for any other file,
+    and OSError."""
     with path.open("rb") as file:
         head = file.read(_MOST_HEADER_BYTES)
     end = head.find(_END)

@@ -1,5 +1,6 @@
 """The folder of one run, written as the run goes: what was written stays whatever happens next."""
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -10,7 +11,6 @@ import numpy.typing as npt
 
 from vgslam.atomic import write_bytes, write_text
 from vgslam.errors import OutputError
-from vgslam.results.camera_file import camera_json
 from vgslam.results.ply import write_ply
 from vgslam.results.report import RunReport
 from vgslam.results.saved_depth import remove_depth
@@ -39,12 +39,10 @@ FLUSH_MAX_LOAD = 0.01
 
 
 class RunWriter:
-    """Writes `out_dir`; every file appears complete or not at all and keeps its last complete state.
-
-    Raises OutputError when out_dir holds anything already and `overwrite` is not set, or cannot be made. `overwrite`
-    removes the files that a run writes (RUN_FILES), never others. Any later OutputError names what is kept.
-    clock: seconds, by which `is_flush_due` judges.
-    """
+    """Writes `out_dir`; every file appears complete or not at all and keeps its last complete state. Raises OutputError
+    when out_dir holds anything already and `overwrite` is not set, or cannot be made. `overwrite` removes the files
+    that a run writes (RUN_FILES), never others. Any later OutputError names what is kept. clock: seconds, by which
+    `is_flush_due` judges."""
 
     def __init__(
         self, out_dir: Path | str, overwrite: bool = False, clock: Callable[[], float] = time.monotonic
@@ -71,9 +69,7 @@ class RunWriter:
                                   "remove it, or give another folder with --out")  # fmt: skip
             (self.path / PLOT_FOLDER).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(
-                f"{self.path}: cannot be made ({error.strerror or error}); choose another --out"
-            ) from error
+            raise OutputError(f"{self.path}: cannot be made ({error.strerror or error}); take another --out") from error
 
     def _is_unused(self) -> bool:
         """Whether the folder holds nothing, or nothing but an empty one for plots."""
@@ -98,11 +94,8 @@ class RunWriter:
                     left.unlink()
 
     def is_flush_due(self, n_frames: int) -> bool:
-        """Whether to flush after n_frames frames.
-
-        Every max(50, a quarter of n_frames) frames, so that all flushes together cost a constant times the last one; or
-        after 10 s, while flushing takes at most 1 % of the time.
-        """
+        """Whether to flush after n_frames frames. Every max(50, a quarter of n_frames) frames, so that all flushes
+        together cost a constant times the last one; or after 10 s, while flushing takes at most 1 % of the time."""
         if n_frames - self._frames_at_flush >= max(FLUSH_MIN_FRAMES, FLUSH_FRACTION * n_frames):
             return True
         elapsed = self._clock() - self._flushed_at_s
@@ -119,11 +112,9 @@ class RunWriter:
         report: RunReport | None = None,
     ) -> None:  # fmt: skip
         """Rewrites the trajectories in their newest state, the status of every frame so far, and the report.
-
         trajectory: one pose for each frame that has one; keyframes: the keyframes' poses, whose frame_ids mark them in
         status.csv. Every file is tried; raises OutputError for those that cannot be written: they keep their old state.
-        A folder that was removed is made again.
-        """
+        A folder that was removed is made again."""
         started = self._clock()
 
         self._make_again()
@@ -204,3 +195,13 @@ def _each(writes: Sequence[Callable[[], object]]) -> None:
             failed.append(str(error))
     if failed:
         raise OutputError("; ".join(failed))
+
+
+def camera_json(camera: Camera) -> str:
+    """The camera of images as they are recorded: size and intrinsics in pixels, OpenCV's distortion k1 k2 p1 p2 k3."""
+    distortion = [*camera.distortion, 0.0, 0.0, 0.0, 0.0][: max(4, len(camera.distortion))]
+    entries = {
+        "width": camera.width, "height": camera.height, "fx": camera.fx, "fy": camera.fy, "cx": camera.cx,
+        "cy": camera.cy, "distortion": distortion,
+    }  # fmt: skip
+    return json.dumps(entries, indent=1) + "\n"

@@ -3,7 +3,6 @@
 import io
 import json
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,12 +22,10 @@ CONFIDENCE_STEPS = 255
 
 
 def save_depth(out: Path, slam_map: SlamMap, first_frame_id: int, form: Form) -> int:
-    """OUT/depth/ of the keyframes from first_frame_id on that have dense depth; returns how many.
-
-    png: frame_000123.png, 16 bits, in the pixels of the (undistorted) image, and frame_000123_confidence.png, 8 bits;
-    npz: `depth` and `confidence` (h,w) float32 in the depth map's own pixels. depth.json says the unit, the steps and
-    the camera. Depth is along the optical axis, 0 where unknown. Raises OutputError.
-    """
+    """OUT/depth/ of the keyframes from first_frame_id on that have dense depth; returns how many. png:
+    frame_000123.png, 16 bits, in the pixels of the (undistorted) image, and frame_000123_confidence.png, 8 bits; npz:
+    `depth` and `confidence` (h,w) float32 in the depth map's own pixels. depth.json says the unit, the steps and the
+    camera. Depth is along the optical axis, 0 where unknown. Raises OutputError."""
     folder = out / DEPTH_FOLDER
     remove_depth(out)
     keyframes = [k for k in slam_map.keyframes if k.frame_id >= first_frame_id and k.depth is not None]
@@ -58,12 +55,8 @@ def remove_depth(out: Path) -> None:
     folder = out / DEPTH_FOLDER
     if folder.is_symlink():
         raise OutputError(f"{folder} is a symbolic link, which leads the depth elsewhere; remove it")
-    for file in _own(folder):
+    for file in [p for p in folder.iterdir() if OWN_FILES.fullmatch(p.name)] if folder.is_dir() else []:
         file.unlink(missing_ok=True)
-
-
-def _own(folder: Path) -> Sequence[Path]:
-    return [p for p in folder.iterdir() if OWN_FILES.fullmatch(p.name)] if folder.is_dir() else []
 
 
 def _meaning(form: Form) -> dict[str, Any]:

@@ -45,10 +45,8 @@ class StatusTable:
         return self.timestamps_s[~np.isin(self.frame_ids, trajectory.frame_ids)]
 
     def label(self, trajectory: Trajectory) -> Trajectory:
-        """The trajectory, read back from a file, with the frame ids and components that the file does not hold.
-
-        Poses are found by time (within a millisecond). Raises InputError when one belongs to no frame.
-        """
+        """The trajectory, read back from a file, with the frame ids and components that the file does not hold. Poses
+        are found by time (within a millisecond). Raises InputError when one belongs to no frame."""
         t = self.timestamps_s
         if not len(trajectory):
             return trajectory
@@ -61,9 +59,7 @@ class StatusTable:
         row = np.where(is_before, before, after)
         far = np.abs(t[row] - trajectory.timestamps_s) > SAME_FRAME_S
         if far.any():
-            raise InputError(
-                f"the pose at {trajectory.timestamps_s[far][0]:.6f} s belongs to no frame of the status table"
-            )
+            raise InputError(f"the pose at {trajectory.timestamps_s[far][0]:.6f} s belongs to no frame of the table")
         return replace(trajectory, frame_ids=self.frame_ids[row], component_ids=self.component_ids[row])
 
 

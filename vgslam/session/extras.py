@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from vgslam.beside import Job
-from vgslam.evaluation.baselines import end_to_start_percent
 from vgslam.evaluation.evaluate import Evaluation
+from vgslam.evaluation.scores import end_to_start_percent
 from vgslam.map.cloud import point_cloud
 from vgslam.map.slam_map import SlamMap
 from vgslam.results.plots import Drawing, drawings

@@ -51,10 +51,8 @@ class MapSession:
 
     @staticmethod
     def open(path: Path | None, is_localizing: bool, memory: str) -> "MapSession":
-        """Raises ConfigError for options that do not go together, MapError and OutputError for the folder.
-
-        The folder of a map that is written is held from now on.
-        """
+        """Raises ConfigError for options that do not go together, MapError and OutputError for the folder. The folder
+        of a map that is written is held from now on."""
         budget = parse_size(memory)
         if path is None:
             if is_localizing:

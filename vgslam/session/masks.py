@@ -19,10 +19,8 @@ HALF = 128
 
 def read_mask(path: Path, source: FrameSource, camera: Camera) -> Mask:
     """(height,width) True where the picture is black, for the frames of `source` as they leave it, which are those of
-    `camera`: the lens distortion that the source removes is removed from the mask too.
-
-    Raises InputError for a file that is not a picture, one of another size than the frames, and one that is all black.
-    """
+    `camera`: the lens distortion that the source removes is removed from the mask too. Raises InputError for a file
+    that is not a picture, one of another size than the frames, and one that is all black."""
     try:
         picture = images.read(path, cv2.IMREAD_GRAYSCALE)
     except images.UndecodableError as error:

@@ -56,9 +56,7 @@ class NetworkOptions:
 
 class OpenedNetwork:
     """A network that guides the geometry and proposes poses to a lost camera: checked, and opened when it is asked.
-
-    info: what was checked of its weights without torch; None: it is opened at once, as only that can check it.
-    """
+    info: what was checked of its weights without torch; None: it is opened at once, as only that can check it."""
 
     def __init__(self, options: NetworkOptions, info: "WeightsInfo | None", say: Callable[[str], None]) -> None:
         self._options, self._info, self._say = options, info, say

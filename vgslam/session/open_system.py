@@ -39,11 +39,8 @@ def open_system(
     source: FrameSource, map_session: MapSession, network: OpenedNetwork | None, options: SystemOptions,
     say: Callable[[str], None],
 ) -> tuple[SlamSystem, CalibrationEstimate | None]:  # fmt: skip
-    """The system, its part of the map begun, and how the camera was estimated, None if it was known.
-
-    Raises ConfigError for options and a map that do not go together, InputError when no frame can be read or the mask
-    does not fit.
-    """
+    """The system, its part of the map begun, and how the camera was estimated, None if it was known. Raises ConfigError
+    for options and a map that do not go together, InputError when no frame can be read or the mask does not fit."""
     camera, estimate = options.camera, None
     if map_session.camera is not None:
         map_session.check_size(*frame_size(source))

@@ -27,11 +27,8 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StreamOptions:
-    """Choices for `PoseStream.open`.
-
-    Without camera, calib and fov_deg the source's own calibration is used, else the camera of slam_map, else the field
-    of view is estimated from the first frames.
-    """
+    """Choices for `PoseStream.open`. Without camera, calib and fov_deg the source's own calibration is used, else the
+    camera of slam_map, else the field of view is estimated from the first frames."""
 
     camera: Camera | None = None
     """Camera of the images as they arrive, without distortion."""
@@ -68,9 +65,7 @@ class StreamOptions:
 
 class PoseStream:
     """Iterating gives a FramePose for each frame until the stream ends or `close` is called; `slam.map` is the map.
-
-    Leaving a `with` block, or the end of the loop, closes the source. Not for several threads at once.
-    """
+    Leaving a `with` block, or the end of the loop, closes the source. Not for several threads at once."""
 
     def __init__(self, slam: SlamSystem, source: FrameSource) -> None:
         self.slam, self.source = slam, source

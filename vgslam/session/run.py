@@ -32,7 +32,7 @@ from vgslam.session.tracking_args import TrackingArgs
 from vgslam.system import SlamSystem
 from vgslam.two_lanes import TwoLaneSystem
 from vgslam.types import Camera, PoseEstimate, Status, Trajectory
-from vgslam.viewer.null import NullViewer
+from vgslam.viewer.open import NullViewer
 
 WITHOUT_NETWORK = "sfm"
 """The report's name for geometry from feature tracks alone."""

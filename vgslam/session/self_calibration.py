@@ -35,10 +35,8 @@ MOST_KEYFRAMES = 80
 @dataclass(frozen=True)
 class CalibrationEstimate:
     """Camera with square pixels and centred principal point; one standard deviation of its horizontal field of view.
-
     is_reliable: the frames determine the focal length to a few percent. The camera's `removed_k1` is the radial
-    distortion of the frames.
-    """
+    distortion of the frames."""
 
     camera: Camera
     sigma_deg: float
@@ -59,10 +57,7 @@ def estimate_camera(
     source: FrameSource, config: SlamConfig, n_frames: int = 300, max_rounds: int = 4
 ) -> CalibrationEstimate:
     """Field of view and radial distortion from the first n_frames of a source. Raises InputError when no frame can be
-    read.
-
-    The guess is returned as unreliable when the frames show no parallax.
-    """
+    read. The guess is returned as unreliable when the frames show no parallax."""
     first = next(iter(source), None)
     if first is None:
         raise InputError("no frame could be read")

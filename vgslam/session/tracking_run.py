@@ -59,10 +59,8 @@ def track(
     args: TrackingArgs, open_frames: Callable[[], FrameSource], title: str, stem: str, audience: Audience
 ) -> Outcome:  # fmt: skip
     """Runs and writes. It ends with an `Outcome` after Ctrl-C, SIGTERM and a source that breaks off too. Raises a
-    VgslamError for everything else that stops it, and KeyboardInterrupt for a second Ctrl-C.
-
-    title: the input as it was given; stem: what the default folder of the results is called after.
-    """
+    VgslamError for everything else that stops it, and KeyboardInterrupt for a second Ctrl-C. title: the input as it was
+    given; stem: what the default folder of the results is called after."""
     with StopSignals() as signals:
         began = time.process_time(), time.monotonic()
         args.check()

@@ -1,35 +1,49 @@
-"""ROS 1 bags, ROS 2 bags (SQLite and MCAP) and single MCAP files through rosbags; no ROS is needed."""
+"""ROS 1 bags, ROS 2 bags (SQLite and MCAP) and single MCAP files through rosbags; no ROS is needed.
 
-from collections.abc import Iterator
+rosbags unpacks each chunk and message as a whole, however large it gets: here there are limits.
+"""
+
+import bz2
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Protocol
 
+import lz4.frame  # type: ignore[import-untyped]
 from rosbags.highlevel import AnyReader
+from rosbags.rosbag1 import reader as ros1
+from rosbags.rosbag2 import reader as ros2
+from rosbags.rosbag2 import storage_mcap as mcap
 from rosbags.typesys import Stores, get_typestore
 
 from vgslam.errors import CalibrationError, InputError
-from vgslam.sources.bag_limits import UnpackedTooLargeError, limit_unpacking
+from vgslam.guards.images import MOST_FILE_BYTES
 from vgslam.sources.image_times import Untimed, mended_stream
 from vgslam.sources.options import SourceOptions
 from vgslam.sources.recording import BadImageError, RawImage, Recording, Warnings
-from vgslam.sources.ros_camera import UNCALIBRATED, camera_of_info, info_topics
-from vgslam.sources.ros_images import COMPRESSED, IMAGE, INFO, message_pixels, stamp_ns_of
+from vgslam.sources.ros_images import (
+    COMPRESSED,
+    IMAGE,
+    INFO,
+    UNCALIBRATED,
+    camera_of_info,
+    info_topics,
+    message_pixels,
+    stamp_ns_of,
+)
 
 _READ_ERRORS = (Exception,)
-"""What a damaged bag provokes in rosbags and in the libraries that unpack for it: errors of their own, of SQLite, of
-zstd, struct and Python's, memory that cannot be had."""
+"""What a damaged bag provokes: errors of rosbags, SQLite, zstd and struct, memory that cannot be had."""
 
 
 def open_bag(path: Path, options: SourceOptions) -> Recording:
-    """Images of one topic: the only image topic of the bag, or `options.topic`.
-
-    Time is header.stamp, or the time of recording where that is zero, repaired by `mended_stream`. The
-    calibration is the first camera_info beside the image topic (the bag's only one, if it has one image topic): K and
-    distortion, or P for rectified images.
-    Raises InputError for a damaged bag, and one that lists the topics when there are none or several.
-    """
+    """Images of the bag's only image topic, or of `options.topic`, at their header.stamp (the time of recording where
+    that is zero), repaired by `mended_stream`. The calibration is the camera_info beside the topic, or the bag's only
+    one: K and distortion, or P for rectified images. Raises InputError for a damaged bag, and where no topic or several
+    could be meant."""
     warnings = Warnings()
     with _opened(path) as reader:
         topic = _choose_topic(path, reader, options.topic)
@@ -111,8 +125,7 @@ def _n_messages(reader: AnyReader, topic: str) -> int | None:
 
 
 def _first_camera_info(path: Path, reader: AnyReader, topic: str) -> Any | None:
-    """The first message of the camera_info topic that belongs to an image topic, None if there is none. Raises
-    CalibrationError for one that cannot be read."""
+    """The first camera_info message that belongs to an image topic, None without one. Raises CalibrationError."""
     infos = {c.topic: c for c in reader.connections if c.msgtype == INFO}
     connection = next((infos[name] for name in info_topics(topic) if name in infos), None)
     n_image_topics = len({c.topic for c in reader.connections if c.msgtype in (IMAGE, COMPRESSED)})
@@ -163,3 +176,97 @@ def _first_size(path: Path, topic: str, images: Iterator[RawImage], warnings: Wa
             reason = str(err)
     reason = reason or next(iter(warnings), "the topic is empty")
     raise InputError(f"{path}: no image on {topic} can be decoded ({reason}); choose another with --topic")
+
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+MOST_UNPACKED_BYTES = MOST_FILE_BYTES
+"""Most that a chunk or a message unpacks to: the largest image that is decoded. Recorders make chunks of about 1 MB."""
+MOST_FILE_GROWTH, SMALL_BYTES = 200, 4 * 2**30
+"""How much a file compressed as a whole may grow, and what it may unpack to in any case: images shrink to a
+twentieth."""
+_STEP = 2**24
+
+
+class UnpackedTooLargeError(Exception):
+    """What is packed is larger than anything that a camera records. The text is one line."""
+
+
+class _Unpacker(Protocol):
+    eof: bool
+    needs_input: bool
+    unused_data: bytes | None
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
+def unpacked(make: Callable[[], Any], data: bytes, most_bytes: int | None = None) -> bytes:
+    """All frames of packed data joined; what follows the last and is no frame is left out. make: a new decompressor for
+    each. Raises UnpackedTooLargeError beyond most_bytes (MOST_UNPACKED_BYTES) before more is in memory, EOFError for
+    data that is cut off, and what the decompressor raises."""
+    most = MOST_UNPACKED_BYTES if most_bytes is None else most_bytes
+    parts: list[bytes] = []
+    rest, n_frames = data, 0
+    while rest or not n_frames:
+        try:
+            more, rest = _frame(make(), rest, most - sum(map(len, parts)))
+        except UnpackedTooLargeError:
+            raise
+        except Exception:
+            if n_frames:
+                break
+            raise
+        parts += more
+        n_frames += 1
+    return b"".join(parts)
+
+
+def _frame(unpacker: _Unpacker, data: bytes, most: int) -> tuple[list[bytes], bytes]:
+    """The parts of the first frame, and what follows it."""
+    parts: list[bytes] = []
+    while not unpacker.eof:
+        part = unpacker.decompress(data, _STEP)
+        if not part and not unpacker.eof and unpacker.needs_input:
+            raise EOFError("what is packed is cut off")
+        parts.append(part)
+        most -= len(part)
+        if most < 0:
+            raise UnpackedTooLargeError(f"a chunk or a message unpacks to more than {MOST_UNPACKED_BYTES / 1e6:.0f} MB")
+        data = b""
+    return parts, unpacker.unused_data or b""
+
+
+class _LimitedFile:
+    """A compressed file that is read to its end, which is refused beyond its limit."""
+
+    def __init__(self, packed: Any, mode: str = "rb") -> None:
+        self._file: Any = zstd.open(packed, "rb")
+        at = packed.tell()
+        self._left = max(SMALL_BYTES, MOST_FILE_GROWTH * packed.seek(0, 2))
+        packed.seek(at)
+
+    def read(self, size: int = -1) -> bytes:
+        part: bytes = self._file.read(size)
+        self._left -= len(part)
+        if self._left < 0:
+            raise UnpackedTooLargeError(f"the file unpacks to more than {MOST_FILE_GROWTH} times its size")
+        return part
+
+    def __enter__(self) -> "_LimitedFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def limit_unpacking() -> None:
+    """From now on rosbags unpacks no more than the limits, in this process. Safe to call again."""
+    ros1.decompressors[ros1.Compression.BZ2.value] = lambda data: unpacked(bz2.BZ2Decompressor, data)
+    ros1.decompressors[ros1.Compression.LZ4.value] = lambda data: unpacked(lz4.frame.LZ4FrameDecompressor, data)
+    mcap.DECOMPRESSORS["lz4"] = lambda data, size: unpacked(lz4.frame.LZ4FrameDecompressor, data)
+    mcap.DECOMPRESSORS["zstd"] = lambda data, size: unpacked(zstd.ZstdDecompressor, data)
+    limited: Any = SimpleNamespace(open=_LimitedFile, decompress=lambda data: unpacked(zstd.ZstdDecompressor, data))
+    ros2.zstd = limited

@@ -29,8 +29,7 @@ JUMP_COST = 0.3
 LONGEST_WAIT = 1000
 """Items read ahead of a first stamp."""
 JUMP_STEPS, FAR_STEPS, FAR_S = 10.0, 1000.0, 10.0
-"""A jump, in typical steps; and far apart, in typical steps and at least in s: longer than the pauses of a recording
-before its last image."""
+"""A jump, in typical steps; far apart, in typical steps and in s: longer than a pause before the last image."""
 CATCH_UP = 1e-3
 """Step, in typical ones, where the times filled in have overtaken the clock."""
 SHORTEST_STEP_S = 1e-6
@@ -63,13 +62,10 @@ def repaired(
     items: Iterable[T], stamp_of: Callable[[T], float | None], nominal_step_s: float,
     lead: tuple[int, float] | None = None,
 ) -> Iterator[Stamped[T]]:  # fmt: skip
-    """All items in order, each with its time in seconds and what became of its stamp.
-
-    stamp_of: the finite stamp of an item in s, or None where it has none. nominal_step_s: the step where no two stamps
-    tell it. Missing stamps before the first are counted back from it; if that leads below zero where the first stamp
-    is not, all times are shifted so that the first is zero. lead: how many items come before the first stamp and that
-    stamp, if known; else they are read ahead, up to LONGEST_WAIT.
-    """
+    """All items in order, each with its time in s and what became of its stamp. stamp_of: the finite stamp of an item
+    in s, or None. nominal_step_s: where no two stamps tell the step. Stamps missing before the first are counted back
+    from it; where that leads below zero and the first stamp is not, all times are shifted to begin with zero. lead: how
+    many items come before the first stamp, and that stamp, if known; else they are read ahead, up to LONGEST_WAIT."""
     clock = _Clock(nominal_step_s, lead)
     waiting: deque[tuple[T, float | None]] = deque()
     stream = iter(items)
@@ -176,10 +172,8 @@ class _Clock:
         return self.last_s
 
     def _explained(self, stamps: list[float], step_s: float, is_open: bool) -> tuple[bool, bool]:
-        """Whether the cheapest explanation of the stamps keeps the first, and whether the clock starts again there.
-
-        Dynamic programming over the stamp kept last, as for a longest increasing subsequence with restarts.
-        """
+        """Whether the cheapest explanation keeps the first stamp, and whether the clock starts again there: dynamic
+        programming over the stamp kept last, as for a longest increasing subsequence with restarts."""
         if is_open and self.last_stamp is not None and _increase([self.last_stamp, *stamps]):
             return True, False
         paths: list[_Path] = []

@@ -30,8 +30,8 @@ def list_frames(folder: Path, warnings: Warnings) -> list[Path]:
 
 
 def copies_among(files: Sequence[Path]) -> dict[Path, Path]:
-    """The images that are called a copy of another one, which is there and has the same bytes, with it. A name alone
-    says nothing: `walk (1).jpg` and those after it are how Windows numbers photos."""
+    """The images called a copy of another that is there with the same bytes, with it. A name alone says nothing:
+    Windows numbers photos as `walk (1).jpg`."""
     there = {file.name.casefold(): file for file in files}
     found = {}
     for file in files:

@@ -54,10 +54,8 @@ class DepthOf:
         return np.where(raw == _NOTHING, 0, raw).astype(np.float32) / np.float32(self.units_per_m)
 
     def pixels(self, rays: Array, shape: tuple[int, ...]) -> Array:
-        """Where rays (N,3) of the colour camera lie in a depth image of `shape` (rows, columns): (N,2) px.
-
-        The few centimetres between two cameras are left out: at the distance of a room that is a percent of the image.
-        """
+        """Where rays (N,3) of the colour camera lie in a depth image of `shape` (rows, columns): (N,2) px. The few
+        centimetres between two cameras are left out: in a room a percent of the image."""
         camera = self.camera or self.colour
         if camera is None:
             raise InputError("depth cannot be used without a calibration; give --calib")
@@ -69,11 +67,8 @@ class DepthOf:
 
 
 def depth_of(source: object, units_per_m: float | None = None) -> DepthOf:
-    """The depth images of a source: depth.txt and depth/ of TUM RGB-D, frame-XXXXXX.depth.png of 7-Scenes, or depth/
-    beside images/ with the images' numbers in their names (mm).
-
-    Raises InputError when the source is no recording in a folder or has no depth.
-    """
+    """The depth images of a source: depth.txt of TUM RGB-D, frame-XXXXXX.depth.png of 7-Scenes, or depth/ beside
+    images/ with the images' numbers in their names (mm). Raises InputError for a source without depth."""
     if not isinstance(source, RecordedSource) or not source.folder.is_dir():
         raise InputError("depth: this input has no depth images; TUM RGB-D, 7-Scenes or a depth/ folder has")
     folder = source.folder

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from vgslam.guards.paths import is_folder, is_plain_file
-from vgslam.sources.image_files import list_images
+from vgslam.sources.image_files import list_images, stated_sides
 from vgslam.sources.image_series import unreadable_photos
-from vgslam.sources.image_sizes import stated_sides
 
 MOST_FOLDERS, MOST_LEVELS = 200, 3
 """Folders within that are looked into, and how deep."""

@@ -75,9 +75,7 @@ class Look:
 
 def display_matrix(frame: Any) -> Matrix:
     """(a, b, c, d) with x' = a x + c y and y' = b x + d y; x to the right, y down, upright if the file says nothing.
-
-    To be asked for once in a stream: looking at the side data of a frame keeps it until Python looks for cycles.
-    """
+    Asked once in a stream: looking at the side data of a frame keeps it until Python looks for cycles."""
     data = frame.side_data.get(Type.DISPLAYMATRIX)
     if data is None:
         return UPRIGHT
@@ -106,11 +104,8 @@ def _rgb(frame: Any) -> Pixels:
 
 @cache
 def _pq_curve() -> npt.NDArray[np.uint8]:
-    """(65536,) 8-bit values of 16-bit PQ values.
-
-    Luminance by the EOTF of SMPTE ST 2084 (ITU-R BT.2100, table 4), compressed above white by the extended curve of
-    Reinhard et al. (SIGGRAPH 2002, eq. 4), with a gamma of 2.2.
-    """
+    """(65536,) 8-bit values of 16-bit PQ values: luminance by the EOTF of SMPTE ST 2084 (ITU-R BT.2100, table 4),
+    compressed above white by the extended curve of Reinhard et al. (SIGGRAPH 2002, eq. 4), with a gamma of 2.2."""
     m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
     e = np.linspace(0.0, 1.0, 65536) ** (1.0 / m2)
     nits = 10000.0 * (np.maximum(e - c1, 0.0) / (c2 - c3 * e)) ** (1.0 / m1)

@@ -14,8 +14,9 @@ import numpy.typing as npt
 from vgslam.errors import InputError
 from vgslam.guards import images
 from vgslam.guards.cut_jpeg import lacks_end
-from vgslam.guards.paths import is_folder
-from vgslam.sources.image_sizes import in_size, those_of_usual_size
+from vgslam.guards.image_size import stated_size
+from vgslam.guards.paths import is_folder, is_plain_file
+from vgslam.sources.calibration.fit import is_same_aspect
 from vgslam.sources.pixel_range import PixelRange, default_range, pixel_range
 from vgslam.sources.recording import BadImageError, Pixels, RawImage, Recording, Warnings
 
@@ -28,8 +29,8 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp",
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str, str]:
-    """Sort key of file names: img2 before IMG10 whatever the case, numbers by value, and `photo` before `photo 2`
-    whatever the endings."""
+    """Sort key of file names: img2 before IMG10, numbers by value, and `photo` before `photo 2` whatever the
+    endings."""
     stem, dot, suffix = name.rpartition(".")
     parts = re.split(r"(\d+)", (stem if dot else suffix).casefold())
     values = [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
@@ -58,11 +59,9 @@ def decode_image(data: bytes) -> Pixels:
 
 
 def decode_raw(data: bytes) -> npt.NDArray[Any]:
-    """Compressed image -> (H,W) grey or (H,W,3) RGB of the type stored; palettes and CMYK become RGB, alpha is dropped,
-    the EXIF orientation honoured.
-
-    Raises BadImageError for data that is empty, cut off, no image, or an image of more pixels than are allowed.
-    """
+    """Compressed image -> (H,W) grey or (H,W,3) RGB of the type stored, without palette, CMYK and alpha, upright by
+    EXIF. Raises BadImageError for data that is empty, cut off, no image, or an image of more pixels than are
+    allowed."""
     if lacks_end(data):
         raise BadImageError(images.CUT_OFF)
     try:
@@ -80,8 +79,7 @@ def rgb(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def load_image(path: Path, values: PixelRange | None = None) -> Pixels:
-    """`decode_raw` of a file in 8 bits; deeper pixels by the range of their sequence, or of their type. Raises
-    BadImageError."""
+    """`decode_raw` of a file in 8 bits, by the range of the sequence or of the type. Raises BadImageError."""
     return to_8bit(load_raw(path), values)
 
 
@@ -123,8 +121,8 @@ def spread_over(n: int, n_probes: int) -> list[int]:
 
 
 def _probe(folder: Path, files: Sequence[Path]) -> tuple[tuple[int, int], PixelRange]:
-    """(width, height) that most images have, and the range of the pixels of five of those, of more where they are deep;
-    looks at all images only if no probe can be decoded."""
+    """(width, height) of most images, and the range of the pixels of five, of more where they are deep; all are looked
+    at only if no probe can be decoded."""
     usual = those_of_usual_size(files)
     first = [usual[i] for i in spread_over(len(usual), SIZE_PROBES)]
     found, reason = _decoded([files[i] for i in first])
@@ -157,3 +155,54 @@ def _decoded(files: Iterable[Path], most: int = RANGE_PROBES) -> tuple[list[npt.
         if len(found) >= most:
             break
     return found, reason
+
+
+MOST_HEADERS = 120
+"""Images whose headers are looked at; they are small."""
+HEADER_BYTES = 2**16
+_STRIDE = 0.6180339887
+"""The golden ratio: places spread by it fall into no rhythm that the sizes may have."""
+
+
+def those_of_usual_size(files: Sequence[Path]) -> list[int]:
+    """Indices, ascending, of the images that have the size of most by their headers, turned or not; of MOST_HEADERS
+    spread over them where there are more. All looked at where no header says a size."""
+    n = len(files)
+    looked = sorted({int(n * ((i * _STRIDE) % 1.0)) for i in range(MOST_HEADERS)} if n > MOST_HEADERS else range(n))
+    sizes = {i: size for i in looked if (size := stated_sides(files[i])) is not None}
+    if not sizes:
+        return looked
+    usual = Counter(sizes.values()).most_common(1)[0][0]
+    return [i for i in looked if sizes.get(i) == usual]
+
+
+def those_of_other_sizes(files: Sequence[Path]) -> dict[str, tuple[int, int]]:
+    """Names of the images whose headers state another size than most, turned or not, with their sides, the longer
+    first."""
+    sizes = {file.name: size for file in files if (size := stated_sides(file)) is not None}
+    if not sizes:
+        return {}
+    usual = Counter(sizes.values()).most_common(1)[0][0]
+    return {name: size for name, size in sizes.items() if size != usual}
+
+
+def stated_sides(path: Path) -> tuple[int, int] | None:
+    """The sides of an image by its header, the longer first; None for what is no file, which a pipe would block."""
+    if not is_plain_file(path):
+        return None
+    try:
+        with path.open("rb") as file:
+            size = stated_size(file.read(HEADER_BYTES))
+    except OSError:
+        return None
+    return None if size is None else (max(size), min(size))
+
+
+def in_size(image: Pixels, name: str, size: tuple[int, int], warnings: Warnings) -> Pixels:
+    """The image scaled to (width, height), which a warning counts; one of another aspect as it is."""
+    given = image.shape[1::-1]
+    if given == size or min(given) < 1 or not is_same_aspect((given[0], given[1]), size):
+        return image
+    warnings.tally("their size differed", name, f"scaled to {size[0]}x{size[1]}")
+    is_smaller = size[0] < given[0]
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR))

@@ -28,12 +28,10 @@ ROUNDED = 1.0 / 3.0
 def mended_files(
     files: Sequence[Path], times: Times, warnings: Warnings, where: Path, unit: str = "s"
 ) -> tuple[list[Path], Times]:  # fmt: skip
-    """Image files and their strictly increasing times in s; those whose stamps are of no use are left out.
-
-    times: (N,) as they stand in the file or names `where`, documented to be in `unit`, converted to s by that. Another
-    unit is recognised by the rate that comes out. Images out of order are put in the order of time. Where `where` does
-    not exist the times are nominal, and stay.
-    """
+    """Image files and their strictly increasing times in s, without those whose stamps are of no use. times (N,): as
+    they stand in the file or names `where`, documented to be in `unit`, converted to s by that; another unit is
+    recognised by the rate. Images are put in the order of time. Where `where` does not exist the times are nominal, and
+    stay."""
     if not where.exists():
         return list(files), times
     listed = list(files)
@@ -67,10 +65,8 @@ def mended_stream(
     images: Iterable[Untimed], warnings: Warnings, step_s: float = 1.0 / DEFAULT_FPS,
     lead: tuple[int, float] | None = None,
 ) -> Iterator[RawImage]:  # fmt: skip
-    """The images with strictly increasing times; those whose stamps are of no use are left out, which is said.
-
-    step_s: where two stamps do not tell it. lead: see `repaired`. A few images are read ahead.
-    """
+    """The images with strictly increasing times; those left out are said. step_s: where two stamps do not tell it.
+    lead: see `repaired`. A few images are read ahead."""
     ahead = list(islice(images := iter(images), N_STUCK))
     stuck = ahead[0].stamp_s if len(ahead) > 1 and len({image.stamp_s for image in ahead}) == 1 else None
     if stuck is not None:
@@ -148,7 +144,5 @@ def _spread(times: Times, where: Path, warnings: Warnings) -> Times:
         n_slots = max(n, usual) if i in (0, len(runs) - 1) else n
         first = n_slots - n if i == 0 else 0  # the first second may be cut at its beginning, the last at its end
         spread += [value + unit_s * (first + k) / n_slots for k in range(n)]
-    warnings.add(
-        f"{where.name}: timestamps are rounded to {unit_s:g} s, {usual} images share one: spread evenly between them"
-    )
+    warnings.add(f"{where.name}: timestamps are rounded to {unit_s:g} s, {usual} images share one: spread evenly")
     return np.array(spread)

@@ -81,7 +81,7 @@ _FORMATS = (
 SOURCE_KINDS: Registry[SourceKind] = Registry(
     "vgslam.sources", "source kind", {f.kind: f for f in _FORMATS}, SourceKind
 )
-"""The kinds that `--source` names, in the order in which they are asked whether a path is theirs. Plug-ins are asked
-before the last two, `images` and `video`, which take the rest. An entry is a `SourceKind`: an object or a module."""
+"""What `--source` names, in the order in which they are asked whether a path is theirs; plug-ins before the last two,
+which take the rest. An entry is a `SourceKind`: an object or a module."""
 KINDS = tuple(SOURCE_KINDS.own)
 LEFT_OVER = ("images", "video")

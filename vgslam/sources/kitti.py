@@ -23,11 +23,9 @@ CAMERAS = ("image_0", "image_2", "image_1", "image_3")
 
 
 def open_kitti(path: Path, options: SourceOptions) -> Recording:
-    """A sequence folder. Camera image_0 (grey, left), else the first of the others that is there, or `options.topic`.
-
-    Calibration from the camera's projection matrix in calib.txt, times from times.txt, truth from poses.txt or NN.txt
-    in the folder or ../../poses/NN.txt, moved from camera 0 to the camera used. The row of an image is its number.
-    """
+    """A sequence folder: camera image_0 (grey, left), else the first of the others, or `options.topic`; calibration
+    from its projection matrix in calib.txt, times from times.txt, truth from poses.txt or NN.txt here or in
+    ../../poses, moved from camera 0 to the camera used. The row of an image is its number."""
     camera = options.topic or next((name for name in CAMERAS if (path / name).is_dir()), CAMERAS[0])
     if camera not in CAMERAS or not (path / camera).is_dir():
         found = ", ".join(name for name in CAMERAS if (path / name).is_dir()) or "none"

@@ -12,7 +12,6 @@ import cv2
 from vgslam.errors import InputError, VgslamError
 from vgslam.interfaces import FrameSource
 from vgslam.sources.calibration import doubts, fit_to_image, read_calibration
-from vgslam.sources.live_clock import LiveClock
 from vgslam.sources.live_queue import FrameQueue, Waiting
 from vgslam.sources.recording import BadImageError, Pixels
 from vgslam.sources.source import RecordedSource
@@ -98,12 +97,11 @@ _Arrived = Waiting[_Stamped]
 class LiveSource:
     """A FrameSource over a Feed. Capture begins with the first use; `close` ends it.
 
-    A few frames wait for their turn; when the reader is slower than the stream for longer, it goes on with the newest
-    (`live_queue`), and `dropped` counts the others by reason, `n_dropped` all of them. `arrived_s` is the monotonic
-    time of arrival of the frame handed out last. Iterating again goes on
-    with the stream, with ids from 0. After the last frame of a stream that broke off and did not come back it raises
-    BrokenOffError. `recorded` is the recording that is played, None if there is none; camera, truth
-    and warnings are its own then. `wait` and `now` may be replaced by a test's clock.
+    A few frames wait for their turn; a reader that is slower than the stream goes on with the newest (`live_queue`),
+    and `dropped` counts the others by reason. `arrived_s` is the monotonic time of arrival of the frame handed out
+    last. Iterating again goes on with the stream, with ids from 0. A stream that broke off and did not come back ends
+    with BrokenOffError. `recorded`: the recording that is played, if any; camera, truth and warnings are its own then.
+    Tests replace `wait` and `now`.
     """
 
     n_frames: int | None = None
@@ -152,11 +150,9 @@ class LiveSource:
         return self._queue.dropped.total()
 
     def open(self) -> tuple[int, int]:
-        """Wait for the first image; returns its width and height, and sets `camera` where it is known.
-
-        The image is handed out again. Raises InputError when the source cannot be opened or gives no image,
-        CalibrationError; whatever is raised, the capture has ended then.
-        """
+        """Wait for the first image, which is handed out again; returns its width and height, and sets `camera` where it
+        is known. Raises InputError when there is no image, CalibrationError; whatever is raised, the capture has ended
+        then."""
         try:
             return self._open()
         except BaseException:
@@ -286,8 +282,8 @@ class LiveSource:
             wait_s = min(2.0 * wait_s, LONGEST_WAIT_S)
 
     def _tries_again(self, reason: str, is_broken_off: bool, was_broken: bool, last_s: float) -> bool:
-        """Whether to connect again after a connection that ended or broke off. Raises BrokenOffError for one that broke
-        off, and is given up."""
+        """Whether to connect again after a connection that ended. Raises BrokenOffError for one that broke off and is
+        given up."""
         give_up_s = self._options.give_up_s
         if give_up_s <= 0 and is_broken_off:
             raise BrokenOffError(f"after {self.n_captured} frames: {reason}")
@@ -300,3 +296,42 @@ class LiveSource:
                 f"{self.name}: no frame for {give_up_s:g} s after {self.n_captured} frames: given up ({reason})"
             )
         return True
+
+
+SMALLEST_STEP_S = 1e-6
+AHEAD_S = 60.0
+"""A clock that gains so much on the time of arrival from one frame to the next is wrong: streams buffer for less."""
+
+
+class LiveClock:
+    """Strictly increasing timestamps over any number of connections of one stream. A source that tells the time of day
+    (`is_absolute`) is trusted; one that counts from its own zero (pts) runs on from the arrival of the connection's
+    first frame. A clock that runs backwards, or ahead by more than AHEAD_S, is put at the time of arrival again: one
+    wild stamp moves no other."""
+
+    def __init__(self) -> None:
+        self._offset_s: float | None = None
+        self._last_s = float("-inf")
+        self._last_arrival_s = 0.0
+        self._has_begun = False
+
+    def reconnected(self) -> None:
+        """The next frame comes from a new connection."""
+        self._offset_s = None
+
+    def stamp(self, source_s: float | None, arrival_s: float, is_absolute: bool = False) -> float:
+        """Time (s) of a frame that arrived at arrival_s (s, the same epoch for all frames)."""
+        if source_s is None:
+            time_s = arrival_s
+        else:
+            if self._offset_s is None:
+                self._offset_s = 0.0 if is_absolute else arrival_s - source_s
+            time_s = source_s + self._offset_s
+            waited_s = max(arrival_s - self._last_arrival_s, SMALLEST_STEP_S)
+            is_ahead = self._has_begun and time_s - self._last_s > waited_s + AHEAD_S
+            if time_s <= self._last_s or is_ahead:
+                self._offset_s = self._last_s + waited_s - source_s
+                time_s = source_s + self._offset_s
+        self._last_s = max(time_s, self._last_s + SMALLEST_STEP_S)
+        self._last_arrival_s, self._has_begun = arrival_s, True
+        return self._last_s

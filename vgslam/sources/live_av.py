@@ -66,9 +66,9 @@ class NoSenderError(InputError):
 
 
 class ListeningFeed:
-    """The Feed of an `rtsp+listen://` address: waits for the first sender for ever, and for each one after it
-    give_up_s. Until the first stream comes the port is opened anew after give_up_s or 30 s, whichever is longer, which
-    drops a peer that has connected and sends nothing. Raises NobodyYetError until then, InputError as `av_images`."""
+    """The Feed of `rtsp+listen://`: waits for the first sender for ever, for each one after it give_up_s. Until the
+    first stream comes the port is opened anew after give_up_s or 30 s, whichever is longer, to drop a peer that sends
+    nothing. Raises NobodyYetError until then, InputError as `av_images`."""
 
     def __init__(self, url: str, give_up_s: float, wanted: int | None = None) -> None:
         self._url, self._give_up_s, self._wanted = url, give_up_s, wanted
@@ -89,9 +89,8 @@ class ListeningFeed:
 
 
 def av_images(url: str, patience_s: float = TIMEOUT_S[0], wanted: int | None = None) -> Iterator[LiveImage]:
-    """Images of an address that ffmpeg opens. patience_s: how long `rtsp+listen://` waits for a sender and for the
-    beginning of its stream; wanted: number of the video stream, see `_chosen`. Raises InputError, NoSenderError where
-    it has waited in vain."""
+    """Images of an address that ffmpeg opens. patience_s: how long `rtsp+listen://` waits for a sender's stream;
+    wanted: number of the video stream, see `_chosen`. Raises InputError; NoSenderError where it waited in vain."""
     options = {"flags": "low_delay", "analyzeduration": "1000000", "protocol_whitelist": NETWORK, **VIDEO_LIMIT}
     name, is_listening = public(url), url.startswith(LISTEN)
     timeout_s = TIMEOUT_S
@@ -116,9 +115,7 @@ def pipe_images(stream: Readable, name: str, wanted: int | None = None) -> Itera
     try:
         container = av.open(Pipe(stream), options=PIPE_OPTIONS)
     except (av.FFmpegError, OSError, ValueError) as err:
-        raise InputError(
-            f"{name}: no video comes in that ffmpeg can read ({_reason(err)}); try `ffmpeg -i INPUT -f mjpeg -q:v 3 -`"
-        ) from err
+        raise InputError(f"{name}: no video that ffmpeg can read ({_reason(err)}); try `ffmpeg -f mjpeg -`") from err
     return _images(container, name, wanted)
 
 
@@ -143,8 +140,8 @@ def _images(container: Any, name: str, wanted: int | None) -> Iterator[LiveImage
 
 
 def _chosen(container: Any, name: str, wanted: int | None, warnings: Warnings) -> Any:
-    """The video stream `wanted`, else that with the largest images, as how many there will be is not known; a line says
-    which where there are several. Raises InputError, listing the streams."""
+    """The video stream `wanted`, else that with the largest images, and a line which. Raises InputError, listing
+    them."""
     streams = [stream for stream in pictures_of(container) if stream.codec_context is not None]
     if not streams:
         raise InputError(f"{name}: has no video stream that ffmpeg here can decode")

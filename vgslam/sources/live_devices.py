@@ -29,11 +29,8 @@ def camera_images(device: str) -> Iterator[LiveImage]:
 
 
 def gstreamer_images(pipeline: str) -> Iterator[LiveImage]:
-    """Images of a GStreamer pipeline, written as for gst-launch-1.0, without its sink.
-
-    OpenCV runs it where it was built with GStreamer; else gst-launch-1.0 does. Raises MissingDependencyError where
-    neither is there, InputError when the pipeline gives nothing.
-    """
+    """Images of a GStreamer pipeline, as for gst-launch-1.0 but without a sink, run by OpenCV or else by
+    gst-launch-1.0. Raises MissingDependencyError where neither is there, InputError when the pipeline gives nothing."""
     if "GStreamer:                   YES" in cv2.getBuildInformation():
         to_opencv = " ! videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1"
         sink = "" if "appsink" in pipeline else to_opencv
@@ -41,10 +38,8 @@ def gstreamer_images(pipeline: str) -> Iterator[LiveImage]:
         return
     program = shutil.which("gst-launch-1.0")
     if program is None:
-        raise MissingDependencyError(
-            "GStreamer pipelines need gst-launch-1.0 (Debian: apt install gstreamer1.0-tools gstreamer1.0-plugins-good)"
-            " or an OpenCV built with GStreamer"
-        )
+        raise MissingDependencyError("GStreamer pipelines need gst-launch-1.0 (apt install gstreamer1.0-tools "
+                                     "gstreamer1.0-plugins-good) or an OpenCV built with GStreamer")  # fmt: skip
     tail = "! videoconvert ! jpegenc ! matroskamux streamable=true ! fdsink fd=1"
     words = [program, "-q", *shlex.split(pipeline), *tail.split()]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:

@@ -31,9 +31,8 @@ class ByteStream(Protocol):
 
 
 def http_images(url: str, wanted: int | None = None) -> Iterator[LiveImage]:
-    """Images of an HTTP address: Motion JPEG, or any container that ffmpeg reads, of which `wanted` is the video stream
-    (by default that with the largest images). A login in the address
-    (http://USER:PASSWORD@HOST/) is used for Basic and Digest authentication. Raises InputError."""
+    """Images of an HTTP address: Motion JPEG, or any container that ffmpeg reads, of which `wanted` is the video
+    stream. A login in the address is used for Basic and Digest authentication. Raises InputError."""
     name = public(url)
     try:
         with _opened(url) as answer:
@@ -70,10 +69,8 @@ def _is_playlist(content_type: str, url: str) -> bool:
 
 
 def multipart_images(stream: ByteStream, boundary: str) -> Iterator[LiveImage]:
-    """JPEG images of a multipart body; `X-Timestamp` (s) in a part's header is the source's clock.
-
-    Ends where the body ends; a part that was cut off is left out.
-    """
+    """JPEG images of a multipart body, without a last part that was cut off; `X-Timestamp` (s) in a part's header is
+    the source's clock."""
     mark = b"--" + boundary.encode().strip().removeprefix(b"--")
     while True:
         headers = _headers(stream, mark)

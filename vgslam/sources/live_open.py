@@ -28,12 +28,10 @@ def is_live(name: str) -> bool:
 
 
 def open_live(name: str, options: LiveOptions | None = None) -> LiveSource:
-    """The live source of a name; nothing is connected to yet.
-
-    0, 1, /dev/video0: a camera. rtsp://, rtmp://, udp://, tcp://, srt://: whatever ffmpeg reads; rtsp+listen:// waits
-    for a sender. http://, https://: Motion JPEG or any container. -: a pipe on standard input. gst:PIPELINE, or one
-    with a `!`: GStreamer. ros2:/topic: images of ROS 2. Raises InputError for another name.
-    """
+    """The live source of a name; nothing is connected to yet. 0, 1, /dev/video0: a camera. rtsp://, rtmp://, udp://,
+    tcp://, srt://: whatever ffmpeg reads; rtsp+listen:// waits for a sender. http://, https://: Motion JPEG or any
+    container. -: a pipe on standard input. gst:PIPELINE, or one with a `!`: GStreamer. ros2:/topic: images of ROS 2.
+    Raises InputError for another name."""
     options = options or LiveOptions()
     kind = _kind(name)
     if kind is None:

@@ -11,8 +11,8 @@ Item = TypeVar("Item")
 MOST_WAITING = 8
 """Frames that wait at most: a quarter of a second at 30 Hz, and 200 MB where a stream is decoded to 4K images."""
 LONGEST_WAIT_S = 0.25
-"""A reader that finds the oldest frame to have waited longer goes on with the newest: it is too slow for the stream,
-and a pose of now is worth more than one of every frame."""
+"""A reader that finds a frame to have waited longer is too slow, and goes on with the newest: a pose of now is worth
+more."""
 LOOK_S = 0.2
 """How often a reader that waits lets Ctrl-C through."""
 
@@ -37,10 +37,8 @@ class Waiting(Generic[Item]):
 
 
 class FrameQueue(Generic[Item]):
-    """Between one thread that puts frames in and one that takes them out. `dropped` counts by reason.
-
-    keep_all: the writer waits while a frame waits, and none is dropped. `now`: the monotonic clock.
-    """
+    """Between one thread that puts frames in and one that takes them out. `dropped` counts by reason. keep_all: the
+    writer waits while a frame waits, and none is dropped. `now`: the monotonic clock."""
 
     def __init__(self, keep_all: bool, now: Callable[[], float]) -> None:
         self._keep_all, self._now = keep_all, now
@@ -75,8 +73,8 @@ class FrameQueue(Generic[Item]):
             return taken
 
     def give_back(self, taken: Waiting[Item]) -> None:
-        """Put the frame that was taken first back to the front: it was looked at to open the source. Until the next
-        `take` frames are kept as long as there is room, and those but the newest dropped then."""
+        """Put the first frame, taken to open the source, back to the front. Until the next `take` frames are kept as
+        long as there is room, and those but the newest dropped then."""
         with self._changed:
             self._waiting.appendleft(taken)
             self._is_opening = True

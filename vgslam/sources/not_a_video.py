@@ -33,8 +33,8 @@ OTHERS = (
     (None, (".yuv",), "frames without a header; say their size and format to ffmpeg (`ffmpeg -f rawvideo "
      "-pixel_format yuv420p -video_size 640x480 -i FILE out.mkv`) and give what it makes"),
 )  # fmt: skip
-"""First bytes (None: any), endings, and what such a file is and what to do. Either of the two is enough; endings are
-asked only where they are the only sign."""
+"""First bytes (None: any), endings, and what such a file is and what to do. Endings are asked only where they are the
+only sign."""
 _ROW = re.compile(r"\s*(?:[-+.\deE]+[\s,;]+){6,}[-+.\deE]+\s*$")
 N_BYTES = 4096
 
@@ -74,8 +74,7 @@ def is_animated_png(path: Path) -> bool:
 
 
 def tiff_pages(path: Path, most: int = 10_000) -> int:
-    """Images that a TIFF file holds, without those of reduced resolution (TIFF 6.0, sections 2 and 8); 0 for another
-    file, `most` at most."""
+    """Images in a TIFF file, not those of reduced resolution (TIFF 6.0, sections 2 and 8); 0 for another file."""
     try:
         with path.open("rb") as file:
             return _pages(file, most)

@@ -30,8 +30,8 @@ def image_numbers(files: Sequence[Path]) -> list[int] | None:
 
 
 def are_counts(values: Sequence[float] | Times, files: Sequence[Path]) -> bool:
-    """Whether the times in seconds of images (their names', or those of a list) are only their numbers: whole, small,
-    and the same as in the names, or as the position in the list."""
+    """Whether the times in s of images are only their numbers: whole, small, and as in the names or the position in the
+    list."""
     stamps = np.asarray(values, np.float64)
     if len(stamps) < 2 or not (stamps == np.floor(stamps)).all() or stamps.max() >= LEAST_EPOCH_S:
         return False
@@ -48,8 +48,8 @@ def are_counts_not_ns(values: Sequence[float] | Times) -> bool:
 
 def nominal_times(files: Sequence[Path], options: SourceOptions, warnings: Warnings, why: str,
                   rate_hz: float = DEFAULT_FPS) -> Times:  # fmt: skip
-    """Times at the chosen or the nominal rate, by the images' numbers if they have some (missing ones leave gaps); a
-    warning with `why` unless the rate was chosen."""
+    """Times at the chosen or nominal rate, by the images' numbers if they have some; a warning with `why` unless it was
+    chosen."""
     if options.fps is None:
         warnings.add(f"{why}: {rate_hz:g} frames/s assumed; give times.txt or --fps")
     numbers = np.array(image_numbers(files) or range(len(files)), np.float64)

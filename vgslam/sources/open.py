@@ -20,14 +20,10 @@ from vgslam.types import Camera
 
 
 def open_source(path: Path | str, options: SourceOptions | None = None) -> FrameSource:
-    """Opens the frames at `path`; `source.kind` says as what.
-
-    Kinds (SOURCE_KINDS in `kinds`, to which other packages may add): a folder of images, the plain layout, a video
-    file, TUM RGB-D, EuRoC/ASL, KITTI odometry, 7-Scenes, ROS 1 and ROS 2 bags, MCAP. Frames are undistorted and
-    `source.camera` is their pinhole; it is None without a calibration (the data set's own, or `options.calib`).
-    Raises InputError (CalibrationError for a calibration) with one line that names the path and the next step;
-    ConfigError for an unknown kind, PluginError for one of another package that cannot be used.
-    """
+    """Opens the frames at `path` (docs/inputs.md); `source.kind` says as what. Frames are undistorted and
+    `source.camera` is their pinhole, None without a calibration (the data set's own, or `options.calib`). Raises
+    InputError (CalibrationError for a calibration) with one line that names the path and the next step; ConfigError for
+    an unknown kind, PluginError for one of another package that cannot be used."""
     path, options = Path(path), options or SourceOptions()
     refuse_address(path)
     try:

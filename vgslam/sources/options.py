@@ -12,10 +12,7 @@ DEFAULT_FPS = 30.0
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """Choices for `open_source`.
-
-    Raises ConfigError, naming the field, for a value out of range.
-    """
+    """Choices for `open_source`. Raises ConfigError, naming the field, for a value out of range."""
 
     kind: str = "auto"
     """One of `kinds.SOURCE_KINDS`, which `open_source` checks, or "auto" to recognise it."""
@@ -37,7 +34,6 @@ class SourceOptions:
     7-Scenes scene folder (seq-02)."""
     fps: float | None = None
     """Frame rate of sources without timestamps, in Hz; 30 (with a warning) when not given."""
-
     stream: int | None = None
     """Number of the stream in a video file that has several; by default that with most pixels in all."""
 

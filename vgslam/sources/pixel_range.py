@@ -1,5 +1,5 @@
-"""Deep pixels (10 to 16 bits, thermal, floating point) to 8 bits: by the range that a sequence holds, found once, so
-that the brightness of its frames does not flicker."""
+"""Deep pixels (10 to 16 bits, thermal, floating point) to 8 bits by the range of a sequence, so that it does not
+flicker."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,11 +48,9 @@ UNIT = PixelRange(0.0, 1.0)
 
 
 def pixel_range(images: Sequence[Raw]) -> PixelRange:
-    """The range for a sequence that these images, spread over it, are samples of; those of 8 bits say nothing.
-
-    Integers that start near zero: the number of bits that they use, if that is at most 14. Floating point from 0 to 1
-    or to 255: that. All others that span a small part of their range (thermal cameras): the percentiles, with a margin.
-    """
+    """The range for a sequence of which these images are samples; those of 8 bits say nothing. Integers that start near
+    zero: the bits that they use, if at most 14. Floating point from 0 to 1 or to 255: that. Others that span a small
+    part of their range (thermal cameras): the percentiles, with a margin."""
     deep = [image for image in images if image.dtype != np.uint8]
     if not deep:
         return REAL_16_BITS

@@ -29,8 +29,7 @@ class Warnings(list[str]):
             self.append(line)
 
     def tally(self, trouble: str, name: str, became: str = "skipped") -> None:
-        """Counts `name` (once) under `trouble`, rewriting the line of that trouble in place. became: what was done with
-        the image that is called so."""
+        """Counts `name` (once) under `trouble`, rewriting its line in place. became: what was done with the image."""
         names = self._names.setdefault((became, trouble), {})
         before = self._line(became, trouble)
         names[name] = None

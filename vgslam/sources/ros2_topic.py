@@ -11,8 +11,16 @@ from typing import Any
 from vgslam.errors import InputError
 from vgslam.ros2_node import Listener, Ros2Node, ros_needed
 from vgslam.sources.live import LiveImage
-from vgslam.sources.ros_camera import UNCALIBRATED, camera_of_info, info_topics
-from vgslam.sources.ros_images import COMPRESSED, IMAGE, INFO, message_pixels, stamp_ns_of
+from vgslam.sources.ros_images import (
+    COMPRESSED,
+    IMAGE,
+    INFO,
+    UNCALIBRATED,
+    camera_of_info,
+    info_topics,
+    message_pixels,
+    stamp_ns_of,
+)
 from vgslam.types import Camera
 
 DEPTH = 10
@@ -33,11 +41,9 @@ _LOG = logging.getLogger(__name__)
 
 
 class Ros2Feed:
-    """The Feed of a topic: sensor_msgs/Image or CompressedImage, whatever the QoS of its publishers. The node stays
-    until `close`, so that a publisher that comes back is heard at once.
-
-    give_up_s: how long to wait for one that has left. wants_camera: whether camera_info is waited for.
-    """
+    """The Feed of a topic (sensor_msgs/Image or CompressedImage, any QoS), whose node stays until `close`, so that a
+    publisher that comes back is heard at once. give_up_s: how long to wait for one that has left. wants_camera: whether
+    camera_info is waited for."""
 
     def __init__(self, topic: str, give_up_s: float = 60.0, wants_camera: bool = True) -> None:
         self._topic, self._give_up_s, self._wants_camera = topic, give_up_s, wants_camera
@@ -65,7 +71,7 @@ class Ros2Feed:
             self._check_silence(images, time.monotonic() - last_s, last_s > began_s)
 
     def camera(self, width: int, height: int) -> Camera | None:
-        """What camera_info says of the images' camera; None without one, or where it is not calibrated. Raises
+        """What camera_info says of the camera; None without one, or where it is not calibrated. Raises
         CalibrationError."""
         if self._info is None or self._images is None:
             return None

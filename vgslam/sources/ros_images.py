@@ -1,4 +1,4 @@
-"""Pixels of ROS image messages (sensor_msgs/Image and CompressedImage; encodings as in sensor_msgs/image_encodings)."""
+"""Pixels of ROS image messages (encodings as in sensor_msgs/image_encodings), and which camera_info belongs to them."""
 
 from typing import Any
 
@@ -6,9 +6,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vgslam.errors import CalibrationError
 from vgslam.guards.images import too_large
+from vgslam.guards.wording import one_line
+from vgslam.sources.calibration import camera_from_document, with_projection
 from vgslam.sources.image_files import decode_image, to_8bit
 from vgslam.sources.recording import BadImageError, Pixels
+from vgslam.types import Camera
 
 IMAGE, COMPRESSED, INFO = (f"sensor_msgs/msg/{name}" for name in ("Image", "CompressedImage", "CameraInfo"))
 # Encoding -> (bits, channels, OpenCV colour conversion to RGB or None).
@@ -85,3 +89,37 @@ def _array(message: Any, bits: int, channels: int) -> npt.NDArray[Any]:
     if bits == 16:
         rows = rows.view(">u2" if message.is_bigendian else "<u2").astype(np.uint16)
     return rows if channels == 1 else rows.reshape(height, width, channels)
+
+
+UNCALIBRATED = "camera_info says that the camera is not calibrated (zeros)"
+
+
+def info_topics(topic: str) -> list[str]:
+    """Where an image topic's camera_info is (image_transport): beside it, or a level higher
+    (/cam/image_raw/compressed)."""
+    levels = topic.split("/")
+    return ["/".join([*levels[:n], "camera_info"]) for n in (len(levels) - 1, len(levels) - 2) if n > 0]
+
+
+def is_rectified(topic: str) -> bool:
+    """Whether the name says that the images are rectified, as image_rect_color[/compressed] does."""
+    return any("rect" in level for level in topic.split("/")[-2:])
+
+
+def camera_of_info(name: str, info: Any, topic: str, size_px: tuple[int, int]) -> Camera | None:
+    """Camera of a CameraInfo message (K D P in ROS 1, k d p in ROS 2): K and distortion, or P for rectified images;
+    None where it says that it is not calibrated. Raises CalibrationError."""
+    try:
+        K, D, P = (list(getattr(info, name, getattr(info, name.lower(), ()))) for name in ("K", "D", "P"))
+        roi = {name: getattr(info.roi, name) for name in ("x_offset", "y_offset", "width", "height")}
+        document = {"width": info.width, "height": info.height, "K": K, "D": D, "roi": roi}
+        camera = camera_from_document({**document, "distortion_model": info.distortion_model}, size_px)
+        if camera is None or not is_rectified(topic) or not any(P):
+            return camera
+        is_region = (camera.width, camera.height) != (info.width, info.height)
+        return with_projection(camera, P, (roi["x_offset"], roi["y_offset"]) if is_region else (0.0, 0.0))
+    except ValueError as err:
+        raise CalibrationError(f"{name}, camera_info: {err}; give --calib") from err
+    except (AttributeError, TypeError, IndexError) as err:  # a message says itself what it holds
+        reason = one_line(str(err))[:200] or type(err).__name__
+        raise CalibrationError(f"{name}, camera_info: is no calibration ({reason}); give --calib") from err

@@ -34,11 +34,9 @@ def sequences(folder: Path) -> list[Path]:
 
 
 def open_7scenes(path: Path, options: SourceOptions) -> Recording:
-    """A sequence folder, or a scene folder with several, of which `options.topic` names one (the first by default).
-
-    Time is nominal (frame number at 30 Hz, or `options.fps`), the calibration a Kinect's colour camera unless
-    calib.json is there. Truth is that of the data set, which is of the depth camera, 2.5 cm beside the colour camera.
-    """
+    """A sequence folder, or a scene folder with several, of which `options.topic` names one. Time is nominal (frame
+    number at 30 Hz, or `options.fps`), the calibration a Kinect's colour camera unless calib.json is there. Truth is of
+    the depth camera, 2.5 cm beside the colour camera."""
     warnings = Warnings()
     folder = path if is_sequence(path) else _choose(path, options, warnings)
     files = [file for file in list_frames(folder, warnings) if ".color" in file.name]

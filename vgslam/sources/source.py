@@ -14,12 +14,10 @@ from vgslam.types import Camera, Frame, Trajectory
 
 
 class RecordedSource:
-    """Frames of a recording; see `vgslam.interfaces.FrameSource`.
-
-    n_frames counts the images selected; those skipped while iterating (listed in `warnings`) are fewer frames.
-    distorted: calibration of the images as recorded, already of their resolution, or None; folder: where they lie.
-    uncalibrated: what says that the camera is not calibrated, in words, None where nothing does.
-    """
+    """Frames of a recording; see `vgslam.interfaces.FrameSource`. n_frames counts the images selected; those skipped
+    while iterating (listed in `warnings`) are fewer frames. distorted: calibration of the images as recorded, already
+    of their resolution, or None; folder: where they lie. uncalibrated: what says that the camera is not calibrated, in
+    words, None where nothing does."""
 
     def __init__(
         self, recording: Recording, distorted: Camera | None, options: SourceOptions, folder: Path = Path()

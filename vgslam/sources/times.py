@@ -51,8 +51,8 @@ def read_list(path: Path, n_fields: int) -> list[list[str]]:
 
 
 def parse_time(path: Path, text: str) -> float:
-    """One timestamp in seconds: a number, or a date and a time of the day, in UTC where it names no zone; a time of the
-    day alone counts from midnight. Raises InputError, naming the file, for another text."""
+    """A timestamp in s: a number, or a date and time in UTC unless it names a zone; a time alone counts from midnight.
+    Raises InputError."""
     try:
         value = float(text)
     except ValueError:
@@ -84,8 +84,8 @@ def _of_clock(text: str) -> float:
 
 
 def read_times(path: Path, n_images: int, warnings: Warnings | None = None) -> Times:
-    """One timestamp in seconds per image, in order: the first number of each line, or the second where the first only
-    counts the lines. Raises InputError when the counts differ."""
+    """One timestamp in s per image: the first number of each line, or the second where the first only counts the lines.
+    Raises InputError when the counts differ."""
     rows = read_list(path, 1)
     if _have_decimal_commas(rows):
         rows = [[".".join(row)] for row in rows]
@@ -107,7 +107,7 @@ def _are_numbers(row: list[str]) -> bool:
 
 
 def _have_decimal_commas(rows: list[list[str]]) -> bool:
-    """Whether lines such as 0,0333 were divided: two whole numbers each, of which the first stays while the second goes
+    """Whether lines such as 0,0333 were divided: pairs of whole numbers, of which the first stays while the second goes
     on."""
     if len(rows) < 3 or not all(len(row) == 2 and row[0].isdecimal() and row[1].isdecimal() for row in rows):
         return False

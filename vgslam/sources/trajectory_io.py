@@ -36,15 +36,13 @@ def read_trajectory(
 ) -> Trajectory:
     """Camera poses T_world_cam of a file, whose fields are divided by spaces, commas or semicolons.
 
-    kind: "tum" (`timestamp tx ty tz qx qy qz qw`, seconds), "kitti" (3x4 rows without time: times_s (N,) gives it,
-    the row number in seconds otherwise), "euroc" (ns, `qw qx qy qz`; taken from the body to cam0 when the
-    `sensor.yaml` of a mav0 folder lie around it), or "auto": by the names of the columns in the first line or in a
-    comment, else by the look of the first rows. Times too large for seconds are ms, us or ns.
-    is_metric: lengths are metres; a file may say so itself (METRES).
-    drop_unordered leaves out rows whose timestamp is not greater than all before instead of refusing them. With `notes`
-    rows that are not finite, repeated or not in order are mended, and a line for each such trouble is added there.
-    Raises InputError, naming file and line, for what is malformed: numbers that are not finite, quaternions that are
-    not of unit length (1 %), duplicate or decreasing timestamps.
+    kind: "tum" (`timestamp tx ty tz qx qy qz qw`, seconds), "kitti" (3x4 rows without time: times_s (N,) gives it, the
+    row number in seconds otherwise), "euroc" (ns, `qw qx qy qz`; taken from the body to cam0 when the `sensor.yaml` of
+    a mav0 folder lie around it), or "auto": by the names of the columns, else by the look of the first rows. Times too
+    large for seconds are ms, us or ns. is_metric: lengths are metres; a file may say so itself (METRES). drop_unordered
+    leaves out rows whose time is not greater than all before. With `notes` rows that are not finite, repeated or not in
+    order are mended, with a line for each trouble. Raises InputError, naming file and line, for what is malformed:
+    numbers that are not finite, quaternions that are not of unit length (1 %), duplicate or decreasing timestamps.
     """
     path = Path(path)
     if kind not in ("auto", *TRAJECTORY_KINDS):
@@ -79,10 +77,8 @@ def seconds_from_ns(text: str) -> float:
 
 
 def write_trajectory(path: Path | str, trajectory: Trajectory, kind: str = "tum") -> None:
-    """Writes poses as "tum", "kitti" (no timestamps) or "euroc"; see `read_trajectory`.
-
-    The file appears complete or not at all. Raises OutputError when it cannot be written.
-    """
+    """Writes poses as "tum", "kitti" (no timestamps) or "euroc", see `read_trajectory`, atomically. Raises
+    OutputError."""
     formats = {"tum": _tum_lines, "kitti": _kitti_lines, "euroc": _euroc_lines}
     if kind not in formats:
         raise InputError(f"trajectory kind '{kind}' is unknown; use {', '.join(TRAJECTORY_KINDS)}")

@@ -82,8 +82,8 @@ class Rows:
         return Rows(path, rows, comments, names)
 
     def layout(self, kind: str = "auto") -> Layout:
-        """Which columns hold what: by their names where the file has them, else by their number and the look of the
-        times. Raises InputError when that says nothing."""
+        """Which columns hold what: by their names, else by their number and the look of the times. Raises
+        InputError."""
         named = self._named(kind)
         if named is not None:
             return named

@@ -18,8 +18,8 @@ _SLACK_S = 0.5
 
 
 def attach_truth_file(recording: Recording, path: Path, counts_hz: float | None = None) -> None:
-    """Sets `truth` from a data set's trajectory file; one that cannot be used is a warning, not an error. counts_hz:
-    the images' numbers became times at this rate, so a truth whose times are whole numbers has it too."""
+    """Sets `truth` from a data set's trajectory; one that cannot be used is a warning. counts_hz: the images' numbers
+    became times at this rate, so a truth whose times are whole numbers has it too."""
     if not path.is_file():
         return
     try:
@@ -45,9 +45,7 @@ def attach_chosen_truth(recording: Recording, path: Path) -> None:
         truth = read_trajectory(path, is_metric=True, notes=recording.warnings)
     else:
         if recording.timestamps_s is None:
-            raise InputError(
-                f"{path}: KITTI rows carry no time, and a {recording.kind} needs it; give a TUM trajectory"
-            )
+            raise InputError(f"{path}: KITTI rows carry no time, and {recording.kind} needs it; give a TUM trajectory")
         truth = _by_rows(read_trajectory(path, "kitti", is_metric=True), path, recording, recording.timestamps_s)
     if not overlaps(truth, recording.timestamps_s):
         raise InputError(f"{path}: truth {_spans(truth, recording.timestamps_s)}; check that it belongs to this input")

@@ -28,11 +28,9 @@ _PUBLISHED = {
 
 
 def open_tum(path: Path, options: SourceOptions) -> Recording:
-    """A TUM RGB-D sequence folder: images and seconds from rgb.txt (or the names in rgb/), truth from groundtruth.txt.
-
-    The calibration is that of calibration.txt (fx fy cx cy) or calib.json, else the published one of the freiburg
-    camera that the folder is named after.
-    """
+    """A TUM RGB-D folder: images and seconds from rgb.txt (or the names in rgb/), truth from groundtruth.txt,
+    calibration from calibration.txt (fx fy cx cy) or calib.json, else that published for the freiburg camera in the
+    folder's name."""
     warnings = Warnings()
     files, times, counts_hz = _images(path, options, warnings)
     if counts_hz is None:
@@ -47,8 +45,8 @@ def open_tum(path: Path, options: SourceOptions) -> Recording:
 
 
 def _images(path: Path, options: SourceOptions, warnings: Warnings) -> tuple[list[Path], Times, float | None]:
-    """Images and their times, from rgb.txt or associations.txt, times.txt, or the names; if those are numbers that
-    count images, at the nominal rate, which is the last value then."""
+    """Images and their times, from rgb.txt or associations.txt, times.txt, or the names; where those count images at
+    the nominal rate, which is the last value then."""
     listing = next((path / name for name in LISTS if (path / name).is_file()), None)
     if listing is not None:
         files, stamps = those_present(*_listed(path, listing), listing, warnings)

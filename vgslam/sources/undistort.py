@@ -15,11 +15,8 @@ MAX_HALF_FOV = float(np.radians(65.0))
 
 
 class Undistorter:
-    """Resamples images of `distorted` to those of the pinhole `camera`: same size, no black border.
-
-    `camera` keeps the ratio fx/fy of the lens and shows the largest rectangle of its image area that is defined in
-    every pixel, at most 130 degrees wide or high.
-    """
+    """Resamples images of `distorted` to those of the pinhole `camera`: same size, no black border. `camera` keeps
+    fx/fy and shows the largest rectangle that is defined in every pixel, at most 130 degrees wide or high."""
 
     def __init__(self, distorted: Camera) -> None:
         self.camera = pinhole_inside(distorted)
@@ -34,7 +31,7 @@ class Undistorter:
 
     def as_recorded(self, flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """Flags (H,W) of pixels of the pinhole image -> those of the image before, False where the pinhole shows
-        nothing of it."""
+        nothing."""
         recorded = np.zeros(flags.shape, np.uint8)
         u, v = np.moveaxis(self._map_xy[flags].astype(np.int64), -1, 0)
         recorded[np.clip(v, 0, flags.shape[0] - 1), np.clip(u, 0, flags.shape[1] - 1)] = 1
@@ -92,10 +89,8 @@ def _corner_radius(camera: Camera) -> float:
 
 
 def _fisheye_rays(camera: Camera, pixels: Points) -> Points:
-    """Inverse of theta_d = theta (1 + k1 theta^2 + k2 theta^4 + k3 theta^6 + k4 theta^8) by a table.
-
-    The model is OpenCV's fisheye model (Kannala and Brandt, PAMI 2006); theta is limited to MAX_HALF_FOV.
-    """
+    """Inverse of theta_d = theta (1 + k1 theta^2 + k2 theta^4 + k3 theta^6 + k4 theta^8) (OpenCV's fisheye model;
+    Kannala and Brandt, PAMI 2006) by a table, limited to MAX_HALF_FOV."""
     theta = np.linspace(0.0, MAX_HALF_FOV, 2000)
     k1, k2, k3, k4 = camera.distortion
     bent = theta * (1 + k1 * theta**2 + k2 * theta**4 + k3 * theta**6 + k4 * theta**8)

@@ -29,11 +29,9 @@ def open_video(path: Path, options: SourceOptions) -> Recording:
     """A video file: `options.stream`, or the stream with most pixels in all; cover pictures do not count.
 
     Frames come as a player shows them: turned and mirrored by the display matrix, deinterlaced, with square pixels
-    (except for a calibration of the pixels as stored), HDR (PQ) in 8 bits. Where the size changes within the stream,
-    all take the size that most have. Timestamps are the presentation times of the file in seconds (a variable frame
-    rate keeps them), repaired by `mended_stream`; a stream without any gets a nominal rate. A file that is cut off or
-    damaged gives what can be decoded, and a warning. Raises InputError for what ffmpeg cannot read or that holds no
-    decodable frame.
+    (except for a calibration of the pixels as stored), HDR (PQ) in 8 bits, all of the size that most have. Timestamps
+    are the file's presentation times in s, repaired by `mended_stream`, or a nominal rate. A file that is cut off gives
+    what can be decoded, and a warning. Raises InputError for what holds no decodable frame.
     """
     reason = refusal(path)
     if reason is not None:
@@ -183,9 +181,7 @@ def _decoded(container: Any, stream: Any, warnings: Warnings) -> Iterator[Any]:
         try:
             packet = next(packets, None)
         except av.FFmpegError as err:
-            warnings.add(
-                f"the video is cut off or damaged after {n} frames ({err.strerror}); the frames before are used"
-            )
+            warnings.add(f"the video is cut off or damaged after {n} frames ({err.strerror}); those before are used")
             return
         if packet is None:
             return

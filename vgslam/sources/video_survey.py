@@ -1,7 +1,5 @@
-"""What a video file holds, found by reading its packets once: its streams, the sizes in them, where times are missing.
-
-Nothing but key frames is decoded, and of those not all in a long video. Only at key frames the size may change.
-"""
+"""What a video file holds, by reading its packets once: its streams, the sizes in them, where times are missing. Only
+key frames, at which the size may change, are decoded, and of those not all in a long video."""
 
 from collections import Counter
 from collections.abc import Iterable

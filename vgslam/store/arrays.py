@@ -80,10 +80,7 @@ class SessionNames:
 
 
 def to_arrays(slam_map: SlamMap) -> Arrays:
-    """Everything of the map but the pictures and the names of its sessions.
-
-    Raises ValueError for a map that is just being changed: loading would refuse it.
-    """
+    """All of the map but pictures and names of sessions. Raises ValueError for a map that is just being changed."""
     m, cameras = slam_map, Cameras()
     a = _keyframe_arrays(m, cameras) | _landmark_arrays(m) | _edge_arrays(list(m.edges.values()))
     a["session_camera"] = _table([cameras.number(s.camera) for s in m.sessions], (), np.int64)

@@ -92,9 +92,7 @@ def read_manifest(folder: Path) -> Manifest:
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise MapError(f"{path}: is damaged (no version)")
     if version > VERSION:
-        raise MapError(
-            f"{folder}: is a map of version {version}, this program reads up to {VERSION}; update vgslam to open it"
-        )
+        raise MapError(f"{folder}: is a map of version {version}, this program reads up to {VERSION}; update vgslam")
     checksum = data.pop("checksum", None)
     if checksum != _checksum(data):
         raise MapError(f"{path}: is damaged (its checksum differs)")

@@ -12,6 +12,7 @@ removes what only the old one needed. Pictures that have not changed are left al
 import fcntl
 import os
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,20 +22,17 @@ import safetensors.numpy
 
 from vgslam.atomic import make_folder, write_bytes, write_text
 from vgslam.errors import MapError, OutputError
-from vgslam.map.picture_file import PictureFile, describe, encode
-from vgslam.map.pictures import PictureKey, PictureKind, Pictures
+from vgslam.map.pictures import PictureFile, PictureKey, PictureKind, Pictures, describe, encode
 from vgslam.map.slam_map import SlamMap
 from vgslam.store.arrays import Arrays, to_arrays
 from vgslam.store.manifest import LOCK, MANIFEST, Manifest
-from vgslam.store.open import PICTURES, picture_name, read_state, referred_pictures, refuse_links
+from vgslam.store.open import PICTURES, load_map, picture_name, read_state, referred_pictures, refuse_links
 
 
 class MapFolder:
-    """The folder of a map that this process writes; made when it does not exist.
-
-    Raises MapError when the folder holds something else, a map that cannot be read, or is being written by another
-    process; OutputError when it cannot be made.
-    """
+    """The folder of a map that this process writes; made when it does not exist. Raises MapError when the folder holds
+    something else, a map that cannot be read, or is being written by another process; OutputError when it cannot be
+    made."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
@@ -187,3 +185,40 @@ def _program() -> str:
         return f"vgslam {version('vgslam')}"
     except PackageNotFoundError:
         return "vgslam"
+
+
+@dataclass(frozen=True)
+class MapCheck:
+    """The result of checking a saved map."""
+
+    n_pictures: int = 0
+    n_bytes: int = 0
+    n_leftovers: int = 0
+    """Files that a killed save left behind; they do no harm and go with the next save."""
+    problems: list[str] = field(default_factory=list)
+    """One line each; none if the map is sound."""
+
+
+def check_map(path: Path) -> MapCheck:
+    """Read every file of a map and verify its checksum and that it holds what it should."""
+    path = path.resolve()
+    problems: list[str] = []
+    try:
+        refuse_links(path)
+        manifest, arrays = read_state(path)
+        files = [file for _, file in referred_pictures(path, arrays)]
+    except (MapError, KeyError, ValueError, IndexError) as error:
+        return MapCheck(problems=[str(error)])
+    for file in files:
+        try:
+            file.read()
+        except MapError as error:
+            problems.append(str(error))
+    if not problems:
+        try:
+            load_map(path, budget_bytes=0)
+        except MapError as error:
+            problems.append(str(error))
+    referred = {str(f.path) for f in files} | {str(path / manifest.state)}
+    n_bytes = manifest.state_size + sum(f.size for f in files)
+    return MapCheck(len(files), n_bytes, len(leftovers(path, referred)), problems)

@@ -17,18 +17,14 @@ class Joiner(Protocol):
     def notes(self) -> list[str]: ...
 
     def join(self, slam_map: SlamMap) -> int:
-        """Join what can be proven to belong together, with the right scale; returns how many components were joined
-        to another."""
+        """Join what can be proven to belong together; returns how many components were joined to another."""
         ...
 
 
 def put_beside(slam_map: SlamMap, other: SlamMap) -> None:
-    """Add everything of `other` to `slam_map`, as separate components and sessions; `other` stays as it is.
-
-    Ids of keyframes, landmarks, frames and components of `other` are raised by the number of those in `slam_map`.
-    Raises MapError when a picture of `other` cannot be read, OutputError when the memory budget needs a disk that is
-    full.
-    """
+    """Add everything of `other` to `slam_map`, as separate components and sessions; `other` stays as it is. Ids of
+    keyframes, landmarks, frames and components of `other` are raised by the number of those in `slam_map`. Raises
+    MapError when a picture of `other` cannot be read, OutputError when the memory budget needs a disk that is full."""
     m = slam_map
     k0, l0 = len(m.keyframes), len(m.landmarks)
     f0 = 1 + max((f.frame_id for f in m.frames), default=-1)

@@ -70,8 +70,8 @@ def _in_colours(depth: Array, near: float, far: float) -> Image:
 
 
 def _fitted(picture: Image, size: tuple[int, int]) -> Image:
-    """A picture on white of (width, height) px, as large as there is room. What gets smaller is averaged, what gets
-    larger repeated."""
+    """A picture on white of (width, height) px, as large as there is room: averaged where smaller, repeated where
+    larger."""
     height, width = picture.shape[:2]
     scale = min(size[0] / width, size[1] / height)
     w, h = max(1, round(width * scale)), max(1, round(height * scale))

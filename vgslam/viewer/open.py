@@ -3,18 +3,16 @@
 from pathlib import Path
 
 from vgslam.errors import ConfigError, MissingDependencyError, OutputError
-from vgslam.interfaces import Viewer
-from vgslam.viewer.null import NullViewer
+from vgslam.interfaces import ViewedMap, Viewer
+from vgslam.types import Frame, PoseEstimate
 
 SPAWN, WEB = "spawn", "web"
 
 
 def open_viewer(target: str | None, title: str, overwrite: bool = False) -> Viewer:
-    """The viewer for `spawn` (a window), `web` (a server for a browser) or an .rrd file; None shows nothing.
-
-    Raises ConfigError for another word, OutputError for a file that exists already (unless `overwrite`) or cannot be
-    made, MissingDependencyError without rerun.
-    """
+    """The viewer for `spawn` (a window), `web` (a server for a browser) or an .rrd file; None shows nothing. Raises
+    ConfigError for another word, OutputError for a file that exists already (unless `overwrite`) or cannot be made,
+    MissingDependencyError without rerun."""
     if target is None:
         return NullViewer()
     if target not in (SPAWN, WEB) and not target.endswith(".rrd"):
@@ -22,9 +20,7 @@ def open_viewer(target: str | None, title: str, overwrite: bool = False) -> View
     try:
         from vgslam.viewer.rerun_viewer import RerunViewer
     except ImportError as error:
-        raise MissingDependencyError(
-            "--viewer needs rerun, which is not installed: pip install 'vgslam[viewer]' (or pip install rerun-sdk)"
-        ) from error
+        raise MissingDependencyError("--viewer needs rerun: pip install 'vgslam[viewer]' (or rerun-sdk)") from error
     if target == SPAWN:
         return RerunViewer.spawn(title)
     if target == WEB:
@@ -41,3 +37,15 @@ def _new_file(path: Path, overwrite: bool) -> Path:
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error}); choose another --viewer") from error
     return path
+
+
+class NullViewer:
+    """Shows nothing and takes no time."""
+
+    where = ""
+
+    def show(self, frame: Frame, estimate: PoseEstimate, slam_map: ViewedMap, latency_s: float) -> None:
+        """Does nothing."""
+
+    def close(self, slam_map: ViewedMap) -> None:
+        """Does nothing."""

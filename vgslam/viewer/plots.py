@@ -45,10 +45,8 @@ def top_view(
     title: str = "",
 ) -> Figure:
     """The path along its two axes of largest extent, each component in its colour, on the truth if there is one.
-
     S_truth_estimate aligns components, by id, to the truth; one without is left out of the plot and named in it.
-    lost_timestamps_s: times of frames without a pose, shown in red on the truth, or as a dotted bridge without one.
-    """
+    lost_timestamps_s: times of frames without a pose, shown in red on the truth, or as a dotted bridge without one."""
     figure = new_figure(8.0, 7.0)
     axes = figure.add_subplot()
     style_axes(axes)
@@ -191,10 +189,8 @@ def finish_view(axes: Axes, plane: tuple[int, int], is_map_unit: bool, is_camera
 def error_over_time(
     curves: Sequence[ErrorCurve], title: str = "", span_s: tuple[float, float] | None = None
 ) -> Figure:  # fmt: skip
-    """Position (m) and rotation (deg) error after alignment over time, RMSE of each component as a dotted line.
-
-    span_s: `time_span_s` of the run's frames; with it time has the same place as in `status_over_time`.
-    """
+    """Position (m) and rotation (deg) error after alignment over time, RMSE of each component as a dotted line. span_s:
+    `time_span_s` of the run's frames; with it time has the same place as in `status_over_time`."""
     figure = new_time_figure(5.0)
     if not curves:
         say(figure.add_subplot(), "no reference, or nothing to compare with it")

@@ -18,11 +18,9 @@ import rerun.blueprint as rrb
 from vgslam.errors import OutputError
 from vgslam.guards.wording import first_line
 from vgslam.interfaces import ViewedMap
-from vgslam.types import Array, Camera, EdgeKind, Frame, Keyframe, PoseEstimate, Status
-from vgslam.viewer.load_limit import HEAVY_SHARE, LIGHT_SHARE, LoadLimit
+from vgslam.types import Array, Camera, EdgeKind, Frame, Ids, Keyframe, PoseEstimate, Status
 from vgslam.viewer.strips import strips_by_status
 from vgslam.viewer.style import STATUS_COLORS, component_color
-from vgslam.viewer.voxels import VoxelFilter
 from vgslam.viewer.web_server import WebServer, rerun_beside
 
 EDGE_COLORS = {EdgeKind.ODOMETRY: "#9E9E9E", EdgeKind.LOOP: "#CC79A7", EdgeKind.RELOC: "#E69F00"}
@@ -49,10 +47,8 @@ class _Graph:
 
 
 class RerunViewer:
-    """Shows a run in rerun: light things for every frame, heavy ones at keyframes, all within a `LoadLimit`.
-
-    What the limit does not allow is left out or comes later; `close` shows the last state whole.
-    """
+    """Shows a run in rerun: light things for every frame, heavy ones at keyframes, all within a `LoadLimit`. What the
+    limit does not allow is left out or comes later; `close` shows the last state whole."""
 
     def __init__(self, recording: rr.RecordingStream, where: str) -> None:
         self.where = where
@@ -300,3 +296,61 @@ def _blueprint() -> rrb.Blueprint:
     side = rrb.Vertical(rrb.Spatial2DView(origin="world/camera/image", name="keyframe"), images, series)
     world = rrb.Spatial3DView(origin="world", name="map")
     return rrb.Blueprint(rrb.Horizontal(world, side, column_shares=[3, 2]), collapse_panels=True)
+
+
+LIGHT_SHARE = 0.06
+"""Numbers and the camera's pose are shown while showing has taken no more than this share of tracking's time."""
+HEAVY_SHARE = 0.04
+"""Images, depth, clouds and paths are shown below this share, so that they leave room for the light things."""
+
+
+@dataclass
+class LoadLimit:
+    """An account of seconds: tracking earns, showing spends."""
+
+    tracking_s: float = 0.0
+    showing_s: float = 0.0
+
+    def earn(self, tracking_s: float) -> None:
+        """Count the seconds in which a frame was tracked."""
+        self.tracking_s += tracking_s
+
+    def spend(self, showing_s: float) -> None:
+        """Count the seconds in which something was shown."""
+        self.showing_s += showing_s
+
+    def allows(self, share: float) -> bool:
+        """Whether showing has taken less than this share of tracking's time so far."""
+        return self.showing_s < share * self.tracking_s
+
+
+_OFFSET, _SPAN = 2**20, 2**21  # 21 bits an axis in one 63-bit key
+_SHARE_OF_ROOM = 8
+
+
+class VoxelFilter:
+    """Chooses, among new points, those in voxels that hold none yet. voxel: edge length. Never more than max_points are
+    accepted, and at one time no more than an eighth of what is left, evenly chosen: a long run grows thinner, but its
+    end is shown too."""
+
+    def __init__(self, voxel: float, max_points: int) -> None:
+        if not voxel > 0:
+            raise ValueError(f"voxel must be positive, got {voxel}")
+        self.voxel, self._max_points = voxel, max_points
+        self.n_accepted = 0
+        self._taken = np.zeros(0, np.int64)
+
+    def choose(self, points: Array) -> Ids:
+        """Ascending indices of the points (N,3) that are new; they count as shown from now on."""
+        room = self._max_points - self.n_accepted
+        if room <= 0 or not len(points):
+            return np.zeros(0, np.int64)
+        cell = np.clip(np.floor(points / self.voxel), -_OFFSET, _OFFSET - 1).astype(np.int64) + _OFFSET
+        keys, first = np.unique((cell[:, 0] * _SPAN + cell[:, 1]) * _SPAN + cell[:, 2], return_index=True)
+        new = ~np.isin(keys, self._taken, assume_unique=True)
+        keys, first = keys[new], first[new]
+        step = max(1, -(-len(keys) // max(1, room // _SHARE_OF_ROOM)))
+        keys, first = keys[::step], first[::step]
+        self._taken = np.union1d(self._taken, keys)
+        self.n_accepted += len(first)
+        return np.sort(first)

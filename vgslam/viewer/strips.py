@@ -9,8 +9,7 @@ from vgslam.types import Array, Status, Trajectory
 
 @dataclass(frozen=True)
 class Strip:
-    """A piece of the path: positions (n,3) in the world of its component. LOST: a straight line across the frames
-    without a pose between two that have one."""
+    """A piece of the path: positions (n,3) in its component's world. LOST: a straight line between two poses."""
 
     component_id: int
     status: Status

@@ -75,10 +75,7 @@ def say(axes: Axes, message: str) -> None:
 
 
 def png_bytes(figure: Figure) -> bytes:
-    """The figure as PNG, the same bytes for the same figure.
-
-    It is drawn once: `savefig` draws it a second time before, to nowhere, so that its layout is known.
-    """
+    """The figure as PNG, the same bytes for the same figure, drawn once (`savefig` draws twice, to find its layout)."""
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
     figure.set_facecolor("white")

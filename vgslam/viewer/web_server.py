@@ -26,9 +26,7 @@ killed (-9) closes its pipes, so that no server is left to hold the ports."""
 
 class WebServer:
     """Serves a page and takes data on two ports of 127.0.0.1, until the process ends. Others reach it through a tunnel.
-
-    Raises OutputError when the program is not there or does not begin to listen.
-    """
+    Raises OutputError when the program is not there or does not begin to listen."""
 
     def __init__(self, grpc_port: int = GRPC_PORT, web_port: int = WEB_PORT) -> None:
         self.uri = f"rerun+http://{LOOPBACK}:{grpc_port}/proxy"

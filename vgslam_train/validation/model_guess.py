@@ -3,10 +3,10 @@
 import torch
 
 from vgslam.multiview.pose_solver import SolverConfig
-from vgslam.network.depth_precision import laplace_scale
 from vgslam.network.pose_encoding import decode_pose
 from vgslam.network.readout import relative_to_first, solved_poses
 from vgslam.network.vggt import Head, Vggt
+from vgslam.network.vggt_backbone import laplace_scale
 from vgslam_train.data.windows import WindowBatch
 from vgslam_train.validation.validate import WindowGuess
 

@@ -11,10 +11,10 @@ import torch
 
 from vgslam.config import read_yaml, to_yaml
 from vgslam.errors import ConfigError, WeightsError
-from vgslam.network.hub import parse_hub_id
 from vgslam.network.vggt import Head, Vggt, build
 from vgslam.network.weight_files import PACKAGED
 from vgslam.network.weights import load
+from vgslam.network.weights_info import parse_hub_id
 from vgslam_train.data.windows import WindowBatch
 from vgslam_train.training.checkpoint import NAME, update_average
 from vgslam_train.training.loop import Hooks, Progress, RunLimits, train

@@ -1,4 +1,8 @@
-"""Depth-Anything-3 behind the `Backbone` protocol: device, precision and memory budget are decided here, once."""
+"""Depth-Anything-3 behind the `Backbone` protocol: device, precision and memory budget are decided here, once.
+
+Its encodings (...,9) of cameras have the numbers of `vgslam.network.pose_encoding`, but of the inverse pose: the
+camera's centre and the rotation from camera to world.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -7,10 +11,12 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from vgslam.errors import ConfigError
-from vgslam.geometry import se3
+from vgslam.geometry import se3, torch_se3
 from vgslam.geometry.camera import Camera
+from vgslam.network.aggregator import Chunks
 from vgslam.network.backbone import (
     BackboneSpec,
     Float,
@@ -21,16 +27,15 @@ from vgslam.network.backbone import (
     inference,
     predicted_cameras,
 )
-from vgslam.network.da3.given_cameras import decode_cameras, encode_cameras, normalise
+from vgslam.network.da3.config import Da3Config
 from vgslam.network.da3.loading import LoadedDa3
-from vgslam.network.da3.memory import Da3Workload
 from vgslam.network.da3.network import HEADS, Da3Output
 from vgslam.network.da3.preprocess import PUBLISHED_SIZE_PX, Fit, preprocess
 from vgslam.network.da3.ray_cameras import cameras_from_rays
-from vgslam.network.da3.reference_view import ReferenceChoice
-from vgslam.network.da3.transformer import Da3Encoded
+from vgslam.network.da3.transformer import Da3Encoded, ReferenceChoice
 from vgslam.network.frame_mask import FrameMask
-from vgslam.network.memory import MemoryPlan, memory_budget, plan_memory
+from vgslam.network.memory import MARGIN, MemoryPlan, memory_budget, plan_memory
+from vgslam.network.pose_encoding import decode_intrinsics, decode_pose, encode_pose
 from vgslam.network.preprocess import NetworkImages
 from vgslam.network.readout import Readout
 from vgslam.network.vggt import Head
@@ -66,11 +71,9 @@ class Da3Tokens:
 
 
 class Da3Backbone:
-    """Implements `Backbone[Da3Tokens]` with a loaded network, which stays on the device that it was loaded to.
-
-    The world of the results is camera 0, exactly; or that of the given cameras, moved so that camera 0 is where it was
-    given, with lengths in their unit: the depth too. The other poses are the network's, and near the given ones only.
-    """
+    """Implements `Backbone[Da3Tokens]` with a loaded network, on its device. The world of the results is camera 0,
+    exactly; or that of the given cameras, moved so that camera 0 is where it was given, with lengths (depth too) in
+    their unit. The other poses are the network's, and near the given ones only."""
 
     def __init__(self, loaded: LoadedDa3, options: Da3RunOptions | None = None) -> None:
         self.network, self.weights = loaded.network, loaded.info
@@ -92,8 +95,7 @@ class Da3Backbone:
         self._plan = lru_cache(maxsize=8)(self._plan_for)
 
     def prepare(self, images: Sequence[UInt8]) -> NetworkImages:
-        """By OpenCV, as the network was evaluated; images that come out in different sizes are cropped to the
-        smallest."""
+        """By OpenCV, as the network was evaluated; images of different sizes are cropped to the smallest."""
         return preprocess(images, self.options.size_px, self.options.fit, self.network.config.patch_size)
 
     def max_frames(self, height_px: int, width_px: int) -> int:
@@ -104,8 +106,7 @@ class Da3Backbone:
         self, images: NetworkImages, want: Collection[Head], mask: FrameMask | None = None,
         given: GivenCameras | None = None,
     ) -> Da3Tokens:  # fmt: skip
-        """ConfigError for more frames than fit into the memory budget, or a mask; InputError as
-        `PixelMap.camera_to_network`."""
+        """ConfigError for more frames than fit into memory, or a mask; InputError as `PixelMap.camera_to_network`."""
         if mask is not None:
             raise ConfigError(f"{self.spec.name} takes no mask of frames: leave it out")
         plan = self._plan(*images.size)
@@ -172,3 +173,92 @@ def _about_camera_0(T_cam_world: Float, tokens: Da3Tokens) -> Float:
     T: Float = T_cam_world @ se3.inverse(T_cam_world[0])
     T[:, :3, 3] *= tokens.unit
     return T if tokens.T_first_world is None else T @ tokens.T_first_world
+
+
+MIN_TAN = 1e-6
+"""Least tangent of half a field of view: zero and impossible ones get a huge focal length, never an infinite one."""
+MIN_UNIT = 0.1
+"""Least unit of length of given cameras."""
+
+
+@dataclass(frozen=True)
+class NormalisedCameras:
+    """Poses of S cameras as the network is given them."""
+
+    T_cam_first: Tensor
+    """(S,4,4): each camera from the first one, lengths in units of `unit`."""
+    unit: float
+    """Length of one of the network's units, in those of the given poses."""
+
+
+def normalise(T_cam_world: Tensor) -> NormalisedCameras:
+    """Poses T_cam_world (S,4,4) with the world at the first camera, in units of the median distance from it. The lower
+    median, the first camera's 0 included, and at least MIN_UNIT: that of two cameras is always MIN_UNIT."""
+    T = T_cam_world @ torch_se3.inverse(T_cam_world[:1])
+    distances = torch_se3.inverse(T)[:, :3, 3].norm(dim=-1)
+    unit = max(float(distances.median()), MIN_UNIT)
+    scaled = T.clone()
+    scaled[:, :3, 3] /= unit
+    return NormalisedCameras(scaled, unit)
+
+
+def encode_cameras(T_cam_world: Tensor, K: Tensor, image_size: tuple[int, int]) -> Tensor:
+    """T_cam_world (...,4,4), K (...,3,3) px of images of (height, width) -> encodings (...,9), without principal
+    points."""
+    return encode_pose(torch_se3.inverse(T_cam_world), K, image_size)
+
+
+def decode_cameras(encoding: Tensor, image_size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Encodings (...,9) -> T_cam_world (...,4,4) and K (...,3,3), principal points at (W/2, H/2)
+    (`to_pixel_centres`)."""
+    return torch_se3.inverse(decode_pose(encoding)), decode_intrinsics(encoding, image_size, MIN_TAN)
+
+
+_N_DENSE = 4
+"""Blocks that the dense head reads."""
+
+
+@dataclass(frozen=True)
+class Da3Workload:
+    """A pass of the network with poses and depth. Implements `network.memory.Estimate`."""
+
+    config: Da3Config
+    height_px: int
+    width_px: int
+    dtype: torch.dtype
+    """Dtype of the transformer's linear layers."""
+    weights_bytes: int
+    has_rays: bool
+
+    @property
+    def tokens(self) -> int:
+        """Tokens per view."""
+        return self.config.tokens_per_frame(self.height_px, self.width_px)
+
+    def bytes_needed(self, frames: int, chunks: Chunks) -> int:
+        """Peak of weights and tensors: the last block across views, or a pass of the dense head (`LiveMemory` in the
+        tests)."""
+        c, half = self.config, self.dtype.itemsize
+        cache = (chunks.cache_dtype or self.dtype).itemsize
+        tokens = frames * self.tokens
+        chunk_tokens = min(frames, chunks.frames(self.tokens)) * self.tokens
+        images = frames * 3 * self.height_px * self.width_px * 4
+        stream = tokens * c.width * 4
+        kept = tokens * c.token_width * cache * _N_DENSE
+        wide = chunk_tokens * c.width * max(3 * half + 24, 4 + 2 * c.mlp_ratio * half + half)
+        joining = tokens * c.width * (4 + 3 * cache)
+        blocks = 2 * stream + kept + max(3 * tokens * c.width * half + wide, joining)
+        return int(MARGIN * (self.weights_bytes + images + max(blocks, kept + self._head_bytes(frames, chunks))))
+
+    def _head_bytes(self, frames: int, chunks: Chunks) -> int:
+        """Results of the dense head and the widest moment of one pass."""
+        pixels, patches, dense = self.height_px * self.width_px, self.tokens - 1, self.config.dense
+        f = dense.features
+        results = frames * pixels * 4 * 2
+        resizing = f // 2 * (pixels + 64 * patches) + 2 * f * 16 * patches
+        convolving = (f // 2 + dense.hidden + 4) * pixels
+        widest = 4 * max(resizing, convolving)
+        if self.has_rays:
+            results += results + 2 * frames * 64 * patches * 4 * 7
+            widest += 4 * f * 24 * patches
+        return results + min(frames, chunks.dpt_frames) * widest

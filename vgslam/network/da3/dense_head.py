@@ -30,11 +30,9 @@ class ChannelsFirst(nn.Module):
 
 
 class DualHead(DptHead):
-    """Tokens -> depth with confidence, as `DptHead`; and rays with confidence at 8 x the resolution of the patches.
-
-    The residual units keep their input as it is (VGGT's rectify it). The coarser three of the ray branch's four output
-    convolutions are in the published files and reach no output; the norm of the four is one.
-    """
+    """Tokens -> depth with confidence, as `DptHead`; and rays with confidence at 8 x the resolution of the patches. The
+    residual units keep their input as it is (VGGT's rectify it). The coarser three of the ray branch's four output
+    convolutions are in the published files and reach no output; the norm of the four is one."""
 
     def __init__(self, config: Da3Config) -> None:
         super().__init__(config.dense, config.token_width, config.patch_size, 2, is_skip_rectified=False)
@@ -46,7 +44,13 @@ class DualHead(DptHead):
             self.scratch.add_module(f"refinenet{level}_aux", FusionBlock(f, level < N_LEVELS, is_skip_rectified=False))
         self.scratch.output_conv1_aux = nn.ModuleList(_linear_chain(f) for _ in range(N_LEVELS))
         norm = LayerNorm(hidden)
-        self.scratch.output_conv2_aux = nn.ModuleList(_ray_output(f // 2, hidden, norm) for _ in range(N_LEVELS))
+        self.scratch.output_conv2_aux = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(f // 2, hidden, 3, padding=1), ChannelsLast(), norm, ChannelsFirst(), nn.ReLU(),
+                nn.Conv2d(hidden, RAY_CHANNELS, 1),
+            )
+            for _ in range(N_LEVELS)
+        )  # fmt: skip
 
     def with_rays(self, encoded: Encoded, frames_per_pass: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """((depth (B,S,H,W,1), confidence (B,S,H,W)), (rays (B,S,8h,8w,6), confidence (B,S,8h,8w))). A ray is its
@@ -78,10 +82,3 @@ def _linear_chain(features: int) -> nn.Sequential:
     half = features // 2
     channels = (features, half, features, half, features, half)
     return nn.Sequential(*(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(channels)))
-
-
-def _ray_output(features: int, hidden: int, norm: LayerNorm) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(features, hidden, 3, padding=1), ChannelsLast(), norm, ChannelsFirst(), nn.ReLU(),
-        nn.Conv2d(hidden, RAY_CHANNELS, 1),
-    )  # fmt: skip

@@ -14,7 +14,6 @@ from vgslam.network.da3.published import (
     refuse_other_structures,
     require_acceptance,
 )
-from vgslam.network.hub import HubUnreachableError, download, parse_hub_id
 from vgslam.network.weight_files import (
     METADATA_ARCHITECTURE,
     METADATA_CONFIG,
@@ -23,7 +22,7 @@ from vgslam.network.weight_files import (
     check_safetensors,
     find_files,
 )
-from vgslam.network.weights_info import UNBUILDABLE
+from vgslam.network.weights_info import UNBUILDABLE, HubUnreachableError, download, parse_hub_id
 
 ARCHITECTURE = "da3"
 MAX_HEADER_BYTES = 4_000_000
@@ -36,12 +35,9 @@ def find(
     name: str, source: str, sha256: str | None = None, accepted_licence: str | None = None,
     hub_cache: Path | None = None,
 ) -> tuple[WeightFiles, str | None, str | None]:  # fmt: skip
-    """The files, the hub's repository they come from and the hash that they must have, each None if there is none.
-
-    sha256: the hash that they must have; None: that of the published file, if it comes from there. accepted_licence:
-    name of a licence for non-commercial use that the person has accepted. hub_cache: folder for downloads; None: that
-    of Hugging Face.
-    """
+    """The files, the hub's repository they come from and the hash that they must have (`sha256`, or that of the
+    published file), each None if there is none. accepted_licence: name of a licence for non-commercial use that was
+    accepted. hub_cache: folder for downloads; None: that of Hugging Face."""
     path = Path(source).expanduser()
     hub_id = None if path.exists() else parse_hub_id(source)
     if hub_id is None:
@@ -61,8 +57,7 @@ def find(
 
 
 def _fetch(name: str, repo: str, revision: str | None, cache: Path | None) -> Path:
-    """The folder of a repository: from the cache alone where a pinned commit is there as a whole, else downloaded, with
-    the client's progress bar."""
+    """The folder of a repository: from the cache alone where a pinned commit is whole there, else downloaded."""
     if revision is not None:
         try:
             return download(repo, revision, cache, only_cached=True)
@@ -74,9 +69,7 @@ def _fetch(name: str, repo: str, revision: str | None, cache: Path | None) -> Pa
     try:
         return download(repo, revision, cache)
     except HubUnreachableError as error:
-        raise WeightsNotFoundError(
-            f"{repo} is not in the local cache and Hugging Face cannot be reached: {how_to_fetch(name)}"
-        ) from error
+        raise WeightsNotFoundError(f"{repo} is not cached and its hub not reached: {how_to_fetch(name)}") from error
     finally:
         client.setLevel(before)
 

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from vgslam.errors import WeightsError
 from vgslam.network.da3.config import ARCHITECTURES, Da3Config
-from vgslam.network.da3.files import PREFIX, aliases, own_names
 from vgslam.network.da3.find import ARCHITECTURE, check_headers, config_of, find, named_licence
 from vgslam.network.da3.network import Da3, random_network, skeleton
 from vgslam.network.da3.published import PUBLISHED, licence_of, require_acceptance
@@ -42,12 +42,9 @@ def load(
     name: str, source: str = "", options: Da3LoadOptions | None = None, show: Callable[[str], None] | None = None
 ) -> LoadedDa3:
     """Weights of the architecture `name` ('da3-small') from a file, a folder, a hub id, 'random[:seed]' or, '', from
-    where they are published.
-
-    The state dict must fit exactly. `show` receives the licence's terms, once per weights. Raises WeightsNotFoundError
-    saying what to fetch where there is neither a file nor a network, WeightsError for a file that does not fit, is
-    damaged or has another hash, ConfigError for a licence that has to be accepted.
-    """
+    where they are published. The state dict must fit exactly. `show` receives the licence's terms, once per weights.
+    Raises WeightsNotFoundError saying what to fetch, WeightsError for a file that does not fit, is damaged or has
+    another hash, ConfigError for a licence that has to be accepted."""
     options = options or Da3LoadOptions()
     seed = random_seed(source)
     if seed is not None:
@@ -73,8 +70,8 @@ def load(
 
 
 def save(network: Da3, path: Path, licence: str) -> None:
-    """Writes weights as the published files have them, with the configuration in the header, atomically. OutputError if
-    the file cannot be written."""
+    """Writes weights as the published files have them, with the configuration in the header, atomically.
+    OutputError."""
     left_out = aliases(network)
     metadata = header_of(ARCHITECTURE, network.config.to_dict(), licence)
     metadata |= {PREFIX + alias: PREFIX + kept for alias, kept in left_out.items()}
@@ -109,3 +106,31 @@ def _random(
     info = WeightsInfo.of_random(source, n_parameters(network), config.name)
     info.tell_terms(show)
     return LoadedDa3(network, info)
+
+
+PREFIX = "model."
+"""Before every name in published files."""
+
+
+def aliases(model: Da3) -> dict[str, str]:
+    """Names in the state dict of tensors that another name stands for, which published files leave out."""
+    first: dict[int, str] = {}
+    found = {}
+    for name, p in model.named_parameters(remove_duplicate=False):
+        kept = first.setdefault(id(p), name)
+        if kept != name:
+            found[name] = kept
+    return found
+
+
+def own_names(tensors: dict[str, Tensor], where: str, model: Da3) -> dict[str, Tensor]:
+    """The network's whole state dict from a file's tensors, with or without the prefix and the aliases. WeightsError,
+    saying what is missing, too much or of another shape, and for aliases that differ from what they stand for."""
+    named = {k.removeprefix(PREFIX): v for k, v in tensors.items()}
+    if len(named) < len(tensors) or 0 < sum(k.startswith(PREFIX) for k in tensors) < len(tensors):
+        raise WeightsError(f"{where}: some names of tensors begin with '{PREFIX}' and some do not: no DA3 weights")
+    for alias, kept in aliases(model).items():
+        given = named.setdefault(alias, named.get(kept, torch.empty(0)))
+        if kept in named and given is not named[kept] and not torch.equal(given, named[kept]):
+            raise WeightsError(f"{where}: {alias} and {kept} are one tensor of the network, but differ in the file")
+    return named

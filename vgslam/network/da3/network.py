@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from vgslam.errors import ConfigError
 from vgslam.network.aggregator import Chunks
-from vgslam.network.da3.camera_modules import CameraDecoder, CameraEncoder
+from vgslam.network.camera_head import POSE_CHANNELS
 from vgslam.network.da3.config import Da3Config
 from vgslam.network.da3.dense_head import DualHead
-from vgslam.network.da3.reference_view import ReferenceChoice
-from vgslam.network.da3.transformer import Da3Encoded, Da3Transformer
+from vgslam.network.da3.transformer import Da3Encoded, Da3Transformer, ReferenceChoice
 from vgslam.network.initialise import scatter
+from vgslam.network.layers import Block, LayerNorm, Linear, Mlp
 from vgslam.network.vggt import Head
 
 HEADS = frozenset({Head.POSE, Head.DEPTH})
@@ -67,10 +67,8 @@ class Da3(nn.Module):
         choice: ReferenceChoice = ReferenceChoice.BALANCED, chunks: Chunks | None = None,
     ) -> Da3Encoded:  # fmt: skip
         """Images (B,S,3,H,W) in [0,1] -> the tokens that the heads in `want` need; of no head, descriptors alone.
-
         camera_encoding (B,S,9): cameras of all views, normalised (`given_cameras`). ConfigError for a size or a head
-        that cannot be.
-        """
+        that cannot be."""
         _check_heads(want)
         if images.ndim != 5 or images.shape[2] != 3:
             raise ConfigError(f"images must be (scenes, views, 3, height, width), got {tuple(images.shape)}")
@@ -114,8 +112,7 @@ def _check_heads(want: Collection[Head]) -> None:
 
 @torch.no_grad()
 def random_network(config: Da3Config, seed: int) -> Da3:
-    """A network with random values that make every path visible (`initialise.scatter`), for tests and trials; it sees
-    about the same field of view everywhere."""
+    """A network with random values that make every path visible (`initialise.scatter`), for tests and trials."""
     model = Da3(config)
     scatter(model, seed)
     model.cam_dec.fov.bias.fill_(0.9)
@@ -127,3 +124,46 @@ def skeleton(config: Da3Config) -> Da3:
     """The network without memory (on the meta device), to load weights into or to count."""
     with torch.device("meta"):
         return Da3(config).eval()
+
+
+class CameraEncoder(nn.Module):
+    """Pose encodings (B,S,9) of given cameras -> tokens (B,S,C) that stand for them; the views see each other."""
+
+    def __init__(self, config: Da3Config) -> None:
+        super().__init__()
+        width = config.width
+        self.trunk = nn.ModuleList(
+            Block(width, config.camera_heads, config.mlp_ratio, config.layer_scale) for _ in range(config.camera_depth)
+        )
+        self.token_norm = LayerNorm(width)
+        self.trunk_norm = LayerNorm(width)
+        self.pose_branch = Mlp(POSE_CHANNELS, width // 2, width)
+
+    def forward(self, encoding: Tensor) -> Tensor:
+        x: Tensor = self.token_norm(self.pose_branch(encoding)).unsqueeze(2)
+        for block in self.trunk:
+            x = block(x)
+        out: Tensor = self.trunk_norm(x.squeeze(2))
+        return out
+
+
+class CameraDecoder(nn.Module):
+    """Camera features (...,D) -> pose encodings (...,9), each view by itself."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.backbone = nn.Sequential(Linear(width, width), nn.ReLU(), Linear(width, width), nn.ReLU())
+        self.fc_t = Linear(width, 3)
+        self.fc_qvec = Linear(width, 4)
+        self.fc_fov = nn.Sequential(Linear(width, 2), nn.ReLU())
+
+    @property
+    def fov(self) -> Linear:
+        """The layer that gives the field of view."""
+        layer = self.fc_fov[0]
+        assert isinstance(layer, Linear)
+        return layer
+
+    def forward(self, features: Tensor) -> Tensor:
+        x = self.backbone(features)
+        return torch.cat([self.fc_t(x), self.fc_qvec(x), self.fc_fov(x)], dim=-1)

@@ -1,7 +1,6 @@
 """Images into Depth-Anything-3: resized by OpenCV to a longest (or shortest) side, then to multiples of the patch size.
 
-The interpolation is the one that the network was evaluated with: the mean over areas for shrinking, cubic for
-enlarging, on 8-bit values, once for the size and once more for the multiple.
+As the network was evaluated: the mean over areas for shrinking, cubic for enlarging, on 8-bit values.
 """
 
 from collections.abc import Sequence
@@ -39,11 +38,9 @@ class Fit(StrEnum):
 def preprocess(
     images: Sequence[UInt8], size_px: int = PUBLISHED_SIZE_PX, fit: Fit = Fit.UPPER_RESIZE, patch_px: int = 14
 ) -> NetworkImages:
-    """Images as uint8 (H,W,3) RGB, (H,W,4) RGBA (alpha is dropped) or (H,W) grey -> the network's input.
-
-    Those that come out in different sizes are cropped about their centres to the smallest. InputError for an empty list
-    or an array that is no image.
-    """
+    """Images as uint8 (H,W,3) RGB, (H,W,4) RGBA (alpha is dropped) or (H,W) grey -> the network's input; those of
+    different sizes are cropped about their centres to the smallest. InputError for an empty list or what is no
+    image."""
     check_images(images)
     placed = [_place(_to_rgb(image), size_px, fit, patch_px) for image in images]
     width, height = (min(m.network_size[axis] for _, m in placed) for axis in (0, 1))
@@ -62,18 +59,15 @@ def _place(image: UInt8, size_px: int, fit: Fit, patch_px: int) -> tuple[UInt8, 
     wide, high = (max(1, round(n * size_px / side)) for n in (width, height))
     pixels = _resize(image, wide, high, is_cubic=size_px > side)
     if not fit.crops:
-        new_width, new_height = (max(_nearest_multiple(n, patch_px), patch_px) for n in (wide, high))
+        new_width, new_height = (
+            max((2 * n + patch_px) // (2 * patch_px), 1) * patch_px for n in (wide, high)  # nearest multiples, ties up
+        )
         pixels = _resize(pixels, new_width, new_height, is_cubic=new_width > wide or new_height > high)
         wide, high = new_width, new_height
     whole = PixelMap((wide / width, high / height), (0.0, 0.0), (width, height), (wide, high), (0, 0, wide, high))
     if min(wide, high) < patch_px:
         raise InputError(f"an image of {width}x{height} px is too elongated for the network")
     return _crop(pixels, whole, wide // patch_px * patch_px, high // patch_px * patch_px)
-
-
-def _nearest_multiple(n: int, patch_px: int) -> int:
-    """Ties go upwards."""
-    return (2 * n + patch_px) // (2 * patch_px) * patch_px
 
 
 def _resize(image: UInt8, width: int, height: int, is_cubic: bool) -> UInt8:

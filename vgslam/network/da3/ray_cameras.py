@@ -1,8 +1,8 @@
 """Cameras from predicted rays: a homography from image to directions per view, taken apart (arXiv 2511.10647).
 
-The direction of the ray through a pixel p is R K^-1 p, so the homography from pixels to directions is R times an upper
-triangular matrix, which an ordinary QR decomposition finds exactly. The original takes a QL decomposition, which is
-right for a principal point at the centre alone; it is kept for comparisons.
+The direction of the ray through a pixel p is R K^-1 p, so the homography is R times an upper triangular matrix, which a
+QR decomposition finds exactly. The original's QL decomposition is right for a centred principal point alone; it is kept
+for comparisons.
 """
 
 from dataclasses import dataclass
@@ -35,10 +35,8 @@ def cameras_from_rays(
     is_ql: bool = False,
 ) -> RayCameras:  # fmt: skip
     """Rays (S,n_y,n_x,6), direction then origin, and confidences (S,n_y,n_x) -> cameras of images (height, width) px.
-
     samples (n,8): positions among the candidates, for all views; None draws the same ones every time. is_ql: the
-    original's decomposition.
-    """
+    original's decomposition."""
     r, c = np.asarray(rays, np.float64), np.asarray(confidence, np.float64)
     n_y, n_x = c.shape[1:]
     source = _grid(n_x, n_y)
@@ -103,9 +101,7 @@ def _error(ones: Float, target: Float, H: Float) -> Float:
 
 def _homography(source: Float, target: Float, weight: Float) -> Float:
     """Weighted direct linear transform (n,3,3), H_33 = 1, of points (n,m,2) each (Hartley and Zisserman, section 4.1).
-
-    From the eigenvectors of the 9x9 normal matrix; coordinates are of order 1 as they are.
-    """
+    From the eigenvectors of the 9x9 normal matrix; coordinates are of order 1 as they are."""
     n, m = source.shape[:2]
     s = np.concatenate([source, np.ones((n, m, 1))], axis=2)
     pairs = np.zeros((n, m, 2, 9))

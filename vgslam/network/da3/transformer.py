@@ -2,17 +2,58 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from enum import StrEnum
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vgslam.network.aggregator import Chunks, Encoded
+from vgslam.network.aggregator import Chunks, Encoded, PatchProjection
 from vgslam.network.da3.config import Da3Config
-from vgslam.network.da3.reference_view import MIN_VIEWS, ReferenceChoice, choose_reference, order_with_first, reordered
-from vgslam.network.encoder import PatchProjection
 from vgslam.network.layers import Block, LayerNorm, RopeTable
 from vgslam.network.tables import image_statistics, rope_table
+
+MIN_VIEWS = 3
+"""Fewer views keep their order."""
+
+
+class ReferenceChoice(StrEnum):
+    """BALANCED: the view whose class token is nearest to the middle in likeness, length and spread. FIRST and MIDDLE by
+    its place. RANGE: the view whose likeness to the others differs most."""
+
+    BALANCED = "saddle_balanced"
+    FIRST = "first"
+    MIDDLE = "middle"
+    RANGE = "saddle_sim_range"
+
+
+def choose_reference(class_tokens: Tensor, choice: ReferenceChoice) -> Tensor:
+    """Class tokens (B,S,C) of the views of B scenes -> index (B,) of the view to be put first."""
+    b, s, _ = class_tokens.shape
+    if choice in (ReferenceChoice.FIRST, ReferenceChoice.MIDDLE):
+        index = 0 if choice is ReferenceChoice.FIRST else s // 2
+        return torch.full((b,), index, dtype=torch.long, device=class_tokens.device)
+    length = class_tokens.norm(dim=-1)
+    unit = functional.normalize(class_tokens, dim=-1)
+    alike = unit @ unit.mT - torch.eye(s, dtype=unit.dtype, device=unit.device)
+    if choice is ReferenceChoice.RANGE:
+        return (alike.amax(-1) - alike.amin(-1)).argmax(-1)
+    measures = torch.stack([alike.sum(-1) / (s - 1), length, unit.var(-1)], dim=-1)
+    low, high = measures.amin(1, keepdim=True), measures.amax(1, keepdim=True)
+    return ((measures - low) / (high - low + 1e-8) - 0.5).abs().sum(-1).argmin(-1)
+
+
+def order_with_first(reference: Tensor, n_views: int) -> tuple[Tensor, Tensor]:
+    """Orders (B,S) of views: `reference` (B,) first and the others as they were; and the orders that undo them."""
+    rank = torch.arange(n_views, device=reference.device).expand(len(reference), -1)
+    order = rank.scatter(1, reference[:, None], -1).argsort(dim=1)
+    return order, order.argsort(dim=1)
+
+
+def reordered(x: Tensor, order: Tensor) -> Tensor:
+    """The views (axis 1) of x (B,S,...) in the order (B,S)."""
+    return x.gather(1, order.view(*order.shape, *([1] * (x.ndim - 2))).expand_as(x))
+
 
 BLOCK_EPS = 1e-6
 """Epsilon of the two norms of each block; those of queries and keys, and the last one, have 1e-5."""
@@ -31,10 +72,8 @@ class Da3Encoded(Encoded):
 
 def resized_position(pos_embed: Tensor, grid: int, rows: int, cols: int) -> Tensor:
     """Position embedding (1, 1 + grid^2, C) -> that of the class token and rows x cols patches (1, 1 + rows*cols, C).
-
     Bicubic without antialiasing; the sampling positions follow from the factors (rows + 0.1) / grid and not from the
-    sizes.
-    """
+    sizes."""
     if (rows, cols) == (grid, grid):
         return pos_embed
     own = pos_embed[:, 1:].unflatten(1, (grid, grid)).permute(0, 3, 1, 2)
@@ -87,8 +126,8 @@ class Da3Transformer(nn.Module):
         self, images: Tensor, layers: Collection[int], camera_tokens: Tensor | None = None,
         choice: ReferenceChoice = ReferenceChoice.BALANCED, chunks: Chunks | None = None,
     ) -> Da3Encoded:  # fmt: skip
-        """Images (B,S,3,H,W) in [0,1] -> the asked `layers`. camera_tokens (B,S,C): of given cameras, of all views; the
-        first view is the reference then. ConfigError for sides that are no multiples of the patch size."""
+        """Images (B,S,3,H,W) in [0,1] -> the asked `layers`. camera_tokens (B,S,C): of given cameras; the first view is
+        the reference then. ConfigError for sides that are no multiples of the patch size."""
         c, chunks = self.config, chunks or Chunks()
         b, s, _, height, width = images.shape
         grid = c.patches(height, width)

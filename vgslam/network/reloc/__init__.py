@@ -1,2 +1,2 @@
-"""Relocalization in one forward pass: database frames enter the network with their known poses (Reloc-VGGT, arXiv
-2512.21883). The first frame is the anchor, the last one the query."""
+"""Relocalization in one forward pass: the first of the database frames, which have poses, is the anchor, the last frame
+the query (Reloc-VGGT, arXiv 2512.21883)."""

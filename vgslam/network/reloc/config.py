@@ -18,19 +18,17 @@ MOST_BANDS, MOST_HIDDEN = 64, 16384
 
 
 class Injection(StrEnum):
-    """How a known pose enters. RESIDUAL: added to the frame's camera token through a layer that starts at zero, so that
-    an untrained adapter changes nothing. REPLACE: it becomes the camera token (the paper's figure)."""
+    """How a pose enters. RESIDUAL: added to the camera token by a layer that starts at zero. REPLACE: as the token
+    (paper)."""
 
     RESIDUAL = "residual"
     REPLACE = "replace"
 
 
 class MaskKind(StrEnum):
-    """Which frames of N attend to which in the global blocks.
-
-    STAR: the paper's sparse mask. CACHEABLE: the star in which no database frame sees the query, so that the database
-    is computed once for all queries. DILATED and CAUSAL are the paper's ablations.
-    """
+    """Which frames of N attend to which in the global blocks. STAR: the paper's sparse mask. CACHEABLE: the star in
+    which no database frame sees the query, so that the database is computed once for all queries. DILATED and CAUSAL
+    are the paper's ablations."""
 
     DENSE = "dense"
     STAR = "star"
@@ -40,11 +38,9 @@ class MaskKind(StrEnum):
 
 
 class MatchOrder(StrEnum):
-    """What a network with a matching adapter compares a frame with, besides the anchor.
-
-    RETRIEVAL: the query with its most similar other view, a database frame with the query, or with the anchor alone
-    where the database must not depend on the query. VIDEO: each frame with the one before it.
-    """
+    """What a network with a matching adapter compares a frame with, besides the anchor. RETRIEVAL: the query with its
+    most similar other view, a database frame with the query, or with the anchor alone where the database must not
+    depend on the query. VIDEO: each frame with the one before it."""
 
     RETRIEVAL = "retrieval"
     VIDEO = "video"
@@ -121,8 +117,8 @@ def frame_mask(kind: MaskKind, n: int) -> FrameMask:
 
 
 def head_mask(kind: MaskKind, n: int) -> FrameMask | None:
-    """The mask among the camera tokens in the camera head: None (all see all), except that a cacheable database does
-    not see the query."""
+    """The mask among camera tokens in the camera head: None, except that a cacheable database does not see the
+    query."""
     if kind is not MaskKind.CACHEABLE:
         return None
     allow = np.ones((n, n), bool)

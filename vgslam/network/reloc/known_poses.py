@@ -58,12 +58,9 @@ def anchor_scale(T_cam_anchor: Tensor) -> tuple[Tensor, Tensor]:
 def known_poses(
     T_world_cam: Tensor, K: Tensor, image_size: tuple[int, int], max_translation: float = 8.0
 ) -> KnownPoses:
-    """Poses T_world_cam (B,N,4,4) of the database and intrinsics K (B,N,3,3) in px of images of `image_size`
-    (height, width), anchor first.
-
-    The result does not depend on the gauge of the world: any similarity of it changes `scale` alone. ConfigError
-    unless shapes fit and the poses are finite.
-    """
+    """Poses T_world_cam (B,N,4,4) of the database and intrinsics K (B,N,3,3) in px of images of `image_size` (height,
+    width), anchor first. The result does not depend on the gauge of the world: any similarity of it changes `scale`
+    alone. ConfigError unless shapes fit and the poses are finite."""
     if T_world_cam.ndim != 4 or T_world_cam.shape[2:] != (4, 4) or K.shape != (*T_world_cam.shape[:2], 3, 3):
         raise ConfigError(
             f"known poses must be (scenes, frames, 4, 4) with as many intrinsics, got {tuple(T_world_cam.shape)} and "

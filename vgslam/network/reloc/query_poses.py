@@ -42,9 +42,8 @@ class QueryPoses(Protocol):
     name: str
 
     def predict(self, images: Sequence[UInt8], cameras: Sequence[Camera], T_world_refs: Float) -> LocalPoses | None:
-        """Images (H,W,3) RGB of K >= 1 references, the anchor first, and, last, the query, their cameras, and
-        T_world_cam (K,4,4) of the references; None if the answer is not finite. ConfigError for numbers that do not
-        fit."""
+        """Images (H,W,3) RGB of K >= 1 references, the anchor first, and the query, their cameras, and T_world_cam
+        (K,4,4) of the references; None if the answer is not finite. ConfigError for numbers that do not fit."""
         ...
 
 
@@ -88,7 +87,7 @@ class ToldQueryPoses:
 
 
 def with_adapter(backbone: VggtBackbone, adapter: Path) -> ToldQueryPoses:
-    """The relocalization network of an adapter's file on a loaded backbone, whose weights it shares. WeightsError as
+    """An adapter's relocalization network on a loaded backbone, whose weights it shares. WeightsError as
     `load_reloc`."""
     return ToldQueryPoses(backbone, load_reloc(backbone.model, adapter, base_identity(backbone.weights)).eval())
 

@@ -37,8 +37,8 @@ class Overlay:
     truth: Array | None
     """Positions (N,3); None when the frame is the first run's."""
     distance_percent: list[float | None]
-    """RMS distance of each run's largest component from the first run, in % of the length of the path that both have;
-    where there is no truth."""
+    """RMS distance of each run's largest component from the first run, in % of the path that both have; without a
+    truth."""
     notes: list[str]
     """What is left out, and why."""
     is_metric: bool = False

@@ -1,15 +1,16 @@
 """Small pieces of HTML. Every text that comes from data is escaped here."""
 
 import base64
+import hashlib
 import html
 from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import resources
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from vgslam.guards.wording import shown
-from vgslam.results.page import assets
-from vgslam.results.page.labels import label
 from vgslam.viewer.style import png_bytes, themed_svg_bytes
 
 MOST_SVG_BYTES, MOST_PNG_BYTES = 800_000, 1_200_000
@@ -17,14 +18,14 @@ MOST_SVG_BYTES, MOST_PNG_BYTES = 800_000, 1_200_000
 
 
 def document(title: str, heading: str, subtitle: str, body: str, script: str = "") -> str:
-    """A whole page around `body`, which is HTML; all other texts are plain. No request leaves it, and it runs no script
-    but `script`."""
+    """A whole page around `body`, which is HTML; other texts are plain. It runs no script but `script`, and asks for
+    nothing."""
     run = f"<script>{script}</script>\n" if script else ""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{escape(assets.policy(script))}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(policy(script))}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)} – vgslam</title>\n<style>{assets.style()}</style>\n{run}</head>\n<body>\n"
+        f"<title>{escape(title)} – vgslam</title>\n<style>{style()}</style>\n{run}</head>\n<body>\n"
         f'<h1>{escape(heading)}</h1>\n<p class="subtitle">{escape(subtitle)}</p>\n{body}</body>\n</html>\n'
     )
 
@@ -104,9 +105,7 @@ def heading(text: str) -> str:
 
 def svg_image(figure: Figure, alternative: str, is_wide: bool = False) -> str:
     """The figure as a vector image within the page, identical for identical figures; as PNG if it is too large.
-
-    is_wide: it scrolls on its own where the screen is narrower, as its letters would be too small.
-    """
+    is_wide: it scrolls on its own where the screen is narrower, as its letters would be too small."""
     css_class = "wide" if is_wide else ""
     vector = themed_svg_bytes(figure)
     if len(vector) <= MOST_SVG_BYTES:
@@ -125,3 +124,61 @@ def _image(media_type: str, data: bytes, alternative: str, css_class: str) -> st
     encoded = base64.b64encode(data).decode("ascii")
     marked = f' class="{css_class}"' if css_class else ""
     return f'<figure{marked}><img alt="{escape(alternative)}" src="data:{media_type};base64,{encoded}"></figure>'
+
+
+KNOWN = {
+    "frame_a": "first seen in frame", "frame_b": "seen again in frame", "shift": "moved by [map units]",
+    "joined": "joined component", "cpu_s": "CPU time [s]", "wall_s": "time [s]", "sha256": "SHA-256",
+    "model_id": "network", "fov_x_deg": "horizontal field of view [°]", "fx": "focal length, x [px]",
+    "fy": "focal length, y [px]", "cx": "principal point, x [px]", "cy": "principal point, y [px]",
+    "width": "width [px]", "height": "height [px]", "is_estimated": "focal length estimated", "k1": "distortion k1",
+    "removed_k1": "distortion k1 that was found and removed", "cpu": "processor", "cores": "processor cores",
+    "memory_gib": "memory [GiB]", "system": "operating system", "python": "Python",
+    "is_localizing": "only localized in",
+    "n_parameters": "parameters", "is_random": "random weights", "frame_id": "frame", "timestamp_s": "time [s]",
+    "lost_s": "time without a pose [s]", "scale_from": "scale from", "gravity_from": "vertical from",
+    "metres_per_unit": "metres in a map unit", "n_keyframes_before": "keyframes before", "is_metric": "in metres",
+    "is_upright": "z is up", "is_torch_loaded": "torch loaded", "n_asked": "questions", "n_believed": "believed",
+}  # fmt: skip
+"""Fields that have a name of their own."""
+UNITS = {
+    "s": "s", "ms": "ms", "px": "px", "deg": "°", "m": "m", "mib": "MiB", "gib": "GiB", "percent": "%", "hz": "Hz",
+}  # fmt: skip
+"""Units by the last part of a field's name."""
+_KIND_OF_NUMBER = ("n", "is", "has")
+
+
+def label(field: str) -> str:
+    """What to call a field: a known name, or its own words without what marks counts, with the unit in brackets."""
+    if field in KNOWN:
+        return KNOWN[field]
+    words = field.split("_")
+    unit = UNITS.get(words[-1]) if len(words) > 1 else None
+    words = words[:-1] if unit else words
+    if len(words) > 1 and words[0] in _KIND_OF_NUMBER:
+        words = words[1:]
+    name = " ".join(words).strip() or field
+    return f"{name} [{unit}]" if unit else name
+
+
+@cache
+def style() -> str:
+    """The style sheet."""
+    return _text("page.css")
+
+
+@cache
+def script() -> str:
+    """The script: the 3-D view, and what unfolds the settings for print."""
+    return _text("view.js")
+
+
+def policy(script: str) -> str:
+    """What a page may do (Content Security Policy): run this script, by its hash, and show pictures within the page."""
+    allowed = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    return f"{allowed}; script-src 'sha256-{digest}'" if script else allowed
+
+
+def _text(name: str) -> str:
+    return resources.files("vgslam").joinpath("assets", "page", name).read_text(encoding="utf-8")

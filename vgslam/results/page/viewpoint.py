@@ -50,11 +50,8 @@ def nice_step(length: float) -> float:
 
 
 def viewpoint(T_scene_cam: Array, points: Array, is_upright: bool) -> Viewpoint:
-    """The view of cameras (N,4,4), N > 0, and points (M,3).
-
-    Up is z if the scene is upright, else what the cameras hold up on the whole, else that of the first; ahead is where
-    they look on the whole, across up.
-    """
+    """The view of cameras (N,4,4), N > 0, and points (M,3). Up is z if the scene is upright, else what the cameras hold
+    up on the whole, else that of the first; ahead is where they look on the whole, across up."""
     R, centres = T_scene_cam[:, :3, :3], T_scene_cam[:, :3, 3]
     up = np.array([0.0, 0.0, 1.0]) if is_upright else _direction(-R[:, :, 1])
     looks = R[:, :, 2] - (R[:, :, 2] @ up)[:, None] * up

@@ -8,10 +8,8 @@ SAME_ASPECT = 0.01
 
 
 def fit_to_image(camera: Camera, width: int, height: int) -> tuple[Camera, str | None]:
-    """The camera for images of (width, height), and a warning when it had to be scaled.
-
-    Raises CalibrationError when the aspect ratios differ by more than 1 %: such images are cropped or rotated.
-    """
+    """The camera for images of (width, height), and a warning if it was scaled. Raises CalibrationError when the aspect
+    ratios differ by more than 1 %: such images are cropped or rotated."""
     if (camera.width, camera.height) == (width, height):
         return camera, None
     sizes = f"calibration is for {camera.width}x{camera.height}, the images are {width}x{height}"

@@ -217,8 +217,8 @@ def _model(fields: Fields) -> str:
 
 
 def _region(camera: Stated, fields: Fields, images: Size | None) -> Stated:
-    """ROS: K is of the whole sensor; the images may be a region of interest of it, unless they are as large as the
-    sensor. Binned images are scaled later."""
+    """ROS: K is of the whole sensor; images smaller than it may be a region of interest. Binned ones are scaled
+    later."""
     roi = fields.first("roi")
     if not isinstance(roi, Mapping) or not camera.size or camera.cx is None or camera.cy is None:
         return camera

@@ -1,8 +1,8 @@
-"""Lens models by their names in other programs, brought to the two of `Camera`: OpenCV's radial-tangential and fisheye.
+"""Lens models of other programs, brought to the two of `Camera`: OpenCV's radial-tangential and fisheye.
 
-Lenses of one angle (double sphere, EUCM, FOV, omnidirectional) see a ray at the angle theta off the axis at a radius
-r(theta), and are read as the fisheye polynomial r = s theta (1 + k1 theta^2 + ... + k4 theta^8) that agrees with them
-to `MAX_ERROR_PX` in all of the image that is used.
+Lenses of one angle (double sphere, EUCM, FOV, omnidirectional), which see a ray at the angle theta off the axis at a
+radius r(theta), are read as the fisheye polynomial r = s theta (1 + k1 theta^2 + ... + k4 theta^8), if it agrees with
+them to `MAX_ERROR_PX` in the image.
 """
 
 import re
@@ -112,9 +112,8 @@ def _omni(k: Coefficients) -> Callable[[Angles], Angles]:
     if any(abs(p) > 1e-5 for p in tangential):
         p1, p2 = tangential
         raise ValueError(
-            f"camera distortion of the omni (Mei) model with p1, p2 ({p1:g}, {p2:g}) is not supported: they shift the "
-            "image sideways, and a lens this wide is straightened by the angle off its axis alone; calibrate with ds, "
-            "eucm or the equidistant fisheye model, or with p1 and p2 held at 0"
+            f"camera distortion of the omni (Mei) model with p1, p2 ({p1:g}, {p2:g}) is not supported; calibrate with "
+            "ds, eucm or the equidistant fisheye model, or with p1 and p2 held at 0"
         )
 
     def radius(theta: Angles) -> Angles:

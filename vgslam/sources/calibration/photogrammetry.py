@@ -1,4 +1,4 @@
-"""Cameras of OpenMVG's sfm_data.json, of AliceVision (Meshroom) and of ScanNet.
+"""Cameras of OpenMVG's sfm_data.json, AliceVision (Meshroom), ScanNet, Metashape (XML; its manual, "Camera models").
 
 What is not stated in px is brought to px; the origin of pixels is left as the programs have it.
 """
@@ -19,11 +19,6 @@ _TYPES = {"pinhole": ("pinhole", ""), "radial1": ("radtan", "k1"), "radial3": ("
           "equidistant": ("fisheye", "k1 k2 k3 k4"), "fisheye4": ("fisheye", "k1 k2 k3 k4")}  # fmt: skip
 """AliceVision's types of intrinsics."""
 _ORDER = {"radtan": "k1 k2 p1 p2 k3", "fisheye": "k1 k2 k3 k4", "fov": "w", "pinhole": ""}
-
-
-def _is_openmvg(document: Document) -> bool:
-    """Whether it is a sfm_data.json of OpenMVG's."""
-    return "sfm_data_version" in document and isinstance(document.get("intrinsics"), list)
 
 
 def _cameras(name: str, document: Document) -> dict[str, Document]:
@@ -60,8 +55,8 @@ def _is_alicevision(document: Document) -> bool:
 
 
 def _read_alicevision(document: Document, size: Size | None) -> Stated:
-    """The first camera: focal length in px, or in mm of a sensor; principal point from the middle of the image, or, in
-    older files, from its corner. Raises ValueError."""
+    """The first camera: focal length in px, or in mm of a sensor; principal point from the middle or, in older files,
+    from the corner of the image. Raises ValueError."""
     camera = _first(document)
     of = _size_of(camera, size)
     if of is None:
@@ -81,11 +76,6 @@ def _read_alicevision(document: Document, size: Size | None) -> Stated:
     model, order = _TYPES[kind]
     k = _coefficients(model, order, camera.get("distortionParams") or [0.0] * len(order.split()))
     return Stated(_stated("pxFocalLength", f), _stated("pxFocalLength", f), *middle, of, model, k)
-
-
-def _is_scannet(document: Document) -> bool:
-    """Whether it is a scene's text file, or the _info.txt of its .sens."""
-    return "fx_color" in document or "m_calibrationColorIntrinsic" in document
 
 
 def _read_scannet(document: Document, size: Size | None) -> Stated:
@@ -137,6 +127,48 @@ def _coefficients(model: str, order: str, given: Any) -> tuple[float, ...]:
     return tuple(of.get(name, 0.0) for name in _ORDER[model].split())
 
 
-OPENMVG: Layout[Document] = Layout(_is_openmvg, _read_openmvg, partial(_cameras, "key"))
+OPENMVG: Layout[Document] = Layout(
+    lambda document: "sfm_data_version" in document and isinstance(document.get("intrinsics"), list), _read_openmvg,
+    partial(_cameras, "key"),
+)  # fmt: skip
 ALICEVISION: Layout[Document] = Layout(_is_alicevision, _read_alicevision, partial(_cameras, "intrinsicId"))
-SCANNET: Layout[Document] = Layout(_is_scannet, _read_scannet)
+SCANNET: Layout[Document] = Layout(
+    lambda document: "fx_color" in document or "m_calibrationColorIntrinsic" in document, _read_scannet
+)  # fmt: skip
+
+
+_LENSES = {"frame": "radtan", "fisheye": "fisheye"}
+MOST_SKEW_PX = 0.5
+"""Shift of a corner that a skew may cause and be left out."""
+
+
+def _is_agisoft(document: Document) -> bool:
+    """Whether it has a projection and a focal length, side by side."""
+    return isinstance(document.get("projection"), str) and "f" in document and "width" in document
+
+
+def _read_agisoft(document: Document, size: Size | None) -> Stated:
+    """The camera: cx and cy are from the middle of the image, b1 belongs to the width alone, p1 and p2 are OpenCV's p2
+    and p1. Raises ValueError for what OpenCV does not have."""
+    projection = str(document["projection"]).lower()
+    if projection not in _LENSES:
+        raise ValueError(f"Metashape's projection '{projection}' is not supported; use frame or fisheye")
+    width, height = (number(name, document[name]) for name in ("width", "height"))
+    f, cx, cy, b1, b2, k1, k2, k3, k4, p1, p2, p3, p4 = (
+        number(name, document.get(name, 0.0))
+        for name in ("f", "cx", "cy", "b1", "b2", "k1", "k2", "k3", "k4", "p1", "p2", "p3", "p4")
+    )
+    if not (f > 0 and 0 < width < 1e6 and 0 < height < 1e6):
+        raise ValueError(f"camera f, width and height must be positive, got {f:g}, {width:g}, {height:g}")
+    excess = {"p3": p3, "p4": p4, "b2": b2 if abs(b2) * height / f > MOST_SKEW_PX else 0.0}
+    is_frame = projection == "frame"
+    coefficients: tuple[float, ...] = (k1, k2, p2, p1, k3) if is_frame else (k1, k2, k3, k4)
+    excess |= {"k4": k4} if is_frame else {"p1": p1, "p2": p2}
+    left = [f"{name} ({value:g})" for name, value in excess.items() if value]
+    if left:
+        raise ValueError(f"Metashape's {projection} with {', '.join(left)} is not supported; calibrate without")
+    middle = (width - 1) / 2 + cx, (height - 1) / 2 + cy
+    return Stated(f + b1, f, *middle, (int(width), int(height)), _LENSES[projection], coefficients)
+
+
+METASHAPE: Layout[Document] = Layout(_is_agisoft, _read_agisoft)

@@ -57,8 +57,8 @@ def doubts(camera: Camera) -> list[str]:
 
 
 def check_stated_size(camera: Camera) -> None:
-    """Raises ValueError if a camera of a file without a resolution is clearly for larger or smaller images: its
-    principal point is in the middle of another image of the same aspect."""
+    """Raises ValueError if a camera without a resolution is clearly for another: its principal point is in the middle
+    of a larger or smaller image of the same aspect."""
     scale = (2 * camera.cx + 1) / camera.width, (2 * camera.cy + 1) / camera.height
     if min(abs(s - 1) for s in scale) > 0.3 and abs(scale[0] / scale[1] - 1) < 0.05:
         w, h = (round(s * n) for s, n in zip(scale, (camera.width, camera.height), strict=True))

@@ -1,24 +1,28 @@
-"""Reads calibration files of any known layout."""
+"""Reads calibration files of any known layout; of a file with several cameras FILE#NAME, or the one that fits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from vgslam.errors import CalibrationError
-from vgslam.sources.calibration.agisoft import METASHAPE
-from vgslam.sources.calibration.colmap_bin import rows_of_bin
-from vgslam.sources.calibration.document import Document, Rows, read_bytes, read_document, read_text, rows_of
+from vgslam.sources.calibration.document import (
+    Document,
+    Rows,
+    read_bytes,
+    read_document,
+    read_named,
+    read_text,
+    rows_of,
+)
+from vgslam.sources.calibration.fit import is_same_aspect
 from vgslam.sources.calibration.flat import read_flat
 from vgslam.sources.calibration.foreign import why_foreign
 from vgslam.sources.calibration.groups import cameras_flat
 from vgslam.sources.calibration.lens import family, make_camera
-from vgslam.sources.calibration.named_text import read_named
-from vgslam.sources.calibration.photogrammetry import ALICEVISION, OPENMVG, SCANNET
+from vgslam.sources.calibration.photogrammetry import ALICEVISION, METASHAPE, OPENMVG, SCANNET
 from vgslam.sources.calibration.plausible import check_plausible, check_stated_size
-from vgslam.sources.calibration.reconstructions import COLMAP, NERFSTUDIO, OPEN3D, OPENSFM
-from vgslam.sources.calibration.rows import DSO, NUMBERS
-from vgslam.sources.calibration.several import choose, note, split_name
-from vgslam.sources.calibration.slam_systems import KALIBR, KITTI, ORB_SLAM
+from vgslam.sources.calibration.reconstructions import COLMAP, NERFSTUDIO, OPEN3D, OPENSFM, rows_of_bin
+from vgslam.sources.calibration.slam_systems import DSO, KALIBR, KITTI, NUMBERS, ORB_SLAM
 from vgslam.sources.calibration.stated import Given, Layout, NoFocal, NotCalibrated, Size, Stated
 from vgslam.types import Camera
 
@@ -36,16 +40,14 @@ ROW_LAYOUTS: tuple[Layout[Rows], ...] = (COLMAP, DSO, NUMBERS)
 def read_calibration(
     path: Path, image_size: Size | None = None, say: Say | None = None, is_chosen: bool = False
 ) -> Camera | None:
-    """Camera of a calibration file; None when it says that the camera is not calibrated (fx null, a matrix of zeros).
+    """Camera of a calibration file in any layout of docs/calibration.md; None when it says that the camera is not
+    calibrated (fx null, a matrix of zeros).
 
-    JSON: width, height, fx, fy, cx, cy in px, distortion (k1 k2 p1 p2 [k3 ...]), distortion_model ("radtan" or
-    "fisheye"); fy defaults to fx, cx and cy to the middle of the image. The other layouts, of OpenCV, ROS, EuRoC,
-    Kalibr, ORB-SLAM, stella_vslam, nerfstudio, OpenSfM, COLMAP, Open3D, DSO and DROID-SLAM, are listed in
-    docs/calibration.md. Of several cameras FILE#NAME takes the one of that name, else it is chosen by image_size
-    (`several.choose`). image_size (width, height) also stands in for a resolution that the file does not state. `say`
-    is told, in a line each, what was left out. A file with a size alone is refused if `is_chosen`, by --calib; beside a
-    sequence it says that the focal length is not known.
-    Raises CalibrationError, naming the file and the field, also for a camera that cannot be.
+    Of several cameras FILE#NAME takes one by its name, else it is chosen by image_size (`choose`), which also stands in
+    for a resolution that is not stated. fy defaults to fx, cx and cy to the middle of the image. `say` is told, in a
+    line each, what was left out. A file with a size alone is refused if `is_chosen`, by --calib; beside a sequence it
+    says that the focal length is not known. Raises CalibrationError, naming the file and the field, also for a camera
+    that cannot be.
     """
     given, (path, name) = path, split_name(path)
     if path.is_dir():
@@ -76,8 +78,7 @@ def _files_in(folder: Path) -> str:
 
 
 def camera_from_document(document: Document, image_size: Size | None = None) -> Camera | None:
-    """Camera of a calibration in a layout with named fields; None where it says that the camera is not calibrated.
-    Raises ValueError, naming the field."""
+    """Camera of named fields; None where it says that it is not calibrated. Raises ValueError, naming the field."""
     try:
         return _camera(_of_document(document, image_size, None), image_size)
     except NotCalibrated:
@@ -87,8 +88,8 @@ def camera_from_document(document: Document, image_size: Size | None = None) -> 
 
 
 def with_projection(camera: Camera, P: list[float], corner: tuple[float, float] = (0.0, 0.0)) -> Camera:
-    """Camera of images that are already rectified: the left 3x3 of P (3,4), row-major, without distortion. corner: the
-    pixel of P's image where the camera's begin."""
+    """Camera of rectified images: the left 3x3 of P (3,4), row-major. corner: the pixel of P's image where its own
+    begin."""
     return replace(camera.undistorted(), fx=P[0], fy=P[5], cx=P[2] - corner[0], cy=P[6] - corner[1])
 
 
@@ -160,3 +161,62 @@ def _camera(read: Stated, image_size: Size | None) -> Camera:
     if read.size is None and read.cx is not None and read.cy is not None:
         check_stated_size(Camera(*four, *size))
     return make_camera(four, size, read.model, read.coefficients)
+
+
+MOST_LISTED = 6
+"""So many cameras are named in a line."""
+
+
+def split_name(path: Path) -> tuple[Path, str | None]:
+    """FILE and NAME of FILE#NAME, a file and one of its cameras; (path, None) without NAME, or where the file is called
+    so."""
+    text = str(path)
+    places = [i for i, letter in enumerate(text) if letter == "#" and 0 < i < len(text) - 1]
+    if not places or path.exists():
+        return path, None
+    at = next((i for i in places if Path(text[:i]).is_file()), places[0])
+    return Path(text[:at]), text[at + 1 :]
+
+
+def choose(
+    held: Mapping[str, Size | None], wanted: str | None, image: Size | None, is_first_taken: bool = True
+) -> str:  # fmt: skip
+    """The name of one of several cameras, given with the sizes of their images as far as known. Without a wanted one,
+    the first for images of that size, else of that aspect or without a size. Raises ValueError where there is none;
+    with is_first_taken false also where several are."""
+    if wanted is not None:
+        found = [name for name in held if name.casefold() == wanted.casefold()]
+        if not found:
+            raise ValueError(f"has no camera '{wanted}'; its cameras: {listed(held)}")
+        return found[0]
+    fitting = _fitting(held, image)
+    if not fitting and image is not None:
+        raise ValueError(f"none of its cameras is for images of {image[0]}x{image[1]}: {listed(held)}")
+    if len(fitting) > 1 and not is_first_taken:
+        raise ValueError(f"has {len(held)} different cameras ({listed(held)}); name one, as in FILE#{fitting[0]}")
+    return fitting[0]
+
+
+def note(held: Mapping[str, Size | None], taken: str) -> str:
+    """A line that says which camera is used, and how to have another."""
+    others = {name: size for name, size in held.items() if name != taken}
+    return (f"calibration: camera {_with_size(taken, held[taken])} is used, not {listed(others)}; "
+            f"FILE#{next(iter(others))} takes another")  # fmt: skip
+
+
+def listed(held: Mapping[str, Size | None]) -> str:
+    """The cameras in words."""
+    words = [_with_size(name, size) for name, size in list(held.items())[:MOST_LISTED]]
+    more = len(held) - len(words)
+    return ", ".join(words) + (f" and {more} more" if more else "")
+
+
+def _with_size(name: str, size: Size | None) -> str:
+    return name if size is None else f"{name} ({size[0]}x{size[1]})"
+
+
+def _fitting(held: Mapping[str, Size | None], image: Size | None) -> list[str]:
+    if image is None:
+        return list(held)
+    exact = [name for name, size in held.items() if size == image]
+    return exact or [name for name, size in held.items() if size is None or is_same_aspect(size, image)]

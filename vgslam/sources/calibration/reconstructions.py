@@ -3,6 +3,7 @@
 COLMAP, and what follows it, has the centre of the top-left pixel at (0.5, 0.5); here it is (0, 0).
 """
 
+import struct
 from collections.abc import Mapping
 from dataclasses import replace
 from math import tan
@@ -32,8 +33,7 @@ _COLMAP: dict[str, tuple[str, str]] = {
     "FOV": ("fov", "fx fy cx cy w"),
     "EUCM": ("eucm", "fx fy cx cy alpha beta"),
 }
-"""COLMAP's models: the lens, and the order of their parameters. Those with parameters that the lens does not have are
-refused unless these are 0."""
+"""COLMAP's models: the lens, and the order of the parameters. Those that the lens does not have must be 0."""
 
 
 def _is_nerf(document: Document) -> bool:
@@ -62,7 +62,8 @@ def _read_nerf(document: Document, size: Size | None) -> Stated:
         raise ValueError("camera k4 of transforms.json is not supported without a fisheye model; calibrate without it")
     for name in ("aabb_scale", "scale", "offset"):
         fields.pop(name, None)
-    return _half_pixel(read_flat(fields, size))
+    read = read_flat(fields, size)
+    return replace(read, cx=None if read.cx is None else read.cx - 0.5, cy=None if read.cy is None else read.cy - 0.5)
 
 
 def _cameras_nerf(document: Document) -> dict[str, Document]:
@@ -80,15 +81,6 @@ def _cameras_nerf(document: Document) -> dict[str, Document]:
 
 def _intrinsics_of(frame: Mapping[str, Any]) -> dict[str, Any]:
     return {name: frame[name] for name in _NERF if name in frame}
-
-
-def _half_pixel(read: Stated) -> Stated:
-    return replace(read, cx=None if read.cx is None else read.cx - 0.5, cy=None if read.cy is None else read.cy - 0.5)
-
-
-def _cameras_opensfm(document: Document) -> dict[str, Document]:
-    """The cameras by their names."""
-    return {name: {"cameras": {name: camera}} for name, camera in _opensfm(document).items()}
 
 
 def _read_opensfm(document: Document, size: Size | None) -> Stated:
@@ -173,9 +165,61 @@ def _colmap_camera(model: str, size: Size, values: list[float]) -> Stated:
 
 
 NERFSTUDIO: Layout[Document] = Layout(_is_nerf, _read_nerf, _cameras_nerf, is_first_taken=False)
-OPENSFM: Layout[Document] = Layout(lambda document: bool(_opensfm(document)), _read_opensfm, _cameras_opensfm)
+OPENSFM: Layout[Document] = Layout(
+    lambda document: bool(_opensfm(document)), _read_opensfm,
+    lambda document: {name: {"cameras": {name: camera}} for name, camera in _opensfm(document).items()},
+)  # fmt: skip
 OPEN3D: Layout[Document] = Layout(
     lambda document: bool(_open3d(document)), lambda document, size: read_flat(_open3d(document)[0], size),
     _cameras_open3d, is_first_taken=False,
 )  # fmt: skip
 COLMAP: Layout[Rows] = Layout(_is_colmap, _read_colmap, _cameras_colmap)
+
+
+MODELS: dict[int, tuple[str, int]] = {
+    0: ("SIMPLE_PINHOLE", 3), 1: ("PINHOLE", 4), 2: ("SIMPLE_RADIAL", 4), 3: ("RADIAL", 5), 4: ("OPENCV", 8),
+    5: ("OPENCV_FISHEYE", 8), 6: ("FULL_OPENCV", 12), 7: ("FOV", 5), 8: ("SIMPLE_RADIAL_FISHEYE", 4),
+    9: ("RADIAL_FISHEYE", 5), 10: ("THIN_PRISM_FISHEYE", 12), 11: ("RAD_TAN_THIN_PRISM_FISHEYE", 16),
+    12: ("SIMPLE_DIVISION", 4), 13: ("DIVISION", 5), 14: ("SIMPLE_FISHEYE", 3), 15: ("FISHEYE", 4), 16: ("EUCM", 6),
+    17: ("EQUIRECTANGULAR", 2),
+}  # fmt: skip
+"""Name and number of parameters of each model, by its number in the file."""
+MOST_MODELS, MOST_SIDE_PX = 1000, 1_000_000
+_COUNT, _HEAD = struct.Struct("<Q"), struct.Struct("<iiQQ")
+
+
+def rows_of_bin(data: bytes) -> Rows:
+    """The words ID MODEL WIDTH HEIGHT PARAMETERS of each camera. Raises ValueError for another file, or an unknown
+    model."""
+    try:
+        rows, at = _read(data)
+    except struct.error:
+        rows, at = [], -1
+    if not rows or at != len(data):
+        raise ValueError("is no cameras.bin of COLMAP's, or one that was cut off; give cameras.bin, or cameras.txt")
+    return rows
+
+
+def _is_camera(number: int, kind: int, width: int, height: int) -> bool:
+    """Whether the head of a camera may be one, but for its model; else the file is another."""
+    return number >= 0 and 0 <= kind < MOST_MODELS and min(width, height) > 0 and max(width, height) < MOST_SIDE_PX
+
+
+def _read(data: bytes) -> tuple[Rows, int]:
+    """The rows, and where they end."""
+    (n,), at, rows = _COUNT.unpack_from(data), _COUNT.size, []
+    if n * _HEAD.size > len(data):
+        return [], -1
+    for _ in range(n):
+        number, kind, width, height = _HEAD.unpack_from(data, at)
+        if kind not in MODELS:
+            if not _is_camera(number, kind, width, height):
+                return [], -1
+            known = ", ".join(f"{k} {name}" for k, (name, _) in MODELS.items())
+            raise ValueError(f"camera {number} has COLMAP's model {kind}, which is not known here; known are {known}")
+        name, n_parameters = MODELS[kind]
+        at += _HEAD.size
+        parameters = struct.unpack_from(f"<{n_parameters}d", data, at)
+        at += 8 * n_parameters
+        rows.append([str(number), name, str(width), str(height), *map(repr, parameters)])
+    return rows, at

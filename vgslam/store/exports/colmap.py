@@ -62,10 +62,7 @@ class ColmapModel:
 
 def export_colmap(component: Component, out: Path, is_text: bool = False) -> str:
     """OUT/sparse/0/{cameras,images,points3D} (.bin, or .txt), OUT/images and images.csv, which has their times. Returns
-    what was written, in words.
-
-    Points are triangulated landmarks seen by at least two keyframes. Raises OutputError.
-    """
+    what was written, in words. Points are triangulated landmarks seen by at least two keyframes. Raises OutputError."""
     model = colmap_model(component)
     write_images(component, out)
     folder = out / "sparse" / "0"

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from vgslam.atomic import make_folder, write_bytes, write_text
-from vgslam.map.picture_file import encode
+from vgslam.map.pictures import encode
 from vgslam.store.exports.component import Component
 from vgslam.types import Keyframe
 
@@ -44,10 +44,7 @@ def _place(component: Component, keyframe: Keyframe) -> tuple[int, int]:
 
 def write_images(component: Component, out: Path) -> dict[int, str]:
     """OUT/images/NAME of every keyframe, and OUT/images.csv: name, session, frame, timestamp_s, keyframe. Returns the
-    names (`image_names`).
-
-    Raises MapError for a damaged image, OutputError.
-    """
+    names (`image_names`). Raises MapError for a damaged image, OutputError."""
     make_folder(out / IMAGES, OTHER_PLACE)
     names = image_names(component)
     rows = ["name,session,frame,timestamp_s,keyframe"]

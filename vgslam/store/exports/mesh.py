@@ -10,8 +10,8 @@ from vgslam.atomic import write_bytes
 from vgslam.errors import ConfigError, InputError, MissingDependencyError
 from vgslam.geometry import se3
 from vgslam.guards.wording import first_line
+from vgslam.store.exports.cloud import gltf_axes, write_gltf
 from vgslam.store.exports.component import Component
-from vgslam.store.exports.gltf import gltf_axes, write_gltf
 from vgslam.store.exports.suffixes import GLTF, check_suffix
 from vgslam.types import Keyframe
 
@@ -27,13 +27,9 @@ FARTHEST = 4.0
 def export_mesh(
     component: Component, out: Path, min_confidence: float = 0.5, max_faces: int | None = None
 ) -> str:  # fmt: skip
-    """A coloured mesh as .ply or .obj, OpenCV axes, or .glb or .gltf, y up, of at most max_faces triangles.
-
-    Returns what was written, in words.
-
-    Raises MissingDependencyError without Open3D, ConfigError for another ending or max_faces below 1, InputError if
-    there is no dense depth, OutputError.
-    """
+    """A coloured mesh as .ply or .obj, OpenCV axes, or .glb or .gltf, y up, of at most max_faces triangles. Returns
+    what was written, in words. Raises MissingDependencyError without Open3D, ConfigError for another ending or
+    max_faces below 1, InputError if there is no dense depth, OutputError."""
     suffix = check_suffix("mesh", out)
     if max_faces is not None and max_faces < 1:
         raise ConfigError(f"--max-faces must be at least 1, got {max_faces}")

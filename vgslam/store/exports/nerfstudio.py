@@ -22,11 +22,9 @@ SPARSE, DEPTHS = "sparse_pc.ply", "depth"
 
 
 def export_nerfstudio(component: Component, out: Path) -> str:
-    """OUT/transforms.json, images, depth, images.csv (times), sparse_pc.ply. Returns what was written, in words.
-
-    Depth images are 16-bit PNG; a step is `depth_unit_scale_factor` of the scene, and of each frame, in units of the
-    poses. Raises OutputError.
-    """
+    """OUT/transforms.json, images, depth, images.csv (times), sparse_pc.ply. Returns what was written, in words. Depth
+    images are 16-bit PNG; a step is `depth_unit_scale_factor` of the scene, and of each frame, in units of the poses.
+    Raises OutputError."""
     names = write_images(component, out)
     scale = _write_depth_images(component, out, names)
     frames = [_frame(k, names[k.id], scale) for k in component.keyframes]
