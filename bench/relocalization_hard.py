@@ -31,13 +31,10 @@ FOUND = ((0.05, 5.0), (0.10, 5.0))
 """Position (share of the median depth) and angle (deg) within which an answer is right; the last counts."""
 
 
-FIRST_LOOK = "first look"
-"""The method without a second look and without a network."""
-GEOMETRY = (FIRST_LOOK, "pnp")
 WRITE_EVERY = 20
 """Answers after which what is known is written."""
 Key = tuple[str, bool, int, str]
-METHODS = (*GEOMETRY, "late-fusion", "network")
+METHODS = ("pnp", "late-fusion", "network")
 
 
 @dataclass
@@ -223,18 +220,16 @@ class _Asked:
         from vgslam.store.open import load_map
 
         self._map, self._proposers = load_map(folder), _proposers(weights)
-        self.methods = (FIRST_LOOK, *self._proposers)
+        self.methods = tuple(self._proposers)
         self._made: dict[tuple[str, Camera], Localizer] = {}
 
     def get(self, method: str, camera: "Camera | None") -> "Localizer":
         """The localizer for a method; camera: None for that of the map."""
         from vgslam.localizer import Localizer
-        from vgslam.reloc.relocalizer_config import RelocalizerConfig
 
         key = method, camera or self._map.keyframes[-1].camera
         if key not in self._made:
-            config = RelocalizerConfig(second_look=method != FIRST_LOOK)
-            self._made[key] = Localizer(self._map, key[1], config, self._proposers.get(method))
+            self._made[key] = Localizer(self._map, key[1], proposer=self._proposers.get(method))
         return self._made[key]
 
 
@@ -258,11 +253,11 @@ def _answers(
     every = max(1, round(args.n_foreign / args.foreign_network)) if args.foreign_network else 0
     for i, query in enumerate(queries):
         methods = asked.methods
-        if query.T_world_cam is None:  # what the first look accepts the second accepts too
-            methods = methods[1:] if every > 0 and i % every == 0 else methods[1:2]
+        if query.T_world_cam is None and not (every > 0 and i % every == 0):
+            methods = methods[:1]
         out: list[HardAnswer] = []
         for method in methods:
-            geometry = [r for r in out if r.method in GEOMETRY and r.is_accepted]
+            geometry = [r for r in out if r.method == "pnp" and r.is_accepted]
             earlier = known.get((place.name, query.T_world_cam is None, i, method))
             if earlier is not None:
                 out.append(earlier)

@@ -9,7 +9,6 @@ from vgslam.errors import InputError
 from vgslam.frontend.tracker import Tracker, TrackerConfig
 from vgslam.geometry.camera import Camera
 from vgslam.map.slam_map import SlamMap
-from vgslam.reloc.asked_proposer import Backoff
 from vgslam.reloc.localization import Localization
 from vgslam.reloc.places import Places
 from vgslam.reloc.proposal import PoseProposer
@@ -38,7 +37,6 @@ class Localizer:
         self.map, self.camera = m, camera or m.keyframes[-1].camera
         features = TrackerConfig().features
         self.relocalizer = Relocalizer(m, Places(m), features, config, proposer)
-        self.relocalizer.second_looks = Backoff(0)  # single images: whoever asks waits for the answer
         self._tracker = Tracker(self.camera, m, TrackerConfig())
 
     def locate(self, image: npt.NDArray[np.uint8], method: str | None = None) -> Localization | None:

@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hand_map import CAMERA, add_landmarks, at, grid, hand_map
+from hand_map import at, hand_map
 
 from vgslam.frontend.features import FeatureConfig
-from vgslam.frontend.locate import LocateConfig, Locator
 from vgslam.frontend.matching import PlainFeatures
-from vgslam.geometry import se3
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc import late_joins as joins_module
 from vgslam.reloc.asked_proposer import Backoff
@@ -21,7 +19,6 @@ from vgslam.reloc.loops import LoopConfig
 from vgslam.reloc.map_index import MapIndex, alike_maps
 from vgslam.reloc.places import FeatureFile
 from vgslam.reloc.relocalizer import spaced
-from vgslam.reloc.weak_poses import Matches, _by_count, _n_places, covisible, weak_poses
 from vgslam.types import Array
 
 # -- attempts
@@ -43,40 +40,6 @@ def test_keyframes_more_than_two_apart_are_taken_in_order() -> None:
     assert spaced([10, 12, 13, 7, 8, 20, 30], 4) == [10, 13, 7, 20]
     assert spaced([10, 12, 13], 4, gap=1) == [10, 12]
     assert spaced([], 3) == []
-
-
-# -- keyframes that show what a camera would see
-
-
-def facing(n: int, counts: dict[int, int]) -> SlamMap:
-    """n keyframes along x, a tenth apart; keyframe k sees counts[k] landmarks of a wall 4 before the origin."""
-    m = hand_map([at(x=0.1 * k) for k in range(n)])
-    for k, count in counts.items():
-        add_landmarks(m, k, grid(count, 1, 4.0))
-    return m
-
-
-def test_keyframes_that_show_twenty_landmarks_come_with_most_of_them_first() -> None:
-    m = facing(5, {0: 20, 1: 19, 2: 30, 3: 25})
-    assert covisible(m, np.eye(4), 0, CAMERA) == [2, 3, 0]
-    assert covisible(m, np.eye(4), 1, CAMERA) == []
-
-
-def test_the_forty_nearest_keyframes_are_looked_at() -> None:
-    m = facing(45, dict.fromkeys(range(45), 20))
-    T = se3.inverse(at(x=4.4))  # sees 4 to each side, and so what 40 keyframes have before them
-    m.landmarks.xyz_host[:, 0] = np.linspace(0.0, 0.2, 20)[np.arange(900) % 20]  # before its keyframe
-    found = covisible(m, T, 0, CAMERA)
-    assert sorted(found) == list(range(5, 45))
-
-
-def test_what_lies_outside_the_image_or_is_seen_from_behind_does_not_count() -> None:
-    """Points 4 ahead: at +-0.9 across they lie 22.5 px off the middle, and one row of the image is 160 high."""
-    m = facing(1, {0: 25})
-    assert covisible(m, at(x=-3.9), 0, CAMERA) == [], "beside it, to the left"
-    assert covisible(m, at(x=1.9), 0, CAMERA) == [0], "nearly all of the right half of the width is used"
-    around = at(z=8.0, turn=(0.0, 180.0, 0.0))
-    assert covisible(m, se3.inverse(around), 0, CAMERA) == [], "from the other side of the wall"
 
 
 # -- components that are joined at the end
@@ -134,62 +97,6 @@ def test_what_was_closed_and_joined_is_counted(monkeypatch: pytest.MonkeyPatch) 
     m = of_components([9, 5, 4, 3])
     assert join_components(m, FeatureConfig(), LoopConfig(), []) == 1
     assert join_components(m, FeatureConfig(), replace(LoopConfig(), is_on=False), []) == 0
-
-
-# -- poses of many keyframes together
-
-
-def seen_from(m: SlamMap, T_cam_world: Array, k: int, ids: list[int]) -> Matches:
-    """Landmarks of keyframe k matched where a camera sees them."""
-    points = m.landmarks_world(m.observed[k].ids[ids])
-    return Matches(k, m.observed[k].pixels[ids], CAMERA.project(se3.transform(T_cam_world, points)))
-
-
-def scene() -> SlamMap:
-    """Two keyframes that see 40 points each, at many depths: each pixel's own depth is that of its landmark."""
-    m = hand_map([at(), at(x=0.4)])
-    rng = np.random.default_rng(0)
-    for k in range(2):
-        local = CAMERA.rays(rng.uniform([20, 20], [180, 140], (40, 2))) * rng.uniform(3, 5, 40)[:, None]
-        add_landmarks(m, k, local + np.array([0.4 * k, 0.0, 0.0]))
-    return m
-
-
-@pytest.mark.parametrize(("n", "is_found"), [(8, True), (7, False)])
-def test_eight_features_make_a_weak_pose(n: int, is_found: bool) -> None:
-    m, T = scene(), at(x=-0.2, turn=(0.0, 4.0, 0.0))
-    locator = Locator(m, LocateConfig(), FeatureConfig())
-    right = [seen_from(m, T, k, list(range(n // 2 if k == 0 else n - n // 2))) for k in range(2)]
-    anywhere = np.random.default_rng(9).uniform([20, 20], [180, 140], (6, 2))
-    wrong = Matches(1, m.observed[1].pixels[30:36], anywhere)
-    found = weak_poses(locator, [*right, wrong], CAMERA)
-    assert (len(found) > 0) == is_found
-    if found:
-        assert 8 <= found[0].n_features <= 9
-        assert np.linalg.norm(found[0].T_cam_world[:3, 3] - T[:3, 3]) < 0.3
-        assert set(found[0].references) == {0, 1}
-
-
-def test_weak_poses_of_a_component_are_three_at_most_the_strongest_first() -> None:
-    """Four poses, of 12, 10, 9 and 8 features."""
-    m = scene()
-    locator = Locator(m, LocateConfig(), FeatureConfig())
-    some, begin = [], 0
-    for i, n in enumerate((9, 12, 8, 10)):
-        T = at(x=-0.6 * i, y=0.5 * i, turn=(3.0 * i, -6.0 * i, 12.0 * i))
-        some.append(seen_from(m, T, 0, list(range(begin, begin + n))))
-        begin += n
-    together = Matches(0, np.concatenate([x.px_keyframe for x in some]), np.concatenate([x.px for x in some]))
-    found = weak_poses(locator, [together], CAMERA)
-    assert 2 <= len(found) <= 3
-    assert [p.n_features for p in found] == sorted((p.n_features for p in found), reverse=True)
-    first, second = (p.T_cam_world[:3, 3] for p in found[:2])
-    assert np.linalg.norm(first - second) > 0.3, "what agrees with one has no say in the next"
-
-
-def test_features_are_counted_once_and_keyframes_by_their_matches() -> None:
-    assert _n_places(np.array([[1.0, 2.0], [1.2, 1.9], [5.0, 2.0]])) == 2
-    assert _by_count(np.array([3, 1, 1, 2, 1, 2])) == (1, 2, 3)
 
 
 def test_an_answer_that_fits_elsewhere_as_well_is_not_trusted() -> None:

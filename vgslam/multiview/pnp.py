@@ -30,8 +30,6 @@ MIN_RANSAC_POINTS = 8
 """Least points of RANSAC: a sample has five, and a few more have to confirm it."""
 RANSAC_ITERATIONS, RANSAC_CONFIDENCE = 200, 0.999
 """Samples at most, and the probability at which fewer do: enough where half of the points are right."""
-FEW_ITERATIONS = 2000
-"""Samples where few points are right: with one in five, two hundredths of the samples of three are."""
 
 _DIAGONAL = np.arange(6), np.arange(6)
 
@@ -170,18 +168,15 @@ def refine_pose(
     return PoseFit(T, inliers, covariance, float(np.median(error)) if len(error) else np.inf)
 
 
-def ransac_pose(
-    camera: Camera, points: PosePoints, threshold_px: float, seed: int = 0, are_few_right: bool = False
-) -> Array | None:
-    """T_cam_world (4,4) from minimal samples of the points (their depths taken as they are), or None. are_few_right:
-    samples of three points (Ke and Roumeliotis, CVPR 2017) in place of five, and more of them."""
+def ransac_pose(camera: Camera, points: PosePoints, threshold_px: float, seed: int = 0) -> Array | None:
+    """T_cam_world (4,4) from minimal samples of the points (their depths taken as they are), or None."""
     if len(points) < MIN_RANSAC_POINTS:
         return None
     cv2.setRNGSeed(seed)
     ok, rvec, tvec, inliers = cv2.solvePnPRansac(
         np.ascontiguousarray(points.landmarks), np.ascontiguousarray(points.pixels), camera.K, None,
-        iterationsCount=FEW_ITERATIONS if are_few_right else RANSAC_ITERATIONS, reprojectionError=threshold_px,
-        confidence=RANSAC_CONFIDENCE, flags=cv2.SOLVEPNP_AP3P if are_few_right else cv2.SOLVEPNP_EPNP,
+        iterationsCount=RANSAC_ITERATIONS, reprojectionError=threshold_px,
+        confidence=RANSAC_CONFIDENCE, flags=cv2.SOLVEPNP_EPNP,
     )  # fmt: skip
     if not ok or inliers is None or len(inliers) < MIN_POINTS or not np.isfinite(rvec).all():
         return None

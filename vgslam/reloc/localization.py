@@ -17,11 +17,6 @@ worlds, including answers with far less support than is accepted in use, trust i
 0.5 rejects 3 of 145 right answers and 23 of 31 wrong ones."""
 
 
-STRONG_REFERENCES, STRONG_RATIO, STRONG_TRUST = 3, 0.8, 0.65
-"""Least keyframes that agree, share of the landmarks found, and trust of strong evidence. Without it, the second look
-has wrong answers where textures repeat (docs/bench/relocalization_hard.md)."""
-
-
 @dataclass(frozen=True)
 class Evidence:
     """What supports a pose."""
@@ -43,12 +38,6 @@ class Evidence:
             float(np.log(max(self.n_inliers, 1) / 30.0)), self.ratio - 0.6, self.share - 0.2,
             self.n_cells / 16.0 - 0.5, float(np.log2(max(self.n_references, 1))),
         )  # fmt: skip
-
-    @property
-    def is_strong(self) -> bool:
-        """Whether it bears an answer that was searched for in many ways, of which one may fit by accident."""
-        is_agreed = self.n_references >= STRONG_REFERENCES and self.ratio >= STRONG_RATIO
-        return is_agreed and self.trust >= STRONG_TRUST
 
     @property
     def trust(self) -> float:

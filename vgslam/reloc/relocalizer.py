@@ -18,7 +18,7 @@ from vgslam.frontend.tracker import View
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.map.slam_map import SlamMap
-from vgslam.reloc.asked_proposer import AskedProposer, Backoff
+from vgslam.reloc.asked_proposer import AskedProposer
 from vgslam.reloc.epipolar_check import MIN_MATCHES, Matched, Support, epipolar_agreement, speaks_against
 from vgslam.reloc.hypotheses import Agreement, Hypothesis
 from vgslam.reloc.localization import Localization
@@ -26,15 +26,9 @@ from vgslam.reloc.nearby import N_CONFIRMING
 from vgslam.reloc.places import Places
 from vgslam.reloc.proposal import PoseProposer, References
 from vgslam.reloc.relocalizer_config import RelocalizerConfig
-from vgslam.reloc.weak_poses import Matches, WeakPose, covisible, weak_poses
 from vgslam.types import Array, Ids
 
 PNP = "pnp"
-N_MORE = 24
-"""Keyframes that look most alike and are tried in a second look, if those of the first are not enough."""
-MOST_STARTS, N_WEAK_REFERENCES, N_GUIDED = 2, 2, 5
-"""Hypotheses that landmarks are looked for around, in a second look; references of a weak pose, and keyframes in all,
-whose landmarks are looked for."""
 N_CONTRADICTING = 4
 """Newest keyframes whose matches may contradict a pose that rests on few landmarks."""
 KEPT_FEATURES = 64
@@ -64,8 +58,6 @@ class Relocalizer:
         self._features: dict[int, ImageFeatures] = {}
         self.support = Support()
         """The inliers of the last poses that were believed."""
-        self.second_looks: Backoff | None = None
-        """How often images that were not found are looked for once more; None for never, as in a run."""
         self.mask: ImageMask | None = None
         """Where images of its size carry no features; None where they may everywhere."""
         self.saw_something = False
@@ -99,7 +91,7 @@ class Relocalizer:
         if self.accepts(answer):
             return answer
         references = [k for k in self.references(view) if k not in recent]
-        hypotheses = self._by_geometry(query, references, near)
+        hypotheses = near + self._by_matches(query, references)
         answer = self.agreement.best_place(hypotheses, camera)
         if self.proposer is not None and references and not self.accepts(answer):
             answer = self.agreement.best_place(hypotheses + self._by_network(query, references), camera)
@@ -128,7 +120,7 @@ class Relocalizer:
         query = self._query(view, camera)
         references = self.references(view)
         if method == PNP:
-            return self.agreement.best_place(self._by_geometry(query, references), camera)
+            return self.agreement.best_place(self._by_matches(query, references), camera)
         return self.agreement.best_place([h for h in self._by_network(query, references) if h.method == method], camera)
 
     def _query(self, view: View, camera: Camera) -> _Query:
@@ -145,68 +137,13 @@ class Relocalizer:
         """Keyframes that look most like the view, best first (the anchor), no two of them neighbours."""
         return spaced(self.places.like_view(view), self.config.n_similar)
 
-    def _by_geometry(
-        self, query: _Query, references: list[int], near: Sequence[Hypothesis] = ()
-    ) -> list[Hypothesis]:  # fmt: skip
-        """The hypotheses `near`, and those of the references: from matches with each and, if no answer can be accepted,
-        from a second look at the matches with all."""
-        hypotheses = [*near, *self._by_matches(query, references)]
-        if self.second_looks is None or not self.config.second_look or not references:
-            return hypotheses
-        if self.accepts(self.agreement.best_place(hypotheses, query.target.camera)) or not self.second_looks.is_due():
-            return hypotheses
-        looked = self._second_look(query, references, hypotheses)
-        self.second_looks.ended(looked is not None)
-        return looked or hypotheses
-
-    def _second_look(
-        self, query: _Query, references: list[int], before: list[Hypothesis]
-    ) -> list[Hypothesis] | None:  # fmt: skip
-        """Hypotheses from the matches with all references together, then with more keyframes. None unless they make a
-        stronger answer than is accepted otherwise: three keyframes agree, and few landmarks disagree."""
-        hypotheses, pool = list(before), list[Matches]()
-        more = spaced(self.places.like_view(query.view), N_MORE)
-        for chosen in (references, [k for k in more if k not in references]):
-            pool += [self._matches(k, query.features) for k in chosen]
-            starts = [self._start(h) for h in hypotheses[:MOST_STARTS]]
-            for start in starts + weak_poses(self.locator, pool, query.target.camera):
-                # all of them, before any is believed: a wrong one has a right rival
-                hypotheses += self._guided(query.target, start, hypotheses)
-            answer = self.agreement.best_place(hypotheses, query.target.camera)
-            if answer is not None and self.accepts(answer) and answer.evidence.is_strong:
-                return hypotheses
-        return None
-
-    def _start(self, hypothesis: Hypothesis) -> WeakPose:
-        """A hypothesis that was not enough, as a pose to look around from."""
-        found = hypothesis.found
-        component = self.map.keyframes[found.keyframe_id].component_id
-        return WeakPose(se3.inverse(found.T_world_cam), component, len(found.ids), (found.keyframe_id,))
-
-    def _guided(self, target: Target, start: WeakPose, before: Sequence[Hypothesis]) -> list[Hypothesis]:
-        """Hypotheses of the keyframes that show what a weak pose sees, each from the pose of the one before. Neighbours
-        of keyframes that have a hypothesis already are left out: they would say the same once more."""
-        T, out = start.T_cam_world, list[Hypothesis]()
-        shown = covisible(self.map, T, start.component_id, target.camera)
-        for k in spaced([*start.references[:N_WEAK_REFERENCES], *shown], N_GUIDED):
-            if any(0 < abs(k - h.found.keyframe_id) <= GAP for h in [*before, *out]):
-                continue
-            found = self._confirmed(k, target, T, PNP)
-            out += found
-            T = se3.inverse(found[0].found.T_world_cam) if found else T
-        return out
-
-    def _matches(self, k: int, features: ImageFeatures) -> Matches:
-        mine = self._features_of(k)
-        ia, ib = match(mine, features, self.config.matcher)
-        return Matches(k, mine.pixels[ia], features.pixels[ib])
-
     def _by_matches(self, query: _Query, references: Sequence[int]) -> list[Hypothesis]:
         """At most one hypothesis from each reference, by its matched features."""
         out = []
         for k in references:
-            matches = self._matches(k, query.features)
-            px_k, px = epipolar_inliers(matches.px_keyframe, matches.px)
+            mine = self._features_of(k)
+            ia, ib = match(mine, query.features, self.config.matcher)
+            px_k, px = epipolar_inliers(mine.pixels[ia], query.features.pixels[ib])
             fit = self.locator.from_matches(k, px_k, query.target, px)
             if fit is not None:
                 out += self._confirmed(k, query.target, fit.T_cam_world, PNP)

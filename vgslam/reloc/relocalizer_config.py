@@ -28,9 +28,6 @@ class RelocalizerConfig:
     """Another place with so large a share of the best one's landmarks makes a pose ambiguous."""
     agreement: tuple[float, float] = (15.0, 0.5)
     """Rotation (degrees) and position (share of the median depth) within which two answers are the same place."""
-    second_look: bool = False
-    """Look once more, with more effort, for a single image that was not found: more are found, and of 500 images of
-    other places one was accepted (docs/bench/relocalization_hard.md), so it is off."""
     matcher: MatcherConfig = field(default_factory=MatcherConfig)
     """Matching by descriptors."""
     locate: LocateConfig = field(default_factory=lambda: LocateConfig(15, 0.5, 12, 2.0, 2.0, 0.03))
