@@ -118,7 +118,7 @@ def test_fields_of_view_of_pinholes(fx: float, is_possible: bool) -> None:
     (159.5, 239.5, False),
 ])  # fmt: skip
 def test_a_principal_point_in_the_middle_of_another_image(cx: float, cy: float, is_of_another_size: bool) -> None:
-    """Middles at .5 and at 2 of the size; at .705 and .684 one is too near; .689 and .684; .5 and .6 are of no image."""
+    """At .5 and 2 of the size; at .705 and .684 one is too near; .689 and .684; .5 and .6 are of no image."""
     given = Camera(500, 500, cx, cy, *SIZE)
     if is_of_another_size:
         with pytest.raises(ValueError, match=f"about {round(2 * cx + 1)}x{round(2 * cy + 1)}, and"):
@@ -177,7 +177,7 @@ def test_a_matrix_has_hardly_any_skew(skew: float, is_possible: bool) -> None:
 def test_whole_matrices_have_no_coefficients_behind_them() -> None:
     rows = [*K[0], 0, *K[1], 0, *K[2], 0, 0, 0, 0, 1]
     columns = [500, 0, 0, 0, 510, 0, 320, 241, 1]
-    for values in (rows, columns, sum(K, [])):
+    for values in (rows, columns, [*K[0], *K[1], *K[2]]):
         read = read_flat({"intrinsics": values}, SIZE)
         assert (read.fx, read.fy, read.cx, read.cy, read.coefficients) == (500, 510, 320, 241, ())
     assert read_flat({"intrinsics": [500, 510, 320, 241, 0.1, 0.2, 0, 0]}, SIZE).coefficients == (0.1, 0.2, 0, 0)

@@ -60,8 +60,8 @@ def nominal_times(files: Sequence[Path], options: SourceOptions, warnings: Warni
 
 def times_of_files(candidates: list[Path], files: Sequence[Path], options: SourceOptions, warnings: Warnings) -> Times:
     """Times of images by the first list that exists, else at the nominal rate, with a warning unless fps was given.
-    A list that names images is of these, in whatever order. Where a list has more rows than there are images, the number in a name is the row (from 0, or from 1 if the last
-    number says so). Raises InputError when it cannot be."""
+    A list that names images is of these, in whatever order. Where another has more rows than there are images, the
+    number in a name is the row (from 0, or from 1 if the last number says so). Raises InputError when it cannot be."""
     listed = next((path for path in candidates if path.is_file()), None)
     if listed is None:
         if options.fps is None:

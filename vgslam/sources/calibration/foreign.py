@@ -18,7 +18,8 @@ _FOREIGN: tuple[tuple[str, str], ...] = (
     (r"\A# (?:Image list with two lines|3D point list)", "is COLMAP's list of images or points; give cameras.txt, "
      "which lies beside it"),
     (r"\A# oST version|^\[narrow_stereo\]", "is an INI file of ROS's calibrator; give ost.yaml, which lies beside it"),
-    (r"\ACalibration results\b[\s\S]*\bcam0\b", "is Kalibr's text for people; give the camchain.yaml that lies beside it"),
+    (r"\ACalibration results\b[\s\S]*\bcam0\b", "is Kalibr's text for people; give camchain.yaml, which lies beside "
+     "it"),
     (r"\AMATLAB 5\.0 MAT-file", "is a file of MATLAB; write K and the distortion as a JSON or YAML file"),
     (r"\"fisheye_params\"", "is a lens profile of Gyroflow; give camera_matrix and distortion_coeffs of its "
      "fisheye_params with distortion_model: fisheye, and width and height of its calib_dimension (JSON or YAML)"),

@@ -56,8 +56,9 @@ def doubts(camera: Camera) -> list[str]:
         found.append(f"calibration: the principal point ({c.cx:.4g}, {c.cy:.4g}) is far from the middle of the image "
                      f"of {c.width}x{c.height}; right only for cropped images")  # fmt: skip
     if not c.is_fisheye and max(map(abs, c.distortion[2:4]), default=0.0) > DOUBTED_TANGENTIAL:
-        found.append(f"calibration: p1 and p2 of {c.distortion[2]:.4g} and {c.distortion[3]:.4g} are large; if these are "
-                     "k3 and k4 of a fisheye, add distortion_model: fisheye")  # fmt: skip
+        p1, p2 = c.distortion[2:4]
+        found.append(f"calibration: p1 and p2 of {p1:.4g} and {p2:.4g} are large; if they are k3 and k4 of a fisheye, "
+                     "add distortion_model: fisheye")  # fmt: skip
     return found
 
 
