@@ -17,6 +17,10 @@ from vgslam.guards.wording import say
 from vgslam.session.stop_signals import exit_code
 
 
+CLOSED_PIPE = 141
+"""Exit code where nobody reads standard output any more: that of a program that SIGPIPE ends."""
+
+
 @dataclass(frozen=True)
 class Command:
     """One command of the program."""
@@ -76,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say("vgslam: interrupted", is_error=True)
         return exit_code(stop)
     except BrokenPipeError:
-        return 141
+        return CLOSED_PIPE
 
 
 def help_text() -> str:
