@@ -16,7 +16,6 @@ from vgslam.errors import ConfigError, VgslamError
 from vgslam.guards.wording import say
 from vgslam.session.stop_signals import exit_code
 
-
 CLOSED_PIPE = 141
 """Exit code where nobody reads standard output any more: that of a program that SIGPIPE ends."""
 
