@@ -11,6 +11,7 @@ from vgslam.sources.calibration import camera_from_document, check_plausible, do
 from vgslam.sources.calibration.flat import read_flat, whole_size
 from vgslam.sources.calibration.lens import make_camera
 from vgslam.sources.calibration.plausible import check_stated_size
+from vgslam.sources.calibration.several import choose, listed, note
 from vgslam.types import Camera
 
 SIZE = (640, 480)
@@ -287,3 +288,30 @@ def test_files_for_other_readers_are_called_by_their_name(name: str, text: str, 
     (tmp_path / name).write_text(text)
     with pytest.raises(CalibrationError, match=what):
         read_calibration(tmp_path / name, SIZE, is_chosen=True)
+
+
+# -- one of several
+
+
+HELD = {"a": (640, 480), "b": (320, 240), "c": None, "d": (1920, 1080)}
+
+
+@pytest.mark.parametrize(("image", "taken"), [
+    ((320, 240), "b"), ((1280, 960), "a"), ((1280, 720), "c"), ((1920, 1080), "d"), (None, "a"),
+])  # fmt: skip
+def test_the_camera_of_the_size_then_of_the_aspect_then_without_a_size(image: Any, taken: str) -> None:
+    assert choose(HELD, None, image) == taken
+
+
+def test_a_camera_that_is_named_or_has_to_be() -> None:
+    assert choose(HELD, "B", None) == "b"
+    with pytest.raises(ValueError, match=r"has no camera 'e'; its cameras: a \(640x480\), b \(320x240\), c, d"):
+        choose(HELD, "e", None)
+    with pytest.raises(ValueError, match="name one, as in FILE#a"):
+        choose(HELD, None, None, is_first_taken=False)
+    assert choose(HELD, None, (320, 240), is_first_taken=False) == "b"
+    with pytest.raises(ValueError, match="none of its cameras is for images of 9x9"):
+        choose({"a": (640, 480)}, None, (9, 9))
+    used = "camera a (640x480) is used, not b (320x240), c, d (1920x1080); FILE#b takes another"
+    assert note(HELD, "a") == f"calibration: {used}"
+    assert listed({str(i): None for i in range(9)}) == "0, 1, 2, 3, 4, 5 and 3 more"

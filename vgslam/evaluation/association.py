@@ -87,7 +87,7 @@ def _are_counts(times_s: Array, others_s: Array) -> bool:
     trajectory."""
     is_longer = np.ptp(times_s) > UNIT_SLACK * np.ptp(others_s)
     is_counted = times_s[0] in (0.0, 1.0) and bool((np.diff(times_s) == 1.0).all())
-    return is_longer and is_counted and len(times_s) >= LEAST_COUNTED
+    return bool(is_longer and is_counted and len(times_s) >= LEAST_COUNTED)
 
 
 def _clocks(t_a: Array, t_b: Array) -> str:
