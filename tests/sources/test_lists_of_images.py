@@ -73,7 +73,7 @@ def test_a_camera_of_euroc_is_a_sequence_with_its_times(tmp_path: Path, write_im
 
 
 def test_a_sequence_within_is_named_with_what_belongs_to_it(tmp_path: Path, write_images: ImageWriter) -> None:
-    """Of its images alone times and calibration would be lost."""
+    """Its images alone have no times and no calibration."""
     sequence = tmp_path / "sequences" / "00"
     for name in ("image_0", "image_1"):
         write_images(sequence / name, NAMES)
