@@ -100,8 +100,9 @@ def test_numbers_in_another_order_are_known_by_a_middle_within_a_twenty_fifth() 
     for changes in ({"fx": 345.2, "fy": 258.6}, {"fx": 345, "fy": 258.8}):
         with pytest.raises(ValueError, match="outside the image"):
             check_plausible(camera(**changes, cx=500, cy=500))
-    with pytest.raises(ValueError, match="outside the image"):  # 500 and 560 are no fx and fy
-        check_plausible(camera(fx=320, fy=240, cx=500, cy=560))
+    for cy in (560, -300):  # 500 and 560 are no fx and fy, nor are 500 and -300
+        with pytest.raises(ValueError, match="outside the image"):
+            check_plausible(camera(fx=320, fy=240, cx=500, cy=cy))
 
 
 @pytest.mark.parametrize(("fx", "is_possible"), [(28.1, True), (27.9, False), (12210, True), (12230, False)])
