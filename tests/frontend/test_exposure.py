@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from synthetic import smooth_texture
 
-from vgslam.frontend.exposure import LEAST_POINTS, _is_known, _line, _surroundings, exposed_as, track_exposed
+from vgslam.frontend.exposure import LEAST_POINTS, _curve, _is_known, _line, _surroundings, exposed_as, track_exposed
 from vgslam.frontend.features import FeatureConfig, detect_corners
 
 SHIFT = np.array([3.4, -2.2], np.float32)
@@ -166,6 +166,11 @@ def test_surroundings_are_nine_pixels_five_apart() -> None:
     assert _surroundings(slope, at).tolist() == [50.0, 50.0, 5.0, 94.0, 60.0], "at the border those inside"
     down = np.tile(np.arange(60, dtype=np.uint8)[:, None], (1, 100))
     assert _surroundings(down, at).tolist() == [30.0, 30.0, 5.0, 54.0, 35.0]
+
+
+def test_a_curve_is_a_line_cut_off_at_black_and_white() -> None:
+    assert _curve(2.0, -10.0)[[0, 5, 6, 132, 133, 255]].tolist() == [0, 0, 2, 254, 255, 255]
+    assert _curve(0.5, 3.0)[[0, 1, 2, 255]].tolist() == [3, 4, 4, 130]  # halves go to the even number
 
 
 def test_a_line_goes_through_the_quantiles_where_it_explains_more() -> None:

@@ -61,6 +61,7 @@ def test_cameras_of_single_frames_of_nerfstudio() -> None:
     assert NERFSTUDIO.matches(scene)
     assert NERFSTUDIO.matches({"frames": [frame("a")]})
     assert not NERFSTUDIO.matches({"frames": []})
+    assert not NERFSTUDIO.matches({"frames": [{"file_path": "a"}]})
     cameras = NERFSTUDIO.cameras(scene)
     assert list(cameras) == ["a", "c"]
     assert [NERFSTUDIO.read(camera, None).fx for camera in cameras.values()] == [500, 400]
@@ -68,6 +69,7 @@ def test_cameras_of_single_frames_of_nerfstudio() -> None:
     for above in ("fl_x", "camera_angle_x"):
         assert NERFSTUDIO.cameras({**scene, above: 1.0}) == {}
     assert NERFSTUDIO.read({"fl_x": 300, **scene}, SIZE).fx == 300
+    assert NERFSTUDIO.read({"camera_angle_x": pi / 2, **scene}, SIZE).fx == pytest.approx(320)
 
 
 # -- OpenSfM, Open3D, COLMAP
@@ -93,7 +95,7 @@ def test_the_views_of_open3d_with_cameras_of_their_own() -> None:
 
     same, different = {"parameters": [view(500), view(500)]}, {"parameters": [view(500), view(500), view(400)]}
     assert OPEN3D.matches(same)
-    assert not OPEN3D.matches({"parameters": [{"intrinsic": {}}]})
+    assert not OPEN3D.matches({"parameters": [{"intrinsic": {}}, {"intrinsic": "intrinsic_matrix"}]})
     assert four(OPEN3D.read(same, None)) == (500, 500, 319.5, 239.5)
     assert OPEN3D.cameras(same) == {}
     assert list(OPEN3D.cameras(different)) == ["parameters[0]", "parameters[2]"]
@@ -125,7 +127,7 @@ def test_parameters_of_colmaps_models_by_their_names(model: str) -> None:
 @pytest.mark.parametrize(("row", "is_one"), [
     ("1 PINHOLE 640 480 500 500 320 240", True), ("a.png PINHOLE 640 480 500 500 320 240", True),
     ("a.png NONE 640 480 500 500 320 240", False), ("1 NEW 640 480 500", True), ("1 NEW 640 480", False),
-    ("1 2 640 480 500 500 320 240", False), ("1 PINHOLE 640 480 500 x", False),
+    ("1 2 640 480 500 500 320 240", False), ("1 PINHOLE 640 480 500 x", False), ("1 PINHOLE x 480 500 1 2", False),
 ])  # fmt: skip
 def test_a_row_of_colmap(row: str, is_one: bool) -> None:
     assert COLMAP.matches(rows_of(row)) is is_one
@@ -172,7 +174,7 @@ def test_a_principal_point_of_alicevision_is_from_the_middle_where_it_is_near(
 
 def test_a_focal_length_of_alicevision_in_pixels_goes_before_millimetres() -> None:
     mm = {"focalLength": 18, "sensorWidth": 36}
-    assert ALICEVISION.read(alice(**mm), None).fx == 320
+    assert four(ALICEVISION.read(alice(**mm), None)) == (320, 320, 319.5, 239.5)
     assert ALICEVISION.read(alice(**mm, pxFocalLength=[500, 510]), None).fx == 500
     assert ALICEVISION.read(alice(**mm, pxFocalLength=[]), None).fy == 320
     assert not ALICEVISION.matches({"intrinsics": []})
