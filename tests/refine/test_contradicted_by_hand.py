@@ -10,7 +10,7 @@ from vgslam.errors import GraphError
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine import refine_checked as checked
 from vgslam.refine.adjust import RefineConfig
-from vgslam.refine.contradicted import Denial, contradicted_pieces, denial
+from vgslam.refine.contradicted import Denial, contradicted_pieces, denial, is_astray
 from vgslam.refine.fresh_matches import Agreement, FreshMatches
 from vgslam.refine.held_by_fit import _is_confirmed, with_far_points
 from vgslam.refine.outcome import RefineOutcome
@@ -72,6 +72,14 @@ def test_the_median_denies_and_those_that_deny_are_named() -> None:
 @pytest.mark.parametrize(("n", "before", "after"), [(1, [0], [1, 2, 3]), (2, [0, 1], [2, 3, 4]), (9, [6, 7, 8], [9])])
 def test_links_near_the_ends_have_fewer_around(n: int, before: list[int], after: list[int]) -> None:
     assert denied(denial(MEMBERS, n, Said({}, Agreement(100, 0.0)))) == (before, after, 100.0)
+
+
+def test_a_keyframe_is_judged_by_the_one_before_and_the_one_after() -> None:
+    said = {(14, 15): Agreement(50, 0.1), (15, 16): Agreement(50, 0.1), (14, 16): Agreement(50, 0.9)}
+    fresh = Said(said, Agreement(50, 0.5))
+    assert is_astray(MEMBERS, 5, fresh)
+    assert not is_astray(MEMBERS, 4, fresh)
+    assert not is_astray(MEMBERS, 6, fresh)
 
 
 def linked() -> SlamMap:
