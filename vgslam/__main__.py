@@ -5,12 +5,41 @@ import os
 import sys
 import threading
 from contextlib import suppress
-from io import TextIOWrapper
-from typing import NoReturn
+from io import BufferedWriter, FileIO, TextIOWrapper
+from typing import Any, NoReturn
 
 GARBAGE_EVERY = 10_000
 """Objects after which Python looks for cycles among the newest. Its own 700 come about with every frame, and what is
 large here, arrays, is in none."""
+
+
+class _Standard(FileIO):
+    """Standard output or error on a disk that may be full: what cannot be written is dropped, as a run must not end by
+    a message. That nobody reads a pipe is told once."""
+
+    why_lost = ""
+
+    def write(self, data: Any) -> int:
+        """The number of bytes, whether they were written or dropped. Raises BrokenPipeError the first time."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            is_new, self.why_lost = not self.why_lost, error.strerror or str(error)
+            if is_new and isinstance(error, BrokenPipeError):
+                raise
+            return memoryview(data).nbytes
+
+
+def _kept(name: str) -> _Standard | None:
+    """`sys.stdout` or `sys.stderr` put on a `_Standard`; names of files in it may hold what its encoding lacks. None
+    where it is closed or no file."""
+    stream = getattr(sys, name)
+    if not isinstance(stream, TextIOWrapper):
+        return None
+    raw = _Standard(stream.fileno(), "wb", closefd=False)
+    setattr(sys, name, TextIOWrapper(BufferedWriter(raw), stream.encoding, "backslashreplace", None,
+                                     stream.line_buffering))  # fmt: skip
+    return raw
 
 
 def main() -> int:
@@ -18,12 +47,20 @@ def main() -> int:
     algebra: the matrices are small, and threads that wait for each other cost more than they give."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    if isinstance(sys.stdout, TextIOWrapper):  # names of files may hold what the terminal's encoding does not have
-        sys.stdout.reconfigure(errors="backslashreplace")
+    out, _ = _kept("stdout"), _kept("stderr")
     gc.set_threshold(GARBAGE_EVERY)
+    from vgslam.cli import CLOSED_PIPE
     from vgslam.cli import main as run
+    from vgslam.errors import OutputError
+    from vgslam.guards.wording import say
 
     code = run()
+    if out is not None:
+        with suppress(BrokenPipeError):
+            sys.stdout.flush()
+    if out is not None and out.why_lost and code != CLOSED_PIPE:
+        say(f"vgslam: standard output cannot be written ({out.why_lost}): what was said is not complete", is_error=True)
+        code = code or OutputError.exit_code
     gc.freeze()  # or else Python goes through all objects twice more before it ends, which takes 0.4 s
     if any(thread.daemon for thread in threading.enumerate()):
         _leave(code)

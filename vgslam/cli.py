@@ -16,6 +16,9 @@ from vgslam.errors import ConfigError, VgslamError
 from vgslam.guards.wording import say
 from vgslam.session.stop_signals import exit_code
 
+CLOSED_PIPE = 141
+"""Exit code where nobody reads standard output any more: that of a program that SIGPIPE ends."""
+
 
 @dataclass(frozen=True)
 class Command:
@@ -76,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say("vgslam: interrupted", is_error=True)
         return exit_code(stop)
     except BrokenPipeError:
-        return 141
+        return CLOSED_PIPE
 
 
 def help_text() -> str:

@@ -110,7 +110,7 @@ def test_a_map_is_not_merged_with_itself(path: Path, tmp_path: Path, vgslam) -> 
 
 
 def test_export(path: Path, tmp_path: Path, vgslam) -> None:
-    out = tmp_path / "poses.tum"
+    out = tmp_path / "poses.txt"
     code, text, _ = vgslam("map", "export", path, "--format", "tum", "-o", out)
     assert code == 0
     assert "5 poses" in text

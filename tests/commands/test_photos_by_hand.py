@@ -56,6 +56,12 @@ def test_a_photo_has_the_shape_of_its_cameras_images_to_two_percent(
             photos.prepare(PATH, photo(width, height))
 
 
+def test_a_photo_that_is_turned_is_called_so() -> None:
+    for width, height, what in ((160, 200, "turn it by 90 degrees"), (160, 201, "turn it"), (100, 200, "--calib, or")):
+        with pytest.raises(InputError, match=what):
+            Photos(mapped()).prepare(PATH, photo(width, height))
+
+
 @pytest.mark.parametrize(
     ("given", "made"), [((400, 100), (200, 50)), ((100, 400), (50, 200)), ((200, 160), (200, 160))]
 )

@@ -163,6 +163,25 @@ def test_a_folder_without_images_and_an_image_that_is_odd_are_named(handed: Hand
         relocalize.run_relocalize(parse(["relocalize", "m", str(images / "odd.png")]))
 
 
+def test_one_image_that_cannot_be_used_takes_no_other_along(
+    handed: Handed, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = images.parent / "bad.png"
+    bad.write_text("text")  # also the first, whose size would count
+    cv2.imwrite(str(images / "1.png"), np.full((4, 6, 3), 9, np.uint8))
+    assert relocalize.run_relocalize(parse(["relocalize", "m", str(bad), str(images), "--json"])) == 2
+    assert handed.given[0][4] == (6, 4)
+    printed = capsys.readouterr()
+    rows = json.loads(printed.out)["images"]
+    assert [row["is_found"] for row in rows] == [False, True, False, False, False]
+    assert ["error" in row for row in rows] == [True, False, True, False, False]
+    assert printed.err.splitlines() == [row["error"] for row in rows if "error" in row]
+    assert rows[2]["error"].endswith("1.png: is odd")
+    for other in (images / "1.png", bad):
+        with pytest.raises(InputError):
+            relocalize.run_relocalize(parse(["relocalize", "m", str(images / "1.png"), str(other)]))
+
+
 def test_grey_and_deep_images_are_brought_to_rgb_of_8_bits_by_one_range(handed: Handed, images: Path) -> None:
     """Thermal images of 16 bits have one range for all of them."""
     cv2.imwrite(str(images / "grey.png"), np.full((4, 6), 1, np.uint8))

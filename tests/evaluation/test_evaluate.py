@@ -219,6 +219,28 @@ def test_times_that_do_not_overlap_are_explained(factor, offset, words):
     assert "0.000 to 1.633" in str(caught.value)
 
 
+@pytest.mark.parametrize(("n", "rate_hz", "first", "is_told"), [
+    (101, 30.0, 0, True), (101, 30.0, 1, True), (101, 3.1, 1, True), (101, 2.9, 0, False), (101, 10.0, 2, False),
+    (9, 4.0, 0, False), (10, 4.0, 0, True),
+])  # fmt: skip
+def test_numbers_of_frames_are_no_times(n, rate_hz, first, is_told):
+    """They last so many times as long as the seconds; a slow reference lasts as long."""
+    T, t = wander(n, dt=1 / rate_hz)
+    seconds, counts = Trajectory(t, T), Trajectory(first + np.arange(float(n)), T)
+    wide = EvaluationOptions(max_difference_s=0.2)
+    for estimate, reference, name in ((seconds, counts, "reference"), (counts, seconds, "estimate")):
+        if is_told:
+            with pytest.raises(EvaluationError, match=rf"times of the {name} \(0, 1, 2, ...\) seem to count frames"):
+                evaluate(estimate, reference, wide)
+        else:
+            assert evaluate(estimate, reference, wide).headline.n_poses < n
+
+
+def test_a_reference_every_second_is_one_of_times():
+    T, t = wander(301, dt=0.1)
+    assert evaluate(Trajectory(t, T), Trajectory(t[::10], T[::10])).headline.n_poses == 31
+
+
 def test_fewer_than_three_poses_cannot_be_scored():
     T, t = wander(30)
     with pytest.raises(EvaluationError, match="holds 2 poses"):

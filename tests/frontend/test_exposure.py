@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from synthetic import smooth_texture
 
-from vgslam.frontend.exposure import LEAST_POINTS, _is_known, exposed_as, track_exposed
+from vgslam.frontend.exposure import LEAST_POINTS, _curve, _is_known, _line, _surroundings, exposed_as, track_exposed
 from vgslam.frontend.features import FeatureConfig, detect_corners
 
 SHIFT = np.array([3.4, -2.2], np.float32)
@@ -151,3 +151,70 @@ def test_what_is_cut_off_says_nothing() -> None:
 def test_corners_beside_the_image_are_taken_at_its_edge() -> None:
     outside = CORNERS + np.array([1000.0, -1000.0], np.float32)
     assert exposed_as(BEFORE, as_image(0.5 * BEFORE), outside, outside).shape == BEFORE.shape
+
+
+# -- by hand
+
+
+def test_surroundings_are_nine_pixels_five_apart() -> None:
+    image = np.zeros((60, 100), np.uint8)
+    image[[25, 25, 25, 30, 30, 30, 35, 35, 35], [45, 50, 55] * 3] = np.arange(10, 100, 10)
+    image[31, 51] = image[30, 46] = 200  # beside them
+    at = np.array([[50.0, 30.0], [50.4, 29.6], [0.0, 0.0], [99.0, 59.0], [60.0, 35.0]], np.float32)
+    assert _surroundings(image, at).tolist() == [50.0, 50.0, 0.0, 0.0, (60.0 + 90.0) / 9.0]
+    slope = np.tile(np.arange(100, dtype=np.uint8), (60, 1))
+    assert _surroundings(slope, at).tolist() == [50.0, 50.0, 5.0, 94.0, 60.0], "at the border those inside"
+    down = np.tile(np.arange(60, dtype=np.uint8)[:, None], (1, 100))
+    assert _surroundings(down, at).tolist() == [30.0, 30.0, 5.0, 54.0, 35.0]
+
+
+def test_a_curve_is_a_line_cut_off_at_black_and_white() -> None:
+    assert _curve(2.0, -10.0)[[0, 5, 6, 132, 133, 255]].tolist() == [0, 0, 2, 254, 255, 255]
+    assert _curve(0.5, 3.0)[[0, 1, 2, 255]].tolist() == [3, 4, 4, 130]  # halves go to the even number
+
+
+def test_a_line_goes_through_the_quantiles_where_it_explains_more() -> None:
+    before = np.linspace(10.0, 110.0, 101)
+    assert _line(before, 0.5 * before + 40.0, 0.9, 0.0) == pytest.approx((0.5, 40.0))
+    assert _line(before, 2.0 * before, 2.0, 0.0) == (2.0, 0.0), "what explains all is left"
+    for spread, has_line in ((28.5, False), (28.7, True)):  # of which .7 lie between the quantiles: 19.95 and 20.09
+        narrow = np.linspace(50.0, 50.0 + spread, 101)
+        assert (_line(narrow, 0.5 * narrow + 40.0, 0.9, 0.0) != (0.9, 0.0)) is has_line
+
+
+@pytest.mark.parametrize(("off", "has_line"), [(3.8, False), (4.2, True)])
+def test_a_line_has_to_leave_less_than_three_quarters(off: float, has_line: bool) -> None:
+    """It leaves 3; an offset that is wrong by `off` leaves that."""
+    before = np.repeat(np.arange(0.0, 200.0, 10.0), 2)
+    after = before + 3.0 * (-1.0) ** np.arange(len(before))
+    assert (_line(before, after, 1.0, -off) != (1.0, -off)) is has_line
+
+
+PATTERN, ACROSS = np.tile([1.0, 1.0, -1.0, -1.0], 2500), np.tile([1.0, -1.0], 5000)
+
+
+def correlated(expected: np.ndarray, r: float) -> np.ndarray:
+    """Values of the same spread that correlate by r with `expected`, which follows PATTERN around 100."""
+    return 100.0 + 20.0 * (r * PATTERN + np.sqrt(1.0 - r * r) * ACROSS) + 0.0 * expected
+
+
+@pytest.mark.parametrize(("r", "gain", "is_known"), [
+    (0.69, 2.0, False), (0.71, 2.0, True),  # the least correlation is .7
+    (0.8, 1.08, False), (0.8, 1.11, True), (0.8, 1 / 1.08, False), (0.8, 1 / 1.12, True),  # log 1.09 = .45 x .2
+])  # fmt: skip
+def test_a_change_is_known_by_the_correlation(r: float, gain: float, is_known: bool) -> None:
+    expected = 100.0 + 20.0 * PATTERN
+    assert _is_known(expected / gain, expected, correlated(expected, r)) is is_known
+
+
+@pytest.mark.parametrize(("change", "is_known"), [(0.49, False), (0.51, True), (-0.49, False), (-0.51, True)])
+def test_half_a_grey_value_is_the_least_change(change: float, is_known: bool) -> None:
+    before = np.arange(100.0)
+    assert _is_known(before, before + change, before + change) is is_known
+
+
+def test_black_is_a_grey_value_too() -> None:
+    before = np.concatenate([np.zeros(60), np.linspace(10.0, 120.0, 40)])
+    expected = 1.5 * before + 3.0
+    assert _is_known(before, expected, expected)
+    assert _is_known(expected, before - 2.0, np.maximum(before - 2.0, 0.0)), "expected below 0"

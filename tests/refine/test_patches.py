@@ -82,3 +82,50 @@ def test_a_flat_patch_is_found_nowhere() -> None:
     at = grid()
     patches, _ = warped_patches(flat, at, same_size(len(at)))
     assert (find_patches(texture(), patches, at).likeness < 0.5).all()
+
+
+# -- by hand
+
+
+def test_patches_lie_inside_up_to_the_middle_of_the_last_pixel() -> None:
+    """Six pixels to each side, with the strip for the gradients: from 6 to 239 - 6 and 179 - 6."""
+    at = np.array([[6.0, 90], [5.9, 90], [233, 90], [233.1, 90], [120, 6], [120, 5.9], [120, 173], [120, 173.1]])
+    patches, inside = warped_patches(texture(), at, same_size(8))
+    assert inside.tolist() == 4 * [True, False]
+    image = texture()
+    assert patches[0].reshape(13, 13).tolist() == image[84:97, 0:13].tolist()
+    assert patches[6].reshape(13, 13).tolist() == image[167:180, 114:127].tolist()
+
+
+def test_what_is_found_lies_inside_with_its_patch() -> None:
+    """Five pixels to each side: from 5 to 239 - 5 and 179 - 5, whatever the strip around would show."""
+    image = texture()
+    for at in ([6.0, 90.0], [233.0, 90.0], [120.0, 6.0], [120.0, 173.0]):
+        patches, _ = warped_patches(image, np.array([at]), same_size(1))
+        inwards = np.sign(np.array([119.5, 89.5]) - at) * (np.abs(np.array([119.5, 89.5]) - at) > 50)
+        for moved_px, is_inside in ((0.9, True), (1.6, False)):
+            other = moved(image, shift(*(-moved_px * inwards)))
+            assert find_patches(other, patches, np.array([at])).has_settled.tolist() == [is_inside], (at, moved_px)
+
+
+def test_a_patch_on_a_slope_of_brightness_is_found_as_fast_as_another() -> None:
+    """The slope is light, which is made equal: a shift along it says nothing."""
+    fine = (texture().astype(np.float64) - 128.0) / 3.0
+    slope = np.arange(240.0)[None, :] * 0.8 + 20.0
+    at = grid()
+    patches, _ = warped_patches(np.asarray(np.clip(slope + fine, 0, 255), np.uint8), at, same_size(len(at)))
+    there = np.clip(slope + moved(texture(), shift(0.8, 0.6)).astype(np.float64) / 3.0 - 128.0 / 3.0, 0, 255)
+    found = find_patches(np.asarray(there, np.uint8), patches, at)
+    assert found.has_settled.mean() > 0.9
+    assert np.median(np.abs(found.pixels - at - [0.8, 0.6])[found.has_settled], axis=0).max() < 0.1
+
+
+def test_a_step_is_a_pixel_at_most_and_there_are_six() -> None:
+    """So a patch is found up to about six pixels away, and has not settled beyond."""
+    image = np.asarray(cv2.GaussianBlur(texture(), (0, 0), 5.0), np.uint8)
+    at = np.array([[120.0, 90.0]])
+    patches, _ = warped_patches(image, at, same_size(1))
+    assert find_patches(moved(image, shift(3.0, 0.0)), patches, at).has_settled.all()
+    far = find_patches(moved(image, shift(9.0, 0.0)), patches, at)
+    assert not far.has_settled.any()
+    assert np.abs(far.pixels - at).max() <= 6.0

@@ -91,11 +91,13 @@ def test_a_folder_without_results_is_used(tmp_path):
 
 @pytest.mark.parametrize("is_used", [False, True])
 def test_an_unused_folder_is_removed(tmp_path, is_used):
+    """Such as that of a run whose viewer is not installed, which is told when settings are written already."""
     writer = RunWriter(tmp_path / "run")
+    writer.write_config("a: 1")
     if is_used:
-        writer.write_config("a: 1")
+        writer.flush(*run_of(1))
     writer.remove_if_unused()
-    assert (tmp_path / "run" / "plots").is_dir() == is_used
+    assert (tmp_path / "run" / "plots").is_dir() == (tmp_path / "run" / "config.yaml").is_file() == is_used
 
 
 def test_overwrite_removes_what_a_run_writes_and_nothing_else(tmp_path):
@@ -262,8 +264,12 @@ def test_plots_are_not_led_elsewhere(tmp_path):
 
 
 def test_a_folder_that_was_there_before_stays(tmp_path):
-    RunWriter(tmp_path).remove_if_unused()
-    assert tmp_path.is_dir()
+    writer = RunWriter(tmp_path)
+    writer.write_config("a: 1")
+    writer.remove_if_unused()
+    assert (tmp_path / "config.yaml").is_file()
+    with pytest.raises(OutputError, match="is not empty"):
+        RunWriter(tmp_path)
 
 
 @pytest.mark.parametrize(("n", "flushed_at", "is_due"), [(49, 0, False), (50, 0, True), (400, 301, False),

@@ -104,6 +104,7 @@ def test_an_animated_png_is_played(tmp_path: Path) -> None:
     [
         ("a.bin", b"\x89HDF\r\n\x1a\n" + bytes(99), "HDF5"),
         ("a.mp4", b"%PDF-1.4\n", "a PDF"),
+        ("rtabmap.db", b"SQLite format 3\0" + bytes(99), "a database (RTAB-Map, COLMAP, ...)"),
         ("a.npz", b"PK\x03\x04" + bytes(99), "arrays of NumPy"),
         ("s.sens", bytes(99), "ScanNet"),
         ("a.svo2", bytes(99), "ZED"),

@@ -54,9 +54,10 @@ def test_sizes_of_long_folders_are_sampled_without_a_rhythm(tmp_path: Path, text
 @pytest.mark.parametrize(
     ("a", "b", "said"),
     [
-        ("left_{:03d}.png", "right_{:03d}.png", "left_#: 6, right_#: 6"),
-        ("{:03d}.png", "{:03d}_depth.png", "#: 6, #_depth: 6"),
-        ("cam0_{:03d}.png", "cam1_{:03d}.png", "cam0_#: 6, cam1_#: 6"),
+        ("left_{:03d}.png", "right_{:03d}.png", "left_#.png: 6, right_#.png: 6"),
+        ("{:03d}.png", "{:03d}_depth.png", "#.png: 6, #_depth.png: 6"),
+        ("cam0_{:03d}.png", "cam1_{:03d}.png", "cam0_#.png: 6, cam1_#.png: 6"),
+        ("{:03d}.jpg", "{:03d}.png", "#.jpg: 6, #.png: 6"),
     ],
 )
 def test_two_series_in_a_folder_are_no_sequence(

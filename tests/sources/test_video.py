@@ -132,6 +132,22 @@ def test_a_video_cut_off_gives_the_frames_before_the_cut(
     assert max(error(f.image, round(f.timestamp_s / 0.04)) for f in frames) < 25
 
 
+def test_an_image_that_was_cut_is_no_frame(tmp_path: Path) -> None:
+    """Motion JPEG: the decoder makes what is missing grey, and calls the image whole."""
+    path, image = tmp_path / "a.avi", np.random.default_rng(1).integers(0, 100, (96, 128, 3), np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuvj420p"
+        for _ in range(6):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
+    with av.open(str(path)) as container:
+        fourth = [packet for packet in container.demux(video=0) if packet.size][3]
+    path.write_bytes(path.read_bytes()[: fourth.pos + fourth.size // 2])
+    frames = list(open_source(path))
+    assert len(frames) == 3
+    assert np.ptp([f.image.mean() for f in frames]) < 1.0
+
+
 def test_damage_in_the_middle_skips_frames_and_goes_on(write_video) -> None:
     path = write_video("a.mkv")
     data = bytearray(path.read_bytes())

@@ -187,7 +187,9 @@ class TestEndings:
         ("gltf", "c.ply", "--format gltf writes .glb, .gltf, not .ply; for .ply give --format ply or --format mesh"),
         ("mesh", "m.stl", "--format mesh writes .ply, .obj, .glb, .gltf, not .stl"),
         ("mesh", "m.blub", "--format mesh writes .ply, .obj, .glb, .gltf, not .blub"),
-        ("tum", "t.ply", "--format tum does not write .ply; give --format ply or --format mesh for it"),
+        ("tum", "t.ply", "--format tum writes .tum, .txt, not .ply; for .ply give --format ply or --format mesh"),
+        ("tum", "t.csv", "--format tum writes .tum, .txt, not .csv"),
+        ("kitti", "t.tum", "--format kitti writes .kitti, .txt, not .tum; for .tum give --format tum"),
         ("colmap", "model.xyz", "--format colmap does not write .xyz; --format ply writes .ply; --format gltf"),
     ])  # fmt: skip
     def test_others_are_refused_by_name(self, name: str, out: str, words: str) -> None:

@@ -105,9 +105,10 @@ def scaled(image: Rgb, width: int, height: int) -> Rgb:
 def _resized(path: Path, image: Rgb, camera: "Camera") -> Rgb:
     height, width = image.shape[:2]
     if abs(width * camera.height / (height * camera.width) - 1.0) > SAME_SHAPE:
+        is_turned = abs(height * camera.height / (width * camera.width) - 1.0) <= SAME_SHAPE
+        what = "turn it by 90 degrees" if is_turned else "give the calibration of its camera with --calib"
         raise InputError(
             f"{path}: the image is {width}x{height}, of another shape than its camera's "
-            f"{camera.width}x{camera.height}; "
-            "give the calibration of its camera with --calib, or its field of view with --fov-deg"
+            f"{camera.width}x{camera.height}; {what}, or give its field of view with --fov-deg"
         )
     return scaled(image, camera.width, camera.height)

@@ -1,6 +1,7 @@
 """`vgslam relocalize`: where images were taken, in a saved map."""
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,8 +47,8 @@ class RelocalizeArgs:
 
 
 def run_relocalize(args: RelocalizeArgs) -> int:
-    """Finds and prints; returns 0. Raises MapError, InputError, ConfigError, WeightsError, and TrackingError when
-    nothing is found."""
+    """Finds and prints; returns 0, or 2 where some of the images cannot be used. Raises MapError, ConfigError,
+    WeightsError, InputError when none can be used, and TrackingError when nothing is found."""
     from vgslam.sources.image_files import range_of
     from vgslam.store.open import load_map
 
@@ -55,13 +56,18 @@ def run_relocalize(args: RelocalizeArgs) -> int:
     if args.method not in (None, "pnp") and args.weights is None:
         raise ConfigError(f"--method {args.method} needs a network: add --weights vggt-s")
     values = range_of(paths)
-    height, width = read_rgb(paths[0], values).shape[:2]
-    photos = Photos(load_map(args.map), None, args.calib, args.fov_deg, (width, height), _say)
+    photos = Photos(load_map(args.map), None, args.calib, args.fov_deg, first_size(paths, values), _say)
     photos.proposer = _proposer(args)
     rows = []
     for path in paths:
-        localizer, image = photos.prepare(path, read_rgb(path, values))
-        rows.append(describe(path, localizer, args.method, image))
+        try:
+            localizer, image = photos.prepare(path, read_rgb(path, values))
+            rows.append(describe(path, localizer, args.method, image))
+        except InputError as error:
+            rows.append({"image": str(path), "is_found": False, "error": str(error)})
+            if path == paths[-1] and all("error" in row for row in rows):
+                raise
+            _say(str(error))
     n = sum(bool(row["is_found"]) for row in rows)
     if args.json:
         say(json.dumps({"map": str(args.map), "n_images": len(rows), "n_found": n, "images": rows}, indent=2))
@@ -71,7 +77,7 @@ def run_relocalize(args: RelocalizeArgs) -> int:
         raise TrackingError(f"none of {len(rows)} image(s) was found in {args.map}")
     if not args.json:
         say(f"{n} of {len(rows)} image(s) found")
-    return 0
+    return InputError.exit_code if any("error" in row for row in rows) else 0
 
 
 def _proposer(args: RelocalizeArgs) -> Any:
@@ -106,6 +112,18 @@ def image_paths(given: list[Path]) -> list[Path]:
     if not found:
         raise InputError("no images were given; name image files or a folder of them")
     return found
+
+
+def first_size(paths: list[Path], values: "PixelRange | None" = None) -> tuple[int, int]:
+    """Width and height of the first image that can be read. Raises InputError where none can."""
+    for path in paths[:-1]:
+        with suppress(InputError):
+            return _size(read_rgb(path, values))
+    return _size(read_rgb(paths[-1], values))
+
+
+def _size(image: npt.NDArray[np.uint8]) -> tuple[int, int]:
+    return image.shape[1], image.shape[0]
 
 
 def read_rgb(path: Path, values: "PixelRange | None" = None) -> npt.NDArray[np.uint8]:
@@ -148,7 +166,7 @@ def table(rows: list[dict[str, Any]]) -> Table:
     for row in rows:
         name = cell(Path(row["image"]).name)
         if "trust" not in row:
-            out.add_row(name, "no", "", "", "", "", "")
+            out.add_row(name, "not read" if "error" in row else "no", "", "", "", "", "")
             continue
         verdict = "yes" if row["is_found"] else "ambiguous" if row["is_ambiguous"] else "no"
         position = ", ".join(f"{r[3]:.3f}" for r in row["T_world_cam"][:3]) if row["is_found"] else ""

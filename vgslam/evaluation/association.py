@@ -9,6 +9,8 @@ MAX_DIFFERENCE_CAP_S = 0.02
 SAME_FRAME_S = 1e-3
 UNIT_SLACK, OFFSET_SLACK = 3.0, 2.0
 """How much the durations of one recording may differ, as a factor, for another unit or another clock to be named."""
+LEAST_COUNTED = 10
+"""So many times that count on by one may be no times."""
 NO_POSE = np.iinfo(np.int64).min
 
 
@@ -67,7 +69,21 @@ def associate(estimate: Trajectory, reference: Trajectory, max_difference_s: flo
             f"only {len(ids_a)} of {len(t_a)} poses have a reference within {tolerance:.4g} s, at least 3 are needed"
             f"{_unit(t_a, t_b) or '; raise --max-difference if the clocks agree'}"
         )
+    for name, times_s, others_s in (("estimate", t_a, t_b), ("reference", t_b, t_a)):
+        if _are_counts(times_s, others_s):
+            raise EvaluationError(
+                f"only {len(ids_a)} of {len(t_a)} poses have a reference within {tolerance:.4g} s: the times of the "
+                f"{name} (0, 1, 2, ...) seem to count frames; give seconds"
+            )
     return ids_a, ids_b, tolerance
+
+
+def _are_counts(times_s: Array, others_s: Array) -> bool:
+    """Whether times are the numbers of rows: they count on by one, and last much longer than those of the other
+    trajectory."""
+    is_longer = np.ptp(times_s) > UNIT_SLACK * np.ptp(others_s)
+    is_counted = times_s[0] in (0.0, 1.0) and bool((np.diff(times_s) == 1.0).all())
+    return bool(is_longer and is_counted and len(times_s) >= LEAST_COUNTED)
 
 
 def _clocks(t_a: Array, t_b: Array) -> str:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from vgslam.frontend.black_bars import BlackBars
 from vgslam.frontend.image_mask import Mask
 from vgslam.frontend.static_regions import StaticRegions
 from vgslam.frontend.tracker import Tracker, View
@@ -23,7 +24,7 @@ class StaticWatch:
     ) -> None:  # fmt: skip
         self._tracker, self._map, self._notes, self._is_localizing = tracker, slam_map, notes, is_localizing
         self._first_frame_id, self._first_keyframe = first_frame_id, len(slam_map.keyframes)
-        self._regions = StaticRegions(tracker.camera)
+        self._regions, self._bars = StaticRegions(tracker.camera), BlackBars()
         self._note: str | None = None
         self.may_change_map = True
         """False while others change the map: what it saw there is forgotten with `forget` then."""
@@ -38,10 +39,12 @@ class StaticWatch:
 
     def see(self, view: View) -> None:
         """Take the next frame."""
-        if not self._regions.see(view.gray):
+        has_changed = self._bars.see(view.gray)
+        if not self._regions.see(view.gray) and not has_changed:
             return
         mask = self._tracker.mask
-        before, now = mask.static, self._regions.mask
+        parts = [part for part in (self._regions.mask, self._bars.mask) if part is not None]
+        before, now = mask.static, np.logical_or.reduce(parts) if parts else None
         if now is not None and mask.given is not None:
             now = now & ~mask.given if (now & ~mask.given).mean() > LEAST_CHANGE else None
         if before is not None and now is not None and (before ^ now).mean() < LEAST_CHANGE:
@@ -59,8 +62,9 @@ class StaticWatch:
     def _tell(self, frame: int) -> None:
         if self._note in self._notes:
             self._notes.remove(self._note)
+        share = f"{100 * self.most_share:.0f}" if self.most_share >= 0.005 else "less than 1"
         self._note = (
-            f"{100 * self.most_share:.0f} % of the image never moves while the rest does (found by frame {frame}): "
+            f"{share} % of the image never moves while the rest does (found by frame {frame}): "
             "it is ignored; see static_mask.png, which can be given as --mask"
         )
         self._notes.append(self._note)

@@ -22,9 +22,9 @@ class StreamSink:
     max_waiting: lines kept for a slow reader."""
 
     where = ""
-    failure: str | None = None
 
     def __init__(self, stream: Writable, max_waiting: int = MAX_WAITING) -> None:
+        self.failure: str | None = None
         self.n_dropped = 0
         self._stream = stream
         self._lines: deque[bytes] = deque()
@@ -64,7 +64,9 @@ class StreamSink:
                 line = self._lines.popleft()
             try:
                 self._write(line)
-            except (OSError, ValueError):  # the reader has gone, or the stream is closed
+            except (OSError, ValueError) as error:  # the reader has gone, the stream is closed, or its disk is full
+                if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+                    self.failure = f"no more lines can be written ({error.strerror or error})"
                 with self._changed:
                     self.n_dropped += 1 + len(self._lines)
                     self._lines.clear()

@@ -71,15 +71,18 @@ class RunWriter:
         except OSError as error:
             raise OutputError(f"{self.path}: cannot be made ({error.strerror or error}); take another --out") from error
 
-    def _is_unused(self) -> bool:
-        """Whether the folder holds nothing, or nothing but an empty one for plots."""
+    def _is_unused(self, *beside: Path) -> bool:
+        """Whether the folder holds nothing, or nothing but an empty one for plots and files `beside`."""
         plots = self.path / PLOT_FOLDER
-        return all(p == plots and p.is_dir() and not any(p.iterdir()) for p in self.path.iterdir())
+        left = [p for p in self.path.iterdir() if p not in beside]
+        return all(p == plots and p.is_dir() and not any(p.iterdir()) for p in left)
 
     def remove_if_unused(self) -> None:
-        """Remove the folder if the run has made it and has written nothing."""
-        if self._is_new and self.path.is_dir() and self._is_unused():
+        """Remove the folder if the run has made it and has written nothing but its settings."""
+        config = self.path / CONFIG
+        if self._is_new and self.path.is_dir() and self._is_unused(config):
             with suppress(OSError):  # it may be in use elsewhere
+                config.unlink(missing_ok=True)
                 (self.path / PLOT_FOLDER).rmdir()
                 self.path.rmdir()
 

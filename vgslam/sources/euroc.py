@@ -24,13 +24,15 @@ _TRUTH = ("state_groundtruth_estimate0", "mocap0", "vicon0")
 
 
 def open_euroc(path: Path, options: SourceOptions) -> Recording:
-    """A folder that holds mav0 (or is it). Camera cam0, or `options.topic`.
+    """A folder that holds mav0, is it, or is one of its cameras. Camera cam0, or `options.topic`.
 
     Times in ns from data.csv (or the image names), calibration from sensor.yaml, truth T_world_cam from the ground
     truth of the body and T_BS of the camera.
     """
     mav = path / "mav0" if (path / "mav0").is_dir() else path
     camera = options.topic or "cam0"
+    if (path / "data.csv").is_file():
+        mav, camera = path.resolve().parent, path.resolve().name
     folder = mav / camera
     if not (folder / "data").is_dir():
         found = ", ".join(sorted(p.parent.name for p in mav.glob("cam*/data"))) or "none"
@@ -70,7 +72,7 @@ def _images(folder: Path, warnings: Warnings) -> tuple[list[Path], list[float]]:
         if csv.is_file():
             rows = read_list(csv, 2)
             files, stamps = [folder / "data" / row[1] for row in rows], [seconds_from_ns(row[0]) for row in rows]
-            return those_present(files, stamps, csv, warnings)
+            return those_present(files, stamps, csv, folder / "data", warnings)
         files = list_frames(folder / "data", warnings)
         return files, [seconds_from_ns(file.stem) for file in files]
     except ValueError as err:

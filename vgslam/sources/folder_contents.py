@@ -11,8 +11,8 @@ MOST_FOLDERS, MOST_LEVELS = 200, 3
 MOST_FILES = 5
 """Files without an ending whose first bytes are looked at."""
 GIFS = ".gif"
-TIMES = "timestamps.txt"
-"""Beside data/ in the folders of cameras in KITTI's raw recordings."""
+BESIDE = ("timestamps.txt", "times.txt", "data.csv", "rgb.txt", "calib.txt", "calib.json")
+"""Files beside a folder of images that make both a sequence, which has times and a calibration."""
 GIVE = "give a folder of images, a data set, a bag or a video file"
 OWN = {"manifest.json": "is a saved map; give a recording, and the map with --map",
        "report.json": "is the folder of a run, with its results; give the recording that the run was of"}  # fmt: skip
@@ -51,7 +51,7 @@ def contents(folder: Path) -> str:
 
 def _within(folder: Path) -> list[tuple[str, int]]:
     """Folders within that hold images, with their number; what macOS puts into archives is left out."""
-    found: list[tuple[str, int]] = []
+    found: dict[str, int] = {}
     level, n_seen = [folder], 0
     for _ in range(MOST_LEVELS):
         inner = [p for f in level for p in _folders(f)]
@@ -59,12 +59,12 @@ def _within(folder: Path) -> list[tuple[str, int]]:
         for path in inner[: max(0, MOST_FOLDERS - n_seen + len(inner))]:
             n = len(list_images(path))
             if n > 1:
-                is_of_camera = path.name == "data" and path.parent != folder and is_plain_file(path.parent / TIMES)
-                found.append((str((path.parent if is_of_camera else path).relative_to(folder)), n))
+                is_part = path.parent != folder and any(is_plain_file(path.parent / name) for name in BESIDE)
+                found.setdefault(str((path.parent if is_part else path).relative_to(folder)), n)
         level = inner
         if found or n_seen > MOST_FOLDERS:
             break
-    return found
+    return list(found.items())
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -25,7 +25,7 @@ def refuse_two_series(folder: Path, files: Sequence[Path]) -> None:
     """Raises InputError where the names, but for their numbers, are of two kinds and the numbers the same."""
     series: dict[str, set[tuple[int, ...]]] = defaultdict(set)
     for file in files:
-        kind, numbers = _kind_and_numbers(file.stem)
+        kind, numbers = _kind_and_numbers(file.name)
         if numbers:
             series[kind].add(numbers)
     two = sorted(series.items(), key=lambda item: -len(item[1]))[:2]
@@ -50,13 +50,13 @@ def refuse_stacks(folder: Path, files: Sequence[Path]) -> None:
                          "each as an image of its own (tiffsplit, or ImageMagick's convert)")  # fmt: skip
 
 
-def _kind_and_numbers(stem: str) -> tuple[str, tuple[int, ...]]:
-    """A name with # for its numbers, and these; the number of a camera (cam0_000) belongs to the name."""
-    name = stem.casefold()
-    camera = _CAMERA.match(name)
+def _kind_and_numbers(name: str) -> tuple[str, tuple[int, ...]]:
+    """A name with # for its numbers, and these; the number of a camera (cam0_000) and the ending belong to the name."""
+    stem, _, ending = name.casefold().rpartition(".")
+    camera = _CAMERA.match(stem)
     head = camera[0] if camera else ""
-    rest = name[len(head) :]
-    return head + re.sub(r"\d+", "#", rest), tuple(map(int, re.findall(r"[0-9]+", rest)))
+    rest = stem[len(head) :]
+    return head + re.sub(r"\d+", "#", rest) + "." + ending, tuple(map(int, re.findall(r"[0-9]+", rest)))
 
 
 def unreadable_photos(names: Sequence[str]) -> str | None:

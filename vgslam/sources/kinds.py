@@ -61,6 +61,11 @@ def _is_7scenes(folder: Path) -> bool:
     return any(any(p.glob("frame-*.color.*")) for p in (folder, *found))
 
 
+def _is_euroc(folder: Path) -> bool:
+    is_camera = is_folder(folder / "data") and (folder / "data.csv").is_file()
+    return is_camera or (folder / "mav0").exists() or (folder / "cam0/data").exists()
+
+
 def _is_plain(folder: Path) -> bool:
     has_data = is_folder(folder / "data") and (folder / "timestamps.txt").is_file()
     return (folder / "images").exists() or has_data
@@ -68,7 +73,7 @@ def _is_plain(folder: Path) -> bool:
 
 _FORMATS = (
     Format("ros2", "bag", "open_bag", _is_ros2_bag, (".db3",)),  # .db3 and .mcap files are part of ROS 2 bags
-    Format("euroc", "euroc", "open_euroc", _has("mav0", "cam0/data")),
+    Format("euroc", "euroc", "open_euroc", _is_euroc),
     Format("kitti", "kitti", "open_kitti", _has("image_0", "image_1", "image_2", "image_3")),
     Format("tum", "tum", "open_tum", _has("rgb.txt", "rgb")),
     Format("7scenes", "seven_scenes", "open_7scenes", _is_7scenes),

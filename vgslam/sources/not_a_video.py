@@ -24,6 +24,7 @@ MAGIC = (
 OTHERS = (
     (b"\x89HDF\r\n\x1a\n", (".h5", ".hdf5"), "HDF5; write its images as PNG files"),
     (b"%PDF", (".pdf",), "a PDF; give the images or the video"),
+    (b"SQLite format 3\0", (), "a database (RTAB-Map, COLMAP, ...); export its images, or give their folder"),
     (b"\x93NUMPY", (".npy", ".npz"), "arrays of NumPy; write them as images (cv2.imwrite), a file for each"),
     (None, (".sens",), "a recording of ScanNet; export its frames with the data set's SensReader"),
     (None, (".svo", ".svo2"), "a recording of ZED; export it as a video with its own tools"),

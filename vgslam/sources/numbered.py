@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from vgslam.errors import InputError
 from vgslam.guards.paths import is_plain_file
 from vgslam.sources.options import DEFAULT_FPS, SourceOptions
 from vgslam.sources.recording import Warnings
-from vgslam.sources.times import Times, read_list, read_times
+from vgslam.sources.times import Times, parse_time, read_list, read_times
 
 LEAST_EPOCH_S = 1e9
 """Whole numbers below this (the year 2001) are no seconds of a clock: they count images."""
@@ -60,14 +60,18 @@ def nominal_times(files: Sequence[Path], options: SourceOptions, warnings: Warni
 
 def times_of_files(candidates: list[Path], files: Sequence[Path], options: SourceOptions, warnings: Warnings) -> Times:
     """Times of images by the first list that exists, else at the nominal rate, with a warning unless fps was given.
-    Where a list has more rows than there are images, the number in a name is the row (from 0, or from 1 if the last
-    number says so). Raises InputError when it cannot be."""
+    A list that names images is of these, in whatever order. Where another has more rows than there are images, the
+    number in a name is the row (from 0, or from 1 if the last number says so). Raises InputError when it cannot be."""
     listed = next((path for path in candidates if path.is_file()), None)
     if listed is None:
         if options.fps is None:
             warnings.add(f"no timestamps: {DEFAULT_FPS:g} frames/s assumed; give times.txt or --fps")
         return np.arange(len(files)) / (options.fps or DEFAULT_FPS)
-    n_rows = len(read_list(listed, 1))
+    listing = read_list(listed, 1)
+    named = times_by_name(listed, listing, files)
+    if named is not None:
+        return named
+    n_rows = len(listing)
     rows = rows_of(files, n_rows) if n_rows > len(files) else None
     if rows is None:
         return read_times(listed, len(files), warnings)
@@ -75,6 +79,23 @@ def times_of_files(candidates: list[Path], files: Sequence[Path], options: Sourc
     what = f"{len(files)} of {n_rows} images are here"
     warnings.add(f"{what}: the numbers in their names are their rows in {listed.name}")
     return np.asarray(times, np.float64)
+
+
+def times_by_name(listed: Path, rows: list[list[str]], files: Sequence[Path]) -> Times | None:
+    """Times of images by a list that names an image in each row, the other word being its time; None where it does not.
+    Raises InputError, naming the list, where an image is not in it."""
+    endings = {file.suffix.casefold() for file in files}
+    column = next((c for c in (0, 1) if rows and all(
+        len(row) > 1 and PureWindowsPath(row[c]).suffix.casefold() in endings for row in rows
+    )), None)  # fmt: skip
+    if column is None:
+        return None
+    of = {PureWindowsPath(row[column]).name.casefold(): row[1 - column] for row in rows}
+    missing = [file.name for file in files if file.name.casefold() not in of]
+    if missing:
+        raise InputError(f"{listed}: names no time of {len(missing)} of {len(files)} images ({missing[0]}, ...); add "
+                         "them, or take these images out")  # fmt: skip
+    return np.array([parse_time(listed, of[file.name.casefold()]) for file in files])
 
 
 def rows_of(files: Sequence[Path], n_rows: int) -> list[int] | None:
@@ -88,10 +109,16 @@ def rows_of(files: Sequence[Path], n_rows: int) -> list[int] | None:
 
 
 def those_present(
-    files: list[Path], times: list[float], listing: Path, warnings: Warnings
+    files: list[Path], times: list[float], listing: Path, folder: Path, warnings: Warnings
 ) -> tuple[list[Path], list[float]]:
-    """The images of a list that are there, with their times; a warning counts and names the others. Raises InputError
-    when none is."""
+    """The images of a list that are there, each once, with their times; a warning counts and names the others. An image
+    that is not where the list says may lie in the `folder` of the images. Raises InputError when none is there."""
+    files = [file if is_plain_file(file) else folder / file.name for file in files]
+    first = {file: i for i, file in reversed(list(enumerate(files)))}
+    for i, file in enumerate(files):
+        if first[file] != i:
+            warnings.tally(f"listed again in {listing.name}", file.name, "used once")
+    files, times = [files[i] for i in sorted(first.values())], [times[i] for i in sorted(first.values())]
     there = [is_plain_file(file) for file in files]
     missing = [file.name for file, is_there in zip(files, there, strict=True) if not is_there]
     if files and len(missing) == len(files):

@@ -35,13 +35,15 @@ def text_of_rows(path: Path, what: str = "", advice: str = "") -> str:
 
 
 def read_list(path: Path, n_fields: int) -> list[list[str]]:
-    """Rows of a file of whitespace- or comma-separated fields, without comments (#), empty lines and a header.
+    """Rows of a file of fields with whitespace or commas between them, or semicolons, between which commas are those
+    of decimals; without comments (#), empty lines and a header.
 
     Raises InputError for a file that cannot be read or a row of fewer than n_fields fields.
     """
     rows = []
     for number, line in enumerate(text_of_rows(path).splitlines(), start=1):
-        fields = line.split("#", 1)[0].replace(",", " ").split()
+        line = line.split("#", 1)[0]
+        fields = (line.replace(",", ".").replace(";", " ") if ";" in line else line.replace(",", " ")).split()
         if fields and len(fields) < n_fields:
             raise InputError(f"{path}, line {number}: {len(fields)} fields instead of {n_fields}")
         if fields:

@@ -49,7 +49,7 @@ def _images(path: Path, options: SourceOptions, warnings: Warnings) -> tuple[lis
     the nominal rate, which is the last value then."""
     listing = next((path / name for name in LISTS if (path / name).is_file()), None)
     if listing is not None:
-        files, stamps = those_present(*_listed(path, listing), listing, warnings)
+        files, stamps = those_present(*_listed(path, listing), listing, path / "rgb", warnings)
     else:
         files, stamps = list_frames(path / "rgb", warnings), []
         if any((path / name).is_file() for name in TIMES):

@@ -185,6 +185,9 @@ def _decoded(container: Any, stream: Any, warnings: Warnings) -> Iterator[Any]:
             return
         if packet is None:
             return
+        if packet.is_corrupt and stream.codec_context.codec.intra_only:  # a cut image would be grey from there on
+            warnings.tally("the video is damaged there", f"frame {n}")
+            continue
         try:
             frames = packet.decode()
         except av.FFmpegError as err:

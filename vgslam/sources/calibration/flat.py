@@ -142,14 +142,14 @@ def _lens(fields: Fields) -> tuple[str, tuple[float, ...]]:
     if listed:
         return model, tuple(listed)
     if lens == "fisheye" and fields.has("k5") and fields.has("mu"):  # camodocal counts from k2
-        return model, tuple(_named(fields, ("k2", "k3", "k4", "k5"), True))
-    k1, k2, k3, k4, k5, k6 = _named(fields, ("k1", "k2", "k3", "k4", "k5", "k6"), True)
-    p1, p2 = _named(fields, ("p1", "p2"), True)
+        return model, tuple(_named(fields, "k2", "k3", "k4", "k5"))
+    k1, k2, k3, k4, k5, k6 = _named(fields, "k1", "k2", "k3", "k4", "k5", "k6")
+    p1, p2 = _named(fields, "p1", "p2")
     if lens == "fisheye":
-        return model, (k1, k2, k3, k4) if any((k1, k2, k3, k4)) else ()
+        return model, (k1, k2, k3, k4)
     if not model and k4 and not fields.has("p1", "k5"):
         raise ValueError("camera k1 k2 k3 k4 may be of a fisheye or not; add distortion_model (radtan or fisheye)")
-    prism = _named(fields, ("s1", "s2", "s3", "s4", "taux", "tauy"), True)
+    prism = _named(fields, "s1", "s2", "s3", "s4", "taux", "tauy")
     return model, _without_end_zeros((k1, k2, p1, p2, k3, k4, k5, k6, *prism))
 
 
@@ -184,7 +184,7 @@ def _of_one_angle(fields: Fields, lens: str, listed: list[float]) -> list[float]
     """The coefficients of a lens of one angle (`lens`), listed or by their names."""
     if lens == "omni":
         xi = numbers("xi", fields.first("xi"))
-        more = _named(fields, ("k1", "k2", "p1", "p2"), True)
+        more = _named(fields, "k1", "k2", "p1", "p2")
         if xi and len(listed) != 5:
             return [*xi, *(listed or more)]
     if listed:
@@ -200,9 +200,8 @@ def _without_end_zeros(k: tuple[float, ...]) -> tuple[float, ...]:
     return k[: max(n, 4)] if n else ()
 
 
-def _named(fields: Fields, names: tuple[str, ...], is_optional: bool = False) -> list[float]:
-    found = [fields.number(name) for name in names]
-    return [x or 0.0 for x in found] if is_optional else [x for x in found if x is not None]
+def _named(fields: Fields, *names: str) -> list[float]:
+    return [fields.number(name) or 0.0 for name in names]
 
 
 def _model(fields: Fields) -> str:

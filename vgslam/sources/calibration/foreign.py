@@ -17,6 +17,12 @@ _FOREIGN: tuple[tuple[str, str], ...] = (
      "(Tools, Camera Calibration, Save: Agisoft or OpenCV XML)"),
     (r"\A# (?:Image list with two lines|3D point list)", "is COLMAP's list of images or points; give cameras.txt, "
      "which lies beside it"),
+    (r"\A# oST version|^\[narrow_stereo\]", "is an INI file of ROS's calibrator; give ost.yaml, which lies beside it"),
+    (r"\ACalibration results\b[\s\S]*\bcam0\b", "is Kalibr's text for people; give camchain.yaml, which lies beside "
+     "it"),
+    (r"\AMATLAB 5\.0 MAT-file", "is a file of MATLAB; write K and the distortion as a JSON or YAML file"),
+    (r"\"fisheye_params\"", "is a lens profile of Gyroflow; give camera_matrix and distortion_coeffs of its "
+     "fisheye_params with distortion_model: fisheye, and width and height of its calib_dimension (JSON or YAML)"),
     (r"<!DOCTYPE html|<html[\s>]", "is a web page, not a calibration; download the file itself"),
 )  # fmt: skip
 """What the text of a file holds, and what is said of the file."""
@@ -27,7 +33,7 @@ def why_foreign(text: str) -> str | None:
     """Why a text is refused whatever else it holds, None if it may be a calibration."""
     if not text.strip():
         return "is empty"
-    found = next((said for pattern, said in _FOREIGN if re.search(pattern, text[:_HEAD], re.I)), None)
+    found = next((said for pattern, said in _FOREIGN if re.search(pattern, text[:_HEAD], re.I | re.M)), None)
     return found or _table(text)
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from vgslam.sources.calibration.document import Document
@@ -48,48 +49,47 @@ def cameras_flat(document: Document) -> dict[str, Document]:
 
 
 def unwrapped(document: Document) -> Document:
-    """The mapping that holds the camera, with groups such as `projection_parameters` opened."""
-    if has_focal(Fields(opened(document))):
-        return opened(document)
-    found = _holding(document)
-    if not found:
-        deeper = _deeper(document)
-        return opened(document) if deeper is None else unwrapped(deeper)
-    return {**_beside(document, 0), **opened(next(iter(found.values())))}
+    """The mapping that holds the camera, with groups such as `projection_parameters` opened, and with what stands
+    beside it and around it."""
+    flat = opened(document)
+    found = {} if has_focal(Fields(flat)) else _holding(document)
+    return {**_beside(document, 0), **next(iter(found.values())).flat} if found else flat
 
 
 def _several(document: Document) -> dict[str, Document]:
     if has_focal(Fields(opened(document))):
         return {}
     found = _holding(document)
-    if not found:
-        deeper = _deeper(document)
-        return {} if deeper is None else _several(deeper)
     if len(found) == 1:
-        return {}
-    return {name: {**_beside(document, i), "camera": camera} for i, (name, camera) in enumerate(found.items())}
+        inner = _several(next(iter(found.values())).given)
+        return {name: {**_beside(document, 0), **camera} for name, camera in inner.items()}
+    return {name: {**_beside(document, i), "camera": held.given} for i, (name, held) in enumerate(found.items())}
 
 
-def _holding(document: Document) -> dict[str, Document]:
-    """The mappings that hold a camera, those that are called so first; camera 1 of a list is NAME[1]."""
-    first: dict[str, Document] = {}
-    others: dict[str, Document] = {}
+@dataclass(frozen=True)
+class _Held:
+    """A mapping within another that holds a camera."""
+
+    given: Document
+    flat: Document
+    """`unwrapped`."""
+
+
+def _holding(document: Document) -> dict[str, _Held]:
+    """The mappings that hold a camera, or hold one that does, those that are called so first; camera 1 of a list is
+    NAME[1]."""
+    first: dict[str, _Held] = {}
+    others: dict[str, _Held] = {}
     for name, value in document.items():
         if not (WRAPPERS.match(str(name)) or SECOND_WRAPPERS.match(str(name))):
             continue
         found = first if WRAPPERS.match(str(name)) else others
-        one_or_more = {f"{name}[{i}]": v for i, v in enumerate(value)} if isinstance(value, list) else {name: value}
-        if isinstance(value, list) and len(value) == 1:
-            one_or_more = {name: value[0]}
-        found.update({str(key): v for key, v in one_or_more.items()
-                      if isinstance(v, Mapping) and has_focal(Fields(opened(v)))})  # fmt: skip
+        listed = value if isinstance(value, list) else [value]
+        for i, one in enumerate(listed):
+            held = _Held(one, unwrapped(one)) if isinstance(one, Mapping) else None
+            if held is not None and has_focal(Fields(held.flat)):
+                found[f"{name}[{i}]" if len(listed) > 1 else str(name)] = held
     return {**first, **others} if first else {}
-
-
-def _deeper(document: Document) -> Document | None:
-    inner = {name: value[0] if isinstance(value, list) and value else value for name, value in document.items()}
-    deeper = [v for name, v in inner.items() if isinstance(v, Mapping) and WRAPPERS.match(str(name))]
-    return deeper[0] if len(deeper) == 1 else None
 
 
 def _beside(document: Document, i: int) -> dict[str, Any]:

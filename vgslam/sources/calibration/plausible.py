@@ -15,6 +15,8 @@ REFUSED_RATIO, DOUBTED_RATIO = 1.7, 1.1
 """fx to fy: lenses that squeeze the image go to 1.55 in common use; other ratios are slips of the pen."""
 REFUSED_EDGE, DOUBTED_OFFSET = 0.02, 0.15
 """Principal point, as a share of the image: distance to a border, and distance from the middle."""
+DOUBTED_TANGENTIAL = 0.02
+"""Largest p1 or p2 of a lens that is not broken: twice what cheap ones have."""
 
 
 def check_plausible(camera: Camera) -> None:
@@ -53,6 +55,10 @@ def doubts(camera: Camera) -> list[str]:
     if max(_offset(c)) > DOUBTED_OFFSET:
         found.append(f"calibration: the principal point ({c.cx:.4g}, {c.cy:.4g}) is far from the middle of the image "
                      f"of {c.width}x{c.height}; right only for cropped images")  # fmt: skip
+    if not c.is_fisheye and max(map(abs, c.distortion[2:4]), default=0.0) > DOUBTED_TANGENTIAL:
+        p1, p2 = c.distortion[2:4]
+        found.append(f"calibration: p1 and p2 of {p1:.4g} and {p2:.4g} are large; if they are k3 and k4 of a fisheye, "
+                     "add distortion_model: fisheye")  # fmt: skip
     return found
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 from vgslam.errors import ConfigError
 
 CLOUD, MESH, GLTF = (".ply",), (".ply", ".obj", ".glb", ".gltf"), (".glb", ".gltf")
-SUFFIXES: dict[str, tuple[str, ...]] = {"ply": CLOUD, "gltf": GLTF, "mesh": MESH}
+SUFFIXES: dict[str, tuple[str, ...]] = {
+    "ply": CLOUD, "gltf": GLTF, "mesh": MESH, "tum": (".tum", ".txt"), "kitti": (".kitti", ".txt")
+}  # fmt: skip
 """The endings that each format can be written as, the usual one first; all other formats take any that is not here."""
 FOLDERS = ("colmap", "colmap-text", "nerfstudio")
 """Formats of several files."""
