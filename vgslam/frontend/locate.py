@@ -173,10 +173,10 @@ def _is_inside(pixels: Array, camera: Camera) -> npt.NDArray[np.bool_]:
 
 
 def _by_enlargement(factors: Array) -> list[Ids]:
-    """Indices into factors (N,) of those that are about the same; the factors of landmarks behind are none."""
-    steps = np.log(np.maximum(factors, MIN_DEPTH) / np.median(factors)) / np.log(ENLARGEMENT_STEP)
-    step = steps.round().clip(-MOST_STEPS, MOST_STEPS)
-    return [np.flatnonzero(step == s) for s in np.unique(step)]
+    """Indices into factors (N,) of those that are about the same, in groups."""
+    logs = np.log(np.maximum(factors, MIN_DEPTH)) / np.log(ENLARGEMENT_STEP)
+    steps = (logs - np.median(logs)).round().clip(-MOST_STEPS, MOST_STEPS)
+    return [np.flatnonzero(steps == step) for step in np.unique(steps)]
 
 
 class Locator:
