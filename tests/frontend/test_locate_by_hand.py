@@ -131,7 +131,7 @@ def test_a_step_aside_enlarges_nothing_and_one_image_is_warped(monkeypatch: pyte
 def test_landmarks_are_parted_by_enlargement_in_steps_of_three_tenths() -> None:
     """The median is 1; sqrt(1.3) = 1.1402 above and 0.8771 below it is the edge of its group, and nothing is
     further than two steps."""
-    factors = np.array([0.2, 0.45, 0.876, 0.878, 1.0, 1.14, 1.141, 2.2, 30.0])
+    factors = np.array([0.2, 0.6, 0.876, 0.878, 1.0, 1.14, 1.141, 1.7, 30.0])
     assert [g.tolist() for g in _by_enlargement(factors)] == [[0, 1], [2], [3, 4, 5], [6], [7, 8]]
     assert [g.tolist() for g in _by_enlargement(np.array([-1.0, 1.0, 1.0]))] == [[0], [1, 2]]
 
