@@ -56,7 +56,7 @@ def test_a_point_of_the_world_is_where_the_changed_camera_sees_it(name: str) -> 
 def test_a_mirrored_camera_moves_through_a_mirrored_world() -> None:
     variant = VARIANTS["mirrored"]
     turn = se3.so3_exp(np.array([0.0, 0.3, 0.0]))
-    T = varied_truth(variant, Trajectory(np.zeros(1), se3.from_rt(turn, [1.0, 2.0, 3.0])[None]), np.zeros(1))
+    T = varied_truth(variant, Trajectory(np.zeros(1), se3.from_rt(turn, np.array([1.0, 2.0, 3.0]))[None]), np.zeros(1))
     np.testing.assert_allclose(T.T_world_cam[0], se3.from_rt(turn.T, np.array([-1.0, 2.0, 3.0])), atol=1e-12)
     point, mirrored = np.array([[0.3, 0.15, 2.0]]), np.array([[-0.3, 0.15, 2.0]])
     changed = variant.look(spot(CAMERA.project(point)[0]), 0, np.random.default_rng(0))

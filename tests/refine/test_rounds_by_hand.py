@@ -111,7 +111,7 @@ def test_twenty_points_and_two_keyframes_are_needed(counts: tuple[int, ...], is_
 def known(
     monkeypatch: pytest.MonkeyPatch, focal: float, k1: float, overcount: float = 4.0, k1_step: float = 0.0
 ) -> None:  # fmt: skip
-    """The observations say so much of the focal length (its logarithm) and of the distortion, which is off by a step."""
+    """The observations say so much of the focal length (its logarithm) and the distortion, which is off by a step."""
     found = Determined(np.diag([focal, k1]), overcount, np.array([0.0, k1_step]))
     monkeypatch.setattr(module, "determined", lambda problem, loss_px: found)
 
