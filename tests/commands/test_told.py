@@ -43,4 +43,6 @@ def test_a_viewer_that_serves_stays_until_ctrl_c(
     monkeypatch.setattr(tracking.time, "sleep", sleep)
     tracking._stay()
     assert len(waits) == 3
-    assert "stays until Ctrl-C" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "stays until Ctrl-C" in said.err
+    assert said.out == "", "--poses - has it"

@@ -2,6 +2,8 @@
 
 import gc
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,3 +54,16 @@ def test_a_port_in_use_is_said_in_one_line() -> None:
         taken = int(other.getsockname()[1])
         with pytest.raises(OutputError, match=f"{taken} is in use"):
             WebServer(free_ports()[0], taken)
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").is_file(), reason="no /proc/net here: Linux alone has it")
+def test_it_ends_with_a_process_that_is_killed() -> None:
+    ports = free_ports()
+    serve = f"import sys\nfrom vgslam.viewer.web_server import WebServer\nkept = WebServer{ports}\n"
+    serve += "print('up', flush=True)\nsys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", serve], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        assert all(listening(p) for p in ports)
+        process.kill()
+    until(lambda: not any(listening(p) for p in ports))

@@ -196,7 +196,7 @@ def _print_map(report: RunReport) -> None:
 
 def _stay() -> None:
     """A server must outlive the run to be looked at: wait for Ctrl-C."""
-    say("the viewer stays until Ctrl-C")
+    say("the viewer stays until Ctrl-C", is_error=True)  # standard output may be that of the poses
     with suppress(KeyboardInterrupt):
         while True:
             time.sleep(1.0)

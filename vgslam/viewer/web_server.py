@@ -19,6 +19,10 @@ GRPC_PORT, WEB_PORT = 9876, 9090
 START_S, POLL_S = 20.0, 0.05
 """How long the program may take to listen, and how often it is asked."""
 
+UNTIL_THE_PIPE_ENDS = '{ "$@"; kill -TERM 0; } & read -r line; kill -TERM 0'
+"""A shell's words that run a program until it ends or standard input does: then its session ends too. A process that is
+killed (-9) closes its pipes, so that no server is left to hold the ports."""
+
 
 class WebServer:
     """Serves a page and takes data on two ports of 127.0.0.1, until the process ends. Others reach it through a tunnel.
@@ -33,12 +37,12 @@ class WebServer:
         """What a browser opens."""
         if any(_listens(port) for port in (grpc_port, web_port)):
             raise OutputError(f"no web viewer: port {grpc_port} or {web_port} is in use; is another viewer running?")
-        command = [rerun_beside() or "rerun", "--serve-web", "--bind", LOOPBACK]
+        command = ["sh", "-c", UNTIL_THE_PIPE_ENDS, "sh", rerun_beside() or "rerun", "--serve-web", "--bind", LOOPBACK]
         command += ["--port", str(grpc_port), "--web-viewer-port", str(web_port)]
         with tempfile.TemporaryFile() as said:
             try:
                 self._program = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
+                    command, stdin=subprocess.PIPE, stdout=said, stderr=said, start_new_session=True
                 )
             except OSError as error:
                 raise OutputError(f"no web viewer: rerun's program cannot be started ({error.strerror})") from error
