@@ -145,7 +145,7 @@ def run_once(
     except VgslamError:
         return run
     camera = report.camera or {}
-    run.n_frames, run.fov_deg = report.n_frames, camera.get("fov_x_deg")
+    run.n_frames, run.fov_deg, run.warnings = report.n_frames, camera.get("fov_x_deg"), report.warnings
     run.fov_sigma_deg, run.is_fov_sure = camera.get("fov_sigma_deg"), camera.get("is_reliable")
     run.cpu_ms = 1e3 * process.cpu_s / run.n_frames if run.n_frames else None
     if run.failure is None:

@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vgslam.evaluation.evaluate import Evaluation
 
@@ -53,6 +53,7 @@ class AccuracyRun:
     """Standard deviation of an estimated field of view, as the run states it at its end."""
     is_fov_sure: bool | None = None
     """Whether the run calls an estimated field of view reliable."""
+    warnings: list[str] = field(default_factory=list)
     trajectory_sha256: str | None = None
 
     def add_scores(self, evaluation: Evaluation) -> None:

@@ -80,7 +80,8 @@ def run_bench_variants(args: BenchVariantsArgs, program: tuple[str, ...] = PROGR
             shutil.rmtree(folder, ignore_errors=True)
             change = VARIANTS[variant]
             write_variant(change, images, times_s, source.camera, folder / "copy")
-            run = run_once(folder / "copy", 0, folder / "run", varied_truth(change, truth), _accuracy(args), program)
+            varied = varied_truth(change, truth, times_s)
+            run = run_once(folder / "copy", 0, folder / "run", varied, _accuracy(args), program)
             shutil.rmtree(folder / "copy")
             done.append(VariantRun(name, variant, run))
             print(_row(done[-1]), file=sys.stderr, flush=True)
@@ -125,8 +126,8 @@ def _text(args: BenchVariantsArgs, done: list[VariantRun]) -> str:
         "", f"Command: `{origin['command']}`",
         "", f"vgslam {origin['version']}, commit {origin['commit'] or 'unknown'}; {machine['cpu']}, {machine['cores']} "
         f"cores, {machine['memory_gib']:g} GiB; {machine['system']}, Python {machine['python']}.",
-        "", "| sequence | variant | components | coverage | ATE, m | rotation, deg | CPU, ms a frame |",
-        "|---|---|---:|---:|---:|---:|---:|", *(_row(one) for one in done), "",
+        "", "| sequence | variant | components | coverage | ATE, m | rotation, deg | CPU, ms a frame | warnings |",
+        "|---|---|---:|---:|---:|---:|---:|---:|", *(_row(one) for one in done), "",
     ])  # fmt: skip
 
 
@@ -134,6 +135,7 @@ def _row(one: VariantRun) -> str:
     r = one.run
     cells = [_cell(value, form) for value, form in (
         (r.components, "d"), (r.coverage, ".3f"), (r.ate_m, ".4g"), (r.rotation_deg, ".3g"), (r.cpu_ms, ".0f"),
+        (len(r.warnings), "d"),
     )]  # fmt: skip
     return "| " + " | ".join([one.sequence, one.variant, *cells]) + " |" + (f" {r.failure}" if r.failure else "")
 

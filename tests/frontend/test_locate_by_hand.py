@@ -6,7 +6,7 @@ from hand_map import CAMERA, add_landmarks, at, grid, hand_map
 
 from vgslam.frontend import locate as module
 from vgslam.frontend.features import FeatureConfig
-from vgslam.frontend.locate import LocateConfig, Locator, Target, depth_near
+from vgslam.frontend.locate import LocateConfig, Locator, Target, _by_enlargement, depth_near
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.pnp import PoseFit, PosePoints
 
@@ -94,6 +94,46 @@ def test_landmarks_are_looked_for_where_the_pose_puts_them_before_the_camera(mon
     assert found.tolist() == ids[:25].tolist()
     assert n_inside == 25
     np.testing.assert_allclose(pixels, m.observed[0].pixels[:25] - np.array([12.5, 0.0]), atol=1e-3)
+
+
+def test_what_is_near_is_looked_for_as_large_as_a_step_ahead_makes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One step ahead, what was 2 away is seen twice as large, what was 8 away 8 / 7 times. Of each, and of nothing
+    else, the windows of optical flow show the size it has in the target."""
+    m = hand_map([at()])
+    near, far = np.array([-0.4, 0.0, 0.0]), np.array([1.6, 0.0, 0.0])
+    add_landmarks(m, 0, np.concatenate([grid(4, 4, 2.0, 0.05) + near, grid(4, 4, 8.0, 0.2) + far]))
+    calls = []
+
+    def track_flow(a: np.ndarray, b: np.ndarray, start: np.ndarray, guess: np.ndarray, *_: object):
+        np.testing.assert_allclose(start, guess, atol=1e-3)
+        calls.append(len(start))
+        return guess, np.ones(len(guess), bool)
+
+    monkeypatch.setattr(module, "track_flow", track_flow)
+    found, _, n_inside = locator(m)._refind(0, Target(np.zeros((160, 200), np.uint8), CAMERA), at(z=-1.0))
+    assert (calls, len(found), n_inside) == ([16, 16], 32, 32)
+
+
+def test_a_step_aside_enlarges_nothing_and_one_image_is_warped(monkeypatch: pytest.MonkeyPatch) -> None:
+    m = hand_map([at()])
+    add_landmarks(m, 0, np.concatenate([grid(4, 4, 2.0, 0.05), grid(4, 4, 8.0, 0.2) + np.array([1.6, 0.0, 0.0])]))
+    calls = []
+
+    def track_flow(a: np.ndarray, b: np.ndarray, start: np.ndarray, guess: np.ndarray, *_: object):
+        calls.append(len(start))
+        return guess, np.ones(len(guess), bool)
+
+    monkeypatch.setattr(module, "track_flow", track_flow)
+    locator(m)._refind(0, Target(np.zeros((160, 200), np.uint8), CAMERA), at(x=-0.05))
+    assert calls == [32]
+
+
+def test_landmarks_are_parted_by_enlargement_in_steps_of_three_tenths() -> None:
+    """The median is 1; sqrt(1.3) = 1.1402 above and 0.8771 below it is the edge of its group, and nothing is
+    further than two steps."""
+    factors = np.array([0.2, 0.6, 0.876, 0.878, 1.0, 1.14, 1.141, 1.7, 30.0])
+    assert [g.tolist() for g in _by_enlargement(factors)] == [[0, 1], [2], [3, 4, 5], [6], [7, 8]]
+    assert [g.tolist() for g in _by_enlargement(np.array([-1.0, 1.0, 1.0]))] == [[0], [1, 2]]
 
 
 def test_landmarks_are_granted_a_least_deviation_along_the_ray_of_their_host() -> None:

@@ -50,6 +50,13 @@ def test_a_prior_and_the_observations_add_up() -> None:
     assert bound.deviations(0.01, is_k1_free=False)[0] == pytest.approx(2e4**-0.5)
 
 
+def test_a_prior_on_the_focal_length_holds_it_and_what_hangs_on_it() -> None:
+    """(H + P) x = H s: x = (-9e9 + 9.75e9, -3.9e9 + 0.45e9) / 1.75e10."""
+    bound = Determined(np.array([[1e4, 5e4], [5e4, 1e6]]), 1.0, np.array([0.1, -0.2]))
+    np.testing.assert_allclose(bound.wanted(0.01), [0.75 / 17.5, -3.45 / 17.5])
+    np.testing.assert_allclose(bound.wanted(1e6), [0.1, -0.2])
+
+
 Part = tuple[Array, Array]
 
 
@@ -72,6 +79,12 @@ def test_few_blocks_are_worth_a_twenty_fifth_of_what_they_promise(monkeypatch: p
     none = of_blocks([None, None], monkeypatch)
     np.testing.assert_array_equal(none.information, np.zeros((2, 2)))
     assert none.overcount == 25.0
+
+
+def test_blocks_together_say_how_far_off_the_calibration_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Curvatures of 12 and 3, and slopes of 24 and -9."""
+    found = of_blocks([(H, np.array([8.0, -3.0]))] * 3, monkeypatch)
+    np.testing.assert_allclose(found.step, [-2.0, 3.0])
 
 
 def test_blocks_that_contradict_one_another_are_worth_less(monkeypatch: pytest.MonkeyPatch) -> None:

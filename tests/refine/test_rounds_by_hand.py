@@ -108,9 +108,11 @@ def test_twenty_points_and_two_keyframes_are_needed(counts: tuple[int, ...], is_
     assert (run(walk(counts)) is not None) == is_done
 
 
-def known(monkeypatch: pytest.MonkeyPatch, focal: float, k1: float, overcount: float = 4.0) -> None:
-    """The observations say so much of the focal length (its logarithm) and of the distortion."""
-    found = Determined(np.diag([focal, k1]), overcount)
+def known(
+    monkeypatch: pytest.MonkeyPatch, focal: float, k1: float, overcount: float = 4.0, k1_step: float = 0.0
+) -> None:  # fmt: skip
+    """The observations say so much of the focal length (its logarithm) and the distortion, which is off by a step."""
+    found = Determined(np.diag([focal, k1]), overcount, np.array([0.0, k1_step]))
     monkeypatch.setattr(module, "determined", lambda problem, loss_px: found)
 
 
@@ -188,6 +190,20 @@ def chosen(monkeypatch: pytest.MonkeyPatch, focal: float, k1: float, **settings:
     known(monkeypatch, focal, k1)
     p = gather(walk(), np.arange(4))
     return choose_calibration(p, RefineConfig(**{"focal_rel_sigma": 0.01, "k1_sigma": 0.02, **settings}))
+
+
+@pytest.mark.parametrize(("k1_step", "is_estimated", "is_free"), [
+    (-0.301, False, True), (-0.299, False, False), (0.301, False, True), (0.301, True, False),
+])  # fmt: skip
+def test_distortion_of_three_deviations_is_adjusted_where_a_calibration_was_given(
+    k1_step: float, is_estimated: bool, is_free: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An information of 100 is a deviation of 0.1, ten times what determines a distortion as small as is usual."""
+    known(monkeypatch, 0.0, 100.0, k1_step=k1_step)
+    config = RefineConfig(k1_sigma=0.02, is_focal_estimated=is_estimated)
+    free, found = choose_calibration(gather(walk(), np.arange(4)), config)
+    assert free.is_k1_free == found.is_k1_free == is_free
+    assert found.k1_sigma == pytest.approx(0.1 if is_free else 0.02)
 
 
 def test_the_focal_length_is_adjusted_where_its_deviation_becomes_seven_tenths(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,10 @@ ITERATIONS = 15
 """Steps to a pose: a wide baseline starts farther away than the next frame of a video."""
 BORDER_PX = 8
 """Landmarks closer to the image's edge are not searched for: the window of optical flow would lie half outside."""
+ENLARGEMENT_STEP, MOST_STEPS = 1.3, 2
+"""Landmarks whose surroundings are enlarged by the same to within half such a factor are searched for in one warped
+image, and so many steps are made to both sides: optical flow bears a tenth or two, and a step ahead along a road
+enlarges what is near by much more than what is far."""
 REFIND_LEVELS = 3
 """Pyramid levels of that search: as between frames, since a pose from matches leaves a few px to find."""
 
@@ -162,6 +166,19 @@ class Target:
         return evened(self.gray)
 
 
+def _is_inside(pixels: Array, camera: Camera) -> npt.NDArray[np.bool_]:
+    """(N,): which of pixels (N,2) have the window of optical flow in the image."""
+    size = np.array([camera.width, camera.height])
+    return np.asarray(((pixels > BORDER_PX) & (pixels < size - 1 - BORDER_PX)).all(1))
+
+
+def _by_enlargement(factors: Array) -> list[Ids]:
+    """Indices into factors (N,) of those that are about the same, in groups."""
+    logs = np.log(np.maximum(factors, MIN_DEPTH)) / np.log(ENLARGEMENT_STEP)
+    steps = (logs - np.median(logs)).round().clip(-MOST_STEPS, MOST_STEPS)
+    return [np.flatnonzero(steps == step) for step in np.unique(steps)]
+
+
 class Locator:
     """Poses of images against keyframes of `slam_map`; pixels are followed as `features` says."""
 
@@ -228,20 +245,25 @@ class Locator:
         nothing = ids[:0], np.zeros((0, 2), np.float32), 0
         if len(ids) < self.config.min_refound:
             return nothing
-        T_world_k = m.keyframes[k].S_world_keyframe.pose
-        warped, at_warped = self._warp(k, px, T_cam_world @ T_world_k, camera)
+        T_cam_k = T_cam_world @ m.keyframes[k].S_world_keyframe.pose
         Xc = se3.transform(T_cam_world, m.landmarks_world(ids))
         at = np.full_like(px, -1.0)
         ahead = Xc[:, 2] > MIN_DEPTH
         at[ahead] = camera.project(Xc[ahead])
-        size = np.array([camera.width, camera.height])
-        low, high = BORDER_PX, size - 1 - BORDER_PX
-        inside = ((at > low) & (at < high) & (at_warped > low) & (at_warped < high)).all(1)
-        if inside.sum() < self.config.min_refound:
+        inside = np.flatnonzero(_is_inside(at, camera))
+        if len(inside) < self.config.min_refound:
             return nothing
-        start, guess = at_warped[inside].astype(np.float32), at[inside].astype(np.float32)
-        found, ok = track_flow(evened(warped), target.even, start, guess, self.features, REFIND_LEVELS)
-        return ids[inside][ok], found[ok], int(inside.sum())
+        z_k = se3.transform(se3.inverse(T_cam_k), Xc[inside])[:, 2]
+        found, ok, n_inside = at.astype(np.float32), np.zeros(len(ids), bool), 0
+        for group in _by_enlargement(z_k / Xc[inside, 2]):
+            warped, at_warped = self._warp(k, px[inside[group]], T_cam_k, camera)
+            shown = _is_inside(at_warped, camera)
+            these, start = inside[group[shown]], at_warped[shown].astype(np.float32)
+            found[these], ok[these] = track_flow(
+                evened(warped), target.even, start, found[these], self.features, REFIND_LEVELS
+            )
+            n_inside += len(these)
+        return (ids[ok], found[ok], n_inside) if n_inside >= self.config.min_refound else nothing
 
     def pose_points(self, ids: Ids, pixels: npt.NDArray) -> PosePoints:
         m = self.map

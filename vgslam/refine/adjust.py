@@ -77,6 +77,9 @@ FREE_SHARE, FREE_SHARE_AT_END = 0.7, 1.0
 that was estimated from the first frames, if all of them know it as well as these did."""
 K1_SHARE = 0.5
 """As FREE_SHARE, for radial distortion."""
+REFUTING = 3.0
+"""Radial distortion is adjusted, too, if the map calls for so many deviations of it: a given calibration that leaves so
+much in the images, as one that says nothing of a wide lens, was not known as well as others are."""
 NOT_YET = 2.0
 """Before poses and points are adjusted, the deviations of the calibration come out larger, up to 1.5 times on real
 recordings: what such a multiple would not determine is not determined."""
@@ -239,7 +242,8 @@ def _chosen(
 ) -> tuple[FreeCalibration, CalibrationOutcome]:  # fmt: skip
     pull = UNKNOWN_REL_SIGMA if config.is_focal_estimated else config.focal_rel_sigma
     focal, k1 = known.deviations(pull, is_k1_free=True)
-    is_k1_free = bool(0.0 < k1 < K1_SHARE * config.k1_sigma)
+    off = 0.0 if config.is_focal_estimated else abs(float(known.wanted(pull)[1]))
+    is_k1_free = bool(0.0 < k1 < max(K1_SHARE * config.k1_sigma, off / REFUTING))
     if not is_k1_free:
         focal = known.deviations(pull, is_k1_free=False)[0]
     share = FREE_SHARE_AT_END if is_end and config.is_focal_estimated else FREE_SHARE

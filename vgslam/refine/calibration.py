@@ -7,7 +7,7 @@ contradict one another says what it is worth: C = H^-1 (sum of g_b g_b^T) H^-1, 
 (White, "Maximum Likelihood Estimation of Misspecified Models", 1982).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -37,6 +37,8 @@ class Determined:
     """(2,2): inverse covariance, the blocks' contradictions taken into account."""
     overcount: float
     """How many times larger the information is that the curvature promises for the focal length."""
+    step: Array = field(default_factory=lambda: np.zeros(N_THETA))
+    """(2,): how far from the present values the data want theta to be."""
 
     def deviations(self, sigma_focal: float, is_k1_free: bool) -> Array:
         """(2,): posterior standard deviations with a prior of relative deviation sigma_focal; that of k1 is 0 where
@@ -45,6 +47,12 @@ class Determined:
         if not is_k1_free:
             return np.array([1.0 / np.sqrt(H[0, 0]), 0.0])
         return np.sqrt(np.maximum(np.diag(np.linalg.pinv(H)), 0.0))
+
+    def wanted(self, sigma_focal: float) -> Array:
+        """(2,): the step to the most probable values, where a prior of relative deviation sigma_focal holds the focal
+        length at its present value."""
+        H = self.information + np.diag([1.0 / sigma_focal**2, 0.0])
+        return np.linalg.pinv(H) @ self.information @ self.step
 
 
 def determined(problem: Problem, loss_px: float = 1.0) -> Determined:
@@ -68,7 +76,8 @@ def determined(problem: Problem, loss_px: float = 1.0) -> Determined:
         if np.trace(spread / np.diag(naive)[:, None]) > 0:
             factor = np.maximum(np.diag(spread) / np.diag(naive), 1.0)
             naive = naive * np.sqrt(np.outer(factor, factor))
-    return Determined(np.linalg.inv(naive) / share, float(naive[0, 0] / C[0, 0]))
+    step = -C @ sum(p[1] for p in used)
+    return Determined(np.linalg.inv(naive) / share, float(naive[0, 0] / C[0, 0]), step)
 
 
 def _reduced(
