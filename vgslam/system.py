@@ -28,6 +28,7 @@ from vgslam.mapping import KeyframeSteps, Mapped
 from vgslam.refine.adjust import Watch
 from vgslam.refine.outcome import RefineOutcome
 from vgslam.refine.refine_checked import Mending, refine_checked
+from vgslam.refine.stills import Stills
 from vgslam.refine.while_running import CalibrationWhileRunning
 from vgslam.reloc.closing import LoopCloser, config_beside, solve_graph
 from vgslam.reloc.late_joins import join_components
@@ -96,6 +97,8 @@ class SlamSystem:
         users = (self.tracker, self.mapper, self.frame_poses, self.watches, self.relocalizer, self.loops)
         self.calibration = CalibrationWhileRunning(self.map, camera, self.config.refine, users)
 
+        self.stills = Stills(self.map, self.tracker, self.mapper, self.config.refine.is_on and not is_localizing)
+
         # where the camera is
         self._component = max((k.component_id for k in self.map.keyframes), default=-1)  # tracked now, or last
         self._next_component = self._component + 1
@@ -126,8 +129,14 @@ class SlamSystem:
     def next_frame_id(self) -> int:
         return self._frames.next_id
 
+    def expect(self, n_frames: int) -> None:
+        """Know how long the recording is that comes now, as far as its source can tell."""
+        self.calibration.expect(self.next_frame_id, n_frames)
+        self.stills.expect(n_frames)
+
     def process(self, frame: Frame) -> PoseEstimate:
         """Pose and status of the next frame (ids must count up from `first_frame_id`, else ValueError)."""
+        self.stills.see(frame)
         view = self._begin_frame(frame)
         if not self._follow(view) and not self._recover(view) and not self._follow_guided(view):
             self._lose(view)
@@ -148,16 +157,35 @@ class SlamSystem:
         if self._state is None and (start := self.initializer.at_end()) is not None:
             self._begin_component(start)
         self.notes += self.provisional.finish()
-        self._join_components()
-        with self.stages.of("graph"):
-            solve_graph(self.map, self.config.loops.is_metric, self.notes, else_of="odometry")
-        if self.config.refine.is_on:
-            self._refine(watch)
+        self._solve_stills(watch)
+        self._adjust(watch)
+        if self._solve_stills(watch):  # the adjustment has parted what does not hold
+            self._adjust(watch)
         with self.stages.of("frames"):
             self.frame_poses.finish()
             if self.guide is not None and self.guide.use.dense_depth:
                 add_dense_depth(self.mapper, self.guide)
         self.watches.finish()
+
+    def _solve_stills(self, watch: Watch | None) -> bool:
+        """Whether a recording of stills has more to it than the map, which has then become that."""
+        with self.stages.of("refine"):
+            if not self.stills.take_over(watch or Watch()):
+                return False
+            self.relocalizer.places = Places(self.map, self.guide)
+            self.relocalizer.take_camera(self.tracker.camera)
+            self.loops.closed.clear()
+            self.frame_poses = FramePoses(self.map, self.tracker.camera, self.config.tracker)
+            self._component, self._state = 0, None
+            return True
+
+    def _adjust(self, watch: Watch | None) -> None:
+        """What the map is made of comes apart or together where that is called for, and is adjusted as a whole."""
+        self._join_components()
+        with self.stages.of("graph"):
+            solve_graph(self.map, self.config.loops.is_metric, self.notes, else_of="odometry")
+        if self.config.refine.is_on:
+            self._refine(watch)
 
     def _join_components(self) -> None:
         """Close the last loop; then components fall apart where nothing holds them, and come together where places
