@@ -23,18 +23,16 @@ from vgslam.frontend.tracking_state import Phase, TrackingState
 from vgslam.frontend.watches import Watches
 from vgslam.geometry.camera import Camera
 from vgslam.interfaces import PosedMap
+from vgslam.last_word import LastWord
 from vgslam.map.slam_map import SlamMap
 from vgslam.mapping import KeyframeSteps, Mapped
 from vgslam.refine.adjust import Watch
 from vgslam.refine.outcome import RefineOutcome
-from vgslam.refine.refine_checked import Mending, refine_checked
 from vgslam.refine.stills import Stills
 from vgslam.refine.while_running import CalibrationWhileRunning
-from vgslam.reloc.closing import LoopCloser, config_beside, solve_graph
-from vgslam.reloc.late_joins import join_components
+from vgslam.reloc.closing import LoopCloser, config_beside
 from vgslam.reloc.localization import Localization
 from vgslam.reloc.nearby import NearbyLandmarks
-from vgslam.reloc.parting import part_components
 from vgslam.reloc.places import Places
 from vgslam.reloc.proposal import PoseProposer
 from vgslam.reloc.relocalizer import Relocalizer
@@ -96,7 +94,6 @@ class SlamSystem:
         self.watches = Watches(self.tracker, self.map, self.notes, self._frames.first_id, is_localizing)
         users = (self.tracker, self.mapper, self.frame_poses, self.watches, self.relocalizer, self.loops)
         self.calibration = CalibrationWhileRunning(self.map, camera, self.config.refine, users)
-
         self.stills = Stills(self.map, self.tracker, self.mapper, self.config.refine.is_on and not is_localizing)
 
         # where the camera is
@@ -157,52 +154,19 @@ class SlamSystem:
         if self._state is None and (start := self.initializer.at_end()) is not None:
             self._begin_component(start)
         self.notes += self.provisional.finish()
-        self._solve_stills(watch)
-        self._adjust(watch)
-        if self._solve_stills(watch):  # the adjustment has parted what does not hold
-            self._adjust(watch)
+        last = LastWord(
+            self.tracker, self.mapper, self.relocalizer, self.loops, self.stills, self.calibration.config, self.stages,
+            self.notes, self.first_frame_id,
+        )  # fmt: skip
+        if last.speak(watch or Watch()):
+            self.frame_poses, self._state = FramePoses(self.map, self.tracker.camera, self.config.tracker), None
+        self.refined = last.refined
+        self._component = max((k.component_id for k in self.map.keyframes[-1:]), default=self._component)
         with self.stages.of("frames"):
             self.frame_poses.finish()
             if self.guide is not None and self.guide.use.dense_depth:
                 add_dense_depth(self.mapper, self.guide)
         self.watches.finish()
-
-    def _solve_stills(self, watch: Watch | None) -> bool:
-        """Whether a recording of stills has more to it than the map, which has then become that."""
-        with self.stages.of("refine"):
-            if not self.stills.take_over(watch or Watch()):
-                return False
-            self.relocalizer.places = Places(self.map, self.guide)
-            self.relocalizer.take_camera(self.tracker.camera)
-            self.loops.closed.clear()
-            self.frame_poses = FramePoses(self.map, self.tracker.camera, self.config.tracker)
-            self._component, self._state = 0, None
-            return True
-
-    def _adjust(self, watch: Watch | None) -> None:
-        """What the map is made of comes apart or together where that is called for, and is adjusted as a whole."""
-        self._join_components()
-        with self.stages.of("graph"):
-            solve_graph(self.map, self.config.loops.is_metric, self.notes, else_of="odometry")
-        if self.config.refine.is_on:
-            self._refine(watch)
-
-    def _join_components(self) -> None:
-        """Close the last loop; then components fall apart where nothing holds them, and come together where places
-        say so."""
-        with self.stages.of("loops"):
-            self.loops.finish()
-            self.notes += part_components(self.map, self.config.mapper.guess_rel_sigma, self.first_frame_id)
-            join_components(self.map, self.config.tracker.features, self.loops.config, self.notes)
-            self._component = max((k.component_id for k in self.map.keyframes[-1:]), default=self._component)
-
-    def _refine(self, watch: Watch | None) -> None:
-        """Adjust the whole map; `refined` then tells what became of it."""
-        with self.stages.of("refine"):
-            mending = Mending.of(self.relocalizer, self.loops.config, self.config.mapper, self.first_frame_id)
-            self.refined = refine_checked(self.map, self.calibration.config, watch, mending, self.notes)
-            if self.map.keyframes:
-                self.tracker.camera = self.mapper.camera = self.map.keyframes[-1].camera
 
     def _begin_frame(self, frame: Frame) -> View:
         with self.stages.of("prepare"):
