@@ -1,5 +1,6 @@
 """When a recording is one of stills, whether their solution is taken, and the map that it makes."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -83,11 +84,17 @@ def test_a_model_with_more_frames_becomes_the_map(monkeypatch: pytest.MonkeyPatc
     assert not made.stills.take_over(Watch()), "once"
 
 
-@pytest.mark.parametrize(("n_keyframes", "is_taken"), [(3, True), (4, False)])
-def test_a_model_is_taken_that_has_as_many_frames_as_the_map(
-    monkeypatch: pytest.MonkeyPatch, n_keyframes: int, is_taken: bool
-) -> None:  # fmt: skip
+@pytest.mark.parametrize(
+    ("components", "is_taken"),
+    [([0, 0], True), ([0, 0, 0], False), ([0, 0, 1], True), ([0, 0, 1, 1], False), ([0, 0, 0, 0], False)],
+)
+def test_a_model_of_three_frames_is_taken_if_it_has_all_that_the_pieces_have(
+    monkeypatch: pytest.MonkeyPatch, components: list[int], is_taken: bool
+) -> None:
+    n_keyframes = len(components)
     made = Made(monkeypatch, n_keyframes, 5, model_of([0, 1, 2]))
+    for n, component in enumerate(components):
+        made.map.frames[n] = replace(made.map.frames[n], component_id=component)
     assert made.stills.take_over(Watch()) == is_taken
     if not is_taken:
         assert not made.stills.take_over(Watch())
@@ -105,12 +112,12 @@ def test_without_a_model_the_map_stays(monkeypatch: pytest.MonkeyPatch, why: Any
 def test_a_map_that_has_all_frames_in_one_piece_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     made = Made(monkeypatch, 3, 3, model_of([0, 1, 2]))
     assert not made.stills.take_over(Watch())
-    made.map.keyframes[2].component_id = 1
+    made.map.frames[2] = replace(made.map.frames[2], component_id=1)
     assert made.stills.take_over(Watch()), "in two pieces"
 
 
 def test_a_video_is_no_set_of_stills(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of five frames with a pose two are keyframes, or three."""
+    """Five frames have a pose, two of them are keyframes, or three."""
     for n_keyframes, is_taken in ((2, False), (3, True)):
         poses = [at(x=4.0 + 0.2 * k, z=3.0) for k in range(6)]
         made = Made(monkeypatch, n_keyframes, 8, model_of([0, 1, 2, 5, 6, 7], poses))

@@ -56,6 +56,17 @@ def test_stills_far_apart_are_placed_together_and_one_that_shows_something_else_
     assert np.linalg.norm(error, axis=1).mean() < 0.6, "pixels are counted from the centre of the first"
 
 
+@pytest.mark.parametrize("n_shared", [0, 30])
+def test_stills_that_have_too_little_in_common_make_no_model_and_no_noise(
+    n_shared: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Two of them share nothing, or too little to begin with."""
+    points = np.random.default_rng(0).uniform(-1.0, 1.0, (100, 3))
+    shown = [np.arange(50), np.arange(50 - n_shared, 100 - n_shared)]
+    assert solve_stills(features(arc()[:2], points, shown), CAMERA, Watch()) is None
+    assert capfd.readouterr() == ("", "")
+
+
 def test_it_can_be_stopped() -> None:
     shown = [np.arange(100)] * N_IMAGES
     points = np.random.default_rng(0).uniform(-1.0, 1.0, (100, 3))

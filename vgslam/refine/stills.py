@@ -4,7 +4,7 @@ From one still to the next so much changes that tracking loses its way: a map in
 images that a plane explains in more than one way, and frames that no piece shows. All of them together determine more
 than each as it comes. When such a recording has ended, it is solved from features that bear wide baselines, matched
 between all that look alike (`stills_model`), and that replaces the map if it has as many frames in one piece as the map
-in all.
+in all, and more than its largest piece.
 """
 
 from collections.abc import Sequence
@@ -64,8 +64,8 @@ class Stills:
         if self._solved_with != self.tracker.camera:
             watch.say(f"matching {len(self.map.frames)} stills with one another (Ctrl-C skips this)")
             self._model, self._solved_with = self._solved(watch), self.tracker.camera
-        model = self._model
-        if model is None or len(model.images) < int(self.map.frames.poses()[1].sum()):
+        model, n_posed, n_largest = self._model, *self._counts()
+        if model is None or len(model.images) < n_posed or len(model.images) == n_largest:
             return False
         self._write(model)
         self.is_on = False
@@ -73,9 +73,13 @@ class Stills:
 
     def _is_in_pieces(self) -> bool:
         """Whether these are stills, and not all in one piece."""
-        posed = self.map.frames.poses()[1]
-        is_wide = len(self.map.keyframes) >= KEYFRAME_SHARE * max(int(posed.sum()), 1)
-        return is_wide and not (posed.all() and len({k.component_id for k in self.map.keyframes}) == 1)
+        n_posed, n_largest = self._counts()
+        return len(self.map.keyframes) >= KEYFRAME_SHARE * n_posed and n_largest < len(self.map.frames)
+
+    def _counts(self) -> tuple[int, int]:
+        """Frames with a pose, and those of the component that has most of them."""
+        of = self.map.frames.column("component_id")[self.map.frames.poses()[1]]
+        return len(of), int(np.bincount(of).max(initial=0))
 
     def _solved(self, watch: Watch) -> StillsModel | None:
         try:

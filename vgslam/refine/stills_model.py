@@ -61,10 +61,15 @@ def solve_stills(features: Sequence[ImageFeatures], camera: Camera, watch: Watch
     there is no room for its temporary files."""
     with tempfile.TemporaryDirectory(prefix="vgslam-stills-") as folder:
         path = Path(folder) / "matches.db"
-        _write(path, features, camera, watch)
+        if not _write(path, features, camera, watch):
+            return None
         watch.check()
         pycolmap = load_pycolmap()
-        models = pycolmap.incremental_mapping(path, folder, folder, _options(pycolmap))
+        level, pycolmap.logging.minloglevel = pycolmap.logging.minloglevel, int(pycolmap.logging.FATAL)
+        try:  # that there is no model is no error
+            models = pycolmap.incremental_mapping(path, folder, folder, _options(pycolmap))
+        finally:
+            pycolmap.logging.minloglevel = level
     best = max(models.values(), key=lambda model: int(model.num_reg_images()), default=None)
     return None if best is None else held(_read(best))
 
@@ -103,26 +108,16 @@ def held(model: StillsModel) -> StillsModel | None:
     )  # fmt: skip
 
 
-def _write(path: Path, features: Sequence[ImageFeatures], camera: Camera, watch: Watch) -> None:
-    """The images' features and matches, as pycolmap reads them: image n is number n + 1."""
+def _write(path: Path, features: Sequence[ImageFeatures], camera: Camera, watch: Watch) -> int:
+    """The images' features and matches, as pycolmap reads them: image n is number n + 1. Returns how many pairs match."""
     pycolmap = load_pycolmap()
     c, px = _camera(pycolmap, camera), [f.pixels + PIXEL_CORNER for f in features]
     options = pycolmap.TwoViewGeometryOptions()
     options.ransac.random_seed = 0
-    database = pycolmap.Database.open(path)
+    database, n_pairs = pycolmap.Database.open(path), 0
     try:
         with pycolmap.DatabaseTransaction(database):
-            sensor = pycolmap.sensor_t(pycolmap.SensorType.CAMERA, database.write_camera(c))
-            rig = pycolmap.Rig(rig_id=1)
-            rig.add_ref_sensor(sensor)
-            database.write_rig(rig, use_rig_id=True)
-            for n, pixels in enumerate(px, 1):
-                image = pycolmap.Image(name=f"{n:06d}", camera_id=sensor.id, image_id=n)
-                database.write_image(image, use_image_id=True)
-                frame = pycolmap.Frame(frame_id=n, rig_id=1)
-                frame.add_data_id(pycolmap.data_t(sensor, n))
-                database.write_frame(frame, use_frame_id=True)
-                database.write_keypoints(n, pixels.astype(np.float32))
+            _write_images(pycolmap, database, c, px)
             for a, b in pairs_to_match(features):
                 watch.check()
                 rows = np.stack(match(features[a], features[b], MATCHER), axis=1).astype(np.uint32)
@@ -133,8 +128,25 @@ def _write(path: Path, features: Sequence[ImageFeatures], camera: Camera, watch:
                 if len(found.inlier_matches) >= LEAST_MATCHES:
                     database.write_matches(a + 1, b + 1, rows)
                     database.write_two_view_geometry(a + 1, b + 1, found)
+                    n_pairs += 1
     finally:
         database.close()
+    return n_pairs
+
+
+def _write_images(pycolmap: Any, database: Any, camera: Any, px: Sequence[Array]) -> None:
+    """Images with their features at px (n,2), of one camera."""
+    sensor = pycolmap.sensor_t(pycolmap.SensorType.CAMERA, database.write_camera(camera))
+    rig = pycolmap.Rig(rig_id=1)
+    rig.add_ref_sensor(sensor)
+    database.write_rig(rig, use_rig_id=True)
+    for n, pixels in enumerate(px, 1):
+        image = pycolmap.Image(name=f"{n:06d}", camera_id=sensor.id, image_id=n)
+        database.write_image(image, use_image_id=True)
+        frame = pycolmap.Frame(frame_id=n, rig_id=1)
+        frame.add_data_id(pycolmap.data_t(sensor, n))
+        database.write_frame(frame, use_frame_id=True)
+        database.write_keypoints(n, pixels.astype(np.float32))
 
 
 def _camera(pycolmap: Any, camera: Camera) -> Any:
