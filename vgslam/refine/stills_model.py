@@ -109,7 +109,8 @@ def held(model: StillsModel) -> StillsModel | None:
 
 
 def _write(path: Path, features: Sequence[ImageFeatures], camera: Camera, watch: Watch) -> int:
-    """The images' features and matches, as pycolmap reads them: image n is number n + 1. Returns how many pairs match."""
+    """The images' features and matches, as pycolmap reads them: image n is number n + 1. Returns how many pairs
+    match."""
     pycolmap = load_pycolmap()
     c, px = _camera(pycolmap, camera), [f.pixels + PIXEL_CORNER for f in features]
     options = pycolmap.TwoViewGeometryOptions()
