@@ -1,5 +1,6 @@
 """When a recording is one of stills, whether their solution is taken, and the map that it makes."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -7,10 +8,12 @@ import numpy as np
 import pytest
 from hand_map import CAMERA, at, hand_map
 
+from vgslam.errors import OutputError
 from vgslam.frontend.mapper import Mapper, MapperConfig
 from vgslam.frontend.sfm import WindowSfm
 from vgslam.frontend.tracker import Tracker, TrackerConfig
 from vgslam.geometry import se3
+from vgslam.map.pictures import Pictures
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine import stills as stills_module
 from vgslam.refine.adjust import InterruptedRefinementError, Watch
@@ -136,3 +139,19 @@ def test_few_frames_are_kept(n: int, is_on: bool) -> None:
     older = Stills(hand_map([at()]), tracker, None, is_on=True)  # type: ignore[arg-type]
     older.expect(n)
     assert not older.is_on, "a map of an earlier run stays"
+
+
+def test_a_full_disk_is_no_reason_to_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Made(monkeypatch, 2, 4, model_of([0, 1, 2]))
+    monkeypatch.setattr(Pictures, "put", raising(OutputError("no room")))
+    made.stills.see(Frame(4, 4.0, np.zeros((CAMERA.height, CAMERA.width, 3), np.uint8)))
+    assert not made.stills.take_over(Watch())
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    """A function that raises."""
+
+    def raises(*_: object) -> None:
+        raise error
+
+    return raises

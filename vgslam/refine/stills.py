@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vgslam.errors import OutputError
 from vgslam.frontend.mapper import Mapper
 from vgslam.frontend.matching import ImageFeatures, describe
 from vgslam.frontend.tracker import Tracker, View
@@ -52,13 +53,17 @@ class Stills:
         self.is_on = self._may_be and n_frames <= MOST_STILLS
 
     def see(self, frame: Frame) -> None:
-        """Keep a frame."""
-        if self.is_on:
-            self._images.put((frame.id, PictureKind.IMAGE), frame.image)
+        """Keep a frame. Where there is no room for it, the recording is not solved as stills."""
+        try:
+            if self.is_on:
+                self._images.put((frame.id, PictureKind.IMAGE), frame.image)
+        except OutputError:
+            self.is_on = False
 
     def take_over(self, watch: Watch) -> bool:
         """Replaces the map by what the stills determine, if that is more; returns whether it was. A solution is looked
-        for once. Raises OutputError and MapError for pictures that cannot be written or read."""
+        for once. Raises OutputError and MapError
+        for pictures that cannot be written or read."""
         if not self.is_on or not self._is_in_pieces():
             return False
         if self._solved_with != self.tracker.camera:
