@@ -8,7 +8,15 @@ from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.refine import stills_model
 from vgslam.refine.adjust import InterruptedRefinementError, Watch
-from vgslam.refine.stills_model import StillsModel, held, pairs_to_match, solve_stills
+from vgslam.refine.stills_model import (
+    Agreements,
+    StillsModel,
+    agreements,
+    held,
+    largest_part,
+    pairs_to_match,
+    solve_stills,
+)  # fmt: skip
 from vgslam.types import Array, Ids
 
 CAMERA = Camera(500.0, 500.0, 319.5, 239.5, 640, 480)
@@ -96,11 +104,18 @@ def model_of(seen: list[Ids], n_points: int) -> StillsModel:
                        cam, point, pixels)  # fmt: skip
 
 
+def agreeing(n_images: int, shares: dict[tuple[int, int], float] | None = None) -> Agreements:
+    """All pairs with a hundred matches, of which all agree but those given."""
+    pairs = [(a, b) for a in range(n_images) for b in range(a + 1, n_images)]
+    a, b = np.array(pairs).T
+    return Agreements(a, b, np.full(len(a), 100), np.array([100.0 * (shares or {}).get(p, 1.0) for p in pairs]))
+
+
 @pytest.mark.parametrize(("n", "images"), [(20, [10, 11, 12, 13]), (19, [10, 11, 12])])
 def test_an_image_is_held_by_twenty_landmarks_that_three_see(n: int, images: list[int]) -> None:
     """The last shows n of those that three others see, and a hundred that one other sees."""
     ids, far = np.arange(40), np.arange(40, 140)
-    model = held(model_of([ids, ids, np.concatenate([ids, far]), np.concatenate([ids[:n], far])], 140))
+    model = held(model_of([ids, ids, np.concatenate([ids, far]), np.concatenate([ids[:n], far])], 140), agreeing(4))
     assert model is not None
     assert model.images.tolist() == images
     assert len(model.points) == (140 if len(images) == 4 else 40), "what one image sees is no landmark"
@@ -112,7 +127,53 @@ def test_what_hangs_on_an_image_that_goes_goes_too() -> None:
     """Images 3 and 4 and a third make landmarks of three views; the third itself is not held."""
     ids = np.arange(40)
     chain = [ids, ids, ids, np.arange(100, 130), np.arange(100, 130), np.arange(100, 119)]
-    model = held(model_of(chain, 130))
+    model = held(model_of(chain, 130), agreeing(6))
     assert model is not None
     assert model.images.tolist() == [10, 11, 12]
-    assert held(model_of(chain[3:], 130)) is None
+    assert held(model_of(chain[3:], 130), agreeing(3)) is None
+
+
+@pytest.mark.parametrize(("share", "images"), [(0.84, [10, 11, 12]), (0.86, [10, 11, 12, 13])])
+def test_an_image_goes_that_its_matches_deny(share: float, images: list[int]) -> None:
+    """Those that it agrees with so little stay, however much that takes from their own share."""
+    said = agreeing(4, {(n, 3): share for n in range(3)})
+    expected = [(200.0 + 100.0 * share) / 300.0] * 3 + [share]
+    assert said.shares(np.ones(4, bool)) == pytest.approx(expected)
+    assert said.shares(np.arange(4) < 3) == pytest.approx(1.0)
+    model = held(model_of([np.arange(40)] * 4, 40), said)
+    assert model is not None
+    assert model.images.tolist() == images
+
+
+def test_the_worst_goes_first() -> None:
+    """With image 3 none of the others has .85, without it all that they have agrees."""
+    said = agreeing(4, {(0, 3): 0.0, (1, 3): 0.0, (2, 3): 0.5})
+    assert said.shares(np.ones(4, bool)) == pytest.approx([2 / 3, 2 / 3, 2.5 / 3, 0.5 / 3])
+    model = held(model_of([np.arange(40)] * 4, 40), said)
+    assert model is not None
+    assert model.images.tolist() == [10, 11, 12]
+
+
+def test_only_what_hangs_together_is_one_model() -> None:
+    """Two and three images that a middle one has tied, which goes."""
+    links = np.zeros((6, 6), bool)
+    for a, b in ((0, 1), (1, 2), (2, 3), (3, 4), (4, 5)):
+        links[a, b] = links[b, a] = True
+    everything = np.ones(6, bool)
+    assert largest_part(links, everything).all()
+    assert largest_part(links, np.arange(6) != 2).tolist() == [False] * 3 + [True] * 3
+    assert largest_part(links, np.arange(6) != 3).tolist() == [True] * 3 + [False] * 3
+    assert not largest_part(links, ~everything).any()
+
+
+def test_matches_agree_with_poses_on_their_epipolar_lines() -> None:
+    """Image 11 is beside image 10: rows of the image are the lines. Image 7 is not in the model."""
+    T = np.tile(np.eye(4), (2, 1, 1))
+    T[1, 0, 3] = 1.0
+    nothing = np.zeros(0, np.int64)
+    model = StillsModel(np.array([10, 11]), T, np.zeros((0, 3)), nothing, nothing, np.zeros((0, 2)))
+    px = np.array([[100.0, 50.0], [200.0, 150.0], [300.0, 250.0], [400.0, 350.0]])
+    beside = px + [[30.0, 3.9], [9.0, -3.9], [5.0, 4.1], [5.0, 40.0]]
+    said = agreements(model, {(10, 11): (px, beside), (7, 10): (px, px)}, CAMERA)
+    assert (said.a.tolist(), said.b.tolist(), said.n.tolist()) == ([0], [1], [4])
+    assert said.n_agreeing == pytest.approx([2.0])

@@ -16,9 +16,12 @@ import numpy as np
 
 from vgslam.frontend.locate import obey_epipolar
 from vgslam.frontend.matching import ImageFeatures, MatcherConfig, match
+from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.refine.adjust import Watch
 from vgslam.refine.ceres import load_pycolmap
+from vgslam.refine.problem import Mask
+from vgslam.reloc.epipolar_check import Matched, epipolar_agreement
 from vgslam.reloc.index import PlaceIndex
 from vgslam.reloc.vocabulary import shipped_vocabulary
 from vgslam.types import Array, Ids
@@ -34,8 +37,15 @@ LEAST_START, MAX_ERROR_PX, MIN_RATIO = 50, 6.0, 0.4
 HELD_BY, LEAST_VIEWS = 20, 3
 """An image is held by so many landmarks that so many images see: what two see fits any length of the step between
 them."""
+AGREEING = 0.85
+"""Share of an image's matches that have to agree with the poses. Most make no landmark, and so have not been asked: .89
+and more agree with right poses, .8 and less where a model was begun or went on wrongly, though its landmarks fit."""
 PIXEL_CORNER = 0.5
 """pycolmap's pixels are counted from the corner of the image, not from the centre of its first pixel."""
+
+
+Pairs = dict[tuple[int, int], tuple[Array, Array]]
+"""Matched pixels (n,2) of images a and b, by their numbers."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,8 @@ def solve_stills(features: Sequence[ImageFeatures], camera: Camera, watch: Watch
     there is no room for its temporary files."""
     with tempfile.TemporaryDirectory(prefix="vgslam-stills-") as folder:
         path = Path(folder) / "matches.db"
-        if not _write(path, features, camera, watch):
+        pairs = _write(path, features, camera, watch)
+        if not pairs:
             return None
         watch.check()
         pycolmap = load_pycolmap()
@@ -71,7 +82,10 @@ def solve_stills(features: Sequence[ImageFeatures], camera: Camera, watch: Watch
         finally:
             pycolmap.logging.minloglevel = level
     best = max(models.values(), key=lambda model: int(model.num_reg_images()), default=None)
-    return None if best is None else held(_read(best))
+    if best is None:
+        return None
+    model = _read(best)
+    return held(model, agreements(model, pairs, camera))
 
 
 def pairs_to_match(features: Sequence[ImageFeatures]) -> list[tuple[int, int]]:
@@ -85,18 +99,63 @@ def pairs_to_match(features: Sequence[ImageFeatures]) -> list[tuple[int, int]]:
     return sorted(pairs)
 
 
-def held(model: StillsModel) -> StillsModel | None:
-    """The images of a model that enough landmarks hold; None if that leaves fewer than three. What hangs on an image
-    that goes is looked at again."""
+@dataclass(frozen=True)
+class Agreements:
+    """Pairs of a model's images, as rows of it, (P,) each, how many matches they have and how many agree with it."""
+
+    a: Ids
+    b: Ids
+    n: Ids
+    n_agreeing: Array
+
+    def links(self, n_images: int) -> Array:
+        """(C,C): matches that agree of each two images, symmetric."""
+        out = np.zeros((n_images, n_images))
+        out[self.a, self.b] = out[self.b, self.a] = self.n_agreeing
+        return out
+
+    def shares(self, is_held: Mask) -> Array:
+        """(C,): share of the matches with images that are held that agrees; 1 where there are none."""
+        both = is_held[self.a] & is_held[self.b]
+        ends = np.concatenate([self.a[both], self.b[both]])
+        n, agreeing = (
+            np.bincount(ends, np.tile(of[both], 2), minlength=len(is_held)) for of in (self.n, self.n_agreeing)
+        )
+        return np.where(n > 0, agreeing / np.maximum(n, 1), 1.0)
+
+
+def agreements(model: StillsModel, pairs: Pairs, camera: Camera) -> Agreements:
+    """What matches, pixels (n,2) of each pair of images, say of a model's poses."""
+    row = {image: c for c, image in enumerate(model.images.tolist())}
+    T = se3.inverse(model.T_world_cam)
+    found = []
+    for (a, b), (px_a, px_b) in pairs.items():
+        if a in row and b in row:
+            T_b_a = T[row[b]] @ model.T_world_cam[row[a]]
+            share = epipolar_agreement(Matched(px_a, px_b, camera, camera), T_b_a)
+            found.append((row[a], row[b], len(px_a), share * len(px_a)))
+    columns = np.array(found, np.float64).reshape(-1, 4).T
+    return Agreements(columns[0].astype(np.int64), columns[1].astype(np.int64), columns[2].astype(np.int64), columns[3])
+
+
+def held(model: StillsModel, agreements: Agreements) -> StillsModel | None:
+    """The images of a model that enough landmarks hold, whose matches agree with it, and that hang together; None if
+    that leaves fewer than three. What hangs on an image that goes is looked at again."""
     n_images, n_points = len(model.images), len(model.points)
+    links = agreements.links(n_images) >= LEAST_MATCHES
     is_held = np.ones(n_images, bool)
     while True:
+        before = is_held
+        is_held = largest_part(links, is_held)
         mine = is_held[model.cam]
         views = np.bincount(model.point[mine], minlength=n_points)
         seen = np.bincount(model.cam[mine & (views >= LEAST_VIEWS)[model.point]], minlength=n_images)
-        if (seen[is_held] >= HELD_BY).all():
+        is_held = is_held & (seen >= HELD_BY)
+        shares = np.where(is_held, agreements.shares(is_held), 1.0)
+        if shares.min(initial=1.0) < AGREEING:
+            is_held[shares.argmin()] = False  # the others may agree without it
+        if (is_held == before).all():
             break
-        is_held &= seen >= HELD_BY
     if is_held.sum() < LEAST_VIEWS:
         return None
     rows = np.flatnonzero(mine & (views >= 2)[model.point])
@@ -108,14 +167,27 @@ def held(model: StillsModel) -> StillsModel | None:
     )  # fmt: skip
 
 
-def _write(path: Path, features: Sequence[ImageFeatures], camera: Camera, watch: Watch) -> int:
-    """The images' features and matches, as pycolmap reads them: image n is number n + 1. Returns how many pairs
-    match."""
+def largest_part(links: Mask, is_in: Mask) -> Mask:
+    """(C,): those of the images `is_in` (C,) in the largest part that links (C,C) tie together; of equal ones the
+    first."""
+    left, best = is_in.copy(), np.zeros(len(is_in), bool)
+    while left.any():
+        part = np.zeros(len(is_in), bool)
+        part[np.flatnonzero(left)[0]] = True
+        while (more := part | (links[part].any(0) & left)).sum() > part.sum():
+            part = more
+        left &= ~part
+        best = part if part.sum() > best.sum() else best
+    return best
+
+
+def _write(path: Path, features: Sequence[ImageFeatures], camera: Camera, watch: Watch) -> Pairs:
+    """The images' features and matches, as pycolmap reads them: image n is number n + 1. Returns the matches."""
     pycolmap = load_pycolmap()
     c, px = _camera(pycolmap, camera), [f.pixels + PIXEL_CORNER for f in features]
     options = pycolmap.TwoViewGeometryOptions()
     options.ransac.random_seed = 0
-    database, n_pairs = pycolmap.Database.open(path), 0
+    database, pairs = pycolmap.Database.open(path), Pairs()
     try:
         with pycolmap.DatabaseTransaction(database):
             _write_images(pycolmap, database, c, px)
@@ -129,10 +201,10 @@ def _write(path: Path, features: Sequence[ImageFeatures], camera: Camera, watch:
                 if len(found.inlier_matches) >= LEAST_MATCHES:
                     database.write_matches(a + 1, b + 1, rows)
                     database.write_two_view_geometry(a + 1, b + 1, found)
-                    n_pairs += 1
+                    pairs[a, b] = features[a].pixels[rows[:, 0]], features[b].pixels[rows[:, 1]]
     finally:
         database.close()
-    return n_pairs
+    return pairs
 
 
 def _write_images(pycolmap: Any, database: Any, camera: Any, px: Sequence[Array]) -> None:
@@ -173,6 +245,7 @@ def _options(pycolmap: Any) -> Any:
     m = o.mapper
     m.abs_pose_refine_focal_length = m.abs_pose_refine_extra_params = False
     m.init_min_num_inliers = LEAST_START
+    m.abs_pose_min_num_inliers = HELD_BY
     m.abs_pose_max_error, m.abs_pose_min_inlier_ratio = MAX_ERROR_PX, MIN_RATIO
     return o
 
