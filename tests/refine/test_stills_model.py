@@ -173,7 +173,7 @@ def test_matches_agree_with_poses_on_their_epipolar_lines() -> None:
     nothing = np.zeros(0, np.int64)
     model = StillsModel(np.array([10, 11]), T, np.zeros((0, 3)), nothing, nothing, np.zeros((0, 2)))
     px = np.array([[100.0, 50.0], [200.0, 150.0], [300.0, 250.0], [400.0, 350.0]])
-    beside = px + [[30.0, 3.9], [9.0, -3.9], [5.0, 4.1], [5.0, 40.0]]
+    beside = px + np.array([[30.0, 3.9], [9.0, -3.9], [5.0, 4.1], [5.0, 40.0]])
     said = agreements(model, {(10, 11): (px, beside), (7, 10): (px, px)}, CAMERA)
     assert (said.a.tolist(), said.b.tolist(), said.n.tolist()) == ([0], [1], [4])
     assert said.n_agreeing == pytest.approx([2.0])
