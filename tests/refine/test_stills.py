@@ -119,6 +119,14 @@ def test_a_map_that_has_all_frames_in_one_piece_is_left_alone(monkeypatch: pytes
     assert made.stills.take_over(Watch()), "in two pieces"
 
 
+@pytest.mark.parametrize(("n_keyframes", "is_taken"), [(18, True), (19, False)])
+def test_a_map_that_lacks_one_frame_in_twenty_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, n_keyframes: int, is_taken: bool
+) -> None:
+    model = model_of(list(range(20)), [at(x=5.0 + 0.1 * k, z=3.0) for k in range(20)])
+    assert Made(monkeypatch, n_keyframes, 20, model).stills.take_over(Watch()) == is_taken
+
+
 def test_a_video_is_no_set_of_stills(monkeypatch: pytest.MonkeyPatch) -> None:
     """Five frames have a pose, two of them are keyframes, or three."""
     for n_keyframes, is_taken in ((2, False), (3, True)):

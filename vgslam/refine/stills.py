@@ -32,6 +32,9 @@ MOST_STILLS = 128
 KEYFRAME_SHARE = 0.5
 """Where this share of the frames with a pose are keyframes, one shows hardly what the one before has shown: stills. In
 a video every fifth to tenth is one."""
+WHOLE = 0.95
+"""A piece with this share of all frames is left alone: optical flow, where it can follow, measures landmarks in more
+images, and a little better."""
 IMAGES_BYTES = 32 * 2**20
 """Memory for the frames' images; what is beyond lies in files."""
 
@@ -77,9 +80,9 @@ class Stills:
         return True
 
     def _is_in_pieces(self) -> bool:
-        """Whether these are stills, and not all in one piece."""
+        """Whether these are stills, and not nearly all in one piece."""
         n_posed, n_largest = self._counts()
-        return len(self.map.keyframes) >= KEYFRAME_SHARE * n_posed and n_largest < len(self.map.frames)
+        return len(self.map.keyframes) >= KEYFRAME_SHARE * n_posed and n_largest < WHOLE * len(self.map.frames)
 
     def _counts(self) -> tuple[int, int]:
         """Frames with a pose, and those of the component that has most of them."""
