@@ -163,6 +163,7 @@ def test_only_what_hangs_together_is_one_model() -> None:
     assert largest_part(links, everything).all()
     assert largest_part(links, np.arange(6) != 2).tolist() == [False] * 3 + [True] * 3
     assert largest_part(links, np.arange(6) != 3).tolist() == [True] * 3 + [False] * 3
+    assert largest_part(links[:5, :5], np.arange(5) != 2).tolist() == [True, True, False, False, False], "the first"
     assert not largest_part(links, ~everything).any()
 
 
