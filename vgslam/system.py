@@ -23,17 +23,16 @@ from vgslam.frontend.tracking_state import Phase, TrackingState
 from vgslam.frontend.watches import Watches
 from vgslam.geometry.camera import Camera
 from vgslam.interfaces import PosedMap
+from vgslam.last_word import LastWord
 from vgslam.map.slam_map import SlamMap
 from vgslam.mapping import KeyframeSteps, Mapped
 from vgslam.refine.adjust import Watch
 from vgslam.refine.outcome import RefineOutcome
-from vgslam.refine.refine_checked import Mending, refine_checked
+from vgslam.refine.stills import Stills
 from vgslam.refine.while_running import CalibrationWhileRunning
-from vgslam.reloc.closing import LoopCloser, solve_graph
-from vgslam.reloc.late_joins import join_components
+from vgslam.reloc.closing import LoopCloser
 from vgslam.reloc.localization import Localization
 from vgslam.reloc.nearby import NearbyLandmarks
-from vgslam.reloc.parting import part_components
 from vgslam.reloc.places import Places
 from vgslam.reloc.proposal import PoseProposer
 from vgslam.reloc.relocalizer import Relocalizer
@@ -95,6 +94,7 @@ class SlamSystem:
         self.watches = Watches(self.tracker, self.map, self.notes, self._frames.first_id, is_localizing)
         users = (self.tracker, self.mapper, self.frame_poses, self.watches, self.relocalizer, self.loops)
         self.calibration = CalibrationWhileRunning(self.map, camera, self.config.refine, users)
+        self.stills = Stills(self.map, self.tracker, self.mapper, self.config.refine.is_on and not is_localizing)
 
         # where the camera is
         self._component = max((k.component_id for k in self.map.keyframes), default=-1)  # tracked now, or last
@@ -126,9 +126,15 @@ class SlamSystem:
     def next_frame_id(self) -> int:
         return self._frames.next_id
 
+    def expect(self, n_frames: int) -> None:
+        """Know how long the recording is that comes now, as far as its source can tell."""
+        self.calibration.expect(self.next_frame_id, n_frames)
+        self.stills.expect(n_frames)
+
     def process(self, frame: Frame) -> PoseEstimate:
         """Pose and status of the next frame (ids must count up from `first_frame_id`, else ValueError)."""
         self.watches.static.may_change_map = not self.loops.search.is_under_way
+        self.stills.see(frame)
         view = self._begin_frame(frame)
         if not self._follow(view) and not self._recover(view) and not self._follow_guided(view):
             self._lose(view)
@@ -151,31 +157,19 @@ class SlamSystem:
         with self.stages.of("loops"):
             self.loops.finish()
         self.notes += self.provisional.finish()
-        self._join_components()
-        with self.stages.of("graph"):
-            solve_graph(self.map, self.config.loops.is_metric, self.notes, else_of="odometry")
-        if self.config.refine.is_on:
-            self._refine(watch)
+        last = LastWord(
+            self.tracker, self.mapper, self.relocalizer, self.loops, self.stills, self.calibration.config, self.stages,
+            self.notes, self.first_frame_id,
+        )  # fmt: skip
+        if last.speak(watch or Watch()):
+            self.frame_poses, self._state = FramePoses(self.map, self.tracker.camera, self.config.tracker), None
+        self.refined = last.refined
+        self._component = max((k.component_id for k in self.map.keyframes[-1:]), default=self._component)
         with self.stages.of("frames"):
             self.frame_poses.finish()
             if self.guide is not None and self.guide.use.dense_depth:
                 add_dense_depth(self.mapper, self.guide)
         self.watches.finish()
-
-    def _join_components(self) -> None:
-        """Components fall apart where nothing holds them, and come together where places say so."""
-        with self.stages.of("loops"):
-            self.notes += part_components(self.map, self.config.mapper.guess_rel_sigma, self.first_frame_id)
-            join_components(self.map, self.config.tracker.features, self.loops.config, self.notes)
-            self._component = max((k.component_id for k in self.map.keyframes[-1:]), default=self._component)
-
-    def _refine(self, watch: Watch | None) -> None:
-        """Adjust the whole map; `refined` then tells what became of it."""
-        with self.stages.of("refine"):
-            mending = Mending.of(self.relocalizer, self.loops.config, self.config.mapper, self.first_frame_id)
-            self.refined = refine_checked(self.map, self.calibration.config, watch, mending, self.notes)
-            if self.map.keyframes:
-                self.tracker.camera = self.mapper.camera = self.map.keyframes[-1].camera
 
     def _begin_frame(self, frame: Frame) -> View:
         with self.stages.of("prepare"):

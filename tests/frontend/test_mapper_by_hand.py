@@ -96,7 +96,7 @@ def test_edges_say_what_the_poses_say_with_deviations_of_their_length() -> None:
     """Two keyframes 0.5 apart, the second turned, in units of 2 and 4; edges reach three keyframes back."""
     m = hand_map([at(), at(x=0.5, turn=(0, 90, 0)), at(x=1.0), at(x=1.5), at(x=2.0)], scales=[2.0, 4.0, 1.0, 1.0, 1.0])
     m.edges.clear()
-    mapper(m, edge_sigmas=(0.01, 0.1, 0.05))._link_edges(np.arange(5))
+    mapper(m, edge_sigmas=(0.01, 0.1, 0.05)).link_edges(np.arange(5))
     assert sorted(m.edges) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (1, 4), (2, 3), (2, 4), (3, 4)]
     edge = m.edges[0, 1]
     assert edge.S_a_b.s == pytest.approx(2.0)
@@ -109,7 +109,7 @@ def test_edges_say_what_the_poses_say_with_deviations_of_their_length() -> None:
 def test_an_edge_over_more_than_a_window_is_of_a_place_found_again(window: int, kind: EdgeKind) -> None:
     m = in_a_row(5)
     m.edges.clear()
-    mapper(m, window=window)._link_edges(np.array([0, 4]))
+    mapper(m, window=window).link_edges(np.array([0, 4]))
     assert m.edges[0, 4].kind is kind
 
 

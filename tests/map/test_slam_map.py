@@ -205,3 +205,16 @@ def test_observations_do_not_change_under_who_holds_them() -> None:
         held.pixels[0] = 9.0
     with pytest.raises(ValueError, match="2 observed landmarks and 1 pixels"):
         add_keyframe(m, Sim3.identity(), ids, pixels[:1])
+
+
+def test_a_map_that_begins_anew_keeps_its_frames_alone() -> None:
+    m = SlamMap()
+    ids = m.landmarks.add(add_keyframe(m, Sim3.identity()), np.ones((2, 3)), np.ones(2), np.zeros((2, 3), np.uint8))
+    m.observe(0, ids, np.ones((2, 2)))
+    m.frames.append(PoseEstimate(0, 0.0, Status.TRACKED, 0, np.eye(4)))
+    m.begin_anew()
+    assert (len(m.keyframes), len(m.observed), len(m.landmarks), len(m.edges), len(m.frames)) == (0, 0, 0, 0, 1)
+    assert m.pictures.resident_bytes == 0
+    S = Sim3(np.eye(3), np.array([1.0, 2.0, 3.0]), 2.0)
+    assert add_keyframe(m, S) == 0
+    assert m.centres(np.arange(1)).tolist() == [[1.0, 2.0, 3.0]]

@@ -6,8 +6,8 @@ import sys
 STATEMENT = """
 import os, signal
 signal.signal(signal.SIGTERM, lambda *_: print("handled", flush=True))
-from vgslam.refine.ceres import _loaded
-_loaded()
+from vgslam.refine.ceres import load_pycolmap
+load_pycolmap()
 os.kill(os.getpid(), signal.SIGTERM)
 print("alive", flush=True)
 """
@@ -20,7 +20,7 @@ def test_sigterm_still_reaches_who_asked_for_it() -> None:
 
 
 def test_the_solver_says_nothing_of_steps_that_it_tried() -> None:
-    load = "from vgslam.refine.ceres import _loaded; log = _loaded().logging"
+    load = "from vgslam.refine.ceres import load_pycolmap; log = load_pycolmap().logging"
     words = f'{load}; log.warning("a step"); log.error("an end")'
     done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, timeout=60)
     assert "a step" not in done.stderr

@@ -40,11 +40,12 @@ def loop_over(source: RecordedSource, signals: StopSignals | None = None) -> Mai
 def test_a_stream_and_frames_of_ones_own_give_the_same_poses() -> None:
     source = recorded()
     assert source.camera is not None
-    by_hand = Slam(source.camera, SlamConfig(refine=RefineConfig(is_on=False, while_running=False)))
+    config = SlamConfig(refine=RefineConfig(is_on=False, while_running=False))
+    by_hand = Slam(source.camera, config)
     for frame in source:
         by_hand.process(frame)
     by_hand.finish()
-    with Slam.open(DEMO / "demo.mp4", calib=CALIB) as stream:
+    with Slam.open(DEMO / "demo.mp4", calib=CALIB, config=config) as stream:
         poses = list(islice(stream, N))
     assert [p.frame_id for p in poses] == list(range(N))
     ours = [f.T_ref_cam for f in by_hand.map.frames]

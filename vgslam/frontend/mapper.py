@@ -103,7 +103,7 @@ class Mapper:
         self._triangulate(recent)
         if not lacks_depth(m, shared_with_earlier(m, k)):
             self.adjust(recent)  # not with few measured landmarks: they would outvote those that hold the rotation
-        self._link_edges(recent)
+        self.link_edges(recent)
         ids, px64 = m.observed[k]
         px = px64.astype(np.float32)
         new_ids, new_px = self.add_corners(view, k, px)
@@ -160,7 +160,7 @@ class Mapper:
         the keyframes `linked` anew."""
         self._triangulate(window)
         self.adjust(window, n_fixed=1, max_iterations=SETTLING_ITERATIONS)
-        self._link_edges(linked)
+        self.link_edges(linked)
 
     def _window(self, recent: Ids) -> WindowInput:
         """The keyframes with their tracks and what the map knows, in the frame of the first."""
@@ -181,7 +181,7 @@ class Mapper:
         is_due = len(recent) >= 4 and every > 0 and recent[-1] % every == 0
         return (middle,) if is_due and self.map.keyframes[recent[middle]].depth is None else ()
 
-    def _link_edges(self, recent: Ids) -> None:
+    def link_edges(self, recent: Ids) -> None:
         """Make the window's relative poses edges of the graph, in place of those from older windows."""
         m = self.map
         for i, b in enumerate(recent.tolist()):

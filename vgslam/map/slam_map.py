@@ -14,7 +14,7 @@ from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.frame_table import FrameTable
 from vgslam.map.paged_keyframe import PagedKeyframe
-from vgslam.map.pictures import Pictures
+from vgslam.map.pictures import PictureKind, Pictures
 from vgslam.map.world import UNKNOWN, World
 from vgslam.types import Array, Camera, Edge, Ids, Keyframe, Observations, PoseEstimate, Trajectory
 
@@ -153,9 +153,7 @@ class SlamMap:
         self.edges: dict[tuple[int, int], Edge] = {}
         self.frames = FrameTable()
         self.place_codes = PlaceCodes()
-        self._R = GrowingArray((3, 3), np.float64)
-        self._t = GrowingArray((3,), np.float64)
-        self._s = GrowingArray((), np.float64)
+        self._R, self._t, self._s = _no_poses()
 
     def frozen(self) -> "SlamMap":
         """The map as it is now, for another thread to read: later changes of this one do not reach it. The pictures are
@@ -167,6 +165,15 @@ class SlamMap:
         out.place_codes = PlaceCodes(self.place_codes.vocabulary, self.place_codes.codes.copy())
         out._R, out._t, out._s = self._R.copy(), self._t.copy(), self._s.copy()
         return out
+
+    def begin_anew(self) -> None:
+        """Forgets the keyframes with all that hangs on them. Frames keep their rows, which have to be set anew."""
+        for keyframe in self.keyframes:
+            for kind in PictureKind:
+                self.pictures.put((keyframe.id, kind), None)
+        self.worlds, self.keyframes, self.observed, self.landmarks, self.edges = {}, [], [], Landmarks(), {}
+        self.place_codes = PlaceCodes()
+        self._R, self._t, self._s = _no_poses()
 
     def add_keyframe(self, keyframe: Keyframe, ids: Ids, pixels: npt.NDArray) -> None:
         """Append a keyframe (its id must be the next one) with its observations ids (n,), pixels (n,2)."""
@@ -318,6 +325,11 @@ class SlamMap:
             component_ids := np.array([x.component_id for x in k], np.int64),
             self._are_metric(component_ids),
         )
+
+
+def _no_poses() -> tuple[GrowingArray, GrowingArray, GrowingArray]:
+    """Rotations, positions and scales of keyframes, without any."""
+    return GrowingArray((3, 3), np.float64), GrowingArray((3,), np.float64), GrowingArray((), np.float64)
 
 
 def with_lengths_times(factor: float, covariance: Array) -> Array:

@@ -65,7 +65,7 @@ def solve(
     Only active observations count. The world stays where it is in the mean as the damping keeps it there; no gauge is
     fixed unless keyframes are held. Raises nothing for a problem that Ceres cannot solve: it comes back as it was.
     """
-    pycolmap = _loaded()
+    pycolmap = load_pycolmap()
     active = np.flatnonzero(problem.is_active())
     if not len(active):
         return problem
@@ -89,7 +89,7 @@ def solve(
     return model.read(reconstruction)
 
 
-def _loaded() -> Any:
+def load_pycolmap() -> Any:
     """pycolmap. Loading it takes SIGTERM over, and would end the program with a trace where a run ends in order:
     whoever had the signal before gets it back. Its warnings, of steps that the solver tries and gives up, are for its
     makers: what matters is the outcome."""

@@ -23,8 +23,8 @@ from vgslam.types import Ids
 PICTURES_BYTES = 64 * 2**20
 """Memory of pictures while the map is adjusted: the solver needs as much as the pictures of a hundred keyframes, and
 hardly a picture is looked at meanwhile."""
-LEAST_KEYFRAMES = 10
-"""Components with fewer keyframes are left alone: their windows have been adjusted as nearly the whole already."""
+LEAST_KEYFRAMES = 3
+"""Components with fewer keyframes are left alone: any length of the one step between two fits what they see."""
 MOVED_SHARE, MOVED_DEG = 0.01, 0.5
 """A keyframe that moved by more than this share of the depth, or turned by more than this, counts as moved."""
 

@@ -50,7 +50,7 @@ class MainLoop:
     ) -> None:
         self.source, self.slam, self.map_session = source, slam, map_session
         if source.n_frames is not None:
-            slam.calibration.expect(slam.next_frame_id, source.n_frames)
+            slam.expect(source.n_frames)
         self.signals = signals or StopSignals()
 
     @property
