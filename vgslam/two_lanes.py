@@ -292,7 +292,8 @@ class TwoLaneSystem(SlamSystem):
     # -- the mapping lane
 
     def _map(self, job: _Job, due: TrackState, component: int) -> _Handed:
-        return self._caught_up(job, due, self._make_keyframe(due, component), True)
+        new = self._make_keyframe(due, component)
+        return self._caught_up(job, due, new, new.is_new)
 
     def _see_again(self, job: _Job, due: TrackState, new: Mapped) -> _Handed:
         """The landmarks that the map shows from a view, without changing it: those of a keyframe nearby are added to
