@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from vgslam.frontend.features import Pixels
+from vgslam.frontend.locate import Recovered
 from vgslam.frontend.mapper import Mapper
 from vgslam.frontend.provisional_starts import ProvisionalStarts
 from vgslam.frontend.reference import with_more
@@ -11,6 +12,11 @@ from vgslam.reloc.closing import LoopCloser
 from vgslam.reloc.nearby import NearbyLandmarks
 from vgslam.stage_clock import StageClock
 from vgslam.types import Ids
+
+ENOUGH_VISITS, MOST_NEW = 3, 0.3
+"""A view becomes no keyframe where keyframes of that many earlier visits look the same way, and it has fewer new
+corners than this share of the landmarks seen in it: the map of a room does not grow for hours. A second and a third
+visit still make keyframes, as they make the poses of the first more exact."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,8 @@ class Mapped:
     ids: Ids
     pixels: Pixels
     component_id: int
+    is_new: bool = True
+    """False where the map showed the view already, and the keyframe is an old one."""
 
 
 class KeyframeSteps:
@@ -36,10 +44,14 @@ class KeyframeSteps:
 
     def __call__(self, at: TrackState, component: int) -> Mapped:
         """The keyframe that tracking's view becomes in a component, once the loop found at the keyframe before is
-        closed: with the landmarks of old ones that it shows, adjusted."""
+        closed: with the landmarks of old ones that it shows, adjusted. An old one where the map shows the view."""
+        before_loop = at
         with self._stages.of("loops"):
             at, component = self._after_loop(at, component)
-        ids, pixels = self._with_old_landmarks(at, component)
+        seen = self._old_landmarks(at, component)
+        ids, pixels = (at.ids, at.pixels) if seen is None else with_more(at.ids, at.pixels, seen.ids, seen.pixels)
+        if seen is not None and at is before_loop and self._is_known(at, component, pixels):
+            return Mapped(seen.keyframe_id, ids, pixels, component, is_new=False)
         with self._stages.of("map"):
             ids, pixels = self.mapper.add_keyframe(at.view, at.T_world_cam, ids, pixels, component)
             k = len(self.map.keyframes) - 1
@@ -60,11 +72,16 @@ class KeyframeSteps:
         T_world_cam = keyframe.S_world_keyframe.compose_pose(T_last_view)
         return replace(at, T_world_cam=T_world_cam), keyframe.component_id
 
-    def _with_old_landmarks(self, at: TrackState, component: int) -> tuple[Ids, Pixels]:
-        """Landmarks that are followed, and those of old keyframes at the same place, which tie the new one to them."""
+    def _is_known(self, at: TrackState, component: int, pixels: Pixels) -> bool:
+        """Whether a keyframe would add little to a map that shows landmarks at pixels (n,2) of the view."""
+        visits = self.nearby.visits(at.T_world_cam, component, self.loops.config.min_gap)
+        few_new = MOST_NEW * len(pixels)
+        return visits >= ENOUGH_VISITS and len(self.mapper.tracker.detect(at.view, pixels)) < few_new
+
+    def _old_landmarks(self, at: TrackState, component: int) -> Recovered | None:
+        """Landmarks of old keyframes at the same place, which tie a new one to them."""
         before = len(self.map.keyframes) - self.loops.config.min_gap
         if before <= 0 or not self.loops.config.is_on:
-            return at.ids, at.pixels
+            return None
         with self._stages.of("back"):
-            seen = self.nearby.look_back(at.view, self.mapper.camera, at.T_world_cam, component, before)
-        return (at.ids, at.pixels) if seen is None else with_more(at.ids, at.pixels, seen.ids, seen.pixels)
+            return self.nearby.look_back(at.view, self.mapper.camera, at.T_world_cam, component, before)

@@ -291,6 +291,10 @@ class SlamSystem:
     def _add_keyframe(self, at: TrackState) -> None:
         """Make a keyframe of the view, and go on from it."""
         new = self._make_keyframe(at, self._component)
+        if not new.is_new:
+            self._reference = Reference(new.keyframe_id, new.ids, new.pixels)
+            self._state = replace(at, ids=new.ids, pixels=new.pixels)
+            return
         with self.stages.of("refine"):
             view, ids, pixels = self.calibration.at_keyframe(at.view, new.ids, new.pixels)
         self.watches.static.forget()

@@ -291,8 +291,9 @@ class TwoLaneSystem(SlamSystem):
 
     def _map(self, job: _Job, due: TrackState, component: int) -> _Handed:
         new = self._make_keyframe(due, component)
-        self.loops.begin(new.keyframe_id)
-        return self._caught_up(job, due, new, True)
+        if new.is_new:
+            self.loops.begin(new.keyframe_id)
+        return self._caught_up(job, due, new, new.is_new)
 
     def _see_again(self, job: _Job, due: TrackState, new: Mapped) -> _Handed:
         """The landmarks that the map shows from a view, without changing it: those of a keyframe nearby are added to

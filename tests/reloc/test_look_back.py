@@ -12,7 +12,7 @@ from vgslam.map.slam_map import SlamMap
 from vgslam.refine.adjust import RefineConfig
 from vgslam.reloc.loops import LoopConfig
 from vgslam.slam import Slam, SlamConfig
-from vgslam.types import Array, Image, Keyframe
+from vgslam.types import Array, Image, Keyframe, Status
 
 N = 40
 GAP = LoopConfig().min_gap
@@ -66,6 +66,22 @@ def test_the_way_back_ends_where_it_began(walked: Slam) -> None:
     extent = np.ptp([m.keyframes[k].S_world_keyframe.t for k in range(len(m.keyframes))], axis=0).max()
     assert np.linalg.norm(last[:3, 3] - first[:3, 3]) < 0.01 * extent
     assert se3.angle_deg(first[:3, :3].T @ last[:3, :3]) < 0.3
+
+
+def test_a_place_that_was_visited_often_gets_no_more_keyframes() -> None:
+    planes = room()
+    there = [render(planes, CAMERA, walk_pose(i - 15))[0] for i in range(N)]
+    round_trip = there[1:] + there[::-1]
+    m = run(there[:1] + round_trip * 6, LoopConfig()).map
+    by_round = np.bincount([(keyframe.frame_id - 1) // len(round_trip) for keyframe in m.keyframes[1:]], minlength=6)
+    assert by_round[1] < by_round[0], "the second visits are those of the way back already"
+    assert by_round[4:].sum() < 0.1 * by_round[0], "the map does not grow any longer"
+    assert {frame.status for frame in m.frames} == {Status.TRACKED}
+    first, last = m.pose_of(m.frames[0]), m.pose_of(m.frames[-1])
+    assert first is not None
+    assert last is not None
+    extent = np.ptp(m.centres(np.arange(len(m.keyframes))), axis=0).max()
+    assert np.linalg.norm(last[:3, 3] - first[:3, 3]) < 0.01 * extent
 
 
 def look(slam: Slam, image: Image, T: Array, before: int, component: int = 0) -> object:

@@ -50,11 +50,8 @@ class NearbyLandmarks:
         """The landmarks of an old keyframe of the component (its id is below `before`) that a view shows, if they say
         the pose that is known; None if there are none, or they say another."""
         c = self.config
-        near = self._facing(T_world_cam, component_id, before)
-        old = [k for k in near if self.map.is_revisit(k, T_world_cam[:3, 3])]
-        facing = [k for k in old if self._looks_alike(k, T_world_cam)]
         target = Target(view.gray, camera)
-        for k in facing[: c.n_back]:
+        for k in self._old(T_world_cam, component_id, before)[: c.n_back]:
             found = self._back.confirm(k, target, se3.inverse(T_world_cam))
             if found is None:
                 continue
@@ -64,6 +61,18 @@ class NearbyLandmarks:
             if apart < c.back_agreement[1] * depth and angle < c.back_agreement[0]:
                 return found
         return None
+
+    def visits(self, T_world_cam: Array, component_id: int, min_gap: int) -> int:
+        """How often the camera was there and looked the same way before: old keyframes whose ids are at least `min_gap`
+        apart are of another visit."""
+        ids = np.sort(self._old(T_world_cam, component_id, len(self.map.keyframes) - min_gap))
+        return int(len(ids) > 0) + int((np.diff(ids) >= min_gap).sum())
+
+    def _old(self, T_world_cam: Array, component_id: int, before: int) -> list[int]:
+        """Keyframes of earlier visits (ids below `before`) that look the same way from a place nearby."""
+        near = self._facing(T_world_cam, component_id, before)
+        old = [k for k in near if self.map.is_revisit(k, T_world_cam[:3, 3])]
+        return [k for k in old if self._looks_alike(k, T_world_cam)]
 
     def _looks_alike(self, k: int, T_world_cam: Array) -> bool:
         """Whether keyframe k looks the same way, from a place that is near for what it shows."""
