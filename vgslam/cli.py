@@ -116,6 +116,9 @@ def parse(arguments: list[str]) -> Any:
         raise ConfigError(_no_command(name))
     import tyro
 
+    from vgslam.commands.old_spellings import with_new_words
+
+    arguments = with_new_words(arguments, lambda line: say(f"vgslam: {line}", is_error=True))
     defaults = _defaults(_config_file(arguments)) if name in ("run", "live", "config") else {}
     default = defaults.get(name, tyro.MISSING_NONPROP)
     return tyro.cli(COMMANDS[name].load()[0], args=arguments[1:], prog=f"vgslam {name}", default=default)

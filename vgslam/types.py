@@ -82,7 +82,7 @@ class Frame:
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
-            raise ValueError(f"frame {self.id}: needs (H,W,3) uint8, got {self.image.shape} {self.image.dtype}")
+            raise ValueError(f"frame {self.id}: image must be (H,W,3) uint8, not {self.image.shape} {self.image.dtype}")
         if not np.isfinite(self.timestamp_s):
             raise ValueError(f"frame {self.id}: timestamp is not finite")
 

@@ -19,9 +19,13 @@ PLAIN = Camera(520.0, 515.0, 330.0, 236.0, *SIZE)
 
 
 def test_a_fisheye_for_a_pinhole_is_doubted() -> None:
-    got = calibrate(views_of(PLAIN, 30, 11.0), SIZE, 30, "fisheye")
-    (doubt,) = [line for line in got.doubts if "--lens pinhole" in line]
-    assert "a pinhole fits as well" in doubt
+    """Or refused: on some processors OpenCV's fisheye finds nothing in these views."""
+    try:
+        told = calibrate(views_of(PLAIN, 30, 11.0), SIZE, 30, "fisheye").doubts
+    except CalibrationError as error:
+        told = (str(error),)
+    (doubt,) = [line for line in told if "--lens pinhole" in line]
+    assert "a pinhole fits" in doubt
 
 
 def test_a_pinhole_for_a_fisheye_is_doubted() -> None:

@@ -57,7 +57,7 @@ def test_with_every_use_switched_off_it_is_sfm(sequence: Path, vgslam, tmp_path:
     """To the last byte of the trajectory; but the weights are still named."""
     off = [
         f"--vggt.no-{use}"
-        for use in ("initialise", "motion-guess", "dense-depth", "descriptors")
+        for use in ("initialise", "motion-guess", "dense-depth")
     ]
     code, out, _ = vgslam.run(sequence, "--max-frames", 30, *RANDOM, *off)
     assert code == 0

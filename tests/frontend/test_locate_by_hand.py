@@ -110,7 +110,8 @@ def test_what_is_near_is_looked_for_as_large_as_a_step_ahead_makes_it(monkeypatc
         return guess, np.ones(len(guess), bool)
 
     monkeypatch.setattr(module, "track_flow", track_flow)
-    found, _, n_inside = locator(m)._refind(0, Target(np.zeros((160, 200), np.uint8), CAMERA), at(z=-1.0))
+    target = Target(np.zeros((160, 200), np.uint8), CAMERA)
+    found, _, n_inside = locator(m, enlargements=2)._refind(0, target, at(z=-1.0))
     assert (calls, len(found), n_inside) == ([16, 16], 32, 32)
 
 
@@ -124,7 +125,7 @@ def test_a_step_aside_enlarges_nothing_and_one_image_is_warped(monkeypatch: pyte
         return guess, np.ones(len(guess), bool)
 
     monkeypatch.setattr(module, "track_flow", track_flow)
-    locator(m)._refind(0, Target(np.zeros((160, 200), np.uint8), CAMERA), at(x=-0.05))
+    locator(m, enlargements=2)._refind(0, Target(np.zeros((160, 200), np.uint8), CAMERA), at(x=-0.05))
     assert calls == [32]
 
 
@@ -132,8 +133,9 @@ def test_landmarks_are_parted_by_enlargement_in_steps_of_three_tenths() -> None:
     """The median is 1; sqrt(1.3) = 1.1402 above and 0.8771 below it is the edge of its group, and nothing is
     further than two steps."""
     factors = np.array([0.2, 0.6, 0.876, 0.878, 1.0, 1.14, 1.141, 1.7, 30.0])
-    assert [g.tolist() for g in _by_enlargement(factors)] == [[0, 1], [2], [3, 4, 5], [6], [7, 8]]
-    assert [g.tolist() for g in _by_enlargement(np.array([-1.0, 1.0, 1.0]))] == [[0], [1, 2]]
+    assert [g.tolist() for g in _by_enlargement(factors, 2)] == [[0, 1], [2], [3, 4, 5], [6], [7, 8]]
+    assert [g.tolist() for g in _by_enlargement(np.array([-1.0, 1.0, 1.0]), 2)] == [[0], [1, 2]]
+    assert [g.tolist() for g in _by_enlargement(factors, 0)] == [list(range(9))]
 
 
 def test_landmarks_are_granted_a_least_deviation_along_the_ray_of_their_host() -> None:

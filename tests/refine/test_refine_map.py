@@ -187,11 +187,11 @@ def test_edges_no_longer_pull_back_to_where_the_keyframes_were() -> None:
 
 
 def test_when_time_is_up_what_was_reached_is_kept_and_told() -> None:
-    w = world()
-    (found,) = refine_map(w.slam_map, replace(FIXED, seconds=0.0)).components
+    outcome = refine_map(world().slam_map, replace(FIXED, seconds=0.0))
+    (found,) = outcome.components
     assert found.is_kept
     assert found.is_cut_short
-    assert "time was up" in refine_map(w.slam_map, replace(FIXED, seconds=0.0)).lines()[0]
+    assert "time was up" in outcome.lines()[0]
 
 
 def test_two_keyframes_are_left_alone() -> None:

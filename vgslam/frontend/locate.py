@@ -43,10 +43,10 @@ ITERATIONS = 15
 """Steps to a pose: a wide baseline starts farther away than the next frame of a video."""
 BORDER_PX = 8
 """Landmarks closer to the image's edge are not searched for: the window of optical flow would lie half outside."""
-ENLARGEMENT_STEP, MOST_STEPS = 1.3, 2
+ENLARGEMENT_STEP = 1.3
 """Landmarks whose surroundings are enlarged by the same to within half such a factor are searched for in one warped
-image, and so many steps are made to both sides: optical flow bears a tenth or two, and a step ahead along a road
-enlarges what is near by much more than what is far."""
+image: optical flow bears a tenth or two, and a step ahead along a road enlarges what is near by much more than what is
+far."""
 REFIND_LEVELS = 3
 """Pyramid levels of that search: as between frames, since a pose from matches leaves a few px to find."""
 
@@ -68,6 +68,9 @@ class LocateConfig:
     min_rel_sigma: float = 0.0
     """Least relative deviation of depth that landmarks are granted: over a long way the map is not as exact as within
     its windows."""
+    enlargements: int = 0
+    """Other enlargements, to both sides of the median one, at which landmarks are looked for. More places are found with
+    them, from wider apart, and so less exactly."""
 
 
 @dataclass(frozen=True)
@@ -172,10 +175,10 @@ def _is_inside(pixels: Array, camera: Camera) -> npt.NDArray[np.bool_]:
     return np.asarray(((pixels > BORDER_PX) & (pixels < size - 1 - BORDER_PX)).all(1))
 
 
-def _by_enlargement(factors: Array) -> list[Ids]:
-    """Indices into factors (N,) of those that are about the same, in groups."""
+def _by_enlargement(factors: Array, most_steps: int) -> list[Ids]:
+    """Indices into factors (N,) of those that are about the same, in groups up to so many steps from the median."""
     logs = np.log(np.maximum(factors, MIN_DEPTH)) / np.log(ENLARGEMENT_STEP)
-    steps = (logs - np.median(logs)).round().clip(-MOST_STEPS, MOST_STEPS)
+    steps = (logs - np.median(logs)).round().clip(-most_steps, most_steps)
     return [np.flatnonzero(steps == step) for step in np.unique(steps)]
 
 
@@ -255,7 +258,7 @@ class Locator:
             return nothing
         z_k = se3.transform(se3.inverse(T_cam_k), Xc[inside])[:, 2]
         found, ok, n_inside = at.astype(np.float32), np.zeros(len(ids), bool), 0
-        for group in _by_enlargement(z_k / Xc[inside, 2]):
+        for group in _by_enlargement(z_k / Xc[inside, 2], self.config.enlargements):
             warped, at_warped = self._warp(k, px[inside[group]], T_cam_k, camera)
             shown = _is_inside(at_warped, camera)
             these, start = inside[group[shown]], at_warped[shown].astype(np.float32)

@@ -64,9 +64,8 @@ class Stills:
             self.is_on = False
 
     def take_over(self, watch: Watch) -> bool:
-        """Replaces the map by what the stills determine, if that is more; returns whether it was. A solution is looked
-        for once. Raises OutputError and MapError
-        for pictures that cannot be written or read."""
+        """Replaces the map by what the stills determine, if that is more; returns whether it was. They are solved once
+        for a camera. Raises OutputError and MapError for pictures that cannot be written or read."""
         if not self.is_on or not self._is_in_pieces():
             return False
         if self._solved_with != self.tracker.camera:

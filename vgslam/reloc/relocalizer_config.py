@@ -30,5 +30,5 @@ class RelocalizerConfig:
     """Rotation (degrees) and position (share of the median depth) within which two answers are the same place."""
     matcher: MatcherConfig = field(default_factory=MatcherConfig)
     """Matching by descriptors."""
-    locate: LocateConfig = field(default_factory=lambda: LocateConfig(15, 0.5, 12, 2.0, 2.0, 0.03))
+    locate: LocateConfig = field(default_factory=lambda: LocateConfig(15, 0.5, 12, 2.0, 2.0, 0.03, 2))
     """Conditions on a hypothesis to be considered."""
