@@ -13,10 +13,10 @@ from vgslam.reloc.nearby import NearbyLandmarks
 from vgslam.stage_clock import StageClock
 from vgslam.types import Ids
 
-ENOUGH_VISITS, MOST_NEW = 3, 0.3
-"""A view becomes no keyframe where keyframes of that many earlier visits look the same way, and it has fewer new
-corners than this share of the landmarks seen in it: the map of a room does not grow for hours. A second and a third
-visit still make keyframes, as they make the poses of the first more exact."""
+ENOUGH_VISITS, VISIT_GAP, MOST_NEW = 5, 15, 0.3
+"""A view becomes no keyframe where keyframes of that many earlier visits, so many keyframes apart, look the same way,
+and it has fewer new corners than this share of the landmarks seen in it: the map of a room does not grow for hours. A
+few visits more still make keyframes, as they make the poses of the first more exact."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class KeyframeSteps:
 
     def _is_known(self, at: TrackState, component: int, pixels: Pixels) -> bool:
         """Whether a keyframe would add little to a map that shows landmarks at pixels (n,2) of the view."""
-        visits = self.nearby.visits(at.T_world_cam, component, self.loops.config.min_gap)
+        visits = self.nearby.visits(at.T_world_cam, component, VISIT_GAP)
         few_new = MOST_NEW * len(pixels)
         return visits >= ENOUGH_VISITS and len(self.mapper.tracker.detect(at.view, pixels)) < few_new
 

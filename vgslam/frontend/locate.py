@@ -69,8 +69,8 @@ class LocateConfig:
     """Least relative deviation of depth that landmarks are granted: over a long way the map is not as exact as within
     its windows."""
     enlargements: int = 0
-    """Other enlargements, to both sides of the median one, at which landmarks are looked for. More places are found with
-    them, from wider apart, and so less exactly."""
+    """Other enlargements, to both sides of the median one, at which landmarks are looked for. More places are found
+    with them, from wider apart, and so less exactly."""
 
 
 @dataclass(frozen=True)

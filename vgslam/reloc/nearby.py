@@ -62,11 +62,11 @@ class NearbyLandmarks:
                 return found
         return None
 
-    def visits(self, T_world_cam: Array, component_id: int, min_gap: int) -> int:
-        """How often the camera was there and looked the same way before: old keyframes whose ids are at least `min_gap`
+    def visits(self, T_world_cam: Array, component_id: int, gap: int) -> int:
+        """How often the camera was there and looked the same way before: old keyframes whose ids are at least `gap`
         apart are of another visit."""
-        ids = np.sort(self._old(T_world_cam, component_id, len(self.map.keyframes) - min_gap))
-        return int(len(ids) > 0) + int((np.diff(ids) >= min_gap).sum())
+        ids = np.sort(self._old(T_world_cam, component_id, len(self.map.keyframes) - gap))
+        return int(len(ids) > 0) + int((np.diff(ids) >= gap).sum())
 
     def _old(self, T_world_cam: Array, component_id: int, before: int) -> list[int]:
         """Keyframes of earlier visits (ids below `before`) that look the same way from a place nearby."""
