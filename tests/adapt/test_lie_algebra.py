@@ -4,7 +4,7 @@ import numpy as np
 import pypose
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor
@@ -23,10 +23,12 @@ def theirs(xi: np.ndarray) -> pypose.LieTensor:
 
 @settings(deadline=None)  # the first call loads
 @given(tangents)
+@example(np.array([5e-11, 0.0, 0.0, 0.0, 1.0, 0.0]))
 def test_exponential_logarithm_and_inverse(xi: np.ndarray) -> None:
     T = theirs(xi)
     matrix = T.matrix()
-    np.testing.assert_allclose(se3.exp(xi), matrix.numpy(), atol=1e-12)
+    # for the smallest angles PyPose leaves out half of angle x translation
+    np.testing.assert_allclose(se3.exp(xi), matrix.numpy(), atol=1e-10)
     v, w = T.Log().tensor().split(3)
     np.testing.assert_allclose(se3.log(se3.exp(xi)), torch.cat([w, v]).numpy(), atol=1e-8)
     torch.testing.assert_close(torch_se3.inverse(matrix), T.Inv().matrix(), atol=1e-12, rtol=0)
