@@ -5,7 +5,7 @@ import threading
 import pytest
 from waiting import HANG_S, until
 
-from vgslam.lane import ThreadLane
+from vgslam.beside import ThreadLane
 
 
 def test_a_job_runs_beside_and_its_result_is_taken_once() -> None:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from vgslam.lane import ThreadLane
+from vgslam.beside import ThreadLane
 
 HANG_S = 300.0
 """What takes so long has hung. No test is about this time, on however busy a machine."""

@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
+from vgslam.beside import Lane, ThreadLane
 from vgslam.frontend.features import Pixels
 from vgslam.frontend.local_map import LocalMap
 from vgslam.frontend.reference import with_more
 from vgslam.frontend.tracker import TrackResult, TrackState, View
 from vgslam.geometry import se3
 from vgslam.interfaces import PosedMap
-from vgslam.lane import Lane, ThreadLane
 from vgslam.mapping import Mapped
 from vgslam.reloc.localization import Localization
 from vgslam.system import SlamSystem

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from vgslam.adapt.familiar import PICTURE, familiar_windows
 from vgslam.adapt.losses import LossConfig
-from vgslam.adapt.rehearsal import rehearsal_loss, remember
+from vgslam.adapt.rehearsal import PICTURE, familiar_windows, rehearsal_loss, remember
 from vgslam.adapt.trainer import Trainable, TrainConfig, Trainer, copy_of
 from vgslam.adapt.windows import Window, make_window
 from vgslam.errors import InputError
@@ -50,7 +49,7 @@ def test_the_picture_is_small_and_its_damage_is_told(tmp_path: Path, monkeypatch
     assert PICTURE.stat().st_size < 2_000_000
     damaged = tmp_path / "familiar.webp"
     damaged.write_bytes(PICTURE.read_bytes()[:1000])
-    monkeypatch.setattr("vgslam.adapt.familiar.PICTURE", damaged)
+    monkeypatch.setattr("vgslam.adapt.rehearsal.PICTURE", damaged)
     with pytest.raises(InputError, match="--no-rehearse"):
         familiar_windows(LOADED.model.config)
 

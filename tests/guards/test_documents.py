@@ -7,8 +7,7 @@ import pytest
 from vgslam.config import read_yaml
 from vgslam.errors import CalibrationError, ConfigError, InputError, MapError, WeightsError
 from vgslam.guards import documents
-from vgslam.guards.documents import DocumentError, parse_json, parse_yaml
-from vgslam.guards.xml_storage import parse_xml
+from vgslam.guards.documents import DocumentError, parse_json, parse_xml, parse_yaml
 from vgslam.network.lora import stored_config
 from vgslam.network.reloc.config import RelocConfig
 from vgslam.network.weight_files import check_safetensors, find_files

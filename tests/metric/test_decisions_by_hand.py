@@ -11,8 +11,7 @@ from vgslam.map.slam_map import SlamMap
 from vgslam.metric.depth import _path_around, _scale, keyframe_ratios
 from vgslam.metric.gravity import from_accelerations, turned_to_z, upright
 from vgslam.metric.lengths import scale_of_frames, scale_of_points
-from vgslam.metric.measured import Scale
-from vgslam.metric.session_view import SessionView
+from vgslam.metric.measured import Scale, SessionView
 from vgslam.metric.spec import FramesLength, Pixel, PointsLength
 from vgslam.metric.tags import Sighting, tag_edges
 from vgslam.sources.depth_images import DepthOf

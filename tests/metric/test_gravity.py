@@ -8,9 +8,8 @@ from metric_scene import curve, looking, straight, up_of, walk
 
 from vgslam.errors import InputError
 from vgslam.geometry import se3
-from vgslam.metric.fulfil import fulfil
+from vgslam.metric.fulfil import fulfil, read_request
 from vgslam.metric.gravity import from_accelerations, levelled, roll_fixed, turned_to_z, upright
-from vgslam.metric.request import read_request
 from vgslam.types import Array
 
 

@@ -15,9 +15,8 @@ from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.map.world import UNKNOWN, World
-from vgslam.metric.fulfil import fulfil
+from vgslam.metric.fulfil import fulfil, read_request
 from vgslam.metric.keep import move, remember, restore
-from vgslam.metric.request import read_request
 from vgslam.store.arrays import SessionNames, fill, to_arrays
 from vgslam.store.manifest import VERSION, Manifest, read_manifest
 from vgslam.store.map_folder import MapFolder

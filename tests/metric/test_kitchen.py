@@ -8,8 +8,7 @@ import pytest
 from vgslam.evaluation.evaluate import evaluate
 from vgslam.evaluation.scores import ComponentScore
 from vgslam.map.slam_map import SlamMap
-from vgslam.metric.fulfil import fulfil
-from vgslam.metric.request import read_request
+from vgslam.metric.fulfil import fulfil, read_request
 from vgslam.sources import read_trajectory
 from vgslam.store.open import load_map
 from vgslam.types import Trajectory

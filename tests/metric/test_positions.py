@@ -11,9 +11,8 @@ from vgslam.geometry import se3
 from vgslam.geometry.robust_similarity import fit_similarity
 from vgslam.geometry.sim3 import Sim3
 from vgslam.graph.position_fixes import PositionFix, bend
-from vgslam.metric.fulfil import fulfil
+from vgslam.metric.fulfil import fulfil, read_request
 from vgslam.metric.positions import match
-from vgslam.metric.request import read_request
 from vgslam.sources.position_file import Fixes, read_accelerations, read_fixes
 from vgslam.types import Array
 

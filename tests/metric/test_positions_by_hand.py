@@ -14,9 +14,9 @@ from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import Session
 from vgslam.map.world import World
 from vgslam.metric import tags
-from vgslam.metric.fulfil import fulfil
+from vgslam.metric.fulfil import MetricRequest, fulfil
 from vgslam.metric.keep import Anchors, remember, restore
-from vgslam.metric.measured import Scale
+from vgslam.metric.measured import Scale, SessionView
 from vgslam.metric.positions import (
     Georeferenced,
     Matched,
@@ -27,8 +27,6 @@ from vgslam.metric.positions import (
     georeference,
     gravity_of_positions,
 )
-from vgslam.metric.request import MetricRequest
-from vgslam.metric.session_view import SessionView
 from vgslam.metric.spec import Accelerometer, FramesLength, PositionFile, Upright
 from vgslam.metric.tags import Sighting, find_tags, tag_edges
 from vgslam.sources.position_file import Accelerations, Fixes, read_fixes

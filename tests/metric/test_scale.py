@@ -11,10 +11,8 @@ from synthetic import CAMERA
 
 from vgslam.errors import ConfigError, InputError
 from vgslam.geometry import se3
-from vgslam.metric.fulfil import fulfil
-from vgslam.metric.measured import Scale
-from vgslam.metric.request import MetricRequest, read_request
-from vgslam.metric.session_view import SessionView
+from vgslam.metric.fulfil import MetricRequest, fulfil, read_request
+from vgslam.metric.measured import Scale, SessionView
 from vgslam.metric.spec import DepthImages, parse_gravity, parse_scale
 from vgslam.metric.tags import Sighting, tag_edges
 from vgslam.sources.depth_images import DepthImage, DepthOf, depth_of

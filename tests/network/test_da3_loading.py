@@ -14,9 +14,9 @@ from vgslam.errors import ConfigError, VgslamError, WeightsError, WeightsNotFoun
 from vgslam.network import licence
 from vgslam.network.da3 import find, published
 from vgslam.network.da3.config import DA3_SMALL, DA3_TINY
+from vgslam.network.da3.find import PUBLISHED, Published
 from vgslam.network.da3.loading import PREFIX, Da3LoadOptions, load, save
 from vgslam.network.da3.network import Da3, random_network
-from vgslam.network.da3.published import PUBLISHED, Published
 
 ALIAS = PREFIX + "head.scratch.output_conv2_aux.3.2.weight"
 KEPT = PREFIX + "head.scratch.output_conv2_aux.0.2.weight"

@@ -8,7 +8,7 @@ import pytest
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine.outcome import CalibrationChange, ComponentOutcome, RefineOutcome
-from vgslam.session.final_camera import final_estimate, main_camera, recorded_camera
+from vgslam.session.choose_camera import final_estimate, main_camera, recorded_camera
 from vgslam.session.self_calibration import CalibrationEstimate
 from vgslam.types import Camera, Keyframe
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vgslam.atomic import LONGEST_BYTES, shortened, write_text
-from vgslam.session.least_size import trouble_with_size
+from vgslam.session.choose_camera import trouble_with_size
 
 
 @pytest.mark.parametrize(("size", "works"), [((64, 64), "144x144"), ((80, 60), "160x120"), ((10, 10), "144x144")])

@@ -14,9 +14,8 @@ import pytest
 
 from vgslam.errors import ConfigError
 from vgslam.session.main_loop import Tracked
-from vgslam.session.metrics import exposition, served
 from vgslam.session.run import Run
-from vgslam.session.telemetry import Stats, Telemetry, ticking
+from vgslam.session.telemetry import Stats, Telemetry, exposition, served, ticking
 from vgslam.types import Frame, PoseEstimate, Status
 
 

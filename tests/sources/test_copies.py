@@ -7,7 +7,7 @@ import pytest
 from sources.conftest import ImageWriter
 
 from vgslam.sources import open_source
-from vgslam.sources.copies import copies_among
+from vgslam.sources.image_files import copies_among
 
 NAMES = [f"{i:03d}.png" for i in range(6)]
 

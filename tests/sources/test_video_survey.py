@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from video_files import combed, pictures, write_video
 
-from vgslam.sources.deinterlace import deinterlaced
+from vgslam.sources.frame_pixels import deinterlaced
 from vgslam.sources.recording import Warnings
 from vgslam.sources.video_survey import StreamSurvey, survey
 

@@ -12,7 +12,7 @@ import trimesh
 
 from vgslam.errors import ConfigError
 from vgslam.map.slam_map import Session, SlamMap
-from vgslam.results.depth_pictures import depth_of_image
+from vgslam.results.saved_depth import depth_of_image
 from vgslam.store.exports.cloud import export_gltf, export_ply
 from vgslam.store.exports.colmap import export_colmap
 from vgslam.store.exports.component import Component

@@ -18,8 +18,8 @@ from vgslam.atomic import write_bytes, write_text
 from vgslam.errors import ConfigError, InputError, OutputError
 from vgslam.guards.wording import say
 from vgslam.interfaces import FrameSource
-from vgslam.results.depth_pictures import png_of
 from vgslam.results.environment import provenance
+from vgslam.results.saved_depth import png_of
 from vgslam.session.choose_camera import camera_with_fov
 from vgslam.sources.open import open_source
 from vgslam.sources.options import SourceOptions
@@ -90,8 +90,8 @@ def run_adapt(args: AdaptArgs) -> int:
     import torch
 
     from vgslam.adapt.adapter import Adapter
-    from vgslam.adapt.familiar import familiar_windows
     from vgslam.adapt.offline import adapt
+    from vgslam.adapt.rehearsal import familiar_windows
     from vgslam.network.precision import choose_device
     from vgslam.network.weights import LoadOptions, load
 

@@ -11,8 +11,7 @@ import tyro
 from vgslam.atomic import make_folder, write_text
 from vgslam.errors import ConfigError, InputError, OutputError, VgslamError
 from vgslam.guards.wording import say
-from vgslam.results.bench import Bench, RunOutcome, SequenceOutcome, score_outcome
-from vgslam.results.bench_table import bench_json, markdown
+from vgslam.results.bench import Bench, RunOutcome, SequenceOutcome, bench_json, markdown, score_outcome
 from vgslam.results.environment import describe_machine, git_commit, package_version
 from vgslam.session.isolated import run_isolated
 from vgslam.sources.open import open_source

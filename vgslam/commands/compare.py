@@ -11,11 +11,10 @@ from rich.table import Table
 
 from vgslam.atomic import make_folder, write_bytes, write_text
 from vgslam.commands.cells import wide_console
-from vgslam.commands.run_truth import chosen_truth, truth_of_run
 from vgslam.errors import InputError, MissingDependencyError, OutputError
 from vgslam.guards.wording import say, shown
 from vgslam.results.comparison.compare import Comparison, compare
-from vgslam.results.page.run_data import RunData, read_run_data
+from vgslam.results.page.run_data import RunData, chosen_truth, read_run_data, truth_of_run
 from vgslam.types import Trajectory
 
 PAGE, PICTURE, FIGURES = "compare.html", "paths.png", "compare.json"
@@ -119,7 +118,7 @@ def _print(comparison: Comparison) -> None:
 
 def _write(out: Path, comparison: Comparison, is_quiet: bool) -> None:
     from vgslam.results.comparison.document import page, paths_of  # matplotlib, which a table needs not
-    from vgslam.viewer.overlay import overlaid_paths
+    from vgslam.viewer.plots import overlaid_paths
     from vgslam.viewer.style import png_bytes
 
     if out.exists() and not out.is_dir():

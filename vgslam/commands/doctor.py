@@ -152,7 +152,7 @@ def _decodes(codec: str) -> bool:
 def _weights() -> list[Check]:
     """Weights in the package and in Hugging Face's cache, each with its licence."""
     try:
-        from vgslam.network.da3.published import PUBLISHED
+        from vgslam.network.da3.find import PUBLISHED
         from vgslam.network.licence import BY_HUB_ID
     except (ImportError, OSError) as error:
         return [Check("weights", "network", Verdict.WARNING, f"the network cannot be loaded ({error})")]

@@ -10,7 +10,7 @@ import tyro
 from vgslam.commands.tracking import Told, run_tracking
 from vgslam.errors import ConfigError, InputError
 from vgslam.poses_out.open import check_target
-from vgslam.session.metrics import check_port
+from vgslam.session.telemetry import check_port
 from vgslam.session.tracking_args import TrackingArgs
 from vgslam.sources.live import LiveOptions, LiveSource
 from vgslam.sources.live_address import public

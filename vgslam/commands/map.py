@@ -13,7 +13,7 @@ from rich.table import Table
 
 from vgslam.byte_size import format_size, parse_size
 from vgslam.commands.cells import cell
-from vgslam.commands.map_export import ExportRequest, Format, export
+from vgslam.commands.map_export import ExportRequest, Format, check_suffix, export
 from vgslam.commands.map_scale import ScaleArgs, run_scale
 from vgslam.errors import InputError, MapError, OutputError, VgslamError
 from vgslam.fleet.bridges import told_of_two
@@ -26,7 +26,6 @@ from vgslam.refine.adjust import RefineConfig, Watch
 from vgslam.refine.refine_map import refine_map
 from vgslam.reloc.closing import PlaceJoiner
 from vgslam.session.late_steps import failure_line
-from vgslam.store.exports.suffixes import check_suffix
 from vgslam.store.manifest import MANIFEST, read_manifest
 from vgslam.store.map_folder import MapFolder, check_map
 from vgslam.store.merge import Joiner, shared_session

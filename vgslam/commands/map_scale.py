@@ -8,8 +8,7 @@ import tyro
 
 from vgslam.errors import ConfigError, MapError
 from vgslam.guards.wording import say
-from vgslam.metric.fulfil import fulfil
-from vgslam.metric.request import read_request
+from vgslam.metric.fulfil import fulfil, read_request
 from vgslam.store.manifest import MANIFEST
 from vgslam.store.map_folder import MapFolder
 from vgslam.store.open import load_map

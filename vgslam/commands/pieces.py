@@ -30,7 +30,7 @@ from vgslam.fleet.work import MAP
 from vgslam.guards.wording import say
 from vgslam.map.pictures import Pictures
 from vgslam.map.slam_map import SlamMap
-from vgslam.metric.request import MetricRequest, read_request
+from vgslam.metric.fulfil import MetricRequest, read_request
 from vgslam.refine.adjust import RefineConfig, Watch
 from vgslam.results.environment import peak_memory_mib
 from vgslam.results.report import RunReport

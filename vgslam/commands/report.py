@@ -6,12 +6,10 @@ from pathlib import Path
 import tyro
 
 from vgslam.atomic import write_text
-from vgslam.commands.run_truth import chosen_truth, truth_of_run
 from vgslam.errors import OutputError, VgslamError
 from vgslam.guards.wording import say
 from vgslam.results.page.document import page
-from vgslam.results.page.plain import mapping
-from vgslam.results.page.run_data import RunData, read_run_data
+from vgslam.results.page.run_data import RunData, chosen_truth, mapping, read_run_data, truth_of_run
 from vgslam.store.open import load_map
 from vgslam.types import Edge, EdgeKind
 

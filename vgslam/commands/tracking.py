@@ -22,11 +22,10 @@ from vgslam.results.report import RunReport
 from vgslam.results.run_folder import CAMERA, CLOUD, PLOT_FOLDER, PLOTS, REPORT, STATUS, TRAJECTORY_TUM
 from vgslam.session.choose_camera import in_words
 from vgslam.session.main_loop import Follower, Tracked
-from vgslam.session.metrics import HOST, PATH, served
 from vgslam.session.outcome import Outcome
 from vgslam.session.run import Run
 from vgslam.session.stop_signals import StopSignals
-from vgslam.session.telemetry import Stats, Telemetry, ticking
+from vgslam.session.telemetry import HOST, PATH, Stats, Telemetry, served, ticking
 from vgslam.session.tracking_args import TrackingArgs
 from vgslam.session.tracking_run import track
 from vgslam.viewer.open import WEB

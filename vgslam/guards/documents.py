@@ -1,8 +1,11 @@
-"""JSON and YAML from outside: read whole, or refused in one line, within stated limits of size, depth and number."""
+"""JSON, YAML and OpenCV's XML from outside: read whole, or refused in one line, within stated limits of size, depth and
+number."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import yaml
 
@@ -146,3 +149,43 @@ def _whole(digits: str) -> int | float:
 
 def _brief(error: Exception) -> str:
     return " ".join(str(error).split())[:120]
+
+
+def parse_xml(text: str) -> Any:
+    """The value of the root: mappings by tag, lists where tags are `_` or the text is several numbers, numbers, text.
+    Matrices are mappings of rows, cols and data. Raises DocumentError, for a document type or entities too."""
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise DocumentError("is XML with a document type, which no calibration has")
+    parser: ElementTree.XMLPullParser[Any] = ElementTree.XMLPullParser(("start", "end"))
+    n = level = 0
+    root: ElementTree.Element | None = None
+    try:
+        parser.feed(text)
+        events: Iterator[Any] = iter(parser.read_events())
+        for event, element in events:
+            root = element if root is None else root
+            n, level = n + 1, level + (1 if event == "start" else -1)
+            if level > MOST_LEVELS or n > 2 * MOST_YAML_VALUES:
+                raise DocumentError(f"is nested more than {MOST_LEVELS} levels deep, or holds too many values")
+        parser.close()
+    except (ElementTree.ParseError, ValueError) as error:
+        if isinstance(error, DocumentError):
+            raise
+        raise DocumentError(f"is not XML ({error})") from None
+    return None if root is None else _value(root)
+
+
+def _value(element: ElementTree.Element) -> Any:
+    if not len(element):
+        return _scalar((element.text or "").strip())
+    if all(child.tag == "_" for child in element):
+        return [_value(child) for child in element]
+    return {child.tag: _value(child) for child in element}
+
+
+def _scalar(text: str) -> Any:
+    try:
+        numbers = [float(word) for word in text.split()]
+    except ValueError:
+        return text.strip('"')
+    return numbers if len(numbers) > 1 else numbers[0] if numbers else None

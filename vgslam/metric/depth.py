@@ -7,8 +7,7 @@ import numpy as np
 
 from vgslam.errors import InputError
 from vgslam.geometry import se3
-from vgslam.metric.measured import Scale
-from vgslam.metric.session_view import SessionView
+from vgslam.metric.measured import Scale, SessionView
 from vgslam.sources.depth_images import DepthOf
 from vgslam.types import Array, Float32, Ids, Keyframe
 

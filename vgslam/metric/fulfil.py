@@ -1,32 +1,73 @@
-"""Makes the components of a map metric and upright. Everything hangs on keyframes: one similarity moves a component."""
+"""Makes the components of a map metric and upright, as `--scale-from` and `--gravity` ask. Everything hangs on
+keyframes: one similarity moves a component."""
 
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from vgslam.errors import InputError
+from vgslam.errors import ConfigError, InputError
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.map.world import World
 from vgslam.metric import gravity, lengths, positions, tags
 from vgslam.metric.depth import scales_of_depth
 from vgslam.metric.keep import move
-from vgslam.metric.measured import Finding, Gravity, Scale
+from vgslam.metric.measured import Finding, Gravity, Scale, SessionView
 from vgslam.metric.positions import Georeferenced
-from vgslam.metric.request import MetricRequest
-from vgslam.metric.session_view import SessionView
 from vgslam.metric.spec import (
     Accelerometer,
     DepthImages,
     FramesLength,
     FromPositions,
+    GravitySpec,
     PointsLength,
     PositionFile,
+    ScaleSpec,
     Tags,
     Upright,
-)
-from vgslam.sources.position_file import Accelerations
+    parse_gravity,
+    parse_scale,
+)  # fmt: skip
+from vgslam.sources.depth_images import DepthOf, depth_of
+from vgslam.sources.open import open_source
+from vgslam.sources.position_file import Accelerations, Fixes, read_accelerations, read_fixes
 from vgslam.types import Array, Keyframe
+
+
+@dataclass(frozen=True)
+class MetricRequest:
+    """What was asked for, with what it needs already read."""
+
+    scale: ScaleSpec | None = None
+    gravity: GravitySpec | None = None
+    fixes: Fixes | None = None
+    depth: DepthOf | None = None
+    accelerations: Accelerations | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was asked for."""
+        return self.scale is None and self.gravity is None
+
+
+def read_request(scale_from: str | None, gravity_from: str | None, source: object = None) -> MetricRequest:
+    """Reads what `--scale-from` and `--gravity` say, and the files that they name. source: what `depth` without a
+    folder means. Raises ConfigError for what is not understood or does not go together, InputError for files that
+    cannot be used."""
+    scale = None if scale_from is None else parse_scale(scale_from)
+    up = None if gravity_from is None else parse_gravity(gravity_from)
+    if isinstance(up, FromPositions) and not isinstance(scale, PositionFile):
+        raise ConfigError("--gravity positions needs --scale-from positions:FILE, whose z axis is meant")
+    fixes = read_fixes(scale.path) if isinstance(scale, PositionFile) else None
+    if isinstance(scale, Tags):
+        tags.detector(scale.dictionary)
+    depth = None
+    if isinstance(scale, DepthImages):
+        if scale.path is None and source is None:
+            raise ConfigError("--scale-from depth: name the sequence of the map, as in depth:FOLDER")
+        depth = depth_of(source if scale.path is None else open_source(scale.path), scale.units_per_m)
+    accelerations = read_accelerations(up.path) if isinstance(up, Accelerometer) else None
+    return MetricRequest(scale, up, fixes, depth, accelerations)
 
 
 @dataclass

@@ -4,8 +4,7 @@ import numpy as np
 
 from vgslam.errors import InputError
 from vgslam.geometry import se3
-from vgslam.metric.measured import Scale
-from vgslam.metric.session_view import SessionView
+from vgslam.metric.measured import Scale, SessionView
 from vgslam.metric.spec import FramesLength, Pixel, PointsLength
 from vgslam.types import Array, Ids
 

@@ -11,8 +11,7 @@ from vgslam.geometry.sim3 import Sim3
 from vgslam.graph.position_fixes import HeldRoll, PositionFix, bend
 from vgslam.map.slam_map import SlamMap
 from vgslam.metric.gravity import roll_fixed, upright
-from vgslam.metric.measured import LEAST_REL_SIGMA, Gravity, Scale
-from vgslam.metric.session_view import SessionView
+from vgslam.metric.measured import LEAST_REL_SIGMA, Gravity, Scale, SessionView
 from vgslam.sources.position_file import Fixes
 from vgslam.types import Array, Edge, Ids, Keyframe
 

@@ -9,8 +9,7 @@ import numpy.typing as npt
 
 from vgslam.errors import ConfigError, InputError
 from vgslam.geometry import se3
-from vgslam.metric.measured import Scale
-from vgslam.metric.session_view import SessionView
+from vgslam.metric.measured import Scale, SessionView
 from vgslam.metric.spec import Tags
 from vgslam.multiview.triangulate import triangulate
 from vgslam.types import Array, Keyframe

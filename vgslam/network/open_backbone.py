@@ -8,7 +8,7 @@ from typing import Any
 from vgslam.byte_size import parse_size
 from vgslam.errors import ConfigError
 from vgslam.interfaces import Backbone
-from vgslam.network.da3.published import PUBLISHED, require_acceptance
+from vgslam.network.da3.find import PUBLISHED, require_acceptance
 from vgslam.network.precision import Precision, choose_device, choose_dtype
 from vgslam.network.preprocess import ResizeMode
 from vgslam.network.readout import Readout

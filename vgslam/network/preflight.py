@@ -12,8 +12,15 @@ from vgslam.byte_size import parse_size
 from vgslam.errors import ConfigError
 from vgslam.network.da3.config import ARCHITECTURES
 from vgslam.network.da3.find import ARCHITECTURE as DA3
-from vgslam.network.da3.find import check_headers, config_of, find, named_licence
-from vgslam.network.da3.published import PUBLISHED, licence_of, require_acceptance
+from vgslam.network.da3.find import (
+    PUBLISHED,
+    check_headers,
+    config_of,
+    find,
+    licence_of,
+    named_licence,
+    require_acceptance,
+)
 from vgslam.network.weight_files import METADATA_ARCHITECTURE, WeightFiles, find_files, read_header, sha256_of
 from vgslam.network.weights_info import ARCHITECTURE as VGGT
 from vgslam.network.weights_info import RANDOM, WeightsInfo, find_config, find_path, random_seed

@@ -1,7 +1,9 @@
-"""Results of running many sequences. A failed sequence stays failed."""
+"""Results of running many sequences, and the Markdown table and JSON of them. A failed sequence stays failed."""
 
 import hashlib
 import json
+import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,3 +98,185 @@ class Bench:
     @property
     def n_failed(self) -> int:
         return sum(sequence.failure is not None for sequence in self.sequences)
+
+
+NO_TRUTH = "none"
+
+
+def bench_json(bench: Bench) -> str:
+    """Every run in full, and the rows of the table."""
+    data = {
+        "command": bench.command, "version": bench.version, "commit": bench.commit, "machine": bench.machine.__dict__,
+        "repeat": bench.repeat, "n_failed": bench.n_failed,
+        "rows": [row.__dict__ for row in rows(bench)],
+        "sequences": [_sequence_dict(sequence) for sequence in bench.sequences],
+    }  # fmt: skip
+    return json.dumps(data, indent=2, allow_nan=False) + "\n"
+
+
+def _sequence_dict(sequence: SequenceOutcome) -> dict[str, Any]:
+    return {
+        "name": sequence.name, "path": str(sequence.path), "truths": sequence.truths, "failure": sequence.failure,
+        "is_repeatable": sequence.is_repeatable, "runs": [run.to_dict() for run in sequence.runs],
+    }  # fmt: skip
+
+
+@dataclass
+class Row:
+    """One line of the table: a sequence against one truth, with medians over the repeats. None: not defined; after a
+    failure everything but the names is None."""
+
+    sequence: str
+    truth: str
+    failure: str | None = None
+    frames: int | None = None
+    coverage: float | None = None
+    components: float | None = None
+    ate_m: float | None = None
+    ate_range_m: tuple[float, float] | None = None
+    """Least and greatest ATE of the repeats."""
+    keyframe_ate_m: float | None = None
+    ate_percent: float | None = None
+    rotation_aligned_by_rotations_deg: float | None = None
+    """RMSE; the one to read where the camera turns on the spot."""
+    rotation_aligned_by_positions_deg: float | None = None
+    rpe_m: float | None = None
+    rpe_deg: float | None = None
+    end_to_start_percent: float | None = None
+    frames_per_cpu_s: float | None = None
+    frames_per_wall_s: float | None = None
+    peak_memory_mib: float | None = None
+
+
+def rows(bench: Bench) -> list[Row]:
+    """One row for each sequence and truth ('none' without), then the mean; after any failure the mean is undefined."""
+    table, primary = [], []
+    for sequence in bench.sequences:
+        of_sequence = [_row(sequence, truth) for truth in sequence.truths or [NO_TRUTH]]
+        table += of_sequence
+        primary.append(of_sequence[0])  # a second truth of the same runs must not count twice
+    if len(primary) > 1:
+        table.append(_mean_row(primary))
+    return table
+
+
+def _row(sequence: SequenceOutcome, truth: str) -> Row:
+    row = Row(sequence.name, truth, sequence.failure)
+    if row.failure is not None:
+        return row
+    reports = [run.report for run in sequence.runs if run.report is not None]
+    evaluations = [run.evaluations[truth] for run in sequence.runs if truth in run.evaluations]
+    row.frames = reports[0].n_frames
+    row.frames_per_cpu_s = _median([r.frames_per_cpu_s for r in reports])
+    row.frames_per_wall_s = _median([r.frames_per_wall_s for r in reports])
+    row.peak_memory_mib = max(r.peak_memory_mib for r in reports)
+    row.end_to_start_percent = _median([run.end_to_start_percent for run in sequence.runs])
+    if evaluations:
+        _add_scores(row, evaluations)
+    else:
+        row.coverage = _median([r.n_poses / r.n_frames if r.n_frames else None for r in reports])
+        row.components = _median([float(r.n_components) for r in reports])
+    return row
+
+
+def _add_scores(row: Row, evaluations: Sequence[Evaluation]) -> None:
+    """The headline is the largest component, so the coverage is that component's."""
+    heads = [e.headline for e in evaluations]
+    row.coverage = _median([e.coverage.coverage_largest for e in evaluations])
+    row.components = _median([float(e.coverage.n_components) for e in evaluations])
+    row.ate_m = _median([h.ate_m.rmse for h in heads])
+    row.ate_range_m = (min(h.ate_m.rmse for h in heads), max(h.ate_m.rmse for h in heads))
+    row.keyframe_ate_m = _median([None if e.keyframes is None else e.keyframes.ate_m.rmse for e in evaluations])
+    row.ate_percent = _median([h.ate_percent_of_path for h in heads])
+    row.rotation_aligned_by_rotations_deg = _median([h.rotation_only_ape_deg.rmse for h in heads])
+    row.rotation_aligned_by_positions_deg = _median([h.rotation_ape_deg.rmse for h in heads])
+    row.rpe_m = _median([None if h.rpe_time is None else h.rpe_time.translation_rmse_m for h in heads])
+    row.rpe_deg = _median([None if h.rpe_time is None else h.rpe_time.rotation_rmse_deg for h in heads])
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    """None unless every value is there."""
+    known = [v for v in values if v is not None]
+    return statistics.median(known) if known and len(known) == len(values) else None
+
+
+def _mean_row(primary: Sequence[Row]) -> Row:
+    failed = sum(row.failure is not None for row in primary)
+    if failed:
+        return Row("mean", "", f"{failed} of {len(primary)} sequences failed")
+    with_truth = [row for row in primary if row.truth != NO_TRUTH]
+    mean = Row("mean", "")
+    columns: dict[str, Sequence[Row]] = {
+        "coverage": primary, "ate_m": with_truth, "keyframe_ate_m": with_truth, "ate_percent": with_truth,
+        "rotation_aligned_by_rotations_deg": with_truth, "rotation_aligned_by_positions_deg": with_truth,
+        "rpe_m": with_truth, "rpe_deg": with_truth, "frames_per_cpu_s": primary, "frames_per_wall_s": primary,
+    }  # fmt: skip
+    for name, of in columns.items():
+        values = [getattr(row, name) for row in of]
+        setattr(mean, name, statistics.fmean(values) if values and None not in values else None)
+    return mean
+
+
+def markdown(bench: Bench) -> str:
+    """The table for people, with machine, commit and commands below."""
+    lines = ["| " + " | ".join(name for name, _ in _COLUMNS) + " |", "|---|---" + "|---:" * (len(_COLUMNS) - 2) + "|"]
+    for row in rows(bench):
+        lines.append("| " + " | ".join(cell(row) for _, cell in _COLUMNS) + " |")
+    machine = bench.machine
+    lines += [
+        "", "ATE: RMSE after Sim(3) over all frames of the largest component, median of the repeats [least-most]; "
+        "coverage: that component's; RPE over 1 s; CPU: all threads of the process.",
+        "", f"{bench.repeat} repeat(s); vgslam {bench.version}, commit {bench.commit or 'unknown'}; "
+        f"{machine.cpu}, {machine.cores} cores, {machine.memory_gib:g} GiB; {machine.system}, Python {machine.python}.",
+        "", f"Command: `{' '.join(bench.command)}`", "",
+    ]  # fmt: skip
+    for sequence in bench.sequences:
+        lines += _remarks(sequence)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _remarks(sequence: SequenceOutcome) -> list[str]:
+    lines = []
+    if sequence.failure is not None:
+        lines.append(f"- {sequence.name}: FAILED, {sequence.failure}")
+    if sequence.is_repeatable is not None:
+        lines.append(f"- {sequence.name}: repeats {'identical' if sequence.is_repeatable else 'DIFFER'}")
+    lines += [f"- {sequence.name}: `{' '.join(run.command)}`" for run in sequence.runs[:1]]
+    return lines
+
+
+def _figure(name: str, form: str) -> Callable[[Row], str]:
+    def cell(row: Row) -> str:
+        value = getattr(row, name)
+        return "n/a" if value is None else format(value, form)
+
+    return cell
+
+
+def _ate(row: Row) -> str:
+    if row.failure is not None:
+        return "n/a" if row.sequence == "mean" else "FAILED"
+    text = _figure("ate_m", ".3g")(row)
+    if row.ate_range_m is not None and row.ate_range_m[0] < row.ate_range_m[1]:
+        text += f" [{row.ate_range_m[0]:.3g}-{row.ate_range_m[1]:.3g}]"
+    return text
+
+
+_COLUMNS: list[tuple[str, Callable[[Row], str]]] = [
+    ("sequence", lambda row: row.sequence),
+    ("truth", lambda row: row.truth),
+    ("frames", _figure("frames", "d")),
+    ("coverage", _figure("coverage", ".3f")),
+    ("components", _figure("components", ".3g")),
+    ("ATE [m]", _ate),
+    ("keyframe ATE [m]", _figure("keyframe_ate_m", ".3g")),
+    ("ATE [% path]", _figure("ate_percent", ".2f")),
+    ("rotation (aligned by rotations) [deg]", _figure("rotation_aligned_by_rotations_deg", ".3g")),
+    ("rotation (aligned by positions) [deg]", _figure("rotation_aligned_by_positions_deg", ".3g")),
+    ("RPE [m]", _figure("rpe_m", ".3g")),
+    ("RPE [deg]", _figure("rpe_deg", ".3g")),
+    ("end to start [% path]", _figure("end_to_start_percent", ".2f")),
+    ("frames/CPU s", _figure("frames_per_cpu_s", ".1f")),
+    ("frames/wall s", _figure("frames_per_wall_s", ".1f")),
+    ("peak [MiB]", _figure("peak_memory_mib", ".0f")),
+]

@@ -9,7 +9,7 @@ from vgslam.errors import InputError
 from vgslam.frontend.image_mask import Mask
 from vgslam.guards import images
 from vgslam.interfaces import FrameSource
-from vgslam.results.depth_pictures import png_of
+from vgslam.results.saved_depth import png_of
 from vgslam.sources.undistort import Undistorter
 from vgslam.types import Camera
 

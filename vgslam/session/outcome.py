@@ -10,8 +10,7 @@ import numpy as np
 from vgslam.errors import EvaluationError, InputError, MissingDependencyError
 from vgslam.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate
 from vgslam.map.slam_map import SlamMap
-from vgslam.metric.fulfil import fulfil
-from vgslam.metric.request import MetricRequest
+from vgslam.metric.fulfil import MetricRequest, fulfil
 from vgslam.results.report import RunReport
 from vgslam.types import PoseEstimate, Trajectory
 

@@ -11,15 +11,14 @@ import numpy as np
 
 from vgslam.interfaces import PoseSink, Viewer
 from vgslam.map.slam_map import SlamMap
-from vgslam.metric.request import MetricRequest
+from vgslam.metric.fulfil import MetricRequest
 from vgslam.poses_out.frame_pose import FramePose
 from vgslam.reloc.closing import Closed
 from vgslam.results.environment import peak_memory_mib
 from vgslam.results.report import RunReport
 from vgslam.results.run_folder import RunWriter
 from vgslam.session.adaptation import Adaptation
-from vgslam.session.choose_camera import describe_camera
-from vgslam.session.final_camera import final_estimate, main_camera, recorded_camera
+from vgslam.session.choose_camera import describe_camera, final_estimate, main_camera, recorded_camera
 from vgslam.session.late_steps import LateSteps
 from vgslam.session.main_loop import MainLoop, Tracked
 from vgslam.session.masks import mask_png

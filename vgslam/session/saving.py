@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from vgslam.lane import Lane, ThreadLane
+from vgslam.beside import Lane, ThreadLane
 from vgslam.map.slam_map import SlamMap
 from vgslam.session.late_steps import LateSteps
 from vgslam.two_lanes import TwoLaneSystem

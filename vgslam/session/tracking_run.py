@@ -15,16 +15,15 @@ from vgslam.config import to_yaml
 from vgslam.errors import EvaluationError, InputError, OutputError, TrackingError
 from vgslam.evaluation.evaluate import Evaluation, require_evo
 from vgslam.interfaces import FrameSource, PoseSink
-from vgslam.metric.request import read_request
+from vgslam.metric.fulfil import read_request
 from vgslam.poses_out.open import opened_sinks
 from vgslam.results.plots import load_libraries
 from vgslam.results.report import UNFINISHED, RunReport
 from vgslam.results.run_folder import RunWriter
 from vgslam.session.adaptation import open_adaptation
-from vgslam.session.choose_camera import describe_camera
+from vgslam.session.choose_camera import describe_camera, trouble_with_size
 from vgslam.session.extras import Extras
 from vgslam.session.late_steps import LateSteps
-from vgslam.session.least_size import trouble_with_size
 from vgslam.session.main_loop import Follower, MainLoop
 from vgslam.session.map_session import MapSession
 from vgslam.session.network import open_network

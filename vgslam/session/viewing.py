@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from vgslam.beside import Lane, ThreadLane
 from vgslam.interfaces import ViewedMap, Viewer
-from vgslam.lane import Lane, ThreadLane
 from vgslam.session.late_steps import LateSteps
 from vgslam.types import Frame, PoseEstimate
 from vgslam.viewer.open import open_viewer

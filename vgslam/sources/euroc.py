@@ -7,8 +7,7 @@ import numpy as np
 from vgslam.errors import InputError
 from vgslam.geometry import se3
 from vgslam.sources.calibration import read_calibration
-from vgslam.sources.copies import list_frames
-from vgslam.sources.image_files import files_recording
+from vgslam.sources.image_files import files_recording, list_frames
 from vgslam.sources.image_times import mended_files
 from vgslam.sources.numbered import are_counts_not_ns, nominal_times, those_present
 from vgslam.sources.options import SourceOptions

@@ -12,10 +12,8 @@ import numpy as np
 from vgslam.errors import InputError
 from vgslam.guards.paths import is_plain_file
 from vgslam.sources.calibration import read_calibration
-from vgslam.sources.copies import list_frames
-from vgslam.sources.folder_contents import contents
-from vgslam.sources.image_files import files_recording
-from vgslam.sources.image_series import refuse_stacks, refuse_two_series
+from vgslam.sources.folder_contents import contents, refuse_stacks, refuse_two_series
+from vgslam.sources.image_files import files_recording, list_frames
 from vgslam.sources.image_times import LONGEST_STEP_S, NAMES, SHORTEST_STEP_S, mended_files
 from vgslam.sources.numbered import times_of_files
 from vgslam.sources.options import SourceOptions

@@ -7,8 +7,7 @@ import numpy.typing as npt
 
 from vgslam.errors import CalibrationError, InputError
 from vgslam.geometry import se3
-from vgslam.sources.copies import list_frames
-from vgslam.sources.image_files import files_recording
+from vgslam.sources.image_files import files_recording, list_frames
 from vgslam.sources.image_times import mended_files
 from vgslam.sources.numbered import nominal_times, times_of_files
 from vgslam.sources.options import SourceOptions

@@ -8,8 +8,7 @@ import av
 
 from vgslam.errors import InputError
 from vgslam.guards.images import VIDEO_LIMIT, limit_decoder
-from vgslam.sources.deinterlace import deinterlaced
-from vgslam.sources.frame_pixels import Look, display_matrix
+from vgslam.sources.frame_pixels import Look, deinterlaced, display_matrix
 from vgslam.sources.live import LiveImage, NobodyYetError
 from vgslam.sources.live_address import public
 from vgslam.sources.recording import Warnings

@@ -6,9 +6,8 @@ from vgslam.errors import CalibrationError, InputError, PluginError
 from vgslam.interfaces import FrameSource
 from vgslam.plugins import reason
 from vgslam.sources.calibration import check_plausible, doubts, fit_to_image, read_calibration
-from vgslam.sources.folder_contents import contents
+from vgslam.sources.folder_contents import PHOTOS, contents
 from vgslam.sources.image_files import SUFFIXES
-from vgslam.sources.image_series import PHOTOS
 from vgslam.sources.kinds import LEFT_OVER, SOURCE_KINDS
 from vgslam.sources.live_address import refuse_address
 from vgslam.sources.not_a_video import is_animated_png, refusal

@@ -10,8 +10,7 @@ from vgslam.geometry import se3
 from vgslam.guards.documents import read_text
 from vgslam.guards.paths import is_folder
 from vgslam.sources.calibration import read_calibration
-from vgslam.sources.copies import list_frames
-from vgslam.sources.image_files import files_recording, natural_key
+from vgslam.sources.image_files import files_recording, list_frames, natural_key
 from vgslam.sources.options import DEFAULT_FPS, SourceOptions
 from vgslam.sources.recording import Recording, Warnings
 from vgslam.types import Camera, Trajectory

@@ -7,8 +7,7 @@ import numpy as np
 
 from vgslam.guards.paths import is_plain_file
 from vgslam.sources.calibration import read_calibration
-from vgslam.sources.copies import list_frames
-from vgslam.sources.image_files import files_recording
+from vgslam.sources.image_files import files_recording, list_frames
 from vgslam.sources.image_times import mended_files
 from vgslam.sources.numbered import are_counts, nominal_times, those_present, times_of_files
 from vgslam.sources.options import DEFAULT_FPS, SourceOptions

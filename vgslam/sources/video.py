@@ -13,8 +13,7 @@ import av
 from vgslam.errors import InputError
 from vgslam.guards.images import MOST_PIXELS, VIDEO_LIMIT, limit_decoder, too_large
 from vgslam.sources.calibration import read_calibration
-from vgslam.sources.deinterlace import deinterlaced
-from vgslam.sources.frame_pixels import SQUARE, Look, display_matrix, is_hdr
+from vgslam.sources.frame_pixels import SQUARE, Look, deinterlaced, display_matrix, is_hdr
 from vgslam.sources.image_times import Untimed, mended_stream
 from vgslam.sources.not_a_video import refusal, what_text_it_is
 from vgslam.sources.options import DEFAULT_FPS, SourceOptions

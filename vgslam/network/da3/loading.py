@@ -9,9 +9,17 @@ from torch import Tensor
 
 from vgslam.errors import WeightsError
 from vgslam.network.da3.config import ARCHITECTURES, Da3Config
-from vgslam.network.da3.find import ARCHITECTURE, check_headers, config_of, find, named_licence
+from vgslam.network.da3.find import (
+    ARCHITECTURE,
+    PUBLISHED,
+    check_headers,
+    config_of,
+    find,
+    licence_of,
+    named_licence,
+    require_acceptance,
+)
 from vgslam.network.da3.network import Da3, random_network, skeleton
-from vgslam.network.da3.published import PUBLISHED, licence_of, require_acceptance
 from vgslam.network.precision import hold_in
 from vgslam.network.weight_files import WeightFiles, header_of, read_tensors, sha256_of, write_tensors
 from vgslam.network.weights import FileOptions, built, check_fit, fill, n_parameters

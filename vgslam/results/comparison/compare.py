@@ -7,8 +7,7 @@ from typing import Any
 
 from vgslam.evaluation.scores import ComponentScore
 from vgslam.results.comparison.overlay import Overlay, over_first, over_truth
-from vgslam.results.page.plain import amount, mapping
-from vgslam.results.page.run_data import RunData
+from vgslam.results.page.run_data import RunData, amount, mapping
 
 Value = float | None
 

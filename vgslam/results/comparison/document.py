@@ -2,7 +2,7 @@
 
 from vgslam.results.comparison.compare import Comparison
 from vgslam.results.page import html
-from vgslam.viewer.overlay import RunPath, overlaid_paths, run_color
+from vgslam.viewer.plots import RunPath, overlaid_paths, run_color
 
 
 def paths_of(comparison: Comparison) -> list[RunPath]:

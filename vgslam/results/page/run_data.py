@@ -1,17 +1,40 @@
-"""The contents of a run's folder, as far as they are there: older and interrupted runs have less."""
+"""The contents of a run's folder, as far as they are there: older and interrupted runs have less, and another program
+may have written its report. With the truth that the run is compared with: a file of the user's, or what the run
+used."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from vgslam.errors import EvaluationError, InputError
+from vgslam.errors import EvaluationError, InputError, VgslamError
 from vgslam.evaluation.evaluate import Evaluation
 from vgslam.guards.documents import DocumentError, parse_yaml, read_json
-from vgslam.results.page.plain import amount, mapping
 from vgslam.results.read_run import RunTrajectories, read_run, score_run
 from vgslam.results.run_folder import CONFIG, PLOTS, REPORT, STATUS
+from vgslam.sources.open import open_source
+from vgslam.sources.options import SourceOptions
+from vgslam.sources.trajectory_io import read_trajectory
+from vgslam.sources.trajectory_rows import is_untimed
 from vgslam.types import Array, Trajectory
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """The value if it is a mapping, else an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def listed(value: Any) -> list[Any]:
+    """The value if it is a list, else an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def amount(value: Any) -> float | None:
+    """The value if it is a finite number, else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e300 or not math.isfinite(value):
+        return None
+    return float(value)
 
 
 @dataclass
@@ -113,3 +136,36 @@ def read_run_data(folder: Path) -> RunData:
         if (folder / "plots" / name).is_file():
             data.plots[name] = (folder / "plots" / name).read_bytes()
     return data
+
+
+OPTIONS = {"source": "kind"}
+"""Fields of `run` that the source's options call otherwise."""
+
+
+def chosen_truth(path: Path, data: RunData) -> Trajectory:
+    """The reference, mended as far as possible, with notes; KITTI's rows are the run's frames. Raises InputError."""
+    if not is_untimed(path):
+        return read_trajectory(path, is_metric=True, notes=data.notes)
+    times_s = None if data.run is None else data.run.frames.timestamps_s
+    return read_trajectory(path, "kitti", times_s, is_metric=True)
+
+
+def truth_of_run(data: RunData) -> Trajectory | None:
+    """The reference that the run was compared with; None, and a note, when it cannot be found any more."""
+    if not data.report.get("evaluation"):
+        return None
+    try:
+        return _reopen(data.config)
+    except (VgslamError, TypeError, ValueError, OSError) as error:
+        data.notes.append(f"the truth is not where it was, plots are those of the run itself ({error})")
+        return None
+
+
+def _reopen(config: dict[str, Any]) -> Trajectory | None:
+    given = {OPTIONS.get(key, key): value for key, value in config.items()}
+    known = {f.name for f in fields(SourceOptions)}
+    chosen = {k: v for k, v in given.items() if k in known and v is not None}
+    for name in ("calib", "truth"):
+        if name in chosen:
+            chosen[name] = Path(chosen[name])
+    return open_source(Path(str(config["path"])), SourceOptions(**chosen)).truth if "path" in config else None

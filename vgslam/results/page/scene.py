@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vgslam.geometry.sim3 import Sim3
-from vgslam.results.page.plain import amount, listed, mapping
-from vgslam.results.page.run_data import RunData
+from vgslam.results.page.run_data import RunData, amount, listed, mapping
 from vgslam.results.page.viewpoint import Viewpoint, viewpoint
 from vgslam.results.ply import read_ply_sample
 from vgslam.results.run_folder import CLOUD

@@ -8,8 +8,7 @@ import numpy as np
 
 from vgslam.results.page import html
 from vgslam.results.page.html import label
-from vgslam.results.page.plain import amount, listed, mapping
-from vgslam.results.page.run_data import RunData
+from vgslam.results.page.run_data import RunData, amount, listed, mapping
 from vgslam.results.plots import error_figure, path_figure, status_figure
 from vgslam.results.status import StatusTable
 from vgslam.types import Edge, Status

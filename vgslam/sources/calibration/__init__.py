@@ -1,8 +1,7 @@
 """Camera calibrations: files of many programs in, one camera out, or one line that says what is missing."""
 
 from vgslam.sources.calibration.document import Document, read_document
-from vgslam.sources.calibration.fit import fit_to_image
-from vgslam.sources.calibration.plausible import check_plausible, doubts
+from vgslam.sources.calibration.plausible import check_plausible, doubts, fit_to_image
 from vgslam.sources.calibration.read import camera_from_document, read_calibration, with_projection
 
 __all__ = [

@@ -12,8 +12,7 @@ import yaml
 
 from vgslam.errors import CalibrationError
 from vgslam.guards import arrays, documents
-from vgslam.guards.documents import is_number
-from vgslam.guards.xml_storage import parse_xml
+from vgslam.guards.documents import is_number, parse_xml
 
 Document = Mapping[str, Any]
 Rows = list[list[str]]

@@ -14,13 +14,12 @@ from vgslam.sources.calibration.document import (
     read_text,
     rows_of,
 )
-from vgslam.sources.calibration.fit import is_same_aspect
 from vgslam.sources.calibration.flat import read_flat
 from vgslam.sources.calibration.foreign import why_foreign
 from vgslam.sources.calibration.groups import cameras_flat
 from vgslam.sources.calibration.lens import family, make_camera
 from vgslam.sources.calibration.photogrammetry import ALICEVISION, METASHAPE, OPENMVG, SCANNET
-from vgslam.sources.calibration.plausible import check_plausible, check_stated_size
+from vgslam.sources.calibration.plausible import check_plausible, check_stated_size, is_same_aspect
 from vgslam.sources.calibration.reconstructions import COLMAP, NERFSTUDIO, OPEN3D, OPENSFM, rows_of_bin
 from vgslam.sources.calibration.slam_systems import DSO, KALIBR, KITTI, NUMBERS, ORB_SLAM
 from vgslam.sources.calibration.stated import Given, Layout, NoFocal, NotCalibrated, Size, Stated

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from vgslam.atomic import make_folder, write_bytes, write_text
-from vgslam.results.depth_pictures import depth_of_image, in_steps, png_of, step_for
 from vgslam.results.ply import write_ply
+from vgslam.results.saved_depth import depth_of_image, in_steps, png_of, step_for
 from vgslam.store.exports.component import Component
 from vgslam.store.exports.images import IMAGES, OTHER_PLACE, write_images
 from vgslam.types import Keyframe
