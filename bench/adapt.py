@@ -139,7 +139,7 @@ def adapter_of(model: "Vggt", parts: "Split", args: BenchAdaptArgs, seed: int) -
 
 def familiar(model: "Vggt", args: BenchAdaptArgs) -> "Callable[[], list[Tensor]] | None":
     """The images for rehearsal, if any."""
-    from vgslam.adapt.familiar import familiar_windows
+    from vgslam.adapt.rehearsal import familiar_windows
 
     return partial(familiar_windows, model.config) if args.rehearse else None
 

@@ -43,10 +43,10 @@ DEPTH_M = 10.0
 class Here:
     """Implements `Calls` in this process."""
 
-    def each(self, do: Any, texts: Sequence[str]) -> Any:
-        for i, text in enumerate(texts):
+    def each(self, do: Any, given: Sequence[tuple[Any, ...]]) -> Any:
+        for i, arguments in enumerate(given):
             try:
-                yield i, do(text)
+                yield i, do(*arguments)
             except VgslamError as error:
                 yield i, in_one_line(error)
 

@@ -2,7 +2,7 @@
 
     python tools/familiar_worlds.py [FILE]
 
-Writes one picture, a film in each row, that `vgslam/adapt/familiar.py` reads.
+Writes one picture, a film in each row, that `vgslam/adapt/rehearsal.py` reads.
 """
 
 import sys
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.adapt.familiar import FRAMES_A_FILM, HEIGHT, PICTURE, WIDTH
+from vgslam.adapt.rehearsal import FRAMES_A_FILM, HEIGHT, PICTURE, WIDTH
 from vgslam_train.worlds.sequences import Shot, random_camera, render_sequence
 from vgslam_train.worlds.textures import TextureBank
 

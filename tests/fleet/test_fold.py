@@ -9,8 +9,8 @@ from fleet.walks import FRAMES, Here, N, saved, tie, true_pose, walk
 from vgslam.errors import MapError, VgslamError
 from vgslam.fleet.calls import LocalCalls
 from vgslam.fleet.fold import Branch, MapTies, next_pairs, trouble_of
-from vgslam.fleet.meet import Known
-from vgslam.fleet.merge_many import anchored, candidate_pairs, do_known, fold
+from vgslam.fleet.meet import Known, known
+from vgslam.fleet.merge_many import anchored, candidate_pairs, fold
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.reloc.map_index import EXHAUSTIVE, MapIndex
@@ -114,9 +114,8 @@ def test_the_index_finds_each_code_itself() -> None:
 
 
 def test_calls_in_other_processes_give_answers_and_errors(maps: list[Path], tmp_path: Path) -> None:
-    texts = [f'"{maps[0]}"', f'"{tmp_path}"']
-    answers = dict(LocalCalls(1).each(do_known, texts))
-    assert isinstance(answers[0], str)
+    answers = dict(LocalCalls(1).each(known, [(maps[0],), (tmp_path,)]))
+    assert isinstance(answers[0], Known)
     assert isinstance(answers[1], VgslamError)
     assert isinstance(answers[1], MapError)
 

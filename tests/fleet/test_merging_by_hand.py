@@ -1,6 +1,5 @@
 """What is believed of ties, bonds and merges of maps, from both sides of each limit."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from fleet.walks import Here, saved, tie, walk
 from vgslam.errors import MapError
 from vgslam.fleet import merge_many as merge_module
 from vgslam.fleet.anchors import Anchors, _alarm, _close, _groups, _Legs, _weights, solve_anchors
-from vgslam.fleet.fold import Branch, _between, fold_two, next_pairs, trouble_of
+from vgslam.fleet.fold import Branch, MapTies, _between, fold_two, next_pairs, trouble_of
 from vgslam.fleet.merge_many import fold
 from vgslam.fleet.ties import Bond, bond_of
 from vgslam.geometry import se3
@@ -236,16 +235,14 @@ def test_what_cannot_be_merged_stays_apart_with_the_smaller_branch(
     """0 and 1 are merged; 2 cannot be merged to them, and is told; then 3, which has less to say, can."""
     tried: list[tuple[list[int], list[int]]] = []
 
-    def do_fold(text: str) -> str:
-        data = json.loads(text)
-        a, b = ([n for n, _ in data[x][1]] for x in "ab")
-        tried.append((a, b))
-        if 2 in (*a, *b):
+    def fold_two(a: Branch, b: Branch, ties: MapTies, out: Path) -> tuple[Branch, str]:
+        tried.append((sorted(a.offsets), sorted(b.offsets)))
+        if 2 in (a.offsets | b.offsets):
             raise MapError("it does not fit")
-        Path(data["out"]).mkdir(parents=True)
-        return json.dumps({"trouble": "", "path": data["out"], "offsets": [[n, 0] for n in (*a, *b)]})
+        out.mkdir(parents=True)
+        return Branch(out, a.offsets | b.offsets), ""
 
-    monkeypatch.setattr(merge_module, "do_fold", do_fold)
+    monkeypatch.setattr(merge_module, "fold_two", fold_two)
     notes: dict[int, str] = {}
     edges = {(0, 1): [tie(0, 0)], (1, 2): [tie(0, 0)], (0, 3): [tie(0, 0)]}
     weights = {(0, 1): 9.0, (1, 2): 5.0, (0, 3): 2.0}
@@ -256,12 +253,11 @@ def test_what_cannot_be_merged_stays_apart_with_the_smaller_branch(
 
 
 def test_merged_maps_are_numbered_by_their_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def do_fold(text: str) -> str:
-        data = json.loads(text)
-        Path(data["out"]).mkdir(parents=True)
-        return json.dumps({"trouble": "", "path": data["out"], "offsets": data["a"][1] + data["b"][1]})
+    def fold_two(a: Branch, b: Branch, ties: MapTies, out: Path) -> tuple[Branch, str]:
+        out.mkdir(parents=True)
+        return Branch(out, a.offsets | b.offsets), ""
 
-    monkeypatch.setattr(merge_module, "do_fold", do_fold)
+    monkeypatch.setattr(merge_module, "fold_two", fold_two)
     edges = {pair: [tie(0, 0)] for pair in ((0, 1), (2, 3), (3, 4))}
     found = fold([tmp_path / str(n) for n in range(5)], edges, dict.fromkeys(edges, 1.0), tmp_path / "out", Here(), {})
     assert [path.name for path, _ in found] == ["merged-1.vgslam", "merged-2.vgslam"]

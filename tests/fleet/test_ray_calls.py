@@ -1,13 +1,13 @@
 """The steps of a merge on a Ray cluster of this machine, begun for the time: the same as without one."""
 
-import json
 from pathlib import Path
 
 import pytest
 from fleet.walks import FRAMES, Here, saved, tie, walk
 
 from vgslam.errors import MapError
-from vgslam.fleet.merge_many import do_known, fold
+from vgslam.fleet.meet import Known, known
+from vgslam.fleet.merge_many import fold
 from vgslam.fleet.ray_engine import RayCalls
 from vgslam.fleet.task import Limits
 from vgslam.store.manifest import read_manifest
@@ -26,7 +26,8 @@ def test_a_merge_on_a_cluster_is_that_of_this_machine_to_the_last_bit(tmp_path: 
         assert (members, notes) == ([0, 1, 2], {})
         made[name] = read_manifest(path).state_sha256
     assert made["ray"] == made["here"]
-    answers = dict(calls.each(do_known, [json.dumps(str(maps[0])), json.dumps(str(tmp_path))]))
-    assert len(json.loads(answers[0])["keyframes"]) == 6
+    answers = dict(calls.each(known, [(maps[0],), (tmp_path,)]))
+    assert isinstance(answers[0], Known)
+    assert len(answers[0].keyframes) == 6
     assert isinstance(answers[1], MapError), "an error of another machine is the same error here"
     assert "\n" not in str(answers[1])

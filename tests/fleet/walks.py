@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -72,9 +73,9 @@ def sight_from(k: int) -> Sight:
 class Here:
     """Implements `Calls` in this process."""
 
-    def each(self, do: Callable[[str], str], texts: Sequence[str]):
-        for i, text in enumerate(texts):
+    def each(self, do: Callable[..., Any], given: Sequence[tuple[Any, ...]]):
+        for i, arguments in enumerate(given):
             try:
-                yield i, do(text)
+                yield i, do(*arguments)
             except VgslamError as error:
                 yield i, in_one_line(error)

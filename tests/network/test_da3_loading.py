@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from vgslam.errors import ConfigError, VgslamError, WeightsError, WeightsNotFoundError
 from vgslam.network import licence
-from vgslam.network.da3 import find, published
+from vgslam.network.da3 import find
 from vgslam.network.da3.config import DA3_SMALL, DA3_TINY
 from vgslam.network.da3.find import PUBLISHED, Published
 from vgslam.network.da3.loading import PREFIX, Da3LoadOptions, load, save
@@ -215,8 +215,8 @@ def test_non_commercial_weights_are_refused_before_they_are_fetched(source: str,
     if "NESTED" in source:
         accepted = replace(options, accepted_licence="CC-BY-NC-4.0")
         assert "another structure" in refused(source, accepted, ConfigError)
-    published.require_acceptance(source, "CC-BY-NC-4.0")
-    published.require_acceptance("depth-anything/DA3-BASE", None)
+    find.require_acceptance(source, "CC-BY-NC-4.0")
+    find.require_acceptance("depth-anything/DA3-BASE", None)
 
 
 def test_random_weights_say_so(options: Da3LoadOptions) -> None:

@@ -1,22 +1,22 @@
-"""Pure functions from text to text, called in other processes or on other machines."""
+"""Pure functions called many times, in other processes or on other machines. What goes there and back can be pickled."""
 
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from vgslam.errors import VgslamError
 
-Do = Callable[[str], str]
-"""A function of a module, so that it can be named to another process."""
+T = TypeVar("T")
 
 
 class Calls(Protocol):
-    """Calls a function with many texts."""
+    """Calls a function of a module, so that it can be named to another process."""
 
-    def each(self, do: Do, texts: Sequence[str]) -> Generator[tuple[int, str | VgslamError]]:
-        """Index of each text and what came of it, in the order in which they come."""
+    def each(self, do: Callable[..., T], given: Sequence[tuple[Any, ...]]) -> Generator[tuple[int, T | VgslamError]]:
+        """Index of each call, with the arguments `given[index]`, and what came of it, in the order in which they
+        come."""
         ...
 
 
@@ -26,11 +26,11 @@ class LocalCalls:
     def __init__(self, n_jobs: int) -> None:
         self.n_jobs = n_jobs
 
-    def each(self, do: Do, texts: Sequence[str]) -> Generator[tuple[int, str | VgslamError]]:
+    def each(self, do: Callable[..., T], given: Sequence[tuple[Any, ...]]) -> Generator[tuple[int, T | VgslamError]]:
         """As in `Calls`. Where a process dies, what it was to do is tried once more, in one of its own."""
-        left = list(range(len(texts)))
+        left = list(range(len(given)))
         with ProcessPoolExecutor(self.n_jobs, mp_context=get_context("spawn")) as pool:
-            futures = {pool.submit(do, texts[i]): i for i in left}
+            futures = {pool.submit(do, *given[i]): i for i in left}
             for done in as_completed(futures):
                 error = done.exception()
                 if not isinstance(error, BrokenProcessPool):
@@ -38,7 +38,7 @@ class LocalCalls:
                     yield futures[done], done.result() if error is None else in_one_line(error)
         for i in left:
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-                error = (future := pool.submit(do, texts[i])).exception()
+                error = (future := pool.submit(do, *given[i])).exception()
                 yield i, future.result() if error is None else in_one_line(error)
 
 

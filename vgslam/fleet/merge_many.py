@@ -1,7 +1,5 @@
 """Many maps become few: pairs that look alike, one verification a pair, anchors, a tree of merges."""
 
-import base64
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -102,14 +100,11 @@ def _pair(a: int, b: int) -> tuple[int, int]:
 
 def _known(maps: Sequence[Path], calls: Calls, notes: dict[int, str]) -> dict[int, Known]:
     found: dict[int, Known] = {}
-    for i, answer in calls.each(do_known, [json.dumps(str(path)) for path in maps]):
+    for i, answer in calls.each(known, [(path,) for path in maps]):
         if isinstance(answer, VgslamError):
             notes[i] = str(answer)
-            continue
-        data = json.loads(answer)
-        codes = np.frombuffer(base64.b64decode(data["codes"]), np.uint8).reshape(-1, 256)
-        sizes = {int(k): int(v) for k, v in data["sizes"].items()}
-        found[i] = Known(codes, np.array(data["keyframes"], np.int64), sizes)
+        else:
+            found[i] = answer
     return dict(sorted(found.items()))
 
 
@@ -133,15 +128,12 @@ def _met(
     maps: Sequence[Path], pairs: Sequence[tuple[int, int]], calls: Calls, say: Callable[[str], None]
 ) -> dict[tuple[int, int], Met]:  # fmt: skip
     found: dict[tuple[int, int], Met] = {}
-    texts = [json.dumps([str(maps[i]), str(maps[j])]) for i, j in pairs]
-    for n, answer in calls.each(do_meet, texts):
+    for n, answer in calls.each(meet_and_check, [(maps[i], maps[j]) for i, j in pairs]):
         i, j = pairs[n]
         if isinstance(answer, VgslamError):
             say(f"{maps[i].name} and {maps[j].name} were not verified: {answer}")
-            continue
-        data = json.loads(answer)
-        overlaps = {(int(a), int(b)): Overlap(int(n), int(seen)) for a, b, n, seen in data["overlaps"]}
-        found[i, j] = Met([Tie.from_dict(x) for x in data["ties"]], overlaps)
+        else:
+            found[i, j] = answer
     return dict(sorted(found.items()))
 
 
@@ -180,16 +172,16 @@ def fold(
     branches = [Branch(maps[n], {n: 0}) for n in sorted({n for pair in edges for n in pair})]
     step = 0
     while pairs := next_pairs(branches, weights):
-        texts = []
+        jobs = []
         for i, j in pairs:
             step += 1
             between = {p: e for p, e in edges.items() if set(p) <= {*branches[i].offsets, *branches[j].offsets}}
-            texts.append(_fold_text(branches[i], branches[j], between, out / ".steps" / f"{step:04d}"))
+            jobs.append((branches[i], branches[j], between, out / ".steps" / f"{step:04d}"))
         gone: set[int] = set()
         made: list[Branch] = []
-        for n, answer in calls.each(do_fold, texts):
+        for n, answer in calls.each(fold_two, jobs):
             i, j = pairs[n]
-            branch, trouble = (None, str(answer)) if isinstance(answer, VgslamError) else _fold_answer(answer)
+            branch, trouble = (None, str(answer)) if isinstance(answer, VgslamError) else answer
             if branch is not None:
                 gone |= {i, j}
                 made.append(branch)
@@ -211,43 +203,3 @@ def _named(branches: list[Branch], out: Path) -> list[tuple[Path, list[int]]]:
         found.append((place, sorted(branch.offsets)))
     shutil.rmtree(out / ".steps", ignore_errors=True)
     return found
-
-
-def _fold_text(a: Branch, b: Branch, ties: MapTies, out: Path) -> str:
-    return json.dumps({
-        "a": [str(a.path), sorted(a.offsets.items())], "b": [str(b.path), sorted(b.offsets.items())], "out": str(out),
-        "ties": [[i, j, [tie.to_dict() for tie in some]] for (i, j), some in sorted(ties.items())],
-    })  # fmt: skip
-
-
-def _fold_answer(answer: str) -> tuple[Branch | None, str]:
-    data = json.loads(answer)
-    if data["trouble"]:
-        return None, str(data["trouble"])
-    return Branch(Path(data["path"]), {int(n): int(k) for n, k in data["offsets"]}), ""
-
-
-def do_known(text: str) -> str:
-    """`meet.known` of a map, from JSON to JSON."""
-    found = known(Path(json.loads(text)))
-    codes = base64.b64encode(found.codes.tobytes()).decode("ascii")
-    return json.dumps({"codes": codes, "keyframes": found.keyframes.tolist(), "sizes": found.sizes})
-
-
-def do_meet(text: str) -> str:
-    """`meet.meet_and_check` of two maps, from JSON to JSON."""
-    a, b = json.loads(text)
-    met = meet_and_check(Path(a), Path(b))
-    overlaps = [[*parts, x.n_predicted, x.n_seen] for parts, x in met.overlaps.items()]
-    return json.dumps({"ties": [tie.to_dict() for tie in met.ties], "overlaps": overlaps})
-
-
-def do_fold(text: str) -> str:
-    """`fold.fold_two` of two branches, from JSON to JSON."""
-    data = json.loads(text)
-    a, b = (Branch(Path(path), {int(n): int(k) for n, k in offsets}) for path, offsets in (data["a"], data["b"]))
-    ties = {(int(i), int(j)): [Tie.from_dict(x) for x in some] for i, j, some in data["ties"]}
-    branch, trouble = fold_two(a, b, ties, Path(data["out"]))
-    if branch is None:
-        return json.dumps({"trouble": trouble})
-    return json.dumps({"trouble": "", "path": str(branch.path), "offsets": sorted(branch.offsets.items())})

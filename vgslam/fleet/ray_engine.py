@@ -2,17 +2,18 @@
 
 import os
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from vgslam.byte_size import format_size
 from vgslam.errors import ConfigError, InputError, MissingDependencyError, VgslamError
-from vgslam.fleet.calls import Do, in_one_line
+from vgslam.fleet.calls import in_one_line
 from vgslam.fleet.task import Ending, Limits, Task, TaskResult
 from vgslam.fleet.work import do_task
 from vgslam.guards.wording import first_line
 
+T = TypeVar("T")
 IN_FLIGHT = 1000
 """Tasks that are handed to the cluster at a time: waiting for one costs time in proportion."""
 NEW = "local"
@@ -100,17 +101,17 @@ class RayCalls:
     def __init__(self, address: str | None, n_jobs: int | None, limits: Limits) -> None:
         self._engine, self._limits = RayEngine(address, n_jobs), limits
 
-    def each(self, do: Do, texts: Sequence[str]) -> Generator[tuple[int, str | VgslamError]]:
+    def each(self, do: Callable[..., T], given: Sequence[tuple[Any, ...]]) -> Generator[tuple[int, T | VgslamError]]:
         """As in `Calls`; raises as `RayEngine.run`."""
         ray, limits = self._engine.ray, self._limits
         with self._engine.connected(limits):
             options = {"num_cpus": limits.cpus, "memory": limits.memory_bytes, "max_retries": limits.retries}
             remote = ray.remote(do).options(**options)
-            left = {remote.remote(text): i for i, text in enumerate(texts)}
+            left = {remote.remote(*arguments): i for i, arguments in enumerate(given)}
             while left:
                 [ref], _ = ray.wait(list(left), num_returns=1)
                 try:
-                    answer: str | VgslamError = ray.get(ref)
+                    answer: T | VgslamError = ray.get(ref)
                 except Exception as error:
                     answer = in_one_line(getattr(error, "cause", None) or error)
                 yield left.pop(ref), answer

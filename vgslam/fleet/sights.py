@@ -42,16 +42,6 @@ class Sight:
         eye, seen = S.apply(np.stack([self.eye, self.seen]))
         return Sight(eye, seen)
 
-    def to_list(self) -> list[float]:
-        """Six numbers."""
-        return [*self.eye.tolist(), *self.seen.tolist()]
-
-    @staticmethod
-    def from_list(numbers: Sequence[float]) -> "Sight":
-        """`to_list` back. Raises ValueError where they are not six."""
-        x = np.array(numbers, np.float64).reshape(2, 3)
-        return Sight(x[0], x[1])
-
 
 @dataclass(frozen=True)
 class Witnesses:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -49,32 +48,6 @@ class Tie:
     def edge(self, offset_a: int, offset_b: int) -> Edge:
         """The tie between keyframes of a map that holds both, whose ids begin at the offsets."""
         return Edge(self.a + offset_a, self.b + offset_b, self.S_a_b, self.sigmas, EdgeKind.LOOP, self.inlier_ratio)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
-        return {
-            "a": self.a, "b": self.b, "part_a": self.part_a, "part_b": self.part_b, "S_a_b": sim3_list(self.S_a_b),
-            "sigmas": self.sigmas.tolist(), "inlier_ratio": self.inlier_ratio, "S_middle": sim3_list(self.S_middle),
-            "reach": self.reach, "sight_a": self.sight_a.to_list(), "sight_b": self.sight_b.to_list(),
-        }  # fmt: skip
-
-    @staticmethod
-    def from_dict(data: dict[str, Any]) -> "Tie":
-        """Raises KeyError, TypeError or ValueError for what is no tie."""
-        S = {name: sim3_of(data[name]) for name in ("S_a_b", "S_middle")}
-        sights = {name: Sight.from_list(data[name]) for name in ("sight_a", "sight_b")}
-        return Tie(**{**data, **S, **sights, "sigmas": np.array(data["sigmas"], np.float64)})
-
-
-def sim3_list(S: Sim3) -> list[float]:
-    """Scale, translation and rotation, row by row, as 13 numbers."""
-    return [S.s, *S.t.tolist(), *S.R.reshape(9).tolist()]
-
-
-def sim3_of(numbers: Sequence[float]) -> Sim3:
-    """`sim3_list` back."""
-    x = np.array(numbers, np.float64)
-    return Sim3(se3.orthonormalize(x[4:].reshape(3, 3)), x[1:4], float(x[0]))
 
 
 @dataclass(frozen=True)
