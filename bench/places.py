@@ -69,9 +69,10 @@ def run_bench_places(args: BenchPlacesArgs) -> int:
 
 def _methods(weights: str) -> "dict[str, Code]":
     from vgslam.frontend.matching import describe_quick
+    from vgslam.network.options import NetworkOptions
     from vgslam.reloc.places import N_FEATURES
     from vgslam.reloc.vocabulary import shipped_vocabulary
-    from vgslam.session.network import NetworkOptions, open_network
+    from vgslam.session.network import open_network
 
     def local(_: int, image: Image) -> Array:
         found = describe_quick(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), N_FEATURES)

@@ -93,7 +93,8 @@ class Survival:
 def run_bench_survival(args: BenchSurvivalArgs) -> int:
     """Measures, prints and writes; returns 0. ConfigError, WeightsError and OutputError with one line."""
     _check(args)
-    from vgslam.session.network import NetworkOptions, open_network
+    from vgslam.network.options import NetworkOptions
+    from vgslam.session.network import open_network
 
     networks: dict[str, Callable[[], OpenedNetwork | None]] = {
         "none": lambda: None,

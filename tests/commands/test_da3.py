@@ -8,7 +8,8 @@ from vgslam.errors import ConfigError, WeightsNotFoundError
 from vgslam.network.da3.config import DA3_TINY
 from vgslam.network.da3.loading import save
 from vgslam.network.da3.network import random_network
-from vgslam.session.network import NetworkOptions, open_network
+from vgslam.network.options import NetworkOptions
+from vgslam.session.network import open_network
 
 
 def test_a_file_of_weights_guides_a_run(sequence: Path, vgslam, tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ import pytest
 from vgslam.cli import parse
 from vgslam.commands.old_spellings import with_new_words
 from vgslam.errors import ConfigError
+from vgslam.network.options import NetworkOptions
 from vgslam.network.weight_files import PACKAGED
-from vgslam.session.network import NetworkOptions, open_network
+from vgslam.session.network import open_network
 
 
 @pytest.mark.parametrize(

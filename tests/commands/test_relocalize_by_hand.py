@@ -51,7 +51,7 @@ class Handed:
         self.finder, self.given, self.opened = Finder(), list[Any](), list[Any]()
         monkeypatch.setattr(relocalize, "Photos", self._photos)
         monkeypatch.setattr("vgslam.store.open.load_map", lambda path: ("map", path))
-        monkeypatch.setattr("vgslam.network.needs_torch.require_torch", lambda what: None)
+        monkeypatch.setattr("vgslam.network.options.require_torch", lambda what: None)
         options = lambda weights, device: SimpleNamespace(weights=weights, device=device)  # noqa: E731
         opening = SimpleNamespace(BackboneOptions=options, open_backbone=self._open)
         proposing = SimpleNamespace(LEARNED_METHODS=("learned",), network_proposer=self._proposer)

@@ -11,9 +11,10 @@ import pytest
 from vgslam.fleet import supervise as supervise_module
 from vgslam.fleet import work as work_module
 from vgslam.fleet.folder import FACTS, FleetFolder
-from vgslam.fleet.supervise import Cut, Watched, _end_group, _last_line, memory_of
+from vgslam.fleet.supervise import Cut, Watched, memory_of
 from vgslam.fleet.task import Ending, TaskResult
 from vgslam.fleet.work import MAP, RUN, _ended, _run, _tries
+from vgslam.session.isolated import end_group, last_line
 
 
 @pytest.mark.parametrize("slam_map", [None, Path("/maps/known")])
@@ -59,20 +60,20 @@ def test_the_largest_memory_is_in_mib(task: Any, folder: FleetFolder, monkeypatc
 def test_the_last_line_of_the_log_is_what_went_wrong(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("frame 1\n\nvgslam: out: no space left\n  \n")
-    assert _last_line(log) == "out: no space left"
+    assert last_line(log) == "vgslam: out: no space left"
     log.write_text("")
-    assert _last_line(log) == ""
+    assert last_line(log) == ""
 
 
-@pytest.mark.parametrize(("returncode", "at_once", "signals"), [
-    (None, False, [signal.SIGTERM, signal.SIGKILL]), (None, True, [signal.SIGKILL]), (0, False, [signal.SIGKILL]),
+@pytest.mark.parametrize(("returncode", "patience_s", "signals"), [
+    (None, 5.0, [signal.SIGTERM, signal.SIGKILL]), (None, 0.0, [signal.SIGKILL]), (0, 5.0, [signal.SIGKILL]),
 ])  # fmt: skip
 def test_a_group_is_asked_to_end_before_it_is_killed(
-    returncode: int | None, at_once: bool, signals: list[int], monkeypatch: pytest.MonkeyPatch
+    returncode: int | None, patience_s: float, signals: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[int] = []
     monkeypatch.setattr(supervise_module.os, "killpg", lambda pid, number: sent.append(number))
-    _end_group(SimpleNamespace(returncode=returncode, pid=0, wait=lambda *_: 0), at_once)  # type: ignore[arg-type]
+    end_group(SimpleNamespace(returncode=returncode, pid=0, wait=lambda *_: 0), patience_s)  # type: ignore[arg-type]
     assert sent == signals
 
 

@@ -15,15 +15,16 @@ from vgslam.network.config import VGGT_TINY
 from vgslam.network.da3.config import DA3_TINY
 from vgslam.network.da3.loading import save as save_da3
 from vgslam.network.da3.network import random_network
-from vgslam.network.preflight import Wanted, check
+from vgslam.network.options import NetworkOptions
+from vgslam.network.preflight import check
 from vgslam.network.vggt import build
 from vgslam.network.weight_files import packaged
 from vgslam.network.weights import load, save
 
-SMALL = Wanted("vggt", "vggt-s")
+SMALL = NetworkOptions("vggt", "vggt-s")
 
 
-def said_of(wanted: Wanted) -> tuple[object, list[str]]:
+def said_of(wanted: NetworkOptions) -> tuple[object, list[str]]:
     said: list[str] = []
     return check(wanted, said.append), said
 
@@ -36,8 +37,9 @@ def test_it_says_of_the_packages_weights_what_loading_them_says(name: str) -> No
 
 def test_it_loads_no_torch() -> None:
     code = (
-        "import sys; from vgslam.network.preflight import Wanted, check; "
-        "assert check(Wanted('vggt', 'vggt-s'), print); assert check(Wanted('vggt', 'random'), print).is_random; "
+        "import sys; from vgslam.network.options import NetworkOptions; from vgslam.network.preflight import check; "
+        "assert check(NetworkOptions('vggt', 'vggt-s'), print); "
+        "assert check(NetworkOptions('vggt', 'random'), print).is_random; "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=HANG_S).returncode == 0
@@ -89,10 +91,10 @@ def test_a_file_that_says_what_it_is_need_not_be_opened_others_must(tmp_path: Pa
 def test_the_kind_of_the_weights_has_to_be_the_one_that_is_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "da3" / "model.safetensors"
     save_da3(random_network(DA3_TINY, 2), path, "Apache-2.0")
-    info, _ = said_of(Wanted("da3-small", str(path.parent)))
+    info, _ = said_of(NetworkOptions("da3-small", str(path.parent)))
     assert info is not None
     own = packaged("vggt-s")
     assert own is not None
     shutil.copy(own, path)
     with pytest.raises(WeightsError, match="'vggt' and not of Depth-Anything-3"):
-        said_of(Wanted("da3-small", str(path.parent)))
+        said_of(NetworkOptions("da3-small", str(path.parent)))

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from vgslam.errors import WeightsError
-from vgslam.network.preflight import Wanted, check
+from vgslam.network.options import NetworkOptions
+from vgslam.network.preflight import check
 from vgslam.network.reloc.files import PACKAGED as WITH_ADAPTER
 from vgslam.network.weight_files import ONCE_PACKAGED, PACKAGED, packaged
 from vgslam.network.weights import load
@@ -58,7 +59,7 @@ def test_weights_that_were_in_the_package_say_what_took_their_place(
     with pytest.raises(WeightsError, match="vggt-s2 has taken its place"):
         load(name)
     with pytest.raises(WeightsError, match=r"configs/vggt-m-gpu\.yaml"):
-        check(Wanted("vggt", name), print)
+        check(NetworkOptions("vggt", name), print)
     monkeypatch.chdir(tmp_path)
     (tmp_path / name).write_bytes(Path(str(packaged("vggt-s"))).read_bytes())
     with pytest.raises(WeightsError, match="not a file of weights"):

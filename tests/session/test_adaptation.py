@@ -12,8 +12,9 @@ from waiting import HANG_S, until
 
 from vgslam.errors import ConfigError
 from vgslam.frontend.asking import Desk, Reason
+from vgslam.network.options import NetworkOptions
 from vgslam.session.adaptation import NOT_BEGUN, AdaptOptions, open_adaptation
-from vgslam.session.network import NetworkOptions, OpenedNetwork, open_network
+from vgslam.session.network import OpenedNetwork, open_network
 from vgslam.types import Camera
 
 CAMERA = Camera.from_fov(64, 48, 70.0)

@@ -84,7 +84,7 @@ class AdaptArgs:
 def run_adapt(args: AdaptArgs) -> int:
     """Adapts, prints and writes; returns 0, or 1 when nothing improved (no adapter then). Ctrl-C keeps what was
     committed."""
-    from vgslam.network.needs_torch import require_torch
+    from vgslam.network.options import require_torch
 
     require_torch("vgslam adapt")
     import torch

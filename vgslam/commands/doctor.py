@@ -19,7 +19,7 @@ from vgslam.commands.checks import COLORS, Check, Verdict
 from vgslam.commands.licences import print_licences
 from vgslam.commands.self_test import SelfTest, self_test
 from vgslam.guards.wording import say, shown
-from vgslam.network.needs_torch import HOW_TO_INSTALL, has_torch, is_installed
+from vgslam.network.options import HOW_TO_INSTALL, has_torch, is_installed
 from vgslam.plugins import OWN, Registry
 from vgslam.results.environment import describe_machine, git_commit, package_version
 

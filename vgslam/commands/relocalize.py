@@ -83,7 +83,7 @@ def run_relocalize(args: RelocalizeArgs) -> int:
 def _proposer(args: RelocalizeArgs) -> Any:
     if args.weights is None:
         return None
-    from vgslam.network.needs_torch import require_torch
+    from vgslam.network.options import require_torch
 
     require_torch(f"--weights {args.weights}")
     from vgslam.network.open_backbone import BackboneOptions, open_backbone

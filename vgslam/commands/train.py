@@ -30,7 +30,7 @@ class TrainArgs:
 
 def run_train(args: TrainArgs) -> int:
     """Trains; returns 0. ConfigError, WeightsError and OutputError as the loop; Ctrl-C keeps the last checkpoint."""
-    from vgslam.network.needs_torch import require_torch
+    from vgslam.network.options import require_torch
 
     require_torch("vgslam train")
     import torch

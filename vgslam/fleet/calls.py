@@ -1,4 +1,4 @@
-"""Pure functions called many times, in other processes or on other machines. What goes there and back can be pickled."""
+"""Pure functions called many times, in other processes or on other machines, which pickle what goes there and back."""
 
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed

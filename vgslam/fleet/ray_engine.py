@@ -1,4 +1,4 @@
-"""Tasks on a Ray cluster. Ray carries texts and one function, `work.do_task`; nothing else of the program knows it."""
+"""The work of a fleet on a Ray cluster: tasks (`work.do_task`) and calls. Nothing else of the program knows Ray."""
 
 import os
 import re

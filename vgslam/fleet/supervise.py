@@ -14,6 +14,7 @@ from pathlib import Path
 
 from vgslam.byte_size import format_size
 from vgslam.fleet.task import Limits
+from vgslam.session.isolated import end_group, last_line
 
 POLL_S = 0.1
 PATIENCE_S = 5.0
@@ -87,25 +88,14 @@ def watch(
             else:
                 _wait_a_little(process)
     finally:
-        _end_group(process, at_once=cut is Cut.MEMORY)
-    return Watched(process.returncode, cut, now() - began_s, peak, _last_line(log))
+        end_group(process, 0.0 if cut is Cut.MEMORY else PATIENCE_S)
+    line = last_line(log).removeprefix("vgslam: ")
+    return Watched(process.returncode, cut, now() - began_s, peak, line)
 
 
 def _wait_a_little(process: "subprocess.Popen[bytes]") -> None:
     with suppress(subprocess.TimeoutExpired):
         process.wait(POLL_S)
-
-
-def _end_group(process: "subprocess.Popen[bytes]", at_once: bool) -> None:
-    """Ends a process and whatever it has started: first so that it can write what it has, if there is time."""
-    if process.returncode is None and not at_once:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(PATIENCE_S)
-    with suppress(ProcessLookupError, PermissionError):  # the group outlives its first process while others are in it
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def memory_of(pid: int) -> int:
@@ -127,11 +117,6 @@ def _seen_s(file: Path) -> float:
         return float(file.read_text())
     except (OSError, ValueError):
         return 0.0
-
-
-def _last_line(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1].removeprefix("vgslam: ")[:400] if lines else ""
 
 
 def _signal_name(number: int) -> str:

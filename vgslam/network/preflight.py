@@ -5,7 +5,7 @@ Where only torch can tell (a GPU, weights that name no structure) it has to be o
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from vgslam.byte_size import parse_size
@@ -21,6 +21,7 @@ from vgslam.network.da3.find import (
     named_licence,
     require_acceptance,
 )
+from vgslam.network.options import NetworkOptions
 from vgslam.network.weight_files import METADATA_ARCHITECTURE, WeightFiles, find_files, read_header, sha256_of
 from vgslam.network.weights_info import ARCHITECTURE as VGGT
 from vgslam.network.weights_info import RANDOM, WeightsInfo, find_config, find_path, random_seed
@@ -32,34 +33,13 @@ KINDS = (VGGT, *PUBLISHED)
 Show = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """Options of a network, as they are given on the command line; see `open_backbone.BackboneOptions`."""
-
-    name: str
-    weights: str
-    device: str = "auto"
-    precision: str = "auto"
-    gpu_memory: str | None = None
-    readout: str = "auto"
-    size_px: int | None = None
-    accepted_licence: str | None = None
-
-    @property
-    def needs_torch(self) -> bool:
-        """Whether only torch can tell if the machine, or the network, can do what is asked for."""
-        is_device_known = self.device in ("auto", "cpu")
-        is_precision_known = self.precision in ("auto", "fp32") or (self.precision, self.device) == ("bf16", "cpu")
-        return not (is_device_known and is_precision_known and self.readout in ("auto", "head"))
-
-
-def check(wanted: Wanted, show: Show) -> WeightsInfo | None:
+def check(wanted: NetworkOptions, show: Show) -> WeightsInfo | None:
     """What is known of the weights, if nothing else can be wrong with them and the options; None if the network must be
     opened to know. Fetches published weights. `show` receives their terms, once. Raises ConfigError, WeightsError."""
-    prefix, _, rest = wanted.weights.partition(":")
-    if prefix != wanted.weights and prefix in KINDS:
+    prefix, _, rest = wanted.chosen_weights.partition(":")
+    if prefix != wanted.chosen_weights and prefix in KINDS:
         wanted = replace(wanted, name=prefix, weights=rest)
-    elif prefix not in (wanted.weights, RANDOM) and not Path(wanted.weights).exists():
+    elif prefix not in (wanted.chosen_weights, RANDOM) and not Path(wanted.chosen_weights).exists():
         return None  # a network of another package, or nothing
     if wanted.name not in KINDS or wanted.needs_torch:
         return None
@@ -69,8 +49,8 @@ def check(wanted: Wanted, show: Show) -> WeightsInfo | None:
         raise ConfigError("the size of the images can be chosen for Depth-Anything-3 only: --network da3-small")
     if wanted.name != VGGT:
         require_acceptance(wanted.name, wanted.accepted_licence)
-    if random_seed(wanted.weights) is not None:
-        info: WeightsInfo | None = WeightsInfo.of_random(wanted.weights, 0, wanted.name)
+    if random_seed(wanted.chosen_weights) is not None:
+        info: WeightsInfo | None = WeightsInfo.of_random(wanted.chosen_weights, 0, wanted.name)
     else:
         info = _vggt(wanted) if wanted.name == VGGT else _da3(wanted)
     if info is not None:
@@ -78,8 +58,8 @@ def check(wanted: Wanted, show: Show) -> WeightsInfo | None:
     return info
 
 
-def _vggt(wanted: Wanted) -> WeightsInfo | None:
-    source = wanted.weights
+def _vggt(wanted: NetworkOptions) -> WeightsInfo | None:
+    source = wanted.chosen_weights
     path, repo = find_path(source)
     found = find_files(path)
     if not _are_safetensors(found):
@@ -92,8 +72,8 @@ def _vggt(wanted: Wanted) -> WeightsInfo | None:
     return WeightsInfo(source, sha256_of(found.files), terms, n, found.names)
 
 
-def _da3(wanted: Wanted) -> WeightsInfo | None:
-    source = wanted.weights or PUBLISHED[wanted.name].repo
+def _da3(wanted: NetworkOptions) -> WeightsInfo | None:
+    source = wanted.chosen_weights or PUBLISHED[wanted.name].repo
     found, repo, expected = find(wanted.name, source, accepted_licence=wanted.accepted_licence)
     metadata = check_headers(found)
     config = config_of(found, metadata, ARCHITECTURES[wanted.name])

@@ -7,11 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 POLL_S = 0.05
 PATIENCE_S = 10.0
+"""Time in which a process that is to end may write what it has."""
+LONGEST_LINE = 400
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,11 @@ def run_isolated(
         try:
             exit_code, usage = _wait(process, started + timeout_s, now)
         except BaseException:
-            _end_group(process)
+            end_group(process)
             raise
     cpu_s = 0.0 if usage is None else usage.ru_utime + usage.ru_stime
     peak_mib = None if usage is None else usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    return ProcessOutcome(exit_code, cpu_s, now() - started, _last_line(log), peak_mib)
+    return ProcessOutcome(exit_code, cpu_s, now() - started, last_line(log), peak_mib)
 
 
 def _wait(
@@ -66,26 +69,25 @@ def _wait(
             process.returncode = os.waitstatus_to_exitcode(status)  # reaped here, not by Popen
             return process.returncode, usage
         if now() > deadline:
-            _end_group(process)
+            end_group(process)
             return None, None
         time.sleep(POLL_S)
 
 
-def _end_group(process: "subprocess.Popen[bytes]") -> None:
-    """Ends the process in a way that lets it write what it has, then kills what is left of its group. SIGTERM, as
+def end_group(process: "subprocess.Popen[bytes]", patience_s: float = PATIENCE_S) -> None:
+    """Ends a process and whatever it has started: first so that it can write what it has, if there is time. SIGTERM, as
     SIGINT is ignored in a background job."""
-    if process.returncode is not None:
-        return
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, sign)
-            process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            continue
-        except ProcessLookupError:
-            return
+    if process.returncode is None and patience_s > 0:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(patience_s)
+    with suppress(ProcessLookupError, PermissionError):  # the group outlives its first process while others are in it
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
-def _last_line(log: Path) -> str:
+def last_line(log: Path) -> str:
+    """The last line that a process has printed; empty if it has printed none."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1][:300] if lines else ""
+    return lines[-1][:LONGEST_LINE] if lines else ""

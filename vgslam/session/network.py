@@ -1,7 +1,7 @@
 """`--network`: checks a network, shows the terms of its weights, and opens it when it is asked first."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,15 @@ from vgslam.errors import ConfigError
 from vgslam.frontend.asking import AskedGuide, Desk
 from vgslam.frontend.guide import VggtUse, notes_on
 from vgslam.frontend.provisional_starts import Provisional
+from vgslam.network.options import (
+    DEFAULT_WEIGHTS,
+    HOW_TO_INSTALL,
+    NO_NETWORK,
+    PACKAGED,
+    NetworkOptions,
+    has_torch,
+    require_torch,
+)
 from vgslam.network.weight_files import PACKAGED as PACKAGED_WEIGHTS
 from vgslam.reloc.asked_proposer import AskedProposer
 
@@ -17,51 +26,20 @@ if TYPE_CHECKING:
     from vgslam.network.weights_info import WeightsInfo
     from vgslam.reloc.proposal import PoseProposer
 
-NO_NETWORK, OLD_NO_NETWORK = "none", "sfm"
-AUTO, PACKAGED = "auto", "vggt"
-"""The network of the package, and a word for it where torch is installed, and for none where it is not."""
-DEFAULT_WEIGHTS = {PACKAGED: "vggt-s"}
-"""The weights that come with the package."""
-
-
-@dataclass(frozen=True)
-class NetworkOptions:
-    """Which network is asked, and how it runs; see `BackboneOptions`."""
-
-    name: str = NO_NETWORK
-    """`none`, or a kind of backbone, as in `vggt`, or weights of the package, as in `vggt-s2`; `auto` for the default
-    of the package, or none without torch."""
-    weights: str | None = None
-    """Its weights; the default is those that come with the package."""
-    device: str = "auto"
-    """Where it runs: auto, cpu, cuda, cuda:N or mps."""
-    precision: str = "auto"
-    """Its arithmetic: auto, fp32, bf16 or fp16."""
-    gpu_memory: str | None = None
-    """Memory that it may use, as in 8GiB; the default is what is free."""
-    readout: str = "auto"
-    """Where its poses come from: auto, head or solver."""
-    use: VggtUse = field(default_factory=VggtUse)
-    """What it is used for."""
-    size_px: int | None = None
-    """Longest side of the images that it sees, where that can be chosen."""
-    accepted_licence: str | None = None
-    """Name of a licence for non-commercial use that the person accepts."""
-
-    @property
-    def chosen_weights(self) -> str:
-        """The weights, or those that come with the package."""
-        return self.weights or DEFAULT_WEIGHTS.get(self.name, "")
+OLD_NO_NETWORK, AUTO = "sfm", "auto"
+"""The name of old for no network, and a word for the package's own where torch is installed, for none elsewhere."""
 
 
 class OpenedNetwork:
     """A network that guides the geometry and proposes poses to a lost camera: checked, and opened when it is asked.
     info: what was checked of its weights without torch; None: it is opened at once, as only that can check it."""
 
-    def __init__(self, options: NetworkOptions, info: "WeightsInfo | None", say: Callable[[str], None]) -> None:
-        self._options, self._info, self._say = options, info, say
+    def __init__(
+        self, options: NetworkOptions, use: VggtUse, info: "WeightsInfo | None", say: Callable[[str], None]
+    ) -> None:
+        self._options, self._use, self._info, self._say = options, use, info, say
         self.desk = Desk()
-        self.guide = AskedGuide(self._open_guide, options.use, self.desk)
+        self.guide = AskedGuide(self._open_guide, use, self.desk)
         self.proposer = AskedProposer(self._open_proposer, self.desk)
         if info is None:
             self._info = self.backbone.weights
@@ -120,7 +98,7 @@ class OpenedNetwork:
     def _open_guide(self) -> "Guide":
         from vgslam.frontend.network_guide import NetworkGuide
 
-        return NetworkGuide(self.backbone, self._options.use)
+        return NetworkGuide(self.backbone, self._use)
 
     def _open_proposer(self) -> "PoseProposer":
         from vgslam.reloc.learned import network_proposer
@@ -128,26 +106,23 @@ class OpenedNetwork:
         return network_proposer(self.backbone)
 
 
-def open_network(options: NetworkOptions, say: Callable[[str], None]) -> OpenedNetwork | None:
-    """None for `none`, and for `auto` without torch. `say` gets the terms of the weights. Torch is loaded at once only
-    where nothing else can tell whether the network can be opened. Errors as `open_backbone`, MissingDependencyError
-    without torch, and ConfigError for weights that nothing would use."""
+def open_network(
+    options: NetworkOptions, say: Callable[[str], None], use: VggtUse | None = None
+) -> OpenedNetwork | None:  # fmt: skip
+    """None for `none`, and for `auto` without torch. use: what it is asked for. `say` gets the terms of the weights.
+    Torch is loaded at once only where nothing else can tell whether the network can be opened. Errors as
+    `open_backbone`, MissingDependencyError without torch, and ConfigError for weights that nothing would use."""
     options = _decided(options, say)
     if options.name == NO_NETWORK:
         if options.weights is not None:
             raise ConfigError(f"--weights {options.weights}: no network is asked; add --network vggt, or leave it out")
         return None
-    from vgslam.network.needs_torch import require_torch
-    from vgslam.network.preflight import KINDS, Wanted, check
+    from vgslam.network.preflight import KINDS, check
 
     require_torch(f"--network {options.name}")
     if options.name == OLD_NO_NETWORK and options.name not in KINDS and not _is_added(options.name):
         raise ConfigError(f"no network is called {options.name}; for geometry without one, --network {NO_NETWORK}")
-    wanted = Wanted(
-        options.name, options.chosen_weights, options.device, options.precision, options.gpu_memory, options.readout,
-        options.size_px, options.accepted_licence,
-    )  # fmt: skip
-    return OpenedNetwork(options, check(wanted, say), say)
+    return OpenedNetwork(options, use or VggtUse(), check(options, say), say)
 
 
 def _decided(options: NetworkOptions, say: Callable[[str], None]) -> NetworkOptions:
@@ -160,8 +135,6 @@ def _decided(options: NetworkOptions, say: Callable[[str], None]) -> NetworkOpti
         return replace(options, name=PACKAGED, weights=options.name)
     if options.name != AUTO:
         return options
-    from vgslam.network.needs_torch import HOW_TO_INSTALL, has_torch
-
     if has_torch() or options.weights is not None:
         return replace(options, name=PACKAGED)
     say(f"no network is asked, as torch is not installed ({HOW_TO_INSTALL})")

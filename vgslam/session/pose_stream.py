@@ -9,10 +9,11 @@ from pathlib import Path
 from vgslam.frontend.guide import VggtUse
 from vgslam.interfaces import FrameSource
 from vgslam.map.slam_map import SlamMap
+from vgslam.network.options import NO_NETWORK, NetworkOptions
 from vgslam.poses_out.frame_pose import FramePose, PoseCallback
 from vgslam.session.main_loop import MainLoop
 from vgslam.session.map_session import MapSession
-from vgslam.session.network import NO_NETWORK, NetworkOptions, open_network
+from vgslam.session.network import open_network
 from vgslam.session.open_system import SystemOptions, open_system
 from vgslam.slam_config import SlamConfig
 from vgslam.sources.live import LiveOptions, LiveSource
@@ -79,8 +80,8 @@ class PoseStream:
         InputError, CalibrationError, ConfigError, WeightsError, MissingDependencyError."""
         options = options or StreamOptions()
         network = open_network(
-            NetworkOptions(options.network, options.weights, options.device, use=options.use), _log.info
-        )
+            NetworkOptions(options.network, options.weights, options.device), _log.info, options.use
+        )  # fmt: skip
         map_session = MapSession.in_memory(options.slam_map, options.is_localizing)
         source = _source(str(name), options)
         try:

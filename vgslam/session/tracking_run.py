@@ -63,7 +63,7 @@ def track(
     with StopSignals() as signals:
         began = time.process_time(), time.monotonic()
         args.check()
-        network = open_network(args.network_options(), audience.say)
+        network = open_network(args.network_options(), audience.say, args.vggt)
         source = open_frames()
         try:
             with ExitStack() as stack:
