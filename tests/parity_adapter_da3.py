@@ -13,7 +13,7 @@ from vgslam.network.da3.backbone import decode_cameras, encode_cameras, normalis
 from vgslam.network.da3.config import ARCHITECTURES, Da3Config
 from vgslam.network.da3.loading import PREFIX, own_names
 from vgslam.network.da3.network import HEADS, Da3, skeleton
-from vgslam.network.da3.preprocess import Fit
+from vgslam.network.da3.preprocess import Da3Resize
 from vgslam.network.da3.preprocess import preprocess as network_input
 from vgslam.network.da3.ray_cameras import cameras_from_rays
 from vgslam.network.da3.transformer import ReferenceChoice, choose_reference, resized_position
@@ -139,7 +139,7 @@ def _align(predicted: np.ndarray, given: np.ndarray) -> dict[str, Any]:
 
 def preprocess(images: list[np.ndarray], size_px: int, method: str, K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Network images and the intrinsics (N,3,3) that belong to them."""
-    prepared = network_input(images, size_px, Fit(method))
+    prepared = network_input(images, size_px, Da3Resize(method))
     out = np.array(K, np.float64)
     for k, m in zip(out, prepared.maps, strict=True):
         k[:2] *= np.array(m.scale)[:, None]

@@ -10,7 +10,7 @@ from board_pictures import april_grid, charuco, checkerboard, picture, tilted
 
 from vgslam.calibrate.boards import finder
 from vgslam.calibrate.judge import calibrate
-from vgslam.calibrate.views import View, bare_parts, choose, covered, normal_of, tilt_deg
+from vgslam.calibrate.views import BoardView, bare_parts, choose, covered, normal_of, tilt_deg
 from vgslam.cli import main
 from vgslam.errors import CalibrationError, ConfigError
 from vgslam.sources.calibration import read_calibration
@@ -23,7 +23,7 @@ SMALL = Camera(390.0, 386.0, 247.0, 177.0, 480, 360, (-0.25, 0.08, 0.001, -0.000
 BOARD = np.stack([*np.meshgrid(np.arange(9.0), np.arange(6.0)), np.zeros((6, 9))], axis=-1).reshape(-1, 3)
 
 
-def seen(camera: Camera, rotation: Array, centre_px: Array, distance: float, noise: Array) -> View:
+def seen(camera: Camera, rotation: Array, centre_px: Array, distance: float, noise: Array) -> BoardView:
     """Corners of a board of 9x6 by projection, distance in squares, without those outside the image."""
     R = cv2.Rodrigues(np.asarray(rotation, np.float64))[0]
     middle = np.array([(centre_px[0] - camera.cx) / camera.fx, (centre_px[1] - camera.cy) / camera.fy, 1.0])
@@ -35,10 +35,10 @@ def seen(camera: Camera, rotation: Array, centre_px: Array, distance: float, noi
         px, _ = cv2.projectPoints(BOARD, np.asarray(rotation, np.float64), t, camera.K, k)
     px = px.reshape(-1, 2) + noise
     inside = ((px >= 0) & (px < SIZE)).all(axis=1)
-    return View("", BOARD[inside], px[inside])
+    return BoardView("", BOARD[inside], px[inside])
 
 
-def views_of(camera: Camera, n: int, distance: float, sigma_px: float = 0.1, tilt: float = 1.0) -> list[View]:
+def views_of(camera: Camera, n: int, distance: float, sigma_px: float = 0.1, tilt: float = 1.0) -> list[BoardView]:
     rng = np.random.default_rng(5)
     return [
         seen(camera, tilt * rotation, centre, d, rng.normal(0, sigma_px, (54, 2)))
@@ -76,7 +76,7 @@ def test_a_view_that_was_misread_is_left_out() -> None:
     views = views_of(PINHOLE, 20, 11.0)
     shifted = views[7].pixels.copy()
     shifted[::3] += (6.0, -5.0)
-    views[7] = View("", views[7].points, shifted)
+    views[7] = BoardView("", views[7].points, shifted)
     got = calibrate(views, SIZE, 20)
     assert got.n_views == 19
     assert any("1 views did not fit" in line for line in got.doubts)

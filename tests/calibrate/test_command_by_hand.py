@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vgslam.calibrate.views import View
+from vgslam.calibrate.views import BoardView
 from vgslam.commands import calibrate as module
 from vgslam.commands.calibrate import CalibrateArgs, _check, _views, run_calibrate, written
 from vgslam.errors import OutputError
@@ -39,7 +39,7 @@ def folder(path: Path, n: int, size: tuple[int, int] = (16, 12)) -> Path:
     return path
 
 
-def looked_at(path: Path, **options: object) -> tuple[list[View], int, tuple[int, int], Board]:
+def looked_at(path: Path, **options: object) -> tuple[list[BoardView], int, tuple[int, int], Board]:
     board = Board()
     return *_views(CalibrateArgs(path, **options), board), board  # type: ignore[arg-type, return-value]
 
@@ -110,7 +110,7 @@ def test_the_lens_model_is_written(tmp_path: Path, is_fisheye: bool) -> None:
 def test_the_lens_that_is_asked_for_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lens: str) -> None:
     asked: list[tuple[int, tuple[int, int], int, str]] = []
 
-    def calibrate(views: list[View], size: tuple[int, int], n: int, lens: str) -> None:
+    def calibrate(views: list[BoardView], size: tuple[int, int], n: int, lens: str) -> None:
         asked.append((len(views), size, n, lens))
         raise OutputError("enough")
 

@@ -12,7 +12,7 @@ from vgslam.calibrate import solve as solve_module
 from vgslam.calibrate.boards import Corners, Finder, finder
 from vgslam.calibrate.judge import _best, _doubts, _refuse_few, _refuse_frontal, _refuse_vague, calibrate
 from vgslam.calibrate.solve import Solution, _Fit, _jackknife, _pinhole, solve
-from vgslam.calibrate.views import View, bare_parts, choose, covered
+from vgslam.calibrate.views import BoardView, bare_parts, choose, covered
 from vgslam.errors import CalibrationError
 from vgslam.types import Array, Camera
 
@@ -26,8 +26,8 @@ def solution(rms_px: float = 0.2, fx_sigma_px: float = 1.0, camera: Camera = CAM
     return Solution(camera, rms_px, tuple(range(n)), fx_sigma_px)
 
 
-def views(n: int) -> list[View]:
-    return [View("", np.zeros((12, 3)), np.zeros((12, 2)))] * n
+def views(n: int) -> list[BoardView]:
+    return [BoardView("", np.zeros((12, 3)), np.zeros((12, 2)))] * n
 
 
 # -- what is refused
@@ -100,7 +100,7 @@ def test_the_tilt_that_is_told_is_that_of_a_view_that_was_used(monkeypatch: pyte
     tilts = [70.0, 80.0, 60.0, *np.arange(20.0, 29.0)]
     found = normals(tilts)
     px = np.stack([x.ravel() for x in np.meshgrid(np.arange(0, 640, 20), np.arange(0, 480, 20))], axis=1).astype(float)
-    many = [View(str(i), np.zeros((len(px), 3)), px) for i in range(12)]
+    many = [BoardView(str(i), np.zeros((len(px), 3)), px) for i in range(12)]
     monkeypatch.setattr(judge_module, "normal_of", lambda view, size: found[int(view.name)])
     monkeypatch.setattr(judge_module, "choose", lambda views, normals, size, most: list(range(2, 12)))
     monkeypatch.setattr(judge_module, "solve", lambda *_, **__: replace(solution(), used=tuple(range(1, 10))))
@@ -117,7 +117,7 @@ def fits(view_rms: list[float], monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Stands in for OpenCV: views are told by their number of points; returns how many were solved with, each time."""
     asked: list[int] = []
 
-    def fit(some: list[View], size: object, is_fisheye: bool) -> _Fit:
+    def fit(some: list[BoardView], size: object, is_fisheye: bool) -> _Fit:
         asked.append(len(some))
         return _Fit(CAMERA, 0.1, np.array([view_rms[len(v.points)] for v in some]), 3.0)
 
@@ -126,8 +126,8 @@ def fits(view_rms: list[float], monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return asked
 
 
-def numbered(n: int) -> list[View]:
-    return [View("", np.zeros((i, 3)), np.zeros((i, 2))) for i in range(n)]
+def numbered(n: int) -> list[BoardView]:
+    return [BoardView("", np.zeros((i, 3)), np.zeros((i, 2))) for i in range(n)]
 
 
 @pytest.mark.parametrize(("rms", "used", "n_solved"), [
@@ -155,7 +155,7 @@ def test_the_deviation_of_groups_that_are_left_out(monkeypatch: pytest.MonkeyPat
     four fifths of which are 8."""
     left_out: list[list[int]] = []
 
-    def fit(some: list[View], size: object, is_fisheye: bool) -> _Fit:
+    def fit(some: list[BoardView], size: object, is_fisheye: bool) -> _Fit:
         left_out.append(sorted(set(range(10)) - {len(v.points) for v in some}))
         return _Fit(replace(CAMERA, fx=497.0 + len(left_out)), 0.1, np.zeros(1), 0.0)
 
@@ -189,7 +189,7 @@ def test_the_view_with_most_corners_is_chosen_first_and_then_the_farthest() -> N
     for x, n in ((90.0, 4), (100.0, 9), (250.0, 4), (410.0, 4)):
         square = np.array([[0.0, 0.0], [40.0, 0.0], [40.0, 40.0], [0.0, 40.0]]) + np.array([x, 100.0])
         px = np.concatenate([square, np.tile(square.mean(axis=0), (n - 4, 1))])
-        some.append(View("", np.zeros((n, 3)), px))
+        some.append(BoardView("", np.zeros((n, 3)), px))
     flat = normals([0.0] * 4)
     assert choose(some, flat, SIZE, 2) == [1, 3]
     assert choose(some, flat, SIZE, 3) == [1, 2, 3]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vgslam.commands.licences import Part, licence_of, part, parts
+from vgslam.commands.licences import LicensedPart, licence_of, part, parts
 from vgslam.errors import EvaluationError
 
 
@@ -30,7 +30,7 @@ def test_evo_is_an_extra_and_named_as_what_it_is() -> None:
     ("Apache-2.0 AND BSL-1.0", True), ("MPL-2.0", True),
 ])  # fmt: skip
 def test_terms_that_reach_the_whole_product_are_told_from_others(licence: str, is_free: bool) -> None:
-    assert Part("x", "1", licence, "").is_free_for_products is is_free
+    assert LicensedPart("x", "1", licence, "").is_free_for_products is is_free
 
 
 @pytest.mark.parametrize(("fields", "licence"), [

@@ -25,7 +25,7 @@ class Handed:
         self.connected: list[Any] = []
         self.rest: tuple[Any, ...] = ()
         for module in (run, live):
-            monkeypatch.setattr(module, "run_tracking", self._tracked)
+            monkeypatch.setattr(module, "run_in_terminal", self._tracked)
             monkeypatch.setattr(module, "open_source", self._opened)
         monkeypatch.setattr(live, "open_live", self._opened)
         monkeypatch.setattr(live, "in_real_time", self._played)

@@ -200,7 +200,7 @@ class TestCrash:
         def fail(*_: object) -> None:
             raise error("broken")
 
-        monkeypatch.setattr("vgslam.commands.tracking.describe", fail)
+        monkeypatch.setattr("vgslam.commands.terminal.describe", fail)
         with pytest.raises(error, match="broken"):
             vgslam.run(sequence, "--map", vgslam.out.parent / "m.vgslam")
         assert len(load_map(vgslam.out.parent / "m.vgslam").frames) == 1

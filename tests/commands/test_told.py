@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from vgslam.commands import tracking
-from vgslam.commands.tracking import MOST_WARNINGS, _progress
+from vgslam.commands import terminal
+from vgslam.commands.terminal import MOST_WARNINGS, _progress
 
 
 def test_the_warnings_of_the_report_are_printed(sequence: Path, vgslam) -> None:
@@ -40,8 +40,8 @@ def test_a_viewer_that_serves_stays_until_ctrl_c(
         if len(waits) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(tracking.time, "sleep", sleep)
-    tracking._stay()
+    monkeypatch.setattr(terminal.time, "sleep", sleep)
+    terminal._stay()
     assert len(waits) == 3
     said = capsys.readouterr()
     assert "stays until Ctrl-C" in said.err

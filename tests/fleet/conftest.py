@@ -6,7 +6,7 @@ import pytest
 
 from vgslam.fleet.folder import FleetFolder
 from vgslam.fleet.identity import program_id
-from vgslam.fleet.task import Limits, Task
+from vgslam.fleet.task import Task, TaskLimits
 
 STAND_IN = (str(Path(__file__).with_name("stand_in.py")),)
 
@@ -21,12 +21,13 @@ def folder(tmp_path: Path) -> Iterator[FleetFolder]:
 def task(tmp_path: Path, folder: FleetFolder) -> Callable[..., Task]:
     """Makes a task whose process does what the text says."""
 
-    def made(name: str, says: str, limits: Limits | None = None) -> Task:
+    def made(name: str, says: str, limits: TaskLimits | None = None) -> Task:
         file = tmp_path / f"{name}.txt"
         file.write_text(says)
         key = hashlib.sha256(name.encode()).hexdigest()[:20]
         return Task(
-            key, name, str(file), "{}", str(folder.path), folder.tag, program_id(), limits or Limits(), words=STAND_IN
+            key, name, str(file), "{}", str(folder.path), folder.tag, program_id(), limits or TaskLimits(),
+            words=STAND_IN,
         )
 
     return made

@@ -11,7 +11,7 @@ import pytest
 from vgslam.fleet import supervise as supervise_module
 from vgslam.fleet import work as work_module
 from vgslam.fleet.folder import FACTS, FleetFolder
-from vgslam.fleet.supervise import Cut, Watched, memory_of
+from vgslam.fleet.supervise import CutShort, Watched, memory_of
 from vgslam.fleet.task import Ending, TaskResult
 from vgslam.fleet.work import MAP, RUN, _ended, _run, _tries
 from vgslam.session.isolated import end_group, last_line
@@ -31,10 +31,10 @@ def test_a_process_is_told_whether_it_localizes(
 
 @pytest.mark.parametrize(("code", "cut", "has_facts", "ending"), [
     (0, None, True, Ending.LOST), (4, None, True, Ending.LOST), (4, None, False, Ending.FAILED),
-    (3, None, True, Ending.FAILED), (4, Cut.TIME, True, Ending.FAILED),
+    (3, None, True, Ending.FAILED), (4, CutShort.TIME, True, Ending.FAILED),
 ])  # fmt: skip
 def test_results_are_published_of_a_process_that_ended_well_or_was_lost(
-    code: int, cut: Cut | None, has_facts: bool, ending: Ending, task: Any, folder: FleetFolder
+    code: int, cut: CutShort | None, has_facts: bool, ending: Ending, task: Any, folder: FleetFolder
 ) -> None:
     """Those that are there say that the camera was lost."""
     with folder.working("k") as work:

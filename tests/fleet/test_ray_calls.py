@@ -9,7 +9,7 @@ from vgslam.errors import MapError
 from vgslam.fleet.meet import Known, known
 from vgslam.fleet.merge_many import fold
 from vgslam.fleet.ray_engine import RayCalls
-from vgslam.fleet.task import Limits
+from vgslam.fleet.task import TaskLimits
 from vgslam.store.manifest import read_manifest
 
 
@@ -18,7 +18,7 @@ def test_a_merge_on_a_cluster_is_that_of_this_machine_to_the_last_bit(tmp_path: 
     maps = [saved(walk(S), tmp_path / f"m{i}") for i, S in enumerate(FRAMES)]
     ties = {(0, 1): [tie(k, k) for k in (1, 2, 3)], (1, 2): [tie(k, k) for k in (2, 3, 4)]}
     weights = {(0, 1): 3.0, (1, 2): 3.0}
-    calls = RayCalls(None, 1, Limits(cpus=0.5, memory_bytes=100 * 2**20))
+    calls = RayCalls(None, 1, TaskLimits(cpus=0.5, memory_bytes=100 * 2**20))
     made = {}
     for name, engine in (("here", Here()), ("ray", calls)):
         notes: dict[int, str] = {}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from fleet.piece_maps import ELSEWHERE, piece
 
-from vgslam.fleet.pieces import Mapped
+from vgslam.fleet.pieces import MappedPiece
 from vgslam.fleet.seam import depth_ratios, seam_of
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
@@ -98,8 +98,8 @@ def test_depths_of_landmarks_that_both_maps_see_compare_their_scales() -> None:
     """Keyframes of the two lie at different frames; the points are the same."""
     a, b = piece(Sim3.identity(), range(30)), piece(ELSEWHERE, range(15, 45), first_keyframe=1)
     common = set(range(15, 30))
-    side_a = Mapped(0, a, np.arange(30)).side(0, common)
-    side_b = Mapped(1, b, np.arange(15, 45)).side(0, common)
+    side_a = MappedPiece(0, a, np.arange(30)).side(0, common)
+    side_b = MappedPiece(1, b, np.arange(15, 45)).side(0, common)
     ratios, depth = depth_ratios(side_a, side_b)
     assert len(ratios) > 200
     assert np.median(ratios) == pytest.approx(np.log(1 / 2.5), abs=1e-6)

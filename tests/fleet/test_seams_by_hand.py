@@ -13,7 +13,7 @@ from vgslam.fleet.pieces import _usual, common_camera, give_one_camera
 from vgslam.fleet.seam import Side, _mutually_nearest, _nearby, _scale, _scale_of_depths, _scale_of_positions, seam_of
 from vgslam.fleet.splice import Part, splice
 from vgslam.fleet.summary import Line, csv_text
-from vgslam.fleet.task import Ending, Facts, Limits, TaskResult
+from vgslam.fleet.task import Ending, Facts, TaskLimits, TaskResult
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.types import PoseEstimate, Status, Trajectory
@@ -245,5 +245,5 @@ def test_columns_of_the_summary_hold_what_they_say() -> None:
 
 
 def test_a_task_may_take_a_multiple_of_what_it_has_come_through() -> None:
-    limits = Limits(timeout_factor=5.0, timeout_least_s=30.0, retries=0)
+    limits = TaskLimits(timeout_factor=5.0, timeout_least_s=30.0, retries=0)
     assert [limits.allowed_s(s) for s in (-1.0, 0.0, 2.0)] == [30.0, 30.0, 40.0]

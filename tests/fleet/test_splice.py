@@ -7,7 +7,7 @@ import pytest
 from fleet.piece_maps import ELSEWHERE, POINTS, STEP_S, piece, true_pose
 
 from vgslam.errors import ConfigError
-from vgslam.fleet.pieces import OVERLAP, Join, Mapped, cut, frames_among, join_of, numbers_by_time, placed
+from vgslam.fleet.pieces import OVERLAP, Join, MappedPiece, cut, frames_among, join_of, numbers_by_time, placed
 from vgslam.fleet.splice import splice
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
@@ -18,12 +18,12 @@ RANGES = [range(40), range(25, 65), range(50, 90)]
 FRAMES = (Sim3.identity(), ELSEWHERE, Sim3(se3.so3_exp(np.array([0.0, -1.0, 0.2])), np.array([7.0, 0.0, 2.0]), 0.4))
 
 
-def mapped(n: int, **more: object) -> Mapped:
+def mapped(n: int, **more: object) -> MappedPiece:
     m = piece(FRAMES[n], RANGES[n], first_keyframe=n, **more)
-    return Mapped(n, m, np.array(RANGES[n], np.int64))
+    return MappedPiece(n, m, np.array(RANGES[n], np.int64))
 
 
-def whole(pieces: list[Mapped]) -> tuple[SlamMap, list[Join], list[int]]:
+def whole(pieces: list[MappedPiece]) -> tuple[SlamMap, list[Join], list[int]]:
     joins = [join_of(a, b, RANGES) for a, b in pairwise(pieces) if b.piece == a.piece + 1]
     m = SlamMap()
     m.begin_session("whole", "2026-01-01T00:00:00+00:00")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fleet.piece_maps import CAMERA, ELSEWHERE, EVERY, STEP_S, piece, true_pose
 
-from vgslam.fleet.pieces import Mapped, join_of, placed
+from vgslam.fleet.pieces import MappedPiece, join_of, placed
 from vgslam.fleet.whole import EarlierPieces, make_whole
 from vgslam.frontend.frame_poses import FramePoses
 from vgslam.frontend.tracker import TrackerConfig
@@ -22,8 +22,8 @@ RANGES = [range(60), range(30, 90)]
 
 
 def test_the_parts_become_one_map_and_are_adjusted_as_one() -> None:
-    pieces = [Mapped(n, piece(S, r), np.array(r)) for n, (S, r) in enumerate(zip((Sim3.identity(), ELSEWHERE), RANGES,
-              strict=True))]  # fmt: skip
+    where = zip((Sim3.identity(), ELSEWHERE), RANGES, strict=True)
+    pieces = [MappedPiece(n, piece(S, r), np.array(r)) for n, (S, r) in enumerate(where)]
     m = SlamMap()
     m.begin_session("whole", "2026-01-01T00:00:00+00:00")
     config = replace(SlamConfig(), loops=replace(LoopConfig(), is_on=False))

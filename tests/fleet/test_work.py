@@ -12,8 +12,8 @@ from waiting import until
 
 from vgslam.fleet.engine import LocalEngine, jobs_that_fit
 from vgslam.fleet.folder import FleetFolder
-from vgslam.fleet.supervise import Cut, watch
-from vgslam.fleet.task import Ending, Limits, Task, TaskResult
+from vgslam.fleet.supervise import CutShort, watch
+from vgslam.fleet.task import Ending, Task, TaskLimits, TaskResult
 from vgslam.fleet.work import do_task, work_on
 
 MIB = 2**20
@@ -50,7 +50,7 @@ def test_a_process_that_dies_is_tried_again(task, folder) -> None:
 
 
 def test_a_process_that_dies_each_time_is_a_failure_with_a_log(task, folder) -> None:
-    result = work_on(task("walk", "die", Limits(retries=2)))
+    result = work_on(task("walk", "die", TaskLimits(retries=2)))
     assert (result.ending, result.attempts) == (Ending.FAILED, 3)
     assert "SIGKILL" in result.error
     assert files(folder) == set()
@@ -59,7 +59,7 @@ def test_a_process_that_dies_each_time_is_a_failure_with_a_log(task, folder) -> 
 
 
 def test_a_process_that_takes_all_memory_is_ended_and_not_tried_again(task) -> None:
-    result = work_on(task("walk", "eat", Limits(memory_bytes=100 * MIB)))
+    result = work_on(task("walk", "eat", TaskLimits(memory_bytes=100 * MIB)))
     assert (result.ending, result.attempts) == (Ending.FAILED, 1)
     assert "100 MiB" in result.error
     assert "--memory" in result.error
@@ -68,7 +68,7 @@ def test_a_process_that_takes_all_memory_is_ended_and_not_tried_again(task) -> N
 
 def test_a_process_may_take_a_multiple_of_what_it_has_come_through(task, tmp_path) -> None:
     """It says that it is through 2 s: 30 s and 5 s for each of these are 40 s."""
-    limits = Limits(timeout_factor=5.0, timeout_least_s=30.0)
+    limits = TaskLimits(timeout_factor=5.0, timeout_least_s=30.0)
     order = tmp_path / "order.json"
     (tmp_path / "hang.txt").write_text("hang")
     order.write_text(json.dumps({"recording": str(tmp_path / "hang.txt"), "out": str(tmp_path / "r"),
@@ -83,7 +83,7 @@ def test_a_process_may_take_a_multiple_of_what_it_has_come_through(task, tmp_pat
         return seen[-1]
 
     watched = watch([*task("x", "done").words, str(order)], tmp_path, limits, now=clock)
-    assert watched.cut is Cut.TIME
+    assert watched.cut is CutShort.TIME
     assert seen[:5] == [39.9] * 5
     assert "not finished" in watched.failure(limits)
 
@@ -148,7 +148,7 @@ def _interrupted_when(begun: "Queue[threading.Event]", run) -> None:
 
 
 def test_as_many_at_a_time_as_cpus_and_memory_allow() -> None:
-    limits = Limits(cpus=2.0, memory_bytes=4 * 2**30)
+    limits = TaskLimits(cpus=2.0, memory_bytes=4 * 2**30)
     assert jobs_that_fit(limits, cores=8, free_bytes=64 * 2**30) == 4
     assert jobs_that_fit(limits, cores=8, free_bytes=9 * 2**30) == 2
     assert jobs_that_fit(limits, cores=1, free_bytes=2**30) == 1
@@ -157,6 +157,6 @@ def test_as_many_at_a_time_as_cpus_and_memory_allow() -> None:
 @pytest.mark.parametrize("field", ["cpus", "memory_bytes", "timeout_factor", "timeout_least_s"])
 def test_limits_are_positive(field: str) -> None:
     with pytest.raises(ValueError, match="positive"):
-        Limits(**{field: 0})
+        TaskLimits(**{field: 0})
     with pytest.raises(ValueError, match="retries"):
-        Limits(retries=-1)
+        TaskLimits(retries=-1)

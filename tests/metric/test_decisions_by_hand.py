@@ -13,7 +13,7 @@ from vgslam.metric.gravity import from_accelerations, turned_to_z, upright
 from vgslam.metric.lengths import scale_of_frames, scale_of_points
 from vgslam.metric.measured import Scale, SessionView
 from vgslam.metric.spec import FramesLength, Pixel, PointsLength
-from vgslam.metric.tags import Sighting, tag_edges
+from vgslam.metric.tags import TagSighting, tag_edges
 from vgslam.sources.depth_images import DepthOf
 from vgslam.types import Array
 
@@ -212,14 +212,14 @@ def test_the_drift_between_halves_is_in_the_deviation() -> None:
 # -- markers
 
 
-def sighted(T_world_cam: list[Array], edge: float = 1.0, width: float = 1.0) -> tuple[SessionView, list[Sighting]]:
+def sighted(T_world_cam: list[Array], edge: float = 1.0, width: float = 1.0) -> tuple[SessionView, list[TagSighting]]:
     """A marker of `width` x `edge` 4 units ahead, seen by each camera."""
     m: SlamMap = hand_map(T_world_cam)
     corners = np.array([[-0.5 * width, -0.5 * edge, 4.0], [0.5 * width, -0.5 * edge, 4.0],
                         [0.5 * width, 0.5 * edge, 4.0], [-0.5 * width, 0.5 * edge, 4.0]])  # fmt: skip
     ids = add_landmarks(m, 0, corners, range(len(T_world_cam)))
     assert len(ids) == 4
-    return SessionView(m), [Sighting(1, k, m.observed[k.id].pixels) for k in m.keyframes]
+    return SessionView(m), [TagSighting(1, k, m.observed[k.id].pixels) for k in m.keyframes]
 
 
 def test_a_marker_may_be_uneven_by_15_percent_and_is_seen_from_two_directions() -> None:

@@ -15,11 +15,11 @@ from vgslam.map.slam_map import Session
 from vgslam.map.world import World
 from vgslam.metric import tags
 from vgslam.metric.fulfil import MetricRequest, fulfil
-from vgslam.metric.keep import Anchors, remember, restore
+from vgslam.metric.keep import Remembered, remember, restore
 from vgslam.metric.measured import Scale, SessionView
 from vgslam.metric.positions import (
     Georeferenced,
-    Matched,
+    MatchedFixes,
     _bent,
     _roll,
     _scale,
@@ -28,7 +28,7 @@ from vgslam.metric.positions import (
     gravity_of_positions,
 )
 from vgslam.metric.spec import Accelerometer, FramesLength, PositionFile, Upright
-from vgslam.metric.tags import Sighting, find_tags, tag_edges
+from vgslam.metric.tags import TagSighting, find_tags, tag_edges
 from vgslam.sources.position_file import Accelerations, Fixes, read_fixes
 from vgslam.types import Array
 
@@ -47,15 +47,15 @@ def test_the_deviation_of_positions_comes_from_steps_of_what_they_are_off() -> N
     m = hand_map([at(x=x) for x in range(4)])
     off = along_x(4) + np.array([0.0, 0.1, 0.0, 0.1])[:, None]
     ids = np.arange(4)
-    np.testing.assert_allclose(_sigmas(Matched(ids, off, None), SAME, m, None), 1.4826 * 0.1 / 2**0.5)
-    np.testing.assert_allclose(_sigmas(Matched(ids, along_x(4), None), SAME, m, None), 0.003)  # of an extent of 3
-    np.testing.assert_allclose(_sigmas(Matched(ids, off, np.full((4, 3), 0.5)), SAME, m, None), 0.5)
-    np.testing.assert_allclose(_sigmas(Matched(ids, off, np.full((4, 3), 0.5)), SAME, m, 0.2), 0.2)
+    np.testing.assert_allclose(_sigmas(MatchedFixes(ids, off, None), SAME, m, None), 1.4826 * 0.1 / 2**0.5)
+    np.testing.assert_allclose(_sigmas(MatchedFixes(ids, along_x(4), None), SAME, m, None), 0.003)  # of an extent of 3
+    np.testing.assert_allclose(_sigmas(MatchedFixes(ids, off, np.full((4, 3), 0.5)), SAME, m, None), 0.5)
+    np.testing.assert_allclose(_sigmas(MatchedFixes(ids, off, np.full((4, 3), 0.5)), SAME, m, 0.2), 0.2)
 
 
 def test_the_deviation_of_the_scale_is_that_of_a_coordinate_over_the_extent() -> None:
     """0, 1, 2, 3 lie 1.5, 0.5, 0.5, 1.5 off their mean: squares of 5 together; 0, 1, 2 alone 2."""
-    found, sigmas = Matched(np.arange(4), along_x(4), None), np.full((4, 3), 0.05)
+    found, sigmas = MatchedFixes(np.arange(4), along_x(4), None), np.full((4, 3), 0.05)
     scale = _scale(SAME, found, sigmas)
     assert (scale.n, scale.rel_sigma) == (4, pytest.approx(0.1 / 5**0.5, rel=1e-4))
     assert scale.spread == pytest.approx(0.1 * 2 / 5**0.5)
@@ -70,7 +70,7 @@ def test_a_position_far_off_the_graph_is_left_out_and_the_rest_is_solved_again()
     for off, is_used in ((0.8, False), (0.4, True)):
         positions = along_x(9)
         positions[4, 2] += off
-        found = Matched(np.arange(9), positions, None)
+        found = MatchedFixes(np.arange(9), positions, None)
         poses, used, notes = _bent(nodes, list(m.edges.values()), found, np.full((9, 3), 0.1), None)
         assert used.tolist() == [True] * 4 + [is_used] + [True] * 4
         assert bool(notes) != is_used
@@ -84,7 +84,7 @@ def test_the_roll_about_a_straight_path_comes_from_the_cameras_and_moves_nothing
     m = hand_map([at(x=x, y=5.0, z=2.0) for x in range(4)])
     rolled = Sim3(se3.so3_exp(np.array([np.radians(30.0), 0.0, 0.0])), np.array([1.0, 2.0, 3.0]), 2.0)
     fit = replace(SAME, S=rolled)
-    found = Matched(np.arange(4), rolled.apply(m.centres(np.arange(4))), None)
+    found = MatchedFixes(np.arange(4), rolled.apply(m.centres(np.arange(4))), None)
     S, held, sigma_deg = _roll(m, 0, found, fit, np.full((4, 3), 0.05))
     np.testing.assert_allclose(S.R @ [0.0, -1.0, 0.0], [0.0, 0.0, 1.0], atol=1e-9)
     np.testing.assert_allclose(S.R @ [1.0, 0.0, 0.0], [1.0, 0.0, 0.0], atol=1e-9)
@@ -102,7 +102,7 @@ def test_positions_give_the_roll_where_they_spread_across_far_enough(width: floa
     m = hand_map([at(x=x) for x in range(4)])
     positions = 10.0 * along_x(4) + np.array([0.0, 1.0, 1.0, 0.0])[:, None] * [0.0, width, 0.0]
     for sigma, is_left in ((0.98 * np.radians(10.0) * width, False), (1.02 * np.radians(10.0) * width, True)):
-        _, held, _ = _roll(m, 0, Matched(np.arange(4), positions, None), SAME, np.full((4, 3), sigma))
+        _, held, _ = _roll(m, 0, MatchedFixes(np.arange(4), positions, None), SAME, np.full((4, 3), sigma))
         assert (held is not None) == is_left
 
 
@@ -121,12 +121,12 @@ def test_the_tilt_that_positions_leave_is_what_they_are_off_over_the_width_of_th
 # -- markers
 
 
-def marker_views(wrong_px: float) -> tuple[SessionView, list[Sighting]]:
+def marker_views(wrong_px: float) -> tuple[SessionView, list[TagSighting]]:
     """A marker of 1 x 1, 4 ahead, seen by four cameras; the last sees its first corner elsewhere."""
     m = hand_map([at(), at(x=0.5), at(y=0.5), at(x=-0.5)])
     corners = np.array([[-0.5, -0.5, 4.0], [0.5, -0.5, 4.0], [0.5, 0.5, 4.0], [-0.5, 0.5, 4.0]])
     add_landmarks(m, 0, corners, range(4))
-    seen = [Sighting(1, k, m.observed[k.id].pixels) for k in m.keyframes]
+    seen = [TagSighting(1, k, m.observed[k.id].pixels) for k in m.keyframes]
     moved = seen[3].corners.copy()
     moved[0] += wrong_px
     return SessionView(m), [*seen[:3], replace(seen[3], corners=moved)]
@@ -166,9 +166,9 @@ def test_four_edges_of_a_marker_are_one_measurement() -> None:
 # -- what is remembered
 
 
-def anchor(world: World, ids: list[int]) -> Anchors:
+def anchor(world: World, ids: list[int]) -> Remembered:
     n = len(ids)
-    return Anchors(world, np.array(ids), np.tile(np.eye(3), (n, 1, 1)), np.zeros((n, 3)), np.ones(n))
+    return Remembered(world, np.array(ids), np.tile(np.eye(3), (n, 1, 1)), np.zeros((n, 3)), np.ones(n))
 
 
 def test_metric_frames_of_reference_come_first_then_large_ones() -> None:
@@ -258,7 +258,7 @@ def test_positions_that_are_one_place_determine_no_scale(extent_m: float, is_a_p
     """A receiver at rest says the same place again and again, to rounding far from the origin or not."""
     m = hand_map([at(x=x, y=0.1 * x * x) for x in range(8)])
     path = np.stack([k.S_world_keyframe.t for k in m.keyframes])
-    found = Matched(np.arange(8), extent_m * path / 7.0 + [1.0, 2.0, 3.0] * np.array(extent_m == 0.0), None)
+    found = MatchedFixes(np.arange(8), extent_m * path / 7.0 + [1.0, 2.0, 3.0] * np.array(extent_m == 0.0), None)
     if is_a_path:
         assert georeference(m, 0, found, None).scale.metres_per_unit == pytest.approx(extent_m / 7.0, rel=1e-3)
     else:

@@ -14,7 +14,7 @@ from vgslam.geometry import se3
 from vgslam.metric.fulfil import MetricRequest, fulfil, read_request
 from vgslam.metric.measured import Scale, SessionView
 from vgslam.metric.spec import DepthImages, parse_gravity, parse_scale
-from vgslam.metric.tags import Sighting, tag_edges
+from vgslam.metric.tags import TagSighting, tag_edges
 from vgslam.sources.depth_images import DepthImage, DepthOf, depth_of
 from vgslam.sources.open import open_source
 from vgslam.types import Array, Image
@@ -154,10 +154,10 @@ def test_a_marker_of_known_size_gives_the_scale(spec: str, name: int) -> None:
     assert abs(found.metres_per_unit / TRUE_M_PER_UNIT - 1.0) < 0.03 * found.scale_sigma_percent
 
 
-def _exact_sightings(T_world_cam: Array) -> tuple[SessionView, list[Sighting]]:
+def _exact_sightings(T_world_cam: Array) -> tuple[SessionView, list[TagSighting]]:
     w = walk(T_world_cam)
     seen = [
-        Sighting(7, k, CAMERA.project(se3.transform(se3.inverse(T), _tag_corners())))
+        TagSighting(7, k, CAMERA.project(se3.transform(se3.inverse(T), _tag_corners())))
         for k, T in zip(w.slam_map.keyframes, T_world_cam)
     ]
     return SessionView(w.slam_map), seen

@@ -6,7 +6,7 @@ import pytest
 
 from vgslam.errors import InputError
 from vgslam.geometry.camera import Camera
-from vgslam.network.da3.preprocess import Fit, preprocess
+from vgslam.network.da3.preprocess import Da3Resize, preprocess
 
 
 def picture(width: int, height: int, seed: int = 0) -> np.ndarray:
@@ -45,7 +45,7 @@ def test_pixels_are_means_of_areas_twice() -> None:
 def test_a_bright_spot_is_found_where_the_map_says() -> None:
     image = np.zeros((480, 640, 3), np.uint8)
     image[200:204, 401:405] = 255
-    for fit in Fit:
+    for fit in Da3Resize:
         found = preprocess([image], 252, fit)
         v, u = np.mgrid[: found.size[0], : found.size[1]]
         weight = found.images[0, 0]
@@ -55,7 +55,7 @@ def test_a_bright_spot_is_found_where_the_map_says() -> None:
 
 def test_intrinsics_follow_the_pixels() -> None:
     image = picture(640, 470)
-    pixel_map = preprocess([image], 252, Fit.UPPER_CROP).maps[0]  # 252x185, cut to 252x182
+    pixel_map = preprocess([image], 252, Da3Resize.UPPER_CROP).maps[0]  # 252x185, cut to 252x182
     camera = pixel_map.camera_to_network(Camera(500.0, 490.0, 319.5, 234.5, 640, 470))
     assert (camera.width, camera.height) == (252, 182)
     assert camera.fx == pytest.approx(500 * 252 / 640)
@@ -83,4 +83,4 @@ def test_what_is_no_image_is_refused() -> None:
     with pytest.raises(InputError, match="image 1: expected uint8"):
         preprocess([picture(28, 28), np.zeros((28, 28, 3), np.float32)])
     with pytest.raises(InputError, match="too elongated"):
-        preprocess([picture(300, 4)], 126, Fit.UPPER_CROP)
+        preprocess([picture(300, 4)], 126, Da3Resize.UPPER_CROP)

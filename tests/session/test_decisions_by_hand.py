@@ -15,13 +15,13 @@ from hand_map import CAMERA, at, hand_map
 
 from vgslam.errors import ConfigError, EvaluationError, MissingDependencyError
 from vgslam.results.report import RunReport
-from vgslam.session import tracking_run as run_module
+from vgslam.session import track as run_module
 from vgslam.session.adaptation import Adaptation, AdaptOptions, open_adaptation
 from vgslam.session.outcome import Poses, Stop, score
 from vgslam.session.saving import SavingBeside
 from vgslam.session.stop_signals import StopSignals, Terminated, exit_code
 from vgslam.session.telemetry import NO_FRAMES, Stats, Telemetry, resident_mib
-from vgslam.session.tracking_run import _finish, _finish_report
+from vgslam.session.track import _finish, _finish_report
 from vgslam.types import Status, Trajectory
 
 # -- signals

@@ -11,9 +11,9 @@ from hand_map import CAMERA
 
 from vgslam.errors import InputError, OutputError, TrackingError
 from vgslam.results.report import RunReport
-from vgslam.session import tracking_run as run_module
+from vgslam.session import track as run_module
 from vgslam.session.outcome import Poses, Stop
-from vgslam.session.tracking_run import (
+from vgslam.session.track import (
     _ended_too_early,
     _finish,
     _finish_map,

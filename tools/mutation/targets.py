@@ -50,13 +50,13 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "vgslam/evaluation/scores.py": ("tests/evaluation",),
     "vgslam/evaluation/conventions.py": ("tests/evaluation",),
     "vgslam/cli.py": RUN_TESTS,
-    "vgslam/commands/tracking.py": RUN_TESTS,
+    "vgslam/commands/terminal.py": RUN_TESTS,
     "vgslam/errors.py": RUN_TESTS,
     "vgslam/results/report.py": RUN_TESTS,
     "vgslam/results/status.py": RUN_TESTS,
     "vgslam/session/outcome.py": RUN_TESTS,
     "vgslam/session/stop_signals.py": (*RUN_TESTS, "tests/commands/test_stopping.py"),
-    "vgslam/session/tracking_run.py": (*RUN_TESTS, "tests/commands/test_stopping.py"),
+    "vgslam/session/track.py": (*RUN_TESTS, "tests/commands/test_stopping.py"),
 }
 """Changed file -> tests. A file tests/ROOM/test_FILE.py comes first, as it notices most."""
 

@@ -12,7 +12,7 @@ from vgslam.errors import InputError
 
 
 @dataclass(frozen=True)
-class Outcome:
+class AdaptOutcome:
     """The outcome of adapting to a recording."""
 
     before: Measures
@@ -73,7 +73,7 @@ def _held_back(n: int, least: int, most: int) -> list[bool]:
 def adapt(
     adapter: Adapter, windows: Iterable[Frames], n_steps: int, show: Callable[[int, float], None] | None = None,
     tell: Callable[[Event], None] | None = None,
-) -> Outcome:  # fmt: skip
+) -> AdaptOutcome:  # fmt: skip
     """Collects, then runs rounds until n_steps were trained or the adapter stops. show(steps, loss) after each step,
     tell(event) after each round. Ctrl-C ends it with what was committed. InputError as `collect`."""
     skipped = collect(adapter, windows)
@@ -82,7 +82,7 @@ def adapt(
         run_rounds(adapter, n_steps, show, tell)
     except KeyboardInterrupt:
         adapter.close()
-    return Outcome(
+    return AdaptOutcome(
         before, adapter.measure_served(), adapter.n_training_windows, len(adapter.probes), skipped, adapter.step,
         tuple(adapter.events),
     )  # fmt: skip

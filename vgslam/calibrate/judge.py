@@ -8,7 +8,7 @@ import numpy as np
 
 from vgslam.calibrate.lens import lens_doubt, of_other_lens
 from vgslam.calibrate.solve import Solution, solve
-from vgslam.calibrate.views import Size, View, bare_parts, choose, covered, normal_of, tilt_deg
+from vgslam.calibrate.views import BoardView, Size, bare_parts, choose, covered, normal_of, tilt_deg
 from vgslam.errors import CalibrationError
 from vgslam.types import Array, Camera
 
@@ -68,7 +68,7 @@ class Calibration:
         ]
 
 
-def calibrate(views: Sequence[View], size: Size, n_frames: int, lens: Lens = "auto") -> Calibration:
+def calibrate(views: Sequence[BoardView], size: Size, n_frames: int, lens: Lens = "auto") -> Calibration:
     """The calibration of images of a size in which a board was looked for in n_frames of them. Raises CalibrationError,
     saying what to film, if the board was seen too little, only parallel to the image, or if what was seen does not
     determine the camera."""
@@ -91,7 +91,7 @@ def calibrate(views: Sequence[View], size: Size, n_frames: int, lens: Lens = "au
     )  # fmt: skip
 
 
-def _refuse_few(views: Sequence[View], n_frames: int) -> None:
+def _refuse_few(views: Sequence[BoardView], n_frames: int) -> None:
     if not views:
         raise CalibrationError(f"the board is in none of {n_frames} images that were looked at; check --board (inner "
                                f"corners of a checkerboard, squares of a ChArUco board, tags of an AprilGrid), and "
@@ -111,7 +111,7 @@ def _refuse_frontal(normals: Array) -> None:
         )
 
 
-def _best(views: Sequence[View], size: Size, lens: Lens) -> Solution:
+def _best(views: Sequence[BoardView], size: Size, lens: Lens) -> Solution:
     if lens != "auto":
         try:
             return solve(views, size, lens == "fisheye")

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from vgslam.calibrate.solve import Solution, fitted, solve
-from vgslam.calibrate.views import Size, View
+from vgslam.calibrate.views import BoardView, Size
 from vgslam.errors import CalibrationError
 from vgslam.types import Array, Camera
 
@@ -20,7 +20,7 @@ than 1 %, and by half and more where one cannot."""
 NAMES = {True: "fisheye", False: "pinhole"}
 
 
-def lens_doubt(views: Sequence[View], size: Size, found: Solution, wide_deg: float) -> str | None:
+def lens_doubt(views: Sequence[BoardView], size: Size, found: Solution, wide_deg: float) -> str | None:
     """One line where the model that was chosen fits views (those that were used) clearly worse than the other, or a
     fisheye no better than a pinhole though the view is narrower than wide_deg; None otherwise."""
     is_fisheye = found.camera.is_fisheye
@@ -38,7 +38,7 @@ def lens_doubt(views: Sequence[View], size: Size, found: Solution, wide_deg: flo
     return None
 
 
-def of_other_lens(views: Sequence[View], size: Size, is_fisheye: bool) -> str:
+def of_other_lens(views: Sequence[BoardView], size: Size, is_fisheye: bool) -> str:
     """What to add where the chosen model could not be fitted: the other one, if that can."""
     try:
         other = solve(views, size, not is_fisheye)
@@ -48,7 +48,7 @@ def of_other_lens(views: Sequence[View], size: Size, is_fisheye: bool) -> str:
     return f"; a {name} fits them to {other.rms_px:.3f} px RMS: --lens {name}"
 
 
-def held_out_px(views: Sequence[View], size: Size, is_fisheye: bool) -> float:
+def held_out_px(views: Sequence[BoardView], size: Size, is_fisheye: bool) -> float:
     """Median over the views of the RMS distance of every second corner from where the camera of the other views sees
     it, with the board's pose by the rest of the corners. Raises CalibrationError."""
     errors = []
@@ -59,7 +59,7 @@ def held_out_px(views: Sequence[View], size: Size, is_fisheye: bool) -> float:
     return float(np.median(errors)) if errors else float("inf")
 
 
-def _error_px(view: View, camera: Camera) -> float:
+def _error_px(view: BoardView, camera: Camera) -> float:
     points, pixels, k = np.ascontiguousarray(view.points), view.pixels.reshape(-1, 1, 2), np.array(camera.distortion)
     undistort = cv2.fisheye.undistortPoints if camera.is_fisheye else cv2.undistortPoints
     flat = np.asarray(undistort(np.ascontiguousarray(pixels), camera.K, k)).reshape(-1, 2)

@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from vgslam.calibrate.views import Size, View
+from vgslam.calibrate.views import BoardView, Size
 from vgslam.errors import CalibrationError
 from vgslam.types import Array, Camera
 
@@ -35,7 +35,7 @@ class Solution:
     """Standard deviation of fx: by the delete-a-group jackknife, or by the residuals where those say more."""
 
 
-def solve(views: Sequence[View], size: Size, is_fisheye: bool) -> Solution:
+def solve(views: Sequence[BoardView], size: Size, is_fisheye: bool) -> Solution:
     """The camera of the views; those that fit badly are left out once. Raises CalibrationError if there is none."""
     kept = list(range(len(views)))
     fit = _fit([views[i] for i in kept], size, is_fisheye)
@@ -48,7 +48,7 @@ def solve(views: Sequence[View], size: Size, is_fisheye: bool) -> Solution:
     return Solution(fit.camera, fit.rms, tuple(kept), sigma)
 
 
-def fitted(views: Sequence[View], size: Size, is_fisheye: bool) -> Camera:
+def fitted(views: Sequence[BoardView], size: Size, is_fisheye: bool) -> Camera:
     """The camera of all the views. Raises CalibrationError."""
     return _fit(views, size, is_fisheye).camera
 
@@ -61,7 +61,7 @@ class _Fit:
     fx_sigma: float
 
 
-def _fit(views: Sequence[View], size: Size, is_fisheye: bool) -> _Fit:
+def _fit(views: Sequence[BoardView], size: Size, is_fisheye: bool) -> _Fit:
     try:
         fit = _fisheye(views, size) if is_fisheye else _pinhole(views, size)
     except cv2.error as error:
@@ -74,7 +74,7 @@ def _fit(views: Sequence[View], size: Size, is_fisheye: bool) -> _Fit:
     return fit
 
 
-def _pinhole(views: Sequence[View], size: Size) -> _Fit:
+def _pinhole(views: Sequence[BoardView], size: Size) -> _Fit:
     """k1 k2 p1 p2, and k3 if it is clear."""
     with_k3 = _radtan(views, size, 0)
     k3, sigma = with_k3[2][4], with_k3[5][8]
@@ -85,7 +85,7 @@ def _pinhole(views: Sequence[View], size: Size) -> _Fit:
     return _Fit(camera, float(rms), np.ravel(per_view), float(sigmas[0]))
 
 
-def _radtan(views: Sequence[View], size: Size, flags: int) -> tuple[Any, ...]:
+def _radtan(views: Sequence[BoardView], size: Size, flags: int) -> tuple[Any, ...]:
     points, pixels = [v.points.astype(np.float32) for v in views], [v.pixels.astype(np.float32) for v in views]
     rms, K, k, rotations, shifts, sigmas, _, per_view = cv2.calibrateCameraExtended(
         points, pixels, size, None, None, flags=flags, criteria=_CRITERIA
@@ -93,7 +93,7 @@ def _radtan(views: Sequence[View], size: Size, flags: int) -> tuple[Any, ...]:
     return rms, K, np.ravel(k), rotations, shifts, np.ravel(sigmas), per_view
 
 
-def _fisheye(views: Sequence[View], size: Size) -> _Fit:
+def _fisheye(views: Sequence[BoardView], size: Size) -> _Fit:
     """k1 k2 k3 k4 of the equidistant model (Kannala and Brandt, PAMI 2006)."""
     points = [v.points.reshape(1, -1, 3) for v in views]
     pixels = [v.pixels.reshape(1, -1, 2) for v in views]
@@ -117,7 +117,7 @@ def _fisheye_flag(name: str) -> int:
     return int(getattr(cv2.fisheye, f"CALIB_{name}", None) or getattr(cv2, f"CALIB_{name}"))
 
 
-def _jackknife(views: Sequence[View], size: Size, is_fisheye: bool) -> float:
+def _jackknife(views: Sequence[BoardView], size: Size, is_fisheye: bool) -> float:
     """Standard deviation of fx from fits without a group of views each (delete-a-group jackknife)."""
     n = min(N_GROUPS, len(views))
     found = []

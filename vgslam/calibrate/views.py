@@ -23,7 +23,7 @@ LEAST_OF_THIRD = 0.25
 
 
 @dataclass(frozen=True)
-class View:
+class BoardView:
     """A board in one image."""
 
     name: str
@@ -33,7 +33,7 @@ class View:
     """(N,2)."""
 
 
-def normal_of(view: View, size: Size) -> Array:
+def normal_of(view: BoardView, size: Size) -> Array:
     """The board's normal (3,), z > 0 towards the camera's back, under the guessed focal length: (0, 0, 1) is a board
     parallel to the image, wherever it is in it."""
     f = GUESSED_FOCAL * max(size)
@@ -48,7 +48,7 @@ def tilt_deg(normals: Array) -> Array:
     return np.asarray(np.degrees(np.arccos(np.clip(normals[:, 2], -1.0, 1.0))))
 
 
-def choose(views: Sequence[View], normals: Array, size: Size, most: int) -> list[int]:
+def choose(views: Sequence[BoardView], normals: Array, size: Size, most: int) -> list[int]:
     """Indices, ascending, of at most `most` views that differ most in place, size and tilt: each next one is the
     farthest from those chosen (Gonzalez 1985), beginning with the one with the most corners."""
     if len(views) <= most:
@@ -62,7 +62,7 @@ def choose(views: Sequence[View], normals: Array, size: Size, most: int) -> list
     return sorted(chosen)
 
 
-def _feature(view: View, normal: Array, size: Size) -> Array:
+def _feature(view: BoardView, normal: Array, size: Size) -> Array:
     centre = view.pixels.mean(axis=0) / size
     area = np.linalg.norm(np.ptp(view.pixels, axis=0) / size)
     return np.array([*centre, np.log2(max(float(area), 1e-3)), normal[0], normal[1]])

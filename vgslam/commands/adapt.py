@@ -28,7 +28,7 @@ from vgslam.types import Camera
 if TYPE_CHECKING:
     from vgslam.adapt.adapter import AdaptConfig, Adapter
     from vgslam.adapt.collector import Frames
-    from vgslam.adapt.offline import Outcome
+    from vgslam.adapt.offline import AdaptOutcome
     from vgslam.adapt.trainer import Trainable
 
 N_PICTURES = 4
@@ -183,7 +183,7 @@ def windows(source: FrameSource, camera: Camera) -> "Iterator[Frames]":
             yield found
 
 
-def outcome_numbers(outcome: "Outcome") -> dict[str, Any]:
+def outcome_numbers(outcome: "AdaptOutcome") -> dict[str, Any]:
     """The measures as plain JSON types."""
     return {
         "steps": outcome.steps, "n_training_windows": outcome.n_training, "n_held_back": outcome.n_held_back,
@@ -194,7 +194,7 @@ def outcome_numbers(outcome: "Outcome") -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _table(outcome: "Outcome") -> Table:
+def _table(outcome: "AdaptOutcome") -> Table:
     table = Table("held-back windows", "before", "after", "change")
     rows = {
         "photometric loss": (outcome.before.photometric, outcome.after.photometric),
@@ -205,7 +205,7 @@ def _table(outcome: "Outcome") -> Table:
     return table
 
 
-def depth_pictures(adapter: "Adapter", outcome: "Outcome") -> bytes:
+def depth_pictures(adapter: "Adapter", outcome: "AdaptOutcome") -> bytes:
     """PNG: a row for each of some held-back windows: its first image, depth before and after, near is bright."""
     import cv2
 

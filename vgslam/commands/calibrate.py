@@ -12,7 +12,7 @@ import tyro
 from vgslam.atomic import write_text
 from vgslam.calibrate.boards import SYNTAX, Finder, finder
 from vgslam.calibrate.judge import Calibration, calibrate
-from vgslam.calibrate.views import View
+from vgslam.calibrate.views import BoardView
 from vgslam.errors import ConfigError, InputError, OutputError
 from vgslam.guards.wording import say
 from vgslam.sources.calibration import read_calibration
@@ -81,7 +81,7 @@ def run_calibrate(args: CalibrateArgs) -> int:
     return 0
 
 
-def _views(args: CalibrateArgs, board: Finder) -> tuple[list[View], int, tuple[int, int]]:
+def _views(args: CalibrateArgs, board: Finder) -> tuple[list[BoardView], int, tuple[int, int]]:
     """Views of the board, the number of images looked at, and their width and height; images are as recorded."""
     stride = args.stride
     if stride is None:
@@ -99,7 +99,7 @@ def _views(args: CalibrateArgs, board: Finder) -> tuple[list[View], int, tuple[i
         size = (frame.image.shape[1], frame.image.shape[0])
         corners = board.find(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY))
         if corners is not None:
-            views.append(View(frame.name or f"frame {frame.id * stride}", *corners))
+            views.append(BoardView(frame.name or f"frame {frame.id * stride}", *corners))
     for line in [*_left_out(others, size), *source.warnings]:
         if OF_TIMES not in line:
             say(f"warning: {line}", is_error=True)

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Verdict(StrEnum):
+class Level(StrEnum):
     OK = "ok"
     INFO = "info"
     WARNING = "warning"
     FAILED = "failed"
 
 
-COLORS = {Verdict.OK: "green", Verdict.INFO: "dim", Verdict.WARNING: "yellow", Verdict.FAILED: "bold red"}
+COLORS = {Level.OK: "green", Level.INFO: "dim", Level.WARNING: "yellow", Level.FAILED: "bold red"}
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,6 @@ class Check:
 
     topic: str
     name: str
-    verdict: Verdict
+    verdict: Level
     found: str
     advice: str = ""

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from vgslam.byte_size import format_size
 from vgslam.commands.cells import cell
-from vgslam.commands.checks import COLORS, Check, Verdict
+from vgslam.commands.checks import COLORS, Check, Level
 from vgslam.commands.licences import print_licences
 from vgslam.commands.self_test import SelfTest, self_test
 from vgslam.guards.wording import say, shown
@@ -59,7 +59,7 @@ def run_doctor(args: DoctorArgs) -> int:
     tested = self_test() if args.self_test else None
     if tested is not None:
         checks.append(_of_self_test(tested))
-    healthy = all(c.verdict is not Verdict.FAILED for c in checks)
+    healthy = all(c.verdict is not Level.FAILED for c in checks)
     if args.json:
         out: dict[str, Any] = {"healthy": healthy, "checks": [asdict(c) for c in checks]}
         out["self_test"] = None if tested is None else asdict(tested)
@@ -78,7 +78,7 @@ def _versions() -> list[Check]:
     commit = git_commit()
     about = package_version() + (f", commit {commit[:12]}" if commit else "")
     python = f"{describe_machine().python} in {sys.prefix}"
-    checks = [Check("versions", "vgslam", Verdict.OK, about), Check("versions", "python", Verdict.OK, python)]
+    checks = [Check("versions", "vgslam", Level.OK, about), Check("versions", "python", Level.OK, python)]
     found, missing = [], []
     for name in LIBRARIES:
         try:
@@ -86,11 +86,11 @@ def _versions() -> list[Check]:
         except metadata.PackageNotFoundError:
             missing.append(name)
     if not missing:
-        return [*checks, Check("versions", "libraries", Verdict.OK, ", ".join(found))]
+        return [*checks, Check("versions", "libraries", Level.OK, ", ".join(found))]
     advice = "pip install " + " ".join(missing)
     lacking = f"missing: {', '.join(missing)}; there: {', '.join(found)}"
     # another build of OpenCV will do; the self-test finds what cannot be imported
-    return [*checks, Check("versions", "libraries", Verdict.WARNING, lacking, advice)]
+    return [*checks, Check("versions", "libraries", Level.WARNING, lacking, advice)]
 
 
 def _machine() -> list[Check]:
@@ -101,8 +101,8 @@ def _machine() -> list[Check]:
     is_low = free is not None and free < LOW_MEMORY_BYTES
     advice = "close other programs, or lower --memory of run" if is_low else ""
     return [
-        Check("machine", "processor", Verdict.OK, cores),
-        Check("machine", "memory", Verdict.WARNING if is_low else Verdict.OK, memory, advice),
+        Check("machine", "processor", Level.OK, cores),
+        Check("machine", "memory", Level.WARNING if is_low else Level.OK, memory, advice),
     ]
 
 
@@ -115,20 +115,20 @@ def _free_memory_bytes() -> int | None:
 
 def _gpu() -> Check:
     if not has_torch():
-        return Check("machine", "GPU", Verdict.INFO, "not looked for, as torch is not installed")
+        return Check("machine", "GPU", Level.INFO, "not looked for, as torch is not installed")
     try:
         import torch
     except (ImportError, OSError) as error:
-        return Check("machine", "GPU", Verdict.WARNING, f"torch cannot be loaded ({error})", "pip install torch")
+        return Check("machine", "GPU", Level.WARNING, f"torch cannot be loaded ({error})", "pip install torch")
     if torch.cuda.is_available():
         about = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
         names = ", ".join(f"{p.name} with {format_size(p.total_memory)}" for p in about)
-        return Check("machine", "GPU", Verdict.OK, f"{names}, CUDA {torch.version.cuda}")
+        return Check("machine", "GPU", Level.OK, f"{names}, CUDA {torch.version.cuda}")
     if torch.backends.mps.is_available():
-        return Check("machine", "GPU", Verdict.OK, "Apple GPU (mps)")
+        return Check("machine", "GPU", Level.OK, "Apple GPU (mps)")
     build = f"torch {torch.__version__} sees no GPU"
     advice = "nothing to do for --network none; the large networks need one to be quick"
-    return Check("machine", "GPU", Verdict.INFO, build, advice)
+    return Check("machine", "GPU", Level.INFO, build, advice)
 
 
 def _codecs() -> Check:
@@ -136,9 +136,9 @@ def _codecs() -> Check:
     missing = [c for c in DECODERS if c not in there]
     about = f"decodes {', '.join(there) or 'nothing'} (PyAV {av.__version__})"
     if "h264" in missing:
-        return Check("codecs", "video", Verdict.FAILED, about, "pip install --force-reinstall av")
+        return Check("codecs", "video", Level.FAILED, about, "pip install --force-reinstall av")
     advice = f"{', '.join(missing)} video must be converted first" if missing else ""
-    return Check("codecs", "video", Verdict.INFO if missing else Verdict.OK, about, advice)
+    return Check("codecs", "video", Level.INFO if missing else Level.OK, about, advice)
 
 
 def _decodes(codec: str) -> bool:
@@ -155,21 +155,21 @@ def _weights() -> list[Check]:
         from vgslam.network.da3.find import PUBLISHED
         from vgslam.network.licence import BY_HUB_ID
     except (ImportError, OSError) as error:
-        return [Check("weights", "network", Verdict.WARNING, f"the network cannot be loaded ({error})")]
+        return [Check("weights", "network", Level.WARNING, f"the network cannot be loaded ({error})")]
     folder = Path(str(resources.files("vgslam"))) / "assets" / "weights"
     checks = [
-        Check("weights", path.stem, Verdict.OK, f"in the package, {format_size(path.stat().st_size)}", _licence(path))
+        Check("weights", path.stem, Level.OK, f"in the package, {format_size(path.stat().st_size)}", _licence(path))
         for path in sorted(folder.rglob("*.safetensors"))
     ]
     if not checks:
         advice = "--network none needs none; otherwise give --weights"
-        checks.append(Check("weights", "in the package", Verdict.INFO, "none", advice))
+        checks.append(Check("weights", "in the package", Level.INFO, "none", advice))
     published = [(hub_id, licence, f"--weights {hub_id}") for hub_id, licence in BY_HUB_ID.items()]
     published += [(weights.repo, weights.licence, f"--network {name}") for name, weights in PUBLISHED.items()]
     for hub_id, licence, option in published:
         is_there = _is_cached(hub_id)
         found = "in the Hugging Face cache" if is_there else f"not here; {option} fetches it"
-        checks.append(Check("weights", hub_id, Verdict.OK if is_there else Verdict.INFO, found, licence.terms))
+        checks.append(Check("weights", hub_id, Level.OK if is_there else Level.INFO, found, licence.terms))
     return checks
 
 
@@ -201,7 +201,7 @@ def _extras() -> list[Check]:
     for module, (use, install) in EXTRAS.items():
         is_there = is_installed(module)
         found = f"installed, for {use}" if is_there else f"not installed; only for {use}"
-        verdict = Verdict.OK if is_there else Verdict.INFO
+        verdict = Level.OK if is_there else Level.INFO
         checks.append(Check("extras", module, verdict, found, "" if is_there else install))
     return checks
 
@@ -212,8 +212,8 @@ def _plug_ins() -> list[Check]:
     for registry in _registries():
         rows = registry.listed()
         found = ", ".join(row.name if row.origin == OWN else f"{row.name} ({row.origin})" for row in rows)
-        checks.append(Check("plug-ins", f"{registry.what}s", Verdict.OK, found, f"entry points: {registry.group}"))
-        checks += [Check("plug-ins", row.name, Verdict.WARNING, row.problem) for row in rows if row.problem]
+        checks.append(Check("plug-ins", f"{registry.what}s", Level.OK, found, f"entry points: {registry.group}"))
+        checks += [Check("plug-ins", row.name, Level.WARNING, row.problem) for row in rows if row.problem]
     return checks
 
 
@@ -234,9 +234,9 @@ def _of_self_test(tested: SelfTest) -> Check:
     ate = "" if tested.ate_m is None else f", ATE {tested.ate_m:.4f} m"
     found = f"{tested.n_poses} of {tested.n_frames} frames with a pose{ate}, {tested.seconds:.1f} s"
     if not tested.problem:
-        return Check("self-test", "rendered room", Verdict.OK, found)
+        return Check("self-test", "rendered room", Level.OK, found)
     advice = "install the package again; if it stays, report it with the output of vgslam doctor --json"
-    return Check("self-test", "rendered room", Verdict.FAILED, f"{tested.problem} ({found})", advice)
+    return Check("self-test", "rendered room", Level.FAILED, f"{tested.problem} ({found})", advice)
 
 
 def _print(checks: list[Check], healthy: bool) -> None:

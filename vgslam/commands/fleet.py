@@ -22,7 +22,7 @@ from vgslam.fleet.identity import Digests
 from vgslam.fleet.items import Item, find_items
 from vgslam.fleet.parquet import check_parquet
 from vgslam.fleet.summary import PAGE, SUMMARY, Line, counts, write_summary
-from vgslam.fleet.task import Ending, Limits, Task, TaskResult
+from vgslam.fleet.task import Ending, Task, TaskLimits, TaskResult
 from vgslam.guards.wording import say
 from vgslam.session.stop_signals import StopSignals, exit_code
 
@@ -135,11 +135,11 @@ def run_recordings(args: RecordingsArgs) -> int:
         return _Run(folder, args, items, tasks).to_the_end(open_engine(at, limits))
 
 
-def _limits(args: RecordingsArgs) -> Limits:
+def _limits(args: RecordingsArgs) -> TaskLimits:
     if args.max_lost_frames is not None and args.max_lost_frames < 1:
         raise ConfigError("--max-lost-frames must be at least 1")
     try:
-        return Limits(args.cpus, parse_size(args.memory), args.timeout_factor, args.timeout_least, args.retries)
+        return TaskLimits(args.cpus, parse_size(args.memory), args.timeout_factor, args.timeout_least, args.retries)
     except ValueError as error:
         raise ConfigError(str(error)) from error
 

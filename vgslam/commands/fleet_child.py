@@ -23,7 +23,7 @@ from vgslam.guards.wording import say
 from vgslam.session.main_loop import Follower, Tracked
 from vgslam.session.outcome import Outcome
 from vgslam.session.run import Run
-from vgslam.session.tracking_run import track
+from vgslam.session.track import track
 from vgslam.sources.open import open_source
 from vgslam.types import Image, Status
 

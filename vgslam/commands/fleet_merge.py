@@ -13,7 +13,7 @@ from vgslam.errors import InputError, OutputError
 from vgslam.fleet.engine import Workplace, open_calls
 from vgslam.fleet.folder import RESULTS
 from vgslam.fleet.merge_many import Merged, merge_many
-from vgslam.fleet.task import Limits
+from vgslam.fleet.task import TaskLimits
 from vgslam.fleet.work import MAP
 from vgslam.guards.wording import say
 from vgslam.store.manifest import MANIFEST, read_manifest
@@ -44,7 +44,7 @@ class FleetMergeArgs:
 def run_fleet_merge(args: FleetMergeArgs) -> int:
     """Merges, writes and prints; returns 0. Raises VgslamError."""
     maps = find_maps(args.maps)
-    at, limits = Workplace(args.engine, args.address, args.jobs), Limits(memory_bytes=parse_size(args.memory))
+    at, limits = Workplace(args.engine, args.address, args.jobs), TaskLimits(memory_bytes=parse_size(args.memory))
     if args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
         raise OutputError(f"{args.out}: is not empty; name another folder with --out")
     args.out.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from vgslam.fleet import storage
 from vgslam.fleet.folder import RESULTS, FleetFolder
 from vgslam.fleet.identity import Digests, key_of, program_id
 from vgslam.fleet.items import Item
-from vgslam.fleet.task import Limits, Task
+from vgslam.fleet.task import Task, TaskLimits
 from vgslam.fleet.work import MAP
 from vgslam.store.manifest import MANIFEST, read_manifest
 
@@ -114,7 +114,7 @@ class Orders:
 
     folder: FleetFolder
     common: RunArgs
-    limits: Limits
+    limits: TaskLimits
     digests: Digests
     map: str | None = None
     map_identity: str | None = None

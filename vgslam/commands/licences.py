@@ -27,7 +27,7 @@ UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
-class Part:
+class LicensedPart:
     """A package, and its terms."""
 
     name: str
@@ -66,7 +66,7 @@ def print_licences(weights: Sequence[Check], as_json: bool) -> int:
     return 0
 
 
-def parts() -> list[Part]:
+def parts() -> list[LicensedPart]:
     """vgslam's dependencies, and theirs, as they are installed: those that are always there, then the extras'."""
     core = _reached(["vgslam"])
     found = [part(name) for name in sorted(core - {"vgslam"})]
@@ -76,13 +76,13 @@ def parts() -> list[Part]:
     return found
 
 
-def part(name: str, extra: str = "") -> Part:
+def part(name: str, extra: str = "") -> LicensedPart:
     """An installed package. Raises PackageNotFoundError."""
     about = metadata.metadata(name)
     licence = licence_of(about)
     if licence == UNKNOWN:
         licence = _of_package_xml(name) or UNKNOWN
-    return Part(name, about["Version"], licence, extra, NOTES.get(name, ""))
+    return LicensedPart(name, about["Version"], licence, extra, NOTES.get(name, ""))
 
 
 def _of_package_xml(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import tyro
 
-from vgslam.commands.tracking import Told, run_tracking
+from vgslam.commands.terminal import Told, run_in_terminal
 from vgslam.errors import ConfigError, InputError
 from vgslam.poses_out.open import check_target
 from vgslam.session.telemetry import check_port
@@ -65,7 +65,7 @@ def run_live(args: LiveArgs) -> int:
         check_port(args.metrics_port)
     for target in args.poses:
         check_target(target)
-    return run_tracking(args, lambda: _opened(args), public(args.address), "live", Told(args.stats, args.metrics_port))
+    return run_in_terminal(args, lambda: _opened(args), public(args.address), "live", Told(args.stats, args.metrics_port))
 
 
 def _opened(args: LiveArgs) -> LiveSource:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from vgslam.byte_size import format_size, parse_size
 from vgslam.commands.cells import cell
-from vgslam.commands.map_export import ExportRequest, Format, check_suffix, export
+from vgslam.commands.map_export import ExportFormat, ExportRequest, check_suffix, export
 from vgslam.commands.map_scale import ScaleArgs, run_scale
 from vgslam.errors import InputError, MapError, OutputError, VgslamError
 from vgslam.fleet.bridges import told_of_two
@@ -91,7 +91,7 @@ class ExportArgs:
 
     map: tyro.conf.Positional[Path]
     """Folder of the map."""
-    format: Format
+    format: ExportFormat
     """tum, kitti: poses of every frame. ply (.ply), gltf (.glb, .gltf): coloured cloud. mesh (.ply, .obj, .glb, .gltf):
     surface of the dense depth (needs Open3D). colmap, colmap-text: COLMAP model with images. nerfstudio:
     transforms.json with images and depth."""

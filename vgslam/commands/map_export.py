@@ -15,7 +15,7 @@ from vgslam.store.exports.mesh import export_mesh
 from vgslam.store.exports.nerfstudio import export_nerfstudio
 from vgslam.store.exports.suffixes import check_suffix
 
-Format = Literal["tum", "kitti", "ply", "gltf", "mesh", "colmap", "colmap-text", "nerfstudio"]
+ExportFormat = Literal["tum", "kitti", "ply", "gltf", "mesh", "colmap", "colmap-text", "nerfstudio"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class ExportRequest:
         return f"{len(trajectory)} poses, of the frames that have one"
 
 
-EXPORTS: dict[Format, Callable[[ExportRequest], str]] = {
+EXPORTS: dict[ExportFormat, Callable[[ExportRequest], str]] = {
     "tum": lambda r: r.trajectory("tum"),
     "kitti": lambda r: r.trajectory("kitti"),
     "ply": lambda r: export_ply(r.component, r.out),
@@ -52,7 +52,7 @@ EXPORTS: dict[Format, Callable[[ExportRequest], str]] = {
 }
 
 
-def export(name: Format, request: ExportRequest) -> str:
+def export(name: ExportFormat, request: ExportRequest) -> str:
     """Writes an export; returns what was written, in words. Raises ConfigError for an ending or option that the format
     does not have, InputError, MissingDependencyError, OutputError."""
     check_suffix(name, request.out)

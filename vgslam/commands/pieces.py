@@ -15,15 +15,24 @@ from vgslam.atomic import shortened, write_text
 from vgslam.byte_size import parse_size
 from vgslam.commands.fleet_options import Orders
 from vgslam.commands.run import RunArgs, source_options
-from vgslam.commands.tracking import print_outcome
+from vgslam.commands.terminal import print_outcome
 from vgslam.config import to_yaml
 from vgslam.errors import InputError, TrackingError, VgslamError
 from vgslam.fleet.engine import Workplace, open_engine
 from vgslam.fleet.folder import DIGESTS, LOGS, FleetFolder
 from vgslam.fleet.identity import Digests
 from vgslam.fleet.items import Item
-from vgslam.fleet.pieces import OVERLAP, Mapped, cut, frames_among, give_one_camera, join_of, numbers_by_time, placed
-from vgslam.fleet.task import Limits, Task, TaskResult
+from vgslam.fleet.pieces import (
+    OVERLAP,
+    MappedPiece,
+    cut,
+    frames_among,
+    give_one_camera,
+    join_of,
+    numbers_by_time,
+    placed,
+)
+from vgslam.fleet.task import Task, TaskLimits, TaskResult
 from vgslam.fleet.whole import Whole, make_whole
 from vgslam.fleet.whole_results import InPieces, Piece, WholeResults
 from vgslam.fleet.work import MAP
@@ -63,7 +72,7 @@ class PiecesRun:
     args: RunArgs
     n_pieces: int | None
     at: Workplace
-    limits: Limits
+    limits: TaskLimits
     began: tuple[float, float]
     source: RecordedSource = field(init=False)
     calibration: str = "given"
@@ -192,16 +201,16 @@ class PiecesRun:
         about = InPieces(pieces, joins, self.at.engine, self.calibration)
         return self._written(results, whole, about, request)
 
-    def _numbered(self, pieces: list[Piece]) -> tuple[list[Mapped], list[range], np.ndarray]:
+    def _numbered(self, pieces: list[Piece]) -> tuple[list[MappedPiece], list[range], np.ndarray]:
         """The maps and the ranges of the pieces by numbers of frames, and the times of the frames (N,)."""
-        mapped: list[Mapped] = []
+        mapped: list[MappedPiece] = []
         for n, p in enumerate(pieces):
             if p.folder is None:
                 continue
             m = load_map(p.folder / MAP)
             stamps = m.frames.column("timestamp_s").tolist()
             try:
-                mapped.append(Mapped(n, m, np.array([self._numbers[t] for t in stamps], np.int64)))
+                mapped.append(MappedPiece(n, m, np.array([self._numbers[t] for t in stamps], np.int64)))
             except KeyError as error:
                 raise InputError(f"{self.args.path}: the time {error} of a frame changes with --start") from error
         without_map = [p.frames for p in pieces if p.folder is None]

@@ -6,7 +6,7 @@ from pathlib import Path
 import tyro
 
 from vgslam import beside
-from vgslam.commands.tracking import run_tracking
+from vgslam.commands.terminal import run_in_terminal
 from vgslam.errors import ConfigError
 from vgslam.interfaces import FrameSource
 from vgslam.session.network import AUTO
@@ -50,11 +50,11 @@ class RunArgs(TrackingArgs):
 
 
 def run_run(args: RunArgs) -> int:
-    """Runs, writes, prints; returns the exit code, as `run_tracking`."""
+    """Runs, writes, prints; returns the exit code, as `run_in_terminal`."""
     if args.cores not in (1, 2):
         raise ConfigError(f"--cores {args.cores}: give 1 or 2")
     beside.allow(args.cores)
-    return run_tracking(args, lambda: _opened(args), str(args.path), args.path.resolve().stem)
+    return run_in_terminal(args, lambda: _opened(args), str(args.path), args.path.resolve().stem)
 
 
 def _opened(args: RunArgs) -> FrameSource:

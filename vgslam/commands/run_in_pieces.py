@@ -52,9 +52,9 @@ def run_command(args: RunCommandArgs) -> int:
     from vgslam.byte_size import parse_size
     from vgslam.commands.pieces import PiecesRun
     from vgslam.fleet.engine import Workplace
-    from vgslam.fleet.task import Limits
+    from vgslam.fleet.task import TaskLimits
 
-    at, limits = Workplace(args.engine, args.address, args.jobs), Limits(memory_bytes=parse_size(args.piece_memory))
+    at, limits = Workplace(args.engine, args.address, args.jobs), TaskLimits(memory_bytes=parse_size(args.piece_memory))
     began = time.process_time(), time.monotonic()
     out = sys.stdout
     with redirect_stdout(sys.stderr if args.json else out):

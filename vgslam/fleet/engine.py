@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from vgslam import beside
 from vgslam.errors import ConfigError
 from vgslam.fleet.calls import Calls, LocalCalls
-from vgslam.fleet.task import Limits, Task, TaskResult
+from vgslam.fleet.task import Task, TaskLimits, TaskResult
 from vgslam.fleet.work import work_on
 
 
@@ -40,7 +40,7 @@ class Workplace:
             raise ConfigError("--address is that of a Ray cluster: add --engine ray")
 
 
-def open_engine(at: Workplace, limits: Limits) -> Engine:
+def open_engine(at: Workplace, limits: TaskLimits) -> Engine:
     """The engine for tasks with these limits. Raises MissingDependencyError without Ray, ConfigError for a wrong
     address."""
     if at.engine == "local":
@@ -50,7 +50,7 @@ def open_engine(at: Workplace, limits: Limits) -> Engine:
     return RayEngine(at.address, at.n_jobs)
 
 
-def open_calls(at: Workplace, limits: Limits) -> Calls:
+def open_calls(at: Workplace, limits: TaskLimits) -> Calls:
     """As `open_engine`, for functions from text to text."""
     if at.engine == "local":
         return LocalCalls(at.n_jobs or beside.cores())
@@ -78,7 +78,7 @@ class LocalEngine:
             pool.shutdown(wait=True)
 
 
-def jobs_that_fit(limits: Limits, cores: int | None = None, free_bytes: int | None = None) -> int:
+def jobs_that_fit(limits: TaskLimits, cores: int | None = None, free_bytes: int | None = None) -> int:
     """Tasks for which this machine has the CPUs and the memory; at least one."""
     cores = beside.cores() if cores is None else cores
     free_bytes = _free_bytes() if free_bytes is None else free_bytes

@@ -162,7 +162,7 @@ ALIASES = {"calibration": "calib", "scale": "scale_from"}
 
 
 @dataclass(frozen=True)
-class Row:
+class ListedRow:
     """One recording of a list."""
 
     line: int
@@ -174,7 +174,7 @@ class Row:
     """Options of `vgslam run`, as text."""
 
 
-def read_manifest(file: Path, known: Collection[str]) -> list[Row]:
+def read_manifest(file: Path, known: Collection[str]) -> list[ListedRow]:
     """The rows of a list. known: the options that it may have as columns. Raises InputError, naming the line."""
     try:
         text = file.read_text(encoding="utf-8-sig")
@@ -189,7 +189,7 @@ def read_manifest(file: Path, known: Collection[str]) -> list[Row]:
     return rows
 
 
-def _row(file: Path, line: int, values: dict[str, str], known: Collection[str]) -> Row:
+def _row(file: Path, line: int, values: dict[str, str], known: Collection[str]) -> ListedRow:
     values = {ALIASES.get(k, k): v for k, v in values.items()}
     path, name = values.pop(PATH, ""), values.pop(NAME, "")
     if not path:
@@ -198,7 +198,7 @@ def _row(file: Path, line: int, values: dict[str, str], known: Collection[str]) 
     if unknown:
         may_be = ", ".join([PATH, NAME, *sorted(known)])
         raise InputError(f"{file}, line {line}: '{unknown[0]}' is no option of a recording; known are {may_be}")
-    return Row(line, path, name, {k: v for k, v in values.items() if v != ""})
+    return ListedRow(line, path, name, {k: v for k, v in values.items() if v != ""})
 
 
 def _csv(file: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:

@@ -27,7 +27,7 @@ LEAST_VOTES = 2
 MOST_PARTNERS = 10
 """Pairs that are verified for a map, those that look most alike first."""
 
-Part = tuple[int, int]
+MapPart = tuple[int, int]
 """Number of a map, and a component of it."""
 
 
@@ -60,7 +60,7 @@ class Anchored:
     """The ties of the bonds that are used, between maps."""
     weights: dict[tuple[int, int], float]
     """How many they are."""
-    parts: list[Part]
+    parts: list[MapPart]
     """The parts by the number of their node."""
     doubts: list[Doubt]
     """Pairs whose bond is not enough."""

@@ -57,7 +57,7 @@ def frames_among(read: Sequence[Ids], without_map: Sequence[range], timed: Ids) 
 
 
 @dataclass(frozen=True)
-class Mapped:
+class MappedPiece:
     """A piece that has a map. frames (n,): the number in the recording of each row of the map's frames."""
 
     piece: int
@@ -110,7 +110,7 @@ class Join:
         }  # fmt: skip
 
 
-def join_of(a: Mapped, b: Mapped, ranges: Sequence[range]) -> Join:
+def join_of(a: MappedPiece, b: MappedPiece, ranges: Sequence[range]) -> Join:
     """The seam between two neighbouring pieces: of all pairs of their components the one on which most frames agree."""
     first, second = ranges[a.piece], ranges[b.piece]
     common = set(range(second.start, first.stop))
@@ -142,7 +142,7 @@ def _join(a: Side, b: Side, both: list[int], default: Join) -> Join:
     return replace(default, cut=middle, seam=seam, reason=reason, components=(a.component, b.component))
 
 
-def placed(pieces: Sequence[Mapped], joins: Sequence[Join], ranges: Sequence[range]) -> list[Part]:
+def placed(pieces: Sequence[MappedPiece], joins: Sequence[Join], ranges: Sequence[range]) -> list[Part]:
     """The parts of the whole: components that seams join are one. Each frame comes from one piece; where a neighbour
     has no map, from the other as far as it goes."""
     at: dict[tuple[int, int], tuple[int, Sim3]] = {}

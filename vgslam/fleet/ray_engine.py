@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from vgslam.byte_size import format_size
 from vgslam.errors import ConfigError, InputError, MissingDependencyError, VgslamError
 from vgslam.fleet.calls import in_one_line
-from vgslam.fleet.task import Ending, Limits, Task, TaskResult
+from vgslam.fleet.task import Ending, Task, TaskLimits, TaskResult
 from vgslam.fleet.work import do_task
 from vgslam.guards.wording import first_line
 
@@ -68,7 +68,7 @@ class RayEngine:
             return TaskResult(task.key, Ending.FAILED, why, attempts=task.limits.retries + 1)
 
     @contextmanager
-    def connected(self, limits: Limits) -> Iterator[None]:
+    def connected(self, limits: TaskLimits) -> Iterator[None]:
         """The cluster for the time of a block. Raises as `run`."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -84,7 +84,7 @@ class RayEngine:
         finally:
             self.ray.shutdown()
 
-    def _check(self, limits: Limits) -> None:
+    def _check(self, limits: TaskLimits) -> None:
         """Raises ConfigError where no machine could ever do a task: Ray would wait for one without a word."""
         nodes = [n["Resources"] for n in self.ray.nodes() if n["Alive"]]
         if not any(n.get("CPU", 0) >= limits.cpus and n.get("memory", 0) >= limits.memory_bytes for n in nodes):
@@ -98,7 +98,7 @@ class RayEngine:
 class RayCalls:
     """Implements `Calls` on a Ray cluster; arguments as of `RayEngine`."""
 
-    def __init__(self, address: str | None, n_jobs: int | None, limits: Limits) -> None:
+    def __init__(self, address: str | None, n_jobs: int | None, limits: TaskLimits) -> None:
         self._engine, self._limits = RayEngine(address, n_jobs), limits
 
     def each(self, do: Callable[..., T], given: Sequence[tuple[Any, ...]]) -> Generator[tuple[int, T | VgslamError]]:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from vgslam.byte_size import format_size
-from vgslam.fleet.task import Limits
+from vgslam.fleet.task import TaskLimits
 from vgslam.session.isolated import end_group, last_line
 
 POLL_S = 0.1
@@ -25,7 +25,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """One thread for linear algebra, on whatever node: their number can change the last digits of results."""
 
 
-class Cut(StrEnum):
+class CutShort(StrEnum):
     """Why a process was ended from outside."""
 
     MEMORY = "memory"
@@ -39,20 +39,20 @@ class Watched:
 
     exit_code: int
     """Negative for a signal, as in `subprocess`."""
-    cut: Cut | None
+    cut: CutShort | None
     """None if it ended by itself."""
     wall_s: float
     peak_bytes: int
     last_line: str
 
-    def failure(self, limits: Limits) -> str:
+    def failure(self, limits: TaskLimits) -> str:
         """One line on what went wrong; empty where nothing did."""
-        if self.cut is Cut.MEMORY:
+        if self.cut is CutShort.MEMORY:
             most = format_size(limits.memory_bytes)
             return f"took more memory than {most} (--memory, for pieces --piece-memory) and was ended"
-        if self.cut is Cut.TIME:
+        if self.cut is CutShort.TIME:
             return f"not finished after {self.wall_s:.0f} s (--timeout-factor, --timeout-least) and was ended"
-        if self.cut is Cut.STOPPED:
+        if self.cut is CutShort.STOPPED:
             return "interrupted"
         if self.exit_code == 0:
             return ""
@@ -62,7 +62,7 @@ class Watched:
 
 
 def watch(
-    words: Sequence[str], folder: Path, limits: Limits, stop: threading.Event | None = None,
+    words: Sequence[str], folder: Path, limits: TaskLimits, stop: threading.Event | None = None,
     now: Callable[[], float] = time.monotonic,
 ) -> Watched:  # fmt: skip
     """Runs the Python interpreter with `words` in a process group until it ends or has to be ended. folder: where its
@@ -80,15 +80,15 @@ def watch(
             used = memory_of(process.pid)
             peak = max(peak, used)
             if used > limits.memory_bytes:
-                cut = Cut.MEMORY
+                cut = CutShort.MEMORY
             elif now() - began_s > limits.allowed_s(_seen_s(folder / PROGRESS)):
-                cut = Cut.TIME
+                cut = CutShort.TIME
             elif stop is not None and stop.is_set():
-                cut = Cut.STOPPED
+                cut = CutShort.STOPPED
             else:
                 _wait_a_little(process)
     finally:
-        end_group(process, 0.0 if cut is Cut.MEMORY else PATIENCE_S)
+        end_group(process, 0.0 if cut is CutShort.MEMORY else PATIENCE_S)
     line = last_line(log).removeprefix("vgslam: ")
     return Watched(process.returncode, cut, now() - began_s, peak, line)
 

@@ -18,7 +18,7 @@ class Ending(StrEnum):
 
 
 @dataclass(frozen=True)
-class Limits:
+class TaskLimits:
     """What one task may use. Raises ValueError for a value out of range."""
 
     cpus: float = 1.0
@@ -82,7 +82,7 @@ class Task:
     """What the folder says it is, so that a node that does not see it notices."""
     program: str
     """Version of the program that the key was made for."""
-    limits: Limits = field(default_factory=Limits)
+    limits: TaskLimits = field(default_factory=TaskLimits)
     map: str | None = None
     """Map to localize in, a path or an address; None where each recording makes a map."""
     max_lost_frames: int | None = None
@@ -99,7 +99,7 @@ class Task:
     def from_json(text: str) -> "Task":
         """Raises ValueError, TypeError or KeyError for what is no task."""
         data = json.loads(text)
-        return Task(**{**data, "limits": Limits(**data["limits"]), "words": tuple(data["words"])})
+        return Task(**{**data, "limits": TaskLimits(**data["limits"]), "words": tuple(data["words"])})
 
 
 @dataclass(frozen=True)

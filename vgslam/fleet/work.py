@@ -14,7 +14,7 @@ from vgslam.errors import OutputError, TrackingError, VgslamError
 from vgslam.fleet.folder import FACTS, FleetFolder
 from vgslam.fleet.identity import program_id
 from vgslam.fleet.storage import fetch, is_address, retried
-from vgslam.fleet.supervise import PROGRESS, Cut, Watched, watch
+from vgslam.fleet.supervise import PROGRESS, CutShort, Watched, watch
 from vgslam.fleet.task import Ending, Facts, Task, TaskResult
 
 RUN, MAP, ORDER, SETTINGS = "run", "map.vgslam", "order.json", "settings.yaml"
@@ -121,7 +121,7 @@ def _ended(task: Task, folder: FleetFolder, work: Path, watched: Watched) -> Tas
     failure = watched.failure(task.limits)
     is_lost = watched.cut is None and watched.exit_code == TrackingError.exit_code and (work / RUN / FACTS).exists()
     if failure and not is_lost:
-        if watched.cut is not Cut.STOPPED:
+        if watched.cut is not CutShort.STOPPED:
             with suppress(OSError):
                 shutil.copy(work / "log", folder.log(task.name, task.key))
         return TaskResult(task.key, Ending.FAILED, failure)

@@ -16,7 +16,7 @@ SAME = 1e-9
 
 
 @dataclass(frozen=True)
-class Anchors:
+class Remembered:
     """Keyframes of a component where they were, in a known frame of reference: ids (n,); S_world_keyframe R, t, s."""
 
     world: World
@@ -26,7 +26,7 @@ class Anchors:
     s: Array
 
 
-def remember(slam_map: SlamMap) -> list[Anchors]:
+def remember(slam_map: SlamMap) -> list[Remembered]:
     """Where the keyframes of metric or upright components are; those of larger components first."""
     found = []
     for component, world in slam_map.worlds.items():
@@ -35,11 +35,11 @@ def remember(slam_map: SlamMap) -> list[Anchors]:
         if len(ids):
             S = [slam_map.keyframes[k].S_world_keyframe for k in ids]
             R, t = np.stack([x.R for x in S]), np.stack([x.t for x in S])
-            found.append(Anchors(world, ids, R, t, np.array([x.s for x in S])))
+            found.append(Remembered(world, ids, R, t, np.array([x.s for x in S])))
     return sorted(found, key=lambda a: (not a.world.is_metric, -len(a.ids)))
 
 
-def restore(slam_map: SlamMap, anchors: list[Anchors]) -> None:
+def restore(slam_map: SlamMap, anchors: list[Remembered]) -> None:
     """Brings each component that holds remembered keyframes back into their frame of reference. Of several frames of
     reference that were joined, that of a metric one with most keyframes stays."""
     worlds: dict[int, World] = {}
@@ -55,7 +55,7 @@ def restore(slam_map: SlamMap, anchors: list[Anchors]) -> None:
     slam_map.worlds = worlds
 
 
-def _move_back(slam_map: SlamMap, a: Anchors, component: int) -> Sim3:
+def _move_back(slam_map: SlamMap, a: Remembered, component: int) -> Sim3:
     """The similarity from where the anchors are to where they were: mean rotation, median scale and translation."""
     mine = np.array([slam_map.keyframes[k].component_id == component for k in a.ids])
     now = [slam_map.keyframes[k].S_world_keyframe for k in a.ids[mine]]

@@ -35,7 +35,7 @@ MAX_SCALE_REL_SIGMA = 0.3
 
 
 @dataclass(frozen=True)
-class Matched:
+class MatchedFixes:
     """Keyframes that a position belongs to. ids (n,), positions (n,3), sigmas (n,3) or None."""
 
     ids: Ids
@@ -58,11 +58,11 @@ class Georeferenced:
     """Deviation of the roll about a straight path, which comes from the cameras; None where positions give it."""
 
 
-def match(keyframes: list[Keyframe], fixes: Fixes) -> Matched:
+def match(keyframes: list[Keyframe], fixes: Fixes) -> MatchedFixes:
     """Positions at the times of keyframes, linearly interpolated; none across gaps of the file or beyond its ends."""
     t, f = np.array([k.timestamp_s for k in keyframes]), fixes.times_s
     if len(f) < 2 or not len(t):
-        return Matched(np.zeros(0, np.int64), np.zeros((0, 3)), None)
+        return MatchedFixes(np.zeros(0, np.int64), np.zeros((0, 3)), None)
     right = np.clip(np.searchsorted(f, t), 1, len(f) - 1)
     gap = f[right] - f[right - 1]
     ok = (t >= f[0]) & (t <= f[-1]) & (gap <= MAX_GAP_INTERVALS * np.median(np.diff(f)))
@@ -70,7 +70,7 @@ def match(keyframes: list[Keyframe], fixes: Fixes) -> Matched:
     sigmas = None
     if fixes.sigmas_m is not None:
         sigmas = np.stack([np.interp(t[ok], f, fixes.sigmas_m[:, i]) for i in range(3)], axis=1)
-    return Matched(np.array([k.id for k in keyframes], np.int64)[ok], at, sigmas)
+    return MatchedFixes(np.array([k.id for k in keyframes], np.int64)[ok], at, sigmas)
 
 
 def check_overlap(view: SessionView, fixes: Fixes) -> None:
@@ -86,7 +86,7 @@ def check_overlap(view: SessionView, fixes: Fixes) -> None:
     )
 
 
-def georeference(slam_map: SlamMap, component: int, found: Matched, sigma_m: float | None) -> Georeferenced:
+def georeference(slam_map: SlamMap, component: int, found: MatchedFixes, sigma_m: float | None) -> Georeferenced:
     """The component in the axes and metres of the positions. Raises InputError when they do not determine its scale."""
     if float(np.ptp(found.positions, axis=0).max()) < LEAST_EXTENT_M:
         raise InputError(f"component {component}: its positions are one place, which determines no scale")
@@ -111,7 +111,7 @@ def georeference(slam_map: SlamMap, component: int, found: Matched, sigma_m: flo
 
 
 def _roll(
-    slam_map: SlamMap, component: int, found: Matched, fit: Fit, sigmas: Array
+    slam_map: SlamMap, component: int, found: MatchedFixes, fit: Fit, sigmas: Array
 ) -> tuple[Sim3, HeldRoll | None, float | None]:
     """The similarity, with the roll about a straight path from the cameras; the roll to be held; its deviation in
     degrees."""
@@ -127,7 +127,7 @@ def _roll(
 
 
 def _bent(
-    nodes: dict[int, Sim3], edges: list[Edge], found: Matched, sigmas: Array, held: HeldRoll | None
+    nodes: dict[int, Sim3], edges: list[Edge], found: MatchedFixes, sigmas: Array, held: HeldRoll | None
 ) -> tuple[dict[int, Sim3], npt.NDArray[np.bool_], list[str]]:
     """Nodes bent by the positions, twice: the second time without those that contradict the rest. Which are used."""
     used = np.ones(len(found.ids), bool)
@@ -149,7 +149,7 @@ def _bent(
     return poses, used, notes
 
 
-def _sigmas(found: Matched, fit: Fit, slam_map: SlamMap, sigma_m: float | None) -> Array:
+def _sigmas(found: MatchedFixes, fit: Fit, slam_map: SlamMap, sigma_m: float | None) -> Array:
     """Deviations (n,3): given, or the file's, or by how neighbouring residuals differ, which shows little drift."""
     if sigma_m is not None:
         return np.full((len(found.ids), 3), sigma_m)
@@ -162,7 +162,7 @@ def _sigmas(found: Matched, fit: Fit, slam_map: SlamMap, sigma_m: float | None) 
     return np.full((len(found.ids), 3), max(measured, LEAST_SIGMA_FRACTION * extent))
 
 
-def _scale(fit: Fit, found: Matched, sigmas: Array) -> Scale:
+def _scale(fit: Fit, found: MatchedFixes, sigmas: Array) -> Scale:
     """The deviation of Umeyama's scale: that of one coordinate over the root of the sum of squares about the mean. The
     larger of the stated deviations and of what the positions are off counts."""
     used = fit.weights > 0

@@ -29,7 +29,7 @@ CORNER_BIAS_PX = 0.4
 
 
 @dataclass(frozen=True)
-class Sighting:
+class TagSighting:
     """One marker in one keyframe: corners (4,2) in px, clockwise from its own top left."""
 
     number: int
@@ -48,7 +48,7 @@ def detector(dictionary: str) -> cv2.aruco.ArucoDetector:
     return cv2.aruco.ArucoDetector(cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, name)), parameters)
 
 
-def find_tags(keyframes: list[Keyframe], dictionary: str) -> list[Sighting]:
+def find_tags(keyframes: list[Keyframe], dictionary: str) -> list[TagSighting]:
     """All markers of a dictionary in the images of keyframes. Raises ConfigError for an unknown dictionary."""
     found, finder = [], detector(dictionary)
     for keyframe in keyframes:
@@ -56,7 +56,7 @@ def find_tags(keyframes: list[Keyframe], dictionary: str) -> list[Sighting]:
         for quad, number in zip(corners, [] if numbers is None else np.ravel(numbers), strict=True):
             px = np.asarray(quad, np.float64).reshape(4, 2)
             if _edges(px).min() >= MIN_EDGE_PX:
-                found.append(Sighting(int(number), keyframe, px))
+                found.append(TagSighting(int(number), keyframe, px))
     return found
 
 
@@ -67,7 +67,7 @@ def scales_of_tags(view: SessionView, spec: Tags) -> dict[int, Scale]:
     if not sightings:
         raise InputError(f"no marker of {spec.dictionary} is seen in {len(view.keyframes())} keyframes; check the "
                          f"dictionary, and that it fills at least {MIN_EDGE_PX:g} px")  # fmt: skip
-    by_tag: dict[tuple[int, int], list[Sighting]] = defaultdict(list)
+    by_tag: dict[tuple[int, int], list[TagSighting]] = defaultdict(list)
     for s in sightings:
         by_tag[s.keyframe.component_id, s.number].append(s)
     ratios: dict[int, list[float]] = defaultdict(list)
@@ -91,7 +91,7 @@ def _scale(ratios: Array, method: str, bias: float) -> Scale:
     return Scale(scale.metres_per_unit, rel, scale.n, scale.spread, method)
 
 
-def tag_edges(view: SessionView, seen: list[Sighting]) -> Array | None:
+def tag_edges(view: SessionView, seen: list[TagSighting]) -> Array | None:
     """Lengths (4,) of one marker's edges in map units; None where it is not seen from two directions, or its corners
     do not agree with a square that stands still. Views that contradict the others are left out, the worst first."""
     counts = Counter(s.keyframe.id for s in seen)
@@ -107,7 +107,7 @@ def tag_edges(view: SessionView, seen: list[Sighting]) -> Array | None:
     return None
 
 
-def _corners(view: SessionView, seen: list[Sighting]) -> tuple[Array, Array, Array]:
+def _corners(view: SessionView, seen: list[TagSighting]) -> tuple[Array, Array, Array]:
     """The four corners (4,3) in the world, the largest residual (N,) of each view in px, the angles (4,) in degrees."""
     frame, point = np.repeat(np.arange(len(seen)), 4), np.tile(np.arange(4), len(seen))
     T = view.slam_map.T_world_keyframes(np.array([s.keyframe.id for s in seen]))

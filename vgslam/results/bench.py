@@ -122,7 +122,7 @@ def _sequence_dict(sequence: SequenceOutcome) -> dict[str, Any]:
 
 
 @dataclass
-class Row:
+class BenchRow:
     """One line of the table: a sequence against one truth, with medians over the repeats. None: not defined; after a
     failure everything but the names is None."""
 
@@ -148,7 +148,7 @@ class Row:
     peak_memory_mib: float | None = None
 
 
-def rows(bench: Bench) -> list[Row]:
+def rows(bench: Bench) -> list[BenchRow]:
     """One row for each sequence and truth ('none' without), then the mean; after any failure the mean is undefined."""
     table, primary = [], []
     for sequence in bench.sequences:
@@ -160,8 +160,8 @@ def rows(bench: Bench) -> list[Row]:
     return table
 
 
-def _row(sequence: SequenceOutcome, truth: str) -> Row:
-    row = Row(sequence.name, truth, sequence.failure)
+def _row(sequence: SequenceOutcome, truth: str) -> BenchRow:
+    row = BenchRow(sequence.name, truth, sequence.failure)
     if row.failure is not None:
         return row
     reports = [run.report for run in sequence.runs if run.report is not None]
@@ -179,7 +179,7 @@ def _row(sequence: SequenceOutcome, truth: str) -> Row:
     return row
 
 
-def _add_scores(row: Row, evaluations: Sequence[Evaluation]) -> None:
+def _add_scores(row: BenchRow, evaluations: Sequence[Evaluation]) -> None:
     """The headline is the largest component, so the coverage is that component's."""
     heads = [e.headline for e in evaluations]
     row.coverage = _median([e.coverage.coverage_largest for e in evaluations])
@@ -200,13 +200,13 @@ def _median(values: Sequence[float | None]) -> float | None:
     return statistics.median(known) if known and len(known) == len(values) else None
 
 
-def _mean_row(primary: Sequence[Row]) -> Row:
+def _mean_row(primary: Sequence[BenchRow]) -> BenchRow:
     failed = sum(row.failure is not None for row in primary)
     if failed:
-        return Row("mean", "", f"{failed} of {len(primary)} sequences failed")
+        return BenchRow("mean", "", f"{failed} of {len(primary)} sequences failed")
     with_truth = [row for row in primary if row.truth != NO_TRUTH]
-    mean = Row("mean", "")
-    columns: dict[str, Sequence[Row]] = {
+    mean = BenchRow("mean", "")
+    columns: dict[str, Sequence[BenchRow]] = {
         "coverage": primary, "ate_m": with_truth, "keyframe_ate_m": with_truth, "ate_percent": with_truth,
         "rotation_aligned_by_rotations_deg": with_truth, "rotation_aligned_by_positions_deg": with_truth,
         "rpe_m": with_truth, "rpe_deg": with_truth, "frames_per_cpu_s": primary, "frames_per_wall_s": primary,
@@ -245,15 +245,15 @@ def _remarks(sequence: SequenceOutcome) -> list[str]:
     return lines
 
 
-def _figure(name: str, form: str) -> Callable[[Row], str]:
-    def cell(row: Row) -> str:
+def _figure(name: str, form: str) -> Callable[[BenchRow], str]:
+    def cell(row: BenchRow) -> str:
         value = getattr(row, name)
         return "n/a" if value is None else format(value, form)
 
     return cell
 
 
-def _ate(row: Row) -> str:
+def _ate(row: BenchRow) -> str:
     if row.failure is not None:
         return "n/a" if row.sequence == "mean" else "FAILED"
     text = _figure("ate_m", ".3g")(row)
@@ -262,7 +262,7 @@ def _ate(row: Row) -> str:
     return text
 
 
-_COLUMNS: list[tuple[str, Callable[[Row], str]]] = [
+_COLUMNS: list[tuple[str, Callable[[BenchRow], str]]] = [
     ("sequence", lambda row: row.sequence),
     ("truth", lambda row: row.truth),
     ("frames", _figure("frames", "d")),

@@ -13,7 +13,7 @@ from vgslam.byte_size import parse_size
 from vgslam.errors import ConfigError, MapError
 from vgslam.map.pictures import Pictures
 from vgslam.map.slam_map import SlamMap
-from vgslam.metric.keep import Anchors, remember, restore
+from vgslam.metric.keep import Remembered, remember, restore
 from vgslam.store.manifest import MANIFEST
 from vgslam.store.map_folder import MapFolder
 from vgslam.store.open import load_map
@@ -38,7 +38,7 @@ class MapSession:
     n_keyframes_before: int
     n_keyframes_saved: int = 0
     n_frames_before: int = 0
-    anchors: list[Anchors] = field(default_factory=list)
+    anchors: list[Remembered] = field(default_factory=list)
     """Where the keyframes of metric and upright components were before the session."""
     is_whole: bool = True
     """The map is not in the middle of a change, so it may be saved."""

@@ -11,7 +11,7 @@ from vgslam.errors import CalibrationError, InputError
 from vgslam.geometry import se3
 from vgslam.sources.calibration import Document, read_document
 from vgslam.sources.times import PER_SECOND
-from vgslam.sources.trajectory_rows import Layout, Row, Rows, what_rows_are
+from vgslam.sources.trajectory_rows import ColumnLayout, Row, Rows, what_rows_are
 from vgslam.types import Trajectory
 
 Array = npt.NDArray[np.float64]
@@ -65,7 +65,7 @@ def read_trajectory(
     return Trajectory(stamps[keep], np.ascontiguousarray(T[keep]), is_metric=is_metric)
 
 
-def _seconds(rows: Sequence[Row], times: Array, layout: Layout) -> Array:
+def _seconds(rows: Sequence[Row], times: Array, layout: ColumnLayout) -> Array:
     if layout.unit == "ns":
         return np.array([seconds_from_ns(row.fields[layout.columns[0]]) for row in rows])
     return times / PER_SECOND[layout.unit]
@@ -107,7 +107,7 @@ def _euroc_lines(trajectory: Trajectory) -> list[str]:
 
 
 def _to_numbers(
-    path: Path, rows: list[Row], layout: Layout, notes: list[str] | None
+    path: Path, rows: list[Row], layout: ColumnLayout, notes: list[str] | None
 ) -> tuple[list[Row], Array]:  # fmt: skip
     """The rows and their numbers (N,8) as TUM has them, or (N,12); with notes, without those not finite."""
     n, what = 1 + max(layout.columns), _LAYOUT[layout.kind]
@@ -133,7 +133,7 @@ def _to_numbers(
     return [row for row, is_good in zip(rows, good, strict=True) if is_good], numbers[good]
 
 
-def _without_zeros(path: Path, numbers: Array, layout: Layout, notes: list[str] | None) -> Array:
+def _without_zeros(path: Path, numbers: Array, layout: ColumnLayout, notes: list[str] | None) -> Array:
     """Rows without those of a zero quaternion, as some programs write frames without a pose; all rows without notes."""
     if notes is None or layout.kind == "kitti":
         return numbers
@@ -146,7 +146,7 @@ def _without_zeros(path: Path, numbers: Array, layout: Layout, notes: list[str] 
     return out
 
 
-def _quaternion_poses(path: Path, rows: Sequence[Row], numbers: Array, layout: Layout) -> Array:
+def _quaternion_poses(path: Path, rows: Sequence[Row], numbers: Array, layout: ColumnLayout) -> Array:
     q = numbers[:, 4:8]
     bad = np.abs(np.linalg.norm(q, axis=1) - 1.0) > 0.01
     if bad.any():

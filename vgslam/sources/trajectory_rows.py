@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Layout:
+class ColumnLayout:
     """What the columns of a trajectory file hold."""
 
     kind: str
@@ -81,7 +81,7 @@ class Rows:
             raise InputError(f"{path}: holds no poses; give a TUM, KITTI or EuRoC file")
         return Rows(path, rows, comments, names)
 
-    def layout(self, kind: str = "auto") -> Layout:
+    def layout(self, kind: str = "auto") -> ColumnLayout:
         """Which columns hold what: by their names, else by their number and the look of the times. Raises
         InputError."""
         named = self._named(kind)
@@ -94,11 +94,11 @@ class Rows:
         if kind == "auto":
             kind = self._kind(n)
         if kind == "kitti":
-            return Layout(kind, tuple(range(N_KITTI)), "s", n != N_4X4)
+            return ColumnLayout(kind, tuple(range(N_KITTI)), "s", n != N_4X4)
         if kind == "euroc":
-            return Layout(kind, (0, 1, 2, 3, 5, 6, 7, 4), "ns", False)
+            return ColumnLayout(kind, (0, 1, 2, 3, 5, 6, 7, 4), "ns", False)
         first = int(n == 1 + len(TUM_COLUMNS) and self._is_counted)
-        return Layout(kind, tuple(range(first, first + 8)), self._unit(first, ""), True)
+        return ColumnLayout(kind, tuple(range(first, first + 8)), self._unit(first, ""), True)
 
     def _kind(self, n: int) -> str:
         if self.rows[0].is_csv and self._is_ns(n):
@@ -129,7 +129,7 @@ class Rows:
         is_close = len(times) > 1 and float(np.median(np.abs(np.diff(times)))) < LEAST_STEP_NS
         return all(t.isdecimal() for t in texts) and not is_close and (n != N_KITTI or times.max() > LEAST_STEP_NS)
 
-    def _named(self, kind: str) -> Layout | None:
+    def _named(self, kind: str) -> ColumnLayout | None:
         """The layout by the names of the columns, in the first line or in a comment above the data."""
         for line in (self.names, *reversed(self.comments)):
             names = [] if line is None else column_names(line)
@@ -139,7 +139,7 @@ class Rows:
                 continue
             unit = self._unit(places[0], names[places[0]][1])
             is_euroc = kind == "euroc" or (kind == "auto" and unit == "ns")
-            return Layout("euroc" if is_euroc else "tum", places, "ns" if kind == "euroc" else unit, False)
+            return ColumnLayout("euroc" if is_euroc else "tum", places, "ns" if kind == "euroc" else unit, False)
         return None
 
     def _unit(self, column: int, written: str) -> str:

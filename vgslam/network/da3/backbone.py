@@ -30,7 +30,7 @@ from vgslam.network.backbone import (
 from vgslam.network.da3.config import Da3Config
 from vgslam.network.da3.loading import LoadedDa3
 from vgslam.network.da3.network import HEADS, Da3Output
-from vgslam.network.da3.preprocess import PUBLISHED_SIZE_PX, Fit, preprocess
+from vgslam.network.da3.preprocess import PUBLISHED_SIZE_PX, Da3Resize, preprocess
 from vgslam.network.da3.ray_cameras import cameras_from_rays
 from vgslam.network.da3.transformer import Da3Encoded, ReferenceChoice
 from vgslam.network.frame_mask import FrameMask
@@ -51,7 +51,7 @@ class Da3RunOptions:
     """Budget for weights and tensors, in bytes; None: what is free."""
     size_px: int = PUBLISHED_SIZE_PX
     """Longest side of the network's images; brought to multiples of the patch size."""
-    fit: Fit = Fit.UPPER_RESIZE
+    fit: Da3Resize = Da3Resize.UPPER_RESIZE
     """How images are brought to size."""
     readout: Readout = Readout.AUTO
     """Where poses come from: the camera decoder (HEAD, AUTO), or RAYS."""

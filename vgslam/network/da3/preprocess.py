@@ -17,7 +17,7 @@ PUBLISHED_SIZE_PX = 504
 """Longest side of the images that the published networks are evaluated at."""
 
 
-class Fit(StrEnum):
+class Da3Resize(StrEnum):
     """UPPER: the longest side gets the size, LOWER: the shortest. RESIZE brings each side to the nearest multiple of
     the patch size, CROP cuts to the multiple below."""
 
@@ -28,16 +28,17 @@ class Fit(StrEnum):
 
     @property
     def is_upper(self) -> bool:
-        return self in (Fit.UPPER_RESIZE, Fit.UPPER_CROP)
+        return self in (Da3Resize.UPPER_RESIZE, Da3Resize.UPPER_CROP)
 
     @property
     def crops(self) -> bool:
-        return self in (Fit.UPPER_CROP, Fit.LOWER_CROP)
+        return self in (Da3Resize.UPPER_CROP, Da3Resize.LOWER_CROP)
 
 
 def preprocess(
-    images: Sequence[UInt8], size_px: int = PUBLISHED_SIZE_PX, fit: Fit = Fit.UPPER_RESIZE, patch_px: int = 14
-) -> NetworkImages:
+    images: Sequence[UInt8], size_px: int = PUBLISHED_SIZE_PX, fit: Da3Resize = Da3Resize.UPPER_RESIZE,
+    patch_px: int = 14,
+) -> NetworkImages:  # fmt: skip
     """Images as uint8 (H,W,3) RGB, (H,W,4) RGBA (alpha is dropped) or (H,W) grey -> the network's input; those of
     different sizes are cropped about their centres to the smallest. InputError for an empty list or what is no
     image."""
@@ -52,7 +53,7 @@ def _to_rgb(image: UInt8) -> UInt8:
     return np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else np.ascontiguousarray(image[..., :3])
 
 
-def _place(image: UInt8, size_px: int, fit: Fit, patch_px: int) -> tuple[UInt8, PixelMap]:
+def _place(image: UInt8, size_px: int, fit: Da3Resize, patch_px: int) -> tuple[UInt8, PixelMap]:
     """Resized (and cut) image (h,w,3) and its pixel map."""
     height, width = image.shape[:2]
     side = max(width, height) if fit.is_upper else min(width, height)

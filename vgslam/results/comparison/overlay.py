@@ -19,7 +19,7 @@ LINE_RATIO = 0.01
 
 
 @dataclass(frozen=True)
-class Piece:
+class PathPiece:
     """A component of a run in the common frame."""
 
     component: int
@@ -32,7 +32,7 @@ class Piece:
 class Overlay:
     """The paths that could be brought into one frame."""
 
-    pieces: list[list[Piece]]
+    pieces: list[list[PathPiece]]
     """The pieces of each run's path; empty for a run that could not be aligned."""
     truth: Array | None
     """Positions (N,3); None when the frame is the first run's."""
@@ -67,7 +67,7 @@ def over_first(runs: Sequence[RunData], names: Sequence[str]) -> Overlay:
     if first is None:
         return Overlay([[] for _ in runs], None, [None] * len(runs), ["no run has a pose"])
     reference = largest(runs[first])
-    pieces: list[list[Piece]] = []
+    pieces: list[list[PathPiece]] = []
     distances: list[float | None] = []
     notes = []
     for i, (name, data) in enumerate(zip(names, runs, strict=True)):
@@ -92,9 +92,9 @@ def largest(data: RunData) -> Trajectory:
     return path.of_component(int(ids[counts.argmax()]))
 
 
-def _over(reference: Trajectory, data: RunData) -> tuple[list[Piece], int, float | None]:
+def _over(reference: Trajectory, data: RunData) -> tuple[list[PathPiece], int, float | None]:
     """Aligned components, the number of those that are not, and the distance of the one with most poses in common."""
-    own: list[Piece] = []
+    own: list[PathPiece] = []
     most, apart, distance = 0, 0, None
     path = None if data.run is None else data.run.trajectory
     for component in [] if path is None else np.unique(path.component_ids).tolist():
@@ -131,5 +131,5 @@ def _distance_percent(reference: Array, points: Array) -> float | None:
     return 100.0 * rms / length if length > 0 else None
 
 
-def _piece_of(path: Trajectory, S: Sim3) -> Piece:
-    return Piece(int(path.component_ids[0]), path.timestamps_s, S.apply(path.T_world_cam[:, :3, 3]))
+def _piece_of(path: Trajectory, S: Sim3) -> PathPiece:
+    return PathPiece(int(path.component_ids[0]), path.timestamps_s, S.apply(path.T_world_cam[:, :3, 3]))

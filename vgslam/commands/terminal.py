@@ -26,18 +26,18 @@ from vgslam.session.outcome import Outcome
 from vgslam.session.run import Run
 from vgslam.session.stop_signals import StopSignals
 from vgslam.session.telemetry import HOST, PATH, Stats, Telemetry, served, ticking
+from vgslam.session.track import track
 from vgslam.session.tracking_args import TrackingArgs
-from vgslam.session.tracking_run import track
 from vgslam.viewer.open import WEB
 
 MOST_WARNINGS = 10
 
 
-def run_tracking(
+def run_in_terminal(
     args: TrackingArgs, open_frames: Callable[[], FrameSource], title: str, stem: str, told: "Told | None" = None
 ) -> int:  # fmt: skip
     """Runs, writes, prints; returns 0, 130 after Ctrl-C, 143 after SIGTERM, 2 for a source that broke off. Raises as
-    `session.tracking_run.track`, whose arguments these are."""
+    `session.track.track`, whose arguments these are."""
     if not args.json:
         return _tracked(args, open_frames, title, stem, told).exit_code
     if STDOUT in args.poses:

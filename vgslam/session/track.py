@@ -89,10 +89,9 @@ def track(
                 loop = MainLoop(source, slam, session, signals)
                 steps, is_live = LateSteps(writer.path), does_not_wait(source)
                 with shown(args.viewer, source.name, args.overwrite, slam.map, audience.say, steps, is_live) as viewer:
-                    outlets = viewer, sinks, adaptation
-                    second = stack.enter_context(SecondProcess())
                     run = Run(
-                        args, title, loop, writer, report, *outlets, *began, steps, request, network, estimated, second
+                        args, title, loop, writer, report, viewer, sinks, adaptation, *began, steps, request=request,
+                        network=network, estimated=estimated, second=stack.enter_context(SecondProcess()),
                     )  # fmt: skip
                     stop = _loop(run, audience)
                 return _finish(run, stop, audience)
