@@ -65,7 +65,8 @@ def run_live(args: LiveArgs) -> int:
         check_port(args.metrics_port)
     for target in args.poses:
         check_target(target)
-    return run_in_terminal(args, lambda: _opened(args), public(args.address), "live", Told(args.stats, args.metrics_port))
+    told = Told(args.stats, args.metrics_port)
+    return run_in_terminal(args, lambda: _opened(args), public(args.address), "live", told)
 
 
 def _opened(args: LiveArgs) -> LiveSource:
