@@ -208,7 +208,7 @@ def _check_memory(
     config: "VggtConfig", cases: "list[ProfileCase]", want: "set[Head]", device: "torch.device", dtype: "torch.dtype"
 ) -> None:
     """ConfigError unless the largest case fits; the weights are made in float32 before they are converted."""
-    from vgslam.network.memory import Workload, available_bytes
+    from vgslam.network.memory import VggtWorkload, available_bytes
     from vgslam.network.vggt import skeleton
 
     free = available_bytes(device)
@@ -216,7 +216,7 @@ def _check_memory(
         return
     largest = max(cases, key=lambda c: c.frames)
     weights = 4 * sum(p.numel() for p in skeleton(config).parameters())
-    work = Workload(config, largest.height_px, largest.width_px, frozenset(want), dtype, weights)
+    work = VggtWorkload(config, largest.height_px, largest.width_px, dtype, weights, frozenset(want))
     needed = work.bytes_needed(largest.frames, largest.chunks)
     if needed > free:
         raise ConfigError(

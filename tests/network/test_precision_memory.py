@@ -11,7 +11,7 @@ from vgslam.errors import ConfigError
 from vgslam.network.aggregator import Chunks
 from vgslam.network.config import VGGT_1B, VggtConfig
 from vgslam.network.memory import (
-    Workload,
+    VggtWorkload,
     available_bytes,
     plan_memory,
 )
@@ -125,11 +125,11 @@ def measured_bytes(config: VggtConfig, frames: int, size: tuple[int, int], chunk
     return memory.peak_bytes
 
 
-def workload(config: VggtConfig, size: tuple[int, int], dtype: torch.dtype) -> Workload:
+def workload(config: VggtConfig, size: tuple[int, int], dtype: torch.dtype) -> VggtWorkload:
     model = skeleton(config)
     set_precision(model, dtype)
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
-    return Workload(config, *size, DENSE, dtype, weights)
+    return VggtWorkload(config, *size, dtype, weights, DENSE)
 
 
 SHALLOW = replace(

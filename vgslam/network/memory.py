@@ -5,7 +5,6 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
@@ -13,6 +12,7 @@ from vgslam.byte_size import format_size
 from vgslam.errors import ConfigError
 from vgslam.network.aggregator import Chunks
 from vgslam.network.config import VggtConfig
+from vgslam.network.da3.config import Da3Config
 from vgslam.network.vggt import Head
 
 MARGIN = 1.1
@@ -42,37 +42,16 @@ def memory_budget(asked_bytes: int | None, device: torch.device, weights_bytes: 
     return _UNBOUNDED if free is None else int(0.9 * free) + weights_bytes
 
 
-class Estimate(Protocol):
-    """A pass of a network of some kind whose memory can be estimated."""
-
-    @property
-    def height_px(self) -> int: ...
-
-    @property
-    def width_px(self) -> int: ...
-
-    @property
-    def tokens(self) -> int:
-        """Tokens per frame."""
-        ...
-
-    def bytes_needed(self, frames: int, chunks: Chunks) -> int:
-        """Peak memory of weights and tensors of one pass over `frames` frames in inference; grows with `frames`."""
-        ...
-
-
 @dataclass(frozen=True)
 class Workload:
-    """A pass of the network whose memory is estimated."""
+    """A pass of a network whose memory is estimated."""
 
-    config: VggtConfig
+    config: VggtConfig | Da3Config
     height_px: int
     """Height of the images."""
     width_px: int
-    heads: frozenset[Head]
-    """The heads to be run."""
     dtype: torch.dtype
-    """Dtype of the aggregator's linear layers."""
+    """Dtype of the transformer's linear layers."""
     weights_bytes: int
 
     @property
@@ -80,27 +59,50 @@ class Workload:
         """Tokens per frame."""
         return self.config.tokens_per_frame(self.height_px, self.width_px)
 
+    def bytes_needed(self, frames: int, chunks: Chunks) -> int:
+        """Peak memory of weights and tensors of one pass over `frames` frames in inference; grows with `frames`
+        (`LiveMemory` in the tests)."""
+        raise NotImplementedError
+
+    def _images(self, frames: int) -> int:
+        """Bytes of the images."""
+        return frames * 3 * self.height_px * self.width_px * 4
+
+    def _kept(self, frames: int, chunks: Chunks, n_layers: int) -> int:
+        """Bytes of the layers that are kept for heads."""
+        return frames * self.tokens * self.config.token_width * (chunks.cache_dtype or self.dtype).itemsize * n_layers
+
+    def _wide(self, frames: int, chunks: Chunks, mlp_ratio: float) -> int:
+        """Bytes of the widest moment of a block, for the tokens that go through it together."""
+        half, tokens = self.dtype.itemsize, self._chunk_tokens(frames, chunks)
+        return int(tokens * self.config.width * max(3 * half + 24, 4 + 2 * mlp_ratio * half + half))
+
+    def _chunk_tokens(self, frames: int, chunks: Chunks) -> int:
+        return min(frames, chunks.frames(self.tokens)) * self.tokens
+
+
+@dataclass(frozen=True)
+class VggtWorkload(Workload):
+    """A pass of VGGT. The widest places are the end of the patch encoder, the last global block, and the last pass of a
+    dense head."""
+
+    config: VggtConfig
+    heads: frozenset[Head]
+    """The heads to be run."""
+
     @property
     def kept_layers(self) -> int:
         dense = {Head.DEPTH: self.config.depth, Head.POINTS: self.config.points, Head.TRACKS: self.config.track}
         return len({i for head, d in dense.items() if head in self.heads and d is not None for i in d.layers})
 
     def bytes_needed(self, frames: int, chunks: Chunks) -> int:
-        """Peak memory of a pass over `frames` frames in inference, by the tensors that live at the three widest places:
-        the end of the patch encoder, the last global block, the last pass of a dense head (`LiveMemory` in the
-        tests)."""
-        c, half = self.config, self.dtype.itemsize
-        cache = (chunks.cache_dtype or self.dtype).itemsize
-        tokens = frames * self.tokens
-        chunk_tokens = min(frames, chunks.frames(self.tokens)) * self.tokens
-        images = frames * 3 * self.height_px * self.width_px * 4
-        stream = tokens * c.width * 4
-        kept = tokens * c.token_width * cache * self.kept_layers
-        wide = chunk_tokens * c.width * max(3 * half + 24, 4 + 2 * c.aggregator.mlp_ratio * half + half)
-        encoder = 2 * stream + 2 * chunk_tokens * c.width * 4 + wide
-        blocks = stream + kept + 3 * tokens * c.width * half + wide
+        c, tokens = self.config, frames * self.tokens
+        stream, kept = tokens * c.width * 4, self._kept(frames, chunks, self.kept_layers)
+        wide = self._wide(frames, chunks, c.aggregator.mlp_ratio)
+        encoder = 2 * stream + 2 * self._chunk_tokens(frames, chunks) * c.width * 4 + wide
+        blocks = stream + kept + 3 * tokens * c.width * self.dtype.itemsize + wide
         decoding = kept + self._heads_bytes(frames, chunks)
-        return int(MARGIN * (self.weights_bytes + images + max(encoder, blocks, decoding)))
+        return int(MARGIN * (self.weights_bytes + self._images(frames) + max(encoder, blocks, decoding)))
 
     def _heads_bytes(self, frames: int, chunks: Chunks) -> int:
         """Results of the dense heads and the widest moment of one pass."""
@@ -127,7 +129,7 @@ class MemoryPlan:
     budget_bytes: int
 
 
-def plan_memory(work: Estimate, budget_bytes: int, wanted_frames: int, at_least: int = 2) -> MemoryPlan:
+def plan_memory(work: Workload, budget_bytes: int, wanted_frames: int, at_least: int = 2) -> MemoryPlan:
     """The roomiest chunks with which `wanted_frames` fit into the budget, else as many frames as fit at all.
     ConfigError if not even `at_least` frames fit; it names the budget that would do."""
     best: MemoryPlan | None = None
@@ -152,7 +154,7 @@ def _from_roomy_to_tight(tokens_per_frame: int) -> list[Chunks]:
     return [*roomy, tight, Chunks(tokens_per_frame, 1, torch.bfloat16)]
 
 
-def _largest_window(work: Estimate, budget_bytes: int, chunks: Chunks, limit: int) -> int:
+def _largest_window(work: Workload, budget_bytes: int, chunks: Chunks, limit: int) -> int:
     """Largest number of frames up to `limit` whose estimate is within the budget (0: none); the estimate grows."""
     low, high = 0, limit
     while low < high:

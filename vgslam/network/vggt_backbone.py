@@ -22,7 +22,7 @@ from vgslam.network.backbone import (
     inference,
 )
 from vgslam.network.frame_mask import FrameMask
-from vgslam.network.memory import MemoryPlan, Workload, memory_budget, plan_memory
+from vgslam.network.memory import MemoryPlan, VggtWorkload, memory_budget, plan_memory
 from vgslam.network.pose_encoding import decode_intrinsics, to_pixel_centres
 from vgslam.network.precision import compute_dtype
 from vgslam.network.preprocess import NetworkImages, ResizeMode, preprocess
@@ -116,7 +116,7 @@ class VggtBackbone:
     def _plan_for(self, height_px: int, width_px: int) -> MemoryPlan:
         budget = memory_budget(self.options.memory_bytes, self.device, self._weights_bytes)
         config, heads = self.model.config, self.options.heads & self.model.heads
-        work = Workload(config, height_px, width_px, heads, compute_dtype(self.model), self._weights_bytes)
+        work = VggtWorkload(config, height_px, width_px, compute_dtype(self.model), self._weights_bytes, heads)
         return plan_memory(work, budget, self.options.wanted_frames)
 
 

@@ -34,7 +34,7 @@ from vgslam.network.da3.preprocess import PUBLISHED_SIZE_PX, Da3Resize, preproce
 from vgslam.network.da3.ray_cameras import cameras_from_rays
 from vgslam.network.da3.transformer import Da3Encoded, ReferenceChoice
 from vgslam.network.frame_mask import FrameMask
-from vgslam.network.memory import MARGIN, MemoryPlan, memory_budget, plan_memory
+from vgslam.network.memory import MARGIN, MemoryPlan, Workload, memory_budget, plan_memory
 from vgslam.network.pose_encoding import decode_intrinsics, decode_pose, encode_pose
 from vgslam.network.preprocess import NetworkImages
 from vgslam.network.readout import Readout
@@ -219,36 +219,21 @@ _N_DENSE = 4
 
 
 @dataclass(frozen=True)
-class Da3Workload:
-    """A pass of the network with poses and depth. Implements `network.memory.Estimate`."""
+class Da3Workload(Workload):
+    """A pass of the network with poses and depth. The widest places are the last block across views, and a pass of the
+    dense head."""
 
     config: Da3Config
-    height_px: int
-    width_px: int
-    dtype: torch.dtype
-    """Dtype of the transformer's linear layers."""
-    weights_bytes: int
     has_rays: bool
 
-    @property
-    def tokens(self) -> int:
-        """Tokens per view."""
-        return self.config.tokens_per_frame(self.height_px, self.width_px)
-
     def bytes_needed(self, frames: int, chunks: Chunks) -> int:
-        """Peak of weights and tensors: the last block across views, or a pass of the dense head (`LiveMemory` in the
-        tests)."""
-        c, half = self.config, self.dtype.itemsize
-        cache = (chunks.cache_dtype or self.dtype).itemsize
-        tokens = frames * self.tokens
-        chunk_tokens = min(frames, chunks.frames(self.tokens)) * self.tokens
-        images = frames * 3 * self.height_px * self.width_px * 4
-        stream = tokens * c.width * 4
-        kept = tokens * c.token_width * cache * _N_DENSE
-        wide = chunk_tokens * c.width * max(3 * half + 24, 4 + 2 * c.mlp_ratio * half + half)
-        joining = tokens * c.width * (4 + 3 * cache)
+        c, half, tokens = self.config, self.dtype.itemsize, frames * self.tokens
+        stream, kept = tokens * c.width * 4, self._kept(frames, chunks, _N_DENSE)
+        wide = self._wide(frames, chunks, c.mlp_ratio)
+        joining = tokens * c.width * (4 + 3 * (chunks.cache_dtype or self.dtype).itemsize)
         blocks = 2 * stream + kept + max(3 * tokens * c.width * half + wide, joining)
-        return int(MARGIN * (self.weights_bytes + images + max(blocks, kept + self._head_bytes(frames, chunks))))
+        peak = max(blocks, kept + self._head_bytes(frames, chunks))
+        return int(MARGIN * (self.weights_bytes + self._images(frames) + peak))
 
     def _head_bytes(self, frames: int, chunks: Chunks) -> int:
         """Results of the dense head and the widest moment of one pass."""
