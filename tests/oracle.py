@@ -101,7 +101,7 @@ class OracleBackbone:
     def _depth(
         self, i: int, pixel_map: PixelMap, size: tuple[int, int], rng: np.random.Generator
     ) -> tuple[Float32, Float32]:
-        """Depth and confidence c > 1, for which 0.3 / c is the deviation that `guide.rel_sigma_of` assumes."""
+        """Depth and confidence c > 1, for which 0.3 / c is the relative deviation, as `SceneGeometry` says."""
         e, (h, w) = self.errors, size
         at = pixel_map.to_source(np.stack(np.meshgrid(np.arange(w), np.arange(h)), axis=-1)).astype(np.float32)
         true = np.where(_known(self.film.depth[i]), self.film.depth[i], 1e3).astype(np.float32)

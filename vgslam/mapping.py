@@ -3,12 +3,12 @@
 from dataclasses import dataclass, replace
 
 from vgslam.frontend.features import Pixels
-from vgslam.frontend.locate import Recovered
 from vgslam.frontend.mapper import Mapper
 from vgslam.frontend.provisional_starts import ProvisionalStarts
 from vgslam.frontend.reference import with_more
 from vgslam.frontend.tracker import TrackState
 from vgslam.reloc.closing import LoopCloser
+from vgslam.reloc.locate import Recovered
 from vgslam.reloc.nearby import NearbyLandmarks
 from vgslam.stage_clock import StageClock
 from vgslam.types import Ids

@@ -9,7 +9,7 @@ import pytest
 from synthetic import CAMERA, pose, render, room
 
 from vgslam.errors import InputError
-from vgslam.frontend.guide import RANDOM_NOTE, VggtUse, notes_on, rel_sigma_of
+from vgslam.frontend.guide import RANDOM_NOTE, VggtUse, notes_on
 from vgslam.frontend.network_guide import NetworkGuide, confidence_from_network
 from vgslam.geometry import se3
 from vgslam.network.backbone import BackboneSpec, SceneGeometry
@@ -172,7 +172,6 @@ def test_confidence_and_deviation() -> None:
     c = np.array([1.0, 2.0, 4.0, 1e9, np.nan, np.inf], np.float32)
     np.testing.assert_allclose(confidence_from_network(c)[:4], [0, 0.5, 0.75, 1], atol=1e-6)
     assert confidence_from_network(c)[4] == 0
-    np.testing.assert_allclose(rel_sigma_of(np.array([0, 0.5, 1.0], np.float32)), [0.3, 0.15, 0.03])
 
 
 def test_a_window_too_large_for_the_memory_is_thinned(walk: Film) -> None:

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from synthetic import CAMERA, pose
 
-from vgslam.frontend.locate import depth_near
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map import slam_map as map_module
 from vgslam.map.slam_map import SlamMap
+from vgslam.reloc.locate import depth_near
 from vgslam.types import Array, Ids, Keyframe, PoseEstimate, Status
 
 vectors = arrays(np.float64, 3, elements=st.floats(-5, 5))

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from vgslam.frontend.guide import LEAST_REL_SIGMA, REL_SIGMA_UNCONFIDENT, rel_sigma_of
 from vgslam.frontend.network_guide import confidence_from_network
 from vgslam.network.open_backbone import BackboneOptions, open_backbone
 from vgslam.network.vggt import Head, build
@@ -18,14 +17,15 @@ from vgslam_train.presets import VGGT_S, VGGT_S2
 
 
 def read(confidence: torch.Tensor) -> np.ndarray:
-    return rel_sigma_of(confidence_from_network(confidence.numpy()))
+    """The relative deviation 0.3 / c that `SceneGeometry` promises, by the confidence 1 - 1/c that a guide hands on."""
+    return 0.3 * (1.0 - confidence_from_network(confidence.numpy()).astype(np.float64))
 
 
 def test_a_stated_deviation_is_the_one_that_is_read() -> None:
-    """Laplace of scale b: standard deviation sqrt(2) b, between the reader's least and largest."""
+    """Laplace of scale b: standard deviation sqrt(2) b, at most 0.3."""
     b = torch.tensor([0.03, 0.05, 0.1, 0.2])
     np.testing.assert_allclose(read(common_confidence(1 / b)), math.sqrt(2) * b, rtol=1e-5)
-    assert read(common_confidence(torch.tensor([1.0, 1e4]))).tolist() == [REL_SIGMA_UNCONFIDENT, LEAST_REL_SIGMA]
+    assert read(common_confidence(torch.tensor([1.0]))).tolist() == [0.3]
 
 
 def test_the_least_confidence_is_one() -> None:
@@ -33,7 +33,7 @@ def test_the_least_confidence_is_one() -> None:
 
 
 def test_scales_of_both_kinds_of_networks() -> None:
-    assert UNCONFIDENT_DEVIATION == REL_SIGMA_UNCONFIDENT
+    assert UNCONFIDENT_DEVIATION == 0.3
     c = torch.tensor([1.0, 2.0, 5.0])
     np.testing.assert_allclose(math.sqrt(2) * laplace_scale(c, False), read(c), rtol=1e-6)
     assert laplace_scale(c, True).tolist() == [1.0, 0.5, np.float32(0.2)]

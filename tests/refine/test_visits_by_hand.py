@@ -8,7 +8,6 @@ import pytest
 from hand_map import CAMERA, add_landmarks, at, grid, hand_map
 
 from vgslam.frontend.features import FeatureConfig
-from vgslam.frontend.locate import Recovered
 from vgslam.geometry.camera import Camera
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.pnp import PoseFit
@@ -17,6 +16,7 @@ from vgslam.refine import strays as strays_module
 from vgslam.refine.problem import Problem, gather
 from vgslam.refine.shared_landmarks import _Found, _plane_homography, _Search, partners, with_observations
 from vgslam.refine.strays import _is_same, _move, mend_strays, supported
+from vgslam.reloc.locate import Recovered
 from vgslam.types import Array, Edge, EdgeKind
 
 # -- partners

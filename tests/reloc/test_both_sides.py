@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from vgslam.frontend.features import FeatureConfig
-from vgslam.frontend.locate import Recovered
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc import verifiers
+from vgslam.reloc.locate import Recovered
 from vgslam.reloc.loops import LoopConfig, Meeting
 from vgslam.reloc.places import Places
 from vgslam.types import Array, Keyframe

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from vgslam.frontend.features import FeatureConfig
-from vgslam.frontend.locate import Recovered
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
+from vgslam.reloc.locate import Recovered
 from vgslam.reloc.loops import LoopConfig, LoopFinder, Meeting
 from vgslam.reloc.places import Places
 from vgslam.reloc.reach import DRIFT_KEYFRAMES

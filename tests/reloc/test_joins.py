@@ -8,7 +8,6 @@ import pytest
 from vgslam import beside
 from vgslam.errors import GraphError
 from vgslam.frontend.features import FeatureConfig
-from vgslam.frontend.locate import Recovered
 from vgslam.frontend.rotation_guess import Thumbnail
 from vgslam.frontend.tracker import TrackState, View
 from vgslam.geometry import se3
@@ -20,6 +19,7 @@ from vgslam.graph.robust import optimize_map
 from vgslam.map.slam_map import SlamMap
 from vgslam.mapping import KeyframeSteps
 from vgslam.reloc.closing import LoopCloser
+from vgslam.reloc.locate import Recovered
 from vgslam.reloc.loops import LoopConfig, Meeting
 from vgslam.reloc.places import Places
 from vgslam.slam import Slam, SlamConfig

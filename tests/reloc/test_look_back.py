@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from synthetic import CAMERA, frames_of, pose, render, room
 
-from vgslam.frontend.locate import Recovered
 from vgslam.frontend.mapper import MapperConfig
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine.adjust import RefineConfig
+from vgslam.reloc.locate import Recovered
 from vgslam.reloc.loops import LoopConfig
 from vgslam.slam import Slam, SlamConfig
 from vgslam.types import Array, Image, Keyframe, Status

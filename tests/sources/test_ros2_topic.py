@@ -17,7 +17,7 @@ from ros2_peers import HAS_ROS, WITHOUT_ROS, CameraNode, camera, encoded, enviro
 from waiting import HANG_S, until
 
 from vgslam.errors import CalibrationError, InputError
-from vgslam.sources import ros2_topic
+from vgslam.sources import ros2_topic, ros_images
 from vgslam.sources.live import BrokenOffError, LiveOptions, LiveSource
 from vgslam.sources.live_open import open_live
 
@@ -91,7 +91,7 @@ def test_messages_of_ros_itself_hold_these_pixels(encoding: str) -> None:
     data = encoded(image, encoding)
     message = Image(encoding=encoding, height=8, width=10, step=data.nbytes // 8, data=data.tobytes())
     expected = image[..., 1] if encoding == "mono8" else image
-    np.testing.assert_array_equal(ros2_topic.message_pixels(message), expected)
+    np.testing.assert_array_equal(ros_images.message_pixels(message), expected)
 
 
 @needs_ros

@@ -7,13 +7,9 @@ may always answer None; with every switch off, and where nothing is weak, the re
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
-from vgslam.types import Array, Float32, WindowInput, WindowPrediction
+from vgslam.types import WindowInput, WindowPrediction
 
 RANDOM_NOTE = "the network's weights are RANDOM: what it said is meaningless, and so is the geometry that came from it"
-REL_SIGMA_UNCONFIDENT, LEAST_REL_SIGMA = 0.3, 0.03
-"""Relative deviation of a network's depth where its confidence is 0, and the least however confident it is."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +43,3 @@ class Guide(Protocol):
 def notes_on(is_random: bool) -> list[str]:
     """What a user of a network's answers should know, by whether its weights are random."""
     return [RANDOM_NOTE] if is_random else []
-
-
-def rel_sigma_of(confidence: Float32) -> Array:
-    """Relative depth deviation for confidence in [0,1]: 0.3 (1 - confidence), at least 0.03. Under the loss c |error| -
-    alpha log c that such networks are trained with (Kendall and Gal, NeurIPS 2017; Wang et al., VGGT, CVPR 2025,
-    section 3.4) the expected error is proportional to 1/c, and confidence is 1 - 1/c."""
-    return np.maximum(REL_SIGMA_UNCONFIDENT * (1.0 - confidence.astype(np.float64)), LEAST_REL_SIGMA)

@@ -21,7 +21,8 @@ _WANT = frozenset({Head.POSE, Head.DEPTH})
 
 def confidence_from_network(confidence: Float32) -> Float32:
     """The network's confidence c = 1 + exp(x) > 1 as 1 - 1/c in (0,1): 0.5 at x = 0, 0 for a value that is no number.
-    1/c is proportional to the error that the network expects (see `guide.rel_sigma_of`)."""
+    1/c is proportional to the error that the network expects: its loss is c |error| - alpha log c (Kendall and Gal,
+    NeurIPS 2017; Wang et al., VGGT, CVPR 2025, section 3.4)."""
     with np.errstate(invalid="ignore", divide="ignore"):
         mapped = 1.0 - 1.0 / np.maximum(confidence, 1.0)
     return np.where(np.isfinite(mapped), mapped, 0.0).astype(np.float32)

@@ -166,9 +166,6 @@ class IncrementalGraph:
         self._rebuild()
         return solutions
 
-    def active_edges(self) -> list[Edge]:
-        return [e for key, e in self.edges.items() if key not in self.switched_off]
-
     def _only_grows(self) -> bool:
         """Whether all that waits is keyframes on one odometry edge each: these satisfy it exactly and move nothing."""
         if self._must_rebuild or self._removed or any(k[2] is not EdgeKind.ODOMETRY for k in self._new_edges):

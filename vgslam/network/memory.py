@@ -5,6 +5,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,7 +13,6 @@ from vgslam.byte_size import format_size
 from vgslam.errors import ConfigError
 from vgslam.network.aggregator import Chunks
 from vgslam.network.config import VggtConfig
-from vgslam.network.da3.config import Da3Config
 from vgslam.network.vggt import Head
 
 MARGIN = 1.1
@@ -46,7 +46,8 @@ def memory_budget(asked_bytes: int | None, device: torch.device, weights_bytes: 
 class Workload:
     """A pass of a network whose memory is estimated."""
 
-    config: VggtConfig | Da3Config
+    config: Any
+    """Hyper-parameters of the network."""
     height_px: int
     """Height of the images."""
     width_px: int
@@ -57,7 +58,7 @@ class Workload:
     @property
     def tokens(self) -> int:
         """Tokens per frame."""
-        return self.config.tokens_per_frame(self.height_px, self.width_px)
+        return int(self.config.tokens_per_frame(self.height_px, self.width_px))
 
     def bytes_needed(self, frames: int, chunks: Chunks) -> int:
         """Peak memory of weights and tensors of one pass over `frames` frames in inference; grows with `frames`
@@ -70,7 +71,8 @@ class Workload:
 
     def _kept(self, frames: int, chunks: Chunks, n_layers: int) -> int:
         """Bytes of the layers that are kept for heads."""
-        return frames * self.tokens * self.config.token_width * (chunks.cache_dtype or self.dtype).itemsize * n_layers
+        size = (chunks.cache_dtype or self.dtype).itemsize
+        return int(frames * self.tokens * self.config.token_width * size * n_layers)
 
     def _wide(self, frames: int, chunks: Chunks, mlp_ratio: float) -> int:
         """Bytes of the widest moment of a block, for the tokens that go through it together."""

@@ -9,13 +9,13 @@ import numpy as np
 
 from vgslam.frontend.features import Gray
 from vgslam.frontend.image_mask import ImageMask
-from vgslam.frontend.locate import obey_epipolar
 from vgslam.frontend.matching import ImageFeatures, MatcherConfig, describe, match
 from vgslam.geometry import se3
 from vgslam.map.paged_keyframe import gray_of
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.triangulate import triangulate
 from vgslam.reloc.epipolar_check import NEAR_PX, Matched, epipolar_agreement
+from vgslam.reloc.locate import obey_epipolar
 from vgslam.types import Ids
 
 MATCHER = MatcherConfig()

@@ -15,11 +15,11 @@ import numpy as np
 
 from vgslam import beside
 from vgslam.frontend.features import FeatureConfig, Gray, track_flow
-from vgslam.frontend.locate import evened
 from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH
 from vgslam.multiview.pnp import PosePoints, refine_pose
 from vgslam.refine.problem import Mask, Problem, project
+from vgslam.reloc.locate import evened
 from vgslam.reloc.nearby import MAX_APART, MIN_FACING
 from vgslam.types import Array, Ids
 

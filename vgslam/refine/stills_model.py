@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from vgslam.frontend.locate import obey_epipolar
 from vgslam.frontend.matching import ImageFeatures, MatcherConfig, match
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
+from vgslam.graph.roots import Roots
 from vgslam.refine.adjust import Watch
 from vgslam.refine.ceres import load_pycolmap
 from vgslam.refine.problem import Mask
 from vgslam.reloc.epipolar_check import Matched, epipolar_agreement
+from vgslam.reloc.locate import obey_epipolar
 from vgslam.reloc.places import PlaceIndex
 from vgslam.reloc.vocabulary import shipped_vocabulary
 from vgslam.types import Array, Ids
@@ -170,15 +171,12 @@ def held(model: StillsModel, agreements: Agreements) -> StillsModel | None:
 def largest_part(links: Mask, is_in: Mask) -> Mask:
     """(C,): those of the images `is_in` (C,) in the largest part that links (C,C) tie together; of equal ones the
     first."""
-    left, best = is_in.copy(), np.zeros(len(is_in), bool)
-    while left.any():
-        part = np.zeros(len(is_in), bool)
-        part[np.flatnonzero(left)[0]] = True
-        while (more := part | (links[part].any(0) & left)).sum() > part.sum():
-            part = more
-        left &= ~part
-        best = part if part.sum() > best.sum() else best
-    return best
+    roots = Roots()
+    for a, b in np.argwhere(links & is_in & is_in[:, None]).tolist():
+        roots.join(a, b)
+    part = np.where(is_in, [roots.of(n) for n in range(len(is_in))], -1)
+    sizes = [int((part == p).sum()) if p >= 0 else 0 for p in part]
+    return is_in & (part == part[int(np.argmax(sizes))])
 
 
 def _write(path: Path, features: Sequence[ImageFeatures], camera: Camera, watch: Watch) -> Pairs:

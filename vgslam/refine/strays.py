@@ -13,12 +13,12 @@ from dataclasses import replace
 import numpy as np
 
 from vgslam.frontend.features import FeatureConfig
-from vgslam.frontend.locate import LocateConfig, Locator, Recovered, Target, epipolar_matches
 from vgslam.frontend.matching import ImageFeatures, MatcherConfig, describe
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine.problem import gather
+from vgslam.reloc.locate import LocateConfig, Locator, Recovered, Target, epipolar_matches
 from vgslam.reloc.places import Places
 from vgslam.types import Array, EdgeKind, Ids
 

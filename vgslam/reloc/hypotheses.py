@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vgslam.frontend.locate import Locator, Recovered
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.multiview.pnp import refine_pose
 from vgslam.reloc.localization import Evidence, Localization, cells
+from vgslam.reloc.locate import Locator, Recovered
 from vgslam.reloc.relocalizer_config import RelocalizerConfig
 
 MOST_PLACES = 3

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from vgslam.frontend.locate import LocateConfig, Recovered
 from vgslam.frontend.matching import MatcherConfig
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.interfaces import LoopVerifier
 from vgslam.map.slam_map import SlamMap
+from vgslam.reloc.locate import LocateConfig, Recovered
 from vgslam.reloc.places import Places
 from vgslam.reloc.reach import (
     DRIFT_KEYFRAMES,

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 
 from vgslam.frontend.features import FeatureConfig
-from vgslam.frontend.locate import Locator, Recovered, Target
 from vgslam.frontend.tracker import View
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.map.slam_map import SlamMap
+from vgslam.reloc.locate import Locator, Recovered, Target
 from vgslam.reloc.relocalizer_config import RelocalizerConfig
 from vgslam.types import Array
 

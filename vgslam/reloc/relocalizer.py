@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from vgslam.frontend.features import FeatureConfig, Gray
 from vgslam.frontend.image_mask import ImageMask
-from vgslam.frontend.locate import Locator, Target, epipolar_inliers, epipolar_matches
 from vgslam.frontend.matching import ImageFeatures, describe, match
 from vgslam.frontend.tracker import View
 from vgslam.geometry import se3
@@ -22,6 +21,7 @@ from vgslam.reloc.asked_proposer import AskedProposer
 from vgslam.reloc.epipolar_check import MIN_MATCHES, Matched, Support, epipolar_agreement, speaks_against
 from vgslam.reloc.hypotheses import Agreement, Hypothesis
 from vgslam.reloc.localization import Localization
+from vgslam.reloc.locate import Locator, Target, epipolar_inliers, epipolar_matches
 from vgslam.reloc.nearby import N_CONFIRMING
 from vgslam.reloc.places import Places
 from vgslam.reloc.proposal import PoseProposer, References

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from vgslam.frontend.locate import LocateConfig
 from vgslam.frontend.matching import MatcherConfig
+from vgslam.reloc.locate import LocateConfig
 
 
 @dataclass(frozen=True)

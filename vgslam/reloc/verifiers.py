@@ -5,13 +5,13 @@ from collections.abc import Callable
 import numpy as np
 
 from vgslam.frontend.features import FeatureConfig
-from vgslam.frontend.locate import Locator, Recovered, Target, depth_near, epipolar_matches
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.interfaces import LoopVerifier
 from vgslam.map.slam_map import SlamMap
 from vgslam.plugins import Registry
 from vgslam.reloc.localization import cells
+from vgslam.reloc.locate import Locator, Recovered, Target, depth_near, epipolar_matches
 from vgslam.reloc.loops import LoopConfig, Meeting, is_same
 from vgslam.reloc.places import Places
 from vgslam.types import Array, Edge, EdgeKind

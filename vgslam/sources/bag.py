@@ -21,19 +21,10 @@ from rosbags.typesys import Stores, get_typestore
 
 from vgslam.errors import CalibrationError, InputError
 from vgslam.guards.images import MOST_FILE_BYTES
+from vgslam.sources import ros_images as ros
 from vgslam.sources.image_times import Untimed, mended_stream
 from vgslam.sources.options import SourceOptions
 from vgslam.sources.recording import BadImageError, RawImage, Recording, Warnings
-from vgslam.sources.ros_images import (
-    COMPRESSED,
-    IMAGE,
-    INFO,
-    UNCALIBRATED,
-    camera_of_info,
-    info_topics,
-    message_pixels,
-    stamp_ns_of,
-)
 
 _READ_ERRORS = (Exception,)
 """What a damaged bag provokes: errors of rosbags, SQLite, zstd and struct, memory that cannot be had."""
@@ -56,9 +47,9 @@ def open_bag(path: Path, options: SourceOptions) -> Recording:
     size = _first_size(path, topic, images(), warnings)
     recording = Recording(_kind(path), path.resolve().stem, images, size, n_images, warnings=warnings)
     if info is not None:
-        recording.camera = camera_of_info(str(path), info, topic, size)
+        recording.camera = ros.camera_of_info(str(path), info, topic, size)
         if recording.camera is None:
-            recording.uncalibrated = UNCALIBRATED
+            recording.uncalibrated = ros.UNCALIBRATED
             warnings.add(f"{recording.uncalibrated}: give --calib or --fov-deg")
     return recording
 
@@ -103,7 +94,7 @@ def _ros2_file(path: Path) -> Path:
 
 
 def _choose_topic(path: Path, reader: AnyReader, wanted: str | None) -> str:
-    found = {c.topic: c.msgtype for c in reader.connections if c.msgtype in (IMAGE, COMPRESSED)}
+    found = {c.topic: c.msgtype for c in reader.connections if c.msgtype in (ros.IMAGE, ros.COMPRESSED)}
     listed = ", ".join(sorted(found))
     if not found:
         others = ", ".join(sorted({c.topic for c in reader.connections})[:6]) or "none"
@@ -126,16 +117,16 @@ def _n_messages(reader: AnyReader, topic: str) -> int | None:
 
 def _first_camera_info(path: Path, reader: AnyReader, topic: str) -> Any | None:
     """The first camera_info message that belongs to an image topic, None without one. Raises CalibrationError."""
-    infos = {c.topic: c for c in reader.connections if c.msgtype == INFO}
-    connection = next((infos[name] for name in info_topics(topic) if name in infos), None)
-    n_image_topics = len({c.topic for c in reader.connections if c.msgtype in (IMAGE, COMPRESSED)})
+    infos = {c.topic: c for c in reader.connections if c.msgtype == ros.INFO}
+    connection = next((infos[name] for name in ros.info_topics(topic) if name in infos), None)
+    n_image_topics = len({c.topic for c in reader.connections if c.msgtype in (ros.IMAGE, ros.COMPRESSED)})
     if connection is None and len(infos) == 1 and n_image_topics == 1:
         connection = next(iter(infos.values()))
     if connection is None:
         return None
     try:
         for _, _, data in reader.messages(connections=[connection]):
-            return reader.deserialize(data, INFO)
+            return reader.deserialize(data, ros.INFO)
     except _READ_ERRORS as err:
         raise CalibrationError(f"{path}, camera_info: cannot be read ({_brief(err)}); give --calib") from err
     return None
@@ -159,11 +150,11 @@ def _images(path: Path, topic: str, warnings: Warnings) -> Iterator[Untimed]:
             n += 1
             try:
                 message: Any = reader.deserialize(data, connection.msgtype)
-                time_s = float((stamp_ns_of(message) or recorded_ns) / 10**9)
+                time_s = float((ros.stamp_ns_of(message) or recorded_ns) / 10**9)
             except _READ_ERRORS as err:
                 warnings.tally(f"the message cannot be read ({type(err).__name__})", name)
                 continue
-            yield Untimed(name, time_s, partial(message_pixels, message))
+            yield Untimed(name, time_s, partial(ros.message_pixels, message))
 
 
 def _first_size(path: Path, topic: str, images: Iterator[RawImage], warnings: Warnings) -> tuple[int, int]:

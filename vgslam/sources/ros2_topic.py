@@ -10,17 +10,8 @@ from typing import Any
 
 from vgslam.errors import InputError
 from vgslam.ros2_node import Listener, Ros2Node, ros_needed
+from vgslam.sources import ros_images as ros
 from vgslam.sources.live import LiveImage
-from vgslam.sources.ros_images import (
-    COMPRESSED,
-    IMAGE,
-    INFO,
-    UNCALIBRATED,
-    camera_of_info,
-    info_topics,
-    message_pixels,
-    stamp_ns_of,
-)
 from vgslam.types import Camera
 
 DEPTH = 10
@@ -75,12 +66,12 @@ class Ros2Feed:
         CalibrationError."""
         if self._info is None or self._images is None:
             return None
-        return camera_of_info(self._name, self._info, self._images.topic, (width, height))
+        return ros.camera_of_info(self._name, self._info, self._images.topic, (width, height))
 
     @property
     def uncalibrated(self) -> str | None:
         """What makes `camera` None where a camera_info has come."""
-        return None if self._info is None else UNCALIBRATED
+        return None if self._info is None else ros.UNCALIBRATED
 
     def close(self) -> None:
         """Leave ROS 2; safe to call twice, and from another thread."""
@@ -106,10 +97,10 @@ class Ros2Feed:
                 topic = self._node.node.resolve_topic_name(self._topic)
             except Exception as error:  # rclpy has a kind for each way in which a name is wrong
                 raise InputError(f"{self._name}: not the name of a topic; as in ros2:/camera/image_raw") from error
-            kinds = {IMAGE: Image, COMPRESSED: CompressedImage}
+            kinds = {ros.IMAGE: Image, ros.COMPRESSED: CompressedImage}
             self._images = Listener(self._node, topic, kinds, self._keep_image, DEPTH)
-            beside = info_topics(topic) if self._wants_camera else []
-            self._infos = [Listener(self._node, name, {INFO: CameraInfo}, self._keep_info, 1) for name in beside]
+            beside = ros.info_topics(topic) if self._wants_camera else []
+            self._infos = [Listener(self._node, name, {ros.INFO: CameraInfo}, self._keep_info, 1) for name in beside]
             return self._images
 
     def _keep_image(self, message: Any) -> None:  # rclpy asks for the signature of what it calls: no bare `append`
@@ -142,8 +133,8 @@ class Ros2Feed:
                 return
 
     def _live_image(self, message: Any) -> LiveImage:
-        stamp_ns = stamp_ns_of(message)
-        load = partial(message_pixels, message)
+        stamp_ns = ros.stamp_ns_of(message)
+        load = partial(ros.message_pixels, message)
         if stamp_ns == 0:
             return LiveImage(load, notes=("its images have no stamps: their times are those of arrival",))
         went_back, self._last_ns = stamp_ns < self._last_ns, stamp_ns
@@ -180,7 +171,7 @@ class Ros2Feed:
                 return "a publisher is there and sends nothing"
             topics = self._node.node.get_topic_names_and_types()
             own = self._images.topic
-        found = sorted(name for name, kinds in topics if {IMAGE, COMPRESSED} & set(kinds) and name != own)
+        found = sorted(name for name, kinds in topics if {ros.IMAGE, ros.COMPRESSED} & set(kinds) and name != own)
         if found:
             return f"image topics are {', '.join(found)}"
         return "there is no image topic; is ROS_DOMAIN_ID that of the camera, and does `ros2 topic list` show it?"

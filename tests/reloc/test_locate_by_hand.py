@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hand_map import CAMERA, add_landmarks, at, grid, hand_map
 
-from vgslam.frontend import locate as module
 from vgslam.frontend.features import FeatureConfig
-from vgslam.frontend.locate import LocateConfig, Locator, Target, _by_enlargement, depth_near
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.pnp import PoseFit, PosePoints
+from vgslam.reloc import locate as module
+from vgslam.reloc.locate import LocateConfig, Locator, Target, _by_enlargement, depth_near
 
 
 @pytest.mark.parametrize(("n_known", "expected"), [(8, 4.0), (7, 2.0)])

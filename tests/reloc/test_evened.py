@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vgslam.frontend.locate import evened
+from vgslam.reloc.locate import evened
 
 RADIUS = 2
 
