@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import tyro
 
-from bench.provenance import provenance
-from bench.record import claim_folder, write_record
+from bench.record import claim_folder, provenance, write_record
 from vgslam.errors import ConfigError, InputError
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from rich.console import Console
 
-from bench.provenance import provenance
-from bench.record import write_record
+from bench.record import provenance, write_record
 
 if TYPE_CHECKING:
     from torch import Tensor

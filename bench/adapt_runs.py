@@ -11,8 +11,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import tyro
 
-from bench.provenance import provenance
-from bench.record import claim_folder, write_record
+from bench.record import claim_folder, provenance, write_record
 from vgslam.errors import ConfigError
 from vgslam.session.isolated import run_isolated
 from vgslam.sources.open import open_source

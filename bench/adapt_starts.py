@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bench.adapt import BenchAdaptArgs, adapter_of, changed
-from bench.provenance import provenance
-from bench.record import claim_folder, write_record
+from bench.record import claim_folder, provenance, write_record
 
 if TYPE_CHECKING:
     from vgslam.frontend.guide import Guide

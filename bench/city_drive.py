@@ -12,8 +12,7 @@ import numpy as np
 from rich.console import Console
 
 from bench.child_cost import CostRecord, run_measured
-from bench.provenance import provenance
-from bench.record import claim_folder, write_record
+from bench.record import claim_folder, provenance, write_record
 from vgslam.errors import ConfigError, InputError
 
 if TYPE_CHECKING:

@@ -8,9 +8,8 @@ from typing import Annotated
 
 import tyro
 
-from bench.provenance import provenance
 from bench.pycolmap_peer import PEER_REPORT, PEER_TRAJECTORY, load_pycolmap
-from bench.record import claim_folder, write_record
+from bench.record import claim_folder, provenance, write_record
 from vgslam.commands.bench import find_truths
 from vgslam.errors import ConfigError, EvaluationError
 from vgslam.evaluation.evaluate import evaluate

@@ -9,8 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench.provenance import provenance
-from bench.record import claim_folder, write_record
+from bench.record import claim_folder, provenance, write_record
 from vgslam.errors import InputError
 from vgslam.session.isolated import run_isolated
 

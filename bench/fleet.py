@@ -8,8 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.provenance import provenance
-from bench.record import claim_folder, write_record
+from bench.record import claim_folder, provenance, write_record
 
 NAME = "fleet"
 PARTS = ("cluster", "merge", "scale", "drives", "sessions", "deaths")

@@ -28,10 +28,10 @@ from bench.served import (
     write_calibration,
 )
 from bench.stream_server import Protocol
-from bench.umeyama import umeyama
 from vgslam.commands.bench import find_truths
 from vgslam.errors import ConfigError, InputError, MissingDependencyError
 from vgslam.evaluation.evaluate import EvaluationOptions, evaluate
+from vgslam.geometry.robust_similarity import umeyama
 from vgslam.results.environment import describe_machine, git_commit, package_version
 from vgslam.results.run_folder import STATUS, TRAJECTORY_TUM
 from vgslam.results.status import read_status

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import tyro
 
-from bench.provenance import provenance
-from bench.record import claim_folder, write_record
+from bench.record import claim_folder, provenance, write_record
 from bench.served import PoseLines, Served, follow, free_port, live_run, server, write_calibration
 from vgslam.errors import ConfigError, InputError, MapError
 from vgslam.results.run_folder import STATUS

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.console import Console
 
 from bench.model_table import TextTable, memory_table, record, stage_table
-from bench.provenance import provenance
-from bench.record import claim_folder, write_record
+from bench.record import claim_folder, provenance, write_record
 from vgslam.byte_size import format_size
 from vgslam.errors import ConfigError
 

@@ -10,8 +10,7 @@ import numpy as np
 import tyro
 from rich.console import Console
 
-from bench.provenance import provenance
-from bench.record import claim_folder, write_record
+from bench.record import claim_folder, provenance, write_record
 from vgslam.errors import ConfigError, InputError
 from vgslam.types import Array, Float32, Image
 

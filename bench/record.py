@@ -1,12 +1,15 @@
 """The files of a measurement: NAME.json with all figures and NAME.md for people, in their own folder."""
 
 import json
+import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from vgslam.atomic import write_text
 from vgslam.errors import OutputError
+from vgslam.results import environment
 
 
 def claim_folder(folder: Path, name: str, overwrite: bool) -> None:
@@ -26,3 +29,8 @@ def write_record(folder: Path, name: str, figures: Mapping[str, Any], page: str)
     write_text(folder / f"{name}.json", json.dumps(figures, indent=1, default=str, allow_nan=False) + "\n")
     write_text(folder / f"{name}.md", page)
     return f"written: {folder / name}.json, {folder / name}.md"
+
+
+def provenance() -> dict[str, Any]:
+    """The origin as in `vgslam.results.environment`, with the command as it is given."""
+    return environment.provenance() | {"command": shlex.join(["python", "-m", "bench", *sys.argv[1:]])}

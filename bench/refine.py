@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.provenance import provenance
-from bench.record import claim_folder, write_record
+from bench.record import claim_folder, provenance, write_record
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3

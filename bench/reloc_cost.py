@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from rich.console import Console
 
 from bench.model_table import TextTable
-from bench.provenance import provenance
-from bench.record import claim_folder, write_record
+from bench.record import claim_folder, provenance, write_record
 from vgslam.errors import ConfigError
 
 if TYPE_CHECKING:

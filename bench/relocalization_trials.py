@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bench.umeyama import umeyama
 from vgslam.evaluation.alignment import mean_rotation
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
+from vgslam.geometry.robust_similarity import umeyama
 from vgslam.geometry.sim3 import Sim3
 from vgslam.localizer import Localizer
 from vgslam.reloc.proposal import PoseProposer

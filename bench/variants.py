@@ -11,8 +11,7 @@ import numpy as np
 import tyro
 
 from bench.accuracy import BenchAccuracyArgs, find_reference, run_once
-from bench.provenance import provenance
-from bench.record import claim_folder, write_record
+from bench.record import claim_folder, provenance, write_record
 from vgslam.errors import ConfigError, InputError
 
 if TYPE_CHECKING:

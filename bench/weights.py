@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from bench.provenance import provenance
-from bench.record import write_record
+from bench.record import provenance, write_record
 from vgslam.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ class World:
 
     def position_error(self) -> float:
         """RMSE of the keyframes' positions after a similarity."""
-        from bench.umeyama import umeyama
+        from vgslam.geometry.robust_similarity import umeyama
 
         found = self.slam_map.centres(np.arange(len(self.T_world_cam)))
         true = self.T_world_cam[:, :3, 3]

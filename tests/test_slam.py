@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from synthetic import CAMERA, frames_of, pose, render, room, smooth_texture
 
-from bench.umeyama import umeyama
 from vgslam.evaluation.alignment import mean_rotation
 from vgslam.frontend.static_watch import StaticWatch
 from vgslam.frontend.tracker import View
 from vgslam.geometry import se3
+from vgslam.geometry.robust_similarity import umeyama
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.loop_search import LoopSearch
