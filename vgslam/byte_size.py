@@ -1,6 +1,8 @@
-"""Amounts of memory as people write them."""
+"""Amounts of memory as people write them, and how much of it this machine has left."""
 
+import os
 import re
+from pathlib import Path
 
 from vgslam.errors import ConfigError
 
@@ -18,3 +20,15 @@ def parse_size(text: str) -> int:
 def format_size(n_bytes: float) -> str:
     """'4.68 GiB', '12 MiB'."""
     return f"{n_bytes / 2**30:.2f} GiB" if n_bytes >= 2**30 / 10 else f"{n_bytes / 2**20:.0f} MiB"
+
+
+def free_bytes() -> int | None:
+    """Memory that programs can still have; None where the system does not say."""
+    file = Path("/proc/meminfo")
+    try:
+        found = re.search(r"MemAvailable:\s+(\d+) kB", file.read_text()) if file.exists() else None
+        if found:
+            return int(found[1]) * 1024
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, AttributeError):
+        return None

@@ -1,7 +1,6 @@
 """`vgslam doctor`: what is installed, what is missing, and whether it works."""
 
 import json
-import os
 import sys
 from dataclasses import asdict, dataclass
 from importlib import metadata, resources
@@ -13,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vgslam.byte_size import format_size
+from vgslam.byte_size import format_size, free_bytes
 from vgslam.commands.cells import cell
 from vgslam.commands.checks import COLORS, Check, Level
 from vgslam.commands.licences import print_licences
@@ -96,7 +95,7 @@ def _versions() -> list[Check]:
 def _machine() -> list[Check]:
     m = describe_machine()
     cores = f"{m.cpu}, {m.cores} core{'s' if m.cores != 1 else ''} for this process, {m.system}"
-    free = _free_memory_bytes()
+    free = free_bytes()
     memory = f"{m.memory_gib:.1f} GiB" + (f", {format_size(free)} free" if free is not None else "")
     is_low = free is not None and free < LOW_MEMORY_BYTES
     advice = "close other programs, or lower --memory of run" if is_low else ""
@@ -104,13 +103,6 @@ def _machine() -> list[Check]:
         Check("machine", "processor", Level.OK, cores),
         Check("machine", "memory", Level.WARNING if is_low else Level.OK, memory, advice),
     ]
-
-
-def _free_memory_bytes() -> int | None:
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, AttributeError):
-        return None
 
 
 def _gpu() -> Check:

@@ -1,14 +1,12 @@
 """Where the work of a fleet is done: in processes of this machine, or on a Ray cluster."""
 
-import os
 import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, Protocol
 
-from vgslam import beside
+from vgslam import beside, byte_size
 from vgslam.errors import ConfigError
 from vgslam.fleet.calls import Calls, LocalCalls
 from vgslam.fleet.task import Task, TaskLimits, TaskResult
@@ -81,16 +79,5 @@ class LocalEngine:
 def jobs_that_fit(limits: TaskLimits, cores: int | None = None, free_bytes: int | None = None) -> int:
     """Tasks for which this machine has the CPUs and the memory; at least one."""
     cores = beside.cores() if cores is None else cores
-    free_bytes = _free_bytes() if free_bytes is None else free_bytes
-    return max(1, min(int(cores / limits.cpus), free_bytes // limits.memory_bytes))
-
-
-def _free_bytes() -> int:
-    """Memory that programs can still have; without /proc all there is."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 2**10
-    except OSError:
-        pass
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    free_bytes = byte_size.free_bytes() if free_bytes is None else free_bytes
+    return max(1, min(int(cores / limits.cpus), (free_bytes or 0) // limits.memory_bytes))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from vgslam.errors import GraphError
+from vgslam.fleet.anchors import LIMIT_SIGMA
 from vgslam.fleet.ties import Tie
 from vgslam.graph.map_graph import MapGraph
 from vgslam.graph.robust import edge_errors_sigma
@@ -17,8 +18,6 @@ from vgslam.store.merge import Joiner, put_beside
 from vgslam.store.open import load_map
 from vgslam.types import Edge, EdgeKind
 
-LIMIT_SIGMA = 4.67
-"""Length of an error of 7 degrees of freedom that is exceeded in 0.27 % of cases."""
 LEAST_SHARE = 0.5
 """Least share of the ties between two maps that have to hold after the merge."""
 MOST_STRAIN_SIGMA = 12.0

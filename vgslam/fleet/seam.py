@@ -10,6 +10,7 @@ import numpy as np
 
 from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH
+from vgslam.geometry.robust_similarity import MAD_TO_SIGMA
 from vgslam.geometry.rotation_mean import robust_mean_rotation
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
@@ -28,7 +29,6 @@ SAME_LOG_SCALE, WORST_LOG_SIGMA = 0.1, 0.05
 LEAST_LOG_SIGMA = 0.005
 """Least deviation of a log-scale: errors of one map are common to many of its landmarks and positions."""
 ROUNDS, TUKEY = 10, 4.685
-MAD_TO_SIGMA = 1.4826
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 from vgslam.fleet.overlap import UNCHECKED, Overlap
 from vgslam.fleet.sights import NO_WITNESSES, Sight, Witnesses
 from vgslam.geometry import se3
+from vgslam.geometry.robust_similarity import MAD_TO_SIGMA
 from vgslam.geometry.sim3 import Sim3
 from vgslam.types import Array, Edge, EdgeKind
 
@@ -17,7 +18,6 @@ SAME_DEG, SAME_LOG_SCALE, SAME_SHARE = 8.0, 0.3, 0.25
 from the map's middle to the tie, or of its depth if that is more. Maps drift: wider than a tie's own noise."""
 DRIFT_RAD, DRIFT_SHARE, DRIFT_LOG_SCALE = 0.02, 0.05, 0.05
 """Least deviations of a bond for the drift of both maps: rotation, position as a share of that distance, log-scale."""
-SIGMA_OF_MAD = 1.4826
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def bond_of(node_a: int, node_b: int, ties: Sequence[Tie]) -> tuple[Bond, list[T
     kept_logs = np.log([tie.S_middle.s for tie in kept])
     scale = float(np.exp(np.median(kept_logs)))
     t = np.median([tie.S_middle.t for tie in kept], axis=0)
-    spread = SIGMA_OF_MAD * float(np.median(np.abs(logs - np.log(scale)))) if len(ties) > 1 else 0.0
+    spread = MAD_TO_SIGMA * float(np.median(np.abs(logs - np.log(scale)))) if len(ties) > 1 else 0.0
     best = min(kept, key=lambda tie: tie.reach)
     n = np.sqrt(min(len(kept), 4))  # ties of one row err together: more of them tell little
     sigma_R = max(float(best.sigmas[0]) / n, DRIFT_RAD)

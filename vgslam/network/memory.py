@@ -1,15 +1,12 @@
 """A memory budget: how many frames fit, and how much may be computed at once, so that it runs instead of failing."""
 
 import math
-import os
-import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from vgslam.byte_size import format_size
+from vgslam.byte_size import format_size, free_bytes
 from vgslam.errors import ConfigError
 from vgslam.network.aggregator import Chunks
 from vgslam.network.config import VggtConfig
@@ -24,14 +21,7 @@ def available_bytes(device: torch.device) -> int | None:
     """Memory that can still be allocated on a device; None if that is not known."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        found = re.search(r"MemAvailable:\s+(\d+) kB", meminfo.read_text())
-        if found:
-            return int(found[1]) * 1024
-    if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return None
+    return free_bytes()
 
 
 def memory_budget(asked_bytes: int | None, device: torch.device, weights_bytes: int) -> int:
