@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 NAME = "accuracy"
 PROGRAM = (sys.executable, "-m", "vgslam", "run")
-UNCALIBRATED = ("images", "times.txt")
-"""What an uncalibrated run sees of a sequence's folder."""
+UNCALIBRATED = ("images", "times.txt")  # what an uncalibrated run sees of a sequence's folder
 
 
 @dataclass
@@ -58,8 +57,7 @@ class SequenceRuns:
     name: str
     path: Path
     reference: str
-    fov_deg: float | None = None
-    """Horizontal field of view as its own calibration has it."""
+    fov_deg: float | None = None  # horizontal field of view as its own calibration has it
     runs: "list[AccuracyRun]" = field(default_factory=list)
 
 

@@ -14,8 +14,7 @@ from vgslam_train.worlds.scenes import generate
 from vgslam_train.worlds.sequences import Sequence, Shot, film
 from vgslam_train.worlds.trajectories import trajectory
 
-BLOCK = 12
-"""Frames of a block: blocks are trained on, watched by the adapter, or measured; no window spans two of them."""
+BLOCK = 12  # frames of a block: blocks are trained on, watched by the adapter, or measured; no window spans two of them
 N_FRAMES = 4
 
 
@@ -53,8 +52,7 @@ ORIGINAL = (
     Domain("clutter", "orbit", 70.0, 8.0, width=160),
     Domain("street", "drive", 70.0, 8.0, width=160),
 )
-FIRST_SEED = 900_000
-"""Worlds from here on: beyond those of training and of its validation."""
+FIRST_SEED = 900_000  # worlds from here on: beyond those of training and of its validation
 SHIFTED_SEED = FIRST_SEED + 10_000
 """The first seed of the shifted worlds: not the home's, and none that settings were chosen on."""
 

@@ -53,20 +53,15 @@ class Tracked:
     sequence: str
     number: int
     mode: str
-    ate_m: float | None = None
-    """RMSE over all frames after a Sim(3)."""
+    ate_m: float | None = None  # RMSE over all frames after a Sim(3)
     coverage: float | None = None
-    latency_p50_ms: float | None = None
-    """Median time from a frame's arrival to its pose."""
-    latency_p95_ms: float | None = None
-    """95th percentile of that time."""
-    steps: int = 0
-    """Committed steps."""
+    latency_p50_ms: float | None = None  # median time from a frame's arrival to its pose
+    latency_p95_ms: float | None = None  # 95th percentile of that time
+    steps: int = 0  # committed steps
     n_commits: int = 0
     n_rollbacks: int = 0
     wall_s: float = 0.0
-    failure: str | None = None
-    """Why there are no figures."""
+    failure: str | None = None  # why there are no figures
 
 
 def run_bench_adapt_runs(args: BenchAdaptRunsArgs) -> int:

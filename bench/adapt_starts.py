@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from vgslam_train.worlds.sequences import Sequence
 
 NAME = "adapt_starts"
-GAPS = (1, 2, 3)
-"""Frames between the two views of a start."""
+GAPS = (1, 2, 3)  # frames between the two views of a start
 N_CORNERS = 500
 
 
@@ -76,8 +75,7 @@ class Asked:
     """What became of the starts of a film that were asked for."""
 
     n_asked: int
-    believed: dict[str, StartError]
-    """By the first frame and the gap."""
+    believed: dict[str, StartError]  # by the first frame and the gap
 
 
 def run_bench_adapt_starts(args: BenchAdaptStartsArgs) -> int:

@@ -48,16 +48,11 @@ class DriveScore:
     n_loops: int
     n_false: int
     n_false_active: int
-    precision: float
-    """Precision of the loops left active."""
-    recall: float
-    """Recall of the loops left active."""
-    ate_odometry: float
-    """ATE of dead reckoning."""
-    ate_loops: float
-    """ATE with the loops that the graph left active."""
-    ate_true_loops: float
-    """ATE if it were known which loops are false."""
+    precision: float  # precision of the loops left active
+    recall: float  # recall of the loops left active
+    ate_odometry: float  # ATE of dead reckoning
+    ate_loops: float  # ATE with the loops that the graph left active
+    ate_true_loops: float  # ATE if it were known which loops are false
     solve_s: float
 
 

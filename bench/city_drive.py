@@ -58,34 +58,21 @@ class CityFigures:
     """What came out."""
 
     frames: int
-    path_m: float
-    """Length of the drive."""
-    coverage: float
-    """Share of the frames with a pose."""
-    largest: float
-    """Share of the frames in the largest component."""
+    path_m: float  # length of the drive
+    coverage: float  # share of the frames with a pose
+    largest: float  # share of the frames in the largest component
     components: int
-    ate_m: float
-    """RMS error of the positions of the largest component after alignment by a Sim(3)."""
-    ate_percent: float
-    """The same in % of the path."""
+    ate_m: float  # RMS error of the positions of the largest component after alignment by a Sim(3)
+    ate_percent: float  # the same in % of the path
     keyframes: int
-    loops: int
-    """Loops closed."""
-    false_loops: int
-    """Those of them whose frames see different places."""
-    start_ms: float
-    """CPU time of a frame at the start."""
-    end_ms: float
-    """CPU time of a frame at the end."""
-    frames_cpu_s: float
-    """CPU time from the first frame to the last."""
-    finish_cpu_s: float
-    """CPU time after the last frame."""
-    cpu_s: float
-    """CPU time of the whole process."""
-    peak_mib: float
-    """Peak resident memory."""
+    loops: int  # loops closed
+    false_loops: int  # those of them whose frames see different places
+    start_ms: float  # CPU time of a frame at the start
+    end_ms: float  # CPU time of a frame at the end
+    frames_cpu_s: float  # CPU time from the first frame to the last
+    finish_cpu_s: float  # CPU time after the last frame
+    cpu_s: float  # CPU time of the whole process
+    peak_mib: float  # peak resident memory
     wall_s: float
 
     @property

@@ -18,25 +18,19 @@ from vgslam_train.worlds.city import City, CityPlan, city
 from vgslam_train.worlds.textures import TextureBank
 from vgslam_train.worlds.world import render
 
-CHUNK = 24
-"""Frames that are rendered together; they see about the same part of the city."""
+CHUNK = 24  # frames that are rendered together; they see about the same part of the city
 JPEG_QUALITY = 95
-VERSION = 1
-"""Raise it when the frames of a seed change: older folders are then rendered anew."""
+VERSION = 1  # raise it when the frames of a seed change: older folders are then rendered anew
 
 
 @dataclass(frozen=True)
 class FilmSpec:
     """What is rendered."""
 
-    seed: int = 5
-    """The city's, and that of the drive's wobble."""
-    size: tuple[int, int] = (320, 240)
-    """Width and height in px."""
-    fov_deg: float = 80.0
-    """Horizontal field of view."""
-    supersample: int = 2
-    """Rays per pixel and axis."""
+    seed: int = 5  # the city's, and that of the drive's wobble
+    size: tuple[int, int] = (320, 240)  # width and height in px
+    fov_deg: float = 80.0  # horizontal field of view
+    supersample: int = 2  # rays per pixel and axis
 
     @property
     def name(self) -> str:

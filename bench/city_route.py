@@ -10,16 +10,12 @@ from vgslam_train.worlds.city import CityPlan
 from vgslam_train.worlds.trajectories import look, sway
 
 RATE_HZ = 15.0
-FULL_LENGTH = 5000
-"""Frames of the whole drive; fewer are its beginning, at the same speed."""
+FULL_LENGTH = 5000  # frames of the whole drive; fewer are its beginning, at the same speed
 LANE_M, CORNER_M, HEIGHT_M = 1.8, 7.0, 1.6
 """Distance of the lane from the middle of the street, radius of the turns, height of the camera."""
-CORNER_SPEED = 0.45
-"""Speed in a turn, as a share of that on the straight."""
-BRAKING_M = 12.0
-"""Distance over which a car slows down before a turn and speeds up after it."""
-SMOOTH_M = 1.5
-"""A driver turns the wheel over about this distance."""
+CORNER_SPEED = 0.45  # speed in a turn, as a share of that on the straight
+BRAKING_M = 12.0  # distance over which a car slows down before a turn and speeds up after it
+SMOOTH_M = 1.5  # a driver turns the wheel over about this distance
 GRAIN_M = 0.1
 
 NODES = (
@@ -28,18 +24,15 @@ NODES = (
 )  # fmt: skip
 """Crossings at which the drive turns: a round through the whole city that crosses itself, then its first 690 m once
 more in the same direction, another way back, and the first street a third time. It begins and ends in mid-street."""
-BEGIN_SHARE, END_SHARE = 0.25, 0.75
-"""Where on the first and last stretch between two crossings."""
+BEGIN_SHARE, END_SHARE = 0.25, 0.75  # where on the first and last stretch between two crossings
 
 
 @dataclass(frozen=True)
 class Drive:
     """N frames of a drive."""
 
-    T_world_cam: Array
-    """(N,4,4)."""
-    timestamps_s: Array
-    """(N,)."""
+    T_world_cam: Array  # (N,4,4)
+    timestamps_s: Array  # (N,)
 
     @property
     def length_m(self) -> float:

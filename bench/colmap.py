@@ -45,12 +45,9 @@ class Reconstructed:
     """The result of pycolmap on one sequence."""
 
     sequence: str
-    failure: str | None = None
-    """One line; None if there is a model."""
-    report: dict[str, float] = field(default_factory=dict)
-    """pycolmap's own figures."""
-    scores_m: dict[str, float] = field(default_factory=dict)
-    """ATE after Sim(3) by name of the truth."""
+    failure: str | None = None  # one line; None if there is a model
+    report: dict[str, float] = field(default_factory=dict)  # pycolmap's own figures
+    scores_m: dict[str, float] = field(default_factory=dict)  # ATE after Sim(3) by name of the truth
 
 
 def run_bench_colmap(args: BenchColmapArgs) -> int:

@@ -39,8 +39,7 @@ class Step:
     command: str
     wall_s: float
     cpu_s: float
-    peak_mib: float
-    """The largest process has it; at least that of the measurement itself, which started it."""
+    peak_mib: float  # the largest process has it; at least that of the measurement itself, which started it
 
 
 def run_bench_first_steps(args: BenchFirstStepsArgs) -> int:

@@ -17,8 +17,7 @@ from vgslam.errors import InputError
 from vgslam.fleet.folder import RESULTS, STARTS
 
 SEQUENCES = ("7scenes_redkitchen_seq01", "lingbot_loop", "tum_fr1_rpy_f000-149")
-STARTS_AT = (0, 60)
-"""First frames of the recordings that are cut out of each sequence."""
+STARTS_AT = (0, 60)  # first frames of the recordings that are cut out of each sequence
 OPTIONS = "--run-options=--network none"
 TIMED = ("report.json", "config.yaml", "manifest.json")
 """Files that hold times, dates or paths, and so differ from run to run."""

@@ -16,11 +16,9 @@ PIECES = {
     "kitti00_f000-199": range(0, 160, 40), "tum_fr1_rpy_f000-149": range(0, 120, 40),
 }  # fmt: skip
 """First frames of the recordings that are cut out of each sequence."""
-N_FILMS = 6
-"""Rendered drives beside them: 24 recordings in all."""
+N_FILMS = 6  # rendered drives beside them: 24 recordings in all
 FRAMES = 40
-SPEED_RECORDINGS = 8
-"""Recordings by which workers are timed."""
+SPEED_RECORDINGS = 8  # recordings by which workers are timed
 
 
 def measure_deaths(data: Path, films: Path, work: Path) -> tuple[dict[str, Any], list[str]]:

@@ -31,17 +31,12 @@ from vgslam.geometry.sim3 import Sim3
 from vgslam.sources.trajectory_io import read_trajectory
 from vgslam.types import Array, Ids
 
-CITY, OTHER = 12, 4
-"""Drives through the city, and through the one that looks like it."""
-FRAMES = 60
-"""Frames of a drive: about 50 m."""
-STEP = 30
-"""Frames from the beginning of one drive to that of the next: neighbours overlap by half."""
-STEPS = (30, 40, 45, 50, 55)
-"""The same, for what becomes of drives that overlap by less."""
+CITY, OTHER = 12, 4  # drives through the city, and through the one that looks like it
+FRAMES = 60  # frames of a drive: about 50 m
+STEP = 30  # frames from the beginning of one drive to that of the next: neighbours overlap by half
+STEPS = (30, 40, 45, 50, 55)  # the same, for what becomes of drives that overlap by less
 KEYFRAMES = 16
-CHANGED_BITS = 300
-"""Bits of 2048 by which the places of the other city differ from those that they look like."""
+CHANGED_BITS = 300  # bits of 2048 by which the places of the other city differ from those that they look like
 Kind = Literal["independent", "agreeing, one place", "agreeing, places apart", "agreeing, all of the street"]
 KINDS: tuple[Kind, ...] = (
     "independent", "agreeing, one place", "agreeing, places apart", "agreeing, all of the street"

@@ -21,18 +21,13 @@ class DriveSpec:
     """One drive: a piece of a city's route, driven with a wobble of its own."""
 
     name: str
-    city: int
-    """Seed of the city."""
-    wobble: int
-    """Seed of how it is driven."""
-    begin: int
-    """First frame of the route."""
-    end: int
-    """Frame after the last."""
+    city: int  # seed of the city
+    wobble: int  # seed of how it is driven
+    begin: int  # first frame of the route
+    end: int  # frame after the last
 
 
-N_FRAMES = 90
-"""Frames of a drive: some 60 m."""
+N_FRAMES = 90  # frames of a drive: some 60 m
 DRIVES = (
     *(DriveSpec(f"city-{i:02d}", 5, 11 + i, 45 * i, 45 * i + N_FRAMES) for i in range(12)),
     *(DriveSpec(f"other-{i}", 6, 31 + i, 90 * i, 90 * i + N_FRAMES) for i in range(4)),

@@ -13,16 +13,12 @@ from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.types import Array, Ids
 
-PLACE_M, TURN_DEG = 4.0, 45.0
-"""Views within this distance and angle show the same place."""
-CHANGED_BITS = 400
-"""Bits of 2048 that differ between a place and a view of it: a likeness of 0.3 to 0.4 of two views."""
+PLACE_M, TURN_DEG = 4.0, 45.0  # views within this distance and angle show the same place
+CHANGED_BITS = 400  # bits of 2048 that differ between a place and a view of it: a likeness of 0.3 to 0.4 of two views
 SIGMAS = np.array([0.02] * 3 + [1.0] * 3 + [0.05])
 FALSE_TURN_RAD, FALSE_SHIFT_M = 0.7, 20.0
-DEPTH_M, KEYFRAME_M = 10.0, 2.5
-"""How far ahead a keyframe's place lies, and how far it is to the next keyframe."""
-ROW = 4
-"""Keyframes in a row that a look-alike deceives while it is in view: three have to agree."""
+DEPTH_M, KEYFRAME_M = 10.0, 2.5  # how far ahead a keyframe's place lies, and how far it is to the next keyframe
+ROW = 4  # keyframes in a row that a look-alike deceives while it is in view: three have to agree
 
 SEEN_TRUE, SEEN_FALSE = 0.9, 0.05
 """The share of places that both maps must show which verifies where they do, and where another place is there: less
@@ -33,10 +29,8 @@ and more than was found for rendered and recorded drives (docs/bench/fleet.md)."
 class Drives:
     """Pieces of a trajectory, each a map."""
 
-    begins: Ids
-    """(n,): first frame of each."""
-    length: int
-    """Frames of each."""
+    begins: Ids  # (n,): first frame of each
+    length: int  # frames of each
 
 
 def places_of(T: Array) -> Ids:

@@ -18,10 +18,8 @@ from vgslam.sources.trajectory_io import read_trajectory
 from vgslam.types import Array
 
 TRAJECTORY = "trajectories/kitti00_full_gt_kitti.txt"
-FRAMES, CODES = 100, 48
-"""Keyframes of a map (about 80 m), and those by which it is known."""
-FALSE_SHARE = 0.02
-"""Share of verified pairs that are false, without any sense."""
+FRAMES, CODES = 100, 48  # keyframes of a map (about 80 m), and those by which it is known
+FALSE_SHARE = 0.02  # share of verified pairs that are false, without any sense
 
 
 def measure_scale(data: Path, numbers: Sequence[int]) -> tuple[dict[str, Any], list[str]]:

@@ -27,10 +27,8 @@ from vgslam.store.open import load_map
 from vgslam.types import Array, Edge, EdgeKind, Keyframe, PoseEstimate, Status
 
 TRAJECTORY = "trajectories/kitti00_full_gt_kitti.txt"
-N_SESSIONS, OVERLAP = 8, 10
-"""Sessions, and keyframes that neighbours have in common."""
-EVERY = 5
-"""Every so many frames there is a keyframe: about 4 m."""
+N_SESSIONS, OVERLAP = 8, 10  # sessions, and keyframes that neighbours have in common
+EVERY = 5  # every so many frames there is a keyframe: about 4 m
 STEP = np.array([0.002] * 3 + [0.04] * 3 + [0.002])
 """Deviations of a step of odometry: rotation in rad, position in m, log-scale. A scale that nothing holds drifts."""
 LOOP = np.array([0.005] * 3 + [0.2] * 3 + [0.02])

@@ -48,15 +48,11 @@ class CostCase:
     """A network and the conditions under which it is timed."""
 
     config: VggtConfig
-    height_px: int
-    """Height of the images."""
-    width_px: int
-    """Width of the images."""
+    height_px: int  # height of the images
+    width_px: int  # width of the images
     device: torch.device
-    dtype: torch.dtype = torch.float32
-    """Dtype of the linear layers."""
-    is_compiled: bool = False
-    """Whether elementwise work is fused (`compile_blocks`)."""
+    dtype: torch.dtype = torch.float32  # dtype of the linear layers
+    is_compiled: bool = False  # whether elementwise work is fused (`compile_blocks`)
 
 
 def count_flops(config: VggtConfig, size: tuple[int, int], frames: int, variant: Variant) -> int:
@@ -105,14 +101,10 @@ class CostSummary:
     """The cost of one variant, in FLOPs and in time."""
 
     variant: Variant
-    flops_slope: float
-    """Slope of log FLOPs against log frames."""
-    flops_ratio: float
-    """FLOPs relative to dense at the largest number of frames."""
-    time_slope: float | None
-    """Slope of log time against log frames."""
-    time_ratio: float | None
-    """Time relative to dense at the largest number of frames."""
+    flops_slope: float  # slope of log FLOPs against log frames
+    flops_ratio: float  # FLOPs relative to dense at the largest number of frames
+    time_slope: float | None  # slope of log time against log frames
+    time_ratio: float | None  # time relative to dense at the largest number of frames
 
 
 def summarise(rows: Sequence[CostRow]) -> list[CostSummary]:

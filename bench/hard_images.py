@@ -8,17 +8,14 @@ import numpy.typing as npt
 
 from vgslam.types import Image
 
-DISPLAY_GAMMA = 2.2
-"""Exponent that takes grey values to light."""
+DISPLAY_GAMMA = 2.2  # exponent that takes grey values to light
 STOPS, DARK_NOISE = 2.0, 2.0
 """Steps of exposure, each a factor of two of the light, and the deviation of a dark image's noise (grey values)."""
-CAST = 0.35
-"""Deviation of the log gains of a colour cast."""
+CAST = 0.35  # deviation of the log gains of a colour cast
 BLUR_PX = (5.0, 15.0)
 """Shortest and longest path of a motion blur, in px of an image of BLUR_WIDTH_PX; of narrower ones less."""
 BLUR_WIDTH_PX = 640
-NOISE = (10.0, 25.0)
-"""Least and greatest deviation of noise, in grey values."""
+NOISE = (10.0, 25.0)  # least and greatest deviation of noise, in grey values
 
 Change = Callable[[Image, np.random.Generator], Image]
 

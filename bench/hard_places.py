@@ -24,8 +24,7 @@ class HardQuery:
     image: Image
     T_world_cam: Array | None
     source: str
-    camera: Camera | None = None
-    """The camera of the image; None for that of the map."""
+    camera: Camera | None = None  # the camera of the image; None for that of the map
 
 
 @dataclass(frozen=True)
@@ -35,14 +34,10 @@ class Gauge:
     So what is measured is where a camera is in what the map shows there, not how much the map itself is bent.
     """
 
-    T_map_frames: Array
-    """(N,4,4), of the mapped frames."""
-    T_truth_frames: Array
-    """(N,4,4)."""
-    scale: float
-    """Units of the truth in one of the map."""
-    depth: float
-    """Median depth of the map's landmarks in units of the truth: the size of what is seen."""
+    T_map_frames: Array  # (N,4,4), of the mapped frames
+    T_truth_frames: Array  # (N,4,4)
+    scale: float  # units of the truth in one of the map
+    depth: float  # median depth of the map's landmarks in units of the truth: the size of what is seen
 
     def nearest(self, T_truth_cam: Array) -> int:
         """The row of the mapped frame nearest to a true pose; a half turn counts as much as the depth."""

@@ -19,18 +19,13 @@ if TYPE_CHECKING:
 
 N_FRAMES, RATE_HZ = 30, 6.0
 """Frames of a mapped walk, and frames a second: so short that it leaves many sides of a room to be asked from."""
-N_FOREIGN_FRAMES = 45
-"""Frames of a walk in a world that is not mapped."""
-SMOOTH_PX = 2.0
-"""Deviation of the blur that takes the texture of the poor worlds away, as in `bench survival`."""
+N_FOREIGN_FRAMES = 45  # frames of a walk in a world that is not mapped
+SMOOTH_PX = 2.0  # deviation of the blur that takes the texture of the poor worlds away, as in `bench survival`
 ANGLES_DEG = (15.0, 30.0, 45.0, 60.0)
 """Limits of the kinds of views: angle at the point in the middle, to the nearest mapped frame that sees that point."""
-NEAR_PATH_DEG = 40.0
-"""Largest such angle in the poor worlds."""
-SEEN_SHARE = 0.1
-"""A view sees a point if its depth there is so near to the point's, as a share."""
-MOST_TRIES = 1200
-"""Views of a world that are tried until every kind is full."""
+NEAR_PATH_DEG = 40.0  # largest such angle in the poor worlds
+SEEN_SHARE = 0.1  # a view sees a point if its depth there is so near to the point's, as a share
+MOST_TRIES = 1200  # views of a world that are tried until every kind is full
 
 
 @dataclass(frozen=True)
@@ -40,8 +35,7 @@ class HardWorld:
     kind: str
     seed: int
     motion: str
-    is_poor: bool = False
-    """Whether its texture is taken away, in mapped and in asked images."""
+    is_poor: bool = False  # whether its texture is taken away, in mapped and in asked images
 
     @property
     def name(self) -> str:
@@ -67,8 +61,7 @@ class Asked:
     kind: str
     image: Image
     T_world_cam: Array
-    angle_deg: float
-    """To the nearest mapped frame that sees the middle."""
+    angle_deg: float  # to the nearest mapped frame that sees the middle
 
 
 def walk(which: HardWorld, n_frames: int = N_FRAMES) -> "Sequence":

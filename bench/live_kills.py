@@ -48,18 +48,12 @@ class BenchLiveKillsArgs:
 class Kill:
     """One run that was killed."""
 
-    placed_at: int
-    """Frames that had a pose when it was killed."""
-    n_keyframes: int
-    """Keyframes of the map at the run's last report, up to a second before."""
-    n_before: int
-    """Keyframes of the map when the run began."""
-    n_saved: int
-    """Keyframes of the map that opens afterwards."""
-    n_status: int
-    """Frames in the run's status.csv."""
-    failure: str = ""
-    """Why the map does not open."""
+    placed_at: int  # frames that had a pose when it was killed
+    n_keyframes: int  # keyframes of the map at the run's last report, up to a second before
+    n_before: int  # keyframes of the map when the run began
+    n_saved: int  # keyframes of the map that opens afterwards
+    n_status: int  # frames in the run's status.csv
+    failure: str = ""  # why the map does not open
 
     @property
     def interval(self) -> int:

@@ -22,14 +22,10 @@ LOOP = np.array([np.radians(0.2)] * 3 + [0.1] * 3 + [0.005])
 class LongDrive:
     """What a drive of K keyframes costs."""
 
-    seconds: Array
-    """(K,): time of the back end."""
-    is_loop: np.ndarray
-    """(K,): whether the keyframe closed a loop."""
-    memory_at: Array
-    """(M,): keyframes at which memory was measured."""
-    memory_kib: Array
-    """(M,): peak resident memory."""
+    seconds: Array  # (K,): time of the back end
+    is_loop: np.ndarray  # (K,): whether the keyframe closed a loop
+    memory_at: Array  # (M,): keyframes at which memory was measured
+    memory_kib: Array  # (M,): peak resident memory
 
     @property
     def kib_per_keyframe(self) -> float:

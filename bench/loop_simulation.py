@@ -45,15 +45,11 @@ class SimulationOptions:
 class Simulation:
     """A drive of K keyframes and its measurements."""
 
-    truth: Array
-    """T_world_cam (K,4,4) of the keyframes."""
+    truth: Array  # T_world_cam (K,4,4) of the keyframes
     odometry: list[Edge]
-    loops: list[Edge]
-    """In the order in which the camera meets them."""
-    false_loops: set[tuple[int, int]]
-    """The (id_a, id_b) that are false."""
-    nodes: dict[int, Sim3] = field(default_factory=dict)
-    """Dead reckoning."""
+    loops: list[Edge]  # in the order in which the camera meets them
+    false_loops: set[tuple[int, int]]  # the (id_a, id_b) that are false
+    nodes: dict[int, Sim3] = field(default_factory=dict)  # dead reckoning
 
 
 def simulate(T_world_cam: Array, seed: int, options: SimulationOptions | None = None) -> Simulation:

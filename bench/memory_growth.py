@@ -24,14 +24,10 @@ class MemoryPoint:
 
     precision: str
     frames: int
-    measured_bytes: int | None
-    """Weights and what a run added."""
-    extrapolated_bytes: int | None
-    """The line through the measured ones."""
-    counted_bytes: int
-    """The tensors that live at one time (`LiveMemory`)."""
-    original_bytes: int | None
-    """The original's, linear between published ones."""
+    measured_bytes: int | None  # weights and what a run added
+    extrapolated_bytes: int | None  # the line through the measured ones
+    counted_bytes: int  # the tensors that live at one time (`LiveMemory`)
+    original_bytes: int | None  # the original's, linear between published ones
 
 
 def aggregator_memory(

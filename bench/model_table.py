@@ -21,8 +21,7 @@ class TextTable:
     note: str
     header: tuple[str, ...]
     rows: list[tuple[str, ...]]
-    n_left: int
-    """Number of columns of words, aligned left."""
+    n_left: int  # number of columns of words, aligned left
 
     def rich(self) -> Table:
         """The table for the terminal."""

@@ -22,11 +22,9 @@ from vgslam.sources.trajectory_io import read_trajectory
 from vgslam.types import Array, Keyframe
 
 BACKGROUND, PATH, CAMERA_NOW, KEYFRAME = (16, 20, 28), (255, 176, 32), (255, 255, 255), (90, 200, 250)
-CEILING_M = 2.15
-"""What is higher is left out: one looks into the room from above."""
+CEILING_M = 2.15  # what is higher is left out: one looks into the room from above
 POINT_M = 0.03
-BRIGHTER = 0.75
-"""Exponent of the colours: the room is dim."""
+BRIGHTER = 0.75  # exponent of the colours: the room is dim
 LIMIT_BYTES = 3_000_000
 
 
@@ -48,18 +46,12 @@ class BenchPicturesArgs:
 class Scene:
     """The reconstruction in the room's own metres, z up, in the order in which it came about."""
 
-    images: list[Picture]
-    """Images of all frames."""
-    T_world_cam: Array
-    """(N,4,4): of all frames."""
-    points: Array
-    """(M,3)."""
-    colors: Picture
-    """(M,3)."""
-    since: Array
-    """(M,): frame of the keyframe that a point came with."""
-    keyframes: list[int]
-    """Their frames."""
+    images: list[Picture]  # images of all frames
+    T_world_cam: Array  # (N,4,4): of all frames
+    points: Array  # (M,3)
+    colors: Picture  # (M,3)
+    since: Array  # (M,): frame of the keyframe that a point came with
+    keyframes: list[int]  # their frames
 
     def known(self, frame: int, view: View) -> tuple[Array, Picture]:
         """Points and colours of what is known at a frame, without what the view sees from behind, such as the walls

@@ -10,8 +10,7 @@ from vgslam.geometry.camera import Camera
 from vgslam.types import Array
 
 Picture = npt.NDArray[np.uint8]
-SHADE = 0.25
-"""How much darker the farthest points are than the nearest: it helps to tell depths apart."""
+SHADE = 0.25  # how much darker the farthest points are than the nearest: it helps to tell depths apart
 
 
 @dataclass(frozen=True)
@@ -19,8 +18,7 @@ class View:
     """A camera that looks at a scene."""
 
     camera: Camera
-    T_cam_world: Array
-    """(4,4)."""
+    T_cam_world: Array  # (4,4)
 
     @staticmethod
     def around(target: Array, distance: float, azimuth_deg: float, elevation_deg: float, camera: Camera) -> "View":

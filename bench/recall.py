@@ -33,8 +33,7 @@ class Recall:
     shares: tuple[float, ...]
 
 
-Code = Callable[[int, Image], Array]
-"""A unit vector (D,) of image number i."""
+Code = Callable[[int, Image], Array]  # a unit vector (D,) of image number i
 
 
 def recall(images: Sequence[Image], T_world_cam: Array, code: Code, options: RecallOptions) -> Recall:

@@ -18,8 +18,7 @@ from vgslam.types import Array, Ids, Keyframe
 
 NAME = "refine"
 CAMERA = Camera(300.0, 300.0, 159.5, 119.5, 320, 240)
-POINTS_PER_KEYFRAME, DEPTH = 60, 12.0
-"""New landmarks of each keyframe of the made-up drive, and how far they are seen."""
+POINTS_PER_KEYFRAME, DEPTH = 60, 12.0  # new landmarks of each keyframe of the made-up drive, and how far they are seen
 
 
 @dataclass

@@ -19,20 +19,13 @@ from vgslam.network.reloc.network import RelocNetwork, descriptors, most_similar
 class DatabaseCache:
     """What queries need of one database of K frames, in the dtype of the network."""
 
-    keys: list[Tensor]
-    """(1,heads,K,T,head width), for every global block."""
-    values: list[Tensor]
-    """(1,heads,K,T,head width), for every global block."""
-    camera: Tensor
-    """(1,K,2 width): camera tokens of the last layers."""
-    descriptors: Tensor
-    """(1,K,width)."""
-    cells: Tensor | None
-    """(1,K,C,h,w): features of the matching adapter; None without one."""
-    image_size: tuple[int, int]
-    """(height, width) px."""
-    known: KnownPoses
-    """The poses, whose scale the answers have."""
+    keys: list[Tensor]  # (1,heads,K,T,head width), for every global block
+    values: list[Tensor]  # (1,heads,K,T,head width), for every global block
+    camera: Tensor  # (1,K,2 width): camera tokens of the last layers
+    descriptors: Tensor  # (1,K,width)
+    cells: Tensor | None  # (1,K,C,h,w): features of the matching adapter; None without one
+    image_size: tuple[int, int]  # (height, width) px
+    known: KnownPoses  # the poses, whose scale the answers have
 
     @property
     def n_bytes(self) -> int:

@@ -30,8 +30,7 @@ FOUND = ((0.05, 5.0), (0.10, 5.0))
 """Position (share of the median depth) and angle (deg) within which an answer is right; the last counts."""
 
 
-WRITE_EVERY = 20
-"""Answers after which what is known is written."""
+WRITE_EVERY = 20  # answers after which what is known is written
 Key = tuple[str, bool, int, str]
 METHODS = ("pnp", "late-fusion", "network")
 

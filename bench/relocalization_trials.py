@@ -28,10 +28,8 @@ class Recorded:
     """A sequence with true poses."""
 
     images: list[Image]
-    timestamps_s: Array
-    """(N,)."""
-    T_world_cam: Array
-    """(N,4,4)."""
+    timestamps_s: Array  # (N,)
+    T_world_cam: Array  # (N,4,4)
     camera: Camera
 
 
@@ -43,10 +41,8 @@ class Query:
     is_accepted: bool
     trust: float
     error: float
-    error_deg: float
-    """Angle after the alignment of positions."""
-    error_rotations_deg: float
-    """Angle after the alignment of rotations."""
+    error_deg: float  # angle after the alignment of positions
+    error_rotations_deg: float  # angle after the alignment of rotations
     has_covisible: bool
 
 
@@ -118,23 +114,16 @@ class Kidnap:
 
     kind: str
     frame: int
-    frames_to_pose: int | None
-    """Usable frames until there is a pose of the same map; None if there is none."""
-    error_before: float
-    """Median error before the kidnap."""
-    error_after: float
-    """Median error after the kidnap."""
-    worst: float
-    """Largest error of a frame TRACKED or RELOCALIZED after the kidnap."""
+    frames_to_pose: int | None  # usable frames until there is a pose of the same map; None if there is none
+    error_before: float  # median error before the kidnap
+    error_after: float  # median error after the kidnap
+    worst: float  # largest error of a frame TRACKED or RELOCALIZED after the kidnap
     n_components: int
     there: int
-    mapped_before: float
-    """Median error of the frames before the kidnap when the map was made."""
-    mapped_after: float
-    """Median error of the frames after the kidnap when the map was made."""
+    mapped_before: float  # median error of the frames before the kidnap when the map was made
+    mapped_after: float  # median error of the frames after the kidnap when the map was made
     n_posed: int
-    n_wrong: int
-    """Number of the n_posed frames that are off by more than three times the map's root mean square error."""
+    n_wrong: int  # number of the n_posed frames that are off by more than three times the map's root mean square error
 
 
 def kidnap_trials(

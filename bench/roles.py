@@ -57,8 +57,7 @@ class Pair:
     start: int
     alone: "AccuracyRun"
     asked: "AccuracyRun"
-    said: dict[str, Any] = field(default_factory=dict)
-    """The network's section of the report."""
+    said: dict[str, Any] = field(default_factory=dict)  # the network's section of the report
 
     @property
     def is_same(self) -> bool:

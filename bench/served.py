@@ -31,8 +31,7 @@ class Served:
     sequence: Path
     protocol: Protocol = "mjpeg"
     rate_hz: float = 30.0
-    ffmpeg: str = "ffmpeg"
-    """The ffmpeg program."""
+    ffmpeg: str = "ffmpeg"  # the ffmpeg program
 
 
 def write_calibration(path: Path, camera: Camera) -> None:

@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     from vgslam_train.worlds.sequences import Sequence
 
 NAME = "starts"
-GAPS = (1, 2, 3)
-"""Frames between the two views of a start."""
-FAR_OFF = 0.5
-"""A start is far off whose second position is wrong by more than this share of the way."""
+GAPS = (1, 2, 3)  # frames between the two views of a start
+FAR_OFF = 0.5  # a start is far off whose second position is wrong by more than this share of the way
 
 
 @dataclass
@@ -59,10 +57,8 @@ class Row:
     seed: int
     weights: str
     n_asked: int
-    believed: "dict[str, StartError]"
-    """By the first frame and the gap."""
-    cpu_s: float
-    """CPU seconds of all questions, without their verification."""
+    believed: "dict[str, StartError]"  # by the first frame and the gap
+    cpu_s: float  # CPU seconds of all questions, without their verification
 
 
 def run_bench_starts(args: BenchStartsArgs) -> int:

@@ -19,8 +19,7 @@ from vgslam.errors import InputError
 from vgslam.sources.open import open_source
 
 BOUNDARY = "frame"
-LISTENING = "0A"
-"""The state in /proc/net/tcp."""
+LISTENING = "0A"  # the state in /proc/net/tcp
 Protocol = Literal["mjpeg", "ffmpeg-mjpeg", "ffmpeg-rtsp"]
 
 

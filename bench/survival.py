@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 NAME = "bench_survival"
 SMOOTH_PX, DIM = 2.0, 0.12
 """Deviation of the blur that takes the texture away, and the share of the light that is left in the dark."""
-DARK_NOISE = 2.0
-"""Deviation of the noise of a camera in the dark, in grey levels of 255."""
+DARK_NOISE = 2.0  # deviation of the noise of a camera in the dark, in grey levels of 255
 
 
 @dataclass(frozen=True)

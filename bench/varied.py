@@ -14,44 +14,33 @@ from vgslam.evaluation.association import default_max_difference_s
 from vgslam.geometry.camera import Camera
 from vgslam.types import Array, Image, Trajectory
 
-HUNT_STOPS, HUNT_PERIOD = 0.5, 20
-"""Steps by which an exposure that hunts is off at most, and frames of one period."""
+HUNT_STOPS, HUNT_PERIOD = 0.5, 20  # steps by which an exposure that hunts is off at most, and frames of one period
 JUMP_STOPS, JUMP_EVERY = (0.0, -1.0, 0.0, 1.0, -2.0), 15
 """Steps of the exposures that follow one another, and frames of each."""
 FLICKER, FLICKER_PERIODS, FLICKER_STEP = 0.15, 1.5, 0.37
 """Amplitude of a lamp that a rolling shutter sees flicker, its periods in an image, and from image to image."""
-NOISE, LESS_NOISE, LEAST_NOISE = 15.0, 10.0, 5.0
-"""Deviations of the noise, in grey values."""
+NOISE, LESS_NOISE, LEAST_NOISE = 15.0, 10.0, 5.0  # deviations of the noise, in grey values
 JPEG_QUALITY, BETTER_JPEG_QUALITY = 20, 30
 BLUR_SHARE, BLUR_EVERY, BLURRED = 0.03, 30, 8
 """Path of a motion blur as a share of the width, and so many frames in a row of every so many."""
-MISSING = 20
-"""Frames that are missing in the middle, where the clock goes on."""
-COVERED = 30
-"""Frames in the middle for which the lens is covered."""
-BARS = 0.13
-"""Height of each of two black bars, as a share of the image's."""
-CROP = 0.2
-"""Share of the width on the left, and half of it of the height at the bottom, that is cut off."""
-VIGNETTE = 0.7
-"""Share of the light that is missing in the corners."""
-DARK, DARK_STOPS = 40, -12.0
-"""Frames at the beginning that are dark, and their exposure."""
+MISSING = 20  # frames that are missing in the middle, where the clock goes on
+COVERED = 30  # frames in the middle for which the lens is covered
+BARS = 0.13  # height of each of two black bars, as a share of the image's
+CROP = 0.2  # share of the width on the left, and half of it of the height at the bottom, that is cut off
+VIGNETTE = 0.7  # share of the light that is missing in the corners
+DARK, DARK_STOPS = 40, -12.0  # frames at the beginning that are dark, and their exposure
 GAMMA, GAMMA_PERIOD = 0.6, 100
 """Exponent of grey values that a tone curve drifts to and back from, and frames of one period."""
-K1 = -0.2
-"""Radial distortion of a barrel, k1 of OpenCV."""
+K1 = -0.2  # radial distortion of a barrel, k1 of OpenCV
 STANDS, STILL_NOISE = 40, 2.0
 """Frames for which the camera stands still, and the deviation of the noise that its images differ by."""
-RATE_CHANGES = 25
-"""Frames after which the rate changes: all of them are there, then every 2nd, then every 3rd."""
+RATE_CHANGES = 25  # frames after which the rate changes: all of them are there, then every 2nd, then every 3rd
 FROZEN, FROZEN_EVERY = 10, 50
 """Frames for which the image is frozen, of so many, after which the recording goes on where it would be."""
 BURSTS = ((0.15, 5), (0.3, 8), (0.45, 11), (0.6, 13), (0.75, 15))
 """Bursts of frames that are missing: where they begin, as a share of the recording, and how many."""
 
-BLACK = -1
-"""Number of an image that is black."""
+BLACK = -1  # number of an image that is black
 
 Look = Callable[[Image, int, np.random.Generator], Image]
 

@@ -8,8 +8,7 @@ from typing import BinaryIO
 
 from vgslam.errors import OutputError
 
-LONGEST_BYTES = 200
-"""File systems take names of up to 255 bytes."""
+LONGEST_BYTES = 200  # file systems take names of up to 255 bytes
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:

@@ -18,8 +18,7 @@ from vgslam.heap import keep_one_heap
 T = TypeVar("T")
 Item = TypeVar("Item")
 
-_n_cores = 1
-"""Cores that this process uses."""
+_n_cores = 1  # cores that this process uses
 
 
 def cores() -> int:

@@ -16,22 +16,17 @@ from vgslam.errors import ConfigError, VgslamError
 from vgslam.guards.wording import say
 from vgslam.session.stop_signals import exit_code
 
-CLOSED_PIPE = 141
-"""Exit code where nobody reads standard output any more: that of a program that SIGPIPE ends."""
+CLOSED_PIPE = 141  # exit code where nobody reads standard output any more: that of a program that SIGPIPE ends
 
 
 @dataclass(frozen=True)
 class Command:
     """One command of the program."""
 
-    module: str
-    """Its module in `vgslam.commands`."""
-    arguments: str
-    """The dataclass of its arguments."""
-    function: str
-    """The function that carries it out."""
-    summary: str
-    """What it does."""
+    module: str  # its module in `vgslam.commands`
+    arguments: str  # the dataclass of its arguments
+    function: str  # the function that carries it out
+    summary: str  # what it does
 
     def load(self) -> tuple[type, Callable[[Any], int]]:
         """The dataclass of the arguments and the function that takes one."""

@@ -3,8 +3,7 @@
 import ctypes
 import sys
 
-M_ARENA_MAX = -8
-"""Number of `mallopt` for the most heaps (malloc.h)."""
+M_ARENA_MAX = -8  # number of `mallopt` for the most heaps (malloc.h)
 
 
 def keep_one_heap() -> None:

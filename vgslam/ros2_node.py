@@ -14,8 +14,7 @@ HOW_TO_INSTALL = (
     "there is none: pip install 'vgslam[ros2]' (Linux on x86-64)"
 )
 
-LARGEST_DOMAIN = 232
-"""Larger ones have no UDP ports."""
+LARGEST_DOMAIN = 232  # larger ones have no UDP ports
 
 
 @contextmanager

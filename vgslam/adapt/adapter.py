@@ -48,8 +48,7 @@ class AdaptConfig:
 class Event:
     """A record for the report."""
 
-    kind: str
-    """'commit', 'rollback', 'skip', 'stop', 'drop' or 'died' (of an adapter in its own process)."""
+    kind: str  # 'commit', 'rollback', 'skip', 'stop', 'drop' or 'died' (of an adapter in its own process)
     frame_id: int
     step: int
     reasons: tuple[str, ...] = ()

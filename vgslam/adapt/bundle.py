@@ -23,8 +23,7 @@ Array = npt.NDArray[np.float64]
 
 SIGMA_LOG = 1.0
 """Deviation of the log depth of the network from the truth in new domains. With 0.5 the prior bends rotations there."""
-MAX_ERROR = 2.0
-"""Largest median reprojection error, in deviations of the matches."""
+MAX_ERROR = 2.0  # largest median reprojection error, in deviations of the matches
 MAX_STEPS = 30
 _MIN_DEPTH = 1e-3
 
@@ -33,18 +32,12 @@ _MIN_DEPTH = 1e-3
 class SparseGeometry:
     """The geometry of a window that follows from its matches, with N observations."""
 
-    T_cam_first: Array
-    """(S,4,4)."""
-    frame: npt.NDArray[np.int64]
-    """(N,): the frame of each observation."""
-    px: Array
-    """(N,2): its pixel in that frame."""
-    depth: Array
-    """(N,): the point's depth there."""
-    trust: Array
-    """(N,) in 0..1: the share of that depth that comes from the motion, not from the network."""
-    error_px: float
-    """Median reprojection error of the result, in px of the network's image."""
+    T_cam_first: Array  # (S,4,4)
+    frame: npt.NDArray[np.int64]  # (N,): the frame of each observation
+    px: Array  # (N,2): its pixel in that frame
+    depth: Array  # (N,): the point's depth there
+    trust: Array  # (N,) in 0..1: the share of that depth that comes from the motion, not from the network
+    error_px: float  # median reprojection error of the result, in px of the network's image
 
 
 @dataclass(frozen=True)
@@ -59,16 +52,11 @@ class _State:
 class _Problem:
     """M points and N observations of them in frames 1, 2, ..."""
 
-    rays: Array
-    """(M,3) in frame 0."""
-    log_depth: Array
-    """(M,): the network's, in frame 0."""
-    point: npt.NDArray[np.int64]
-    """(N,): the point of each observation."""
-    frame: npt.NDArray[np.int64]
-    """(N,): its frame."""
-    seen_px: Array
-    """(N,2): its pixel."""
+    rays: Array  # (M,3) in frame 0
+    log_depth: Array  # (M,): the network's, in frame 0
+    point: npt.NDArray[np.int64]  # (N,): the point of each observation
+    frame: npt.NDArray[np.int64]  # (N,): its frame
+    seen_px: Array  # (N,2): its pixel
     K: Array
     sigma_px: float
 

@@ -58,30 +58,21 @@ class LossConfig:
 class Costs:
     """Costs of k targets with S-1 sources each, all (k,S-1,H,W)."""
 
-    photometric: Tensor
-    """Cost of the source warped to the target."""
-    geometric: Tensor
-    """Cost of the disagreement in depth."""
-    joint: Tensor
-    """Both together; infinite where not seen."""
-    seen: Tensor
-    """Valid and not hidden."""
-    static: Tensor
-    """The photometric cost of the source as it is, not warped."""
+    photometric: Tensor  # cost of the source warped to the target
+    geometric: Tensor  # cost of the disagreement in depth
+    joint: Tensor  # both together; infinite where not seen
+    seen: Tensor  # valid and not hidden
+    static: Tensor  # the photometric cost of the source as it is, not warped
 
 
 @dataclass(frozen=True)
 class WindowLoss:
     """The loss of a window. With no targets, the total is 0 with gradient 0."""
 
-    total: Tensor
-    """What is minimised."""
-    hard: float
-    """The part with the per-pixel minimum, as a mean over the kept pixels."""
-    kept: float
-    """Share of the visible pixels that count."""
-    n_targets: int
-    """Targets that were not skipped."""
+    total: Tensor  # what is minimised
+    hard: float  # the part with the per-pixel minimum, as a mean over the kept pixels
+    kept: float  # share of the visible pixels that count
+    n_targets: int  # targets that were not skipped
 
 
 def ssim_cost(a: Tensor, b: Tensor) -> Tensor:
@@ -251,14 +242,10 @@ MIN_DEPTH = 1e-6
 class Warped:
     """P pairs of target and source. Values are 0 where not valid."""
 
-    image: Tensor
-    """(P,3,H,W): the source at the target's pixels."""
-    depth_computed: Tensor
-    """(P,H,W): depth of the target's points before the source camera."""
-    depth_projected: Tensor
-    """(P,H,W): the source's own depth at the same pixels."""
-    valid: Tensor
-    """(P,H,W): before the camera and within the outermost pixel centres."""
+    image: Tensor  # (P,3,H,W): the source at the target's pixels
+    depth_computed: Tensor  # (P,H,W): depth of the target's points before the source camera
+    depth_projected: Tensor  # (P,H,W): the source's own depth at the same pixels
+    valid: Tensor  # (P,H,W): before the camera and within the outermost pixel centres
 
 
 def sampling_grid(u: Tensor, v: Tensor, size: tuple[int, int]) -> Tensor:

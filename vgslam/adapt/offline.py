@@ -15,16 +15,12 @@ from vgslam.errors import InputError
 class AdaptOutcome:
     """The outcome of adapting to a recording."""
 
-    before: Measures
-    """Measures on the windows held back, with the start network."""
-    after: Measures
-    """The same with the adapted network."""
+    before: Measures  # measures on the windows held back, with the start network
+    after: Measures  # the same with the adapted network
     n_training: int
     n_held_back: int
-    skipped: dict[str, int]
-    """Number of skipped windows by reason."""
-    steps: int
-    """Steps that were committed."""
+    skipped: dict[str, int]  # number of skipped windows by reason
+    steps: int  # steps that were committed
     events: tuple[Event, ...]
 
 

@@ -27,16 +27,11 @@ from vgslam.network.vggt import Vggt, VggtOutput
 class Memory:
     """A window's images and what the start network said of them."""
 
-    images: Tensor
-    """(S,3,H,W)."""
-    depth: Tensor
-    """(S,H,W)."""
-    T_cam_first: Tensor
-    """(S,4,4), from the pose head."""
-    flow: Tensor | None
-    """(S,2,h,w,2) in px; None for a network without flow."""
-    log_scale: Tensor | None
-    """(S,2,h,w): log of the flow's expected error in px."""
+    images: Tensor  # (S,3,H,W)
+    depth: Tensor  # (S,H,W)
+    T_cam_first: Tensor  # (S,4,4), from the pose head
+    flow: Tensor | None  # (S,2,h,w,2) in px; None for a network without flow
+    log_scale: Tensor | None  # (S,2,h,w): log of the flow's expected error in px
 
 
 @torch.no_grad()
@@ -76,8 +71,7 @@ def _poses(out: VggtOutput) -> Tensor:
 
 
 PICTURE = Path(__file__).parents[1] / "assets" / "familiar.webp"
-WIDTH, HEIGHT = 128, 96
-"""Pixels of a frame; it is resized to what a network takes."""
+WIDTH, HEIGHT = 128, 96  # pixels of a frame; it is resized to what a network takes
 FRAMES_A_FILM = 8
 FRAMES_A_WINDOW = 4
 

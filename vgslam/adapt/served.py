@@ -18,10 +18,8 @@ SERVED = frozenset({Head.POSE, Head.DEPTH, Head.FLOW})
 class Guess:
     """A model's answer for a window, as it is served."""
 
-    depth: Tensor
-    """(S,H,W) float32."""
-    T_cam_first: Tensor
-    """(S,4,4) float32."""
+    depth: Tensor  # (S,H,W) float32
+    T_cam_first: Tensor  # (S,4,4) float32
 
 
 def guess(model: Vggt, window: Window) -> Guess:

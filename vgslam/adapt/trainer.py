@@ -29,8 +29,7 @@ from vgslam.network.vggt import Vggt
 
 State = dict[str, Tensor]
 Familiar = Callable[[], Sequence[Tensor]]
-SIGMA_MATCH_PX = 0.5
-"""Deviation of a matched point in the images that were matched."""
+SIGMA_MATCH_PX = 0.5  # deviation of a matched point in the images that were matched
 
 
 class Trainable(StrEnum):
@@ -41,8 +40,7 @@ class Trainable(StrEnum):
     ALL = "all"
 
 
-WARM_UP = 10
-"""Steps of a round until the learning rate is reached."""
+WARM_UP = 10  # steps of a round until the learning rate is reached
 HEADS = ("camera_head.", "depth_head.", "flow_head.")
 ADAPTED = LoraConfig(
     rank=16, alpha=32.0, layers=(*ATTENTION, *MLP, "hidden", "out", "cell"),

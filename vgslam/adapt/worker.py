@@ -30,8 +30,7 @@ BASE_NAME = "base.safetensors"
 STATE_NAME = "committed.safetensors"
 END_NAME = "end"
 WINDOWS = "window_*.npz"
-LOOK_EVERY_S = 0.05
-"""Pause of the worker between two looks for windows."""
+LOOK_EVERY_S = 0.05  # pause of the worker between two looks for windows
 
 
 @dataclass(frozen=True)

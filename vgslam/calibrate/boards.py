@@ -12,19 +12,13 @@ from vgslam.errors import ConfigError
 from vgslam.types import Array
 
 Gray = npt.NDArray[np.uint8]
-Corners = tuple[Array, Array]
-"""Points on the board (N,3), z = 0, and their pixels (N,2)."""
+Corners = tuple[Array, Array]  # points on the board (N,3), z = 0, and their pixels (N,2)
 Look = Callable[[Gray], Corners | None]
-FEWEST_CORNERS = 12
-"""A view with fewer says little."""
-MOST_ALONG = 60
-"""Corners along a side; more is a slip of the pen."""
-DECIDED = 3
-"""Views after which the reading of the board that has seen the most corners is the only one that is tried."""
-TAG_SPACING = 0.3
-"""Gap between tags over their edge, in AprilGrids as they are usually printed."""
-MARKER_SHARE = 0.75
-"""Edge of a marker over that of its square, in ChArUco boards as they are usually printed."""
+FEWEST_CORNERS = 12  # a view with fewer says little
+MOST_ALONG = 60  # corners along a side; more is a slip of the pen
+DECIDED = 3  # views after which the reading of the board that has seen the most corners is the only one that is tried
+TAG_SPACING = 0.3  # gap between tags over their edge, in AprilGrids as they are usually printed
+MARKER_SHARE = 0.75  # edge of a marker over that of its square, in ChArUco boards as they are usually printed
 SYNTAX = ("checkerboard:9x6 (inner corners), charuco:11x8:5x5_100[:MARKER/SQUARE] (squares) or "
           "aprilgrid:6x6[:36h11[:GAP/EDGE]] (tags)")  # fmt: skip
 
@@ -159,8 +153,7 @@ def _number(text: str, word: str, low: float, high: float) -> float:
     return value
 
 
-SEARCHED_PX = 1280
-"""Longer side of the image that is searched; in a larger one the corners are then refined."""
+SEARCHED_PX = 1280  # longer side of the image that is searched; in a larger one the corners are then refined
 WINDOW_OF_SPACING, WINDOW_RANGE = 0.25, (2, 11)
 """Half the window of the refinement: this part of the least distance of two corners, within limits in px."""
 
@@ -198,12 +191,9 @@ def refined(gray: Gray, pixels: Array, columns: int) -> Array:
     return np.asarray(moved, np.float64).reshape(-1, 2)
 
 
-SURE_TAGS = 4
-"""Tags in one image from which their order on the board is read off."""
-MOST_OF_TAGS = 0.6
-"""Share of the tags below which they are looked for in the second way too."""
-LEAST_EDGE_PX = 12.0
-"""Smaller tags are hardly read, and their corners are too vague."""
+SURE_TAGS = 4  # tags in one image from which their order on the board is read off
+MOST_OF_TAGS = 0.6  # share of the tags below which they are looked for in the second way too
+LEAST_EDGE_PX = 12.0  # smaller tags are hardly read, and their corners are too vague
 MAX_RESIDUAL = 0.1
 """Largest distance of a corner from the plane's homography, in edges of a tag: above it the number was misread."""
 WINDOWS_OF_EDGE, TAG_WINDOW_RANGE = (0.15, 0.08), (2, 15)

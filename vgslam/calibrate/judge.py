@@ -13,10 +13,8 @@ from vgslam.errors import CalibrationError
 from vgslam.types import Array, Camera
 
 Lens = Literal["auto", "pinhole", "fisheye"]
-MOST_VIEWS = 40
-"""Views that are solved with: more add time, and little else."""
-LEAST_VIEWS = 8
-"""Fewer leave it to chance what they determine."""
+MOST_VIEWS = 40  # views that are solved with: more add time, and little else
+LEAST_VIEWS = 8  # fewer leave it to chance what they determine
 TILTED_DEG, LEAST_TILTED = 15.0, 4
 """A board parallel to the image says nothing of the focal length: that many views must be tilted by so much."""
 MAX_REL_SIGMA = 0.01
@@ -26,10 +24,8 @@ MAX_RMS, DOUBTED_RMS = 0.003, 0.001
 0.6 px of 640."""
 LEAST_COVERAGE, GOOD_COVERAGE = 0.3, 0.7
 """Share of the image's cells with corners below which there is no calibration, and below which it is doubted."""
-WIDE_DEG = 100.0
-"""Horizontal view from which a fisheye is tried as well."""
-FISHEYE_BETTER = 0.9
-"""The fisheye is taken if its RMS is below this share of the pinhole's."""
+WIDE_DEG = 100.0  # horizontal view from which a fisheye is tried as well
+FISHEYE_BETTER = 0.9  # the fisheye is taken if its RMS is below this share of the pinhole's
 WHAT_TO_FILM = (
     "film the board at 15 to 45 degrees to the image, turned left, right, up and down, near and far, until each part "
     "of the image, the corners too, has shown it; hold still for a moment in each place"
@@ -42,16 +38,12 @@ class Calibration:
 
     camera: Camera
     rms_px: float
-    n_views: int
-    """Views that were used."""
-    n_seen: int
-    """Views that showed the board."""
-    coverage: float
-    """Share of the image that corners were seen in, in [0,1]."""
+    n_views: int  # views that were used
+    n_seen: int  # views that showed the board
+    coverage: float  # share of the image that corners were seen in, in [0,1]
     fx_sigma_px: float
     most_tilt_deg: float
-    doubts: tuple[str, ...]
-    """What to mind, a line each."""
+    doubts: tuple[str, ...]  # what to mind, a line each
 
     def lines(self) -> list[str]:
         """The outcome in lines for people."""

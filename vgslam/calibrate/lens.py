@@ -10,10 +10,8 @@ from vgslam.calibrate.views import BoardView, Size
 from vgslam.errors import CalibrationError
 from vgslam.types import Array, Camera
 
-N_FOLDS = 5
-"""Groups of views that are held out in turn."""
-FEWEST_CORNERS = 12
-"""Views with fewer are not held out: half of them give the board's pose."""
+N_FOLDS = 5  # groups of views that are held out in turn
+FEWEST_CORNERS = 12  # views with fewer are not held out: half of them give the board's pose
 CLEARLY = 0.95
 """Share of the other model's error below which a model fits better. Where both can describe a lens they differ by less
 than 1 %, and by half and more where one cannot."""

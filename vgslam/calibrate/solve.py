@@ -15,10 +15,8 @@ CLEAR_SIGMAS = 4.0
 """k3 is used where it is this many standard deviations from zero; else it bends what no corner has seen."""
 OUTLIER, LEAST_OUTLIER_PX = 3.0, 0.5
 """A view is left out whose RMS is above this times the median, and above this many px: blurred, or misread."""
-FEWEST_VIEWS = 4
-"""OpenCV needs two or three; four leave something to judge by."""
-N_GROUPS = 5
-"""Groups of views that are left out in turn, for the deviation of the focal length."""
+FEWEST_VIEWS = 4  # OpenCV needs two or three; four leave something to judge by
+N_GROUPS = 5  # groups of views that are left out in turn, for the deviation of the focal length
 _CRITERIA = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_COUNT, 100, 1e-9)
 
 

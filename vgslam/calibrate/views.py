@@ -9,17 +9,14 @@ import numpy.typing as npt
 
 from vgslam.types import Array
 
-Size = tuple[int, int]
-"""Width and height in px."""
+Size = tuple[int, int]  # width and height in px
 GUESSED_FOCAL = 0.9
 """Focal length, over the image's longer side, by which a board's tilt is judged before anything is known."""
 WEIGHTS = np.array([2.0, 2.0, 1.0, 2.0, 2.0])
 """How much place (x, y, over the image), size (octaves) and tilt (sines) count for views to differ."""
-CELLS = (8, 10)
-"""Rows and columns of the cells by which the coverage is counted."""
+CELLS = (8, 10)  # rows and columns of the cells by which the coverage is counted
 SIDES = (("top left", "top", "top right"), ("left", "middle", "right"), ("bottom left", "bottom", "bottom right"))
-LEAST_OF_THIRD = 0.25
-"""Share of the cells of a ninth of the image below which it is named as not covered."""
+LEAST_OF_THIRD = 0.25  # share of the cells of a ninth of the image below which it is named as not covered
 
 
 @dataclass(frozen=True)
@@ -27,10 +24,8 @@ class BoardView:
     """A board in one image."""
 
     name: str
-    points: Array
-    """(N,3) corners on the board, z = 0, in units of a square (or a tag's edge)."""
-    pixels: Array
-    """(N,2)."""
+    points: Array  # (N,3) corners on the board, z = 0, in units of a square (or a tag's edge)
+    pixels: Array  # (N,2)
 
 
 def normal_of(view: BoardView, size: Size) -> Array:

@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from vgslam.adapt.trainer import Trainable
 
 N_PICTURES = 4
-EMA = 0.98
-"""Decay of the averaged weights per step, for rounds that are longer than those beside tracking."""
+EMA = 0.98  # decay of the averaged weights per step, for rounds that are longer than those beside tracking
 
 
 @dataclass

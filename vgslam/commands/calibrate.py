@@ -21,12 +21,9 @@ from vgslam.sources.open import open_source
 from vgslam.sources.options import SourceOptions
 from vgslam.sources.source import RecordedSource
 
-MOST_IMAGES = 240
-"""Images that are looked at, evenly chosen: a board that is moved slowly is seen in every place."""
-STRIDE_OF_UNKNOWN = 5
-"""Where the number of images is not known in advance."""
-OF_TIMES = "frames/s assumed"
-"""What warnings about missing times say; no time matters here."""
+MOST_IMAGES = 240  # images that are looked at, evenly chosen: a board that is moved slowly is seen in every place
+STRIDE_OF_UNKNOWN = 5  # where the number of images is not known in advance
+OF_TIMES = "frames/s assumed"  # what warnings about missing times say; no time matters here
 
 
 @dataclass

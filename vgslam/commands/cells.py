@@ -5,8 +5,7 @@ from rich.markup import escape
 
 from vgslam.guards.wording import one_line
 
-TABLE_WIDTH = 110
-"""Characters of a table of scores."""
+TABLE_WIDTH = 110  # characters of a table of scores
 
 
 def wide_console(least: int) -> Console:

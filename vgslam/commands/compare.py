@@ -18,10 +18,8 @@ from vgslam.results.page.run_data import RunData, chosen_truth, read_run_data, t
 from vgslam.types import Trajectory
 
 PAGE, PICTURE, FIGURES = "compare.html", "paths.png", "compare.json"
-TABLE_WIDTH = 400
-"""Characters: a table is as wide as what is in it."""
-MOST_SETTINGS = 60
-"""Rows of settings on the terminal; the files have all."""
+TABLE_WIDTH = 400  # characters: a table is as wide as what is in it
+MOST_SETTINGS = 60  # rows of settings on the terminal; the files have all
 
 
 @dataclass

@@ -26,12 +26,9 @@ from vgslam.fleet.task import Ending, Task, TaskLimits, TaskResult
 from vgslam.guards.wording import say
 from vgslam.session.stop_signals import StopSignals, exit_code
 
-SOME_FAILED = 1
-"""Exit code where some recordings have no results, and others have."""
-WRITE_EVERY_S = 5.0
-"""Seconds between two summaries while it runs."""
-MOST_NAMED = 20
-"""Recordings that failed which are named in the terminal; summary.csv has all."""
+SOME_FAILED = 1  # exit code where some recordings have no results, and others have
+WRITE_EVERY_S = 5.0  # seconds between two summaries while it runs
+MOST_NAMED = 20  # recordings that failed which are named in the terminal; summary.csv has all
 
 
 @dataclass(kw_only=True)
@@ -151,10 +148,8 @@ class _Run:
     folder: FleetFolder
     args: RecordingsArgs
     items: Sequence[Item]
-    tasks: dict[str, Task]
-    """Tasks by the names of the recordings; several may have the same key."""
-    results: dict[str, TaskResult] = field(default_factory=dict)
-    """Results by the keys of the tasks."""
+    tasks: dict[str, Task]  # tasks by the names of the recordings; several may have the same key
+    results: dict[str, TaskResult] = field(default_factory=dict)  # results by the keys of the tasks
     now: Callable[[], float] = time.monotonic
     _written_s: float = float("-inf")
 

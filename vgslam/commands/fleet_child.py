@@ -27,8 +27,7 @@ from vgslam.session.track import track
 from vgslam.sources.open import open_source
 from vgslam.types import Image, Status
 
-EVERY_FRAMES = 20
-"""Frames after which it is said again how far the recording is through."""
+EVERY_FRAMES = 20  # frames after which it is said again how far the recording is through
 
 
 class LostTooLongError(InputError):

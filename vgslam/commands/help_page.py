@@ -16,10 +16,8 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 SHORT, ALL = ("-h", "--help"), "--help-all"
-WIDEST = 100
-"""Characters of a line, where the terminal is wider: longer ones are hard to read."""
-COLUMN = 24
-"""Column where the explanations begin; an option that is longer gets its own line."""
+WIDEST = 100  # characters of a line, where the terminal is wider: longer ones are hard to read
+COLUMN = 24  # column where the explanations begin; an option that is longer gets its own line
 TRACKING = {
     "Results": ("out", "overwrite", "truth", "poses", "viewer", "quiet", "json"),
     "Map": ("map", "localize", "memory", "scale_from", "gravity"),
@@ -32,10 +30,8 @@ TRACKING = {
 class Page:
     """Help of one command."""
 
-    arguments: str
-    """The class of its arguments, as MODULE:CLASS in `vgslam.commands`."""
-    groups: dict[str, tuple[str, ...]]
-    """Names of the fields that the short page shows, by group."""
+    arguments: str  # the class of its arguments, as MODULE:CLASS in `vgslam.commands`
+    groups: dict[str, tuple[str, ...]]  # names of the fields that the short page shows, by group
 
     def load(self) -> type:
         """The class of the arguments."""

@@ -33,8 +33,7 @@ class LicensedPart:
     name: str
     version: str
     licence: str
-    extra: str
-    """The extra that brings it, or empty for one that is always there."""
+    extra: str  # the extra that brings it, or empty for one that is always there
     note: str = ""
 
     @property

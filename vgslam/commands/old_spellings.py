@@ -4,8 +4,7 @@ from collections.abc import Callable, Sequence
 
 from vgslam.errors import ConfigError
 
-PREDICTOR = {"sfm": "none", "vggt": "vggt"}
-"""`--predictor`: what each of its words is for `--network`."""
+PREDICTOR = {"sfm": "none", "vggt": "vggt"}  # `--predictor`: what each of its words is for `--network`
 _COMMANDS = ("run", "live", "config")
 
 

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 Rgb = npt.NDArray[np.uint8]
 
-SAME_SHAPE = 0.02
-"""Relative difference of the ratios of width and height of two sizes that one camera may give."""
+SAME_SHAPE = 0.02  # relative difference of the ratios of width and height of two sizes that one camera may give
 
 
 @dataclass

@@ -55,14 +55,10 @@ from vgslam.store.map_folder import MapFolder
 from vgslam.store.open import load_map
 from vgslam.types import Camera
 
-WORK = ".pieces"
-"""Folder within the results in which pieces are mapped; removed when all of them are joined."""
-SCOUTED = 300
-"""Frames from which the camera of an uncalibrated recording is found before the pieces are mapped."""
-ESTIMATE_REL_SIGMA = 0.07
-"""Relative deviation of the focal length that they give: all frames together know better."""
-SOME_FAILED = 1
-"""Exit code where pieces have no map, and the others have."""
+WORK = ".pieces"  # folder within the results in which pieces are mapped; removed when all of them are joined
+SCOUTED = 300  # frames from which the camera of an uncalibrated recording is found before the pieces are mapped
+ESTIMATE_REL_SIGMA = 0.07  # relative deviation of the focal length that they give: all frames together know better
+SOME_FAILED = 1  # exit code where pieces have no map, and the others have
 
 
 @dataclass

@@ -63,10 +63,8 @@ def _tracked(
 class Told:
     """What is told of a run once a second."""
 
-    stats: Literal["off", "line", "json"] = "off"
-    """Whether there is a line on standard error, for people or as JSON."""
-    metrics_port: int | None = None
-    """Where Prometheus finds it; None for nowhere."""
+    stats: Literal["off", "line", "json"] = "off"  # whether there is a line on standard error, for people or as JSON
+    metrics_port: int | None = None  # where Prometheus finds it; None for nowhere
 
     def tell(self, stats: Stats) -> None:
         """The line."""

@@ -11,8 +11,7 @@ from vgslam.evaluation.alignment import spread
 from vgslam.evaluation.association import default_max_difference_s
 from vgslam.types import Array, Trajectory
 
-FARTHEST_S, OF_DURATION = 2.0, 0.25
-"""Differences up to here are tried, and up to this share of the estimate's duration."""
+FARTHEST_S, OF_DURATION = 2.0, 0.25  # differences up to here are tried, and up to this share of the estimate's duration
 FAR_BETTER = 0.5
 """Share of the error that may be left for a difference to be named. Errors of tracking drift with the path and not with
 the clock: of 289 runs of recordings on one clock with their truth no difference left less than .62 of the positions'
@@ -21,22 +20,17 @@ LEAST_SHARE, LEAST_DEG = 0.01, 0.5
 """Positions with an error below this share of their extent, and rotations with one below this, raise no question."""
 NO_WORSE = 1.05
 """A difference that the rotations call for may leave so much of the error of the positions, and the reverse."""
-LEAST_SHARED = 0.7
-"""Share of the poses that must still have a reference on the other clock."""
-FEWEST = 10
-"""Poses from which a difference is looked for."""
+LEAST_SHARED = 0.7  # share of the poses that must still have a reference on the other clock
+FEWEST = 10  # poses from which a difference is looked for
 STEPS_S = (0.01, 0.05)
 """Least and largest step of the search; the shorter of the two intervals between poses, if it lies between."""
-FINER = 10
-"""Steps in a step, twice, about the best one."""
-MOST_POSES = 400
-"""Poses that are compared, spread over the estimate."""
+FINER = 10  # steps in a step, twice, about the best one
+MOST_POSES = 400  # poses that are compared, spread over the estimate
 HOLE, LEAST_HOLE_S = 1.5, 0.25
 """Intervals of the reference above so many medians, and above this, are not interpolated over."""
 
 Mask = npt.NDArray[np.bool_]
-Error = Callable[[float, Mask], float]
-"""The error under a difference in s, for a choice of poses."""
+Error = Callable[[float, Mask], float]  # the error under a difference in s, for a choice of poses
 
 
 @dataclass(frozen=True)

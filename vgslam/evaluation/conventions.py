@@ -11,20 +11,14 @@ from vgslam.evaluation.relative import rotation_angles_deg
 from vgslam.geometry import se3
 from vgslam.types import Array
 
-WRONG_DEG = 5.0
-"""Rotations that agree better than this raise no question."""
-FAR_BETTER = 0.25
-"""Share of the error that may be left for another convention to be named."""
-AGREES_DEG = 10.0
-"""Largest error that another convention may leave: random rotations come no nearer."""
-WRONG_OF_PATH = 0.1
-"""Positions whose error is less than this share of their extent raise no question."""
-LINE = 0.05
-"""Second extent of the positions over the first below which they do not say how the cameras are turned."""
+WRONG_DEG = 5.0  # rotations that agree better than this raise no question
+FAR_BETTER = 0.25  # share of the error that may be left for another convention to be named
+AGREES_DEG = 10.0  # largest error that another convention may leave: random rotations come no nearer
+WRONG_OF_PATH = 0.1  # positions whose error is less than this share of their extent raise no question
+LINE = 0.05  # second extent of the positions over the first below which they do not say how the cameras are turned
 DOUBTED = 2.0
 """A turn within so many times of what the errors of the positions do to their alignment is not one of the axes."""
-NEAR_AXES_DEG = 20.0
-"""Axes that are this near to one of the known ones are called by its name."""
+NEAR_AXES_DEG = 20.0  # axes that are this near to one of the known ones are called by its name
 _NAMES = {
     "OpenGL's (x right, y up, z backward)": np.diag([1.0, -1.0, -1.0]),
     "ROS's or a body's (x forward, y left, z up)": np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]]),
@@ -37,13 +31,10 @@ _COLUMNS = {
     "y mirrored": np.diag([1.0, -1.0, 1.0]), "z mirrored": np.diag([1.0, 1.0, -1.0]),
 }  # fmt: skip
 """Slips of columns, each its own inverse: they differ by turns of the world, so rotations tell which it is."""
-_NEARLY = 1.05
-"""Readings whose error is so much of the least agree as well with the positions; the rotations decide."""
+_NEARLY = 1.05  # readings whose error is so much of the least agree as well with the positions; the rotations decide
 ROUNDING = 1e-6
-FEWEST_SAME = 3
-"""Frames with one pose to the last bit from which it is told."""
-MOVED = 0.02
-"""Share of the extent of the reference that its own poses must spread over meanwhile."""
+FEWEST_SAME = 3  # frames with one pose to the last bit from which it is told
+MOVED = 0.02  # share of the extent of the reference that its own poses must spread over meanwhile
 
 
 def same_pose_note(T_ref_cam: Array, T_est_cam: Array) -> str | None:

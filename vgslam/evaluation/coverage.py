@@ -9,8 +9,7 @@ from vgslam.errors import EvaluationError
 from vgslam.evaluation.association import NO_POSE, component_of_frames, match_times
 from vgslam.types import Array, Ids, Trajectory
 
-HOLE = 1.5
-"""Intervals of more than this many medians are gaps."""
+HOLE = 1.5  # intervals of more than this many medians are gaps
 
 
 @dataclass(frozen=True)

@@ -32,16 +32,11 @@ class ErrorStatistics:
 class ErrorSeries:
     """What plots need: the errors over time, after alignment."""
 
-    alignment: Alignment
-    """A Sim(3), or SE(3) where no scale is observable."""
-    timestamps_s: Array
-    """(N,)."""
-    position_error_m: Array
-    """(N,)."""
-    rotation_error_deg: Array
-    """(N,), aligned by the positions."""
-    rotation_only_error_deg: Array
-    """(N,), aligned by the rotations alone."""
+    alignment: Alignment  # a Sim(3), or SE(3) where no scale is observable
+    timestamps_s: Array  # (N,)
+    position_error_m: Array  # (N,)
+    rotation_error_deg: Array  # (N,), aligned by the positions
+    rotation_only_error_deg: Array  # (N,), aligned by the rotations alone
 
 
 @dataclass(frozen=True)

@@ -18,15 +18,11 @@ from vgslam.graph.sim3_batch import Sim3Batch
 from vgslam.graph.similarity_net import Net, NetSolver
 from vgslam.types import Array, Ids
 
-LIMIT_SIGMA = 4.67
-"""Length of an error of 7 degrees of freedom that is exceeded in 0.27 % of cases."""
-WORST_SHARE = 0.5
-"""Bonds off by less than this share of the worst stay for the next round: it may be the worst's doing."""
+LIMIT_SIGMA = 4.67  # length of an error of 7 degrees of freedom that is exceeded in 0.27 % of cases
+WORST_SHARE = 0.5  # bonds off by less than this share of the worst stay for the next round: it may be the worst's doing
 ROUNDS, SOLVER_STEPS = 8, 50
-MOST_TRIANGLES = 20
-"""Triangles that a bond is weighed by at most."""
-TRIANGLES_AT_ONCE = 50_000
-"""Triangles that are looked at together: some 100 MB."""
+MOST_TRIANGLES = 20  # triangles that a bond is weighed by at most
+TRIANGLES_AT_ONCE = 50_000  # triangles that are looked at together: some 100 MB
 COLLAPSED_LOG_SCALE = 0.5
 """Spread of the log-scales of one bond's ties from which one of its maps has no scale of its own: 65 %."""
 SAME_WAY_DEG = 10.0
@@ -153,8 +149,7 @@ class _Legs:
     """N bonds with their deviations."""
 
     S: Sim3Batch
-    sigmas: Array
-    """(N,7)."""
+    sigmas: Array  # (N,7)
 
     @staticmethod
     def of(bonds: Sequence[Bond]) -> "_Legs":

@@ -22,18 +22,15 @@ from vgslam.fleet.sights import Witnesses
 from vgslam.fleet.ties import Bond, Tie, bond_of
 from vgslam.graph.roots import Roots
 
-MOST_WAY = 5
-"""Bonds of a way round at most: each adds its own uncertainty, so that a longer one ends near many places."""
+MOST_WAY = 5  # bonds of a way round at most: each adds its own uncertainty, so that a longer one ends near many places
 
 
 @dataclass(frozen=True)
 class Bridged:
     """Parts that are tied well enough, and what was not believed."""
 
-    anchors: Anchors
-    """Solved by the bonds that are believed alone."""
-    doubtful: list[Bond]
-    """Bonds that nothing contradicts and nothing else supports: one place alone ties two sides."""
+    anchors: Anchors  # solved by the bonds that are believed alone
+    doubtful: list[Bond]  # bonds that nothing contradicts and nothing else supports: one place alone ties two sides
 
 
 def solve_bridged(bonds: Sequence[Bond], sizes: dict[int, float] | None = None) -> Bridged:
@@ -134,11 +131,9 @@ def _leads_round(
 class Doubt:
     """Two maps that show what may be one place, which is not enough."""
 
-    a: int
-    """Number of a map."""
+    a: int  # number of a map
     b: int
-    keyframes_a: tuple[int, int]
-    """The first and the last keyframe of map a that show the place."""
+    keyframes_a: tuple[int, int]  # the first and the last keyframe of map a that show the place
     keyframes_b: tuple[int, int]
     n_ties: int
 

@@ -26,10 +26,8 @@ class Workplace:
     """What --engine, --address and --jobs say. Raises ConfigError where they contradict one another."""
 
     engine: Literal["local", "ray"] = "local"
-    address: str | None = None
-    """HOST:PORT of a Ray cluster; None for one that is begun on this machine for the time."""
-    n_jobs: int | None = None
-    """Processes side by side on this machine; None for as many as it can bear."""
+    address: str | None = None  # HOST:PORT of a Ray cluster; None for one that is begun on this machine for the time
+    n_jobs: int | None = None  # processes side by side on this machine; None for as many as it can bear
 
     def __post_init__(self) -> None:
         if self.n_jobs is not None and self.n_jobs < 1:

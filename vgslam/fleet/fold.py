@@ -18,10 +18,8 @@ from vgslam.store.merge import Joiner, put_beside
 from vgslam.store.open import load_map
 from vgslam.types import Edge, EdgeKind
 
-LEAST_SHARE = 0.5
-"""Least share of the ties between two maps that have to hold after the merge."""
-MOST_STRAIN_SIGMA = 12.0
-"""Error of a step of odometry, in its deviations, beyond which a merge has torn a map apart."""
+LEAST_SHARE = 0.5  # least share of the ties between two maps that have to hold after the merge
+MOST_STRAIN_SIGMA = 12.0  # error of a step of odometry, in its deviations, beyond which a merge has torn a map apart
 
 
 def merge_two(merged: SlamMap, other: SlamMap, joiner: Joiner) -> int:
@@ -38,8 +36,7 @@ def merge_two(merged: SlamMap, other: SlamMap, joiner: Joiner) -> int:
 class TieJoiner:
     """Joins components by ties that were verified before; implements `store.merge.Joiner`. notes: what went wrong."""
 
-    edges: Sequence[Edge]
-    """The ties, by the keyframes of the map that holds both."""
+    edges: Sequence[Edge]  # the ties, by the keyframes of the map that holds both
     notes: list[str] = field(default_factory=list)
 
     def join(self, slam_map: SlamMap) -> int:
@@ -77,12 +74,10 @@ class Branch:
     """A map that a fold works on: one that was given, or what two branches gave."""
 
     path: Path
-    offsets: dict[int, int]
-    """The given maps that are in it, and the ids of their first keyframes."""
+    offsets: dict[int, int]  # the given maps that are in it, and the ids of their first keyframes
 
 
-MapTies = dict[tuple[int, int], list[Tie]]
-"""Ties between two given maps, by their numbers."""
+MapTies = dict[tuple[int, int], list[Tie]]  # ties between two given maps, by their numbers
 
 
 def fold_two(a: Branch, b: Branch, ties: MapTies, out: Path) -> tuple[Branch | None, str]:

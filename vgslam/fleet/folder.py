@@ -32,8 +32,7 @@ MARKER, LOCK, DIGESTS = "fleet.json", ".lock", ".digests.json"
 RESULTS, LOGS, WORK, STARTS = "results", "logs", ".work", ".starts"
 FORMAT = "vgslam fleet"
 LONGEST_NAME = 100
-FACTS = "facts.json"
-"""The file of a recording's results that says what they are."""
+FACTS = "facts.json"  # the file of a recording's results that says what they are
 
 
 class FleetFolder:

@@ -12,11 +12,9 @@ from vgslam.atomic import write_text
 from vgslam.errors import InputError, OutputError
 from vgslam.results.environment import package_version
 
-KEY_DIGITS = 20
-"""Hexadecimal digits of a key: 80 bits, so that a million keys collide with a chance below 1e-12."""
+KEY_DIGITS = 20  # hexadecimal digits of a key: 80 bits, so that a million keys collide with a chance below 1e-12
 CHUNK = 2**20
-STEADY_S = 2.0
-"""A file that was changed so shortly before it was read may change again without its time showing it."""
+STEADY_S = 2.0  # a file that was changed so shortly before it was read may change again without its time showing it
 
 
 @cache

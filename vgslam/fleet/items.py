@@ -21,23 +21,18 @@ VIDEOS = frozenset({
 })  # fmt: skip
 BAGS = frozenset({".bag", ".mcap", ".db3"})
 """Endings of files that are recordings where a folder of many is given; any file may be named by itself."""
-DEEPEST = 4
-"""Folders within folders that are looked through."""
+DEEPEST = 4  # folders within folders that are looked through
 
 
 @dataclass(frozen=True)
 class Item:
     """A recording to be worked on, or one that was named and cannot be."""
 
-    where: str
-    """Absolute path or address."""
+    where: str  # absolute path or address
     name: str
-    options: dict[str, str] = field(default_factory=dict)
-    """Its own options of `vgslam run`, as text."""
-    base: Path = field(default_factory=Path)
-    """Folder that paths in the options are relative to."""
-    trouble: str = ""
-    """One line if it cannot be worked on."""
+    options: dict[str, str] = field(default_factory=dict)  # its own options of `vgslam run`, as text
+    base: Path = field(default_factory=Path)  # folder that paths in the options are relative to
+    trouble: str = ""  # one line if it cannot be worked on
 
 
 def find_items(inputs: Sequence[str], known: Collection[str]) -> list[Item]:
@@ -157,8 +152,7 @@ def _named_apart(items: list[Item]) -> list[Item]:
 
 SUFFIXES = (".csv", ".jsonl", ".ndjson")
 PATH, NAME = "path", "name"
-ALIASES = {"calibration": "calib", "scale": "scale_from"}
-"""Other words for columns."""
+ALIASES = {"calibration": "calib", "scale": "scale_from"}  # other words for columns
 
 
 @dataclass(frozen=True)
@@ -166,12 +160,9 @@ class ListedRow:
     """One recording of a list."""
 
     line: int
-    path: str
-    """As it is written there."""
-    name: str = ""
-    """What it is to be called; empty where the list does not say."""
-    options: dict[str, str] = field(default_factory=dict)
-    """Options of `vgslam run`, as text."""
+    path: str  # as it is written there
+    name: str = ""  # what it is to be called; empty where the list does not say
+    options: dict[str, str] = field(default_factory=dict)  # options of `vgslam run`, as text
 
 
 def read_manifest(file: Path, known: Collection[str]) -> list[ListedRow]:

@@ -22,24 +22,19 @@ from vgslam.store.merge import put_beside
 from vgslam.store.open import load_map
 from vgslam.types import Ids
 
-MOST_CODES = 48
-"""Keyframes of a map by which it is recognised, spread over it: the pair test alone looks at all."""
+MOST_CODES = 48  # keyframes of a map by which it is recognised, spread over it: the pair test alone looks at all
 ROW = 4
 """Keyframes on each side of one that looks alike which are looked at: a meeting needs several in a row that agree."""
-MOST_ROWS = 8
-"""Places of a pair that are looked at, those that look most alike first."""
+MOST_ROWS = 8  # places of a pair that are looked at, those that look most alike first
 
 
 @dataclass(frozen=True)
 class Known:
     """What the search for pairs needs to know of a map."""
 
-    codes: npt.NDArray[np.uint8]
-    """(n,256): codes of keyframes."""
-    keyframes: Ids
-    """(n,): which ones."""
-    sizes: dict[int, int]
-    """Keyframes of each component."""
+    codes: npt.NDArray[np.uint8]  # (n,256): codes of keyframes
+    keyframes: Ids  # (n,): which ones
+    sizes: dict[int, int]  # keyframes of each component
 
 
 def known(path: Path) -> Known:

@@ -17,38 +17,28 @@ from vgslam.fleet.overlap import UNCHECKED, Overlap
 from vgslam.fleet.ties import Bond, Tie, bond_of
 from vgslam.reloc.map_index import MapIndex, alike_maps
 
-N_NEAR = 60
-"""Codes that are looked at for each: more than those of a map of its own."""
+N_NEAR = 60  # codes that are looked at for each: more than those of a map of its own
 LEAST_LIKE = 0.15
 """Likeness from which keyframes may show one place: most others are below, nearly all of it above. Verification
 decides."""
 LEAST_VOTES = 2
 """Keyframes of each of two maps that must look so much like one of the other's for the pair to be verified."""
-MOST_PARTNERS = 10
-"""Pairs that are verified for a map, those that look most alike first."""
+MOST_PARTNERS = 10  # pairs that are verified for a map, those that look most alike first
 
-MapPart = tuple[int, int]
-"""Number of a map, and a component of it."""
+MapPart = tuple[int, int]  # number of a map, and a component of it
 
 
 @dataclass(frozen=True)
 class Merged:
     """What became of many maps."""
 
-    groups: list[tuple[Path, list[int]]]
-    """New maps, and the numbers of those that are in each."""
-    apart: list[int]
-    """Maps that stay as they are."""
-    notes: dict[int, str]
-    """Why a map stays apart, where there is more to say than that it shares no place with another."""
-    n_pairs: int
-    """Pairs of maps that were verified."""
-    n_met: int
-    """Pairs that showed the same places."""
-    refused: list[tuple[int, int]] = field(default_factory=list)
-    """Pairs whose bond contradicts the others."""
-    doubts: list[Doubt] = field(default_factory=list)
-    """Groups, or maps, that one place alone ties."""
+    groups: list[tuple[Path, list[int]]]  # new maps, and the numbers of those that are in each
+    apart: list[int]  # maps that stay as they are
+    notes: dict[int, str]  # why a map stays apart, where there is more to say than that it shares no place with another
+    n_pairs: int  # pairs of maps that were verified
+    n_met: int  # pairs that showed the same places
+    refused: list[tuple[int, int]] = field(default_factory=list)  # pairs whose bond contradicts the others
+    doubts: list[Doubt] = field(default_factory=list)  # groups, or maps, that one place alone ties
 
 
 @dataclass(frozen=True)
@@ -56,14 +46,10 @@ class Anchored:
     """Where the parts of all maps lie in one another."""
 
     anchors: Anchors
-    edges: MapTies
-    """The ties of the bonds that are used, between maps."""
-    weights: dict[tuple[int, int], float]
-    """How many they are."""
-    parts: list[MapPart]
-    """The parts by the number of their node."""
-    doubts: list[Doubt]
-    """Pairs whose bond is not enough."""
+    edges: MapTies  # the ties of the bonds that are used, between maps
+    weights: dict[tuple[int, int], float]  # how many they are
+    parts: list[MapPart]  # the parts by the number of their node
+    doubts: list[Doubt]  # pairs whose bond is not enough
 
 
 def merge_many(

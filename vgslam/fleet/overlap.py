@@ -24,20 +24,16 @@ there."""
 LEAST_PREDICTED, LEAST_SEEN = 4, 0.5
 """A similarity that predicts so many places is contradicted if less than this share is seen. Seen were all of 4 and 5
 of rendered drives, 4 of pieces of KITTI, none of 8 and 9 of another city (docs/bench/fleet.md)."""
-MOST_LOOKS = 12
-"""Places of a pair of maps that are looked at, spread over what they have in common."""
-TRIES = 2
-"""Pairs of keyframes that are tried at a place: one may be blurred, or half hidden."""
+MOST_LOOKS = 12  # places of a pair of maps that are looked at, spread over what they have in common
+TRIES = 2  # pairs of keyframes that are tried at a place: one may be blurred, or half hidden
 
 
 @dataclass(frozen=True)
 class Overlap:
     """How much of what two maps must have in common was found."""
 
-    n_predicted: int = 0
-    """Places, APART_DEPTHS from one another, that both must show from a like viewpoint."""
-    n_seen: int = 0
-    """Places among these at which keyframes of both verify one another."""
+    n_predicted: int = 0  # places, APART_DEPTHS from one another, that both must show from a like viewpoint
+    n_seen: int = 0  # places among these at which keyframes of both verify one another
 
     def __add__(self, other: "Overlap") -> "Overlap":
         return Overlap(self.n_predicted + other.n_predicted, self.n_seen + other.n_seen)
@@ -55,14 +51,10 @@ UNCHECKED = Overlap()
 class Views:
     """Keyframes of one map, in the frame of the other."""
 
-    ids: Ids
-    """(N,)."""
-    eyes: Array
-    """(N,3)."""
-    axes: Array
-    """(N,3): the direction of view."""
-    depths: Array
-    """(N,): median depth of what is seen."""
+    ids: Ids  # (N,)
+    eyes: Array  # (N,3)
+    axes: Array  # (N,3): the direction of view
+    depths: Array  # (N,): median depth of what is seen
 
     @staticmethod
     def of(m: SlamMap, ids: Ids, S: Sim3) -> "Views":

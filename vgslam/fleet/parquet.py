@@ -12,8 +12,7 @@ from vgslam.geometry import se3
 from vgslam.types import Array, Status
 
 POSES = "poses.parquet"
-POSE = ("tx", "ty", "tz", "qx", "qy", "qz", "qw")
-"""Columns of a position and of a unit quaternion."""
+POSE = ("tx", "ty", "tz", "qx", "qy", "qz", "qw")  # columns of a position and of a unit quaternion
 
 
 @dataclass(frozen=True)

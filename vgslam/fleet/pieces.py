@@ -16,10 +16,8 @@ from vgslam.types import Array, Camera, Ids
 
 OVERLAP = 30
 """Frames that neighbouring pieces have in common: enough for a map to begin, and for some keyframes of each."""
-USUAL = 500
-"""Frames of a piece where their number is left to the program."""
-LEAST = 40
-"""Frames of its own that a piece has at least, without those that it begins in common with the next."""
+USUAL = 500  # frames of a piece where their number is left to the program
+LEAST = 40  # frames of its own that a piece has at least, without those that it begins in common with the next
 
 
 def cut(n_frames: int, n_pieces: int | None) -> list[range]:

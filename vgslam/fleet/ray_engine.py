@@ -14,8 +14,7 @@ from vgslam.fleet.work import do_task
 from vgslam.guards.wording import first_line
 
 T = TypeVar("T")
-IN_FLIGHT = 1000
-"""Tasks that are handed to the cluster at a time: waiting for one costs time in proportion."""
+IN_FLIGHT = 1000  # tasks that are handed to the cluster at a time: waiting for one costs time in proportion
 NEW = "local"
 """Ray's word for a cluster that is begun for the time; without it Ray would look for one that runs already."""
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:]+\]|[\w.-]+):\d+")

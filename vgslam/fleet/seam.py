@@ -16,14 +16,11 @@ from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.types import Array, Camera, Ids
 
-LEAST_FRAMES, LEAST_SHARE = 5, 0.7
-"""Common frames that have to agree on one similarity, and the share of them."""
+LEAST_FRAMES, LEAST_SHARE = 5, 0.7  # common frames that have to agree on one similarity, and the share of them
 SAME_DEG, SAME_SHARE = 2.0, 0.1
 """A frame agrees if both maps put it there within this angle, and this share of the depth of what it sees."""
-LEAST_RATIOS = 30
-"""Landmarks seen by both maps from which their depths say something of the scale."""
-SAME_PX = 1.5
-"""Two landmarks that a frame sees so near one another are one corner."""
+LEAST_RATIOS = 30  # landmarks seen by both maps from which their depths say something of the scale
+SAME_PX = 1.5  # two landmarks that a frame sees so near one another are one corner
 SAME_LOG_SCALE, WORST_LOG_SIGMA = 0.1, 0.05
 """The difference of log-scales by positions and by landmarks (or three deviations); the most deviation of the scale."""
 LEAST_LOG_SIGMA = 0.005
@@ -35,18 +32,12 @@ ROUNDS, TUKEY = 10, 4.685
 class Seam:
     """Where one map lies in another."""
 
-    S_a_b: Sim3
-    """World of b in that of a."""
-    n_frames: int
-    """Common frames that agree."""
-    n_landmarks: int
-    """Depths that were compared."""
-    angle_deg: float
-    """Median angle that remains between the two poses of a frame."""
-    distance_share: float
-    """Median distance that remains, as a share of the depth."""
-    log_sigma: float
-    """Deviation of the log-scale."""
+    S_a_b: Sim3  # world of b in that of a
+    n_frames: int  # common frames that agree
+    n_landmarks: int  # depths that were compared
+    angle_deg: float  # median angle that remains between the two poses of a frame
+    distance_share: float  # median distance that remains, as a share of the depth
+    log_sigma: float  # deviation of the log-scale
 
 
 def seam_of(T_a: Array, T_b: Array, log_ratios: Array, depth: float) -> tuple[Seam | None, str]:
@@ -122,10 +113,8 @@ class Side:
 
     slam_map: SlamMap
     component: int
-    T_world_cam: dict[int, Array]
-    """Poses (4,4) of the common frames, by their numbers in the recording."""
-    keyframes: dict[int, int]
-    """Ids of the keyframes among the common frames, by the numbers of the frames."""
+    T_world_cam: dict[int, Array]  # poses (4,4) of the common frames, by their numbers in the recording
+    keyframes: dict[int, int]  # ids of the keyframes among the common frames, by the numbers of the frames
 
 
 def depth_ratios(a: Side, b: Side) -> tuple[Array, float]:

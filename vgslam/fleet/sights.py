@@ -27,10 +27,8 @@ of a car is in view for less."""
 class Sight:
     """What a keyframe sees of a place."""
 
-    eye: Array
-    """(3,): where the camera is."""
-    seen: Array
-    """(3,): the middle of the landmarks that were found."""
+    eye: Array  # (3,): where the camera is
+    seen: Array  # (3,): the middle of the landmarks that were found
 
     @property
     def depth(self) -> float:
@@ -47,10 +45,8 @@ class Sight:
 class Witnesses:
     """N places that two sides show, each as both see it: in one frame, or each side in a frame of its own."""
 
-    eyes: Array
-    """(N,2,3): cameras of the two sides."""
-    seen: Array
-    """(N,2,3): the middle of what they see."""
+    eyes: Array  # (N,2,3): cameras of the two sides
+    seen: Array  # (N,2,3): the middle of what they see
 
     @staticmethod
     def of(sights: Sequence[tuple[Sight, Sight]]) -> "Witnesses":

@@ -22,11 +22,9 @@ from vgslam.sources.live_address import public, split_login
 T = TypeVar("T")
 PROTOCOLS = ("s3", "s3a", "gs", "gcs", "http", "https", "file", "memory")
 """Kinds of address that are read. fsspec knows more, some of which run code or reach further than they say."""
-PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
-"""What fsspec needs for a kind of address."""
+PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}  # what fsspec needs for a kind of address
 WEB = ("http", "https")
-MOST_BYTES = 256 * 2**30
-"""Largest file that is fetched."""
+MOST_BYTES = 256 * 2**30  # largest file that is fetched
 LIVE = ("rtsp", "rtsps", "rtmp", "udp", "srt")
 MARKS = ("ETag", "etag", "md5Hash", "crc32c", "generation", "last_modified", "LastModified", "mtime", "size")
 """What a storage may say of an object that changes with its content."""
@@ -177,11 +175,9 @@ def retried(do: Callable[[], T], retries: int) -> T:
     raise AssertionError("not reached")
 
 
-TIMEOUT_S = 30.0
-"""Seconds for which a server may say nothing."""
+TIMEOUT_S = 30.0  # seconds for which a server may say nothing
 CHUNK = 2**20
-CLIENT_ERRORS = range(400, 500)
-"""Answers that the same question gets again."""
+CLIENT_ERRORS = range(400, 500)  # answers that the same question gets again
 
 
 class HttpFiles:

@@ -22,8 +22,7 @@ COLUMNS = (
     "name", "input", "ending", "coverage", "frames", "poses", "length", "unit", "losses", "components", "duration_s",
     "was_there", "attempts", "wall_s", "peak_mib", "results", "error",
 )  # fmt: skip
-OPEN = "open"
-"""The ending of a recording that is still to be done."""
+OPEN = "open"  # the ending of a recording that is still to be done
 
 
 @dataclass(frozen=True)

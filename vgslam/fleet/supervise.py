@@ -17,10 +17,8 @@ from vgslam.fleet.task import TaskLimits
 from vgslam.session.isolated import end_group, last_line
 
 POLL_S = 0.1
-PATIENCE_S = 5.0
-"""Time in which a process that is to end may write what it has."""
-PROGRESS = "progress"
-"""The file in which a process says how many seconds of its recording it has come through."""
+PATIENCE_S = 5.0  # time in which a process that is to end may write what it has
+PROGRESS = "progress"  # the file in which a process says how many seconds of its recording it has come through
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """One thread for linear algebra, on whatever node: their number can change the last digits of results."""
 
@@ -37,10 +35,8 @@ class CutShort(StrEnum):
 class Watched:
     """How a process ended."""
 
-    exit_code: int
-    """Negative for a signal, as in `subprocess`."""
-    cut: CutShort | None
-    """None if it ended by itself."""
+    exit_code: int  # negative for a signal, as in `subprocess`
+    cut: CutShort | None  # none if it ended by itself
     wall_s: float
     peak_bytes: int
     last_line: str

@@ -9,12 +9,9 @@ from typing import Any
 class Ending(StrEnum):
     """How a task ended."""
 
-    DONE = "done"
-    """Every frame was processed."""
-    LOST = "lost"
-    """The camera was lost for longer than was allowed; the results go up to there."""
-    FAILED = "failed"
-    """There are no results."""
+    DONE = "done"  # every frame was processed
+    LOST = "lost"  # the camera was lost for longer than was allowed; the results go up to there
+    FAILED = "failed"  # there are no results
 
 
 @dataclass(frozen=True)
@@ -49,14 +46,11 @@ class Facts:
 
     n_frames: int = 0
     n_poses: int = 0
-    n_losses: int = 0
-    """How often tracking was lost."""
+    n_losses: int = 0  # how often tracking was lost
     n_components: int = 0
-    length: float = 0.0
-    """Length of the path of the largest component, in metres or map units."""
+    length: float = 0.0  # length of the path of the largest component, in metres or map units
     is_metric: bool = False
-    duration_s: float = 0.0
-    """From the first frame to the last."""
+    duration_s: float = 0.0  # from the first frame to the last
 
     @property
     def coverage(self) -> float:
@@ -108,18 +102,13 @@ class TaskResult:
 
     key: str
     ending: Ending
-    error: str = ""
-    """One line; empty where all went well."""
-    results: str = ""
-    """Its folder within that of the fleet; empty where there are none."""
+    error: str = ""  # one line; empty where all went well
+    results: str = ""  # its folder within that of the fleet; empty where there are none
     facts: Facts = field(default_factory=Facts)
-    was_there: bool = False
-    """Whether an earlier run had done it."""
-    attempts: int = 0
-    """Times that it was started now."""
+    was_there: bool = False  # whether an earlier run had done it
+    attempts: int = 0  # times that it was started now
     wall_s: float = 0.0
-    peak_mib: float = 0.0
-    """Largest resident memory that was seen."""
+    peak_mib: float = 0.0  # largest resident memory that was seen
 
     @property
     def is_usable(self) -> bool:

@@ -19,8 +19,7 @@ from vgslam.slam_config import SlamConfig
 from vgslam.stage_clock import StageClock
 from vgslam.types import Array, Ids
 
-SEARCHED = 8
-"""Places looked through for each wanted: those most like a keyframe are mostly of its own piece."""
+SEARCHED = 8  # places looked through for each wanted: those most like a keyframe are mostly of its own piece
 
 
 class EarlierPieces(Places):
@@ -44,10 +43,8 @@ class Whole:
     slam_map: SlamMap
     loops: list[Closed] = field(default_factory=list)
     n_refused: int = 0
-    n_joined: int = 0
-    """Components that places joined, as no seam did."""
-    notes: list[str] = field(default_factory=list)
-    """A line for each thing that a user of the poses should know."""
+    n_joined: int = 0  # components that places joined, as no seam did
+    notes: list[str] = field(default_factory=list)  # a line for each thing that a user of the poses should know
     refined: RefineOutcome | None = None
     stages: StageClock = field(default_factory=StageClock)
 

@@ -55,10 +55,8 @@ class InPieces:
     pieces: Sequence[Piece]
     joins: Sequence[Join]
     engine: str
-    calibration: str
-    """Where the camera comes from."""
-    n_joined_by_places: int = 0
-    """Components that were joined by places that they show, as no seam did."""
+    calibration: str  # where the camera comes from
+    n_joined_by_places: int = 0  # components that were joined by places that they show, as no seam did
 
     def to_dict(self) -> dict[str, Any]:
         """The entry in the report."""

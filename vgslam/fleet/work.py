@@ -24,19 +24,14 @@ RUN, MAP, ORDER, SETTINGS = "run", "map.vgslam", "order.json", "settings.yaml"
 class Order:
     """What the process of one recording is told, as JSON in a file."""
 
-    settings: str
-    """YAML file with settings of `vgslam run`."""
+    settings: str  # YAML file with settings of `vgslam run`
     recording: str
-    out: str
-    """Folder for the results, made by the process."""
-    map: str
-    """The map to localize in, or the folder of the map to make."""
+    out: str  # folder for the results, made by the process
+    map: str  # the map to localize in, or the folder of the map to make
     is_localizing: bool
     max_lost_frames: int | None
-    progress: str
-    """File to be written with the seconds of the recording that are through."""
-    parent: int
-    """Process that watches."""
+    progress: str  # file to be written with the seconds of the recording that are through
+    parent: int  # process that watches
 
     @staticmethod
     def read(file: Path) -> "Order":

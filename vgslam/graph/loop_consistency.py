@@ -27,14 +27,10 @@ BLOCK = 4_000  # pairs compared at a time, which bounds memory
 class Measured:
     """N measured similarities at once."""
 
-    a: Ids
-    """(N,): keyframe ids."""
-    b: Ids
-    """(N,): keyframe ids."""
-    S: Sim3Batch
-    """N similarities S_a_b."""
-    covariance: Array
-    """(N,7,7) in b's frame."""
+    a: Ids  # (N,): keyframe ids
+    b: Ids  # (N,): keyframe ids
+    S: Sim3Batch  # N similarities S_a_b
+    covariance: Array  # (N,7,7) in b's frame
 
     @staticmethod
     def of(edges: Sequence[Edge]) -> "Measured":

@@ -38,10 +38,8 @@ class _Camp:
     """Ties between two pieces that agree. The camp with the larger weight goes first."""
 
     pieces: frozenset[int]
-    leader: int
-    """Index of the tie that represents the others."""
-    members: list[int]
-    """Indices of the ties."""
+    leader: int  # index of the tie that represents the others
+    members: list[int]  # indices of the ties
     weight: float
 
 

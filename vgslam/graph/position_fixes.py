@@ -12,12 +12,9 @@ from vgslam.graph.pose_graph import HUBER_SIGMAS, check_graph, from_gtsam, to_gt
 from vgslam.graph.robust import edge_errors_sigma
 from vgslam.types import Array, Edge, EdgeKind
 
-N_ROUNDS = 4
-"""Times that the positions are linearised anew; the rotations hardly change after the first."""
-LOOSE = 1e3
-"""Deviation of what a position does not measure: rotation (rad) and log-scale of its keyframe."""
-ROLL_SIGMA = 1e-3
-"""Deviation of a held roll (rad): it stays what it was."""
+N_ROUNDS = 4  # times that the positions are linearised anew; the rotations hardly change after the first
+LOOSE = 1e3  # deviation of what a position does not measure: rotation (rad) and log-scale of its keyframe
+ROLL_SIGMA = 1e-3  # deviation of a held roll (rad): it stays what it was
 MAX_STEPS = 30
 MAX_EDGE_SIGMAS = 5.0
 """An edge that the map contradicts by more than this is out of use, and says nothing about its shape."""

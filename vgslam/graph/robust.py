@@ -37,14 +37,10 @@ class SwitchedOff:
 class RobustSolution:
     """The solution of a graph without the edges that contradict it."""
 
-    nodes: dict[int, Sim3]
-    """S_world_keyframe of each keyframe."""
-    error: float
-    """GTSAM's error of the edges in use."""
-    active: list[Edge]
-    """The edges in use that are not odometry."""
-    switched_off: list[SwitchedOff]
-    """The other edges that are not odometry."""
+    nodes: dict[int, Sim3]  # S_world_keyframe of each keyframe
+    error: float  # GTSAM's error of the edges in use
+    active: list[Edge]  # the edges in use that are not odometry
+    switched_off: list[SwitchedOff]  # the other edges that are not odometry
 
 
 def edge_errors_sigma(nodes: dict[int, Sim3], edges: Sequence[Edge], is_metric: bool = False) -> Array:
@@ -140,10 +136,8 @@ class _Ties:
 class MapSolution:
     """The outcome of optimising a map."""
 
-    error: float
-    """GTSAM's remaining error."""
-    switched_off: list[SwitchedOff]
-    """Loops and relocalizations that the graph contradicts."""
+    error: float  # GTSAM's remaining error
+    switched_off: list[SwitchedOff]  # loops and relocalizations that the graph contradicts
 
 
 def optimize_map(slam_map: SlamMap, is_metric: bool = False) -> MapSolution:

@@ -16,12 +16,9 @@ from vgslam.types import Array
 class Sim3Batch:
     """N similarities p_a = s R p_b + t."""
 
-    R: Array
-    """(N,3,3)."""
-    t: Array
-    """(N,3)."""
-    s: Array
-    """(N,)."""
+    R: Array  # (N,3,3)
+    t: Array  # (N,3)
+    s: Array  # (N,)
 
     @staticmethod
     def of(items: Sequence[Sim3]) -> "Sim3Batch":

@@ -18,12 +18,9 @@ from vgslam.graph.sim3_batch import Sim3Batch
 from vgslam.graph.two_levels import Blocks, TwoLevels, conjugate_gradients, neighbourhoods
 from vgslam.types import Array, Edge, Ids
 
-ENOUGH = 1e-5
-"""Share of the error by which a step has to lessen it for another to be made: that of GTSAM's optimisers."""
-LINEAR_ENOUGH = 1e-2
-"""Share of the gradient that a linear solve may leave: the next step mends it."""
-MOST_PASSES = 100
-"""Passes over the measurements of one linear solve at most."""
+ENOUGH = 1e-5  # share of the error by which a step has to lessen it for another to be made: that of GTSAM's optimisers
+LINEAR_ENOUGH = 1e-2  # share of the gradient that a linear solve may leave: the next step mends it
+MOST_PASSES = 100  # passes over the measurements of one linear solve at most
 STALE_PASSES, STALE_COST = 40, 0.1
 """The preconditioner is made anew after so many passes, or once the error is this share of what it was."""
 LEAST_DAMPING, MOST_DAMPING = 1e-4, 1e4
@@ -34,12 +31,10 @@ LEAST_DAMPING, MOST_DAMPING = 1e-4, 1e4
 class Net:
     """M measurements between N nodes."""
 
-    a: Ids
-    """(M,): rows of the nodes."""
+    a: Ids  # (M,): rows of the nodes
     b: Ids
     S_a_b: Sim3Batch
-    sigmas: Array
-    """(M,7) as of `Edge`."""
+    sigmas: Array  # (M,7) as of `Edge`
 
     @staticmethod
     def of(edges: Sequence[Edge], row: dict[int, int]) -> "Net":

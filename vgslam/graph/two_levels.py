@@ -18,13 +18,10 @@ RIDGE = 1e-9
 class Blocks:
     """The matrix J^T J of M rows of seven that each touch two of N nodes."""
 
-    a: Ids
-    """(M,)."""
+    a: Ids  # (M,)
     b: Ids
-    J: Array
-    """(M,7,14): derivatives by node a, then by node b."""
-    held: np.ndarray
-    """(N,): nodes that do not move: their derivatives are 0."""
+    J: Array  # (M,7,14): derivatives by node a, then by node b
+    held: np.ndarray  # (N,): nodes that do not move: their derivatives are 0
 
     def times(self, x: Array) -> Array:
         """J^T J x, (N,7)."""

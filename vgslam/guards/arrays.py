@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-MOST_BYTES = 64 * 2**20
-"""Most bytes of the arrays of a .npz file when unpacked, and of a .npy file."""
+MOST_BYTES = 64 * 2**20  # most bytes of the arrays of a .npz file when unpacked, and of a .npy file
 MOST_ARRAYS = 1000
 
 Array = npt.NDArray[Any]

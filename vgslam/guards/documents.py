@@ -11,16 +11,12 @@ import yaml
 
 MOST_BYTES = 32 * 2**20
 """Longest JSON file: a short value of JSON takes thirty times as many bytes of memory as of text."""
-MOST_ROWS_BYTES = 128 * 2**20
-"""Longest list or trajectory: a million rows and more."""
+MOST_ROWS_BYTES = 128 * 2**20  # longest list or trajectory: a million rows and more
 MOST_YAML_BYTES = 2**20
 """Longest YAML file: its parser reads a megabyte in about ten seconds; settings and calibrations have kilobytes."""
-MOST_LEVELS = 64
-"""Lists within lists, and mappings within mappings."""
-MOST_YAML_VALUES = 50_000
-"""Values of a YAML file, each counted as often as references (`*name`) repeat it."""
-MOST_DIGITS = 300
-"""Digits of a whole number: with more it is beyond every floating-point number."""
+MOST_LEVELS = 64  # lists within lists, and mappings within mappings
+MOST_YAML_VALUES = 50_000  # values of a YAML file, each counted as often as references (`*name`) repeat it
+MOST_DIGITS = 300  # digits of a whole number: with more it is beyond every floating-point number
 
 
 class DocumentError(ValueError):

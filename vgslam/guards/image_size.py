@@ -14,8 +14,7 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """JPEG's markers "start of frame"; three of the range mean other things."""
 _TIFF_SIZES = {256: 0, 257: 1, 322: 2, 323: 3}
 """TIFF's fields: width and height of the image, and those of a tile, which decoders make room for as well."""
-_TIFF_TYPES = {1: 1, 3: 2, 4: 4, 16: 8}
-"""Bytes of TIFF's types of whole numbers."""
+_TIFF_TYPES = {1: 1, 3: 2, 4: 4, 16: 8}  # bytes of TIFF's types of whole numbers
 _MOST_FIELDS = 4096
 
 

@@ -12,10 +12,8 @@ import numpy.typing as npt
 from vgslam.guards.cut_jpeg import ends_early
 from vgslam.guards.image_size import stated_size
 
-MOST_PIXELS = 100_000_000
-"""Most pixels of an image: 300 MB as RGB, and as much again while it is turned or converted."""
-MOST_FILE_BYTES = 600_000_000
-"""Longest image file: that many pixels in 16 bits and three channels without compression."""
+MOST_PIXELS = 100_000_000  # most pixels of an image: 300 MB as RGB, and as much again while it is turned or converted
+MOST_FILE_BYTES = 600_000_000  # longest image file: that many pixels in 16 bits and three channels without compression
 
 CUT_OFF = "the JPEG data is cut off"
 

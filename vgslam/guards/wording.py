@@ -8,8 +8,7 @@ _HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud
 """Control characters (ESC among them), those that turn the direction of the text, and halves of surrogate pairs, which
 file names that are not UTF-8 are made of and no terminal takes. Tab and line feed are left."""
 
-LONGEST = 4000
-"""Most characters of a line: names and lists in a message may be of any length."""
+LONGEST = 4000  # most characters of a line: names and lists in a message may be of any length
 
 
 def shown(text: object) -> str:

@@ -11,19 +11,15 @@ from vgslam.metric.measured import Scale, SessionView
 from vgslam.sources.depth_images import DepthOf
 from vgslam.types import Array, Float32, Ids, Keyframe
 
-MIN_POINTS = 8
-"""Landmarks with a depth that a keyframe needs to count."""
-MAX_REL_SIGMA = 0.1
-"""Relative deviation of its depth up to which a landmark counts."""
+MIN_POINTS = 8  # landmarks with a depth that a keyframe needs to count
+MAX_REL_SIGMA = 0.1  # relative deviation of its depth up to which a landmark counts
 EDGE = 0.03
 """Largest relative difference of depth around a pixel: at the rim of things, colour and depth show different ones."""
 SAME_S = 1e-3
 METHOD = "measured depth"
-MIN_FOR_DRIFT = 4
-"""Keyframes with depth from which the drift of the scale is looked at."""
+MIN_FOR_DRIFT = 4  # keyframes with depth from which the drift of the scale is looked at
 TOLD_DRIFT = 0.05
-AT_REST = 0.1
-"""What keyframes count for together where the camera does not move, relative to the whole path."""
+AT_REST = 0.1  # what keyframes count for together where the camera does not move, relative to the whole path
 SENSOR_REL_SIGMA = 0.01
 """What all measurements of a depth camera have in common: its calibration, the step of its disparity."""
 

@@ -7,12 +7,10 @@ from vgslam.geometry import se3
 from vgslam.metric.measured import Gravity
 from vgslam.types import Array
 
-ROLL_SIGMA_DEG = 5.0
-"""How far a camera that is held upright rolls."""
+ROLL_SIGMA_DEG = 5.0  # how far a camera that is held upright rolls
 PITCH_SIGMA_DEG = 20.0
 """How far it looks up or down on average. That is a habit: it counts once, however many keyframes there are."""
-MOST_INDEPENDENT = 12
-"""Views that count as independent: how a camera is held changes slowly."""
+MOST_INDEPENDENT = 12  # views that count as independent: how a camera is held changes slowly
 ACCELERATION_SIGMA_DEG = 1.0
 """What accelerometers have in common: bias, and that they are not quite in the camera's axes."""
 

@@ -11,8 +11,7 @@ from vgslam.map.world import World
 from vgslam.types import Array, Ids
 
 MOST_ANCHORS = 2000
-SAME = 1e-9
-"""A move of less than this, relative, is rounding."""
+SAME = 1e-9  # a move of less than this, relative, is rounding
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,12 @@ from vgslam.metric.measured import Scale, SessionView
 from vgslam.metric.spec import FramesLength, Pixel, PointsLength
 from vgslam.types import Array, Ids
 
-NEAR_FRACTION = 0.01
-"""A landmark is meant by a pixel within this share of the image's width."""
+NEAR_FRACTION = 0.01  # a landmark is meant by a pixel within this share of the image's width
 NEIGHBOURS = 2
 """Keyframes before and after the pixel's own whose landmarks may be meant: those of others may be hidden there."""
-MAX_REL_SIGMA = 0.1
-"""Relative deviation of its depth up to which a landmark may carry a length."""
-TAPE_REL_SIGMA = 0.01
-"""How well a length that people measured and the shape of the map between its two ends agree."""
-MIN_SIGMAS = 3.0
-"""A length must be this many deviations long."""
+MAX_REL_SIGMA = 0.1  # relative deviation of its depth up to which a landmark may carry a length
+TAPE_REL_SIGMA = 0.01  # how well a length that people measured and the shape of the map between its two ends agree
+MIN_SIGMAS = 3.0  # a length must be this many deviations long
 
 
 def scale_of_frames(view: SessionView, spec: FramesLength) -> tuple[int, Scale]:

@@ -10,8 +10,7 @@ from vgslam.geometry.robust_similarity import MAD_TO_SIGMA
 from vgslam.map.slam_map import SlamMap
 from vgslam.types import Array, Keyframe, PoseEstimate
 
-LEAST_REL_SIGMA = 1e-4
-"""No length is believed to better than this."""
+LEAST_REL_SIGMA = 1e-4  # no length is believed to better than this
 
 
 @dataclass(frozen=True)
@@ -19,12 +18,9 @@ class Scale:
     """How many metres a map unit has."""
 
     metres_per_unit: float
-    rel_sigma: float
-    """Relative standard deviation."""
-    n: int
-    """Number of measurements that it is made of."""
-    spread: float
-    """Relative standard deviation of one measurement."""
+    rel_sigma: float  # relative standard deviation
+    n: int  # number of measurements that it is made of
+    spread: float  # relative standard deviation of one measurement
     method: str
     notes: tuple[str, ...] = ()
 
@@ -49,12 +45,9 @@ class Scale:
 class Gravity:
     """Which way is up."""
 
-    up_world: Array
-    """(3,) unit vector against gravity in the component's axes."""
-    sigma_deg: float
-    """Standard deviation of its direction."""
-    n: int
-    """Number of keyframes that it is made of."""
+    up_world: Array  # (3,) unit vector against gravity in the component's axes
+    sigma_deg: float  # standard deviation of its direction
+    n: int  # number of keyframes that it is made of
     method: str
     notes: tuple[str, ...] = ()
 
@@ -67,14 +60,11 @@ class Finding:
     is_metric: bool = False
     is_upright: bool = False
     scale_from: str | None = None
-    metres_per_unit: float | None = None
-    """Metres in what was a map unit before."""
+    metres_per_unit: float | None = None  # metres in what was a map unit before
     scale_sigma_percent: float | None = None
     n_measurements: int | None = None
-    spread_percent: float | None = None
-    """Standard deviation of one measurement of the scale."""
-    residual_rms_m: float | None = None
-    """Distances of measured positions from the keyframes, after the graph."""
+    spread_percent: float | None = None  # standard deviation of one measurement of the scale
+    residual_rms_m: float | None = None  # distances of measured positions from the keyframes, after the graph
     gravity_from: str | None = None
     gravity_sigma_deg: float | None = None
     notes: list[str] = field(default_factory=list)

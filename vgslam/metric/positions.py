@@ -16,22 +16,18 @@ from vgslam.sources.position_file import Fixes
 from vgslam.types import Array, Edge, Ids, Keyframe
 
 MIN_FIXES = 3
-MAX_GAP_INTERVALS = 3.0
-"""Positions are interpolated between two that are at most this many usual intervals apart."""
+MAX_GAP_INTERVALS = 3.0  # positions are interpolated between two that are at most this many usual intervals apart
 MAX_ROLL_SIGMA_DEG = 10.0
 """Where positions leave the roll about their straight line open by more than this, the cameras know it better."""
 ROLL_OPEN = (
     "the positions lie on a straight line, which leaves the roll about it open: it is taken from the camera being "
     "upright on average"
 )
-MAX_SIGMAS = 6.0
-"""A position that is further off the graph than this contradicts the rest."""
+MAX_SIGMAS = 6.0  # a position that is further off the graph than this contradicts the rest
 LEAST_SIGMA_FRACTION = 1e-3
 """Least deviation of positions that give none, as a share of the path's extent: no receiver is better by itself."""
-LEAST_EXTENT_M = 1e-6
-"""Positions that lie within this of one another are one: nothing measures such a path."""
-MAX_SCALE_REL_SIGMA = 0.3
-"""A scale that is less sure than this is none."""
+LEAST_EXTENT_M = 1e-6  # positions that lie within this of one another are one: nothing measures such a path
+MAX_SCALE_REL_SIGMA = 0.3  # a scale that is less sure than this is none
 
 
 @dataclass(frozen=True)

@@ -14,18 +14,13 @@ from vgslam.metric.spec import Tags
 from vgslam.multiview.triangulate import triangulate
 from vgslam.types import Array, Keyframe
 
-MIN_ANGLE_DEG = 2.0
-"""Least angle between two rays to a corner: below it, half a pixel is a tenth of the depth."""
-MAX_RESIDUAL_PX = 2.0
-"""Largest reprojection error of a corner: above it, two markers have one number, or it moved."""
+MIN_ANGLE_DEG = 2.0  # least angle between two rays to a corner: below it, half a pixel is a tenth of the depth
+MAX_RESIDUAL_PX = 2.0  # largest reprojection error of a corner: above it, two markers have one number, or it moved
 MAX_UNEVEN = 0.15
 """Largest difference of the edges of one marker, relative to their mean; all are the same length in truth."""
-MIN_EDGE_PX = 12.0
-"""Smaller markers are hardly read, and their corners are too vague."""
-PRINT_REL_SIGMA = 0.003
-"""How well printed edges are known."""
-CORNER_BIAS_PX = 0.4
-"""Blurred corners are found too far inside, both ends of an edge together by about this much."""
+MIN_EDGE_PX = 12.0  # smaller markers are hardly read, and their corners are too vague
+PRINT_REL_SIGMA = 0.003  # how well printed edges are known
+CORNER_BIAS_PX = 0.4  # blurred corners are found too far inside, both ends of an edge together by about this much
 
 
 @dataclass(frozen=True)

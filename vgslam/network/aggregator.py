@@ -20,12 +20,9 @@ from vgslam.network.tables import image_statistics, rope_table
 class Chunks:
     """How much is computed at once without gradients: bounds memory; results agree up to rounding."""
 
-    tokens: int = 8192
-    """Tokens whose wide intermediate results (qkv, MLP) exist at one time."""
-    dpt_frames: int = 4
-    """Frames per pass of a dense head."""
-    cache_dtype: torch.dtype | None = None
-    """Dtype of the kept aggregator layers; None for that of the linear layers."""
+    tokens: int = 8192  # tokens whose wide intermediate results (qkv, MLP) exist at one time
+    dpt_frames: int = 4  # frames per pass of a dense head
+    cache_dtype: torch.dtype | None = None  # dtype of the kept aggregator layers; None for that of the linear layers
 
     def frames(self, tokens_per_frame: int) -> int:
         return max(1, self.tokens // tokens_per_frame)
@@ -35,18 +32,12 @@ class Chunks:
 class Encoded:
     """What the heads read, for B scenes of S frames, with T tokens per frame and D = 2 x model width."""
 
-    layers: dict[int, Tensor]
-    """Aggregator layer (0-based) -> (B,S,T,D); only those that were asked for."""
-    special: Tensor
-    """(B,S,1+R,D): camera and register tokens of the last layer."""
-    descriptor: Tensor
-    """(B,S,width): global descriptor of each frame alone, unit length."""
-    image_size: tuple[int, int]
-    """(height, width) px."""
-    grid: tuple[int, int]
-    """(rows, cols) of patches."""
-    matches: ReferenceMatches | None = None
-    """From the matching adapter; None without one."""
+    layers: dict[int, Tensor]  # aggregator layer (0-based) -> (B,S,T,D); only those that were asked for
+    special: Tensor  # (B,S,1+R,D): camera and register tokens of the last layer
+    descriptor: Tensor  # (B,S,width): global descriptor of each frame alone, unit length
+    image_size: tuple[int, int]  # (height, width) px
+    grid: tuple[int, int]  # (rows, cols) of patches
+    matches: ReferenceMatches | None = None  # from the matching adapter; None without one
 
     def patches(self, layer: int) -> Tensor:
         """Patch tokens (B, S, h*w, D) of a kept layer."""

@@ -25,8 +25,7 @@ Float = npt.NDArray[np.float64]
 Float32 = npt.NDArray[np.float32]
 UInt8 = npt.NDArray[np.uint8]
 
-PLAUSIBLE_FOV_RAD = (0.1, 2.8)
-"""Predicted fields of view outside of this are not used."""
+PLAUSIBLE_FOV_RAD = (0.1, 2.8)  # predicted fields of view outside of this are not used
 FALLBACK_FOV_RAD = 1.05
 
 
@@ -50,10 +49,8 @@ class BackboneSpec:
 class GivenCameras:
     """The cameras of all images of a window, known beforehand. ValueError unless there are as many poses as cameras."""
 
-    T_cam_world: Float
-    """(S,4,4), in any world and any unit."""
-    cameras: tuple[Camera, ...]
-    """Pinhole cameras of the *source* images."""
+    T_cam_world: Float  # (S,4,4), in any world and any unit
+    cameras: tuple[Camera, ...]  # pinhole cameras of the *source* images
 
     def __post_init__(self) -> None:
         if self.T_cam_world.shape != (len(self.cameras), 4, 4):
@@ -65,30 +62,18 @@ class SceneGeometry:
     """Results for S frames, on the CPU; None if not asked for. Lengths are in the network's own unit, or, where it took
     given cameras, in that of their poses, about the same world."""
 
-    descriptors: Float32
-    """(S,D), unit length; each depends on its own frame alone."""
-    maps: tuple[PixelMap, ...]
-    """Each takes the network's pixels to an image's own."""
-    T_cam_world: Float | None = None
-    """(S,4,4)."""
-    cameras: tuple[Camera, ...] | None = None
-    """Cameras of the network's images, given or predicted."""
-    is_fov_valid: npt.NDArray[np.bool_] | None = None
-    """(S,), for predicted cameras."""
-    depth: Float32 | None = None
-    """(S,H,W) along the optical axis."""
-    depth_confidence: Float32 | None = None
-    """(S,H,W), c >= 1: read as a relative deviation of 0.3 / c."""
-    points: Float32 | None = None
-    """(S,H,W,3) in the frame of camera 0."""
-    points_confidence: Float32 | None = None
-    """(S,H,W), > 1."""
-    tracks: Float | None = None
-    """(S,N,2) px of the network's images; frame 0 equals the queries."""
-    visibility: Float32 | None = None
-    """(S,N) in [0,1]."""
-    track_confidence: Float32 | None = None
-    """(S,N) in [0,1]."""
+    descriptors: Float32  # (S,D), unit length; each depends on its own frame alone
+    maps: tuple[PixelMap, ...]  # each takes the network's pixels to an image's own
+    T_cam_world: Float | None = None  # (S,4,4)
+    cameras: tuple[Camera, ...] | None = None  # cameras of the network's images, given or predicted
+    is_fov_valid: npt.NDArray[np.bool_] | None = None  # (S,), for predicted cameras
+    depth: Float32 | None = None  # (S,H,W) along the optical axis
+    depth_confidence: Float32 | None = None  # (S,H,W), c >= 1: read as a relative deviation of 0.3 / c
+    points: Float32 | None = None  # (S,H,W,3) in the frame of camera 0
+    points_confidence: Float32 | None = None  # (S,H,W), > 1
+    tracks: Float | None = None  # (S,N,2) px of the network's images; frame 0 equals the queries
+    visibility: Float32 | None = None  # (S,N) in [0,1]
+    track_confidence: Float32 | None = None  # (S,N) in [0,1]
 
 
 def geometry_from_tensors(

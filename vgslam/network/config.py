@@ -9,8 +9,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from vgslam.errors import ConfigError
 
-MOST = 100_000
-"""Largest whole number in the configuration of a network that a file names."""
+MOST = 100_000  # largest whole number in the configuration of a network that a file names
 MOST_LAYERS = 256
 """Most layers, blocks and rounds of one kind: a file with more would keep the program building a network for hours."""
 REPEATED = frozenset({
@@ -292,8 +291,7 @@ def _is_of(value: Any, hint: Any) -> bool:
     return isinstance(hint, type) and isinstance(value, hint)
 
 
-VGGT_1B = VggtConfig()
-"""facebook/VGGT-1B: 1797 tensors, 1,256,537,516 parameters."""
+VGGT_1B = VggtConfig()  # facebook/VGGT-1B: 1797 tensors, 1,256,537,516 parameters
 
 VGGT_TINY = VggtConfig(
     image_size=224,

@@ -25,10 +25,8 @@ Index = npt.NDArray[np.int64]
 class RowGroup:
     """G classes of R query frames that share K key frames each."""
 
-    rows: Index
-    """(G,R): indices of the query frames."""
-    keys: Index
-    """(G,K): indices of the key frames."""
+    rows: Index  # (G,R): indices of the query frames
+    keys: Index  # (G,K): indices of the key frames
 
 
 class FrameMask:

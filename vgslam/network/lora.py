@@ -21,8 +21,7 @@ from vgslam.network.weight_files import check_safetensors, read_tensors, write_t
 
 ATTENTION = ("attn.qkv", "attn.proj")
 MLP = ("mlp.fc1", "mlp.fc2")
-MOST_RANK = 1024
-"""The width of the largest network: more would be no low rank."""
+MOST_RANK = 1024  # the width of the largest network: more would be no low rank
 MOST_STEP_DIGITS = 12
 
 

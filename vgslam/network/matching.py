@@ -15,10 +15,8 @@ from vgslam.network.config import MatchingConfig
 from vgslam.network.layers import LayerNorm, Linear, without_autocast
 from vgslam.network.tables import image_statistics
 
-N_REFERENCES = 2
-"""First and previous frame, in this order everywhere."""
-_OUTSIDE = -20.0
-"""Logit of a cell outside of the reference image."""
+N_REFERENCES = 2  # first and previous frame, in this order everywhere
+_OUTSIDE = -20.0  # logit of a cell outside of the reference image
 
 
 @dataclass(frozen=True)
@@ -184,10 +182,8 @@ class MatchAdapter(nn.Module):
 class Flow:
     """Where each cell's point lies in the reference frames (first, previous)."""
 
-    displacement: Tensor
-    """(B,S,2,h,w,2) in px of the network's images, at the cells' centres."""
-    log_scale: Tensor
-    """(B,S,2,h,w): log of the expected error in px."""
+    displacement: Tensor  # (B,S,2,h,w,2) in px of the network's images, at the cells' centres
+    log_scale: Tensor  # (B,S,2,h,w): log of the expected error in px
 
     @property
     def weight(self) -> Tensor:

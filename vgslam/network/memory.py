@@ -12,8 +12,7 @@ from vgslam.network.aggregator import Chunks
 from vgslam.network.config import VggtConfig
 from vgslam.network.vggt import Head
 
-MARGIN = 1.1
-"""Allocators round up and kernels need scratch space: estimates are multiplied by this."""
+MARGIN = 1.1  # allocators round up and kernels need scratch space: estimates are multiplied by this
 _UNBOUNDED = 2**60
 
 
@@ -36,13 +35,10 @@ def memory_budget(asked_bytes: int | None, device: torch.device, weights_bytes: 
 class Workload:
     """A pass of a network whose memory is estimated."""
 
-    config: Any
-    """Hyper-parameters of the network."""
-    height_px: int
-    """Height of the images."""
+    config: Any  # Hyper-parameters of the network
+    height_px: int  # height of the images
     width_px: int
-    dtype: torch.dtype
-    """Dtype of the transformer's linear layers."""
+    dtype: torch.dtype  # dtype of the transformer's linear layers
     weights_bytes: int
 
     @property
@@ -79,8 +75,7 @@ class VggtWorkload(Workload):
     dense head."""
 
     config: VggtConfig
-    heads: frozenset[Head]
-    """The heads to be run."""
+    heads: frozenset[Head]  # the heads to be run
 
     @property
     def kept_layers(self) -> int:

@@ -33,8 +33,7 @@ def is_installed(name: str) -> bool:
 
 
 NO_NETWORK, PACKAGED = "none", "vggt"
-DEFAULT_WEIGHTS = {PACKAGED: "vggt-s"}
-"""The weights that come with the package."""
+DEFAULT_WEIGHTS = {PACKAGED: "vggt-s"}  # the weights that come with the package
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-MIN_FOV_RAD = 1e-6
-"""The field of view comes out of a ReLU and may be exactly 0; smaller values are read as this one."""
+MIN_FOV_RAD = 1e-6  # the field of view comes out of a ReLU and may be exactly 0; smaller values are read as this one
 
 
 def rotation_from_quaternion(q: Tensor) -> Tensor:

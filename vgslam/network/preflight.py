@@ -27,8 +27,7 @@ from vgslam.network.weights_info import ARCHITECTURE as VGGT
 from vgslam.network.weights_info import RANDOM, WeightsInfo, find_config, find_path, random_seed
 from vgslam.network.weights_info import licence_of as licence_of_vggt
 
-KINDS = (VGGT, *PUBLISHED)
-"""The kinds of network that are known here; others belong to other packages."""
+KINDS = (VGGT, *PUBLISHED)  # the kinds of network that are known here; others belong to other packages
 
 Show = Callable[[str], None]
 

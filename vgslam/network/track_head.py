@@ -12,8 +12,7 @@ from vgslam.network.dpt import DptHead
 from vgslam.network.layers import LayerNorm, Linear, Mlp
 from vgslam.network.tables import grid_embedding
 
-_GATHER_LIMIT = 2**24
-"""Numbers that one sampling of the correlation windows may gather: bounds memory, not numbers."""
+_GATHER_LIMIT = 2**24  # numbers that one sampling of the correlation windows may gather: bounds memory, not numbers
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,7 @@ class Head(StrEnum):
     FLOW = "flow"
 
 
-PUBLISHED_HEADS = frozenset(Head) - {Head.FLOW}
-"""The heads of the published networks."""
+PUBLISHED_HEADS = frozenset(Head) - {Head.FLOW}  # the heads of the published networks
 
 
 @dataclass(frozen=True)

@@ -130,8 +130,7 @@ def _readout(wanted: Readout, heads: frozenset[Head]) -> Readout:
     return Readout.SOLVER if can_solve and wanted is not Readout.HEAD else Readout.HEAD
 
 
-UNCONFIDENT_DEVIATION = 0.3
-"""Relative deviation of depth with the least confidence, 1."""
+UNCONFIDENT_DEVIATION = 0.3  # relative deviation of depth with the least confidence, 1
 
 
 def laplace_scale(confidence: Tensor, is_precision: bool) -> Tensor:

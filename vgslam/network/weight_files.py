@@ -27,8 +27,7 @@ MAX_HEADER_BYTES = 10_000_000
 """Longest header of a safetensors file, and index of several: fifty times those of VGGT-1B, with its 1797 tensors."""
 
 
-PACKAGED = ("vggt-s", "vggt-s2")
-"""Weights that come with the package."""
+PACKAGED = ("vggt-s", "vggt-s2")  # weights that come with the package
 ONCE_PACKAGED = {
     "vggt-m": "vggt-m does not come with the package any more: --weights vggt-s2 has taken its place. "
     "`vgslam train configs/vggt-m-gpu.yaml` trains it on a GPU; --weights then takes its weights.safetensors",
@@ -163,8 +162,7 @@ class Header:
     """What a safetensors file says of itself."""
 
     metadata: dict[str, str]
-    n_parameters: int
-    """Numbers in all its tensors; scales of packed ones are none."""
+    n_parameters: int  # numbers in all its tensors; scales of packed ones are none
 
 
 def read_header(path: Path, max_header_bytes: int = MAX_HEADER_BYTES) -> Header:
@@ -275,8 +273,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 METADATA_PACKING, ROWS_OF_8_BITS = "vgslam.packing", "int8-rows"
-SCALE = ".row_scale"
-"""Ending of the name of a matrix's scales."""
+SCALE = ".row_scale"  # ending of the name of a matrix's scales
 LEVELS = 127
 LEAST_NUMBERS = 1024
 """Smaller tensors are not packed: they take no room, and some of them (tokens) are added to everything."""

@@ -26,14 +26,12 @@ class WeightsInfo:
     """What every report records of the weights."""
 
     source: str
-    sha256: str
-    """Digest of the file; '' for random weights."""
+    sha256: str  # digest of the file; '' for random weights
     licence: Licence
     n_parameters: int
     files: tuple[str, ...] = ()
     is_random: bool = False
-    architecture: str = ARCHITECTURE
-    """Name of the backbone that the weights are for."""
+    architecture: str = ARCHITECTURE  # name of the backbone that the weights are for
 
     @property
     def model_id(self) -> str:

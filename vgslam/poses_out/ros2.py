@@ -15,10 +15,8 @@ from vgslam.types import Array
 
 R_LINK_OPTICAL: Array = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 """Axes of an optical frame (x right, y down, z forward) in those of the body (x forward, y left, z up), REP 103."""
-UNKNOWN_VARIANCE = 1e6
-"""Variance of what is not known: the velocity, and a pose without covariance."""
-DEPTH = 10
-"""Messages that the middleware keeps for readers."""
+UNKNOWN_VARIANCE = 1e6  # variance of what is not known: the velocity, and a pose without covariance
+DEPTH = 10  # messages that the middleware keeps for readers
 _LOG = logging.getLogger(__name__)
 
 

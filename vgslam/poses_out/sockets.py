@@ -19,12 +19,9 @@ MAX_PENDING_BYTES = 512 * 1024
 """Most bytes that wait for one slow reader; further lines are left out for that reader until it has caught up."""
 SEND_BUFFER_BYTES = 64 * 1024
 """The system's send buffer for each reader. It is small because what lies there is old when a slow reader gets it."""
-MOST_READERS = 32
-"""Readers at a time; whoever connects beyond them is disconnected at once."""
-MOST_HEARD_BYTES = 64 * 1024
-"""Bytes that a reader may send, which nobody looks at; one that sends more is disconnected."""
-PAUSE_S = 0.5
-"""So long no connections are accepted when that fails, as without a free file descriptor."""
+MOST_READERS = 32  # readers at a time; whoever connects beyond them is disconnected at once
+MOST_HEARD_BYTES = 64 * 1024  # bytes that a reader may send, which nobody looks at; one that sends more is disconnected
+PAUSE_S = 0.5  # so long no connections are accepted when that fails, as without a free file descriptor
 CLOSING_S = 1.0
 NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _LOG = logging.getLogger(__name__)

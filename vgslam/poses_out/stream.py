@@ -6,8 +6,7 @@ from typing import Protocol
 
 from vgslam.poses_out.frame_pose import FramePose
 
-MAX_WAITING = 600
-"""Lines that wait for a slow reader; then the oldest are left out."""
+MAX_WAITING = 600  # lines that wait for a slow reader; then the oldest are left out
 CLOSING_S = 2.0
 
 

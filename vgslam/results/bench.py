@@ -23,11 +23,9 @@ class RunOutcome:
     """One run of one sequence."""
 
     command: list[str]
-    failure: str | None = None
-    """One line; None when the run succeeded."""
+    failure: str | None = None  # one line; None when the run succeeded
     report: RunReport | None = None
-    evaluations: dict[str, Evaluation] = field(default_factory=dict)
-    """Evaluations by name of the truth."""
+    evaluations: dict[str, Evaluation] = field(default_factory=dict)  # evaluations by name of the truth
     end_to_start_percent: float | None = None
     trajectory_sha256: str | None = None
 
@@ -133,12 +131,10 @@ class BenchRow:
     coverage: float | None = None
     components: float | None = None
     ate_m: float | None = None
-    ate_range_m: tuple[float, float] | None = None
-    """Least and greatest ATE of the repeats."""
+    ate_range_m: tuple[float, float] | None = None  # least and greatest ATE of the repeats
     keyframe_ate_m: float | None = None
     ate_percent: float | None = None
-    rotation_aligned_by_rotations_deg: float | None = None
-    """RMSE; the one to read where the camera turns on the spot."""
+    rotation_aligned_by_rotations_deg: float | None = None  # RMSE; the one to read where the camera turns on the spot
     rotation_aligned_by_positions_deg: float | None = None
     rpe_m: float | None = None
     rpe_deg: float | None = None

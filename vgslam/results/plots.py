@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 Drawing = Callable[[], bytes]
 
 
-LONGEST_TITLE = 60
-"""Characters of a title; a longer one leaves a plot no room."""
+LONGEST_TITLE = 60  # characters of a title; a longer one leaves a plot no room
 
 
 def drawings(

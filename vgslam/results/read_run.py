@@ -16,10 +16,8 @@ class RunTrajectories:
     """Poses of a run with frame ids and components."""
 
     trajectory: Trajectory
-    keyframes: Trajectory | None
-    """None when the run has none."""
-    frames: StatusTable
-    """All frames of the run."""
+    keyframes: Trajectory | None  # none when the run has none
+    frames: StatusTable  # all frames of the run
 
 
 def read_run(run_dir: Path) -> RunTrajectories:

@@ -11,8 +11,7 @@ from vgslam.errors import InputError
 from vgslam.guards.documents import read_json
 from vgslam.results.environment import Machine, describe_machine, git_commit, package_version
 
-UNFINISHED = "still running, or killed"
-"""`stopped_by` until all is written."""
+UNFINISHED = "still running, or killed"  # `stopped_by` until all is written
 
 
 @dataclass

@@ -19,11 +19,9 @@ from vgslam.sources.trajectory_io import write_trajectory
 from vgslam.types import Camera, PoseEstimate, Trajectory
 
 REPORT, CONFIG, CLOUD, STATUS = "report.json", "config.yaml", "cloud.ply", "status.csv"
-CAMERA = "camera.json"
-"""The calibration that the adjustment of the map has found."""
+CAMERA = "camera.json"  # the calibration that the adjustment of the map has found
 STATIC_MASK = "static_mask.png"
-FAILURES = "failures.log"
-"""Tracebacks of what failed when the frames were through."""
+FAILURES = "failures.log"  # tracebacks of what failed when the frames were through
 TRAJECTORY_TUM, TRAJECTORY_KITTI, KEYFRAMES = "trajectory.tum", "trajectory.kitti", "keyframes.tum"
 PLOT_FOLDER = "plots"
 PLOTS = ("top_view.png", "error.png", "status.png", "depth.png")

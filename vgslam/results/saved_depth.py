@@ -18,10 +18,8 @@ from vgslam.types import Array, Camera, Float32, Keyframe
 
 USUAL_SCALE = 1e-3
 """Units of the world to a step of a depth image where that fits: what other programs take for granted (millimetres)."""
-MIN_STEPS = 500
-"""Steps that the median depth must have with USUAL_SCALE: 0.2 % of it to a step."""
-FARTHEST = 4.0
-"""Depth beyond this multiple of the largest median is left out where the scale is fitted to the depths."""
+MIN_STEPS = 500  # steps that the median depth must have with USUAL_SCALE: 0.2 % of it to a step
+FARTHEST = 4.0  # depth beyond this multiple of the largest median is left out where the scale is fitted to the depths
 STEPS = 65535
 MIN_CONFIDENCE = 0.5
 

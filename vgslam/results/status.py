@@ -13,8 +13,7 @@ from vgslam.guards.documents import MOST_ROWS_BYTES, DocumentError, read_text
 from vgslam.types import Array, Ids, PoseEstimate, Status, Trajectory
 
 COLUMNS = ("frame_id", "timestamp_s", "status", "n_inliers", "inlier_ratio", "component", "keyframe", "rotation_only")
-WITHOUT_ROTATION_ONLY = COLUMNS[:-1]
-"""The columns of older runs."""
+WITHOUT_ROTATION_ONLY = COLUMNS[:-1]  # the columns of older runs
 SAME_FRAME_S = 1e-3
 
 

@@ -180,8 +180,7 @@ def final_estimate(first: CalibrationEstimate, camera: Camera, refined: RefineOu
 LEAST_CORNERS = 76
 """Cells of the grid of corners, borders left out, with which rendered walks are tracked from begin to end (160x120); 66
 are sometimes enough to begin."""
-STEP_PX = 8
-"""Sizes are named in steps of this."""
+STEP_PX = 8  # sizes are named in steps of this
 
 
 def trouble_with_size(width: int, height: int) -> str | None:

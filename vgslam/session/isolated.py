@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 POLL_S = 0.05
-PATIENCE_S = 10.0
-"""Time in which a process that is to end may write what it has."""
+PATIENCE_S = 10.0  # time in which a process that is to end may write what it has
 LONGEST_LINE = 400
 
 

@@ -25,14 +25,10 @@ from vgslam.types import Camera, Frame, PoseEstimate
 class Tracked:
     """A frame and its first result."""
 
-    frame: Frame
-    """The frame as its source gave it."""
-    estimate: PoseEstimate
-    """Its first estimate; the id there is that in the map."""
-    arrived_s: float
-    """When it came, or when its turn came, on the monotonic clock."""
-    took_s: float
-    """How long the system worked on it."""
+    frame: Frame  # the frame as its source gave it
+    estimate: PoseEstimate  # its first estimate; the id there is that in the map
+    arrived_s: float  # when it came, or when its turn came, on the monotonic clock
+    took_s: float  # how long the system worked on it
 
 
 SWITCH_S = 0.0005

@@ -13,8 +13,7 @@ from vgslam.results.saved_depth import png_of
 from vgslam.sources.undistort import Undistorter
 from vgslam.types import Camera
 
-HALF = 128
-"""Grey value below which a pixel is black."""
+HALF = 128  # grey value below which a pixel is black
 
 
 def read_mask(path: Path, source: FrameSource, camera: Camera) -> Mask:

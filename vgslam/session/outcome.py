@@ -28,14 +28,10 @@ class Outcome:
     """A run that has ended."""
 
     report: RunReport
-    out: Path
-    """Its folder."""
-    evaluation: Evaluation | None
-    """None without a truth that fits."""
-    stop: Stop | None
-    """None if the whole input was processed."""
-    exit_code: int
-    """Exit code of the program."""
+    out: Path  # its folder
+    evaluation: Evaluation | None  # none without a truth that fits
+    stop: Stop | None  # none if the whole input was processed
+    exit_code: int  # exit code of the program
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,9 @@ from contextlib import contextmanager, suppress
 
 from vgslam.types import Frame, Image
 
-MOST_FRAMES, MOST_BYTES = 3, 2**24
-"""Frames, and bytes of their images, that wait at most; one may be larger."""
-POLL_S = 0.2
-"""Longest sleep of the main thread, which lets Ctrl-C through."""
-PATIENCE_S = 2.0
-"""How long the end of a read that is under way is waited for; one that hangs is left to itself."""
+MOST_FRAMES, MOST_BYTES = 3, 2**24  # frames, and bytes of their images, that wait at most; one may be larger
+POLL_S = 0.2  # longest sleep of the main thread, which lets Ctrl-C through
+PATIENCE_S = 2.0  # how long the end of a read that is under way is waited for; one that hangs is left to itself
 
 
 @contextmanager

@@ -33,8 +33,7 @@ from vgslam.two_lanes import TwoLaneSystem
 from vgslam.types import Camera, PoseEstimate, Status, Trajectory
 from vgslam.viewer.open import NullViewer
 
-WITHOUT_NETWORK = "sfm"
-"""The report's name for geometry from feature tracks alone."""
+WITHOUT_NETWORK = "sfm"  # the report's name for geometry from feature tracks alone
 
 
 @dataclass

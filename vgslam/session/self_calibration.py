@@ -15,8 +15,7 @@ from vgslam.slam_config import SlamConfig
 from vgslam.system import SlamSystem
 from vgslam.types import Camera, Frame, Ids
 
-START_FOV_DEG = 62.0
-"""Field of view along the image's longer side, with which it is tried first."""
+START_FOV_DEG = 62.0  # field of view along the image's longer side, with which it is tried first
 OTHER_STARTS = ((90.0, 0.0), (40.0, 0.0), (80.0, -0.25))
 """Fields of view and distortions with which it is tried again where the first leads to no map: wide, long, and the
 barrel of a cheap lens."""
@@ -28,8 +27,7 @@ SAME_REL, SAME_BEND = 0.02, 0.02
 tracked with the right camera."""
 UNKNOWN_SIGMA_DEG = 15.0
 """One standard deviation of fields of view, of which nothing is known but that people carry the cameras."""
-MOST_KEYFRAMES = 80
-"""So many keyframes are enough: where each frame is one, frames are far apart, and take long."""
+MOST_KEYFRAMES = 80  # so many keyframes are enough: where each frame is one, frames are far apart, and take long
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,8 @@ from vgslam.session.main_loop import Tracked
 from vgslam.session.run import Run
 from vgslam.two_lanes import TwoLaneSystem
 
-EVERY_S = 1.0
-"""Seconds from one report to the next."""
-NO_FRAMES = "NO FRAMES"
-"""The status of an interval in which none came."""
+EVERY_S = 1.0  # seconds from one report to the next
+NO_FRAMES = "NO FRAMES"  # the status of an interval in which none came
 
 
 @dataclass(frozen=True)
@@ -31,22 +29,16 @@ class Stats:
     """A run between two looks at it; counts are of the whole run."""
 
     n_frames: int
-    status: str
-    """Status of the newest frame; NO FRAMES where none came in this interval."""
+    status: str  # status of the newest frame; NO FRAMES where none came in this interval
     frames_per_s: float
-    latency_p50_ms: float
-    """Time from a frame's arrival to its pose, in this interval."""
+    latency_p50_ms: float  # time from a frame's arrival to its pose, in this interval
     latency_p95_ms: float
     latency_max_ms: float
-    mapping_lag_frames: int
-    """Frames since the one that mapping works on; 0 while it waits for a keyframe."""
+    mapping_lag_frames: int  # frames since the one that mapping works on; 0 while it waits for a keyframe
     n_keyframes: int
-    dropped: dict[str, int] = field(default_factory=dict)
-    """Frames that were never worked on, by reason."""
-    cpu_percent: float = 0.0
-    """Share of one core, all threads together."""
-    memory_mib: float = 0.0
-    """Resident memory."""
+    dropped: dict[str, int] = field(default_factory=dict)  # frames that were never worked on, by reason
+    cpu_percent: float = 0.0  # share of one core, all threads together
+    memory_mib: float = 0.0  # resident memory
 
     def line(self) -> str:
         """The figures in a line for people."""

@@ -19,31 +19,23 @@ MANIFEST = "manifest.json"
 LOCK = ".lock"
 STATE_NAME = re.compile(r"state-[0-9a-zA-Z-]+\.safetensors")
 """Names of state files: of nothing that lies elsewhere, and nothing else in the folder."""
-MOST_BYTES = 4 * 2**20
-"""Longest manifest: that of ten thousand sessions."""
+MOST_BYTES = 4 * 2**20  # longest manifest: that of ten thousand sessions
 
 
 @dataclass(frozen=True)
 class Manifest:
     """The contents of a map folder's manifest."""
 
-    generation: int
-    """Counts the saves."""
+    generation: int  # counts the saves
     program: str
     saved_at: str
-    state: str
-    """Name of the file with the arrays."""
-    state_sha256: str
-    """SHA-256 of that file."""
-    state_size: int
-    """Size of that file in bytes."""
+    state: str  # name of the file with the arrays
+    state_sha256: str  # SHA-256 of that file
+    state_size: int  # size of that file in bytes
     version: int = VERSION
-    session_names: list[str] = field(default_factory=list)
-    """One for each entry of the array `session_first_frame`."""
-    session_began: list[str] = field(default_factory=list)
-    """One for each entry of the array `session_first_frame`."""
-    summary: dict[str, int] = field(default_factory=dict)
-    """Counts for people."""
+    session_names: list[str] = field(default_factory=list)  # one for each entry of the array `session_first_frame`
+    session_began: list[str] = field(default_factory=list)  # one for each entry of the array `session_first_frame`
+    summary: dict[str, int] = field(default_factory=dict)  # counts for people
 
     def check(self) -> None:
         """Raises ValueError for a value of another type than its field's, and a state file outside the folder."""

@@ -193,10 +193,8 @@ class MapCheck:
 
     n_pictures: int = 0
     n_bytes: int = 0
-    n_leftovers: int = 0
-    """Files that a killed save left behind; they do no harm and go with the next save."""
-    problems: list[str] = field(default_factory=list)
-    """One line each; none if the map is sound."""
+    n_leftovers: int = 0  # files that a killed save left behind; they do no harm and go with the next save
+    problems: list[str] = field(default_factory=list)  # one line each; none if the map is sound
 
 
 def check_map(path: Path) -> MapCheck:

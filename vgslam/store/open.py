@@ -111,8 +111,7 @@ def picture_name(k: int, kind: PictureKind, sha256: bytes) -> str:
     return f"{k // 1000:03d}/{k:06d}-{kind.name.lower()}-{sha256.hex()[:16]}{_SUFFIX[kind]}"
 
 
-_N = -1
-"""Any length."""
+_N = -1  # any length
 KINDS: dict[str, tuple[str, tuple[int, ...]]] = {
     "keyframe_frame_id": ("i", (_N,)), "keyframe_timestamp_s": ("f", (_N,)), "keyframe_camera": ("i", (_N,)),
     "keyframe_depth_camera": ("i", (_N,)), "keyframe_component": ("i", (_N,)), "keyframe_R": ("f", (_N, 3, 3)),

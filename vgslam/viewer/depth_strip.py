@@ -13,10 +13,8 @@ from matplotlib.figure import Figure
 from vgslam.types import Array, Image, Keyframe
 from vgslam.viewer.style import DOTS_PER_INCH, new_figure, say
 
-CELL_PX, GAP_PX = 264, 6
-"""Width of a keyframe in the plot, and what is left between two."""
-LEFT_PX, LINE_PX = 46, 22
-"""Room for the names of the two rows, and for a line of writing."""
+CELL_PX, GAP_PX = 264, 6  # width of a keyframe in the plot, and what is left between two
+LEFT_PX, LINE_PX = 46, 22  # room for the names of the two rows, and for a line of writing
 RANGE_PERCENTILES = 2, 98
 """Colours go from the nearest to the farthest depth but for these: a few wrong ones do not stretch them."""
 

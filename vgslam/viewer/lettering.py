@@ -11,13 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.text import Text
 
-LAST_RESORT = "Last Resort"
-"""Begins the name of the font whose glyphs for all characters are boxes."""
-LIGHTEST, HEAVIEST = 300, 500
-"""Weights of fonts, neither thin nor bold; 400 is regular."""
+LAST_RESORT = "Last Resort"  # begins the name of the font whose glyphs for all characters are boxes
+LIGHTEST, HEAVIEST = 300, 500  # weights of fonts, neither thin nor bold; 400 is regular
 REPLACEMENT = "\ufffd"
-_NO_CHARACTER = re.compile("[\ud800-\udfff]")
-"""What Python makes of a file name's bytes that are not UTF-8."""
+_NO_CHARACTER = re.compile("[\ud800-\udfff]")  # what Python makes of a file name's bytes that are not UTF-8
 
 
 @contextmanager

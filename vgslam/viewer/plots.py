@@ -30,12 +30,9 @@ class ErrorCurve:
     """Errors of one component over time."""
 
     component_id: int
-    timestamps_s: Array
-    """(N,)."""
-    position_error_m: Array
-    """(N,)."""
-    rotation_error_deg: Array
-    """(N,)."""
+    timestamps_s: Array  # (N,)
+    position_error_m: Array  # (N,)
+    rotation_error_deg: Array  # (N,)
 
 
 def top_view(
@@ -292,8 +289,7 @@ def _runs(values: Sequence[object]) -> list[tuple[int, int]]:
     return list(zip([0, *changes], [*changes, len(values)], strict=True))
 
 
-STYLES = ("-", "--", ":", "-.")
-"""Lines of the runs beyond the first round of colours."""
+STYLES = ("-", "--", ":", "-.")  # lines of the runs beyond the first round of colours
 
 
 @dataclass(frozen=True)
@@ -301,8 +297,7 @@ class RunPath:
     """The path of a run, in pieces."""
 
     name: str
-    pieces: Sequence[Array]
-    """Positions (N,3) of each piece, in the common frame."""
+    pieces: Sequence[Array]  # positions (N,3) of each piece, in the common frame
 
 
 def run_color(index: int) -> str:

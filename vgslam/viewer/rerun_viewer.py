@@ -24,18 +24,14 @@ from vgslam.viewer.style import STATUS_COLORS, component_color
 from vgslam.viewer.web_server import WebServer, rerun_beside
 
 EDGE_COLORS = {EdgeKind.ODOMETRY: "#9E9E9E", EdgeKind.LOOP: "#CC79A7", EdgeKind.RELOC: "#E69F00"}
-FLUSH_S = 60.0
-"""Longest time for what the viewer has not taken yet, in s: one that is gone takes nothing."""
+FLUSH_S = 60.0  # longest time for what the viewer has not taken yet, in s: one that is gone takes nothing
 MAX_IMAGE_WIDTH = 640
 MAX_POINTS = 500_000
 MAX_POINTS_PER_KEYFRAME = 10_000
-VOXELS_PER_DEPTH = 60.0
-"""Voxels along the median depth of the first keyframe that has depth."""
+VOXELS_PER_DEPTH = 60.0  # voxels along the median depth of the first keyframe that has depth
 MIN_CONFIDENCE = 0.5
-DEPTH_MAY_COME_FOR = 30
-"""Keyframes after which one without depth is taken to stay without."""
-STILL = 1e-4
-"""Change of a pose's numbers below which a keyframe is not shown again."""
+DEPTH_MAY_COME_FOR = 30  # keyframes after which one without depth is taken to stay without
+STILL = 1e-4  # change of a pose's numbers below which a keyframe is not shown again
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,8 @@ from vgslam.types import Status
 from vgslam.viewer.lettering import plain_writing
 
 COMPONENT_COLORS = ("#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#7F3C8D", "#B8A800")
-DOTS_PER_INCH = 110
-"""Resolution of plots."""
-PNG_LEVEL = 4
-"""Compression of plots, 0 to 9: files hardly become smaller beyond it, in three times the time."""
+DOTS_PER_INCH = 110  # resolution of plots
+PNG_LEVEL = 4  # compression of plots, 0 to 9: files hardly become smaller beyond it, in three times the time
 TRUTH_COLOR = "#5A5A5A"
 LOST_COLOR = "#D62728"
 STATUS_COLORS = {

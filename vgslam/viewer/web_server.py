@@ -14,10 +14,8 @@ from pathlib import Path
 from vgslam.errors import OutputError
 
 LOOPBACK = "127.0.0.1"
-GRPC_PORT, WEB_PORT = 9876, 9090
-"""rerun's usual ports: of the data, and of the page."""
-START_S, POLL_S = 20.0, 0.05
-"""How long the program may take to listen, and how often it is asked."""
+GRPC_PORT, WEB_PORT = 9876, 9090  # rerun's usual ports: of the data, and of the page
+START_S, POLL_S = 20.0, 0.05  # how long the program may take to listen, and how often it is asked
 
 UNTIL_THE_PIPE_ENDS = '{ "$@"; kill -TERM 0; } & read -r line; kill -TERM 0'
 """A shell's words that run a program until it ends or standard input does: then its session ends too. A process that is

@@ -64,10 +64,8 @@ class Da3Tokens:
     """What `encode` hands to `decode`."""
 
     encoded: Da3Encoded
-    T_first_world: Float | None = None
-    """(4,4): the first of the given cameras."""
-    unit: float = 1.0
-    """The network's unit of length in that of the given cameras; 1 without them."""
+    T_first_world: Float | None = None  # (4,4): the first of the given cameras
+    unit: float = 1.0  # the network's unit of length in that of the given cameras; 1 without them
 
 
 class Da3Backbone:
@@ -177,18 +175,15 @@ def _about_camera_0(T_cam_world: Float, tokens: Da3Tokens) -> Float:
 
 MIN_TAN = 1e-6
 """Least tangent of half a field of view: zero and impossible ones get a huge focal length, never an infinite one."""
-MIN_UNIT = 0.1
-"""Least unit of length of given cameras."""
+MIN_UNIT = 0.1  # least unit of length of given cameras
 
 
 @dataclass(frozen=True)
 class NormalisedCameras:
     """Poses of S cameras as the network is given them."""
 
-    T_cam_first: Tensor
-    """(S,4,4): each camera from the first one, lengths in units of `unit`."""
-    unit: float
-    """Length of one of the network's units, in those of the given poses."""
+    T_cam_first: Tensor  # (S,4,4): each camera from the first one, lengths in units of `unit`
+    unit: float  # length of one of the network's units, in those of the given poses
 
 
 def normalise(T_cam_world: Tensor) -> NormalisedCameras:
@@ -214,8 +209,7 @@ def decode_cameras(encoding: Tensor, image_size: tuple[int, int]) -> tuple[Tenso
     return torch_se3.inverse(decode_pose(encoding)), decode_intrinsics(encoding, image_size, MIN_TAN)
 
 
-_N_DENSE = 4
-"""Blocks that the dense head reads."""
+_N_DENSE = 4  # blocks that the dense head reads
 
 
 @dataclass(frozen=True)

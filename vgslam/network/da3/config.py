@@ -94,8 +94,7 @@ class Da3Config:
         return config
 
 
-DA3_SMALL = Da3Config()
-"""depth-anything/DA3-SMALL: 437 tensors, 34,299,463 parameters."""
+DA3_SMALL = Da3Config()  # depth-anything/DA3-SMALL: 437 tensors, 34,299,463 parameters
 
 DA3_BASE = Da3Config(
     name="da3-base", width=768, n_heads=12, dense=DptConfig(128, (96, 192, 384, 768), (5, 7, 9, 11))

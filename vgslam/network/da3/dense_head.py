@@ -11,8 +11,7 @@ from vgslam.network.dpt import DptHead, FusionBlock
 from vgslam.network.layers import LayerNorm, without_autocast
 
 N_LEVELS = 4
-RAY_CHANNELS = 7
-"""Direction (3), origin (3), confidence."""
+RAY_CHANNELS = 7  # direction (3), origin (3), confidence
 
 
 class ChannelsLast(nn.Module):

@@ -31,10 +31,8 @@ class Published:
     repo: str
     licence: Licence
     n_bytes: int | None = None
-    revision: str | None = None
-    """Commit of the repository."""
-    sha256: str | None = None
-    """Hash of model.safetensors."""
+    revision: str | None = None  # commit of the repository
+    sha256: str | None = None  # hash of model.safetensors
 
 
 PUBLISHED = {
@@ -52,8 +50,7 @@ PUBLISHED = {
 
 _NON_COMMERCIAL = ("da3-large", "da3-giant", "da3nested")
 """How the names of repositories and architectures under CC BY-NC 4.0 begin, in small letters."""
-_NOT_HERE = ("da3-giant", "da3nested", "da3mono", "da3metric")
-"""Likewise, those of another structure."""
+_NOT_HERE = ("da3-giant", "da3nested", "da3mono", "da3metric")  # likewise, those of another structure
 
 
 def is_non_commercial(name: str) -> bool:
@@ -95,10 +92,8 @@ def how_to_fetch(name: str) -> str:
 
 
 ARCHITECTURE = "da3"
-MAX_HEADER_BYTES = 4_000_000
-"""Longest header of a file of these networks, many times that of the published ones."""
-MAX_CONFIG_BYTES = 1_000_000
-"""Longest config.json that is read."""
+MAX_HEADER_BYTES = 4_000_000  # longest header of a file of these networks, many times that of the published ones
+MAX_CONFIG_BYTES = 1_000_000  # longest config.json that is read
 
 
 def find(

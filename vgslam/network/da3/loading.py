@@ -116,8 +116,7 @@ def _random(
     return LoadedDa3(network, info)
 
 
-PREFIX = "model."
-"""Before every name in published files."""
+PREFIX = "model."  # before every name in published files
 
 
 def aliases(model: Da3) -> dict[str, str]:

@@ -27,16 +27,11 @@ class Da3Output:
     """Results for B scenes of S views of H x W px with h x w patches; None if not asked for. The world is the reference
     view's camera, lengths are in the network's own unit."""
 
-    pose_encoding: Tensor | None = None
-    """(B,S,9); see `given_cameras`."""
-    depth: Tensor | None = None
-    """(B,S,H,W) along the optical axis."""
-    depth_confidence: Tensor | None = None
-    """(B,S,H,W), > 1."""
-    rays: Tensor | None = None
-    """(B,S,8h,8w,6): direction, of length 1 along the optical axis, and origin, in the world."""
-    ray_confidence: Tensor | None = None
-    """(B,S,8h,8w), > 1."""
+    pose_encoding: Tensor | None = None  # (B,S,9); see `given_cameras`
+    depth: Tensor | None = None  # (B,S,H,W) along the optical axis
+    depth_confidence: Tensor | None = None  # (B,S,H,W), > 1
+    rays: Tensor | None = None  # (B,S,8h,8w,6): direction, of length 1 along the optical axis, and origin, in the world
+    ray_confidence: Tensor | None = None  # (B,S,8h,8w), > 1
 
 
 class _Backbone(nn.Module):

@@ -13,8 +13,7 @@ import numpy as np
 from vgslam.errors import InputError
 from vgslam.network.preprocess import NetworkImages, PixelMap, UInt8, check_images
 
-PUBLISHED_SIZE_PX = 504
-"""Longest side of the images that the published networks are evaluated at."""
+PUBLISHED_SIZE_PX = 504  # longest side of the images that the published networks are evaluated at
 
 
 class Da3Resize(StrEnum):

@@ -12,22 +12,18 @@ import numpy.typing as npt
 
 Float = npt.NDArray[np.float64]
 
-MIN_Z = 1e-4
-"""Directions with a z of this size or less have no usable x/z, y/z: they count for nothing."""
+MIN_Z = 1e-4  # directions with a z of this size or less have no usable x/z, y/z: they count for nothing
 CANDIDATE_SHARE, N_SAMPLES, SAMPLE_SIZE = 0.3, 100, 8
 """RANSAC draws its samples among this share of the pixels, those of highest confidence."""
-MAX_ERROR = 0.2
-"""Error of an inlier, in units of x/z."""
+MAX_ERROR = 0.2  # error of an inlier, in units of x/z
 
 
 @dataclass(frozen=True)
 class RayCameras:
     """Cameras of S views; nan where the rays of a view determine none."""
 
-    T_cam_world: Float
-    """(S,4,4)."""
-    K: Float
-    """(S,3,3) px; the image's corner is at 0, as in `vgslam.network.pose_encoding`."""
+    T_cam_world: Float  # (S,4,4)
+    K: Float  # (S,3,3) px; the image's corner is at 0, as in `vgslam.network.pose_encoding`
 
 
 def cameras_from_rays(

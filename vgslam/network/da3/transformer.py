@@ -13,8 +13,7 @@ from vgslam.network.da3.config import Da3Config
 from vgslam.network.layers import Block, LayerNorm, RopeTable
 from vgslam.network.tables import image_statistics, rope_table
 
-MIN_VIEWS = 3
-"""Fewer views keep their order."""
+MIN_VIEWS = 3  # fewer views keep their order
 
 
 class ReferenceChoice(StrEnum):
@@ -55,8 +54,7 @@ def reordered(x: Tensor, order: Tensor) -> Tensor:
     return x.gather(1, order.view(*order.shape, *([1] * (x.ndim - 2))).expand_as(x))
 
 
-BLOCK_EPS = 1e-6
-"""Epsilon of the two norms of each block; those of queries and keys, and the last one, have 1e-5."""
+BLOCK_EPS = 1e-6  # epsilon of the two norms of each block; those of queries and keys, and the last one, have 1e-5
 SCALE_OFFSET = 0.1
 """Added to the rows and columns of patches when the position embedding is resized: the network was trained so."""
 
@@ -66,8 +64,7 @@ class Da3Encoded(Encoded):
     """What the heads read; the views are in the order of the images. The half of `layers` that comes from all views is
     normalised, that from within the view is not, and of `special` (B,S,1,D) neither is."""
 
-    reference: Tensor | None = None
-    """(B,): the view that was put first."""
+    reference: Tensor | None = None  # (B,): the view that was put first
 
 
 def resized_position(pos_embed: Tensor, grid: int, rows: int, cols: int) -> Tensor:

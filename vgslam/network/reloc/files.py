@@ -12,8 +12,7 @@ from vgslam.network.vggt import Vggt
 from vgslam.network.weight_files import check_safetensors, read_tensors
 from vgslam.network.weights_info import WeightsInfo
 
-PACKAGED = ("vggt-s",)
-"""Networks whose adapter comes with the package."""
+PACKAGED = ("vggt-s",)  # networks whose adapter comes with the package
 METADATA_RELOC, METADATA_BASE, METADATA_STEP = "vgslam.reloc", "vgslam.base_sha256", "vgslam.step"
 
 

@@ -28,12 +28,9 @@ class LocalPoses:
     """A network's poses of K references and a query in the frame of the first reference, the anchor. They are
     finite."""
 
-    T_local_refs: Float
-    """(K,4,4): T_local_cam in the frame of the anchor's camera and a unit of the network's own."""
-    T_local_query: Float
-    """(4,4), likewise."""
-    scale: float
-    """World units per network unit; NaN where not known."""
+    T_local_refs: Float  # (K,4,4): T_local_cam in the frame of the anchor's camera and a unit of the network's own
+    T_local_query: Float  # (4,4), likewise
+    scale: float  # world units per network unit; NaN where not known
 
 
 class QueryPoses(Protocol):

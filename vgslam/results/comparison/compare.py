@@ -16,13 +16,11 @@ Value = float | None
 class Figure:
     """One figure: a column of the table."""
 
-    key: str
-    """Its name in the JSON."""
+    key: str  # its name in the JSON
     heading: str
     unit: str
     of: Callable[[RunData], Value]
-    digits: int = 4
-    """Significant digits that are shown."""
+    digits: int = 4  # significant digits that are shown
     is_count: bool = False
 
     @property
@@ -102,18 +100,13 @@ DISTANCE = Figure("from_first_percent", "from the first", "% of its path", lambd
 class Comparison:
     """Runs side by side."""
 
-    names: list[str]
-    """The runs' names, no two the same."""
+    names: list[str]  # the runs' names, no two the same
     inputs: list[str]
-    columns: list[Figure]
-    """Figures that at least one run has."""
-    rows: list[Mapping[str, Value]]
-    """The figures of each run by key."""
-    settings: dict[str, list[str]]
-    """Those that differ, with each run's value."""
+    columns: list[Figure]  # figures that at least one run has
+    rows: list[Mapping[str, Value]]  # the figures of each run by key
+    settings: dict[str, list[str]]  # those that differ, with each run's value
     overlay: Overlay
-    notes: list[str]
-    """What a reader should know first."""
+    notes: list[str]  # what a reader should know first
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison as JSON: lengths in m where there is a truth, times in s."""
@@ -167,10 +160,8 @@ def names_of(folders: Sequence[Path]) -> list[str]:
     return out
 
 
-ABSENT = "(not set)"
-"""Shown for a setting that a run's config.yaml does not have, as older versions did not."""
-NOT_COMPARED = ("out", "overwrite", "quiet", "json")
-"""Where a run writes and what it prints: no part of what it does."""
+ABSENT = "(not set)"  # shown for a setting that a run's config.yaml does not have, as older versions did not
+NOT_COMPARED = ("out", "overwrite", "quiet", "json")  # where a run writes and what it prints: no part of what it does
 
 
 def differences(runs: Sequence[RunData]) -> dict[str, list[str]]:

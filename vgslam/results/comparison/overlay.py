@@ -12,8 +12,7 @@ from vgslam.geometry.sim3 import Sim3
 from vgslam.results.page.run_data import RunData
 from vgslam.types import Array, Trajectory
 
-FEWEST = 3
-"""Poses in common from which paths are aligned."""
+FEWEST = 3  # poses in common from which paths are aligned
 LINE_RATIO = 0.01
 """Second singular value of the positions over the first below which the rotation comes from the orientations."""
 
@@ -24,8 +23,7 @@ class PathPiece:
 
     component: int
     timestamps_s: Array
-    positions: Array
-    """(N,3)."""
+    positions: Array  # (N,3)
 
 
 @dataclass(frozen=True)

@@ -76,8 +76,7 @@ def _label(scene: Scene) -> str:
     return f"3-D view of the map: {what}. Arrow keys turn it, with Shift they move it, plus and minus zoom, R resets."
 
 
-STEPS = 65535
-"""Steps of a coordinate within the box of the points: 16 bits."""
+STEPS = 65535  # steps of a coordinate within the box of the points: 16 bits
 
 
 def packed(scene: Scene) -> str:

@@ -42,18 +42,13 @@ class RunData:
     """All that the page shows."""
 
     path: Path
-    report: dict[str, Any]
-    """report.json as it is, whatever version wrote it."""
+    report: dict[str, Any]  # report.json as it is, whatever version wrote it
     config_text: str = ""
-    run: RunTrajectories | None = None
-    """None when no frame has a pose or the files are missing."""
+    run: RunTrajectories | None = None  # none when no frame has a pose or the files are missing
     truth: Trajectory | None = None
-    evaluation: Evaluation | None = None
-    """Present if truth is."""
-    plots: dict[str, bytes] = field(default_factory=dict)
-    """PNG files of the run by name."""
-    notes: list[str] = field(default_factory=list)
-    """Remarks that the page shows beside the warnings."""
+    evaluation: Evaluation | None = None  # present if truth is
+    plots: dict[str, bytes] = field(default_factory=dict)  # PNG files of the run by name
+    notes: list[str] = field(default_factory=list)  # remarks that the page shows beside the warnings
 
     @property
     def name(self) -> str:
@@ -138,8 +133,7 @@ def read_run_data(folder: Path) -> RunData:
     return data
 
 
-OPTIONS = {"source": "kind"}
-"""Fields of `run` that the source's options call otherwise."""
+OPTIONS = {"source": "kind"}  # fields of `run` that the source's options call otherwise
 
 
 def chosen_truth(path: Path, data: RunData) -> Trajectory:

@@ -14,8 +14,7 @@ from vgslam.results.run_folder import CLOUD
 from vgslam.types import Array, Ids, Image, Trajectory
 from vgslam.viewer.style import LOST_COLOR, component_color
 
-Segments = npt.NDArray[np.float64]
-"""(S,2,3): both ends of each."""
+Segments = npt.NDArray[np.float64]  # (S,2,3): both ends of each
 MOST_SEGMENTS = 15_000
 """Segments of one path, of 24 bytes each; a longer path is drawn through every second pose, third, ..."""
 MOST_FRUSTA = 300
@@ -72,15 +71,12 @@ def frusta(T_scene_cam: Array, half_width: float, half_height: float) -> Segment
     return np.concatenate(edges, axis=1).reshape(-1, 2, 3)
 
 
-MOST_POINTS = 150_000
-"""Points of the cloud in the page: 9 bytes each."""
-MOST_COMPONENTS = 8
-"""Components that are shown: as many as there are colours."""
+MOST_POINTS = 150_000  # points of the cloud in the page: 9 bytes each
+MOST_COMPONENTS = 8  # components that are shown: as many as there are colours
 FAR_FACTOR = 3.0
 """Points farther from the middle than this times the 95th percentile are left out: few, far, and mostly wrong."""
 LOOP_COLOR = "#D55E00"
-TRUTH, GRID = "--soft", "--line"
-"""Colours of the page's style sheet."""
+TRUTH, GRID = "--soft", "--line"  # colours of the page's style sheet
 
 
 @dataclass(frozen=True)
@@ -88,8 +84,7 @@ class Toggle:
     """What can be shown and hidden together, with its name and colour."""
 
     name: str
-    color: str = ""
-    """#rrggbb, or the name of a colour of the style sheet; empty for what has many."""
+    color: str = ""  # #rrggbb, or the name of a colour of the style sheet; empty for what has many
     is_shown: bool = True
 
 
@@ -97,8 +92,7 @@ class Toggle:
 class Lines:
     """Segments of one colour and width."""
 
-    toggle: int
-    """Index of the toggle; -1 for what is always shown."""
+    toggle: int  # index of the toggle; -1 for what is always shown
     color: str
     width_px: float
     segments: Segments
@@ -110,20 +104,15 @@ class Scene:
 
     toggles: list[Toggle] = field(default_factory=list)
     lines: list[Lines] = field(default_factory=list)
-    points: Array = field(default_factory=lambda: np.zeros((0, 3)))
-    """(N,3)."""
-    colors: Image = field(default_factory=lambda: np.zeros((0, 3), np.uint8))
-    """(N,3) RGB."""
+    points: Array = field(default_factory=lambda: np.zeros((0, 3)))  # (N,3)
+    colors: Image = field(default_factory=lambda: np.zeros((0, 3), np.uint8))  # (N,3) RGB
     points_toggle: int = -1
-    n_cloud: int = 0
-    """Points of the cloud's file."""
+    n_cloud: int = 0  # points of the cloud's file
     n_keyframes: int = 0
     n_loops: int = 0
-    grid_step: float = 0.0
-    """Side of a square of the grid, in the world's unit."""
+    grid_step: float = 0.0  # side of a square of the grid, in the world's unit
     unit: str = "map units"
-    notes: list[str] = field(default_factory=list)
-    """What is missing, for people."""
+    notes: list[str] = field(default_factory=list)  # what is missing, for people
 
     def add(self, toggle: Toggle) -> int:
         """Adds a toggle; its index."""
@@ -142,8 +131,7 @@ class _Piece:
 
     component: int
     path: Trajectory
-    keyframes: Array
-    """(K,4,4)."""
+    keyframes: Array  # (K,4,4)
     S_scene_world: Sim3
 
 

@@ -23,10 +23,8 @@ class Span:
     first_frame: int
     start_s: float
     n_frames: int
-    duration_s: float
-    """Time from the last pose before to the first one after, or to the last frame."""
-    ended_by: str
-    """RELOCALIZED or TRACKED (the status of the next pose), NEW_COMPONENT or END."""
+    duration_s: float  # time from the last pose before to the first one after, or to the last frame
+    ended_by: str  # RELOCALIZED or TRACKED (the status of the next pose), NEW_COMPONENT or END
 
 
 def spans_without_pose(frames: StatusTable) -> list[Span]:

@@ -6,28 +6,20 @@ import numpy as np
 
 from vgslam.types import Array
 
-CLEAR = 0.3
-"""Length of the mean of the cameras' directions from which it says where up, or ahead, is."""
-OF_CLOUD = 80.0
-"""Percentile of the cloud's distances that is in view."""
-GRID_HALF = 1.4
-"""Half the side of the grid, in parts of the view's radius."""
-GRID_SQUARES = 14
-"""About as many squares along a side."""
+CLEAR = 0.3  # length of the mean of the cameras' directions from which it says where up, or ahead, is
+OF_CLOUD = 80.0  # percentile of the cloud's distances that is in view
+GRID_HALF = 1.4  # half the side of the grid, in parts of the view's radius
+GRID_SQUARES = 14  # about as many squares along a side
 
 
 @dataclass(frozen=True)
 class Viewpoint:
     """The coordinates of the view: x right, y ahead, z up."""
 
-    R_view_scene: Array
-    """(3,3) rotation."""
-    centre: Array
-    """(3,) in the scene: the view turns about it."""
-    radius: float
-    """Length in the scene that is 1 in the view, > 0."""
-    floor: float
-    """Height of the grid in the view."""
+    R_view_scene: Array  # (3,3) rotation
+    centre: Array  # (3,) in the scene: the view turns about it
+    radius: float  # length in the scene that is 1 in the view, > 0
+    floor: float  # height of the grid in the view
 
     def seen(self, points: Array) -> Array:
         """Points (...,3) of the scene in the coordinates of the view."""

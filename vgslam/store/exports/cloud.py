@@ -44,8 +44,7 @@ def export_gltf(component: Component, out: Path) -> str:
     return f"{len(points)} points"
 
 
-GLTF_AXES = np.diag([1.0, -1.0, -1.0])
-"""OpenCV axes (y down, z forward) to those of glTF and OpenGL (y up, z backward)."""
+GLTF_AXES = np.diag([1.0, -1.0, -1.0])  # OpenCV axes (y down, z forward) to those of glTF and OpenGL (y up, z backward)
 GLTF_UPRIGHT = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 """Axes of an upright component (z up) to those of glTF (y up)."""
 

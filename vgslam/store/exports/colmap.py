@@ -18,26 +18,20 @@ from vgslam.types import Array, Camera, Ids
 
 _SIMPLE_PINHOLE, _PINHOLE = 0, 1
 _PIXEL_CENTRE = 0.5
-SAME_FOCAL = 1e-9
-"""Relative difference of fx and fy that is rounding."""
+SAME_FOCAL = 1e-9  # relative difference of fx and fy that is rounding
 
 
 @dataclass(frozen=True)
 class ColmapImage:
     """One image of a COLMAP model."""
 
-    id: int
-    """Image id; ids count from 1."""
+    id: int  # image id; ids count from 1
     camera_id: int
     name: str
-    qvec: Array
-    """(4,): quaternion w x y z of T_cam_world."""
-    tvec: Array
-    """(3,): translation of T_cam_world."""
-    pixels: Array
-    """(n,2) in COLMAP's convention."""
-    point_ids: Ids
-    """(n,); -1 where the pixel belongs to no point."""
+    qvec: Array  # (4,): quaternion w x y z of T_cam_world
+    tvec: Array  # (3,): translation of T_cam_world
+    pixels: Array  # (n,2) in COLMAP's convention
+    point_ids: Ids  # (n,); -1 where the pixel belongs to no point
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from vgslam.store.exports.component import Component
 from vgslam.types import Keyframe
 
 IMAGES, TABLE = "images", "images.csv"
-OTHER_PLACE = "; choose another place"
-"""Advice where a folder cannot be made."""
+OTHER_PLACE = "; choose another place"  # advice where a folder cannot be made
 
 
 def image_names(component: Component) -> dict[int, str]:

@@ -15,13 +15,11 @@ from vgslam.store.exports.component import Component
 from vgslam.store.exports.suffixes import GLTF, check_suffix
 from vgslam.types import Keyframe
 
-VOXELS_ACROSS = 256
-"""Voxels along the median depth: the mesh's resolution follows the scene's unknown unit."""
+VOXELS_ACROSS = 256  # voxels along the median depth: the mesh's resolution follows the scene's unknown unit
 TRUNCATION_VOXELS = 6.0
 _PIXEL_CORNER = np.array([[0.0, 0.0, 0.5], [0.0, 0.0, 0.5], [0.0, 0.0, 0.0]])
 """Open3D cuts off the fraction of a voxel's pixel: the centre of the top-left pixel is (0.5, 0.5) there."""
-FARTHEST = 4.0
-"""Depth beyond this multiple of the median depth is left out."""
+FARTHEST = 4.0  # depth beyond this multiple of the median depth is left out
 
 
 def export_mesh(
