@@ -34,11 +34,16 @@ class Measures:
 class Limits:
     """A round is committed only within these. Poses that are served must not jump."""
 
-    scale_drift: float = 0.05  # largest change of the scale of depth, as its natural logarithm
-    rotation_deg: float = 5.0  # largest mean change of the served rotations, in degrees
-    translation: float = 0.3  # largest mean change of the served translations, as a share of their mean length
-    tolerance: float = 0.0  # relative rise of an error that still counts as none
-    min_probes: int = 4  # least number of windows held back
+    scale_drift: float = 0.05
+    """Largest change of the scale of depth, as its natural logarithm."""
+    rotation_deg: float = 5.0
+    """Largest mean change of the served rotations, in degrees."""
+    translation: float = 0.3
+    """Largest mean change of the served translations, as a share of their mean length."""
+    tolerance: float = 0.0
+    """Relative rise of an error that still counts as none."""
+    min_probes: int = 4
+    """Least number of windows held back."""
 
 
 OFFLINE = Limits(rotation_deg=10.0, translation=1.0)
