@@ -78,6 +78,7 @@ def test_an_error_ends_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
         begun.append(i)
         raise ValueError(f"broken {i}")
 
+    monkeypatch.setattr(beside, "_n_cores", 1)
     with pytest.raises(ValueError, match="broken 0"):
         beside.results(fail, range(9))
     assert begun == [0]

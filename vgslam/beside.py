@@ -17,6 +17,7 @@ from vgslam.heap import keep_one_heap
 
 T = TypeVar("T")
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _n_cores = 1  # cores that this process uses
 
@@ -133,8 +134,6 @@ def results(do: Callable[[Item], T], items: Iterable[Item]) -> list[T]:
         wanted.clear()
         helper.result()
 
-
-Result = TypeVar("Result")
 
 
 class Lane(Protocol[Result]):
