@@ -135,7 +135,6 @@ def results(do: Callable[[Item], T], items: Iterable[Item]) -> list[T]:
         helper.result()
 
 
-
 class Lane(Protocol[Result]):
     """Does one job at a time. `is_busy`: from `start` until its result was taken. `is_done`: the job has ended, and its
     result waits."""
