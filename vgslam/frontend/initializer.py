@@ -61,6 +61,7 @@ class Initializer:
         self, tracker: Tracker, sfm: WindowSfm, config: InitializerConfig, guide: AskedGuide | None = None
     ) -> None:
         self._tracker, self._sfm, self._config, self._guide = tracker, sfm, config, guide
+        self._sfm_of_moved = WindowSfm(replace(config.two_view, min_parallax_px=0.0))
         self.reset()
 
     def reset(self) -> None:
@@ -110,13 +111,16 @@ class Initializer:
         self._tracks = CornerTracks.begun(self._tracker, view)
 
     def _out_of_view(self, tracks: CornerTracks) -> Start | None:
-        """The first view is about to leave: match by descriptors, or start with a rotation, or begin again here."""
-        matched = self._matched(tracks)
+        """The first view is about to leave: match by descriptors, or start with a rotation, or begin again here.
+        Matches that deny a rotation show the motion, however little a best rotation would leave of it: in a wide view
+        or a near scene, turning takes up most of the parallax."""
+        matched, is_turn = self._matched(tracks), self._is_rotation(tracks)
+        is_denied = is_turn and matched is not None and self._is_denied(tracks, matched)
         if matched is not None and len(matched.last.index) >= self._config.two_view.min_inliers:
-            prediction = self._predict(matched)
+            prediction = (self._sfm_of_moved if is_denied else self._sfm).predict(matched.window(self._tracker.camera))
             if prediction is not None:
                 return self._start(self._filled_in(matched), prediction)
-        if self._is_rotation(tracks) and (matched is None or not self._is_denied(tracks, matched)):
+        if is_turn and not is_denied:
             return self._start(tracks, None)
         prediction = self._advised(matched or tracks, is_leaving=True)
         if prediction is None:
