@@ -129,6 +129,8 @@ class _Video:
         if self.chosen.n_untimed < self.chosen.n_packets:
             first = min(self.chosen.first_stamps_s)
             lead = (self.chosen.n_untimed_first, first) if self.chosen.n_untimed_first else None
+            if self.options.fps is not None:
+                self.warnings.add("fps is not used: the video has times")
             yield from mended_stream(self._frames(), self.warnings, self.chosen.step_s, lead)
             return
         if self.options.fps is None:
