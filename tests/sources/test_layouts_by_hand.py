@@ -366,7 +366,8 @@ def test_fields_by_any_of_their_names() -> None:
 def test_a_camera_within_takes_what_stands_beside_it() -> None:
     given = {"rate": 5, "D": [1], "cam": {"fx": 500}, "other": {"fx": 1}}
     assert unwrapped(given) == {"rate": 5, "D": [1], "fx": 500, "other": {"fx": 1}}
-    assert unwrapped({"resolution": [[1, 2], [3, 4]], "cam": {"fx": 500}}) == {"resolution": [[1, 2], [3, 4]], "fx": 500}
+    sizes = {"resolution": [[1, 2], [3, 4]]}
+    assert unwrapped({**sizes, "cam": {"fx": 500}}) == {**sizes, "fx": 500}
     assert unwrapped({"depth": {"fx": 500}}) == {"depth": {"fx": 500}}, "a depth camera alone is none"
     assert unwrapped({"distortion": {"type": "fov", "parameters": [1]}, "fx": 5}) == {
         "distortion_type": "fov", "distortion_parameters": [1], "fx": 5,

@@ -122,7 +122,7 @@ def test_what_is_read(name: str, text: Any, camera: Camera, tmp_path: Path) -> N
         ("q.txt", "fileName imageWidth imageHeight \ncamera matrix K [3x3]\n", "Pix4D's list"),
         ("r.xmp", '<x:xmpmeta xmlns:xcr="http://www.capturingreality.com/ns/xcr/1.1#"/>', "of RealityCapture"),
         ("r.csv", "#name,x,y,alt,heading,pitch,roll,f,px,py,k1\na.jpg,0,0,0,0,0,0,22,0,0,0\n", "of RealityCapture"),
-        ("t.csv", "timestamp,frame,fx,fy,cx,cy\n0.0,0,458,457,367,248\n.1,1,458,457,367,248\n", "a camera for each frame"),
+        ("t.csv", "time,frame,fx,fy,cx,cy\n0.0,0,458,457,367,248\n.1,1,458,457,367,248\n", "a camera for each frame"),
         ("b.out", "# Bundle file v0.3\n1 1\n", "of Bundler"),
         ("v.nvm", "NVM_V3\n\n1\n", "VisualSFM"),
         ("h.yaml", "<!DOCTYPE html>\n<html></html>", "a web page"),
@@ -135,13 +135,15 @@ def test_what_is_read(name: str, text: Any, camera: Camera, tmp_path: Path) -> N
                     "coeffs": [-0.28, 0.07, 0, 0, 0]}, "with coefficients of 0 alone"),
         ("f.json", {**SIZED, "focal_length": 24, "sensor_width": 36}, "beside sensor_width is in mm"),
         ("n.json", {"w": 752, "h": 480, "camera_angle_x": 90, "frames": []}, "no field of view in radians"),
-        ("y.json", {"intrinsics": [FOUR, (459, *FOUR[1:])] + [FOUR]}, "of 3 frames differ"),
+        ("y.json", {"intrinsics": [FOUR, (459, *FOUR[1:]), FOUR]}, "of 3 frames differ"),
         ("t.json", '{"fx": 458, "fy": 457, "fx": 500}', "'fx' twice"),
         ("t.yaml", "fx: 458\nfx: 500\n", "'fx' twice"), ("t.ini", "fx = 458\nfx = 500\n", "'fx' twice"),
         ("d.json", {**FX, "distortion": "strong"}, "distortion must be a list of numbers"),
         ("6.txt", "458 457 367 248 480 752\n", "six numbers"),
-        ("c.m", "% Focal length\nfc = [ 458 ; 457 ];\n", "Bouguet"), ("o.txt", "#polynomial coefficients for the DIRECT "
-         "mapping function\n", "OCamCalib"), ("rs.txt", 'Intrinsic of "Color"\n Width: 752\n', "rs-enumerate-devices"),
+        ("c.m", "% Focal length\nfc = [ 458 ; 457 ];\n", "Bouguet"),
+        ("o.txt", "#polynomial coefficients for the DIRECT "
+         "mapping function\n", "OCamCalib"),
+        ("rs.txt", 'Intrinsic of "Color"\n Width: 752\n', "rs-enumerate-devices"),
         ("o.json", {"class_name": "PinholeCameraTrajectory", "parameters": [
             {"intrinsic": OPEN3D}, {"intrinsic": {**OPEN3D, "intrinsic_matrix": [459, 0, 0, 0, 457, 0, 367, 248, 1]}}
         ]}, r"2 different cameras .*name one, as in FILE#parameters\[0\]"),

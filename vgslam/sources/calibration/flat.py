@@ -12,7 +12,8 @@ from vgslam.sources.calibration.stated import NoFocal, NotCalibrated, Size, Stat
 
 COEFFICIENTS = (
     "distortion", "distortioncoefficients", "distortioncoeffs", "distcoeffs", "distcoefs", "dist", "d", "d1", "coeffs",
-    "distortioncoef", "distortionparams", "distortionparameters", "distortionvector", "distcoefficients", "cameradistcoeffs",
+    "distortioncoef", "distortionparams", "distortionparameters", "distortionvector", "distcoefficients",
+    "cameradistcoeffs",
 )  # fmt: skip
 MODELS = ("distortionmodel", "distortiontype", "cameramodel", "modeltype", "cameratype", "projectiontype", "lensmodel",
           "model", "type")  # fmt: skip
@@ -85,11 +86,8 @@ def _intrinsics(fields: Fields) -> tuple[float, float, float | None, float | Non
     aspect = fields.number("pixelaspectratio")
     if both is not None and both[0] == both[1] and aspect:
         both = both[0], both[0] * aspect
-    if both is not None and fx is None:
-        sensor = next((name for name in fields.names() if re.search(r"sensor|aperture|35mm", name, re.I)), None)
-        if sensor is not None:
-            raise ValueError(f"a focal length beside {sensor} is in mm, not in px; give fx and fy in px")
     if both is not None:
+        _refuse_mm(fields, fx)
         fx, fy = fx if fx is not None else both[0], fy if fy is not None else both[1]
     if fx is None and fy is None:
         if fields.has(*FOCAL_X, *FOCAL_Y, *FOCAL):
@@ -100,6 +98,13 @@ def _intrinsics(fields: Fields) -> tuple[float, float, float | None, float | Non
     some = fx if fx is not None else fy
     assert some is not None
     return fx if fx is not None else some, fy if fy is not None else some, cx, cy
+
+
+def _refuse_mm(fields: Fields, fx: float | None) -> None:
+    """Raises ValueError for a focal length alone beside the size of a sensor."""
+    sensor = next((name for name in fields.names() if re.search(r"sensor|aperture|35mm", name, re.I)), None)
+    if sensor is not None and fx is None:
+        raise ValueError(f"a focal length beside {sensor} is in mm, not in px; give fx and fy in px")
 
 
 def _one_or_two(name: str, value: Any) -> tuple[float, float] | None:
@@ -169,7 +174,7 @@ def _after_four(fields: Fields) -> list[float]:
 def _of_one_frame(given: Any) -> list[float]:
     """The numbers of `intrinsics`; the first row of an array (frames,4), where all are the same. Raises ValueError."""
     rows = given if isinstance(given, list) and given and isinstance(given[0], list) else []
-    if len(rows) < 2 or len(rows[0]) < 4 or len(rows) == 4 and rows[0] != rows[1]:  # a column, or a matrix
+    if len(rows) < 2 or len(rows[0]) < 4 or (len(rows) == 4 and rows[0] != rows[1]):  # a column, or a matrix
         return numbers("intrinsics", given)
     if any(row != rows[0] for row in rows):
         raise ValueError(f"camera intrinsics of {len(rows)} frames differ; give those of one")
