@@ -130,7 +130,7 @@ def test_guesses_beside_are_no_small_change_of_exposure(off_px: float) -> None:
 
 def test_little_is_too_little() -> None:
     darker = as_image(0.8 * scene(SHIFT))
-    few, enough = CORNERS[: LEAST_POINTS - 1], CORNERS[:LEAST_POINTS]
+    few, enough = CORNERS[:29], CORNERS[:30]
     assert exposed_as(BEFORE, darker, few, few + SHIFT) is BEFORE
     assert exposed_as(BEFORE, darker, enough, enough + SHIFT) is not BEFORE
 
@@ -218,3 +218,42 @@ def test_black_is_a_grey_value_too() -> None:
     expected = 1.5 * before + 3.0
     assert _is_known(before, expected, expected)
     assert _is_known(expected, before - 2.0, np.maximum(before - 2.0, 0.0)), "expected below 0"
+
+
+@pytest.mark.parametrize(("gain", "is_known"), [(1.1, False), (1.2, True), (1.3, True)])
+def test_dark_values_change_by_more_than_their_noise(gain: float, is_known: bool) -> None:
+    """With 1 added to each, the noise explains .120: log (1.1 x 7 + 1) / 8 is .084, of 1.2 .161."""
+    before = np.linspace(2.0, 12.0, 30)
+    scatter = np.exp(0.1 * (-1.0) ** np.arange(30))
+    assert _is_known(before, gain * before, gain * before * scatter) is is_known
+
+
+@pytest.mark.parametrize(("gain", "is_exposure"), [(0.08, False), (0.12, True), (9.0, True), (11.0, False)])
+def test_no_exposure_changes_tenfold(gain: float, is_exposure: bool) -> None:
+    first = BEFORE if gain < 1 else BEFORE // 12
+    second = as_image(gain * (first + 1.0) - 1.0)
+    assert (exposed_as(first, second, CORNERS, CORNERS) is not first) is is_exposure
+
+
+@pytest.mark.parametrize(("veil", "black"), [(3.0, 0), (40.0, 40)])
+def test_a_line_is_looked_for_where_a_gain_leaves_two_grey_values(veil: float, black: int) -> None:
+    """Half the light and a veil of 3 are a gain of about .52 to one grey value: black stays black."""
+    first = BEFORE.copy()
+    first[0, 0] = 0
+    found = exposed_as(first, as_image(0.5 * first + veil), CORNERS, CORNERS)
+    assert abs(int(found[0, 0]) - black) <= 1
+
+
+def test_a_line_that_adds_what_it_takes_away_is_known() -> None:
+    """1.3 x + 42 is far from x at 60 to 150, and 1.3 x - 42 is nearer."""
+    first = as_image(60.0 + 0.8 * (BEFORE - 90.0))
+    found = exposed_as(first, as_image(1.3 * first + 42.0), CORNERS, CORNERS)
+    assert np.abs(found - (1.3 * first + 42.0)).max() < 3.0
+
+
+def test_the_middle_of_a_line_is_the_median() -> None:
+    """The darkest eight of a hundred are cut off; the line goes through those that are not."""
+    before = np.arange(100.0)
+    after = 0.5 * before + 40.0
+    after[:8] = 0.0
+    assert _line(before, after, 0.9, 0.0) == pytest.approx((0.5, 40.0))

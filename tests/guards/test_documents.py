@@ -26,6 +26,24 @@ def laughs(levels: int, width: int = 10) -> str:
 DEEP = documents.MOST_LEVELS
 
 
+class TestNamedTwice:
+    @pytest.mark.parametrize("text", ['{"a": 1, "b": {"x": 1, "x": 2}}', '{"a": 1, "a": [1]}'])
+    def test_of_two_values_none_is_taken(self, text: str) -> None:
+        for parse in (parse_json, parse_yaml):
+            with pytest.raises(DocumentError, match="twice, with different values"):
+                parse(text)
+
+    def test_the_same_twice_is_one(self) -> None:
+        assert parse_json('{"a": 1, "a": 1}') == parse_yaml("a: 1\na: 1") == {"a": 1}
+
+    def test_what_a_merged_mapping_holds_may_be_said_anew(self) -> None:
+        text = "b: &b {x: 1, y: 2}\nc: {<<: *b, x: 3}\nd: {<<: *b, <<: {z: 1}}"
+        assert parse_yaml(text)["c"] == {"x": 3, "y": 2}
+
+    def test_no_number_is_one(self) -> None:
+        assert list(parse_json('{"a": NaN}')) == ["a"]
+
+
 class TestYaml:
     def test_references_count_as_what_they_stand_for(self) -> None:
         assert len(parse_yaml(laughs(4))["a3"]) == 10  # 11,110 values

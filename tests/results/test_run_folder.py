@@ -278,3 +278,10 @@ def test_it_is_flushed_after_fifty_new_frames_or_a_quarter(tmp_path, n, flushed_
     writer = RunWriter(tmp_path, clock=lambda: 0.0)
     writer._frames_at_flush = flushed_at
     assert writer.is_flush_due(n) is is_due
+
+
+def test_standard_output_is_no_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match="- is no folder"):
+        RunWriter("-")
+    assert not list(tmp_path.iterdir())

@@ -299,7 +299,7 @@ def test_rows_of_numbers(text: str, four_: tuple[float, ...], k: tuple[float, ..
 
 
 @pytest.mark.parametrize(("text", "says"), [
-    ("500 510 320 241 .1", "a fifth number"), ("1 2 3", "needs one row"), ("1 2 3 4 5 6", "needs one row"),
+    ("500 510 320 241 .1", "a fifth number"), ("1 2 3", "needs one row"), ("1 2 3 4 5 6", "six numbers"),
     ("1 2 3 4\n1 2 3 4", "needs one row"), ("500 9 320\n0 510 241\n0 0 1", "no camera matrix"),
     ("500 0 320\n9 510 241\n0 0 1", "no camera matrix"), ("500 0 320\n0 510 241\n0 0 2", "no camera matrix"),
 ])  # fmt: skip
@@ -364,8 +364,10 @@ def test_fields_by_any_of_their_names() -> None:
 
 
 def test_a_camera_within_takes_what_stands_beside_it() -> None:
-    assert unwrapped({"rate": 5, "T": [1], "cam": {"fx": 500}, "other": {"fx": 1}}) == {"rate": 5, "fx": 500}
-    assert unwrapped({"resolution": [[1, 2], [3, 4]], "cam": {"fx": 500}}) == {"resolution": [1, 2], "fx": 500}
+    given = {"rate": 5, "D": [1], "cam": {"fx": 500}, "other": {"fx": 1}}
+    assert unwrapped(given) == {"rate": 5, "D": [1], "fx": 500, "other": {"fx": 1}}
+    sizes = {"resolution": [[1, 2], [3, 4]]}
+    assert unwrapped({**sizes, "cam": {"fx": 500}}) == {**sizes, "fx": 500}
     assert unwrapped({"depth": {"fx": 500}}) == {"depth": {"fx": 500}}, "a depth camera alone is none"
     assert unwrapped({"distortion": {"type": "fov", "parameters": [1]}, "fx": 5}) == {
         "distortion_type": "fov", "distortion_parameters": [1], "fx": 5,

@@ -17,7 +17,7 @@ K = (-0.28, 0.07, 0.0002, 0.0001)
 PLAIN, BENT = Camera(*FOUR, *SIZE), Camera(*FOUR, *SIZE, K)
 
 
-def read(folder: Path, name: str, text: str | dict[str, Any], camera: str = "") -> Camera | None:
+def read(folder: Path, name: str, text: Any, camera: str = "") -> Camera | None:
     (folder / name).write_text(text if isinstance(text, str) else json.dumps(text))
     return read_calibration(Path(f"{folder / name}{camera}"), SIZE)
 
@@ -43,6 +43,9 @@ SIZED = {"width": 752, "height": 480}
 CENTRE = {"cx": 367, "cy": 248}
 OPEN3D = {"width": 752, "height": 480, "intrinsic_matrix": [458, 0, 0, 0, 457, 0, 367, 248, 1]}
 KITTI = "P0: 458 0 367 0 0 457 248 0 0 0 1 0\nP1: 458 0 367 -300 0 457 248 0 0 0 1 0\n"
+FX = {"fx": 458, "fy": 457, **CENTRE}
+K_NAMED = dict(zip(("k1", "k2", "p1", "p2"), K, strict=True))
+K33 = [[458, 0, 367], [0, 457, 248], [0, 0, 1]]
 ORB = "%YAML:1.0\nLEFT.height: 480\nLEFT.width: 752\n"
 ORB += "LEFT.D: !!opencv-matrix\n   rows: 1\n   cols: 4\n   dt: d\n   data:"
 
@@ -74,10 +77,32 @@ ORB += "LEFT.D: !!opencv-matrix\n   rows: 1\n   cols: 4\n   dt: d\n   data:"
          Camera(*FOUR, *SIZE, (*K, 0.0))),
         ("f.xml", AGISOFT.format(projection="fisheye", more="<k3>0.01</k3>"),
          Camera(457, *FOUR[1:], *SIZE, (-0.28, 0.07, 0.01, 0.0), True)),
+        ("g.json", {"intrinsic_params": FX, "distortion_params": K_NAMED}, BENT),
+        ("h.json", {"intrinsics": FX, "dist_coeffs": K_NAMED}, BENT),
+        ("k.json", {"K": K33, "distortion_coefficients": K_NAMED}, BENT),
+        ("q.json", {"camera": FX, "dist_coeffs": K}, BENT),
+        ("r.json", {"Dataset": {"type": "tum", "Calibration": {**FX, **K_NAMED}}, "Training": {"lr": 1}}, BENT),
+        ("u.json", [{"token": "a", "camera_intrinsic": K33}], PLAIN),
+        ("v.json", {"camera_type": "pinhole-radtan8", "intrinsics": {**FX, **K_NAMED, "k3": 0}}, BENT),
+        ("x.json", {"K": K33, "D": [0.1, 0.2, 0, 0, 0], "distortion_model": "equidistant"},
+         Camera(*FOUR, *SIZE, (0.1, 0.2, 0.0, 0.0), True)),
+        ("y.json", {"f": 458, "fy": 457, **CENTRE, "k": -0.28}, Camera(*FOUR, *SIZE, (-0.28, 0.0, 0.0, 0.0))),
+        ("b.json", {"intrinsics": [FOUR] * 3}, PLAIN),
+        ("svo.yaml", "cam_model: Pinhole\ncam_width: 752\ncam_height: 480\ncam_fx: 458\ncam_fy: 457\ncam_cx: 367\n"
+                     "cam_cy: 248\ncam_d0: -.28\ncam_d1: .07\ncam_d2: .0002\ncam_d3: .0001\n", BENT),
+        ("ov2.yaml", "Camera.model_left: pinhole\nCamera.left_nwidth: 752\nCamera.left_nheight: 480\nCamera.fxl: 458\n"
+                     "Camera.fyl: 457\nCamera.cxl: 367\nCamera.cyl: 248\nCamera.k1l: -.28\nCamera.k2l: .07\n"
+                     "Camera.p1l: .0002\nCamera.p2l: .0001\n", BENT),
+        ("six.txt", "458 457 367 248 752 480\n", PLAIN),
+        ("s.pincam", "752 480 458 457 367 248\n", PLAIN),
+        ("k.csv", "fx,458\nfy,457\ncx,367\ncy,248\n", PLAIN),
+        ("h.csv", "fx,fy,cx,cy,k1,k2,p1,p2\n458,457,367,248,-.28,.07,.0002,.0001\n", BENT),
+        ("np.txt", "[[458.   0. 367.]\n [  0. 457. 248.]\n [  0.   0.   1.]]\n", PLAIN),
+        ("m.txt", "K = [458 0 367; 0 457 248; 0 0 1]\n", PLAIN),
     ],
     ids=lambda v: v if isinstance(v, str) and "." in v[:8] and len(v) < 12 else "",
 )  # fmt: skip
-def test_what_is_read(name: str, text: str | dict[str, Any], camera: Camera, tmp_path: Path) -> None:
+def test_what_is_read(name: str, text: Any, camera: Camera, tmp_path: Path) -> None:
     """p1 and p2 of Metashape are OpenCV's p2 and p1."""
     found = read(tmp_path, name, text)
     assert found is not None
@@ -97,7 +122,7 @@ def test_what_is_read(name: str, text: str | dict[str, Any], camera: Camera, tmp
         ("q.txt", "fileName imageWidth imageHeight \ncamera matrix K [3x3]\n", "Pix4D's list"),
         ("r.xmp", '<x:xmpmeta xmlns:xcr="http://www.capturingreality.com/ns/xcr/1.1#"/>', "of RealityCapture"),
         ("r.csv", "#name,x,y,alt,heading,pitch,roll,f,px,py,k1\na.jpg,0,0,0,0,0,0,22,0,0,0\n", "of RealityCapture"),
-        ("t.csv", "timestamp,frame,fx,fy,cx,cy\n0.0,0,458,457,367,248\n", "a camera for each frame"),
+        ("t.csv", "time,frame,fx,fy,cx,cy\n0.0,0,458,457,367,248\n.1,1,458,457,367,248\n", "a camera for each frame"),
         ("b.out", "# Bundle file v0.3\n1 1\n", "of Bundler"),
         ("v.nvm", "NVM_V3\n\n1\n", "VisualSFM"),
         ("h.yaml", "<!DOCTYPE html>\n<html></html>", "a web page"),
@@ -108,13 +133,24 @@ def test_what_is_read(name: str, text: str | dict[str, Any], camera: Camera, tmp
         ("s.json", {"width": 480, "height": 752, "fx": 458, "fy": 457, **CENTRE}, "width and height, or cx and"),
         ("i.json", {**SIZED, "ppx": 367, "ppy": 248, "fx": 458, "fy": 457, "model": "Inverse Brown Conrady",
                     "coeffs": [-0.28, 0.07, 0, 0, 0]}, "with coefficients of 0 alone"),
+        ("f.json", {**SIZED, "focal_length": 24, "sensor_width": 36}, "beside sensor_width is in mm"),
+        ("n.json", {"w": 752, "h": 480, "camera_angle_x": 90, "frames": []}, "no field of view in radians"),
+        ("y.json", {"intrinsics": [FOUR, (459, *FOUR[1:]), FOUR]}, "of 3 frames differ"),
+        ("t.json", '{"fx": 458, "fy": 457, "fx": 500}', "'fx' twice"),
+        ("t.yaml", "fx: 458\nfx: 500\n", "'fx' twice"), ("t.ini", "fx = 458\nfx = 500\n", "'fx' twice"),
+        ("d.json", {**FX, "distortion": "strong"}, "distortion must be a list of numbers"),
+        ("6.txt", "458 457 367 248 480 752\n", "six numbers"),
+        ("c.m", "% Focal length\nfc = [ 458 ; 457 ];\n", "Bouguet"),
+        ("o.txt", "#polynomial coefficients for the DIRECT "
+         "mapping function\n", "OCamCalib"),
+        ("rs.txt", 'Intrinsic of "Color"\n Width: 752\n', "rs-enumerate-devices"),
         ("o.json", {"class_name": "PinholeCameraTrajectory", "parameters": [
             {"intrinsic": OPEN3D}, {"intrinsic": {**OPEN3D, "intrinsic_matrix": [459, 0, 0, 0, 457, 0, 367, 248, 1]}}
         ]}, r"2 different cameras .*name one, as in FILE#parameters\[0\]"),
     ],
     ids=lambda v: v if isinstance(v, str) and "." in v[:8] and len(v) < 8 else "",
 )  # fmt: skip
-def test_what_is_refused_by_name(name: str, text: str | dict[str, Any], said: str, tmp_path: Path) -> None:
+def test_what_is_refused_by_name(name: str, text: Any, said: str, tmp_path: Path) -> None:
     with pytest.raises(CalibrationError, match=said) as no:
         read(tmp_path, name, text)
     assert "\n" not in str(no.value)

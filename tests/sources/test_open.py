@@ -108,3 +108,21 @@ def test_an_unknown_kind_is_told_with_those_that_there_are(tmp_path: Path, write
     write_images(tmp_path, ["a.png"])
     with pytest.raises(ConfigError, match=r"unknown source kind 'betamax'; use one of .*kitti.*video"):
         open_source(tmp_path, SourceOptions(kind="betamax"))
+
+
+@pytest.mark.parametrize(("options", "said"), [
+    ({"topic": "/cam0"}, "topic /cam0 says nothing to a source of kind images"),
+    ({"stream": 1}, r"stream 1 says nothing .* \(it is for video\)"),
+])  # fmt: skip
+def test_a_choice_that_the_source_has_not_is_refused(tmp_path: Path, write_images, options: dict, said: str) -> None:
+    write_images(tmp_path, ["0.png", "1.png", "2.png"])
+    with pytest.raises(ConfigError, match=said):
+        open_source(tmp_path, SourceOptions(**options))
+
+
+def test_a_rate_beside_a_list_of_times_is_told(tmp_path: Path, write_images) -> None:
+    write_images(tmp_path, ["0.png", "1.png", "2.png"])
+    (tmp_path / "times.txt").write_text("0\n0.1\n0.2\n")
+    source = open_source(tmp_path, SourceOptions(fps=5))
+    assert source.warnings == ["fps is not used: times.txt has the times"]
+    assert [f.timestamp_s for f in source] == pytest.approx([0.0, 0.1, 0.2])

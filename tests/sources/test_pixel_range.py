@@ -127,3 +127,22 @@ def test_pictures_come_the_way_up_that_exif_says(format: str, orientation: int) 
     assert image[8, 8, 0] > 180
     assert image[8, 55, 0] < 120
     assert image[40, 8, 0] < 120
+
+
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_bytes_in_the_wrong_order_are_swapped(tmp_path: Path, bits: int) -> None:
+    noise = np.random.default_rng(0).uniform(0, 2 ** (bits - 8), (48, 64))
+    images = [(scene(i, 0, 0.9 * 2**bits) + noise).astype(np.uint16) for i in range(6)]
+    write_deep(tmp_path, [image.byteswap() for image in images])
+    source = open_source(tmp_path)
+    for image, frame in zip(images, source, strict=True):
+        np.testing.assert_allclose(frame.image[..., 1], image / (2**bits - 1) * 255, atol=0.51)
+    assert any("are swapped" in line for line in source.warnings)
+
+
+@pytest.mark.parametrize("factor", [1, 16, 256, 257])
+def test_eight_bits_in_sixteen_are_in_the_right_order(factor: int) -> None:
+    assert not pixel_range([(scene(0, 0, 255).astype(np.uint16)) * factor]).is_swapped
+    noise = np.random.default_rng(0).integers(0, 65536, (48, 64)).astype(np.uint16)
+    assert not pixel_range([noise]).is_swapped
+    assert not pixel_range([np.full((48, 64), 1234, np.uint16)]).is_swapped

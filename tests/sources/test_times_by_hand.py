@@ -31,6 +31,9 @@ def read(tmp_path: Path, *lines: str, n: int | None = None) -> list[float]:
     (("0,033", "1,066", "2,099"), [33.0, 66.0, 99.0]),  # whole numbers that are counted, no decimal commas
     (("0,033", "0,066", "1,099"), [0.033, 0.066, 1.099]),  # decimal commas
     (("0,033", "0,066", "0,066"), [0.0, 0.0, 0.0]),  # neither, as two lines are the same
+    (("8 99999904", "8 133333444", "9 0"), [8.099999904, 8.133333444, 9.0]),  # seconds and nanoseconds
+    (("8 99999", "8 133333", "9 0"), [8.099999, 8.133333, 9.0]),  # microseconds
+    (("8 5", "8 75", "9 25"), [8.5, 8.75, 9.25]),
     (("0 9.5", "1 8.5", "2 7.5"), [0.0, 1.0, 2.0]),  # the second goes back
     (("0 1", "1 2", "2 3"), [0.0, 1.0, 2.0]),  # the second counts too
     (("4 0.1", "5 0.3", "6 0.4"), [0.1, 0.3, 0.4]),

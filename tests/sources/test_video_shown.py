@@ -3,6 +3,7 @@
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from video_files import (
@@ -190,3 +191,23 @@ def test_an_animated_gif(tmp_path: Path) -> None:
     frames = list(open_source(path))
     assert [f.timestamp_s for f in frames] == pytest.approx([0.04 * i for i in range(N)])
     assert {tuple(bright_corners(f.image)) for f in frames} == {("top left",)}
+
+
+@pytest.mark.parametrize(("low", "factor", "said"), [(0, 16, "12 of 16 bits"), (7000, 1, "pixels lie between")])
+def test_deep_grey_values_are_scaled_by_what_is_there(low: int, factor: int, said: str, tmp_path: Path) -> None:
+    gray = np.tile(np.arange(0, 256, 4, dtype=np.uint16), (48, 1))
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "gray16le"
+        for n in range(3):
+            frame = av.VideoFrame.from_ndarray(low + factor * gray, format="gray16le")
+            frame.pts = n
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    source = open_source(path)
+    for frame in source:
+        shown = frame.image[0, :, 1].astype(int)
+        assert np.diff(shown).min() >= 2
+        assert np.ptp(shown) > 180
+    assert any(said in line for line in source.warnings)

@@ -45,7 +45,7 @@ class WrongNumber(Operator):
 
 def _wrong(text: str) -> list[str]:
     try:
-        value = int(text)
+        value = int(text, 0)
     except ValueError:
         value = float(text)
         return [] if 0 < abs(value) < NEGLIGIBLE else [repr(10 * value), repr(value / 10)] if value else ["1.0"]

@@ -58,7 +58,9 @@ def read_json(path: Path, most_bytes: int = MOST_BYTES) -> Any:
 def parse_json(text: str | bytes) -> Any:
     """The value of a JSON text. Raises DocumentError."""
     try:
-        value = json.loads(text, parse_int=_whole)
+        value = json.loads(text, parse_int=_whole, object_pairs_hook=_named_once)
+    except DocumentError:
+        raise
     except RecursionError:
         raise DocumentError(f"is nested more than {MOST_LEVELS} levels deep") from None
     except ValueError as error:
@@ -129,6 +131,12 @@ class LimitedLoader(yaml.SafeLoader):
             self._sizes[str(anchor)] = self._n - before
         return node
 
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping. Raises DocumentError for a name that has two values."""
+        plain = [(k.value, v.value) for k, v in node.value if isinstance(k, yaml.ScalarNode) and k.value != "<<"]
+        _named_once([(name, value if isinstance(value, str) else id(value)) for name, value in plain])
+        return super().construct_mapping(node, deep)
+
     def construct_int(self, node: yaml.ScalarNode) -> int:
         """A whole number. Raises DocumentError for one of too many digits."""
         if len(str(node.value)) > MOST_DIGITS:
@@ -137,6 +145,16 @@ class LimitedLoader(yaml.SafeLoader):
 
 
 LimitedLoader.add_constructor("tag:yaml.org,2002:int", LimitedLoader.construct_int)
+
+
+def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The mapping of names and values. Raises DocumentError for a name that has two."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found and found[name] != value:
+            raise DocumentError(f"has {name!r} twice, with different values")
+        found[name] = value
+    return found
 
 
 def _whole(digits: str) -> int | float:

@@ -24,7 +24,7 @@ from vgslam.multiview.pnp import refine_pose
 from vgslam.refine.adjust import InterruptedRefinementError, Watch
 from vgslam.refine.apply import depth_deviation
 from vgslam.refine.problem import gather
-from vgslam.refine.stills_model import MATCHER, StillsModel, solve_stills
+from vgslam.refine.stills_model import LEAST_VIEWS, MATCHER, StillsModel, solve_stills
 from vgslam.types import Array, Frame, Keyframe, PoseEstimate, Status
 
 MOST_STILLS = 128
@@ -53,7 +53,7 @@ class Stills:
 
     def expect(self, n_frames: int) -> None:
         """Know how many frames a recording has; a stream, whose frames nobody can count, has no last word on stills."""
-        self.is_on = self._may_be and n_frames <= MOST_STILLS
+        self.is_on = self._may_be and LEAST_VIEWS <= n_frames <= MOST_STILLS
 
     def see(self, frame: Frame) -> None:
         """Keep a frame. Where there is no room for it, the recording is not solved as stills."""

@@ -55,6 +55,8 @@ class RunWriter:
 
     def _prepare(self, overwrite: bool) -> None:
         try:
+            if str(self.path) == "-":
+                raise OutputError("- is no folder, and results are one: name it with --out")
             self._is_new = not self.path.exists()
             if not self._is_new and not self.path.is_dir():
                 raise OutputError(f"{self.path} is a file; give a folder with --out")

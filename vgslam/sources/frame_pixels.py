@@ -14,6 +14,7 @@ import numpy.typing as npt
 from av.sidedata.sidedata import Type
 
 from vgslam.sources.calibration.plausible import is_same_aspect
+from vgslam.sources.pixel_range import PixelRange
 from vgslam.sources.recording import BadImageError, Pixels, Warnings
 
 Matrix = tuple[int, int, int, int]
@@ -36,6 +37,8 @@ class Look:
     """Width of a pixel over its height; other than 1, images are stretched along the shorter side of the pixel."""
     matrix: Matrix = UPRIGHT
     """Display matrix; see `display_matrix`."""
+    values: PixelRange | None = None
+    """The range of grey values of more than 8 bits, where it is not that of their type."""
 
     def shown_size(self, frame: Any) -> tuple[int, int]:
         """(width, height) of the images, upright as this frame is."""
@@ -44,7 +47,8 @@ class Look:
 
     def pixels(self, frame: Any) -> Pixels:
         """(H,W,3) RGB of a frame. Raises BadImageError."""
-        image = _rgb(frame)
+        image = _rgb(frame) if self.values is None else cv2.cvtColor(
+            self.values.to_8bit(deep_gray(frame)), cv2.COLOR_GRAY2RGB)  # fmt: skip
         stored = (frame.width, frame.height)
         if self.size is not None and stored != self.size and is_same_aspect(stored, self.size):
             image, stored = _resized(image, self.size), self.size
@@ -94,6 +98,11 @@ def is_hdr(frame: Any) -> bool:
 def _resized(image: Pixels, size: tuple[int, int]) -> Pixels:
     is_smaller = size[0] < image.shape[1] or size[1] < image.shape[0]
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR)
+
+
+def deep_gray(frame: Any) -> npt.NDArray[np.uint16]:
+    """(H,W) of a frame of grey values."""
+    return np.asarray(frame.to_ndarray(format="gray16le"))
 
 
 def _rgb(frame: Any) -> Pixels:

@@ -26,7 +26,7 @@ SIZE_PROBES, RANGE_PROBES = 5, 15
 QUICK_TYPES = (np.uint8, np.uint16, np.float32)
 """Types of pixels whose colours OpenCV reorders, in a thirtieth of numpy's time."""
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm",
-                      ".jfif", ".jpe", ".jp2"})  # fmt: skip
+                      ".jfif", ".jpe", ".jp2", ".pbm"})  # fmt: skip
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str, str]:

@@ -67,6 +67,8 @@ def times_of_files(candidates: list[Path], files: Sequence[Path], options: Sourc
         if options.fps is None:
             warnings.add(f"no timestamps: {DEFAULT_FPS:g} frames/s assumed; give times.txt or --fps")
         return np.arange(len(files)) / (options.fps or DEFAULT_FPS)
+    if options.fps is not None:
+        warnings.add(f"fps is not used: {listed.name} has the times")
     listing = read_list(listed, 1)
     named = times_by_name(listed, listing, files)
     if named is not None:

@@ -32,6 +32,8 @@ def open_source(path: Path | str, options: SourceOptions | None = None) -> Frame
         raise InputError(f"{path}: no such file or folder that can be read ({why}); check the path") from err
     try:
         kind, troubles = _recognise(path) if options.kind == "auto" else (options.kind, [])
+        if kind in SOURCE_KINDS.own:
+            options.refuse_unused(kind)
         recording = SOURCE_KINDS.checked(kind, SOURCE_KINDS.get(kind).open(path, options), Recording)
     except OSError as err:  # a folder without permission, a disk that fails, a link that the system refuses
         what = str(err.filename or path)

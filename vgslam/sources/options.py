@@ -8,6 +8,11 @@ import numpy as np
 from vgslam.errors import ConfigError
 
 DEFAULT_FPS = 30.0
+USED_BY = {
+    "topic": ("ros1", "ros2", "mcap", "kitti", "euroc", "7scenes"), "stream": ("video",),
+    "fps": ("images", "plain", "video", "tum", "7scenes"),
+}  # fmt: skip
+"""The kinds of source, of those of this package, that an option says something to."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,13 @@ class SourceOptions:
             raise ConfigError(f"stream must be 0 or more, got {self.stream}")
         if self.fps is not None and not (np.isfinite(self.fps) and self.fps > 0):
             raise ConfigError(f"fps must be a positive number, got {self.fps}")
+
+    def refuse_unused(self, kind: str) -> None:
+        """Raises ConfigError for a choice that a source of this kind does not have."""
+        for name, kinds in USED_BY.items():
+            if getattr(self, name) is not None and kind not in kinds:
+                raise ConfigError(f"{name} {getattr(self, name)} says nothing to a source of kind {kind}; leave it out "
+                                  f"(it is for {', '.join(kinds)})")  # fmt: skip
 
     def count(self, n_images: int) -> int:
         """How many of n_images are selected."""

@@ -2,7 +2,7 @@
 flicker."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -21,6 +21,8 @@ HIGHLIGHTS = 4.0
 """Values this many times the upper percentile still belong to the picture (lamps); above are hot pixels."""
 MARGIN = 0.15
 """Share of a thermal range that is added at both ends, for the frames that were not looked at."""
+SWAPPED = 0.4
+"""Most ratio of steps from pixel to pixel, with bytes swapped and as they are: low bytes in front are noise."""
 LEAST_SHARE = 0.25
 """Values that span less of their type's range than this, far from zero, are spread out."""
 
@@ -33,9 +35,13 @@ class PixelRange:
     high: float = FULL_16_BITS
     note: str | None = None
     """One line for the person where the range is not simply that of the pixels' type."""
+    is_swapped: bool = False
+    """Whether the two bytes of each pixel are in the wrong order."""
 
     def to_8bit(self, image: Raw) -> Pixels:
         """Pixels of any depth -> uint8 of the same shape: linear, cut off at both ends, 0 for what is not finite."""
+        if self.is_swapped and image.dtype == np.uint16:
+            image = image.byteswap()
         scale = 255.0 / (self.high - self.low)
         if image.dtype == np.uint16 and self.low == 0.0:
             return np.asarray(cv2.convertScaleAbs(image, alpha=scale), np.uint8)
@@ -54,6 +60,10 @@ def pixel_range(images: Sequence[Raw]) -> PixelRange:
     deep = [image for image in images if image.dtype != np.uint8]
     if not deep:
         return REAL_16_BITS
+    if all(map(_are_swapped, deep)):
+        found = pixel_range([image.byteswap() for image in deep])
+        note = "the two bytes of each pixel are in the wrong order, and are swapped"
+        return replace(found, note=f"{note}; {found.note}" if found.note else note, is_swapped=True)
     values = np.concatenate([image[::3, ::3].ravel().astype(np.float64) for image in deep])
     values = values[np.isfinite(values)]
     if not len(values):
@@ -63,6 +73,15 @@ def pixel_range(images: Sequence[Raw]) -> PixelRange:
         return _of_floats(low, high)
     top = float(min(values.max(), HIGHLIGHTS * max(high, 1.0)))
     return _of_integers(low, high, top)
+
+
+def _are_swapped(image: Raw) -> bool:
+    """Whether neighbouring pixels, by their spread, are alike with their bytes swapped, and are not as they are."""
+    if image.dtype != np.uint16:
+        return False
+    steps = [np.abs(np.diff(x, axis=1)).mean() / max(x.std(), 1.0)
+             for x in (image.astype(np.float32), image.byteswap().astype(np.float32))]  # fmt: skip
+    return bool(steps[1] < SWAPPED * steps[0])
 
 
 def default_range(image: Raw) -> PixelRange:

@@ -90,7 +90,7 @@ def read_times(path: Path, n_images: int, warnings: Warnings | None = None) -> T
     Raises InputError when the counts differ."""
     rows = read_list(path, 1)
     if _have_decimal_commas(rows):
-        rows = [[".".join(row)] for row in rows]
+        rows = _with_fractions(rows)
     elif _are_counted(rows):
         rows = [row[1:] for row in rows]
         if warnings is not None:
@@ -114,6 +114,15 @@ def _have_decimal_commas(rows: list[list[str]]) -> bool:
     if len(rows) < 3 or not all(len(row) == 2 and row[0].isdecimal() and row[1].isdecimal() for row in rows):
         return False
     return len({row[0] for row in rows}) < len(rows) and len({tuple(row) for row in rows}) == len(rows)
+
+
+def _with_fractions(rows: list[list[str]]) -> list[list[str]]:
+    """Pairs of whole numbers as seconds: with decimals, or, where only so they go on, seconds and nanoseconds (or
+    microseconds)."""
+    digits = 9 if max(len(row[1]) for row in rows) > 6 else 6
+    decimals, counts = ([[f"{a}.{b}"] for a, b in pairs] for pairs in (rows, [(a, b.zfill(digits)) for a, b in rows]))
+    goes_on = [bool((np.diff([float(row[0]) for row in times]) > 0).all()) for times in (decimals, counts)]
+    return counts if goes_on == [False, True] else decimals
 
 
 def _are_counted(rows: list[list[str]]) -> bool:

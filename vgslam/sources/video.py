@@ -17,6 +17,7 @@ from vgslam.sources.frame_pixels import SQUARE, Look, deinterlaced, display_matr
 from vgslam.sources.image_times import Untimed, mended_stream
 from vgslam.sources.not_a_video import refusal, what_text_it_is
 from vgslam.sources.options import DEFAULT_FPS, SourceOptions
+from vgslam.sources.pixel_range import pixel_range
 from vgslam.sources.recording import RawImage, Recording, Warnings
 from vgslam.sources.video_survey import Size, StreamSurvey, Survey, survey
 
@@ -55,7 +56,10 @@ def open_video(path: Path, options: SourceOptions) -> Recording:
             f"{path}: not one frame of this video can be decoded; check that the file is complete, and that its frames "
             f"have {MOST_PIXELS / 1e6:g} million pixels at most"
         )
-    look = replace(look, matrix=display_matrix(first))
+    values = pixel_range(chosen.deep)
+    look = replace(look, matrix=display_matrix(first), values=values if values.note else None)
+    if values.note is not None:
+        warnings.add(values.note)
     refused = too_large(*look.shown_size(first))
     if refused is not None:
         raise InputError(f"{path}: {refused}")
@@ -124,6 +128,8 @@ class _Video:
         if self.chosen.n_untimed < self.chosen.n_packets:
             first = min(self.chosen.first_stamps_s)
             lead = (self.chosen.n_untimed_first, first) if self.chosen.n_untimed_first else None
+            if self.options.fps is not None:
+                self.warnings.add("fps is not used: the video has times")
             yield from mended_stream(self._frames(), self.warnings, self.chosen.step_s, lead)
             return
         if self.options.fps is None:

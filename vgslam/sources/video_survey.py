@@ -14,7 +14,9 @@ import av
 
 from vgslam.errors import InputError
 from vgslam.guards.images import limit_decoder
+from vgslam.sources.frame_pixels import deep_gray
 from vgslam.sources.options import DEFAULT_FPS
+from vgslam.sources.pixel_range import Raw
 
 Size = tuple[int, int]
 
@@ -22,6 +24,8 @@ RAW = frozenset({"h264", "hevc", "vvc", "m4v", "mpegvideo", "mjpeg", "mpjpeg", "
 """Formats that hold no times: those that ffmpeg makes up for some of them are not used."""
 ALL_KEYS, EVERY_KEY = 100, 20
 """So many key frames are decoded for their size; of those after them, one in so many."""
+DEEP_STEP = 4
+"""One in so many rows and columns tells the range of deep pixels."""
 SETTLED = 32
 """So many stamped packets in a row end the packets at the beginning that have no timestamp."""
 
@@ -46,6 +50,8 @@ class StreamSurvey:
     """Presentation times (in order of decoding) at the beginning, in s."""
     sizes: Counter[Size] = field(default_factory=Counter)
     """How many packets have each size; those seen decoded."""
+    deep: list[Raw] = field(default_factory=list)
+    """Some pixels of key frames of more than 8 bits without colours."""
 
     @property
     def usual_size(self) -> Size:
@@ -163,7 +169,10 @@ class _Watch:
 
     def _decode(self, packet: Any) -> None:
         try:
-            self._sizes += [(frame.width, frame.height) for frame in self._context.decode(packet)]
+            for frame in self._context.decode(packet):
+                self._sizes.append((frame.width, frame.height))
+                if frame.format.name.startswith("gray1"):
+                    self.found.deep.append(deep_gray(frame)[::DEEP_STEP, ::DEEP_STEP])
         except (av.FFmpegError, ValueError):
             self._weights.pop()  # a damaged frame tells no size
             self._weights = self._weights or [0]

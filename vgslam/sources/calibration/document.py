@@ -79,8 +79,8 @@ def _is_matrix(value: list[Any]) -> bool:
 
 
 def rows_of(text: str) -> Rows:
-    """The words of each line, without comments; commas separate too."""
-    lines = (line.split("#", 1)[0].replace(",", " ").split() for line in text.splitlines())
+    """The words of each line, without comments and the brackets of a printed matrix; commas separate too."""
+    lines = (line.split("#", 1)[0].replace(",", " ").strip("[] \t").split() for line in text.splitlines())
     return [words for words in lines if words]
 
 
@@ -115,7 +115,7 @@ def _arrays(path: Path) -> Document:
 
 
 _ASSIGNED = re.compile(r"^\s*[\w.\-]+\s*=", re.M)
-_NAMED = re.compile(r"^\s*[A-Za-z_]\w*[ \t]+[-+.\d]")
+_NAMED = re.compile(r"^\s*[A-Za-z_]\w*[ \t,]+[-+.\d]")
 
 _TOP = "="
 """The section of the lines above all sections; none can be called so."""
@@ -129,7 +129,10 @@ def read_named(text: str) -> Document | None:
     if all(_ASSIGNED.match(line) or line.lstrip().startswith("[") for line in lines) and _ASSIGNED.search(text):
         return _toml(text) or _ini(text)
     if all(_NAMED.match(line) for line in lines):
-        return {words[0]: _value(" ".join(words[1:])) for words in (line.split() for line in lines)}
+        return {words[0]: _value(" ".join(words[1:])) for words in (re.split(r"[\s,]+", x.strip()) for x in lines)}
+    head, *rows = rows_of(text)
+    if len(rows) == 1 and len(head) == len(rows[0]) > 3 and all(map(is_number, rows[0])):
+        return dict(zip(head, map(float, rows[0]), strict=True))
     return None
 
 
@@ -141,10 +144,12 @@ def _toml(text: str) -> Document | None:
 
 
 def _ini(text: str) -> Document | None:
-    parser = configparser.ConfigParser(strict=False, interpolation=None, inline_comment_prefixes=("#", ";"))
+    parser = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=("#", ";"))
     parser.optionxform = str  # type: ignore[assignment, method-assign]  # as it is: k1 and K1 differ
     try:
         parser.read_string(f"[{_TOP}]\n{text}")
+    except configparser.DuplicateOptionError as error:
+        raise ValueError(f"has {error.option!r} twice") from None
     except configparser.Error:
         return None
     found: dict[str, Any] = {name: _value(value) for name, value in parser[_TOP].items()}
@@ -154,7 +159,7 @@ def _ini(text: str) -> Document | None:
 
 def _value(text: str | None) -> Any:
     """A number, a list of numbers, or the text."""
-    words = (text or "").replace(",", " ").strip("[] ").split()
+    words = re.sub(r"[,;]", " ", text or "").strip("[] ").split()
     if words and all(map(is_number, words)):
         numbers = [float(word) for word in words]
         return numbers if len(numbers) > 1 else numbers[0]

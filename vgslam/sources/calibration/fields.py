@@ -31,6 +31,8 @@ class Fields:
             key = spelled(str(name))
             if re.fullmatch(r"k\d", key) and isinstance(value, list | Mapping):
                 key = "m" + key[1:]  # K1 of a stereo pair is a matrix, k1 a coefficient
+            elif key == "k" and isinstance(value, int | float):
+                key = "k1"
             self._given.setdefault(key, (str(name), value))
         self._used: set[str] = set()
 
@@ -88,12 +90,12 @@ def number(name: str, value: Any) -> float:
 
 def numbers(name: str, value: Any) -> list[float]:
     """A list of numbers, or the data of a {rows, cols, data} matrix, flattened. Raises ValueError, naming the field."""
-    if isinstance(value, Mapping):
-        value = value.get("data")
+    if isinstance(value, Mapping) and "data" in value:
+        value = value["data"]
     if value is None:
         return []
     if isinstance(value, str):
-        value = value.replace(",", " ").strip("[] ").split()
+        value = re.sub(r"[,;]", " ", value).strip("[] ").split()
     try:
         return np.asarray(value, np.float64).ravel().tolist()
     except (TypeError, ValueError, OverflowError):

@@ -13,6 +13,7 @@ from vgslam.sources.calibration.stated import NoFocal, NotCalibrated, Size, Stat
 COEFFICIENTS = (
     "distortion", "distortioncoefficients", "distortioncoeffs", "distcoeffs", "distcoefs", "dist", "d", "d1", "coeffs",
     "distortioncoef", "distortionparams", "distortionparameters", "distortionvector", "distcoefficients",
+    "cameradistcoeffs",
 )  # fmt: skip
 MODELS = ("distortionmodel", "distortiontype", "cameramodel", "modeltype", "cameratype", "projectiontype", "lensmodel",
           "model", "type")  # fmt: skip
@@ -69,7 +70,7 @@ def _intrinsics(fields: Fields) -> tuple[float, float, float | None, float | Non
         return _of_matrix(numbers("camera_matrix", matrix))
     four = fields.first(*LISTS)
     if four is not None and not (isinstance(four, Mapping) and "data" not in four):
-        values = numbers("intrinsics", four)
+        values = _of_one_frame(four)
         if len(values) == 16 or (len(values) == 9 and values[8] == 1):
             return _of_matrix(values)
         if len(values) < 4:
@@ -86,6 +87,7 @@ def _intrinsics(fields: Fields) -> tuple[float, float, float | None, float | Non
     if both is not None and both[0] == both[1] and aspect:
         both = both[0], both[0] * aspect
     if both is not None:
+        _refuse_mm(fields, fx)
         fx, fy = fx if fx is not None else both[0], fy if fy is not None else both[1]
     if fx is None and fy is None:
         if fields.has(*FOCAL_X, *FOCAL_Y, *FOCAL):
@@ -96,6 +98,13 @@ def _intrinsics(fields: Fields) -> tuple[float, float, float | None, float | Non
     some = fx if fx is not None else fy
     assert some is not None
     return fx if fx is not None else some, fy if fy is not None else some, cx, cy
+
+
+def _refuse_mm(fields: Fields, fx: float | None) -> None:
+    """Raises ValueError for a focal length alone beside the size of a sensor."""
+    sensor = next((name for name in fields.names() if re.search(r"sensor|aperture|35mm", name, re.I)), None)
+    if sensor is not None and fx is None:
+        raise ValueError(f"a focal length beside {sensor} is in mm, not in px; give fx and fy in px")
 
 
 def _one_or_two(name: str, value: Any) -> tuple[float, float] | None:
@@ -158,8 +167,18 @@ def _after_four(fields: Fields) -> list[float]:
     four = fields.first(*LISTS)
     if four is None or fields.has(*MATRIX) or isinstance(four, Mapping):
         return []
-    values = numbers("intrinsics", four)
+    values = _of_one_frame(four)
     return [] if len(values) == 16 or (len(values) == 9 and values[8] == 1) else values[4:]
+
+
+def _of_one_frame(given: Any) -> list[float]:
+    """The numbers of `intrinsics`; the first row of an array (frames,4), where all are the same. Raises ValueError."""
+    rows = given if isinstance(given, list) and given and isinstance(given[0], list) else []
+    if len(rows) < 2 or len(rows[0]) < 4 or (len(rows) == 4 and rows[0] != rows[1]):  # a column, or a matrix
+        return numbers("intrinsics", given)
+    if any(row != rows[0] for row in rows):
+        raise ValueError(f"camera intrinsics of {len(rows)} frames differ; give those of one")
+    return numbers("intrinsics", rows[0])
 
 
 def _radial_tangential(fields: Fields) -> list[float]:

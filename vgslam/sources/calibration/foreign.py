@@ -20,6 +20,12 @@ _FOREIGN: tuple[tuple[str, str], ...] = (
     (r"\A# oST version|^\[narrow_stereo\]", "is an INI file of ROS's calibrator; give ost.yaml, which lies beside it"),
     (r"\ACalibration results\b[\s\S]*\bcam0\b", "is Kalibr's text for people; give camchain.yaml, which lies beside "
      "it"),
+    (r"^\s*(?:fc|KK)\s*=\s*\[", "is a result of Bouguet's toolbox for MATLAB; give fx fy (fc), cx cy (cc), distortion "
+     "(kc), width and height (nx, ny) in a JSON or YAML file"),
+    (r"\A#polynomial coefficients for the DIRECT", "is a camera of OCamCalib, whose model is not supported; calibrate "
+     "with the fisheye model"),
+    (r"\A\s*Intrinsic of \"", "is what rs-enumerate-devices prints for people; give fx fy cx cy (PPX, PPY) and "
+     "distortion in a JSON or YAML file"),
     (r"\AMATLAB 5\.0 MAT-file", "is a file of MATLAB; write K and the distortion as a JSON or YAML file"),
     (r"\"fisheye_params\"", "is a lens profile of Gyroflow; give camera_matrix and distortion_coeffs of its "
      "fisheye_params with distortion_model: fisheye, and width and height of its calib_dimension (JSON or YAML)"),
@@ -40,7 +46,7 @@ def why_foreign(text: str) -> str | None:
 def _table(text: str) -> str | None:
     """A table with a row for each frame: which of its cameras is meant?"""
     words = [word.strip(" #\"'").lower() for word in re.split(r"[,;\t]", text.splitlines()[0])]
-    if len(words) > 4 and {"fx", "fy"} <= set(words):
+    if len(words) > 4 and len(text.splitlines()) > 2 and {"fx", "fy"} <= set(words):
         return (f"is a table with a camera for each frame ({', '.join(words[:6])}, ...); give one of them: fx fy cx cy "
                 "in px in a JSON or YAML file")  # fmt: skip
     return None

@@ -7,20 +7,20 @@ from typing import Any
 
 from vgslam.sources.calibration.document import Document
 from vgslam.sources.calibration.fields import Fields, spelled
+from vgslam.sources.calibration.lens import LENSES
 
 WRAPPERS = re.compile(r"(camera|cam|calib|intrinsic|left|color|colour|rgb|value0)", re.I)
 SECOND_WRAPPERS = re.compile(r"right|depth|ir|infra|value\d", re.I)
 """Names of mappings that hold a camera beside others, and are not looked into where they are alone."""
-PARAMETERS = (
-    "projectionparameters", "distortionparameters", "mirrorparameters", "intrinsics", "intrinsic", "distortion",
-)  # fmt: skip
+PARAMETERS = re.compile(r"(projection|mirror)parameters|intrinsics?|dist(ortion)?(vector|coef\w*|param\w*)?")
+"""Groups of named parameters of a camera, as `spelled`."""
 _OF_LENS = {"parameters": "distortion_parameters", "type": "distortion_type", "model": "distortion_model"}
 """What `distortion: {type: ..., parameters: ...}` is called outside of it."""
 MATRIX = ("cameramatrix", "intrinsicmatrix", "k", "mtx", "m1", "matrix", "intrinsicsmatrix", "cammatrix", "kmatrix")
 FOCAL_X = ("fx", "flx", "fu", "focalx", "focallengthx", "gamma1")
 FOCAL_Y = ("fy", "fly", "fv", "focaly", "focallengthy", "gamma2")
 FOCAL = ("f", "focal", "focallength", "focallengthpx")
-LISTS = ("intrinsics", "calibration", "intrinsic", "cameraintrinsics")
+LISTS = ("intrinsics", "calibration", "intrinsic", "cameraintrinsics", "cameraintrinsic")
 _PAIR = re.compile(r"(.+?)(?:(1|left|l)|(2|right|r))")
 """A name, as `spelled`, and whether it is of the first or the second camera of a pair."""
 
@@ -35,7 +35,7 @@ def opened(document: Document) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in document.items():
         is_group = isinstance(value, Mapping) and "data" not in value
-        if is_group and spelled(str(name)) in PARAMETERS:
+        if is_group and PARAMETERS.fullmatch(spelled(str(name))):
             is_lens = spelled(str(name)) == "distortion"
             flat.update({_OF_LENS.get(str(key), str(key)) if is_lens else str(key): v for key, v in value.items()})
         else:
@@ -53,7 +53,13 @@ def unwrapped(document: Document) -> Document:
     beside it and around it."""
     flat = opened(document)
     found = {} if has_focal(Fields(flat)) else _holding(document)
-    return {**_beside(document, 0), **next(iter(found.values())).flat} if found else flat
+    if not found:
+        return flat
+    first = next(iter(found))
+    beside = {n: v for n, v in flat.items() if n != first} if len(found) == 1 else _beside(document, 0)
+    if spelled(str(beside.get("type"))) not in LENSES:
+        beside.pop("type", None)  # that of a data set
+    return {**beside, **found[first].flat}
 
 
 def _several(document: Document) -> dict[str, Document]:
@@ -76,20 +82,20 @@ class _Held:
 
 
 def _holding(document: Document) -> dict[str, _Held]:
-    """The mappings that hold a camera, or hold one that does, those that are called so first; camera 1 of a list is
-    NAME[1]."""
+    """The mappings that hold a camera, or hold one that does, those that are called so first, and those of any other
+    name where none is; camera 1 of a list is NAME[1]."""
     first: dict[str, _Held] = {}
     others: dict[str, _Held] = {}
+    unnamed: dict[str, _Held] = {}
     for name, value in document.items():
-        if not (WRAPPERS.match(str(name)) or SECOND_WRAPPERS.match(str(name))):
-            continue
-        found = first if WRAPPERS.match(str(name)) else others
+        is_first, is_other = WRAPPERS.match(str(name)), SECOND_WRAPPERS.match(str(name))
+        found = first if is_first else others if is_other else unnamed
         listed = value if isinstance(value, list) else [value]
         for i, one in enumerate(listed):
             held = _Held(one, unwrapped(one)) if isinstance(one, Mapping) else None
             if held is not None and has_focal(Fields(held.flat)):
                 found[f"{name}[{i}]" if len(listed) > 1 else str(name)] = held
-    return {**first, **others} if first else {}
+    return {**first, **others} if first else unnamed
 
 
 def _beside(document: Document, i: int) -> dict[str, Any]:

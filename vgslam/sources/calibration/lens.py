@@ -23,7 +23,8 @@ MAX_ERROR_PX = 0.05
 _LENSES = {
     "pinhole": "none norectification rectified undistorted nodistortion linear inversebrownconrady",
     "radtan": "radtan radialtangential plumbbob rationalpolynomial opencv fullopencv pinhole simplepinhole perspective "
-              "radial simpleradial brown brownconrady modifiedbrownconrady radtan5 radtan8 pinholeradtan rational",
+              "radial simpleradial brown brownconrady modifiedbrownconrady radtan5 radtan8 pinholeradtan rational "
+              "pinholeradtan5 pinholeradtan8",
     "fisheye": "fisheye equidistant equi kannalabrandt kannalabrandt4 kannalabrandt8 kb kb4 kb8 opencvfisheye "
                "fisheyeopencv radialfisheye simpleradialfisheye simplefisheye pinholeequi",
     "fov": "fov atan arctan",
@@ -55,6 +56,8 @@ def make_camera(four: tuple[float, float, float, float], size: tuple[int, int], 
     if lens in ("pinhole", "radtan"):
         return Camera(*four, *size, _radtan(k))
     if lens == "fisheye":  # bends the image with coefficients of zero too: r = f theta
+        if not any(k[4:]):
+            k = k[:4]  # some drivers write a fifth, of 0
         if len(k) not in (0, 4):
             raise ValueError(f"camera distortion of the fisheye model needs 4 coefficients, got {len(k)}")
         return Camera(*four, *size, tuple(k) or (0.0,) * 4, True)

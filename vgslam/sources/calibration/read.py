@@ -21,7 +21,7 @@ from vgslam.sources.calibration.lens import family, make_camera
 from vgslam.sources.calibration.photogrammetry import ALICEVISION, METASHAPE, OPENMVG, SCANNET
 from vgslam.sources.calibration.plausible import check_plausible, check_stated_size, is_same_aspect
 from vgslam.sources.calibration.reconstructions import COLMAP, NERFSTUDIO, OPEN3D, OPENSFM, rows_of_bin
-from vgslam.sources.calibration.slam_systems import DSO, KALIBR, KITTI, NUMBERS, ORB_SLAM
+from vgslam.sources.calibration.slam_systems import DSO, KALIBR, KITTI, NUMBERS, ORB_SLAM, SVO
 from vgslam.sources.calibration.stated import Given, Layout, NoFocal, NotCalibrated, Size, Stated
 from vgslam.types import Camera
 
@@ -29,7 +29,7 @@ Say = Callable[[str], object]
 
 _ENDINGS = frozenset({".json", ".yaml", ".yml", ".txt", ".xml", ".bin", ".npz", ".ini", ".toml", ".conf"})
 LAYOUTS: tuple[Layout[Document], ...] = (
-    ORB_SLAM, KALIBR, OPENMVG, ALICEVISION, SCANNET, OPENSFM, NERFSTUDIO, OPEN3D, METASHAPE, KITTI,
+    ORB_SLAM, SVO, KALIBR, OPENMVG, ALICEVISION, SCANNET, OPENSFM, NERFSTUDIO, OPEN3D, METASHAPE, KITTI,
     Layout(lambda _: True, read_flat, cameras_flat),
 )  # fmt: skip
 """In the order in which they are asked; the last takes the rest."""

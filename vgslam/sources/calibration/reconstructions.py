@@ -6,7 +6,7 @@ COLMAP, and what follows it, has the centre of the top-left pixel at (0.5, 0.5);
 import struct
 from collections.abc import Mapping
 from dataclasses import replace
-from math import tan
+from math import pi, tan
 from typing import Any
 
 from vgslam.guards.documents import is_number
@@ -55,15 +55,23 @@ def _read_nerf(document: Document, size: Size | None) -> Stated:
     of = resolution(Fields(fields)) or size
     angle_x, angle_y = fields.pop("camera_angle_x", None), fields.pop("camera_angle_y", None)
     if fields.get("fl_x") is None and angle_x is not None and of is not None:
-        fields["fl_x"] = 0.5 * of[0] / tan(0.5 * number("camera_angle_x", angle_x))
+        fields["fl_x"] = 0.5 * of[0] / tan(0.5 * _angle("camera_angle_x", angle_x))
         if angle_y is not None:
-            fields["fl_y"] = 0.5 * of[1] / tan(0.5 * number("camera_angle_y", angle_y))
+            fields["fl_y"] = 0.5 * of[1] / tan(0.5 * _angle("camera_angle_y", angle_y))
     if fields.get("k4") and family(str(fields.get("camera_model") or "")) == "radtan" and not fields.get("is_fisheye"):
         raise ValueError("camera k4 of transforms.json is not supported without a fisheye model; calibrate without it")
     for name in ("aabb_scale", "scale", "offset"):
         fields.pop(name, None)
     read = read_flat(fields, size)
     return replace(read, cx=None if read.cx is None else read.cx - 0.5, cy=None if read.cy is None else read.cy - 0.5)
+
+
+def _angle(name: str, value: Any) -> float:
+    """A field of view in radians. Raises ValueError for one in degrees."""
+    angle = number(name, value)
+    if not 0.0 < angle < pi:
+        raise ValueError(f"camera {name} {angle:g} is no field of view in radians; multiply degrees by pi / 180")
+    return angle
 
 
 def _cameras_nerf(document: Document) -> dict[str, Document]:

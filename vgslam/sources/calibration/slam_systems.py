@@ -7,11 +7,13 @@ from typing import Any
 from vgslam.guards.documents import is_number
 from vgslam.sources.calibration.document import Document, Rows
 from vgslam.sources.calibration.fields import numbers
-from vgslam.sources.calibration.flat import read_flat
+from vgslam.sources.calibration.flat import read_flat, whole_size
 from vgslam.sources.calibration.lens import family
 from vgslam.sources.calibration.stated import Layout, Size, Stated
 
 _ORB = re.compile(r"^(Camera1?|Cam1?|Left|LEFT)\.(.+)$")
+_SVO = re.compile(r"^cam_(.+)$")
+_SVO_NAMES = {"d0": "k1", "d1": "k2", "d2": "p1", "d3": "p2"}
 _SECOND = {"Camera2": "Camera1", "Cam2": "Cam1", "Right": "Left", "RIGHT": "LEFT"}
 """The second camera of a pair, and how the first is called."""
 _KALIBR = re.compile(r"^cam(\d+)$")
@@ -27,7 +29,16 @@ def _read_orbslam(document: Document, size: Size | None) -> Stated:
         fields.pop(name, None)
     if str(fields.get("type", "")).lower() == "rectified":
         fields["type"] = "rectified"
+    if "fxl" in fields:  # OV2SLAM's left camera
+        names = (re.sub(r"^([fc][xy]|[kp]\d)l$|^(model)_left$|^left_n(width|height)$", r"\1\2\3", n) for n in fields)
+        fields = dict(zip(names, fields.values(), strict=True))
     return read_flat(fields, size)
+
+
+def _read_svo(document: Document, size: Size | None) -> Stated:
+    """cam_fx, and cam_d0 for k1."""
+    fields = {match[1]: value for name, value in document.items() if (match := _SVO.match(name))}
+    return read_flat({_SVO_NAMES.get(name, name): value for name, value in fields.items()}, size)
 
 
 def _cameras_orbslam(document: Document) -> dict[str, Document]:
@@ -95,6 +106,7 @@ def _chain(document: Document) -> list[str]:
 
 
 ORB_SLAM: Layout[Document] = Layout(lambda document: any(map(_ORB.match, document)), _read_orbslam, _cameras_orbslam)
+SVO: Layout[Document] = Layout(lambda document: "cam_fx" in document, _read_svo)
 KALIBR: Layout[Document] = Layout(
     lambda document: bool(_chain(document)), _read_kalibr,
     lambda document: {name: {name: document[name]} for name in _chain(document)},
@@ -144,8 +156,13 @@ def _read_numbers(rows: Rows, size: Size | None) -> Stated:
             raise ValueError("is no camera matrix [fx 0 cx; 0 fy cy; 0 0 1]")
         return Stated(m[0][0], m[1][1], m[0][2], m[1][2], None)
     values = [float(word) for word in rows[0]]
-    if len(rows) > 1 or len(values) not in (4, 5, 8, 9, 12):
+    if len(rows) > 1 or len(values) not in (4, 5, 6, 8, 9, 12):
         raise ValueError("needs one row fx fy cx cy [k1 k2 p1 p2 [k3]], or three rows of a camera matrix")
+    if len(values) == 6:  # the size before or after: it is about twice the principal point
+        for four, of in ((values[:4], values[4:]), (values[2:], values[:2])):
+            if all(abs(n - 2 * c) < c / 2 for n, c in zip(of, four[2:], strict=True)):
+                return Stated(four[0], four[1], four[2], four[3], whole_size(of[0], of[1]), "pinhole")
+        raise ValueError("six numbers need to be fx fy cx cy width height, or width height fx fy cx cy")
     if len(values) == 5 and values[4]:
         raise ValueError("a fifth number may be k1 or a FOV lens; give fx fy cx cy k1 0 0 0, or FOV before the numbers")
     fx, fy, cx, cy = values[:4]
