@@ -117,7 +117,8 @@ def match(a: ImageFeatures, b: ImageFeatures, config: MatcherConfig) -> tuple[np
     best_a = similarity.argmax(axis=0)
     rows = np.arange(len(best_b))
     top = similarity[rows, best_b]
-    runner_up = np.partition(similarity, -2, axis=1)[:, -2]
+    similarity[rows, best_b] = -np.inf  # what is largest without the best is the second best
+    runner_up = similarity.max(axis=1)
     distance, second = np.sqrt(np.maximum(2 - 2 * top, 0)), np.sqrt(np.maximum(2 - 2 * runner_up, 1e-9))
     good = (best_a[best_b] == rows) & (distance < config.ratio * second)
     # the same keypoint position can carry two orientations: keep one match a place
