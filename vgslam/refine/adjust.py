@@ -10,7 +10,7 @@ import numpy as np
 
 from vgslam.config import ABOVE_ZERO
 from vgslam.frontend.features import FeatureConfig
-from vgslam.refine.calibration import Determined, determined
+from vgslam.refine.calibration import Determined, determined, noise_px
 from vgslam.refine.ceres import FocalPrior, FreeCalibration, SolverOptions, solve
 from vgslam.refine.points import PointTests, cleaned, weakly_seen, with_missing_points
 from vgslam.refine.problem import Mask, Problem
@@ -222,11 +222,12 @@ def choose_calibration(
     problem: Problem, config: RefineConfig, is_end: bool = False
 ) -> tuple[FreeCalibration, CalibrationOutcome]:
     """What of the calibration the active observations determine well enough to be adjusted. is_end: no more will be
-    known."""
+    known, and landmarks were measured again: what errors are left say how exact that is."""
     nothing = FreeCalibration()
     if config.is_calibration_fixed:
         return nothing, CalibrationOutcome(False, False, config.focal_rel_sigma, config.k1_sigma)
-    return _chosen(determined(problem, config.loss_px), problem, config, is_end)
+    sigma_px = noise_px(problem) if is_end else 1.0
+    return _chosen(determined(problem, config.loss_px, sigma_px), problem, config, is_end)
 
 
 def may_determine(problem: Problem, config: RefineConfig) -> bool:

@@ -24,6 +24,8 @@ LEAST_BLOCKS = 4
 """With fewer blocks their contradictions say nothing."""
 INFLATION = 5.0
 """Least multiple of the deviation that the curvature promises: what is used where blocks are few."""
+NORM_MEDIAN = 1.1774
+"""Median length of a vector of two normal errors of deviation 1 (Rayleigh): the square root of 2 log 2."""
 N_THETA = 2
 DAMPING = 1e-9
 """Share of its diagonal by which a block's matrix is damped: its scale is free."""
@@ -55,8 +57,14 @@ class Determined:
         return np.linalg.pinv(H) @ self.information @ self.step
 
 
-def determined(problem: Problem, loss_px: float = 1.0) -> Determined:
-    """What the active observations of a problem near its optimum determine."""
+def noise_px(problem: Problem) -> float:
+    """Deviation of the active observations, in px, at most 1: of their median error, which outliers leave alone."""
+    active = problem.is_active()
+    return min(float(np.median(problem.errors_px()[active])) / NORM_MEDIAN, 1.0) if active.any() else 1.0
+
+
+def determined(problem: Problem, loss_px: float = 1.0, sigma_px: float = 1.0) -> Determined:
+    """What the active observations of a problem near its optimum determine, if their deviation is sigma_px."""
     n = len(problem.keyframe_ids)
     begins = np.arange(0, n, BLOCK)
     taken = begins[np.linspace(0, len(begins) - 1, min(len(begins), MOST_BLOCKS)).round().astype(int)]
@@ -68,7 +76,7 @@ def determined(problem: Problem, loss_px: float = 1.0) -> Determined:
     if not np.isfinite(H).all() or np.linalg.eigvalsh(H)[0] <= 0:
         return Determined(np.zeros((N_THETA, N_THETA)), INFLATION**2)
     C = np.linalg.inv(H)
-    naive = C * INFLATION**2
+    naive = C * (INFLATION * sigma_px) ** 2
     if len(used) >= LEAST_BLOCKS:
         G = np.stack([p[1] for p in used])
         G = G - G.mean(0)
