@@ -80,6 +80,11 @@ K1_SHARE = 0.5
 REFUTING = 3.0
 """Radial distortion is adjusted, too, if the map calls for so many deviations of it: a given calibration that leaves so
 much in the images, as one that says nothing of a wide lens, was not known as well as others are."""
+DOUBTED = 1.5
+"""A given focal length is left out, to see what the map alone says, where the map wants another by so many deviations of
+the difference. It is taken to be wrong where the two then differ by REFUTING."""
+MOST_TURNS, STAYS = 4, 1e-3
+"""Adjustments until a focal length without a prior stays, and the relative change that is none."""
 NOT_YET = 2.0
 """Before poses and points are adjusted, the deviations of the calibration come out larger, up to 1.5 times on real
 recordings: what such a multiple would not determine is not determined."""
@@ -105,6 +110,10 @@ class CalibrationOutcome:
     focal_rel_sigma: float
     """Posterior deviation of the focal length, relative."""
     k1_sigma: float
+    focal_doubt: float = 0.0
+    """How far the focal length that the map calls for is from the given one, in deviations of the difference."""
+    refuted_px: float = 0.0
+    """The focal length that was given, if the map refutes it; else 0."""
 
     @property
     def is_any_free(self) -> bool:
@@ -186,12 +195,41 @@ def adjust(
     free, calibration = choose_calibration(p, config, not for_calibration)
     if for_calibration and not calibration.is_any_free:
         return None
-    wide = WIDE_FACTOR if calibration.is_focal_free and config.focal_rel_sigma > WIDE_REL_SIGMA else 1.0
+    other = _without_given_focal(p, weak, config, watch) if calibration.focal_doubt > DOUBTED else None
+    if other is not None:
+        return Adjusted(before, *other, watch.is_over)
+    p = _rounds(p, weak, config, watch, free)
+    return Adjusted(before, p, weak, calibration, watch.is_over)
+
+
+def _rounds(p: Problem, weak: Mask, config: RefineConfig, watch: Watch, free: FreeCalibration) -> Problem:
+    """The last rounds, in which what is free of the calibration is adjusted too."""
+    wide = WIDE_FACTOR if free.prior is not None and config.focal_rel_sigma > WIDE_REL_SIGMA else 1.0
     for tolerance in (ROUGH, FINE):
         if not watch.is_over:
             p = _tidied(solve(p, _options(config, tolerance * wide, watch), free, held=weak), weak, config)
             watch.check()
-    return Adjusted(before, p, weak, calibration, watch.is_over)
+    return p
+
+
+def _without_given_focal(
+    p: Problem, weak: Mask, config: RefineConfig, watch: Watch
+) -> tuple[Problem, Mask, CalibrationOutcome] | None:
+    """The problem adjusted as if nothing were known of the focal length; None where that does not refute the given one."""
+    given = config.focal_px or p.camera.fx
+    unknown = replace(config, is_focal_estimated=True, focal_px=given, focal_rel_sigma=UNKNOWN_REL_SIGMA)
+    for _ in range(MOST_TURNS):
+        free, outcome = choose_calibration(p, unknown, is_end=True)
+        if free.prior is None:
+            return None
+        fx = p.camera.fx
+        p = _rounds(p, weak, unknown, watch, free)
+        if abs(np.log(p.camera.fx / fx)) < STAYS:
+            break
+    found = determined(p, config.loss_px, noise_px(p)).focal_sigma()
+    if abs(np.log(p.camera.fx / given)) < REFUTING * np.hypot(found, config.focal_rel_sigma):
+        return None
+    return p, weak, replace(outcome, focal_rel_sigma=found, refuted_px=given)
 
 
 def with_rows_of(problem: Problem, longer: Problem) -> Problem:
@@ -253,12 +291,16 @@ def _chosen(
     sigma_px = pull * given / np.sqrt(known.overcount)
     prior = FocalPrior(given, float(sigma_px)) if is_focal_free else None
     free = FreeCalibration(prior, is_k1_free)
-    return free, _outcome(known, free, config, pull)
+    wanted = abs(float(np.log(problem.camera.fx / given) + known.step[0]))
+    doubt = 0.0 if config.is_focal_estimated else wanted / float(np.hypot(known.focal_sigma(), config.focal_rel_sigma))
+    return free, _outcome(known, free, config, pull, doubt)
 
 
-def _outcome(known: Determined, free: FreeCalibration, config: RefineConfig, pull: float) -> CalibrationOutcome:
+def _outcome(
+    known: Determined, free: FreeCalibration, config: RefineConfig, pull: float, doubt: float
+) -> CalibrationOutcome:
     """Posterior deviations; those of what is held are the prior's."""
     sigma = known.deviations(pull, free.is_k1_free)
     focal = float(sigma[0]) if free.prior is not None else config.focal_rel_sigma
     k1 = float(sigma[1]) if free.is_k1_free else config.k1_sigma
-    return CalibrationOutcome(free.prior is not None, free.is_k1_free, focal, k1)
+    return CalibrationOutcome(free.prior is not None, free.is_k1_free, focal, k1, doubt)

@@ -50,6 +50,12 @@ class Determined:
             return np.array([1.0 / np.sqrt(H[0, 0]), 0.0])
         return np.sqrt(np.maximum(np.diag(np.linalg.pinv(H)), 0.0))
 
+    def focal_sigma(self) -> float:
+        """Relative deviation of the focal length by the data alone, with k1 free; infinite where they say nothing."""
+        if np.linalg.matrix_rank(self.information) < N_THETA:
+            return float("inf")
+        return float(np.sqrt(np.linalg.inv(self.information)[0, 0]))
+
     def wanted(self, sigma_focal: float) -> Array:
         """(2,): the step to the most probable values, where a prior of relative deviation sigma_focal holds the focal
         length at its present value."""
