@@ -66,5 +66,6 @@ class LastWord:
         with self.stages.of("refine"):
             mending = Mending.of(self.relocalizer, loops, self.mapper.config, self.first_frame_id)
             self.refined = refine_checked(m, self.refine, watch, mending, self.notes)
+            self.notes += self.refined.warnings()
             if m.keyframes:
                 self.tracker.camera = self.mapper.camera = m.keyframes[-1].camera

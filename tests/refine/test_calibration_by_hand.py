@@ -9,7 +9,8 @@ from hand_map import CAMERA, at
 
 from vgslam.geometry import se3
 from vgslam.refine import calibration as module
-from vgslam.refine.calibration import Determined, _Jacobian, _reduced, determined
+from vgslam.refine.adjust import RefineConfig, Watch, adjust
+from vgslam.refine.calibration import Determined, _Jacobian, _reduced, determined, noise_px
 from vgslam.refine.ceres import FocalPrior, FreeCalibration, SolverOptions, solve
 from vgslam.refine.problem import Problem, project
 from vgslam.types import Array, Camera
@@ -57,15 +58,52 @@ def test_a_prior_on_the_focal_length_holds_it_and_what_hangs_on_it() -> None:
     np.testing.assert_allclose(bound.wanted(1e6), [0.1, -0.2])
 
 
+def test_the_noise_is_that_of_the_median_error_and_at_most_a_pixel() -> None:
+    """All are off by (.3, .4), .5 px, which is 1.1774 deviations of one axis; a third of them by far more."""
+    p = seen_by_all(around(), cloud())
+    off = np.tile([0.3, 0.4], (len(p.pixels), 1))
+    off[::3] *= 100.0
+    assert noise_px(replace(p, pixels=p.pixels + off)) == pytest.approx(0.5 / np.sqrt(2 * np.log(2)), rel=1e-3)
+    assert noise_px(replace(p, pixels=p.pixels + 3.0)) == 1.0
+    assert noise_px(replace(p, in_use=np.zeros(len(p.in_use), bool))) == 1.0
+
+
+def noisy_walk(told_fx: float, sigma_px: float = 0.2) -> Problem:
+    """Twenty cameras with the true focal length of CAMERA among a hundred points, and the camera as it is told."""
+    true = seen_by_all(around(20), cloud(100))
+    pixels = true.pixels + np.random.default_rng(1).normal(0.0, sigma_px, true.pixels.shape)
+    return replace(true, pixels=pixels, camera=replace(CAMERA, fx=told_fx, fy=told_fx))
+
+
+@pytest.mark.parametrize("error", [-0.1, 0.1])
+def test_a_focal_length_that_the_map_refutes_is_left_to_the_map(error: float) -> None:
+    told = CAMERA.fx * (1.0 + error)
+    done = adjust(noisy_walk(told), RefineConfig(), Watch())
+    assert done is not None
+    assert done.calibration.refuted_px == told
+    assert done.after.camera.fx == pytest.approx(CAMERA.fx, rel=0.01)
+    assert done.before.camera.fx == told
+
+
+@pytest.mark.parametrize("settings", [
+    {}, {"is_calibration_fixed": True}, {"is_focal_estimated": True, "focal_rel_sigma": 0.1},
+])  # fmt: skip
+def test_only_what_was_given_and_is_wrong_is_refuted(settings: dict[str, object]) -> None:
+    wrong = bool(settings)
+    done = adjust(noisy_walk(CAMERA.fx * (1.1 if wrong else 1.0)), RefineConfig(**settings), Watch())  # type: ignore[arg-type]
+    assert done is not None
+    assert done.calibration.refuted_px == 0.0
+
+
 Part = tuple[Array, Array]
 
 
-def of_blocks(parts: list[Part | None], monkeypatch: pytest.MonkeyPatch) -> Determined:
+def of_blocks(parts: list[Part | None], monkeypatch: pytest.MonkeyPatch, sigma_px: float = 1.0) -> Determined:
     """What blocks of 16 keyframes say that have these informations and gradients."""
     n = 16 * len(parts)
     p = seen_by_all([at()] * n, cloud(2))
     monkeypatch.setattr(module, "_reduced", lambda p, active, begin, end, loss_px: parts[begin // 16])
-    return determined(p)
+    return determined(p, sigma_px=sigma_px)
 
 
 H = np.diag([4.0, 1.0])
@@ -76,6 +114,8 @@ def test_few_blocks_are_worth_a_twenty_fifth_of_what_they_promise(monkeypatch: p
     found = of_blocks([(H, g), (H, -g), (H, g)], monkeypatch)
     np.testing.assert_allclose(found.information, 3.0 * H / 25.0)
     assert found.overcount == pytest.approx(25.0)
+    exact = of_blocks([(H, g), (H, -g), (H, g)], monkeypatch, sigma_px=0.5)
+    np.testing.assert_allclose(exact.information, 4.0 * found.information)
     none = of_blocks([None, None], monkeypatch)
     np.testing.assert_array_equal(none.information, np.zeros((2, 2)))
     assert none.overcount == 25.0

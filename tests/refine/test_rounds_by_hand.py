@@ -109,11 +109,12 @@ def test_twenty_points_and_two_keyframes_are_needed(counts: tuple[int, ...], is_
 
 
 def known(
-    monkeypatch: pytest.MonkeyPatch, focal: float, k1: float, overcount: float = 4.0, k1_step: float = 0.0
+    monkeypatch: pytest.MonkeyPatch, focal: float, k1: float, overcount: float = 4.0, k1_step: float = 0.0,
+    focal_step: float = 0.0,
 ) -> None:  # fmt: skip
-    """The observations say so much of the focal length (its logarithm) and the distortion, which is off by a step."""
-    found = Determined(np.diag([focal, k1]), overcount, np.array([0.0, k1_step]))
-    monkeypatch.setattr(module, "determined", lambda problem, loss_px: found)
+    """The observations say so much of the focal length (its logarithm) and the distortion, which are off by a step."""
+    found = Determined(np.diag([focal, k1]), overcount, np.array([focal_step, k1_step]))
+    monkeypatch.setattr(module, "determined", lambda problem, loss_px, sigma_px=1.0: found)
 
 
 def test_a_wide_focal_length_gets_more_and_finer_steps(solver: Solver, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,6 +237,31 @@ def test_the_pull_is_that_of_what_was_given_worth_as_much_as_the_observations(mo
     prior = chosen(monkeypatch, 1e6, 0.0, is_focal_estimated=True)[0].prior
     assert prior is not None
     assert (prior.fx, prior.sigma_px) == (100.0, pytest.approx(25.0))
+
+
+def test_a_focal_length_is_doubted_by_the_deviations_between_it_and_what_the_map_wants(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Deviations .03 of the map and .04 of what was given: .05 of their difference."""
+    known(monkeypatch, 0.03**-2, 1e6, focal_step=-0.1)
+    p = gather(walk(), np.arange(4))
+    assert choose_calibration(p, RefineConfig(focal_rel_sigma=0.04))[1].focal_doubt == pytest.approx(2.0)
+    given = RefineConfig(focal_rel_sigma=0.04, focal_px=100.0 * np.exp(0.05))
+    assert choose_calibration(p, given)[1].focal_doubt == pytest.approx(3.0), "the map went .05 of the way already"
+    assert choose_calibration(p, RefineConfig(is_focal_estimated=True))[1].focal_doubt == 0.0
+    known(monkeypatch, 0.03**-2, 0.0, focal_step=-0.1)
+    assert choose_calibration(p, RefineConfig())[1].focal_doubt == 0.0, "with k1 unknown nothing is known"
+
+
+def test_at_the_end_the_errors_that_are_left_are_the_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Determined(np.eye(2), 25.0)
+    asked: list[float] = []
+    monkeypatch.setattr(module, "determined", lambda p, loss_px, sigma_px: asked.append(sigma_px) or found)
+    monkeypatch.setattr(module, "noise_px", lambda p: 0.3)
+    p = gather(walk(), np.arange(4))
+    choose_calibration(p, RefineConfig())
+    choose_calibration(p, RefineConfig(), is_end=True)
+    assert asked == [1.0, 0.3]
 
 
 def test_a_fixed_calibration_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,8 +81,8 @@ REFUTING = 3.0
 """Radial distortion is adjusted, too, if the map calls for so many deviations of it: a given calibration that leaves so
 much in the images, as one that says nothing of a wide lens, was not known as well as others are."""
 DOUBTED = 1.5
-"""A given focal length is left out, to see what the map alone says, where the map wants another by so many deviations of
-the difference. It is taken to be wrong where the two then differ by REFUTING."""
+"""Where the map wants another focal length than the given one by so many deviations of the difference, it is asked what
+it says alone. What was given is refuted if the two then differ by REFUTING."""
 MOST_TURNS, STAYS = 4, 1e-3
 """Adjustments until a focal length without a prior stays, and the relative change that is none."""
 NOT_YET = 2.0
@@ -215,7 +215,7 @@ def _rounds(p: Problem, weak: Mask, config: RefineConfig, watch: Watch, free: Fr
 def _without_given_focal(
     p: Problem, weak: Mask, config: RefineConfig, watch: Watch
 ) -> tuple[Problem, Mask, CalibrationOutcome] | None:
-    """The problem adjusted as if nothing were known of the focal length; None where that does not refute the given one."""
+    """The problem adjusted as if nothing were known of the focal length; None if that does not refute the given one."""
     given = config.focal_px or p.camera.fx
     unknown = replace(config, is_focal_estimated=True, focal_px=given, focal_rel_sigma=UNKNOWN_REL_SIGMA)
     for _ in range(MOST_TURNS):

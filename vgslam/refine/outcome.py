@@ -36,6 +36,8 @@ class CalibrationChange:
     fx_sigma: float
     k1: float
     k1_sigma: float
+    is_refuted: bool = False
+    """Whether the focal length before was given and the map denies it."""
 
     def in_words(self) -> str:
         """A line for people."""
@@ -77,7 +79,9 @@ class ComponentOutcome:
             return self
         change = second.calibration
         if change is not None and self.calibration is not None:
-            change = replace(change, fx_before=self.calibration.fx_before, k1=self.calibration.k1 + change.k1)
+            first = self.calibration
+            is_refuted = first.is_refuted or change.is_refuted
+            change = replace(change, fx_before=first.fx_before, k1=first.k1 + change.k1, is_refuted=is_refuted)
         return replace(
             second, before=self.before, calibration=change, n_moved=max(self.n_moved, second.n_moved),
             largest_move=max(self.largest_move, second.largest_move),
@@ -105,6 +109,16 @@ class RefineOutcome:
     def to_dict(self) -> dict[str, Any]:
         """For the report."""
         return asdict(self)
+
+    def warnings(self) -> list[str]:
+        """A line for each calibration that was given and that the images refute."""
+        changes = [c.calibration for c in self.components if c.is_kept and c.calibration is not None]
+        return [
+            f"the focal length that was given ({c.fx_before:.1f} px) does not fit the images, which call for "
+            f"{c.fx_after:.1f} px: the map has that; check the calibration and the size of the images it is for"
+            for c in changes
+            if c.is_refuted
+        ]
 
     def lines(self) -> list[str]:
         """Lines for people: one for each component that was adjusted, or refused."""
