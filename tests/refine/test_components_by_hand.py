@@ -45,6 +45,9 @@ def test_a_keyframe_that_moved_far_or_turned_counts_as_moved() -> None:
     assert (outcome.is_kept, outcome.n_moved) == (True, 2)
     assert outcome.largest_move == pytest.approx(0.041 / 4.0)
     assert outcome.calibration == CalibrationChange(100.0, 100.0, 1.0, 0.0, 0.0)
+    refuted = replace(done, calibration=replace(done.calibration, refuted_px=100.0))
+    outcome = taken(m, 0, np.arange(6), RefineConfig(), (refuted, placed), is_checked=True)
+    assert outcome.calibration == CalibrationChange(100.0, 100.0, 1.0, 0.0, 0.0, is_refuted=True)
 
 
 class Mended:

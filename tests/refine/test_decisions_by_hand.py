@@ -11,7 +11,7 @@ from vgslam.geometry import se3
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine.adjust import Adjusted, CalibrationOutcome
 from vgslam.refine.apply import Aligned
-from vgslam.refine.outcome import CalibrationChange, ComponentOutcome, Reprojection, moves
+from vgslam.refine.outcome import CalibrationChange, ComponentOutcome, RefineOutcome, Reprojection, moves
 from vgslam.refine.plausible import robust_mean, step_changes, why_refused
 from vgslam.refine.points import PointTests, cleaned, largest_angle_deg, weakly_seen, with_missing_points
 from vgslam.refine.problem import Problem, gather, project
@@ -248,5 +248,18 @@ def test_two_adjustments_in_a_row_are_told_as_one() -> None:
     both = first.then(second)
     assert (both.before, both.after, both.n_landmarks, both.n_moved, both.largest_move) == (said[0], said[2], 6, 7, 0.9)
     assert both.calibration == CalibrationChange(100, 120, 2.0, pytest.approx(0.3), 0.02)
+    refuted = replace(first, calibration=CalibrationChange(100, 110, 1.0, 0.1, 0.01, is_refuted=True)).then(second)
+    assert refuted.calibration is not None
+    assert refuted.calibration.is_refuted, "the first took what was given away, the second found nothing of it"
     assert first.then(replace(second, is_kept=False)) is first
     assert first.then(replace(second, calibration=None)).calibration is None
+
+
+def test_a_focal_length_that_was_refuted_is_a_warning_where_the_map_was_changed() -> None:
+    change = CalibrationChange(110.0, 100.0, 1.0, 0.0, 0.0, is_refuted=True)
+    kept = ComponentOutcome(0, 9, True, calibration=change)
+    assert RefineOutcome([replace(kept, calibration=replace(change, is_refuted=False))]).warnings() == []
+    assert RefineOutcome([replace(kept, is_kept=False)]).warnings() == []
+    (line,) = RefineOutcome([kept]).warnings()
+    assert "110.0 px" in line
+    assert "100.0 px" in line
