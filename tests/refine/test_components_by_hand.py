@@ -47,7 +47,7 @@ def test_a_keyframe_that_moved_far_or_turned_counts_as_moved() -> None:
     assert outcome.calibration == CalibrationChange(100.0, 100.0, 1.0, 0.0, 0.0)
     refuted = replace(done, calibration=replace(done.calibration, refuted_px=100.0))
     outcome = taken(m, 0, np.arange(6), RefineConfig(), (refuted, placed), is_checked=True)
-    assert outcome.calibration == CalibrationChange(100.0, 100.0, 1.0, 0.0, 0.0, is_refuted=True)
+    assert outcome.calibration == CalibrationChange(100.0, 100.0, 1.0, 0.0, 0.0, refuted_px=100.0)
 
 
 class Mended:

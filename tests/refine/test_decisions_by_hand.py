@@ -248,17 +248,17 @@ def test_two_adjustments_in_a_row_are_told_as_one() -> None:
     both = first.then(second)
     assert (both.before, both.after, both.n_landmarks, both.n_moved, both.largest_move) == (said[0], said[2], 6, 7, 0.9)
     assert both.calibration == CalibrationChange(100, 120, 2.0, pytest.approx(0.3), 0.02)
-    refuted = replace(first, calibration=CalibrationChange(100, 110, 1.0, 0.1, 0.01, is_refuted=True)).then(second)
+    refuted = replace(first, calibration=CalibrationChange(100, 110, 1.0, 0.1, 0.01, refuted_px=99.0)).then(second)
     assert refuted.calibration is not None
-    assert refuted.calibration.is_refuted, "the first took what was given away, the second found nothing of it"
+    assert refuted.calibration.refuted_px == 99.0, "the first took what was given away, the second found nothing of it"
     assert first.then(replace(second, is_kept=False)) is first
     assert first.then(replace(second, calibration=None)).calibration is None
 
 
 def test_a_focal_length_that_was_refuted_is_a_warning_where_the_map_was_changed() -> None:
-    change = CalibrationChange(110.0, 100.0, 1.0, 0.0, 0.0, is_refuted=True)
+    change = CalibrationChange(105.0, 100.0, 1.0, 0.0, 0.0, refuted_px=110.0)
     kept = ComponentOutcome(0, 9, True, calibration=change)
-    assert RefineOutcome([replace(kept, calibration=replace(change, is_refuted=False))]).warnings() == []
+    assert RefineOutcome([replace(kept, calibration=replace(change, refuted_px=0.0))]).warnings() == []
     assert RefineOutcome([replace(kept, is_kept=False)]).warnings() == []
     (line,) = RefineOutcome([kept]).warnings()
     assert "110.0 px" in line

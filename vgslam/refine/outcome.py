@@ -36,8 +36,8 @@ class CalibrationChange:
     fx_sigma: float
     k1: float
     k1_sigma: float
-    is_refuted: bool = False
-    """Whether the focal length before was given and the map denies it."""
+    refuted_px: float = 0.0
+    """The focal length that was given, if the map refutes it; else 0."""
 
     def in_words(self) -> str:
         """A line for people."""
@@ -80,8 +80,8 @@ class ComponentOutcome:
         change = second.calibration
         if change is not None and self.calibration is not None:
             first = self.calibration
-            is_refuted = first.is_refuted or change.is_refuted
-            change = replace(change, fx_before=first.fx_before, k1=first.k1 + change.k1, is_refuted=is_refuted)
+            refuted_px = first.refuted_px or change.refuted_px
+            change = replace(change, fx_before=first.fx_before, k1=first.k1 + change.k1, refuted_px=refuted_px)
         return replace(
             second, before=self.before, calibration=change, n_moved=max(self.n_moved, second.n_moved),
             largest_move=max(self.largest_move, second.largest_move),
@@ -114,10 +114,10 @@ class RefineOutcome:
         """A line for each calibration that was given and that the images refute."""
         changes = [c.calibration for c in self.components if c.is_kept and c.calibration is not None]
         return [
-            f"the focal length that was given ({c.fx_before:.1f} px) does not fit the images, which call for "
+            f"the focal length that was given ({c.refuted_px:.1f} px) does not fit the images, which call for "
             f"{c.fx_after:.1f} px: the map has that; check the calibration and the size of the images it is for"
             for c in changes
-            if c.is_refuted
+            if c.refuted_px
         ]
 
     def lines(self) -> list[str]:

@@ -136,7 +136,7 @@ def taken(
     c = done.calibration
     change = CalibrationChange(
         fx, placed.problem.camera.fx, c.focal_rel_sigma * fx if c.is_focal_free else 0.0, placed.problem.k1,
-        c.k1_sigma if c.is_k1_free else 0.0, c.refuted_px > 0.0,
+        c.k1_sigma if c.is_k1_free else 0.0, c.refuted_px,
     )  # fmt: skip
     apply(m, done.before, placed)
     n_moved = int(((shift > MOVED_SHARE) | (degrees > MOVED_DEG)).sum())
