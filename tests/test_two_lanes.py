@@ -234,3 +234,13 @@ def test_a_run_whose_mapping_fails_says_so(vgslam, tmp_path: Path, monkeypatch: 
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["complete"] is False
     assert "the mapping broke" in report["stopped_by"]
+
+
+def test_a_recording_that_ends_before_a_component_began_gets_one_of_rotations(frames: list[Frame], camera) -> None:
+    slam = TwoLaneSystem(camera, CONFIG)
+    for frame in frames[:5]:
+        slam.process(frame)
+    slam.finish()
+    assert slam.map.frames[0].status is Status.TRACKED
+    assert len(slam.map.keyframes) == 2
+    assert "only turned or stood still" in slam.notes[0]

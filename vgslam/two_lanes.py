@@ -26,6 +26,7 @@ from vgslam.frontend.tracker import TrackResult, TrackState, View
 from vgslam.geometry import se3
 from vgslam.interfaces import PosedMap
 from vgslam.mapping import Mapped
+from vgslam.refine.adjust import Watch
 from vgslam.reloc.localization import Localization
 from vgslam.system import SlamSystem
 from vgslam.types import Array, Frame, Ids, PoseEstimate, Status
@@ -115,6 +116,7 @@ class TwoLaneSystem(SlamSystem):
         self._lane: Lane[_Handed | None] = ThreadLane("vgslam-mapping") if lane is None else lane
         self._job = _Job()
         self._snapshot: LocalMap | None = None
+        self._is_over = False
         self.load = Load()
 
     @property
@@ -186,7 +188,7 @@ class TwoLaneSystem(SlamSystem):
         return is_followed
 
     def _add_keyframe(self, at: TrackState) -> None:
-        if self._job.work is Work.SEARCH:
+        if self._is_over or self._job.work is Work.SEARCH:
             super()._add_keyframe(at)
             return
         self._state, component = at, self._component
@@ -286,6 +288,14 @@ class TwoLaneSystem(SlamSystem):
         """As `SlamSystem.settle`, when the mapping lane is idle."""
         self.rest()
         super().settle()
+
+    def finish(self, watch: Watch | None = None) -> None:
+        """As `SlamSystem.finish`, in one lane: nothing is tracked any longer that could go on meanwhile."""
+        self._is_over = True
+        try:
+            super().finish(watch)
+        finally:
+            self._is_over = False
 
     # -- the mapping lane
 
