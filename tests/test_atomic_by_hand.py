@@ -1,5 +1,6 @@
 """Files that appear complete or not at all."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -63,3 +64,14 @@ def test_a_long_name_ends_at_a_whole_character(name: str, n_bytes: int, expected
 def test_a_name_of_255_bytes_leaves_room_for_that_of_its_temporary_file(tmp_path: Path) -> None:
     write_text(tmp_path / ("a" * 255), "x")
     assert [len(p.name) for p in tmp_path.iterdir()] == [255]
+
+
+def test_a_device_or_a_pipe_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "link").symlink_to(pipe)
+    for path in (pipe, tmp_path / "link"):
+        with pytest.raises(OutputError, match="is a device or a pipe"):
+            write_bytes(path, b"x")
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "pipe"]

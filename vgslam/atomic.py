@@ -1,6 +1,7 @@
 """Files that appear complete or not at all."""
 
 import os
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,8 @@ def write_path_atomically(path: Path, write: Callable[[Path], object], make_fold
     make_folders: those of `path` that are missing are made."""
     temporary: str | None = None
     try:
+        if _is_special(path):
+            raise OutputError(f"{path}: is a device or a pipe, which a file would replace; give the name of a file")
         if make_folders:
             path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{shortened(path.name)}.")
@@ -41,6 +44,16 @@ def write_path_atomically(path: Path, write: Callable[[Path], object], make_fold
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
+
+
+def _is_special(path: Path) -> bool:
+    """Whether a device, a pipe or a socket has that name: renaming a file over it would take it away from everybody.
+    Raises OSError."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def make_folder(folder: Path, advice: str = "") -> None:

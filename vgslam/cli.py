@@ -4,6 +4,7 @@ Only the command that is called is imported, and nothing for `--help` and `--ver
 """
 
 import difflib
+import errno
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import Annotated, Any, Union
 
 from vgslam import __version__
-from vgslam.errors import ConfigError, VgslamError
+from vgslam.errors import ConfigError, InputError, OutputError, VgslamError
 from vgslam.guards.wording import say
-from vgslam.session.stop_signals import exit_code
+from vgslam.session.stop_signals import came_of_interrupt, exit_code
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # nothing can be written there
 CLOSED_PIPE = 141  # exit code where nobody reads standard output any more: that of a program that SIGPIPE ends
 
 
@@ -57,7 +59,8 @@ vgslam --tyro-write-completion bash FILE (or zsh, tcsh), then `source FILE`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit code. A VgslamError becomes one line on stderr."""
+    """Runs one command; returns its exit code. A VgslamError becomes one line on stderr, and so does what the system
+    says of a path: its name is too long, nobody may read it, links lead in a circle."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         if arguments[:1] in (["-h"], ["--help"]):
@@ -75,6 +78,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exit_code(stop)
     except BrokenPipeError:
         return CLOSED_PIPE
+    except OSError as error:
+        if error.filename is None:
+            raise
+        say(f"vgslam: {error.filename}: cannot be used ({error.strerror}); check the path", is_error=True)
+        return OutputError.exit_code if error.errno in FULL else InputError.exit_code
+    except RuntimeError as error:
+        if not str(error).startswith("Symlink loop"):  # so Python calls it up to 3.12
+            raise
+        say(f"vgslam: {error}; check the path", is_error=True)
+        return InputError.exit_code
+    except ImportError as error:
+        if not came_of_interrupt(error):
+            raise
+        say("vgslam: interrupted", is_error=True)
+        return exit_code(KeyboardInterrupt())
 
 
 def help_text() -> str:

@@ -2,10 +2,13 @@
 
 import re
 from dataclasses import is_dataclass
+from pathlib import Path
 
 import pytest
+from random_map import random_map
 
-from vgslam.cli import COMMANDS, parse
+from vgslam.cli import COMMANDS, Command, parse
+from vgslam.store.map_folder import MapFolder
 
 
 @pytest.mark.parametrize("word", ["-h", "--help"])
@@ -44,3 +47,42 @@ def test_what_is_no_command_is_one_line(vgslam, words: tuple[str, ...], said: st
 def test_arguments_are_those_of_the_command_alone(tmp_path) -> None:
     assert type(parse(["eval", "a", "b"])).__name__ == "EvalArgs"
     assert parse(["run", "x"]).path.name == "x"
+
+
+LONG = "x" * 256
+PATHS = {
+    "a map": ("map", "info", LONG), "a run": ("report", LONG), "an estimate": ("eval", LONG, "truth.txt"),
+    "an export": ("map", "export", "{map}", "--format", "ply", "--out", LONG), "a stream": ("live", LONG),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", PATHS.values(), ids=PATHS)
+def test_a_path_that_the_system_refuses_is_one_line(words: tuple[str, ...], tmp_path: Path, vgslam) -> None:
+    with MapFolder(tmp_path / "m") as folder:
+        folder.save(random_map(2))
+    code, _, err = vgslam(*(word.format(map=tmp_path / "m") for word in words))
+    assert code == 2
+    assert "cannot be used (File name too long); check the path" in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_links_in_a_circle_are_one_line(tmp_path: Path, vgslam) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    code, _, err = vgslam("run", str(tmp_path / "loop"))
+    assert code == 2
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_ctrl_c_while_a_library_is_loaded_is_no_failure(vgslam, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(_: object) -> None:
+        raise ImportError("initialization failed") from KeyboardInterrupt()
+
+    monkeypatch.setattr(Command, "load", load)
+    assert vgslam("doctor")[0] == 130
+
+
+def test_other_errors_of_the_system_and_of_libraries_are_told_whole(vgslam, monkeypatch: pytest.MonkeyPatch) -> None:
+    for error in (OSError("no path"), ImportError("gone"), RuntimeError("odd")):
+        monkeypatch.setattr(Command, "load", lambda _, error=error: (_ for _ in ()).throw(error))
+        with pytest.raises(type(error)):
+            vgslam("doctor")

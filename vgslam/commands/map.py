@@ -20,12 +20,14 @@ from vgslam.fleet.bridges import told_of_two
 from vgslam.fleet.fold import merge_two
 from vgslam.fleet.meet import meet
 from vgslam.fleet.ties import Tie
+from vgslam.guards.paths import is_plain_file
 from vgslam.guards.wording import say
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine.adjust import RefineConfig, Watch
 from vgslam.refine.refine_map import refine_map
 from vgslam.reloc.closing import PlaceJoiner
 from vgslam.session.late_steps import failure_line
+from vgslam.session.stop_signals import came_of_interrupt
 from vgslam.store.manifest import MANIFEST, read_manifest
 from vgslam.store.map_folder import MapFolder, check_map
 from vgslam.store.merge import Joiner, shared_session
@@ -138,6 +140,8 @@ def run_map(args: MapArgs) -> int:
     except (VgslamError, BrokenPipeError):
         raise
     except Exception as error:
+        if getattr(error, "filename", None) is not None or came_of_interrupt(error):
+            raise  # the program has a line for what the system says of a path, and for Ctrl-C
         name = f"vgslam map {type(action).__name__.removesuffix('Args').lower()}"
         line = failure_line(_log_folder(action), name, error)
         raise OutputError(f"{line}; maps are as they were last saved") from error
@@ -146,7 +150,7 @@ def run_map(args: MapArgs) -> int:
 def _log_folder(action: Any) -> Path:
     """Where the traceback of an action goes: into the map that it was to write, or beside it, if that is no map yet."""
     written = getattr(action, "out", None) or getattr(action, "map", None) or action.a
-    folder: Path = written if (written / MANIFEST).is_file() else written.parent
+    folder: Path = written if is_plain_file(written / MANIFEST) else written.parent
     return folder
 
 

@@ -17,6 +17,14 @@ def exit_code(stop: KeyboardInterrupt) -> int:
     return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
 
 
+def came_of_interrupt(error: BaseException) -> bool:
+    """Whether Ctrl-C is what made a library fail that was just being loaded: an ImportError with that behind it."""
+    cause: BaseException | None = error if isinstance(error, ImportError) else None
+    while cause is not None and not isinstance(cause, KeyboardInterrupt):
+        cause = cause.__cause__ or cause.__context__
+    return cause is not None
+
+
 class StopSignals:
     """Within the `with` block Ctrl-C raises KeyboardInterrupt in the main thread, and SIGTERM Terminated. The first one
     of all waits for the end of a `held` block that it comes in; those after it do not, but within `anew`.
