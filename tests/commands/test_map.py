@@ -182,3 +182,23 @@ def test_a_folder_is_not_called_as_a_file(name: str, path: Path, tmp_path: Path,
     assert code == 2
     assert "writes a folder; give a name without .json" in err
     assert vgslam("map", "export", path, "--format", name, "-o", tmp_path / "room.v1")[0] == 0
+
+
+def test_sessions_are_those_of_trajectories(path: Path, tmp_path: Path, vgslam) -> None:
+    code, _, err = vgslam("map", "export", path, "--format", "ply", "-o", tmp_path / "x.ply", "--session", 0)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "--session is for --format tum and kitti" in err
+
+
+def test_an_export_replaces_one_of_another_format(path: Path, tmp_path: Path, vgslam) -> None:
+    """COLMAP's programs read a binary model where there is one: that of before."""
+    for name in ("colmap", "colmap-text"):
+        assert vgslam("map", "export", path, "--format", name, "-o", tmp_path / "x", "--overwrite")[0] == 0
+    model = tmp_path / "x" / "sparse" / "0"
+    assert sorted(p.name for p in model.iterdir()) == ["cameras.txt", "images.txt", "points3D.txt"]
+    words = ("map", "export", path, "--format", "colmap", "-o", tmp_path / "x", "--overwrite", "--component", 9)
+    assert vgslam(*words)[0] == 2
+    assert (model / "images.txt").exists()
+    code, _, err = vgslam("map", "export", path, "--format", "colmap", "-o", path, "--overwrite")
+    assert (code, len(err.splitlines())) == (3, 1)
+    assert "is a map" in err

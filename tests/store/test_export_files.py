@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 import pytest
 import trimesh
+from export_views import CAMERA, component, keyframe
 
 from vgslam.errors import ConfigError
-from vgslam.map.slam_map import Session, SlamMap
+from vgslam.map.slam_map import Session
 from vgslam.results.saved_depth import depth_of_image
 from vgslam.store.exports.cloud import export_gltf, export_ply
 from vgslam.store.exports.colmap import export_colmap
@@ -19,29 +20,10 @@ from vgslam.store.exports.component import Component
 from vgslam.store.exports.mesh import export_mesh
 from vgslam.store.exports.nerfstudio import export_nerfstudio
 from vgslam.store.exports.suffixes import check_suffix
-from vgslam.types import Camera, Keyframe, Sim3
+from vgslam.types import Sim3
 
-CAMERA = Camera(100.0, 100.0, 39.5, 29.5, 80, 60)
-NO_IDS, NO_PIXELS = np.zeros(0, np.int64), np.zeros((0, 2))
 QUARTER_ABOUT_Y = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
 """R_world_cam of a camera that looks along +x; its right is -z, its down +y."""
-
-
-def keyframe(number: int, S: Sim3, depth: float = 2.0, frame_id: int | None = None) -> Keyframe:
-    """A view of a wall straight ahead, at a depth in units of the keyframe; its left half is red."""
-    image = np.zeros((60, 80, 3), np.uint8)
-    image[:, :40, 0] = 255
-    k = Keyframe(number, 10 * number if frame_id is None else frame_id, 0.5 * number, image, CAMERA, S)
-    k.depth, k.depth_camera = np.full((60, 80), depth, np.float32), CAMERA
-    k.confidence = np.ones((60, 80), np.float32)
-    return k
-
-
-def component(*keyframes: Keyframe) -> Component:
-    m = SlamMap()
-    for k in keyframes:
-        m.add_keyframe(k, NO_IDS, NO_PIXELS)
-    return Component.of(m)
 
 
 @pytest.fixture

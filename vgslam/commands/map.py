@@ -13,7 +13,7 @@ from rich.table import Table
 
 from vgslam.byte_size import format_size, parse_size
 from vgslam.commands.cells import cell
-from vgslam.commands.map_export import ExportFormat, ExportRequest, check_suffix, export
+from vgslam.commands.map_export import ExportFormat, ExportRequest, export
 from vgslam.commands.map_scale import ScaleArgs, run_scale
 from vgslam.errors import InputError, MapError, OutputError, VgslamError
 from vgslam.fleet.bridges import told_of_two
@@ -28,6 +28,8 @@ from vgslam.refine.refine_map import refine_map
 from vgslam.reloc.closing import PlaceJoiner
 from vgslam.session.late_steps import failure_line
 from vgslam.session.stop_signals import came_of_interrupt
+from vgslam.store.exports.place import check_place
+from vgslam.store.exports.suffixes import check_suffix
 from vgslam.store.manifest import MANIFEST, read_manifest
 from vgslam.store.map_folder import MapFolder, check_map
 from vgslam.store.merge import Joiner, shared_session
@@ -276,9 +278,8 @@ def run_refine(args: RefineArgs) -> int:
 
 def run_export(args: ExportArgs) -> int:
     """Writes the export; returns 0."""
-    if args.out.exists() and not args.overwrite:
-        raise OutputError(f"{args.out}: exists already; add --overwrite or give another -o")
     check_suffix(args.format, args.out)
+    check_place(args.format, args.out, args.overwrite)
     m = load_map(args.map)
     written = export(args.format, ExportRequest(m, args.out, args.component, args.session, args.max_faces))
     say(f"{args.out}: {written}")

@@ -13,9 +13,13 @@ from vgslam.store.exports.colmap import export_colmap
 from vgslam.store.exports.component import Component
 from vgslam.store.exports.mesh import export_mesh
 from vgslam.store.exports.nerfstudio import export_nerfstudio
-from vgslam.store.exports.suffixes import check_suffix
+from vgslam.store.exports.place import remove_export
+from vgslam.store.exports.suffixes import FOLDERS
 
 ExportFormat = Literal["tum", "kitti", "ply", "gltf", "mesh", "colmap", "colmap-text", "nerfstudio"]
+
+
+TRAJECTORIES = ("tum", "kitti")
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,16 @@ EXPORTS: dict[ExportFormat, Callable[[ExportRequest], str]] = {
 
 
 def export(name: ExportFormat, request: ExportRequest) -> str:
-    """Writes an export; returns what was written, in words. Raises ConfigError for an ending or option that the format
-    does not have, InputError, MissingDependencyError, OutputError."""
-    check_suffix(name, request.out)
+    """Writes an export over an earlier one, to a place that has been checked; returns what was written, in words.
+    Raises ConfigError for an option that the format does not have, InputError, MissingDependencyError, OutputError."""
     if request.max_faces is not None and name != "mesh":
         raise ConfigError(f"--max-faces is for --format mesh; {name} has no faces")
+    if request.session is not None and name not in TRAJECTORIES:
+        raise ConfigError(f"--session is for --format tum and kitti; {name} holds the keyframes of all sessions")
     was_there = request.out.exists()
     try:
+        if was_there and name in FOLDERS and request.component.keyframes:
+            remove_export(request.out)
         return EXPORTS[name](request)
     except OSError as error:
         raise OutputError(_unfinished(request.out, f"{request.out}: cannot be written ({error.strerror or error})",

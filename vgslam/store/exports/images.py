@@ -9,16 +9,19 @@ from vgslam.store.exports.component import Component
 from vgslam.types import Keyframe
 
 IMAGES, TABLE = "images", "images.csv"
+HEADER = "name,session,frame,timestamp_s,keyframe"  # first row of the table
+LONGEST_NAME = 255  # bytes of a file's name that file systems take
 OTHER_PLACE = "; choose another place"  # advice where a folder cannot be made
 
 
 def image_names(component: Component) -> dict[int, str]:
     """Names of the images by keyframe id: that of the frame's file, as PNG, or `frame_000123.png`, the frame's number
-    in its source, for all of them unless each has a name of its own. In a map of several sessions, whose names may
-    come again, they begin with `session_01_`."""
+    in its source, for all of them unless each has a name of its own that is not too long. In a map of several sessions,
+    whose names may come again, they begin with `session_01_`."""
     own = {k.id: _stem(component.slam_map.image_names.get(k.frame_id, "")) for k in component.keyframes}
     names = _with_sessions(component, own)
-    if all(own.values()) and len({name.casefold() for name in names.values()}) == len(names):
+    is_short = all(len(name.encode()) <= LONGEST_NAME for name in names.values())
+    if is_short and all(own.values()) and len({name.casefold() for name in names.values()}) == len(names):
         return names
     return _with_sessions(component, {k.id: f"frame_{_place(component, k)[1]:06d}" for k in component.keyframes})
 
@@ -42,14 +45,16 @@ def _place(component: Component, keyframe: Keyframe) -> tuple[int, int]:
 
 
 def write_images(component: Component, out: Path) -> dict[int, str]:
-    """OUT/images/NAME of every keyframe, and OUT/images.csv: name, session, frame, timestamp_s, keyframe. Returns the
-    names (`image_names`). Raises MapError for a damaged image, OutputError."""
+    """OUT/images/NAME of every keyframe, and before them, so that the folder can be told from others, OUT/images.csv:
+    name, session, frame, timestamp_s, keyframe. Returns the names (`image_names`). Raises MapError for a damaged image,
+    OutputError."""
     make_folder(out / IMAGES, OTHER_PLACE)
     names = image_names(component)
-    rows = ["name,session,frame,timestamp_s,keyframe"]
+    rows = [HEADER]
     for keyframe in component.keyframes:
-        write_bytes(out / IMAGES / names[keyframe.id], encode(keyframe.image)[0])
         session, number = _place(component, keyframe)
         rows.append(f"{names[keyframe.id]},{session},{number},{keyframe.timestamp_s:.9f},{keyframe.id}")
     write_text(out / TABLE, "".join(row + "\n" for row in rows))
+    for keyframe in component.keyframes:
+        write_bytes(out / IMAGES / names[keyframe.id], encode(keyframe.image)[0])
     return names

@@ -25,9 +25,9 @@ FARTHEST = 4.0  # depth beyond this multiple of the median depth is left out
 def export_mesh(
     component: Component, out: Path, min_confidence: float = 0.5, max_faces: int | None = None
 ) -> str:  # fmt: skip
-    """A coloured mesh as .ply or .obj, OpenCV axes, or .glb or .gltf, y up, of at most max_faces triangles. Returns
-    what was written, in words. Raises MissingDependencyError without Open3D, ConfigError for another ending or
-    max_faces below 1, InputError if there is no dense depth, OutputError."""
+    """A coloured mesh as .ply or .obj, OpenCV axes, or .glb or .gltf, y up, of at most max_faces triangles where it
+    does not fold over with so few. Returns what was written, in words. Raises MissingDependencyError without Open3D,
+    ConfigError for another ending or max_faces below 1, InputError if there is no dense depth, OutputError."""
     suffix = check_suffix("mesh", out)
     if max_faces is not None and max_faces < 1:
         raise ConfigError(f"--max-faces must be at least 1, got {max_faces}")
@@ -52,8 +52,11 @@ def export_mesh(
     if max_faces is not None and n_built > max_faces:
         mesh = mesh.simplify_quadric_decimation(max_faces)
     _write(component, mesh, out, suffix)
-    fewer = f", decimated from {n_built}" if len(mesh.triangles) < n_built else ""
-    return f"{len(mesh.vertices)} vertices, {len(mesh.triangles)} triangles{fewer}"
+    n = len(mesh.triangles)
+    fewer = f", decimated from {n_built}" if n < n_built else ""
+    if max_faces is not None and n > max_faces:
+        fewer += f", not to {max_faces}: with fewer it would fold over"
+    return f"{len(mesh.vertices)} vertices, {n} triangles{fewer}"
 
 
 def _write(component: Component, mesh: Any, out: Path, suffix: str) -> None:
@@ -92,6 +95,7 @@ def _integrate(open3d: Any, grid: Any, k: Keyframe, min_confidence: float, farth
     depth = k.depth * np.float32(k.S_world_keyframe.s)
     if k.confidence is not None:
         depth = np.where(k.confidence > min_confidence, depth, np.float32(0))
+    depth = np.where(depth < farthest, depth, np.float32(0))  # Open3D fails where nothing is within its range
     if not (depth > 0).any():
         return
     h, w = depth.shape

@@ -18,7 +18,7 @@ from vgslam.store.exports.images import IMAGES, OTHER_PLACE, write_images
 from vgslam.types import Keyframe
 
 OPENGL_AXES = np.diag([1.0, -1.0, -1.0, 1.0])
-SPARSE, DEPTHS = "sparse_pc.ply", "depth"
+TRANSFORMS, SPARSE, DEPTHS = "transforms.json", "sparse_pc.ply", "depth"
 
 
 def export_nerfstudio(component: Component, out: Path) -> str:
@@ -34,23 +34,27 @@ def export_nerfstudio(component: Component, out: Path) -> str:
     scene: dict[str, Any] = {"camera_model": "OPENCV", "ply_file_path": SPARSE, "unit": unit}
     if scale is not None:
         scene["depth_unit_scale_factor"] = scale
-    write_text(out / "transforms.json", json.dumps({**scene, "frames": frames}, indent=1) + "\n")
-    n_depths = sum("depth_file_path" in f for f in frames)
-    depths = f", {n_depths} depth images ({scale:.4g} {unit} to a step)" if n_depths else ""
+    write_text(out / TRANSFORMS, json.dumps({**scene, "frames": frames}, indent=1) + "\n")
+    depths = ""
+    if scale is not None:
+        n_depths = sum(k.depth is not None for k in component.keyframes)
+        depths = f", {len(frames)} depth images ({scale:.4g} {unit} to a step)"
+        depths += f", {len(frames) - n_depths} of them of unknown depth" if n_depths < len(frames) else ""
     return f"{len(frames)} images, {len(points)} points{depths}"
 
 
 def _write_depth_images(component: Component, out: Path, names: dict[int, str]) -> float | None:
-    """OUT/depth/NAME for the keyframes with dense depth, by keyframe id in `names`; returns what a step of the images
-    is, in units of the component; None where there is no depth. 0 is unknown; depth is along the optical axis, of the
-    pixels of the keyframe's image. Raises OutputError."""
-    with_depth = [k for k in component.keyframes if k.id in names and k.depth is not None]
+    """OUT/depth/NAME for every keyframe, by its id in `names`: nerfstudio takes depth for all images or for none.
+    Returns what a step of the images is, in units of the component; None, and no images, where no keyframe has depth.
+    0 is unknown; depth is along the optical axis, of the pixels of the keyframe's image. Raises OutputError."""
+    with_depth = [k for k in component.keyframes if k.depth is not None]
     if not with_depth:
         return None
     scale = step_for(with_depth)
     make_folder(out / DEPTHS, OTHER_PLACE)
-    for k in with_depth:
-        write_bytes(out / DEPTHS / names[k.id], png_of(in_steps(depth_of_image(k), scale)))
+    for k in component.keyframes:
+        depth = np.zeros((k.camera.height, k.camera.width)) if k.depth is None else depth_of_image(k)
+        write_bytes(out / DEPTHS / names[k.id], png_of(in_steps(depth, scale)))
     return scale
 
 
@@ -61,6 +65,6 @@ def _frame(k: Keyframe, name: str, depth_scale: float | None) -> dict[str, Any]:
         "transform_matrix": (k.S_world_keyframe.pose @ OPENGL_AXES).tolist(),
         "fl_x": c.fx, "fl_y": c.fy, "cx": c.cx + 0.5, "cy": c.cy + 0.5, "w": c.width, "h": c.height,
     }  # fmt: skip
-    if k.depth is not None:
+    if depth_scale is not None:
         frame |= {"depth_file_path": f"{DEPTHS}/{name}", "depth_unit_scale_factor": depth_scale}
     return frame
