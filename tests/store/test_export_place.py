@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from export_views import component, keyframe
 
-from vgslam.errors import ConfigError, OutputError
+from vgslam.errors import ConfigError, InputError, OutputError
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import Session
 from vgslam.store.exports.images import LONGEST_NAME, image_names
@@ -95,6 +95,14 @@ def test_depth_is_there_for_every_image_or_for_none(tmp_path: Path) -> None:
     assert "1 of them of unknown depth" in words
 
 
+def test_depth_that_is_nowhere_sure_is_none(tmp_path: Path) -> None:
+    doubtful = keyframe(0, Sim3.identity())
+    doubtful.confidence = np.full((60, 80), 0.4, np.float32)
+    assert "no depth is sure enough" in export_nerfstudio(component(doubtful), tmp_path)
+    assert "depth" not in (tmp_path / "transforms.json").read_text()
+    assert not (tmp_path / "depth").exists()
+
+
 def test_names_that_the_session_would_make_too_long_are_numbers() -> None:
     part = component(keyframe(0, Sim3.identity()), keyframe(1, Sim3.identity()))
     part.slam_map.image_names = {0: "ü" * 120 + ".png", 10: "b.png"}
@@ -116,6 +124,12 @@ class TestMesh:
         near = [keyframe(i, Sim3.identity()) for i in range(3)]
         assert "triangles" in export_mesh(component(*near, keyframe(3, Sim3.identity(), 100.0)),
                                           tmp_path / "m.ply")  # fmt: skip
+
+    def test_depth_that_is_nowhere_sure_makes_no_mesh(self, tmp_path: Path) -> None:
+        doubtful = keyframe(0, Sim3.identity())
+        doubtful.confidence = np.full((60, 80), 0.4, np.float32)
+        with pytest.raises(InputError, match="nowhere sure enough for a mesh"):
+            export_mesh(component(doubtful), tmp_path / "m.ply")
 
     def test_more_triangles_than_asked_for_are_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         import open3d

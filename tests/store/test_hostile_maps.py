@@ -1,6 +1,8 @@
 """Maps that a program of ill will has made: whatever they name, nothing outside their folder is read or written."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 import safetensors.numpy
 from random_map import random_map
 
-from vgslam.errors import MapError
+from vgslam.errors import MapError, OutputError
 from vgslam.map.pictures import describe
 from vgslam.store.manifest import MANIFEST, _checksum
 from vgslam.store.map_folder import MapFolder, check_map
@@ -124,3 +126,27 @@ def test_a_state_longer_than_it_says_is_not_read_whole(folder: Path) -> None:
         file.truncate(2**40)  # a hole on the disk: a terabyte
     with pytest.raises(MapError, match="is truncated"):
         load_map(folder)
+
+
+@pytest.mark.parametrize("name", [MANIFEST, "state-*", "pictures/000/*-image-*"])
+def test_a_pipe_in_a_map_is_not_waited_for(name: str, folder: Path) -> None:
+    file = next(folder.glob(name))
+    file.unlink()
+    os.mkfifo(file)
+    for opened in (load_map, MapFolder):
+        if opened is MapFolder and name.startswith("pictures"):
+            continue  # reads the state alone
+        with pytest.raises(MapError, match=r"is not a file|missing"):
+            opened(folder)
+    assert check_map(folder).problems
+
+
+def test_a_map_that_cannot_be_written_to_says_what_can_be_done(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> int:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("vgslam.store.map_folder.os.open", refused)
+    with pytest.raises(OutputError, match=r"is a map that cannot be written to .*; --localize only reads it"):
+        MapFolder(folder)
+    with pytest.raises(OutputError, match=r"cannot be made .*; choose another place"):
+        MapFolder(folder.parent / "new")

@@ -139,7 +139,8 @@ def print_outcome(outcome: Outcome) -> None:
     counts = ", ".join(f"{n} {status}" for status, n in report.statuses.items())
     say(f"{report.n_frames} frames: {counts}; {report.n_keyframes} keyframes, {report.n_components} component(s)")
     if report.n_components > 1:
-        say(f"tracking was lost {report.n_losses} time(s); each component has its own scale and origin")
+        lost = f"tracking was lost {report.n_losses} time(s); " if report.n_losses else ""
+        say(f"{lost}each component has its own scale and origin")
     n_found = sum(t["after"] == "RELOCALIZED" for t in report.transitions)
     if n_found or report.lost_s > 0:
         say(f"relocalized {n_found} time(s); {report.lost_s:.2f} s without a pose until one was back")

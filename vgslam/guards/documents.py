@@ -27,7 +27,11 @@ def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
     """Text of a file in UTF-8, a byte order mark left out, or in UTF-16 with one, as PowerShell writes. Raises
     DocumentError for one that is no text or too long, OSError."""
     with path.open("rb") as file:
-        data = file.read(most_bytes + 1)
+        return decoded(file.read(most_bytes + 1), most_bytes)
+
+
+def decoded(data: bytes, most_bytes: int) -> str:
+    """`read_text` of bytes, of which `most_bytes` + 1 were read at most. Raises DocumentError."""
     if len(data) > most_bytes:
         raise DocumentError(f"is larger than {most_bytes / 2**20:g} MiB")
     try:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from vgslam.errors import MapError
-from vgslam.guards.documents import DocumentError, read_json
+from vgslam.guards.documents import DocumentError, decoded, parse_json
+from vgslam.guards.paths import open_plain
 
 FORMAT = "vgslam map"
 VERSION = 7
@@ -66,7 +67,8 @@ def read_manifest(folder: Path) -> Manifest:
     if not folder.is_dir():
         raise MapError(f"{folder}: {'is a file, a map is a folder' if folder.exists() else 'there is no such map'}")
     try:
-        data = read_json(path, MOST_BYTES)
+        with open_plain(path) as file:
+            data = parse_json(decoded(file.read(MOST_BYTES + 1), MOST_BYTES))
     except FileNotFoundError:
         if (folder / LOCK).exists() and not any(folder.glob("state-*")):
             raise MapError(

@@ -58,7 +58,9 @@ class MapFolder:
             raise MapError(f"{self.path}: another run is writing this map; wait for its end") from None
         except OSError as error:
             self.close()
-            raise OutputError(f"{self.path}: cannot be made ({error.strerror or error})") from error
+            what = "is a map that cannot be written to" if has_map else "cannot be made"
+            advice = "copy it to where it can; --localize only reads it" if has_map else "choose another place"
+            raise OutputError(f"{self.path}: {what} ({error.strerror or error}); {advice}") from error
         if has_map:
             manifest, arrays = read_state(self.path)
             self._generation = manifest.generation

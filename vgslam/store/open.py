@@ -9,7 +9,7 @@ import safetensors
 import safetensors.numpy
 
 from vgslam.errors import MapError
-from vgslam.guards.paths import OutsideError, inside, is_link
+from vgslam.guards.paths import OutsideError, inside, is_link, open_plain
 from vgslam.map.pictures import PictureFile, PictureKey, PictureKind, Pictures, describe
 from vgslam.map.slam_map import SlamMap
 from vgslam.store.arrays import Arrays, SessionNames, fill
@@ -81,7 +81,7 @@ def _read_state(path: Path, manifest: Manifest) -> tuple[Manifest, Arrays]:
 
 def read_state_bytes(file: Path, size: int) -> bytes:
     """The state's bytes, one more than `size` at most: a longer file is not read whole. Raises OSError."""
-    with file.open("rb") as opened:
+    with open_plain(file) as opened:
         return opened.read(min(size, file.stat().st_size) + 1)
 
 

@@ -42,8 +42,10 @@ def export_mesh(
         raise InputError(f"component {component.id} has no dense depth: a mesh needs some")
     median = float(np.median(medians))
     grid = _grid(open3d, median / VOXELS_ACROSS)
-    for k in with_depth:
-        _integrate(open3d, grid, k, min_confidence, FARTHEST * median)
+    n_used = sum([_integrate(open3d, grid, k, min_confidence, FARTHEST * median) for k in with_depth])
+    if not n_used:
+        raise InputError(f"component {component.id}: its dense depth is nowhere sure enough for a mesh "
+                         f"(confidence above {min_confidence:g})")  # fmt: skip
     mesh = grid.extract_triangle_mesh(weight_threshold=0.5)
     if "indices" not in mesh.triangle or not len(mesh.triangle.indices):
         raise InputError(f"component {component.id}: its depth maps do not make up a surface")
@@ -88,8 +90,8 @@ def _median_depth(k: Keyframe) -> float:
     return float(np.median(known)) * k.S_world_keyframe.s if len(known) else 1.0
 
 
-def _integrate(open3d: Any, grid: Any, k: Keyframe, min_confidence: float, farthest: float) -> None:
-    """Add one keyframe's confident depth, in world units."""
+def _integrate(open3d: Any, grid: Any, k: Keyframe, min_confidence: float, farthest: float) -> bool:
+    """Add one keyframe's confident depth, in world units; whether there is any."""
     assert k.depth is not None
     assert k.depth_camera is not None
     depth = k.depth * np.float32(k.S_world_keyframe.s)
@@ -97,7 +99,7 @@ def _integrate(open3d: Any, grid: Any, k: Keyframe, min_confidence: float, farth
         depth = np.where(k.confidence > min_confidence, depth, np.float32(0))
     depth = np.where(depth < farthest, depth, np.float32(0))  # Open3D fails where nothing is within its range
     if not (depth > 0).any():
-        return
+        return False
     h, w = depth.shape
     color = cv2.resize(k.image, (w, h), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     depth_image = open3d.t.geometry.Image(np.ascontiguousarray(depth))
@@ -107,3 +109,4 @@ def _integrate(open3d: Any, grid: Any, k: Keyframe, min_confidence: float, farth
     range_of_depth = (1.0, farthest, TRUNCATION_VOXELS)  # units per depth value, farthest depth, truncation
     blocks = grid.compute_unique_block_coordinates(depth_image, K, T_cam_world, *range_of_depth)
     grid.integrate(blocks, depth_image, color_image, K, K, T_cam_world, *range_of_depth)
+    return True

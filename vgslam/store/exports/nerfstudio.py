@@ -35,9 +35,9 @@ def export_nerfstudio(component: Component, out: Path) -> str:
     if scale is not None:
         scene["depth_unit_scale_factor"] = scale
     write_text(out / TRANSFORMS, json.dumps({**scene, "frames": frames}, indent=1) + "\n")
-    depths = ""
+    depths = ", no depth is sure enough" if any(k.depth is not None for k in component.keyframes) else ""
     if scale is not None:
-        n_depths = sum(k.depth is not None for k in component.keyframes)
+        n_depths = sum(map(_knows_depth, component.keyframes))
         depths = f", {len(frames)} depth images ({scale:.4g} {unit} to a step)"
         depths += f", {len(frames) - n_depths} of them of unknown depth" if n_depths < len(frames) else ""
     return f"{len(frames)} images, {len(points)} points{depths}"
@@ -45,9 +45,10 @@ def export_nerfstudio(component: Component, out: Path) -> str:
 
 def _write_depth_images(component: Component, out: Path, names: dict[int, str]) -> float | None:
     """OUT/depth/NAME for every keyframe, by its id in `names`: nerfstudio takes depth for all images or for none.
-    Returns what a step of the images is, in units of the component; None, and no images, where no keyframe has depth.
-    0 is unknown; depth is along the optical axis, of the pixels of the keyframe's image. Raises OutputError."""
-    with_depth = [k for k in component.keyframes if k.depth is not None]
+    Returns what a step of the images is, in units of the component; None, and no images, where no
+    depth is sure. 0 is unknown; depth is along the optical axis, of the pixels of the keyframe's image. Raises
+    OutputError."""
+    with_depth = [k for k in component.keyframes if _knows_depth(k)]
     if not with_depth:
         return None
     scale = step_for(with_depth)
@@ -56,6 +57,11 @@ def _write_depth_images(component: Component, out: Path, names: dict[int, str]) 
         depth = np.zeros((k.camera.height, k.camera.width)) if k.depth is None else depth_of_image(k)
         write_bytes(out / DEPTHS / names[k.id], png_of(in_steps(depth, scale)))
     return scale
+
+
+def _knows_depth(k: Keyframe) -> bool:
+    """Whether any depth of the keyframe is sure."""
+    return k.depth is not None and bool((depth_of_image(k) > 0).any())
 
 
 def _frame(k: Keyframe, name: str, depth_scale: float | None) -> dict[str, Any]:
