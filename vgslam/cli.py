@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Annotated, Any, Union
 
 from vgslam import __version__
-from vgslam.errors import ConfigError, InputError, OutputError, VgslamError
-from vgslam.guards.wording import say
+from vgslam.errors import ConfigError, InputError, MissingDependencyError, OutputError, VgslamError
+from vgslam.guards.wording import first_line, say
 from vgslam.session.stop_signals import came_of_interrupt, exit_code
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # nothing can be written there
@@ -60,7 +60,8 @@ vgslam --tyro-write-completion bash FILE (or zsh, tcsh), then `source FILE`."""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code. A VgslamError becomes one line on stderr, and so does what the system
-    says of a path: its name is too long, nobody may read it, links lead in a circle."""
+    says of a path (its name is too long, nobody may read it, links lead in a circle) and a package that cannot be
+    loaded."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         if arguments[:1] in (["-h"], ["--help"]):
@@ -78,21 +79,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exit_code(stop)
     except BrokenPipeError:
         return CLOSED_PIPE
-    except OSError as error:
-        if error.filename is None:
-            raise
-        say(f"vgslam: {error.filename}: cannot be used ({error.strerror}); check the path", is_error=True)
-        return OutputError.exit_code if error.errno in FULL else InputError.exit_code
-    except RuntimeError as error:
-        if not str(error).startswith("Symlink loop"):  # so Python calls it up to 3.12
-            raise
-        say(f"vgslam: {error}; check the path", is_error=True)
-        return InputError.exit_code
-    except ImportError as error:
-        if not came_of_interrupt(error):
-            raise
+    except (OSError, RuntimeError, ImportError) as error:
+        return _told_of_surroundings(error)
+
+
+def _told_of_surroundings(error: OSError | RuntimeError | ImportError) -> int:
+    """The exit code, once the line is printed, of an error that is none of the program's. Raises all others."""
+    if came_of_interrupt(error):
         say("vgslam: interrupted", is_error=True)
         return exit_code(KeyboardInterrupt())
+    if isinstance(error, OSError) and error.filename is not None:
+        say(f"vgslam: {error.filename}: cannot be used ({error.strerror}); check the path and its permissions", is_error=True)
+        return OutputError.exit_code if error.errno in FULL else InputError.exit_code
+    if isinstance(error, ImportError) and (error.name or "").split(".")[0] != __package__:
+        say(f"vgslam: a package that is needed cannot be loaded ({first_line(error)}); install it again; vgslam doctor "
+            "says what works", is_error=True)  # fmt: skip
+        return MissingDependencyError.exit_code
+    if str(error).startswith("Symlink loop"):  # so Python calls links in a circle up to 3.12
+        say(f"vgslam: {error}; check the path", is_error=True)
+        return InputError.exit_code
+    raise error
 
 
 def help_text() -> str:

@@ -82,7 +82,18 @@ def test_ctrl_c_while_a_library_is_loaded_is_no_failure(vgslam, monkeypatch: pyt
 
 
 def test_other_errors_of_the_system_and_of_libraries_are_told_whole(vgslam, monkeypatch: pytest.MonkeyPatch) -> None:
-    for error in (OSError("no path"), ImportError("gone"), RuntimeError("odd")):
+    for error in (OSError("no path"), ImportError("gone", name="vgslam.gone"), RuntimeError("odd")):
         monkeypatch.setattr(Command, "load", lambda _, error=error: (_ for _ in ()).throw(error))
         with pytest.raises(type(error)):
             vgslam("doctor")
+
+
+def test_a_package_that_is_not_whole_is_one_line(vgslam, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(_: object) -> None:
+        raise ImportError("libGL.so.1: cannot open shared object file", name="cv2")
+
+    monkeypatch.setattr(Command, "load", load)
+    code, _, err = vgslam("run", "x")
+    assert code == 6
+    assert "cannot be loaded (libGL.so.1: cannot open shared object file); install it again" in err
+    assert len(err.strip().splitlines()) == 1
