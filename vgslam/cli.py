@@ -89,7 +89,8 @@ def _told_of_surroundings(error: OSError | RuntimeError | ImportError) -> int:
         say("vgslam: interrupted", is_error=True)
         return exit_code(KeyboardInterrupt())
     if isinstance(error, OSError) and error.filename is not None:
-        say(f"vgslam: {error.filename}: cannot be used ({error.strerror}); check the path and its permissions", is_error=True)
+        say(f"vgslam: {error.filename}: cannot be used ({error.strerror}); check the path and its permissions",
+            is_error=True)  # fmt: skip
         return OutputError.exit_code if error.errno in FULL else InputError.exit_code
     if isinstance(error, ImportError) and (error.name or "").split(".")[0] != __package__:
         say(f"vgslam: a package that is needed cannot be loaded ({first_line(error)}); install it again; vgslam doctor "

@@ -8,6 +8,7 @@ import pytest
 from random_map import random_map
 
 from vgslam.cli import COMMANDS, Command, parse
+from vgslam.guards.wording import say_meanwhile
 from vgslam.store.map_folder import MapFolder
 
 
@@ -97,3 +98,11 @@ def test_a_package_that_is_not_whole_is_one_line(vgslam, monkeypatch: pytest.Mon
     assert code == 6
     assert "cannot be loaded (libGL.so.1: cannot open shared object file); install it again" in err
     assert len(err.strip().splitlines()) == 1
+
+
+def test_a_person_at_a_terminal_is_told_what_takes_long(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    say_meanwhile("testing")
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    say_meanwhile("testing")
+    assert capsys.readouterr() == ("", "testing ...\n")

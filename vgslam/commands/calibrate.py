@@ -1,6 +1,7 @@
 """`vgslam calibrate`: a camera from pictures of a board."""
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any, Literal
 
 import cv2
 import tyro
+from rich.console import Console
+from rich.progress import Progress
 
 from vgslam.atomic import write_text
 from vgslam.calibrate.boards import SYNTAX, Finder, finder
@@ -91,12 +94,13 @@ def _views(args: CalibrateArgs, board: Finder) -> tuple[list[BoardView], int, tu
     others = those_of_other_sizes(source.files)
     source.leave_out(others)
     views, n_images, size = [], 0, (0, 0)
-    for frame in source:
-        n_images += 1
-        size = (frame.image.shape[1], frame.image.shape[0])
-        corners = board.find(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY))
-        if corners is not None:
-            views.append(BoardView(frame.name or f"frame {frame.id * stride}", *corners))
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
+        for frame in progress.track(source, total=source.n_frames, description="looking for the board"):
+            n_images += 1
+            size = (frame.image.shape[1], frame.image.shape[0])
+            corners = board.find(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY))
+            if corners is not None:
+                views.append(BoardView(frame.name or f"frame {frame.id * stride}", *corners))
     for line in [*_left_out(others, size), *source.warnings]:
         if OF_TIMES not in line:
             say(f"warning: {line}", is_error=True)

@@ -17,7 +17,7 @@ from vgslam.commands.cells import cell
 from vgslam.commands.checks import COLORS, Check, Level
 from vgslam.commands.licences import print_licences
 from vgslam.commands.self_test import SelfTest, self_test
-from vgslam.guards.wording import say, shown
+from vgslam.guards.wording import say, say_meanwhile, shown
 from vgslam.network.options import HOW_TO_INSTALL, has_torch, is_installed
 from vgslam.plugins import OWN, Registry
 from vgslam.results.environment import describe_machine, git_commit, package_version
@@ -54,6 +54,7 @@ def run_doctor(args: DoctorArgs) -> int:
     """Prints the checks; returns 0, or 1 when one has failed."""
     if args.licences:
         return print_licences(_weights(), args.json)
+    say_meanwhile("loading every package, and tracking a rendered room" if args.self_test else "loading every package")
     checks = examine()
     tested = self_test() if args.self_test else None
     if tested is not None:

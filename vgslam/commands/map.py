@@ -21,7 +21,7 @@ from vgslam.fleet.fold import merge_two
 from vgslam.fleet.meet import meet
 from vgslam.fleet.ties import Tie
 from vgslam.guards.paths import is_plain_file
-from vgslam.guards.wording import say
+from vgslam.guards.wording import say, say_meanwhile
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine.adjust import RefineConfig, Watch
 from vgslam.refine.refine_map import refine_map
@@ -281,6 +281,7 @@ def run_export(args: ExportArgs) -> int:
     check_suffix(args.format, args.out)
     check_place(args.format, args.out, args.overwrite)
     m = load_map(args.map)
+    say_meanwhile(f"writing {args.format} of {len(m.keyframes)} keyframes")
     written = export(args.format, ExportRequest(m, args.out, args.component, args.session, args.max_faces))
     say(f"{args.out}: {written}")
     n = len(_components(m))

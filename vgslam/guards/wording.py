@@ -41,3 +41,9 @@ def say(text: object = "", *, end: str = "\n", is_error: bool = False) -> None:
 def _escape(found: re.Match[str]) -> str:
     n = ord(found[0])
     return f"\\x{n:02x}" if n < 0x100 else f"\\u{n:04x}"
+
+
+def say_meanwhile(text: str) -> None:
+    """Tells a person at a terminal what takes some seconds now; programs and files get no such line."""
+    if sys.stderr.isatty():
+        say(f"{text} ...", is_error=True)
