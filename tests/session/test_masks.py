@@ -1,13 +1,14 @@
 """`--mask`: read in the frames as recorded, refused where it does not fit, and written in the same form."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from vgslam.errors import InputError
-from vgslam.session.masks import mask_png, read_mask
+from vgslam.session.masks import doubt_of_mask, mask_png, read_mask
 from vgslam.sources.undistort import Undistorter
 from vgslam.types import Camera
 
@@ -70,3 +71,10 @@ def test_the_mask_is_of_the_frames_as_recorded(tmp_path):
     assert not np.array_equal(ignored, half() == 0)
     path.write_bytes(mask_png(ignored, source))
     assert (read_mask(path, source, source.undistorter.camera) ^ ignored).mean() < 0.01
+
+
+def test_a_mask_that_leaves_little_is_doubted():
+    ignored = np.ones((240, 320), bool)
+    ignored[:, :32] = False
+    assert "m.png: the mask leaves 10 % of the image" in doubt_of_mask(Path("m.png"), ignored)[0]
+    assert doubt_of_mask(Path("m.png"), ~ignored) == []

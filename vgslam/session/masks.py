@@ -13,6 +13,7 @@ from vgslam.results.saved_depth import png_of
 from vgslam.sources.undistort import Undistorter
 from vgslam.types import Camera
 
+LITTLE_LEFT = 0.3  # share of the image below which a mask is doubted: a car and the sky leave more
 HALF = 128  # grey value below which a pixel is black
 
 
@@ -37,6 +38,16 @@ def read_mask(path: Path, source: FrameSource, camera: Camera) -> Mask:
     if ignored.all():
         raise InputError(f"{path}: the whole mask is black, so nothing is left to use; white is what is used")
     return ignored
+
+
+def doubt_of_mask(path: Path, ignored: Mask) -> list[str]:
+    """A line where so little is left that a recording may find nothing to follow; most often black and white of the
+    mask have changed places."""
+    left = 1.0 - float(ignored.mean())
+    if left >= LITTLE_LEFT:
+        return []
+    return [f"{path}: the mask leaves {100 * left:.0f} % of the image; black is what is not used, so that it "
+            "may be the wrong way round"]  # fmt: skip
 
 
 def mask_png(ignored: Mask, source: FrameSource) -> bytes:

@@ -8,7 +8,7 @@ from vgslam.interfaces import FrameSource
 from vgslam.refine.lens import UNKNOWN_K1_SIGMA
 from vgslam.session.choose_camera import calibrate, choose_camera, frame_size
 from vgslam.session.map_session import MapSession
-from vgslam.session.masks import read_mask
+from vgslam.session.masks import doubt_of_mask, read_mask
 from vgslam.session.network import OpenedNetwork
 from vgslam.session.self_calibration import CalibrationEstimate
 from vgslam.slam_config import SlamConfig
@@ -60,6 +60,8 @@ def open_system(
         network.proposer if network else None, map_session.slam_map, map_session.is_localizing,
         ignored,
     )  # fmt: skip
+    if options.mask is not None and ignored is not None:
+        slam.notes += doubt_of_mask(options.mask, ignored)
     return slam, estimate
 
 
