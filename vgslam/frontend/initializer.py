@@ -113,8 +113,10 @@ class Initializer:
     def _out_of_view(self, tracks: CornerTracks) -> Start | None:
         """The first view is about to leave: match by descriptors, or start with a rotation, or begin again here.
         Matches that deny a rotation show the motion, however little a best rotation would leave of it: in a wide view
-        or a near scene, turning takes up most of the parallax."""
-        matched, is_turn = self._matched(tracks), self._is_rotation(tracks)
+        or a near scene, turning takes up most of the parallax. What has not moved at all while the rest has left counts
+        for nothing: a hood is followed for ever, and looks like a camera that stands still."""
+        matched, tracks = self._matched(tracks), tracks.of_moved(self._config.two_view.threshold_px)
+        is_turn = self._is_rotation(tracks)
         is_denied = is_turn and matched is not None and self._is_denied(tracks, matched)
         if matched is not None and len(matched.last.index) >= self._config.two_view.min_inliers:
             prediction = (self._sfm_of_moved if is_denied else self._sfm).predict(matched.window(self._tracker.camera))
@@ -137,7 +139,8 @@ class Initializer:
         ia, ib = match(a, b, self._config.matcher)
         if len(ia) < MIN_TRACKS:
             return None
-        return tracks.matched(a.pixels[ia].astype(np.float32), b.pixels[ib].astype(np.float32))
+        matched = tracks.matched(a.pixels[ia].astype(np.float32), b.pixels[ib].astype(np.float32))
+        return matched.of_moved(self._config.two_view.threshold_px)
 
     def _filled_in(self, matched: CornerTracks) -> CornerTracks:
         first, last = matched.first.frame_id, matched.newest.frame_id
