@@ -11,6 +11,7 @@ The ratio of the least eigenvalues (Shi and Tomasi, CVPR 1994) is the share of t
 the image glides, such as lanes and horizons, have none.
 """
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -18,22 +19,23 @@ import numpy as np
 import numpy.typing as npt
 
 from vgslam.frontend.image_mask import Mask
+from vgslam.frontend.matching import ImageFeatures, MatcherConfig, describe, match
 from vgslam.geometry.camera import MIN_RAY_Z, Camera
 from vgslam.multiview.two_view import rotation_between
 from vgslam.types import Array
 
-WIDTH = 320
-"""Width of the images that are compared, in px: all distances below are in px of these."""
+N_PIXELS = 320 * 240
+"""Pixels of the images that are compared, however wide they are: all distances below are in px of these."""
 CELL = 8
 """Edge of a cell, in px: about the height of burnt-in text."""
-CHECK_EVERY = 2
+CHECK_EVERY = 1
 """Frames from one look at the motion to the next."""
 POINT_DISTANCE, MOST_FOUND, QUALITY = 10, 500, 0.002
 """Least distance of two corners in px; how many are looked for, and how strong the weakest is of the strongest."""
 BLOCK, IN_BLOCK = 40, 4
 """Corners that are followed in each block of so many px: what is burnt in has the strongest, and must not have all."""
-N_POINTS = 150
-"""About as many corners are followed to see what moves."""
+FEWEST_POINTS = 50
+"""With fewer corners that are followed another first view is taken."""
 MIN_MOVE, MIN_MEDIAN_MOVE = 2.5, 6.0
 """A corner that has moved by less tells nothing of the motion; views are compared at this median motion of the others:
 far enough for what moves to have left its place."""
@@ -45,6 +47,9 @@ PURE_ROTATION_PX = 0.7
 """Median error of a rotation below which there is no translation to speak of."""
 MARGIN = 2.0
 """How far (px) a point must lie from where the epipolar geometry allows it: rotations are known to a fraction of it."""
+ENOUGH = 0.5
+"""Share of the cells that should have moved, above which another first view is taken; below it the same one is compared
+again when there is more motion: on a straight way it takes a while until turns tell a hood from what is far away."""
 MIN_VOTES = 4
 """Comparisons in which a cell should have moved before it is judged."""
 STAYS, STAYED = 0.6, 0.4
@@ -60,6 +65,9 @@ GIVE_UP = 60
 """Frames after which views are no longer compared with the first, when hardly anything has moved."""
 KEEN_COMPARISONS, REST = 10, 24
 """Comparisons after which there are this many frames of rest between two: few things begin to stand still later."""
+MATCHED_COUNTS = 1.0
+"""What a comparison by descriptors counts among the `KEEN_COMPARISONS`, whatever it shows: it takes ten times as long."""
+_MATCHER = MatcherConfig(n_features=600)
 FLOW_WINDOW, FLOW_LEVELS = 13, 3
 """Window, in px, and levels of the pyramid of the optical flow."""
 
@@ -72,6 +80,38 @@ class _Reference:
     points: npt.NDArray[np.float32]
     at: npt.NDArray[np.float32]
     n_frames: int = 0
+    n_lost: int = 0
+    compared_at: float = 0.0
+    """Median move (px) at the last comparison with this view."""
+    features: ImageFeatures | None = None
+    """Its features with descriptors, once they are asked for."""
+
+    @property
+    def moved(self) -> Mask:
+        """(n,): the corners that have moved."""
+        return np.asarray(np.linalg.norm(self.at - self.points, axis=1) > MIN_MOVE)
+
+    @property
+    def median_move(self) -> float:
+        """Median move (px) of the corners that have moved, 0 where these are few."""
+        moves = np.linalg.norm(self.at - self.points, axis=1)
+        moved = moves > MIN_MOVE
+        return float(np.median(moves[moved])) if moved.sum() >= MIN_MOVERS else 0.0
+
+    def matched(self, small: npt.NDArray[np.uint8]) -> tuple[Array, Array]:
+        """Pixels (m,2) of the view and of `small` that look alike."""
+        if self.features is None:
+            self.features = describe(self.small, _MATCHER)
+        there = describe(small, _MATCHER)
+        a, b = match(self.features, there, _MATCHER)
+        return self.features.pixels[a], there.pixels[b]
+
+    @property
+    def is_old(self) -> bool:
+        """Whether most of what moved has left: what never moves is followed for ever, and must not keep the view."""
+        return self.n_frames > GIVE_UP or len(self.points) < FEWEST_POINTS or (
+            self.n_lost > max(MIN_MOVERS, int(self.moved.sum()))
+        )
 
 
 class StaticRegions:
@@ -80,8 +120,8 @@ class StaticRegions:
 
     def __init__(self, camera: Camera) -> None:
         self.full = camera
-        width = min(WIDTH, camera.width)
-        height = max(4 * CELL, round(camera.height * width / camera.width))
+        smaller = min(1.0, math.sqrt(N_PIXELS / (camera.width * camera.height)))
+        width, height = (max(4 * CELL, round(side * smaller)) for side in (camera.width, camera.height))
         self.camera = camera.resized(width, height)
         rows, cols = height // CELL, width // CELL
         self._shape = rows, cols
@@ -93,7 +133,7 @@ class StaticRegions:
         self._last: npt.NDArray[np.uint8] | None = None
         self._reference: _Reference | None = None
         self._frame = -1
-        self._n_compared, self._rests_until = 0, 0
+        self._n_compared, self._rests_until = 0.0, 0
         self.mask: Mask | None = None
 
     @property
@@ -112,15 +152,15 @@ class StaticRegions:
             self._begin(small)
             return False
         self._follow(reference, last, small)
-        moved = np.linalg.norm(reference.at - reference.points, axis=1) > MIN_MOVE
-        is_apart = moved.sum() >= MIN_MOVERS and self._median_move(reference, moved) >= MIN_MEDIAN_MOVE
+        share, is_apart = 0.0, reference.median_move >= reference.compared_at + MIN_MEDIAN_MOVE
         if is_apart:
-            self._compare(reference, small, moved)
-            self._n_compared += 1
+            reference.compared_at = reference.median_move
+            share = self._compare(reference, small)
+            self._n_compared += share
             if self._n_compared > KEEN_COMPARISONS:
                 self._rests_until, self._reference = self._frame + REST, None
                 return self._judge()
-        if is_apart or reference.n_frames > GIVE_UP or len(reference.points) < N_POINTS // 3:
+        if reference.is_old or share > ENOUGH:
             self._begin(small)
         return is_apart and self._judge()
 
@@ -139,18 +179,21 @@ class StaticRegions:
             criteria=(3, 15, 0.03),
         )  # fmt: skip
         good = (ok[:, 0] == 1) & np.isfinite(at).all(1) & (at >= 0).all(1) & (at < small.shape[::-1]).all(1)
+        reference.n_lost += int(np.count_nonzero(~good))
         reference.points, reference.at = reference.points[good], at[good]
 
-    @staticmethod
-    def _median_move(reference: _Reference, moved: Mask) -> float:
-        return float(np.median(np.linalg.norm(reference.at[moved] - reference.points[moved], axis=1)))
-
-    def _compare(self, reference: _Reference, small: npt.NDArray[np.uint8], moved: Mask) -> None:
-        """One more comparison: what the cells show in both views, where a point of the world would have moved."""
-        a, b = reference.points[moved].astype(np.float64), reference.at[moved].astype(np.float64)
-        should = self._should_move(a, b)
+    def _compare(self, reference: _Reference, small: npt.NDArray[np.uint8]) -> float:
+        """One more comparison: what the cells show in both views, where a point of the world would have moved; returns
+        the share of these cells. Steps too wide for optical flow are matched by descriptors."""
+        moved = reference.moved
+        should = self._should_move(reference.points[moved].astype(np.float64), reference.at[moved].astype(np.float64))
+        if should is None:
+            a, b = reference.matched(small)
+            moved = np.linalg.norm(b - a, axis=1) > MIN_MOVE
+            self._n_compared += MATCHED_COUNTS
+            should = self._should_move(a[moved], b[moved]) if moved.sum() >= MIN_MOVERS else None
         if should is None or not should.any():
-            return
+            return 0.0
         gradients = [_gradient(image) for image in (reference.small, small)]
         (ua, va), (ub, vb) = gradients
         half = np.float32(0.5)
@@ -162,6 +205,7 @@ class StaticRegions:
         self._both = MEMORY * self._both + scaled * both
         self._self = MEMORY * self._self + scaled * own
         self._n = MEMORY * self._n + weight
+        return float(weight.mean())
 
     def _by_cell(self, *images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Means over the cells (rows,cols,3) of three images."""
