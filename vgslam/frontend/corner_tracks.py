@@ -55,13 +55,13 @@ class CornerTracks:
 
     def of_moved(self, least_px: float) -> "CornerTracks":
         """The same without the corners that the newest view sees closer than that (px) to where the first did."""
-        index = self.last.index[np.linalg.norm(np.subtract(*self.pairs), axis=1) >= least_px]
-        kept = [np.isin(seen.index, index) for seen in self.sightings[1:]]
-        sightings = [
+        first, *later = self.sightings
+        stayed = self.last.index[np.linalg.norm(np.subtract(*self.pairs), axis=1) < least_px]
+        kept = [~np.isin(seen.index, stayed) for seen in later]
+        return replace(self, sightings=[first, *(
             replace(seen, index=seen.index[keep], pixels=seen.pixels[keep])
-            for seen, keep in zip(self.sightings[1:], kept, strict=True)
-        ]
-        return replace(self, sightings=[self.sightings[0], *sightings])
+            for seen, keep in zip(later, kept, strict=True)
+        )])  # fmt: skip
 
     def window(self, camera: Camera) -> WindowInput:
         """The first and the newest view with what both see."""
