@@ -86,7 +86,7 @@ class Initializer:
         prediction = self._predict(tracks)
         if prediction is not None:
             return self._start(tracks, prediction)
-        if len(tracks.last.index) < max(self._config.min_alive * len(tracks.corners), MIN_FOLLOWED):
+        if self._is_leaving(tracks):
             return self._out_of_view(tracks)
         if self._guide is None or not self._times.is_due(view.timestamp_s) or self._is_rotation(tracks):
             return None
@@ -109,6 +109,16 @@ class Initializer:
     def _begin(self, view: View) -> None:
         self._n_given_up = len(self._views) - 1
         self._tracks = CornerTracks.begun(self._tracker, view)
+
+    def _is_leaving(self, tracks: CornerTracks) -> bool:
+        """Whether too few of the first view's corners are left, or too few of those that do not stay where they are,
+        as a hood's corners do: as many as a start needs must have gone."""
+        c, n, alive = self._config, len(tracks.corners), len(tracks.last.index)
+        if alive < max(c.min_alive * n, MIN_FOLLOWED):
+            return True
+        n_moved = len(tracks.of_moved(c.two_view.threshold_px).last.index)
+        n_gone = n - alive
+        return n_gone >= c.two_view.min_inliers and n_moved < c.min_alive * (n_moved + n_gone)
 
     def _out_of_view(self, tracks: CornerTracks) -> Start | None:
         """The first view is about to leave: match by descriptors, or start with a rotation, or begin again here.
