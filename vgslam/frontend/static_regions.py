@@ -52,8 +52,9 @@ MIN_CELLS = 4
 """Fewer cells that seem to stay are chance."""
 MEMORY = 0.93
 """What a comparison is worth when the next one has come: some fifteen count."""
-KEEN_COMPARISONS, REST = 10, 24
-"""Comparisons after which there are this many frames of rest between two: few things begin to stand still later."""
+KEEN_COMPARISONS, REST, REST_FOUND = 10, 24, 12
+"""Comparisons after which there are this many frames of rest between two: few things begin to stand still later. What
+was found is looked at more often, as it may move again."""
 MATCHED_COUNTS = 1.0
 """What a comparison by descriptors counts among the `KEEN_COMPARISONS`, whatever it shows: it takes longer."""
 GONE_VOTES, MIN_STILL, MOST_STILL = 2.5, 8, 0.5
@@ -113,7 +114,8 @@ class StaticRegions:
             share = self._compare(reference, small)
             self._n_compared += share
             if self._n_compared > KEEN_COMPARISONS:
-                self._rests_until, self._reference, self._going = self._frame + REST, None, None
+                self._rests_until = self._frame + (REST if self.mask is None else REST_FOUND)
+                self._reference = self._going = None
                 return self._judge()
         if reference.is_old or share > ENOUGH:
             self._reference = FollowedView.of(small)
@@ -134,6 +136,7 @@ class StaticRegions:
             return False
         self._vote(going.small, small, np.full(self._shape, GONE_VOTES, np.float32))
         return self._judge()
+
     def _compare(self, reference: FollowedView, small: npt.NDArray[np.uint8]) -> float:
         """One more comparison: what the cells show in both views, where a point of the world would have moved; returns
         the share of these cells. Steps too wide for optical flow are matched by descriptors."""
