@@ -53,7 +53,8 @@ class Start:
 
 
 class Initializer:
-    """Follows the corners of a first view until their tracks determine the geometry between it and the newest view. A
+    """Follows the corners of a first view until their tracks determine the geometry between it and the newest view.
+    What has not moved at all says nothing of it: a hood would agree with any camera that did not turn. A
     guide is asked where they do not for a while, nor are those of a rotation, and where the first view is about to
     leave the image."""
 
@@ -83,9 +84,11 @@ class Initializer:
         tracks.follow(self._tracker, view)
         if not may_start:
             return None
-        prediction = self._predict(tracks)
-        if prediction is not None:
-            return self._start(tracks, prediction)
+        moved = tracks.of_moved(self._config.two_view.threshold_px)
+        if 2 * len(moved.last.index) > len(tracks.last.index):  # else the camera may stand still
+            prediction = self._predict(moved)
+            if prediction is not None:
+                return self._start(moved, prediction)
         if self._is_leaving(tracks):
             return self._out_of_view(tracks)
         if self._guide is None or not self._times.is_due(view.timestamp_s) or self._is_rotation(tracks):
