@@ -1,5 +1,7 @@
 """A view whose corners are followed: when it is old, when it has left the image, and what of it stays."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from synthetic import smooth_texture
@@ -54,7 +56,7 @@ def test_corners_are_followed_and_those_that_leave_are_counted() -> None:
         view[:, 240:] = SMALL[:, 240:]
     reference = FollowedView.of(views[0])
     n = len(reference.points)
-    for before, now in zip(views, views[1:], strict=False):
+    for before, now in pairwise(views):
         reference.follow(before, now)
     inner, stays = reference.points[:, 0] < 220, reference.points[:, 0] > 255
     np.testing.assert_allclose((reference.at - reference.points)[inner], [[-12.0, 0.0]] * inner.sum(), atol=0.5)
