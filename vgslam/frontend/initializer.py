@@ -17,6 +17,9 @@ from vgslam.types import WindowPrediction
 MIN_FOLLOWED = 40
 """Least corners of the first view that must still be followed, however few there were: with fewer no pair could reach
 `TwoViewConfig.min_inliers`."""
+STILL_PX = 0.5
+"""A corner that is seen closer than this to where it was has not moved: what is burnt in is followed that well through
+compressed films."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class Initializer:
         tracks.follow(self._tracker, view)
         if not may_start:
             return None
-        moved = tracks.of_moved(self._config.two_view.threshold_px)
+        moved = tracks.of_moved(STILL_PX)
         if 2 * len(moved.last.index) > len(tracks.last.index):  # else the camera may stand still
             prediction = self._predict(moved)
             if prediction is not None:
@@ -119,7 +122,7 @@ class Initializer:
         c, n, alive = self._config, len(tracks.corners), len(tracks.last.index)
         if alive < max(c.min_alive * n, MIN_FOLLOWED):
             return True
-        n_moved = len(tracks.of_moved(c.two_view.threshold_px).last.index)
+        n_moved = len(tracks.of_moved(STILL_PX).last.index)
         n_gone = n - alive
         return n_gone >= c.two_view.min_inliers and n_moved < c.min_alive * (n_moved + n_gone)
 
@@ -128,7 +131,7 @@ class Initializer:
         Matches that deny a rotation show the motion, however little a best rotation would leave of it: in a wide view
         or a near scene, turning takes up most of the parallax. What has not moved at all while the rest has left counts
         for nothing: a hood is followed for ever, and looks like a camera that stands still."""
-        matched, tracks = self._matched(tracks), tracks.of_moved(self._config.two_view.threshold_px)
+        matched, tracks = self._matched(tracks), tracks.of_moved(STILL_PX)
         is_turn = self._is_rotation(tracks)
         is_denied = is_turn and matched is not None and self._is_denied(tracks, matched)
         if matched is not None and len(matched.last.index) >= self._config.two_view.min_inliers:
@@ -153,7 +156,7 @@ class Initializer:
         if len(ia) < MIN_TRACKS:
             return None
         matched = tracks.matched(a.pixels[ia].astype(np.float32), b.pixels[ib].astype(np.float32))
-        return matched.of_moved(self._config.two_view.threshold_px)
+        return matched.of_moved(STILL_PX)
 
     def _filled_in(self, matched: CornerTracks) -> CornerTracks:
         first, last = matched.first.frame_id, matched.newest.frame_id
