@@ -10,8 +10,8 @@ could not. Where it could not, the structure tensors of both views' gradients ar
 The ratio of the least eigenvalues (Shi and Tomasi, CVPR 1994) is the share of the corner that stays. Edges along which
 the image glides, such as lanes and horizons, have none.
 
-A pair of views may allow a hood to stay: on a straight way as something far away, in a bend as something at some distance.
-So a view is also followed until it has left the image. What is then still exactly where it was counts as well.
+A pair of views may allow a hood to stay: on a straight way as something far away, in a bend as something nearer. So a
+view is also followed until it has left the image. What is then still exactly where it was counts as well.
 """
 
 import math
