@@ -202,6 +202,7 @@ def test_twenty_landmarks_of_an_earlier_visit_tie_a_keyframe(n_old: int, x: floa
     for k in range(1, 18):
         ids = np.arange(n_old) if k == 17 else np.zeros(0, np.int64)
         S = Sim3.from_T(at(80.0 if k < 17 else x))
-        m.add_keyframe(Keyframe(k, k, 0.1 * k, np.zeros((48, 64, 3), np.uint8), CAMERA, S), ids, np.zeros((len(ids), 2)))
+        image = np.zeros((48, 64, 3), np.uint8)
+        m.add_keyframe(Keyframe(k, k, 0.1 * k, image, CAMERA, S), ids, np.zeros((len(ids), 2)))
     assert LoopFinder(m, None, None, LoopConfig())._is_tied(17) == is_tied  # type: ignore[arg-type]
     assert not LoopFinder(m, None, None, LoopConfig(min_gap=18))._is_tied(17)  # type: ignore[arg-type]
