@@ -32,7 +32,7 @@ NEAR_GAPS, FAR_SHARED = 3, 4
 `LoopConfig.max_shared` is shared with it: a few landmarks do not measure a drift."""
 MOST_REST = 8
 """Keyframes at most that are passed over after loops that moved nothing: what drifts over so few is little."""
-TIED_REST, LEAST_TIE = 24, 20
+TIED_REST, LEAST_TIE = 12, 20
 """Keyframes that are passed over after such a loop while each sees at least so many landmarks of an earlier visit:
 these hold it as a loop would."""
 KNOWN_SIGMAS = 3.0
