@@ -88,6 +88,8 @@ class LoopCloser:
         if not confirmed:
             return None
         last = confirmed[-1]
+        if all(self.finder.is_known(x) for x in confirmed):
+            return self._note_known(last)
         try:
             self._graph.take_in()
             if not self._may_be(last):
@@ -96,6 +98,14 @@ class LoopCloser:
         except GraphError as error:
             self._note_failure(last, error)
             return None
+
+    def _note_known(self, meeting: Meeting) -> Closed:
+        """Keep a loop that says what the map says: the graph has it when it is next solved, which would move nothing
+        now."""
+        self.map.edges.setdefault(_pair(meeting), meeting.edge)
+        self._tie(meeting)
+        self.closed.append(Closed(*_pair(meeting), shift=0.0))
+        return self.closed[-1]
 
     def _may_be(self, meeting: Meeting) -> bool:
         """Whether the map can be wrong by as much as a meeting says: between parts of it that drift does not tie, by
