@@ -10,7 +10,6 @@ from vgslam.frontend.provisional_starts import ProvisionalStarts
 from vgslam.frontend.reference import with_more
 from vgslam.frontend.tracker import TrackState
 from vgslam.reloc.closing import LoopCloser
-from vgslam.reloc.locate import Recovered
 from vgslam.reloc.nearby import NearbyLandmarks, visits
 from vgslam.stage_clock import StageClock
 from vgslam.types import Ids
