@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from vgslam.sources.clock_repair import Stamped, Verdict, repaired
@@ -45,6 +45,7 @@ def test_a_pause_stays_as_long_as_it_was(stamps: list[float], pause_s: float, da
 @given(clocks(), st.one_of(st.floats(-1e9, -1.0), st.floats(200.0, 1e12)), st.data())
 def test_a_wild_stamp_costs_its_own_image_alone(stamps: list[float], off_s: float, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(stamps) - 1))
+    assume(at > 0 or not -100.0 < off_s < 0.0)  # the first stamp a little early: a pause after it
     wild = [*stamps[:at], stamps[at] + off_s, *stamps[at + 1 :]]
     assert kept(wild) == {i: stamp for i, stamp in enumerate(stamps) if i != at}
 

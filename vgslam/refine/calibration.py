@@ -70,7 +70,8 @@ def noise_px(problem: Problem) -> float:
 
 
 def determined(problem: Problem, loss_px: float = 1.0, sigma_px: float = 1.0) -> Determined:
-    """What the active observations of a problem near its optimum determine, if their deviation is sigma_px."""
+    """What the active observations of a problem near its optimum determine, if their deviation is sigma_px. Where
+    blocks are too few to contradict one another, it is one pixel: small errors are then the fit of few keyframes."""
     n = len(problem.keyframe_ids)
     begins = np.arange(0, n, BLOCK)
     taken = begins[np.linspace(0, len(begins) - 1, min(len(begins), MOST_BLOCKS)).round().astype(int)]
@@ -82,8 +83,9 @@ def determined(problem: Problem, loss_px: float = 1.0, sigma_px: float = 1.0) ->
     if not np.isfinite(H).all() or np.linalg.eigvalsh(H)[0] <= 0:
         return Determined(np.zeros((N_THETA, N_THETA)), INFLATION**2)
     C = np.linalg.inv(H)
-    naive = C * (INFLATION * sigma_px) ** 2
+    naive = C * INFLATION**2
     if len(used) >= LEAST_BLOCKS:
+        naive = naive * sigma_px**2
         G = np.stack([p[1] for p in used])
         G = G - G.mean(0)
         spread = C @ (G.T @ G) @ C * len(used) / (len(used) - 1)
