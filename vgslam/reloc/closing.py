@@ -10,6 +10,7 @@ from vgslam.frontend.features import FeatureConfig
 from vgslam.geometry.camera import Camera
 from vgslam.graph.map_graph import MapGraph
 from vgslam.graph.robust import SwitchedOff, optimize_map
+from vgslam.heap import give_memory_back
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.loop_search import LoopSearch
 from vgslam.reloc.loops import LoopConfig, LoopFinder, Meeting
@@ -82,6 +83,11 @@ class LoopCloser:
     def finish(self) -> Closed | None:
         """Wait for a search that is still running, and close what it finds."""
         return self.close(self.search.wait())
+
+    def give_graph_up(self) -> None:
+        """The frames have ended: the graph that grew with them takes 50 KB a keyframe. A later loop makes it anew."""
+        self._graph = MapGraph(self.map, self.config.is_metric)
+        give_memory_back()
 
     def close(self, confirmed: list[Meeting]) -> Closed | None:
         """Close loops that were confirmed, if any: the map moves. None where the graph contradicts them."""
