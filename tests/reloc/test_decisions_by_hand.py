@@ -187,10 +187,10 @@ def test_a_tied_stretch_is_looked_at_again_after_a_rest_or_where_it_is_not_tied(
     monkeypatch.setattr(found, "is_known", lambda *_: True)
     monkeypatch.setattr(found, "_is_straight_on", lambda *_: False)
     monkeypatch.setattr(found, "_depth", lambda *_: 1.0)
-    monkeypatch.setattr(found, "_is_tied", lambda k: 3 < k < 39 and k != 31)
+    monkeypatch.setattr(found, "_is_tied", lambda k: 3 < k < 39)
     looked_at = [k for k in range(40) if found.may_find(k) and (found.find(k), True)]
-    assert looked_at == [0, 1, 2, 3, 27, 28, 29, 30, 31, 32, 33, 34, 35, 39]
-    assert passed == [*range(4, 27), *range(36, 39)], "what is looked at has to be found later"
+    assert looked_at == [0, 1, 2, 3, *range(15, 36), 39]
+    assert passed == [*range(4, 15), *range(36, 39)], "what is looked at has to be found later"
 
 
 @pytest.mark.parametrize(("n_old", "x", "is_tied"), [(20, 5.0, True), (19, 5.0, False), (20, 60.0, False)])
