@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from synthetic import CAMERA, pose, render, room, smooth_texture
 
-from vgslam.frontend.matching import MatcherConfig, describe_quick, match
+from vgslam.frontend.matching import ImageFeatures, MatcherConfig, describe_quick, match
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import PlaceCodes, SlamMap
 from vgslam.reloc.places import PlaceIndex, Places
@@ -128,3 +128,20 @@ def test_a_place_that_is_passed_over_is_found_by_none_until_it_is_asked_for(know
     again.catch_up()
     assert again.like_keyframe(5, 9)[0][0] == 5
     assert known.place_codes.codes.view.any(1).all()
+
+
+def test_a_map_that_grows_while_places_are_described_loses_none(
+    known: SlamMap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grown = SlamMap()
+    grown.add_keyframe(known.keyframes[0], np.zeros(0), np.zeros((0, 2)))
+    places, features = Places(grown), Places.features
+
+    def grow(self: Places, k: int) -> ImageFeatures:
+        if len(grown.keyframes) < 3:
+            grown.add_keyframe(known.keyframes[len(grown.keyframes)], np.zeros(0), np.zeros((0, 2)))
+        return features(self, k)
+
+    monkeypatch.setattr(Places, "features", grow)
+    for k in (0, 1, 2):
+        assert places.like_keyframe(k, 1)[0] == [k]

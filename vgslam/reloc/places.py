@@ -52,15 +52,15 @@ class Places:
 
     def _take_in_new(self) -> None:
         """Take in the keyframes that the map has got since, but those that are passed over."""
-        codes = self._kept_codes.codes
-        for k in range(self._n_seen, len(self.map.keyframes)):
+        codes, n = self._kept_codes.codes, len(self.map.keyframes)  # the map may grow meanwhile
+        for k in range(self._n_seen, n):
             if k == len(codes):
                 codes.extend(np.zeros(N_BITS // 8, np.uint8))
                 if k not in self._passed:
                     self._describe(k)
             elif k not in self._passed:
                 self._add(k)
-        self._n_seen = len(self.map.keyframes)
+        self._n_seen = n
 
     def _describe(self, k: int) -> None:
         self._kept_codes.codes.view[k] = shipped_vocabulary().bits(self.features(k).descriptors)
