@@ -3,16 +3,22 @@
 import ctypes
 import sys
 
-M_ARENA_MAX = -8  # number of `mallopt` for the most heaps (malloc.h)
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
+"""Numbers of `mallopt` (malloc.h): what is free at the heap's end before it is given back, the size from which a block
+is given back for itself, and the most heaps."""
+KEPT_BYTES, LARGE_BYTES = 64 * 2**20, 4 * 2**20
+"""glibc would learn from the first large array that such sizes belong into the heap, where they leave holes. Images and
+what is computed of a frame are smaller than LARGE_BYTES."""
 
 
 def keep_one_heap() -> None:
-    """Have all threads take their memory from one heap: with one each, none can use what was freed in another. Does
-    nothing with another C library than glibc."""
+    """Have all threads take their memory from one heap, as with one each none can use what was freed in another, and
+    large blocks from none. Does nothing with another C library than glibc."""
     if sys.platform.startswith("linux"):
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
         if mallopt is not None:
-            mallopt(ctypes.c_int(M_ARENA_MAX), ctypes.c_int(1))
+            for what, value in ((M_ARENA_MAX, 1), (M_MMAP_THRESHOLD, LARGE_BYTES), (M_TRIM_THRESHOLD, KEPT_BYTES)):
+                mallopt(ctypes.c_int(what), ctypes.c_int(value))
 
 
 def give_memory_back() -> None:

@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from vgslam.frontend.features import Pixels
 from vgslam.frontend.mapper import Mapper
 from vgslam.frontend.provisional_starts import ProvisionalStarts
 from vgslam.frontend.reference import with_more
 from vgslam.frontend.tracker import TrackState
 from vgslam.reloc.closing import LoopCloser
-from vgslam.reloc.locate import Recovered
-from vgslam.reloc.nearby import NearbyLandmarks
+from vgslam.reloc.nearby import NearbyLandmarks, visits
 from vgslam.stage_clock import StageClock
 from vgslam.types import Ids
 
@@ -48,9 +49,11 @@ class KeyframeSteps:
         before_loop = at
         with self._stages.of("loops"):
             at, component = self._after_loop(at, component)
-        seen = self._old_landmarks(at, component)
+        old = self._old_keyframes(at, component)
+        with self._stages.of("back"):
+            seen = self.nearby.look_back(at.view, self.mapper.camera, at.T_world_cam, old)
         ids, pixels = (at.ids, at.pixels) if seen is None else with_more(at.ids, at.pixels, seen.ids, seen.pixels)
-        if seen is not None and at is before_loop and self._is_known(at, component, pixels):
+        if seen is not None and at is before_loop and self._is_known(at, old, pixels):
             return Mapped(seen.keyframe_id, ids, pixels, component, is_new=False)
         with self._stages.of("map"):
             ids, pixels = self.mapper.add_keyframe(at.view, at.T_world_cam, ids, pixels, component)
@@ -66,22 +69,24 @@ class KeyframeSteps:
         if last < 0:
             self.loops.close(found)
             return at, component
-        T_last_view = m.relative_to(last, at.T_world_cam)
+        T_last_view, before = m.relative_to(last, at.T_world_cam), m.keyframes[last].S_world_keyframe
         self.loops.close(found)
         keyframe = m.keyframes[last]
+        if keyframe.S_world_keyframe is before:
+            return at, keyframe.component_id
         T_world_cam = keyframe.S_world_keyframe.compose_pose(T_last_view)
         return replace(at, T_world_cam=T_world_cam), keyframe.component_id
 
-    def _is_known(self, at: TrackState, component: int, pixels: Pixels) -> bool:
-        """Whether a keyframe would add little to a map that shows landmarks at pixels (n,2) of the view."""
-        visits = self.nearby.visits(at.T_world_cam, component, VISIT_GAP)
+    def _is_known(self, at: TrackState, old: Ids, pixels: Pixels) -> bool:
+        """Whether a keyframe would add little to a map that shows landmarks at pixels (n,2) of the view, which is that
+        of keyframes `old`."""
         few_new = MOST_NEW * len(pixels)
-        return visits >= ENOUGH_VISITS and len(self.mapper.tracker.detect(at.view, pixels)) < few_new
+        return visits(old, VISIT_GAP) >= ENOUGH_VISITS and len(self.mapper.tracker.detect(at.view, pixels)) < few_new
 
-    def _old_landmarks(self, at: TrackState, component: int) -> Recovered | None:
-        """Landmarks of old keyframes at the same place, which tie a new one to them."""
+    def _old_keyframes(self, at: TrackState, component: int) -> Ids:
+        """Keyframes of earlier visits to the same place, whose landmarks tie a new one to them."""
         before = len(self.map.keyframes) - self.loops.config.min_gap
         if before <= 0 or not self.loops.config.is_on:
-            return None
+            return np.zeros(0, np.int64)
         with self._stages.of("back"):
-            return self.nearby.look_back(at.view, self.mapper.camera, at.T_world_cam, component, before)
+            return self.nearby.old(at.T_world_cam, component, before)

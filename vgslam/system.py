@@ -156,6 +156,7 @@ class SlamSystem:
             self._begin_component(start)
         with self.stages.of("loops"):
             self.loops.finish()
+            self.loops.give_graph_up()
         self.notes += self.provisional.finish()
         last = LastWord(
             self.tracker, self.mapper, self.relocalizer, self.loops, self.stills, self.calibration.config, self.stages,

@@ -35,7 +35,7 @@ def begun(guide: Guide | None, monkeypatch: pytest.MonkeyPatch) -> tuple[Initial
     monkeypatch.setattr(module, "verified_start", lambda value, window: SimpleNamespace(value=value))
     view = tracker.view(7, 0.0, unrelated())
     assert init.step(view) is None
-    return init, tracker, tracker.view(8, 1.0, unrelated())
+    return init, tracker, tracker.view(8, 1.0, unrelated(98))
 
 
 def advised(init: Initializer, view: View, n: int = 40) -> Any:
@@ -47,8 +47,10 @@ def advised(init: Initializer, view: View, n: int = 40) -> Any:
 
 def out_of_view(init: Initializer, view: View) -> Start | None:
     """All corners of the first view are followed to this one, and it is about to leave."""
-    assert init._tracks is not None
-    return init._out_of_view(replace(init._tracks, newest=view))
+    tracks = init._tracks
+    assert tracks is not None
+    seen = Sighting(8, 1.0, np.arange(len(tracks.corners)), tracks.corners + np.float32(10.0))
+    return init._out_of_view(replace(tracks, newest=view, sightings=[*tracks.sightings, seen]))
 
 
 def test_an_answer_about_the_first_view_is_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from hand_map import add_landmarks, at, hand_map
 
+from vgslam.frontend import static_regions
+from vgslam.frontend.followed_view import FollowedView
 from vgslam.frontend.image_mask import ImageMask
-from vgslam.frontend.static_regions import StaticRegions, _least_eigenvalue, _Reference, _spread
+from vgslam.frontend.static_regions import StaticRegions, _least_eigenvalue
 from vgslam.frontend.static_watch import StaticWatch
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
@@ -84,28 +86,38 @@ def test_six_tenths_of_the_corners_obey_one_epipolar_geometry(n_wrong: int, is_e
 
 
 class Compared(StaticRegions):
-    """Notes at which frames it compares views; n_movers of 60 corners have moved by move_px in each."""
+    """Notes at which frames it compares views, and at which it takes another first view; n_movers of 60 corners have
+    moved by move_px in each. Of the image, `share` should have moved."""
 
-    def __init__(self, n_movers: int, move_px: float) -> None:
+    def __init__(self, n_movers: int, move_px: float, share: float = 1.0) -> None:
         super().__init__(LENS)
         self.at: list[int] = []
         self.begun: list[int] = []
-        self._n_movers, self._move_px = n_movers, move_px
+        self._share = share
+        watch = self
 
-    def _begin(self, small: Array) -> None:
-        self.begun.append(self._frame)
-        points = np.zeros((60, 2), np.float32)
-        self._reference = _Reference(small, points, points)
+        class Shifted(FollowedView):
+            @staticmethod
+            def of(small: Array) -> FollowedView:
+                watch.begun.append(watch._frame)
+                return Shifted(small, np.zeros((60, 2), np.float32), np.zeros((60, 2), np.float32))
 
-    def _follow(self, reference: _Reference, last: Array, small: Array) -> None:  # type: ignore[override]
-        reference.n_frames += 2
-        reference.at = reference.points.copy()
-        reference.at[: self._n_movers, 0] = self._move_px
+            def follow(self, last: Array, small: Array) -> None:
+                self.n_frames += 1
+                self.at = self.points.copy()
+                self.at[:n_movers, 0] = move_px * self.n_frames
 
-    def _compare(self, reference: _Reference, small: Array, moved: Array) -> None:
+        self.view_class = Shifted
+
+    def _compare(self, reference: FollowedView, small: Array) -> float:
         self.at.append(self._frame)
+        return self._share
 
-    def run(self, n: int) -> "Compared":
+    def _see_going(self, last: Array, small: Array) -> bool:
+        return False
+
+    def run(self, n: int, monkeypatch: pytest.MonkeyPatch) -> "Compared":
+        monkeypatch.setattr(static_regions, "FollowedView", self.view_class)
         for _ in range(n):
             self.see(np.zeros((240, 320), np.uint8))
         return self
@@ -115,17 +127,63 @@ class Compared(StaticRegions):
     (30, 6.1, 1), (29, 6.1, 0), (30, 5.9, 0), (60, 2.4, 0),
 ])  # fmt: skip
 def test_views_are_compared_when_thirty_corners_have_moved_by_six_px(
-    n_movers: int, move_px: float, n_compared: int
+    n_movers: int, move_px: float, n_compared: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert len(Compared(n_movers, move_px).run(3).at) == n_compared
+    assert len(Compared(n_movers, move_px).run(2, monkeypatch).at) == n_compared
 
 
-def test_after_eleven_comparisons_it_rests_for_twenty_four_frames() -> None:
-    assert Compared(60, 9.0).run(80).at == [*range(2, 23, 2), 48, 74]
+@pytest.mark.parametrize(("has_found", "later"), [(False, [36, 61]), (True, [24, 37, 50, 63, 76])])
+def test_after_eleven_comparisons_it_rests_for_twenty_four_frames_and_half_as_long_where_something_was_found(
+    has_found: bool, later: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = Compared(60, 9.0)
+    watch.mask = np.ones((240, 320), bool) if has_found else None
+    assert watch.run(80, monkeypatch).at == [*range(1, 12), *later]
 
 
-def test_a_view_that_hardly_differs_is_given_up_after_sixty_frames() -> None:
-    assert Compared(0, 0.0).run(130).begun == [0, 62, 124]
+@pytest.mark.parametrize(("share", "begun"), [(0.51, [0, 2, 4, 6]), (0.49, [0])])
+def test_a_view_of_which_half_should_not_have_moved_yet_is_compared_again_with_more_motion(
+    share: float, begun: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The corners move by 4 px a frame: views are apart at 8, then at 16."""
+    watch = Compared(60, 4.0, share).run(8, monkeypatch)
+    assert (watch.at, watch.begun) == ([2, 4, 6], begun)
+
+
+def test_a_way_on_which_little_should_have_moved_is_no_reason_to_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shares add up to eleven comparisons' worth: a tenth of the image in each comes to 3 in thirty frames."""
+    assert Compared(60, 9.0, 0.1).run(31, monkeypatch).at == list(range(1, 31))
+
+
+def test_a_view_that_hardly_differs_is_given_up_after_sixty_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Compared(0, 0.0).run(130, monkeypatch).begun == [0, 61, 122]
+
+
+@pytest.mark.parametrize(("n_still", "is_explained", "votes"), [
+    (8, True, 2.5), (7, True, 0.0), (8, False, 0.0), (50, True, 0.0), (49, True, 2.5),
+])  # fmt: skip
+def test_what_stays_while_a_view_leaves_counts(n_still: int, is_explained: bool, votes: float) -> None:
+    """The view had 100 corners; eight to 49 stay, and one motion has explained the rest."""
+    regions, small = StaticRegions(LENS), np.zeros((240, 320), np.uint8)
+    points = np.zeros((n_still, 2), np.float32)
+
+    class Gone(FollowedView):
+        def follow(self, last: Array, small: Array) -> None:
+            pass
+
+    regions._going, regions._is_explained = Gone(small, points, points, n_lost=100 - n_still), is_explained
+    regions._see_going(small, small)
+    assert regions._n == pytest.approx(np.full((30, 40), votes))
+    assert type(regions._going) is FollowedView
+    assert not regions._is_explained
+
+
+@pytest.mark.parametrize(("size", "small"), [
+    ((1240, 376), (503, 153)), ((480, 640), (240, 320)), ((160, 120), (160, 120)), ((2000, 20), (2000, 32)),
+])  # fmt: skip
+def test_images_of_any_shape_are_compared_with_as_many_pixels(size: tuple[int, int], small: tuple[int, int]) -> None:
+    regions = StaticRegions(Camera.from_fov(*size, 60.0))
+    assert (regions.camera.width, regions.camera.height) == pytest.approx(small, abs=1)
 
 
 # -- which cells are taken
@@ -165,7 +223,7 @@ def test_edges_have_no_corner_that_stays() -> None:
     regions = StaticRegions(LENS)
     regions._should_move = lambda a, b: np.ones(1200, bool)  # type: ignore[method-assign]
     points = np.zeros((60, 2), np.float32)
-    regions._compare(_Reference(stripes, points, points), stripes, np.ones(60, bool))
+    regions._compare(FollowedView(stripes, points, points + np.float32(9.0)), stripes)
     both = regions._both[5:25, 5:35]
     assert (np.abs(_least_eigenvalue(both)) < 0.02 * (both[..., 0] + both[..., 2])).all()
     assert (both[..., 0] > 0.1).all()
@@ -175,11 +233,6 @@ def test_edges_have_no_corner_that_stays() -> None:
 def test_the_smaller_eigenvalue_of_a_tensor() -> None:
     """(2, 1, 2) has 1 and 3."""
     assert float(_least_eigenvalue(np.array([2.0, 1.0, 2.0], np.float32))) == pytest.approx(1.0)
-
-
-def test_each_block_of_the_image_has_its_four_strongest_corners() -> None:
-    strong = np.array([[1, 1], [5, 5], [39, 39], [45, 5], [9, 9], [8, 8], [7, 41]], np.float32)
-    assert _spread(strong).tolist() == [[1, 1], [5, 5], [39, 39], [45, 5], [9, 9], [7, 41]]
 
 
 # -- what becomes of the map

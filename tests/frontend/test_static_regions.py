@@ -41,6 +41,27 @@ def straight(i: int) -> np.ndarray:
     return seen(np.eye(3), np.array([0.0, 0.0, -2.0 + 2.4 * i / N]))
 
 
+def bend(i: int) -> np.ndarray:
+    """Past the wall, turning so that what is eight times as far away would stay where it is."""
+    x = -2.0 + 4.0 * i / N
+    return seen(se3.so3_exp(np.array([0.0, -x / 8.0, 0.0])), np.array([x, 0.0, 0.0]))
+
+
+def leaps(i: int) -> np.ndarray:
+    """Turns by some 30 degrees from frame to frame, too far for optical flow."""
+    rng = np.random.default_rng(i)
+    pitch, yaw, roll = 0.15 * rng.uniform(-1, 1), 0.35 * (-1) ** i * rng.uniform(0.5, 1), 0.3 * rng.uniform(-1, 1)
+    return seen(se3.so3_exp(np.array([pitch, yaw, roll])), np.zeros(3))
+
+
+def lorry(i: int) -> np.ndarray:
+    """A standing camera; a lorry that hides most of what it sees goes by."""
+    out, x = turning(0).copy(), 6 * i - 200
+    a, b = max(0, x), min(320, x + 200)
+    out[60:, a:b] = WORLD[900:1080, 900 + a - x : 900 + b - x]
+    return out
+
+
 def shares(frame_of, burnt_in=lambda image, i: image, camera=CAMERA) -> StaticRegions:
     regions = StaticRegions(camera)
     for i in range(N):
@@ -60,7 +81,7 @@ def text(image: np.ndarray, i: int) -> np.ndarray:
     return out
 
 
-@pytest.mark.parametrize("frame_of", [turning, walking])
+@pytest.mark.parametrize("frame_of", [turning, walking, bend, leaps])
 def test_a_hood_is_found_and_nothing_else(frame_of):
     mask = shares(frame_of, hood).mask
     truth = np.zeros((240, 320), bool)
@@ -77,7 +98,7 @@ def test_a_burnt_in_text_is_found_and_little_else():
     assert mask[:190].mean() < 0.01
 
 
-@pytest.mark.parametrize("frame_of", [turning, walking, straight])
+@pytest.mark.parametrize("frame_of", [turning, walking, straight, bend, leaps])
 def test_a_camera_that_sees_the_world_alone_finds_nothing(frame_of):
     assert shares(frame_of).mask is None
 
@@ -85,6 +106,11 @@ def test_a_camera_that_sees_the_world_alone_finds_nothing(frame_of):
 @pytest.mark.parametrize("burnt_in", [hood, text, lambda image, i: image])
 def test_a_standing_camera_finds_nothing(burnt_in):
     assert shares(lambda i: turning(0), burnt_in).mask is None
+
+
+def test_a_standing_camera_does_not_lose_what_a_lorry_leaves_in_view():
+    regions = StaticRegions(CAMERA)
+    assert not any(regions.see(lorry(i)) for i in range(2 * N))
 
 
 def test_what_stood_still_and_moves_again_is_used_again():

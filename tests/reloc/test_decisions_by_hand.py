@@ -55,9 +55,12 @@ def test_near_is_counted_from_where_the_camera_was(x: float, is_near: bool) -> N
 
 @pytest.mark.parametrize(("x", "looks_alike"), [(5.79, True), (4.21, True), (5.81, False), (-5.0, False)])
 def test_views_look_alike_within_a_share_of_the_depth(x: float, looks_alike: bool) -> None:
-    """Depth 2 and a keyframe at 5: .8 to either side."""
-    nearby = NearbyLandmarks(one_keyframe(5.0, 2.0), FeatureConfig(), RelocalizerConfig())
-    assert nearby._looks_alike(0, at(x)) == looks_alike
+    """Depth 2 and a keyframe at 5: .8 to either side. The camera has been far away since."""
+    m = one_keyframe(5.0, 2.0)
+    far = Keyframe(1, 1, 1.0, np.zeros((48, 64, 3), np.uint8), CAMERA, Sim3.from_T(at(100.0)))
+    m.add_keyframe(far, np.zeros(0, np.int64), np.zeros((0, 2)))
+    nearby = NearbyLandmarks(m, FeatureConfig(), RelocalizerConfig())
+    assert nearby.old(at(x), 0, before=1).tolist() == ([0] if looks_alike else [])
 
 
 def hypothesis(n: int, ratio: float, method: str = "pnp") -> Any:
@@ -142,7 +145,7 @@ def finder(monkeypatch: pytest.MonkeyPatch, met_at: set[int]) -> LoopFinder:
     monkeypatch.setattr(made, "_candidates", lambda *_: [])
     monkeypatch.setattr(made, "_best", lambda k, _: edges.get(k))
     monkeypatch.setattr(made, "agree", lambda *_: True)
-    monkeypatch.setattr(made, "_is_known", lambda *_: False)
+    monkeypatch.setattr(made, "is_known", lambda *_: False)
     return made
 
 
@@ -163,3 +166,43 @@ def test_meetings_in_a_row_confirm_one_another(
     assert all(found.find(k) == [] for k in before)
     confirmed = [met.edge.id_b for met in found.find(last)]
     assert confirmed == (sorted(met_at) if is_confirmed else [])
+
+
+def test_where_the_map_is_right_one_meeting_is_enough_and_rests_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = finder(monkeypatch, set(range(1, 40)))
+    monkeypatch.setattr(found, "is_known", lambda *_: True)
+    monkeypatch.setattr(found, "_is_tied", lambda *_: False)
+    monkeypatch.setattr(found, "_is_straight_on", lambda *_: False)
+    monkeypatch.setattr(found, "_depth", lambda *_: 1.0)
+    looked_at = [k for k in range(1, 30) if found.may_find(k) and found.find(k)]
+    assert looked_at == [1, 3, 6, 11, 20, 29], "1, 2, 4, 8 and 8 keyframes are passed over"
+
+
+def test_a_tied_stretch_is_looked_at_again_after_a_rest_or_where_it_is_not_tied(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    passed: list[int] = []
+    found = finder(monkeypatch, {3, 35})
+    found.places = SimpleNamespace(pass_over=passed.append)  # type: ignore[assignment]
+    monkeypatch.setattr(found, "is_known", lambda *_: True)
+    monkeypatch.setattr(found, "_is_straight_on", lambda *_: False)
+    monkeypatch.setattr(found, "_depth", lambda *_: 1.0)
+    monkeypatch.setattr(found, "_is_tied", lambda k: 3 < k < 39)
+    looked_at = [k for k in range(40) if found.may_find(k) and (found.find(k), True)]
+    assert looked_at == [0, 1, 2, 3, *range(15, 36), 39]
+    assert passed == [*range(4, 15), *range(36, 39)], "what is looked at has to be found later"
+
+
+@pytest.mark.parametrize(("n_old", "x", "is_tied"), [(20, 5.0, True), (19, 5.0, False), (20, 60.0, False)])
+def test_twenty_landmarks_of_an_earlier_visit_tie_a_keyframe(n_old: int, x: float, is_tied: bool) -> None:
+    """Keyframe 0 at 5 and 16 keyframes out to 80; the last is back at x. 75 out, and 75 or 20 back: the path from
+    keyframe 0 is over four times the distance where it is back, and less than twice where it is not."""
+    m = one_keyframe(5.0, 2.0)
+    m.observe(0, m.landmarks.add(0, np.ones((17, 3)), np.full(17, 0.01), np.zeros((17, 3), np.uint8)), np.ones((17, 2)))
+    for k in range(1, 18):
+        ids = np.arange(n_old) if k == 17 else np.zeros(0, np.int64)
+        S = Sim3.from_T(at(80.0 if k < 17 else x))
+        image = np.zeros((48, 64, 3), np.uint8)
+        m.add_keyframe(Keyframe(k, k, 0.1 * k, image, CAMERA, S), ids, np.zeros((len(ids), 2)))
+    assert LoopFinder(m, None, None, LoopConfig())._is_tied(17) == is_tied  # type: ignore[arg-type]
+    assert not LoopFinder(m, None, None, LoopConfig(min_gap=18))._is_tied(17)  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from vgslam.frontend.features import FeatureConfig
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
+from vgslam.graph.map_graph import MapGraph
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.closing import LoopCloser, PlaceJoiner
 from vgslam.reloc.late_joins import join_components
@@ -129,6 +130,22 @@ def test_the_search_beside_closes_what_is_closed_at_once_one_keyframe_later(
     assert error_m(maps[1], n - 1, n - 1) == pytest.approx(error_m(maps[0], n - 1, n - 1), abs=1e-9)
 
 
+def test_a_loop_that_says_what_the_map_says_moves_nothing_and_waits_for_the_next_solve(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    n = 2 * N + 4
+    m = make_map(list(range(n)), drifted(n, 1.0, 0.0), [0] * n)
+    before = m.T_world_keyframes(np.arange(n)).copy()
+    closer = closer_of(m)
+    monkeypatch.setattr(MapGraph, "take_in", lambda _: pytest.fail("solved"))
+    closed = [c for c in (closer.at_keyframe(k) for k in range(n)) if c is not None]
+    assert closed
+    assert all(c.shift == 0.0 and m.edges[c.id_a, c.id_b].kind is EdgeKind.LOOP for c in closed)
+    assert np.array_equal(m.T_world_keyframes(np.arange(n)), before)
+    a, b = closed[-1].id_a, closed[-1].id_b
+    assert np.isin(m.observed[b].ids, m.observed[a].ids).sum() >= 20, "and what it has found is seen from both sides"
+
+
 def test_off_means_off() -> None:
     n = 2 * N + 4
     m = make_map(list(range(n)), drifted(n, 1.02, 0.4), [0] * n)
@@ -155,8 +172,10 @@ def test_an_identical_room_far_away_is_not_taken_for_the_first() -> None:
     S = [Sim3.from_T(T) for T in poses[: N + 4]] + [Sim3.from_T(away @ T) for T in poses[N + 4 :]]
     m = make_map(chosen, S, [0] * len(chosen))
     closer = closer_of(m)
-    assert all(closer.at_keyframe(k) is None for k in chosen)
-    assert not any(e.kind is EdgeKind.LOOP for e in m.edges.values())
+    for k in chosen:
+        closer.at_keyframe(k)
+    loops = [pair for pair, e in m.edges.items() if e.kind is EdgeKind.LOOP]
+    assert all((a < N + 4) == (b < N + 4) for a, b in loops), "each within one of the rooms"
 
 
 def test_a_place_that_is_there_twice_is_ambiguous() -> None:

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from synthetic import CAMERA, pose, render, room, smooth_texture
 
-from vgslam.frontend.matching import MatcherConfig, describe_quick, match
+from vgslam.frontend.matching import ImageFeatures, MatcherConfig, describe_quick, match
 from vgslam.geometry.sim3 import Sim3
-from vgslam.map.slam_map import SlamMap
+from vgslam.map.slam_map import PlaceCodes, SlamMap
 from vgslam.reloc.places import PlaceIndex, Places
 from vgslam.reloc.vocabulary import N_BITS, shipped_vocabulary
 from vgslam.types import Image, Keyframe
@@ -110,3 +110,38 @@ def test_codes_of_another_vocabulary_are_made_anew(known: SlamMap) -> None:
     places.catch_up()
     np.testing.assert_array_equal(known.place_codes.codes.view, right)
     assert len(places.index) == len(known.keyframes)
+
+
+def test_a_place_that_is_passed_over_is_found_by_none_until_it_is_asked_for(known: SlamMap) -> None:
+    known.place_codes = PlaceCodes()
+    places = Places(known)
+    places.pass_over(4)
+    places.pass_over(5)
+    assert 4 not in places.like_keyframe(3, 9)[0]
+    assert not known.place_codes.codes.view[4].any()
+    ids, like = places.like_keyframe(4, 9)
+    assert ids[0] == 4
+    assert like[0] == 1.0
+    assert sorted(ids) == [0, 1, 2, 3, 4, 6, 7, 8]
+    again = Places(known)
+    assert 5 not in again.like_keyframe(3, 9)[0], "nor where the map was saved and opened meanwhile"
+    again.catch_up()
+    assert again.like_keyframe(5, 9)[0][0] == 5
+    assert known.place_codes.codes.view.any(1).all()
+
+
+def test_a_map_that_grows_while_places_are_described_loses_none(
+    known: SlamMap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grown = SlamMap()
+    grown.add_keyframe(known.keyframes[0], np.zeros(0), np.zeros((0, 2)))
+    places, features = Places(grown), Places.features
+
+    def grow(self: Places, k: int) -> ImageFeatures:
+        if len(grown.keyframes) < 3:
+            grown.add_keyframe(known.keyframes[len(grown.keyframes)], np.zeros(0), np.zeros((0, 2)))
+        return features(self, k)
+
+    monkeypatch.setattr(Places, "features", grow)
+    for k in (0, 1, 2):
+        assert places.like_keyframe(k, 1)[0] == [k]

@@ -67,7 +67,7 @@ class MergeArgs:
     """The map that is added."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Folder of the new map."""
-    memory: str = "1GiB"
+    memory: str = "64MiB"
     """Memory for images and depth, as in 2GiB."""
 
 
@@ -83,7 +83,7 @@ class RefineArgs:
     """Keep the calibration as it is."""
     seconds: float = 600.0
     """Time for it, in s. When it is over, the steps that were made are kept."""
-    memory: str = "1GiB"
+    memory: str = "64MiB"
     """Memory for images and depth, as in 2GiB."""
     json: bool = False
     """Print JSON."""

@@ -53,6 +53,16 @@ class CornerTracks:
         self.sightings.append(Sighting(view.frame_id, view.timestamp_s, self.last.index[rows], pixels))
         self.newest = view
 
+    def of_moved(self, least_px: float) -> "CornerTracks":
+        """The same without the corners that the newest view sees closer than that (px) to where the first did."""
+        first, *later = self.sightings
+        stayed = self.last.index[np.linalg.norm(np.subtract(*self.pairs), axis=1) < least_px]
+        kept = [~np.isin(seen.index, stayed) for seen in later]
+        return replace(self, sightings=[first, *(
+            replace(seen, index=seen.index[keep], pixels=seen.pixels[keep])
+            for seen, keep in zip(later, kept, strict=True)
+        )])  # fmt: skip
+
     def window(self, camera: Camera) -> WindowInput:
         """The first and the newest view with what both see."""
         first, newest, index = self.first, self.newest, self.last.index

@@ -17,6 +17,9 @@ from vgslam.types import WindowPrediction
 MIN_FOLLOWED = 40
 """Least corners of the first view that must still be followed, however few there were: with fewer no pair could reach
 `TwoViewConfig.min_inliers`."""
+STILL_PX = 0.5
+"""A corner that is seen closer than this to where it was has not moved: what is burnt in is followed that well through
+compressed films."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ class Start:
 
 
 class Initializer:
-    """Follows the corners of a first view until their tracks determine the geometry between it and the newest view. A
+    """Follows the corners of a first view until their tracks determine the geometry between it and the newest view.
+    What has not moved at all says nothing of it: a hood would agree with any camera that did not turn. A
     guide is asked where they do not for a while, nor are those of a rotation, and where the first view is about to
     leave the image."""
 
@@ -83,10 +87,12 @@ class Initializer:
         tracks.follow(self._tracker, view)
         if not may_start:
             return None
-        prediction = self._predict(tracks)
-        if prediction is not None:
-            return self._start(tracks, prediction)
-        if len(tracks.last.index) < max(self._config.min_alive * len(tracks.corners), MIN_FOLLOWED):
+        moved = tracks.of_moved(STILL_PX)
+        if 2 * len(moved.last.index) > len(tracks.last.index):  # else the camera may stand still
+            prediction = self._predict(moved)
+            if prediction is not None:
+                return self._start(moved, prediction)
+        if self._is_leaving(tracks):
             return self._out_of_view(tracks)
         if self._guide is None or not self._times.is_due(view.timestamp_s) or self._is_rotation(tracks):
             return None
@@ -110,11 +116,23 @@ class Initializer:
         self._n_given_up = len(self._views) - 1
         self._tracks = CornerTracks.begun(self._tracker, view)
 
+    def _is_leaving(self, tracks: CornerTracks) -> bool:
+        """Whether too few of the first view's corners are left, or too few of those that do not stay where they are,
+        as a hood's corners do: as many as a start needs must have gone."""
+        c, n, alive = self._config, len(tracks.corners), len(tracks.last.index)
+        if alive < max(c.min_alive * n, MIN_FOLLOWED):
+            return True
+        n_moved = len(tracks.of_moved(STILL_PX).last.index)
+        n_gone = n - alive
+        return n_gone >= c.two_view.min_inliers and n_moved < c.min_alive * (n_moved + n_gone)
+
     def _out_of_view(self, tracks: CornerTracks) -> Start | None:
         """The first view is about to leave: match by descriptors, or start with a rotation, or begin again here.
         Matches that deny a rotation show the motion, however little a best rotation would leave of it: in a wide view
-        or a near scene, turning takes up most of the parallax."""
-        matched, is_turn = self._matched(tracks), self._is_rotation(tracks)
+        or a near scene, turning takes up most of the parallax. What has not moved at all while the rest has left counts
+        for nothing: a hood is followed for ever, and looks like a camera that stands still."""
+        matched, tracks = self._matched(tracks), tracks.of_moved(STILL_PX)
+        is_turn = self._is_rotation(tracks)
         is_denied = is_turn and matched is not None and self._is_denied(tracks, matched)
         if matched is not None and len(matched.last.index) >= self._config.two_view.min_inliers:
             prediction = (self._sfm_of_moved if is_denied else self._sfm).predict(matched.window(self._tracker.camera))
@@ -137,7 +155,8 @@ class Initializer:
         ia, ib = match(a, b, self._config.matcher)
         if len(ia) < MIN_TRACKS:
             return None
-        return tracks.matched(a.pixels[ia].astype(np.float32), b.pixels[ib].astype(np.float32))
+        matched = tracks.matched(a.pixels[ia].astype(np.float32), b.pixels[ib].astype(np.float32))
+        return matched.of_moved(STILL_PX)
 
     def _filled_in(self, matched: CornerTracks) -> CornerTracks:
         first, last = matched.first.frame_id, matched.newest.frame_id

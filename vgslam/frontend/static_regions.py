@@ -9,42 +9,41 @@ could not. Where it could not, the structure tensors of both views' gradients ar
 
 The ratio of the least eigenvalues (Shi and Tomasi, CVPR 1994) is the share of the corner that stays. Edges along which
 the image glides, such as lanes and horizons, have none.
+
+A pair of views may allow a hood to stay: on a straight way as something far away, in a bend as something nearer. So a
+view is also followed until it has left the image. What is then still exactly where it was counts as well.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vgslam.frontend.followed_view import MIN_MOVE, MIN_MOVERS, FollowedView
 from vgslam.frontend.image_mask import Mask
 from vgslam.geometry.camera import MIN_RAY_Z, Camera
 from vgslam.multiview.two_view import rotation_between
 from vgslam.types import Array
 
-WIDTH = 320
-"""Width of the images that are compared, in px: all distances below are in px of these."""
+N_PIXELS = 320 * 240
+"""Pixels of the images that are compared, however wide they are: all distances below are in px of these."""
 CELL = 8
 """Edge of a cell, in px: about the height of burnt-in text."""
-CHECK_EVERY = 2
-"""Frames from one look at the motion to the next."""
-POINT_DISTANCE, MOST_FOUND, QUALITY = 10, 500, 0.002
-"""Least distance of two corners in px; how many are looked for, and how strong the weakest is of the strongest."""
-BLOCK, IN_BLOCK = 40, 4
-"""Corners that are followed in each block of so many px: what is burnt in has the strongest, and must not have all."""
-N_POINTS = 150
-"""About as many corners are followed to see what moves."""
-MIN_MOVE, MIN_MEDIAN_MOVE = 2.5, 6.0
-"""A corner that has moved by less tells nothing of the motion; views are compared at this median motion of the others:
-far enough for what moves to have left its place."""
-MIN_MOVERS, MIN_AGREEING = 30, 0.6
-"""Least corners that moved, and least share of them that one epipolar geometry explains."""
+MIN_MEDIAN_MOVE = 6.0
+"""Views are compared at this median motion (px) of what moves: far enough for it to have left its place."""
+MIN_AGREEING = 0.6
+"""Least share of the corners that moved that one epipolar geometry explains."""
 EPIPOLAR_PX = 0.7
 """Largest distance of an inlier from its epipolar line."""
 PURE_ROTATION_PX = 0.7
 """Median error of a rotation below which there is no translation to speak of."""
 MARGIN = 2.0
 """How far (px) a point must lie from where the epipolar geometry allows it: rotations are known to a fraction of it."""
+ENOUGH = 0.5
+"""Share of the cells that should have moved, above which another first view is taken; below it the same one is compared
+again when there is more motion: on a straight way it takes a while until turns tell a hood from what is far away."""
 MIN_VOTES = 4
 """Comparisons in which a cell should have moved before it is judged."""
 STAYS, STAYED = 0.6, 0.4
@@ -56,22 +55,14 @@ MIN_CELLS = 4
 """Fewer cells that seem to stay are chance."""
 MEMORY = 0.93
 """What a comparison is worth when the next one has come: some fifteen count."""
-GIVE_UP = 60
-"""Frames after which views are no longer compared with the first, when hardly anything has moved."""
-KEEN_COMPARISONS, REST = 10, 24
-"""Comparisons after which there are this many frames of rest between two: few things begin to stand still later."""
-FLOW_WINDOW, FLOW_LEVELS = 13, 3
-"""Window, in px, and levels of the pyramid of the optical flow."""
-
-
-@dataclass
-class _Reference:
-    """The view that later ones are compared with, and its corners (n,2) with where they were last."""
-
-    small: npt.NDArray[np.uint8]
-    points: npt.NDArray[np.float32]
-    at: npt.NDArray[np.float32]
-    n_frames: int = 0
+KEEN_COMPARISONS, REST, REST_FOUND = 10, 24, 12
+"""Comparisons after which there are this many frames of rest between two: few things begin to stand still later. What
+was found is looked at more often, as it may move again."""
+MATCHED_COUNTS = 1.0
+"""What a comparison by descriptors counts among the `KEEN_COMPARISONS`, whatever it shows: it takes longer."""
+GONE_VOTES, MIN_STILL, MOST_STILL = 2.5, 8, 0.5
+"""What it counts when a view has left the image but for what stays: twice is enough to judge, once may be a lorry that
+hides what a standing camera sees. So many corners have to stay, and no greater share of all."""
 
 
 class StaticRegions:
@@ -80,8 +71,8 @@ class StaticRegions:
 
     def __init__(self, camera: Camera) -> None:
         self.full = camera
-        width = min(WIDTH, camera.width)
-        height = max(4 * CELL, round(camera.height * width / camera.width))
+        smaller = min(1.0, math.sqrt(N_PIXELS / (camera.width * camera.height)))
+        width, height = (max(4 * CELL, round(side * smaller)) for side in (camera.width, camera.height))
         self.camera = camera.resized(width, height)
         rows, cols = height // CELL, width // CELL
         self._shape = rows, cols
@@ -91,9 +82,11 @@ class StaticRegions:
         self._n = np.zeros((rows, cols), np.float32)
         self._cells = np.zeros((rows, cols), bool)
         self._last: npt.NDArray[np.uint8] | None = None
-        self._reference: _Reference | None = None
+        self._reference: FollowedView | None = None  # the view that the next ones are compared with
+        self._going: FollowedView | None = None  # a view that is followed until it has left the image
+        self._is_explained = False  # whether one motion explained what moved since then
         self._frame = -1
-        self._n_compared, self._rests_until = 0, 0
+        self._n_compared, self._rests_until = 0.0, 0
         self.mask: Mask | None = None
 
     @property
@@ -104,59 +97,73 @@ class StaticRegions:
     def see(self, gray: npt.NDArray[np.uint8]) -> bool:
         """Take the next frame; returns whether `mask` has changed."""
         self._frame += 1
-        if self._frame % CHECK_EVERY or self._frame < self._rests_until:
+        if self._frame < self._rests_until:
             return False
         small = cv2.resize(gray, (self.camera.width, self.camera.height), interpolation=cv2.INTER_AREA)
-        reference, last, self._last = self._reference, self._last, small
-        if reference is None or last is None:
-            self._begin(small)
+        last, self._last = self._last, small
+        if self._reference is None or last is None:
+            self._reference = FollowedView.of(small)
+            self._going = replace(self._reference)
             return False
-        self._follow(reference, last, small)
-        moved = np.linalg.norm(reference.at - reference.points, axis=1) > MIN_MOVE
-        is_apart = moved.sum() >= MIN_MOVERS and self._median_move(reference, moved) >= MIN_MEDIAN_MOVE
+        is_news = self._see_going(last, small)
+        return self._see_moved(self._reference, last, small) or is_news
+
+    def _see_moved(self, reference: FollowedView, last: npt.NDArray[np.uint8], small: npt.NDArray[np.uint8]) -> bool:
+        """Compare the newest view with the reference once it is apart; returns whether `mask` has changed."""
+        reference.follow(last, small)
+        share, is_apart = 0.0, reference.median_move >= reference.compared_at + MIN_MEDIAN_MOVE
         if is_apart:
-            self._compare(reference, small, moved)
-            self._n_compared += 1
+            reference.compared_at = reference.median_move
+            share = self._compare(reference, small)
+            self._n_compared += share
             if self._n_compared > KEEN_COMPARISONS:
-                self._rests_until, self._reference = self._frame + REST, None
+                self._rests_until = self._frame + (REST if self.mask is None else REST_FOUND)
+                self._reference = self._going = None
                 return self._judge()
-        if is_apart or reference.n_frames > GIVE_UP or len(reference.points) < N_POINTS // 3:
-            self._begin(small)
+        if reference.is_old or share > ENOUGH:
+            self._reference = FollowedView.of(small)
         return is_apart and self._judge()
 
-    def _begin(self, small: npt.NDArray[np.uint8]) -> None:
-        found = cv2.goodFeaturesToTrack(small, MOST_FOUND, QUALITY, POINT_DISTANCE)
-        points = np.zeros((0, 2), np.float32) if found is None else _spread(found[:, 0].astype(np.float32))
-        self._reference = _Reference(small, points, points)
+    def _see_going(self, last: npt.NDArray[np.uint8], small: npt.NDArray[np.uint8]) -> bool:
+        """Look at what is left of a view that has left the image; returns whether `mask` has changed. On a way straight
+        on, what is far away would stay too, but it never does so exactly."""
+        going = self._going
+        if going is None:
+            return False
+        going.follow(last, small)
+        if not going.is_gone:
+            return False
+        n, is_explained = len(going.points) + going.n_lost, self._is_explained
+        self._going, self._is_explained = FollowedView.of(small), False
+        if not is_explained or not MIN_STILL <= going.n_still < MOST_STILL * n:
+            return False
+        self._vote(going.small, small, np.full(self._shape, GONE_VOTES, np.float32))
+        return self._judge()
 
-    @staticmethod
-    def _follow(reference: _Reference, last: npt.NDArray[np.uint8], small: npt.NDArray[np.uint8]) -> None:
-        reference.n_frames += CHECK_EVERY
-        if len(reference.at) == 0:
-            return
-        at, ok, _ = cv2.calcOpticalFlowPyrLK(
-            last, small, reference.at, None, winSize=(FLOW_WINDOW, FLOW_WINDOW), maxLevel=FLOW_LEVELS - 1,
-            criteria=(3, 15, 0.03),
-        )  # fmt: skip
-        good = (ok[:, 0] == 1) & np.isfinite(at).all(1) & (at >= 0).all(1) & (at < small.shape[::-1]).all(1)
-        reference.points, reference.at = reference.points[good], at[good]
-
-    @staticmethod
-    def _median_move(reference: _Reference, moved: Mask) -> float:
-        return float(np.median(np.linalg.norm(reference.at[moved] - reference.points[moved], axis=1)))
-
-    def _compare(self, reference: _Reference, small: npt.NDArray[np.uint8], moved: Mask) -> None:
-        """One more comparison: what the cells show in both views, where a point of the world would have moved."""
-        a, b = reference.points[moved].astype(np.float64), reference.at[moved].astype(np.float64)
-        should = self._should_move(a, b)
+    def _compare(self, reference: FollowedView, small: npt.NDArray[np.uint8]) -> float:
+        """One more comparison: what the cells show in both views, where a point of the world would have moved; returns
+        the share of these cells. Steps too wide for optical flow are matched by descriptors."""
+        moved = reference.moved
+        should = self._should_move(reference.points[moved].astype(np.float64), reference.at[moved].astype(np.float64))
+        if should is None:
+            a, b = reference.matched(small)
+            moved = np.linalg.norm(b - a, axis=1) > MIN_MOVE
+            self._n_compared += MATCHED_COUNTS
+            should = self._should_move(a[moved], b[moved]) if moved.sum() >= MIN_MOVERS else None
+        self._is_explained |= should is not None
         if should is None or not should.any():
-            return
-        gradients = [_gradient(image) for image in (reference.small, small)]
-        (ua, va), (ub, vb) = gradients
+            return 0.0
+        self._vote(reference.small, small, should.reshape(self._shape).astype(np.float32))
+        return float(should.mean())
+
+    def _vote(
+        self, before: npt.NDArray[np.uint8], small: npt.NDArray[np.uint8], weight: npt.NDArray[np.float32]
+    ) -> None:
+        """Count what the cells show in two views, with a weight (rows,cols) each."""
+        (ua, va), (ub, vb) = (_gradient(image) for image in (before, small))
         half = np.float32(0.5)
         both = self._by_cell(ua * ub, half * (ua * vb + ub * va), va * vb)
         own = self._by_cell(half * (ua * ua + ub * ub), half * (ua * va + ub * vb), half * (va * va + vb * vb))
-        weight = should.reshape(self._shape).astype(np.float32)
         # each comparison counts alike, or what stood there with more contrast would never be forgotten
         scaled = (weight / np.maximum(own[..., 0] + own[..., 2], STRONG))[..., None]
         self._both = MEMORY * self._both + scaled * both
@@ -233,17 +240,6 @@ def _gradient(image: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], np
         np.asarray(cv2.Sobel(image, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8), np.float32),
         np.asarray(cv2.Sobel(image, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8), np.float32),
     )
-
-
-def _spread(points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The IN_BLOCK first of every block among points (N,2), strongest first."""
-    u, v = (points // BLOCK).astype(np.int64).T
-    taken: dict[tuple[int, int], int] = {}
-    keep = np.zeros(len(points), bool)
-    for i, block in enumerate(zip(u.tolist(), v.tolist(), strict=True)):
-        taken[block] = taken.get(block, 0) + 1
-        keep[i] = taken[block] <= IN_BLOCK
-    return points[keep]
 
 
 def _least_eigenvalue(tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from vgslam.errors import GraphError
 from vgslam.geometry.sim3 import Sim3
 from vgslam.graph.incremental import IncrementalGraph, Placed
+from vgslam.graph.sim3_batch import Sim3Batch
 from vgslam.map.slam_map import SlamMap
 from vgslam.types import Edge, EdgeKind
 
@@ -70,8 +71,7 @@ class MapGraph:
             raise
         for p in placed:
             self._place(p)
-        for n, S in moved.items():
-            self._correct(n, S @ before[n].inverse())
+        self._correct(moved, before)
         self.map.edges.update({(e.id_a, e.id_b): e for e in loops})
         joined = next((p.joined for p in placed if p.joined is not None), None)
         return Closing(self._drop_contradicted(), self._out_of_use(), joined)
@@ -98,8 +98,12 @@ class MapGraph:
             other = tie.id_a if placed.hanging.keyframe_id == tie.id_b else tie.id_b
             _renumber(m, placed.joined, m.keyframes[other].component_id)
 
-    def _correct(self, n: int, correction: Sim3) -> None:
-        self.map.set_pose(n, correction @ self.map.keyframes[n].S_world_keyframe)
+    def _correct(self, moved: dict[int, Sim3], before: dict[int, Sim3]) -> None:
+        """Move the map's keyframes as those of the graph have been moved."""
+        m, moves = self.map, Sim3Batch.of(list(moved.values())) @ Sim3Batch.of([before[n] for n in moved]).inverse()
+        new = (moves @ Sim3Batch.of([m.keyframes[n].S_world_keyframe for n in moved])).orthonormal()
+        for n, R, t, s in zip(moved, new.R, new.t, new.s.tolist(), strict=True):
+            m.set_pose(n, Sim3(R, t, s))
 
 
 def _renumber(slam_map: SlamMap, young: int, old: int) -> None:

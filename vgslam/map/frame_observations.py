@@ -12,8 +12,8 @@ from vgslam.types import Ids
 
 BLOCK_FRAMES = 64
 """Frames of a block: few enough that the arrays of one fit a processor's cache when its poses are adjusted."""
-DEFAULT_BUDGET_BYTES = 32 * 2**20
-"""Some 9,000 frames of 300 observations: minutes stay in memory, hours go to a file."""
+DEFAULT_BUDGET_BYTES = 8 * 2**20
+"""Some 2,000 frames of 300 observations: a minute stays in memory, hours go to a file."""
 
 
 @dataclass(frozen=True)

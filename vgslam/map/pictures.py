@@ -127,7 +127,7 @@ def unlink_with(owner: object, path: Path) -> None:
     weakref.finalize(owner, path.unlink, missing_ok=True)
 
 
-DEFAULT_BUDGET_BYTES = 2**30
+DEFAULT_BUDGET_BYTES = 2**26
 
 
 class PictureKind(IntEnum):

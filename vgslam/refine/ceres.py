@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from vgslam import beside
+from vgslam.heap import give_memory_back
 from vgslam.refine.problem import Mask, Problem
 from vgslam.types import Array, Ids
 
@@ -65,6 +66,14 @@ def solve(
     Only active observations count. The world stays where it is in the mean as the damping keeps it there; no gauge is
     fixed unless keyframes are held. Raises nothing for a problem that Ceres cannot solve: it comes back as it was.
     """
+    give_memory_back()
+    try:
+        return _solved(problem, options, free, held)
+    finally:
+        give_memory_back()  # a solver takes a kilobyte for an observation
+
+
+def _solved(problem: Problem, options: SolverOptions, free: FreeCalibration | None, held: Mask | None) -> Problem:
     pycolmap = load_pycolmap()
     active = np.flatnonzero(problem.is_active())
     if not len(active):

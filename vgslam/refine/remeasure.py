@@ -39,8 +39,8 @@ LEAST_AGREEMENT = 0.4
 """Least mean weight of the neighbours of a plane that is believed."""
 STEEPEST = 0.04
 """Largest change of inverse depth from one pixel to the next, as a share of it."""
-AT_ONCE = 200_000
-"""Observations whose patches are held in memory together: 34 MB."""
+AT_ONCE = 25_000
+"""Observations whose patches are held in memory together: 4 MB, and several times as much to make them."""
 N_KEPT = 48
 """Images kept: those that gave the last patches are searched first."""
 PLANE_ROUNDS = 3

@@ -92,11 +92,12 @@ def solve_stills(features: Sequence[ImageFeatures], camera: Camera, watch: Watch
 def pairs_to_match(features: Sequence[ImageFeatures]) -> list[tuple[int, int]]:
     """Pairs (a, b), a < b, of images that look alike or follow one another, ascending."""
     index, n = PlaceIndex(), len(features)
-    for f in features:
-        index.add(shipped_vocabulary().bits(f.descriptors))
+    codes = [shipped_vocabulary().bits(f.descriptors) for f in features]
+    for code in codes:
+        index.add(code)
     pairs = {(a, b) for a in range(n) for b in range(a + 1, min(a + 1 + N_NEXT, n))}
     for a in range(n):
-        pairs |= {(min(a, b), max(a, b)) for b in index.search(index.code(a), N_ALIKE + 1)[0].tolist() if b != a}
+        pairs |= {(min(a, b), max(a, b)) for b in index.search(codes[a], N_ALIKE + 1)[0].tolist() if b != a}
     return sorted(pairs)
 
 

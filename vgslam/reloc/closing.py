@@ -10,6 +10,7 @@ from vgslam.frontend.features import FeatureConfig
 from vgslam.geometry.camera import Camera
 from vgslam.graph.map_graph import MapGraph
 from vgslam.graph.robust import SwitchedOff, optimize_map
+from vgslam.heap import give_memory_back
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.loop_search import LoopSearch
 from vgslam.reloc.loops import LoopConfig, LoopFinder, Meeting
@@ -83,11 +84,18 @@ class LoopCloser:
         """Wait for a search that is still running, and close what it finds."""
         return self.close(self.search.wait())
 
+    def give_graph_up(self) -> None:
+        """The frames have ended: the graph that grew with them takes 50 KB a keyframe. A later loop makes it anew."""
+        self._graph = MapGraph(self.map, self.config.is_metric)
+        give_memory_back()
+
     def close(self, confirmed: list[Meeting]) -> Closed | None:
         """Close loops that were confirmed, if any: the map moves. None where the graph contradicts them."""
         if not confirmed:
             return None
         last = confirmed[-1]
+        if all(self.finder.is_known(x) for x in confirmed):
+            return self._note_known(last)
         try:
             self._graph.take_in()
             if not self._may_be(last):
@@ -96,6 +104,14 @@ class LoopCloser:
         except GraphError as error:
             self._note_failure(last, error)
             return None
+
+    def _note_known(self, meeting: Meeting) -> Closed:
+        """Keep a loop that says what the map says: the graph has it when it is next solved, which would move nothing
+        now."""
+        self.map.edges.setdefault(_pair(meeting), meeting.edge)
+        self._tie(meeting)
+        self.closed.append(Closed(*_pair(meeting), shift=0.0))
+        return self.closed[-1]
 
     def _may_be(self, meeting: Meeting) -> bool:
         """Whether the map can be wrong by as much as a meeting says: between parts of it that drift does not tie, by

@@ -32,6 +32,9 @@ NEAR_GAPS, FAR_SHARED = 3, 4
 `LoopConfig.max_shared` is shared with it: a few landmarks do not measure a drift."""
 MOST_REST = 8
 """Keyframes at most that are passed over after loops that moved nothing: what drifts over so few is little."""
+TIED_REST, LEAST_TIE = 12, 20
+"""Keyframes that are passed over after such a loop while each sees at least so many landmarks of an earlier visit:
+these hold it as a loop would."""
 KNOWN_SIGMAS = 3.0
 """The map says what a meeting says if they differ by less than so many of the meeting's own deviations."""
 NEIGHBOURS = 2
@@ -110,6 +113,7 @@ class LoopFinder:
         self.map, self.places, self.verifier, self.config = slam_map, places, verifier, config
         self._pending: list[Meeting] = []
         self._rest, self._next = 0, 0  # keyframes passed over after the last loop, and the next to look at
+        self._held_until = 0  # a stretch that the map was right about is looked at no earlier, while it stays tied
 
     def forget(self) -> None:
         """The map has moved, or tracking was lost: what was seen must be seen again."""
@@ -117,7 +121,12 @@ class LoopFinder:
 
     def may_find(self, k: int) -> bool:
         """Whether `find` may find something at keyframe k, as far as can be said without a look at images."""
-        return bool(self._pending) or (k >= self._next and not self._is_straight_on(k, self._depth(k)))
+        if not self._is_tied(k):
+            self._held_until = 0
+        elif k < self._held_until:
+            self.places.pass_over(k)
+        is_early = k < max(self._next, self._held_until)
+        return bool(self._pending) or not (is_early or self._is_straight_on(k, self._depth(k)))
 
     def find(self, k: int, other_components: bool = False) -> list[Meeting]:
         """Confirmed meetings that end at keyframe k or shortly before; mostly none. other_components: look only at
@@ -130,14 +139,16 @@ class LoopFinder:
             return []
         m = self.map.keyframes
         joins = m[meeting.edge.id_a].component_id != m[k].component_id
+        if self.is_known(meeting):  # the map is the other witness, and the longer it is right the less it is asked
+            self._pending, self._rest = [], min(max(1, 2 * self._rest), MOST_REST)
+            self._next, self._held_until = k + 1 + self._rest, k + TIED_REST
+            return [meeting]
         agreeing = [p for p in self._pending if k - p.edge.id_b <= ROW_GAP and self.agree(p, meeting)]
         self._pending = [*agreeing, meeting]
         if len(self._pending) < (self.config.n_joining if joins else self.config.n_agreeing):
             return []
         confirmed, self._pending = self._pending, [meeting]
-        # a loop that tells nothing new is followed by a rest, the longer the more of them came in a row
-        self._rest = min(max(1, 2 * self._rest), MOST_REST) if self._is_known(meeting) else 0
-        self._next = k + 1 + self._rest
+        self._rest, self._next = 0, k + 1
         return confirmed
 
     def meeting(self, k: int, other_components: bool = False) -> Meeting | None:
@@ -175,6 +186,13 @@ class LoopFinder:
         c, m = self.config, self.map
         return not c.in_background and k + 1 == len(m.keyframes) and is_straight_on(m, k, c.min_gap, depth)
 
+    def _is_tied(self, k: int) -> bool:
+        """Whether keyframe k sees enough landmarks that an earlier visit saw first."""
+        m = self.map
+        hosts = m.landmarks.host[m.observed[k].ids]
+        old = np.sort(hosts[hosts <= k - self.config.min_gap])
+        return len(old) >= LEAST_TIE and m.is_revisit(int(old[len(old) // 2]), m.centres(np.array([k]))[0])
+
     def _shares_much(self, j: int, k: int) -> bool:
         """Whether keyframes j and k of one component are tied by so many landmarks that to see one place from both
         tells nothing new."""
@@ -182,7 +200,7 @@ class LoopFinder:
         shared = int(np.isin(m.observed[j].ids, m.observed[k].ids, kind="table").sum())
         return shared > c.max_shared * (1 if abs(j - k) < NEAR_GAPS * c.min_gap else FAR_SHARED)
 
-    def _is_known(self, meeting: Meeting) -> bool:
+    def is_known(self, meeting: Meeting) -> bool:
         """Whether the path between the two keyframes says what a meeting says."""
         edge, m = meeting.edge, self.map
         a, b = m.keyframes[edge.id_a], m.keyframes[edge.id_b]
@@ -201,7 +219,7 @@ class LoopFinder:
         meetings: list[Meeting] = []
         for j in candidates:
             meeting = self.verifier.verify(j, k)
-            if meeting is not None and self._is_known(meeting):
+            if meeting is not None and self.is_known(meeting):
                 return meeting
             meetings += [] if meeting is None else [meeting]
         if not meetings:

@@ -10,8 +10,9 @@ from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.locate import Locator, Recovered, Target
+from vgslam.reloc.reach import median_depths
 from vgslam.reloc.relocalizer_config import RelocalizerConfig
-from vgslam.types import Array
+from vgslam.types import Array, Ids
 
 STRICT_RATIO, AGAIN_REFOUND, BACK_REFOUND = 0.6, 15, 20
 """`LocateConfig.min_ratio` and `min_refound` of these searches, as wrong landmarks would bend the pose: for keyframes
@@ -38,20 +39,18 @@ class NearbyLandmarks:
         """The landmarks of a nearby keyframe of the component that are found in a view whose pose is roughly known;
         None if no keyframe's are."""
         target = Target(view.gray, camera)
-        for k in self._facing(T_world_cam, component_id)[:N_CONFIRMING]:
+        for k in self._facing(T_world_cam, component_id)[:N_CONFIRMING].tolist():
             found = self._again.confirm(k, target, se3.inverse(T_world_cam))
             if found is not None:
                 return found
         return None
 
-    def look_back(
-        self, view: View, camera: Camera, T_world_cam: Array, component_id: int, before: int
-    ) -> Recovered | None:
-        """The landmarks of an old keyframe of the component (its id is below `before`) that a view shows, if they say
-        the pose that is known; None if there are none, or they say another."""
+    def look_back(self, view: View, camera: Camera, T_world_cam: Array, old: Ids) -> Recovered | None:
+        """The landmarks of one of the keyframes `old`, of earlier visits, that a view shows, if they say the pose that
+        is known; None if there are none, or they say another."""
         c = self.config
         target = Target(view.gray, camera)
-        for k in self._old(T_world_cam, component_id, before)[: c.n_back]:
+        for k in old[: c.n_back].tolist():
             found = self._back.confirm(k, target, se3.inverse(T_world_cam))
             if found is None:
                 continue
@@ -62,32 +61,28 @@ class NearbyLandmarks:
                 return found
         return None
 
-    def visits(self, T_world_cam: Array, component_id: int, gap: int) -> int:
-        """How often the camera was there and looked the same way before: old keyframes whose ids are at least `gap`
-        apart are of another visit."""
-        ids = np.sort(self._old(T_world_cam, component_id, len(self.map.keyframes) - gap))
-        return int(len(ids) > 0) + int((np.diff(ids) >= gap).sum())
+    def old(self, T_world_cam: Array, component_id: int, before: int) -> Ids:
+        """Keyframes of earlier visits (ids below `before`) that look the same way from a place nearby: near for what
+        they show."""
+        m, near = self.map, self._facing(T_world_cam, component_id, before)
+        T = m.T_world_keyframes(near)
+        near = near[T[:, :3, 2] @ T_world_cam[:3, 2] >= MIN_FACING]
+        near = near[[m.is_revisit(k, T_world_cam[:3, 3]) for k in near.tolist()]]
+        if not len(near):
+            return near
+        apart = np.linalg.norm(m.centres(near) - T_world_cam[:3, 3], axis=1)
+        return near[apart < MAX_APART * median_depths(m, near)]
 
-    def _old(self, T_world_cam: Array, component_id: int, before: int) -> list[int]:
-        """Keyframes of earlier visits (ids below `before`) that look the same way from a place nearby."""
-        near = self._facing(T_world_cam, component_id, before)
-        old = [k for k in near if self.map.is_revisit(k, T_world_cam[:3, 3])]
-        return [k for k in old if self._looks_alike(k, T_world_cam)]
-
-    def _looks_alike(self, k: int, T_world_cam: Array) -> bool:
-        """Whether keyframe k looks the same way, from a place that is near for what it shows."""
-        T = self.map.keyframes[k].S_world_keyframe.pose
-        hosted = self.map.observed[k].ids
-        if T[:3, 2] @ T_world_cam[:3, 2] < MIN_FACING or len(hosted) == 0:
-            return False
-        z = se3.transform(se3.inverse(T), self.map.landmarks_world(hosted))[:, 2]
-        return float(np.linalg.norm(T[:3, 3] - T_world_cam[:3, 3])) < MAX_APART * max(float(np.median(z)), 1e-6)
-
-    def _facing(self, T_world_cam: Array, component_id: int, before: int | None = None) -> list[int]:
+    def _facing(self, T_world_cam: Array, component_id: int, before: int | None = None) -> Ids:
         """The nearest keyframes of a component, those that look the same way first; ids below `before`."""
         mine = np.array([k.id for k in self.map.keyframes[:before] if k.component_id == component_id], np.int64)
-        T = self.map.T_world_keyframes(mine)
-        facing = T[:, :3, 2] @ T_world_cam[:3, 2]
-        distance = np.linalg.norm(T[:, :3, 3] - T_world_cam[:3, 3], axis=1)
-        nearest = np.argsort(distance)[: self.config.n_nearby]
-        return [int(k) for k in mine[nearest[np.argsort(-facing[nearest], kind="stable")]]]
+        distance = np.linalg.norm(self.map.centres(mine) - T_world_cam[:3, 3], axis=1)
+        mine = mine[np.argsort(distance)[: self.config.n_nearby]]
+        facing = self.map.T_world_keyframes(mine)[:, :3, 2] @ T_world_cam[:3, 2]
+        return mine[np.argsort(-facing, kind="stable")]
+
+
+def visits(old: Ids, gap: int) -> int:
+    """How often the camera was at a place before: `NearbyLandmarks.old` keyframes whose ids are at least `gap` apart
+    are of another visit."""
+    return int(len(old) > 0) + int((np.diff(np.sort(old)) >= gap).sum())

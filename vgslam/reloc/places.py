@@ -22,26 +22,54 @@ N_FEATURES = 500
 class Places:
     """Codes of all keyframes of `slam_map` in an index, and their features: those used last in memory, the others in a
     temporary file, so that in a large map an old keyframe costs no more than a new one. kept: keyframes whose features
-    stay in memory (about 0.25 MB each). Safe to use from two threads."""
+    stay in memory (about 0.25 MB each). Safe to use from two threads.
+
+    Keyframes that show what older ones show can be passed over: they have no code, and are not found, before
+    `catch_up`."""
 
     def __init__(self, slam_map: SlamMap, kept: int = 32) -> None:
         self.map, self.kept = slam_map, kept
         self.index = PlaceIndex()
+        self._rows: list[int] = []  # the keyframes in the index
         self._kept_codes = self._open_codes()
+        self._passed = set(np.flatnonzero(~self._kept_codes.codes.view.any(1)).tolist())
+        self._n_seen = 0
         self._features: dict[int, ImageFeatures] = {}
         self._file = FeatureFile()
         self._lock = threading.RLock()
 
     def catch_up(self) -> None:
-        """Take in the keyframes that the map has got since."""
-        kept = self._kept_codes
+        """Take in all keyframes, those that were passed over as well."""
         with self._lock:
-            if len(kept.codes) > len(self.index):
-                self.index.add(kept.codes.view[len(self.index) :])
-            for k in range(len(self.index), len(self.map.keyframes)):
-                code = shipped_vocabulary().bits(self.features(k).descriptors)
-                self.index.add(code)
-                kept.codes.extend(code)
+            self._take_in_new()
+            for k in sorted(self._passed):
+                self._describe(k)
+
+    def pass_over(self, k: int) -> None:
+        """Leave out a new keyframe: it shows what older ones show."""
+        with self._lock:
+            self._passed.add(k)
+
+    def _take_in_new(self) -> None:
+        """Take in the keyframes that the map has got since, but those that are passed over."""
+        codes, n = self._kept_codes.codes, len(self.map.keyframes)  # the map may grow meanwhile
+        for k in range(self._n_seen, n):
+            if k == len(codes):
+                codes.extend(np.zeros(N_BITS // 8, np.uint8))
+                if k not in self._passed:
+                    self._describe(k)
+            elif k not in self._passed:
+                self._add(k)
+        self._n_seen = n
+
+    def _describe(self, k: int) -> None:
+        self._kept_codes.codes.view[k] = shipped_vocabulary().bits(self.features(k).descriptors)
+        self._passed.discard(k)
+        self._add(k)
+
+    def _add(self, k: int) -> None:
+        self.index.add(self._kept_codes.codes.view[k])
+        self._rows.append(k)
 
     def _open_codes(self) -> PlaceCodes:
         """The map's own codes, emptied where another vocabulary made them."""
@@ -84,14 +112,20 @@ class Places:
     def like_keyframe(self, k: int, n: int) -> tuple[Ids, npt.NDArray[np.float64]]:
         """The n keyframes that look most like keyframe k, itself among them, and their likeness."""
         with self._lock:
-            self.catch_up()
-            return self.index.search(self.index.code(k), n)
+            self._take_in_new()
+            if k in self._passed:
+                self._describe(k)
+            return self._search(self._kept_codes.codes.view[k], n)
 
     def like_view(self, view: View, n: int = 50) -> list[int]:
         """The n keyframes that look most like a view, best first."""
         with self._lock:
-            self.catch_up()
-            return self.index.search(self.code(view.image), n)[0].tolist()
+            self._take_in_new()
+            return self._search(self.code(view.image), n)[0].tolist()
+
+    def _search(self, code: Bits, n: int) -> tuple[Ids, npt.NDArray[np.float64]]:
+        rows, likeness = self.index.search(code, n)
+        return np.array(self._rows, np.int64)[rows], likeness
 
 
 MOST_BYTES = 2**30
@@ -158,10 +192,6 @@ class PlaceIndex:
     def add(self, codes: Bits) -> None:
         """Append codes (N,256); their ids count up."""
         self._index.add(np.ascontiguousarray(codes.reshape(-1, N_BITS // 8)))
-
-    def code(self, k: int) -> Bits:
-        """Code (256,) number k."""
-        return np.asarray(self._index.reconstruct(k), np.uint8)
 
     def search(self, code: Bits, n: int) -> tuple[Ids, npt.NDArray[np.float64]]:
         """Ids (m,) of the m <= n nearest codes, best first, and their likeness (m,): 1 the same, 0 unrelated."""

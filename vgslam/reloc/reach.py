@@ -59,8 +59,8 @@ def are_unbroken(m: SlamMap, js: Ids, k: int) -> npt.NDArray[np.bool_]:
     """(n,): whether odometry leads from keyframe k to each of js (n,); places that loops alone tie may be wrong by
     anything."""
     first, last = min(k, int(js.min())), max(k, int(js.max()))
-    breaks = np.cumsum([0, *((i, i + 1) not in m.edges for i in range(first, last))])
-    return np.asarray(breaks[js - first] == breaks[k - first])
+    breaks = [i for i in range(first, last) if (i, i + 1) not in m.edges]
+    return np.asarray(np.searchsorted(breaks, js) == np.searchsorted(breaks, k))
 
 
 def median_depths(m: SlamMap, ks: Ids) -> Array:

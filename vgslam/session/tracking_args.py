@@ -81,7 +81,7 @@ class TrackingArgs:
     gravity: str | None = None
     """z up, from: upright, positions, accelerometer:FILE. upright: the camera is held upright on average; positions:
     the z axis of --scale-from positions; accelerometer: a CSV file with time,ax,ay,az in the axes of the camera."""
-    memory: str = "1GiB"
+    memory: str = "64MiB"
     """Memory for images and depth of keyframes. Older ones go to disk and come back when they are needed."""
     vggt: VggtUse = field(default_factory=VggtUse)
     """What the network is used for."""
