@@ -271,8 +271,10 @@ def test_dense_depth_is_scaled_by_what_each_keyframe_has_measured(monkeypatch: p
     tracker = SimpleNamespace(mask=None)
     mapper = SimpleNamespace(map=m, camera=CAMERA, observations=lambda window: (n, ids, px), tracker=tracker)
     kept = []
-    monkeypatch.setattr(dense_depth, "keep_depth", lambda k, found, i, scale, mask: kept.append((k.id, scale)))
+    monkeypatch.setattr(
+        dense_depth, "keep_depth", lambda k, depth, sure, camera, mask: kept.append((k.id, depth.mean(), sure.mean()))
+    )
     dense_depth.add_to_window(mapper, guide, np.array([0, 1]))  # type: ignore[arg-type]
     assert (len(mine), len(others)) == (50, 30)
-    assert kept == [(0, pytest.approx(2.0))]
+    assert kept == [(0, pytest.approx(2.0), pytest.approx(2 / 3))], "sure to a tenth, at best"
     assert len(counted) == 1

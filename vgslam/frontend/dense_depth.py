@@ -1,10 +1,10 @@
-"""A network's depth for every keyframe, when the map is adjusted, wherever the keyframe's landmarks agree with it."""
+"""A network's depth for every keyframe, when the map is adjusted, laid onto the keyframe's landmarks if they agree."""
 
 import numpy as np
 
 from vgslam.frontend.asking import AskedGuide, Reason
+from vgslam.frontend.fitted_depth import fit_depth
 from vgslam.frontend.mapper import Mapper, keep_depth
-from vgslam.frontend.measured_depth import calibrate, depth_of
 from vgslam.map.slam_map import SlamMap
 from vgslam.types import Array, Ids, WindowInput
 
@@ -22,7 +22,7 @@ def add_dense_depth(mapper: Mapper, guide: AskedGuide) -> None:
 
 
 def add_to_window(mapper: Mapper, guide: AskedGuide, window: Ids) -> None:
-    """The same for keyframes `window` that the network sees together; each gets a scale of its own."""
+    """The same for keyframes `window` that the network sees together; each is fitted for itself."""
     m = mapper.map
     keyframes = [m.keyframes[k] for k in window.tolist()]
     seen = WindowInput(np.array([k.frame_id for k in keyframes]), [k.image for k in keyframes], mapper.camera)
@@ -30,15 +30,15 @@ def add_to_window(mapper: Mapper, guide: AskedGuide, window: Ids) -> None:
     if found is None:
         return
     n, ids, px = mapper.observations(window)
-    z, depth = _depths(m, window, n, ids), depth_of(found, mapper.camera, n, px)
-    measured = m.landmarks.is_triangulated[ids]
+    z, measured = _depths(m, window, n, ids), m.landmarks.is_triangulated[ids]
+    rows, columns = mapper.camera.cell_at(px, found.depth.shape[1:])
     is_used = False
     for i, keyframe in enumerate(keyframes):
         mine = measured & (n == i)
-        fit = calibrate(z[mine], depth[mine], ids[mine])
+        fit = fit_depth(found.depth[i], (rows[mine], columns[mine]), z[mine], ids[mine])
         if fit is not None:
-            scale = np.float32(fit.scale / keyframe.S_world_keyframe.s)
-            keep_depth(keyframe, found, i, scale, mapper.tracker.mask)
+            depth = fit.depth / np.float32(keyframe.S_world_keyframe.s)
+            keep_depth(keyframe, depth, fit.confidence, found.cameras[i], mapper.tracker.mask)
             is_used = True
     if is_used:
         guide.desk.believe(Reason.DEPTH)

@@ -20,7 +20,7 @@ from vgslam.geometry.sim3 import Sim3
 from vgslam.map.paged_keyframe import KeyframeImages
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.bundle import BundleProblem, BundleResult, bundle_adjust
-from vgslam.types import Array, Edge, EdgeKind, Ids, Keyframe, WindowInput, WindowPrediction
+from vgslam.types import Array, Edge, EdgeKind, Float32, Ids, Keyframe, WindowInput, WindowPrediction
 
 LEAST_EDGE, EDGE_SIGMA = 1e-3, 1e-4
 """Least length of a graph edge, and what its deviation has beside its share of the length, in map units: a camera that
@@ -132,7 +132,8 @@ class Mapper:
         m = self.map
         keyframe = m.keyframes[k]
         local_scale = np.float32(scale / keyframe.S_world_keyframe.s)
-        keep_depth(keyframe, prediction, n, local_scale, self.tracker.mask)
+        dense = prediction.depth[n] * local_scale
+        keep_depth(keyframe, dense, prediction.confidence[n], prediction.cameras[n], self.tracker.mask)
         ids, px = m.observed[k]
         guessed = ~m.landmarks.is_triangulated[ids] & (m.landmarks.host[ids] == k)
         ids, px = ids[guessed], px[guessed]
@@ -314,9 +315,8 @@ class Mapper:
         m.landmarks.rel_sigma[unique] = np.clip(1.0 / np.sqrt(np.maximum(along, 1e-12)) / length, *REL_SIGMA_RANGE)
 
 
-def keep_depth(keyframe: Keyframe, prediction: WindowPrediction, n: int, scale: np.float32, mask: ImageMask) -> None:
-    """The dense depth of window image n becomes the keyframe's. scale: keyframe units per window unit."""
-    keyframe.depth = prediction.depth[n] * scale
-    confidence = prediction.confidence[n]
+def keep_depth(keyframe: Keyframe, depth: Float32, confidence: Float32, camera: Camera, mask: ImageMask) -> None:
+    """Dense depth (h,w), in units of the keyframe, with its confidence (h,w) and its camera becomes the keyframe's."""
+    keyframe.depth = depth
     keyframe.confidence = np.where(mask.ignored(confidence.shape), np.float32(0.0), confidence)
-    keyframe.depth_camera = prediction.cameras[n]
+    keyframe.depth_camera = camera
