@@ -14,6 +14,7 @@ from bench.adapt_starts import BenchAdaptStartsArgs, run_bench_adapt_starts
 from bench.backend import BenchBackendArgs, run_bench_backend
 from bench.city_drive import BenchCityArgs, run_bench_city
 from bench.colmap import BenchColmapArgs, run_bench_colmap
+from bench.dense_depth import BenchDenseDepthArgs, run_bench_dense_depth
 from bench.first_steps import BenchFirstStepsArgs, run_bench_first_steps
 from bench.fleet import BenchFleetArgs, run_bench_fleet
 from bench.live import BenchLiveArgs, run_bench_live
@@ -40,6 +41,7 @@ MEASUREMENTS: dict[str, tuple[type, Callable[[Any], int]]] = {
     "adapt-starts": (BenchAdaptStartsArgs, run_bench_adapt_starts),
     "backend": (BenchBackendArgs, run_bench_backend),
     "city": (BenchCityArgs, run_bench_city),
+    "dense-depth": (BenchDenseDepthArgs, run_bench_dense_depth),
     "first-steps": (BenchFirstStepsArgs, run_bench_first_steps),
     "fleet": (BenchFleetArgs, run_bench_fleet),
     "live": (BenchLiveArgs, run_bench_live),
