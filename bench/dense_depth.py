@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tyro
 
 from bench.child_cost import run_measured
 from bench.record import claim_folder, provenance, write_record
@@ -33,7 +34,7 @@ LEAST_LANDMARKS = 40
 class BenchDenseDepthArgs:
     """Dense depth of keyframes against a recording's depth images, each keyframe scaled by its landmarks."""
 
-    sequence: Path
+    sequence: tyro.conf.Positional[Path]
     """A recording with depth images (7-Scenes, TUM RGB-D)."""
 
     uses: tuple[str, ...] = (
