@@ -236,6 +236,25 @@ def test_a_run_whose_mapping_fails_says_so(vgslam, tmp_path: Path, monkeypatch: 
     assert "the mapping broke" in report["stopped_by"]
 
 
+@pytest.mark.parametrize("n", [6, N])
+def test_frames_that_come_while_the_map_is_read_are_part_of_the_first_component(
+    frames: list[Frame], camera, n: int
+) -> None:
+    """The map is saved at the second frame, for three frames, and at the last, for good: no frame stays without a
+    pose."""
+    looks = {"n": 0}
+    slam = TwoLaneSystem(camera, CONFIG, lane=PatientLane(lambda: looks["n"]))
+    for frame in frames[:n]:
+        if frame.id == 1 or (frame.id == n - 2 and slam.n_components == 0):
+            slam.rest()
+            looks["n"] = 3
+            assert slam.between_keyframes(lambda: None)
+            looks["n"] = 0
+        slam.process(frame)
+    slam.finish()
+    assert {f.status for f in slam.map.frames} == {Status.TRACKED}
+
+
 def test_a_recording_that_ends_before_a_component_began_gets_one_of_rotations(frames: list[Frame], camera) -> None:
     slam = TwoLaneSystem(camera, CONFIG)
     for frame in frames[:5]:

@@ -11,7 +11,8 @@ thinned where mapping is too slow. `load` says how often, and how far behind it 
 """
 
 import copy
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
@@ -117,6 +118,7 @@ class TwoLaneSystem(SlamSystem):
         self._job = _Job()
         self._snapshot: LocalMap | None = None
         self._is_over = False
+        self._waiting: deque[View] = deque(maxlen=MOST_STEPS)
         self.load = Load()
 
     @property
@@ -149,12 +151,15 @@ class TwoLaneSystem(SlamSystem):
         Returns what is said of it now."""
         if self._job.work is not Work.NOTHING:
             self._lose(view)
+            if self._component < 0:
+                self._waiting.append(view)  # the component that is to begin goes back to it
             return self._frames.newest
         if self._state is not None and self.states.may_stay_unsure(view.timestamp_s):
             self._frames.set(PoseEstimate(view.frame_id, view.timestamp_s, Status.UNSURE))
         self.load.n_searches += 1
-        said = self._frames.newest
-        self._begin(Work.SEARCH, view, lambda job: self._search(job, view))
+        said, waiting = self._frames.newest, [*self._waiting]
+        self._waiting.clear()
+        self._begin(Work.SEARCH, view, lambda job: self._search(job, view, waiting))
         return said
 
     def _accept(self, state: TrackState, view: View, result: TrackResult) -> None:
@@ -287,6 +292,8 @@ class TwoLaneSystem(SlamSystem):
     def settle(self) -> None:
         """As `SlamSystem.settle`, when the mapping lane is idle."""
         self.rest()
+        while self._waiting:
+            self._follow_or_begin(self._waiting.popleft())
         super().settle()
 
     def finish(self, watch: Watch | None = None) -> None:
@@ -338,10 +345,14 @@ class TwoLaneSystem(SlamSystem):
             ids, pixels, last, n = ids[ok], pixels[ok], x, n + 1
         return n, ids, pixels
 
-    def _search(self, job: _Job, view: View) -> None:
-        """Look for the camera in a view, or begin a component with it; then go through the views that came meanwhile,
-        if there is something to follow, or a component to begin. No more keyframes are made on the way."""
-        if not self._recover(view) and not self._follow_guided(view):
+    def _search(self, job: _Job, view: View, waiting: Sequence[View] = ()) -> None:
+        """Look for the camera in a view, or begin a component with it and those that waited; then go through the views
+        that came meanwhile, if there is something to follow, or a component to begin. No more keyframes are made on the
+        way."""
+        for earlier in waiting:
+            self._follow_or_begin(earlier)
+        is_followed = bool(waiting) and self._follow(view)
+        if not is_followed and not self._recover(view) and not self._follow_guided(view):
             self._lose(view)
             self._initialize(view)
         for _ in range(2 * MOST_BEHIND):
@@ -349,8 +360,11 @@ class TwoLaneSystem(SlamSystem):
             if not n_behind or (self._state is None and self._component >= 0):
                 return
             job.n_worked += -(-n_behind // MOST_BEHIND)
-            view = job.passed[job.n_worked - 1].view
-            if not self._follow(view):
-                self._lose(view)
-                if self._component < 0:
-                    self._initialize(view)
+            self._follow_or_begin(job.passed[job.n_worked - 1].view)
+
+    def _follow_or_begin(self, view: View) -> None:
+        """Follow a view that has passed, or take it for the first component."""
+        if not self._follow(view):
+            self._lose(view)
+            if self._component < 0:
+                self._initialize(view)
