@@ -64,8 +64,8 @@ class DepthFigures:
     mean_error: float
     median_error: float
     sure: float  # share of the measured pixels whose depth clouds and meshes take
-    sure_mean_error: float
-    sure_median_error: float
+    sure_mean_error: float | None  # None: no depth is sure
+    sure_median_error: float | None
     cpu_s: float  # of the whole run
     network_cpu_s: float
 
@@ -98,8 +98,8 @@ def _row(args: BenchDenseDepthArgs, use: str, i: int, depth: DepthOf) -> DepthFi
     known = np.isfinite(error)
     return DepthFigures(
         use, len(pixels), float(known.mean()), float(error[known].mean()), float(np.median(error[known])),
-        float(sure.mean()), float(error[sure].mean()) if sure.any() else float("nan"),
-        float(np.median(error[sure])) if sure.any() else float("nan"), cost.cpu_s, float(network.get("cpu_s", 0.0)),
+        float(sure.mean()), float(error[sure].mean()) if sure.any() else None,
+        float(np.median(error[sure])) if sure.any() else None, cost.cpu_s, float(network.get("cpu_s", 0.0)),
     )  # fmt: skip
 
 
@@ -146,7 +146,11 @@ def _page(about: dict[str, Any], rows: Sequence[DepthFigures]) -> str:
     ]  # fmt: skip
     lines += [
         f"| `{r.use}` | {r.keyframes} | {r.known:.2f} | {r.mean_error:.3f} | {r.median_error:.3f} | {r.sure:.2f} "
-        f"| {r.sure_mean_error:.3f} | {r.sure_median_error:.3f} | {r.cpu_s:.0f} | {r.network_cpu_s:.1f} |"
+        f"| {_figure(r.sure_mean_error)} | {_figure(r.sure_median_error)} | {r.cpu_s:.0f} | {r.network_cpu_s:.1f} |"
         for r in rows
     ]
     return "\n".join(lines) + "\n"
+
+
+def _figure(error: float | None) -> str:
+    return "–" if error is None else f"{error:.3f}"

@@ -255,6 +255,24 @@ def test_frames_that_come_while_the_map_is_read_are_part_of_the_first_component(
     assert {f.status for f in slam.map.frames} == {Status.TRACKED}
 
 
+def test_a_component_that_begins_when_all_is_settled_is_whole(frames: list[Frame], camera) -> None:
+    """The map is read from the second frame to the last: the frames that waited begin the component in `settle`."""
+    looks = {"n": 0}
+    slam = TwoLaneSystem(camera, CONFIG, lane=PatientLane(lambda: looks["n"]))
+    slam.process(frames[0])
+    slam.rest()
+    looks["n"] = N
+    assert slam.between_keyframes(lambda: None)
+    looks["n"] = 0
+    for frame in frames[1:30]:
+        slam.process(frame)
+    assert slam.n_components == 0
+    slam.settle()
+    assert slam.n_components == 1
+    slam.finish()
+    assert {f.status for f in slam.map.frames} == {Status.TRACKED}
+
+
 def test_a_recording_that_ends_before_a_component_began_gets_one_of_rotations(frames: list[Frame], camera) -> None:
     slam = TwoLaneSystem(camera, CONFIG)
     for frame in frames[:5]:

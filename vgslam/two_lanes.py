@@ -21,13 +21,13 @@ import numpy as np
 
 from vgslam.beside import Lane, ThreadLane
 from vgslam.frontend.features import Pixels
+from vgslam.frontend.initializer import Start
 from vgslam.frontend.local_map import LocalMap
 from vgslam.frontend.reference import with_more
 from vgslam.frontend.tracker import TrackResult, TrackState, View
 from vgslam.geometry import se3
 from vgslam.interfaces import PosedMap
 from vgslam.mapping import Mapped
-from vgslam.refine.adjust import Watch
 from vgslam.reloc.localization import Localization
 from vgslam.system import SlamSystem
 from vgslam.types import Array, Frame, Ids, PoseEstimate, Status
@@ -117,7 +117,7 @@ class TwoLaneSystem(SlamSystem):
         self._lane: Lane[_Handed | None] = ThreadLane("vgslam-mapping") if lane is None else lane
         self._job = _Job()
         self._snapshot: LocalMap | None = None
-        self._is_over = False
+        self._is_beginning = False
         self._waiting: deque[View] = deque(maxlen=MOST_STEPS)
         self.load = Load()
 
@@ -193,7 +193,7 @@ class TwoLaneSystem(SlamSystem):
         return is_followed
 
     def _add_keyframe(self, at: TrackState) -> None:
-        if self._is_over or self._job.work is Work.SEARCH:
+        if self._is_beginning or self._job.work is Work.SEARCH:
             super()._add_keyframe(at)
             return
         self._state, component = at, self._component
@@ -296,13 +296,13 @@ class TwoLaneSystem(SlamSystem):
             self._follow_or_begin(self._waiting.popleft())
         super().settle()
 
-    def finish(self, watch: Watch | None = None) -> None:
-        """As `SlamSystem.finish`, in one lane: nothing is tracked any longer that could go on meanwhile."""
-        self._is_over = True
+    def _begin_component(self, start: Start) -> None:
+        """As `SlamSystem._begin_component`, which asks for its second keyframe at once: in this lane."""
+        self._is_beginning = True
         try:
-            super().finish(watch)
+            super()._begin_component(start)
         finally:
-            self._is_over = False
+            self._is_beginning = False
 
     # -- the mapping lane
 

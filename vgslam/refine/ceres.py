@@ -70,7 +70,7 @@ def solve(
     try:
         return _solved(problem, options, free, held)
     finally:
-        give_memory_back()  # a solver takes a kilobyte for an observation
+        give_memory_back()  # a solver takes some 2 KiB for an observation
 
 
 def _solved(problem: Problem, options: SolverOptions, free: FreeCalibration | None, held: Mask | None) -> Problem:
