@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from vgslam.frontend.features import Pixels
+from vgslam.frontend.image_mask import Mask
 from vgslam.frontend.tracker import Tracker, View
 from vgslam.geometry.camera import Camera
 from vgslam.types import Array, Ids, WindowInput
@@ -53,22 +54,27 @@ class CornerTracks:
         self.sightings.append(Sighting(view.frame_id, view.timestamp_s, self.last.index[rows], pixels))
         self.newest = view
 
+    def has_moved(self, least_px: float) -> Mask:
+        """(n,): which of its corners the newest view sees no closer than that (px) to where the first did."""
+        return np.asarray(np.linalg.norm(np.subtract(*self.pairs), axis=1) >= least_px)
+
     def of_moved(self, least_px: float) -> "CornerTracks":
-        """The same without the corners that the newest view sees closer than that (px) to where the first did."""
+        """The same without the corners that have not moved."""
         first, *later = self.sightings
-        stayed = self.last.index[np.linalg.norm(np.subtract(*self.pairs), axis=1) < least_px]
+        stayed = self.last.index[~self.has_moved(least_px)]
         kept = [~np.isin(seen.index, stayed) for seen in later]
         return replace(self, sightings=[first, *(
             replace(seen, index=seen.index[keep], pixels=seen.pixels[keep])
             for seen, keep in zip(later, kept, strict=True)
         )])  # fmt: skip
 
-    def window(self, camera: Camera) -> WindowInput:
-        """The first and the newest view with what both see."""
-        first, newest, index = self.first, self.newest, self.last.index
+    def window(self, camera: Camera, least_px: float = 0.0) -> WindowInput:
+        """The first and the newest view with what both see, if it has moved so far."""
+        moved = self.has_moved(least_px)
+        first, newest, index = self.first, self.newest, self.last.index[moved]
         return WindowInput(
             np.array([first.frame_id, newest.frame_id]), [first.image, newest.image], camera,
-            np.repeat([0, 1], len(index)), np.tile(index, 2), np.concatenate(self.pairs),
+            np.repeat([0, 1], len(index)), np.tile(index, 2), np.concatenate([px[moved] for px in self.pairs]),
         )  # fmt: skip
 
     def matched(self, px_first: Pixels, px_newest: Pixels) -> "CornerTracks":

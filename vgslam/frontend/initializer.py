@@ -87,11 +87,10 @@ class Initializer:
         tracks.follow(self._tracker, view)
         if not may_start:
             return None
-        moved = tracks.of_moved(STILL_PX)
-        if 2 * len(moved.last.index) > len(tracks.last.index):  # else the camera may stand still
-            prediction = self._predict(moved)
+        if 2 * int(tracks.has_moved(STILL_PX).sum()) > len(tracks.last.index):  # else the camera may stand still
+            prediction = self._predict(tracks)
             if prediction is not None:
-                return self._start(moved, prediction)
+                return self._start(tracks.of_moved(STILL_PX), prediction)
         if self._is_leaving(tracks):
             return self._out_of_view(tracks)
         if self._guide is None or not self._times.is_due(view.timestamp_s) or self._is_rotation(tracks):
@@ -122,7 +121,7 @@ class Initializer:
         c, n, alive = self._config, len(tracks.corners), len(tracks.last.index)
         if alive < max(c.min_alive * n, MIN_FOLLOWED):
             return True
-        n_moved = len(tracks.of_moved(STILL_PX).last.index)
+        n_moved = int(tracks.has_moved(STILL_PX).sum())
         n_gone = n - alive
         return n_gone >= c.two_view.min_inliers and n_moved < c.min_alive * (n_moved + n_gone)
 
@@ -193,7 +192,8 @@ class Initializer:
         return denies_rotation(camera, R_a_b, *matched.pairs, self._config.two_view)
 
     def _predict(self, tracks: CornerTracks) -> WindowPrediction | None:
-        return self._sfm.predict(tracks.window(self._tracker.camera))
+        """By what has moved: a camera may look about for minutes before it starts, so that only two views are taken."""
+        return self._sfm.predict(tracks.window(self._tracker.camera, STILL_PX))
 
     def _start(self, tracks: CornerTracks, prediction: WindowPrediction | None) -> Start:
         earlier = self._views[: self._n_given_up]
