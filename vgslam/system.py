@@ -27,6 +27,7 @@ from vgslam.last_word import LastWord
 from vgslam.map.slam_map import SlamMap
 from vgslam.mapping import KeyframeSteps, Mapped
 from vgslam.refine.adjust import Watch
+from vgslam.refine.dense_depth import measure_depth_again
 from vgslam.refine.outcome import RefineOutcome
 from vgslam.refine.stills import Stills
 from vgslam.refine.while_running import CalibrationWhileRunning
@@ -168,9 +169,18 @@ class SlamSystem:
         self._component = max((k.component_id for k in self.map.keyframes[-1:]), default=self._component)
         with self.stages.of("frames"):
             self.frame_poses.finish()
-            if self.guide is not None and self.guide.use.dense_depth:
-                add_dense_depth(self.mapper, self.guide)
+        with self.stages.of("depth"):
+            self._finish_depth(watch or Watch())
         self.watches.finish()
+
+    def _finish_depth(self, watch: Watch) -> None:
+        """Dense depth as the last poses say, of this run's keyframes."""
+        by_network = self.guide is not None and self.guide.use.dense_depth
+        if self.guide is not None and by_network:
+            add_dense_depth(self.mapper, self.guide)
+        if self.config.refine.remeasures_depth and self.refined is not None and not self.refined.is_interrupted:
+            new = [k.id for k in self.map.keyframes if k.frame_id >= self.first_frame_id]
+            measure_depth_again(self.map, np.array(new, np.int64), self.tracker.mask, watch, keeps_others=by_network)
 
     def _begin_frame(self, frame: Frame) -> View:
         with self.stages.of("prepare"):

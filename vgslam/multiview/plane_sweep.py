@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
+from vgslam.multiview.correlation import Windows
 from vgslam.types import Array, Float32, Image
 
 KNOWN_PERCENTILES = (2, 98)
@@ -76,10 +76,10 @@ def plane_sweep(
         gray = cv2.cvtColor(images[i], cv2.COLOR_RGB2GRAY)
         return cv2.resize(gray, size, interpolation=cv2.INTER_AREA).astype(np.float32)
 
-    target = _normalised(small(reference), config.window_px)
+    target = Windows.of(small(reference), config.window_px)
     score = np.zeros((config.n_planes, *shape), np.float32)
     weight = np.zeros_like(score)
-    sweep = _Sweep(target, camera, inverse, config.window_px)
+    sweep = _Sweep(target, camera, inverse)
     for i in sources:
         sweep.add(score, weight, small(i), se3.inverse(T_window_cam[i]) @ T_window_cam[reference])
     mean_score = np.where(weight > 0, score / np.maximum(weight, 1e-6), 0.0).astype(np.float32)
@@ -98,35 +98,26 @@ def _choose_sources(T: Array, reference: int, depth: float, config: PlaneSweepCo
     return [int(i) for i in order if good[i]][: config.n_sources]
 
 
-def _normalised(image: npt.NDArray[np.float32], window: int) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray]:
-    mean = cv2.boxFilter(image, -1, (window, window))
-    variance = cv2.boxFilter(image * image, -1, (window, window)) - mean * mean
-    return image, mean, np.sqrt(np.maximum(variance, 0.0)) + 1.5
-
-
 @dataclass(frozen=True)
 class _Sweep:
-    """The reference image with its local mean and deviation, and the planes swept."""
+    """The reference image, and the planes swept."""
 
-    target: tuple[npt.NDArray, npt.NDArray, npt.NDArray]
+    target: Windows
     camera: Camera
     inverse_depths: Array
-    window_px: int
 
     def add(self, score: Float32, weight: Float32, source: Float32, T_source_reference: Array) -> None:
         """Add the correlation of one source at every plane to score and weight (P,h,w)."""
         K = self.camera.K
         K_inv = np.linalg.inv(K)
-        image, mean, deviation = self.target
-        size, window = (self.camera.width, self.camera.height), (self.window_px, self.window_px)
+        size = (self.camera.width, self.camera.height)
         ones = np.ones_like(source)
         for p, inverse in enumerate(self.inverse_depths):
             H = K @ (T_source_reference[:3, :3] + np.outer(T_source_reference[:3, 3], [0.0, 0.0, inverse])) @ K_inv
             flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-            warped, m, d = _normalised(cv2.warpPerspective(source, H, size, flags=flags), self.window_px)
+            warped = np.asarray(cv2.warpPerspective(source, H, size, flags=flags), np.float32)
             inside = cv2.warpPerspective(ones, H, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
-            covariance = cv2.boxFilter(image * warped, -1, window) - mean * m
-            score[p] += inside * np.clip(covariance / (deviation * d), -1.0, 1.0)
+            score[p] += inside * self.target.correlation(warped)
             weight[p] += inside
 
 

@@ -48,6 +48,8 @@ class RefineConfig:
     remeasures: bool = True
     """Measure again where landmarks are in the images of keyframes, at the end of a recording: what tracking says
     drifts."""
+    remeasures_depth: bool = True
+    """Measure dense depth again with the adjusted poses, finer and by more views, at the end of a recording."""
     rolling_shutter: bool = True
     """Look for rolling shutter where a camera turned on the spot, and take it out, at the end of a recording."""
     max_iterations: int = 12

@@ -1,0 +1,149 @@
+"""Dense depth measured again, finer, once the cameras are known better.
+
+A coarse depth map says roughly where the surface of each pixel is. It is moved nearer and farther as a whole, by
+factors of its inverse depth, and each time says where other views should show what the reference shows: where they look
+most alike (`correlation`), there the surface is. Views judge together, and each for itself: a depth that only one view
+calls for is a chance. How sharp the best likeness is says how sure a depth is: what noise takes from the likeness, a
+depth that is wrong by this much takes as well.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vgslam.geometry import se3
+from vgslam.geometry.camera import MIN_DEPTH, Camera
+from vgslam.multiview.correlation import Windows
+from vgslam.types import Array, Float32
+
+STEP, N_STEPS = 0.03, 5
+"""Relative change of inverse depth from one factor to the next, and factors on either side of the coarse depth."""
+WINDOW_PX = 5
+"""Edge of the correlation window, in px."""
+BLUR_PX = 1.5
+"""Deviation of the weight with which neighbours share their likeness, in px."""
+LEAST_AGREEING = 2
+"""Views that have to call for a depth each for itself."""
+AGREEING_STEPS = 1.5
+"""Steps by which the best depths of such a view and of all together may differ."""
+MIN_CORRELATION = 0.2
+"""A depth at which views are less alike is none."""
+UNSURE_WIDTH = 0.5
+"""Relative width of the best likeness at which the confidence is 0. The error of depth is some tenth of the width
+(median; rendered rooms a thirtieth, recorded ones a tenth)."""
+LEAST_NOISE, LEAST_CURVATURE = 0.02, 1e-4
+"""Least noise of a likeness, and least curvature of one that has a peak."""
+
+
+@dataclass(frozen=True)
+class PosedImage:
+    """A grey image (h,w), and where it was taken: T_world_cam (4,4)."""
+
+    gray: Float32
+    T_world_cam: Array
+
+
+@dataclass(frozen=True)
+class FineDepth:
+    """What was measured again."""
+
+    depth: Float32
+    """(h,w), in the units of the poses."""
+    confidence: Float32
+    """(h,w) in 0 to 1: 1 - width of the best likeness / UNSURE_WIDTH; 0 where nothing was found."""
+    is_found: npt.NDArray[np.bool_]
+    """(h,w): where the views agree on a depth. Elsewhere `depth` is the coarse one."""
+
+
+def refine_depth(reference: PosedImage, camera: Camera, coarse: Float32, others: Sequence[PosedImage]) -> FineDepth:
+    """Depth of the reference, near the coarse depth (h,w), which is 0 where it is unknown: there it is taken to be that
+    of the nearest pixel. camera: of all images, which are (h,w). others: views that see the same from elsewhere; with
+    fewer than LEAST_AGREEING of them nothing is found. Raises ValueError for a coarse depth that is nowhere known."""
+    if len(others) < LEAST_AGREEING:
+        return FineDepth(coarse, np.zeros_like(coarse), np.zeros(coarse.shape, bool))
+    factors = (1.0 + STEP * np.arange(-N_STEPS, N_STEPS + 1)).astype(np.float32)
+    inverse = _filled_inverse(coarse)
+    target, likeness = Windows.of(reference.gray, WINDOW_PX), []
+    total, n_seen = (
+        np.zeros((len(factors), *coarse.shape), np.float32),
+        np.zeros((len(factors), *coarse.shape), np.int8),
+    )
+    for other in others:
+        alike, is_seen = _swept(target, reference.T_world_cam, camera, inverse, other, factors)
+        total += alike
+        n_seen += is_seen
+        likeness.append(_blurred(np.where(is_seen, alike, np.float32(-1.0))))
+    mean = np.where(n_seen > 0, total / np.maximum(n_seen, 1), np.float32(-1.0))
+    peak = _peak(_blurred(mean))
+    n_agreeing = np.zeros(coarse.shape, np.int8)
+    for alike in likeness:
+        n_agreeing += np.abs(alike.argmax(axis=0) - peak.at) < AGREEING_STEPS
+    best = np.take_along_axis(mean, np.rint(peak.at).astype(np.int64)[None], axis=0)[0]
+    found = peak.is_inside & (n_agreeing >= LEAST_AGREEING) & (best > MIN_CORRELATION)
+    width = STEP * np.sqrt(2.0 * np.maximum(1.0 - best, LEAST_NOISE) / np.maximum(peak.curvature, LEAST_CURVATURE))
+    fine = 1.0 / (inverse * (1.0 + STEP * (peak.at - N_STEPS)))
+    confidence = np.clip(1.0 - width / UNSURE_WIDTH, 0.0, 1.0)
+    return FineDepth(
+        np.where(found, fine, coarse).astype(np.float32), np.where(found, confidence, 0.0).astype(np.float32), found
+    )
+
+
+def _filled_inverse(depth: Float32) -> Float32:
+    """Inverse depth (h,w); where depth is 0, that of the nearest pixel that has one."""
+    unknown = (depth <= 0).astype(np.uint8)
+    if unknown.all():
+        raise ValueError("no depth is known")
+    _, label = cv2.distanceTransformWithLabels(unknown, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
+    inverse = np.zeros(int(label.max()) + 1, np.float32)
+    known = unknown == 0
+    inverse[label[known]] = 1.0 / depth[known]
+    return inverse[label]
+
+
+def _swept(
+    target: Windows, T_world_reference: Array, camera: Camera, inverse: Float32, other: PosedImage, factors: Float32
+) -> tuple[Float32, npt.NDArray[np.bool_]]:
+    """Likeness (F,h,w) of another view at each factor, 0 where it does not show the surface, and where it does."""
+    h, w = inverse.shape
+    T = se3.inverse(other.T_world_cam) @ T_world_reference
+    v, u = np.indices((h, w))
+    rays = np.stack([u, v, np.ones_like(u)], axis=-1) @ np.linalg.inv(camera.K).T
+    A = (rays @ (camera.K @ T[:3, :3]).T).astype(np.float32)
+    b = (camera.K @ T[:3, 3]).astype(np.float32)
+    alike, is_seen = np.zeros((len(factors), h, w), np.float32), np.zeros((len(factors), h, w), bool)
+    for n, factor in enumerate(factors):
+        rho = inverse * factor
+        z = A[..., 2] + rho * b[2]
+        in_front = z > MIN_DEPTH * rho
+        z = np.where(in_front, z, np.float32(1.0))
+        x, y = (A[..., 0] + rho * b[0]) / z, (A[..., 1] + rho * b[1]) / z
+        is_seen[n] = in_front & (x >= 0) & (x <= w - 1) & (y >= 0) & (y <= h - 1)
+        shown = np.asarray(cv2.remap(other.gray, x, y, cv2.INTER_LINEAR), np.float32)
+        alike[n] = np.where(is_seen[n], target.correlation(shown), np.float32(0.0))
+    return alike, is_seen
+
+
+def _blurred(volume: Float32) -> Float32:
+    return np.stack([cv2.GaussianBlur(layer, (0, 0), BLUR_PX) for layer in volume]).astype(np.float32, copy=False)
+
+
+@dataclass(frozen=True)
+class _Peak:
+    """The largest value along the first axis, as a number of a layer between two (h,w), and how sharp it is (h,w)."""
+
+    at: Array
+    curvature: Array
+    is_inside: npt.NDArray[np.bool_]
+    """Whether both neighbours of the largest are there."""
+
+
+def _peak(volume: Float32) -> _Peak:
+    best = volume.argmax(axis=0)
+    inner = np.clip(best, 1, len(volume) - 2)
+    a, b, c = (np.take_along_axis(volume, (inner + k)[None], axis=0)[0] for k in (-1, 0, 1))
+    curvature = 2.0 * b - a - c
+    offset = np.where(curvature > LEAST_CURVATURE, 0.5 * (c - a) / np.maximum(curvature, LEAST_CURVATURE), 0.0)
+    return _Peak(inner + offset.clip(-0.5, 0.5), curvature, best == inner)
