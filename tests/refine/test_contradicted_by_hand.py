@@ -217,8 +217,8 @@ def test_a_graph_that_cannot_be_solved_is_told(monkeypatch: pytest.MonkeyPatch) 
 
     places, notes = Places(), list[str]()
     monkeypatch.setattr(checked, "join_components", lambda *_: None)
-    monkeypatch.setattr(checked, "optimize_map", fails)
+    monkeypatch.setattr("vgslam.reloc.closing.optimize_map", fails)
     mending = checked.Mending(places, None, checked.LoopConfig(), None)  # type: ignore[arg-type]
     checked._join(hand_map([at()]), mending, notes)
-    assert notes == ["the graph was not optimised again, after the map was parted: is odd"]
+    assert notes == ["the graph was not optimised, poses are those of the adjustment: is odd"]
     assert places.n_forgotten == 1

@@ -182,10 +182,11 @@ class _Failure:
 
 
 def solve_graph(slam_map: SlamMap, is_metric: bool, notes: list[str], else_of: str) -> None:
-    """Optimise the whole pose graph. notes: gets a line where loops were left out, and one if it cannot be solved and
-    poses stay those of whatever `else_of` names."""
+    """Optimise the whole pose graph. notes: gets a line where loops were left out, unless it is there already, and one
+    if the graph cannot be solved and poses stay those of whatever `else_of` names."""
     try:
-        notes += _ties_left_out(slam_map, optimize_map(slam_map, is_metric).switched_off)
+        left_out = _ties_left_out(slam_map, optimize_map(slam_map, is_metric).switched_off)
+        notes += [line for line in left_out if line not in notes]
     except GraphError as error:
         notes.append(f"the graph was not optimised, poses are those of the {else_of}: {error}")
 
