@@ -79,7 +79,8 @@ def test_ties_between_pieces_of_equal_steps_can_be_weighed() -> None:
 
 def test_of_ties_that_contradict_one_another_the_first_has_no_right_of_its_own() -> None:
     """Two ties between the same pieces: the one of less error holds them, whichever came first."""
-    path = odometry_path({0: shift(0.0), 1: shift(1.0), 2: shift(11.0), 3: shift(12.0)}, [edge(0, 1, 1.0), edge(2, 3, 1.0)])
+    nodes = {0: shift(0.0), 1: shift(1.0), 2: shift(11.0), 3: shift(12.0)}
+    path = odometry_path(nodes, [edge(0, 1, 1.0), edge(2, 3, 1.0)])
     ties = _Ties(path, [edge(0, 2, 40.0, EdgeKind.LOOP), edge(1, 3, 11.0, EdgeKind.LOOP)], False)
     both = np.ones(2, bool)
     assert ties.holding(both, np.array([30.0, 0.5])).tolist() == [False, True]

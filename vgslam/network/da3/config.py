@@ -107,10 +107,5 @@ DA3_LARGE = Da3Config(
 )  # fmt: skip
 """depth-anything/DA3-LARGE, whose weights are for non-commercial use."""
 
-DA3_TINY = Da3Config(
-    name="da3-tiny", width=48, n_heads=4, grid=8, dense=DptConfig(16, (8, 12, 16, 24), (5, 7, 9, 11))
-)
-"""A network of the same structure that is small enough for trials with random weights."""
-
 ARCHITECTURES = {c.name: c for c in (DA3_SMALL, DA3_BASE, DA3_LARGE)}
 """The published networks that can be built, by the names in their config.json."""
