@@ -22,12 +22,13 @@ few visits more still make keyframes, as they make the poses of the first more e
 
 @dataclass(frozen=True)
 class Mapped:
-    """A keyframe that has its place in the map, in a component, and the landmarks ids (n,) to follow from its pixels
-    (n,2)."""
+    """A keyframe that has its place in the map."""
 
     keyframe_id: int
     ids: Ids
+    """(n,): the landmarks to follow from here."""
     pixels: Pixels
+    """(n,2): where the keyframe sees them."""
     component_id: int
     is_new: bool = True
     """False where the map showed the view already, and the keyframe is an old one."""

@@ -46,15 +46,7 @@ class SlamSystem:
 
     `process` returns each frame's first estimate at once; `map` holds the newest state of everything. Frames that were
     seen before a component began get their poses afterwards: `map.frames` has the final word on every frame. `notes`
-    has one line for each thing that a user of the poses should know. guide, proposer: networks that are asked where
-    geometry finds nothing.
-
-    slam_map: a map from an earlier run to go on with. The run begins lost and looks for itself in the map before a new
-    component may begin; its frames are appended to the map's and their ids count up from `first_frame_id`.
-    is_localizing: the map gets no keyframes, landmarks or edges, and a frame that does not see it is lost.
-    ignored: (height,width) bool, True where the images show nothing that can be used, such as the car that carries the
-    camera. What stays still in the image while the rest moves is found and ignored in any case.
-    Raises InputError for is_localizing without a keyframe in the map.
+    has one line for each thing that a user of the poses should know.
     """
 
     def __init__(
@@ -62,6 +54,12 @@ class SlamSystem:
         proposer: PoseProposer | None = None, slam_map: SlamMap | None = None, is_localizing: bool = False,
         ignored: Mask | None = None,
     ) -> None:  # fmt: skip
+        """guide, proposer: networks that are asked where geometry finds nothing. slam_map: a map from an earlier run to
+        go on with. The run begins lost and looks for itself in the map before a new component may begin; its frames are
+        appended to the map's and their ids count up from `first_frame_id`. is_localizing: the map gets no keyframes,
+        landmarks or edges, and a frame that does not see it is lost. ignored (height,width): where the images show
+        nothing that can be used, such as the car that carries the camera. What stays still in the image while the rest
+        moves is found and ignored in any case. Raises InputError for is_localizing without a keyframe in the map."""
         self.config = config or SlamConfig()
         self.map = SlamMap() if slam_map is None else slam_map
         if is_localizing and not self.map.keyframes:

@@ -85,15 +85,14 @@ class _Passed:
 
 @dataclass(frozen=True)
 class _Handed:
-    """What the mapping lane hands back for the view that was `due` to be a keyframe: landmarks ids (n,) that tracking
-    does not follow yet, at pixels (n,2) of the last of the `n_passed` first views that have passed."""
+    """What the mapping lane hands back for a view that was due to be a keyframe."""
 
-    due: TrackState
+    due: TrackState  # the view
     new: Mapped
     is_keyframe: bool
-    ids: Ids
-    pixels: Pixels
-    n_passed: int
+    ids: Ids  # (n,): landmarks that tracking does not follow yet
+    pixels: Pixels  # (n,2): where the last of the `n_passed` views sees them
+    n_passed: int  # how many of the views that have passed since were looked through
 
 
 @dataclass

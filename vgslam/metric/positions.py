@@ -32,11 +32,11 @@ MAX_SCALE_REL_SIGMA = 0.3  # a scale that is less sure than this is none
 
 @dataclass(frozen=True)
 class MatchedFixes:
-    """Keyframes that a position belongs to. ids (n,), positions (n,3), sigmas (n,3) or None."""
+    """Keyframes that a position belongs to."""
 
-    ids: Ids
-    positions: Array
-    sigmas: Array | None
+    ids: Ids  # (n,)
+    positions: Array  # (n,3)
+    sigmas: Array | None  # (n,3)
 
 
 @dataclass(frozen=True)

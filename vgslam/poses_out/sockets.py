@@ -71,13 +71,17 @@ def _is_served(path: Path) -> bool:
 
 class SocketSink:
     """A PoseSink that listens. Each reader gets whole lines from when it connects; a slow one misses lines without
-    affecting the others. Takes over the listening socket. n_readers: those connected now. n_dropped: lines that a
-    reader missed, all readers together. failure: why nothing is sent any more, None while all is well; it is logged as
-    an error at once, and the readers are disconnected."""
+    affecting the others."""
 
     def __init__(self, listener: socket.socket, max_pending_bytes: int = MAX_PENDING_BYTES) -> None:
-        self.n_dropped = self.n_readers = 0
+        """Takes over the listening socket."""
+        self.n_dropped = 0
+        """Lines that a reader missed, all readers together."""
+        self.n_readers = 0
+        """Readers that are connected now."""
         self.failure: str | None = None
+        """Why nothing is sent any more, None while all is well. It is logged as an error at once, and the readers are
+        disconnected."""
         self._listener, self._max_pending = listener, max_pending_bytes
         self._lines: deque[bytes] = deque()
         self._lock = threading.Lock()

@@ -32,13 +32,14 @@ MOST_KEYFRAMES = 80  # so many keyframes are enough: where each frame is one, fr
 
 @dataclass(frozen=True)
 class CalibrationEstimate:
-    """Camera with square pixels and centred principal point; one standard deviation of its horizontal field of view.
-    is_reliable: the frames determine the focal length to a few percent. The camera's `removed_k1` is the radial
-    distortion of the frames."""
+    """A camera that the frames themselves have shown."""
 
     camera: Camera
+    """It has square pixels and a centred principal point; its `removed_k1` is the radial distortion of the frames."""
     sigma_deg: float
+    """One standard deviation of its horizontal field of view."""
     is_reliable: bool
+    """Whether the frames determine the focal length to a few percent."""
 
     @staticmethod
     def of(camera: Camera, focal_rel_sigma: float, is_reliable: bool = False) -> "CalibrationEstimate":

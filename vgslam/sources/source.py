@@ -14,21 +14,23 @@ from vgslam.types import Camera, Frame, Trajectory
 
 
 class RecordedSource:
-    """Frames of a recording; see `vgslam.interfaces.FrameSource`. n_frames counts the images selected; those skipped
-    while iterating (listed in `warnings`) are fewer frames. distorted: calibration of the images as recorded, already
-    of their resolution, or None; folder: where they lie. uncalibrated: what says that the camera is not calibrated, in
-    words, None where nothing does."""
+    """Frames of a recording; see `vgslam.interfaces.FrameSource`."""
 
     def __init__(
         self, recording: Recording, distorted: Camera | None, options: SourceOptions, folder: Path = Path()
     ) -> None:  # fmt: skip
+        """distorted: calibration of the images as they were recorded, already of their resolution."""
         self.kind: str = recording.kind
         self.name: str = recording.name
         self.truth: Trajectory | None = recording.truth
         self.warnings: list[str] = recording.warnings
+        """What went wrong, images that were skipped while iterating among it."""
         self.n_frames: int | None = None if recording.n_images is None else options.count(recording.n_images)
+        """The images selected, skipped ones included."""
         self.folder: Path = folder
+        """Where the images lie."""
         self.uncalibrated: str | None = recording.uncalibrated
+        """What says that the camera is not calibrated, in words; None where nothing does."""
         self.files: list[Path] = recording.files
         """The images, where they are files."""
         self._recording = recording
