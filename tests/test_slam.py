@@ -146,8 +146,8 @@ def test_nobody_changes_the_map_while_loops_are_looked_for(walk, monkeypatch: py
             calls.append("taken")
         return wait(self)
 
-    def see(self: StaticWatch, view: View) -> None:
-        assert self.may_change_map == (not slam.loops.search.is_under_way)
+    def see(self: StaticWatch, view: View, may_change_map: bool) -> None:
+        assert may_change_map == (not slam.loops.search.is_under_way)
 
     monkeypatch.setattr(LoopSearch, "start", started)
     monkeypatch.setattr(LoopSearch, "wait", waited)

@@ -71,16 +71,15 @@ class SlamSystem:
 
         # tracking and mapping
         sfm, features = WindowSfm(self.config.initializer.two_view), self.config.tracker.features
-        self.tracker = Tracker(camera, self.map, self.config.tracker)
-        self.tracker.mask = ImageMask(camera.width, camera.height, ignored)
+        mask = ImageMask(camera.width, camera.height, ignored)
+        self.tracker = Tracker(camera, self.map, self.config.tracker, mask)
         self.mapper = Mapper(self.map, self.tracker, sfm, self.config.mapper)
         self.provisional = ProvisionalStarts(self.map, self.mapper, self.notes)
         self.initializer = Initializer(self.tracker, sfm, self.config.initializer, self.guide)
 
         # places that were seen before
         places = Places(self.map)
-        self.relocalizer = Relocalizer(self.map, places, features, self.config.reloc, proposer)
-        self.relocalizer.mask = self.tracker.mask
+        self.relocalizer = Relocalizer(self.map, places, features, self.config.reloc, proposer, mask)
         self.nearby = NearbyLandmarks(self.map, features, self.config.reloc)
         self.loops = LoopCloser(self.map, places, features, self.config.loops, self.notes)
         self.stages = StageClock()
@@ -131,13 +130,17 @@ class SlamSystem:
 
     def process(self, frame: Frame) -> PoseEstimate:
         """Pose and status of the next frame (ids must count up from `first_frame_id`, else ValueError)."""
-        self.watches.static.may_change_map = not self.loops.search.is_under_way
         self.stills.see(frame)
         view = self._begin_frame(frame)
         if not self._follow(view) and not self._recover(view) and not self._follow_guided(view):
             self._lose(view)
             self._initialize(view)
         return self._frames.newest
+
+    @property
+    def _may_change_map(self) -> bool:
+        """Whether nobody reads or changes the map beside the caller."""
+        return not self.loops.search.is_under_way
 
     def settle(self) -> None:
         """Decide what is still in doubt, so that no frame is UNSURE any longer: the quick first step of `finish`."""
@@ -173,7 +176,7 @@ class SlamSystem:
     def _begin_frame(self, frame: Frame) -> View:
         with self.stages.of("prepare"):
             view = self.tracker.view(frame.id, frame.timestamp_s, frame.image)
-            self.watches.see(view)
+            self.watches.see(view, self._may_change_map)
         status = Status.INITIALIZING if self._component < 0 else Status.LOST
         self._frames.append(PoseEstimate(frame.id, frame.timestamp_s, status))
         return view

@@ -133,7 +133,6 @@ class TwoLaneSystem(SlamSystem):
         in `map.frames` may get a pose later."""
         if self._lane.is_done:
             self._take_in()
-        self.watches.static.may_change_map = self._job.work is Work.NOTHING
         view = self._begin_frame(frame)
         self.load.lag_frames = 0 if self._job.view is None else view.frame_id - self._job.view.frame_id
         self.load.most_lag_frames = max(self.load.most_lag_frames, self.load.lag_frames)
@@ -144,6 +143,10 @@ class TwoLaneSystem(SlamSystem):
         if not self._follow(view):
             return self._look_for(view)
         return self._frames.newest
+
+    @property
+    def _may_change_map(self) -> bool:
+        return self._job.work is Work.NOTHING
 
     def _look_for(self, view: View) -> PoseEstimate:
         """A view that could not be followed is unsure or lost, and looked for in the map if the mapping lane is idle.
@@ -212,14 +215,15 @@ class TwoLaneSystem(SlamSystem):
         """Hand the map over to the mapping lane."""
         job = _Job(work, view)
         self._job = job
-        self.mapper.tracker = self.tracker
+        self.mapper.take_tracker(self.tracker)
         if work is Work.KEYFRAME:
             # corners are looked for in this view, whatever tracking sees meanwhile
             tracker = copy.copy(self.tracker)
             tracker.moving = copy.copy(self.tracker.moving)
-            self.mapper.tracker = tracker
+            self.mapper.take_tracker(tracker)
             ids = self._state.ids if self._state is not None else np.zeros(0, np.int64)
-            self.tracker.map = self._snapshot = LocalMap(self.map, ids, self._reference.keyframe_id)
+            self._snapshot = LocalMap(self.map, ids, self._reference.keyframe_id)
+            self.tracker.take_map(self._snapshot)
         self._lane.start(lambda: do(job))
 
     def _take_in(self) -> None:
@@ -228,7 +232,8 @@ class TwoLaneSystem(SlamSystem):
         handed = self._lane.take()
         self._job = _Job()
         self._snapshot = None
-        self.tracker.map, self.mapper.tracker = self.map, self.tracker
+        self.tracker.take_map(self.map)
+        self.mapper.take_tracker(self.tracker)
         self.watches.static.forget()
         if handed is not None:
             self._swap(job, handed)

@@ -51,8 +51,8 @@ def open_system(
         camera, estimate = choose_camera(source, options.fov_deg, map_session.camera, options.config, say)
     ignored = None if options.mask is None else read_mask(options.mask, source, camera)
     camera = map_session.begin(source.name, camera, getattr(source, "recorded_camera", None))
-    if network is not None:
-        network.desk.is_beside = isinstance(source, LiveSource)
+    if network is not None and isinstance(source, LiveSource):
+        network.desk.go_beside()
     config = _with_prior(config_for(source, options.config), estimate, options.fov_deg is not None)
     kind = TwoLaneSystem if does_not_wait(source) else SlamSystem
     slam = kind(
