@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from synthetic import CAMERA, frames_of, pose, render, room, smooth_texture
 
-from vgslam.evaluation.alignment import mean_rotation
 from vgslam.frontend.static_watch import StaticWatch
 from vgslam.frontend.tracker import View
 from vgslam.geometry import se3
 from vgslam.geometry.robust_similarity import umeyama
+from vgslam.geometry.rotation_mean import mean_rotation
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.loop_search import LoopSearch
@@ -42,7 +42,7 @@ def aligned(slam: Slam, truth: Array, component: int = 0) -> tuple[float, float,
     S = umeyama(truth[ids, :3, 3], T[:, :3, 3])
     error = np.linalg.norm(truth[ids, :3, 3] - S.apply(T[:, :3, 3]), axis=1)
     length = np.linalg.norm(np.diff(truth[ids, :3, 3], axis=0), axis=1).sum()
-    R = mean_rotation(truth[ids, :3, :3], T[:, :3, :3])
+    R = mean_rotation(truth[ids, :3, :3] @ np.swapaxes(T[:, :3, :3], 1, 2))
     angle = max(se3.angle_deg((R @ a[:3, :3]).T @ b[:3, :3]) for a, b in zip(T, truth[ids]))
     return float(np.sqrt((error**2).mean()) / length), angle, S
 
