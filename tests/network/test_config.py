@@ -35,6 +35,13 @@ def test_missing_fields_take_defaults() -> None:
         ({"width": 1000}, "heads"),
         ({"aggregator": {"depth": 12}}, "layer that does not exist"),
         ({"aggregator": {"block_size": 5}}, "block_size"),
+        ({"encoder": {"mlp_ratio": float("inf")}}, "mlp_ratio is too large"),
+        ({"encoder": {"mlp_ratio": 10**400}}, "mlp_ratio: expected float"),
+        ({"encoder": {"depth": 10**400}}, "depth is too large"),
+        ({"encoder": {"depth": 2.0}}, "depth: expected int"),
+        ({"encoder": {"depth": True}}, "depth: expected int"),
+        ({"encoder": 5}, "encoder: expected EncoderConfig"),
+        ({"depth": {"layers": [1, 2, "3", 4]}}, "layers"),
     ],
 )
 def test_contradictions_are_named(data, message) -> None:
