@@ -28,7 +28,7 @@ def cores() -> int:
 
 
 def allow(n_cores: int, there: int | None = None) -> None:
-    """Use so many cores, of those that this process may run on (`there`); 1 means that nothing is done beside."""
+    """Use this many cores, of those that this process may run on (`there`); 1 means that nothing is done beside."""
     global _n_cores
     _n_cores = max(1, min(n_cores, cores() if there is None else there))
     keep_one_heap()

@@ -33,12 +33,13 @@ from vgslam.system import SlamSystem
 from vgslam.types import Array, Frame, Ids, PoseEstimate, Status
 
 MOST_STEPS = 30
-"""Views through which the mapping lane follows its new landmarks at most: a camera so much faster than the flow would
-never be caught up with."""
+"""Views through which the mapping lane follows its new landmarks at most: a camera that is much faster than the flow
+would never be caught up with."""
 
 MOST_BEHIND = 8
-"""A search that is more views behind leaves some out, evenly: so many steps lead to the newest view, and a camera that
-moves fast is still followed from one to the next. Those left out are LOST. It hands back after as many again."""
+"""A search that is more views behind leaves some out, evenly, so that it takes this many steps to the newest view: a
+camera that moves fast is still followed from one to the next. Those left out are LOST. It hands back after as many
+steps again."""
 
 
 class Work(Enum):

@@ -18,7 +18,7 @@ AGREES_DEG = 10.0  # largest error that another convention may leave: random rot
 WRONG_OF_PATH = 0.1  # positions whose error is less than this share of their extent raise no question
 LINE = 0.05  # second extent of the positions over the first below which they do not say how the cameras are turned
 DOUBTED = 2.0
-"""A turn within so many times of what the errors of the positions do to their alignment is not one of the axes."""
+"""A turn of up to this many times what the errors of the positions do to their alignment is not one of the axes."""
 NEAR_AXES_DEG = 20.0  # axes that are this near to one of the known ones are called by its name
 _NAMES = {
     "OpenGL's (x right, y up, z backward)": np.diag([1.0, -1.0, -1.0]),
@@ -32,7 +32,7 @@ _COLUMNS = {
     "y mirrored": np.diag([1.0, -1.0, 1.0]), "z mirrored": np.diag([1.0, 1.0, -1.0]),
 }  # fmt: skip
 """Slips of columns, each its own inverse: they differ by turns of the world, so rotations tell which it is."""
-_NEARLY = 1.05  # readings whose error is so much of the least agree as well with the positions; the rotations decide
+_NEARLY = 1.05  # readings up to this factor above the least error agree as well with positions; rotations decide
 ROUNDING = 1e-6
 FEWEST_SAME = 3  # frames with one pose to the last bit from which it is told
 MOVED = 0.02  # share of the extent of the reference that its own poses must spread over meanwhile

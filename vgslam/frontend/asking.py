@@ -1,6 +1,6 @@
 """A network that is asked where geometry is weak: opened at the first question, in line or beside the frames.
 
-Who asks says why, and says afterwards whether the answer was believed; both are counted for the report.
+Whoever asks says why, and says afterwards whether the answer was believed; both are counted for the report.
 """
 
 import sys
@@ -100,7 +100,7 @@ class Desk:
     @contextmanager
     def asking_later(self) -> Iterator[bool]:
         """A block in which no question is passed on to the thread; it is told whether none is being answered there, so
-        that the network may be changed. Who asks meanwhile waits."""
+        that the network may be changed. Whoever asks meanwhile waits."""
         with self._lock:
             yield self._pending is None or self._pending[2].done()
 

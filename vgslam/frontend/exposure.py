@@ -21,7 +21,7 @@ Values = npt.NDArray[np.float64]
 MOST_POINTS, LEAST_POINTS = 200, 30
 """Corners whose surroundings are compared: more say nothing new, and fewer are not enough."""
 SIDE, STEP_PX = 3, 5
-"""So many samples a side, so far apart in px, are the mean of a corner's surroundings: about the window of the flow."""
+"""Samples along a side, and their distance in px, that a corner's surroundings are the mean of: about a flow window."""
 SATURATED = 245.0
 """Above this mean grey value surroundings are cut off, and tell nothing of the exposure."""
 LEAST_CHANGE = 0.5

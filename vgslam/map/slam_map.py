@@ -51,7 +51,7 @@ class GrowingArray:
 
 
 DETOUR = 4.0
-"""A path so many times as long as the distance between its ends has come back."""
+"""A path this many times as long as the distance between its ends has come back."""
 
 
 class Landmarks:

@@ -21,7 +21,7 @@ SEND_BUFFER_BYTES = 64 * 1024
 """The system's send buffer for each reader. It is small because what lies there is old when a slow reader gets it."""
 MOST_READERS = 32  # readers at a time; whoever connects beyond them is disconnected at once
 MOST_HEARD_BYTES = 64 * 1024  # bytes that a reader may send, which nobody looks at; one that sends more is disconnected
-PAUSE_S = 0.5  # so long no connections are accepted when that fails, as without a free file descriptor
+PAUSE_S = 0.5  # how long no connections are accepted after that has failed, as without a free file descriptor
 CLOSING_S = 1.0
 NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _LOG = logging.getLogger(__name__)

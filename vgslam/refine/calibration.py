@@ -19,7 +19,7 @@ from vgslam.types import Array, Ids
 BLOCK = 16
 """Keyframes of a block: enough for parallax and turns, so few that blocks are many."""
 MOST_BLOCKS = 8
-"""Only so many blocks are looked at, evenly spread: they speak for the others."""
+"""Only this many blocks are looked at, evenly spread: they speak for the others."""
 LEAST_BLOCKS = 4
 """With fewer blocks their contradictions say nothing."""
 INFLATION = 5.0

@@ -27,7 +27,7 @@ SAME_REL, SAME_BEND = 0.02, 0.02
 tracked with the right camera."""
 UNKNOWN_SIGMA_DEG = 15.0
 """One standard deviation of fields of view, of which nothing is known but that people carry the cameras."""
-MOST_KEYFRAMES = 80  # so many keyframes are enough: where each frame is one, frames are far apart, and take long
+MOST_KEYFRAMES = 80  # this many keyframes are enough: where each frame is one, frames are far apart, and take long
 
 
 @dataclass(frozen=True)

@@ -303,7 +303,7 @@ class LiveSource:
 
 SMALLEST_STEP_S = 1e-6
 AHEAD_S = 60.0
-"""A clock that gains so much on the time of arrival from one frame to the next is wrong: streams buffer for less."""
+"""A clock that gains this much on the time of arrival from one frame to the next is wrong: streams buffer for less."""
 
 
 class LiveClock:
