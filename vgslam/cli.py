@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _told_of_surroundings(error: OSError | RuntimeError | ImportError) -> int:
-    """The exit code, once the line is printed, of an error that is none of the program's. Raises all others."""
+    """The exit code, once the line is printed, of an error that is not one of the program's own. Raises all others."""
     if came_of_interrupt(error):
         say("vgslam: interrupted", is_error=True)
         return exit_code(KeyboardInterrupt())

@@ -23,7 +23,7 @@ BORDER_PX = 8
 STRONG_SHARE = 20
 """The response of a strong corner is the one that a single cell in this many exceeds."""
 LEAST_RESPONSE = 1e-6
-"""Least response of a corner; a grey surface has less, by rounding alone."""
+"""Least response of a corner; that of a grey surface is less, and comes of rounding alone."""
 LEAST_WINDOW_PX = 3
 """Least side of the window of optical flow: OpenCV compares nothing smaller."""
 FLOW_END, BACK_END = (3, 20, 0.03), (3, 10, 0.03)

@@ -11,7 +11,7 @@ from vgslam.map.slam_map import SlamMap
 LEAST_CHANGE = 0.002
 """A mask that differs in a smaller share of the image from the one in use is not taken: the edges waver."""
 GUESS_REL_SIGMA = 0.5
-"""Relative deviation of the depth of a landmark that was none: as `MapperConfig.guess_rel_sigma`."""
+"""Relative deviation of the depth of what turned out to be no landmark: as `MapperConfig.guess_rel_sigma`."""
 
 
 class StaticWatch:

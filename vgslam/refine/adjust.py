@@ -84,7 +84,7 @@ DOUBTED = 1.5
 """If the map wants another focal length than the given one by this many deviations of the difference, it is asked what
 it says alone. What was given is refuted if the two then differ by REFUTING."""
 MOST_TURNS, STAYS = 4, 1e-3
-"""Adjustments until a focal length without a prior stays, and the relative change that is none."""
+"""Most adjustments until a focal length without a prior stays, and the relative change below which it does."""
 NOT_YET = 2.0
 """Before poses and points are adjusted, the deviations of the calibration come out larger, up to 1.5 times on real
 recordings: what such a multiple would not determine is not determined."""

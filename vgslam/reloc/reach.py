@@ -19,8 +19,8 @@ if the path since then is this many times the distance: half a circle is 1.6 tim
 
 def is_straight_on(m: SlamMap, k: int, min_gap: int, depth: float) -> bool:
     """Whether the path to keyframe k, which sees `depth` far, has left behind all keyframes that are at least min_gap
-    older without turning back to one of them: what they show can only be seen along the path, where tracking has seen it.
-    False where odometry does not lead to all older keyframes: they may be anywhere."""
+    older without turning back to one of them: what they show can only be seen along the path, where tracking has seen
+    it. False where odometry does not lead to all older keyframes: they may be anywhere."""
     if not are_unbroken(m, np.array([0]), k)[0]:
         return False
     centres = m.centres(np.arange(k + 1))

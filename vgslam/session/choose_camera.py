@@ -178,8 +178,8 @@ def final_estimate(first: CalibrationEstimate, camera: Camera, refined: RefineOu
 
 
 LEAST_CORNERS = 76
-"""Cells of the grid of corners, borders left out, with which rendered walks are tracked from begin to end (160x120); 66
-are sometimes enough to begin."""
+"""Cells of the grid of corners, borders left out, with which rendered walks are tracked from beginning to end (160x120);
+66 are sometimes enough to begin."""
 STEP_PX = 8  # sizes are named in steps of this
 
 

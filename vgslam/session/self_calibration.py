@@ -26,7 +26,7 @@ SAME_REL, SAME_BEND = 0.02, 0.02
 """Change of the focal length (share), and of the radius at the image's edge (share) by k1, below which the frames were
 tracked with the right camera."""
 UNKNOWN_SIGMA_DEG = 15.0
-"""One standard deviation of fields of view, of which nothing is known but that people carry the cameras."""
+"""One standard deviation of the field of view of a camera that people carry, if nothing else is known of it."""
 MOST_KEYFRAMES = 80  # this many keyframes are enough: where each frame is one, frames are far apart, and take long
 
 
