@@ -28,7 +28,7 @@ LEAST_CHANGE = 0.5
 """Median change, in grey values of 255, below which an image is left as it is."""
 LEAST_CORRELATION, ERROR = 0.7, 0.45
 """Least correlation of the grey values in both images, and the error of the gain, as a multiple of what the correlation
-lacks to 1: smaller changes are not believed. If corners are not where they are expected, the scene is what differs: of
+lacks to 1: smaller changes are not believed. Where corners are not as expected, what differs is the scene: of
 guesses half a patch off, the correlation is 0.8 and the gain up to 0.08 off; of those far off, 0.5 and 0.3; of good
 ones, 0.99 and 0.005."""
 LEAST_ERRORS, ERROR_OF_MEDIAN = 4.0, 1.86
