@@ -89,10 +89,10 @@ def frame_size(source: FrameSource) -> tuple[int, int]:
     return width, height
 
 
-def calibrate(source: FrameSource, recorded: Camera, say: Callable[[str], None]) -> None:
+def take_map_camera(source: FrameSource, recorded: Camera, say: Callable[[str], None]) -> None:
     """Take the distortion of the camera that made the map out of a recording's images that nothing calibrates."""
     if isinstance(source, RecordedSource) and (recorded.is_distorted or recorded.is_fisheye):
-        source.calibrate(recorded)
+        source.take_camera(recorded)
         say("no calibration: that of the camera that made the map is taken, with its distortion")
 
 
@@ -178,8 +178,8 @@ def final_estimate(first: CalibrationEstimate, camera: Camera, refined: RefineOu
 
 
 LEAST_CORNERS = 76
-"""Cells of the grid of corners, borders left out, with which rendered walks are tracked from beginning to end (160x120);
-66 are sometimes enough to begin."""
+"""Cells of the grid of corners, borders left out, with which rendered walks are tracked from their first frame to their
+last (160x120); 66 are sometimes enough to begin."""
 STEP_PX = 8  # sizes are named in steps of this
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vgslam.interfaces import FrameSource
 from vgslam.refine.lens import UNKNOWN_K1_SIGMA
-from vgslam.session.choose_camera import calibrate, choose_camera, frame_size
+from vgslam.session.choose_camera import choose_camera, frame_size, take_map_camera
 from vgslam.session.map_session import MapSession
 from vgslam.session.masks import doubt_of_mask, read_mask
 from vgslam.session.network import OpenedNetwork
@@ -46,7 +46,7 @@ def open_system(
         map_session.check_size(*frame_size(source))
     recorded = map_session.slam_map.recorded_camera
     if camera is None and source.camera is None and options.fov_deg is None and recorded is not None:
-        calibrate(source, recorded, say)
+        take_map_camera(source, recorded, say)
     if camera is None:
         camera, estimate = choose_camera(source, options.fov_deg, map_session.camera, options.config, say)
     ignored = None if options.mask is None else read_mask(options.mask, source, camera)

@@ -36,11 +36,11 @@ class RecordedSource:
         self._recording = recording
         self._left_out: frozenset[str] = frozenset()
         self._options = options
-        self.calibrate(distorted)
+        self.take_camera(distorted)
         if self.n_frames == 0:
             raise InputError(f"{self.name}: start {options.start} is beyond its {recording.n_images} images")
 
-    def calibrate(self, distorted: Camera | None) -> None:
+    def take_camera(self, distorted: Camera | None) -> None:
         """Take the images to be those of this camera from now on, and give them out without its distortion."""
         self.camera: Camera | None = distorted
         self.recorded_camera: Camera | None = distorted
