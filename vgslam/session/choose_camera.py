@@ -22,6 +22,8 @@ from vgslam.sources.live import LiveSource
 from vgslam.sources.source import RecordedSource
 from vgslam.types import Camera, Frame, Trajectory
 
+FOV_DEG = 5.0, 170.0
+"""Least and largest field of view that may be given for a camera."""
 N_FRAMES, MAX_BYTES = 150, 300 * 2**20
 """Most frames and bytes of a live source that are kept for the estimate: it cannot be played twice."""
 
@@ -70,11 +72,17 @@ def describe_camera(camera: Camera, estimated: CalibrationEstimate | None) -> di
     return described
 
 
+def check_fov(fov_deg: float) -> None:
+    """Raises ConfigError for a field of view (degrees) that a pinhole camera cannot have."""
+    least, most = FOV_DEG
+    if not least < fov_deg < most:
+        raise ConfigError(f"the field of view must be between {least:g} and {most:g} degrees, got {fov_deg}")
+
+
 def camera_with_fov(source: FrameSource, fov_deg: float) -> Camera:
     """Camera with a horizontal field of view (degrees) for the source's images. Raises ConfigError for one out of
     range, InputError when no frame can be read."""
-    if not 5.0 < fov_deg < 170.0:
-        raise ConfigError(f"the field of view must be between 5 and 170 degrees, got {fov_deg}")
+    check_fov(fov_deg)
     return Camera.from_fov(*frame_size(source), fov_deg)
 
 
