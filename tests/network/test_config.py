@@ -55,8 +55,8 @@ def test_dense_head_needs_four_levels() -> None:
 
 
 def test_grid() -> None:
-    assert VGGT_1B.grid(392, 518) == (28, 37)
+    assert VGGT_1B.patches(392, 518) == (28, 37)
     assert VGGT_1B.tokens_per_frame(392, 518) == 1041
     assert AggregatorConfig(depth=4, block_size=2).depth == 4
     with pytest.raises(ConfigError, match="multiples of 14"):
-        VGGT_1B.grid(392, 520)
+        VGGT_1B.patches(392, 520)

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import Any, get_args, get_type_hints
+from typing import Any, Self, get_args, get_type_hints
 
 from vgslam.config import typed
 from vgslam.errors import ConfigError
@@ -170,8 +170,40 @@ class MatchingConfig:
         return (2 * self.radius + 1) ** 2
 
 
+class PatchNetwork:
+    """What the configurations of networks that see images in patches have in common."""
+
+    patch_size: int
+
+    @property
+    def n_special(self) -> int:
+        """Tokens of a frame before its patches."""
+        raise NotImplementedError
+
+    def patches(self, height_px: int, width_px: int) -> tuple[int, int]:
+        """(rows, columns) of patches of an image. ConfigError unless both sides are multiples of the patch size."""
+        p = self.patch_size
+        if min(height_px, width_px) < p or height_px % p or width_px % p:
+            raise ConfigError(f"images of {width_px}x{height_px} px: both sides must be multiples of {p}")
+        return height_px // p, width_px // p
+
+    def tokens_per_frame(self, height_px: int, width_px: int) -> int:
+        rows, cols = self.patches(height_px, width_px)
+        return self.n_special + rows * cols
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload]  # what inherits is a dataclass
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`; an unknown field is a ConfigError, a missing one takes its default."""
+        config: Self = from_plain_data(cls, data)
+        return config
+
+
 @dataclass(frozen=True)
-class VggtConfig:
+class VggtConfig(PatchNetwork):
     """The whole network. Raises ConfigError if values contradict each other."""
 
     image_size: int = 518
@@ -222,29 +254,6 @@ class VggtConfig:
     def n_special(self) -> int:
         """Tokens of a frame before the patches: one camera token and the registers."""
         return 1 + self.n_registers
-
-    def grid(self, height_px: int, width_px: int) -> tuple[int, int]:
-        """Rows and columns of patches; ConfigError unless both sizes are multiples of the patch size."""
-        p = self.patch_size
-        _check(
-            height_px > 0 and width_px > 0 and height_px % p == 0 and width_px % p == 0,
-            f"images of {width_px}x{height_px} px: both sides must be multiples of {p}",
-        )
-        return height_px // p, width_px // p
-
-    def tokens_per_frame(self, height_px: int, width_px: int) -> int:
-        rows, cols = self.grid(height_px, width_px)
-        return self.n_special + rows * cols
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON."""
-        return dataclasses.asdict(self)
-
-    @staticmethod
-    def from_dict(data: dict[str, Any]) -> "VggtConfig":
-        """The inverse of `to_dict`; an unknown field is a ConfigError, a missing one takes its default."""
-        config: VggtConfig = from_plain_data(VggtConfig, data)
-        return config
 
 
 def from_plain_data(cls: Any, data: Any, prefix: str = "", what: str = "network configuration") -> Any:
