@@ -310,3 +310,11 @@ def test_a_single_frame_gives_no_pose(walk) -> None:
     slam, said = run(walk.images[:1])
     assert said[0].status is Status.INITIALIZING
     assert len(slam.map.trajectory()) == 0
+
+
+def test_a_lost_camera_is_looked_for_outside_of_what_is_ignored_too() -> None:
+    ignored = np.zeros((CAMERA.height, CAMERA.width), bool)
+    ignored[:40] = True
+    slam = Slam(CAMERA, ignored=ignored)
+    np.testing.assert_array_equal(slam.tracker.mask.given, ignored)
+    assert slam.relocalizer.mask is slam.tracker.mask, "what is found never to move counts there as well"
