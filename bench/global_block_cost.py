@@ -150,7 +150,7 @@ def _run(
     device, dtype = block.norm1.weight.device, block.attn.qkv.weight.dtype
     head_dim = config.width // config.aggregator.n_heads
     rope = rope_table(
-        config.grid(*size), config.n_special, head_dim, config.aggregator.rope_base, device, torch.float32
+        config.patches(*size), config.n_special, head_dim, config.aggregator.rope_base, device, torch.float32
     )
     tokens = config.tokens_per_frame(*size)
     if variant is Variant.CACHED:

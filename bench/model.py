@@ -163,7 +163,7 @@ def _cases(args: BenchModelArgs, config: "VggtConfig") -> "list[ProfileCase]":
     width = config.image_size if args.width_px is None else args.width_px
     patch = config.patch_size
     height = max(1, round(0.757 * width / patch)) * patch if args.height_px is None else args.height_px
-    config.grid(height, width)
+    config.patches(height, width)
     chunks = Chunks() if args.chunk_tokens is None else Chunks(args.chunk_tokens)
     return [ProfileCase(n, height, width, mask, chunks) for n in args.sizes for mask in args.masks]
 

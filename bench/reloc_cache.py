@@ -59,7 +59,7 @@ def encode_database(network: RelocNetwork, images: Tensor, known: KnownPoses) ->
     camera = network.adapter.database_tokens(tokens[:, :, 0], pose_tokens, known.has_pose)
     tokens = torch.cat([camera[:, :, None], tokens[:, :, 1:]], dim=2)
     mask = FrameMask(frame_mask(MaskKind.CACHEABLE, n + 1).allow[:-1, :-1])
-    run = _Run(network, aggregator.rope(network.vggt.config.grid(*images.shape[-2:]), images.device))
+    run = _Run(network, aggregator.rope(network.vggt.config.patches(*images.shape[-2:]), images.device))
     camera, keys, values = run.database(tokens, mask, (pose_tokens, known.has_pose))
     return DatabaseCache(keys, values, camera, about, cells, (images.shape[-2], images.shape[-1]), known)
 
@@ -77,7 +77,7 @@ def locate(network: RelocNetwork, cache: DatabaseCache, images: Tensor) -> list[
     other = aggregator.register_token[:, 1].expand(len(images), -1, -1)
     query_token = network.adapter.query_token.to(patches.dtype).expand(len(images), 1, -1)
     tokens = torch.cat([query_token, other, patches[:, 0]], dim=1)[:, None]
-    run = _Run(network, aggregator.rope(network.vggt.config.grid(*images.shape[-2:]), images.device))
+    run = _Run(network, aggregator.rope(network.vggt.config.patches(*images.shape[-2:]), images.device))
     camera = torch.cat([cache.camera.expand(len(images), -1, -1), run.query(tokens, cache)], dim=1)
     head = network.vggt.camera_head
     assert head is not None

@@ -99,7 +99,7 @@ def _image_size(args: BenchRelocCostArgs, config: "VggtConfig") -> tuple[int, in
     width = config.image_size if args.width_px is None else args.width_px
     patch = config.patch_size
     height = max(1, round(0.757 * width / patch)) * patch if args.height_px is None else args.height_px
-    config.grid(height, width)
+    config.patches(height, width)
     return height, width
 
 

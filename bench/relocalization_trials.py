@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.evaluation.alignment import mean_rotation
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.robust_similarity import umeyama
+from vgslam.geometry.rotation_mean import mean_rotation
 from vgslam.geometry.sim3 import Sim3
 from vgslam.localizer import Localizer
 from vgslam.reloc.proposal import PoseProposer
@@ -56,7 +56,7 @@ def rotation_alignment(localizer: Localizer, truth: Array) -> Array:
     """R_truth_map (3,3) from the orientations of the map's frames: positions of a short or straight path hardly
     determine it."""
     found = localizer.map.trajectory()
-    return mean_rotation(truth[found.frame_ids, :3, :3], found.T_world_cam[:, :3, :3])
+    return mean_rotation(truth[found.frame_ids, :3, :3] @ np.swapaxes(found.T_world_cam[:, :3, :3], 1, 2))
 
 
 def pose_error(S: Sim3, T_map_cam: Array, T_truth_cam: Array) -> tuple[float, float]:

@@ -20,11 +20,11 @@ SIGMAS = np.array([0.002, 0.002, 0.002, 0.005, 0.005, 0.005, 0.005])
 
 @dataclass(frozen=True)
 class Walk:
-    """A map and its truth. T_world_cam (N,4,4) in metres, z up; points (L,3) in metres."""
+    """A map and its truth."""
 
     slam_map: SlamMap
-    T_world_cam: Array
-    points: Array
+    T_world_cam: Array  # (N,4,4) in metres, z up
+    points: Array  # (L,3) in metres
 
 
 def looking(yaw_deg: float, centre: Array, pitch_deg: float = 0.0, roll_deg: float = 0.0) -> Array:

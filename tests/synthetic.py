@@ -44,12 +44,12 @@ def smooth_texture(size: int, seed: int, finest_px: float = 1.5) -> Image:
 
 @dataclass(frozen=True)
 class TexturedPlane:
-    """A rectangle with centre (3,), unit axes right and down (3,), half its side length, and a grey texture."""
+    """A square with a grey texture."""
 
-    centre: Array
-    right: Array
-    down: Array
-    half: float
+    centre: Array  # (3,)
+    right: Array  # (3,), of length 1
+    down: Array  # (3,), of length 1
+    half: float  # half its side
     texture: Image
 
 
@@ -102,14 +102,14 @@ def frames_of(images: list[Image], first_id: int = 0, rate_hz: float = 30.0) -> 
 
 @dataclass(frozen=True)
 class PointScene:
-    """Landmarks (L,3), cameras T_world_cam (N,4,4) and their observations (M,): frame, point, pixels (M,2)."""
+    """L landmarks, N poses of one camera, and M observations."""
 
     camera: Camera
-    points: Array
-    T_world_cam: Array
-    frame: Ids
-    point: Ids
-    pixels: Array
+    points: Array  # (L,3)
+    T_world_cam: Array  # (N,4,4)
+    frame: Ids  # (M,)
+    point: Ids  # (M,)
+    pixels: Array  # (M,2)
 
 
 def random_points(n: int, seed: int, near: float = 3.0, far: float = 8.0, camera: Camera = CAMERA) -> Array:

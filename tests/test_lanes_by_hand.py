@@ -96,15 +96,18 @@ def test_views_that_pass_meanwhile_are_kept_but_not_the_one_that_is_worked_on(
 def test_static_parts_are_taken_out_of_the_map_by_whoever_has_it(
     work: Work, slam: TwoLaneSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slam, "_begin_frame", lambda frame: view(5))
+    told: list[bool] = []
+    monkeypatch.setattr(slam.watches.static, "see", lambda view, may_change_map: told.append(may_change_map))
+    monkeypatch.setattr(slam.tracker, "view", lambda *_: view(5))
     monkeypatch.setattr(slam, "_follow", lambda view: True)
-    slam._frames = SimpleNamespace(newest="said")  # type: ignore[assignment]
+    slam._frames = SimpleNamespace(newest="said", append=lambda _: None)  # type: ignore[assignment]
     slam._job = _Job(work, view(2))
-    assert slam.process(SimpleNamespace()) == "said"  # type: ignore[arg-type, comparison-overlap]
-    assert slam.watches.static.may_change_map == (work is Work.NOTHING)
+    frame = SimpleNamespace(id=5, timestamp_s=0.5, image=None)
+    assert slam.process(frame) == "said"  # type: ignore[arg-type, comparison-overlap]
+    assert told == [work is Work.NOTHING]
     assert (slam.load.lag_frames, slam.load.most_lag_frames) == (3, 3)
     slam._job = _Job()
-    slam.process(SimpleNamespace())  # type: ignore[arg-type]
+    slam.process(frame)  # type: ignore[arg-type]
     assert (slam.load.lag_frames, slam.load.most_lag_frames) == (0, 3)
 
 

@@ -1,10 +1,14 @@
 """Stills through the whole system: tracking finds nothing, and all of them together are a map."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hand_map import CAMERA, at
 
 from vgslam.geometry.sim3 import Sim3
+from vgslam.map.slam_map import SlamMap
+from vgslam.refine.outcome import RefineOutcome
 from vgslam.refine.stills import Stills
 from vgslam.slam import Slam
 from vgslam.slam_config import SlamConfig
@@ -52,3 +56,16 @@ def test_what_was_said_of_a_map_that_is_gone_is_taken_back(monkeypatch: pytest.M
     slam.finish()
     assert slam.notes.count("of the map") == 1
     assert "of tracking" in slam.notes
+
+
+def test_the_camera_that_the_adjustment_found_is_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    slam, better = with_a_lost_frame(), replace(CAMERA, fx=CAMERA.fx + 1.0)
+
+    def adjust(m: SlamMap, *_: object) -> RefineOutcome:
+        for keyframe in m.keyframes:
+            keyframe.camera = better
+        return RefineOutcome([], 0.0, 0.0, False)
+
+    monkeypatch.setattr("vgslam.last_word.refine_checked", adjust)
+    slam.finish()
+    assert slam.tracker.camera == slam.mapper.camera == better

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from synthetic import CAMERA, frames_of, pose, render, room, smooth_texture
 
-from vgslam.evaluation.alignment import mean_rotation
 from vgslam.frontend.static_watch import StaticWatch
 from vgslam.frontend.tracker import View
 from vgslam.geometry import se3
 from vgslam.geometry.robust_similarity import umeyama
+from vgslam.geometry.rotation_mean import mean_rotation
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.loop_search import LoopSearch
@@ -42,7 +42,7 @@ def aligned(slam: Slam, truth: Array, component: int = 0) -> tuple[float, float,
     S = umeyama(truth[ids, :3, 3], T[:, :3, 3])
     error = np.linalg.norm(truth[ids, :3, 3] - S.apply(T[:, :3, 3]), axis=1)
     length = np.linalg.norm(np.diff(truth[ids, :3, 3], axis=0), axis=1).sum()
-    R = mean_rotation(truth[ids, :3, :3], T[:, :3, :3])
+    R = mean_rotation(truth[ids, :3, :3] @ np.swapaxes(T[:, :3, :3], 1, 2))
     angle = max(se3.angle_deg((R @ a[:3, :3]).T @ b[:3, :3]) for a, b in zip(T, truth[ids]))
     return float(np.sqrt((error**2).mean()) / length), angle, S
 
@@ -146,8 +146,8 @@ def test_nobody_changes_the_map_while_loops_are_looked_for(walk, monkeypatch: py
             calls.append("taken")
         return wait(self)
 
-    def see(self: StaticWatch, view: View) -> None:
-        assert self.may_change_map == (not slam.loops.search.is_under_way)
+    def see(self: StaticWatch, view: View, may_change_map: bool) -> None:
+        assert may_change_map == (not slam.loops.search.is_under_way)
 
     monkeypatch.setattr(LoopSearch, "start", started)
     monkeypatch.setattr(LoopSearch, "wait", waited)
@@ -310,3 +310,11 @@ def test_a_single_frame_gives_no_pose(walk) -> None:
     slam, said = run(walk.images[:1])
     assert said[0].status is Status.INITIALIZING
     assert len(slam.map.trajectory()) == 0
+
+
+def test_a_lost_camera_is_looked_for_outside_of_what_is_ignored_too() -> None:
+    ignored = np.zeros((CAMERA.height, CAMERA.width), bool)
+    ignored[:40] = True
+    slam = Slam(CAMERA, ignored=ignored)
+    np.testing.assert_array_equal(slam.tracker.mask.given, ignored)
+    assert slam.relocalizer.mask is slam.tracker.mask, "what is found never to move counts there as well"

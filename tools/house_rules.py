@@ -5,9 +5,12 @@ python tools/house_rules.py --write  writes the table of rooms again, from the i
 """
 
 import ast
+import io
+import re
 import sys
+import tokenize
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,10 @@ BEGIN, END = "<!-- rooms: made by `python tools/house_rules.py --write` -->\n", 
 CHECKED = ("vgslam", "vgslam_train", "bench", "examples", "tests", "tools")
 PACKAGES = ("vgslam", "vgslam_train", "bench")
 MAX_FUNCTION_LINES, MAX_FILE_LINES = 60, 400
+NO_CODE = frozenset({
+    tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER
+})  # fmt: skip
+"""Tokens that make no line one of code."""
 LINES_REL, LINES_ABS = 0.15, 60  # how far the lines in the table may be from the truth
 
 
@@ -26,12 +33,13 @@ def main(arguments: list[str]) -> int:
         PAGE.write_text(with_table(PAGE.read_text(), table()))
         return 0
     found = [line for name in CHECKED for file in sorted((ROOT / name).rglob("*.py")) for line in complaints(file)]
-    print("\n".join(found) if found else "No function and no file is too long, and no docstring begins with 'Of'.")
+    print("\n".join(found) if found else "No function and no file is too long, and every docstring is in order.")
     return 1 if found else 0
 
 
 def complaints(file: Path) -> Iterator[str]:
-    """A line for the file if it is too long, for each function that is, and for each docstring beginning with "Of"."""
+    """A line for the file if it is too long, for each function that is, for each docstring beginning with "Of", and for
+    each class whose docstring describes its fields."""
     text = file.read_text()
     n = len(text.splitlines())
     if n > MAX_FILE_LINES:
@@ -43,32 +51,59 @@ def complaints(file: Path) -> Iterator[str]:
                 yield f"{file}:{node.lineno}: {node.name} has {n} lines, at most {MAX_FUNCTION_LINES} are allowed"
         if _is_fragment(node):
             yield f"{file}:{node.lineno}: a docstring begins with 'Of'; begin it with a noun or a verb"
+        if isinstance(node, ast.ClassDef) and len(listed := _listed_fields(node)) > 1:
+            yield f"{file}:{node.lineno}: {node.name} describes {', '.join(listed)} in a paragraph; do so beside each"
 
 
 def _is_fragment(node: ast.AST) -> bool:
     """Whether a node is a docstring, of a field or constant too, that makes sense only after the name above it."""
-    is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-    return is_text and node.value.value.startswith("Of ")
+    return _is_docstring(node) and node.value.value.startswith("Of ")
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    """Whether a node is a docstring, of a field or constant too."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _listed_fields(node: ast.ClassDef) -> list[str]:
+    """The fields of a class, public ones, that its docstring describes: each by its name with a colon or a shape."""
+    text = " ".join((ast.get_docstring(node) or "").split())
+    fields = [n.target.id for n in node.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)]
+    for n in ast.walk(node):
+        if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store) and ast.unparse(n.value) == "self":
+            fields.append(n.attr)
+    named = r"(^|[.;,:] |and |or )`?{}`?( \([^()]*\))?:|(^| )`?{}`? \(\w+(,\w*)+\)"
+    return [x for x in dict.fromkeys(fields) if x[0] != "_" and re.search(named.format(x, x), text)]
 
 
 def table() -> list[tuple[str, ...]]:
-    """Rows of cells: level, room, what is in it, the libraries kept to few rooms that it may import, its lines."""
+    """Rows of cells: level, room, what is in it, the libraries kept to few rooms that it may import, `lines_of` it."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     layers = next(c["layers"] for c in contracts if c["type"] == "layers")
     rows = []
     for level, layer in enumerate(layers, 1):
         for room in (name.strip() for name in layer.split("|")):
             files = _files(room)
-            n = sum(len(f.read_text().splitlines()) for f in files)
-            cells = (room.removeprefix("vgslam."), _first_sentence(files[0]), _libraries(room, contracts), str(n))
-            rows.append((str(level), *cells))
+            cells = (room.removeprefix("vgslam."), _first_sentence(files[0]), _libraries(room, contracts))
+            rows.append((str(level), *cells, *map(str, lines_of(files))))
     _check_all_are_named({row[1] for row in rows})
     return rows
 
 
-def total_lines(package: str) -> int:
-    """Lines of all Python files of a package."""
-    return sum(len(f.read_text().splitlines()) for f in (ROOT / package).rglob("*.py"))
+def lines_of(files: Iterable[Path]) -> tuple[int, int]:
+    """All lines of files, and those with code: neither blank nor a part of a comment or a docstring."""
+    n_all = n_code = 0
+    for file in files:
+        text = file.read_text()
+        code: set[int] = set()
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type not in NO_CODE:
+                code.update(range(token.start[0], token.end[0] + 1))
+        for node in ast.walk(ast.parse(text)):
+            if _is_docstring(node):
+                code.difference_update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+        n_all, n_code = n_all + len(text.splitlines()), n_code + len(code)
+    return n_all, n_code
 
 
 def _files(room: str) -> list[Path]:
@@ -107,11 +142,13 @@ def _check_all_are_named(rooms: set[str]) -> None:
 def with_table(page: str, rows: list[tuple[str, ...]]) -> str:
     """The page with the table between its two marks. Raises ValueError if a mark is missing."""
     before, after = page[: page.index(BEGIN) + len(BEGIN)], page[page.index(END) :]
-    head = ("level", "room", "what is in it", "its libraries", "lines")
+    head = ("level", "room", "what is in it", "its libraries", "lines", "of code")
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    lines += [f"| {level} | `{room}` | {what} | {libraries} | {n} |" for level, room, what, libraries, n in rows]
-    sums = "; ".join(f"`{package}` {total_lines(package):,}" for package in PACKAGES)
-    return before + "\n".join(lines) + f"\n\nLines in all: {sums}.\n" + after
+    lines += [f"| {level} | `{room}` | {' | '.join(cells)} |" for level, room, *cells in rows]
+    totals = [(package, *lines_of((ROOT / package).rglob("*.py"))) for package in PACKAGES]
+    sums = "; ".join(f"`{package}` {n:,}, {n_code:,} of them code" for package, n, n_code in totals)
+    about = f"Lines in all: {sums}. The others are blank, comments or docstrings.\n"
+    return before + "\n".join(lines) + f"\n\n{about}" + after
 
 
 def table_in(page: str) -> list[tuple[str, ...]]:

@@ -32,18 +32,24 @@ LEVELS = ((0.05, 5.0), (0.25, 10.0))
 
 @dataclass
 class Args:
-    """sequence: a recording; truth: its true poses (its own by default); weights, adapter: of the network; mapped:
-    frames that go into the map; stride, query_stride: of keyframes and of queries; references: keyframes that a network
-    is shown."""
+    """What is measured."""
 
     sequence: tyro.conf.Positional[Path]
+    """A recording."""
     truth: Path | None = None
+    """Its true poses; by default its own."""
     weights: str = "vggt-s"
+    """Weights of the network."""
     adapter: Path | None = None
+    """The adapter on it."""
     mapped: int = 600
+    """Frames that go into the map."""
     stride: int = 10
+    """Frames from one keyframe to the next."""
     query_stride: int = 4
+    """Frames from one query to the next."""
     references: int = MAX_REFERENCES
+    """Keyframes that a network is shown."""
 
 
 def main(args: Args) -> None:

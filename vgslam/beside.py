@@ -28,7 +28,7 @@ def cores() -> int:
 
 
 def allow(n_cores: int, there: int | None = None) -> None:
-    """Use so many cores, of those that this process may run on (`there`); 1 means that nothing is done beside."""
+    """Use this many cores, of those that this process may run on (`there`); 1 means that nothing is done beside."""
     global _n_cores
     _n_cores = max(1, min(n_cores, cores() if there is None else there))
     keep_one_heap()
@@ -135,14 +135,17 @@ def results(do: Callable[[Item], T], items: Iterable[Item]) -> list[T]:
 
 
 class Lane(Protocol[Result]):
-    """Does one job at a time. `is_busy`: from `start` until its result was taken. `is_done`: the job has ended, and its
-    result waits."""
+    """Does one job at a time."""
 
     @property
-    def is_busy(self) -> bool: ...
+    def is_busy(self) -> bool:
+        """Whether there is a job: from `start` until its result was taken."""
+        ...
 
     @property
-    def is_done(self) -> bool: ...
+    def is_done(self) -> bool:
+        """Whether the job has ended, so that its result waits."""
+        ...
 
     def start(self, job: Callable[[], Result]) -> None:
         """Begin a job. Raises RuntimeError while busy."""

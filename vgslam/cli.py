@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _told_of_surroundings(error: OSError | RuntimeError | ImportError) -> int:
-    """The exit code, once the line is printed, of an error that is none of the program's. Raises all others."""
+    """The exit code, once the line is printed, of an error that is not one of the program's own. Raises all others."""
     if came_of_interrupt(error):
         say("vgslam: interrupted", is_error=True)
         return exit_code(KeyboardInterrupt())
@@ -171,14 +171,15 @@ def _defaults(file: Path | None) -> dict[str, Any]:
     """The defaults of `run`, `live` and `config`, changed by a YAML file."""
     import tyro
 
-    from vgslam.commands.config import NO_PATH, ConfigArgs, run_defaults, settings_in
+    from vgslam.commands.config import NO_PATH, ConfigArgs, run_defaults
     from vgslam.commands.live import live_defaults
     from vgslam.commands.run_in_pieces import RunCommandArgs
+    from vgslam.config import names_in_yaml
 
     run = run_defaults(file)
     path = {"path": NO_PATH} if run.path is tyro.MISSING else {}
     return {
-        "run": RunCommandArgs(**vars(run)), "live": live_defaults(run, settings_in(file)),
+        "run": RunCommandArgs(**vars(run)), "live": live_defaults(run, names_in_yaml(file)),
         "config": ConfigArgs(**(vars(run) | path)),
     }  # fmt: skip
 

@@ -1,10 +1,13 @@
 """Settings as nested dataclasses: kept within their ranges, read strictly from YAML, written back with the results."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass, replace
+from enum import StrEnum
 from math import isnan
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -12,6 +15,7 @@ from vgslam.errors import ConfigError
 from vgslam.guards import documents
 
 T = TypeVar("T")
+MOST_SHOWN = 60  # letters of a value that does not fit
 
 
 @dataclass(frozen=True)
@@ -76,11 +80,13 @@ def read_yaml(path: Path, default: T) -> T:
     return _merge(default, _load(path), str(path))
 
 
-def names_in_yaml(path: Path) -> frozenset[str]:
-    """The settings that a YAML file names at its top level; none where it holds no settings. ConfigError for a file
-    that cannot be read."""
-    data = _load(path)
-    return frozenset(str(key) for key in data) if isinstance(data, dict) else frozenset()
+def names_in_yaml(path: Path | None) -> frozenset[str]:
+    """The settings that a YAML file names at its top level; none of a file that `read_yaml` will complain of."""
+    try:
+        data = None if path is None else documents.read_yaml(path)
+    except (OSError, documents.DocumentError):
+        return frozenset()
+    return frozenset(map(str, data)) if isinstance(data, dict) else frozenset()
 
 
 def _load(path: Path) -> Any:
@@ -98,46 +104,60 @@ def _merge(default: T, data: Any, where: str) -> T:
     if not is_dataclass(default) or isinstance(default, type):
         raise TypeError(f"{default!r} holds no settings")
     known = {f.name: getattr(default, f.name) for f in fields(default)}
-    kinds = get_type_hints(type(default))
+    hints = get_type_hints(type(default))
     changes: dict[str, Any] = {}
     for key, value in data.items():
         if key not in known:
             raise ConfigError(f"{where}: unknown setting '{key}'; known are {', '.join(known)}")
-        n = len(get_args(kinds[key])) if isinstance(known[key], tuple) and Ellipsis not in get_args(kinds[key]) else 0
-        changes[key] = _value(known[key], value, f"{where}: {key}", n)
+        changes[key] = _value(known[key], hints[key], value, f"{where}: {key}")
     return replace(default, **changes)
 
 
-def _value(current: Any, value: Any, where: str, n: int = 0) -> Any:
-    """The value for a setting that is `current`. n: how many there are of a tuple of fixed length."""
+def _value(current: Any, hint: Any, value: Any, where: str) -> Any:
+    """The value for a setting that is `current`."""
     if is_dataclass(current):
         return _merge(current, value, where)
-    if n:
-        return _fixed_tuple(current, value, where, n)
     if isinstance(current, tuple) and current and is_dataclass(current[0]) and isinstance(value, list):
         return tuple(_merge(current[0], v, f"{where}, entry {i + 1}") for i, v in enumerate(value))
-    if isinstance(current, tuple) and isinstance(value, list):
-        return _tuple(value)
-    if isinstance(current, bool) or isinstance(value, bool):
-        if type(current) is not type(value):
-            expected = "a number or a text" if current is None else type(current).__name__
-            raise ConfigError(f"{where}: expected {expected}, got {value!r}")
+    return typed(value, hint, where)
+
+
+def typed(value: Any, hint: Any, where: str) -> Any:
+    """A value from a document as the type of a field wants it: lists as tuples, whole numbers as floats where these are
+    wanted, text as paths. Raises ConfigError, which begins with `where`, for a value of another type."""
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    for kind in kinds:
+        with suppress(TypeError, OverflowError):
+            return _fitted(value, kind)
+    raise ConfigError(f"{where}: expected {_in_words(kinds[0])}, got {repr(value)[:MOST_SHOWN]}")
+
+
+def _fitted(value: Any, kind: Any) -> Any:
+    """Raises TypeError for a value of another type."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Literal and value in parts:
         return value
-    if isinstance(current, float) and isinstance(value, int):
-        return float(value)
-    if current is not None and not isinstance(value, type(current)):
-        raise ConfigError(f"{where}: expected {type(current).__name__}, got {value!r}")
-    return value
+    if origin is tuple and isinstance(value, list | tuple):
+        kinds = parts[:1] * len(value) if Ellipsis in parts else parts
+        if len(kinds) == len(value):
+            return tuple(_fitted(v, k) for v, k in zip(value, kinds, strict=True))
+    if origin is None:
+        if kind is float and type(value) is int:
+            return float(value)
+        if isinstance(value, str) and issubclass(kind, Path | StrEnum):
+            return Path(value) if kind is Path else value  # which words there are, the class checks
+        if isinstance(value, kind) and isinstance(value, bool) == (kind is bool):
+            return value
+    raise TypeError
 
 
-def _fixed_tuple(current: tuple[Any, ...], value: Any, where: str, n: int) -> tuple[Any, ...]:
-    if not isinstance(value, list | tuple) or len(value) != n:
-        raise ConfigError(f"{where}: expected a list of {n}, got {value!r}")
-    return tuple(_value(c, v, f"{where}, entry {i + 1}") for i, (c, v) in enumerate(zip(current, value, strict=True)))
-
-
-def _tuple(value: list[Any]) -> tuple[Any, ...]:
-    return tuple(_tuple(v) if isinstance(v, list) else v for v in value)
+def _in_words(kind: Any) -> str:
+    parts = get_args(kind)
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(map(str, parts))}"
+    if get_origin(kind) is tuple:
+        return "a list" if Ellipsis in parts else f"a list of {len(parts)}"
+    return str(kind.__name__)
 
 
 def to_plain(settings: Any) -> Any:

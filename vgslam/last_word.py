@@ -47,8 +47,7 @@ class LastWord:
         with self.stages.of("refine"):
             if not self.stills.take_over(watch):
                 return False
-            self.relocalizer.places = Places(self.mapper.map)
-            self.relocalizer.take_camera(self.tracker.camera)
+            self.relocalizer.take_places(Places(self.mapper.map))
             self.loops.closed.clear()
             return True
 
@@ -68,4 +67,5 @@ class LastWord:
             self.refined = refine_checked(m, self.refine, watch, mending, self.notes)
             self.notes += self.refined.warnings()
             if m.keyframes:
-                self.tracker.camera = self.mapper.camera = m.keyframes[-1].camera
+                self.tracker.take_camera(m.keyframes[-1].camera)
+                self.mapper.take_camera(m.keyframes[-1].camera)

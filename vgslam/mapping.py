@@ -15,19 +15,20 @@ from vgslam.stage_clock import StageClock
 from vgslam.types import Ids
 
 ENOUGH_VISITS, VISIT_GAP, MOST_NEW = 5, 15, 0.3
-"""A view becomes no keyframe where keyframes of that many earlier visits, so many keyframes apart, look the same way,
-and it has fewer new corners than this share of the landmarks seen in it: the map of a room does not grow for hours. A
-few visits more still make keyframes, as they make the poses of the first more exact."""
+"""Earlier visits to a place, the keyframes from one visit to the next, and the share of new corners among what is seen.
+After this many visits a view becomes a keyframe only if it has more than that share: the map of a room does not grow
+for hours. The first few visits still make keyframes, as they make the poses of the first one more exact."""
 
 
 @dataclass(frozen=True)
 class Mapped:
-    """A keyframe that has its place in the map, in a component, and the landmarks ids (n,) to follow from its pixels
-    (n,2)."""
+    """A keyframe that has its place in the map."""
 
     keyframe_id: int
     ids: Ids
+    """(n,): the landmarks to follow from here."""
     pixels: Pixels
+    """(n,2): where the keyframe sees them."""
     component_id: int
     is_new: bool = True
     """False where the map showed the view already, and the keyframe is an old one."""

@@ -40,7 +40,7 @@ def _unusable(error: Exception) -> MissingDependencyError:
 
 
 def _check_domain(domain: str) -> None:
-    """Raises ConfigError for a domain that is none: the middleware would end the process."""
+    """Raises ConfigError for a domain that does not exist: the middleware would end the process."""
     if domain and not (domain.isdecimal() and int(domain) <= LARGEST_DOMAIN):
         raise ConfigError(f"ROS_DOMAIN_ID is '{domain}'; it must be a number from 0 to {LARGEST_DOMAIN}")
 

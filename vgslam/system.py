@@ -47,15 +47,7 @@ class SlamSystem:
 
     `process` returns each frame's first estimate at once; `map` holds the newest state of everything. Frames that were
     seen before a component began get their poses afterwards: `map.frames` has the final word on every frame. `notes`
-    has one line for each thing that a user of the poses should know. guide, proposer: networks that are asked where
-    geometry finds nothing.
-
-    slam_map: a map from an earlier run to go on with. The run begins lost and looks for itself in the map before a new
-    component may begin; its frames are appended to the map's and their ids count up from `first_frame_id`.
-    is_localizing: the map gets no keyframes, landmarks or edges, and a frame that does not see it is lost.
-    ignored: (height,width) bool, True where the images show nothing that can be used, such as the car that carries the
-    camera. What stays still in the image while the rest moves is found and ignored in any case.
-    Raises InputError for is_localizing without a keyframe in the map.
+    has one line for each thing that a user of the poses should know.
     """
 
     def __init__(
@@ -63,6 +55,12 @@ class SlamSystem:
         proposer: PoseProposer | None = None, slam_map: SlamMap | None = None, is_localizing: bool = False,
         ignored: Mask | None = None,
     ) -> None:  # fmt: skip
+        """guide, proposer: networks that are asked where geometry finds nothing. slam_map: a map from an earlier run to
+        go on with. The run begins lost and looks for itself in the map before a new component may begin; its frames are
+        appended to the map's and their ids count up from `first_frame_id`. is_localizing: the map gets no keyframes,
+        landmarks or edges, and a frame that does not see it is lost. ignored (height,width): where the images show
+        nothing that can be used, such as the car that carries the camera. What stays still in the image while the rest
+        moves is found and ignored in any case. Raises InputError for is_localizing without a keyframe in the map."""
         self.config = config or SlamConfig()
         self.map = SlamMap() if slam_map is None else slam_map
         if is_localizing and not self.map.keyframes:
@@ -74,16 +72,15 @@ class SlamSystem:
 
         # tracking and mapping
         sfm, features = WindowSfm(self.config.initializer.two_view), self.config.tracker.features
-        self.tracker = Tracker(camera, self.map, self.config.tracker)
-        self.tracker.mask = ImageMask(camera.width, camera.height, ignored)
+        mask = ImageMask(camera.width, camera.height, ignored)
+        self.tracker = Tracker(camera, self.map, self.config.tracker, mask)
         self.mapper = Mapper(self.map, self.tracker, sfm, self.config.mapper)
         self.provisional = ProvisionalStarts(self.map, self.mapper, self.notes)
         self.initializer = Initializer(self.tracker, sfm, self.config.initializer, self.guide)
 
         # places that were seen before
         places = Places(self.map)
-        self.relocalizer = Relocalizer(self.map, places, features, self.config.reloc, proposer)
-        self.relocalizer.mask = self.tracker.mask
+        self.relocalizer = Relocalizer(self.map, places, features, self.config.reloc, proposer, mask)
         self.nearby = NearbyLandmarks(self.map, features, self.config.reloc)
         self.loops = LoopCloser(self.map, places, features, self.config.loops, self.notes)
         self.stages = StageClock()
@@ -134,13 +131,17 @@ class SlamSystem:
 
     def process(self, frame: Frame) -> PoseEstimate:
         """Pose and status of the next frame (ids must count up from `first_frame_id`, else ValueError)."""
-        self.watches.static.may_change_map = not self.loops.search.is_under_way
         self.stills.see(frame)
         view = self._begin_frame(frame)
         if not self._follow(view) and not self._recover(view) and not self._follow_guided(view):
             self._lose(view)
             self._initialize(view)
         return self._frames.newest
+
+    @property
+    def _may_change_map(self) -> bool:
+        """Whether nobody reads or changes the map beside the caller."""
+        return not self.loops.search.is_under_way
 
     def settle(self) -> None:
         """Decide what is still in doubt, so that no frame is UNSURE any longer: the quick first step of `finish`."""
@@ -185,7 +186,7 @@ class SlamSystem:
     def _begin_frame(self, frame: Frame) -> View:
         with self.stages.of("prepare"):
             view = self.tracker.view(frame.id, frame.timestamp_s, frame.image)
-            self.watches.see(view)
+            self.watches.see(view, self._may_change_map)
         status = Status.INITIALIZING if self._component < 0 else Status.LOST
         self._frames.append(PoseEstimate(frame.id, frame.timestamp_s, status))
         return view

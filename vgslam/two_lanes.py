@@ -33,12 +33,13 @@ from vgslam.system import SlamSystem
 from vgslam.types import Array, Frame, Ids, PoseEstimate, Status
 
 MOST_STEPS = 30
-"""Views through which the mapping lane follows its new landmarks at most: a camera so much faster than the flow would
-never be caught up with."""
+"""Views through which the mapping lane follows its new landmarks at most: a camera that is much faster than the flow
+would never be caught up with."""
 
 MOST_BEHIND = 8
-"""A search that is more views behind leaves some out, evenly: so many steps lead to the newest view, and a camera that
-moves fast is still followed from one to the next. Those left out are LOST. It hands back after as many again."""
+"""A search that is more views behind leaves some out, evenly, so that it takes this many steps to the newest view: a
+camera that moves fast is still followed from one to the next. Those left out are LOST. It hands back after as many
+steps again."""
 
 
 class Work(Enum):
@@ -85,15 +86,14 @@ class _Passed:
 
 @dataclass(frozen=True)
 class _Handed:
-    """What the mapping lane hands back for the view that was `due` to be a keyframe: landmarks ids (n,) that tracking
-    does not follow yet, at pixels (n,2) of the last of the `n_passed` first views that have passed."""
+    """What the mapping lane hands back for a view that was due to be a keyframe."""
 
-    due: TrackState
+    due: TrackState  # the view
     new: Mapped
     is_keyframe: bool
-    ids: Ids
-    pixels: Pixels
-    n_passed: int
+    ids: Ids  # (n,): landmarks that tracking does not follow yet
+    pixels: Pixels  # (n,2): where the last of the `n_passed` views sees them
+    n_passed: int  # how many of the views that have passed since were looked through
 
 
 @dataclass
@@ -134,7 +134,6 @@ class TwoLaneSystem(SlamSystem):
         in `map.frames` may get a pose later."""
         if self._lane.is_done:
             self._take_in()
-        self.watches.static.may_change_map = self._job.work is Work.NOTHING
         view = self._begin_frame(frame)
         self.load.lag_frames = 0 if self._job.view is None else view.frame_id - self._job.view.frame_id
         self.load.most_lag_frames = max(self.load.most_lag_frames, self.load.lag_frames)
@@ -145,6 +144,10 @@ class TwoLaneSystem(SlamSystem):
         if not self._follow(view):
             return self._look_for(view)
         return self._frames.newest
+
+    @property
+    def _may_change_map(self) -> bool:
+        return self._job.work is Work.NOTHING
 
     def _look_for(self, view: View) -> PoseEstimate:
         """A view that could not be followed is unsure or lost, and looked for in the map if the mapping lane is idle.
@@ -213,14 +216,15 @@ class TwoLaneSystem(SlamSystem):
         """Hand the map over to the mapping lane."""
         job = _Job(work, view)
         self._job = job
-        self.mapper.tracker = self.tracker
+        self.mapper.take_tracker(self.tracker)
         if work is Work.KEYFRAME:
             # corners are looked for in this view, whatever tracking sees meanwhile
             tracker = copy.copy(self.tracker)
             tracker.moving = copy.copy(self.tracker.moving)
-            self.mapper.tracker = tracker
+            self.mapper.take_tracker(tracker)
             ids = self._state.ids if self._state is not None else np.zeros(0, np.int64)
-            self.tracker.map = self._snapshot = LocalMap(self.map, ids, self._reference.keyframe_id)
+            self._snapshot = LocalMap(self.map, ids, self._reference.keyframe_id)
+            self.tracker.take_map(self._snapshot)
         self._lane.start(lambda: do(job))
 
     def _take_in(self) -> None:
@@ -229,7 +233,8 @@ class TwoLaneSystem(SlamSystem):
         handed = self._lane.take()
         self._job = _Job()
         self._snapshot = None
-        self.tracker.map, self.mapper.tracker = self.map, self.tracker
+        self.tracker.take_map(self.map)
+        self.mapper.take_tracker(self.tracker)
         self.watches.static.forget()
         if handed is not None:
             self._swap(job, handed)

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from da3_tiny import DA3_TINY
 
 from vgslam.errors import ConfigError, WeightsNotFoundError
-from vgslam.network.da3.config import DA3_TINY
 from vgslam.network.da3.loading import save
 from vgslam.network.da3.network import random_network
 from vgslam.network.options import NetworkOptions

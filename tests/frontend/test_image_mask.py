@@ -65,8 +65,7 @@ def test_no_corner_is_found_there_and_as_many_in_the_rest(size):
     everywhere = detect_corners(gray, none, 5000, FeatureConfig())
     assert (found[:, 1] < height // 2 - MARGIN_PX + 1).all()
     assert len(found) > 0.35 * len(everywhere)
-    tracker = Tracker(Camera.from_fov(width, height, 70.0), SlamMap(), TrackerConfig(FeatureConfig(5000)))
-    tracker.mask = mask
+    tracker = Tracker(Camera.from_fov(width, height, 70.0), SlamMap(), TrackerConfig(FeatureConfig(5000)), mask)
     view = tracker.view(0, 0.0, np.repeat(gray[..., None], 3, axis=2))
     closer = tracker.detect(view, none)
     assert (closer[:, 1] < height // 2 - MARGIN_PX + 1).all()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vgslam.frontend.measured_depth import LEAST_REL_SIGMA, MIN_COMMON, calibrate, depth_of
+from vgslam.frontend.measured_depth import LEAST_REL_SIGMA, MIN_COMMON, depth_of, depth_scale
 from vgslam.types import Camera, WindowPrediction
 
 N = 60
@@ -12,7 +12,7 @@ IDS = np.arange(N) * 3
 
 def test_the_scale_is_the_median_ratio_of_one_half() -> None:
     measured = np.full(N, 6.0)
-    found = calibrate(measured, np.full(N, 2.0), IDS)
+    found = depth_scale(measured, np.full(N, 2.0), IDS)
     assert found is not None
     assert found.scale == pytest.approx(3.0)
     assert found.rel_sigma == LEAST_REL_SIGMA
@@ -22,7 +22,7 @@ def test_the_error_is_what_the_other_half_shows() -> None:
     """Half of the held-out landmarks are off by a factor e^0.1 and half by e^-0.1: 1.48 times the median is 0.148."""
     log = np.zeros(N)
     log[1::4], log[3::4] = 0.1, -0.1
-    found = calibrate(np.exp(log), np.ones(N), IDS)
+    found = depth_scale(np.exp(log), np.ones(N), IDS)
     assert found is not None
     assert found.scale == pytest.approx(1.0)
     assert found.rel_sigma == pytest.approx(0.148)
@@ -32,27 +32,27 @@ def test_the_error_is_what_the_other_half_shows() -> None:
 def test_halves_that_say_different_scales_are_refused(offset: float) -> None:
     log = np.zeros(N)
     log[1::2] = offset
-    assert (calibrate(np.exp(log), np.ones(N), IDS) is None) == (offset > 0.15)
+    assert (depth_scale(np.exp(log), np.ones(N), IDS) is None) == (offset > 0.15)
 
 
 def test_a_wide_scatter_is_refused() -> None:
     log = np.zeros(N)
     log[1::4], log[3::4] = 0.25, -0.25
-    assert calibrate(np.exp(log), np.ones(N), IDS) is None
+    assert depth_scale(np.exp(log), np.ones(N), IDS) is None
 
 
 def test_a_landmark_that_many_keyframes_see_is_one_landmark() -> None:
     few = np.repeat(np.arange(MIN_COMMON - 1), 5)
-    assert calibrate(np.ones(len(few)), np.ones(len(few)), few) is None
+    assert depth_scale(np.ones(len(few)), np.ones(len(few)), few) is None
     enough = np.arange(MIN_COMMON)
-    assert calibrate(np.ones(MIN_COMMON), np.ones(MIN_COMMON), enough) is not None
+    assert depth_scale(np.ones(MIN_COMMON), np.ones(MIN_COMMON), enough) is not None
 
 
 def test_what_has_no_depth_is_left_out() -> None:
     predicted = np.ones(N)
     predicted[: N - MIN_COMMON + 1] = 0.0
-    assert calibrate(np.ones(N), predicted, IDS) is None
-    assert calibrate(np.zeros(0), np.zeros(0), np.zeros(0, np.int64)) is None
+    assert depth_scale(np.ones(N), predicted, IDS) is None
+    assert depth_scale(np.zeros(0), np.zeros(0), np.zeros(0, np.int64)) is None
 
 
 def test_depth_is_read_at_the_pixels_of_the_image() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hand_map import CAMERA, add_landmarks, at, grid, hand_map
 
 from vgslam.frontend import dense_depth
-from vgslam.frontend.measured_depth import calibrate
+from vgslam.frontend.measured_depth import depth_scale
 from vgslam.frontend.network_start import AskTimes, DepthTrial, _held_out, try_depth, verified_start
 from vgslam.frontend.provisional_starts import Provisional, ProvisionalStarts
 from vgslam.geometry import se3
@@ -20,7 +20,7 @@ from vgslam.types import Array, MadeBy, WindowInput, WindowPrediction
 
 @pytest.mark.parametrize(("n", "is_known"), [(40, True), (39, False)])
 def test_forty_landmarks_and_a_tenth_are_the_least(n: int, is_known: bool) -> None:
-    found = calibrate(np.full(n, 3.0), np.ones(n), np.arange(n))
+    found = depth_scale(np.full(n, 3.0), np.ones(n), np.arange(n))
     assert (found is not None) == is_known
     assert found is None or (found.scale, found.rel_sigma) == (pytest.approx(3.0), 0.1)
 
@@ -30,7 +30,7 @@ def test_a_scatter_of_three_tenths_is_the_most(log: float, is_known: bool) -> No
     """Held-out ratios are +-log off: 1.48 times the median."""
     logs = np.zeros(60)
     logs[1::4], logs[3::4] = log, -log
-    assert (calibrate(np.exp(logs), np.ones(60), np.arange(60)) is not None) == is_known
+    assert (depth_scale(np.exp(logs), np.ones(60), np.arange(60)) is not None) == is_known
 
 
 # -- a start from a network's depth

@@ -300,8 +300,7 @@ def test_while_others_change_the_map_it_is_left_alone() -> None:
         m.add_keyframe(keyframe, np.zeros(0, np.int64), np.zeros((0, 2)))
     add_landmarks(m, 1, np.array([[0.0, -2.0, 4.0], [0.0, 2.8, 4.0]]))
     found.mask = rows(16)
-    watch.may_change_map = False
-    watch.see(view())
+    watch.see(view(), may_change_map=False)
     assert len(m.observed[1].ids) == 2
     watch.forget()
     assert len(m.observed[1].ids) == 1

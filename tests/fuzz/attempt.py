@@ -27,12 +27,11 @@ class HangError(BaseException):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one input. failure: '' for a result or a refusal; where: the place in the program, to count one
-    fault once."""
+    """What came of one input."""
 
     is_refused: bool = False
-    failure: str = ""
-    where: str = ""
+    failure: str = ""  # '' for a result or a refusal
+    where: str = ""  # the place in the program, to count one fault once
 
 
 def attempt(parser: Parser, files: Files, limit_s: float | None = None, parent: Path | None = None) -> Outcome:

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
+from da3_tiny import DA3_TINY
 from fuzz.grammar import NESTED, VALUES, as_json
 from fuzz.mutations import SEEDS, mostly, mutated_bytes, mutated_files
 from fuzz.parser import Files, Parser, read_files
@@ -19,7 +20,6 @@ from safetensors.torch import save as as_bytes
 
 from vgslam.errors import WeightsError
 from vgslam.network.config import VGGT_TINY, AggregatorConfig, CameraHeadConfig, DptConfig, EncoderConfig, VggtConfig
-from vgslam.network.da3.config import DA3_TINY
 from vgslam.network.da3.find import check_headers, config_of
 from vgslam.network.lora import LoraConfig, add_lora, load_adapter, save_adapter
 from vgslam.network.reloc.config import RelocConfig

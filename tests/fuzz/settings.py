@@ -10,7 +10,8 @@ from fuzz.parser import Files, Parser
 from fuzz.trajectories import TEXTS, TUM
 from hypothesis import strategies as st
 
-from vgslam.commands.config import run_defaults, settings_in
+from vgslam.commands.config import run_defaults
+from vgslam.config import names_in_yaml
 from vgslam.errors import VgslamError
 from vgslam.results.page.document import page
 from vgslam.results.page.run_data import read_run_data
@@ -96,7 +97,7 @@ class Tags(HTMLParser):
 def read_settings(folder: Path) -> None:
     """config.yaml as the defaults of `vgslam run`."""
     path = folder / "config.yaml"
-    settings_in(path)
+    names_in_yaml(path)
     run_defaults(path)
 
 

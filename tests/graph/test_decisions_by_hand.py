@@ -8,7 +8,7 @@ from vgslam.geometry.sim3 import Sim3
 from vgslam.graph.incremental import IncrementalGraph
 from vgslam.graph.loop_consistency import ALL_PAIRS, NEAR, _pairs
 from vgslam.graph.odometry_path import odometry_path
-from vgslam.graph.robust import solve_robust
+from vgslam.graph.robust import _Ties, solve_robust
 from vgslam.graph.sim3_batch import Sim3Batch
 from vgslam.types import Edge, EdgeKind
 
@@ -75,3 +75,23 @@ def test_ties_between_pieces_of_equal_steps_can_be_weighed() -> None:
     assert not joined[0]
     assert np.linalg.eigvalsh(covariance[0]).min() >= -1e-12
     assert solve_robust(nodes, [*odometry, edge(1, 2, 10.0, EdgeKind.LOOP)], {0}).error < 1e-9
+
+
+def test_of_ties_that_contradict_one_another_the_first_has_no_right_of_its_own() -> None:
+    """Two ties between the same pieces: the one of less error holds them, whichever came first."""
+    nodes = {0: shift(0.0), 1: shift(1.0), 2: shift(11.0), 3: shift(12.0)}
+    path = odometry_path(nodes, [edge(0, 1, 1.0), edge(2, 3, 1.0)])
+    ties = _Ties(path, [edge(0, 2, 40.0, EdgeKind.LOOP), edge(1, 3, 11.0, EdgeKind.LOOP)], False)
+    both = np.ones(2, bool)
+    assert ties.holding(both, np.array([30.0, 0.5])).tolist() == [False, True]
+    assert ties.holding(both, np.array([0.5, 30.0])).tolist() == [True, False]
+
+
+def test_what_most_ties_contradict_is_left_out_of_the_first_solve() -> None:
+    """Three ties put the second piece 10 away, the one before them 40."""
+    nodes = {0: shift(0.0), 1: shift(1.0), 2: shift(41.0), 3: shift(42.0)}
+    path = odometry_path(nodes, [edge(0, 1, 1.0), edge(2, 3, 1.0)])
+    places = [(0, 2, 41.0), (1, 2, 10.0), (1, 3, 11.0), (0, 3, 12.0)]
+    active, began = _Ties(path, [edge(*x, EdgeKind.LOOP) for x in places], False).begin(nodes, {0})
+    assert active.tolist() == [False, True, True, True]
+    assert began[2].t[0] == pytest.approx(11.0, abs=1e-9)

@@ -35,6 +35,13 @@ def test_missing_fields_take_defaults() -> None:
         ({"width": 1000}, "heads"),
         ({"aggregator": {"depth": 12}}, "layer that does not exist"),
         ({"aggregator": {"block_size": 5}}, "block_size"),
+        ({"encoder": {"mlp_ratio": float("inf")}}, "mlp_ratio is too large"),
+        ({"encoder": {"mlp_ratio": 10**400}}, "mlp_ratio: expected float"),
+        ({"encoder": {"depth": 10**400}}, "depth is too large"),
+        ({"encoder": {"depth": 2.0}}, "depth: expected int"),
+        ({"encoder": {"depth": True}}, "depth: expected int"),
+        ({"encoder": 5}, "encoder: expected EncoderConfig"),
+        ({"depth": {"layers": [1, 2, "3", 4]}}, "layers"),
     ],
 )
 def test_contradictions_are_named(data, message) -> None:
@@ -48,8 +55,8 @@ def test_dense_head_needs_four_levels() -> None:
 
 
 def test_grid() -> None:
-    assert VGGT_1B.grid(392, 518) == (28, 37)
+    assert VGGT_1B.patches(392, 518) == (28, 37)
     assert VGGT_1B.tokens_per_frame(392, 518) == 1041
     assert AggregatorConfig(depth=4, block_size=2).depth == 4
     with pytest.raises(ConfigError, match="multiples of 14"):
-        VGGT_1B.grid(392, 520)
+        VGGT_1B.patches(392, 520)

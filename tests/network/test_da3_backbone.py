@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from da3_tiny import DA3_TINY
 
 from bench.live_memory import LiveMemory
 from vgslam.errors import ConfigError
@@ -16,7 +17,6 @@ from vgslam.interfaces import Backbone
 from vgslam.network.aggregator import Chunks
 from vgslam.network.backbone import GivenCameras
 from vgslam.network.da3.backbone import Da3Backbone, Da3RunOptions, Da3Workload, decode_cameras, normalise
-from vgslam.network.da3.config import DA3_TINY
 from vgslam.network.da3.loading import Da3LoadOptions, load, save
 from vgslam.network.da3.network import HEADS, random_network, skeleton
 from vgslam.network.da3.transformer import ReferenceChoice

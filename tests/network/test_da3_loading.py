@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from da3_tiny import DA3_TINY
 from safetensors.torch import load_file, save_file
 
 from vgslam.errors import ConfigError, VgslamError, WeightsError, WeightsNotFoundError
 from vgslam.network import licence
 from vgslam.network.da3 import find
-from vgslam.network.da3.config import DA3_SMALL, DA3_TINY
+from vgslam.network.da3.config import DA3_SMALL
 from vgslam.network.da3.find import PUBLISHED, Published
 from vgslam.network.da3.loading import PREFIX, Da3LoadOptions, load, save
 from vgslam.network.da3.network import Da3, random_network

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from da3_tiny import DA3_TINY
 from torch import Tensor
 from torch.nn import functional
 
@@ -11,7 +12,7 @@ from vgslam.geometry import se3, torch_se3
 from vgslam.network.aggregator import Chunks
 from vgslam.network.config import DptConfig
 from vgslam.network.da3.backbone import decode_cameras, encode_cameras, normalise
-from vgslam.network.da3.config import DA3_TINY, Da3Config
+from vgslam.network.da3.config import Da3Config
 from vgslam.network.da3.network import HEADS, Da3, random_network
 from vgslam.network.da3.transformer import ReferenceChoice, choose_reference, resized_position
 from vgslam.network.vggt import Head

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from da3_tiny import DA3_TINY
 from waiting import HANG_S
 
 from vgslam.errors import ConfigError, WeightsError
 from vgslam.network.config import VGGT_TINY
-from vgslam.network.da3.config import DA3_TINY
 from vgslam.network.da3.loading import save as save_da3
 from vgslam.network.da3.network import random_network
 from vgslam.network.options import NetworkOptions

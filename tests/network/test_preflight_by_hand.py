@@ -4,11 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from da3_tiny import DA3_TINY
 from safetensors.torch import load_file, save_file
 
 from vgslam.errors import ConfigError
 from vgslam.network.config import VGGT_TINY
-from vgslam.network.da3.config import DA3_TINY
 from vgslam.network.da3.loading import save as save_da3
 from vgslam.network.da3.network import random_network
 from vgslam.network.licence import APACHE_2, CC_BY_NC_4, RANDOM

@@ -11,12 +11,12 @@ from vgslam.map.slam_map import SlamMap
 from vgslam.refine import refine_checked as checked
 from vgslam.refine.adjust import RefineConfig
 from vgslam.refine.contradicted import Denial, contradicted_pieces, denial, is_astray
-from vgslam.refine.fresh_matches import Agreement, FreshMatches
+from vgslam.refine.fresh_matches import FreshMatches, Votes
 from vgslam.refine.held_by_fit import _is_confirmed, with_far_points
 from vgslam.refine.outcome import RefineOutcome
 from vgslam.refine.problem import gather
 
-NONE = Agreement(0, 0.5)
+NONE = Votes(0, 0.5)
 MEMBERS = np.arange(10, 20)
 """Keyframes; their places are 0 to 9."""
 
@@ -24,15 +24,15 @@ MEMBERS = np.arange(10, 20)
 class Said(FreshMatches):
     """Answers by pairs and threes of keyframes; those that are not given have no matches."""
 
-    def __init__(self, answers: dict[tuple[int, ...], Agreement], usual: Agreement = NONE) -> None:
+    def __init__(self, answers: dict[tuple[int, ...], Votes], usual: Votes = NONE) -> None:
         self.answers, self.usual = answers, usual
         self.asked: list[tuple[int, ...]] = []
 
-    def in_two(self, a: int, b: int) -> Agreement:
+    def in_two(self, a: int, b: int) -> Votes:
         self.asked.append((a, b))
         return self.answers.get((a, b), self.usual)
 
-    def in_three(self, a: int, b: int, c: int) -> Agreement:
+    def in_three(self, a: int, b: int, c: int) -> Votes:
         return self.answers.get((a, b, c), NONE)
 
 
@@ -42,11 +42,11 @@ def denied(found: Denial | None) -> tuple[list[int], list[int], float]:
 
 
 def test_neighbours_that_agree_are_all_that_is_asked() -> None:
-    fresh = Said({(14, 15): Agreement(40, 0.8)}, Agreement(100, 0.1))
+    fresh = Said({(14, 15): Votes(40, 0.8)}, Votes(100, 0.1))
     assert denial(MEMBERS, 5, fresh) is None
     assert fresh.asked == [(14, 15)]
-    for unsure in (Agreement(40, 0.79), Agreement(39, 0.9)):
-        fresh = Said({(14, 15): unsure}, Agreement(100, 0.1))
+    for unsure in (Votes(40, 0.79), Votes(39, 0.9)):
+        fresh = Said({(14, 15): unsure}, Votes(100, 0.1))
         assert denied(denial(MEMBERS, 5, fresh)) == ([2, 3, 4], [5, 6, 7], 80.0)
         assert len(fresh.asked) == 9
 
@@ -55,28 +55,28 @@ def test_those_further_away_are_asked_where_one_of_the_nearest_three_matches() -
     fresh = Said({})
     assert denial(MEMBERS, 5, fresh) is None
     assert fresh.asked == [(14, 15), (13, 15), (14, 16)]
-    third = Said({(14, 16): Agreement(40, 0.1)})
+    third = Said({(14, 16): Votes(40, 0.1)})
     assert denied(denial(MEMBERS, 5, third)) == ([4], [6], 32.0)
     assert third.asked[3:] == [(12, 15), (13, 16), (14, 17), (12, 16), (13, 17), (12, 17)]
-    assert denial(MEMBERS, 5, Said({(14, 16): Agreement(39, 0.1)})) is None
-    assert denial(MEMBERS, 5, Said({(12, 15): Agreement(100, 0.1)})) is None
+    assert denial(MEMBERS, 5, Said({(14, 16): Votes(39, 0.1)})) is None
+    assert denial(MEMBERS, 5, Said({(12, 15): Votes(100, 0.1)})) is None
 
 
 def test_the_median_denies_and_those_that_deny_are_named() -> None:
-    said = {(14, 15): Agreement(50, 0.1), (13, 15): Agreement(100, 0.2), (14, 16): Agreement(60, 0.9)}
+    said = {(14, 15): Votes(50, 0.1), (13, 15): Votes(100, 0.2), (14, 16): Votes(60, 0.9)}
     assert denied(denial(MEMBERS, 5, Said(said))) == ([3, 4], [5], 60.0)
-    said[13, 15] = Agreement(100, 0.3)
+    said[13, 15] = Votes(100, 0.3)
     assert denial(MEMBERS, 5, Said(said)) is None
 
 
 @pytest.mark.parametrize(("n", "before", "after"), [(1, [0], [1, 2, 3]), (2, [0, 1], [2, 3, 4]), (9, [6, 7, 8], [9])])
 def test_links_near_the_ends_have_fewer_around(n: int, before: list[int], after: list[int]) -> None:
-    assert denied(denial(MEMBERS, n, Said({}, Agreement(100, 0.0)))) == (before, after, 100.0)
+    assert denied(denial(MEMBERS, n, Said({}, Votes(100, 0.0)))) == (before, after, 100.0)
 
 
 def test_a_keyframe_is_judged_by_the_one_before_and_the_one_after() -> None:
-    said = {(14, 15): Agreement(50, 0.1), (15, 16): Agreement(50, 0.1), (14, 16): Agreement(50, 0.9)}
-    fresh = Said(said, Agreement(50, 0.5))
+    said = {(14, 15): Votes(50, 0.1), (15, 16): Votes(50, 0.1), (14, 16): Votes(50, 0.9)}
+    fresh = Said(said, Votes(50, 0.5))
     assert is_astray(MEMBERS, 5, fresh)
     assert not is_astray(MEMBERS, 4, fresh)
     assert not is_astray(MEMBERS, 6, fresh)
@@ -100,7 +100,7 @@ def test_a_component_comes_apart_where_more_denies_the_cut_than_holds_it(
     """Runs of keyframes 0 1 | 2 | 3 | 4 5. Six landmarks in four runs count 1/3 for each pair: 2, and 8 for the four
     pairs across. 40 matches of which 36 deny are 32 against it: 8 + 24 would hold it. Features in three keyframes
     speak of the first and the last; those of one side say nothing of the cut."""
-    said = {(2, 3): Agreement(40, 0.1), three: Agreement(n_for, 1.0)}
+    said = {(2, 3): Votes(40, 0.1), three: Votes(n_for, 1.0)}
     pieces = contradicted_pieces(linked(), np.arange(6), Said(said))
     assert [p.tolist() for p in pieces] == ([[0, 1, 2], [3, 4, 5]] if is_apart else [[0, 1, 2, 3, 4, 5]])
 
@@ -109,7 +109,7 @@ def test_pieces_are_cut_one_after_the_other_and_the_largest_comes_first() -> Non
     m = hand_map([at(x=0.2 * k) for k in range(10)])
     for first, others in ((0, [1, 2]), (3, [4, 5, 6]), (7, [8, 9])):
         add_landmarks(m, first, grid(10, 6, 5.0), others)
-    fresh = Said({}, Agreement(50, 0.1))
+    fresh = Said({}, Votes(50, 0.1))
     pieces = contradicted_pieces(m, np.arange(10), fresh)
     assert [p.tolist() for p in pieces] == [[3, 4, 5, 6], [0, 1, 2], [7, 8, 9]]
     assert len(contradicted_pieces(m, np.arange(10), Said({}))) == 1, "nobody denies it"
@@ -119,19 +119,19 @@ def test_pieces_are_cut_one_after_the_other_and_the_largest_comes_first() -> Non
 
 
 @pytest.mark.parametrize(("three", "said", "is_so"), [
-    ((13, 14, 15), Agreement(10, 0.8), True), ((14, 15, 16), Agreement(10, 0.8), True),
-    ((13, 14, 15), Agreement(10, 0.79), False), ((13, 14, 15), Agreement(9, 0.88), False),
-    ((12, 13, 14), Agreement(99, 1.0), False), ((15, 16, 17), Agreement(99, 1.0), False),
+    ((13, 14, 15), Votes(10, 0.8), True), ((14, 15, 16), Votes(10, 0.8), True),
+    ((13, 14, 15), Votes(10, 0.79), False), ((13, 14, 15), Votes(9, 0.88), False),
+    ((12, 13, 14), Votes(99, 1.0), False), ((15, 16, 17), Votes(99, 1.0), False),
 ])  # fmt: skip
 def test_a_link_is_confirmed_by_eight_features_in_three_images_across_it(
-    three: tuple[int, ...], said: Agreement, is_so: bool
+    three: tuple[int, ...], said: Votes, is_so: bool
 ) -> None:
     assert _is_confirmed(MEMBERS, 5, Said({three: said})) is is_so
 
 
 @pytest.mark.parametrize(("n", "three"), [(1, (10, 11, 12)), (9, (17, 18, 19))])
 def test_the_first_and_the_last_link_have_one_three(n: int, three: tuple[int, ...]) -> None:
-    assert _is_confirmed(MEMBERS, n, Said({three: Agreement(8, 1.0)}))
+    assert _is_confirmed(MEMBERS, n, Said({three: Votes(8, 1.0)}))
     assert not _is_confirmed(MEMBERS, n, Said({}))
 
 
@@ -217,8 +217,8 @@ def test_a_graph_that_cannot_be_solved_is_told(monkeypatch: pytest.MonkeyPatch) 
 
     places, notes = Places(), list[str]()
     monkeypatch.setattr(checked, "join_components", lambda *_: None)
-    monkeypatch.setattr(checked, "optimize_map", fails)
+    monkeypatch.setattr("vgslam.reloc.closing.optimize_map", fails)
     mending = checked.Mending(places, None, checked.LoopConfig(), None)  # type: ignore[arg-type]
     checked._join(hand_map([at()]), mending, notes)
-    assert notes == ["the graph was not optimised again, after the map was parted: is odd"]
+    assert notes == ["the graph was not optimised, poses are those of the adjustment: is odd"]
     assert places.n_forgotten == 1

@@ -16,7 +16,7 @@ from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine.adjust import RefineConfig
 from vgslam.refine.contradicted import contradicted_pieces, is_astray
-from vgslam.refine.fresh_matches import Agreement, FreshMatches
+from vgslam.refine.fresh_matches import FreshMatches, Votes
 from vgslam.refine.held_by_fit import pieces_held
 from vgslam.refine.outcome import ComponentOutcome, RefineOutcome
 from vgslam.refine.problem import gather
@@ -125,14 +125,14 @@ def test_a_single_keyframe_that_neither_neighbour_sees_there_comes_apart_alone(m
 class Says(FreshMatches):
     """What pairs of three keyframes say of their poses: of 0 and 1, of 1 and 2, of 0 and 2."""
 
-    def __init__(self, *said: Agreement) -> None:
+    def __init__(self, *said: Votes) -> None:
         self.said = dict(zip([(0, 1), (1, 2), (0, 2)], said, strict=True))
 
-    def in_two(self, a: int, b: int) -> Agreement:
+    def in_two(self, a: int, b: int) -> Votes:
         return self.said[a, b]
 
 
-AGAINST_IT, FOR_IT, FEW = Agreement(100, 0.1), Agreement(100, 0.95), Agreement(20, 0.1)
+AGAINST_IT, FOR_IT, FEW = Votes(100, 0.1), Votes(100, 0.95), Votes(20, 0.1)
 
 
 @pytest.mark.parametrize(
@@ -142,14 +142,14 @@ AGAINST_IT, FOR_IT, FEW = Agreement(100, 0.1), Agreement(100, 0.95), Agreement(2
         ((FOR_IT, AGAINST_IT, FOR_IT), False),
         ((AGAINST_IT, FOR_IT, FOR_IT), False),
         ((AGAINST_IT, AGAINST_IT, AGAINST_IT), False),
-        ((AGAINST_IT, AGAINST_IT, Agreement(100, 0.7)), False),
-        ((AGAINST_IT, AGAINST_IT, Agreement(20, 1.0)), False),
+        ((AGAINST_IT, AGAINST_IT, Votes(100, 0.7)), False),
+        ((AGAINST_IT, AGAINST_IT, Votes(20, 1.0)), False),
         ((FEW, AGAINST_IT, FOR_IT), False),
         ((AGAINST_IT, FEW, FOR_IT), False),
     ],
 )
 def test_a_keyframe_is_astray_if_both_neighbours_deny_it_and_agree_with_each_other(
-    said: tuple[Agreement, ...], is_so: bool
+    said: tuple[Votes, ...], is_so: bool
 ) -> None:
     assert is_astray(np.arange(3), 1, Says(*said)) is is_so
 

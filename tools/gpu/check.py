@@ -148,7 +148,7 @@ def compiled_block(device: torch.device, config: VggtConfig, frames: int, size: 
         if isinstance(module, Linear):
             module.to(torch.bfloat16)
     rope = rope_table(
-        config.grid(*size), config.n_special, config.width // c.n_heads, c.rope_base, device, torch.float32
+        config.patches(*size), config.n_special, config.width // c.n_heads, c.rope_base, device, torch.float32
     )
     x = torch.randn(frames, 1, config.tokens_per_frame(*size), config.width, device=device)
     eager = seconds(lambda: block(x, rope), device)

@@ -33,20 +33,19 @@ RECIPE = Path(__file__).resolve().parents[2] / "configs" / "vggt-m-gpu.yaml"
 
 @dataclass(frozen=True)
 class Plan:
-    """What one call does: of `recipe`, for at most max_s seconds; render_workers processes render clips on
-    render_device into `folder`, which lies in memory; training begins when first_clips are there. state: folder of an
-    earlier call's state. n_validation: windows of each validation set. shares: which part of the schedule of the last
-    phase this call goes through, by the clock; None: by the recipe's steps."""
+    """What one call does."""
 
     recipe: Recipe
-    folder: Path
-    max_s: float
-    render_workers: int
+    folder: Path  # where clips are rendered to, in memory
+    max_s: float  # it takes no longer
+    render_workers: int  # processes that render
     render_device: str
-    first_clips: int
-    state: Path
-    n_validation: int
+    first_clips: int  # training begins when so many are there
+    state: Path  # folder of an earlier call's state
+    n_validation: int  # windows of each validation set
     shares: tuple[float, float] | None = None
+    """Which part of the schedule of the last phase this call goes through, by the clock; None: by the recipe's
+    steps."""
 
 
 def shortened(recipe: Recipe, share: float) -> Recipe:

@@ -7,6 +7,9 @@ Unknown are the poses of frames 1..S-1 and the depth z of each point in frame 0.
 
 with soft-L1 rho. Where the motion shows nothing the prior keeps the network's depth, and it sets the scale (maximum a
 posteriori; Triggs et al. 1999, Bundle Adjustment - A Modern Synthesis).
+
+It is not that of `multiview/bundle.py`, which moves points freely and weighs errors as Huber does: among matches of
+which a seventh is wrong that one ends with rotations twice as far off, and accepts more of what is no geometry at all.
 """
 
 from collections.abc import Sequence

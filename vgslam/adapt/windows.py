@@ -19,6 +19,8 @@ Array = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]
 
 MAX_CORNERS = 800
+MAX_BACK_ERROR_PX = 0.5  # how far from where it began a corner may end when it is followed forth and back
+LEAST_MATCHES, LEAST_AGREEING = 15, 0.6  # for a fundamental matrix, and the share of them that has to agree with it
 """Most corners in a window's first frame: enough to teach the network's small depth and flow maps nearly everywhere."""
 
 
@@ -135,7 +137,8 @@ def _match(grey: list[Image]) -> list[PointMatches]:
     for frame, (a, b) in enumerate(pairwise(grey), start=1):
         then, found, _ = cv2.calcOpticalFlowPyrLK(a, b, now, now.copy(), winSize=(13, 13), maxLevel=4)
         back, returned, _ = cv2.calcOpticalFlowPyrLK(b, a, then, then.copy(), winSize=(13, 13), maxLevel=4)
-        ok &= (found.ravel() > 0) & (returned.ravel() > 0) & (np.linalg.norm(back - now, axis=2).ravel() < 0.5)
+        ok &= (found.ravel() > 0) & (returned.ravel() > 0)
+        ok &= np.linalg.norm(back - now, axis=2).ravel() < MAX_BACK_ERROR_PX
         p, m, q = (x[ok, 0].astype(np.float64) for x in (start, now, then))
         keep = _on_epipolar_lines(p, q)
         found_matches.append(PointMatches(frame, p[keep], m[keep], q[keep]))
@@ -151,11 +154,11 @@ def nearest_pixel(px: Array, shape: tuple[int, ...]) -> tuple[npt.NDArray[np.int
 
 def _on_epipolar_lines(p: Array, q: Array) -> npt.NDArray[np.bool_]:
     """Which matches agree with a common fundamental matrix; none where hardly more than half do."""
-    if len(p) < 15:
+    if len(p) < LEAST_MATCHES:
         return np.zeros(len(p), bool)
     _, inlier = cv2.findFundamentalMat(p, q, cv2.FM_RANSAC, 1.0, 0.999, 1000)
     keep = np.zeros(len(p), bool) if inlier is None else inlier.ravel() > 0
-    return keep if keep.mean() > 0.6 else np.zeros(len(p), bool)
+    return keep if keep.mean() > LEAST_AGREEING else np.zeros(len(p), bool)
 
 
 def parallax_px(matches: PointMatches, K: Array) -> float:

@@ -16,7 +16,8 @@ Lens = Literal["auto", "pinhole", "fisheye"]
 MOST_VIEWS = 40  # views that are solved with: more add time, and little else
 LEAST_VIEWS = 8  # fewer leave it to chance what they determine
 TILTED_DEG, LEAST_TILTED = 15.0, 4
-"""A board parallel to the image says nothing of the focal length: that many views must be tilted by so much."""
+"""A board parallel to the image says nothing of the focal length: this many views must be tilted by this
+angle."""
 MAX_REL_SIGMA = 0.01
 """Largest deviation of fx, over fx, of a calibration that is written: it is an error of scale of the depth."""
 MAX_RMS, DOUBTED_RMS = 0.003, 0.001

@@ -90,7 +90,7 @@ def _views(args: CalibrateArgs, board: Finder) -> tuple[list[BoardView], int, tu
     source = open_source(args.path, SourceOptions(start=args.start, end=args.end, stride=stride))
     if not isinstance(source, RecordedSource):
         raise InputError(f"{args.path}: is no recording; record a video first")
-    source.calibrate(None)
+    source.take_camera(None)
     others = those_of_other_sizes(source.files)
     source.leave_out(others)
     views, n_images, size = [], 0, (0, 0)

@@ -9,7 +9,7 @@ TABLE_WIDTH = 110  # characters of a table of scores
 
 
 def wide_console(least: int) -> Console:
-    """Standard output with at least so many characters in a line: a table cut off in a pipe is of no use."""
+    """Standard output with at least this many characters in a line: a table cut off in a pipe is of no use."""
     console = Console()
     console.width = max(console.width, least)
     return console

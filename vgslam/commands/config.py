@@ -4,16 +4,14 @@ import json
 import textwrap
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
+from typing import Any, cast
 
 import tyro
 import yaml
 
 from vgslam.commands.help_page import sentences_of
 from vgslam.commands.run import RunArgs
-from vgslam.config import read_yaml, to_plain
-from vgslam.errors import ConfigError
-from vgslam.guards import documents
+from vgslam.config import names_in_yaml, read_yaml, to_plain
 from vgslam.guards.wording import say
 from vgslam.slam_config import SlamConfig
 
@@ -70,43 +68,11 @@ def run_defaults(path: Path | None) -> RunArgs:
     if not _is_of_run(path):
         return replace(nothing, slam=read_yaml(path, nothing.slam))
     given = read_yaml(path, replace(nothing, path=cast(Path, None)))
-    kept = {name: getattr(nothing, name) for name in ONE_RUN_ONLY}
-    hints = get_type_hints(RunArgs)
-    for f in fields(RunArgs):
-        if f.name not in ONE_RUN_ONLY and not is_dataclass(getattr(given, f.name)):
-            kept[f.name] = _typed(getattr(given, f.name), hints[f.name], f"{path}: {f.name}")
+    kept: dict[str, Any] = {name: getattr(nothing, name) for name in ONE_RUN_ONLY}
     return replace(given, **(kept | ({"path": tyro.MISSING} if given.path is None else {})))
 
 
 def _is_of_run(path: Path) -> bool:
     """Whether a file has settings of `run`."""
     of_run = {f.name for f in fields(RunArgs)} - {f.name for f in fields(SlamConfig)}
-    return not of_run.isdisjoint(settings_in(path))
-
-
-def settings_in(path: Path | None) -> frozenset[str]:
-    """Names of the settings in a YAML file, outermost ones alone; none of a file that `read_yaml` will complain of."""
-    try:
-        data = None if path is None else documents.read_yaml(path)
-    except (OSError, documents.DocumentError):
-        return frozenset()
-    return frozenset(map(str, data)) if isinstance(data, dict) else frozenset()
-
-
-def _typed(value: Any, hint: Any, where: str) -> Any:
-    """The value with the type of its field: a path instead of text, or one of the allowed words."""
-    if value is None:
-        return None
-    words = next((get_args(kind) for kind in (hint, *get_args(hint)) if get_origin(kind) is Literal), ())
-    if words:  # one of them, or None
-        if value not in words:
-            raise ConfigError(f"{where}: expected one of {', '.join(map(str, words))}, got {value!r}")
-        return value
-    kinds = [k for k in (get_args(hint) or (hint,)) if isinstance(k, type) and k is not type(None)]
-    if Path in kinds and isinstance(value, str):
-        return Path(value)
-    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if (bool not in kinds and isinstance(value, bool)) or not isinstance(value, tuple(kinds)):
-        raise ConfigError(f"{where}: expected {kinds[0].__name__}, got {value!r}")
-    return value
+    return not of_run.isdisjoint(names_in_yaml(path))

@@ -63,7 +63,7 @@ class RecordingsArgs:
     retries: int = 1
     """Further tries for a recording whose process died, whose storage failed, or whose machine was lost."""
     max_lost_frames: int | None = None
-    """Give a recording up after so many frames in a row without a pose; the results go up to there."""
+    """Give a recording up after this many frames in a row without a pose; the results go up to there."""
     cache: Path | None = None
     """Folder of each machine into which recordings from elsewhere are fetched; by default ~/.cache/vgslam."""
     quiet: bool = False

@@ -42,8 +42,10 @@ class Photos:
 
         if self.calib is not None and self.fov_deg is not None:
             raise ConfigError("--calib and --fov-deg exclude each other: give one of them")
-        if self.fov_deg is not None and not 5.0 < self.fov_deg < 170.0:
-            raise ConfigError(f"the field of view must be between 5 and 170 degrees, got {self.fov_deg}")
+        if self.fov_deg is not None:
+            from vgslam.session.choose_camera import check_fov
+
+            check_fov(self.fov_deg)
         self._localizers: dict[Any, Localizer] = {}
         recorded = self.slam_map.recorded_camera if self.calib is None else self._read(self.calib)
         if self.fov_deg is not None:

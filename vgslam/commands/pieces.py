@@ -63,13 +63,13 @@ SOME_FAILED = 1  # exit code where pieces have no map, and the others have
 
 @dataclass
 class PiecesRun:
-    """One run in pieces, mapped `at` a workplace. limits: of a piece; began: CPU and wall-clock seconds."""
+    """One run in pieces."""
 
     args: RunArgs
     n_pieces: int | None
-    at: Workplace
-    limits: TaskLimits
-    began: tuple[float, float]
+    at: Workplace  # where they are mapped
+    limits: TaskLimits  # of a piece
+    began: tuple[float, float]  # CPU and wall-clock seconds
     source: RecordedSource = field(init=False)
     calibration: str = "given"
     _numbers: dict[float, int] = field(default_factory=dict)

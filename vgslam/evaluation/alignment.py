@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vgslam.geometry import se3
+from vgslam.geometry.robust_similarity import line_ratio
 from vgslam.geometry.sim3 import Sim3
 from vgslam.types import Array
 
@@ -31,12 +32,6 @@ class Alignment:
 def spread(points: Array) -> float:
     """RMS distance of points (N,3) from their centroid."""
     return float(np.sqrt(((points - points.mean(0)) ** 2).sum(1).mean()))
-
-
-def mean_rotation(R_ref_cam: Array, R_est_cam: Array) -> Array:
-    """R_ref_est (3,3) that best takes orientations (N,3,3) to the reference's: chordal L2 mean (Hartley et al., IJCV
-    2013, 5.3)."""
-    return se3.orthonormalize((R_ref_cam @ np.swapaxes(R_est_cam, 1, 2)).sum(0))
 
 
 def best_scale(points_ref: Array, points_est: Array) -> float | None:
@@ -71,9 +66,3 @@ def align(T_ref_cam: Array, T_est_cam: Array, with_scale: bool) -> Alignment:
     scale = best_scale(p_ref, p_est) if with_scale else None
     t = p_ref.mean(0) - (scale or 1.0) * R @ p_est.mean(0)
     return Alignment(Sim3(R, t, scale or 1.0), scale is not None, is_from_orientations=True)
-
-
-def line_ratio(points: Array) -> float:
-    """Second extent of points (N,3) over the first: 0 for a straight line, and for one point."""
-    D = np.linalg.svd(points - points.mean(0), compute_uv=False)
-    return float(D[1] / D[0]) if D[0] > 0 else 0.0

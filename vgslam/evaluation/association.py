@@ -9,7 +9,7 @@ MAX_DIFFERENCE_CAP_S = 0.02
 SAME_FRAME_S = 1e-3
 UNIT_SLACK, OFFSET_SLACK = 3.0, 2.0
 """How much the durations of one recording may differ, as a factor, for another unit or another clock to be named."""
-LEAST_COUNTED = 10  # so many times that count on by one may be no times
+LEAST_COUNTED = 10  # this many times that count on by one may be numbers of frames
 NO_POSE = np.iinfo(np.int64).min
 
 

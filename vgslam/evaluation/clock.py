@@ -19,7 +19,7 @@ error, nor .99 of the rotations'."""
 LEAST_SHARE, LEAST_DEG = 0.01, 0.5
 """Positions with an error below this share of their extent, and rotations with one below this, raise no question."""
 NO_WORSE = 1.05
-"""A difference that the rotations call for may leave so much of the error of the positions, and the reverse."""
+"""A difference that the rotations call for may make the error of the positions grow by this factor, and the reverse."""
 LEAST_SHARED = 0.7  # share of the poses that must still have a reference on the other clock
 FEWEST = 10  # poses from which a difference is looked for
 STEPS_S = (0.01, 0.05)
@@ -27,7 +27,7 @@ STEPS_S = (0.01, 0.05)
 FINER = 10  # steps in a step, twice, about the best one
 MOST_POSES = 400  # poses that are compared, spread over the estimate
 HOLE, LEAST_HOLE_S = 1.5, 0.25
-"""Intervals of the reference above so many medians, and above this, are not interpolated over."""
+"""Intervals of the reference above this many medians, and above this, are not interpolated over."""
 
 Mask = npt.NDArray[np.bool_]
 Error = Callable[[float, Mask], float]  # the error under a difference in s, for a choice of poses

@@ -6,9 +6,10 @@ from itertools import permutations, product
 
 import numpy as np
 
-from vgslam.evaluation.alignment import align, line_ratio, mean_rotation, spread
-from vgslam.evaluation.relative import rotation_angles_deg
+from vgslam.evaluation.alignment import align, spread
 from vgslam.geometry import se3
+from vgslam.geometry.robust_similarity import line_ratio
+from vgslam.geometry.rotation_mean import angles_deg, mean_rotation
 from vgslam.types import Array
 
 WRONG_DEG = 5.0  # rotations that agree better than this raise no question
@@ -17,7 +18,7 @@ AGREES_DEG = 10.0  # largest error that another convention may leave: random rot
 WRONG_OF_PATH = 0.1  # positions whose error is less than this share of their extent raise no question
 LINE = 0.05  # second extent of the positions over the first below which they do not say how the cameras are turned
 DOUBTED = 2.0
-"""A turn within so many times of what the errors of the positions do to their alignment is not one of the axes."""
+"""A turn of up to this many times what the errors of the positions do to their alignment is not one of the axes."""
 NEAR_AXES_DEG = 20.0  # axes that are this near to one of the known ones are called by its name
 _NAMES = {
     "OpenGL's (x right, y up, z backward)": np.diag([1.0, -1.0, -1.0]),
@@ -31,7 +32,7 @@ _COLUMNS = {
     "y mirrored": np.diag([1.0, -1.0, 1.0]), "z mirrored": np.diag([1.0, 1.0, -1.0]),
 }  # fmt: skip
 """Slips of columns, each its own inverse: they differ by turns of the world, so rotations tell which it is."""
-_NEARLY = 1.05  # readings whose error is so much of the least agree as well with the positions; the rotations decide
+_NEARLY = 1.05  # readings up to this factor above the least error agree as well with positions; rotations decide
 ROUNDING = 1e-6
 FEWEST_SAME = 3  # frames with one pose to the last bit from which it is told
 MOVED = 0.02  # share of the extent of the reference that its own poses must spread over meanwhile
@@ -130,8 +131,8 @@ def _of_positions(T_ref: Array, T_est: Array, now_m: float, size: float, by_posi
 def _axes(T_ref: Array, T_est: Array, now_deg: float) -> str | None:
     """One turn of the camera's axes that explains the rotations: R_ref = R_est R_est_ref."""
     aligned = align(T_ref, T_est, with_scale=True).apply(T_est)[:, :3, :3]
-    turn = mean_rotation(np.swapaxes(aligned, 1, 2), np.swapaxes(T_ref[:, :3, :3], 1, 2))
-    left = rotation_angles_deg(np.swapaxes(T_ref[:, :3, :3], 1, 2) @ aligned @ turn)
+    turn = mean_rotation(np.swapaxes(aligned, 1, 2) @ T_ref[:, :3, :3])
+    left = angles_deg(np.swapaxes(T_ref[:, :3, :3], 1, 2) @ aligned @ turn)
     left_deg = float(np.sqrt((left**2).mean()))
     if left_deg > min(FAR_BETTER * now_deg, AGREES_DEG):
         return None
@@ -167,7 +168,7 @@ def _right_angles() -> Iterator[Array]:
 
 
 def _angle(a: Array, b: Array) -> float:
-    return float(rotation_angles_deg((a.T @ b)[None])[0])
+    return float(angles_deg((a.T @ b)[None])[0])
 
 
 def _errors(T_ref: Array, T_est: Array, by_positions: bool) -> tuple[float, float]:
@@ -176,6 +177,6 @@ def _errors(T_ref: Array, T_est: Array, by_positions: bool) -> tuple[float, floa
     position = float(np.sqrt(((aligned[:, :3, 3] - T_ref[:, :3, 3]) ** 2).sum(1).mean()))
     R_est = aligned[:, :3, :3]
     if not by_positions:
-        R_est = mean_rotation(T_ref[:, :3, :3], R_est) @ R_est
-    angles = rotation_angles_deg(np.swapaxes(T_ref[:, :3, :3], 1, 2) @ R_est)
+        R_est = mean_rotation(T_ref[:, :3, :3] @ np.swapaxes(R_est, 1, 2)) @ R_est
+    angles = angles_deg(np.swapaxes(T_ref[:, :3, :3], 1, 2) @ R_est)
     return position, float(np.sqrt((angles**2).mean()))

@@ -7,7 +7,7 @@ import numpy as np
 
 from vgslam.errors import EvaluationError, MissingDependencyError
 from vgslam.evaluation import relative
-from vgslam.evaluation.alignment import Alignment, align, mean_rotation, spread
+from vgslam.evaluation.alignment import Alignment, align, spread
 from vgslam.evaluation.association import associate
 from vgslam.evaluation.clock import clock_difference
 from vgslam.evaluation.conventions import convention_note, same_pose_note
@@ -22,6 +22,7 @@ from vgslam.evaluation.scores import (
     scale_drift,
 )
 from vgslam.geometry import se3
+from vgslam.geometry.rotation_mean import angles_deg, mean_rotation
 from vgslam.guards.wording import first_line
 from vgslam.types import Array, Ids, Trajectory
 
@@ -164,13 +165,13 @@ def _error_series(timestamps_s: Array, T_ref_cam: Array, T_est_cam: Array, align
 
 def _rotation_only_errors_deg(T_ref_cam: Array, T_est_cam: Array) -> Array:
     R_ref, R_est = T_ref_cam[:, :3, :3], T_est_cam[:, :3, :3]
-    R = mean_rotation(R_ref, R_est)
-    return relative.rotation_angles_deg(np.swapaxes(R_ref, 1, 2) @ R @ R_est)
+    R = mean_rotation(R_ref @ np.swapaxes(R_est, 1, 2))
+    return angles_deg(np.swapaxes(R_ref, 1, 2) @ R @ R_est)
 
 
 def _turned_deg(T: Array) -> float:
     R = T[:, :3, :3]
-    return float(relative.rotation_angles_deg(np.swapaxes(R[:-1], 1, 2) @ R[1:]).sum())
+    return float(angles_deg(np.swapaxes(R[:-1], 1, 2) @ R[1:]).sum())
 
 
 def _flags(is_static: bool, alignment: Alignment, ate_m: float, centroid_m: float) -> list[str]:

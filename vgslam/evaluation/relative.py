@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vgslam.geometry import se3
+from vgslam.geometry.rotation_mean import angles_deg
 from vgslam.types import Array, Ids
 
 KITTI_LENGTHS_M = (100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0, 800.0)
@@ -32,12 +33,6 @@ class KittiError:
     rotation_deg_per_100m: float
 
 
-def rotation_angles_deg(R: Array) -> Array:
-    """Angles (N,) in degrees of rotations (N,3,3), accurate near zero (from both the sine and the cosine)."""
-    axis = np.stack([R[:, 2, 1] - R[:, 1, 2], R[:, 0, 2] - R[:, 2, 0], R[:, 1, 0] - R[:, 0, 1]], axis=1)
-    return np.degrees(np.arctan2(np.linalg.norm(axis, axis=1), np.trace(R, axis1=1, axis2=2) - 1.0))
-
-
 def relative_errors(T_ref_cam: Array, T_est_cam: Array, pairs: Ids) -> tuple[Array, Array]:
     """Translation (M,) and rotation in degrees (M,) of the relative pose errors of pairs (M,2). E = (Q_i^-1 Q_j)^-1
     (P_i^-1 P_j) with reference Q and estimate P (Sturm et al., IROS 2012, eq. 2)."""
@@ -45,7 +40,7 @@ def relative_errors(T_ref_cam: Array, T_est_cam: Array, pairs: Ids) -> tuple[Arr
     Q = se3.inverse(T_ref_cam[i]) @ T_ref_cam[j]
     P = se3.inverse(T_est_cam[i]) @ T_est_cam[j]
     E = se3.inverse(Q) @ P
-    return np.linalg.norm(E[:, :3, 3], axis=1), rotation_angles_deg(E[:, :3, :3])
+    return np.linalg.norm(E[:, :3, 3], axis=1), angles_deg(E[:, :3, :3])
 
 
 def consecutive_pairs(timestamps_s: Array) -> Ids:

@@ -28,7 +28,7 @@ COLLAPSED_LOG_SCALE = 0.5
 SAME_WAY_DEG = 10.0
 """A refused bond that turns the part like the others do is no false place: it is the scale that is wrong."""
 ALARM_SIGMAS, LEAST_SPREAD = 4.0, 0.1
-"""A part's scale leaves its bonds if it is off by so many of their deviations, which are at least the second."""
+"""A part's scale leaves its bonds if it is off by this many of their deviations, which are at least the second."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ REACH_DEPTHS = 5.0
 """How far from a tie, in depths, a similarity can say what is seen: the drift of a bond (5 %) makes LIKE_DEPTHS
 there."""
 LEAST_PREDICTED, LEAST_SEEN = 4, 0.5
-"""A similarity that predicts so many places is contradicted if less than this share is seen. Seen were all of 4 and 5
+"""A similarity that predicts this many places is contradicted if less than this share is seen. Seen were all of 4 and 5
 of rendered drives, 4 of pieces of KITTI, none of 8 and 9 of another city (docs/bench/fleet.md)."""
 MOST_LOOKS = 12  # places of a pair of maps that are looked at, spread over what they have in common
 TRIES = 2  # pairs of keyframes that are tried at a place: one may be blurred, or half hidden

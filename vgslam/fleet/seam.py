@@ -20,7 +20,7 @@ LEAST_FRAMES, LEAST_SHARE = 5, 0.7  # common frames that have to agree on one si
 SAME_DEG, SAME_SHARE = 2.0, 0.1
 """A frame agrees if both maps put it there within this angle, and this share of the depth of what it sees."""
 LEAST_RATIOS = 30  # landmarks seen by both maps from which their depths say something of the scale
-SAME_PX = 1.5  # two landmarks that a frame sees so near one another are one corner
+SAME_PX = 1.5  # two landmarks that a frame sees at most this far apart are one corner
 SAME_LOG_SCALE, WORST_LOG_SIGMA = 0.1, 0.05
 """The difference of log-scales by positions and by landmarks (or three deviations); the most deviation of the scale."""
 LEAST_LOG_SIGMA = 0.005

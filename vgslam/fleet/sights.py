@@ -13,11 +13,11 @@ from vgslam.geometry.sim3 import Sim3
 from vgslam.types import Array
 
 APART_DEPTHS = 0.4
-"""Two views show different places if the middles of what they see lie so far apart, in multiples of the larger depth: a
+"""Two views show different places if the middles of what they see lie this far apart, as shares of the larger depth: a
 third of an image's width at 60 degrees. Keyframes that the wall of another room deceived lay 0.2 apart; walks through
 one room 0.7 to 1.4, pieces of a kitchen 0.1 to 0.8 (docs/bench/fleet.md)."""
 PARALLAX = 0.2
-"""Two views of a place are independent if the cameras are so far apart, in depths: 11 degrees for what lies abeam."""
+"""Two views of a place are independent if the cameras are this far apart, in depths: 11 degrees for what lies abeam."""
 LEAST_ALONE = 6
 """Independent views that verify a place which stands alone: the camera moves by as much as it sees. A look-alike ahead
 of a car is in view for less."""

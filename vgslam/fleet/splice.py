@@ -23,7 +23,7 @@ class Part:
     frames: Ids  # (n,): the number in the whole of each row of the map's frames
     placed: dict[int, tuple[int, Sim3]]  # where each component lies: its component in the whole, and S_whole_component
     begin: int
-    end: int  # the frames of the whole, from begin to before end, whose keyframes are taken from this map
+    end: int  # the frames of the whole, from `begin` to before `end`, whose keyframes are taken from this map
 
 
 def splice(parts: Sequence[Part], timestamps_s: Array, into: SlamMap) -> list[int]:

@@ -84,13 +84,13 @@ class InPieces:
 
 @dataclass
 class WholeResults:
-    """Writes a whole map as the results of a run. steps: what fails one by one; depth: the form of the saved depth."""
+    """Writes a whole map as the results of a run."""
 
     writer: RunWriter
     report: RunReport
-    steps: LateSteps
+    steps: LateSteps  # each may fail by itself
     say: Callable[[str], None]
-    depth: Form | None = None
+    depth: Form | None = None  # the form in which the depth of keyframes is saved; None to leave it out
     poses: Poses = field(init=False)
 
     def fill(self, whole: Whole, about: InPieces) -> None:

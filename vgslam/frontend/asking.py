@@ -1,6 +1,6 @@
 """A network that is asked where geometry is weak: opened at the first question, in line or beside the frames.
 
-Who asks says why, and says afterwards whether the answer was believed; both are counted for the report.
+Whoever asks says why, and says afterwards whether the answer was believed; both are counted for the report.
 """
 
 import sys
@@ -49,11 +49,11 @@ class Answer(Generic[A]):
 
 @dataclass
 class Desk:
-    """Passes questions on, one after another, and keeps count. is_beside: questions are answered on a thread; an answer
-    is there when somebody asks for the same reason again, and nobody waits. Otherwise they are answered in line, so
-    that a run is determined by its frames."""
+    """Passes questions on, one after another, and keeps count."""
 
     is_beside: bool = False
+    """Whether questions are answered on a thread: an answer is there when somebody asks for the same reason again, and
+    nobody waits. Otherwise they are answered in line, so that a run is determined by its frames."""
     notes: list[str] = field(default_factory=list)
     """A line for what the user of the poses should know."""
     counts: dict[Reason, Count] = field(default_factory=lambda: {reason: Count() for reason in Reason})
@@ -65,6 +65,10 @@ class Desk:
     _one_caller: threading.Lock = field(default_factory=threading.Lock)
     _pool: ThreadPoolExecutor | None = None
     _pending: tuple[Reason, Hashable, "Future[Any]"] | None = None
+
+    def go_beside(self) -> None:
+        """Answer on a thread from now on."""
+        self.is_beside = True
 
     def ask(self, reason: Reason, about: Hashable, work: Callable[[], A | None]) -> Answer[A] | None:
         """The answer of `work`, or, beside the frames, that of an earlier question for the same reason; None if there
@@ -96,7 +100,7 @@ class Desk:
     @contextmanager
     def asking_later(self) -> Iterator[bool]:
         """A block in which no question is passed on to the thread; it is told whether none is being answered there, so
-        that the network may be changed. Who asks meanwhile waits."""
+        that the network may be changed. Whoever asks meanwhile waits."""
         with self._lock:
             yield self._pending is None or self._pending[2].done()
 

@@ -15,12 +15,12 @@ from vgslam.types import Array, Ids, WindowInput
 
 @dataclass(frozen=True)
 class Sighting:
-    """The corners of the first view that a frame sees: indices (n,) and pixels (n,2)."""
+    """The corners of the first view that a frame sees."""
 
     frame_id: int
     timestamp_s: float
-    index: Ids
-    pixels: Pixels
+    index: Ids  # (n,): which of them
+    pixels: Pixels  # (n,2)
 
 
 @dataclass

@@ -21,19 +21,19 @@ Values = npt.NDArray[np.float64]
 MOST_POINTS, LEAST_POINTS = 200, 30
 """Corners whose surroundings are compared: more say nothing new, and fewer are not enough."""
 SIDE, STEP_PX = 3, 5
-"""So many samples a side, so far apart in px, are the mean of a corner's surroundings: about the window of the flow."""
+"""Samples along a side, and their distance in px, that a corner's surroundings are the mean of: about a flow window."""
 SATURATED = 245.0
 """Above this mean grey value surroundings are cut off, and tell nothing of the exposure."""
 LEAST_CHANGE = 0.5
 """Median change, in grey values of 255, below which an image is left as it is."""
 LEAST_CORRELATION, ERROR = 0.7, 0.45
 """Least correlation of the grey values in both images, and the error of the gain, as a multiple of what the correlation
-lacks to 1: a smaller change is none. Where corners are not where they are expected, what differs is the scene: of
+lacks to 1: smaller changes are not believed. Where corners are not as expected, what differs is the scene: of
 guesses half a patch off, the correlation is 0.8 and the gain up to 0.08 off; of those far off, 0.5 and 0.3; of good
 ones, 0.99 and 0.005."""
 LEAST_ERRORS, ERROR_OF_MEDIAN = 4.0, 1.86
 """Least change in standard errors of a median, and this error in median absolute deviations over the root of the number
-(1.253 x 1.483, of a normal distribution): noise makes changes that are none, and these lead all of the flow astray."""
+(1.253 x 1.483, of a normal distribution): noise looks like a change, and would lead all of the flow astray."""
 EXPLAINED = 2.0
 """Mean difference in grey values that a gain may leave before more than a gain is looked for."""
 DARK = 1.0

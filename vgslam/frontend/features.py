@@ -19,11 +19,11 @@ LEAST_CELL_PX = 4
 CORNER_BLOCK_PX, SOBEL_PX = 5, 3
 """Window of the structure tensor, and aperture of its derivatives."""
 BORDER_PX = 8
-"""No corners so near to the edge: half a window of the optical flow leaves the image there."""
+"""No corners are taken this near to the edge: half a window of the optical flow leaves the image there."""
 STRONG_SHARE = 20
-"""The response of the strong corners is that which one cell in so many exceeds."""
+"""The response of a strong corner is the one that a single cell in this many exceeds."""
 LEAST_RESPONSE = 1e-6
-"""Least response of a corner; a grey surface has less, by rounding alone."""
+"""Least response of a corner; that of a grey surface is less, and comes of rounding alone."""
 LEAST_WINDOW_PX = 3
 """Least side of the window of optical flow: OpenCV compares nothing smaller."""
 FLOW_END, BACK_END = (3, 20, 0.03), (3, 10, 0.03)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vgslam.frontend.measured_depth import LEAST_REL_SIGMA, calibrate
+from vgslam.frontend.measured_depth import LEAST_REL_SIGMA, depth_scale
 from vgslam.types import Array, Float32, Ids
 
 BANDWIDTH = 0.05
@@ -32,12 +32,12 @@ class FittedDepth:
 
 def fit_depth(predicted: Float32, cells: tuple[Ids, Ids], measured: Array, ids: Ids) -> FittedDepth | None:
     """The depth map predicted (h,w) fitted to the depths measured (M,) of landmarks ids (M,) in the cells (rows (M,),
-    columns (M,)). None where they do not agree with it (`calibrate`).
+    columns (M,)). None where they do not agree with it (`depth_scale`).
 
     The errors of log depth at one half of the landmarks, smoothed, are taken out if the other half is then nearer; how
     near it is is the deviation there, and that of the scale alone where no landmark is near."""
     at = predicted[cells].astype(np.float64)
-    scale = calibrate(measured, at, ids)
+    scale = depth_scale(measured, at, ids)
     if scale is None:
         return None
     error = np.full(len(at), np.inf)

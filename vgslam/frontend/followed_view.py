@@ -13,7 +13,7 @@ from vgslam.types import Array
 POINT_DISTANCE, MOST_FOUND, QUALITY = 10, 500, 0.002
 """Least distance of two corners in px; how many are looked for, and how strong the weakest is of the strongest."""
 BLOCK, IN_BLOCK = 40, 4
-"""Corners that are followed in each block of so many px: what is burnt in has the strongest, and must not have all."""
+"""Side of a block (px), and the corners that are followed in each: what is burnt in has the strongest, not all."""
 FEWEST_POINTS = 50
 """With fewer corners that are followed another view is taken."""
 MIN_MOVE = 2.5

@@ -44,13 +44,12 @@ class FrameFit:
 
 @dataclass(frozen=True)
 class Segment:
-    """Frames between keyframe `first` and the next one, or after the last; rows (n,) of the map's frames, and how far
-    (n,) in time each is on the way, 0 to 1."""
+    """Frames between two keyframes, or after the last."""
 
-    first: int
-    has_second: bool
-    rows: Ids
-    share: Array
+    first: int  # the keyframe before them
+    has_second: bool  # whether one comes after them
+    rows: Ids  # (n,): their rows among the map's frames
+    share: Array  # (n,): how far each is on the way, in time, 0 to 1
 
 
 class FramePoses:

@@ -88,6 +88,10 @@ class Mapper:
         """Go on with another calibration of the same camera."""
         self.camera = camera
 
+    def take_tracker(self, tracker: Tracker) -> None:
+        """Look for corners and follow them with this tracker from now on."""
+        self.tracker = tracker
+
     def add_keyframe(
         self, view: View, T_world_cam: Array, ids: Ids, pixels: Pixels, component_id: int
     ) -> tuple[Ids, Pixels]:

@@ -18,7 +18,7 @@ LEAST_REL_SIGMA = 0.1
 
 
 @dataclass(frozen=True)
-class Calibration:
+class DepthScale:
     """What a network's unit is in the map, and how far its depth is off there."""
 
     scale: float
@@ -27,7 +27,7 @@ class Calibration:
     """Relative deviation of the depth, measured at landmarks that had no part in the scale."""
 
 
-def calibrate(measured: Array, predicted: Array, ids: Ids) -> Calibration | None:
+def depth_scale(measured: Array, predicted: Array, ids: Ids) -> DepthScale | None:
     """Scale and deviation of predicted depths (M,) from measured ones (M,) of landmarks `ids` (M,). Every other
     landmark, by its id, gives the scale: the median of the ratios. The others are held out; None if these are too few,
     or say another scale, or scatter too much."""
@@ -41,7 +41,7 @@ def calibrate(measured: Array, predicted: Array, ids: Ids) -> Calibration | None
     spread = 1.48 * float(np.median(np.abs(log_ratio[held] - middle)))
     if spread > MAX_LOG_SPREAD or abs(other - middle) > MAX_LOG_OFFSET:
         return None
-    return Calibration(float(np.exp(middle)), max(spread, LEAST_REL_SIGMA))
+    return DepthScale(float(np.exp(middle)), max(spread, LEAST_REL_SIGMA))
 
 
 def depth_of(prediction: WindowPrediction, camera: Camera, n: Ids, pixels: Array) -> Array:

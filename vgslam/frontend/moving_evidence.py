@@ -19,8 +19,8 @@ LEAST_FRAMES, MOST_FRAMES = 3, 12
 MIN_POINTS, MIN_BELIEVED = 8, 20
 """Least corners that are looked at together, and least landmarks that are believed in both views."""
 LEAST_PX, TIMES_BELIEVED = 2.0, 2.0
-"""The corners move when the median of their distances is more than this, and so many times what nine in ten of the
-landmarks that are believed keep to."""
+"""The corners move if the median of their distances is more than this, and more than this many times the distance that
+nine in ten of the landmarks that are believed keep to."""
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from vgslam.types import Ids
 
 @dataclass(frozen=True)
 class Reference:
-    """A keyframe with the landmarks ids (N,) that it was taken with, seen at pixels (N,2)."""
+    """A keyframe with the landmarks that it was taken with."""
 
     keyframe_id: int
-    ids: Ids
-    pixels: Pixels
+    ids: Ids  # (N,)
+    pixels: Pixels  # (N,2): where it sees them
 
     @staticmethod
     def none() -> "Reference":

@@ -18,13 +18,13 @@ from vgslam.multiview.pnp import PoseFit, PosePoints, ransac_pose, refine_pose
 ENOUGH_AGREE = 0.9
 """Share of the points that agree with a pose above which no other motion is looked for."""
 OLD_KEYFRAMES = 3
-"""A landmark that was first seen so many keyframes ago, and has measured depth, is an old one."""
+"""A landmark that was first seen this many keyframes ago, and has measured depth, is an old one."""
 MIN_OLD, MIN_OLD_SHARE = 15, 0.6
 """Least old landmarks that may contradict the majority, and least share of them that must agree on how."""
 CONTRADICTED = 0.8
 """The old landmarks contradict a pose when it has less than this share of those that agree with their own."""
 DOUBT_SHARE, DOUBT_POINTS = 0.35, 3
-"""A young point is in doubt when more than this share of its neighbours, and at least so many, are contradicted."""
+"""A young point is in doubt when more than this share of its neighbours, and at least this many, are contradicted."""
 RANSAC_SIGMAS = 3.0
 """Inlier distance of RANSAC, in standard deviations of a pixel, as in tracking."""
 

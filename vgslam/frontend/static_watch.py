@@ -11,7 +11,7 @@ from vgslam.map.slam_map import SlamMap
 LEAST_CHANGE = 0.002
 """A mask that differs in a smaller share of the image from the one in use is not taken: the edges waver."""
 GUESS_REL_SIGMA = 0.5
-"""Relative deviation of the depth of a landmark that was none: as `MapperConfig.guess_rel_sigma`."""
+"""Relative deviation of the depth of what turned out to be no landmark: as `MapperConfig.guess_rel_sigma`."""
 
 
 class StaticWatch:
@@ -26,8 +26,6 @@ class StaticWatch:
         self._first_frame_id, self._first_keyframe = first_frame_id, len(slam_map.keyframes)
         self._regions, self._bars = StaticRegions(tracker.camera), BlackBars()
         self._note: str | None = None
-        self.may_change_map = True
-        """False while others change the map: what it saw there is forgotten with `forget` then."""
         self._is_forgetting_due = False
         self.found: Mask | None = None
         """(height,width) True where the image did not move, when that was most of it; None where nothing was found."""
@@ -37,8 +35,9 @@ class StaticWatch:
         """Largest share of the image that was found not to move, 0 to 1."""
         return 0.0 if self.found is None else float(self.found.mean())
 
-    def see(self, view: View) -> None:
-        """Take the next frame."""
+    def see(self, view: View, may_change_map: bool = True) -> None:
+        """Take the next frame. may_change_map: False while others change the map: what it saw there is forgotten with
+        `forget` then."""
         has_changed = self._bars.see(view.gray)
         if not self._regions.see(view.gray) and not has_changed:
             return
@@ -53,7 +52,7 @@ class StaticWatch:
         if now is None:
             return
         self._is_forgetting_due = not self._is_localizing
-        if self.may_change_map:
+        if may_change_map:
             self.forget()
         if now.mean() > self.most_share:
             self.found = now

@@ -132,11 +132,13 @@ class TrackResult:
 class Tracker:
     """Follows the landmarks of `slam_map` through consecutive views."""
 
-    def __init__(self, camera: Camera, slam_map: TrackedMap, config: TrackerConfig) -> None:
+    def __init__(
+        self, camera: Camera, slam_map: TrackedMap, config: TrackerConfig, mask: ImageMask | None = None
+    ) -> None:  # fmt: skip
         self.camera, self.config = camera, config
         self.map = slam_map
         """The landmarks that are followed: the map, or a snapshot of a part of it while others change the map."""
-        self.mask = ImageMask(camera.width, camera.height)
+        self.mask = mask or ImageMask(camera.width, camera.height)
         """Where the image carries no features."""
         self.moving = MovingPoints(
             config.features, NEIGHBOURHOOD * camera.width, camera.width, camera.height
@@ -158,6 +160,10 @@ class Tracker:
     def take_camera(self, camera: Camera) -> None:
         """Go on with another calibration of the same camera. Views that were made before are out of date."""
         self.camera, self._rotation = camera, None
+
+    def take_map(self, slam_map: TrackedMap) -> None:
+        """Follow the landmarks of this map, or snapshot of it, from now on."""
+        self.map = slam_map
 
     def detect(self, view: View, existing: Pixels) -> Pixels:
         """New corners of a view, away from existing ones."""

@@ -26,9 +26,9 @@ class Watches:
         """Go on with another calibration."""
         self._zoom.take_camera()
 
-    def see(self, view: View) -> None:
-        """Take the next frame, before it is tracked."""
-        self.static.see(view)
+    def see(self, view: View, may_change_map: bool) -> None:
+        """Take the next frame, before it is tracked; as `StaticWatch.see`."""
+        self.static.see(view, may_change_map)
 
     def tracked(self, view: View, result: TrackResult) -> None:
         """Take what tracking made of it."""

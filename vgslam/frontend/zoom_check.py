@@ -22,7 +22,7 @@ MOST_POINTS = 120
 MAX_REL_SIGMA = 0.1
 """Landmarks whose depth is known worse say nothing of the focal length."""
 LEAST_CHANGE, SIGMAS = 0.025, 5.0
-"""A frame has another focal length than those before when it differs by this share and by so many deviations: more
+"""A frame has another focal length than those before when it differs by this share and by this many deviations: more
 than any of a fixed lens seemed to (0.018), where depths of neighbours err alike."""
 N_LOOKED, N_CHANGED = 3, 2
 """Last looks, and how many of them must say the same: the map soon takes on the new focal length."""

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from vgslam.geometry import se3
 from vgslam.geometry.se3 import Array
@@ -67,7 +66,7 @@ def fit_similarity(a: Array, b: Array, seed: int = 0) -> Fit:
         weights = np.where(inside < 1.0, (1.0 - np.minimum(inside, 1.0) ** 2) ** 2, 0.0)
         S = umeyama(a, b, weights)
     residuals = np.linalg.norm(a - S.apply(b), axis=1)
-    return Fit(S, residuals, weights, _coordinate_sigma(residuals), _line_ratio(a, weights))
+    return Fit(S, residuals, weights, _coordinate_sigma(residuals), line_ratio(a[weights > 0]))
 
 
 def _coordinate_sigma(distances: Array) -> float:
@@ -91,7 +90,9 @@ def _start(a: Array, b: Array, rng: np.random.Generator) -> Sim3:
     return best
 
 
-def _line_ratio(points: Array, weights: npt.NDArray[np.float64]) -> float:
-    used = points[weights > 0]
-    D = np.linalg.svd(used - used.mean(axis=0), compute_uv=False)
-    return float(D[1] / D[0]) if len(used) > 2 and D[0] > 0 else 0.0
+def line_ratio(points: Array) -> float:
+    """Second extent of points (N,3) over the first: 0 for a straight line, for one point, and for none."""
+    if len(points) < 2:
+        return 0.0
+    D = np.linalg.svd(points - points.mean(0), compute_uv=False)
+    return float(D[1] / D[0]) if D[0] > 0 else 0.0

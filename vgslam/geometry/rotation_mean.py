@@ -1,4 +1,4 @@
-"""Mean of rotations, indifferent to the sign of quaternions, and the same without outliers."""
+"""Mean of rotations, and the same without outliers."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,20 +7,18 @@ from vgslam.geometry import se3
 from vgslam.geometry.se3 import Array
 
 
-def mean_rotation(R: Array, weights: Array | None = None) -> Array:
-    """Rotations (N,3,3), weights (N,) >= 0 -> the rotation (3,3) whose quaternion is the largest eigenvector of
-    sum w q q^T (Markley et al., "Averaging quaternions", JGCD 2007, eq. 12). ValueError for none or no weight."""
-    w = np.ones(len(R)) if weights is None else np.asarray(weights, np.float64)
-    if not len(R) or not w.sum() > 0:
+def mean_rotation(R: Array) -> Array:
+    """Rotations (N,3,3) -> the rotation (3,3) of least squared distance to them: the chordal L2 mean (Hartley et al.,
+    IJCV 2013, 5.3). ValueError for none."""
+    if not len(R):
         raise ValueError("mean of no rotations")
-    q = np.stack([se3.quaternion_from_rotation(r) for r in R])
-    M = np.einsum("n,ni,nj->ij", w, q, q)
-    return se3.rotation_from_quaternion(np.linalg.eigh(M)[1][:, -1])
+    return se3.orthonormalize(R.sum(0))
 
 
-def angles_to_deg(R: Array, reference: Array) -> Array:
-    """Angles (N,) in degrees between rotations (N,3,3) and one (3,3)."""
-    return np.array([se3.angle_deg(r @ reference.T) for r in R])
+def angles_deg(R: Array) -> Array:
+    """Angles (N,) in degrees of rotations (N,3,3), accurate near zero (from both the sine and the cosine)."""
+    axis = np.stack([R[:, 2, 1] - R[:, 1, 2], R[:, 0, 2] - R[:, 2, 0], R[:, 1, 0] - R[:, 0, 1]], axis=1)
+    return np.degrees(np.arctan2(np.linalg.norm(axis, axis=1), np.trace(R, axis1=1, axis2=2) - 1.0))
 
 
 def robust_mean_rotation(R: Array, floor_deg: float = 5.0) -> tuple[Array, npt.NDArray[np.bool_]]:
@@ -29,7 +27,7 @@ def robust_mean_rotation(R: Array, floor_deg: float = 5.0) -> tuple[Array, npt.N
     the rest is averaged. ValueError for none."""
     if not len(R):
         raise ValueError("mean of no rotations")
-    pairwise = np.stack([angles_to_deg(R, r) for r in R])
+    pairwise = np.stack([angles_deg(R @ r.T) for r in R])
     middle = int(pairwise.sum(axis=1).argmin())
     angle = pairwise[middle]
     median = float(np.median(angle))

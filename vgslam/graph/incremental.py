@@ -24,10 +24,11 @@ MOST_WAITING = 50  # keyframes that wait, so that a look at them all stays cheap
 
 class IncrementalGraph:
     """Keyframes and edges of all components; every component's first keyframe is held. add_keyframe, add_edge, then
-    update() once per keyframe. is_metric: a graph over SE(3), all scales 1. threshold: movement of a keyframe (rad,
-    log-scale, and position over `length` units) below which update() does not report it."""
+    update() once per keyframe."""
 
     def __init__(self, is_metric: bool = False, threshold: float = 1e-3) -> None:
+        """is_metric: a graph over SE(3), all scales 1. threshold: movement of a keyframe (rad, log-scale, and position
+        over its scale) below which update() does not report it."""
         self.is_metric, self.threshold = is_metric, threshold
         self.nodes: dict[int, Sim3] = {}
         self.component: dict[int, int] = {}

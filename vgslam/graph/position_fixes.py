@@ -22,11 +22,11 @@ MAX_EDGE_SIGMAS = 5.0
 
 @dataclass(frozen=True)
 class PositionFix:
-    """The measured position of a keyframe. position (3,) and sigmas (3,) in world units."""
+    """The measured position of a keyframe, in world units."""
 
     keyframe_id: int
-    position: Array
-    sigmas: Array
+    position: Array  # (3,)
+    sigmas: Array  # (3,)
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class Sim3Batch:
         return Sim3Batch(Rt, -np.matmul(Rt, self.t[:, :, None])[:, :, 0] / self.s[:, None], 1 / self.s)
 
     def orthonormal(self) -> "Sim3Batch":
-        """The same with rotations that are none but for rounding made some again."""
+        """The same, with the rounding errors of the rotations taken out: they are orthonormal again."""
         u, _, vt = np.linalg.svd(self.R)
         return Sim3Batch(u @ vt, self.t, self.s)
 

@@ -22,7 +22,7 @@ ENOUGH = 1e-5  # share of the error by which a step has to lessen it for another
 LINEAR_ENOUGH = 1e-2  # share of the gradient that a linear solve may leave: the next step mends it
 MOST_PASSES = 100  # passes over the measurements of one linear solve at most
 STALE_PASSES, STALE_COST = 40, 0.1
-"""The preconditioner is made anew after so many passes, or once the error is this share of what it was."""
+"""The preconditioner is made anew after this many passes, or once the error is this share of what it was."""
 LEAST_DAMPING, MOST_DAMPING = 1e-4, 1e4
 """Damping after the first step that made it worse, as a share of the diagonal, and that at which it is given up."""
 

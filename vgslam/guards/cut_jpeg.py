@@ -14,10 +14,10 @@ import numpy.typing as npt
 BEGIN, END = b"\xff\xd8", b"\xff\xd9"
 _SCAN, _PROGRESSIVE, _END = 0xDA, 0xC2, 0xD9
 _MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
-"""The begin of a segment. Within a scan an 0xFF has a 0 behind it, or numbers an interval."""
+"""The beginning of a segment. Within a scan an 0xFF has a 0 behind it, or numbers an interval."""
 GREY, CORNER_PX = 128, 8
-"""What is missing becomes this grey, in blocks of so many pixels at least: all coefficients are zero there (ITU-T T.81,
-A.3.1). Blocks of one exact grey in a corner of the image make it worth looking closer."""
+"""What is missing becomes this grey, in blocks of at least this many pixels: all coefficients are zero there (ITU-T
+T.81, A.3.1). Blocks of one exact grey in a corner of the image make it worth looking closer."""
 _NUMBERS = bytes(range(255))
 MORE = _NUMBERS + b"".join(bytes([0xFF, 0xD0 + n]) + _NUMBERS for n in range(8))
 """More of a scan, and of each of the intervals that markers number from 0 to 7: it changes an image that waits for

@@ -51,12 +51,11 @@ class GrowingArray:
 
 
 DETOUR = 4.0
-"""A path so many times as long as the distance between its ends has come back."""
+"""A path this many times as long as the distance between its ends has come back."""
 
 
 class Landmarks:
-    """Landmark table: host keyframe (L,), position (L,3) in the host's frame and units, relative standard deviation of
-    its depth (L,), whether it was triangulated (L,) (else its depth is a guess), and its colour (L,3)."""
+    """The table of L landmarks."""
 
     def __init__(self) -> None:
         self._host = GrowingArray((), np.int64)
@@ -70,22 +69,27 @@ class Landmarks:
 
     @property
     def host(self) -> Ids:
+        """(L,): the keyframe that each hangs on, which saw it first."""
         return self._host.view
 
     @property
     def xyz_host(self) -> Array:
+        """(L,3): position in the host's frame and units."""
         return self._xyz.view
 
     @property
     def rel_sigma(self) -> Array:
+        """(L,): relative standard deviation of the depth in the host."""
         return self._rel_sigma.view
 
     @property
     def is_triangulated(self) -> np.ndarray:
+        """(L,): whether it was triangulated; else its depth is a guess."""
         return self._triangulated.view
 
     @property
     def color(self) -> np.ndarray:
+        """(L,3) RGB."""
         return self._color.view
 
     def copy(self) -> "Landmarks":
@@ -123,36 +127,44 @@ class Session:
 
 @dataclass
 class PlaceCodes:
-    """Codes (k,256) uint8 by which the first k keyframes are recognised; vocabulary (8,) uint8 names what made them."""
+    """What the first k keyframes are recognised by."""
 
     vocabulary: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(8, np.uint8))
+    """(8,): names what made the codes."""
     codes: GrowingArray = field(default_factory=lambda: GrowingArray((256,), np.uint8))
+    """(k,256)."""
 
 
 class SlamMap:
-    """Keyframes with their observations, landmarks, edges and the poses of all frames.
+    """Keyframes with their observations, landmarks, edges and the poses of all frames."""
 
-    observed: what each keyframe sees. Another thread may read it at any time, if it takes ids and pixels in one access:
-    `ids, pixels = slam_map.observed[k]`.
-
-    pictures keeps the images and the dense depth of the keyframes within a memory budget. sessions: the runs that went
-    into the map, in order; none where the map is that of a single run which nobody has named. worlds: what is known
-    about the frame of reference of a component, by its id; those without an entry are in map units (`world_of`).
-    image_names: the names of the frames' files in their sources, by frame id, where they have some; a saved map keeps
-    those of its keyframes.
-    """
+    keyframes: list[Keyframe]
+    """Each at the place of its id."""
+    observed: list[Observations]
+    """What each keyframe sees. Another thread may read it at any time, if it takes ids and pixels in one access: `ids,
+    pixels = slam_map.observed[k]`."""
+    landmarks: Landmarks
+    edges: dict[tuple[int, int], Edge]
+    """Measurements between keyframes, by the ids of the two."""
+    frames: FrameTable
+    """The pose of every frame, relative to a keyframe."""
+    pictures: Pictures
+    """Images and dense depth of the keyframes, within a memory budget."""
+    sessions: list[Session]
+    """The runs that went into the map, in order; none where it is that of a single run which nobody has named."""
+    worlds: dict[int, World]
+    """What is known about the frame of reference of a component, by its id; those without an entry are in map units
+    (`world_of`)."""
+    image_names: dict[int, str]
+    """Names of the frames' files in their sources, by frame id, where they have some; a saved map keeps those of its
+    keyframes."""
+    place_codes: PlaceCodes
 
     def __init__(self, pictures: Pictures | None = None) -> None:
         self.pictures = Pictures() if pictures is None else pictures
-        self.sessions: list[Session] = []
-        self.worlds: dict[int, World] = {}
-        self.image_names: dict[int, str] = {}
-        self.keyframes: list[Keyframe] = []
-        self.observed: list[Observations] = []
-        self.landmarks = Landmarks()
-        self.edges: dict[tuple[int, int], Edge] = {}
-        self.frames = FrameTable()
-        self.place_codes = PlaceCodes()
+        self.sessions, self.worlds, self.image_names = [], {}, {}
+        self.keyframes, self.observed, self.edges = [], [], {}
+        self.landmarks, self.frames, self.place_codes = Landmarks(), FrameTable(), PlaceCodes()
         self._R, self._t, self._s = _no_poses()
 
     def frozen(self) -> "SlamMap":

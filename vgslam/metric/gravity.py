@@ -13,6 +13,8 @@ PITCH_SIGMA_DEG = 20.0
 MOST_INDEPENDENT = 12  # views that count as independent: how a camera is held changes slowly
 ACCELERATION_SIGMA_DEG = 1.0
 """What accelerometers have in common: bias, and that they are not quite in the camera's axes."""
+LEAST_COMMON = 0.5  # length of the median of unit vectors below which they contradict one another
+VERTICAL = 0.1  # sine of the angle to the vertical below which a view shows no direction ahead
 
 
 def upright(R_world_cam: Array) -> Gravity:
@@ -51,7 +53,7 @@ def from_accelerations(R_world_cam: Array, acceleration_cam: Array) -> Gravity:
         raise InputError(f"--gravity accelerometer: {int(used.sum())} keyframes have an acceleration, 3 are needed")
     directions = np.einsum("nij,nj->ni", R_world_cam[used], acceleration_cam[used] / norm[used, None])
     up = np.median(directions, axis=0)
-    if np.linalg.norm(up) < 0.5:
+    if np.linalg.norm(up) < LEAST_COMMON:
         raise InputError("--gravity accelerometer: the directions contradict one another; are they in the axes of the "
                          "camera (x right, y down, z forward)?")  # fmt: skip
     up = up / np.linalg.norm(up)
@@ -65,7 +67,7 @@ def levelled(up_world: Array, T_world_first: Array) -> Array:
     """Rotation (3,3) to axes with z up, x along the first camera's view (its top if that is vertical)."""
     z = up_world / np.linalg.norm(up_world)
     forward, top = T_world_first[:3, 2], -T_world_first[:3, 1]
-    ahead = forward if np.linalg.norm(np.cross(z, forward)) > 0.1 else top
+    ahead = forward if np.linalg.norm(np.cross(z, forward)) > VERTICAL else top
     x = ahead - z * float(ahead @ z)
     x /= np.linalg.norm(x)
     return se3.orthonormalize(np.stack([x, np.cross(z, x), z]))

@@ -27,16 +27,16 @@ MAX_SIGMAS = 6.0  # a position that is further off the graph than this contradic
 LEAST_SIGMA_FRACTION = 1e-3
 """Least deviation of positions that give none, as a share of the path's extent: no receiver is better by itself."""
 LEAST_EXTENT_M = 1e-6  # positions that lie within this of one another are one: nothing measures such a path
-MAX_SCALE_REL_SIGMA = 0.3  # a scale that is less sure than this is none
+MAX_SCALE_REL_SIGMA = 0.3  # a scale that is less sure than this is not taken
 
 
 @dataclass(frozen=True)
 class MatchedFixes:
-    """Keyframes that a position belongs to. ids (n,), positions (n,3), sigmas (n,3) or None."""
+    """Keyframes that a position belongs to."""
 
-    ids: Ids
-    positions: Array
-    sigmas: Array | None
+    ids: Ids  # (n,)
+    positions: Array  # (n,3)
+    sigmas: Array | None  # (n,3)
 
 
 @dataclass(frozen=True)

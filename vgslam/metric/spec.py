@@ -42,26 +42,26 @@ class PointsLength:
 
 @dataclass(frozen=True)
 class Tags:
-    """ArUco markers or AprilTags of one size. dictionary: the name in OpenCV, without DICT_."""
+    """ArUco markers or AprilTags of one size."""
 
-    dictionary: str
+    dictionary: str  # the name in OpenCV, without DICT_
     edge_m: float
 
 
 @dataclass(frozen=True)
 class PositionFile:
-    """Positions of the camera over time. sigma_m: their deviation; None: that of the file, or else measured."""
+    """Positions of the camera over time."""
 
     path: Path
-    sigma_m: float | None
+    sigma_m: float | None  # their deviation; None: that of the file, or else measured
 
 
 @dataclass(frozen=True)
 class DepthImages:
-    """Measured depth. path: its sequence, None for the one that runs. units_per_m: None for the data set's own."""
+    """Measured depth."""
 
-    path: Path | None
-    units_per_m: float | None
+    path: Path | None  # its sequence, None for the one that runs
+    units_per_m: float | None  # None for the data set's own
 
 
 ScaleSpec = FramesLength | PointsLength | Tags | PositionFile | DepthImages

@@ -25,11 +25,11 @@ CORNER_BIAS_PX = 0.4  # blurred corners are found too far inside, both ends of a
 
 @dataclass(frozen=True)
 class TagSighting:
-    """One marker in one keyframe: corners (4,2) in px, clockwise from its own top left."""
+    """One marker in one keyframe."""
 
     number: int
     keyframe: Keyframe
-    corners: Array
+    corners: Array  # (4,2) px, clockwise from the marker's own top left
 
 
 def detector(dictionary: str) -> cv2.aruco.ArucoDetector:

@@ -34,34 +34,30 @@ MAX_TRIES = 8
 
 @dataclass(frozen=True)
 class BundleProblem:
-    """Cameras T_cam_world (C,4,4), landmarks (L,3) in the world, observations of landmark `point` (M,) by camera `cam`
-    (M,) at pixels (M,2). is_fixed (C,) holds a camera where it is. depth_prior (M,) along the optical axis in world
-    units, NaN if there is none, with log-depth standard deviation depth_sigma (M,)."""
+    """C cameras, L landmarks, and M observations of them."""
 
     camera: Camera
-    T_cam_world: Array
-    is_fixed: np.ndarray
-    landmarks: Array
-    cam: Ids
-    point: Ids
-    pixels: Array
-    depth_prior: Array | None = None
-    depth_sigma: Array | None = None
+    T_cam_world: Array  # (C,4,4)
+    is_fixed: np.ndarray  # (C,): whether a camera stays where it is
+    landmarks: Array  # (L,3) in the world
+    cam: Ids  # (M,): the camera of each observation
+    point: Ids  # (M,): its landmark
+    pixels: Array  # (M,2): where it is seen
+    depth_prior: Array | None = None  # (M,): its depth along the optical axis in world units; NaN: not known
+    depth_sigma: Array | None = None  # (M,): standard deviation of the logarithm of that depth
 
 
 @dataclass(frozen=True)
 class BundleResult:
-    """Optimised cameras (C,4,4) and landmarks (L,3); residual (M,) in px of each observation (inf behind a camera);
-    cost before and after; landmark_information (L,3,3) in the world frame, cameras held fixed, for sigma_px = 1.
-    """
+    """A problem at its optimum."""
 
-    T_cam_world: Array
-    landmarks: Array
-    residual_px: Array
+    T_cam_world: Array  # (C,4,4)
+    landmarks: Array  # (L,3)
+    residual_px: Array  # (M,): length of each observation's error; infinite behind a camera
     cost_before: float
     cost_after: float
     iterations: int
-    landmark_information: Array
+    landmark_information: Array  # (L,3,3) in the world, cameras held fixed, for a deviation of 1 px
 
 
 class _Observations:

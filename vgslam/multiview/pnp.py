@@ -36,23 +36,26 @@ _DIAGONAL = np.arange(6), np.arange(6)
 
 @dataclass(frozen=True)
 class PoseFit:
-    """T_cam_world (4,4), which points agree (N,), covariance (6,6) of xi (rotation rad x3,
-    translation in map units x3) in exp(xi) T_cam_world, which is also that of T_world_cam exp(xi)."""
+    """The pose of a camera that sees N landmarks."""
 
     T_cam_world: Array
+    """(4,4)."""
     inliers: np.ndarray
+    """(N,): which landmarks agree."""
     covariance: Array
+    """(6,6) of xi (rotation rad x3, translation in map units x3) in exp(xi) T_cam_world, which is also that of
+    T_world_cam exp(xi)."""
     median_error_px: float
 
 
 @dataclass(frozen=True)
 class PosePoints:
-    """Landmarks (N,3) in the world, pixels (N,2), direction (N,3) = landmark - host centre, rel_sigma (N,) of depth."""
+    """N landmarks, and where they are seen."""
 
-    landmarks: Array
-    pixels: Array
-    direction: Array
-    rel_sigma: Array
+    landmarks: Array  # (N,3) in the world
+    pixels: Array  # (N,2)
+    direction: Array  # (N,3): from the centre of the keyframe that first saw it
+    rel_sigma: Array  # (N,): relative standard deviation of that distance
 
     def __len__(self) -> int:
         return len(self.landmarks)

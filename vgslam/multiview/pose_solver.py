@@ -213,16 +213,14 @@ class _View:
 
 @dataclass(frozen=True)
 class _Problem:
-    """Points (B,n,N,3) of frames 1..n in units of the median depth, targets (B,n,2,N,2) px, weights (B,n,2,N), and
-    focal lengths and principal points (B,2); `unit` (B,) the median depth. Poses T (B,n,4,4) are T_0_i in that unit.
-    """
+    """What B windows say of their frames 1..n. Poses T (B,n,4,4) are T_0_i in units of the median depth."""
 
-    points: Tensor
-    target_px: Tensor
-    weight: Tensor
-    focal: Tensor
-    center: Tensor
-    unit: Tensor
+    points: Tensor  # (B,n,N,3) in that unit
+    target_px: Tensor  # (B,n,2,N,2)
+    weight: Tensor  # (B,n,2,N)
+    focal: Tensor  # (B,2)
+    center: Tensor  # (B,2): principal points
+    unit: Tensor  # (B,): the median depth
     is_usable: Tensor
     config: SolverConfig
 

@@ -20,7 +20,7 @@ WIDTHS_PX = (40.0, 40.0, 20.0, 20.0, 10.0, 10.0, 5.0, 5.0, 5.0, 5.0)
 BLOCK = 8
 """Keyframes whose pairs are one voice: they share images, so that their errors are alike."""
 NO_BASELINE = 1e-9
-"""Distance of two cameras, in units of the map, that is none."""
+"""Distance, in units of the map, below which two cameras stand in the same place."""
 LEAST_MATCHES = 12
 """Pairs with fewer matches say nothing."""
 

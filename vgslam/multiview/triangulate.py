@@ -10,13 +10,12 @@ from vgslam.types import Array, Ids
 
 @dataclass(frozen=True)
 class Triangulation:
-    """Points (L,3) in the world, largest angle between two rays (L,) in degrees, largest residual (L,) in px,
-    is_valid (L,): in front of every camera and finite."""
+    """L points and how well they are determined."""
 
-    points: Array
-    angle_deg: Array
-    residual_px: Array
-    is_valid: np.ndarray
+    points: Array  # (L,3) in the world
+    angle_deg: Array  # (L,): largest angle between two rays
+    residual_px: Array  # (L,): largest residual
+    is_valid: np.ndarray  # (L,): whether a point is finite and in front of every camera
 
 
 def triangulate(camera: Camera, T_world_cam: Array, frame: Ids, point: Ids, pixels: Array) -> Triangulation:

@@ -55,13 +55,12 @@ class TwoViewConfig:
 
 @dataclass(frozen=True)
 class TwoView:
-    """verdict; T_a_b (4,4) with |t| = 1 for OK and t = 0 for ROTATION; inliers (N,); median parallax after removing
-    the rotation, px."""
+    """The motion between two views with N points in common."""
 
     verdict: TwoViewVerdict
-    T_a_b: Array
-    inliers: np.ndarray
-    parallax_px: float
+    T_a_b: Array  # (4,4); |t| = 1 for OK, t = 0 for ROTATION
+    inliers: np.ndarray  # (N,)
+    parallax_px: float  # median of what is left of the points' motion without the rotation
 
 
 def rotation_between(camera: Camera, pixels_a: Array, pixels_b: Array, iterations: int = 8) -> tuple[Array, Array]:

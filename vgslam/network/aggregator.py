@@ -112,7 +112,7 @@ class Aggregator(nn.Module):
         `mask` restricts the global blocks to the allowed pairs of frames."""
         chunks = chunks or Chunks()
         height, width = images.shape[-2:]
-        grid = self.config.grid(height, width)
+        grid = self.config.patches(height, width)
         patches = self.encode_patches(images, chunks)
         descriptor = _descriptors(patches.detach().flatten(0, 1))
         matches = None

@@ -3,10 +3,9 @@
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from enum import StrEnum
-from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Self, get_args, get_type_hints
 
+from vgslam.config import typed
 from vgslam.errors import ConfigError
 
 MOST = 100_000  # largest whole number in the configuration of a network that a file names
@@ -171,8 +170,40 @@ class MatchingConfig:
         return (2 * self.radius + 1) ** 2
 
 
+class PatchNetwork:
+    """What the configurations of networks that see images in patches have in common."""
+
+    patch_size: int
+
+    @property
+    def n_special(self) -> int:
+        """Tokens of a frame before its patches."""
+        raise NotImplementedError
+
+    def patches(self, height_px: int, width_px: int) -> tuple[int, int]:
+        """(rows, columns) of patches of an image. ConfigError unless both sides are multiples of the patch size."""
+        p = self.patch_size
+        if min(height_px, width_px) < p or height_px % p or width_px % p:
+            raise ConfigError(f"images of {width_px}x{height_px} px: both sides must be multiples of {p}")
+        return height_px // p, width_px // p
+
+    def tokens_per_frame(self, height_px: int, width_px: int) -> int:
+        rows, cols = self.patches(height_px, width_px)
+        return self.n_special + rows * cols
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload]  # what inherits is a dataclass
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`; an unknown field is a ConfigError, a missing one takes its default."""
+        config: Self = from_plain_data(cls, data)
+        return config
+
+
 @dataclass(frozen=True)
-class VggtConfig:
+class VggtConfig(PatchNetwork):
     """The whole network. Raises ConfigError if values contradict each other."""
 
     image_size: int = 518
@@ -224,29 +255,6 @@ class VggtConfig:
         """Tokens of a frame before the patches: one camera token and the registers."""
         return 1 + self.n_registers
 
-    def grid(self, height_px: int, width_px: int) -> tuple[int, int]:
-        """Rows and columns of patches; ConfigError unless both sizes are multiples of the patch size."""
-        p = self.patch_size
-        _check(
-            height_px > 0 and width_px > 0 and height_px % p == 0 and width_px % p == 0,
-            f"images of {width_px}x{height_px} px: both sides must be multiples of {p}",
-        )
-        return height_px // p, width_px // p
-
-    def tokens_per_frame(self, height_px: int, width_px: int) -> int:
-        rows, cols = self.grid(height_px, width_px)
-        return self.n_special + rows * cols
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON."""
-        return dataclasses.asdict(self)
-
-    @staticmethod
-    def from_dict(data: dict[str, Any]) -> "VggtConfig":
-        """The inverse of `to_dict`; an unknown field is a ConfigError, a missing one takes its default."""
-        config: VggtConfig = from_plain_data(VggtConfig, data)
-        return config
-
 
 def from_plain_data(cls: Any, data: Any, prefix: str = "", what: str = "network configuration") -> Any:
     """An instance of a configuration's class from what `dataclasses.asdict` makes of it. Raises ConfigError, naming the
@@ -257,38 +265,17 @@ def from_plain_data(cls: Any, data: Any, prefix: str = "", what: str = "network 
     _check(not unknown, f"unknown field {prefix}{unknown[0] if unknown else ''}", what)
     values: dict[str, Any] = {}
     for name, value in data.items():
-        inner = [t for t in getattr(hints[name], "__args__", (hints[name],)) if dataclasses.is_dataclass(t)]
+        inner = [t for t in get_args(hints[name]) or (hints[name],) if dataclasses.is_dataclass(t)]
         if isinstance(value, dict) and inner:
             value = from_plain_data(inner[0], value, f"{prefix}{name}.", what)
         else:
-            value = tuple(value) if isinstance(value, list) else value
-            _check(_is_of(value, hints[name]), f"{prefix}{name} cannot be {str(value)[:40]}", what)
+            value = typed(value, hints[name], f"{what}: {prefix}{name}")
             each, most = value if isinstance(value, tuple) else (value,), MOST_LAYERS if name in REPEATED else MOST
-            is_sane = len(each) <= MOST_LAYERS and all(0 <= v <= most for v in each if isinstance(v, int))
-            _check(is_sane, f"{prefix}{name} is too large or negative", what)
+            is_sane = all(math.isfinite(v) if isinstance(v, float) else 0 <= v <= most
+                          for v in each if isinstance(v, int | float))  # fmt: skip
+            _check(len(each) <= MOST_LAYERS and is_sane, f"{prefix}{name} is too large or negative", what)
         values[name] = value
     return cls(**values)
-
-
-def _is_of(value: Any, hint: Any) -> bool:
-    """Whether a value read from JSON is of a field's type; lists are tuples by now."""
-    if isinstance(hint, UnionType):
-        return any(_is_of(value, part) for part in get_args(hint))
-    origin = get_origin(hint)
-    if origin is tuple:
-        parts = get_args(hint)
-        every = len(parts) == 2 and parts[1] is Ellipsis
-        if not isinstance(value, tuple) or not (every or len(value) == len(parts)):
-            return False
-        kinds = parts[:1] * len(value) if every else parts
-        return all(_is_of(v, kind) for v, kind in zip(value, kinds, strict=True))
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return isinstance(value, str)  # which ones there are, the class checks
-    return isinstance(hint, type) and isinstance(value, hint)
 
 
 VGGT_1B = VggtConfig()  # facebook/VGGT-1B: 1797 tensors, 1,256,537,516 parameters

@@ -30,17 +30,20 @@ class RowGroup:
 
 
 class FrameMask:
-    """allow (N,N) bool, allow[i, j]: the queries of frame i see the keys of frame j. Immutable and hashable. Raises
-    ValueError unless square with at least one allowed key in each row."""
+    """Which frames see which. Immutable and hashable."""
+
+    allow: Bool
+    """(N,N): whether the queries of frame i, the row, see the keys of frame j."""
 
     def __init__(self, allow: npt.ArrayLike) -> None:
+        """Raises ValueError unless `allow` is square with at least one allowed key in each row."""
         array = np.array(allow, dtype=bool)
         if array.ndim != 2 or array.shape[0] != array.shape[1] or not len(array):
             raise ValueError(f"frame mask must be square and not empty, got shape {array.shape}")
         if not array.any(axis=1).all():
             raise ValueError(f"frame mask: frame {int(np.argmin(array.any(axis=1)))} may attend to no frame")
         array.setflags(write=False)
-        self.allow: Bool = array
+        self.allow = array
 
     @staticmethod
     def dense(n: int) -> "FrameMask":

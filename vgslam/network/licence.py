@@ -10,11 +10,11 @@ from vgslam.guards.documents import read_json
 
 @dataclass(frozen=True)
 class Licence:
-    """allows_commercial_use is None if it is not known. `terms` is one sentence for the person."""
+    """The licence of weights."""
 
     name: str
-    allows_commercial_use: bool | None
-    terms: str
+    allows_commercial_use: bool | None  # None if that is not known
+    terms: str  # one sentence for the person
 
 
 UNKNOWN = Licence("unknown", None, "The licence of these weights is not known to vgslam: ask where you got them.")

@@ -128,8 +128,8 @@ def save_adapter(model: nn.Module, config: LoraConfig, path: Path, base_sha256: 
 
 
 def load_adapter(model: nn.Module, path: Path, base_sha256: str) -> int:
-    """Adds a file's adapter to `model`; returns its step. WeightsError for one that is none, of other weights, or does
-    not fit."""
+    """Adds a file's adapter to `model`; returns its step. WeightsError for one that holds none, is of other weights,
+    or does not fit."""
     if not path.is_file():
         raise WeightsError(f"{path}: no such adapter file")
     metadata = check_safetensors(path)

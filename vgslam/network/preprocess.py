@@ -32,15 +32,19 @@ class ResizeMode(StrEnum):
 @dataclass(frozen=True)
 class PixelMap:
     """The affine map between an image's own pixels and the network's, axis by axis. network = scale * (source + 0.5) -
-    0.5 + offset, for pixel (0,0) at the centre of the top-left pixel. scale and offset are (x, y); sizes are (width,
-    height) px; `content` is the part of the network's image that shows the source, as (left, top, right, bottom) px,
-    right and bottom exclusive."""
+    0.5 + offset, for pixel (0,0) at the centre of the top-left pixel."""
 
     scale: tuple[float, float]
+    """(x, y)."""
     offset: tuple[float, float]
+    """(x, y)."""
     source_size: tuple[int, int]
+    """(width, height) px."""
     network_size: tuple[int, int]
+    """(width, height) px."""
     content: tuple[int, int, int, int]
+    """The part of the network's image that shows the source: (left, top, right, bottom) px, right and bottom
+    exclusive."""
 
     def to_network(self, pixels: npt.ArrayLike) -> Float:
         """Source pixels (...,2) -> network pixels (...,2)."""
@@ -68,10 +72,10 @@ class PixelMap:
 
 @dataclass(frozen=True)
 class NetworkImages:
-    """images (N,3,H,W) float32 in [0,1], H and W multiples of the patch size, and the map of each to its source."""
+    """Images as a network takes them."""
 
-    images: Float32
-    maps: tuple[PixelMap, ...]
+    images: Float32  # (N,3,H,W) in [0,1], H and W multiples of the patch size
+    maps: tuple[PixelMap, ...]  # the way from each image's own pixels
 
     @staticmethod
     def of(placed: Sequence[tuple[UInt8, PixelMap]]) -> "NetworkImages":

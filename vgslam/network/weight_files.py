@@ -162,7 +162,7 @@ class Header:
     """What a safetensors file says of itself."""
 
     metadata: dict[str, str]
-    n_parameters: int  # numbers in all its tensors; scales of packed ones are none
+    n_parameters: int  # numbers in all its tensors, without the scales of packed ones
 
 
 def read_header(path: Path, max_header_bytes: int = MAX_HEADER_BYTES) -> Header:

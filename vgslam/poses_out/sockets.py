@@ -21,7 +21,7 @@ SEND_BUFFER_BYTES = 64 * 1024
 """The system's send buffer for each reader. It is small because what lies there is old when a slow reader gets it."""
 MOST_READERS = 32  # readers at a time; whoever connects beyond them is disconnected at once
 MOST_HEARD_BYTES = 64 * 1024  # bytes that a reader may send, which nobody looks at; one that sends more is disconnected
-PAUSE_S = 0.5  # so long no connections are accepted when that fails, as without a free file descriptor
+PAUSE_S = 0.5  # how long no connections are accepted after that has failed, as without a free file descriptor
 CLOSING_S = 1.0
 NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _LOG = logging.getLogger(__name__)
@@ -71,13 +71,17 @@ def _is_served(path: Path) -> bool:
 
 class SocketSink:
     """A PoseSink that listens. Each reader gets whole lines from when it connects; a slow one misses lines without
-    affecting the others. Takes over the listening socket. n_readers: those connected now. n_dropped: lines that a
-    reader missed, all readers together. failure: why nothing is sent any more, None while all is well; it is logged as
-    an error at once, and the readers are disconnected."""
+    affecting the others."""
 
     def __init__(self, listener: socket.socket, max_pending_bytes: int = MAX_PENDING_BYTES) -> None:
-        self.n_dropped = self.n_readers = 0
+        """Takes over the listening socket."""
+        self.n_dropped = 0
+        """Lines that a reader missed, all readers together."""
+        self.n_readers = 0
+        """Readers that are connected now."""
         self.failure: str | None = None
+        """Why nothing is sent any more, None while all is well. It is logged as an error at once, and the readers are
+        disconnected."""
         self._listener, self._max_pending = listener, max_pending_bytes
         self._lines: deque[bytes] = deque()
         self._lock = threading.Lock()

@@ -67,7 +67,7 @@ ROUGH, FINE = 1e-3, 2e-5
 never adjusted as a whole is not at its optimum yet where a step gains a ten-thousandth."""
 WIDE_REL_SIGMA, WIDE_FACTOR, WIDE_STEPS = 0.015, 0.1, 30
 """A focal length that is known less well than this has a long way to go, down a valley that is nearly flat: rounds end
-at this share of the usual decrease, and may have so many steps."""
+at this share of the usual decrease, and may have this many steps."""
 LEAST_OBSERVATIONS = 12
 """Keyframes with fewer observations are not adjusted: they follow a neighbour."""
 LEAST_POINTS = 20
@@ -80,13 +80,13 @@ that was estimated from the first frames, if all of them know it as well as thes
 K1_SHARE = 0.5
 """As FREE_SHARE, for radial distortion."""
 REFUTING = 3.0
-"""Radial distortion is adjusted, too, if the map calls for so many deviations of it: a given calibration that leaves so
-much in the images, as one that says nothing of a wide lens, was not known as well as others are."""
+"""Radial distortion is adjusted, too, if the map calls for this many deviations of it. A calibration that leaves that
+much in the images, such as one that says nothing of a wide lens, was not known as well as others are."""
 DOUBTED = 1.5
-"""Where the map wants another focal length than the given one by so many deviations of the difference, it is asked what
+"""If the map wants another focal length than the given one by this many deviations of the difference, it is asked what
 it says alone. What was given is refuted if the two then differ by REFUTING."""
 MOST_TURNS, STAYS = 4, 1e-3
-"""Adjustments until a focal length without a prior stays, and the relative change that is none."""
+"""Most adjustments until a focal length without a prior stays, and the relative change below which it does."""
 NOT_YET = 2.0
 """Before poses and points are adjusted, the deviations of the calibration come out larger, up to 1.5 times on real
 recordings: what such a multiple would not determine is not determined."""

@@ -19,7 +19,7 @@ from vgslam.types import Array, Ids
 BLOCK = 16
 """Keyframes of a block: enough for parallax and turns, so few that blocks are many."""
 MOST_BLOCKS = 8
-"""Only so many blocks are looked at, evenly spread: they speak for the others."""
+"""Only this many blocks are looked at, evenly spread: they speak for the others."""
 LEAST_BLOCKS = 4
 """With fewer blocks their contradictions say nothing."""
 INFLATION = 5.0
@@ -157,7 +157,7 @@ def _sums(E: Array, cam: Ids, n_cams: int) -> Array:
 
 
 class _Jacobian:
-    """Weighted residuals (m,2) and their derivatives by pose (m,2,6), point (m,2,3) and theta (m,2,2)."""
+    """The weighted residuals of m observations, and their derivatives."""
 
     def __init__(self, problem: Problem, rows: Ids, loss_px: float) -> None:
         p = replace(problem, cam=problem.cam[rows], point=problem.point[rows], pixels=problem.pixels[rows])
@@ -176,6 +176,10 @@ class _Jacobian:
         T = p.T_cam_world[p.cam]
         w = (1.0 + (residual**2).sum(1) / loss_px**2) ** -0.25  # square root of the weight of soft-L1
         self.residual = residual * w[:, None]
+        """(m,2)."""
         self.cam = np.concatenate([np.matmul(J, -se3.skew(Xc)), J], axis=2) * w[:, None, None]
+        """(m,2,6): by the pose."""
         self.point = np.matmul(J, T[:, :3, :3]) * w[:, None, None]
+        """(m,2,3): by the point."""
         self.theta = np.stack([xy * bend[:, None] * f, xy * r2[:, None] * f], axis=2) * w[:, None, None]
+        """(m,2,2): by the calibration."""

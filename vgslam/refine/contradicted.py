@@ -12,7 +12,7 @@ import numpy as np
 
 from vgslam.graph.min_cut import min_cut
 from vgslam.map.slam_map import SlamMap
-from vgslam.refine.fresh_matches import Agreement, FreshMatches
+from vgslam.refine.fresh_matches import FreshMatches, Votes
 from vgslam.refine.problem import gather
 from vgslam.refine.thin_links import Links
 from vgslam.reloc.epipolar_check import AGAINST, MIN_MATCHES
@@ -79,7 +79,7 @@ def denial(members: Ids, n: int, fresh: FreshMatches) -> Denial | None:
     matched; where they do not agree, those around; and if any of these match, those further away."""
     before, after = range(max(0, n - 1 - REACH), n), range(n, min(n + 1 + REACH, len(members)))
     pairs = sorted(((a, b) for a in before for b in after), key=lambda pair: pair[1] - pair[0])
-    known: list[tuple[int, int, Agreement]] = []
+    known: list[tuple[int, int, Votes]] = []
     for i, (a, b) in enumerate(pairs):
         if i == N_AROUND and not known:
             return None

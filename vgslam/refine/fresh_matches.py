@@ -24,7 +24,7 @@ MIN_ANGLE_DEG = 1.0
 
 
 @dataclass(frozen=True)
-class Agreement:
+class Votes:
     """How many matches speak, and the share of them that agrees with the poses."""
 
     n: int
@@ -45,21 +45,21 @@ class FreshMatches:
         self._features: dict[int, ImageFeatures] = {}
         self._rows: dict[tuple[int, int], tuple[Ids, Ids]] = {}
 
-    def in_two(self, a: int, b: int) -> Agreement:
+    def in_two(self, a: int, b: int) -> Votes:
         """Matches of keyframes a and b that obey one epipolar geometry, and agree with that of the poses."""
         rows_a, rows_b = self._matched(a, b)
         A, B = self.map.keyframes[a], self.map.keyframes[b]
         matched = Matched(self._of(a).pixels[rows_a], self._of(b).pixels[rows_b], A.camera, B.camera)
         T_b_a = se3.inverse(B.S_world_keyframe.pose) @ A.S_world_keyframe.pose
-        return Agreement(len(rows_a), epipolar_agreement(matched, T_b_a))
+        return Votes(len(rows_a), epipolar_agreement(matched, T_b_a))
 
-    def in_three(self, a: int, b: int, c: int) -> Agreement:
+    def in_three(self, a: int, b: int, c: int) -> Votes:
         """Features matched from keyframe a to b and from b to c that lie where the poses see one point. Unlike those of
         two, they speak of the lengths of both steps; those that hardly any parallax shows do not count."""
         (in_a, in_b), (again, in_c) = self._matched(a, b), self._matched(b, c)
         common, i, j = np.intersect1d(in_b, again, assume_unique=True, return_indices=True)
         if not len(common):
-            return Agreement(0, 0.5)
+            return Votes(0, 0.5)
         ids = np.array([a, b, c])
         rows = (in_a[i], common, in_c[j])
         pixels = np.concatenate([self._of(k).pixels[r] for k, r in zip(ids.tolist(), rows, strict=True)])
@@ -70,7 +70,7 @@ class FreshMatches:
         )  # fmt: skip
         speaks = ~found.is_valid | (found.angle_deg > MIN_ANGLE_DEG)
         agrees = found.is_valid & (found.residual_px < NEAR_PX)
-        return Agreement(int(speaks.sum()), float(agrees[speaks].mean()) if speaks.any() else 0.5)
+        return Votes(int(speaks.sum()), float(agrees[speaks].mean()) if speaks.any() else 0.5)
 
     def _matched(self, a: int, b: int) -> tuple[Ids, Ids]:
         """Features of a and of b, by their numbers, that match and obey one epipolar geometry."""

@@ -39,7 +39,7 @@ FREE_K1_SIGMA = 0.3
 """k1 is adjusted where its deviation is below half of this: the deviation itself is too large as long as k1 is
 wrong, since the blocks of the map then contradict each other."""
 FAR_FOV_DEG = (15.0, 150.0)
-"""Fields of view beyond these are no answer: the motion says nothing, or the lens is none that a pinhole describes."""
+"""Fields of view beyond these are no answer: the motion says nothing, or a pinhole does not describe the lens."""
 
 
 @dataclass(frozen=True)

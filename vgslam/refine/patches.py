@@ -13,7 +13,7 @@ from vgslam.types import Array
 Patches = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 HALF_PX = 5
-"""A patch reaches so far from its centre to each side."""
+"""A patch reaches this far from its centre to each side."""
 SIDE_PX = 2 * HALF_PX + 3
 """The side of a patch with the strip around it that its gradients need."""
 MOST_STEPS, SMALL_STEP_PX = 6, 0.02

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vgslam.errors import GraphError
 from vgslam.frontend.features import FeatureConfig
 from vgslam.frontend.image_mask import ImageMask
 from vgslam.frontend.mapper import MapperConfig
-from vgslam.graph.robust import optimize_map
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine.adjust import RefineConfig, Watch
 from vgslam.refine.contradicted import contradicted_pieces
@@ -18,6 +16,7 @@ from vgslam.refine.fresh_matches import FreshMatches
 from vgslam.refine.held_by_fit import pieces_held
 from vgslam.refine.outcome import RefineOutcome
 from vgslam.refine.refine_map import refine_map
+from vgslam.reloc.closing import solve_graph
 from vgslam.reloc.late_joins import join_components
 from vgslam.reloc.loops import LoopConfig
 from vgslam.reloc.parting import part
@@ -79,10 +78,7 @@ def _join(m: SlamMap, mending: Mending, notes: list[str]) -> None:
     """Brings components together that show the same places, and solves the graph."""
     mending.places.forget_features()  # the adjustment may have straightened the images
     join_components(m, mending.features, mending.loops, notes)
-    try:
-        optimize_map(m, mending.loops.is_metric)
-    except GraphError as error:
-        notes.append(f"the graph was not optimised again, after the map was parted: {error}")
+    solve_graph(m, mending.loops.is_metric, notes, else_of="adjustment")
 
 
 def part_refused(m: SlamMap, outcome: RefineOutcome, parted: Sequence[Ids], mending: Mending) -> bool:

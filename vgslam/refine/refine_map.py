@@ -42,7 +42,6 @@ def refine_map(
     watch = watch or Watch()
     watch = replace(watch, deadline_s=time.process_time() + config.seconds)
     with watch.block(), slam_map.pictures.within(PICTURES_BYTES):
-        give_memory_back()
         outcome = _refined(slam_map, config, watch, places)
     give_memory_back()
     return outcome

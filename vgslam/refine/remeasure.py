@@ -26,13 +26,14 @@ MOST_MOVED_PX = 3.0
 LEAST_LIKENESS = 0.8
 """Least correlation of a patch with what is found."""
 MOST_STRETCH = 2.0
-"""Patches that become so much larger or smaller are not searched for."""
+"""Patches that become larger or smaller by this factor are not searched for."""
 LEAST_KEPT, LEAST_KEPT_SHARE = 30, 0.5
 """A keyframe in which fewer landmarks are found, or a smaller share, keeps those that are not found as they are."""
 N_NEIGHBOURS = 8
 """Landmarks around another that say how steep its surface is."""
 SPREAD_PX = 5.5
-"""Neighbours pull the steepness from that of a surface that faces the camera; as much as one so far away would."""
+"""Neighbours pull the steepness away from that of a surface that faces the camera, which weighs as much as a neighbour
+at this distance."""
 MISFIT = 0.03
 """Relative depth by which a neighbour misses the plane at which it counts half."""
 LEAST_AGREEMENT = 0.4

@@ -48,11 +48,11 @@ LEVELS, BORDER_PX = 3, 8
 
 @dataclass(frozen=True)
 class _Found:
-    """Landmarks `point` (n,) of the problem, seen by keyframe `cam` at pixels (n,2)."""
+    """Landmarks of the problem that were found in a keyframe."""
 
-    cam: int
-    point: Ids
-    pixels: Array
+    cam: int  # the keyframe
+    point: Ids  # (n,): the landmarks
+    pixels: Array  # (n,2): where it sees them
 
 
 def with_shared_landmarks(problem: Problem, others: Mask, gray_of: GrayOf, features: FeatureConfig) -> Problem:

@@ -40,10 +40,10 @@ IMAGES_BYTES = 32 * 2**20
 
 
 class Stills:
-    """Keeps the frames of a short recording, and solves them as stills if they are. tracker, mapper: those of the
-    system, with their map and camera; is_on: False keeps nothing."""
+    """Keeps the frames of a short recording, and solves them as stills if they are."""
 
     def __init__(self, slam_map: SlamMap, tracker: Tracker, mapper: Mapper, is_on: bool) -> None:
+        """With the system's tracker and mapper, whose map and camera change; is_on: False keeps nothing."""
         self.map, self.tracker, self.mapper = slam_map, tracker, mapper
         self._may_be = is_on and not slam_map.keyframes
         self.is_on = False

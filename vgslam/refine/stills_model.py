@@ -36,7 +36,7 @@ LEAST_MATCHES = 15
 LEAST_START, MAX_ERROR_PX, MIN_RATIO = 50, 6.0, 0.4
 """Matches of the first pair; error of a landmark by which an image is added, and the least share of those that fit."""
 HELD_BY, LEAST_VIEWS = 20, 3
-"""An image is held by so many landmarks that so many images see: what two see fits any length of the step between
+"""An image is held by this many landmarks that this many images see: what two see fits any length of the step between
 them."""
 AGREEING = 0.85
 """Share of an image's matches that have to agree with the poses. Most make no landmark, and so have not been asked: .89

@@ -23,8 +23,8 @@ from vgslam.reloc.places import Places
 from vgslam.types import Array, EdgeKind, Ids
 
 FITS_PX, LEAST_VIEWS = 2.5, 3
-"""A landmark supports a keyframe if it lies within so many px of where it is seen, and so many keyframes say so: two
-that were misled together agree."""
+"""A landmark supports a keyframe if it lies within this distance of where it is seen, in at least this many keyframes:
+two that were misled together agree."""
 WEAK_SHARE = 0.25
 """A keyframe with less than this share of the usual support is looked at."""
 MOST_CHECKED = 0.05
@@ -32,7 +32,7 @@ MOST_CHECKED = 0.05
 N_ALIKE, N_TRIED = 20, 5
 """Keyframes that look most alike, and how many of them are matched."""
 NEXT = 1
-"""Keyframes at most so far away are no witnesses: what was followed between them may be wrong in both."""
+"""Keyframes no farther away than this are no witnesses: what was followed between them may be wrong in both."""
 LEAST_VOTES = 2
 """Answers that have to agree."""
 SAME_DEG, SAME_SHARE = 3.0, 0.08

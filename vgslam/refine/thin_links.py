@@ -10,7 +10,7 @@ from vgslam.types import Array, Ids
 FITS_PX = 2.5
 """Error of an observation up to which it holds its keyframe."""
 THIN_SHARE, THIN = 0.4, 30
-"""A link is thin with a smaller share of the landmarks that such links usually have, or with fewer than so many."""
+"""A link is thin with a smaller share of the landmarks that such links usually have, or with fewer than this many."""
 HOLDING_VIEWS = 3
 """Keyframes that have to see a landmark for it to hold a scale: two alone agree with any length of the step."""
 

@@ -40,19 +40,19 @@ LEAST_PAIRS = 12
 LEAST_AGREEING = 0.5
 """Share of the matches that a rotation explains, if the camera only turned."""
 CLEAR_SIGMAS, LEAST_READOUT_S = 5.0, 0.004
-"""A read-out time counts if it is so many deviations and so long; real ones are 0.008 to 0.03 s."""
+"""A read-out time counts if it is this many of its deviations, and this long, at least; real ones are .008 to .03 s."""
 CLEARLY_LESS = 0.9
 """What contradicts a read-out time, or the rotations that come of it, has to be less than this share of before."""
 HELD_OUT = 4
-"""Each of so many pairs is kept back: it decides on the read-out time and on the outcome."""
+"""One in this many pairs is kept back: these decide on the read-out time and on the outcome."""
 MAX_PARALLAX_PX = 15.0
 """Error of a match against a rotation up to which it may be parallax."""
 LEAST_TRACKS, LEAST_SHARE = 20, 0.3
-"""A pair adds landmarks if so many of its matches agree with a rotation, and such a share."""
+"""A pair adds landmarks if this many of its matches, and this share of them, agree with a rotation."""
 GATES_PX = (20.0, 8.0, 4.0)
 """Largest error of an observation that stays, after each round but the last."""
 MAX_TURN_DEG = 10.0
-"""No step between neighbouring keyframes may turn by so much more or less than it was tracked."""
+"""Largest difference between how far a step between neighbouring keyframes turns and how far it was tracked to turn."""
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,7 @@ class Closed:
 
 
 class LoopCloser:
-    """Finds loops at new keyframes and corrects the map. `closed`: the log of loops; `notes`: a line for each thing
-    that went wrong, added to the list that the caller gives.
+    """Finds loops at new keyframes and corrects the map.
 
     The search runs beside the caller, and what it found is closed with the next keyframe (`config.in_background`: with
     a later one) or by `finish`; the map moves within these calls only.
@@ -49,7 +48,9 @@ class LoopCloser:
         self._graph = MapGraph(slam_map, config.is_metric)
         self.search = LoopSearch(self.finder.find, is_waited_for=not config.in_background)
         self.closed: list[Closed] = []
+        """The log of loops."""
         self.notes: list[str] = [] if notes is None else notes
+        """A line for each thing that went wrong, added to the list that the caller gives."""
         self._dropped: list[tuple[int, int]] = []
         self._out_of_use: list[tuple[int, int]] = []
         self._tied: dict[tuple[int, int], Ids] = {}  # landmarks that a keyframe observes because of a loop
@@ -182,10 +183,11 @@ class _Failure:
 
 
 def solve_graph(slam_map: SlamMap, is_metric: bool, notes: list[str], else_of: str) -> None:
-    """Optimise the whole pose graph. notes: gets a line where loops were left out, and one if it cannot be solved and
-    poses stay those of whatever `else_of` names."""
+    """Optimise the whole pose graph. notes: gets a line where loops were left out, unless it is there already, and one
+    if the graph cannot be solved and poses stay those of whatever `else_of` names."""
     try:
-        notes += _ties_left_out(slam_map, optimize_map(slam_map, is_metric).switched_off)
+        left_out = _ties_left_out(slam_map, optimize_map(slam_map, is_metric).switched_off)
+        notes += [line for line in left_out if line not in notes]
     except GraphError as error:
         notes.append(f"the graph was not optimised, poses are those of the {else_of}: {error}")
 

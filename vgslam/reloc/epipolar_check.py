@@ -23,7 +23,7 @@ as many as lie in a band of the image by chance."""
 
 
 THIN, N_BEFORE, MIN_BEFORE = 0.4, 8, 3
-"""A pose is thin with fewer inliers than this share of the median of the last poses, so many at most and at least."""
+"""A pose is thin with fewer inliers than this share of the median of the last poses, this many at most and at least."""
 
 
 @dataclass

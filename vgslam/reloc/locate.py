@@ -176,7 +176,7 @@ def _is_inside(pixels: Array, camera: Camera) -> npt.NDArray[np.bool_]:
 
 
 def _by_enlargement(factors: Array, most_steps: int) -> list[Ids]:
-    """Indices into factors (N,) of those that are about the same, in groups up to so many steps from the median."""
+    """Indices into factors (N,) of those that are about the same, in groups up to most_steps from the median."""
     logs = np.log(np.maximum(factors, MIN_DEPTH)) / np.log(ENLARGEMENT_STEP)
     steps = (logs - np.median(logs)).round().clip(-most_steps, most_steps)
     return [np.flatnonzero(steps == step) for step in np.unique(steps)]

@@ -31,14 +31,14 @@ NEAR_GAPS, FAR_SHARED = 3, 4
 """Beyond the first multiple of `LoopConfig.min_gap` a place is left out only if the second multiple of
 `LoopConfig.max_shared` is shared with it: a few landmarks do not measure a drift."""
 MOST_REST = 8
-"""Keyframes at most that are passed over after loops that moved nothing: what drifts over so few is little."""
+"""Most keyframes that are passed over after loops that moved nothing: over so few, drift is small."""
 TIED_REST, LEAST_TIE = 12, 20
-"""Keyframes that are passed over after such a loop while each sees at least so many landmarks of an earlier visit:
+"""Keyframes that are passed over after such a loop while each sees at least this many landmarks of an earlier visit:
 these hold it as a loop would."""
 KNOWN_SIGMAS = 3.0
-"""The map says what a meeting says if they differ by less than so many of the meeting's own deviations."""
+"""The map says what a meeting says if they differ by less than this many of the meeting's own deviations."""
 NEIGHBOURS = 2
-"""Keyframes at most this many away from one that is looked at show the same and are passed over."""
+"""Keyframes within this distance of one that is looked at show the same and are passed over."""
 RIVAL_SHARE = 0.7
 """Another place with at least this share of the best one's inliers makes a meeting ambiguous."""
 SAME_PLACE_DEG, SAME_PLACE_SHARE = 15.0, 0.5

@@ -14,13 +14,13 @@ longer paths, as a scale that is a little off everywhere does, up to this share 
 
 LEAST_DETOUR, LEAST_LEFT = 1.5, 0.5
 """The camera has left a place when it is farther away than this share of the depth that it sees; it may see it again
-if the path since then is so many times the distance: half a circle is 1.6 times its diameter, a quarter 1.1 times."""
+if the path since then is this many times the distance: half a circle is 1.6 times its diameter, a quarter 1.1 times."""
 
 
 def is_straight_on(m: SlamMap, k: int, min_gap: int, depth: float) -> bool:
-    """Whether the path to keyframe k, which sees so deep, has left behind all keyframes that are at least min_gap older
-    without turning back to one of them: what they show can only be seen along the path, where tracking has seen it.
-    False where odometry does not lead to all older keyframes: they may be anywhere."""
+    """Whether the path to keyframe k, which sees `depth` far, has left behind all keyframes that are at least min_gap
+    older without turning back to one of them: what they show can only be seen along the path, where tracking has seen
+    it. False where odometry does not lead to all older keyframes: they may be anywhere."""
     if not are_unbroken(m, np.array([0]), k)[0]:
         return False
     centres = m.centres(np.arange(k + 1))
@@ -31,8 +31,8 @@ def is_straight_on(m: SlamMap, k: int, min_gap: int, depth: float) -> bool:
 
 
 def out_of_reach(m: SlamMap, js: Ids, k: int, depth: float, max_correction: float) -> npt.NDArray[np.bool_]:
-    """(n,): which of keyframes js (n,) are so far from k, which sees so deep, that no drift of the path between makes
-    them one place. None where odometry does not lead from one to the other: it may be wrong by anything."""
+    """(n,): which of keyframes js (n,) are so far from k, which sees `depth` far, that no drift of the path between
+    makes them one place. None where odometry does not lead from one to the other: it may be wrong by anything."""
     apart = np.linalg.norm(m.centres(js) - m.centres(np.array([k])), axis=1)
     found = np.zeros(len(js), bool)
     far = np.flatnonzero(apart > REACH * depth)

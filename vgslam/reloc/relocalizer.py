@@ -45,12 +45,13 @@ class _Query:
 
 
 class Relocalizer:
-    """Finds images in `slam_map`. proposer: a network that proposes poses as well; None goes without."""
+    """Finds images in `slam_map`."""
 
     def __init__(
         self, slam_map: SlamMap, places: Places, features: FeatureConfig, config: RelocalizerConfig | None = None,
-        proposer: PoseProposer | None = None,
+        proposer: PoseProposer | None = None, mask: ImageMask | None = None,
     ) -> None:  # fmt: skip
+        """proposer: a network that proposes poses as well."""
         self.map, self.places, self.proposer = slam_map, places, proposer
         self.config = config or RelocalizerConfig()
         self.locator = Locator(slam_map, self.config.locate, features)
@@ -58,7 +59,7 @@ class Relocalizer:
         self._features: dict[int, ImageFeatures] = {}
         self.support = Support()
         """The inliers of the last poses that were believed."""
-        self.mask: ImageMask | None = None
+        self.mask = mask
         """Where images of its size carry no features; None where they may everywhere."""
         self.saw_something = False
         """Whether the last view had enough features to be found by."""
@@ -67,6 +68,10 @@ class Relocalizer:
         """Go on with another calibration: the keyframes' images have changed."""
         self._features = {}
         self.places.forget_features()
+
+    def take_places(self, places: Places) -> None:
+        """Go on with the places of a map that was made anew."""
+        self._features, self.places = {}, places
 
     def accepts(self, answer: Localization | None) -> bool:
         """Whether an answer may be used."""

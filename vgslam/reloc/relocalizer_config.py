@@ -25,7 +25,7 @@ class RelocalizerConfig:
     min_trust: float = 0.5
     """Least probability of being right (0 to 1) of an accepted pose."""
     rival: float = 0.6
-    """Another place with so large a share of the best one's landmarks makes a pose ambiguous."""
+    """Another place with at least this share of the best one's landmarks makes a pose ambiguous."""
     agreement: tuple[float, float] = (15.0, 0.5)
     """Rotation (degrees) and position (share of the median depth) within which two answers are the same place."""
     matcher: MatcherConfig = field(default_factory=MatcherConfig)

@@ -22,6 +22,8 @@ from vgslam.sources.live import LiveSource
 from vgslam.sources.source import RecordedSource
 from vgslam.types import Camera, Frame, Trajectory
 
+FOV_DEG = 5.0, 170.0
+"""Least and largest field of view that may be given for a camera."""
 N_FRAMES, MAX_BYTES = 150, 300 * 2**20
 """Most frames and bytes of a live source that are kept for the estimate: it cannot be played twice."""
 
@@ -70,11 +72,17 @@ def describe_camera(camera: Camera, estimated: CalibrationEstimate | None) -> di
     return described
 
 
+def check_fov(fov_deg: float) -> None:
+    """Raises ConfigError for a field of view (degrees) that a pinhole camera cannot have."""
+    least, most = FOV_DEG
+    if not least < fov_deg < most:
+        raise ConfigError(f"the field of view must be between {least:g} and {most:g} degrees, got {fov_deg}")
+
+
 def camera_with_fov(source: FrameSource, fov_deg: float) -> Camera:
     """Camera with a horizontal field of view (degrees) for the source's images. Raises ConfigError for one out of
     range, InputError when no frame can be read."""
-    if not 5.0 < fov_deg < 170.0:
-        raise ConfigError(f"the field of view must be between 5 and 170 degrees, got {fov_deg}")
+    check_fov(fov_deg)
     return Camera.from_fov(*frame_size(source), fov_deg)
 
 
@@ -89,10 +97,10 @@ def frame_size(source: FrameSource) -> tuple[int, int]:
     return width, height
 
 
-def calibrate(source: FrameSource, recorded: Camera, say: Callable[[str], None]) -> None:
+def take_map_camera(source: FrameSource, recorded: Camera, say: Callable[[str], None]) -> None:
     """Take the distortion of the camera that made the map out of a recording's images that nothing calibrates."""
     if isinstance(source, RecordedSource) and (recorded.is_distorted or recorded.is_fisheye):
-        source.calibrate(recorded)
+        source.take_camera(recorded)
         say("no calibration: that of the camera that made the map is taken, with its distortion")
 
 
@@ -178,8 +186,8 @@ def final_estimate(first: CalibrationEstimate, camera: Camera, refined: RefineOu
 
 
 LEAST_CORNERS = 76
-"""Cells of the grid of corners, borders left out, with which rendered walks are tracked from begin to end (160x120); 66
-are sometimes enough to begin."""
+"""Cells of the grid of corners, borders left out, with which rendered walks are tracked from their first frame to their
+last (160x120); 66 are sometimes enough to begin."""
 STEP_PX = 8  # sizes are named in steps of this
 
 

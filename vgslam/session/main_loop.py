@@ -32,8 +32,8 @@ class Tracked:
 
 
 SWITCH_S = 0.0005
-"""How long Python lets a thread run while another waits, where there are two lanes: so long, at most, each step of
-tracking waits while mapping computes. The usual 5 ms, several times a frame, are more than tracking itself takes."""
+"""How long Python lets a thread run while another waits, if there are two lanes: the longest that a step of tracking
+waits while mapping computes. The usual 5 ms, several times a frame, are more than tracking itself takes."""
 Follower = Callable[[Tracked], None]
 
 
@@ -112,8 +112,8 @@ class MainLoop:
 
     def finish(self, say: Callable[[str], None] | None = None) -> None:
         """Finish the map. Ctrl-C, also a second one after the frames were ended by it, ends the adjustment of the whole
-        map and leaves the map as it was before. After SIGTERM the adjustment does not begin: who sends that does not
-        wait for long."""
+        map and leaves the map as it was before. After SIGTERM the adjustment does not begin: whoever sends that does
+        not wait for long."""
         is_in_a_hurry = self.signals.first is signal.SIGTERM
         watch = Watch(say or (lambda line: None), lambda: is_in_a_hurry or self.signals.is_due, self.signals.anew)
         with self.signals.held(), self.map_session.changing():

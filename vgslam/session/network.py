@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vgslam.reloc.proposal import PoseProposer
 
 OLD_NO_NETWORK, AUTO = "sfm", "auto"
-"""The name of old for no network, and a word for the package's own where torch is installed, for none elsewhere."""
+"""The former name for no network, and the word for the package's own if torch is installed, else for none."""
 
 
 class OpenedNetwork:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vgslam.interfaces import FrameSource
 from vgslam.refine.lens import UNKNOWN_K1_SIGMA
-from vgslam.session.choose_camera import calibrate, choose_camera, frame_size
+from vgslam.session.choose_camera import choose_camera, frame_size, take_map_camera
 from vgslam.session.map_session import MapSession
 from vgslam.session.masks import doubt_of_mask, read_mask
 from vgslam.session.network import OpenedNetwork
@@ -46,13 +46,13 @@ def open_system(
         map_session.check_size(*frame_size(source))
     recorded = map_session.slam_map.recorded_camera
     if camera is None and source.camera is None and options.fov_deg is None and recorded is not None:
-        calibrate(source, recorded, say)
+        take_map_camera(source, recorded, say)
     if camera is None:
         camera, estimate = choose_camera(source, options.fov_deg, map_session.camera, options.config, say)
     ignored = None if options.mask is None else read_mask(options.mask, source, camera)
     camera = map_session.begin(source.name, camera, getattr(source, "recorded_camera", None))
-    if network is not None:
-        network.desk.is_beside = isinstance(source, LiveSource)
+    if network is not None and isinstance(source, LiveSource):
+        network.desk.go_beside()
     config = _with_prior(config_for(source, options.config), estimate, options.fov_deg is not None)
     kind = TwoLaneSystem if does_not_wait(source) else SlamSystem
     slam = kind(

@@ -26,19 +26,20 @@ SAME_REL, SAME_BEND = 0.02, 0.02
 """Change of the focal length (share), and of the radius at the image's edge (share) by k1, below which the frames were
 tracked with the right camera."""
 UNKNOWN_SIGMA_DEG = 15.0
-"""One standard deviation of fields of view, of which nothing is known but that people carry the cameras."""
-MOST_KEYFRAMES = 80  # so many keyframes are enough: where each frame is one, frames are far apart, and take long
+"""One standard deviation of the field of view of a camera that people carry, if nothing else is known of it."""
+MOST_KEYFRAMES = 80  # this many keyframes are enough: where each frame is one, frames are far apart, and take long
 
 
 @dataclass(frozen=True)
 class CalibrationEstimate:
-    """Camera with square pixels and centred principal point; one standard deviation of its horizontal field of view.
-    is_reliable: the frames determine the focal length to a few percent. The camera's `removed_k1` is the radial
-    distortion of the frames."""
+    """A camera that the frames themselves have shown."""
 
     camera: Camera
+    """It has square pixels and a centred principal point; its `removed_k1` is the radial distortion of the frames."""
     sigma_deg: float
+    """One standard deviation of its horizontal field of view."""
     is_reliable: bool
+    """Whether the frames determine the focal length to a few percent."""
 
     @staticmethod
     def of(camera: Camera, focal_rel_sigma: float, is_reliable: bool = False) -> "CalibrationEstimate":

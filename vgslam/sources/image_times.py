@@ -20,7 +20,7 @@ SHORTEST_STEP_S, LONGEST_STEP_S = 1e-3, 10.0
 UNORDERED = 1.0 / 3.0
 """Share of decreasing steps from which a list is out of order; clocks that start again have fewer."""
 N_STUCK = 6
-"""A clock that says the same for so many images at the beginning of a stream stands still."""
+"""A clock that says the same for this many images at the beginning of a stream stands still."""
 ROUNDED = 1.0 / 3.0
 """Share of equal steps from which stamps are taken to be rounded, as whole seconds are."""
 

@@ -98,19 +98,22 @@ class LiveSource:
     """A FrameSource over a Feed. Capture begins with the first use; `close` ends it.
 
     A few frames wait for their turn; a reader that is slower than the stream goes on with the newest (`live_queue`),
-    and `dropped` counts the others by reason. `arrived_s` is the monotonic time of arrival of the frame handed out
-    last. Iterating again goes on with the stream, with ids from 0. A stream that broke off and did not come back ends
-    with BrokenOffError. `recorded`: the recording that is played, if any; camera, truth and warnings are its own then.
-    Tests replace `wait` and `now`.
+    and `dropped` counts the others by reason. Iterating again goes on with the stream, with ids from 0. A stream that
+    broke off and did not come back ends with BrokenOffError.
     """
 
     n_frames: int | None = None
+    arrived_s: float
+    """Monotonic time at which the frame that was handed out last arrived."""
+    recorded: FrameSource | None
+    """The recording that is played, if any; camera, truth and warnings are its own then."""
 
     def __init__(
         self, kind: str, name: str, feed: Feed, options: LiveOptions | None = None,
         wait: Callable[[float], object] | None = None, now: Callable[[], float] = time.monotonic,
         recorded: FrameSource | None = None,
     ) -> None:  # fmt: skip
+        """wait and now: the clock, which tests replace."""
         options = options or LiveOptions()
         self.kind, self.name, self.recorded = kind, name, recorded
         self.camera: Camera | None = recorded.camera if recorded else None
@@ -300,7 +303,7 @@ class LiveSource:
 
 SMALLEST_STEP_S = 1e-6
 AHEAD_S = 60.0
-"""A clock that gains so much on the time of arrival from one frame to the next is wrong: streams buffer for less."""
+"""A clock that gains this much on the time of arrival from one frame to the next is wrong: streams buffer for less."""
 
 
 class LiveClock:

@@ -52,10 +52,10 @@ class Fixes:
 
 @dataclass(frozen=True)
 class Accelerations:
-    """Accelerations over time. times_s (N,) strictly increasing, values (N,3) in m/s^2."""
+    """Accelerations over time."""
 
-    times_s: Array
-    values: Array
+    times_s: Array  # (N,), strictly increasing
+    values: Array  # (N,3) in m/s^2
 
 
 def read_fixes(path: Path) -> Fixes:

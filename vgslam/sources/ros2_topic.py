@@ -19,11 +19,11 @@ DEPTH = 10
 LOOK_S = 0.1
 """Longest wait for an image before it is looked who publishes, and whether the source was closed."""
 FIRST_S = 10.0
-"""The first image is waited for at least so long, as nodes that start together take a while to find one another."""
+"""The first image is waited for at least this long, as nodes that start together take a while to find one another."""
 TOLD_S = 5.0
-"""After so long it is said that nothing comes, and what there is."""
+"""After this long a line says that nothing comes, and what there is."""
 SILENT_S = 10.0
-"""A publisher that is there and sends nothing for so long has stopped."""
+"""A publisher that is there and sends nothing for this long has stopped."""
 LEFT_S = 1.0
 """Without a publisher, what is still under way comes within this time."""
 INFO_S = {True: 3.0, False: 1.0}

@@ -14,31 +14,33 @@ from vgslam.types import Camera, Frame, Trajectory
 
 
 class RecordedSource:
-    """Frames of a recording; see `vgslam.interfaces.FrameSource`. n_frames counts the images selected; those skipped
-    while iterating (listed in `warnings`) are fewer frames. distorted: calibration of the images as recorded, already
-    of their resolution, or None; folder: where they lie. uncalibrated: what says that the camera is not calibrated, in
-    words, None where nothing does."""
+    """Frames of a recording; see `vgslam.interfaces.FrameSource`."""
 
     def __init__(
         self, recording: Recording, distorted: Camera | None, options: SourceOptions, folder: Path = Path()
     ) -> None:  # fmt: skip
+        """distorted: calibration of the images as they were recorded, already of their resolution."""
         self.kind: str = recording.kind
         self.name: str = recording.name
         self.truth: Trajectory | None = recording.truth
         self.warnings: list[str] = recording.warnings
+        """What went wrong, images that were skipped while iterating among it."""
         self.n_frames: int | None = None if recording.n_images is None else options.count(recording.n_images)
+        """The images selected, skipped ones included."""
         self.folder: Path = folder
+        """Where the images lie."""
         self.uncalibrated: str | None = recording.uncalibrated
+        """What says that the camera is not calibrated, in words; None where nothing does."""
         self.files: list[Path] = recording.files
         """The images, where they are files."""
         self._recording = recording
         self._left_out: frozenset[str] = frozenset()
         self._options = options
-        self.calibrate(distorted)
+        self.take_camera(distorted)
         if self.n_frames == 0:
             raise InputError(f"{self.name}: start {options.start} is beyond its {recording.n_images} images")
 
-    def calibrate(self, distorted: Camera | None) -> None:
+    def take_camera(self, distorted: Camera | None) -> None:
         """Take the images to be those of this camera from now on, and give them out without its distortion."""
         self.camera: Camera | None = distorted
         self.recorded_camera: Camera | None = distorted

@@ -23,9 +23,9 @@ Size = tuple[int, int]
 RAW = frozenset({"h264", "hevc", "vvc", "m4v", "mpegvideo", "mjpeg", "mpjpeg", "rawvideo", "cavsvideo", "vc1", "dirac"})
 """Formats that hold no times: those that ffmpeg makes up for some of them are not used."""
 ALL_KEYS, EVERY_KEY = 100, 20
-"""So many key frames are decoded for their size; of those after them, one in so many."""
+"""How many key frames are decoded for their size; of those after them, one in how many."""
 DEEP_STEP = 4
-"""One in so many rows and columns tells the range of deep pixels."""
+"""One in this many rows and columns tells the range of deep pixels."""
 SETTLED = 32
 """So many stamped packets in a row end the packets at the beginning that have no timestamp."""
 
@@ -104,7 +104,7 @@ def pictures_of(container: Any) -> list[Any]:
 
 
 def survey(container: Any, end: int | None, path: Path) -> Survey:
-    """Reads an opened container. end: so many frames suffice. Raises InputError where there is no video stream."""
+    """Reads an opened container. end: this many frames suffice. Raises InputError where there is no video stream."""
     videos = pictures_of(container)
     readable = [s for s in videos if s.codec_context is not None]
     if videos and not readable:

@@ -8,8 +8,6 @@ from torch import Tensor
 from vgslam.geometry import torch_se3
 from vgslam_train.data.windows import WindowBatch
 
-CELL_PX = 4
-
 
 @dataclass(frozen=True)
 class Truth:

@@ -26,14 +26,12 @@ WIDE_FLOW = 1.5
 
 @dataclass(frozen=True)
 class WindowBatch:
-    """B windows of S frames of one size. images (B,S,3,H,W) float32 in [0,1]; depth (B,S,H,W) float32 metres along the
-    optical axis, 0 where unknown or sky; T_world_cam (B,S,4,4) float64, the first of every window the identity; K
-    (B,3,3) float64, pixel (0,0) the centre of the top-left pixel. All on one device."""
+    """B windows of S frames of one size, all on one device."""
 
-    images: Tensor
-    depth: Tensor
-    T_world_cam: Tensor
-    K: Tensor
+    images: Tensor  # (B,S,3,H,W) float32 in [0,1]
+    depth: Tensor  # (B,S,H,W) float32, metres along the optical axis, 0 where unknown or sky
+    T_world_cam: Tensor  # (B,S,4,4) float64, the first of every window the identity
+    K: Tensor  # (B,3,3) float64, pixel (0,0) the centre of the top-left pixel
 
     def to(self, device: torch.device) -> "WindowBatch":
         """The same on a device; from pinned memory without waiting for the copy."""

@@ -7,14 +7,14 @@ import torch
 
 from vgslam.network.readout import Readout
 from vgslam.network.reloc.files import base_identity
-from vgslam.network.reloc.network import RelocNetwork, Stage, build_reloc
+from vgslam.network.reloc.network import RelocNetwork, build_reloc
 from vgslam.network.weights import LoadedVggt, LoadOptions, load
 from vgslam_train.data.clips import ClipSet
 from vgslam_train.data.reloc_windows import FrameCount, RelocSampler
 from vgslam_train.data.windows import WindowBatch, WindowConfig
 from vgslam_train.training.recipe import RecipePhase
 from vgslam_train.training.reloc_file import save_reloc
-from vgslam_train.training.reloc_recipe import RelocPhase, RelocRecipe
+from vgslam_train.training.reloc_recipe import RelocPhase, RelocRecipe, stage_of
 from vgslam_train.training.reloc_step import RelocTrainingStep
 from vgslam_train.training.reloc_validation import (
     LateFusion,
@@ -50,7 +50,7 @@ class RelocJob:
 
     def enter(self, model: RelocNetwork, phase: RecipePhase) -> None:
         """Freezes and frees parameters as the phase says; to be called before its first step, also after a resume."""
-        model.set_trained(Stage(phase.stage) if isinstance(phase, RelocPhase) else Stage.ADAPTER)
+        model.set_trained(stage_of(phase))
 
     def save(self, model: RelocNetwork, path: Path, step: int) -> None:
         """The adapter's file, in half precision."""

@@ -73,7 +73,7 @@ class RelocRecipe(Recipe):
     def title(self) -> str:
         return f"relocalization on {self.init}"
 
-    def stage_at(self, step: int) -> Stage:
-        """What is trained in a step."""
-        phase, _ = self.phase_at(step)
-        return Stage(phase.stage) if isinstance(phase, RelocPhase) else Stage.ADAPTER
+
+def stage_of(phase: RecipePhase) -> Stage:
+    """What is trained in a phase."""
+    return Stage(phase.stage) if isinstance(phase, RelocPhase) else Stage.ADAPTER

@@ -65,12 +65,6 @@ class ValidationSet:
     def n_frames(self) -> int:
         return self.batches[0].images.shape[1] if self.batches else 0
 
-    def first_frames(self, n_frames: int) -> "ValidationSet":
-        """The same windows cut to their first frames, named after their number."""
-        cut = [WindowBatch(b.images[:, :n_frames], b.depth[:, :n_frames], b.T_world_cam[:, :n_frames], b.K)
-               for b in self.batches]  # fmt: skip
-        return ValidationSet(f"{self.name}, {n_frames} frames", cut)
-
 
 def procedural_sets(
     clips: ClipSet, n_frames: Sequence[int] = (2, 4, 8), n_windows: int = 128, size: tuple[int, int] = (48, 64)

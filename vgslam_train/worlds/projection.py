@@ -37,18 +37,19 @@ class PlaneForms:
 
 @dataclass(frozen=True)
 class QuadricForms:
-    """C quadrics in N frames: ray (N,C,3,3) on (u, v, 1) and origin (N,C,3) in the unit frame; box as above.
-
-    meet (N,C,14): inverse depth in the pixel coordinates x, y from the middle (m, n) of the box. On the unit sphere
-    |o + z r|² = 1 (for cylinders x and y only) w = 1/z solves c w² + 2 b w + a = 0, so w = sqrt(q) - p with the
-    quadratic form q = (b² - a c) / c² and the linear form p = b / c. The columns are m, n; q on x², x y, y², x, y, 1;
-    p on x, y, 1; and for cylinders, which end where |o_z w + h| > w, h on x, y, 1. Hidden: q is -1 everywhere.
-    """
+    """C quadrics in N frames."""
 
     ray: Array
+    """(N,C,3,3) on (u, v, 1), in the unit frame."""
     origin: Array
+    """(N,C,3) in the unit frame."""
     box: npt.NDArray[np.int64]
+    """(N,C,4), as of `PlaneForms`."""
     meet: Array
+    """(N,C,14): inverse depth in the pixel coordinates x, y from the middle (m, n) of the box. On the unit sphere
+    |o + z r|² = 1 (for cylinders x and y only) w = 1/z solves c w² + 2 b w + a = 0, so w = sqrt(q) - p with the
+    quadratic form q = (b² - a c) / c² and the linear form p = b / c. The columns are m, n; q on x², x y, y², x, y, 1;
+    p on x, y, 1; and for cylinders, which end where |o_z w + h| > w, h on x, y, 1. Hidden: q is -1 everywhere."""
 
     def part(self, frames: slice) -> "QuadricForms":
         """Those of some of the frames."""

@@ -16,13 +16,12 @@ _OVERLAP = 1.0 - 2e-6  # planes reach this much further than their outline: no p
 
 @dataclass(frozen=True)
 class Hits:
-    """inverse_depth (N,H,W) float32 in 1/m along the optical axis, 0 where nothing is met; surface (N,H,W) int64.
-
-    Surfaces are numbered planes first, then quadrics, then the terrain; -1 where nothing is met.
-    """
+    """What the rays of N images meet first."""
 
     inverse_depth: torch.Tensor
+    """(N,H,W) float32 in 1/m along the optical axis, 0 where nothing is met."""
     surface: torch.Tensor
+    """(N,H,W) int64: planes are numbered first, then quadrics, then the terrain; -1 where nothing is met."""
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,11 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Terrain:
-    """height(x, y) = sum of amplitude_k sin(wave_k . (x, y) + phase_k).
+    """height(x, y) = sum of amplitude_k sin(wave_k . (x, y) + phase_k)."""
 
-    amplitude (K,) m, wave (K,2) rad/m, phase (K,) rad.
-    """
-
-    amplitude: Array
-    wave: Array
-    phase: Array
+    amplitude: Array  # (K,) m
+    wave: Array  # (K,2) rad/m
+    phase: Array  # (K,) rad
     paint: Paint
 
     @staticmethod

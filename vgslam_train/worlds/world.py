@@ -71,10 +71,10 @@ class World:
 
 @dataclass(frozen=True)
 class RenderResult:
-    """images (N,H,W,3) float32 in 0..1; depth (N,H,W) float32 in metres along the optical axis, inf for the sky."""
+    """N views of a world."""
 
-    images: torch.Tensor
-    depth: torch.Tensor
+    images: torch.Tensor  # (N,H,W,3) float32 in 0..1
+    depth: torch.Tensor  # (N,H,W) float32 in metres along the optical axis, infinite for the sky
 
     def images_uint8(self) -> torch.Tensor:
         return (self.images * 255.0 + 0.5).clamp(0, 255).to(torch.uint8)

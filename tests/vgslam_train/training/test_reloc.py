@@ -22,7 +22,7 @@ from vgslam_train.data.reloc_windows import FrameCount, RelocSampler
 from vgslam_train.data.windows import WindowBatch, WindowConfig
 from vgslam_train.training.recipe import Recipe
 from vgslam_train.training.reloc_losses import RelocLossWeights, reloc_loss, rotation_angle
-from vgslam_train.training.reloc_recipe import AdapterSettings, RelocPhase, RelocRecipe
+from vgslam_train.training.reloc_recipe import AdapterSettings, RelocPhase, RelocRecipe, stage_of
 from vgslam_train.training.reloc_step import PoseNoise, RelocTrainingStep, told_poses
 
 CLEAN = PoseNoise(dropout=0.0, rotation_deg=0.0, translation_share=0.0)
@@ -279,8 +279,8 @@ def test_recipe_file() -> None:
     recipe = read_yaml(Path(__file__).parents[3] / "configs" / "reloc.yaml", RelocRecipe())
     config = recipe.adapter.to_config()
     assert config.mask is MaskKind.STAR
-    assert recipe.stage_at(0) is Stage.ADAPTER
-    assert recipe.stage_at(recipe.n_steps - 1) is Stage.ALL
+    assert stage_of(recipe.phase_at(0)[0]) is Stage.ADAPTER
+    assert stage_of(recipe.phase_at(recipe.n_steps - 1)[0]) is Stage.ALL
     assert recipe.learning_rate(recipe.n_steps - 1) == pytest.approx(1e-5)
     assert {phase.n_frames for phase in recipe.phases} == {7}
     assert config.tuned[-1] == "camera_head"
@@ -293,7 +293,7 @@ def test_recipe_of_the_successor() -> None:
     assert recipe.init == base.model
     for same in ("seed", "clip_height", "clip_width", "kinds", "sizes", "n_clips"):
         assert getattr(recipe.data, same) == getattr(base.data, same), "the clips of the base network serve"
-    assert [recipe.stage_at(i) for i in (0, recipe.n_steps - 1)] == [Stage.ADAPTER, Stage.ALL]
+    assert [stage_of(recipe.phase_at(i)[0]) for i in (0, recipe.n_steps - 1)] == [Stage.ADAPTER, Stage.ALL]
     assert {phase.n_frames for phase in recipe.phases} == {6}
 
 
@@ -302,7 +302,7 @@ def test_recipe_of_the_large_network() -> None:
     assert recipe.adapter.to_config().lora_rank == 32
     assert all(height % 14 == 0 and width % 14 == 0 for height, width, _ in recipe.data.sizes)
     assert recipe.data.clip_height >= max(size[0] for size in recipe.data.sizes)
-    assert [recipe.stage_at(i) for i in (0, recipe.n_steps - 1)] == [Stage.ADAPTER, Stage.ALL]
+    assert [stage_of(recipe.phase_at(i)[0]) for i in (0, recipe.n_steps - 1)] == [Stage.ADAPTER, Stage.ALL]
 
 
 def test_recipe_refuses_what_does_not_exist() -> None:

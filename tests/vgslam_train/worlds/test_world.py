@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from covisibility import covisible, reproject, sample_bilinear
 
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
-from vgslam_train.worlds.covisibility import covisibility, covisible, reproject, sample_bilinear
 from vgslam_train.worlds.lighting import Lighting, bake
 from vgslam_train.worlds.motion import Motion
 from vgslam_train.worlds.scenes import WORLD_KINDS, generate
@@ -241,19 +241,6 @@ def test_reproject_known_point():
     pixels, z = reproject(torch.full((48, 64), 2.0), a, b, camera)
     assert pixels[10, 40].tolist() == pytest.approx([30.0, 10.0])
     assert z[10, 40] == pytest.approx(2.0)
-
-
-def test_covisibility_of_a_shifted_view(bank):
-    builder = SceneBuilder(np.random.default_rng(0))
-    builder.plane((2, 0, 0), (0, -20, 0), (0, 0, 20), Paint(0))
-    camera = Camera(50.0, 50.0, 49.5, 23.5, 100, 48)
-    T = np.concatenate([pose(0, 0, 0, 0), pose(0, -1.0, 0, 0), pose(0, 0, 0, np.pi)])  # 1 m right: 25 px of 100
-    depth = render(world_of(builder, bank), T, camera).depth
-    share = covisibility(depth, T, camera)
-    assert share[0, 1] == pytest.approx(0.75)
-    assert share[1, 0] == pytest.approx(0.75)
-    assert share[0, 2] == 0.0
-    assert np.diag(share).tolist() == [1.0, 1.0, 1.0]
 
 
 def test_shadow_darkens_the_floor_below_a_box():

@@ -1,15 +1,13 @@
 """Hyper-parameters of Depth-Anything-3 networks: one vision transformer, a dense head, a camera encoder and decoder."""
 
-import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
 
 from vgslam.errors import ConfigError
-from vgslam.network.config import DptConfig, from_plain_data
+from vgslam.network.config import DptConfig, PatchNetwork
 
 
 @dataclass(frozen=True)
-class Da3Config:
+class Da3Config(PatchNetwork):
     """Sizes of a network; the defaults are those of DA3-SMALL."""
 
     name: str = "da3-small"
@@ -72,27 +70,6 @@ class Da3Config:
         """Whether the tokens of all views see each other in a block (0-based)."""
         return block >= self.alternate_from and block % 2 == 1
 
-    def patches(self, height_px: int, width_px: int) -> tuple[int, int]:
-        """(rows, cols) of patches of an image. ConfigError unless both sides are multiples of the patch size."""
-        p = self.patch_size
-        if min(height_px, width_px) < p or height_px % p or width_px % p:
-            raise ConfigError(f"images of {width_px}x{height_px} px: both sides must be multiples of {p}")
-        return height_px // p, width_px // p
-
-    def tokens_per_frame(self, height_px: int, width_px: int) -> int:
-        rows, cols = self.patches(height_px, width_px)
-        return self.n_special + rows * cols
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON."""
-        return dataclasses.asdict(self)
-
-    @staticmethod
-    def from_dict(data: dict[str, Any]) -> "Da3Config":
-        """The inverse of `to_dict`; an unknown field is a ConfigError, a missing one takes its default."""
-        config: Da3Config = from_plain_data(Da3Config, data)
-        return config
-
 
 DA3_SMALL = Da3Config()  # depth-anything/DA3-SMALL: 437 tensors, 34,299,463 parameters
 
@@ -106,11 +83,6 @@ DA3_LARGE = Da3Config(
     dense=DptConfig(256, (256, 512, 1024, 1024), (11, 15, 19, 23)),
 )  # fmt: skip
 """depth-anything/DA3-LARGE, whose weights are for non-commercial use."""
-
-DA3_TINY = Da3Config(
-    name="da3-tiny", width=48, n_heads=4, grid=8, dense=DptConfig(16, (8, 12, 16, 24), (5, 7, 9, 11))
-)
-"""A network of the same structure that is small enough for trials with random weights."""
 
 ARCHITECTURES = {c.name: c for c in (DA3_SMALL, DA3_BASE, DA3_LARGE)}
 """The published networks that can be built, by the names in their config.json."""

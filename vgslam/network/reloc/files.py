@@ -40,7 +40,7 @@ def own_parameters(network: RelocNetwork) -> dict[str, Tensor]:
 
 
 def load_reloc(base: Vggt, path: Path, identity: str) -> RelocNetwork:
-    """The relocalization network of a file on `base`, whose weights it shares. WeightsError for a file that is none,
+    """The relocalization network of a file on `base`, whose weights it shares. WeightsError for a file that holds none,
     belongs to other base weights than those of `identity`, or does not fit."""
     if not path.is_file():
         raise WeightsError(f"{path}: no such relocalization adapter")

@@ -63,7 +63,7 @@ class RelocNetwork(nn.Module):
             raise ConfigError(
                 f"{len(images)} scenes of {n} frames need the poses of {n - 1}, got {tuple(known.encoding.shape[:2])}"
             )
-        grid = self.vggt.config.grid(*images.shape[-2:])
+        grid = self.vggt.config.patches(*images.shape[-2:])
         patches = self.patches(images, chunks)
         pose_tokens = self.adapter.pose_tokens(known)
         x = self.assemble(patches, pose_tokens, known.has_pose)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vgslam.evaluation.alignment import best_scale, line_ratio, mean_rotation
+from vgslam.evaluation.alignment import best_scale
 from vgslam.evaluation.association import SAME_FRAME_S, match_times
-from vgslam.geometry.robust_similarity import umeyama
+from vgslam.geometry.robust_similarity import line_ratio, umeyama
+from vgslam.geometry.rotation_mean import mean_rotation
 from vgslam.geometry.sim3 import Sim3
 from vgslam.results.page.run_data import RunData
 from vgslam.types import Array, Trajectory
@@ -119,7 +120,7 @@ def aligned(T_ref_cam: Array, T_est_cam: Array) -> Sim3 | None:
         return None
     if min(line_ratio(p_ref), line_ratio(p_est)) > LINE_RATIO:
         return umeyama(p_ref, p_est)
-    R = mean_rotation(T_ref_cam[:, :3, :3], T_est_cam[:, :3, :3])
+    R = mean_rotation(T_ref_cam[:, :3, :3] @ np.swapaxes(T_est_cam[:, :3, :3], 1, 2))
     return Sim3(R, p_ref.mean(0) - scale * R @ p_est.mean(0), scale)
 
 

@@ -18,6 +18,12 @@ REFUSED_EDGE, DOUBTED_OFFSET = 0.02, 0.15
 """Principal point, as a share of the image: distance to a border, and distance from the middle."""
 DOUBTED_TANGENTIAL = 0.02
 """Largest p1 or p2 of a lens that is not broken: twice what cheap ones have."""
+OTHER_SIZE, SAME_SHAPE = 0.3, 0.05
+"""By how much more or less a calibration has to be for another size than the images', and be of the same aspect, to be
+seen by its principal point."""
+CENTRED, MIDDLE = 0.1, 0.08
+"""How far from the middle a principal point is that raises no question, as a share of the image; and how far that of
+another order of the numbers, in half images."""
 
 
 def check_plausible(camera: Camera) -> None:
@@ -67,7 +73,7 @@ def check_stated_size(camera: Camera) -> None:
     """Raises ValueError if a camera without a resolution is clearly for another: its principal point is in the middle
     of a larger or smaller image of the same aspect."""
     scale = (2 * camera.cx + 1) / camera.width, (2 * camera.cy + 1) / camera.height
-    if min(abs(s - 1) for s in scale) > 0.3 and abs(scale[0] / scale[1] - 1) < 0.05:
+    if min(abs(s - 1) for s in scale) > OTHER_SIZE and abs(scale[0] / scale[1] - 1) < SAME_SHAPE:
         w, h = (round(s * n) for s, n in zip(scale, (camera.width, camera.height), strict=True))
         raise ValueError(
             f"camera principal point ({camera.cx:g}, {camera.cy:g}) is the middle of an image of about {w}x{h}, and "
@@ -85,10 +91,10 @@ def _edge(c: Camera) -> float:
 
 def _check_order(c: Camera) -> None:
     """Refuses four numbers that another order makes a camera with a centred principal point."""
-    if max(_offset(c)) < 0.1:
+    if max(_offset(c)) < CENTRED:
         return
     given = (c.fx, c.fy, c.cx, c.cy)
-    is_swapped = abs(2 * c.cx + 1 - c.height) < 0.08 * c.height and abs(2 * c.cy + 1 - c.width) < 0.08 * c.width
+    is_swapped = abs(2 * c.cx + 1 - c.height) < MIDDLE * c.height and abs(2 * c.cy + 1 - c.width) < MIDDLE * c.width
     if is_swapped and c.width != c.height:
         raise ValueError(
             f"camera principal point ({c.cx:g}, {c.cy:g}) is the middle of an image of {c.height}x{c.width}, not "
@@ -96,7 +102,7 @@ def _check_order(c: Camera) -> None:
         )
     for order in permutations(range(4)):
         fx, fy, cx, cy = (given[i] for i in order)
-        is_centred = abs(2 * cx + 1 - c.width) < 0.08 * c.width and abs(2 * cy + 1 - c.height) < 0.08 * c.height
+        is_centred = abs(2 * cx + 1 - c.width) < MIDDLE * c.width and abs(2 * cy + 1 - c.height) < MIDDLE * c.height
         if is_centred and fx > 0 and fy > 0 and max(fx / fy, fy / fx) < DOUBTED_RATIO:
             raise ValueError(
                 f"camera fx {c.fx:g}, fy {c.fy:g}, cx {c.cx:g}, cy {c.cy:g} seem to be in the wrong order for "

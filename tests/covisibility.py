@@ -60,16 +60,3 @@ def covisible(
     inside = (u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1)
     inverse = sample_bilinear((1.0 / depth_b.double())[..., None], pixels)[..., 0]
     return inside & ((inverse * z - 1).abs() < tolerance), pixels
-
-
-def covisibility(depth: torch.Tensor, T_world_cam: Array, camera: Camera, tolerance: float = 0.02) -> Array:
-    """Share (N,N) of the pixels with finite depth of view i (row) that are seen in view j (column)."""
-    n = len(T_world_cam)
-    share = np.eye(n)
-    for i in range(n):
-        solid = torch.isfinite(depth[i]).sum().clamp(min=1)
-        for j in range(n):
-            if i != j:
-                seen, _ = covisible(depth[i], depth[j], T_world_cam[i], T_world_cam[j], camera, tolerance)
-                share[i, j] = float(seen.sum() / solid)
-    return share
