@@ -95,7 +95,7 @@ def test_components_have_columns_and_names_where_there_are_several(n_components:
     coverage = replace(COVERAGE, n_components=n_components)
     found_heads, found = rows(made(components, coverage, of_keyframes))
     assert found_heads == [*heads, "keyframes"]
-    assert found["poses scored"] == ["123", "7"][:n_components] + ["9"]
+    assert found["poses scored"] == [*["123", "7"][:n_components], "9"]
     assert found["components"] == [str(n_components)] + [""] * n_components
     assert found.get("remarks") == (None if n_components == 1 else ["", "a; b", ""])
 

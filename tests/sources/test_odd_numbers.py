@@ -70,7 +70,7 @@ def test_words_and_numbers_of_yaml() -> None:
 @pytest.mark.parametrize("text", ["1_0", "1_0.5", "１０", "٣", "", "1.0.0", "1e"])
 def test_rows_of_numbers_have_none(text: str, tmp_path: Path) -> None:
     assert not is_number(text)
-    with pytest.raises(ValueError, match="number|convert"):
+    with pytest.raises(ValueError, match=r"number|convert"):
         to_number(text)
     with pytest.raises(InputError, match="is not a timestamp"):
         parse_time(tmp_path / "times.txt", text)
