@@ -83,7 +83,9 @@ def _is_nothing(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """The value with its texts, in lists too, as numbers. Raises ValueError."""
+    """The value with its texts, in lists too, as numbers. Raises ValueError; true and false are none."""
+    if isinstance(value, bool):
+        raise ValueError(f"{value} is no number")
     if isinstance(value, list):
         return [_plain(x) for x in value]
     return to_number(value) if isinstance(value, str) else value
