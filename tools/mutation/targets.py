@@ -59,7 +59,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "vgslam/refine/refine_checked.py": ("tests/refine/test_refine_checked.py",),
     "vgslam/refine/calibration.py": ("tests/refine/test_calibration_by_hand.py", "tests/refine/test_lens.py"),
     "vgslam/frontend/fitted_depth.py": ("tests/frontend/test_fitted_depth.py",),
-    "vgslam/mapping.py": ("tests/test_last_word.py",),
+    "vgslam/mapping.py": ("tests/test_mapping_by_hand.py",),
     "vgslam/sources/calibration/photogrammetry.py": (
         "tests/sources/test_photogrammetry_calibrations.py", "tests/sources/test_layouts_by_hand.py"),
     "vgslam/guards/arrays.py": ("tests/guards",),
