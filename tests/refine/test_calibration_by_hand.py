@@ -226,6 +226,23 @@ def residuals(p: Problem) -> Array:
     return project(p.camera, p.k1, p.local_points()) - p.pixels
 
 
+def test_what_only_one_keyframe_of_a_block_sees_does_not_count() -> None:
+    """Five keyframes with ten observations each, of which one sees its own points alone: forty are left, of fifty."""
+    p = seen_by_all(around(5), cloud(10))
+    active = np.ones(len(p.cam), bool)
+    assert _reduced(p, active, 0, 5, 1.0) is not None
+    alone = replace(p, point=np.where(p.cam == 4, p.point + 10, p.point), points=np.concatenate([p.points, p.points]),
+                    has_point=np.ones(20, bool), landmark_ids=np.arange(20))  # fmt: skip
+    assert _reduced(alone, active, 0, 5, 1.0) is None
+    assert _reduced(alone, active, 0, 4, 1.0) is not None
+
+
+def test_without_information_the_focal_length_may_be_any() -> None:
+    assert Determined(np.zeros((2, 2)), 25.0).focal_sigma() == np.inf
+    assert Determined(np.diag([1e4, 0.0]), 25.0).focal_sigma() == np.inf
+    assert Determined(np.diag([1e4, 1.0]), 25.0).focal_sigma() == pytest.approx(0.01)
+
+
 def test_derivatives_are_those_of_the_projection() -> None:
     """By differences, of a lens with distortion and unequal focal lengths."""
     p = seen_by_all(around(2), cloud(12), replace(CAMERA, fy=80.0), 0.1)
