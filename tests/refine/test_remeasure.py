@@ -234,7 +234,7 @@ def eight_around(inverse_z: Array, gap_px: float = 20.0) -> Array:
 def test_no_surface_is_steeper_than_a_twenty_fifth_a_pixel(
     slope: float, steepness: float, at: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of the inverse depth in the middle; the sign and the axis stay."""
+    """That is a share of the inverse depth in the middle; the sign and the axis stay."""
     monkeypatch.setattr(remeasure, "SPREAD_PX", 1e-6)
     for axis, sign in ((0, 1.0), (1, -1.0)):
         offset = np.mgrid[-1:2, -1:2][1 - axis].ravel() * 20.0

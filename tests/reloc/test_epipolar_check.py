@@ -61,7 +61,7 @@ def test_support_is_relative_to_the_poses_before():
 def test_a_pose_is_asked_about_where_it_has_few_inliers_and_of_its_own_component(
     n_inliers: int, agreements: list[float], asked: int, contradicts: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of five keyframes two are of the component; each has as many matches as are needed, and says so much."""
+    """Two of five keyframes are of the component; each has as many matches as are needed, and says so much."""
     slam_map = hand_map([at(x=0.1 * k) for k in range(5)])
     for k in (0, 1, 2):
         slam_map.keyframes[k].component_id = 3

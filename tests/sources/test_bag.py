@@ -352,7 +352,7 @@ class TestHostileMessages:
 def test_the_usual_size_of_the_first_images_counts_and_others_are_scaled(
     tmp_path: Path, picture: Callable[..., np.ndarray], n_small: int, size: tuple[int, int], n_other: int
 ) -> None:
-    """Of nine images; where both are as many, the larger size."""
+    """The larger size where both are as many. Nine images say it."""
     n = 8 if n_small == 4 else 9
     images = [picture(i, 32, 24) if i < n_small else picture(i) for i in range(n)]
     source = open_source(write_bag(tmp_path, "mcap", image_messages("mcap", images)))
