@@ -91,9 +91,7 @@ def test_what_becomes_of_a_first_view_that_leaves(
 
 
 @pytest.mark.parametrize(("lacking", "becomes"), [(0, ("filled in", "usual")), (1, None)])
-def test_matches_make_a_start_if_there_are_enough(
-    lacking: int, becomes: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_matches_make_a_start_if_there_are_enough(lacking: int, becomes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     made = initializer()
     n = made._config.two_view.min_inliers - lacking
     matched = SimpleNamespace(last=SimpleNamespace(index=np.arange(n)), window=lambda camera: "window")
