@@ -1,11 +1,13 @@
 """What a round of adaptation must not do, from both sides of each limit, with figures worked out by hand."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from vgslam.adapt import safeguards as module
 from vgslam.adapt.safeguards import Limits, Measures, epipolar_error_px, objections, pose_change, scale_drift
 from vgslam.adapt.served import Guess
 from vgslam.adapt.windows import PointMatches
@@ -113,3 +115,16 @@ def test_the_distance_from_an_epipolar_line() -> None:
     matches = PointMatches(1, first, first, other)
     assert epipolar_error_px(matches, T, K) == pytest.approx(2 / np.sqrt(2), rel=1e-6)
     assert epipolar_error_px(matches, torch.eye(4).repeat(2, 1, 1), K) == float("inf")
+
+
+def test_an_epipolar_error_counts_two_pixels_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two windows, with pairs of 0.5 and 9 px, and of 1 px: (0.5 + 2) / 2 = 1.25 and 1, in the mean 1.125."""
+    windows = [SimpleNamespace(images=None, K=None, matches=m) for m in (["half", "far"], ["one"])]
+    errors = {"half": 0.5, "far": 9.0, "one": 1.0}
+    monkeypatch.setattr(module, "guess", lambda model, window: answer())
+    monkeypatch.setattr(module, "unmasked_photometric", lambda *_: 0.25)
+    monkeypatch.setattr(module, "epipolar_error_px", lambda m, T, K: errors[m])
+    found = module.measure(None, [module.Probe(w, None) for w in windows], None)  # type: ignore[arg-type]
+    assert found.epipolar_px == pytest.approx(1.125)
+    assert found.photometric == 0.25
+    assert len(found.guesses) == 2

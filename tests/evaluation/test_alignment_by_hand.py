@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vgslam.evaluation.alignment import align
+from vgslam.evaluation.alignment import align, best_scale
 from vgslam.evaluation.conventions import convention_note
 from vgslam.evaluation.evaluate import evaluate
 from vgslam.evaluation.relative import consecutive_pairs
@@ -73,3 +73,12 @@ def test_a_convention_that_is_only_somewhat_better_is_not_named() -> None:
 @pytest.mark.parametrize(("times_s", "pairs"), [([], []), ([5.0], []), ([0.0, 0.1, 0.2, 0.5], [[0, 1], [1, 2]])])
 def test_pairs_of_consecutive_poses(times_s: list[float], pairs: list[list[int]]) -> None:
     assert consecutive_pairs(np.array(times_s)).tolist() == pairs
+
+
+def test_a_mirrored_trajectory_is_not_scaled_as_if_it_were_none() -> None:
+    """Points at 3, 2 and 1 on the axes, both ways: a^T b = diag(18, 8, -2), so that the best rotation leaves
+    18 + 8 - 2 = 24 of 28."""
+    a = np.concatenate([np.diag([3.0, 2.0, 1.0]), -np.diag([3.0, 2.0, 1.0])])
+    assert best_scale(a, a) == pytest.approx(1.0)
+    assert best_scale(a, a * [1.0, 1.0, -1.0]) == pytest.approx(24 / 28)
+    assert best_scale(2.0 * a, a) == pytest.approx(2.0)

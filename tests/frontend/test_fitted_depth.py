@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vgslam.frontend.fitted_depth import BANDWIDTH, PRIOR, FittedDepth, fit_depth
+from vgslam.frontend.fitted_depth import BANDWIDTH, PRIOR, FittedDepth, _deviation, fit_depth
 from vgslam.types import Array, Float32
 
 H, W = 60, 80
@@ -107,3 +107,21 @@ def test_where_the_network_says_nothing_nothing_is_known(hole: float) -> None:
 def test_another_scene_is_not_believed() -> None:
     wild = np.random.default_rng(3).normal(0.0, 0.6, len(IDS))
     assert fitted(wall(), wall(), wild) is None
+
+
+def test_what_has_no_depth_says_nothing_and_makes_no_noise() -> None:
+    """Depths of 0 and below, of landmarks and of the network."""
+    measured, predicted = wall()[CELLS], wall()
+    measured[::9], measured[1::9] = 0.0, -1.0
+    predicted[CELLS[0][2::9], CELLS[1][2::9]] = 0.0
+    with np.errstate(all="raise"):
+        found = fit_depth(predicted.astype(np.float32), CELLS, measured, IDS)
+    assert found is not None
+    known = predicted > 0
+    assert np.abs(found.depth / wall() - 1)[known].max() < 1e-5
+    assert (found.confidence[~known] == 0).all()
+
+
+def test_a_deviation_that_nothing_says_is_that_at_which_nothing_is_sure() -> None:
+    assert _deviation(np.zeros(0)) == 0.3
+    assert _deviation(np.array([0.1, -0.2, 0.15])) == pytest.approx(1.48 * 0.15)

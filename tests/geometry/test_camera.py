@@ -92,6 +92,10 @@ def test_undistorted_drops_only_the_distortion() -> None:
         ({"height": -5}, "height must be positive"),
         ({"cx": 3000.0}, "far outside"),
         ({"cy": -500.0}, "far outside"),
+        ({"cx": -640.0}, "far outside"),
+        ({"cx": 1280.0}, "far outside"),
+        ({"cy": -480.0}, "far outside"),
+        ({"cy": 960.0}, "far outside"),
         ({"distortion": (0.1, float("nan"))}, "distortion holds"),
     ],
 )

@@ -133,3 +133,13 @@ def test_the_determinant_is_numpys(M):
 def test_rotations_are_told_from_other_matrices(change, expected):
     R = se3.so3_exp(np.array([0.3, -1.2, 0.7]))
     assert se3.is_rotation(change @ R) is expected
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_half_a_turn_about_an_axis_is_pi(axis: int) -> None:
+    """The quaternion's last number is exactly 0."""
+    R = -np.eye(3)
+    R[axis, axis] = 1.0
+    w = se3.so3_log(R)
+    assert np.abs(w) == pytest.approx(np.pi * np.eye(3)[axis])
+    assert se3.angle_deg(R) == pytest.approx(180.0)

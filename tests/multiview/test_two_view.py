@@ -205,3 +205,16 @@ def test_few_matches_deny_no_rotation() -> None:
     few = CONFIG.min_rotation_inliers
     assert denies_rotation(CAMERA, np.eye(3), a[:few], b[:few], CONFIG)
     assert not denies_rotation(CAMERA, np.eye(3), a[: few - 1], b[: few - 1], CONFIG)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_rays_in_a_plane_do_not_make_a_mirror_of_a_rotation(seed: int) -> None:
+    """Corners on the middle row: what lies across their rays has no say, and its sign is left to chance."""
+    x = np.linspace(40.0, CAMERA.width - 40.0, 40)
+    a = np.column_stack([x, np.full(40, CAMERA.cy)])
+    turn = se3.so3_exp(np.array([0.0, 0.05 * (seed + 1), 0.0]))
+    b = CAMERA.project(CAMERA.rays(a) @ turn)
+    R, residual = rotation_between(CAMERA, a, b)
+    assert np.linalg.det(R) == pytest.approx(1.0)
+    assert np.abs(R - turn).max() < 1e-6
+    assert residual.max() < 1e-6

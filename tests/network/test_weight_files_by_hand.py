@@ -3,6 +3,7 @@
 import hashlib
 import json
 import struct
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,49 @@ def test_sizes_and_places_are_whole_numbers(tmp_path: Path, change: dict[str, ob
     path = tmp_path / "w.safetensors"
     path.write_bytes(safetensors({"w": {**HEADER["w"], **change}}))
     assert "its header cannot be read" in refused(path)
+
+
+def zipped(path: Path, *names: str) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"\x93NUMPY" if name.endswith(".npy") else bytes(99))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["model.safetensors", "README.md"], "is a zip archive (it holds model.safetensors, README.md): unpack it"),
+        (["a", "b", "c", "d"], "is a zip archive (it holds a, b, c, ...): unpack it"),
+        ([], "is a zip archive (it holds nothing): unpack it"),
+        (["a.npy", "b.npy"], "holds arrays of NumPy and not weights"),
+        (["a.npy", "b"], "is a zip archive"),
+        (["archive/data.pkl", "archive/data/0"], "is damaged: download it again"),
+    ],
+)
+def test_a_zip_is_called_what_it_is(names: list[str], said: str, tmp_path: Path) -> None:
+    path = zipped(tmp_path / "x.zip", *names)
+    with pytest.raises(WeightsError, match=r"x\.zip") as caught:
+        read_tensors((path,))
+    assert said in str(caught.value)
+    path.write_bytes(path.read_bytes()[:-10] if names else b"PK\x03\x04")
+    with pytest.raises(WeightsError, match=r"is incomplete .*: download it again"):
+        read_tensors((path,))
+    path.rename(tmp_path / "x.safetensors")
+    if names:
+        assert "but a zip archive" in refused(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [(b"\x1f\x8b\x08", "gzip"), (b"7z\xbc\xaf\x27\x1c", "7z"), (b"BZh9", "bzip2"), (b"\xfd7zXZ\x00", "xz"),
+     (b"\x28\xb5\x2f\xfd", "zstd"), (b"Rar!\x1a\x07\x01", "rar")],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["x.pt", "x.safetensors", "x.safetensors.gz"])
+def test_a_compressed_file_is_called_what_it_is(start: bytes, kind: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(start + bytes(60))
+    with pytest.raises(WeightsError, match=rf"is a compressed file \({kind}\): unpack it"):
+        read_tensors((tmp_path / name,))
 
 
 def test_a_length_that_begins_like_a_page_is_no_page(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import pytest
 from hand_map import CAMERA, at
 
 from vgslam.geometry import se3
+from vgslam.refine import adjust as adjust_module
 from vgslam.refine import calibration as module
-from vgslam.refine.adjust import RefineConfig, Watch, adjust
+from vgslam.refine.adjust import UNFIT, CalibrationOutcome, RefineConfig, Watch, adjust
 from vgslam.refine.calibration import Determined, _Jacobian, _reduced, determined, noise_px
 from vgslam.refine.ceres import FocalPrior, FreeCalibration, SolverOptions, solve
 from vgslam.refine.problem import Problem, project
@@ -96,6 +97,62 @@ def test_only_what_was_given_and_is_wrong_is_refuted(settings: dict[str, object]
     assert done.calibration.refuted_px == 0.0
 
 
+def few_of_a_walk(told_fx: float = CAMERA.fx, k1: float = 0.0, n: int = 12, sigma_px: float = 0.1) -> Problem:
+    """A few of the cameras, whose pixels a lens with distortion k1 has bent, and the camera as it is told."""
+    true = seen_by_all(around(n), cloud(60))
+    bent = CAMERA.project(replace(true, k1=0.0).local_points())
+    centre = np.array([CAMERA.cx, CAMERA.cy])
+    r2 = (((bent - centre) / CAMERA.fx) ** 2).sum(1, keepdims=True)
+    pixels = centre + (bent - centre) * (1.0 + k1 * r2)
+    pixels += np.random.default_rng(2).normal(0.0, sigma_px, pixels.shape)
+    return replace(true, pixels=pixels, camera=replace(CAMERA, fx=told_fx, fy=told_fx))
+
+
+def other_error(p: Problem, **settings: object) -> float:
+    done = adjust(p, RefineConfig(**settings), Watch())  # type: ignore[arg-type]
+    assert done is not None
+    assert done.calibration.is_unfit == (done.calibration.other_error < UNFIT or done.calibration.refuted_px > 0)
+    return done.calibration.other_error
+
+
+def test_a_calibration_that_fits_leaves_nothing_to_another_one() -> None:
+    for n in (3, 5, 12, 40):
+        assert 0.95 < other_error(few_of_a_walk(n=n)) < 1.05
+
+
+@pytest.mark.parametrize(("told", "k1"), [(0.8, 0.0), (1.25, 0.0), (1.0, -0.2), (1.0, 0.2)])
+def test_one_that_does_not_fit_few_keyframes_is_called_so(told: float, k1: float) -> None:
+    p = few_of_a_walk(told * CAMERA.fx, k1, n=6)
+    done = adjust(p, RefineConfig(), Watch())
+    assert done is not None
+    assert done.calibration.is_unfit
+    if not done.calibration.refuted_px:
+        assert done.after.camera.fx == p.camera.fx, "the map keeps what was given"
+
+
+@pytest.mark.parametrize("settings", [{"is_calibration_fixed": True}, {"is_focal_estimated": True}])
+def test_nobody_is_asked_where_nothing_was_given_or_it_has_to_stay(settings: dict[str, object]) -> None:
+    assert other_error(few_of_a_walk(0.8 * CAMERA.fx, n=6), **settings) == 1.0
+
+
+@pytest.mark.parametrize(("n", "is_asked"), [(64, True), (65, False)])
+def test_many_keyframes_are_not_asked(n: int, is_asked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adjust_module, "_other_error", lambda *_: 0.5)
+    assert other_error(few_of_a_walk(n=n)) == (0.5 if is_asked else 1.0)
+
+
+def test_nobody_is_asked_while_a_recording_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adjust_module, "_other_error", lambda *_: 0.5)
+    done = adjust(noisy_walk(1.02 * CAMERA.fx), RefineConfig(focal_rel_sigma=0.1), Watch(), for_calibration=True)
+    assert done is not None
+    assert done.calibration.other_error == 1.0
+
+
+@pytest.mark.parametrize(("other", "refuted", "is_unfit"), [(0.79, 0.0, True), (0.81, 0.0, False), (1.0, 90.0, True)])
+def test_when_a_calibration_does_not_fit(other: float, refuted: float, is_unfit: bool) -> None:
+    assert CalibrationOutcome(False, False, 0.01, 0.02, 0.0, refuted, other).is_unfit == is_unfit
+
+
 Part = tuple[Array, Array]
 
 
@@ -167,6 +224,23 @@ def theta_moved(p: Problem, log_focal: float, k1: float) -> Problem:
 
 def residuals(p: Problem) -> Array:
     return project(p.camera, p.k1, p.local_points()) - p.pixels
+
+
+def test_what_only_one_keyframe_of_a_block_sees_does_not_count() -> None:
+    """Five keyframes with ten observations each, of which one sees its own points alone: forty are left, of fifty."""
+    p = seen_by_all(around(5), cloud(10))
+    active = np.ones(len(p.cam), bool)
+    assert _reduced(p, active, 0, 5, 1.0) is not None
+    alone = replace(p, point=np.where(p.cam == 4, p.point + 10, p.point), points=np.concatenate([p.points, p.points]),
+                    has_point=np.ones(20, bool), landmark_ids=np.arange(20))  # fmt: skip
+    assert _reduced(alone, active, 0, 5, 1.0) is None
+    assert _reduced(alone, active, 0, 4, 1.0) is not None
+
+
+def test_without_information_the_focal_length_may_be_any() -> None:
+    assert Determined(np.zeros((2, 2)), 25.0).focal_sigma() == np.inf
+    assert Determined(np.diag([1e4, 0.0]), 25.0).focal_sigma() == np.inf
+    assert Determined(np.diag([1e4, 1.0]), 25.0).focal_sigma() == pytest.approx(0.01)
 
 
 def test_derivatives_are_those_of_the_projection() -> None:

@@ -12,7 +12,7 @@ from vgslam.refine import refine_map as refine_module
 from vgslam.refine import while_running as running_module
 from vgslam.refine.adjust import CalibrationOutcome, RefineConfig, Watch
 from vgslam.refine.apply import Aligned
-from vgslam.refine.outcome import CalibrationChange, ComponentOutcome
+from vgslam.refine.outcome import CalibrationChange, ComponentOutcome, RefineOutcome
 from vgslam.refine.problem import gather
 from vgslam.refine.refine_map import components, refine_map, solved, taken
 from vgslam.refine.turning import Turning
@@ -48,6 +48,37 @@ def test_a_keyframe_that_moved_far_or_turned_counts_as_moved() -> None:
     refuted = replace(done, calibration=replace(done.calibration, refuted_px=100.0))
     outcome = taken(m, 0, np.arange(6), RefineConfig(), (refuted, placed), is_checked=True)
     assert outcome.calibration == CalibrationChange(100.0, 100.0, 1.0, 0.0, 0.0, refuted_px=100.0)
+
+
+@pytest.mark.parametrize(
+    ("calibration", "k1", "is_kept", "is_unfit"),
+    [
+        (CalibrationOutcome(False, False, 0.01, 0.02, other_error=0.7), 0.0, True, True),
+        (CalibrationOutcome(False, False, 0.01, 0.02, other_error=0.7), 0.0, False, True),
+        (CalibrationOutcome(False, False, 0.01, 0.02, other_error=0.9), 0.0, True, False),
+        (CalibrationOutcome(False, False, 0.01, 0.02, other_error=0.9), 0.0, False, False),
+        (CalibrationOutcome(True, False, 0.01, 0.02, refuted_px=90.0), 0.0, True, False),  # the map has the other one
+        (CalibrationOutcome(True, False, 0.01, 0.02, refuted_px=90.0), 0.0, False, True),
+        (CalibrationOutcome(True, True, 0.01, 0.01), -0.061, False, True),  # three deviations of .02
+        (CalibrationOutcome(True, True, 0.01, 0.01), 0.061, False, True),
+        (CalibrationOutcome(True, True, 0.01, 0.01), 0.059, False, False),
+        (CalibrationOutcome(True, False, 0.01, 0.01), 0.061, False, False),  # as it was given
+        (CalibrationOutcome(True, True, 0.01, 0.01), 0.061, True, False),
+    ],
+)
+def test_a_calibration_that_does_not_fit_is_told_unless_the_map_has_another(
+    calibration: CalibrationOutcome, k1: float, is_kept: bool, is_unfit: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    m = hand_map([at(x=0.5 * k) for k in range(6)])
+    add_landmarks(m, 0, grid(6, 6, 4.0), range(6))
+    result = solved(m, np.arange(6), RefineConfig(is_calibration_fixed=True), Watch())
+    assert result is not None
+    monkeypatch.setattr(refine_module, "why_refused", lambda *_: "" if is_kept else "no")
+    placed = replace(result[1], problem=replace(result[1].problem, k1=k1))
+    outcome = taken(m, 0, np.arange(6), RefineConfig(), (replace(result[0], calibration=calibration), placed))
+    assert (outcome.is_kept, outcome.is_calibration_unfit) == (is_kept, is_unfit)
+    told = [line for line in RefineOutcome([outcome]).warnings() if "does not fit the images: another" in line]
+    assert [("explains 6 keyframes" in line) for line in told] == [True] * is_unfit
 
 
 class Mended:

@@ -11,6 +11,7 @@ from vgslam.frontend.features import Gray
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.map.slam_map import SlamMap
+from vgslam.refine import remeasure
 from vgslam.refine.adjust import RefineConfig
 from vgslam.refine.problem import Problem, gather
 from vgslam.refine.refine_map import refine_map
@@ -202,6 +203,98 @@ def test_a_wall_that_becomes_more_than_twice_as_large_is_not_searched_for() -> N
     assert near.sum() > 20
     assert (again.pixels[near] == p.pixels[near]).all()
     assert (again.pixels[far] != p.pixels[far]).any(1).sum() > 20
+
+
+# -- by hand
+
+
+def test_the_gradient_of_a_plane_is_that_of_the_eight_nearest_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All count the same, and a prior of none as one at 5.5 px does: (O^T O + 5.5^2) g = O^T r."""
+    monkeypatch.setattr(remeasure, "MISFIT", 1e9)
+    monkeypatch.setattr(remeasure, "STEEPEST", 1e9)
+    rng = np.random.default_rng(4)
+    for n in (9, 12, 40):
+        pixels, inverse_z = rng.uniform(0, 30, (n, 2)), rng.uniform(0.2, 0.6, n)
+        found = remeasure._planes(pixels, inverse_z, np.arange(n))
+        for i in range(n):
+            near = np.argsort(np.linalg.norm(pixels - pixels[i], axis=1))[1:9]
+            offset, rise = pixels[near] - pixels[i], inverse_z[near] - inverse_z[i]
+            expected = np.linalg.solve(offset.T @ offset + 30.25 * np.eye(2), offset.T @ rise)
+            assert found[i] == pytest.approx(expected)
+
+
+def eight_around(inverse_z: Array, gap_px: float = 20.0) -> Array:
+    """The gradient at the middle of nine points on a grid, the fifth of them."""
+    y, x = np.mgrid[-1:2, -1:2] * gap_px
+    return remeasure._planes(np.stack([x.ravel(), y.ravel()], axis=1), inverse_z, np.array([4]))[0]
+
+
+@pytest.mark.parametrize(("slope", "steepness"), [(0.03, 0.03), (0.039, 0.039), (0.06, 0.04), (1.0, 0.04)])
+@pytest.mark.parametrize("at", [0.1, 0.5, 2.0])
+def test_no_surface_is_steeper_than_a_twenty_fifth_a_pixel(
+    slope: float, steepness: float, at: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is a share of the inverse depth in the middle; the sign and the axis stay."""
+    monkeypatch.setattr(remeasure, "SPREAD_PX", 1e-6)
+    for axis, sign in ((0, 1.0), (1, -1.0)):
+        offset = np.mgrid[-1:2, -1:2][1 - axis].ravel() * 20.0
+        found = eight_around(at * (1.0 + sign * slope * offset))
+        assert found[axis] == pytest.approx(sign * steepness * at)
+        assert found[1 - axis] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_neighbours_that_agree_in_less_than_two_fifths_are_no_plane() -> None:
+    flat = np.ones(9)
+    assert np.linalg.norm(eight_around(flat)) == 0.0
+    tilted = 1.0 + 0.002 * np.mgrid[-1:2, -1:2][1].ravel() * 20.0
+    assert np.linalg.norm(eight_around(tilted)) > 1e-3
+    wild = tilted * np.array([0.3, 3.0, 0.5, 2.0, 1.0, 0.2, 5.0, 0.4, 1.9])
+    assert np.linalg.norm(eight_around(wild)) == 0.0
+
+
+def test_a_slope_is_that_in_the_image_of_the_reference() -> None:
+    """A wall that camera 0 faces at a distance of 4, and that camera 1 sees at an angle of 30 degrees."""
+    rng = np.random.default_rng(3)
+    X = np.column_stack([rng.uniform(-1, 1, (40, 2)), np.full(40, 4.0)])
+    T = np.stack([np.eye(4), se3.from_rt(se3.so3_exp(np.array([0.0, np.radians(30), 0.0])), np.array([0.0, 0.0, 1.0]))])
+    local = np.concatenate([se3.transform(T[0], X), se3.transform(T[1], X)])
+    p = Problem(
+        CAMERA, 0.0, np.arange(2), T, np.arange(40), X, np.ones(40, bool), np.repeat([0, 1], 40),
+        np.tile(np.arange(40), 2), CAMERA.project(local), np.ones(80, bool),
+    )  # fmt: skip
+    reference = np.where(np.arange(40) < 20, np.arange(40), 40 + np.arange(40))
+    found = slopes(p, p.local_points(), reference)
+    assert np.abs(found[:20]).max() < 1e-9
+    steep = np.abs(found[20:, 0])
+    assert steep.min() > 2e-4  # tan(30 degrees) / (260 px x 4), less what the prior takes
+    assert steep.max() < 6e-4
+
+
+@pytest.mark.parametrize(
+    ("n_todo", "n_found", "drops"),
+    [(100, 51, True), (100, 50, True), (100, 49, False), (59, 30, True), (58, 29, False), (30, 30, True)],
+)
+def test_a_keyframe_can_do_without_half_if_thirty_are_left(n_todo: int, n_found: int, drops: bool) -> None:
+    p = world(n=120)
+    mine = np.flatnonzero(p.cam == 5)[:n_todo]
+    is_found = np.zeros(len(p.cam), bool)
+    is_found[mine[:n_found]] = True
+    unfound = remeasure._unfound(p, mine, is_found)
+    assert unfound.sum() == (n_todo - n_found if drops else 0)
+    assert not unfound[mine[:n_found]].any()
+
+
+def test_a_wall_that_becomes_less_than_half_as_large_is_not_searched_for() -> None:
+    T = poses()
+    T[5] = np.eye(4)
+    T[5, 2, 3] = 1.3 * DISTANCE
+    p = world(drift_px=0.05, T=T)
+    again = remeasured(p, lambda k: image(k, T))
+    z = p.local_points()[:, 2]
+    stretch = z[references(p)[p.point]] / z
+    far = (p.cam == 5) & (stretch < 0.4)
+    assert far.sum() > 20
+    assert (again.pixels[far] == p.pixels[far]).all()
 
 
 def test_the_map_keeps_what_was_measured_again() -> None:

@@ -9,7 +9,9 @@ import pytest
 from hand_map import CAMERA, at, hand_map
 
 from vgslam.errors import OutputError
+from vgslam.frontend.image_mask import ImageMask
 from vgslam.frontend.mapper import Mapper, MapperConfig
+from vgslam.frontend.matching import ImageFeatures
 from vgslam.frontend.sfm import WindowSfm
 from vgslam.frontend.tracker import Tracker, TrackerConfig
 from vgslam.geometry import se3
@@ -17,7 +19,7 @@ from vgslam.map.pictures import Pictures
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine import stills as stills_module
 from vgslam.refine.adjust import InterruptedRefinementError, Watch
-from vgslam.refine.stills import MOST_STILLS, Stills
+from vgslam.refine.stills import MOST_STILLS, Stills, in_first
 from vgslam.refine.stills_model import StillsModel
 from vgslam.types import Array, Frame, PoseEstimate, Status
 
@@ -77,6 +79,12 @@ def test_a_model_with_more_frames_becomes_the_map(monkeypatch: pytest.MonkeyPatc
     assert [str(f.status) for f in m.frames] == ["LOST", "TRACKED", "RELOCALIZED", "LOST", "RELOCALIZED"]
     assert [f.frame_id for f in m.frames] == [0, 1, 2, 3, 4]
     assert all(f.covariance is not None for f in m.frames if f.status.has_pose)
+    assert {k.component_id for k in m.keyframes} == {0}
+    posed = [f for f in m.frames if f.status.has_pose]
+    assert [(f.ref_id, f.n_inliers, f.inlier_ratio, f.component_id) for f in posed] == [
+        (0, 35, 1.0, 0), (1, 36, 1.0, 0), (2, 36, 1.0, 0),
+    ]  # fmt: skip
+    assert all((f.T_ref_cam == np.eye(4)).all() for f in posed)
     assert [len(m.observed[k].ids) for k in range(3)] == [35, 36, 36]
     ids = m.observed[1].ids
     assert m.landmarks_world(ids)[:, 2] == pytest.approx(1.0)
@@ -103,6 +111,51 @@ def test_a_model_of_three_frames_is_taken_if_it_has_all_that_the_pieces_have(
         assert not made.stills.take_over(Watch())
         assert made.n_solved == 1, "the same question is not asked again"
         assert len(made.map.keyframes) == n_keyframes
+
+
+def test_the_unit_is_the_median_depth_in_the_images_that_see_it() -> None:
+    """Points at z = 5; the first camera is at z = 3, the second at 1 and the third at -1: depths of 2, 4 and 6."""
+    model = model_of([0, 1, 2], [at(x=6.0, z=3.0), at(x=6.0, z=1.0), at(x=6.0, z=-1.0)])
+    T, points = in_first(model)
+    assert T[:, :3, 3] == pytest.approx(np.array([[0, 0, 0], [0, 0, -0.5], [0, 0, -1.0]]))
+    assert points[:, 2] == pytest.approx(0.5)
+    turned = replace(model, T_world_cam=at(turn=(0.0, 0.0, 90.0)) @ model.T_world_cam,
+                     points=se3.transform(at(turn=(0.0, 0.0, 90.0)), model.points))  # fmt: skip
+    assert in_first(turned)[0] == pytest.approx(T)
+    assert in_first(turned)[1] == pytest.approx(points)
+
+
+def test_images_of_32_mebibytes_are_kept_in_memory() -> None:
+    stills = Stills(SlamMap(), Tracker(CAMERA, SlamMap(), TrackerConfig()), None, is_on=True)  # type: ignore[arg-type]
+    assert stills._images.budget_bytes == 33_554_432
+
+
+@pytest.mark.parametrize("is_masked", [False, True])
+def test_features_are_those_of_all_frames_where_the_mask_allows(
+    is_masked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, asked = Made(monkeypatch, 2, 5, None), list[list[int]]()
+
+    def described(gray: Array, _: object) -> ImageFeatures:
+        return ImageFeatures(np.array([[5.0, float(gray[0, 0])], [60.0, 20.0]]), np.zeros((2, 128), np.float32))
+
+    def solved(found: list[ImageFeatures], *_: object) -> None:
+        asked.append([len(f.pixels) for f in found])
+
+    monkeypatch.setattr(stills_module, "describe", described)
+    monkeypatch.setattr(stills_module, "solve_stills", solved)
+    if is_masked:
+        ignored = np.zeros((CAMERA.height, CAMERA.width), bool)
+        ignored[:, :30] = True
+        made.stills.tracker.mask = ImageMask(CAMERA.width, CAMERA.height, ignored)
+    assert not made.stills.take_over(Watch())
+    assert asked == [[1 if is_masked else 2] * 5]
+
+
+def test_the_features_of_a_long_recording_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Made(monkeypatch, 2, 5, model_of([0, 1, 2]))
+    monkeypatch.setattr(stills_module, "solve_stills", lambda features, *_: pytest.fail("features were not stopped"))
+    assert not made.stills.take_over(Watch(should_stop=lambda: True))
 
 
 @pytest.mark.parametrize("why", [None, InterruptedRefinementError(), KeyboardInterrupt(), OSError(28, "full")])

@@ -75,6 +75,56 @@ def test_stills_that_have_too_little_in_common_make_no_model_and_no_noise(
     assert capfd.readouterr() == ("", "")
 
 
+def test_the_database_holds_what_pycolmap_calls_a_pixel_and_the_camera_is_never_adjusted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """pycolmap's (0.5, 0.5) is the centre of the first pixel, for features and for the principal point; results do not
+    depend on luck or on other threads."""
+    import pycolmap
+
+    points = np.random.default_rng(0).uniform(-1.0, 1.0, (60, 3))
+    given = features(arc()[:3], points, [np.arange(60)] * 3)
+    found: dict[str, object] = {}
+
+    def mapped(path: str, _: object, __: object, options: pycolmap.IncrementalPipelineOptions) -> dict[int, object]:
+        database = pycolmap.Database.open(path)
+        found["pixels"] = [database.read_keypoints(n)[:, :2] for n in (1, 2, 3)]
+        found["camera"] = database.read_all_cameras()[0]
+        found["options"] = options
+        database.close()
+        return {}
+
+    monkeypatch.setattr(pycolmap, "incremental_mapping", mapped)
+    assert solve_stills(given, CAMERA, Watch()) is None
+    for pixels, image in zip(found["pixels"], given, strict=True):  # type: ignore[call-overload]
+        assert pixels == pytest.approx(image.pixels + 0.5, abs=1e-4)
+    assert found["camera"].params.tolist() == [500.0, 500.0, 320.0, 240.0]  # type: ignore[attr-defined]
+    assert found["camera"].has_prior_focal_length  # type: ignore[attr-defined]
+    o = found["options"]
+    assert isinstance(o, pycolmap.IncrementalPipelineOptions)
+    assert (o.num_threads, o.mapper.num_threads) == (1, 1)
+    assert (o.random_seed, o.mapper.random_seed, o.triangulation.random_seed) == (0, 0, 0)
+    held = o.ba_refine_focal_length, o.ba_refine_extra_params, o.mapper.abs_pose_refine_focal_length
+    assert held == (False, False, False)
+    assert (o.mapper.abs_pose_refine_extra_params, o.multiple_models, o.extract_colors) == (False, False, False)
+    assert o.structure_less_registration_fallback is False
+    assert (o.min_model_size, o.mapper.init_min_num_inliers, o.mapper.abs_pose_min_num_inliers) == (3, 50, 20)
+    assert (o.mapper.abs_pose_max_error, o.mapper.abs_pose_min_inlier_ratio) == (6.0, 0.4)
+
+
+@pytest.mark.parametrize(("n_shared", "is_pair"), [(14, False), (16, True)])
+def test_a_pair_has_fifteen_matches(n_shared: int, is_pair: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pycolmap
+
+    points = np.random.default_rng(0).uniform(-1.0, 1.0, (100, 3))
+    shown = [np.arange(50), np.arange(50 - n_shared, 100 - n_shared)]
+    monkeypatch.setattr(pycolmap, "incremental_mapping", lambda *_: {})
+    asked = list[int]()
+    monkeypatch.setattr(stills_model, "load_pycolmap", lambda: asked.append(1) or pycolmap)
+    assert solve_stills(features(arc()[:2], points, shown), CAMERA, Watch()) is None
+    assert (len(asked) > 1) == is_pair, "a model is asked for where there is a pair"
+
+
 def test_it_can_be_stopped() -> None:
     shown = [np.arange(100)] * N_IMAGES
     points = np.random.default_rng(0).uniform(-1.0, 1.0, (100, 3))
@@ -141,6 +191,17 @@ def test_an_image_goes_that_its_matches_deny(share: float, images: list[int]) ->
     assert said.shares(np.ones(4, bool)) == pytest.approx(expected)
     assert said.shares(np.arange(4) < 3) == pytest.approx(1.0)
     model = held(model_of([np.arange(40)] * 4, 40), said)
+    assert model is not None
+    assert model.images.tolist() == images
+
+
+@pytest.mark.parametrize(("n", "images"), [(15, [10, 11, 12, 13, 14, 15, 16]), (14, [10, 11, 12, 13])])
+def test_what_fewer_than_fifteen_matches_tie_is_no_one_model(n: int, images: list[int]) -> None:
+    """Four images and three more, all with the same landmarks; so many matches between a pair of them."""
+    said = agreeing(7)
+    between = (said.a < 4) & (said.b >= 4)
+    n_matches = np.where(between, np.where((said.a == 3) & (said.b == 4), n, 0), 100)
+    model = held(model_of([np.arange(40)] * 7, 40), Agreements(said.a, said.b, n_matches, n_matches.astype(float)))
     assert model is not None
     assert model.images.tolist() == images
 

@@ -1,11 +1,19 @@
 """A pose agrees with matches exactly where their epipolar geometry is its own."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from hand_map import at, hand_map
 
+from vgslam.frontend.features import FeatureConfig
+from vgslam.frontend.matching import ImageFeatures
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
-from vgslam.reloc.epipolar_check import Matched, Support, epipolar_agreement, speaks_against
+from vgslam.reloc import relocalizer as module
+from vgslam.reloc.epipolar_check import MIN_MATCHES, Matched, Support, epipolar_agreement, speaks_against
+from vgslam.reloc.places import Places
+from vgslam.reloc.relocalizer import Relocalizer
 
 CAMERA = Camera.from_fov(640, 480, 65.0)
 
@@ -44,3 +52,28 @@ def test_support_is_relative_to_the_poses_before():
     assert not support.is_thin(150)
     support.counts.extend([60] * 8)
     assert not support.is_thin(60)
+
+
+@pytest.mark.parametrize(
+    ("n_inliers", "agreements", "asked", "contradicts"),
+    [(150, [0.1, 0.1], 0, False), (60, [0.1, 0.1], 2, True), (60, [0.1, 0.9], 2, False), (60, [], 0, False)],
+)
+def test_a_pose_is_asked_about_where_it_has_few_inliers_and_of_its_own_component(
+    n_inliers: int, agreements: list[float], asked: int, contradicts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of five keyframes are of the component; each has as many matches as are needed, and says so much."""
+    slam_map = hand_map([at(x=0.1 * k) for k in range(5)])
+    for k in (0, 1, 2):
+        slam_map.keyframes[k].component_id = 3
+    r = Relocalizer(slam_map, Places(slam_map), FeatureConfig())
+    r.support.counts.extend([300, 400, 250])
+    said, keyframes = iter(agreements), list[int]()
+    nothing = ImageFeatures(np.zeros((0, 2)), np.zeros((0, 128), np.float32))
+    monkeypatch.setattr(r, "_described", lambda gray: nothing)
+    monkeypatch.setattr(r, "_features_of", lambda k: keyframes.append(k) or nothing)
+    n = MIN_MATCHES if agreements else MIN_MATCHES - 1
+    monkeypatch.setattr(module, "epipolar_matches", lambda *_: (np.zeros((n, 2)), np.zeros((n, 2))))
+    monkeypatch.setattr(module, "epipolar_agreement", lambda *_: next(said))
+    view = SimpleNamespace(gray=np.zeros((4, 4), np.uint8))
+    assert r.contradicts(view, CAMERA, np.eye(4), n_inliers, 0) == contradicts  # type: ignore[arg-type]
+    assert keyframes == ([3, 4] if asked or (not agreements and n_inliers == 60) else [])

@@ -1,10 +1,13 @@
 """Which keyframes can show one place, worked out by hand."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hand_map import add_landmarks, at, hand_map
 
 from vgslam.geometry.camera import Camera
+from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.loops import LoopConfig, LoopFinder
 from vgslam.reloc.reach import are_unbroken, is_straight_on, median_depths, most_drift, out_of_reach
@@ -139,3 +142,18 @@ def test_places_are_compared_where_the_path_turns_back_or_others_wait_to_be_join
         assert finder(m, config).may_find(10) or others
         with pytest.raises(AskedError):
             finder(m, config).find(10, others)
+
+
+@pytest.mark.parametrize(("max_correction", "found"), [(MOST, [12]), (0.8, [9, 12])])
+def test_a_place_that_looks_alike_and_is_out_of_reach_is_not_asked(
+    max_correction: float, found: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the test above: from keyframe 20, 9 is out of reach and 10 is not; with more drift both are near. 12 is of
+    another component, whose distance says nothing."""
+    m = road(21, {20: [3.0], 10: [4.3]})
+    m.keyframes[12].component_id = 7
+    m.keyframes[12].S_world_keyframe = Sim3(np.eye(3), np.array([1000.0, 0.0, 0.0]))
+    places = SimpleNamespace(like_keyframe=lambda k, n: (np.array([9, 12, 20, 19]), None))
+    finder = LoopFinder(m, places, None, LoopConfig(min_gap=3, max_correction=max_correction))  # type: ignore[arg-type]
+    monkeypatch.setattr(finder, "_is_straight_on", lambda k, depth: False)
+    assert finder._candidates(20, other_components=False) == found

@@ -33,6 +33,20 @@ def test_small_images_are_called_that(sequence: Path, vgslam) -> None:
     assert "160x120 works" in err
 
 
+@pytest.mark.parametrize(("size", "is_told"), [((140, 105), True), ((160, 120), False)])
+def test_small_images_that_could_be_tracked_are_told(
+    size: tuple[int, int], is_told: bool, sequence: Path, vgslam
+) -> None:
+    import cv2
+
+    for file in sorted((sequence / "images").iterdir()):
+        cv2.imwrite(str(file), cv2.resize(cv2.imread(str(file)), size, interpolation=cv2.INTER_AREA))
+    code, _, _ = vgslam.run(sequence, "--network", "none")
+    assert code == 0
+    said = "its images of 140x105 px are too small: there is no room for enough corners; at least 160x120 works"
+    assert [line for line in vgslam.report()["warnings"] if "small" in line] == [said] * is_told
+
+
 @pytest.mark.parametrize("name", ["n" * 255, "動" * 85, os.fsdecode(b"\xff" * 255), "é" * 127, "short"])
 def test_long_names_are_shortened_at_a_character(name: str) -> None:
     short = shortened(name)

@@ -1,5 +1,6 @@
 """ROS 1 bags, ROS 2 bags and MCAP files written by rosbags."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -345,3 +346,34 @@ class TestHostileMessages:
     def test_a_size_beyond_the_limit_is_named(self) -> None:
         with pytest.raises(BadImageError, match="20000x20000 is too large"):
             message_pixels(self.message(height=20_000, width=20_000, step=20_000))
+
+
+@pytest.mark.parametrize(("n_small", "size", "n_other"), [(2, (64, 48), 2), (4, (64, 48), 4), (6, (32, 24), 3)])
+def test_the_usual_size_of_the_first_images_counts_and_others_are_scaled(
+    tmp_path: Path, picture: Callable[..., np.ndarray], n_small: int, size: tuple[int, int], n_other: int
+) -> None:
+    """The larger size where both are as many. Nine images say it."""
+    n = 8 if n_small == 4 else 9
+    images = [picture(i, 32, 24) if i < n_small else picture(i) for i in range(n)]
+    source = open_source(write_bag(tmp_path, "mcap", image_messages("mcap", images)))
+    frames = list(source)
+    assert {f.image.shape[1::-1] for f in frames} == {size}
+    assert len(frames) == len(images)
+    assert any(f"{n_other} images scaled to {size[0]}x{size[1]}" in w for w in source.warnings)
+
+
+def test_only_the_first_nine_say_the_size(tmp_path: Path, picture: Callable[..., np.ndarray]) -> None:
+    images = [picture(i, 32, 24) for i in range(5)] + [picture(i) for i in range(20)]
+    source = open_source(write_bag(tmp_path, "mcap", image_messages("mcap", images)))
+    assert next(iter(source)).image.shape == (24, 32, 3)
+
+
+@pytest.mark.parametrize("name", ["a.bag", "a.mcap", "a.db3", "a/a.db3", "a/other"])
+def test_a_pipe_in_the_place_of_a_file_is_refused(tmp_path: Path, images: list[np.ndarray], name: str) -> None:
+    """Who opens it would wait for ever."""
+    write_bag(tmp_path, "ros2", image_messages("ros2", images))
+    file = tmp_path / name
+    file.unlink(missing_ok=True)
+    os.mkfifo(file)
+    with pytest.raises(InputError, match=rf"{name.rpartition('/')[2]}.*(pipe|neither a file)"):
+        open_source(file if "/" not in name else tmp_path / "a")

@@ -9,8 +9,8 @@ _COMMANDS = ("run", "live", "config")
 
 
 def with_new_words(arguments: Sequence[str], say: Callable[[str], None]) -> list[str]:
-    """The words of a command line as they are spelled now; a line to `say` for each old one. ConfigError for an old
-    option whose value is not understood, or that stands beside the new one."""
+    """The words of a command line as they are spelled now; a line to `say` for each old one, but with --quiet.
+    ConfigError for an old option whose value is not understood, or that stands beside the new one."""
     words = list(arguments)
     if not words or words[0] not in _COMMANDS:
         return words
@@ -29,7 +29,8 @@ def with_new_words(arguments: Sequence[str], say: Callable[[str], None]) -> list
         if "=" not in word:
             value = words.pop(0) if words else ""
         found += ["--network", _network(value, "--predictor")]
-        say(f"--predictor {value} is called --network {found[-1]} now")
+        if "--quiet" not in options:
+            say(f"--predictor {value} is called --network {found[-1]} now")
     return found
 
 

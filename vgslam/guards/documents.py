@@ -2,6 +2,7 @@
 number."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,10 +46,18 @@ def why_unreadable(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error).removeprefix("is ")
 
 
+def to_number(word: str) -> float:
+    """The number that a word is. Raises ValueError, also for what Python alone takes for one: 208_5, digits of other
+    scripts."""
+    if "_" in word or not word.isascii():
+        raise ValueError(f"{word!r} is no number")
+    return float(word)
+
+
 def is_number(word: str) -> bool:
-    """Whether a word is a number."""
+    """Whether a word is a number, as `to_number` reads it."""
     try:
-        float(word)
+        to_number(word)
     except ValueError:
         return False
     return True
@@ -141,14 +150,24 @@ class LimitedLoader(yaml.SafeLoader):
         _named_once([(name, value if isinstance(value, str) else id(value)) for name, value in plain])
         return super().construct_mapping(node, deep)
 
-    def construct_int(self, node: yaml.ScalarNode) -> int:
-        """A whole number. Raises DocumentError for one of too many digits."""
-        if len(str(node.value)) > MOST_DIGITS:
+    def construct_int(self, node: yaml.ScalarNode) -> int | str:
+        """A whole number; the text where YAML 1.1 alone takes it for another number than it looks like (208_5, 3:28,
+        0160). Raises DocumentError for one of too many digits."""
+        text = str(node.value)
+        if len(text) > MOST_DIGITS:
             raise DocumentError(f"holds a number of more than {MOST_DIGITS} digits")
-        return int(self.construct_yaml_int(node))
+        is_odd = _ODD.search(text) or _OCTAL.match(text)
+        return text if is_odd else int(self.construct_yaml_int(node))
+
+    def construct_float(self, node: yaml.ScalarNode) -> float | str:
+        """A number, or the text, as `construct_int`."""
+        text = str(node.value)
+        return text if _ODD.search(text) else float(self.construct_yaml_float(node))
 
 
+_ODD, _OCTAL = re.compile(r"[_:]"), re.compile(r"[-+]?0[0-7]")
 LimitedLoader.add_constructor("tag:yaml.org,2002:int", LimitedLoader.construct_int)
+LimitedLoader.add_constructor("tag:yaml.org,2002:float", LimitedLoader.construct_float)
 
 
 def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

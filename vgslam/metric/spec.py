@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vgslam.errors import ConfigError
+from vgslam.guards.documents import to_number
 
 SCALE_HELP = (
     "frames:A,B=METRES, points:FRAME:u,v;FRAME:u,v=METRES, aruco:DICTIONARY:EDGE_M, positions:FILE[=SIGMA_M] or "
@@ -118,7 +119,7 @@ def _depth(text: str) -> DepthImages:
 
 def _positive(number: str, text: str) -> float:
     try:
-        value = float(number)
+        value = to_number(number)
     except ValueError:
         value = float("nan")
     if not 0 < value < float("inf"):

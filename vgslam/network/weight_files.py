@@ -9,6 +9,7 @@ import math
 import os
 import pickle
 import struct
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -177,6 +178,8 @@ def read_header(path: Path, max_header_bytes: int = MAX_HEADER_BYTES) -> Header:
             header = file.read(length) if 0 < length <= max_header_bytes else b""
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror or error})") from error
+    if start.startswith(b"PK\x03\x04") and start[8:9] != b"{":
+        raise WeightsError(f"{path} is no safetensors file but a zip archive, or a file of PyTorch's (.pt)")
     if start[8:9] != b"{":
         raise WeightsError(f"{path} is not a safetensors file")
     if length > max_header_bytes:
@@ -207,12 +210,19 @@ def _whole(numbers: list[int]) -> list[int]:
     return numbers
 
 
+_ARCHIVES = ((b"\x1f\x8b", "gzip"), (b"7z\xbc\xaf\x27\x1c", "7z"), (b"BZh", "bzip2"), (b"\xfd7zXZ\x00", "xz"),
+             (b"\x28\xb5\x2f\xfd", "zstd"), (b"Rar!\x1a\x07", "rar"))  # fmt: skip
+
+
 def _refuse_impostors(path: Path, start: bytes) -> None:
     if not start:
         raise WeightsError(f"{path} is empty: download it again")
     if start.startswith(b"version https://git-lfs"):
         raise WeightsError(f"{path} is a Git LFS pointer and not the weights: run `git lfs pull` there")
     is_header = start[8:9] == b"{"  # whose length before it may happen to begin like a page
+    kind = next((kind for magic, kind in _ARCHIVES if start.startswith(magic) and not is_header), None)
+    if kind is not None:
+        raise WeightsError(f"{path} is a compressed file ({kind}): unpack it, and give the file of weights in it")
     if start.lstrip()[:1] == b"<" and not is_header:
         raise WeightsError(f"{path} is a web page and not weights: download the file itself")
 
@@ -253,7 +263,7 @@ def _read_pickle(path: Path) -> "dict[str, Tensor]":
         ) from None
     except Exception as error:  # torch passes on whatever a broken file provokes
         if is_zip:
-            raise _half(path, path.stat().st_size, None) from error
+            raise _no_weights_in(path) from error
         raise WeightsError(f"{path} is not a file of weights") from error
     for wrapper in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
@@ -261,6 +271,21 @@ def _read_pickle(path: Path) -> "dict[str, Tensor]":
     if not isinstance(content, dict) or not all(isinstance(k, str) and _is_dense(v) for k, v in content.items()):
         raise WeightsError(f"{path} holds no state dict (names and tensors)")
     return content
+
+
+def _no_weights_in(path: Path) -> WeightsError:
+    """What a zip file is that torch does not read: cut off, an archive of other things, or damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return _half(path, path.stat().st_size, None)  # the list of what is in it stands at the end
+    if any(name.rpartition("/")[2] == "data.pkl" for name in names):
+        return WeightsError(f"{path} is damaged: download it again")
+    if names and all(name.endswith(".npy") for name in names):
+        return WeightsError(f"{path} holds arrays of NumPy and not weights: give a .safetensors or .pt file")
+    told = ", ".join(names[:3]) + (", ..." if names[3:] else "") or "nothing"
+    return WeightsError(f"{path} is a zip archive (it holds {told}): unpack it, and give the file of weights in it")
 
 
 def _is_dense(value: object) -> bool:

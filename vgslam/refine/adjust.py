@@ -87,6 +87,10 @@ DOUBTED = 1.5
 it says alone. What was given is refuted if the two then differ by REFUTING."""
 MOST_TURNS, STAYS = 4, 1e-3
 """Most adjustments until a focal length without a prior stays, and the relative change below which it does."""
+UNFIT, MOST_ASKED = 0.8, 64
+"""A given calibration does not fit where the median error becomes this share of what it was once focal length and
+distortion are free: with the right one it becomes 1 to 5 % less. That is asked of this many keyframes at most; more of
+them adjust what is wrong."""
 NOT_YET = 2.0
 """Before poses and points are adjusted, the deviations of the calibration come out larger, up to 1.5 times on real
 recordings: what such a multiple would not determine is not determined."""
@@ -116,6 +120,13 @@ class CalibrationOutcome:
     """How far the focal length that the map calls for is from the given one, in deviations of the difference."""
     refuted_px: float = 0.0
     """The focal length that was given, if the map refutes it; else 0."""
+    other_error: float = 1.0
+    """The median error once focal length and distortion are free, as a share of that with the given ones."""
+
+    @property
+    def is_unfit(self) -> bool:
+        """Whether the images call for another calibration than the one that was given."""
+        return self.refuted_px > 0 or self.other_error < UNFIT
 
     @property
     def is_any_free(self) -> bool:
@@ -201,7 +212,19 @@ def adjust(
     if other is not None:
         return Adjusted(before, *other, watch.is_over)
     p = _rounds(p, weak, config, watch, free)
+    is_asked = not (for_calibration or config.is_calibration_fixed or config.is_focal_estimated or watch.is_over)
+    if is_asked and (~weak).sum() <= MOST_ASKED:
+        calibration = replace(calibration, other_error=_other_error(p, weak, config, watch))
     return Adjusted(before, p, weak, calibration, watch.is_over)
+
+
+def _other_error(p: Problem, weak: Mask, config: RefineConfig, watch: Watch) -> float:
+    """The median error of an adjusted problem once focal length and distortion are free, as a share of its own."""
+    own = FreeCalibration(FocalPrior(p.camera.fx, UNKNOWN_REL_SIGMA * p.camera.fx), is_k1_free=True)
+    other = _rounds(p, weak, config, watch, own)
+    both = p.is_active() & other.is_active()
+    error = float(np.median(p.errors_px()[both])) if both.any() else 0.0
+    return float(np.median(other.errors_px()[both])) / error if error > 0 else 1.0
 
 
 def _rounds(p: Problem, weak: Mask, config: RefineConfig, watch: Watch, free: FreeCalibration) -> Problem:

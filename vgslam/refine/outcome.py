@@ -67,6 +67,8 @@ class ComponentOutcome:
     largest_move: float = 0.0
     """As a share of the median depth."""
     calibration: CalibrationChange | None = None
+    is_calibration_unfit: bool = False
+    """Whether the images call for another calibration than the one that was given, and the map has not got it."""
     is_cut_short: bool = False
     """Whether time was over before it had converged."""
     readout_s: float = 0.0
@@ -113,7 +115,12 @@ class RefineOutcome:
     def warnings(self) -> list[str]:
         """A line for each calibration that was given and that the images refute."""
         changes = [c.calibration for c in self.components if c.is_kept and c.calibration is not None]
-        return [
+        unfit = [c for c in self.components if c.is_calibration_unfit]
+        told = [] if not unfit else [
+            "the calibration that was given does not fit the images: another focal length or distortion explains "
+            f"{sum(c.n_keyframes for c in unfit)} keyframes far better; check it, or run without one"
+        ]  # fmt: skip
+        return told + [
             f"the focal length that was given ({c.refuted_px:.1f} px) does not fit the images, which call for "
             f"{c.fx_after:.1f} px: the map has that; check the calibration and the size of the images it is for"
             for c in changes

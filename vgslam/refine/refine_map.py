@@ -9,7 +9,7 @@ from vgslam.frontend.features import Gray
 from vgslam.heap import give_memory_back
 from vgslam.map.paged_keyframe import gray_of as gray_of_keyframe
 from vgslam.map.slam_map import SlamMap
-from vgslam.refine.adjust import Adjusted, InterruptedRefinementError, RefineConfig, Watch, adjust
+from vgslam.refine.adjust import REFUTING, Adjusted, InterruptedRefinementError, RefineConfig, Watch, adjust
 from vgslam.refine.apply import Aligned, aligned, apply
 from vgslam.refine.outcome import CalibrationChange, ComponentOutcome, RefineOutcome, Reprojection, moves
 from vgslam.refine.plausible import why_refused
@@ -129,7 +129,9 @@ def taken(
     before, after = Reprojection.of(known), Reprojection.of(placed.problem)
     reason = "" if is_checked else why_refused(m, done, placed)
     if reason:
-        return ComponentOutcome(component, len(members), False, reason, before=before, after=after)
+        is_bent = done.calibration.is_k1_free and abs(placed.problem.k1) > REFUTING * config.k1_sigma
+        return ComponentOutcome(component, len(members), False, reason, before=before, after=after,
+                                is_calibration_unfit=done.calibration.is_unfit or is_bent)  # fmt: skip
     shift, degrees = moves(done.before, placed.problem)
     fx = done.before.camera.fx
     c = done.calibration
@@ -141,5 +143,6 @@ def taken(
     n_moved = int(((shift > MOVED_SHARE) | (degrees > MOVED_DEG)).sum())
     return ComponentOutcome(
         component, len(members), True, "", int(placed.problem.has_point.sum()), before, after, n_moved,
-        float(shift.max()), None if config.is_calibration_fixed else change, done.is_cut_short,
+        float(shift.max()), None if config.is_calibration_fixed else change,
+        c.is_unfit and not c.refuted_px, done.is_cut_short,
     )  # fmt: skip

@@ -235,6 +235,9 @@ def _finish_results(run: Run, stop: Stop | None, audience: Audience) -> tuple[Po
     map_folder = [session.folder.path] if session.folder is not None else []
     with steps.keeping("ending the adaptation", signals):
         run.adaptation.finish([run.writer.path, *map_folder])
+    size = run.slam.tracker.camera
+    if len(run.trajectory()) and (trouble := trouble_with_size(size.width, size.height)):
+        run.slam.notes.append(trouble)
     with steps.keeping("writing the poses", signals):
         run.save()
     poses = Poses(run.frames(), run.trajectory(), run.keyframes())

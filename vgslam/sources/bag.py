@@ -5,8 +5,10 @@ rosbags unpacks each chunk and message as a whole, however large it gets: here t
 
 import bz2
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,11 +23,15 @@ from rosbags.typesys import Stores, get_typestore
 
 from vgslam.errors import CalibrationError, InputError
 from vgslam.guards.images import MOST_FILE_BYTES
+from vgslam.guards.paths import is_folder, is_plain_file
 from vgslam.sources import ros_images as ros
+from vgslam.sources.image_files import in_size
 from vgslam.sources.image_times import Untimed, mended_stream
 from vgslam.sources.options import SourceOptions
-from vgslam.sources.recording import BadImageError, RawImage, Recording, Warnings
+from vgslam.sources.recording import BadImageError, Pixels, RawImage, Recording, Warnings
 
+SIZE_PROBES = 9
+"""Images at the beginning by which the size is found: a camera may begin with a smaller one."""
 _READ_ERRORS = (Exception,)
 """What a damaged bag provokes: errors of rosbags, SQLite, zstd and struct, memory that cannot be had."""
 
@@ -44,8 +50,13 @@ def open_bag(path: Path, options: SourceOptions) -> Recording:
     def images() -> Iterator[RawImage]:
         return mended_stream(_images(path, topic, warnings), warnings)
 
-    size = _first_size(path, topic, images(), warnings)
-    recording = Recording(_kind(path), path.resolve().stem, images, size, n_images, warnings=warnings)
+    size = _usual_size(path, topic, images(), warnings)
+
+    def in_one_size() -> Iterator[RawImage]:
+        for raw in images():
+            yield replace(raw, load=partial(_scaled, raw, size, warnings))
+
+    recording = Recording(_kind(path), path.resolve().stem, in_one_size, size, n_images, warnings=warnings)
     if info is not None:
         recording.camera = ros.camera_of_info(str(path), info, topic, size)
         if recording.camera is None:
@@ -63,6 +74,7 @@ def _kind(path: Path) -> str:
 @contextmanager
 def _opened(path: Path) -> Iterator[AnyReader]:
     bag = _ros2_file(path)
+    _refuse_pipes(bag)
     limit_unpacking()
     try:
         reader = AnyReader([bag], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
@@ -91,6 +103,13 @@ def _ros2_file(path: Path) -> Path:
     if len(files) != 1:
         raise InputError(f"{path}: metadata.yaml of the ROS 2 bag is missing; give one of its files, or reindex it")
     return files[0]
+
+
+def _refuse_pipes(bag: Path) -> None:
+    """Raises InputError where something in a bag, or the bag, is a pipe or a device, which nobody might ever write."""
+    for file in [bag, *(bag.iterdir() if is_folder(bag) else ())]:
+        if not (is_plain_file(file) or is_folder(file)) and (file.exists() or not file.is_symlink()):
+            raise InputError(f"{file}: is no file but a pipe or a device; give the bag as it was recorded")
 
 
 def _choose_topic(path: Path, reader: AnyReader, wanted: str | None) -> str:
@@ -157,16 +176,26 @@ def _images(path: Path, topic: str, warnings: Warnings) -> Iterator[Untimed]:
             yield Untimed(name, time_s, partial(ros.message_pixels, message))
 
 
-def _first_size(path: Path, topic: str, images: Iterator[RawImage], warnings: Warnings) -> tuple[int, int]:
-    reason = None
+def _usual_size(path: Path, topic: str, images: Iterator[RawImage], warnings: Warnings) -> tuple[int, int]:
+    """The size of most of the first images that can be decoded; of two, the larger."""
+    reason, sizes = None, Counter[tuple[int, int]]()
     for raw in images:
         try:
             height, width = raw.load().shape[:2]
-            return width, height
         except BadImageError as err:
             reason = str(err)
+            continue
+        sizes[width, height] += 1
+        if sizes.total() >= SIZE_PROBES:
+            break
+    if sizes:
+        return max(sizes, key=lambda size: (sizes[size], size))
     reason = reason or next(iter(warnings), "the topic is empty")
     raise InputError(f"{path}: no image on {topic} can be decoded ({reason}); choose another with --topic")
+
+
+def _scaled(raw: RawImage, size: tuple[int, int], warnings: Warnings) -> Pixels:
+    return in_size(raw.load(), raw.name, size, warnings)
 
 
 if sys.version_info >= (3, 14):

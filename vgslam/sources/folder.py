@@ -12,6 +12,7 @@ import numpy as np
 from vgslam.errors import InputError
 from vgslam.guards.paths import is_plain_file
 from vgslam.sources.calibration import read_calibration
+from vgslam.sources.counter import begun_again, in_order_of_counter
 from vgslam.sources.folder_contents import contents, refuse_stacks, refuse_two_series
 from vgslam.sources.image_files import files_recording, list_frames
 from vgslam.sources.image_times import LONGEST_STEP_S, NAMES, SHORTEST_STEP_S, mended_files
@@ -66,6 +67,7 @@ def _timed(path: Path, image_folder: Path, options: SourceOptions, warnings: War
     refuse_stacks(image_folder, files)
     lists = [path / "times.txt", path / "timestamps.txt"]
     has_list = any(file.is_file() for file in lists)
+    files = files if has_list else in_order_of_counter(files, warnings)
     named = times_in_names(files) if not has_list and options.fps is None else None
     if named is not None:
         files, times, unit = named
@@ -74,6 +76,9 @@ def _timed(path: Path, image_folder: Path, options: SourceOptions, warnings: War
                      "they are numbers")  # fmt: skip
         return mended_files(files, times, warnings, image_folder)
     times = times_of_files(lists, files, options, warnings)
+    n = begun_again(files)
+    if n and (np.diff(np.roll(times, -n)) > 0).all():  # a list that names the images
+        files, times = files[n:] + files[:n], np.roll(times, -n)
     return mended_files(files, times, warnings, lists[0] if lists[0].is_file() else lists[1])
 
 

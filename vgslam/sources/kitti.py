@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from vgslam.errors import CalibrationError, InputError
 from vgslam.geometry import se3
+from vgslam.guards.documents import to_number
 from vgslam.sources.image_files import files_recording, list_frames
 from vgslam.sources.image_times import mended_files
 from vgslam.sources.numbered import nominal_times, times_of_files
@@ -55,7 +56,7 @@ def _projection(file: Path, camera: str) -> Matrix:
     name = f"P{camera[-1]}"
     row = next((r for r in read_list(file, 1) if r[0].rstrip(":") == name), None)
     try:
-        P = np.array([float(x) for x in row[1:]] if row else [], np.float64).reshape(3, 4)
+        P = np.array([to_number(x) for x in row[1:]] if row else [], np.float64).reshape(3, 4)
         if not np.isfinite(np.linalg.inv(P[:, :3]) @ P).all():
             raise ValueError
     except (ValueError, np.linalg.LinAlgError) as err:

@@ -8,6 +8,7 @@ import numpy as np
 
 from vgslam.errors import InputError
 from vgslam.guards.paths import is_plain_file
+from vgslam.sources.counter import begun_again
 from vgslam.sources.options import DEFAULT_FPS, SourceOptions
 from vgslam.sources.recording import Warnings
 from vgslam.sources.times import Times, parse_time, read_list, read_times
@@ -76,6 +77,9 @@ def times_of_files(candidates: list[Path], files: Sequence[Path], options: Sourc
     n_rows = len(listing)
     rows = rows_of(files, n_rows) if n_rows > len(files) else None
     if rows is None:
+        if begun_again(files):
+            warnings.add(f"{listed.name}: its rows are taken for the images in the order of their names, "
+                         f"{files[0].name} first, though their camera's counter begins again")  # fmt: skip
         return read_times(listed, len(files), warnings)
     times = read_times(listed, n_rows, warnings)[rows]
     what = f"{len(files)} of {n_rows} images are here"

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vgslam.errors import InputError
+from vgslam.guards.documents import to_number
 from vgslam.sources.times import PER_SECOND, text_of_rows, unit_by_size
 from vgslam.sources.trajectory_io import read_trajectory
 from vgslam.types import Array
@@ -100,7 +101,7 @@ def _csv_columns(path: Path) -> tuple[dict[str, Array], dict[str, str]] | None:
     table = np.empty((len(data), len(known)))
     for k, row in enumerate(data):
         try:
-            table[k] = [float(row[i]) if row[i].strip() else np.nan for i in known.values()]
+            table[k] = [to_number(row[i]) if row[i].strip() else np.nan for i in known.values()]
         except (ValueError, IndexError) as err:
             raise InputError(f"{path}, row {k + 2}: not {len(header)} numbers ({','.join(header)})") from err
     is_number = np.isfinite(table) & ((np.abs(table) <= MOST) | (np.array(list(known)) == "time"))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vgslam.errors import InputError
-from vgslam.guards.documents import MOST_ROWS_BYTES, DocumentError, read_text, why_unreadable
+from vgslam.guards.documents import MOST_ROWS_BYTES, DocumentError, read_text, to_number, why_unreadable
 from vgslam.sources.recording import Warnings
 
 MOST_TOLD = 60
@@ -56,7 +56,7 @@ def parse_time(path: Path, text: str) -> float:
     """A timestamp in s: a number, or a date and time in UTC unless it names a zone; a time alone counts from midnight.
     Raises InputError."""
     try:
-        value = float(text)
+        value = to_number(text)
     except ValueError:
         value = _of_clock(text)
     if not np.isfinite(value):
@@ -103,7 +103,7 @@ def read_times(path: Path, n_images: int, warnings: Warnings | None = None) -> T
 
 def _are_numbers(row: list[str]) -> bool:
     try:
-        return bool(np.isfinite([float(word) for word in row[:2]]).all())
+        return bool(np.isfinite([to_number(word) for word in row[:2]]).all())
     except ValueError:
         return False
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from vgslam.atomic import write_text
 from vgslam.errors import CalibrationError, InputError
 from vgslam.geometry import se3
+from vgslam.guards.documents import to_number
 from vgslam.sources.calibration import Document, read_document
 from vgslam.sources.times import PER_SECOND
 from vgslam.sources.trajectory_rows import ColumnLayout, Row, Rows, what_rows_are
@@ -117,7 +118,7 @@ def _to_numbers(
             commas = "; do its numbers have commas for points?" if is_csv and len(values) == 2 * n else ""
             raise InputError(f"{path}, line {line}: {len(values)} numbers instead of {n} ({what}){commas}")
         try:
-            out[:] = [float(values[i]) for i in layout.columns]
+            out[:] = [to_number(values[i]) for i in layout.columns]
         except ValueError as err:
             raise InputError(f"{path}, line {line}: not a number ({what} expected){what_rows_are(values)}") from err
     numbers = _without_zeros(path, numbers, layout, notes)

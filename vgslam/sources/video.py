@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from vgslam.guards.images import MOST_PIXELS, VIDEO_LIMIT, limit_decoder, too_la
 from vgslam.sources.calibration import read_calibration
 from vgslam.sources.frame_pixels import SQUARE, Look, deinterlaced, display_matrix, is_hdr
 from vgslam.sources.image_times import Untimed, mended_stream
+from vgslam.sources.joined import Part, parts_of
 from vgslam.sources.not_a_video import refusal, what_text_it_is
 from vgslam.sources.options import DEFAULT_FPS, SourceOptions
 from vgslam.sources.pixel_range import pixel_range
@@ -36,8 +37,11 @@ def open_video(path: Path, options: SourceOptions) -> Recording:
     reason = refusal(path)
     if reason is not None:
         raise InputError(f"{path}: {reason}")
-    warnings = Warnings()
-    with _opened(path) as container:
+    warnings, parts = Warnings(), _parts(path)
+    if len(parts) > 1:
+        warnings.add(f"{len(parts)} videos stand one behind the other in {path.name} (joined with cat?): all are read, "
+                     "in this order")  # fmt: skip
+    with _opened(path, parts[0]) as container:
         found = survey(container, _last_needed(options), path)
     chosen = found.choose(path, options.stream)
     if len(found.streams) > 1:
@@ -46,9 +50,10 @@ def open_video(path: Path, options: SourceOptions) -> Recording:
     refused = too_large(*chosen.usual_size)
     if refused is not None:
         raise InputError(f"{path}: {refused}")
-    with _opened(path) as container:
+    with _opened(path, parts[0]) as container:
         n_stored = container.streams[chosen.index].frames
         n_frames = (chosen.n_packets if chosen.n_hidden else n_stored) - chosen.n_hidden or None if n_stored else None
+        n_frames = n_frames if len(parts) == 1 else None
         first = next(_decoded(container, container.streams[chosen.index], Warnings()), None)
         look = _look(container.streams[chosen.index], chosen, options, warnings)
     if first is None:
@@ -65,7 +70,7 @@ def open_video(path: Path, options: SourceOptions) -> Recording:
         raise InputError(f"{path}: {refused}")
     if is_hdr(first):
         warnings.add("the video is HDR (PQ): its brightness is compressed to 8 bits")
-    video = _Video(path, chosen, found, look, options, warnings)
+    video = _Video(path, parts, chosen, found, look, options, warnings)
     return Recording("video", path.stem, video.images, look.shown_size(first), n_frames, warnings=warnings)
 
 
@@ -100,11 +105,22 @@ def _is_calibrated_as_stored(calib: Path | None, size: Size) -> bool:
     return camera is not None and (camera.width, camera.height) in (size, size[::-1])
 
 
-@contextmanager
-def _opened(path: Path, **options: str) -> Iterator[Any]:
-    """Container of a file. Only local files are followed, whatever a playlist names."""
+def _parts(path: Path) -> list[Part | None]:
+    """Where videos are in the file; None for the whole of it."""
     try:
-        container = av.open(f"file:{path}", options={"protocol_whitelist": "file", **VIDEO_LIMIT, **options})
+        parts = parts_of(path)
+    except OSError as err:
+        raise InputError(f"{path}: cannot be read ({err.strerror}); check the path and its permissions") from err
+    return list(parts) if len(parts) > 1 else [None]
+
+
+@contextmanager
+def _opened(path: Path, part: Part | None = None, **options: str) -> Iterator[Any]:
+    """Container of a file, or of a part of it. Only local files are followed, whatever a playlist names."""
+    where = f"file:{path}" if part is None else f"subfile,,start,{part[0]},end,{part[1]},,:file:{path}"
+    allowed = "file" if part is None else "file,subfile"
+    try:
+        container = av.open(where, options={"protocol_whitelist": allowed, **VIDEO_LIMIT, **options})
     except (av.FFmpegError, OSError, ValueError) as err:
         reason = what_text_it_is(path) or getattr(err, "strerror", None) or str(err)
         raise InputError(f"{path}: not a video that ffmpeg can read ({reason}); give a complete video file") from err
@@ -117,6 +133,8 @@ class _Video:
     """A stream of a file, to be read from its beginning any number of times."""
 
     path: Path
+    parts: list[Part | None]
+    """Where videos stand one behind the other in it; one, None: it is a single video."""
     chosen: StreamSurvey
     found: Survey
     look: Look
@@ -140,16 +158,38 @@ class _Video:
 
     def _frames(self) -> Iterator[Untimed]:
         n, end_s = 0, None
-        with _opened(self.path) as container:
-            stream = container.streams[self.chosen.index]
-            stream.thread_type = "AUTO"
-            for frame in deinterlaced(_decoded(container, stream, self.warnings), self.warnings):
-                stamp_s = None if frame.pts is None else float(frame.pts * frame.time_base)
-                yield Untimed(f"frame {n}", stamp_s, partial(self.look.pixels, frame))
-                n += 1
-                end_s = None if stamp_s is None else stamp_s + float((frame.duration or 0) * frame.time_base)
-            if self.found.is_whole:
-                self._warn_if_short(container, stream, n, end_s)
+        for part in self.parts:
+            first = n
+            with self._opened(part) as (container, stream):
+                frames = iter(()) if stream is None else _decoded(container, stream, self.warnings)
+                for frame in deinterlaced(frames, self.warnings):
+                    stamp_s = None if frame.pts is None else float(frame.pts * frame.time_base)
+                    yield Untimed(f"frame {n}", stamp_s, partial(self.look.pixels, frame))
+                    n += 1
+                    end_s = None if stamp_s is None else stamp_s + float((frame.duration or 0) * frame.time_base)
+                if n == first and len(self.parts) > 1:
+                    self.warnings.add(f"what stands behind frame {n - 1} in the file cannot be read: left out")
+                elif part is not None and n - first < stream.frames:
+                    self.warnings.add(f"the video from frame {first} on is cut off or damaged: {n - first} of "
+                                      f"{stream.frames} frames could be read")  # fmt: skip
+                elif part is None and self.found.is_whole:
+                    self._warn_if_short(container, stream, n, end_s)
+
+    @contextmanager
+    def _opened(self, part: Part | None) -> Iterator[tuple[Any, Any]]:
+        """The container and the stream that is read; without one where a part of the file, but the first, has none."""
+        with ExitStack() as stack:
+            try:
+                container = stack.enter_context(_opened(self.path, part))
+            except InputError:
+                if part is None or part == self.parts[0]:
+                    raise
+                container = None
+            videos = [] if container is None else container.streams.video
+            stream = next((s for s in videos if s.index == self.chosen.index and s.codec_context), None)
+            if stream is not None:
+                stream.thread_type = "AUTO"
+            yield container, stream
 
     def _warn_if_short(self, container: Any, stream: Any, n: int, end_s: float | None) -> None:
         """A file that was cut off often just ends: compare with what its header promises."""

@@ -187,6 +187,7 @@ def _frame_arrays(frames: FrameTable) -> Arrays:
 def fill(slam_map: SlamMap, a: Arrays, names: SessionNames) -> None:
     """Fill an empty map from the arrays. Raises ValueError, KeyError or IndexError if they do not agree."""
     _check_ids(a)
+    _check_numbers(a)
     m = slam_map
     cameras = [None if i < 0 else read_cameras(a)[i] for i in a["session_camera"].tolist()]
     firsts = a["session_first_frame"].tolist()
@@ -233,6 +234,19 @@ def _read_frames(a: Arrays) -> Iterator[PoseEstimate]:
             int(a["frame_n_inliers"][i]), float(a["frame_inlier_ratio"][i]), int(a["frame_component"][i]),
             bool(a["frame_rotation_only"][i]),
         )
+
+
+FINITE = ("observation_px", "landmark_xyz", "keyframe_timestamp_s", "frame_timestamp_s")
+NUMBERS = ("landmark_rel_sigma", "frame_inlier_ratio", "edge_inlier_ratio", "camera_removed_k1", "frame_covariance")
+"""Arrays whose numbers have to be finite, and those that may be infinite; what is made of others checks them."""
+
+
+def _check_numbers(a: Arrays) -> None:
+    """Raises ValueError for what is no number: it would spread over a map with which this one is merged."""
+    for name in FINITE + NUMBERS:
+        wrong = ~np.isfinite(a[name]) if name in FINITE else np.isnan(a[name])
+        if wrong.any():
+            raise ValueError(f"{name} holds {int(wrong.sum())} numbers that are none")
 
 
 def _check_ids(a: Arrays) -> None:

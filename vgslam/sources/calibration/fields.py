@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from vgslam.guards.documents import to_number
+
 _MATTERS = re.compile(
     r"dist|lens|focal|intrin|fish|skew|coeff|gamma|omega|aspect|^[kps]\d+$|^[fc][xyuv]$|^(xi|alpha|beta|theta|model)$"
     r"|^(camera|projection|lens)(model|type)$"
@@ -80,10 +82,19 @@ def _is_nothing(value: Any) -> bool:
         return False
 
 
+def _plain(value: Any) -> Any:
+    """The value with its texts, in lists too, as numbers. Raises ValueError; true and false are none."""
+    if isinstance(value, bool):
+        raise ValueError(f"{value} is no number")
+    if isinstance(value, list):
+        return [_plain(x) for x in value]
+    return to_number(value) if isinstance(value, str) else value
+
+
 def number(name: str, value: Any) -> float:
     """A number. Raises ValueError, naming the field."""
     try:
-        return float(np.asarray(value, np.float64).reshape(()))
+        return float(np.asarray(_plain(value), np.float64).reshape(()))
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"camera {name} must be a number, got {repr(value)[:SHOWN]}") from None
 
@@ -97,6 +108,6 @@ def numbers(name: str, value: Any) -> list[float]:
     if isinstance(value, str):
         value = re.sub(r"[,;]", " ", value).strip("[] ").split()
     try:
-        return np.asarray(value, np.float64).ravel().tolist()
+        return np.asarray(_plain(value), np.float64).ravel().tolist()
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"camera {name} must be a list of numbers, got {repr(value)[:SHOWN]}") from None
