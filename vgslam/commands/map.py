@@ -288,5 +288,3 @@ def run_export(args: ExportArgs) -> int:
     if n > 1:
         say(f"one of {n} components, which share no frame of reference; choose with --component")
     return 0
-
-
