@@ -33,13 +33,8 @@ def run_demo(args: DemoArgs) -> int:
         raise InputError(f"{video}: the demo sequence is missing from this installation; install the package again")
     code = run_run(
         RunArgs(
-            video,
-            out=args.out,
-            overwrite=args.overwrite,
-            calib=folder / "calib.json",
-            truth=folder / "groundtruth.txt",
-            slam=args.slam,
-            quiet=args.quiet,
+            video, out=args.out, overwrite=args.overwrite, calib=folder / "calib.json",
+            truth=folder / "groundtruth.txt", slam=args.slam, quiet=args.quiet,
         )
     )
     if code == 0:
