@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from vgslam.errors import InputError
+from vgslam.errors import CalibrationError, InputError
 from vgslam.frontend.asking import AskedGuide, Reason
 from vgslam.frontend.component_start import ComponentStart
 from vgslam.frontend.dense_depth import add_dense_depth
@@ -40,6 +40,11 @@ from vgslam.slam_config import SlamConfig
 from vgslam.stage_clock import StageClock
 from vgslam.types import Frame, PoseEstimate, Status
 
+NO_CAMERA = (
+    "the camera is not known: vgslam.estimate_camera(source).camera estimates it from the first frames, "
+    "Camera.from_fov(width, height, degrees) makes one of a field of view, SourceOptions(calib=FILE) reads one"
+)
+
 
 class SlamSystem:
     """Monocular SLAM over frames of one calibrated pinhole camera.
@@ -54,14 +59,17 @@ class SlamSystem:
     is_localizing: the map gets no keyframes, landmarks or edges, and a frame that does not see it is lost.
     ignored: (height,width) bool, True where the images show nothing that can be used, such as the car that carries the
     camera. What stays still in the image while the rest moves is found and ignored in any case.
-    Raises InputError for is_localizing without a keyframe in the map.
+    Raises InputError for is_localizing without a keyframe in the map, CalibrationError where camera is None, as that of
+    a source is that nothing calibrates.
     """
 
     def __init__(
-        self, camera: Camera, config: SlamConfig | None = None, guide: Guide | AskedGuide | None = None,
+        self, camera: Camera | None, config: SlamConfig | None = None, guide: Guide | AskedGuide | None = None,
         proposer: PoseProposer | None = None, slam_map: SlamMap | None = None, is_localizing: bool = False,
         ignored: Mask | None = None,
     ) -> None:  # fmt: skip
+        if camera is None:
+            raise CalibrationError(NO_CAMERA)
         self.config = config or SlamConfig()
         self.map = SlamMap() if slam_map is None else slam_map
         if is_localizing and not self.map.keyframes:

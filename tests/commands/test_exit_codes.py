@@ -1,5 +1,6 @@
 """Nothing that went wrong ends with 0: truths that cannot be scored, and inputs that break midway."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,14 @@ def test_codes() -> None:
         "TrackingError": 4, "WeightsError": 5, "WeightsNotFoundError": 5, "MissingDependencyError": 6, "GraphError": 7,
         "EvaluationError": 8, "MapError": 9, "PluginError": 10,
     }  # fmt: skip
+
+
+def test_the_readme_has_every_code() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (line,) = re.findall(r"an exit code: (.*?)\n\n", readme, re.DOTALL)
+    told = {int(n) for n in re.findall(r"\b\d+\b", line)}
+    kinds = {kind.exit_code for kind in vars(errors).values() if isinstance(kind, type)}
+    assert told == kinds | {130, 143}
 
 
 @pytest.fixture
