@@ -204,7 +204,7 @@ def error_over_time(
         axes.set_ylim(0.0, 1.3 * highest or 1.0)  # room for the legend
         axes.legend(loc="upper left", fontsize=8, frameon=False, ncols=4)
     upper.set_ylabel("position error [m]")
-    lower.set_ylabel("rotation error, aligned\nby rotations [deg]")
+    lower.set_ylabel("rotation error [°]")
     lower.set_xlabel("time [s]")
     upper.tick_params(labelbottom=False)
     upper.set_title(title, loc="left", fontsize=11)
@@ -319,10 +319,13 @@ def overlaid_paths(paths: Sequence[RunPath], truth: Array | None, is_metric: boo
         axes.plot(*truth[:, plane].T, color=TRUTH_COLOR, linewidth=4.0, alpha=0.4, label="truth", zorder=2)
     for i, path in enumerate(paths):
         style = STYLES[i // len(COMPONENT_COLORS) % len(STYLES)]
+        width = 1.2 + 2.0 * (len(paths) - 1 - i) / max(1, len(paths) - 1)  # what is covered shows beside it
         for k, piece in enumerate(path.pieces):
             # a leading underscore keeps a line out of the legend
             label = "_piece" if k else f" {path.name}" if path.name.startswith("_") else path.name
-            axes.plot(*piece[:, plane].T, color=run_color(i), linestyle=style, linewidth=1.5, label=label, zorder=3 + i)
+            axes.plot(
+                *piece[:, plane].T, color=run_color(i), linestyle=style, linewidth=width, label=label, zorder=3 + i
+            )
     finish_view(axes, plane, is_map_unit=not is_metric, is_camera_frame=truth is None)
     axes.set_title(title, loc="left", fontsize=11)
     axes.legend(loc="best", fontsize=9, framealpha=0.9)

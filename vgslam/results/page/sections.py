@@ -10,6 +10,7 @@ from vgslam.results.page import html
 from vgslam.results.page.html import label
 from vgslam.results.page.run_data import RunData, amount, listed, mapping
 from vgslam.results.plots import error_figure, path_figure, status_figure
+from vgslam.results.report import WITHOUT_NETWORK
 from vgslam.results.status import StatusTable
 from vgslam.types import Edge, Status
 
@@ -190,6 +191,15 @@ def live(data: RunData) -> str:
     return html.section("Live input", html.pairs_table(rows))
 
 
+STAGES = {
+    "frames": "poses of all frames, at the end", "prepare": "images, made ready", "track": "tracking",
+    "initialize": "starts", "recover": "recovery",
+    "map": "keyframes, new landmarks", "back": "old landmarks", "loops": "loops", "graph": "pose graph",
+    "refine": "adjustment of the map", "splice": "joins of pieces",
+}  # fmt: skip
+"""What the stages of the report are called."""
+
+
 def timings(data: RunData) -> str:
     """CPU seconds of the stages, as bars."""
     r = data.report
@@ -200,7 +210,7 @@ def timings(data: RunData) -> str:
         stages["everything else"] = max(0.0, total - sum(stages.values()))
     longest = max(stages.values(), default=0.0) or 1.0
     rows = "".join(
-        f"<tr><th>{html.escape(name)}</th><td class='number'>{s:.3g} s</td>"
+        f"<tr><th>{html.escape(STAGES.get(name, name))}</th><td class='number'>{s:.3g} s</td>"
         f"<td class='number'>{1e3 * s / n if n else 0.0:.3g} ms a frame</td>"
         f"<td class='bar'><i style='width:{100 * s / longest:.1f}%'></i></td></tr>"
         for name, s in sorted(stages.items(), key=lambda item: -item[1])
@@ -210,6 +220,9 @@ def timings(data: RunData) -> str:
     return html.section("Timings", table, html.pairs_table(about))
 
 
+WITHOUT = {WITHOUT_NETWORK: "none"}
+
+
 def circumstances(data: RunData) -> str:
     """Versions, machine, input, camera, weights, configuration."""
     r = data.report
@@ -217,8 +230,8 @@ def circumstances(data: RunData) -> str:
     about = {
         "command": " ".join(map(str, listed(r.get("command")))) or None, "version": r.get("version"),
         "commit": r.get("commit"), "source": r.get("source_kind"),
-        "geometry": f"{r['model_id']}{unasked}" if r.get("model_id") else None,
-        "network": mapping(r.get("network")).get("line"),
+        "network": f"{WITHOUT.get(r['model_id'], r['model_id'])}{unasked}" if r.get("model_id") else None,
+        "what was asked of it": str(mapping(r.get("network")).get("line") or "").removeprefix("network: ") or None,
     }  # fmt: skip
     parts = [html.pairs_table(about)]
     for name in ("machine", "camera", "weights", "map"):
@@ -246,10 +259,10 @@ def _scores(data: RunData) -> dict[str, Any]:
         "ATE after Sim(3), largest [m]": ate.get("max"), "ATE after SE(3), RMSE [m]": se3.get("rmse"),
         "scale (reference per estimate)": head.get("scale"), "path length [m]": head.get("path_length_m"),
         "ATE in % of the path": head.get("ate_percent_of_path"),
-        "rotation (aligned by rotations), RMSE [deg]": turned_only.get("rmse"),
-        "rotation (aligned by positions), RMSE [deg]": turned.get("rmse"),
+        "rotation (aligned by rotations), RMSE [°]": turned_only.get("rmse"),
+        "rotation (aligned by positions), RMSE [°]": turned.get("rmse"),
         "RPE over 1 s, RMSE [m]": rpe.get("translation_rmse_m"),
-        "RPE over 1 s, RMSE [deg]": rpe.get("rotation_rmse_deg"),
+        "RPE over 1 s, RMSE [°]": rpe.get("rotation_rmse_deg"),
         "path's end to its start [% of length]": data.report.get("end_to_start_percent"),
     }  # fmt: skip
 
