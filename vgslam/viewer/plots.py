@@ -45,7 +45,7 @@ def top_view(
     """The path along its two axes of largest extent, each component in its colour, on the truth if there is one.
     S_truth_estimate aligns components, by id, to the truth; one without is left out of the plot and named in it.
     lost_timestamps_s: times of frames without a pose, shown in red on the truth, or as a dotted bridge without one."""
-    figure = new_figure(8.0, 7.0)
+    figure = new_figure(6.6, 5.8)
     axes = figure.add_subplot()
     style_axes(axes)
     lost = np.zeros(0) if lost_timestamps_s is None else np.asarray(lost_timestamps_s, np.float64)
@@ -307,7 +307,7 @@ def run_color(index: int) -> str:
 
 def overlaid_paths(paths: Sequence[RunPath], truth: Array | None, is_metric: bool, title: str = "") -> Figure:
     """Seen along the axis of least extent; runs by colour, the truth (N,3) below them."""
-    figure = new_figure(8.0, 7.0)
+    figure = new_figure(6.6, 5.8)
     axes = figure.add_subplot()
     style_axes(axes)
     drawn = [piece for path in paths for piece in path.pieces] + ([] if truth is None else [truth])

@@ -48,6 +48,7 @@ def spans_without_pose(frames: StatusTable) -> list[Span]:
 
 
 MAX_ROWS = 40
+ATE = "ATE (RMSE), m"
 
 
 def headline(data: RunData) -> str:
@@ -55,9 +56,9 @@ def headline(data: RunData) -> str:
     r = data.report
     tiles = [("frames", r.get("n_frames")), ("with a pose", _percent(data.coverage_percent))]
     if data.evaluation is not None:
-        tiles.append(("ATE (RMSE)", f"{data.evaluation.headline.ate_m.rmse:.3g} m"))
+        tiles.append((ATE, f"{data.evaluation.headline.ate_m.rmse:.3g}"))
     elif _recorded_ate(data) is not None:
-        tiles.append(("ATE (RMSE)", f"{_recorded_ate(data):.3g} m"))
+        tiles.append((ATE, f"{_recorded_ate(data):.3g}"))
     tiles += [("keyframes", r.get("n_keyframes")), ("losses", r.get("n_losses"))]
     tiles += [("frames per CPU second", r.get("frames_per_cpu_s")), ("peak memory, MiB", r.get("peak_memory_mib"))]
     cells = "".join(
