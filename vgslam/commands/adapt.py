@@ -209,7 +209,7 @@ def _table(outcome: "AdaptOutcome") -> Table:
 
 
 def depth_pictures(adapter: "Adapter", outcome: "AdaptOutcome") -> bytes:
-    """PNG: a row for each of some held-back windows: its first image, depth before and after, near is bright."""
+    """PNG: a row for each of some held-back windows: its first image, depth before and after, near is red."""
     import cv2
 
     rows = []
@@ -219,7 +219,7 @@ def depth_pictures(adapter: "Adapter", outcome: "AdaptOutcome") -> bytes:
         low, high = np.percentile(inverse, (2, 98))
         maps = [
             cv2.applyColorMap(
-                np.clip(255 * (x - low) / max(high - low, 1e-9), 0, 255).astype(np.uint8), cv2.COLORMAP_INFERNO
+                np.clip(255 * (x - low) / max(high - low, 1e-9), 0, 255).astype(np.uint8), cv2.COLORMAP_TURBO
             )
             for x in inverse
         ]  # fmt: skip
