@@ -142,6 +142,7 @@ def test_the_pyramid_of_the_camera_has_a_size_that_is_seen_and_depth_is_warm_whe
     pinhole = recorder.logged["world/camera/image", "Pinhole"]
     assert pinhole.image_plane_distance.as_arrow_array().to_pylist() == pytest.approx([2 * FRUSTUM_PER_DEPTH])
     assert pinhole.color is not None
+    assert pinhole.line_width.as_arrow_array().to_pylist()[0] < 0, "a width in units of the map hides it"
     assert depth.colormap.as_arrow_array().to_pylist() == [rr.components.Colormap.Spectral.value]
     assert depth.depth_range.as_arrow_array().to_pylist()[0][0] == pytest.approx(2.0)
 

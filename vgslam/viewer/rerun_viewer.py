@@ -29,7 +29,7 @@ MAX_IMAGE_WIDTH = 640
 MAX_POINTS = 500_000
 MAX_POINTS_PER_KEYFRAME = 10_000
 FRUSTUM_PER_DEPTH = 0.15  # length of the camera's pyramid along that depth
-FRUSTUM_LINE = 2.0  # width of its lines, in points of the screen
+FRUSTUM_LINE = -2.0  # width of its lines: negative are points of the screen, positive would be units of the map
 NEAR_IS_WARM = rr.components.Colormap.Spectral  # from red to violet, as in the plots
 VOXELS_PER_DEPTH = 60.0  # voxels along the median depth of the first keyframe that has depth
 MIN_CONFIDENCE = 0.5
@@ -290,7 +290,7 @@ def _points_of(keyframe: Keyframe) -> tuple[Array, np.ndarray]:
 
 def _blueprint() -> rrb.Blueprint:
     images = rrb.Horizontal(
-        rrb.Spatial2DView(origin="keyframe/depth", name="depth in units of the map, red is near"),
+        rrb.Spatial2DView(origin="keyframe/depth", name="depth, red is near"),
         rrb.Spatial2DView(origin="keyframe/confidence", name="confidence"),
     )
     series = rrb.Vertical(
