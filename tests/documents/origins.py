@@ -37,7 +37,7 @@ OTHERWISE: dict[str, dict[str, str]] = {
         "with **random weights** at 252x{} px": TASK,
     },
     "docs/first_steps.md": {
-        "(Intel Xeon at {} GHz)": TASK, "the true field of view is {} degrees": "vgslam/assets/demo/calib.json",
+        "the true field of view is {} degrees": "vgslam/assets/demo/calib.json",
     },
     PHONE: {"and {} frames/s, and switch off automatic zoom": TASK},
     CARD_S: {
