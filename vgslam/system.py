@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from vgslam.errors import CalibrationError, InputError
+from vgslam.errors import InputError
 from vgslam.frontend.asking import AskedGuide, Reason
 from vgslam.frontend.component_start import ComponentStart
 from vgslam.frontend.dense_depth import add_dense_depth
@@ -21,7 +21,7 @@ from vgslam.frontend.sfm import WindowSfm
 from vgslam.frontend.tracker import Tracker, TrackResult, TrackState, View
 from vgslam.frontend.tracking_state import Phase, TrackingState
 from vgslam.frontend.watches import Watches
-from vgslam.geometry.camera import Camera
+from vgslam.geometry.camera import Camera, required
 from vgslam.interfaces import PosedMap
 from vgslam.last_word import LastWord
 from vgslam.map.slam_map import SlamMap
@@ -39,11 +39,6 @@ from vgslam.reloc.relocalizer import Relocalizer
 from vgslam.slam_config import SlamConfig
 from vgslam.stage_clock import StageClock
 from vgslam.types import Frame, PoseEstimate, Status
-
-NO_CAMERA = (
-    "the camera is not known: vgslam.estimate_camera(source).camera estimates it from the first frames, "
-    "Camera.from_fov(width, height, degrees) makes one of a field of view, SourceOptions(calib=FILE) reads one"
-)
 
 
 class SlamSystem:
@@ -68,8 +63,7 @@ class SlamSystem:
         proposer: PoseProposer | None = None, slam_map: SlamMap | None = None, is_localizing: bool = False,
         ignored: Mask | None = None,
     ) -> None:  # fmt: skip
-        if camera is None:
-            raise CalibrationError(NO_CAMERA)
+        camera = required(camera)
         self.config = config or SlamConfig()
         self.map = SlamMap() if slam_map is None else slam_map
         if is_localizing and not self.map.keyframes:
