@@ -2,24 +2,27 @@
 
 python examples/track_video.py VIDEO poses.tum [CALIBRATION | HORIZONTAL_FIELD_OF_VIEW_IN_DEGREES]
 
-With the video of `make demo`:
+Without the third, the camera is estimated from the first frames. With the video of `make demo`:
 python examples/track_video.py vgslam/assets/demo/demo.mp4 poses.tum vgslam/assets/demo/calib.json
 """
 
 import sys
 from pathlib import Path
 
-from vgslam import Camera, Slam, open_source
+from vgslam import Camera, Slam, estimate_camera, open_source
 from vgslam.errors import InputError, VgslamError
 from vgslam.sources import SourceOptions, write_trajectory
 
 USAGE = "usage: python examples/track_video.py VIDEO OUT.tum [CALIBRATION | FIELD_OF_VIEW_IN_DEGREES]"
 
 
-def main(video: str, out: str, calibration: Path | None = None, fov_deg: float = 65.0) -> None:
+def main(video: str, out: str, calibration: Path | None = None, fov_deg: float | None = None) -> None:
     source = open_source(video, SourceOptions(calib=calibration))
-    height, width = next(iter(source)).image.shape[:2]
-    slam = Slam(source.camera or Camera.from_fov(width, height, fov_deg))
+    camera = source.camera
+    if camera is None and fov_deg is not None:
+        height, width = next(iter(source)).image.shape[:2]
+        camera = Camera.from_fov(width, height, fov_deg)
+    slam = Slam(camera or estimate_camera(source).camera)
     for frame in source:
         slam.process(frame)
     slam.finish()
@@ -28,8 +31,10 @@ def main(video: str, out: str, calibration: Path | None = None, fov_deg: float =
     print(f"{len(trajectory)} of {len(slam.map.frames)} frames have a pose: {out}")
 
 
-def from_words(video: str, out: str, camera: str = "65") -> None:
+def from_words(video: str, out: str, camera: str | None = None) -> None:
     """The words of the command line; a number is a field of view."""
+    if camera is None:
+        return main(video, out)
     try:
         fov_deg = float(camera)
     except ValueError:

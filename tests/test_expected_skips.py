@@ -57,5 +57,5 @@ def test_the_test_runner_of_make_asks_for_it() -> None:
     assert ".[dev,all]" in makefile, "what the tests of the extras need is installed"
     extras = tomllib.loads((Path(__file__).resolve().parents[1] / "pyproject.toml").read_text())["project"]
     (everything,) = extras["optional-dependencies"]["all"]
-    assert everything == "vgslam[eval,fleet,mesh,network,viewer]"
+    assert everything == "vgslam[adapt,eval,fleet,mesh,network,train,viewer]"
     assert "vgslam[network,ros2]" in extras["optional-dependencies"]["dev"]

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import vgslam as package
+from vgslam.errors import CalibrationError
 from vgslam.sources import read_trajectory
 
 ROOT = Path(__file__).parents[1]
@@ -22,14 +23,20 @@ EXAMPLES = ROOT / "examples"
 def test_the_public_names_are_those_of_their_modules() -> None:
     from vgslam.geometry.camera import Camera
     from vgslam.localizer import Localizer
+    from vgslam.session.self_calibration import estimate_camera
     from vgslam.slam import Slam
     from vgslam.sources.open import open_source
 
     assert (package.Camera, package.Localizer, package.Slam) == (Camera, Localizer, Slam)
-    assert package.open_source is open_source
+    assert (package.open_source, package.estimate_camera) == (open_source, estimate_camera)
     assert set(package.__all__) <= set(dir(package))
     with pytest.raises(AttributeError, match="has no attribute 'Slalom'"):
         package.Slalom  # noqa: B018
+
+
+def test_without_a_camera_it_is_said_where_one_comes_from() -> None:
+    with pytest.raises(CalibrationError, match=r"vgslam\.estimate_camera\(source\)"):
+        package.Slam(None)
 
 
 def test_the_version_is_that_of_the_distribution() -> None:

@@ -14,6 +14,7 @@ MODULES = {
     "vgslam.system": ("SlamSystem",),
     "vgslam.slam_config": ("SlamConfig",),
     "vgslam.localizer": ("Localizer",),
+    "vgslam.session.self_calibration": ("estimate_camera", "CalibrationEstimate"),
     "vgslam.session.pose_stream": ("StreamOptions", "PoseStream"),
     "vgslam.poses_out.frame_pose": ("FramePose",),
     "vgslam.poses_out.open": ("open_sink",),

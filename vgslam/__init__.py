@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vgslam.geometry.camera import Camera
     from vgslam.localizer import Localizer
+    from vgslam.session.self_calibration import estimate_camera
     from vgslam.slam import Slam
     from vgslam.sources.open import open_source
 
-__all__ = ["Camera", "Localizer", "Slam", "__version__", "open_source"]
+__all__ = ["Camera", "Localizer", "Slam", "__version__", "estimate_camera", "open_source"]
 __version__ = "0.1.0"
 
 _MODULES = {
     "Camera": "vgslam.geometry.camera", "Localizer": "vgslam.localizer", "Slam": "vgslam.slam",
-    "open_source": "vgslam.sources.open",
+    "estimate_camera": "vgslam.session.self_calibration", "open_source": "vgslam.sources.open",
 }  # fmt: skip
 
 

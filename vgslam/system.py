@@ -21,7 +21,7 @@ from vgslam.frontend.sfm import WindowSfm
 from vgslam.frontend.tracker import Tracker, TrackResult, TrackState, View
 from vgslam.frontend.tracking_state import Phase, TrackingState
 from vgslam.frontend.watches import Watches
-from vgslam.geometry.camera import Camera
+from vgslam.geometry.camera import Camera, required
 from vgslam.interfaces import PosedMap
 from vgslam.last_word import LastWord
 from vgslam.map.slam_map import SlamMap
@@ -51,7 +51,7 @@ class SlamSystem:
     """
 
     def __init__(
-        self, camera: Camera, config: SlamConfig | None = None, guide: Guide | AskedGuide | None = None,
+        self, camera: Camera | None, config: SlamConfig | None = None, guide: Guide | AskedGuide | None = None,
         proposer: PoseProposer | None = None, slam_map: SlamMap | None = None, is_localizing: bool = False,
         ignored: Mask | None = None,
     ) -> None:  # fmt: skip
@@ -60,7 +60,9 @@ class SlamSystem:
         appended to the map's and their ids count up from `first_frame_id`. is_localizing: the map gets no keyframes,
         landmarks or edges, and a frame that does not see it is lost. ignored (height,width): where the images show
         nothing that can be used, such as the car that carries the camera. What stays still in the image while the rest
-        moves is found and ignored in any case. Raises InputError for is_localizing without a keyframe in the map."""
+        moves is found and ignored in any case. Raises InputError for is_localizing without a keyframe in the map, and
+        CalibrationError where camera is None, as that of a source is that nothing calibrates."""
+        camera = required(camera)
         self.config = config or SlamConfig()
         self.map = SlamMap() if slam_map is None else slam_map
         if is_localizing and not self.map.keyframes:

@@ -195,6 +195,10 @@ def test_online_the_served_network_changes_between_frames_only_by_commits(model:
     report = online.report()
     assert n_changes == report["n_commits"] > 0
     assert report["model_id"] == f"m+adapt{online.step}"
+    commits = [e for e in online.adapter.events if e.kind == "commit"]
+    assert report["line"].startswith(f"{n_changes} commit(s), {report['n_rollbacks']} rollback(s), {online.step} steps")
+    assert report["line"].endswith(f"epipolar error {commits[-1].epipolar_px[0]:.3f} -> "
+                                   f"{commits[-1].epipolar_px[1]:.3f} px")  # fmt: skip
 
 
 def test_committed_files(tmp_path: Path) -> None:

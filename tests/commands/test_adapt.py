@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from vgslam.adapt import adapter as adapter_module
+from vgslam.errors import InputError
 from vgslam.geometry.camera import Camera
 from vgslam.network import weights
 from vgslam.network.lora import LoraConfig, add_lora, load_adapter, save_adapter
@@ -79,6 +80,12 @@ def test_a_recording_is_learned_or_it_is_said_that_it_was_not(
     table = json.loads(out.with_suffix(".json").read_text())
     verdicts = [event["event"] for event in table["events"] if event["event"] != "stop"]
     assert verdicts == 2 * ["commit" if is_learned else "rollback"]
+    lines = [line for line in printed.splitlines() if line.startswith(("commit, ", "rollback: "))]
+    assert [line.split(":")[0] for line in lines] == (
+        ["commit, 1 steps in all", "commit, 2 steps in all"] if is_learned else 2 * ["rollback"]
+    )
+    assert all("epipolar error" in line for line in lines)
+    assert all(line.endswith("not kept: worse") is not is_learned for line in lines)
     assert (code, table["steps"], out.is_file()) == ((0, 2, True) if is_learned else (1, 0, False))
     assert (table["before"] == table["after"]) == (not is_learned)
     assert ("no adapter is written" in printed) == (not is_learned)
@@ -89,6 +96,22 @@ def test_a_recording_is_learned_or_it_is_said_that_it_was_not(
     if is_learned:
         loaded = weights.load("vggt-s")
         assert load_adapter(loaded.model, out, loaded.info.sha256) == 2
+
+
+def test_a_part_of_a_recording(clip: Path, vgslam, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames after --max-frames are not looked at."""
+    seen: list[int] = []
+
+    def stop(_: object, found, *__: object) -> None:
+        seen.extend(i for window in found for i in window.frame_ids)
+        raise InputError("seen enough")
+
+    monkeypatch.setattr("vgslam.adapt.offline.adapt", stop)
+    words = ("--start", 2, "--stride", 2, "--max-frames", 12)
+    code, _, err = vgslam("adapt", clip, "--out", tmp_path / "a.safetensors", *QUIET, *words)
+    assert (code, "seen enough" in err) == (2, True)
+    assert seen
+    assert max(seen) == 11
 
 
 def test_what_gets_no_better_is_not_written(clip: Path, vgslam, tmp_path: Path) -> None:
@@ -123,12 +146,15 @@ def test_an_adapter_changes_the_run_and_is_named(clip: Path, vgslam, tmp_path: P
 def test_sync_twice_gives_the_same_poses_to_the_last_bit(clip: Path, vgslam, tmp_path: Path) -> None:
     reports = []
     for name in "ab":
-        code, _, err = vgslam("run", clip, "--out", tmp_path / name, "--quiet", *VGGT, "--adapt", "sync", *QUICK)
+        words = ("--out", tmp_path / name, "--quiet", *VGGT, "--adapt", "sync", *QUICK)
+        code, printed, err = vgslam("run", clip, *words)
         assert (code, err) == (0, "")
         reports.append(json.loads((tmp_path / name / "report.json").read_text())["adaptation"])
     assert poses(tmp_path / "a") == poses(tmp_path / "b")
     assert reports[0] == reports[1]
-    assert reports[0]["n_commits"] + reports[0]["n_rollbacks"] > 0
+    n_commits, n_rollbacks = reports[0]["n_commits"], reports[0]["n_rollbacks"]
+    assert n_commits + n_rollbacks > 0
+    assert f"adaptation: {n_commits} commit(s), {n_rollbacks} rollback(s)" in printed
     written = [(tmp_path / name / "adapter.safetensors") for name in "ab"]
     assert [w.exists() for w in written] == [reports[0]["n_commits"] > 0] * 2
     if reports[0]["n_commits"]:

@@ -80,7 +80,7 @@ def test_values_have_the_type_of_their_setting(tmp_path: Path, text: str, name: 
     ("fps: true", "fps: expected float, got True"), ("fps: fast", "fps: expected float, got 'fast'"),
     ("max_frames: 2.5", "max_frames: expected int, got 2.5"), ("stride: true", "stride: expected int, got True"),
     ("topic: 4", "topic: expected str, got 4"), ("calib: [a]", r"calib: expected Path, got \['a'\]"),
-    ("save_depth: jpg", "save_depth: expected one of png, npz, got 'jpg'"),
+    ("save_depth: jpg", "save_depth: expected one of png, npz, exr, got 'jpg'"),
     ("realtime: 1", "realtime: expected bool, got 1"),
 ])  # fmt: skip
 def test_values_of_another_type_are_refused_by_name(tmp_path: Path, text: str, said: str) -> None:

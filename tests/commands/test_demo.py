@@ -28,3 +28,15 @@ def test_a_demo_that_worked_says_what_comes_next(
     monkeypatch.setattr("sys.argv", ["/opt/bin/vgslam", "demo"])
     assert run_demo(DemoArgs(Path("out/it"))) == code
     assert ("next: /opt/bin/vgslam report out/it" in capsys.readouterr().out) is (code == 0)
+
+
+@pytest.mark.parametrize("has_evo", [True, False])
+def test_without_evo_the_demo_works_and_says_what_would_score_it(
+    has_evo: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = []
+    monkeypatch.setattr(demo, "is_installed", lambda name: has_evo and name == "evo")
+    monkeypatch.setattr(demo, "run_run", lambda args: given.append(args.truth) or 0)
+    assert run_demo(DemoArgs(Path("out/it"))) == 0
+    assert (given[0] is not None) is has_evo
+    assert ("vgslam[eval]" in capsys.readouterr().out) is not has_evo

@@ -1,5 +1,6 @@
 """Nothing that went wrong ends with 0: truths that cannot be scored, and inputs that break midway."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,14 @@ def test_codes() -> None:
         "TrackingError": 4, "WeightsError": 5, "WeightsNotFoundError": 5, "MissingDependencyError": 6, "GraphError": 7,
         "EvaluationError": 8, "MapError": 9, "PluginError": 10,
     }  # fmt: skip
+
+
+def test_the_readme_has_every_code() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    cells = re.findall(r"^\| ([\d, ]+) \|", readme, re.MULTILINE)
+    told = [int(n) for cell in cells for n in cell.split(",")]
+    kinds = {kind.exit_code for kind in vars(errors).values() if isinstance(kind, type)}
+    assert told == sorted({0, *kinds, 130, 143})
 
 
 @pytest.fixture

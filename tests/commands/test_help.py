@@ -35,7 +35,7 @@ def test_a_word_or_nothing_is_read_back_and_another_word_is_refused(vgslam, tmp_
     file.write_text("save_depth: null\n")
     assert run_defaults(file).save_depth is None
     file.write_text("save_depth: jpg\n")
-    with pytest.raises(ConfigError, match="save_depth: expected one of png, npz, got 'jpg'"):
+    with pytest.raises(ConfigError, match="save_depth: expected one of png, npz, exr, got 'jpg'"):
         run_defaults(file)
 
 

@@ -101,7 +101,7 @@ def test_without_a_calibration_the_first_frames_are_kept_for_the_estimate(
     """The estimate itself is tested elsewhere; here, that a live stream can be asked for it."""
     played: list[list[float]] = []
 
-    def estimate(source: FrameSource, config: object) -> CalibrationEstimate:
+    def estimate(source: FrameSource, config: object, tell: object = None) -> CalibrationEstimate:
         played.extend([f.timestamp_s for f in source] for _ in range(2))
         height, width = next(iter(source)).image.shape[:2]
         return CalibrationEstimate(Camera.from_fov(width, height, 66.0), 3.0, True)

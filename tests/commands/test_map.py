@@ -128,7 +128,7 @@ def test_export(path: Path, tmp_path: Path, vgslam) -> None:
 
 @pytest.mark.parametrize(("name", "file"), [
     ("ply", ""), ("gltf", ""), ("colmap", "sparse/0/images.bin"), ("colmap-text", "sparse/0/images.txt"),
-    ("nerfstudio", "transforms.json"),
+    ("nerfstudio", "transforms.json"), ("depth-png", "depth/depth.json"), ("depth-exr", "depth/depth.json"),
 ])  # fmt: skip
 def test_every_format_is_written(path: Path, tmp_path: Path, vgslam, name: str, file: str) -> None:
     code, _, err = vgslam("map", "export", path, "--format", name, "-o", tmp_path / "x")
@@ -176,7 +176,7 @@ def test_refining_a_map_that_is_not_there_makes_no_folder(vgslam, tmp_path: Path
     assert not (tmp_path / "missing").exists()
 
 
-@pytest.mark.parametrize("name", ["colmap", "colmap-text", "nerfstudio"])
+@pytest.mark.parametrize("name", ["colmap", "colmap-text", "nerfstudio", "depth-npz"])
 def test_a_folder_is_not_called_as_a_file(name: str, path: Path, tmp_path: Path, vgslam) -> None:
     code, _, err = vgslam("map", "export", path, "--format", name, "-o", tmp_path / "x.json")
     assert code == 2

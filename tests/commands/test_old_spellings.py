@@ -27,6 +27,8 @@ def test_the_old_word_means_the_new_one_and_is_told_of_once(command: str, old: l
     ]  # fmt: skip
     assert len(said) == 1
     assert " ".join(new) in said[0]
+    assert with_new_words([command, *old, "--quiet"], said.append) == [command, *new, "--quiet"]
+    assert len(said) == 1
 
 
 def test_what_is_no_option_stays_as_it_is() -> None:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.progress import Progress
 
 from vgslam.commands import terminal
 from vgslam.commands.terminal import MOST_WARNINGS, _progress
@@ -28,6 +29,24 @@ def test_a_bar_is_for_terminals(is_terminal: bool, quiet: bool, monkeypatch: pyt
         run: Any = SimpleNamespace(args=SimpleNamespace(quiet=quiet), loop=SimpleNamespace(live=live))
         assert _progress(run, is_told=False).disable == (quiet or not is_terminal)
         assert _progress(run, is_told=True).disable
+
+
+@pytest.mark.parametrize(("is_terminal", "quiet"), [(True, False), (False, False), (True, True)])
+def test_an_estimate_shows_how_far_it_is_on_terminals(
+    is_terminal: bool, quiet: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
+    made: list[Progress] = []
+
+    def progress(*columns: Any, **how: Any) -> Progress:
+        made.append(Progress(*columns, **how))
+        return made[0]
+
+    monkeypatch.setattr(terminal, "Progress", progress)
+    with terminal.Terminal(is_quiet=quiet).estimating() as tell:
+        tell(2, 143)
+    assert made[0].tasks[0].description == "pass 2: frame 143"
+    assert made[0].disable == (quiet or not is_terminal)
 
 
 def test_a_viewer_that_serves_stays_until_ctrl_c(

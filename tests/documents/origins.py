@@ -11,6 +11,7 @@ FILES, BY_HAND = "sizes of files and images", "tried by hand while the code was 
 
 OTHERWISE: dict[str, dict[str, str]] = {
     README: {
+        "a wheel ({} MB) in the place of the dot": FILES,
         "of loops of which {} % were false": TASK,
         "each question some {} s": "of roles.json: what CPU a run takes more, less a second, over its questions",
         "more keyframes than two cores make at {} Hz": TASK,
@@ -36,7 +37,7 @@ OTHERWISE: dict[str, dict[str, str]] = {
         "with **random weights** at 252x{} px": TASK,
     },
     "docs/first_steps.md": {
-        "(Intel Xeon at {} GHz)": TASK, "the true field of view is {} degrees": "vgslam/assets/demo/calib.json",
+        "the true field of view is {} degrees": "vgslam/assets/demo/calib.json",
     },
     PHONE: {"and {} frames/s, and switch off automatic zoom": TASK},
     CARD_S: {

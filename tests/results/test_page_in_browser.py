@@ -8,6 +8,8 @@ import pytest
 from browser import DARK, browser_python, evaluated
 from page_runs import write_cloud, write_run
 
+from vgslam.results.comparison.compare import compare
+from vgslam.results.comparison.document import page as comparison_page
 from vgslam.results.page.document import page
 from vgslam.results.page.run_data import read_run_data
 from vgslam.viewer.style import component_color
@@ -83,6 +85,42 @@ def test_keys_turn_move_and_zoom_and_r_brings_the_first_view_back(written: Path)
         const moved = ['ArrowLeft', 'ArrowUp', '+', '-'].map((name) => !same(first, key(name)));
         return [moved, same(first, key('q')), same(first, key('r')), same(first, redrawn())];""")
     assert got == [[True, True, True, True], False, True, True]
+
+
+def test_one_finger_turns_and_two_move_and_zoom(written: Path) -> None:
+    """Two fingers that part zoom in: more of the view is drawn on. Once all are up, a finger that only passes moves
+    nothing."""
+    got = evaluated(written, PIXELS + """
+        const box = canvas.getBoundingClientRect();
+        const finger = (kind, id, x, y) => canvas.dispatchEvent(new PointerEvent(kind, {
+          pointerId: id, pointerType: 'touch', clientX: box.x + x, clientY: box.y + y, bubbles: true }));
+        const first = redrawn();
+        finger('pointerdown', 1, 100, 100); finger('pointermove', 1, 140, 100); finger('pointerup', 1, 140, 100);
+        const turned = redrawn();
+        const back = key('r');
+        finger('pointerdown', 1, 150, 150); finger('pointerdown', 2, 170, 150);
+        finger('pointermove', 1, 110, 150); finger('pointermove', 2, 210, 150);
+        const zoomed = redrawn();
+        finger('pointerup', 1, 110, 150); finger('pointerup', 2, 210, 150);
+        finger('pointermove', 1, 10, 10);
+        const n = (data) => share(data, (r, g, b, a) => a > 0);
+        return [same(first, turned), same(first, back), same(first, zoomed), same(zoomed, redrawn()),
+                n(zoomed) > n(first)];""")
+    assert got == [False, True, False, True, True]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("flags", ["", DARK])
+def test_a_comparison_fits_and_shows_its_paths(tmp_path: Path, width: int, flags: str) -> None:
+    runs = [write_run(tmp_path / name, lost=lost) for name, lost in (("a" * 80, ()), ("b", (10, 11)))]
+    out = tmp_path / "compare.html"
+    out.write_text(comparison_page(compare([read_run_data(run) for run in runs])), encoding="utf-8")
+    got = evaluated(out, """
+        const image = document.querySelector('figure img');
+        return [document.documentElement.scrollWidth, innerWidth, image.complete && image.naturalWidth > 0];""",
+        width, flags=flags)  # fmt: skip
+    assert got[0] <= got[1] == width
+    assert got[2]
 
 
 def test_a_point_is_drawn_where_the_projection_says(written: Path) -> None:

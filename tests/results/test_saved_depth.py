@@ -14,6 +14,8 @@ from vgslam.results.run_folder import RunWriter
 from vgslam.results.saved_depth import save_depth
 from vgslam.types import Camera, Keyframe, Sim3
 
+from .test_exr import read
+
 CAMERA = Camera(40.0, 40.0, 19.5, 14.5, 40, 30)
 SCALE = 2.5
 
@@ -80,6 +82,21 @@ def test_npz_is_the_depth_map_itself(tmp_path: Path) -> None:
     assert read["confidence"][0, 0] == 0.0  # unknown
     assert read["confidence"][0, 1] == 0.25
     assert (frame["camera"]["width"], frame["step"]) == (20, 1.0)
+
+
+def test_exr_has_what_npz_has(tmp_path: Path) -> None:
+    m = map_with_depth(is_metric=True)
+    save_depth(tmp_path, m, 10, "npz")
+    expected = np.load(tmp_path / "depth" / "frame_000000.npz")
+    save_depth(tmp_path, m, 10, "exr")
+    told = json.loads((tmp_path / "depth" / "depth.json").read_text())
+    frame = told["frames"][0]
+    _, channels = read((tmp_path / "depth" / frame["file"]).read_bytes())
+    assert np.array_equal(channels["Z"], expected["depth"])
+    assert np.array_equal(channels["confidence"], expected["confidence"])
+    assert (told["form"], frame["file"], frame["step"]) == ("exr", "frame_000000.exr", 1.0)
+    assert (frame["unit"], frame["camera"]["width"]) == ("metres", 20)
+    assert not list((tmp_path / "depth").glob("*.npz"))
 
 
 def test_keyframes_of_earlier_sessions_are_not_saved_again(tmp_path: Path) -> None:

@@ -67,6 +67,16 @@ def test_a_recording_is_taken_frame_by_frame_and_closing_twice_is_fine() -> None
     assert len(stream.slam.map.trajectory()) == 25  # the first frames got theirs afterwards
 
 
+def test_what_is_opened_is_said_before_the_first_pose(caplog: pytest.LogCaptureFixture) -> None:
+    """To a function, or by default to the log."""
+    said: list[str] = []
+    Slam.open(DEMO / "demo.mp4", calib=DEMO / "calib.json", say=said.append).close()
+    assert said == [f"{DEMO / 'demo.mp4'}: video, 220 frames"]
+    with caplog.at_level("INFO", "vgslam.session.pose_stream"):
+        Slam.open(DEMO / "demo.mp4", calib=DEMO / "calib.json").close()
+    assert caplog.messages == said
+
+
 @pytest.mark.parametrize("is_asked_for", [False, True])
 def test_the_map_of_a_live_source_is_adjusted_as_a_whole_where_that_is_asked_for(
     is_asked_for: bool, server: Server

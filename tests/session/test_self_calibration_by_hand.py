@@ -68,6 +68,19 @@ def test_the_first_frames_alone_are_tracked_and_the_largest_component_is_asked(m
     assert source.n_taken <= 1 + 6 + 1
 
 
+def test_each_frame_of_each_pass_is_told(members: list[list[int]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second pass is tracked with what the first has found: a camera that is no longer the same."""
+    lenses = [replace(SQUARE, fx=fx, fy=fx) for fx in (80.0, 80.1)]
+
+    def lens_of(_: object, __: Ids) -> Lens:
+        return Lens(lenses.pop(0), 0.02, 0.01, (0.05, 0.05), 0.5, True)
+
+    monkeypatch.setattr(module, "lens_of", lens_of)
+    told: list[tuple[int, int]] = []
+    estimate_camera(Frames(3), n_frames=2, tell=lambda *where: told.append(where))
+    assert told == [(1, 0), (1, 1), (2, 0), (2, 1)]
+
+
 def test_eighty_keyframes_are_enough(members: list[list[int]]) -> None:
     estimate_camera(Frames(100), SlamConfig(), n_frames=95)
     assert members == [list(range(1, 80))]

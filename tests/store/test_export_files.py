@@ -11,14 +11,16 @@ import pytest
 import trimesh
 from export_views import CAMERA, component, keyframe
 
-from vgslam.errors import ConfigError
+from vgslam.errors import ConfigError, InputError
 from vgslam.map.slam_map import Session
 from vgslam.results.saved_depth import depth_of_image
 from vgslam.store.exports.cloud import export_gltf, export_ply
 from vgslam.store.exports.colmap import export_colmap
 from vgslam.store.exports.component import Component
+from vgslam.store.exports.depth import export_depth
 from vgslam.store.exports.mesh import export_mesh
 from vgslam.store.exports.nerfstudio import export_nerfstudio
+from vgslam.store.exports.place import remove_export
 from vgslam.store.exports.suffixes import check_suffix
 from vgslam.types import Sim3
 
@@ -114,6 +116,40 @@ class TestNerfstudio:
         depth = depth_of_image(k)
         assert (depth[0, 0], depth[0, 79], depth[59, 0], depth[59, 79]) == (1, 2, 3, 4)
         assert (depth[29, 39], depth[30, 40]) == (1, 4)
+
+
+class TestDepth:
+    @pytest.mark.parametrize("form", ["png", "npz", "exr"])
+    def test_it_lies_beside_its_image_under_the_same_name(self, form: str, turned: Component, tmp_path: Path) -> None:
+        turned.slam_map.image_names = {0: "a.jpg", 10: "b.jpg"}
+        turned.slam_map.keyframes[1].confidence = None
+        words = export_depth(turned, tmp_path, form)  # type: ignore[arg-type]
+        told = json.loads((tmp_path / "depth" / "depth.json").read_text())
+        assert [f["file"] for f in told["frames"]] == [f"a.{form}", f"b.{form}"]
+        assert sorted(p.name for p in (tmp_path / "images").iterdir()) == ["a.png", "b.png"]
+        assert [f["frame_id"] for f in told["frames"]] == [0, 10]
+        np.testing.assert_allclose(np.array(told["frames"][1]["T_world_cam"])[:3, 3], [1, 2, 3])
+        if form == "png":
+            for frame, depth in zip(told["frames"], (2.0, 4.0), strict=True):
+                image = cv2.imread(str(tmp_path / "depth" / frame["file"]), cv2.IMREAD_UNCHANGED)
+                np.testing.assert_allclose(image * frame["step"], depth, rtol=1e-3)
+                assert cv2.imread(str(tmp_path / "depth" / frame["confidence_file"]), cv2.IMREAD_UNCHANGED).min() == 255
+        assert "2 with depth, in map units" in words
+
+    def test_without_depth_there_is_none_to_export(self, tmp_path: Path) -> None:
+        k = keyframe(0, Sim3.identity())
+        k.depth = k.confidence = k.depth_camera = None
+        with pytest.raises(InputError, match="no dense depth"):
+            export_depth(component(k), tmp_path / "x", "png")
+        assert not (tmp_path / "x").exists()
+
+    @pytest.mark.parametrize("form", ["png", "npz", "exr"])
+    def test_an_older_one_is_removed_whole(self, form: str, turned: Component, tmp_path: Path) -> None:
+        export_depth(turned, tmp_path, form)  # type: ignore[arg-type]
+        (tmp_path / "depth" / "mine.exr").touch()
+        remove_export(tmp_path)
+        kept = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+        assert kept == {"images.csv", "depth/mine.exr"}
 
 
 class TestMesh:

@@ -183,6 +183,17 @@ def test_a_mesh_without_open3d_names_the_command(
         export_mesh(component, tmp_path / "m.ply")
 
 
+def test_an_open3d_that_cannot_be_loaded_is_not_called_missing(
+    component: Component, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "open3d.py").write_text("raise ImportError('libusb-1.0.so.0: cannot open shared object file')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "open3d", raising=False)
+    with pytest.raises(MissingDependencyError, match=r"cannot be loaded \(libusb-1\.0\.so\.0") as caught:
+        export_mesh(component, tmp_path / "m.ply")
+    assert "pip install" not in str(caught.value)
+
+
 def test_the_mesh_lies_on_the_wall(component: Component, tmp_path: Path) -> None:
     pytest.importorskip("open3d", reason="needs Open3D: pip install 'vgslam[mesh]'")
     export_mesh(component, tmp_path / "m.ply")

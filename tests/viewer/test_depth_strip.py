@@ -2,6 +2,7 @@
 
 import warnings
 
+import cv2
 import numpy as np
 import pytest
 from matplotlib.text import Text
@@ -21,22 +22,28 @@ def keyframe(i, depth, image=None):
 def drawn(figure):
     """Images and depths (columns,H,W,3) of the picture in a figure."""
     (picture,) = figure.images
-    cells = np.asarray(picture.get_array())
+    cells = np.asarray(picture.get_array())[..., :3]
     n = (cells.shape[1] + GAP_PX) // (CELL_PX + GAP_PX)
     columns = [cells[:, i * (CELL_PX + GAP_PX) :][:, :CELL_PX] for i in range(n)]
     return np.stack([c[:CELL_HEIGHT_PX] for c in columns]), np.stack([c[-CELL_HEIGHT_PX:] for c in columns])
+
+
+def alphas(figure):
+    (picture,) = figure.images
+    return np.asarray(picture.get_array())[..., 3]
 
 
 def test_keyframes_with_depth_are_chosen_evenly_and_the_unknown_is_black():
     depth = np.full((12, 16), 2.0, np.float32)
     depth[:, :4] = 0
     keyframes = [keyframe(i, depth if i % 2 else None) for i in range(20)] + [keyframe(20, np.zeros_like(depth))]
-    figure = depth_strip(keyframes, 4)
+    figure = depth_strip(keyframes, 4, unit="m")
     words = [text.get_text() for text in figure.texts]
     assert [w for w in words if w.startswith("frame")] == ["frame 10", "frame 70", "frame 130", "frame 190"]
-    assert words.count("2 to 2") == 4
+    assert words.count("2 to 2 m") == 4
     images, depths = drawn(figure)
     assert images.shape == depths.shape == (4, CELL_HEIGHT_PX, CELL_PX, 3)
+    assert (alphas(figure)[:CELL_HEIGHT_PX, :CELL_PX] == 255).all()
     assert (images == 80).all()
     known = depths.any(axis=3)
     assert not known[:, :, : CELL_PX // 4].any()
@@ -70,11 +77,23 @@ def test_an_image_is_as_large_as_its_place_and_each_pixel_the_mean_of_those_that
 def test_an_image_of_another_shape_keeps_its_own():
     ones = np.ones((12, 16), np.float32)
     tall = np.full((48, 32, 3), 80, np.uint8)
-    images, _ = drawn(depth_strip([keyframe(1, ones), keyframe(2, ones, tall)]))
-    is_white = (images[1] == 255).all(axis=(0, 2))
-    assert (~is_white).sum() == CELL_HEIGHT_PX * 32 // 48
-    assert is_white[:60].all()
-    assert is_white[-60:].all()
+    figure = depth_strip([keyframe(1, ones), keyframe(2, ones, tall)])
+    is_nothing = (alphas(figure)[:CELL_HEIGHT_PX, CELL_PX + GAP_PX :][:, :CELL_PX] == 0).all(axis=0)
+    assert (~is_nothing).sum() == CELL_HEIGHT_PX * 32 // 48
+    assert is_nothing[:60].all()
+    assert is_nothing[-60:].all()
+
+
+def test_depth_is_in_the_units_of_the_world():
+    k = keyframe(1, np.full((3, 4), 2.0, np.float32))
+    k.S_world_keyframe = Sim3(np.eye(3), np.zeros(3), 1.5)
+    assert "3 to 3 map units" in [text.get_text() for text in depth_strip([k], unit="map units").texts]
+
+
+def test_the_picture_has_no_ground_of_its_own():
+    png = png_bytes(depth_strip([keyframe(1, np.ones((12, 16), np.float32))]))
+    corner = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)[0, 0]
+    assert corner.tolist()[3] == 0
 
 
 def test_without_depth_the_plot_says_so():

@@ -126,6 +126,27 @@ def test_what_lies_ahead_of_a_turned_camera_is_shown_there() -> None:
     np.testing.assert_allclose(moved_by(cloud, down), [1, 4, 3], atol=1e-6)
 
 
+def test_the_pyramid_of_the_camera_has_a_size_that_is_seen_and_depth_is_warm_where_it_is_near() -> None:
+    """A wall 1 unit ahead of a keyframe at scale 2: 2 units of the map, and the pyramid a share of it."""
+    rr = pytest.importorskip("rerun", reason="the viewer extra is not installed")
+    from vgslam.viewer.rerun_viewer import FRUSTUM_PER_DEPTH, RerunViewer
+
+    recorder = Recorder()
+    viewer = RerunViewer(recorder, "")  # type: ignore[arg-type]
+    for n in (1, 3):
+        m = slam_map_of(n)
+        m.set_pose(0, Sim3(np.eye(3), np.zeros(3), 2.0))
+        viewer.show(Frame(n - 1, n - 1.0, m.keyframes[-1].image), m.frames[-1], m, 100.0)
+        if n == 1:
+            depth = recorder.logged["keyframe/depth", "DepthImage"]
+    pinhole = recorder.logged["world/camera/image", "Pinhole"]
+    assert pinhole.image_plane_distance.as_arrow_array().to_pylist() == pytest.approx([2 * FRUSTUM_PER_DEPTH])
+    assert pinhole.color is not None
+    assert pinhole.line_width.as_arrow_array().to_pylist()[0] < 0, "a width in units of the map hides it"
+    assert depth.colormap.as_arrow_array().to_pylist() == [rr.components.Colormap.Spectral.value]
+    assert depth.depth_range.as_arrow_array().to_pylist()[0][0] == pytest.approx(2.0)
+
+
 def test_without_rerun_the_pip_command_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "rerun", None)
     monkeypatch.delitem(sys.modules, "vgslam.viewer.rerun_viewer", raising=False)

@@ -58,6 +58,16 @@ class Event:
     scale_drift: float = 0.0
     pose_change: tuple[float, float] = (0.0, 0.0)
 
+    def told(self) -> str:
+        """A line for a person."""
+        if self.kind not in ("commit", "rollback"):
+            return f"{self.kind}: {'; '.join(self.reasons)}" if self.reasons else self.kind
+        (p, q), (e, f) = self.photometric, self.epipolar_px
+        errors = f"photometric loss {p:.4f} -> {q:.4f}, epipolar error {e:.3f} -> {f:.3f} px"
+        if self.kind == "commit":
+            return f"commit, {self.step} steps in all: held-back windows: {errors}"
+        return f"rollback: {errors}; not kept: {'; '.join(self.reasons)}"
+
     def as_numbers(self) -> dict[str, object]:
         """A row for the report."""
         row: dict[str, object] = {"event": self.kind, "frame": self.frame_id, "step": self.step}

@@ -73,7 +73,16 @@ class OnlineAdaptation:
         kinds = [e.kind for e in self.adapter.events]
         counts = {f"n_{kind}s": kinds.count(kind) for kind in ("commit", "rollback", "skip", "drop")}
         shown = [row for row in events if row["event"] not in ("skip", "drop")]
-        return {"model_id": self.model_id, "step": self.step, **counts, "events": shown}
+        return {"model_id": self.model_id, "step": self.step, "line": self.line(), **counts, "events": shown}
+
+    def line(self) -> str:
+        """What was learned, for a person."""
+        commits = [e for e in self.adapter.events if e.kind == "commit"]
+        n_undone = sum(e.kind == "rollback" for e in self.adapter.events)
+        counts = f"{len(commits)} commit(s), {n_undone} rollback(s)"
+        if not commits:
+            return f"{counts}: the network is as it was"
+        return f"{counts}, {self.step} steps in all; the last {commits[-1].told()}"
 
     def warnings(self) -> list[str]:
         """Lines for the person: that the adapter died, and why."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
@@ -72,6 +73,8 @@ class AdaptArgs:
     """Image after the last one used."""
     stride: int = 1
     """Use every n-th image."""
+    max_frames: int | None = None
+    """Use at most this many images, counted after stride."""
     device: str = "auto"
     """Run the network on cpu, cuda, cuda:N or mps."""
     threads: int = 0
@@ -98,7 +101,8 @@ def run_adapt(args: AdaptArgs) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     console = Console()
-    source = open_source(args.path, SourceOptions(args.source, args.calib, None, args.start, args.end, args.stride))
+    chosen = SourceOptions(args.source, args.calib, None, args.start, args.end, args.stride, args.max_frames)
+    source = open_source(args.path, chosen)
     camera = camera_of(args, source)
     loaded = load(args.weights, LoadOptions(choose_device(args.device)), show=say)
     familiar = partial(familiar_windows, loaded.model.config) if args.rehearse else None
@@ -108,7 +112,7 @@ def run_adapt(args: AdaptArgs) -> int:
         outcome = adapt(
             adapter, windows(source, camera), args.steps,
             lambda n, loss: progress.update(task, completed=n, description=f"loss {loss:.3f}"),
-            lambda event: console.print("  ".join(f"{k} {v}" for k, v in event.as_numbers().items()), soft_wrap=True),
+            lambda event: console.print(escape(event.told()), soft_wrap=True),
         )  # fmt: skip
     console.print(_table(outcome))
     about = provenance() | {
@@ -197,7 +201,7 @@ def _table(outcome: "AdaptOutcome") -> Table:
     table = Table("held-back windows", "before", "after", "change")
     rows = {
         "photometric loss": (outcome.before.photometric, outcome.after.photometric),
-        "epipolar error [px]": (outcome.before.epipolar_px, outcome.after.epipolar_px),
+        "epipolar error, px": (outcome.before.epipolar_px, outcome.after.epipolar_px),
     }
     for name, (before, after) in rows.items():
         table.add_row(name, f"{before:.4f}", f"{after:.4f}", f"{100 * (after / before - 1):+.1f} %")
@@ -205,7 +209,7 @@ def _table(outcome: "AdaptOutcome") -> Table:
 
 
 def depth_pictures(adapter: "Adapter", outcome: "AdaptOutcome") -> bytes:
-    """PNG: a row for each of some held-back windows: its first image, depth before and after, near is bright."""
+    """PNG: a row for each of some held-back windows: its first image, depth before and after, near is red."""
     import cv2
 
     rows = []
@@ -215,7 +219,7 @@ def depth_pictures(adapter: "Adapter", outcome: "AdaptOutcome") -> bytes:
         low, high = np.percentile(inverse, (2, 98))
         maps = [
             cv2.applyColorMap(
-                np.clip(255 * (x - low) / max(high - low, 1e-9), 0, 255).astype(np.uint8), cv2.COLORMAP_INFERNO
+                np.clip(255 * (x - low) / max(high - low, 1e-9), 0, 255).astype(np.uint8), cv2.COLORMAP_TURBO
             )
             for x in inverse
         ]  # fmt: skip

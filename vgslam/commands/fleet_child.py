@@ -51,6 +51,10 @@ class Reporter:
         say(line)
 
     @contextmanager
+    def estimating(self) -> Iterator[None]:
+        yield None
+
+    @contextmanager
     def watching(self, run: Run) -> Iterator[Follower]:
         self.run = run
         first_s: float | None = None

@@ -58,7 +58,7 @@ PAGES = {
     }),
     "demo": Page("demo:DemoArgs", {"Results": ("out", "overwrite", "quiet")}),
     "adapt": Page("adapt:AdaptArgs", {
-        "Input": ("path", "calib", "fov_deg", "source", "start", "end", "stride"),
+        "Input": ("path", "calib", "fov_deg", "source", "start", "end", "stride", "max_frames"),
         "Training": ("weights", "trainable", "steps", "rehearse", "device"),
         "Results": ("out", "quiet"),
     }),

@@ -98,9 +98,10 @@ class ExportArgs:
     format: ExportFormat
     """tum, kitti: poses of every frame. ply (.ply), gltf (.glb, .gltf): coloured cloud. mesh (.ply, .obj, .glb, .gltf):
     surface of the dense depth (needs Open3D). colmap, colmap-text: COLMAP model with images. nerfstudio:
-    transforms.json with images and depth."""
+    transforms.json with images and depth. depth-png, depth-npz, depth-exr: images with depth and confidence, as
+    `vgslam run --save-depth` writes them."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
-    """File to write; for colmap and nerfstudio a new folder."""
+    """File to write; for colmap, nerfstudio and depth a new folder."""
     component: int | None = None
     """Component to export; the default is the one with most keyframes."""
     session: int | None = None

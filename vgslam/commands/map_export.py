@@ -11,12 +11,15 @@ from vgslam.sources.trajectory_io import write_trajectory
 from vgslam.store.exports.cloud import export_gltf, export_ply
 from vgslam.store.exports.colmap import export_colmap
 from vgslam.store.exports.component import Component
+from vgslam.store.exports.depth import export_depth
 from vgslam.store.exports.mesh import export_mesh
 from vgslam.store.exports.nerfstudio import export_nerfstudio
 from vgslam.store.exports.place import remove_export
 from vgslam.store.exports.suffixes import FOLDERS
 
-ExportFormat = Literal["tum", "kitti", "ply", "gltf", "mesh", "colmap", "colmap-text", "nerfstudio"]
+ExportFormat = Literal[
+    "tum", "kitti", "ply", "gltf", "mesh", "colmap", "colmap-text", "nerfstudio", "depth-png", "depth-npz", "depth-exr"
+]
 
 
 TRAJECTORIES = ("tum", "kitti")
@@ -53,6 +56,9 @@ EXPORTS: dict[ExportFormat, Callable[[ExportRequest], str]] = {
     "colmap": lambda r: export_colmap(r.component, r.out),
     "colmap-text": lambda r: export_colmap(r.component, r.out, is_text=True),
     "nerfstudio": lambda r: export_nerfstudio(r.component, r.out),
+    "depth-png": lambda r: export_depth(r.component, r.out, "png"),
+    "depth-npz": lambda r: export_depth(r.component, r.out, "npz"),
+    "depth-exr": lambda r: export_depth(r.component, r.out, "exr"),
 }
 
 

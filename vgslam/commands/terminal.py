@@ -24,6 +24,7 @@ from vgslam.session.choose_camera import in_words
 from vgslam.session.main_loop import Follower, Tracked
 from vgslam.session.outcome import Outcome
 from vgslam.session.run import Run
+from vgslam.session.self_calibration import EstimateWatch
 from vgslam.session.stop_signals import StopSignals
 from vgslam.session.telemetry import HOST, PATH, Stats, Telemetry, served, ticking
 from vgslam.session.track import track
@@ -52,7 +53,7 @@ def run_in_terminal(
 def _tracked(
     args: TrackingArgs, open_frames: Callable[[], FrameSource], title: str, stem: str, told: "Told | None"
 ) -> Outcome:  # fmt: skip
-    outcome = track(args, open_frames, title, stem, Terminal(told))
+    outcome = track(args, open_frames, title, stem, Terminal(told, args.quiet))
     if args.viewer == WEB:
         with StopSignals():
             _stay()
@@ -75,11 +76,18 @@ class Told:
 class Terminal:
     """Implements `Audience`: lines on standard output, a progress bar or `told` on standard error."""
 
-    def __init__(self, told: Told | None = None) -> None:
-        self._told = told or Told()
+    def __init__(self, told: Told | None = None, is_quiet: bool = False) -> None:
+        self._told, self._is_quiet = told or Told(), is_quiet
 
     def say(self, line: str) -> None:
         say(one_line(line))
+
+    @contextmanager
+    def estimating(self) -> Iterator[EstimateWatch]:
+        is_hidden = self._is_quiet or not sys.stderr.isatty()
+        with Progress(SpinnerColumn(), TextColumn("{task.description}"), disable=is_hidden, transient=True) as progress:
+            task = progress.add_task("", total=None)
+            yield lambda n_plays, n: progress.update(task, description=f"pass {n_plays}: frame {n}")
 
     @contextmanager
     def watching(self, run: Run) -> Iterator[Follower]:

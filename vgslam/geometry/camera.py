@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from vgslam.errors import CalibrationError
 from vgslam.geometry.se3 import Array
 
 Ids = npt.NDArray[np.int64]
@@ -100,3 +101,13 @@ class Camera:
         rows, cols = shape
         v = np.clip(((pixels[:, 1] + 0.5) * rows / self.height).astype(int), 0, rows - 1)
         return v, np.clip(((pixels[:, 0] + 0.5) * cols / self.width).astype(int), 0, cols - 1)
+
+
+def required(camera: Camera | None) -> Camera:
+    """The camera. Raises CalibrationError for None, as a source has where nothing calibrates it."""
+    if camera is None:
+        raise CalibrationError(
+            "the camera is not known: vgslam.estimate_camera(source).camera estimates it from the first frames, "
+            "Camera.from_fov(width, height, degrees) makes one of a field of view, SourceOptions(calib=FILE) reads one"
+        )
+    return camera

@@ -44,8 +44,9 @@ def drawings(
     if frames is not None:
         out["status.png"] = partial(_png, status_figure, frames, title)
     if keyframes:
+        unit = "m" if trajectory.is_metric else "map units"
         try:
-            out["depth.png"] = partial(_png, _depth_figure, spread_with_depth(keyframes), title)
+            out["depth.png"] = partial(_png, _depth_figure, spread_with_depth(keyframes), title, unit)
         except VgslamError as error:  # a picture that cannot be read
             out["depth.png"] = partial(_fail, error)
     return out
@@ -107,10 +108,10 @@ def status_figure(frames: StatusTable, title: str = "") -> "Figure":
     return plots.status_over_time(frames.timestamps_s, frames.statuses, frames.component_ids, frames.n_inliers, title)
 
 
-def _depth_figure(keyframes: Sequence[Keyframe], title: str) -> "Figure":
+def _depth_figure(keyframes: Sequence[Keyframe], title: str, unit: str) -> "Figure":
     from vgslam.viewer.depth_strip import depth_strip
 
-    return depth_strip(keyframes, title=title)
+    return depth_strip(keyframes, title=title, unit=unit)
 
 
 def _png(draw: Callable[..., "Figure"], *given: Any) -> bytes:

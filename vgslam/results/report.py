@@ -11,6 +11,7 @@ from vgslam.errors import InputError
 from vgslam.guards.documents import read_json
 from vgslam.results.environment import Machine, describe_machine, git_commit, package_version
 
+WITHOUT_NETWORK = "sfm"  # the report's name for geometry from feature tracks alone
 UNFINISHED = "still running, or killed"  # `stopped_by` until all is written
 
 

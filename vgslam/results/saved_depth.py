@@ -1,9 +1,11 @@
-"""The depth of a run's keyframes as files: 16-bit PNG, in the pixels of their images, or NPZ, and a JSON that says what
+"""The depth of keyframes as files: 16-bit PNG, in the pixels of their images, or NPZ or EXR, and a JSON that says what
 the numbers mean."""
 
 import io
 import json
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +16,7 @@ import numpy.typing as npt
 from vgslam.atomic import make_folder, write_bytes, write_text
 from vgslam.errors import OutputError
 from vgslam.map.slam_map import SlamMap
+from vgslam.results.exr import exr_of
 from vgslam.types import Array, Camera, Float32, Keyframe
 
 USUAL_SCALE = 1e-3
@@ -82,40 +85,60 @@ def in_image(k: Keyframe, values: Array) -> Array:
     return np.where(is_in, values[np.ix_(np.clip(v, 0, h - 1), np.clip(u, 0, w - 1))], 0.0)
 
 
-Form = Literal["png", "npz"]
+Form = Literal["png", "npz", "exr"]
 DEPTH_FOLDER, TABLE = "depth", "depth.json"
-OWN_FILES = re.compile(r"frame_\d{6,}(_confidence)?\.(png|npz)|depth\.json")
+OWN_FILES = re.compile(r"frame_\d{6,}(_confidence)?\.(png|npz|exr)|depth\.json")
 """What a run writes into the folder, and the next one there removes."""
 CONFIDENCE_STEPS = 255
+DEPTH_CHANNEL, CONFIDENCE_CHANNEL = "Z", "confidence"
+"""Names of the channels of an EXR file; Z is what other programs take for depth."""
+
+
+@dataclass(frozen=True)
+class NamedDepth:
+    """A keyframe with depth, what its files are called, and its frame's number in the source."""
+
+    keyframe: Keyframe
+    name: str
+    frame: int
 
 
 def save_depth(out: Path, slam_map: SlamMap, first_frame_id: int, form: Form) -> int:
-    """OUT/depth/ of the keyframes from first_frame_id on that have dense depth; returns how many. png:
-    frame_000123.png, 16 bits, in the pixels of the (undistorted) image, and frame_000123_confidence.png, 8 bits; npz:
-    `depth` and `confidence` (h,w) float32 in the depth map's own pixels. depth.json says the unit, the steps and the
-    camera. Depth is along the optical axis, 0 where unknown. Raises OutputError."""
+    """OUT/depth/ of the keyframes from first_frame_id on that have dense depth, as frame_000123.png and so on (see
+    `write_depth`); returns how many. Raises OutputError."""
     folder = out / DEPTH_FOLDER
     remove_depth(out)
     keyframes = [k for k in slam_map.keyframes if k.frame_id >= first_frame_id and k.depth is not None]
     make_folder(folder)
+    numbers = [k.frame_id - first_frame_id for k in keyframes]
+    named = [NamedDepth(k, f"frame_{i:06d}", i) for k, i in zip(keyframes, numbers, strict=True)]
+    write_depth(folder, slam_map, named, form)
+    return len(keyframes)
+
+
+def write_depth(folder: Path, slam_map: SlamMap, named: Sequence[NamedDepth], form: Form) -> None:
+    """png: NAME.png, 16 bits, in the pixels of the (undistorted) image, and NAME_confidence.png, 8 bits; npz: `depth`
+    and `confidence` (h,w) float32 in the depth map's own pixels; exr: the same as channels `Z` and `confidence`.
+    depth.json says the unit, the steps and the camera. Depth is along the optical axis, 0 where unknown. Raises
+    OutputError."""
+    keyframes = [n.keyframe for n in named]
     steps = {
         component: step_for([k for k in keyframes if k.component_id == component])
         for component in sorted({k.component_id for k in keyframes})
     }
     rows = []
-    for k in keyframes:
-        name = f"frame_{k.frame_id - first_frame_id:06d}"
+    for n in named:
+        k = n.keyframe
         step = steps[k.component_id] if form == "png" else 1.0
-        files = _png(folder, name, k, step) if form == "png" else _npz(folder, name, k)
+        files = _png(folder, n.name, k, step) if form == "png" else _floats(folder, n.name, k, form)
         is_metric = slam_map.world_of(k.component_id).is_metric
         rows.append({
-            **files, "frame_id": k.frame_id - first_frame_id, "timestamp_s": k.timestamp_s, "component": k.component_id,
+            **files, "frame_id": n.frame, "timestamp_s": k.timestamp_s, "component": k.component_id,
             "unit": "metres" if is_metric else "map units", "step": step,
             "camera": _told(k.camera if form == "png" else k.depth_camera),
             "T_world_cam": k.S_world_keyframe.pose.tolist(),
         })  # fmt: skip
     write_text(folder / TABLE, json.dumps({**_meaning(form), "frames": rows}, indent=1) + "\n")
-    return len(rows)
 
 
 def remove_depth(out: Path) -> None:
@@ -146,15 +169,20 @@ def _png(folder: Path, name: str, k: Keyframe, step: float) -> dict[str, str]:
     return files
 
 
-def _npz(folder: Path, name: str, k: Keyframe) -> dict[str, str]:
+def _floats(folder: Path, name: str, k: Keyframe, form: Form) -> dict[str, str]:
     assert k.depth is not None
     known = np.isfinite(k.depth) & (k.depth > 0)
     depth = np.where(known, k.depth * k.S_world_keyframe.s, 0.0).astype(np.float32)
-    confidence = known.astype(np.float32) if k.confidence is None else np.where(known, k.confidence, 0.0)
-    stream = io.BytesIO()
-    np.savez_compressed(stream, depth=depth, confidence=confidence.astype(np.float32))
-    write_bytes(folder / f"{name}.npz", stream.getvalue())
-    return {"file": f"{name}.npz"}
+    given = np.ones(k.depth.shape) if k.confidence is None else k.confidence
+    confidence = np.where(known, given, 0.0).astype(np.float32)
+    if form == "exr":
+        data = exr_of({DEPTH_CHANNEL: depth, CONFIDENCE_CHANNEL: confidence})
+    else:
+        stream = io.BytesIO()
+        np.savez_compressed(stream, depth=depth, confidence=confidence)
+        data = stream.getvalue()
+    write_bytes(folder / f"{name}.{form}", data)
+    return {"file": f"{name}.{form}"}
 
 
 def _told(camera: Camera | None) -> dict[str, float] | None:

@@ -16,7 +16,12 @@ from vgslam.interfaces import FrameSource
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine.lens import MODEL_REL_SIGMA
 from vgslam.refine.outcome import CalibrationChange, RefineOutcome
-from vgslam.session.self_calibration import RELIABLE_RELATIVE_SIGMA, CalibrationEstimate, estimate_camera
+from vgslam.session.self_calibration import (
+    RELIABLE_RELATIVE_SIGMA,
+    CalibrationEstimate,
+    EstimateWatch,
+    estimate_camera,
+)
 from vgslam.slam_config import SlamConfig
 from vgslam.sources.live import LiveSource
 from vgslam.sources.source import RecordedSource
@@ -29,8 +34,9 @@ N_FRAMES, MAX_BYTES = 150, 300 * 2**20
 
 
 def choose_camera(
-    source: FrameSource, fov_deg: float | None, of_map: Camera | None, config: SlamConfig, say: Callable[[str], None]
-) -> tuple[Camera, CalibrationEstimate | None]:
+    source: FrameSource, fov_deg: float | None, of_map: Camera | None, config: SlamConfig, say: Callable[[str], None],
+    tell: EstimateWatch | None = None,
+) -> tuple[Camera, CalibrationEstimate | None]:  # fmt: skip
     """The source's camera, or one with the given field of view (degrees), or that of the map, or with the estimated
     field; with the estimate, if that is what it is. Raises ConfigError for a field of view beside a calibration, and
     errors as `camera_with_fov`."""
@@ -47,7 +53,7 @@ def choose_camera(
         say(f"{why}: the map's camera is taken, field of view {of_map.fov_deg[0]:.1f} degrees")
         return of_map, None
     say(f"{why}: estimating the field of view from the first frames (--calib or --fov-deg skips this)")
-    estimate = estimated_camera(source, config)
+    estimate = estimated_camera(source, config, tell)
     say(in_words(describe_camera(estimate.camera, estimate)))
     return estimate.camera, estimate
 
@@ -104,10 +110,10 @@ def take_map_camera(source: FrameSource, recorded: Camera, say: Callable[[str], 
         say("no calibration: that of the camera that made the map is taken, with its distortion")
 
 
-def estimated_camera(source: FrameSource, config: SlamConfig) -> CalibrationEstimate:
-    """Field of view estimated from the first frames; those of a live source are used up. Errors as
+def estimated_camera(source: FrameSource, config: SlamConfig, tell: EstimateWatch | None = None) -> CalibrationEstimate:
+    """Field of view estimated from the first frames; those of a live source are used up. tell and errors as of
     `estimate_camera`."""
-    return estimate_camera(_recorded(source), config)
+    return estimate_camera(_recorded(source), config, tell=tell)
 
 
 def _recorded(source: FrameSource) -> FrameSource:

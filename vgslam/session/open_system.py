@@ -10,7 +10,7 @@ from vgslam.session.choose_camera import choose_camera, frame_size, take_map_cam
 from vgslam.session.map_session import MapSession
 from vgslam.session.masks import doubt_of_mask, read_mask
 from vgslam.session.network import OpenedNetwork
-from vgslam.session.self_calibration import CalibrationEstimate
+from vgslam.session.self_calibration import CalibrationEstimate, EstimateWatch
 from vgslam.slam_config import SlamConfig
 from vgslam.sources.live import LiveSource
 from vgslam.system import SlamSystem
@@ -37,10 +37,11 @@ class SystemOptions:
 
 def open_system(
     source: FrameSource, map_session: MapSession, network: OpenedNetwork | None, options: SystemOptions,
-    say: Callable[[str], None],
+    say: Callable[[str], None], tell: EstimateWatch | None = None,
 ) -> tuple[SlamSystem, CalibrationEstimate | None]:  # fmt: skip
-    """The system, its part of the map begun, and how the camera was estimated, None if it was known. Raises ConfigError
-    for options and a map that do not go together, InputError when no frame can be read or the mask does not fit."""
+    """The system, its part of the map begun, and how the camera was estimated, None if it was known. tell: as of
+    `estimate_camera`. Raises ConfigError for options and a map that do not go together, InputError when no frame can be
+    read or the mask does not fit."""
     camera, estimate = options.camera, None
     if map_session.camera is not None:
         map_session.check_size(*frame_size(source))
@@ -48,7 +49,7 @@ def open_system(
     if camera is None and source.camera is None and options.fov_deg is None and recorded is not None:
         take_map_camera(source, recorded, say)
     if camera is None:
-        camera, estimate = choose_camera(source, options.fov_deg, map_session.camera, options.config, say)
+        camera, estimate = choose_camera(source, options.fov_deg, map_session.camera, options.config, say, tell)
     ignored = None if options.mask is None else read_mask(options.mask, source, camera)
     camera = map_session.begin(source.name, camera, getattr(source, "recorded_camera", None))
     if network is not None and isinstance(source, LiveSource):

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -62,6 +62,9 @@ class StreamOptions:
     adjust_at_end: bool = False
     """Adjust the map of a live source as a whole when the stream has ended: `close` then takes some seconds more, at
     most `config.refine.seconds` of CPU. That of a recording always is."""
+    say: Callable[[str], None] = _log.info
+    """Gets lines for a person: what is opened, how the camera is found, the terms of the network. By default they go to
+    the log `vgslam.session.pose_stream`; `say=print` shows them."""
 
 
 class PoseStream:
@@ -76,17 +79,20 @@ class PoseStream:
     @staticmethod
     def open(name: str | Path, options: StreamOptions | None = None) -> "PoseStream":
         """Connects to what `vgslam live` takes (`rtsp://...`, `http://...`, a camera's index, a pipe, ...) or opens a
-        recording. Messages about the camera and the network's terms go to the log of this module. Raises
+        recording. Raises
         InputError, CalibrationError, ConfigError, WeightsError, MissingDependencyError."""
         options = options or StreamOptions()
         network = open_network(
-            NetworkOptions(options.network, options.weights, options.device), _log.info, options.use
+            NetworkOptions(options.network, options.weights, options.device), options.say, options.use
         )  # fmt: skip
         map_session = MapSession.in_memory(options.slam_map, options.is_localizing)
         source = _source(str(name), options)
+        is_live = isinstance(source, LiveSource)
+        what = f"{source.name}: {source.kind}, live" if is_live else f"{name}: {source.kind}, {source.n_frames} frames"
+        options.say(what)
         try:
             choice = SystemOptions(_config(source, options), options.camera, options.fov_deg, options.mask)
-            slam, _ = open_system(source, map_session, network, choice, _log.info)
+            slam, _ = open_system(source, map_session, network, choice, options.say)
         except BaseException:
             if isinstance(source, LiveSource):
                 source.close()

@@ -15,7 +15,7 @@ from vgslam.metric.fulfil import MetricRequest
 from vgslam.poses_out.frame_pose import FramePose
 from vgslam.reloc.closing import Closed
 from vgslam.results.environment import peak_memory_mib
-from vgslam.results.report import RunReport
+from vgslam.results.report import WITHOUT_NETWORK, RunReport
 from vgslam.results.run_folder import RunWriter
 from vgslam.session.adaptation import Adaptation
 from vgslam.session.choose_camera import describe_camera, final_estimate, main_camera, recorded_camera
@@ -32,8 +32,6 @@ from vgslam.system import SlamSystem
 from vgslam.two_lanes import TwoLaneSystem
 from vgslam.types import Camera, PoseEstimate, Status, Trajectory
 from vgslam.viewer.open import NullViewer
-
-WITHOUT_NETWORK = "sfm"  # the report's name for geometry from feature tracks alone
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """The field of view of an uncalibrated camera, from the first frames: track with a guess, adjust focal length and
 radial distortion with the map until they stay, and again with the better camera, until that stays too."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -30,6 +30,10 @@ UNKNOWN_SIGMA_DEG = 15.0
 MOST_KEYFRAMES = 80  # this many keyframes are enough: where each frame is one, frames are far apart, and take long
 
 
+EstimateWatch = Callable[[int, int], None]
+"""Told, while a camera is estimated, how often the source has been begun and how many frames were tracked since."""
+
+
 @dataclass(frozen=True)
 class CalibrationEstimate:
     """A camera that the frames themselves have shown."""
@@ -53,18 +57,22 @@ class CalibrationEstimate:
 
 
 def estimate_camera(
-    source: FrameSource, config: SlamConfig, n_frames: int = 300, max_rounds: int = 4
-) -> CalibrationEstimate:
-    """Field of view and radial distortion from the first n_frames of a source. Raises InputError when no frame can be
-    read. The guess is returned as unreliable when the frames show no parallax."""
+    source: FrameSource, config: SlamConfig | None = None, n_frames: int = 300, max_rounds: int = 4,
+    tell: EstimateWatch | None = None,
+) -> CalibrationEstimate:  # fmt: skip
+    """Field of view and radial distortion from the first n_frames of a source, which is played several times. The guess
+    is returned as unreliable when the frames show no parallax. tell: called with each frame, told how often the source
+    has been begun and how many frames of it were tracked since. Raises InputError when no frame can be read."""
+    config = config or SlamConfig()
     first = next(iter(source), None)
     if first is None:
         raise InputError("no frame could be read")
     h, w = first.image.shape[:2]
     guess = camera_of(w, h, START_FOV_DEG)
     found, is_same = None, False
+    frames = _Plays(source, n_frames, tell)
     for camera in (guess, *(replace(camera_of(w, h, f), removed_k1=k) for f, k in OTHER_STARTS)):
-        found, is_same = _rounds(source, camera, config, n_frames, max_rounds)
+        found, is_same = _rounds(frames, camera, config, max_rounds)
         if found is not None:
             break
     if found is None:
@@ -80,13 +88,27 @@ def camera_of(width: int, height: int, fov_deg: float) -> Camera:
     return Camera.from_fov(width, height, float(np.degrees(2 * np.arctan(share * np.tan(np.radians(fov_deg) / 2)))))
 
 
+class _Plays:
+    """The first frames of a source, played as often as one likes; tell as in `estimate_camera`."""
+
+    def __init__(self, source: FrameSource, n_frames: int, tell: EstimateWatch | None) -> None:
+        self._source, self._n_frames, self._tell, self._n_plays = source, n_frames, tell, 0
+
+    def __iter__(self) -> Iterator[Frame]:
+        self._n_plays += 1
+        for i, frame in enumerate(islice(iter(self._source), self._n_frames)):
+            if self._tell is not None:
+                self._tell(self._n_plays, i)
+            yield frame
+
+
 def _rounds(
-    source: FrameSource, camera: Camera, config: SlamConfig, n_frames: int, max_rounds: int
+    frames: "_Plays", camera: Camera, config: SlamConfig, max_rounds: int
 ) -> tuple[Lens | None, bool]:
     """What the frames say of the lens, tracked with what they said before; whether the last round agreed with it."""
     found = None
     for _ in range(max_rounds):
-        slam = _tracked(islice(iter(source), n_frames), camera, config)
+        slam = _tracked(frames, camera, config)
         lens = lens_of(slam.map, _largest(slam))
         if lens is None:
             return found, False

@@ -31,6 +31,7 @@ from vgslam.session.open_system import SystemOptions, does_not_wait, open_system
 from vgslam.session.outcome import Outcome, Poses, Stop
 from vgslam.session.run import Run
 from vgslam.session.second_process import SecondProcess
+from vgslam.session.self_calibration import EstimateWatch
 from vgslam.session.stop_signals import StopSignals, exit_code
 from vgslam.session.tracking_args import TrackingArgs
 from vgslam.session.viewing import shown
@@ -43,6 +44,10 @@ class Audience(Protocol):
 
     def say(self, line: str) -> None:
         """A line about the run."""
+        ...
+
+    def estimating(self) -> AbstractContextManager[EstimateWatch | None]:
+        """What is told how far the estimate of a camera is that nothing calibrates, before the main loop."""
         ...
 
     def watching(self, run: Run) -> AbstractContextManager[Follower]:
@@ -74,7 +79,8 @@ def track(
                 stack.callback(writer.remove_if_unused)
                 _announce(title, source, sinks, audience)
                 options = SystemOptions(args.slam_config(), None, args.fov_deg, args.mask)
-                slam, estimated = open_system(source, session, network, options, audience.say)
+                with audience.estimating() as tell:
+                    slam, estimated = open_system(source, session, network, options, audience.say, tell)
                 writer.write_config(to_yaml(replace(args.settings(), out=writer.path)))
                 if network is not None:
                     stack.callback(network.desk.close)

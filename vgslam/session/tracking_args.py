@@ -32,10 +32,10 @@ class TrackingArgs:
     which can be given here."""
     truth: Path | None = None
     """Trajectory to compare with (TUM, KITTI or EuRoC). The default is the data set's own."""
-    save_depth: Literal["png", "npz"] | None = None
+    save_depth: Literal["png", "npz", "exr"] | None = None
     """Save the depth of keyframes in depth/ of the results. png: 16 bits (millimetres where lengths are metres, else
-    what depth.json says) and 8 bits of confidence, in the pixels of the image; npz: floating point, in the depth map's
-    own pixels. depth.json says unit, step, camera and pose. A keyframe in six has dense depth
+    what depth.json says) and 8 bits of confidence, in the pixels of the image; npz and exr: floating point, in the
+    depth map's own pixels. depth.json says unit, step, camera and pose. A keyframe in six has dense depth
     (--slam.mapper.dense-every). Not with --localize, which makes no keyframes."""
     network: str = NO_NETWORK
     """Network that is asked where geometry is weak: none, or vggt-s or vggt-s2 of the package, vggt (--weights says
@@ -125,7 +125,7 @@ class TrackingArgs:
             raise ConfigError("--localize leaves the map as it is; scale it with `vgslam map scale`")
         if self.localize and self.save_depth is not None:
             what = "--save-depth is the depth of keyframes that a run makes, and --localize makes none"
-            raise ConfigError(f"{what}; leave it out, or get the map's by `vgslam map export MAP --format nerfstudio`")
+            raise ConfigError(f"{what}; leave it out, or get the map's by `vgslam map export MAP --format depth-png`")
         if self.metric and self.scale_from is not None:
             raise ConfigError("--metric says that the scale is known, --scale-from looks for it; give one of them")
 

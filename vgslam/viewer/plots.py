@@ -45,7 +45,7 @@ def top_view(
     """The path along its two axes of largest extent, each component in its colour, on the truth if there is one.
     S_truth_estimate aligns components, by id, to the truth; one without is left out of the plot and named in it.
     lost_timestamps_s: times of frames without a pose, shown in red on the truth, or as a dotted bridge without one."""
-    figure = new_figure(8.0, 7.0)
+    figure = new_figure(6.6, 5.8)
     axes = figure.add_subplot()
     style_axes(axes)
     lost = np.zeros(0) if lost_timestamps_s is None else np.asarray(lost_timestamps_s, np.float64)
@@ -204,7 +204,7 @@ def error_over_time(
         axes.set_ylim(0.0, 1.3 * highest or 1.0)  # room for the legend
         axes.legend(loc="upper left", fontsize=8, frameon=False, ncols=4)
     upper.set_ylabel("position error [m]")
-    lower.set_ylabel("rotation error, aligned\nby rotations [deg]")
+    lower.set_ylabel("rotation error [°]")
     lower.set_xlabel("time [s]")
     upper.tick_params(labelbottom=False)
     upper.set_title(title, loc="left", fontsize=11)
@@ -307,7 +307,7 @@ def run_color(index: int) -> str:
 
 def overlaid_paths(paths: Sequence[RunPath], truth: Array | None, is_metric: bool, title: str = "") -> Figure:
     """Seen along the axis of least extent; runs by colour, the truth (N,3) below them."""
-    figure = new_figure(8.0, 7.0)
+    figure = new_figure(6.6, 5.8)
     axes = figure.add_subplot()
     style_axes(axes)
     drawn = [piece for path in paths for piece in path.pieces] + ([] if truth is None else [truth])
@@ -319,10 +319,13 @@ def overlaid_paths(paths: Sequence[RunPath], truth: Array | None, is_metric: boo
         axes.plot(*truth[:, plane].T, color=TRUTH_COLOR, linewidth=4.0, alpha=0.4, label="truth", zorder=2)
     for i, path in enumerate(paths):
         style = STYLES[i // len(COMPONENT_COLORS) % len(STYLES)]
+        width = 1.2 + 2.0 * (len(paths) - 1 - i) / max(1, len(paths) - 1)  # what is covered shows beside it
         for k, piece in enumerate(path.pieces):
             # a leading underscore keeps a line out of the legend
             label = "_piece" if k else f" {path.name}" if path.name.startswith("_") else path.name
-            axes.plot(*piece[:, plane].T, color=run_color(i), linestyle=style, linewidth=1.5, label=label, zorder=3 + i)
+            axes.plot(
+                *piece[:, plane].T, color=run_color(i), linestyle=style, linewidth=width, label=label, zorder=3 + i
+            )
     finish_view(axes, plane, is_map_unit=not is_metric, is_camera_frame=truth is None)
     axes.set_title(title, loc="left", fontsize=11)
     axes.legend(loc="best", fontsize=9, framealpha=0.9)

@@ -28,6 +28,9 @@ FLUSH_S = 60.0  # longest time for what the viewer has not taken yet, in s: one 
 MAX_IMAGE_WIDTH = 640
 MAX_POINTS = 500_000
 MAX_POINTS_PER_KEYFRAME = 10_000
+FRUSTUM_PER_DEPTH = 0.15  # length of the camera's pyramid along that depth
+FRUSTUM_LINE = -2.0  # width of its lines: negative are points of the screen, positive would be units of the map
+NEAR_IS_WARM = rr.components.Colormap.Spectral  # from red to violet, as in the plots
 VOXELS_PER_DEPTH = 60.0  # voxels along the median depth of the first keyframe that has depth
 MIN_CONFIDENCE = 0.5
 DEPTH_MAY_COME_FOR = 30  # keyframes after which one without depth is taken to stay without
@@ -52,6 +55,7 @@ class RerunViewer:
         self._rec = recording
         self._server: WebServer | None = None  # lives as long as the viewer
         self._voxels: VoxelFilter | None = None
+        self._unit = 1.0  # median depth of the first keyframe that has depth; a map begins with about 1
         self._start_s: float | None = None
         self._graph = _Graph(0, 0)
         self._n_queued = 0
@@ -136,7 +140,8 @@ class RerunViewer:
         ok, jpeg = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 75])
         if not ok:
             return
-        self._rec.log("world/camera/image", _pinhole(keyframe.camera, scale, image.shape))
+        pinhole = _pinhole(keyframe.camera, scale, image.shape, self._unit, component_color(keyframe.component_id))
+        self._rec.log("world/camera/image", pinhole)
         self._rec.log("world/camera/image", rr.EncodedImage(contents=jpeg.tobytes(), media_type="image/jpeg"))
         pixels = (slam_map.observed[-1].pixels + 0.5) * scale  # rerun's pixel (0,0) begins at its corner
         self._rec.log("world/camera/image/inliers", rr.Points2D(pixels, colors=_rgb("#00E676"), radii=2.0))
@@ -201,11 +206,12 @@ class RerunViewer:
 
     def _show_depth(self, keyframe: Keyframe) -> None:
         assert keyframe.depth is not None
-        known = keyframe.depth[keyframe.depth > 0]
+        depth = (keyframe.S_world_keyframe.s * keyframe.depth).astype(np.float32)
+        known = depth[depth > 0]
         if not len(known):
             return
         near, far = np.percentile(known, [2, 98]).tolist()
-        image = rr.DepthImage(keyframe.depth.astype(np.float16), meter=1.0, depth_range=(near, max(far, near * 1.001)))
+        image = rr.DepthImage(depth, meter=1.0, depth_range=(near, max(far, near * 1.001)), colormap=NEAR_IS_WARM)
         self._rec.log("keyframe/depth", image)
         if keyframe.confidence is not None:
             gray = (255 * np.clip(keyframe.confidence, 0.0, 1.0)).astype(np.uint8)
@@ -217,8 +223,8 @@ class RerunViewer:
         if not len(points):
             return
         if self._voxels is None:
-            unit = keyframe.S_world_keyframe.s * float(np.median(points[:, 2]))
-            self._voxels = VoxelFilter(unit / VOXELS_PER_DEPTH, MAX_POINTS)
+            self._unit = keyframe.S_world_keyframe.s * float(np.median(points[:, 2]))
+            self._voxels = VoxelFilter(self._unit / VOXELS_PER_DEPTH, MAX_POINTS)
         chosen = self._voxels.choose(keyframe.S_world_keyframe.apply(points))
         if not len(chosen):
             return
@@ -257,12 +263,14 @@ def _shrink(image: np.ndarray) -> tuple[np.ndarray, float]:
     return (image, 1.0) if scale == 1.0 else (cv2.resize(image, size, interpolation=cv2.INTER_AREA), scale)
 
 
-def _pinhole(camera: Camera, scale: float, shape: tuple[int, ...]) -> rr.Pinhole:
-    """rerun's pixel (0,0) is the corner of the top-left pixel: half a pixel is added to the principal point."""
+def _pinhole(camera: Camera, scale: float, shape: tuple[int, ...], unit: float, color: str) -> rr.Pinhole:
+    """rerun's pixel (0,0) is the corner of the top-left pixel: half a pixel is added to the principal point. unit: a
+    usual depth, which the pyramid's size follows."""
     return rr.Pinhole(
         focal_length=(camera.fx * scale, camera.fy * scale),
         principal_point=((camera.cx + 0.5) * scale, (camera.cy + 0.5) * scale),
         width=shape[1], height=shape[0], camera_xyz=rr.ViewCoordinates.RDF,
+        image_plane_distance=FRUSTUM_PER_DEPTH * unit, color=_rgb(color), line_width=FRUSTUM_LINE,
     )  # fmt: skip
 
 
@@ -282,7 +290,7 @@ def _points_of(keyframe: Keyframe) -> tuple[Array, np.ndarray]:
 
 def _blueprint() -> rrb.Blueprint:
     images = rrb.Horizontal(
-        rrb.Spatial2DView(origin="keyframe/depth", name="depth"),
+        rrb.Spatial2DView(origin="keyframe/depth", name="depth, red is near"),
         rrb.Spatial2DView(origin="keyframe/confidence", name="confidence"),
     )
     series = rrb.Vertical(

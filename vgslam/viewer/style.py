@@ -73,13 +73,17 @@ def say(axes: Axes, message: str) -> None:
 
 
 def png_bytes(figure: Figure) -> bytes:
-    """The figure as PNG, the same bytes for the same figure, drawn once (`savefig` draws twice, to find its layout)."""
+    """The figure as PNG, on white unless its ground is transparent, the same bytes for the same figure, drawn once
+    (`savefig` draws twice, to find its layout)."""
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
-    figure.set_facecolor("white")
+    has_ground = figure.patch.get_alpha() != 0
+    if has_ground:
+        figure.set_facecolor("white")
     with plain_writing(figure):
         canvas.draw()
-    colors = cv2.cvtColor(np.asarray(canvas.buffer_rgba()), cv2.COLOR_RGBA2BGR)
+    order = cv2.COLOR_RGBA2BGR if has_ground else cv2.COLOR_RGBA2BGRA
+    colors = cv2.cvtColor(np.asarray(canvas.buffer_rgba()), order)
     _, data = cv2.imencode(".png", colors, [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL])
     return data.tobytes()
 

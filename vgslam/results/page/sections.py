@@ -10,6 +10,7 @@ from vgslam.results.page import html
 from vgslam.results.page.html import label
 from vgslam.results.page.run_data import RunData, amount, listed, mapping
 from vgslam.results.plots import error_figure, path_figure, status_figure
+from vgslam.results.report import WITHOUT_NETWORK
 from vgslam.results.status import StatusTable
 from vgslam.types import Edge, Status
 
@@ -47,6 +48,7 @@ def spans_without_pose(frames: StatusTable) -> list[Span]:
 
 
 MAX_ROWS = 40
+ATE = "ATE (RMSE), m"
 
 
 def headline(data: RunData) -> str:
@@ -54,9 +56,9 @@ def headline(data: RunData) -> str:
     r = data.report
     tiles = [("frames", r.get("n_frames")), ("with a pose", _percent(data.coverage_percent))]
     if data.evaluation is not None:
-        tiles.append(("ATE (RMSE)", f"{data.evaluation.headline.ate_m.rmse:.3g} m"))
+        tiles.append((ATE, f"{data.evaluation.headline.ate_m.rmse:.3g}"))
     elif _recorded_ate(data) is not None:
-        tiles.append(("ATE (RMSE)", f"{_recorded_ate(data):.3g} m"))
+        tiles.append((ATE, f"{_recorded_ate(data):.3g}"))
     tiles += [("keyframes", r.get("n_keyframes")), ("losses", r.get("n_losses"))]
     tiles += [("frames per CPU second", r.get("frames_per_cpu_s")), ("peak memory, MiB", r.get("peak_memory_mib"))]
     cells = "".join(
@@ -190,6 +192,16 @@ def live(data: RunData) -> str:
     return html.section("Live input", html.pairs_table(rows))
 
 
+STAGES = {
+    "frames": "poses of all frames, at the end", "depth": "dense depth, at the end", "prepare": "images, made ready",
+    "track": "tracking",
+    "initialize": "starts", "recover": "recovery",
+    "map": "keyframes, new landmarks", "back": "old landmarks", "loops": "loops", "graph": "pose graph",
+    "refine": "adjustment of the map", "splice": "joins of pieces",
+}  # fmt: skip
+"""What the stages of the report are called."""
+
+
 def timings(data: RunData) -> str:
     """CPU seconds of the stages, as bars."""
     r = data.report
@@ -200,7 +212,7 @@ def timings(data: RunData) -> str:
         stages["everything else"] = max(0.0, total - sum(stages.values()))
     longest = max(stages.values(), default=0.0) or 1.0
     rows = "".join(
-        f"<tr><th>{html.escape(name)}</th><td class='number'>{s:.3g} s</td>"
+        f"<tr><th>{html.escape(STAGES.get(name, name))}</th><td class='number'>{s:.3g} s</td>"
         f"<td class='number'>{1e3 * s / n if n else 0.0:.3g} ms a frame</td>"
         f"<td class='bar'><i style='width:{100 * s / longest:.1f}%'></i></td></tr>"
         for name, s in sorted(stages.items(), key=lambda item: -item[1])
@@ -210,6 +222,9 @@ def timings(data: RunData) -> str:
     return html.section("Timings", table, html.pairs_table(about))
 
 
+WITHOUT = {WITHOUT_NETWORK: "none"}
+
+
 def circumstances(data: RunData) -> str:
     """Versions, machine, input, camera, weights, configuration."""
     r = data.report
@@ -217,8 +232,8 @@ def circumstances(data: RunData) -> str:
     about = {
         "command": " ".join(map(str, listed(r.get("command")))) or None, "version": r.get("version"),
         "commit": r.get("commit"), "source": r.get("source_kind"),
-        "geometry": f"{r['model_id']}{unasked}" if r.get("model_id") else None,
-        "network": mapping(r.get("network")).get("line"),
+        "network": f"{WITHOUT.get(r['model_id'], r['model_id'])}{unasked}" if r.get("model_id") else None,
+        "what was asked of it": str(mapping(r.get("network")).get("line") or "").removeprefix("network: ") or None,
     }  # fmt: skip
     parts = [html.pairs_table(about)]
     for name in ("machine", "camera", "weights", "map"):
@@ -246,10 +261,10 @@ def _scores(data: RunData) -> dict[str, Any]:
         "ATE after Sim(3), largest [m]": ate.get("max"), "ATE after SE(3), RMSE [m]": se3.get("rmse"),
         "scale (reference per estimate)": head.get("scale"), "path length [m]": head.get("path_length_m"),
         "ATE in % of the path": head.get("ate_percent_of_path"),
-        "rotation (aligned by rotations), RMSE [deg]": turned_only.get("rmse"),
-        "rotation (aligned by positions), RMSE [deg]": turned.get("rmse"),
+        "rotation (aligned by rotations), RMSE [°]": turned_only.get("rmse"),
+        "rotation (aligned by positions), RMSE [°]": turned.get("rmse"),
         "RPE over 1 s, RMSE [m]": rpe.get("translation_rmse_m"),
-        "RPE over 1 s, RMSE [deg]": rpe.get("rotation_rmse_deg"),
+        "RPE over 1 s, RMSE [°]": rpe.get("rotation_rmse_deg"),
         "path's end to its start [% of length]": data.report.get("end_to_start_percent"),
     }  # fmt: skip
 

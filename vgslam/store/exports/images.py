@@ -44,6 +44,11 @@ def _place(component: Component, keyframe: Keyframe) -> tuple[int, int]:
     return session, keyframe.frame_id - (firsts[session] if firsts else 0)
 
 
+def number_in_source(component: Component, keyframe: Keyframe) -> int:
+    """The number of the keyframe's frame in the source of its session."""
+    return _place(component, keyframe)[1]
+
+
 def write_images(component: Component, out: Path) -> dict[int, str]:
     """OUT/images/NAME of every keyframe, and before them, so that the folder can be told from others, OUT/images.csv:
     name, session, frame, timestamp_s, keyframe. Returns the names (`image_names`). Raises MapError for a damaged image,

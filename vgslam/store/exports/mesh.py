@@ -33,9 +33,12 @@ def export_mesh(
         raise ConfigError(f"--max-faces must be at least 1, got {max_faces}")
     try:
         import open3d
-    except ImportError as error:
-        why = first_line(error)
-        raise MissingDependencyError(f"meshes need Open3D: pip install 'vgslam[mesh]' ({why})") from error
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(f"meshes need Open3D: pip install 'vgslam[mesh]' ({error})") from error
+    except (ImportError, OSError) as error:
+        what = "meshes need Open3D, which is installed and cannot be loaded"
+        advice = "a library that is named comes with the system's package manager"
+        raise MissingDependencyError(f"{what} ({first_line(error)}); {advice}") from error
     with_depth = [k for k in component.keyframes if k.depth is not None]
     medians = [_median_depth(k) for k in with_depth]
     if not medians:

@@ -5,12 +5,15 @@ from pathlib import Path
 
 from vgslam.errors import ConfigError, OutputError
 from vgslam.guards.paths import is_folder, is_link, is_plain_file
+from vgslam.results.saved_depth import TABLE as DEPTH_TABLE
 from vgslam.store.exports.images import HEADER, IMAGES, TABLE
 from vgslam.store.exports.nerfstudio import DEPTHS, SPARSE, TRANSFORMS
 from vgslam.store.exports.suffixes import FOLDERS
 from vgslam.store.manifest import MANIFEST
 from vgslam.store.open import PICTURES
 
+DEPTH_ENDINGS = ("_confidence.png", ".npz", ".exr")
+"""What a depth image may end in beside an image's own name."""
 MODEL = ("cameras", "images", "points3D", "rigs", "frames")
 """Files of a COLMAP model; COLMAP itself adds the last two, which would not fit other images."""
 
@@ -51,6 +54,10 @@ def remove_export(folder: Path) -> None:
     names = [row.rsplit(",", 4)[0] for row in rows]
     own = [f for f in names if f not in ("", ".", "..") and "/" not in f]
     files = [folder / inner / f for inner in (IMAGES, DEPTHS) if not is_link(folder / inner) for f in own]
+    if not is_link(folder / DEPTHS):
+        stems = [Path(f).stem for f in own]
+        files += [folder / DEPTHS / f"{stem}{ending}" for stem in stems for ending in DEPTH_ENDINGS]
+        files.append(folder / DEPTHS / DEPTH_TABLE)
     model = folder / "sparse" / "0"
     if not is_link(model) and not is_link(model.parent):
         files += [model / f"{part}{ending}" for part in MODEL for ending in (".bin", ".txt")]

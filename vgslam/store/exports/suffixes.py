@@ -9,7 +9,7 @@ SUFFIXES: dict[str, tuple[str, ...]] = {
     "ply": CLOUD, "gltf": GLTF, "mesh": MESH, "tum": (".tum", ".txt"), "kitti": (".kitti", ".txt")
 }  # fmt: skip
 """The endings that each format can be written as, the usual one first; all other formats take any that is not here."""
-FOLDERS = ("colmap", "colmap-text", "nerfstudio")  # formats of several files
+FOLDERS = ("colmap", "colmap-text", "nerfstudio", "depth-png", "depth-npz", "depth-exr")  # formats of several files
 FILES = (".txt", ".json", ".bin", ".csv", ".db", ".zip", ".tar", ".gz")
 """Endings of files that a folder should not have."""
 GEOMETRY = (".ply", ".obj", ".glb", ".gltf", ".xyz", ".pcd", ".pts", ".las", ".laz", ".stl", ".off", ".fbx", ".usd",
