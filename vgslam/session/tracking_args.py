@@ -66,7 +66,7 @@ class TrackingArgs:
     fixed_calib: bool = False
     """Keep the calibration as it is when the map is adjusted."""
     map: Path | None = None
-    """Folder of a saved map: continued if it exists, else begun. It is saved as the run goes and at its end."""
+    """Folder of a map: continued if it exists, else begun. It is saved as the run goes and at its end."""
     localize: bool = False
     """Only find the camera in the map; the map stays as it is."""
     metric: bool = False
