@@ -55,7 +55,7 @@ def test_what_is_sure_is_an_order_nearer_than_what_was_known(scene: str, most: f
 
 
 def test_fine_depth_has_no_bias() -> None:
-    """Half a step of the sweep is 1.5 percent: reading off the nearest one would show in the scatter, a shift in the
+    """Half a step of the sweep is 2 percent: reading off the nearest one would show in the scatter, a shift in the
     mean."""
     found, truth = refined("slanted")
     signed = (found.depth / truth - 1.0)[found.confidence > 0.5]

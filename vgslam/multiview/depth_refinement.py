@@ -19,7 +19,7 @@ from vgslam.geometry.camera import MIN_DEPTH, Camera
 from vgslam.multiview.correlation import Windows
 from vgslam.types import Array, Float32
 
-STEP, N_STEPS = 0.03, 5
+STEP, N_STEPS = 0.045, 3
 """Relative change of inverse depth from one factor to the next, and factors on either side of the coarse depth."""
 WINDOW_PX = 5
 """Edge of the correlation window, in px."""
@@ -27,13 +27,13 @@ BLUR_PX = 1.5
 """Deviation of the weight with which neighbours share their likeness, in px."""
 LEAST_AGREEING = 2
 """Views that have to call for a depth each for itself."""
-AGREEING_STEPS = 1.5
+AGREEING_STEPS = 1.0
 """Steps by which the best depths of such a view and of all together may differ."""
 MIN_CORRELATION = 0.2
 """A depth at which views are less alike is none."""
 UNSURE_WIDTH = 0.5
-"""Relative width of the best likeness at which the confidence is 0. The error of depth is some tenth of the width
-(median; rendered rooms a thirtieth, recorded ones a tenth)."""
+"""Relative width of the best likeness at which the confidence is 0. The median error of depth is a tenth to a fifth of
+the width in recorded rooms, and half of that in rendered ones."""
 LEAST_NOISE, LEAST_CURVATURE = 0.02, 1e-4
 """Least noise of a likeness, and least curvature of one that has a peak."""
 
@@ -66,21 +66,13 @@ def refine_depth(reference: PosedImage, camera: Camera, coarse: Float32, others:
         return FineDepth(coarse, np.zeros_like(coarse), np.zeros(coarse.shape, bool))
     factors = (1.0 + STEP * np.arange(-N_STEPS, N_STEPS + 1)).astype(np.float32)
     inverse = _filled_inverse(coarse)
-    target, likeness = Windows.of(reference.gray, WINDOW_PX), []
-    total, n_seen = (
-        np.zeros((len(factors), *coarse.shape), np.float32),
-        np.zeros((len(factors), *coarse.shape), np.int8),
-    )
-    for other in others:
-        alike, is_seen = _swept(target, reference.T_world_cam, camera, inverse, other, factors)
-        total += alike
-        n_seen += is_seen
-        likeness.append(_blurred(np.where(is_seen, alike, np.float32(-1.0))))
-    mean = np.where(n_seen > 0, total / np.maximum(n_seen, 1), np.float32(-1.0))
-    peak = _peak(_blurred(mean))
-    n_agreeing = np.zeros(coarse.shape, np.int8)
-    for alike in likeness:
-        n_agreeing += np.abs(alike.argmax(axis=0) - peak.at) < AGREEING_STEPS
+    target = Windows.of(reference.gray, WINDOW_PX)
+    views = [_View(other, reference.T_world_cam, camera) for other in others]
+    mean = np.empty((len(factors), *coarse.shape), np.float32)
+    for n, factor in enumerate(factors):
+        mean[n] = _mean([view.likeness(n, inverse * factor, target) for view in views])
+    peak = _peak(np.stack([cv2.GaussianBlur(layer, (0, 0), BLUR_PX) for layer in mean]))
+    n_agreeing = sum(np.abs(view.best_at - peak.at) < AGREEING_STEPS for view in views)
     best = np.take_along_axis(mean, np.rint(peak.at).astype(np.int64)[None], axis=0)[0]
     found = peak.is_inside & (n_agreeing >= LEAST_AGREEING) & (best > MIN_CORRELATION)
     width = STEP * np.sqrt(2.0 * np.maximum(1.0 - best, LEAST_NOISE) / np.maximum(peak.curvature, LEAST_CURVATURE))
@@ -103,31 +95,50 @@ def _filled_inverse(depth: Float32) -> Float32:
     return inverse[label]
 
 
-def _swept(
-    target: Windows, T_world_reference: Array, camera: Camera, inverse: Float32, other: PosedImage, factors: Float32
-) -> tuple[Float32, npt.NDArray[np.bool_]]:
-    """Likeness (F,h,w) of another view at each factor, 0 where it does not show the surface, and where it does."""
-    h, w = inverse.shape
-    T = se3.inverse(other.T_world_cam) @ T_world_reference
-    v, u = np.indices((h, w))
-    rays = np.stack([u, v, np.ones_like(u)], axis=-1) @ np.linalg.inv(camera.K).T
-    A = (rays @ (camera.K @ T[:3, :3]).T).astype(np.float32)
-    b = (camera.K @ T[:3, 3]).astype(np.float32)
-    alike, is_seen = np.zeros((len(factors), h, w), np.float32), np.zeros((len(factors), h, w), bool)
-    for n, factor in enumerate(factors):
-        rho = inverse * factor
-        z = A[..., 2] + rho * b[2]
-        in_front = z > MIN_DEPTH * rho
-        z = np.where(in_front, z, np.float32(1.0))
-        x, y = (A[..., 0] + rho * b[0]) / z, (A[..., 1] + rho * b[1]) / z
-        is_seen[n] = in_front & (x >= 0) & (x <= w - 1) & (y >= 0) & (y <= h - 1)
-        shown = np.asarray(cv2.remap(other.gray, x, y, cv2.INTER_LINEAR), np.float32)
-        alike[n] = np.where(is_seen[n], target.correlation(shown), np.float32(0.0))
-    return alike, is_seen
+class _View:
+    """Another view, and at which factor each pixel of the reference (h,w) looks most like it: `best_at`."""
+
+    def __init__(self, other: PosedImage, T_world_reference: Array, camera: Camera) -> None:
+        h, w = other.gray.shape
+        T = se3.inverse(other.T_world_cam) @ T_world_reference
+        H = camera.K @ T[:3, :3] @ np.linalg.inv(camera.K)  # of what is infinitely far
+        u, v = np.arange(w), np.arange(h)[:, None]
+        self._far = [(row[0] * u + row[1] * v + row[2]).astype(np.float32) for row in H]
+        self._step = (camera.K @ T[:3, 3]).astype(np.float32)
+        self._gray = other.gray
+        self._most = np.full((h, w), -np.inf, np.float32)
+        self.best_at = np.zeros((h, w), np.float32)
+
+    def likeness(self, n: int, inverse: Float32, target: Windows) -> Float32:
+        """How alike (h,w) the reference's windows are to what this view shows where they are at inverse depths (h,w),
+        those of factor n; NaN where it does not show them."""
+        far_x, far_y, far_z = self._far
+        step = self._step
+        h, w = inverse.shape
+        z = far_z + inverse * step[2]
+        in_front = z > MIN_DEPTH * inverse
+        z[~in_front] = 1.0
+        x, y = (far_x + inverse * step[0]) / z, (far_y + inverse * step[1]) / z
+        is_seen = in_front & (x >= 0) & (x <= w - 1) & (y >= 0) & (y <= h - 1)
+        shown = np.asarray(cv2.remap(self._gray, x, y, cv2.INTER_LINEAR), np.float32)
+        alike = target.correlation(shown)
+        alike[~is_seen] = -1.0
+        smooth = cv2.GaussianBlur(alike, (0, 0), BLUR_PX)
+        better = smooth > self._most
+        np.copyto(self._most, smooth, where=better)
+        np.copyto(self.best_at, np.float32(n), where=better)
+        alike[~is_seen] = np.nan
+        return alike
 
 
-def _blurred(volume: Float32) -> Float32:
-    return np.stack([cv2.GaussianBlur(layer, (0, 0), BLUR_PX) for layer in volume]).astype(np.float32, copy=False)
+def _mean(likeness: Sequence[Float32]) -> Float32:
+    """Mean (h,w) over the views that are no NaN; -1 where all are."""
+    total, n_seen = np.zeros_like(likeness[0]), np.zeros_like(likeness[0])
+    for alike in likeness:
+        is_seen = alike == alike
+        np.add(total, alike, out=total, where=is_seen)
+        n_seen += is_seen
+    return np.where(n_seen > 0, total / np.maximum(n_seen, 1.0), np.float32(-1.0))
 
 
 @dataclass(frozen=True)
