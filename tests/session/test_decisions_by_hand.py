@@ -296,7 +296,7 @@ def test_only_a_network_that_can_learn_adapts() -> None:
 @pytest.mark.parametrize(("settings", "said"), [
     ({"steps": 1, "windows": 1, "threads": 1}, None), ({"steps": 0}, "steps"), ({"windows": 0}, "windows"),
     ({"threads": 0}, "threads"), ({"learning_rate": 0.0}, "positive"), ({"max_seconds": 0.0}, "positive"),
-    ({"memory": "much"}, ""),
+    ({"memory": "much"}, "much"),
 ])  # fmt: skip
 def test_settings_of_an_adaptation_make_sense(settings: dict[str, Any], said: str | None) -> None:
     if said is None:
