@@ -141,11 +141,20 @@ def change_camera(m: SlamMap) -> None:
             k.camera = replace(CAMERA, fx=CAMERA.fx * 1.2)
 
 
-@pytest.mark.parametrize("change", [set_apart, set_aside, turn_away, change_camera])
+def leave_one(m: SlamMap) -> None:
+    set_apart(m)
+    m.keyframes[MIDDLE + 2].component_id = m.keyframes[MIDDLE].component_id
+
+
+@pytest.mark.parametrize("change", [set_apart, set_aside, turn_away, change_camera, leave_one])
 def test_who_cannot_know_is_not_asked(change: Callable[[SlamMap], None]) -> None:
-    """Keyframes of another component, far away, that look elsewhere, or of another camera."""
+    """Keyframes of another component, far away, that look elsewhere, or of another camera. Without two who can, depth
+    is as sure as it was."""
     m = a_map()
     change(m)
     before = m.keyframes[MIDDLE].depth
-    again(m)
-    assert np.array_equal(m.keyframes[MIDDLE].depth, before)
+    assert again(m) == 0
+    k = m.keyframes[MIDDLE]
+    assert k.confidence is not None
+    assert np.array_equal(k.depth, before)
+    assert (k.confidence == np.float32(0.7)).all()

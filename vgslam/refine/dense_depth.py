@@ -12,7 +12,7 @@ from vgslam.frontend.mapper import keep_depth
 from vgslam.geometry.camera import Camera
 from vgslam.map.paged_keyframe import gray_of
 from vgslam.map.slam_map import SlamMap
-from vgslam.multiview.depth_refinement import FineDepth, PosedImage, refine_depth
+from vgslam.multiview.depth_refinement import LEAST_AGREEING, FineDepth, PosedImage, refine_depth
 from vgslam.refine.adjust import Watch
 from vgslam.types import Ids, Keyframe
 
@@ -40,12 +40,13 @@ def measure_depth_again(m: SlamMap, members: Ids, mask: ImageMask, watch: Watch,
     views = _Views(m)
     todo = [k for k in members.tolist() if m.keyframes[k].depth is not None]
     n_done = 0
+    if todo:
+        watch.say(f"measuring the dense depth of {len(todo)} keyframes again (Ctrl-C skips this)")
     with watch.block():
         for first in range(0, len(todo), AT_ONCE):
             if watch.should_stop():
                 break
             some = todo[first : first + AT_ONCE]
-            watch.say(f"measuring dense depth again: {first} of {len(todo)} keyframes")
             for k, found in zip(some, beside.results(views.refined, some), strict=True):
                 if found is not None:
                     _keep(m.keyframes[k], found, mask, keeps_others)
@@ -81,7 +82,7 @@ class _Views:
             return None
         coarse = coarse * np.float32(keyframe.S_world_keyframe.s)
         others = self._others(k, float(np.median(coarse[coarse > 0])))
-        if not others:
+        if len(others) < LEAST_AGREEING:
             return None
         camera = _small(keyframe.camera)
         size = (camera.width, camera.height)
