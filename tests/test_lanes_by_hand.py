@@ -1,52 +1,25 @@
 """What tracking does while another lane works on the map, step by step, with values worked out by hand."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from hand_map import CAMERA, at, hand_map
+from hand_lanes import hand_slam, view
+from hand_map import at, hand_map
 
 from vgslam.frontend.tracker import TrackState
 from vgslam.geometry import se3
 from vgslam.mapping import Mapped
-from vgslam.refine.adjust import RefineConfig
-from vgslam.slam_config import SlamConfig
 from vgslam.system import SlamSystem
 from vgslam.two_lanes import TwoLaneSystem, Work, _Handed, _Job, _Passed
 from vgslam.types import Array, PoseEstimate, Status
 
 
-class Lane:
-    """A lane whose job ends when it is taken."""
-
-    def __init__(self) -> None:
-        self.is_done = False
-        self.job: Callable[[], Any] | None = None
-
-    @property
-    def is_busy(self) -> bool:
-        return self.job is not None
-
-    def start(self, job: Callable[[], Any]) -> None:
-        self.job = job
-
-    def take(self) -> Any:
-        job, self.job = self.job, None
-        assert job is not None
-        return job()
-
-
 @pytest.fixture
 def slam() -> TwoLaneSystem:
-    config = SlamConfig(refine=RefineConfig(is_on=False, while_running=False))
-    return TwoLaneSystem(CAMERA, config, lane=Lane())  # type: ignore[arg-type]
-
-
-def view(n: int, t: float | None = None) -> Any:
-    return SimpleNamespace(frame_id=n, timestamp_s=float(n) if t is None else t, gray=np.full((2, 2), n, np.uint8))
+    return hand_slam()
 
 
 # -- what is asked while the map is changed

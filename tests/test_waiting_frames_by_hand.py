@@ -1,49 +1,22 @@
 """Frames that come while the map is read wait for the component that is to begin, step by step."""
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from hand_map import CAMERA, at
+from hand_lanes import hand_slam, view
+from hand_map import at
 
 from vgslam.frontend.tracker import TrackState
-from vgslam.refine.adjust import RefineConfig
-from vgslam.slam_config import SlamConfig
 from vgslam.system import SlamSystem
 from vgslam.two_lanes import TwoLaneSystem, Work, _Job
 from vgslam.types import PoseEstimate, Status
 
 
-class Lane:
-    """A lane whose job ends when it is taken."""
-
-    def __init__(self) -> None:
-        self.is_done = False
-        self.job: Callable[[], Any] | None = None
-
-    @property
-    def is_busy(self) -> bool:
-        return self.job is not None
-
-    def start(self, job: Callable[[], Any]) -> None:
-        self.job = job
-
-    def take(self) -> Any:
-        job, self.job = self.job, None
-        assert job is not None
-        return job()
-
-
 @pytest.fixture
 def slam() -> TwoLaneSystem:
-    config = SlamConfig(refine=RefineConfig(is_on=False, while_running=False))
-    return TwoLaneSystem(CAMERA, config, lane=Lane())  # type: ignore[arg-type]
-
-
-def view(n: int, t: float | None = None) -> Any:
-    return SimpleNamespace(frame_id=n, timestamp_s=float(n) if t is None else t, gray=np.full((2, 2), n, np.uint8))
+    return hand_slam()
 
 
 @pytest.mark.parametrize(

@@ -178,12 +178,12 @@ class SlamSystem:
 
     def _finish_depth(self, watch: Watch) -> None:
         """Dense depth as the last poses say, of this run's keyframes."""
-        by_network = self.guide is not None and self.guide.use.dense_depth
-        if self.guide is not None and by_network:
-            add_dense_depth(self.mapper, self.guide)
+        guide = self.guide if self.guide is not None and self.guide.use.dense_depth else None
+        if guide is not None:
+            add_dense_depth(self.mapper, guide)
         if self.config.refine.remeasures_depth and self.refined is not None and not self.refined.is_interrupted:
-            new = [k.id for k in self.map.keyframes if k.frame_id >= self.first_frame_id]
-            measure_depth_again(self.map, np.array(new, np.int64), self.tracker.mask, watch, keeps_others=by_network)
+            new = np.array([k.id for k in self.map.keyframes if k.frame_id >= self.first_frame_id], np.int64)
+            measure_depth_again(self.map, new, self.tracker.mask, watch, keeps_others=guide is not None)
 
     def _begin_frame(self, frame: Frame) -> View:
         with self.stages.of("prepare"):

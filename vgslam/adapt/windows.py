@@ -19,9 +19,9 @@ Array = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]
 
 MAX_CORNERS = 800
+"""Most corners in a window's first frame: enough to teach the network's small depth and flow maps nearly everywhere."""
 MAX_BACK_ERROR_PX = 0.5  # how far from where it began a corner may end when it is followed forth and back
 LEAST_MATCHES, LEAST_AGREEING = 15, 0.6  # for a fundamental matrix, and the share of them that has to agree with it
-"""Most corners in a window's first frame: enough to teach the network's small depth and flow maps nearly everywhere."""
 
 
 class Skip(StrEnum):

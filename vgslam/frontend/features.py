@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vgslam.config import ABOVE_ZERO, Least
+from vgslam.multiview.peak import peak_between
 
 Gray = npt.NDArray[np.uint8]
 Pixels = npt.NDArray[np.float32]
@@ -24,6 +25,8 @@ STRONG_SHARE = 20
 """The response of a strong corner is the one that a single cell in this many exceeds."""
 LEAST_RESPONSE = 1e-6
 """Least response of a corner; that of a grey surface is less, and comes of rounding alone."""
+LEAST_CURVATURE = 1e-12
+"""Curvature of the response below which it has no peak between pixels."""
 LEAST_WINDOW_PX = 3
 """Least side of the window of optical flow: OpenCV compares nothing smaller."""
 FLOW_END, BACK_END = (3, 20, 0.03), (3, 10, 0.03)
@@ -127,14 +130,9 @@ def _spread(u: npt.NDArray, v: npt.NDArray, distance: int, n_wanted: int) -> lis
 
 
 def _subpixel(response: npt.NDArray[np.float32], u: npt.NDArray, v: npt.NDArray) -> Pixels:
-    def peak(before: npt.NDArray, here: npt.NDArray, after: npt.NDArray) -> npt.NDArray:
-        curvature = before - 2 * here + after
-        offset = np.where(curvature < -1e-12, 0.5 * (before - after) / np.minimum(curvature, -1e-12), 0.0)
-        return np.clip(offset, -0.5, 0.5)
-
     here = response[v, u]
-    du = peak(response[v, u - 1], here, response[v, u + 1])
-    dv = peak(response[v - 1, u], here, response[v + 1, u])
+    du, _ = peak_between(response[v, u - 1], here, response[v, u + 1], LEAST_CURVATURE)
+    dv, _ = peak_between(response[v - 1, u], here, response[v + 1, u], LEAST_CURVATURE)
     return np.stack([u + du, v + dv], axis=1).astype(np.float32)
 
 

@@ -17,8 +17,10 @@ import numpy.typing as npt
 from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH, Camera
 from vgslam.multiview.correlation import Windows
+from vgslam.multiview.peak import peak_between
 from vgslam.types import Array, Float32
 
+Mask = npt.NDArray[np.bool_]
 STEP, N_STEPS = 0.045, 3
 """Relative change of inverse depth from one factor to the next, and factors on either side of the coarse depth."""
 WINDOW_PX = 5
@@ -54,16 +56,14 @@ class FineDepth:
     """(h,w), in the units of the poses."""
     confidence: Float32
     """(h,w) in 0 to 1: 1 - width of the best likeness / UNSURE_WIDTH; 0 where nothing was found."""
-    is_found: npt.NDArray[np.bool_]
+    is_found: Mask
     """(h,w): where the views agree on a depth. Elsewhere `depth` is the coarse one."""
 
 
 def refine_depth(reference: PosedImage, camera: Camera, coarse: Float32, others: Sequence[PosedImage]) -> FineDepth:
     """Depth of the reference, near the coarse depth (h,w), which is 0 where it is unknown: there it is taken to be that
-    of the nearest pixel. camera: of all images, which are (h,w). others: views that see the same from elsewhere; with
-    fewer than LEAST_AGREEING of them nothing is found. Raises ValueError for a coarse depth that is nowhere known."""
-    if len(others) < LEAST_AGREEING:
-        return FineDepth(coarse, np.zeros_like(coarse), np.zeros(coarse.shape, bool))
+    of the nearest pixel. camera: of all images, which are (h,w). others: views that see the same from elsewhere; a
+    single one finds nothing (LEAST_AGREEING). Raises ValueError for a coarse depth that is nowhere known."""
     factors = (1.0 + STEP * np.arange(-N_STEPS, N_STEPS + 1)).astype(np.float32)
     inverse = _filled_inverse(coarse)
     target = Windows.of(reference.gray, WINDOW_PX)
@@ -109,9 +109,9 @@ class _View:
         self._most = np.full((h, w), -np.inf, np.float32)
         self.best_at = np.zeros((h, w), np.float32)
 
-    def likeness(self, n: int, inverse: Float32, target: Windows) -> Float32:
+    def likeness(self, n: int, inverse: Float32, target: Windows) -> tuple[Float32, Mask]:
         """How alike (h,w) the reference's windows are to what this view shows where they are at inverse depths (h,w),
-        those of factor n; NaN where it does not show them."""
+        those of factor n, -1 where it does not show them; and where it does."""
         far_x, far_y, far_z = self._far
         step = self._step
         h, w = inverse.shape
@@ -127,15 +127,13 @@ class _View:
         better = smooth > self._most
         np.copyto(self._most, smooth, where=better)
         np.copyto(self.best_at, np.float32(n), where=better)
-        alike[~is_seen] = np.nan
-        return alike
+        return alike, is_seen
 
 
-def _mean(likeness: Sequence[Float32]) -> Float32:
-    """Mean (h,w) over the views that are no NaN; -1 where all are."""
-    total, n_seen = np.zeros_like(likeness[0]), np.zeros_like(likeness[0])
-    for alike in likeness:
-        is_seen = alike == alike
+def _mean(likeness: Sequence[tuple[Float32, Mask]]) -> Float32:
+    """Mean likeness (h,w) over the views that show the surface; -1 where none does."""
+    total, n_seen = np.zeros_like(likeness[0][0]), np.zeros_like(likeness[0][0])
+    for alike, is_seen in likeness:
         np.add(total, alike, out=total, where=is_seen)
         n_seen += is_seen
     return np.where(n_seen > 0, total / np.maximum(n_seen, 1.0), np.float32(-1.0))
@@ -147,14 +145,13 @@ class _Peak:
 
     at: Array
     curvature: Array
-    is_inside: npt.NDArray[np.bool_]
+    is_inside: Mask
     """Whether both neighbours of the largest are there."""
 
 
 def _peak(volume: Float32) -> _Peak:
     best = volume.argmax(axis=0)
     inner = np.clip(best, 1, len(volume) - 2)
-    a, b, c = (np.take_along_axis(volume, (inner + k)[None], axis=0)[0] for k in (-1, 0, 1))
-    curvature = 2.0 * b - a - c
-    offset = np.where(curvature > LEAST_CURVATURE, 0.5 * (c - a) / np.maximum(curvature, LEAST_CURVATURE), 0.0)
-    return _Peak(inner + offset.clip(-0.5, 0.5), curvature, best == inner)
+    before, here, after = (np.take_along_axis(volume, (inner + k)[None], axis=0)[0] for k in (-1, 0, 1))
+    offset, curvature = peak_between(before, here, after, LEAST_CURVATURE)
+    return _Peak(inner + offset, curvature, best == inner)

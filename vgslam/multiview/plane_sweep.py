@@ -15,18 +15,20 @@ import numpy as np
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.multiview.correlation import Windows
+from vgslam.multiview.peak import peak_between
+from vgslam.multiview.useful_views import useful_views
 from vgslam.types import Array, Float32, Image
 
 KNOWN_PERCENTILES = (2, 98)
 """The swept range follows these percentiles of the landmarks' depths, so that a few wrong ones do not stretch it."""
 BEFORE_NEAR, BEYOND_FAR = 0.6, 1.6
 """How much further the planes reach on both sides, as factors: surfaces lie before and behind the landmarks as well."""
-MIN_FACING = 0.9
-"""Least cosine between the optical axes of two views: beyond 26 degrees they share too little of the scene."""
 MIN_CORRELATION = 0.2
 """A depth whose patches correlate less is left out, in -1 to 1."""
 SURE_FROM, SURE_WITHIN = 0.3, 0.6
 """Confidence rises from 0 at SURE_FROM, a correlation, to 1 at SURE_WITHIN above it."""
+LEAST_CURVATURE = 1e-6
+"""Curvature of the cost below which nothing is read off between two planes."""
 FULL_MARGIN = 0.15
 """The confidence rises with the cost per path by which the best plane beats all but its neighbours, up to here."""
 
@@ -67,8 +69,9 @@ def plane_sweep(
     shape = (camera.height, camera.width)
     near, far = np.percentile(known_depth, KNOWN_PERCENTILES)
     inverse = np.linspace(1.0 / (far * BEYOND_FAR), 1.0 / (near * BEFORE_NEAR), config.n_planes)
-    sources = _choose_sources(T_window_cam, reference, float(np.median(known_depth)), config)
-    if not sources:
+    baselines = config.min_baseline, config.max_baseline
+    sources = useful_views(T_window_cam, reference, float(np.median(known_depth)), baselines)[: config.n_sources]
+    if not len(sources):
         return np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     size = (camera.width, camera.height)
 
@@ -80,22 +83,11 @@ def plane_sweep(
     score = np.zeros((config.n_planes, *shape), np.float32)
     weight = np.zeros_like(score)
     sweep = _Sweep(target, camera, inverse)
-    for i in sources:
+    for i in sources.tolist():
         sweep.add(score, weight, small(i), se3.inverse(T_window_cam[i]) @ T_window_cam[reference])
     mean_score = np.where(weight > 0, score / np.maximum(weight, 1e-6), 0.0).astype(np.float32)
     cost = _smooth_paths(1.0 - mean_score, config.penalty_small, config.penalty_large)
     return _read_out(cost, mean_score, inverse, weight.max(axis=0) > 0)
-
-
-def _choose_sources(T: Array, reference: int, depth: float, config: PlaneSweepConfig) -> list[int]:
-    """Neighbours with a useful baseline and a similar view, best first."""
-    baseline = np.linalg.norm(T[:, :3, 3] - T[reference, :3, 3], axis=1) / depth
-    facing = T[:, :3, 2] @ T[reference, :3, 2]
-    good = (baseline > config.min_baseline) & (baseline < config.max_baseline) & (facing > MIN_FACING)
-    good[reference] = False
-    ideal = np.sqrt(config.min_baseline * config.max_baseline)
-    order = np.argsort(np.abs(np.log(np.maximum(baseline, 1e-9) / ideal)), kind="stable")
-    return [int(i) for i in order if good[i]][: config.n_sources]
 
 
 @dataclass(frozen=True)
@@ -153,9 +145,8 @@ def _read_out(cost: Float32, score: Float32, inverse: Array, seen: np.ndarray) -
     best = cost.argmin(axis=0)
     rows, cols = np.indices(best.shape)
     inner = np.clip(best, 1, n - 2)
-    a, b, c = (cost[inner + k, rows, cols] for k in (-1, 0, 1))
-    curvature = a - 2 * b + c
-    offset = np.where(curvature > 1e-6, 0.5 * (a - c) / np.maximum(curvature, 1e-6), 0.0).clip(-0.5, 0.5)
+    before, here, after = (-cost[inner + k, rows, cols] for k in (-1, 0, 1))
+    offset, _ = peak_between(before, here, after, LEAST_CURVATURE)
     position = inner + offset
     rho = inverse[0] + position * (inverse[1] - inverse[0])
     correlation = score[best, rows, cols]

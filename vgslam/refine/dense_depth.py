@@ -13,6 +13,7 @@ from vgslam.geometry.camera import Camera
 from vgslam.map.paged_keyframe import gray_of
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.depth_refinement import LEAST_AGREEING, FineDepth, PosedImage, refine_depth
+from vgslam.multiview.useful_views import useful_views
 from vgslam.refine.adjust import Watch
 from vgslam.types import Ids, Keyframe
 
@@ -22,10 +23,8 @@ N_VIEWS = 6
 """Other keyframes that are asked."""
 BASELINES = (0.02, 0.4)
 """Least and largest distance of these, as a share of the median depth."""
-MIN_FACING = 0.9
-"""Least cosine between the optical axes: beyond 26 degrees they share too little of the scene."""
 APART = 2
-"""Views that are asked are so many keyframes apart: neighbours say the same."""
+"""Views that are asked are this many keyframes apart: neighbours say the same."""
 N_KEPT = 48
 """Small images kept: those that were used last."""
 AT_ONCE = 16
@@ -71,7 +70,6 @@ class _Views:
     def __init__(self, m: SlamMap) -> None:
         self.map = m
         self._T = m.T_world_keyframes(np.arange(len(m.keyframes)))
-        self._components = np.array([k.component_id for k in m.keyframes], np.int64)
         self._image = lru_cache(N_KEPT)(self._made)
 
     def refined(self, k: int) -> FineDepth | None:
@@ -91,17 +89,12 @@ class _Views:
 
     def _others(self, k: int, depth: float) -> list[int]:
         """Keyframes that see what k sees from a useful distance, best first."""
-        least, most = BASELINES
-        baseline = np.linalg.norm(self._T[:, :3, 3] - self._T[k, :3, 3], axis=1) / depth
-        facing = self._T[:, :3, 2] @ self._T[k, :3, 2]
-        good = (baseline > least) & (baseline < most) & (facing > MIN_FACING)
-        good &= self._components == self._components[k]
-        candidates = np.flatnonzero(good)
-        off = np.abs(np.log(baseline[candidates] / np.sqrt(least * most)))
         chosen: list[int] = []
-        for j in candidates[np.argsort(off, kind="stable")].tolist():
-            is_same_camera = self.map.keyframes[j].camera == self.map.keyframes[k].camera
-            if is_same_camera and all(abs(j - other) >= APART for other in chosen):
+        keyframe = self.map.keyframes[k]
+        for j in useful_views(self._T, k, depth, BASELINES).tolist():
+            other = self.map.keyframes[j]
+            can_tell = other.component_id == keyframe.component_id and other.camera == keyframe.camera
+            if can_tell and all(abs(j - i) >= APART for i in chosen):
                 chosen.append(j)
             if len(chosen) == N_VIEWS:
                 break

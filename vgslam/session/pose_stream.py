@@ -79,8 +79,7 @@ class PoseStream:
     @staticmethod
     def open(name: str | Path, options: StreamOptions | None = None) -> "PoseStream":
         """Connects to what `vgslam live` takes (`rtsp://...`, `http://...`, a camera's index, a pipe, ...) or opens a
-        recording. Raises
-        InputError, CalibrationError, ConfigError, WeightsError, MissingDependencyError."""
+        recording. Raises InputError, CalibrationError, ConfigError, WeightsError, MissingDependencyError."""
         options = options or StreamOptions()
         network = open_network(
             NetworkOptions(options.network, options.weights, options.device), options.say, options.use

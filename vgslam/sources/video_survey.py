@@ -23,7 +23,7 @@ Size = tuple[int, int]
 RAW = frozenset({"h264", "hevc", "vvc", "m4v", "mpegvideo", "mjpeg", "mpjpeg", "rawvideo", "cavsvideo", "vc1", "dirac"})
 """Formats that hold no times: those that ffmpeg makes up for some of them are not used."""
 ALL_KEYS, EVERY_KEY = 100, 20
-"""How many key frames are decoded for their size; of those after them, one in how many."""
+"""Key frames that are all decoded for their size, and which share of those after them: one in this many."""
 DEEP_STEP = 4
 """One in this many rows and columns tells the range of deep pixels."""
 SETTLED = 32
