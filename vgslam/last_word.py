@@ -2,9 +2,14 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from vgslam.frontend.asking import AskedGuide
+from vgslam.frontend.dense_depth import add_dense_depth
 from vgslam.frontend.mapper import Mapper
 from vgslam.frontend.tracker import Tracker
 from vgslam.refine.adjust import RefineConfig, Watch
+from vgslam.refine.dense_depth import measure_depth_again
 from vgslam.refine.outcome import RefineOutcome
 from vgslam.refine.refine_checked import Mending, refine_checked
 from vgslam.refine.stills import Stills
@@ -69,3 +74,14 @@ class LastWord:
             if m.keyframes:
                 self.tracker.take_camera(m.keyframes[-1].camera)
                 self.mapper.take_camera(m.keyframes[-1].camera)
+
+    def measure_depth(self, guide: AskedGuide | None, watch: Watch) -> None:
+        """Dense depth as the last poses say, of this run's keyframes. guide: a network whose depth they get first."""
+        with self.stages.of("depth"):
+            asked = guide if guide is not None and guide.use.dense_depth else None
+            if asked is not None:
+                add_dense_depth(self.mapper, asked)
+            if self.refine.remeasures_depth and self.refined is not None and not self.refined.is_interrupted:
+                m = self.mapper.map
+                new = np.array([k.id for k in m.keyframes if k.frame_id >= self.first_frame_id], np.int64)
+                measure_depth_again(m, new, self.tracker.mask, watch, keeps_others=asked is not None)

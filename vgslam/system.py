@@ -7,7 +7,6 @@ import numpy as np
 from vgslam.errors import InputError
 from vgslam.frontend.asking import AskedGuide, Reason
 from vgslam.frontend.component_start import ComponentStart
-from vgslam.frontend.dense_depth import add_dense_depth
 from vgslam.frontend.frame_log import FrameLog
 from vgslam.frontend.frame_poses import FramePoses
 from vgslam.frontend.guide import Guide
@@ -27,7 +26,6 @@ from vgslam.last_word import LastWord
 from vgslam.map.slam_map import SlamMap
 from vgslam.mapping import KeyframeSteps, Mapped
 from vgslam.refine.adjust import Watch
-from vgslam.refine.dense_depth import measure_depth_again
 from vgslam.refine.outcome import RefineOutcome
 from vgslam.refine.stills import Stills
 from vgslam.refine.while_running import CalibrationWhileRunning
@@ -172,18 +170,8 @@ class SlamSystem:
         self._component = max((k.component_id for k in self.map.keyframes[-1:]), default=self._component)
         with self.stages.of("frames"):
             self.frame_poses.finish()
-        with self.stages.of("depth"):
-            self._finish_depth(watch or Watch())
+        last.measure_depth(self.guide, watch or Watch())
         self.watches.finish()
-
-    def _finish_depth(self, watch: Watch) -> None:
-        """Dense depth as the last poses say, of this run's keyframes."""
-        guide = self.guide if self.guide is not None and self.guide.use.dense_depth else None
-        if guide is not None:
-            add_dense_depth(self.mapper, guide)
-        if self.config.refine.remeasures_depth and self.refined is not None and not self.refined.is_interrupted:
-            new = np.array([k.id for k in self.map.keyframes if k.frame_id >= self.first_frame_id], np.int64)
-            measure_depth_again(self.map, new, self.tracker.mask, watch, keeps_others=guide is not None)
 
     def _begin_frame(self, frame: Frame) -> View:
         with self.stages.of("prepare"):

@@ -106,7 +106,7 @@ def test_a_coarse_depth_that_is_far_off_is_not_made_sure() -> None:
 
 
 def test_one_view_alone_makes_nothing_sure() -> None:
-    """Of two views one shows another scene: what the first says has no witness."""
+    """The second view shows another scene: what the first says has no witness."""
     reference, truth = seen("slanted")
     liar = PosedImage(seen("room", 1)[0].gray, AROUND[1])
     found = refine_depth(reference, SMALL, truth, [seen("slanted", 0)[0], liar])

@@ -13,12 +13,16 @@ LEAST_DEVIATION = 1.5
 
 @dataclass(frozen=True)
 class Windows:
-    """An image (h,w) with the mean (h,w) and the deviation (h,w) of the window around each pixel."""
+    """An image and what its square windows hold, one window around each pixel."""
 
     image: Float32
+    """Grey values (h,w)."""
     mean: Float32
+    """Mean grey value of each window (h,w)."""
     deviation: Float32
+    """Standard deviation of each window (h,w), in grey values, with `LEAST_DEVIATION` added."""
     side_px: int
+    """Side of a window."""
 
     @staticmethod
     def of(image: Float32, side_px: int) -> "Windows":
