@@ -1,0 +1,46 @@
+"""Small images are enlarged before they are tracked: distances of corners, windows of optical flow and gates are in px,
+and are made for images of 640x480. In images of half the size they are twice as wide as seen by the camera."""
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vgslam.frontend.image_mask import Mask
+from vgslam.geometry.camera import Camera
+
+if TYPE_CHECKING:
+    from vgslam.map.slam_map import SlamMap
+
+ENOUGH_PX = 640 * 480
+"""Images with half as many pixels or less are small."""
+TIMES = 2
+"""How much they are enlarged, one way: a whole number keeps pixels square, and more brings nothing to light."""
+
+Picture = npt.NDArray[np.uint8]
+
+
+def tracked_camera(camera: Camera, slam_map: "SlamMap") -> Camera:
+    """The camera of the images that are tracked, for frames of `camera`; a map is gone on with in the size that it was
+    made in. Itself for the camera of such a map, or of frames that are large enough."""
+    if camera.enlarged > 1:
+        return camera
+    is_small = 2 * camera.width * camera.height <= ENOUGH_PX
+    times = slam_map.keyframes[-1].camera.enlarged if slam_map.keyframes else TIMES if is_small else 1
+    return camera.enlarged_by(times) if times > 1 else camera
+
+
+def enlarged(picture: Picture, size: tuple[int, int]) -> Picture:
+    """A picture (h,w) or (h,w,3) in a larger size (width, height); itself where it has that size."""
+    if picture.shape[1::-1] == size:
+        return picture
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def resized_mask(mask: Mask | None, camera: Camera) -> Mask | None:
+    """A mask (h,w) of frames for the images of a camera that these are enlarged to, or the other way; None for None."""
+    size = (camera.width, camera.height)
+    if mask is None or mask.shape[::-1] == size:
+        return mask
+    return np.asarray(cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0)
