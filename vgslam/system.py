@@ -7,7 +7,7 @@ import numpy as np
 from vgslam.errors import InputError
 from vgslam.frontend.asking import AskedGuide, Reason
 from vgslam.frontend.component_start import ComponentStart
-from vgslam.frontend.enlarged import resized_mask, tracked_camera
+from vgslam.frontend.enlarged import enlarged_mask, tracked_camera
 from vgslam.frontend.frame_log import FrameLog
 from vgslam.frontend.frame_poses import FramePoses
 from vgslam.frontend.guide import Guide
@@ -73,7 +73,7 @@ class SlamSystem:
 
         # tracking and mapping
         sfm, features = WindowSfm(self.config.initializer.two_view), self.config.tracker.features
-        mask = ImageMask(camera.width, camera.height, resized_mask(ignored, camera))
+        mask = ImageMask(camera.width, camera.height, enlarged_mask(ignored, camera))
         self.tracker = Tracker(camera, self.map, self.config.tracker, mask)
         self.mapper = Mapper(self.map, self.tracker, sfm, self.config.mapper)
         self.provisional = ProvisionalStarts(self.map, self.mapper, self.notes)

@@ -38,9 +38,6 @@ def enlarged(picture: Picture, size: tuple[int, int]) -> Picture:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def resized_mask(mask: Mask | None, camera: Camera) -> Mask | None:
-    """A mask (h,w) of frames for the images of a camera that these are enlarged to, or the other way; None for None."""
-    size = (camera.width, camera.height)
-    if mask is None or mask.shape[::-1] == size:
-        return mask
-    return np.asarray(cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0)
+def enlarged_mask(mask: Mask | None, camera: Camera) -> Mask | None:
+    """A mask (h,w) of frames for the images of the camera that is tracked; None for None."""
+    return None if mask is None else mask.repeat(camera.enlarged, 0).repeat(camera.enlarged, 1)

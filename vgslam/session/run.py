@@ -173,7 +173,8 @@ class Run:
         report.static_share = round(static.most_share, 4)
         self.writer.flush(self.trajectory(of), self.keyframes(of), frames, report)
         if static.found is not None:
-            self.writer.write_static_mask(mask_png(static.found, self.loop.source, slam.tracker.camera))
+            times = slam.tracker.camera.enlarged
+            self.writer.write_static_mask(mask_png(static.found[::times, ::times], self.loop.source))
 
     def write_camera(self) -> None:
         """Write the camera of the source's images, if the run has determined it better than it was given."""
