@@ -129,7 +129,8 @@ KINDS: dict[str, tuple[str, tuple[int, ...]]] = {
     "camera_is_fisheye": ("b", (_N,)), "camera_removed_k1": ("f", (_N,)), "camera_enlarged": ("i", (_N,)),
     "session_first_frame": ("i", (_N,)), "session_camera": ("i", (_N,)), "world_component": ("i", (_N,)),
     "world_known": ("b", (_N, 2)), "world_sigma": ("f", (_N, 2)), "place_vocabulary": ("u", (8,)),
-    "place_code": ("u", (_N, 256)), "picture_key": ("i", (_N, 2)), "picture_size": ("i", (_N,)), "picture_sha256": ("u", (_N, 32)),
+    "place_code": ("u", (_N, 256)), "picture_key": ("i", (_N, 2)), "picture_size": ("i", (_N,)),
+    "picture_sha256": ("u", (_N, 32)),
 }  # fmt: skip
 """Each array's kind of number (as `numpy.dtype.kind`) and shape."""
 TABLES = {
