@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 ENOUGH_PX = 640 * 480
 """Images with half as many pixels or less are small."""
+LEAST_PX = 160 * 120
+"""Images with fewer pixels show too little to be tracked, however large they are made."""
 TIMES = 2
 """How much they are enlarged, one way: a whole number keeps pixels square, and more brings nothing to light."""
 
@@ -26,7 +28,7 @@ def tracked_camera(camera: Camera, slam_map: "SlamMap") -> Camera:
     made in. Itself for the camera of such a map, or of frames that are large enough."""
     if camera.enlarged > 1:
         return camera
-    is_small = 2 * camera.width * camera.height <= ENOUGH_PX
+    is_small = LEAST_PX <= camera.width * camera.height <= ENOUGH_PX // 2
     times = slam_map.keyframes[-1].camera.enlarged if slam_map.keyframes else TIMES if is_small else 1
     return camera.enlarged_by(times) if times > 1 else camera
 
