@@ -24,12 +24,15 @@ Picture = npt.NDArray[np.uint8]
 
 
 def tracked_camera(camera: Camera, slam_map: "SlamMap") -> Camera:
-    """The camera of the images that are tracked, for frames of `camera`; a map is gone on with in the size that it was
-    made in. Itself for the camera of such a map, or of frames that are large enough."""
+    """The camera of the images that are tracked, for frames of `camera`: itself where these are large enough. A map is
+    gone on with in the size that it was made in."""
     if camera.enlarged > 1:
         return camera
-    is_small = LEAST_PX <= camera.width * camera.height <= ENOUGH_PX // 2
-    times = slam_map.keyframes[-1].camera.enlarged if slam_map.keyframes else TIMES if is_small else 1
+    of_map = slam_map.keyframes[-1].camera if slam_map.keyframes else None
+    if of_map is not None and (of_map.of_frames.width, of_map.of_frames.height) == (camera.width, camera.height):
+        times = of_map.enlarged
+    else:
+        times = TIMES if LEAST_PX <= camera.width * camera.height <= ENOUGH_PX // 2 else 1
     return camera.enlarged_by(times) if times > 1 else camera
 
 
