@@ -3,6 +3,7 @@
 Fixtures that several rooms share are taken in here."""
 
 import os
+import signal
 from collections.abc import Generator
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -18,6 +19,7 @@ from rendered_walk import known_map, walk  # noqa: E402
 __all__ = ["bench", "demo_folder", "demo_images", "known_map", "sequence", "vgslam", "walk"]
 
 cv2.setNumThreads(1)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a script would ignore Ctrl-C
 
 settings.register_profile("on a busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("on a busy machine")

@@ -1,12 +1,14 @@
 """Motion JPEG over HTTP on loopback, in this process, with every fault that a camera has."""
 
 import base64
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
 import numpy as np
+from waiting import HANG_S
 
 BOUNDARY = "frame"
 Body = Callable[[int], Iterator[bytes]]
@@ -90,3 +92,20 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
+
+
+class Shutter:
+    """A body without an end, for `Server`: pictures forth and back, each sent when `release` asks for one more. Who
+    releases it after each line of the reader has a camera that no reader is too slow for."""
+
+    def __init__(self, parts: list[bytes]) -> None:
+        self._parts = parts
+        self._wanted = threading.Semaphore(1)
+
+    def release(self) -> None:
+        self._wanted.release()
+
+    def __call__(self, _: int) -> Iterator[bytes]:
+        for piece in itertools.cycle([*self._parts, *self._parts[::-1]]):
+            assert self._wanted.acquire(timeout=HANG_S)
+            yield piece
