@@ -22,6 +22,7 @@ def one_line(err: str) -> str:
     return lines[0]
 
 
+@pytest.mark.painted
 def test_a_run_leaves_poses_for_every_frame_and_its_honest_report(sequence: Path, vgslam) -> None:
     code, out, _ = vgslam.run(sequence)
     assert code == 0

@@ -29,7 +29,7 @@ from vgslam.store.open import load_map
 from vgslam.system import SlamSystem
 from vgslam.types import Frame, PoseEstimate
 
-N_BEFORE = 26
+N_BEFORE = 16
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ class TestFullDisk:
         self, refused: str, absent: tuple[str, ...], sequence: Path, vgslam, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.refuse(refused, monkeypatch)
-        words = ("--network", "none", "--max-frames", "30", "--map", vgslam.out.parent / "m")
+        words = ("--network", "none", "--max-frames", "16", "--map", vgslam.out.parent / "m")
         code, _, err = vgslam.run(sequence, *words)
         assert code == 3
         [line] = err.splitlines()
@@ -161,13 +161,13 @@ class TestFullDisk:
         expected = {name for name in RUN_FILES if name not in (*absent, CAMERA, FAILURES, STATIC_MASK)}
         assert {str(p.relative_to(vgslam.out)) for p in vgslam.out.rglob("*") if p.is_file()} == expected
         assert (vgslam.out.parent / "m" / MANIFEST).exists() == (refused != "state-")
-        assert len(read_trajectory(vgslam.out / "trajectory.tum")) == 30
+        assert len(read_trajectory(vgslam.out / "trajectory.tum")) == 16
 
     def test_an_interrupted_run_tells_of_both(
         self, sequence: Path, vgslam, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.refuse("cloud.ply", monkeypatch)
-        after_frame(25, interrupt, monkeypatch)
+        after_frame(15, interrupt, monkeypatch)
         assert vgslam.run(sequence, "--network", "none")[0] == 130
         assert "Ctrl-C" in vgslam.report()["stopped_by"]
         assert "No space left on device" in vgslam.report()["stopped_by"]
