@@ -19,6 +19,7 @@ from rendered_walk import known_map, walk  # noqa: E402
 __all__ = ["bench", "blank_plots", "demo_folder", "demo_images", "known_map", "sequence", "vgslam", "walk"]
 
 cv2.setNumThreads(1)
+os.fsync = os.fstat  # type: ignore[assignment]  # no test cuts the power: nothing has to wait for the disk
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a script would ignore Ctrl-C
 
 settings.register_profile("on a busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
