@@ -13,10 +13,10 @@ import cv2  # noqa: E402
 import pytest  # noqa: E402
 from expected_skips import failed_if_unexpected  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
-from program import bench, blank_plots, demo_folder, demo_images, sequence, vgslam  # noqa: E402
+from program import bench, demo_folder, demo_images, lean_runs, sequence, vgslam  # noqa: E402
 from rendered_walk import known_map, walk  # noqa: E402
 
-__all__ = ["bench", "blank_plots", "demo_folder", "demo_images", "known_map", "sequence", "vgslam", "walk"]
+__all__ = ["bench", "demo_folder", "demo_images", "known_map", "lean_runs", "sequence", "vgslam", "walk"]
 
 cv2.setNumThreads(1)
 os.fsync = os.fstat  # type: ignore[assignment]  # no test cuts the power: nothing has to wait for the disk

@@ -1,6 +1,7 @@
 """A short piece of the demo sequence as a folder of images, and the program called as a person would."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from importlib import resources
@@ -46,7 +47,7 @@ def sequence(tmp_path: Path, demo_folder: Path) -> Path:
 
 
 @pytest.fixture
-def vgslam(capsys: pytest.CaptureFixture[str], tmp_path: Path, blank_plots: None):
+def vgslam(capsys: pytest.CaptureFixture[str], tmp_path: Path, lean_runs: None):
     """Calls the program; returns exit code, stdout and stderr. `vgslam.out` is a fresh output folder."""
     from vgslam.cli import main
 
@@ -54,9 +55,12 @@ def vgslam(capsys: pytest.CaptureFixture[str], tmp_path: Path, blank_plots: None
 
 
 @pytest.fixture
-def blank_plots(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """Figures of runs are made, but not painted, which is a quarter of a short run; `@pytest.mark.painted` for a test
-    or a file has them painted."""
+def lean_runs(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Runs find one core, so that none starts a second process, unless `@pytest.mark.two_cores` stands at the test or
+    in its file. Figures are made, but not painted, which is a quarter of a short run, but for `@pytest.mark.painted`.
+    """
+    if request.node.get_closest_marker("two_cores") is None:
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0}, raising=False)
     if request.node.get_closest_marker("painted") is None:
         monkeypatch.setattr("vgslam.results.plots._png", _unpainted)
 

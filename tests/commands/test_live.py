@@ -18,6 +18,7 @@ from vgslam.session.self_calibration import CalibrationEstimate
 from vgslam.sources.trajectory_io import read_trajectory
 from vgslam.types import Camera
 
+pytestmark = pytest.mark.two_cores
 FIRST_S = 100.0
 
 
