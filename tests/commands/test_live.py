@@ -199,6 +199,7 @@ def test_signals_end_it_and_keep_everything(
         while sum(r["T_world_cam"] is not None for r in rows) < 5 and len(rows) < 300:
             rows.append(json.loads(process.stdout.readline()))
             shutter.release()
+        shutter.let_go()
         process.send_signal(sign)
         out, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, err

@@ -320,6 +320,7 @@ def test_a_background_job_of_a_script_ends_with_sigterm(
         await_poses(process, 5, shutter.release)
         process.send_signal(signal.SIGINT)  # is ignored
         await_poses(process, 2, shutter.release)
+        shutter.let_go()
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, err
