@@ -2,6 +2,7 @@
 
 Fixtures that several rooms share are taken in here."""
 
+import gc
 import os
 import signal
 from collections.abc import Generator
@@ -28,6 +29,12 @@ settings.load_profile("on a busy machine")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--strict-skips", action="store_true", help="fail on skips that tests/expected_skips.py lacks")
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: collecting garbage need not go through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
