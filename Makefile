@@ -30,8 +30,9 @@ lint: setup
 	$(BIN)/lint-imports
 	$(BIN)/python tools/house_rules.py
 
+# Compiled tests are kept for the next time, whatever the environment says of bytecode.
 test: lint
-	$(BIN)/python -m pytest -n 2 --strict-skips
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist worksteal --strict-skips
 
 # The documents against the program and the measurements, as a part of `make test`; alone in half a minute.
 docs-check: setup

@@ -15,7 +15,8 @@ from typing import Any
 FLAGS = "--ignore-gpu-blocklist --enable-unsafe-swiftshader"
 """WebGL on a machine without a GPU."""
 DARK = "--blink-settings=preferredColorScheme=0"
-LONGEST_S = 60
+LONGEST_S = 300
+"""What takes so long has hung."""
 
 
 def browser_python() -> str | None:

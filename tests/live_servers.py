@@ -1,12 +1,15 @@
 """Motion JPEG over HTTP on loopback, in this process, with every fault that a camera has."""
 
 import base64
+import itertools
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
 import numpy as np
+from waiting import HANG_S
 
 BOUNDARY = "frame"
 Body = Callable[[int], Iterator[bytes]]
@@ -90,3 +93,29 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
+
+
+class Shutter:
+    """A body without an end, for `Server`: pictures forth and back, each sent when `release` asks for one more. Who
+    releases it after each line of the reader has a camera that no reader is too slow for. A reader that is to end
+    should not wait for a picture: from `let_go` on they come by themselves."""
+
+    def __init__(self, parts: list[bytes]) -> None:
+        self._parts = parts
+        self._wanted = threading.Semaphore(1)
+        self._is_let_go = False
+
+    def release(self) -> None:
+        self._wanted.release()
+
+    def let_go(self) -> None:
+        self._is_let_go = True
+        self._wanted.release()
+
+    def __call__(self, _: int) -> Iterator[bytes]:
+        for piece in itertools.cycle([*self._parts, *self._parts[::-1]]):
+            if self._is_let_go:
+                time.sleep(0.02)
+            else:
+                assert self._wanted.acquire(timeout=HANG_S)
+            yield piece

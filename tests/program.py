@@ -1,6 +1,7 @@
 """A short piece of the demo sequence as a folder of images, and the program called as a person would."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from importlib import resources
@@ -13,6 +14,8 @@ import pytest
 
 DEMO = Path(str(resources.files("vgslam"))) / "assets" / "demo"
 N_FRAMES = 45
+BLANK = cv2.imencode(".png", np.full((4, 4, 3), 255, np.uint8))[1].tobytes()
+"""The picture of a figure that nobody looks at."""
 
 
 @pytest.fixture(scope="session")
@@ -44,11 +47,22 @@ def sequence(tmp_path: Path, demo_folder: Path) -> Path:
 
 
 @pytest.fixture
-def vgslam(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+def vgslam(capsys: pytest.CaptureFixture[str], tmp_path: Path, lean_runs: None):
     """Calls the program; returns exit code, stdout and stderr. `vgslam.out` is a fresh output folder."""
     from vgslam.cli import main
 
     return _program(main, capsys, tmp_path)
+
+
+@pytest.fixture
+def lean_runs(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Runs find one core, so that none starts a second process, unless `@pytest.mark.two_cores` stands at the test or
+    in its file. Figures are made, but not painted, which is a quarter of a short run, but for `@pytest.mark.painted`.
+    """
+    if request.node.get_closest_marker("two_cores") is None:
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0}, raising=False)
+    if request.node.get_closest_marker("painted") is None:
+        monkeypatch.setattr("vgslam.results.plots._png", _unpainted)
 
 
 @pytest.fixture
@@ -57,6 +71,14 @@ def bench(capsys: pytest.CaptureFixture[str], tmp_path: Path):
     from bench.cli import main
 
     return _program(main, capsys, tmp_path)
+
+
+def _unpainted(draw: Callable[..., object], *given: object) -> bytes:
+    from vgslam.results.plots import load_libraries
+
+    load_libraries()
+    draw(*given)
+    return BLANK
 
 
 def _program(main: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str], tmp_path: Path):

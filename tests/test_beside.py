@@ -1,13 +1,25 @@
 """Jobs on a second core: each done once, results and errors where they are asked for, and the same on one core."""
 
 import os
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
 
+import cv2
+import numpy as np
 import pytest
 from waiting import HANG_S, until
 
 from vgslam import beside
 from vgslam.beside import Job, Worker
+from vgslam.frontend.features import FeatureConfig, detect_corners, track_flow
+
+
+@pytest.fixture
+def one_core_afterwards() -> Iterator[None]:
+    yield
+    beside.allow(1)
 
 
 def test_a_job_is_done_once_and_its_error_raised_where_it_is_asked_for() -> None:
@@ -86,6 +98,31 @@ def test_an_error_ends_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="broken 0"):
         beside.results(fail, range(9))
     until(lambda: "vgslam-beside" not in {t.name for t in threading.enumerate()})
+
+
+@pytest.mark.usefixtures("one_core_afterwards")
+def test_opencv_uses_as_many_cores_and_finds_the_same() -> None:
+    noise = np.random.default_rng(3).integers(0, 256, (480, 640), np.uint8)
+    before = cv2.GaussianBlur(noise, (0, 0), 2.5)
+    after = cv2.warpAffine(before, np.array([[1.0, 0.01, 3.3], [-0.01, 1.0, -1.7]]), (640, 480))
+    found = []
+    for n_cores in (1, 2):
+        beside.allow(n_cores, there=2)
+        assert cv2.getNumThreads() == n_cores
+        corners = detect_corners(before, np.zeros((0, 2), np.float32), 500, FeatureConfig())
+        flow = track_flow(before, after, corners, corners, FeatureConfig())
+        keypoints, descriptors = cv2.SIFT_create(500).detectAndCompute(before, None)
+        found.append([corners, *flow, np.array([(*k.pt, k.angle, k.response) for k in keypoints]), descriptors])
+    assert len(found[0][0]) > 300
+    for one, two in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_the_program_lets_threads_of_opencv_sleep() -> None:
+    words = "import os, sys; from vgslam.__main__ import main; sys.argv = ['vgslam', '--version']; main(); "
+    words += "print(os.environ['OPENCV_THREAD_POOL_ACTIVE_WAIT_WORKER'], 'cv2' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True).stdout
+    assert said.split()[-2:] == ["0", "False"]
 
 
 def test_no_more_cores_are_used_than_there_are(monkeypatch: pytest.MonkeyPatch) -> None:

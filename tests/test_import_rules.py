@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,16 +15,18 @@ HEAVY = ("torch", "gtsam", "evo", "rerun", "matplotlib", "pycolmap", "huggingfac
 LARGE = ("scipy", "open3d", "trimesh", "faiss", "rosbags")
 
 
-def loaded_by(statement: str) -> set[str]:
+@cache
+def loaded_by(statement: str) -> frozenset[str]:
     """Names of the top-level packages that a fresh interpreter holds after a statement."""
     code = f"{statement}\nimport sys\nprint('\\n'.join(sorted({{m.split('.')[0] for m in sys.modules}})))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent, timeout=HANG_S
     )
-    return set(done.stdout.split())
+    return frozenset(done.stdout.split())
 
 
-def imports(path: Path, at_top_level_only: bool = False) -> set[str]:
+@cache
+def imports(path: Path, at_top_level_only: bool = False) -> frozenset[str]:
     """Full names of the modules that a file imports; relative ones are refused by the style."""
     tree = ast.parse(path.read_text())
     found: set[str] = set()
@@ -37,7 +40,7 @@ def imports(path: Path, at_top_level_only: bool = False) -> set[str]:
             elif isinstance(n, ast.ImportFrom):
                 assert n.level == 0, f"{path}: relative import"
                 found.add(n.module or "")
-    return found
+    return frozenset(found)
 
 
 def importers_of(library: str, at_top_level_only: bool = False) -> set[str]:

@@ -11,6 +11,7 @@ import sys
 import tokenize
 import tomllib
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -92,18 +93,20 @@ def table() -> list[tuple[str, ...]]:
 
 def lines_of(files: Iterable[Path]) -> tuple[int, int]:
     """All lines of files, and those with code: neither blank nor a part of a comment or a docstring."""
-    n_all = n_code = 0
-    for file in files:
-        text = file.read_text()
-        code: set[int] = set()
-        for token in tokenize.generate_tokens(io.StringIO(text).readline):
-            if token.type not in NO_CODE:
-                code.update(range(token.start[0], token.end[0] + 1))
-        for node in ast.walk(ast.parse(text)):
-            if _is_docstring(node):
-                code.difference_update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
-        n_all, n_code = n_all + len(text.splitlines()), n_code + len(code)
-    return n_all, n_code
+    counts = [_lines_of_text(file.read_text()) for file in files]
+    return sum(n_all for n_all, _ in counts), sum(n_code for _, n_code in counts)
+
+
+@cache
+def _lines_of_text(text: str) -> tuple[int, int]:
+    code: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in NO_CODE:
+            code.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(text)):
+        if _is_docstring(node):
+            code.difference_update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return len(text.splitlines()), len(code)
 
 
 def _files(room: str) -> list[Path]:

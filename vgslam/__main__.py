@@ -43,10 +43,13 @@ def _kept(name: str) -> _Standard | None:
 
 
 def main() -> int:
-    """Sets the number of threads before the libraries are loaded, then runs the command line. One thread for linear
-    algebra: the matrices are small, and threads that wait for each other cost more than they give."""
+    """Sets how libraries use threads before they are loaded, then runs the command line. One thread for linear algebra:
+    the matrices are small, and threads that wait for each other cost more than they give. OpenCV's threads sleep where
+    they wait for work."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
+    for who in ("WORKER", "MAIN"):  # rounds of waiting awake
+        os.environ.setdefault(f"OPENCV_THREAD_POOL_ACTIVE_WAIT_{who}", "0")
     out, _ = _kept("stdout"), _kept("stderr")
     gc.set_threshold(GARBAGE_EVERY)
     from vgslam.cli import CLOSED_PIPE

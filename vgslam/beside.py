@@ -28,9 +28,13 @@ def cores() -> int:
 
 
 def allow(n_cores: int, there: int | None = None) -> None:
-    """Use this many cores, of those that this process may run on (`there`); 1 means that nothing is done beside."""
+    """Use this many cores, of those that this process may run on (`there`); 1 means that nothing is done beside. OpenCV
+    uses as many: it gives each thread rows or points of its own, so that the result is the same."""
+    import cv2
+
     global _n_cores
     _n_cores = max(1, min(n_cores, cores() if there is None else there))
+    cv2.setNumThreads(_n_cores)
     keep_one_heap()
 
 

@@ -26,7 +26,7 @@ def theirs(xi: np.ndarray) -> pypose.LieTensor:
 @example(np.array([5e-11, 0.0, 0.0, 0.0, 1.0, 0.0]))
 @example(np.array([4.2230796e-08, 0.0, 0.0, 0.0, 1.5, 0.0]))
 @example(np.array([0.0, 0.0, 4.2230796e-08, 1.0, 1.5, 0.0]))
-@example(np.array([0.046875, 0.0, 0.0, 0.0, 0.0, 0.0]))
+@example(np.array([0.0499, 0.0, 0.0, 0.0, 0.0, 0.0]))
 def test_exponential_logarithm_and_inverse(xi: np.ndarray) -> None:
     T = theirs(xi)
     matrix = T.matrix()
@@ -35,8 +35,8 @@ def test_exponential_logarithm_and_inverse(xi: np.ndarray) -> None:
     v, w = T.Log().tensor().split(3)
     np.testing.assert_allclose(se3.log(se3.exp(xi)), torch.cat([w, v]).numpy(), atol=5e-8)
     torch.testing.assert_close(torch_se3.inverse(matrix), T.Inv().matrix(), atol=1e-12, rtol=0)
-    # for small arguments torch's matrix_exp is off by up to 2e-10, where its series ends
-    torch.testing.assert_close(torch_se3.exp(torch.from_numpy(xi)), torch.from_numpy(se3.exp(xi)), atol=1e-9, rtol=0)
+    # for small arguments torch's matrix_exp is off by up to 2.6e-10 (at 0.05, where its series ends)
+    torch.testing.assert_close(torch_se3.exp(torch.from_numpy(xi)), torch.from_numpy(se3.exp(xi)), atol=4e-10, rtol=0)
 
 
 @settings(deadline=None)  # the first call loads

@@ -23,7 +23,9 @@ from vgslam.store.manifest import MANIFEST
 from vgslam.store.open import load_map
 from vgslam.viewer.open import NullViewer
 
-WORDS = ("--network", "none", "--max-frames", "30")
+N = 16
+"""Frames of a run; the map begins with the ninth."""
+WORDS = ("--network", "none", "--max-frames", str(N))
 EXTRAS = "vgslam.session.extras"
 PLOTS = {f"plots/{name}.png" for name in ("top_view", "error", "status", "depth")}
 
@@ -102,7 +104,7 @@ def test_a_viewer_that_is_gone(
     assert (code, len(err.splitlines())) == (3, 1)
     assert "the viewer failed" in err
     assert files(vgslam.out) == everything_but()
-    assert vgslam.report()["n_poses"] == 30
+    assert vgslam.report()["n_poses"] == N
 
 
 def test_finishing_the_map_breaks(sequence: Path, vgslam, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +116,7 @@ def test_finishing_the_map_breaks(sequence: Path, vgslam, monkeypatch: pytest.Mo
     assert str(vgslam.out) in err
     assert vgslam.report()["complete"] is False
     assert "finishing the map" in vgslam.report()["stopped_by"]
-    assert len(read_trajectory(vgslam.out / "trajectory.tum")) == 30
+    assert len(read_trajectory(vgslam.out / "trajectory.tum")) == N
     assert not (vgslam.out.parent / "m" / MANIFEST).exists()
 
 
@@ -124,7 +126,7 @@ def test_a_folder_that_is_removed_meanwhile_is_made_again(
     adding = Run.save_when_due
 
     def remove(self: Run, tracked) -> None:
-        if tracked.frame.id == 20:
+        if tracked.frame.id == 12:
             shutil.rmtree(vgslam.out)
         adding(self, tracked)
 
@@ -138,13 +140,13 @@ def test_a_folder_that_is_removed_meanwhile_is_made_again(
 def test_a_disk_that_is_full_for_a_while_is_a_warning(
     sequence: Path, vgslam, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vgslam.results.run_folder.FLUSH_MIN_FRAMES", 10)
+    monkeypatch.setattr("vgslam.results.run_folder.FLUSH_MIN_FRAMES", 5)
     monkeypatch.setattr("vgslam.session.map_session.SAVE_MIN_KEYFRAMES", 2)
     now = {"frame": -1}
     sync, save = os.fsync, Run.save_when_due
 
     def no_space(handle: int) -> None:
-        if 0 <= now["frame"] < 25:
+        if 0 <= now["frame"] < 14:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         sync(handle)
 
@@ -159,7 +161,7 @@ def test_a_disk_that_is_full_for_a_while_is_a_warning(
     assert code == 0
     assert vgslam.report()["complete"] is True
     assert any("No space left" in w for w in vgslam.report()["warnings"])
-    assert len(load_map(vgslam.out.parent / "m").frames) == 30
+    assert len(load_map(vgslam.out.parent / "m").frames) == N
 
 
 @pytest.mark.parametrize(("limit_bytes", "fits"), [
@@ -198,7 +200,7 @@ def test_ctrl_c_while_the_map_is_saved_waits_for_it_and_leaves_out_cloud_and_plo
     assert "interrupted while the run was finished (saving the map)" in err
     assert vgslam.report()["complete"] is False
     assert vgslam.report()["stopped_by"] == "interrupted while the run was finished (saving the map)"
-    assert len(load_map(vgslam.out.parent / "m").frames) == 30
+    assert len(load_map(vgslam.out.parent / "m").frames) == N
     assert files(vgslam.out) == everything_but("cloud.ply", FAILURES, *PLOTS)
 
 

@@ -6,13 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from live_servers import Server, jpeg, part
+from live_servers import Server, Shutter, jpeg, part
 from waiting import HANG_S
 
 from vgslam.interfaces import FrameSource
@@ -20,6 +18,7 @@ from vgslam.session.self_calibration import CalibrationEstimate
 from vgslam.sources.trajectory_io import read_trajectory
 from vgslam.types import Camera
 
+pytestmark = pytest.mark.two_cores
 FIRST_S = 100.0
 
 
@@ -67,7 +66,7 @@ def test_a_stream_becomes_a_run_with_its_latency(
 def test_a_server_that_dies_and_comes_back_goes_on_in_the_same_map(parts: list[bytes], live, vgslam) -> None:
     """The second connection begins a little later and a little earlier in the scene."""
     with Server(lambda n: iter([*parts[:30], parts[30][:500]] if n == 0 else parts[25:])) as server:
-        code, out, _ = live(server.url, "--give-up-s", 30, "--max-frames", 48)
+        code, out, _ = live(server.url, "--give-up-s", HANG_S, "--max-frames", 48)
     assert code == 0
     report = vgslam.report()
     assert report["n_frames"] == 48
@@ -183,21 +182,13 @@ def test_a_wrong_word_for_the_poses(
     assert not vgslam.out.exists()
 
 
-def endless(parts: list[bytes]) -> Iterator[bytes]:
-    """The pictures forth and back, at some rate, without a clock of its own."""
-    pictures = [p.replace(b"X-Timestamp", b"X-Nothing") for p in parts]
-    while True:
-        for p in [*pictures, *pictures[::-1]]:
-            time.sleep(0.03)
-            yield p
-
-
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_it_and_keep_everything(
     sign: signal.Signals, parts: list[bytes], demo_folder: Path, tmp_path: Path
 ) -> None:
     command = [sys.executable, "-m", "vgslam", "live"]
-    with Server(lambda _: endless(parts)) as server:
+    shutter = Shutter([p.replace(b"X-Timestamp", b"X-Nothing") for p in parts])
+    with Server(shutter) as server:
         process = subprocess.Popen(
             [*command, server.url, "--calib", demo_folder / "calib.json", "--out", tmp_path / "o", "--poses", "-",
              "--map", tmp_path / "m"],
@@ -207,6 +198,8 @@ def test_signals_end_it_and_keep_everything(
         rows = []
         while sum(r["T_world_cam"] is not None for r in rows) < 5 and len(rows) < 300:
             rows.append(json.loads(process.stdout.readline()))
+            shutter.release()
+        shutter.let_go()
         process.send_signal(sign)
         out, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, err

@@ -13,6 +13,8 @@ from vgslam.refine.problem import Problem, gather
 from vgslam.system import SlamSystem
 from vgslam.types import Frame, Ids, PoseEstimate
 
+pytestmark = pytest.mark.two_cores
+
 
 @pytest.fixture(scope="module")
 def parts(demo_images: list[np.ndarray]) -> list[bytes]:

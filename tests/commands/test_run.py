@@ -22,6 +22,7 @@ def one_line(err: str) -> str:
     return lines[0]
 
 
+@pytest.mark.painted
 def test_a_run_leaves_poses_for_every_frame_and_its_honest_report(sequence: Path, vgslam) -> None:
     code, out, _ = vgslam.run(sequence)
     assert code == 0
@@ -61,7 +62,7 @@ def test_the_camera_that_was_adjusted_is_for_the_next_run(sequence: Path, vgslam
 
 
 def test_json_is_the_report_and_nothing_else(sequence: Path, vgslam) -> None:
-    code, out, err = vgslam.run(sequence, "--json")
+    code, out, err = vgslam.run(sequence, "--json", "--max-frames", 20)
     assert code == 0
     assert json.loads(out) == vgslam.report()
     assert "keyframes" in err, "what is told otherwise goes to standard error"
@@ -71,8 +72,8 @@ def test_json_is_the_report_and_nothing_else(sequence: Path, vgslam) -> None:
 
 
 def test_the_same_input_gives_the_same_trajectory(sequence: Path, vgslam, tmp_path: Path) -> None:
-    vgslam("run", sequence, "--out", tmp_path / "a", "--quiet")
-    vgslam("run", sequence, "--out", tmp_path / "b", "--quiet")
+    for name in "ab":
+        vgslam("run", sequence, "--out", tmp_path / name, "--quiet", "--max-frames", 30)
     a, b = ((tmp_path / n / "trajectory.tum").read_bytes() for n in "ab")
     assert a == b
     assert len(a) > 1000
@@ -88,7 +89,7 @@ def test_selection_of_frames(sequence: Path, vgslam) -> None:
 def test_settings_from_a_file_and_the_command_line(sequence: Path, vgslam, tmp_path: Path) -> None:
     config = tmp_path / "settings.yaml"
     config.write_text("mapper: {window: 5, n_linked: 2}\n")
-    code, _, _ = vgslam.run(sequence, "--config", config, "--slam.mapper.window", 6)
+    code, _, _ = vgslam.run(sequence, "--config", config, "--slam.mapper.window", 6, "--max-frames", 20)
     assert code == 0
     text = (vgslam.out / "config.yaml").read_text()
     assert "window: 6" in text
@@ -159,7 +160,7 @@ def test_calibration_of_another_resolution_is_scaled_when_the_aspect_agrees(sequ
     calib = json.loads((sequence / "calib.json").read_text())
     doubled = {k: 2 * calib[k] for k in ("width", "height", "fx", "fy")}
     change_calib(sequence, **doubled, cx=2 * calib["cx"] + 0.5, cy=2 * calib["cy"] + 0.5)
-    code, _, _ = vgslam.run(sequence)
+    code, _, _ = vgslam.run(sequence, "--max-frames", 20)
     report = vgslam.report()
     assert code == 0
     assert report["camera"]["fx"] == pytest.approx(calib["fx"])
@@ -198,7 +199,7 @@ def test_truth_that_does_not_overlap_in_time(sequence: Path, vgslam, tmp_path: P
     rows[:, 0] += 1e6
     elsewhere = tmp_path / "elsewhere.txt"
     np.savetxt(elsewhere, rows, fmt="%.9f")
-    code, _, err = vgslam.run(sequence, "--truth", elsewhere)
+    code, _, err = vgslam.run(sequence, "--truth", elsewhere, "--max-frames", 20)
     assert code != 0
     assert "overlap" in one_line(err)
 

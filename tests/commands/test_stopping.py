@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import itertools
 import json
 import os
 import shutil
@@ -10,14 +9,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from live_servers import Server, jpeg, part
+from live_servers import Server, Shutter, jpeg, part
 from waiting import HANG_S
 
 from bench.stream_server import wait_for_listener
@@ -31,7 +29,7 @@ from vgslam.store.open import load_map
 from vgslam.system import SlamSystem
 from vgslam.types import Frame, PoseEstimate
 
-N_BEFORE = 26
+N_BEFORE = 16
 
 
 @pytest.fixture
@@ -150,7 +148,7 @@ class TestFullDisk:
         self, refused: str, absent: tuple[str, ...], sequence: Path, vgslam, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.refuse(refused, monkeypatch)
-        words = ("--network", "none", "--max-frames", "30", "--map", vgslam.out.parent / "m")
+        words = ("--network", "none", "--max-frames", "16", "--map", vgslam.out.parent / "m")
         code, _, err = vgslam.run(sequence, *words)
         assert code == 3
         [line] = err.splitlines()
@@ -163,13 +161,13 @@ class TestFullDisk:
         expected = {name for name in RUN_FILES if name not in (*absent, CAMERA, FAILURES, STATIC_MASK)}
         assert {str(p.relative_to(vgslam.out)) for p in vgslam.out.rglob("*") if p.is_file()} == expected
         assert (vgslam.out.parent / "m" / MANIFEST).exists() == (refused != "state-")
-        assert len(read_trajectory(vgslam.out / "trajectory.tum")) == 30
+        assert len(read_trajectory(vgslam.out / "trajectory.tum")) == 16
 
     def test_an_interrupted_run_tells_of_both(
         self, sequence: Path, vgslam, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.refuse("cloud.ply", monkeypatch)
-        after_frame(25, interrupt, monkeypatch)
+        after_frame(15, interrupt, monkeypatch)
         assert vgslam.run(sequence, "--network", "none")[0] == 130
         assert "Ctrl-C" in vgslam.report()["stopped_by"]
         assert "No space left on device" in vgslam.report()["stopped_by"]
@@ -259,18 +257,9 @@ def endless_folder(demo_folder: Path, tmp_path_factory: pytest.TempPathFactory) 
     return folder
 
 
-@pytest.fixture(scope="module")
-def endless_stream(demo_images: list[np.ndarray]) -> Iterator[str]:
-    pictures = [part(jpeg(image)) for image in demo_images]
-
-    def sent(_: int) -> Iterator[bytes]:
-        """At the pace of a camera: of what comes faster, those that are not dropped are far apart by chance."""
-        for picture in itertools.cycle([*pictures, *pictures[::-1]]):
-            yield picture
-            time.sleep(0.05)
-
-    with Server(sent) as server:
-        yield server.url
+@pytest.fixture
+def shutter(demo_images: list[np.ndarray]) -> Shutter:
+    return Shutter([part(jpeg(image)) for image in demo_images])
 
 
 @contextlib.contextmanager
@@ -289,16 +278,14 @@ def program(*words: object, is_in_background: bool) -> Iterator["subprocess.Pope
         process.communicate()
 
 
-def await_poses(process: "subprocess.Popen[str]", n: int) -> int:
-    """Reads lines until n of them have a pose; returns how many there were."""
+def await_poses(process: "subprocess.Popen[str]", n: int, then: Callable[[], None] = lambda: None) -> None:
+    """Reads lines until n of them have a pose; what is to be done after each."""
     assert process.stdout is not None
-    n_lines = 0
     while n > 0:
         line = process.stdout.readline()
         assert line, process.communicate()[1]
         n -= json.loads(line)["T_world_cam"] is not None
-        n_lines += 1
-    return n_lines
+        then()
 
 
 @pytest.mark.parametrize(
@@ -325,13 +312,15 @@ def test_signals_stop_a_run_and_keep_everything(
 
 
 def test_a_background_job_of_a_script_ends_with_sigterm(
-    endless_stream: str, demo_folder: Path, tmp_path: Path
+    shutter: Shutter, demo_folder: Path, tmp_path: Path
 ) -> None:
-    words = ("live", endless_stream, "--calib", demo_folder / "calib.json", "--out", tmp_path / "o")
-    with program(*words, is_in_background=True) as process:
-        await_poses(process, 5)
+    with Server(shutter) as server, program(
+        "live", server.url, "--calib", demo_folder / "calib.json", "--out", tmp_path / "o", is_in_background=True
+    ) as process:  # fmt: skip
+        await_poses(process, 5, shutter.release)
         process.send_signal(signal.SIGINT)  # is ignored
-        await_poses(process, 2)
+        await_poses(process, 2, shutter.release)
+        shutter.let_go()
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, err

@@ -14,6 +14,7 @@ from vgslam import beside
 from vgslam.system import SlamSystem
 from vgslam.types import Frame, PoseEstimate
 
+pytestmark = [pytest.mark.painted, pytest.mark.two_cores]
 WORDS = ("--network", "none", "--cores", 2)
 MEASURED = {"command", "cpu_s", "wall_s", "stage_cpu_s", "frames_per_cpu_s", "frames_per_wall_s", "peak_memory_mib"}
 

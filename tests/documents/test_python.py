@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+from waiting import HANG_S
 
 from vgslam import open_source
 from vgslam.sources import SourceOptions
@@ -43,7 +44,7 @@ def test_programs_run(page: str, code: str, tmp_path: Path) -> None:
     (folder / "calib.json").write_text((DEMO / "calib.json").read_text())
     code += "\nassert len(slam.map.frames) == 12 and len(trajectory) > 6\n"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=120, check=False,
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=HANG_S, check=False,
         env={"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 0, f"{page}: {done.stderr}"

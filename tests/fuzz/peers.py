@@ -2,12 +2,12 @@
 
 import socket
 import struct
-import time
 from contextlib import suppress
 from pathlib import Path
 
 from fuzz.parser import Files, Parser
 from hypothesis import strategies as st
+from waiting import HANG_S, until
 
 from vgslam.poses_out.frame_pose import FramePose
 from vgslam.poses_out.sockets import SocketSink, listen_unix
@@ -41,13 +41,12 @@ def read(folder: Path) -> None:
     sink = SocketSink(listen_unix(path))
     peers: list[socket.socket] = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as good:
-        good.settimeout(20)
+        good.settimeout(HANG_S)
         good.connect(str(path))
         lines = good.makefile("rb")
         script = (folder / "script").read_text().split("|")
         try:
-            while not sink.n_readers:  # without sending: lines that pile up here would fill its share
-                time.sleep(0.001)
+            until(lambda: sink.n_readers)  # without sending: lines that pile up here would fill its share
             for i in range(N_POSES):
                 for words in script[i::N_POSES]:
                     _follow(peers, str(path), words)

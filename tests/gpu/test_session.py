@@ -24,8 +24,8 @@ ABSENT = ("gtsam", "av", "rosbags", "tyro", "evo", "faiss", "trimesh", "pycolmap
 TINY_RECIPE = """
 model: vggt-s
 data:
-  n_clips: 64
-  n_validation_clips: 64
+  n_clips: 16
+  n_validation_clips: 16
   clip_height: 24
   clip_width: 32
   sizes: [[24, 32, 1.0]]
@@ -98,7 +98,7 @@ def test_bench(benched: tuple[Path, dict[str, Any]]) -> None:
 def test_train_goes_on_where_it_stopped(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(TINY_RECIPE)
-    common = f"--recipe {recipe} --render-workers 1 --first-clips 64 --n-validation 4 --max-s 1e6"
+    common = f"--recipe {recipe} --render-workers 1 --first-clips 16 --n-validation 4 --max-s 1e6"
     common += f" --folder {tmp_path}/clips"
     first = session(tmp_path, "train", f"{common} --share 0.5 --state {tmp_path}/none")
     assert first["resumed at step"] == 0

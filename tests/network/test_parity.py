@@ -1,12 +1,10 @@
 """Equality with the published network, through the parity kit beside the repository; and our own golden numbers."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from parity_kit import check
 
 REPO = Path(__file__).parents[2]
 CHECKER = REPO.parent / "shared" / "parity" / "check_parity.py"
@@ -23,13 +21,12 @@ CHECKER = REPO.parent / "shared" / "parity" / "check_parity.py"
     ],
     ids=["keys", "tiny", "variant", "prep"],
 )
-def test_kit_agrees(arguments: list[str]) -> None:
-    done = subprocess.run(
-        [sys.executable, str(CHECKER), *arguments], cwd=REPO, capture_output=True, text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "not returned" not in done.stdout
+def test_kit_agrees(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed = check(CHECKER, arguments, monkeypatch, capsys)
+    assert "PASS" in printed
+    assert "not returned" not in printed
 
 
 def test_own_golden_numbers(golden_tool) -> None:

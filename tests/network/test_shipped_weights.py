@@ -16,7 +16,7 @@ from vgslam_train.data.windows import WindowBatch
 from vgslam_train.presets import VGGT_S, VGGT_S2
 from vgslam_train.validation.model_guess import ModelGuess
 from vgslam_train.validation.pose_measures import constant_depth, depth_score, identity_poses, pose_score
-from vgslam_train.worlds.sequences import Shot, render_sequence
+from vgslam_train.worlds.sequences import Sequence, Shot, render_sequence
 
 
 def test_small_strict_and_free() -> None:
@@ -66,15 +66,20 @@ def test_weights_that_were_in_the_package_say_what_took_their_place(
         load(name)  # a file of that name is what is meant
 
 
-def windows(width: int, height: int) -> WindowBatch:
-    """24 windows of 4 frames of rooms and clutter by seeds that training does not use."""
-    parts = []
-    for seed in (910_001, 910_002, 910_003):
-        for kind, motion in (("room", "walk"), ("clutter", "orbit")):
-            film = render_sequence(kind, motion, 16, seed, shot=Shot(rate_hz=6.0, supersample=1), camera=None)
-            parts.append(film)
+@pytest.fixture(scope="module")
+def films() -> list[Sequence]:
+    """Rooms and clutter by seeds that training does not use, 16 frames of each."""
+    return [
+        render_sequence(kind, motion, 16, seed, shot=Shot(rate_hz=6.0, supersample=1), camera=None)
+        for seed in (910_001, 910_002, 910_003)
+        for kind, motion in (("room", "walk"), ("clutter", "orbit"))
+    ]
+
+
+def windows(films: list[Sequence], width: int, height: int) -> WindowBatch:
+    """24 windows of 4 frames."""
     images, depth, T, K = [], [], [], []
-    for film in parts:
+    for film in films:
         small = torch.nn.functional.interpolate(
             torch.from_numpy(film.images).permute(0, 3, 1, 2).float() / 255, size=(height, width), mode="area"
         )
@@ -93,9 +98,9 @@ def windows(width: int, height: int) -> WindowBatch:
 
 
 @pytest.mark.parametrize(("name", "share"), [("vggt-s", 0.6), ("vggt-s2", 0.5)])
-def test_better_than_what_costs_nothing(name: str, share: float) -> None:
+def test_better_than_what_costs_nothing(name: str, share: float, films: list[Sequence]) -> None:
     config = load(name).model.config
-    batch = windows(config.image_size, 3 * config.image_size // 4)
+    batch = windows(films, config.image_size, 3 * config.image_size // 4)
     guess = ModelGuess(load(name).model, torch.device("cpu"))(batch)
     solved = pose_score([batch], [torch.linalg.inv(guess.T_solver)])
     still = pose_score([batch], [identity_poses(batch)])

@@ -41,7 +41,7 @@ def test_small_images_that_could_be_tracked_are_told(
 
     for file in sorted((sequence / "images").iterdir()):
         cv2.imwrite(str(file), cv2.resize(cv2.imread(str(file)), size, interpolation=cv2.INTER_AREA))
-    code, _, _ = vgslam.run(sequence, "--network", "none")
+    code, _, _ = vgslam.run(sequence, "--network", "none", "--max-frames", 20)
     assert code == 0
     said = "its images of 140x105 px are too small: there is no room for enough corners; at least 160x120 works"
     assert [line for line in vgslam.report()["warnings"] if "small" in line] == [said] * is_told

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from waiting import HANG_S
 
 from vgslam.errors import ConfigError
 from vgslam.session.main_loop import Tracked
@@ -72,7 +73,7 @@ def test_it_reports_by_itself_within_the_block_and_a_reader_that_went_away_hears
     clock = iter(range(0, 10**6, 2))
     telemetry = Telemetry(cast(Run, run), gone, lambda: float(next(clock)), lambda: 0.0, lambda: 77.0)
     with ticking(telemetry, every_s=0.001):
-        assert heard.wait(60.0)
+        assert heard.wait(HANG_S)
     assert telemetry.newest is not None
     heard.clear()
     telemetry.tick()

@@ -71,7 +71,7 @@ class TestRtsp:
         self, says: bytes | None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """One that never says a word, one that hangs up at once, one that takes us for a web server."""
-        monkeypatch.setattr("vgslam.sources.live_av.LISTEN_AGAIN_S", 4.0)
+        monkeypatch.setattr("vgslam.sources.live_av.LISTEN_AGAIN_S", 2.0)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -81,6 +81,7 @@ class TestRtsp:
         reader.start()
         wait_for_listener(port)
         with socket.create_connection(("127.0.0.1", port)) as peer:
+            monkeypatch.setattr("vgslam.sources.live_av.LISTEN_AGAIN_S", HANG_S)  # the sender has all the time
             if says is not None:
                 peer.sendall(says)
                 peer.close()

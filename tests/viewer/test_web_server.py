@@ -7,13 +7,20 @@ import sys
 from pathlib import Path
 
 import pytest
-from waiting import until
+from waiting import HANG_S, until
 
 from vgslam.errors import OutputError
 
 pytest.importorskip("rerun")
 
+from vgslam.viewer import web_server
 from vgslam.viewer.web_server import WebServer
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine the program may take long to listen."""
+    monkeypatch.setattr(web_server, "START_S", HANG_S)
 
 
 def free_ports() -> tuple[int, int]:
@@ -59,7 +66,8 @@ def test_a_port_in_use_is_said_in_one_line() -> None:
 @pytest.mark.skipif(not Path("/proc/net/tcp").is_file(), reason="no /proc/net here: Linux alone has it")
 def test_it_ends_with_a_process_that_is_killed() -> None:
     ports = free_ports()
-    serve = f"import sys\nfrom vgslam.viewer.web_server import WebServer\nkept = WebServer{ports}\n"
+    serve = f"import sys\nfrom vgslam.viewer import web_server\nweb_server.START_S = {HANG_S}\n"
+    serve += f"kept = web_server.WebServer{ports}\n"
     serve += "print('up', flush=True)\nsys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", serve], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

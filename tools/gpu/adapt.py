@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     device = torch.device(args.device)
     record = Record("adapt", device, args.out)
-    frames, steps = (84, 2) if args.tiny else (240, 30)
+    frames, steps = (48, 2) if args.tiny else (240, 30)
     for name in args.weights[:1] if args.tiny else args.weights:
         record.measure(f"{Path(name).stem} {device.type}", partial(adapted, name, device, frames, steps))
         if device.type != "cpu":

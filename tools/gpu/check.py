@@ -162,7 +162,9 @@ def compiled_block(device: torch.device, config: VggtConfig, frames: int, size: 
     return {"eager_ms": round(1e3 * eager, 3), "compiled_ms": round(1e3 * fast, 3), "compile_s": round(compile_s, 1)}
 
 
-def training_speed(device: torch.device, model: Vggt, shape: tuple[int, int, int, int]) -> dict[str, float]:
+def training_speed(
+    device: torch.device, model: Vggt, shape: tuple[int, int, int, int], repeats: int
+) -> dict[str, float]:
     """A training step in bf16 on random windows (batch, frames, height, width): milliseconds, windows/s, memory."""
     batch, frames, height, width = shape
     model = model.train()
@@ -188,7 +190,7 @@ def training_speed(device: torch.device, model: Vggt, shape: tuple[int, int, int
 
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    took = seconds(run, device, repeats=8, warm_up=3)
+    took = seconds(run, device, repeats, warm_up=min(3, repeats))
     peak = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else 0.0
     return {"ms": round(1e3 * took, 2), "windows_per_s": round(batch / took, 1), "peak_gib": round(peak, 2)}
 
@@ -204,11 +206,12 @@ def checks(device: torch.device, tiny: bool) -> list[tuple[str, Callable[[], Any
         found.append((f"attention grouped {name}", partial(attention_parity, device, dtype, MaskBackend.GROUPED)))
     found += [(f"rendering {kind}", partial(rendering, device, kind, size)) for kind in WORLD_KINDS]
     found.append(("render speed", partial(render_speed, device, clip, 1 if tiny else 4)))
-    found.append(("render speed, cpu", partial(render_speed, torch.device("cpu"), clip, 1)))
+    if device.type != "cpu":
+        found.append(("render speed, cpu", partial(render_speed, torch.device("cpu"), clip, 1)))
     model = build(PRESETS["vggt-s" if tiny else "vggt-m"], 0).to(device)
     for batch, frames in ((2, 2),) if tiny else ((32, 2), (16, 4), (32, 4)):
         name = f"training step, {batch} windows of {frames}"
-        found.append((name, partial(training_speed, device, model, (batch, frames, *size))))
+        found.append((name, partial(training_speed, device, model, (batch, frames, *size), 1 if tiny else 8)))
     tokens = 64 if tiny else 1041
     found.append(("attention kernels", partial(attention_kernels, device, 2 if tiny else 20, tokens)))
     if device.type == "cuda":

@@ -43,8 +43,8 @@ class RunArgs(TrackingArgs):
     stream: int | None = None
     """Number of the stream in a video file that has several, by default the largest. A warning lists them."""
     cores: int = 2
-    """CPU cores to use, 1 or 2, of those that there are. A second one reads ahead, and scores and plots; the
-    results are the same to the last bit."""
+    """CPU cores to use, 1 or 2, of those that there are. A second one reads ahead, shares work on images, scores and
+    plots; the results are the same to the last bit."""
     realtime: bool = False
     """Play the sequence at its own times, as a camera would: frames for which there is no time are dropped."""
 

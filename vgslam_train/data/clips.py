@@ -160,7 +160,7 @@ def render_shard(folder: str, config: ClipConfig, number: int, device: str = "cp
 def generate_clips(
     folder: Path, config: ClipConfig, n_clips: int, workers: int = 1, show: Callable[[str], None] | None = None
 ) -> None:
-    """Renders what is missing of the first `n_clips` (rounded up to whole shards) in parallel.
+    """Renders what is missing of the first `n_clips` (rounded up to whole shards) in parallel; with 0 workers, here.
 
     ConfigError if the folder holds another data set.
     """
@@ -168,13 +168,22 @@ def generate_clips(
     n_shards = -(-n_clips // config.clips_per_shard)
     if not missing:
         return
-    with ProcessPoolExecutor(max(workers, 1), mp_context=get_context("spawn")) as pool:
+
+    def rendered(n_done: int) -> None:
+        if show is not None:
+            n = n_shards - len(missing) + n_done
+            show(f"rendered {n * config.clips_per_shard} of {n_shards * config.clips_per_shard} clips")
+
+    if not workers:
+        for done, k in enumerate(missing, start=1):
+            render_shard(str(folder), config, k)
+            rendered(done)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         jobs = [pool.submit(render_shard, str(folder), config, k) for k in missing]
         for done, job in enumerate(as_completed(jobs), start=1):
             job.result()
-            if show is not None:
-                n = n_shards - len(missing) + done
-                show(f"rendered {n * config.clips_per_shard} of {n_shards * config.clips_per_shard} clips")
+            rendered(done)
 
 
 def claim_folder(folder: Path, config: ClipConfig, n_clips: int) -> list[int]:

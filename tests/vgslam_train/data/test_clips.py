@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from vgslam.errors import ConfigError
+from vgslam_train.data import clips
 from vgslam_train.data.cell_flow import cell_centres, cell_flow
 from vgslam_train.data.clips import ClipConfig, ClipSet, generate_clips, overlaps
 
@@ -32,12 +33,16 @@ def test_shards_are_whole_and_open(rendered: Path) -> None:
     assert np.allclose(np.diag(clip.flow_px), 0, atol=1e-3)
 
 
-def test_generation_goes_on_where_it_stopped(rendered: Path, tmp_path: Path) -> None:
+def test_generation_goes_on_where_it_stopped(
+    rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without workers, in this process; what workers render is the same."""
+    monkeypatch.setattr(clips, "ProcessPoolExecutor", lambda *_: pytest.fail("a process was started"))
     shown: list[str] = []
-    generate_clips(tmp_path, TINY, 4, show=shown.append)
+    generate_clips(tmp_path, TINY, 4, 0, shown.append)
     (tmp_path / ".shard_00001").mkdir()  # what a killed worker leaves
     first = (tmp_path / "shard_00000" / "images.npy").stat().st_mtime_ns
-    generate_clips(tmp_path, TINY, 8, show=shown.append)
+    generate_clips(tmp_path, TINY, 8, 0, shown.append)
     assert (tmp_path / "shard_00000" / "images.npy").stat().st_mtime_ns == first
     assert shown == ["rendered 4 of 4 clips", "rendered 8 of 8 clips"]
     for k in (0, 7):

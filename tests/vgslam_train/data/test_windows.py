@@ -25,7 +25,7 @@ CLIPS = ClipConfig(seed=11, n_frames=6, height=96, width=128, worlds_per_shard=2
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> ClipSet:
     folder = tmp_path_factory.mktemp("clips")
-    generate_clips(folder, CLIPS, 8)
+    generate_clips(folder, CLIPS, 8, workers=0)
     return ClipSet.open(folder)
 
 

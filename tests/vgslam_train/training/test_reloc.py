@@ -194,7 +194,7 @@ def test_database_in_one_place_has_no_scale() -> None:
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> ClipSet:
     folder = tmp_path_factory.mktemp("clips")
-    generate_clips(folder, ClipConfig(seed=5, n_frames=8, worlds_per_shard=2, clips_per_world=4), 8)
+    generate_clips(folder, ClipConfig(seed=5, n_frames=8, worlds_per_shard=2, clips_per_world=4), 8, workers=0)
     return ClipSet.open(folder)
 
 

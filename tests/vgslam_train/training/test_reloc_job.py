@@ -20,7 +20,7 @@ from vgslam_train.training.reloc_recipe import AdapterSettings, RelocPhase, Relo
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> ClipSet:
     folder = tmp_path_factory.mktemp("clips")
-    generate_clips(folder, ClipConfig(seed=6, n_frames=8, worlds_per_shard=2, clips_per_world=2), 4)
+    generate_clips(folder, ClipConfig(seed=6, n_frames=8, worlds_per_shard=2, clips_per_world=2), 4, workers=0)
     return ClipSet.open(folder)
 
 

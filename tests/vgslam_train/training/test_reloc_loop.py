@@ -33,7 +33,7 @@ N_CLIPS = 4
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     for name in ("train", "val"):
-        generate_clips(folder / name, SmallShards(0, is_validation=name == "val"), N_CLIPS)
+        generate_clips(folder / name, SmallShards(0, is_validation=name == "val"), N_CLIPS, workers=0)
     return folder
 
 
@@ -44,7 +44,7 @@ def recipe(tmp_path: Path, data: Path) -> RelocRecipe:
     save(base, tmp_path / "base.safetensors", "Apache-2.0")
     return RelocRecipe(
         init=str(tmp_path / "base.safetensors"), seed=2,
-        data=DataConfig(str(data), N_CLIPS, N_CLIPS, render_workers=1, sizes=((32, 40, 1.0),)),
+        data=DataConfig(str(data), N_CLIPS, N_CLIPS, N_CLIPS, render_workers=1, sizes=((32, 40, 1.0),)),
         optimizer=OptimizerConfig(warmup_steps=2), log_every=1, validate_every=100, checkpoint_every=1,
         phases=(RelocPhase(3, 4, 2, lr=1e-2), RelocPhase(3, 4, 2, lr=1e-3, stage="all")),
         adapter=AdapterSettings(hidden=16, tuned="camera_head"), n_validation_windows=8,

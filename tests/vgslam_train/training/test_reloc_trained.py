@@ -34,7 +34,7 @@ def batches(tmp_path_factory: pytest.TempPathFactory) -> list[WindowBatch]:
     """Windows of 5 frames from worlds that are never trained on."""
     folder: Path = tmp_path_factory.mktemp("clips")
     clips = ClipConfig(seed=0, is_validation=True, worlds_per_shard=8, clips_per_world=2)
-    generate_clips(folder, clips, 16, workers=2)
+    generate_clips(folder, clips, 16, workers=0)
     config = WindowConfig(16, 5, ((48, 64, 1.0),), min_overlap=0.25, seed=7, augment=False)
     sampler = RelocSampler(ClipSet.open(folder), config, FrameCount(5, 5))
     return [sampler.batch(i) for i in range(4)]
