@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from vgslam.frontend.enlarged import enlarged, tracked_camera
 from vgslam.geometry import se3
+from vgslam.map.slam_map import SlamMap
 from vgslam.network.backbone import BackboneSpec, SceneGeometry
 from vgslam.network.licence import APACHE_2
 from vgslam.network.preprocess import NetworkImages, PixelMap, preprocess
@@ -63,7 +65,10 @@ class OracleBackbone:
         self.weights = WeightsInfo("oracle", "0123456789abcdef", APACHE_2, 1)
         self.film, self.errors, self.seed = film, errors or Errors(), seed
         self.seen: list[list[int]] = []
-        self._index = {image.tobytes(): i for i, image in enumerate(film.images)}
+        tracked = tracked_camera(film.camera, SlamMap())
+        shown = [enlarged(image, (tracked.width, tracked.height)) for image in film.images]
+        self._index = {image.tobytes(): i for i, image in enumerate(shown)}
+        self._depth_shown = [d.repeat(tracked.enlarged, 0).repeat(tracked.enlarged, 1) for d in film.depth]
         self._frames: list[int] = []
         rng = np.random.default_rng(seed)
         self._frequency, self._phase = rng.normal(size=(N_DESCRIPTOR, 6)), rng.uniform(0, 2 * np.pi, N_DESCRIPTOR)
@@ -104,7 +109,7 @@ class OracleBackbone:
         """Depth and confidence c > 1, for which 0.3 / c is the relative deviation, as `SceneGeometry` says."""
         e, (h, w) = self.errors, size
         at = pixel_map.to_source(np.stack(np.meshgrid(np.arange(w), np.arange(h)), axis=-1)).astype(np.float32)
-        true = np.where(_known(self.film.depth[i]), self.film.depth[i], 1e3).astype(np.float32)
+        true = np.where(_known(self._depth_shown[i]), self._depth_shown[i], 1e3).astype(np.float32)
         z = cv2.remap(true, at[..., 0], at[..., 1], cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
         log_z = np.log(z)
         blurred = cv2.GaussianBlur(log_z, (0, 0), 1.0) if e.smooth else log_z

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vgslam.errors import InputError
+from vgslam.frontend.enlarged import tracked_camera
 from vgslam.frontend.tracker import Tracker, TrackerConfig
 from vgslam.geometry.camera import Camera
 from vgslam.map.slam_map import SlamMap
@@ -23,7 +24,7 @@ class Localizer:
     """Poses of images in a map, without any guess; the map stays as it is.
 
     slam_map: a map, or the folder of a saved one (MapError if it cannot be opened). camera: camera of the images; the
-    default is that of the map's newest keyframe. proposer: a network that proposes poses too; none is needed.
+    default is that of the frames that the map was made of. proposer: a network that proposes poses too; none is needed.
     Raises InputError for a map without keyframes.
     """
 
@@ -34,10 +35,10 @@ class Localizer:
         m = slam_map if isinstance(slam_map, SlamMap) else load_map(Path(slam_map))
         if not m.keyframes:
             raise InputError("the map has no keyframes: nothing can be found in it")
-        self.map, self.camera = m, camera or m.keyframes[-1].camera
+        self.map, self.camera = m, (camera or m.keyframes[-1].camera).of_frames
         features = TrackerConfig().features
         self.relocalizer = Relocalizer(m, Places(m), features, config, proposer)
-        self._tracker = Tracker(self.camera, m, TrackerConfig())
+        self._tracker = Tracker(tracked_camera(self.camera, m), m, TrackerConfig())
 
     def locate(self, image: npt.NDArray[np.uint8], method: str | None = None) -> Localization | None:
         """Where the camera took an undistorted RGB image (H,W,3) uint8: T_world_cam in the map's world and units, with
@@ -54,8 +55,8 @@ class Localizer:
                              "give the camera of the image or resize it")  # fmt: skip
         view = self._tracker.view(-1, 0.0, image)
         if method is not None:
-            return self.relocalizer.by_method(view, self.camera, method)
-        return self.relocalizer.locate(view, self.camera)
+            return self.relocalizer.by_method(view, self._tracker.camera, method)
+        return self.relocalizer.locate(view, self._tracker.camera)
 
     def accepts(self, answer: Localization | None) -> bool:
         """Whether an answer is trusted enough to be used, and not ambiguous."""

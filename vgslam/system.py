@@ -7,6 +7,7 @@ import numpy as np
 from vgslam.errors import InputError
 from vgslam.frontend.asking import AskedGuide, Reason
 from vgslam.frontend.component_start import ComponentStart
+from vgslam.frontend.enlarged import enlarged_mask, tracked_camera
 from vgslam.frontend.frame_log import FrameLog
 from vgslam.frontend.frame_poses import FramePoses
 from vgslam.frontend.guide import Guide
@@ -60,9 +61,9 @@ class SlamSystem:
         nothing that can be used, such as the car that carries the camera. What stays still in the image while the rest
         moves is found and ignored in any case. Raises InputError for is_localizing without a keyframe in the map, and
         CalibrationError where camera is None, as that of a source is that nothing calibrates."""
-        camera = required(camera)
         self.config = config or SlamConfig()
         self.map = SlamMap() if slam_map is None else slam_map
+        camera = tracked_camera(required(camera), self.map)
         if is_localizing and not self.map.keyframes:
             raise InputError("localizing needs a map with keyframes: this one is empty, run without --localize first")
         self.is_localizing, self.guide = is_localizing, None if guide is None else AskedGuide.of(guide)
@@ -72,7 +73,7 @@ class SlamSystem:
 
         # tracking and mapping
         sfm, features = WindowSfm(self.config.initializer.two_view), self.config.tracker.features
-        mask = ImageMask(camera.width, camera.height, ignored)
+        mask = ImageMask(camera.width, camera.height, enlarged_mask(ignored, camera))
         self.tracker = Tracker(camera, self.map, self.config.tracker, mask)
         self.mapper = Mapper(self.map, self.tracker, sfm, self.config.mapper)
         self.provisional = ProvisionalStarts(self.map, self.mapper, self.notes)

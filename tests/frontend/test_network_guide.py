@@ -9,6 +9,7 @@ import pytest
 from synthetic import CAMERA, pose, render, room
 
 from vgslam.errors import InputError
+from vgslam.frontend.enlarged import enlarged
 from vgslam.frontend.guide import RANDOM_NOTE, VggtUse, notes_on
 from vgslam.frontend.network_guide import NetworkGuide, confidence_from_network
 from vgslam.geometry import se3
@@ -34,7 +35,8 @@ class Film:
     T_world_cam: Array
 
     def index(self, image: Image) -> int:
-        return next(i for i, x in enumerate(self.images) if np.array_equal(x, image))
+        size = (image.shape[1], image.shape[0])
+        return next(i for i, x in enumerate(self.images) if np.array_equal(enlarged(x, size), image))
 
 
 def film(poses: Sequence[Array]) -> Film:
@@ -77,7 +79,7 @@ class TrueBackbone:
         grid = np.stack(np.meshgrid(np.arange(w), np.arange(h)), axis=-1)
         depth = []
         for i, pixel_map in zip(tokens, images.maps, strict=True):
-            at = pixel_map.to_source(grid)
+            at = pixel_map.to_source(grid) * (CAMERA.width / self._images[0].shape[1])
             u = np.clip(np.rint(at[..., 0]).astype(int), 0, CAMERA.width - 1)
             v = np.clip(np.rint(at[..., 1]).astype(int), 0, CAMERA.height - 1)
             depth.append(UNIT * self.truth.depth[i][v, u])
@@ -105,8 +107,9 @@ def run(truth: Film, use: VggtUse, n: int | None = None) -> tuple[Slam, TrueBack
 def scale_at(slam: Slam, truth: Film, k: int) -> float:
     """Median ratio of the map's landmark depths in keyframe k to the true ones."""
     m = slam.map
-    ids, px = m.observed[k].ids, m.observed[k].pixels.round().astype(int)
     keyframe = m.keyframes[k]
+    ids, camera = m.observed[k].ids, keyframe.camera
+    px = camera.of_frames.project(camera.rays(m.observed[k].pixels)).round().astype(int)
     z = keyframe.S_world_keyframe.inverse().apply(m.landmarks_world(ids))[:, 2]
     true = truth.depth[keyframe.frame_id][px[:, 1], px[:, 0]]
     return float(np.median(z / true))

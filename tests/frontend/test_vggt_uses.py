@@ -73,7 +73,8 @@ def scale_spread(slam: Slam, film: Film) -> float:
 
 def scale_of(slam: Slam, film: Film, k: int) -> float:
     m = slam.map
-    ids, px = m.observed[k].ids, m.observed[k].pixels.round().astype(int)
+    ids, camera = m.observed[k].ids, m.keyframes[k].camera
+    px = camera.of_frames.project(camera.rays(m.observed[k].pixels)).round().astype(int)
     S = m.keyframes[k].S_world_keyframe
     z = S.inverse().apply(m.landmarks_world(ids))[:, 2] * S.s
     true = film.depth[m.keyframes[k].frame_id][px[:, 1], px[:, 0]]
@@ -145,7 +146,7 @@ def test_motion_guess_follows_a_fast_turn_in_two_lanes_too(leaps: list[Film]) ->
         if slam.map.frames[-1].status is Status.TRACKED:
             errors.append(turn_error_deg(slam, film))
     assert len(errors) >= 7
-    assert np.median(errors) < 1.0
+    assert np.median(errors) < 1.2
 
 
 def turn_error_deg(slam: Slam, film: Film) -> float:

@@ -19,7 +19,7 @@ GAP = LoopConfig().min_gap
 
 
 def walk_pose(i: float) -> Array:
-    return pose((1.5 * np.sin(i / 5), 2.0 * i, 0), (0.06 * i, 0.12 * np.sin(i / 3), 0.02 * i))
+    return pose((1.5 * np.sin(i / 5), 1.6 * i, 0), (0.06 * i, 0.12 * np.sin(i / 3), 0.02 * i))
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_a_place_that_was_visited_often_gets_no_more_keyframes() -> None:
 
 def look(slam: Slam, image: Image, T: Array, before: int, component: int = 0) -> object:
     view = slam.tracker.view(-1, 0.0, image)
-    return slam.nearby.look_back(view, CAMERA, T, slam.nearby.old(T, component, before))
+    return slam.nearby.look_back(view, slam.tracker.camera, T, slam.nearby.old(T, component, before))
 
 
 def test_only_old_keyframes_of_the_component_that_say_the_same_pose_count(walked: Slam, images: list[Image]) -> None:

@@ -19,7 +19,7 @@ from vgslam.store.exports.colmap import export_colmap
 from vgslam.store.exports.component import Component
 from vgslam.store.exports.images import image_names
 from vgslam.store.exports.nerfstudio import export_nerfstudio
-from vgslam.store.manifest import read_manifest
+from vgslam.store.manifest import VERSION, read_manifest
 from vgslam.store.map_folder import MapFolder
 from vgslam.store.merge import put_beside
 from vgslam.store.open import load_map, migrate
@@ -96,7 +96,7 @@ def test_a_map_of_an_older_version_has_no_names() -> None:
     newest, arrays = migrate(type(manifest)(**{**vars(manifest), "version": 6}), arrays)
     m = SlamMap()
     fill(m, {**arrays, "picture_key": np.zeros((0, 2))}, SessionNames(["walk 0"], ["2026"]))
-    assert (newest.version, m.image_names) == (7, {})
+    assert (newest.version, m.image_names) == (VERSION, {})
 
 
 @pytest.mark.parametrize("ends", [[1, 2], [5, 3, 9], [3, 6, 8], [3, 6, 10]])

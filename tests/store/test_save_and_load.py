@@ -147,7 +147,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no manifest": (lambda p: (p / "manifest.json").unlink(), "not a vgslam map"),
     "manifest cut": (lambda p: (p / "manifest.json").write_text((p / "manifest.json").read_text()[:99]), "damaged"),
     "foreign": (lambda p: (p / "manifest.json").write_text('{"asset": {"version": "2.0"}}'), "another program"),
-    "newer": (lambda p: edit_manifest(p, version=8), r"version 8, this program reads up to 7; update"),
+    "newer": (lambda p: edit_manifest(p, version=9), r"version 9, this program reads up to 8; update"),
     "manifest changed": (lambda p: edit_manifest(p, generation=8), "checksum"),
     "no state": (lambda p: state_of(p).unlink(), "cannot be read"),
     "state cut": (lambda p: state_of(p).write_bytes(state_of(p).read_bytes()[:-7]), "truncated"),
@@ -218,7 +218,7 @@ def test_a_map_beyond_its_memory_budget_saves_and_loads_alike(tmp_path: Path) ->
     (Edge, {"id_a", "id_b", "S_a_b", "sigmas", "kind", "inlier_ratio"}),
     (PoseEstimate, {"frame_id", "timestamp_s", "status", "ref_id", "T_ref_cam", "covariance", "n_inliers",
                     "inlier_ratio", "component_id", "rotation_only"}),
-    (Camera, {"fx", "fy", "cx", "cy", "width", "height", "distortion", "is_fisheye", "removed_k1"}),
+    (Camera, {"fx", "fy", "cx", "cy", "width", "height", "distortion", "is_fisheye", "removed_k1", "enlarged"}),
 ])  # fmt: skip
 def test_no_field_is_forgotten(kind: type, stored: set[str]) -> None:
     """A field that joins these types has to join the format too, with a new version."""

@@ -68,7 +68,7 @@ class Photos:
     def prepare(self, path: Path, image: Rgb) -> "tuple[Localizer, Rgb]":
         """The image (H,W,3) as its camera's pinhole sees it, and what locates it. Raises InputError for another
         camera's."""
-        mine = self.slam_map.keyframes[-1].camera if self.slam_map.keyframes else None
+        mine = self.slam_map.keyframes[-1].camera.of_frames if self.slam_map.keyframes else None
         if self.fov_deg is not None and mine is not None:
             return self._by_fov(image, mine)
         camera = self._undistort.camera if self._undistort is not None else mine

@@ -191,7 +191,7 @@ class PiecesRun:
             mask=None if self.args.mask is None else str(self.args.mask),
         )  # fmt: skip
         if m.keyframes:
-            report.camera = describe_camera(self.source.camera or m.keyframes[-1].camera, None)
+            report.camera = describe_camera(self.source.camera or m.keyframes[-1].camera.of_frames, None)
             report.camera["is_estimated"] = self.calibration.startswith("estimated")
         results = WholeResults(writer, report, LateSteps(writer.path), say, self.args.save_depth)
         about = InPieces(pieces, joins, self.at.engine, self.calibration)
@@ -249,5 +249,5 @@ def _camera_of(path: Path) -> Camera | None:
         return None
     if not m.keyframes:
         return None
-    c = m.keyframes[-1].camera
+    c = m.keyframes[-1].camera.of_frames
     return replace(c, distortion=(c.removed_k1, 0.0, 0.0, 0.0), removed_k1=0.0)

@@ -171,7 +171,7 @@ def common_camera(maps: Sequence[SlamMap], given: Camera | None = None) -> Camer
     cameras = [c for m in maps if (c := _usual(m)) is not None]
     if not cameras:
         return None
-    found = [c for c in cameras if given is not None and c.fx != given.fx] or cameras
+    found = [c for c in cameras if given is not None and c.of_frames.fx != given.fx] or cameras
     fx, fy = (float(np.median([getattr(c, name) for c in found])) for name in ("fx", "fy"))
     bent = [c for c in cameras if c.removed_k1] or cameras
     # a coefficient of the square of a radius in focal lengths

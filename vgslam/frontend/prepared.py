@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vgslam.frontend.enlarged import enlarged
 from vgslam.frontend.features import Gray
 from vgslam.frontend.rotation_guess import Thumbnail
 from vgslam.geometry.camera import Camera
@@ -21,7 +22,7 @@ class Prepared:
     camera: Camera
     """The camera that it was prepared for."""
     gray: Gray
-    """The grey image, without the distortion that the map's adjustment has found."""
+    """The grey image in the camera's size, without the distortion that the map's adjustment has found."""
     thumbnail: Thumbnail
     straightener: Straightener | None
     """Takes that distortion out of other pictures; None where there was none."""
@@ -57,6 +58,7 @@ class Preparation:
 
 def _prepared(image: npt.NDArray[np.uint8], camera: Camera, straightener: Straightener | None) -> Prepared:
     gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+    gray = enlarged(gray, (camera.width, camera.height))
     if straightener is not None:
         gray = straightener(gray)
     return Prepared(image, camera, gray, Thumbnail(gray, camera), straightener)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vgslam.config import ABOVE_ZERO
+from vgslam.frontend.enlarged import enlarged
 from vgslam.frontend.exposure import track_exposed
 from vgslam.frontend.features import FeatureConfig, Gray, Pixels, detect_corners
 from vgslam.frontend.guessed import stays, with_unknown_position
@@ -83,8 +84,10 @@ class View:
 
     @cached_property
     def image(self) -> npt.NDArray[np.uint8]:
-        """The RGB image without distortion, made when it is asked for: most views need only their grey image."""
-        return self.raw if self.straightener is None else self.straightener(self.raw)
+        """The RGB image as large as the grey one, without distortion, made when it is asked for: most views need only
+        their grey image."""
+        raw = enlarged(self.raw, self.gray.shape[::-1])
+        return raw if self.straightener is None else self.straightener(raw)
 
 
 @dataclass(frozen=True)

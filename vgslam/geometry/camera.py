@@ -37,6 +37,9 @@ class Camera:
     removed_k1: float = 0.0
     """Radial distortion that the adjustment of the map found in the source's images, and took out of those in the map:
     images that come from the source have it taken out as well (`multiview.straighten`)."""
+    enlarged: int = 1
+    """How many times larger the images in the map are than the source's, one way: images that come from the source are
+    enlarged as well (`frontend.enlarged`)."""
 
     def __post_init__(self) -> None:
         for name in ("fx", "fy", "cx", "cy"):
@@ -77,12 +80,21 @@ class Camera:
         """The same pinhole without distortion."""
         return replace(self, distortion=(), is_fisheye=False)
 
+    @property
+    def of_frames(self) -> "Camera":
+        """Camera of the images as the source gives them, before they are enlarged."""
+        return self.resized(self.width // self.enlarged, self.height // self.enlarged) if self.enlarged > 1 else self
+
+    def enlarged_by(self, times: int) -> "Camera":
+        """Camera of the source's images enlarged so many times."""
+        return replace(self.resized(times * self.width, times * self.height), enlarged=times)
+
     def resized(self, width: int, height: int) -> "Camera":
         """Camera of the image resized to (width, height): pixel centres move as (u + 0.5) * s - 0.5."""
         sx, sy = width / self.width, height / self.height
         return replace(
             self, fx=self.fx * sx, fy=self.fy * sy, cx=(self.cx + 0.5) * sx - 0.5, cy=(self.cy + 0.5) * sy - 0.5,
-            width=width, height=height,
+            width=width, height=height, enlarged=1,
         )  # fmt: skip
 
     def project(self, points: Array) -> Array:

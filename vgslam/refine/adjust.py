@@ -10,6 +10,7 @@ import numpy as np
 
 from vgslam.config import ABOVE_ZERO
 from vgslam.frontend.features import FeatureConfig
+from vgslam.geometry.camera import Camera
 from vgslam.refine.calibration import Determined, determined, noise_px
 from vgslam.refine.ceres import FocalPrior, FreeCalibration, SolverOptions, solve
 from vgslam.refine.points import PointTests, cleaned, weakly_seen, with_missing_points
@@ -36,7 +37,7 @@ class RefineConfig:
     """The focal length was estimated from these same frames: its deviation decides whether it is adjusted, but it has
     no pull, as what the frames say would count twice."""
     focal_px: float = 0.0
-    """The focal length that focal_rel_sigma is about, in px; 0: the map's own."""
+    """The focal length that focal_rel_sigma is about, in px of the frames; 0: the map's own."""
     focal_rel_sigma: Annotated[float, ABOVE_ZERO] = 0.0075
     """Relative standard deviation of the focal length before: that of a given calibration; an estimated one brings its
     own."""
@@ -237,12 +238,19 @@ def _rounds(p: Problem, weak: Mask, config: RefineConfig, watch: Watch, free: Fr
     return p
 
 
+def given_focal_px(config: RefineConfig, camera: Camera) -> float:
+    """The focal length that was given, in px of the camera's images."""
+    return config.focal_px * camera.enlarged or camera.fx
+
+
 def _without_given_focal(
     p: Problem, weak: Mask, config: RefineConfig, watch: Watch
 ) -> tuple[Problem, Mask, CalibrationOutcome] | None:
     """The problem adjusted as if nothing were known of the focal length; None if that does not refute the given one."""
-    given = config.focal_px or p.camera.fx
-    unknown = replace(config, is_focal_estimated=True, focal_px=given, focal_rel_sigma=UNKNOWN_REL_SIGMA)
+    given = given_focal_px(config, p.camera)
+    unknown = replace(
+        config, is_focal_estimated=True, focal_px=given / p.camera.enlarged, focal_rel_sigma=UNKNOWN_REL_SIGMA
+    )
     for _ in range(MOST_TURNS):
         free, outcome = choose_calibration(p, unknown, is_end=True)
         if free.prior is None:
@@ -312,7 +320,7 @@ def _chosen(
         focal = known.deviations(pull, is_k1_free=False)[0]
     share = FREE_SHARE_AT_END if is_end and config.is_focal_estimated else FREE_SHARE
     is_focal_free = bool(focal < share * config.focal_rel_sigma)
-    given = config.focal_px or problem.camera.fx
+    given = given_focal_px(config, problem.camera)
     sigma_px = pull * given / np.sqrt(known.overcount)
     prior = FocalPrior(given, float(sigma_px)) if is_focal_free else None
     free = FreeCalibration(prior, is_k1_free)

@@ -133,11 +133,10 @@ def taken(
         return ComponentOutcome(component, len(members), False, reason, before=before, after=after,
                                 is_calibration_unfit=done.calibration.is_unfit or is_bent)  # fmt: skip
     shift, degrees = moves(done.before, placed.problem)
-    fx = done.before.camera.fx
-    c = done.calibration
+    fx, c = done.before.camera.of_frames.fx, done.calibration
     change = CalibrationChange(
-        fx, placed.problem.camera.fx, c.focal_rel_sigma * fx if c.is_focal_free else 0.0, placed.problem.k1,
-        c.k1_sigma if c.is_k1_free else 0.0, c.refuted_px,
+        fx, placed.problem.camera.of_frames.fx, c.focal_rel_sigma * fx if c.is_focal_free else 0.0, placed.problem.k1,
+        c.k1_sigma if c.is_k1_free else 0.0, c.refuted_px / done.before.camera.enlarged,
     )  # fmt: skip
     apply(m, done.before, placed)
     n_moved = int(((shift > MOVED_SHARE) | (degrees > MOVED_DEG)).sum())

@@ -42,7 +42,7 @@ class CalibrationWhileRunning:
     def __init__(self, slam_map: SlamMap, camera: Camera, config: RefineConfig, users: Sequence[CameraUser]) -> None:
         self.map = slam_map
         self.is_on = config.while_running and not config.is_calibration_fixed and not slam_map.keyframes
-        self.config = replace(config, focal_px=config.focal_px or camera.fx)
+        self.config = replace(config, focal_px=config.focal_px or camera.of_frames.fx)
         """The settings, with the focal length that was given: later adjustments must not take one that was adjusted for
         another measurement."""
         self._users = users

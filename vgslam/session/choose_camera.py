@@ -51,7 +51,7 @@ def choose_camera(
         why = source.uncalibrated
     if of_map is not None:
         say(f"{why}: the map's camera is taken, field of view {of_map.fov_deg[0]:.1f} degrees")
-        return of_map, None
+        return of_map.of_frames, None
     say(f"{why}: estimating the field of view from the first frames (--calib or --fov-deg skips this)")
     estimate = estimated_camera(source, config, tell)
     say(in_words(describe_camera(estimate.camera, estimate)))
@@ -148,11 +148,12 @@ deviations: one of them is wrong, and nobody knows which."""
 
 
 def main_camera(slam_map: SlamMap) -> Camera | None:
-    """The camera of the newest keyframe of the largest component; None of an empty map."""
+    """The camera of the frames, by the newest keyframe of the largest component; None of an empty map."""
     component = np.array([k.component_id for k in slam_map.keyframes], np.int64)
     if not len(component):
         return None
-    return slam_map.keyframes[int(np.flatnonzero(component == np.bincount(component).argmax())[-1])].camera
+    newest = int(np.flatnonzero(component == np.bincount(component).argmax())[-1])
+    return slam_map.keyframes[newest].camera.of_frames
 
 
 def recorded_camera(

@@ -60,7 +60,7 @@ class MainLoop:
         whatever the source and followers raise."""
         with self._two_lanes(), self._frames() as frames:
             for frame in frames:
-                check_size(frame, self.slam.tracker.camera)
+                check_size(frame, self.slam.tracker.camera.of_frames)
                 with self.signals.held():
                     tracked = self._track(frame)
                     for follow in followers:

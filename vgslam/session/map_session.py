@@ -81,7 +81,7 @@ class MapSession:
 
     def check_size(self, width: int, height: int) -> None:
         """Raises ConfigError for frames that are not of the size of the map's."""
-        mine = self.camera
+        mine = None if self.camera is None else self.camera.of_frames
         if mine is not None and (mine.width, mine.height) != (width, height):
             raise ConfigError(
                 f"the map {self.path or 'that is gone on with'} was made with a camera of {mine.width}x{mine.height}, "
@@ -93,10 +93,10 @@ class MapSession:
         which is the map's if it has one: its adjustment knows better. Raises ConfigError when the camera is not the
         map's."""
         mine = self.camera
-        if mine is not None and not _is_same(mine, camera):
-            which = self.path or "that is gone on with"
+        if mine is not None and not _is_same(mine.of_frames, camera):
+            which, those = self.path or "that is gone on with", _in_words(mine.of_frames)
             raise ConfigError(
-                f"the map {which} was made with {_in_words(mine)}, these frames come from {_in_words(camera)}; "
+                f"the map {which} was made with {those}, these frames come from {_in_words(camera)}; "
                 "give them at the same size with the same calibration, or begin another map"
             )
         if self.path is not None:

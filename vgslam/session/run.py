@@ -109,7 +109,7 @@ class Run:
 
     def learn(self, tracked: Tracked) -> None:
         """Let the network learn from a frame."""
-        self.adaptation.after_frame(tracked.frame.image, tracked.frame.id, self.slam.tracker.camera)
+        self.adaptation.after_frame(tracked.frame.image, tracked.frame.id, self.slam.tracker.camera.of_frames)
 
     def save_when_due(self, _: Tracked) -> None:
         """Bring folder and map to the newest state from time to time. What cannot be written now is a warning: it is
@@ -173,7 +173,8 @@ class Run:
         report.static_share = round(static.most_share, 4)
         self.writer.flush(self.trajectory(of), self.keyframes(of), frames, report)
         if static.found is not None:
-            self.writer.write_static_mask(mask_png(static.found, self.loop.source))
+            times = slam.tracker.camera.enlarged
+            self.writer.write_static_mask(mask_png(static.found[::times, ::times], self.loop.source))
 
     def write_camera(self) -> None:
         """Write the camera of the source's images, if the run has determined it better than it was given."""

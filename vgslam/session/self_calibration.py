@@ -112,6 +112,7 @@ def _rounds(
         lens = lens_of(slam.map, _largest(slam))
         if lens is None:
             return found, False
+        lens = replace(lens, camera=lens.camera.of_frames)
         is_same, camera, found = _is_same(lens.camera, camera), lens.camera, lens
         if is_same:
             return found, True

@@ -89,7 +89,7 @@ def track(
                 report = RunReport(
                     command=["vgslam", *map(public, sys.argv[1:])], source_kind=source.kind, source_name=source.name,
                     n_source_frames=source.n_frames,
-                    camera=describe_camera(slam.tracker.camera, estimated),
+                    camera=describe_camera(slam.tracker.camera.of_frames, estimated),
                     mask=None if args.mask is None else str(args.mask),
                 )  # fmt: skip
                 loop = MainLoop(source, slam, session, signals)
@@ -216,7 +216,7 @@ def _finish(run: Run, stop: Stop | None, audience: Audience) -> Outcome:
     outcome = Outcome(run.report, run.writer.path, evaluation, stop, code)
     audience.end(outcome)
     if stop is None and not len(poses.trajectory):
-        camera = run.slam.tracker.camera
+        camera = run.slam.tracker.camera.of_frames
         why = trouble_with_size(camera.width, camera.height) or "it needs texture and a camera that moves sideways"
         why = why if len(poses.frames) > 1 else "one frame is no sequence"
         raise TrackingError(
@@ -241,7 +241,7 @@ def _finish_results(run: Run, stop: Stop | None, audience: Audience) -> tuple[Po
     map_folder = [session.folder.path] if session.folder is not None else []
     with steps.keeping("ending the adaptation", signals):
         run.adaptation.finish([run.writer.path, *map_folder])
-    size = run.slam.tracker.camera
+    size = run.slam.tracker.camera.of_frames
     if len(run.trajectory()) and (trouble := trouble_with_size(size.width, size.height)):
         run.slam.notes.append(trouble)
     with steps.keeping("writing the poses", signals):

@@ -7,7 +7,7 @@ is_triangulated, color. edge_*: ids (E,2), R, t, s, sigmas, kind, inlier_ratio. 
 T (F,4,4), has_pose, covariance (F,6,6) in units of the keyframe `ref` as T is, has_covariance, n_inliers,
 inlier_ratio, component, rotation_only. camera_*: intrinsics
 (C,4) fx fy cx cy, size (C,2) width height, distortion (C,D) padded with zeros, n_distortion, is_fisheye,
-removed_k1.
+removed_k1, enlarged.
 keyframe_name (B,) UTF-8 text of the keyframes' file names one after another, keyframe_name_end (K,) where each ends.
 session_first_frame (N,), session_camera (N,) rows of `camera`, -1 = none.
 world_component (W,), world_known (W,2) is_metric and is_upright, world_sigma (W,2)
@@ -57,6 +57,7 @@ class Cameras:
             "camera_n_distortion": _table([len(c.distortion) for c in cameras], (), np.int64),
             "camera_is_fisheye": _table([c.is_fisheye for c in cameras], (), np.bool_),
             "camera_removed_k1": _table([c.removed_k1 for c in cameras], (), np.float64),
+            "camera_enlarged": _table([c.enlarged for c in cameras], (), np.int64),
         }
 
 
@@ -67,7 +68,7 @@ def read_cameras(a: Arrays) -> list[Camera]:
         width, height = a["camera_size"][i].tolist()
         distortion = tuple(a["camera_distortion"][i, : int(a["camera_n_distortion"][i])].tolist())
         cameras.append(Camera(fx, fy, cx, cy, width, height, distortion, bool(a["camera_is_fisheye"][i]),
-                              float(a["camera_removed_k1"][i])))
+                              float(a["camera_removed_k1"][i]), int(a["camera_enlarged"][i])))
     return cameras
 
 
@@ -261,6 +262,8 @@ def _check_ids(a: Arrays) -> None:
     ):  # fmt: skip
         if ((a[name] < low) | (a[name] >= high)).any():
             raise ValueError(f"{name} points outside the map")
+    if ((a["camera_enlarged"] < 1) | (a["camera_enlarged"] > a["camera_size"].min(axis=1))).any():
+        raise ValueError("a camera's images cannot have been enlarged so much")
     if (a["observation_count"] < 0).any() or (a["camera_n_distortion"] < 0).any():
         raise ValueError("a count is negative")
     if a["observation_count"].sum() != len(a["observation_landmark"]):

@@ -12,10 +12,11 @@ from vgslam.guards.documents import DocumentError, decoded, parse_json
 from vgslam.guards.paths import open_plain
 
 FORMAT = "vgslam map"
-VERSION = 7
+VERSION = 8
 """1: one session, without names. 2: sessions. 3: codes of places. 4: which components are metric and upright.
 5: frames with a rotation only, and the radial distortion that was taken out of a camera's images.
-6: the calibration of a session's images as they were recorded. 7: the names of the keyframes' files."""
+6: the calibration of a session's images as they were recorded. 7: the names of the keyframes' files. 8: how much the
+images of a camera were enlarged."""
 MANIFEST = "manifest.json"
 LOCK = ".lock"
 STATE_NAME = re.compile(r"state-[0-9a-zA-Z-]+\.safetensors")

@@ -126,10 +126,11 @@ KINDS: dict[str, tuple[str, tuple[int, ...]]] = {
     "frame_has_covariance": ("b", (_N,)), "frame_n_inliers": ("i", (_N,)), "frame_inlier_ratio": ("f", (_N,)),
     "frame_component": ("i", (_N,)), "frame_rotation_only": ("b", (_N,)), "camera_intrinsics": ("f", (_N, 4)),
     "camera_size": ("i", (_N, 2)), "camera_distortion": ("f", (_N, _N)), "camera_n_distortion": ("i", (_N,)),
-    "camera_is_fisheye": ("b", (_N,)), "camera_removed_k1": ("f", (_N,)), "session_first_frame": ("i", (_N,)),
-    "session_camera": ("i", (_N,)), "world_component": ("i", (_N,)), "world_known": ("b", (_N, 2)),
-    "world_sigma": ("f", (_N, 2)), "place_vocabulary": ("u", (8,)), "place_code": ("u", (_N, 256)),
-    "picture_key": ("i", (_N, 2)), "picture_size": ("i", (_N,)), "picture_sha256": ("u", (_N, 32)),
+    "camera_is_fisheye": ("b", (_N,)), "camera_removed_k1": ("f", (_N,)), "camera_enlarged": ("i", (_N,)),
+    "session_first_frame": ("i", (_N,)), "session_camera": ("i", (_N,)), "world_component": ("i", (_N,)),
+    "world_known": ("b", (_N, 2)), "world_sigma": ("f", (_N, 2)), "place_vocabulary": ("u", (8,)),
+    "place_code": ("u", (_N, 256)), "picture_key": ("i", (_N, 2)), "picture_size": ("i", (_N,)),
+    "picture_sha256": ("u", (_N, 32)),
 }  # fmt: skip
 """Each array's kind of number (as `numpy.dtype.kind`) and shape."""
 TABLES = {
@@ -207,8 +208,14 @@ def _image_names(manifest: Manifest, arrays: Arrays) -> tuple[Manifest, Arrays]:
     return replace(manifest, version=7), {**arrays, "keyframe_name": np.zeros(0, np.uint8), "keyframe_name_end": ends}
 
 
+def _enlarged(manifest: Manifest, arrays: Arrays) -> tuple[Manifest, Arrays]:
+    """Up to version 7 every image was as large as its frame."""
+    return replace(manifest, version=8), {**arrays, "camera_enlarged": np.ones(len(arrays["camera_size"]), np.int64)}
+
+
 MIGRATIONS: dict[int, Callable[[Manifest, Arrays], tuple[Manifest, Arrays]]] = {
     1: _sessions, 2: _places, 3: _worlds, 4: _turned_and_straightened, 5: _recorded_cameras, 6: _image_names,
+    7: _enlarged,
 }  # fmt: skip
 
 
