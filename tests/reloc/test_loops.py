@@ -178,6 +178,22 @@ def test_an_identical_room_far_away_is_not_taken_for_the_first() -> None:
     assert all((a < N + 4) == (b < N + 4) for a, b in loops), "each within one of the rooms"
 
 
+@pytest.mark.parametrize(("n_again", "is_told"), [(N - 2, False), (N, True)])
+def test_many_loops_in_a_row_that_no_drift_explains_are_told_of(n_again: int, is_told: bool) -> None:
+    """The room is seen again where the map is sure, within a hundredth of the path, that it is elsewhere."""
+    poses = room()[0]
+    aside = se3.from_rt(np.eye(3), np.array([1.5, 0.0, 0.0]))
+    n = N + 4 + n_again
+    S = [Sim3.from_T(T) for T in poses[: N + 4]] + [Sim3.from_T(aside @ T) for T in poses[N + 4 : n]]
+    config = replace(CONFIG, min_gap=7, n_agreeing=1, max_correction=0.01)
+    closer = closer_of(make_map(list(range(n)), S, [0] * n), config)
+    assert all(closer.at_keyframe(k) is None for k in range(N + 4, n))
+    assert len(closer.notes) == int(is_told)
+    if is_told:
+        assert closer.notes[0].startswith(f"{n_again} loops were not closed, the first between frames ")
+        assert "no drift explains" in closer.notes[0]
+
+
 def test_a_place_that_is_there_twice_is_ambiguous() -> None:
     """The map holds the room twice, as two components that nothing ties; a third visit must not choose one."""
     poses = room()[0]

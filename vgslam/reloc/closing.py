@@ -18,6 +18,15 @@ from vgslam.reloc.places import Places
 from vgslam.reloc.verifiers import open_verifier
 from vgslam.types import EdgeKind, Ids
 
+NO_DRIFT = (
+    "what they show looks the same, but no drift explains how far apart the map has them: there are two such places, "
+    "or the map is wrong between them"
+)
+"""Why a loop is not closed that was confirmed."""
+MANY_IN_A_ROW, IN_A_ROW = 5, 6
+"""Such loops from which on the user is told, and keyframes from one to the next within which they are in a row: two or
+three are often a repeated pattern."""
+
 
 @dataclass(frozen=True)
 class Closed:
@@ -55,6 +64,7 @@ class LoopCloser:
         self._out_of_use: list[tuple[int, int]] = []
         self._tied: dict[tuple[int, int], Ids] = {}  # landmarks that a keyframe observes because of a loop
         self._failures: dict[str, _Failure] = {}
+        self._no_drift: list[Meeting] = []  # the last in a row
 
     @property
     def refused(self) -> list[tuple[int, int]]:
@@ -100,6 +110,7 @@ class LoopCloser:
         try:
             self._graph.take_in()
             if not self._may_be(last):
+                self._note_no_drift(last)
                 return None
             return self._close_all(confirmed)
         except GraphError as error:
@@ -156,6 +167,15 @@ class LoopCloser:
             a, b = (self.map.keyframes[n].frame_id for n in pair)
             self.map.unobserve(pair[1], self._tied.pop(pair))
             self.notes.append(f"the place seen in frames {a} and {b} was taken back: others contradict it")
+
+    def _note_no_drift(self, meeting: Meeting) -> None:
+        """Tell of loops that no drift explains, once there are many in a row."""
+        row = self._no_drift
+        is_next = bool(row) and meeting.edge.id_b - row[-1].edge.id_b <= IN_A_ROW
+        self._no_drift = [*row, meeting] if is_next else [meeting]
+        new = self._no_drift if len(self._no_drift) == MANY_IN_A_ROW else self._no_drift[MANY_IN_A_ROW:][-1:]
+        for x in new:
+            self._note_failure(x, GraphError(NO_DRIFT))
 
     def _note_failure(self, meeting: Meeting, error: GraphError) -> None:
         """One line for each reason, however often it comes."""
