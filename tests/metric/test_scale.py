@@ -71,7 +71,9 @@ def test_pixels_are_those_of_the_frames_where_these_were_enlarged() -> None:
         ids, px = m.observed[k]
         i = int(np.linalg.norm(px - [200, 140], axis=1).argmin())
         ends.append(S_MAP_WORLD.inverse().apply(m.landmarks_world(ids[i : i + 1]))[0])
-        shown.append(",".join(f"{x:.2f}" for x in frames.project(se3.transform(T, m.landmarks_world(ids[i : i + 1])))[0]))
+        shown.append(
+            ",".join(f"{x:.2f}" for x in frames.project(se3.transform(T, m.landmarks_world(ids[i : i + 1])))[0])
+        )
     length = float(np.linalg.norm(ends[1] - ends[0]))
     [found] = fulfil(m, read_request(f"points:6:{shown[0]};18:{shown[1]}={length}", None))
     assert found.metres_per_unit == pytest.approx(TRUE_M_PER_UNIT, rel=1e-9)
