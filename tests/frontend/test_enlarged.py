@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from synthetic import pose, pose_error, render, room
 
+from vgslam.fleet.fold import TieJoiner, merge_two
 from vgslam.frontend import enlarged as room_of_sizes
-from vgslam.frontend.enlarged import enlarged, enlarged_mask, tracked_camera
+from vgslam.frontend.enlarged import enlarge_alike, enlarged, enlarged_mask, tracked_camera
 from vgslam.geometry.sim3 import Sim3
 from vgslam.localizer import Localizer
 from vgslam.map.slam_map import SlamMap
@@ -78,6 +79,37 @@ def test_a_mask_covers_the_same_part() -> None:
     assert large.sum() == 4 * mask.sum()
     assert enlarged_mask(mask, SMALL) is not None
     assert enlarged_mask(None, SMALL) is None
+
+
+def test_keyframes_of_one_size_of_frames_are_enlarged_alike() -> None:
+    """Those of a map of before frames were enlarged, beside those of a new one; those of other frames stay."""
+    m = SlamMap()
+    for i, camera in enumerate((SMALL, SMALL.enlarged_by(2), TINY)):
+        image = np.zeros((camera.height, camera.width, 3), np.uint8)
+        image[100, 100] = 255
+        m.add_keyframe(
+            Keyframe(i, i, i / 10, image, camera, Sim3.identity(), 0), np.zeros(0, np.int64), np.zeros((0, 2))
+        )
+    marks = m.landmarks.add(0, np.array([[0.0, 0.0, 4.0]]), np.ones(1), np.zeros((1, 3), np.uint8))
+    m.observe(0, marks, np.array([[100.0, 100.0]]))
+    enlarge_alike(m)
+    assert [k.camera for k in m.keyframes] == [SMALL.enlarged_by(2), SMALL.enlarged_by(2), TINY]
+    assert m.keyframes[0].image.shape == (480, 640, 3)
+    assert m.keyframes[0].image[200:202, 200:202].min() > 100
+    np.testing.assert_allclose(m.observed[0].pixels, [[200.5, 200.5]])
+
+
+def test_a_map_of_before_is_enlarged_where_it_is_merged_with_a_new_one() -> None:
+    for old, new in ((map_of(SMALL), map_of(SMALL.enlarged_by(2))), (map_of(SMALL.enlarged_by(2)), map_of(SMALL))):
+        merge_two(old, new, TieJoiner([]))
+        assert [k.camera for k in old.keyframes] == [SMALL.enlarged_by(2)] * 2
+
+
+@pytest.mark.parametrize("size", [(640, 480), (100, 100), (640, 240)])
+def test_images_of_another_size_are_not_stretched_to_the_cameras(size: tuple[int, int]) -> None:
+    slam = Slam(SMALL)
+    with pytest.raises(ValueError, match=f"frame 0 is {size[0]}x{size[1]}, the camera 320x240"):
+        slam.process(Frame(0, 0.0, np.zeros((size[1], size[0], 3), np.uint8)))
 
 
 POSES = [pose((0, -0.9 * i, 0), (0.12 * i, 0.02 * np.sin(i), 0.03 * i)) for i in range(24)]

@@ -59,6 +59,29 @@ def test_a_length_between_points_takes_the_landmarks_that_the_pixels_show() -> N
     assert found.scale_sigma_percent >= 1.0
 
 
+def test_pixels_are_those_of_the_frames_where_these_were_enlarged() -> None:
+    w = walk(curve())
+    m = w.slam_map
+    frames = m.keyframes[0].camera.resized(CAMERA.width // 2, CAMERA.height // 2)
+    for k in m.keyframes:
+        k.camera = replace(k.camera, enlarged=2)
+    shown, ends = [], []
+    for k in (3, 9):
+        T = se3.inverse(m.keyframes[k].S_world_keyframe.pose)
+        ids, px = m.observed[k]
+        i = int(np.linalg.norm(px - [200, 140], axis=1).argmin())
+        ends.append(S_MAP_WORLD.inverse().apply(m.landmarks_world(ids[i : i + 1]))[0])
+        shown.append(
+            ",".join(f"{x:.2f}" for x in frames.project(se3.transform(T, m.landmarks_world(ids[i : i + 1])))[0])
+        )
+    length = float(np.linalg.norm(ends[1] - ends[0]))
+    [found] = fulfil(m, read_request(f"points:6:{shown[0]};18:{shown[1]}={length}", None))
+    assert found.metres_per_unit == pytest.approx(TRUE_M_PER_UNIT, rel=1e-9)
+    outside = f"outside the image of frame 6 \\({frames.width}x{frames.height}\\)"
+    with pytest.raises(InputError, match=outside):
+        fulfil(m, read_request(f"points:6:{frames.width + 9},20;18:{shown[1]}={length}", None))
+
+
 @pytest.mark.parametrize(
     ("spec", "said"),
     [

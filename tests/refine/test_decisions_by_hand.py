@@ -241,6 +241,12 @@ def test_reprojection_counts_what_is_active_and_has_an_image() -> None:
     assert Reprojection.of(replace(p, in_use=np.zeros(4, bool))) == Reprojection(0.0, 0.0, 0)
 
 
+def test_reprojection_is_told_in_px_of_the_frames() -> None:
+    p = seen_by_all([at(), at(x=1.0)], grid(2, 1, 4.0), np.array([1.0, 3.0]))
+    large = replace(p, camera=replace(p.camera, enlarged=2))
+    assert Reprojection.of(large) == Reprojection(1.0, pytest.approx(1.5), 4)
+
+
 def test_two_adjustments_in_a_row_are_told_as_one() -> None:
     said = [Reprojection(x, x, 9) for x in (3.0, 2.0, 1.0)]
     first = ComponentOutcome(0, 9, True, "", 5, said[0], said[1], 7, 0.4, CalibrationChange(100, 110, 1.0, 0.1, 0.01))

@@ -105,6 +105,12 @@ def test_a_map_is_gone_on_with(parts: list[bytes]) -> None:
     assert len(again.slam.map.keyframes) == n_keyframes
 
 
+@pytest.mark.parametrize("option", ["calib", "mask"])
+def test_names_of_files_may_be_text(option: str, tmp_path: Path) -> None:
+    with pytest.raises((ConfigError, InputError), match=r"nowhere\.png"):
+        Slam.open(DEMO / "demo.mp4", **{option: str(tmp_path / "nowhere.png")})
+
+
 def test_what_cannot_be_opened_leaves_no_thread(server: Server) -> None:
     with pytest.raises(ConfigError, match="field of view"):
         Slam.open(server.url, fov_deg=500)

@@ -147,6 +147,24 @@ def test_the_pyramid_of_the_camera_has_a_size_that_is_seen_and_depth_is_warm_whe
     assert depth.depth_range.as_arrow_array().to_pylist()[0][0] == pytest.approx(2.0)
 
 
+def test_what_a_keyframe_sees_lies_where_the_smaller_image_of_its_frame_shows_it() -> None:
+    """The keyframe's image is a frame of 32x24 enlarged twice: of pixel (63, 47) the middle is (31.75, 23.75)."""
+    pytest.importorskip("rerun", reason="the viewer extra is not installed")
+    from vgslam.viewer.rerun_viewer import RerunViewer
+
+    recorder, m = Recorder(), slam_map_of(1)
+    RerunViewer(recorder, "").show(  # type: ignore[arg-type]
+        Frame(0, 0.0, np.zeros((24, 32, 3), np.uint8)), m.frames[-1], m, 100.0
+    )
+    inliers = recorder.logged["world/camera/image/inliers", "Points2D"]
+    np.testing.assert_allclose(inliers.positions.as_arrow_array().to_pylist()[-1], [31.75, 23.75])
+    camera = Camera.from_fov(32, 24, 70.0)
+    pinhole = recorder.logged["world/camera/image", "Pinhole"]
+    np.testing.assert_allclose(np.reshape(pinhole.image_from_camera.as_arrow_array().to_pylist()[0], (3, 3)).T, [
+        [camera.fx, 0.0, 16.0], [0.0, camera.fy, 12.0], [0.0, 0.0, 1.0]
+    ], rtol=1e-6)  # fmt: skip
+
+
 def test_without_rerun_the_pip_command_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "rerun", None)
     monkeypatch.delitem(sys.modules, "vgslam.viewer.rerun_viewer", raising=False)

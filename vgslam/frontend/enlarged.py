@@ -1,6 +1,7 @@
 """Small images are enlarged before they are tracked: distances of corners, windows of optical flow and gates are in px,
 and are made for images of 640x480. In images of half the size they are twice as wide as seen by the camera."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import cv2
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from vgslam.frontend.image_mask import Mask
 from vgslam.geometry.camera import Camera
+from vgslam.map.pictures import PictureKind
 
 if TYPE_CHECKING:
     from vgslam.map.slam_map import SlamMap
@@ -46,3 +48,22 @@ def enlarged(picture: Picture, size: tuple[int, int]) -> Picture:
 def enlarged_mask(mask: Mask | None, camera: Camera) -> Mask | None:
     """A mask (h,w) of frames for the images of the camera that is tracked; None for None."""
     return None if mask is None else mask.repeat(camera.enlarged, 0).repeat(camera.enlarged, 1)
+
+
+def enlarge_alike(slam_map: "SlamMap") -> None:
+    """Enlarges the images of keyframes whose frames are as large as others' that were enlarged more, with pixels and
+    cameras: what is tracked and adjusted together needs one size. Maps of before frames were enlarged are so merged."""
+    m = slam_map
+    frames = [k.camera.of_frames for k in m.keyframes]
+    most: dict[tuple[int, int], int] = {}
+    for k, c in zip(m.keyframes, frames, strict=True):
+        most[c.width, c.height] = max(most.get((c.width, c.height), 1), k.camera.enlarged)
+    for k, c in zip(m.keyframes, frames, strict=True):
+        times, before = most[c.width, c.height], k.camera
+        if before.enlarged == times:
+            continue
+        k.camera = now = c.enlarged_by(times)
+        seen = m.observed[k.id]
+        by = times / before.enlarged
+        m.observed[k.id] = type(seen).of(seen.ids, (seen.pixels + 0.5) * by - 0.5)
+        m.pictures.change((k.id, PictureKind.IMAGE), partial(enlarged, size=(now.width, now.height)))

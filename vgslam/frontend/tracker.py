@@ -152,7 +152,10 @@ class Tracker:
 
     def view(self, frame_id: int, timestamp_s: float, image: npt.NDArray[np.uint8]) -> View:
         """An RGB frame with its grey image and thumbnail, without the distortion that the map's adjustment has found in
-        the camera."""
+        the camera. Raises ValueError for an image that is not of the size of the camera's frames."""
+        (h, w), frames = image.shape[:2], self.camera.of_frames
+        if (w, h) != (frames.width, frames.height):
+            raise ValueError(f"frame {frame_id} is {w}x{h}, the camera {frames.width}x{frames.height}")
         made = self._preparation.of(image, self.camera)
         return View(frame_id, timestamp_s, image, made.gray, made.thumbnail, made.straightener)
 

@@ -66,7 +66,7 @@ def _shown(view: SessionView, pixel: Pixel) -> tuple[int, Array, Array]:
     """Component, position (3,) and deviation (3,), along the ray, of the landmark nearest to a pixel."""
     m = view.slam_map
     frame, T_world_cam = view.posed_frame(pixel.frame)
-    camera, component = m.keyframes[frame.ref_id].camera, view.component_of(frame)
+    camera, component = m.keyframes[frame.ref_id].camera.of_frames, view.component_of(frame)
     if not (0 <= pixel.u < camera.width and 0 <= pixel.v < camera.height):
         raise InputError(f"pixel {pixel.u:g},{pixel.v:g} lies outside the image of frame {pixel.frame} "
                          f"({camera.width}x{camera.height})")  # fmt: skip

@@ -11,7 +11,7 @@ from vgslam.types import Array
 
 @dataclass(frozen=True)
 class Reprojection:
-    """Reprojection errors of the observations of landmarks of known depth."""
+    """Reprojection errors of the observations of landmarks of known depth, in px of the frames."""
 
     mean_px: float
     p95_px: float
@@ -21,7 +21,7 @@ class Reprojection:
     def of(problem: Problem) -> "Reprojection":
         """Those of a problem's active observations that have an image."""
         error = problem.errors_px()[problem.is_active()]
-        error = error[np.isfinite(error)]
+        error = error[np.isfinite(error)] / problem.camera.enlarged
         if not len(error):
             return Reprojection(0.0, 0.0, 0)
         return Reprojection(float(error.mean()), float(np.percentile(error, 95)), len(error))

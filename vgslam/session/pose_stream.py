@@ -66,6 +66,11 @@ class StreamOptions:
     """Gets lines for a person: what is opened, how the camera is found, the terms of the network. By default they go to
     the log `vgslam.session.pose_stream`; `say=print` shows them."""
 
+    def __post_init__(self) -> None:
+        for name in ("calib", "mask"):  # `Slam.open` takes any options: a name as text is what most people give
+            if isinstance(given := getattr(self, name), str):
+                object.__setattr__(self, name, Path(given))
+
 
 class PoseStream:
     """Iterating gives a FramePose for each frame until the stream ends or `close` is called; `slam.map` is the map.

@@ -136,7 +136,8 @@ class RerunViewer:
             return
         keyframe = slam_map.keyframes[-1]
         is_now = keyframe.timestamp_s == frame.timestamp_s
-        image, scale = _shrink(frame.image if is_now else keyframe.image)
+        image = _shrunk(frame.image if is_now else keyframe.image)
+        scale = image.shape[1] / keyframe.camera.width  # the frame's image may be smaller than the keyframe's
         ok, jpeg = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 75])
         if not ok:
             return
@@ -256,11 +257,11 @@ def _rgb(hex_color: str) -> list[int]:
     return [int(hex_color[i : i + 2], 16) for i in (1, 3, 5)]
 
 
-def _shrink(image: np.ndarray) -> tuple[np.ndarray, float]:
-    """The image at no more than MAX_IMAGE_WIDTH, and its scale."""
+def _shrunk(image: np.ndarray) -> np.ndarray:
+    """The image at no more than MAX_IMAGE_WIDTH."""
     scale = min(1.0, MAX_IMAGE_WIDTH / image.shape[1])
     size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
-    return (image, 1.0) if scale == 1.0 else (cv2.resize(image, size, interpolation=cv2.INTER_AREA), scale)
+    return image if scale == 1.0 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def _pinhole(camera: Camera, scale: float, shape: tuple[int, ...], unit: float, color: str) -> rr.Pinhole:
