@@ -131,7 +131,7 @@ class SlamSystem:
         self.stills.expect(n_frames)
 
     def process(self, frame: Frame) -> PoseEstimate:
-        """Pose and status of the next frame (ids count up from `first_frame_id`, camera's size; else ValueError)."""
+        """Pose and status of the next frame. ValueError for an id that is not `next_frame_id`, or for another size."""
         self.stills.see(frame)
         view = self._begin_frame(frame)
         if not self._follow(view) and not self._recover(view) and not self._follow_guided(view):

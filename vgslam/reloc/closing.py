@@ -172,10 +172,10 @@ class LoopCloser:
         """Tell of loops that no drift explains, once there are many in a row."""
         row = self._no_drift
         is_next = bool(row) and meeting.edge.id_b - row[-1].edge.id_b <= IN_A_ROW
-        self._no_drift = [*row, meeting] if is_next else [meeting]
-        new = self._no_drift if len(self._no_drift) == MANY_IN_A_ROW else self._no_drift[MANY_IN_A_ROW:][-1:]
-        for x in new:
-            self._note_failure(x, GraphError(NO_DRIFT))
+        self._no_drift = row = [*row, meeting] if is_next else [meeting]
+        if len(row) >= MANY_IN_A_ROW:
+            for x in row if len(row) == MANY_IN_A_ROW else row[-1:]:
+                self._note_failure(x, GraphError(NO_DRIFT))
 
     def _note_failure(self, meeting: Meeting, error: GraphError) -> None:
         """One line for each reason, however often it comes."""
