@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vgslam.frontend.enlarged import enlarged, tracked_camera
 from vgslam.geometry import se3
+from vgslam.map.enlarged import enlarged, tracked_camera
 from vgslam.map.slam_map import SlamMap
 from vgslam.network.backbone import BackboneSpec, SceneGeometry
 from vgslam.network.licence import APACHE_2

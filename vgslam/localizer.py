@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vgslam.errors import InputError
-from vgslam.frontend.enlarged import tracked_camera
 from vgslam.frontend.tracker import Tracker, TrackerConfig
 from vgslam.geometry.camera import Camera
+from vgslam.map.enlarged import tracked_camera
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.localization import Localization
 from vgslam.reloc.places import Places

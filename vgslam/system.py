@@ -7,7 +7,6 @@ import numpy as np
 from vgslam.errors import InputError
 from vgslam.frontend.asking import AskedGuide, Reason
 from vgslam.frontend.component_start import ComponentStart
-from vgslam.frontend.enlarged import enlarged_mask, tracked_camera
 from vgslam.frontend.frame_log import FrameLog
 from vgslam.frontend.frame_poses import FramePoses
 from vgslam.frontend.guide import Guide
@@ -24,6 +23,7 @@ from vgslam.frontend.watches import Watches
 from vgslam.geometry.camera import Camera, required
 from vgslam.interfaces import PosedMap
 from vgslam.last_word import LastWord
+from vgslam.map.enlarged import enlarged_mask, tracked_camera
 from vgslam.map.slam_map import SlamMap
 from vgslam.mapping import KeyframeSteps, Mapped
 from vgslam.refine.adjust import Watch

@@ -5,10 +5,10 @@ import pytest
 from synthetic import pose, pose_error, render, room
 
 from vgslam.fleet.fold import TieJoiner, merge_two
-from vgslam.frontend import enlarged as room_of_sizes
-from vgslam.frontend.enlarged import enlarge_alike, enlarged, enlarged_mask, tracked_camera
 from vgslam.geometry.sim3 import Sim3
 from vgslam.localizer import Localizer
+from vgslam.map import enlarged as room_of_sizes
+from vgslam.map.enlarged import enlarge_alike, enlarged, enlarged_mask, tracked_camera
 from vgslam.map.slam_map import SlamMap
 from vgslam.refine.adjust import RefineConfig, given_focal_px
 from vgslam.slam import Slam

@@ -9,10 +9,10 @@ import pytest
 from synthetic import CAMERA, pose, render, room
 
 from vgslam.errors import InputError
-from vgslam.frontend.enlarged import enlarged
 from vgslam.frontend.guide import RANDOM_NOTE, VggtUse, notes_on
 from vgslam.frontend.network_guide import NetworkGuide, confidence_from_network
 from vgslam.geometry import se3
+from vgslam.map.enlarged import enlarged
 from vgslam.network.backbone import BackboneSpec, SceneGeometry
 from vgslam.network.licence import APACHE_2
 from vgslam.network.preprocess import NetworkImages, ResizeMode, preprocess

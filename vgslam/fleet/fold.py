@@ -9,7 +9,6 @@ import numpy as np
 from vgslam.errors import GraphError
 from vgslam.fleet.anchors import LIMIT_SIGMA
 from vgslam.fleet.ties import Tie
-from vgslam.frontend.enlarged import enlarge_alike
 from vgslam.graph.map_graph import MapGraph
 from vgslam.graph.robust import edge_errors_sigma
 from vgslam.map.slam_map import SlamMap
@@ -27,7 +26,6 @@ def merge_two(merged: SlamMap, other: SlamMap, joiner: Joiner) -> int:
     """Puts `other` beside `merged` and joins what belongs together, metres and gravity kept. Returns the number of
     components joined. Raises MapError and OutputError."""
     put_beside(merged, other)
-    enlarge_alike(merged)
     anchors = remember(merged)
     n_joined = joiner.join(merged)
     restore(merged, anchors)

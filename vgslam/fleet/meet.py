@@ -11,7 +11,6 @@ import numpy.typing as npt
 from vgslam.fleet.overlap import Overlap, Views, overlap, places, spread_out
 from vgslam.fleet.sights import Sight
 from vgslam.fleet.ties import Tie, bond_of
-from vgslam.frontend.enlarged import enlarge_alike
 from vgslam.frontend.features import FeatureConfig
 from vgslam.geometry.sim3 import Sim3
 from vgslam.interfaces import LoopVerifier
@@ -81,7 +80,6 @@ class _Pair:
         m = self.map = load_map(a)
         self.n_a = len(m.keyframes)
         put_beside(m, load_map(b))
-        enlarge_alike(m)
         self._config, self._places, self._middles = config, Places(m), _Middles(m)
         self._n_parts_a = 1 + max((k.component_id for k in m.keyframes[: self.n_a]), default=-1)
         self._verifier: LoopVerifier = open_verifier(m, self._places, FeatureConfig(), config)

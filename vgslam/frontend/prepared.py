@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.frontend.enlarged import enlarged
 from vgslam.frontend.features import Gray
 from vgslam.frontend.rotation_guess import Thumbnail
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.radial import Straightener
+from vgslam.map.enlarged import enlarged
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from vgslam.config import ABOVE_ZERO
-from vgslam.frontend.enlarged import enlarged
 from vgslam.frontend.exposure import track_exposed
 from vgslam.frontend.features import FeatureConfig, Gray, Pixels, detect_corners
 from vgslam.frontend.guessed import stays, with_unknown_position
@@ -22,6 +21,7 @@ from vgslam.frontend.second_motion import OLD_KEYFRAMES, Followed, static_fit
 from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH, MIN_RAY_Z, Camera
 from vgslam.geometry.radial import Straightener
+from vgslam.map.enlarged import enlarged
 from vgslam.multiview.pnp import CentrePrior, PoseFit, PosePoints, ransac_pose, refine_pose
 from vgslam.types import Array, Ids
 

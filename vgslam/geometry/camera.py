@@ -39,7 +39,7 @@ class Camera:
     images that come from the source have it taken out as well (`multiview.straighten`)."""
     enlarged: int = 1
     """How many times larger the images in the map are than the source's, one way: images that come from the source are
-    enlarged as well (`frontend.enlarged`)."""
+    enlarged as well (`map.enlarged`)."""
 
     def __post_init__(self) -> None:
         for name in ("fx", "fy", "cx", "cy"):

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
+from vgslam.map.enlarged import enlarge_alike
 from vgslam.map.paged_keyframe import PagedKeyframe
 from vgslam.map.pictures import PictureKind
 from vgslam.map.slam_map import SlamMap
@@ -23,8 +24,9 @@ class Joiner(Protocol):
 
 def put_beside(slam_map: SlamMap, other: SlamMap) -> None:
     """Add everything of `other` to `slam_map`, as separate components and sessions; `other` stays as it is. Ids of
-    keyframes, landmarks, frames and components of `other` are raised by the number of those in `slam_map`. Raises
-    MapError when a picture of `other` cannot be read, OutputError when the memory budget needs a disk that is full."""
+    keyframes, landmarks, frames and components of `other` are raised by the number of those in `slam_map`. Images of
+    frames of one size are enlarged alike. Raises MapError when a picture of `other` cannot be read, OutputError
+    when the memory budget needs a disk that is full."""
     m = slam_map
     k0, l0 = len(m.keyframes), len(m.landmarks)
     f0 = 1 + max((f.frame_id for f in m.frames), default=-1)
@@ -50,6 +52,7 @@ def put_beside(slam_map: SlamMap, other: SlamMap) -> None:
         m.frames.append(
             replace(f, frame_id=f.frame_id + f0, ref_id=ref, component_id=f.component_id + (c0 if f.ref_id >= 0 else 0))
         )
+    enlarge_alike(m)
 
 
 def _take_place_codes(m: SlamMap, other: SlamMap) -> None:

@@ -2,18 +2,14 @@
 and are made for images of 640x480. In images of half the size they are twice as wide as seen by the camera."""
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vgslam.frontend.image_mask import Mask
 from vgslam.geometry.camera import Camera
 from vgslam.map.pictures import PictureKind
-
-if TYPE_CHECKING:
-    from vgslam.map.slam_map import SlamMap
+from vgslam.map.slam_map import SlamMap
 
 ENOUGH_PX = 640 * 480
 """Images with half as many pixels or less are small."""
@@ -23,9 +19,10 @@ TIMES = 2
 """How much they are enlarged, one way: a whole number keeps pixels square, and more brings nothing to light."""
 
 Picture = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
 
 
-def tracked_camera(camera: Camera, slam_map: "SlamMap") -> Camera:
+def tracked_camera(camera: Camera, slam_map: SlamMap) -> Camera:
     """The camera of the images that are tracked, for frames of `camera`: itself where these are large enough. A map is
     gone on with in the size that it was made in."""
     if camera.enlarged > 1:
@@ -50,10 +47,9 @@ def enlarged_mask(mask: Mask | None, camera: Camera) -> Mask | None:
     return None if mask is None else mask.repeat(camera.enlarged, 0).repeat(camera.enlarged, 1)
 
 
-def enlarge_alike(slam_map: "SlamMap") -> None:
+def enlarge_alike(m: SlamMap) -> None:
     """Enlarges the images of keyframes whose frames are as large as others' that were enlarged more, with pixels and
     cameras: what is tracked and adjusted together needs one size. Maps of before frames were enlarged are so merged."""
-    m = slam_map
     frames = [k.camera.of_frames for k in m.keyframes]
     most: dict[tuple[int, int], int] = {}
     for k, c in zip(m.keyframes, frames, strict=True):
