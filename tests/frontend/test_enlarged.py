@@ -69,6 +69,12 @@ def test_a_point_is_seen_at_the_same_place_of_the_larger_image() -> None:
     np.testing.assert_allclose(SMALL.enlarged_by(2).project(rays), [[400.5, 200.5]], atol=1e-9)
 
 
+def test_what_lies_between_two_pixels_lies_between_their_values() -> None:
+    ramp = np.tile(np.arange(0, 240, 8, dtype=np.uint8), (20, 1))
+    row = enlarged(ramp, (60, 40))[20, 4:-4].astype(int)
+    assert set(np.diff(row)) == {4}
+
+
 def test_a_mask_covers_the_same_part() -> None:
     mask = np.zeros((240, 320), bool)
     mask[200:, :50] = True
@@ -154,6 +160,7 @@ def test_a_photo_of_the_frames_size_is_found_in_a_map_of_enlarged_ones() -> None
     assert localizer.accepts(found)
     at = slam.map.pose_of(slam.map.frames[12])
     assert at is not None
+    assert found.pixels[:, 0].max() > SMALL.width, "it was looked for in the size of the map's images"
     degrees, apart = pose_error(found.T_world_cam, at)
     assert degrees < 0.3
     assert apart < 0.02
