@@ -188,8 +188,8 @@ FIGURES = [
     Figures(CARD_S2, "every 5th frame: AbsRel 0.17 | {} |", _reached(m.depth, "redkitchen, stride 5")),
     Figures(CARD_S2, "starts that tracks agreed with: {} of {} with vggt-s2, {} with vggt-s", lambda: [
         m.believed("vggt-s2"), m.asked_starts("vggt-s2"), m.believed("vggt-s")]),
-    Figures(CARD_S2, "mean coverage {} (vggt-s {}, without a network {}), ATE in the median {} ({}, {}), mean {} ({}, {}) "
-            "and worst {} ({}, {}) % of the path", lambda: _with_each(with_more=False)),
+    Figures(CARD_S2, "mean coverage {} (vggt-s {}, without a network {}), ATE in the median {} ({}, {}), "
+            "mean {} ({}, {}) and worst {} ({}, {}) % of the path", lambda: _with_each(with_more=False)),
     Figures(CARD_S2, "coverage {} ({}, {}), median {} ({}, {}), mean {} ({}, {}), worst {} ({}, {}) %.",
             lambda: _with_each(with_more=True)),
     Figures(CARD_M, "| parameters | {};", lambda: [m.record("weights_m")["n_parameters"]]),

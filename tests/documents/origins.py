@@ -58,7 +58,8 @@ OTHERWISE: dict[str, dict[str, str]] = {
         "rotation {} degrees": TASK,
         "direction {} degrees": TASK,
         "and {} degrees in the mean |": TASK,
-        "redkitchen {}; rotations of KITTI {} and {} degrees, of redkitchen {}": "bench/weights_s2.md of the commit named",
+        "redkitchen {}; rotations of KITTI {} and {} degrees, of redkitchen {}":
+            "bench/weights_s2.md of the commit named",
         "direction in windows of 2 and 4 ({} degrees before": "the same",
         "in windows of 8 ({} degrees before)": "the same",
         "translation {} and {} of the landmarks' median depth, which is {} and {} off, rotation {} and {} degrees":
