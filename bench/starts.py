@@ -53,6 +53,7 @@ class Row:
     """One network in one sequence."""
 
     world: str
+    motion: str
     look: str
     seed: int
     weights: str
@@ -75,7 +76,7 @@ def run_bench_starts(args: BenchStartsArgs) -> int:
         for seed in range(args.first_seed, args.first_seed + args.seeds):
             film = film_of(case, seed, args.frames)
             for name, guide in guides.items():
-                rows.append(Row(case.world, case.look, seed, name, *_asked(guide, film, args.every)))
+                rows.append(Row(case.world, case.motion, case.look, seed, name, *_asked(guide, film, args.every)))
             print(_line(rows[-len(guides) :]), file=sys.stderr, flush=True)
             about = provenance()
             written = write_record(args.out, NAME, about | {"rows": [asdict(r) for r in rows]}, page(about, rows))
@@ -136,7 +137,7 @@ def _summary(name: str, rows: list[Row]) -> str:
 
 def _is_same(a: Row, b: Row) -> bool:
     """Whether two rows are of one sequence."""
-    return (a.world, a.look, a.seed) == (b.world, b.look, b.seed)
+    return (a.world, a.motion, a.look, a.seed) == (b.world, b.motion, b.look, b.seed)
 
 
 def _kinds(names: list[str], rows: list[Row]) -> list[str]:
@@ -151,7 +152,7 @@ def _kinds(names: list[str], rows: list[Row]) -> list[str]:
 
 def _line(rows: list[Row]) -> str:
     cells = [f"{r.weights}: {len(r.believed)} of {r.n_asked}, {r.cpu_s / max(r.n_asked, 1):.2f} s each" for r in rows]
-    return f"{rows[0].world}, {rows[0].look}, seed {rows[0].seed}: {'; '.join(cells)}"
+    return f"{rows[0].world}, {rows[0].motion}, {rows[0].look}, seed {rows[0].seed}: {'; '.join(cells)}"
 
 
 def _guide(weights: str) -> "Guide":

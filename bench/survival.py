@@ -55,6 +55,12 @@ class BenchSurvivalArgs:
     seeds: int = 2
     """Sequences of each kind."""
 
+    first_seed: int = 700
+    """Seed of the first."""
+
+    worlds: tuple[str, ...] = ()
+    """Only these worlds, as in `--worlds clutter hills`; without it all kinds."""
+
     frames: int = 60
     """Length of a sequence."""
 
@@ -100,8 +106,8 @@ def run_bench_survival(args: BenchSurvivalArgs) -> int:
     for weights in args.weights:
         networks[f"vggt ({weights})"] = partial(open_network, NetworkOptions("vggt", weights), print)
     rows = []
-    for case in CASES:
-        for seed in range(700, 700 + args.seeds):
+    for case in cases_of(args.worlds):
+        for seed in range(args.first_seed, args.first_seed + args.seeds):
             film = film_of(case, seed, args.frames)
             for name, network in networks.items():
                 rows.append(_survival(film, network(), case, seed, name))
@@ -110,6 +116,15 @@ def run_bench_survival(args: BenchSurvivalArgs) -> int:
     Console().print(_table(rows, list(networks)), soft_wrap=True)
     print(written)
     return 0
+
+
+def cases_of(worlds: tuple[str, ...]) -> tuple[Case, ...]:
+    """The kinds of these worlds, all without a name. ConfigError for a world that none of them has."""
+    known = dict.fromkeys(case.world for case in CASES)
+    strange = [world for world in worlds if world not in known]
+    if strange:
+        raise ConfigError(f"--worlds: unknown world '{strange[0]}': known are {', '.join(known)}")
+    return tuple(case for case in CASES if not worlds or case.world in worlds)
 
 
 def _write(args: BenchSurvivalArgs, rows: list[Survival], names: list[str]) -> str:
@@ -200,4 +215,5 @@ def _cell(row: Survival) -> str:
 def _check(args: BenchSurvivalArgs) -> None:
     if args.seeds < 1 or args.frames < 10:
         raise ConfigError("--seeds must be at least 1 and --frames at least 10")
+    cases_of(args.worlds)
     claim_folder(args.out, NAME, args.overwrite)

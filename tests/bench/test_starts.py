@@ -10,10 +10,10 @@ from vgslam.errors import ConfigError
 
 GOOD, BAD = StartError(1.0, 10.0, 0.2, 0.1), StartError(3.0, 40.0, 0.8, 0.3)
 ROWS = [
-    Row("room", "plain", 1, "a", 6, {"0+1": GOOD, "0+2": BAD, "3+1": BAD}, 0.6),
-    Row("room", "plain", 1, "b", 6, {"0+1": BAD}, 3.0),
-    Row("street", "plain", 1, "a", 4, {}, 0.4),
-    Row("street", "plain", 1, "b", 4, {"0+1": GOOD, "6+1": GOOD}, 2.0),
+    Row("room", "walk", "plain", 1, "a", 6, {"0+1": GOOD, "0+2": BAD, "3+1": BAD}, 0.6),
+    Row("room", "walk", "plain", 1, "b", 6, {"0+1": BAD}, 3.0),
+    Row("street", "drive", "plain", 1, "a", 4, {}, 0.4),
+    Row("street", "drive", "plain", 1, "b", 4, {"0+1": GOOD, "6+1": GOOD}, 2.0),
 ]
 
 
@@ -24,6 +24,15 @@ def test_sums_medians_and_what_all_believed_by_hand() -> None:
     assert b.startswith("| b | 10 | 3 | 1 | 1.000 (3.000) | 10.000 (40.000) | 0.200 (0.800) | 0.100 (0.300) | 0.500 |")
     assert "| room | plain | 6 | 3 | 1 |" in lines
     assert "| street | plain | 4 | 0 | 2 |" in lines
+
+
+def test_a_start_of_another_motion_in_the_same_world_is_another() -> None:
+    loops = [
+        Row("room", "loop", "plain", 1, "a", 6, {"3+1": BAD}, 0.6),
+        Row("room", "loop", "plain", 1, "b", 6, {"3+1": BAD}, 0.6),
+    ]
+    a = next(x for x in page({}, [*ROWS[:2], *loops]).splitlines() if x.startswith("| a |"))
+    assert "(2.000)" in a, "0+1 of the walk and 3+1 of the loop, which both believe"
 
 
 def test_a_network_that_was_never_believed_has_no_errors() -> None:

@@ -42,6 +42,24 @@ def _successor(name: str) -> Callable[[], list[float]]:
     return lambda: [*(v for r in records for v in m.rotation(r, name)), *(m.depth(r, name) for r in records)]
 
 
+UNSEEN = tuple(f"procedural, {n} frames" for n in (2, 4, 8))
+
+
+def _reached(figure: Callable[[str, str], float], *names: str) -> Callable[[], list[float]]:
+    """A figure of vggt-s2 in several sets of windows."""
+    return lambda: [figure("weights_s2", name) for name in names]
+
+
+NETWORKS_MEASURED = ("vggt (vggt-s2)", "vggt (vggt-s)", "none")
+
+
+def _with_each(with_more: bool) -> list[float]:
+    """Coverage and median, mean and worst ATE, each with vggt-s2, vggt-s and none."""
+    ate = [m.survival_ate(network, with_more) for network in NETWORKS_MEASURED]
+    coverage = [m.survival_coverage(network, with_more) for network in NETWORKS_MEASURED]
+    return [*coverage, *(a[1] for a in ate), *(a[0] for a in ate), *(a[2] for a in ate)]
+
+
 def _both(name: str) -> Callable[[], list[float]]:
     return lambda: [*m.rotation("weights_m", name), *m.rotation("weights", name)]
 
@@ -89,7 +107,7 @@ FIGURES = [
     Figures(README, "ATE {} instead of {} % of the path", _survived("ate_percent")),
     Figures(README, "torch takes about a second of CPU and {} MiB", lambda: [m.more_memory_mib()]),
     Figures(README, "{} to {} % more CPU on 58 stills", m.more_cpu),
-    Figures(README, "starts no better, a question {} times as slow", lambda: [
+    Figures(README, "and a question takes {} times the CPU)", lambda: [
         m.question_s("vggt-s2") / m.question_s("vggt-s")]),
     Figures(README, "improve by {} to {} % on the second half of two recordings", lambda: (
         -max(m.recording_changes("lora")), -min(m.recording_changes("lora")))),
@@ -156,8 +174,24 @@ FIGURES = [
     *[Figures(CARD_S2, f"| {shown} | {{}} ({{}}) | {{}} ({{}}) | - | - |", lambda name=name: [
         *m.rotation("weights_s2", name), *m.rotation("weights", name)]) for shown, name in (
             ("KITTI 00, every frame", "kitti00, stride 1"), ("KITTI 00, every 2nd frame", "kitti00, stride 2"))],
+    Figures(CARD_S2, "unseen worlds: rotation 1.2 degrees | {}, {}, {} |", lambda: [
+        m.rotation("weights_s2", name)[0] for name in UNSEEN]),
+    Figures(CARD_S2, "and 3 degrees in the mean | {}, {}, {} |", lambda: [
+        m.rotation("weights_s2", name)[1] for name in UNSEEN]),
+    Figures(CARD_S2, "direction 20 degrees | {}, {}, {} (not forward: {}, {}, {})", lambda: [
+        *_reached(m.any_direction, *UNSEEN)(), *_reached(m.direction, *UNSEEN)()]),
+    Figures(CARD_S2, "AbsRel 0.15 | {}, {}, {} |", _reached(m.depth, *UNSEEN)),
+    Figures(CARD_S2, "depth's deviation 0.1 | {}, {}, {}; redkitchen {}; cabinet {} |",
+            _reached(m.calibration, *UNSEEN, "redkitchen, stride 5", "cabinet, stride 1")),
+    Figures(CARD_S2, "every 5th frame: rotation 0.8 degrees | {} |", lambda: [
+        m.rotation("weights_s2", "redkitchen, stride 5")[0]]),
+    Figures(CARD_S2, "every 5th frame: AbsRel 0.17 | {} |", _reached(m.depth, "redkitchen, stride 5")),
     Figures(CARD_S2, "starts that tracks agreed with: {} of {} with vggt-s2, {} with vggt-s", lambda: [
         m.believed("vggt-s2"), m.asked_starts("vggt-s2"), m.believed("vggt-s")]),
+    Figures(CARD_S2, "mean coverage {} (vggt-s {}, without a network {}), ATE in the median {} ({}, {}), "
+            "mean {} ({}, {}) and worst {} ({}, {}) % of the path", lambda: _with_each(with_more=False)),
+    Figures(CARD_S2, "coverage {} ({}, {}), median {} ({}, {}), mean {} ({}, {}), worst {} ({}, {}) %.",
+            lambda: _with_each(with_more=True)),
     Figures(CARD_M, "| parameters | {};", lambda: [m.record("weights_m")["n_parameters"]]),
     Figures(CARD_M, "| time | {} s for a window of 4 on one core of an Intel Xeon, network and solver (vggt-s: {} s) |",
             lambda: [m.record(w)["ms_per_window_of_4"] / 1000 for w in ("weights_m", "weights")]),

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,6 +58,23 @@ def survival(network: str, figure: str) -> float:
     values = [r[figure] for r in record("survival")["rows"] if r["network"] == network]
     known = [v for v in values if v is not None]
     return sum(known) / len(known)
+
+
+def survival_ate(network: str, with_more: bool = False) -> tuple[float, float, float]:
+    """Mean, median and worst ATE of a network in % of the path; with_more: those of the second measurement too."""
+    values = [v for v in _survived(network, "ate_percent", with_more) if v is not None]
+    return sum(values) / len(values), median(values), max(values)
+
+
+def survival_coverage(network: str, with_more: bool = False) -> float:
+    """Mean coverage."""
+    values = _survived(network, "coverage", with_more)
+    return sum(values) / len(values)
+
+
+def _survived(network: str, figure: str, with_more: bool) -> list[float]:
+    rows = [*record("survival")["rows"], *(record("survival")["more"]["rows"] if with_more else [])]
+    return [r[figure] for r in rows if r["network"] == network]
 
 
 def _starts(network: str) -> list[dict[str, Any]]:
@@ -159,6 +177,16 @@ def direction(network: str, row: str, readout: str = "solver") -> float:
 
 def depth(network: str, row: str, what: str = "depth") -> float:
     return windows(network, row)[what]["median"]
+
+
+def any_direction(network: str, row: str) -> float:
+    """Median of all, those that look forward too, in degrees; by the solver."""
+    return windows(network, row)["solver"]["direction_deg"]["median"]
+
+
+def calibration(network: str, row: str) -> float:
+    """Expected calibration error of the depth's deviation."""
+    return windows(network, row)["calibration"]["expected_error"]
 
 
 def profile(network: str, frames: int) -> tuple[float, float, float, float, float]:

@@ -54,13 +54,22 @@ OTHERWISE: dict[str, dict[str, str]] = {
         "images of about 128 x {} px": SETTING,
         "have the better median ({} to {} degrees in the rendered windows)": "bench/weights_s2.md",
         "no more than {} %, either way": "the second table of bench/weights_s2.md",
-        "mean ATE {} ({}, {}) % of the path": "the means of bench/survival.md",
+        "| goal | {}, {} and {} frames": TASK,
+        "rotation {} degrees": TASK,
+        "direction {} degrees": TASK,
+        "and {} degrees in the mean |": TASK,
+        "redkitchen {}; rotations of KITTI {} and {} degrees, of redkitchen {}":
+            "bench/weights_s2.md of the commit named",
+        "direction in windows of 2 and 4 ({} degrees before": "the same",
+        "in windows of 8 ({} degrees before)": "the same",
+        "translation {} and {} of the landmarks' median depth, which is {} and {} off, rotation {} and {} degrees":
+            "bench/starts.md",
         "{} % more CPU": "bench/roles.md",
         "{} m and {} degrees, {} % within {} m and {} degrees; consensus with the solver {} m, {} degrees, {} %":
             "the validation at the end of the training (training.md)",
         "late fusion {} m, {} degrees, {} %": "the same",
         "what vggt-s has with its adapter ({} m, {} %)": "model_cards/vggt-s-reloc.md, other windows",
-        "weaker than the solver ({} to {} degrees)": "bench/weights_s2.md",
+        "weaker than the solver ({} to {} degrees in rendered windows)": "bench/weights_s2.md",
         "lenses beyond {} degrees": TASK,
     },
     CARD_M: {

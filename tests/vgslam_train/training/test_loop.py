@@ -145,10 +145,10 @@ def test_average_follows_the_weights() -> None:
     assert float(average["weight"]) == pytest.approx(0.95)
 
 
-@pytest.mark.parametrize("name", ["vggt-s-cpu.yaml", "vggt-m-gpu.yaml", "vggt-s2-cpu.yaml"])
+@pytest.mark.parametrize("name", ["vggt-s-cpu.yaml", "vggt-m-gpu.yaml", "vggt-s2-cpu.yaml", "vggt-s2-pairs-cpu.yaml"])
 def test_shipped_recipes_are_read(name: str, tmp_path: Path) -> None:
     recipe = read_yaml(Path(__file__).parents[3] / "configs" / name, Recipe())
-    assert recipe.n_steps > 1000
+    assert recipe.n_steps >= 1000
     assert recipe.network.matching is not None
     copy = tmp_path / "copy.yaml"
     copy.write_text(to_yaml(recipe))
@@ -163,6 +163,14 @@ def test_what_a_shipped_recipe_starts_from_can_be_had() -> None:
         assert recipe.init in ("", *PACKAGED) or parse_hub_id(recipe.init) or is_made_by_another, path.name
         for named in re.findall(r"configs/[\w-]+\.yaml", text):
             assert (folder.parent / named).is_file(), named
+
+
+def test_the_second_stage_goes_on_with_the_network_of_the_first() -> None:
+    folder = Path(__file__).parents[3] / "configs"
+    first, second = (read_recipe(folder / f"vggt-s2{name}-cpu.yaml") for name in ("", "-pairs"))
+    assert second.network == first.network
+    assert second.data.sizes == first.data.sizes
+    assert second.data.seed != first.data.seed, "other worlds than those it has seen"
 
 
 def test_recipes_name_what_is_wrong(tmp_path: Path) -> None:
