@@ -336,6 +336,7 @@ class SlamSystem:
         else:
             self.n_losses += int(self.states.phase is Phase.UNSURE)
             self.states.relocalized(view.frame_id, view.timestamp_s, self._component, found.trust)
+            self._make_keyframe.found_again()
         self._state = None
         self._resume(view, found, Status.TRACKED if is_unbroken else Status.RELOCALIZED)
         return True

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from vgslam.frontend.features import FeatureConfig, Gray
 from vgslam.frontend.image_mask import ImageMask
@@ -19,6 +18,7 @@ from vgslam.geometry.camera import Camera
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.asked_proposer import AskedProposer
 from vgslam.reloc.epipolar_check import MIN_MATCHES, Matched, Support, epipolar_agreement, speaks_against
+from vgslam.reloc.guessed_depth import is_guessed
 from vgslam.reloc.hypotheses import Agreement, Hypothesis
 from vgslam.reloc.localization import Localization
 from vgslam.reloc.locate import Locator, Target, epipolar_inliers, epipolar_matches
@@ -77,7 +77,7 @@ class Relocalizer:
         """Whether an answer may be used."""
         if answer is None or answer.is_ambiguous or answer.trust < self.config.min_trust:
             return False
-        return not is_guessed(self.map, answer)
+        return not is_guessed(self.map, answer.ids, answer.component_id)
 
     def locate(self, view: View, camera: Camera, n_recent: int = 0) -> Localization | None:
         """The best answer for a view, accepted or not; None if no hypothesis stands. n_recent: last keyframes that are
@@ -178,32 +178,6 @@ class Relocalizer:
                 self._features.pop(next(iter(self._features)))
             self._features[k] = self._described(self.places.gray(k))
         return self._features[k]
-
-
-KNOWN_REL_SIGMA = 0.3
-"""Relative deviation below which a depth is known though it was not triangulated: a network's, or a dense one."""
-LEAST_KNOWN = 20
-"""Landmarks of known depth, as many as make a frame sure that is followed (`StateConfig.sure_inliers`), which are
-enough however many guessed ones there are."""
-MOSTLY_KNOWN = 0.5
-"""Share of known ones that is enough however few they are."""
-
-
-def is_guessed(slam_map: SlamMap, found: Localization) -> bool:
-    """Whether an answer rests on guessed depths, in a component where depths are known. False where hardly any are: a
-    camera that only turned is found by its rotation. Corners that nothing has measured have the depth of their
-    neighbours, and fit almost any motion: turning and moving sideways differ only where depths are known. A keyframe
-    that was itself just found shows hardly anything else."""
-    known = _are_known(slam_map, found.ids)
-    if known.sum() >= LEAST_KNOWN or known.sum() >= MOSTLY_KNOWN * len(known):
-        return False
-    component = np.array([k.component_id for k in slam_map.keyframes], np.int64)
-    there = np.flatnonzero(component[slam_map.landmarks.host] == found.component_id)
-    return bool(_are_known(slam_map, there).sum() >= LEAST_KNOWN)
-
-
-def _are_known(m: SlamMap, ids: Ids) -> npt.NDArray[np.bool_]:
-    return np.asarray(m.landmarks.is_triangulated[ids] | (m.landmarks.rel_sigma[ids] < KNOWN_REL_SIGMA))
 
 
 GAP = 2
