@@ -38,8 +38,7 @@ class NearbyLandmarks:
 
     def look_again(self, view: View, camera: Camera, T_world_cam: Array, component_id: int) -> Recovered | None:
         """The landmarks of a nearby keyframe of the component that are found in a view whose pose is roughly known;
-        None if no keyframe's are, or
-        only those of guessed depth."""
+        None if no keyframe's are, or only those of guessed depth."""
         target = Target(view.gray, camera)
         for k in self._facing(T_world_cam, component_id)[:N_CONFIRMING].tolist():
             found = self._again.confirm(k, target, se3.inverse(T_world_cam))

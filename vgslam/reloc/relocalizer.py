@@ -26,7 +26,7 @@ from vgslam.reloc.nearby import N_CONFIRMING
 from vgslam.reloc.places import Places
 from vgslam.reloc.proposal import PoseProposer, References
 from vgslam.reloc.relocalizer_config import RelocalizerConfig
-from vgslam.types import Array, Ids
+from vgslam.types import Array
 
 PNP = "pnp"
 N_CONTRADICTING = 4
