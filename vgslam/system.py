@@ -353,8 +353,7 @@ class SlamSystem:
             self._add_keyframe(at)
 
     def _lose(self, view: View) -> None:
-        """Neither followed nor found: unsure at first, while the next frame is still followed from the last good one,
-        then lost."""
+        """Neither followed nor found: unsure while the next frame is followed from the last good one, then lost."""
         if self._component < 0:
             return
         if self._state is not None and self.states.may_stay_unsure(view.timestamp_s):
