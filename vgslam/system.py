@@ -228,7 +228,7 @@ class SlamSystem:
         """A weak result with what the map shows from there added to it; None if the map does not show it."""
         with self.stages.of("recover"):
             seen = self.nearby.look_again(view, self.tracker.camera, result.T_world_cam, self._component)
-        if seen is None:
+        if seen is None or not self.relocalizer.confirms(view, self.tracker.camera, seen, self._component):
             return None
         ids, pixels = with_more(seen.ids, seen.pixels, result.ids, result.pixels)
         return replace(

@@ -1,21 +1,21 @@
 """A place is not found by landmarks of guessed depth, unless nothing else is known there."""
 
-from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from vgslam.frontend.features import FeatureConfig
+from vgslam.frontend.tracker import TrackResult
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.guessed_depth import is_guessed
 from vgslam.reloc.localization import Evidence, Localization
 from vgslam.reloc.locate import Recovered
-from vgslam.reloc.nearby import NearbyLandmarks
 from vgslam.reloc.places import Places
 from vgslam.reloc.relocalizer import Relocalizer
-from vgslam.reloc.relocalizer_config import RelocalizerConfig
+from vgslam.system import SlamSystem
 from vgslam.types import Ids, Keyframe
 
 CAMERA = Camera.from_fov(32, 24, 60.0)
@@ -82,14 +82,34 @@ def test_the_relocalizer_does_not_accept_guesses_however_good_the_evidence() -> 
     assert relocalizer.accepts(found(np.arange(100)))
 
 
-def test_guesses_of_a_nearby_keyframe_confirm_no_pose(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They fit almost any pose, so that they say nothing of the one that is asked about."""
+@pytest.mark.parametrize(("agreements", "expected"), [
+    ([], False), ([0.69, 0.69, 1.0], False), ([0.71, 0.71, 0.0], True),
+])  # fmt: skip
+def test_guesses_confirm_a_pose_only_with_the_epipolar_geometry(
+    agreements: list[float], expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Landmarks of guessed depth fit almost any pose: that they are found says nothing of the one asked about."""
     m = made(200)
     m.landmarks.is_triangulated[150:] = True
-    nearby = NearbyLandmarks(m, FeatureConfig(), RelocalizerConfig())
+    relocalizer = Relocalizer(m, Places(m), FeatureConfig())
+    monkeypatch.setattr(relocalizer, "_agreements", lambda *_: agreements)
     seen = Recovered(np.eye(4), np.eye(6), np.arange(100), np.zeros((100, 2), np.float32), 0, 1.0)
-    monkeypatch.setattr(nearby._again, "confirm", lambda *_: seen)
-    view = SimpleNamespace(gray=np.zeros((24, 32), np.uint8))
-    assert nearby.look_again(view, CAMERA, np.eye(4), 0) is None  # type: ignore[arg-type]
+    view: Any = None
+    assert relocalizer.confirms(view, CAMERA, seen, 0) == expected
     m.landmarks.is_triangulated[:20] = True
-    assert nearby.look_again(view, CAMERA, np.eye(4), 0) is seen  # type: ignore[arg-type]
+    assert relocalizer.confirms(view, CAMERA, seen, 0)
+
+
+def test_a_weak_pose_is_believed_only_if_the_map_confirms_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    slam = SlamSystem(CAMERA, slam_map=made(200))
+    seen = Recovered(np.eye(4), np.eye(6), np.arange(100), np.zeros((100, 2), np.float32), 0, 1.0)
+    monkeypatch.setattr(slam.nearby, "look_again", lambda *_: seen)
+    view: Any = None
+    nothing = np.zeros(0, np.int64), np.zeros((0, 2), np.float32)
+    weak = TrackResult(False, np.eye(4), np.eye(6), *nothing, n_inliers=0, ratio=0.0, survived=1.0)
+    monkeypatch.setattr(slam.relocalizer, "confirms", lambda *_: False)
+    assert slam._confirmed(view, weak) is None
+    monkeypatch.setattr(slam.relocalizer, "confirms", lambda *_: True)
+    believed = slam._confirmed(view, weak)
+    assert believed is not None
+    assert believed.n_inliers == 100

@@ -9,7 +9,6 @@ from vgslam.frontend.tracker import View
 from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.map.slam_map import SlamMap
-from vgslam.reloc.guessed_depth import is_guessed
 from vgslam.reloc.locate import Locator, Recovered, Target
 from vgslam.reloc.reach import median_depths
 from vgslam.reloc.relocalizer_config import RelocalizerConfig
@@ -38,11 +37,11 @@ class NearbyLandmarks:
 
     def look_again(self, view: View, camera: Camera, T_world_cam: Array, component_id: int) -> Recovered | None:
         """The landmarks of a nearby keyframe of the component that are found in a view whose pose is roughly known;
-        None if no keyframe's are, or only those of guessed depth."""
+        None if no keyframe's are."""
         target = Target(view.gray, camera)
         for k in self._facing(T_world_cam, component_id)[:N_CONFIRMING].tolist():
             found = self._again.confirm(k, target, se3.inverse(T_world_cam))
-            if found is not None and not is_guessed(self.map, found.ids, component_id):
+            if found is not None:
                 return found
         return None
 

@@ -17,11 +17,11 @@ from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.asked_proposer import AskedProposer
-from vgslam.reloc.epipolar_check import MIN_MATCHES, Matched, Support, epipolar_agreement, speaks_against
+from vgslam.reloc.epipolar_check import MIN_MATCHES, Matched, Support, epipolar_agreement, speaks_against, speaks_for
 from vgslam.reloc.guessed_depth import is_guessed
 from vgslam.reloc.hypotheses import Agreement, Hypothesis
 from vgslam.reloc.localization import Localization
-from vgslam.reloc.locate import Locator, Target, epipolar_inliers, epipolar_matches
+from vgslam.reloc.locate import Locator, Recovered, Target, epipolar_inliers, epipolar_matches
 from vgslam.reloc.nearby import N_CONFIRMING
 from vgslam.reloc.places import Places
 from vgslam.reloc.proposal import PoseProposer, References
@@ -109,8 +109,19 @@ class Relocalizer:
         """Whether a pose disagrees with the epipolar geometry of the view's matches with the component's newest
         keyframes. Asked only where the pose has few inliers compared with those before (`support`), else False; False
         too where too few features match to tell."""
-        if not self.support.is_thin(n_inliers):
-            return False
+        is_thin = self.support.is_thin(n_inliers)
+        return is_thin and speaks_against(self._agreements(view, camera, T_world_cam, component_id))
+
+    def confirms(self, view: View, camera: Camera, found: Recovered, component_id: int) -> bool:
+        """Whether the landmarks of a component that were found in a view say that its pose is right. Those of guessed
+        depth fit almost any pose; where there are few others, the epipolar geometry, which needs no depth, has to."""
+        if not is_guessed(self.map, found.ids, component_id):
+            return True
+        return speaks_for(self._agreements(view, camera, found.T_world_cam, component_id))
+
+    def _agreements(self, view: View, camera: Camera, T_world_cam: Array, component_id: int) -> list[float]:
+        """The agreement of a pose with the view's matches with the component's newest keyframes, as far as there are
+        enough of these."""
         features, agreements = self._described(view.gray), []
         for keyframe in [k for k in self.map.keyframes[-N_CONTRADICTING:] if k.component_id == component_id]:
             px_k, px = epipolar_matches(self._features_of(keyframe.id), features, self.config.matcher)
@@ -118,7 +129,7 @@ class Relocalizer:
                 matched = Matched(px_k, px, keyframe.camera, camera)
                 T_view_k = se3.inverse(T_world_cam) @ keyframe.S_world_keyframe.pose
                 agreements.append(epipolar_agreement(matched, T_view_k))
-        return speaks_against(agreements)
+        return agreements
 
     def by_method(self, view: View, camera: Camera, method: str) -> Localization | None:
         """The answer of one method alone: `pnp`, or one of the proposer's. None if it has none."""
