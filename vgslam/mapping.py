@@ -43,6 +43,11 @@ class KeyframeSteps:
     ) -> None:  # fmt: skip
         self.map, self.mapper, self.provisional = mapper.map, mapper, provisional
         self.nearby, self.loops, self._stages = nearby, loops, stages
+        self._n_before_loss = 0  # keyframes there were when a lost camera was last found again
+
+    def found_again(self) -> None:
+        """The camera was lost and is found: all keyframes so far are of an earlier visit."""
+        self._n_before_loss = len(self.map.keyframes)
 
     def __call__(self, at: TrackState, component: int) -> Mapped:
         """The keyframe that tracking's view becomes in a component, once the loop found at the keyframe before is
@@ -86,7 +91,7 @@ class KeyframeSteps:
 
     def _old_keyframes(self, at: TrackState, component: int) -> Ids:
         """Keyframes of earlier visits to the same place, whose landmarks tie a new one to them."""
-        before = len(self.map.keyframes) - self.loops.config.min_gap
+        before = max(len(self.map.keyframes) - self.loops.config.min_gap, self._n_before_loss)
         if before <= 0 or not self.loops.config.is_on:
             return np.zeros(0, np.int64)
         with self._stages.of("back"):

@@ -228,7 +228,7 @@ class SlamSystem:
         """A weak result with what the map shows from there added to it; None if the map does not show it."""
         with self.stages.of("recover"):
             seen = self.nearby.look_again(view, self.tracker.camera, result.T_world_cam, self._component)
-        if seen is None:
+        if seen is None or not self.relocalizer.confirms(view, self.tracker.camera, seen, self._component):
             return None
         ids, pixels = with_more(seen.ids, seen.pixels, result.ids, result.pixels)
         return replace(
@@ -336,6 +336,7 @@ class SlamSystem:
         else:
             self.n_losses += int(self.states.phase is Phase.UNSURE)
             self.states.relocalized(view.frame_id, view.timestamp_s, self._component, found.trust)
+            self._make_keyframe.found_again()
         self._state = None
         self._resume(view, found, Status.TRACKED if is_unbroken else Status.RELOCALIZED)
         return True
@@ -352,8 +353,7 @@ class SlamSystem:
             self._add_keyframe(at)
 
     def _lose(self, view: View) -> None:
-        """Neither followed nor found: unsure at first, while the next frame is still followed from the last good one,
-        then lost."""
+        """Neither followed nor found: unsure while the next frame is followed from the last good one, then lost."""
         if self._component < 0:
             return
         if self._state is not None and self.states.may_stay_unsure(view.timestamp_s):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -89,7 +90,21 @@ def test_a_run_in_pieces_leaves_what_a_run_leaves(vgslam, recording, engine, tmp
     }
     assert check_map(tmp_path / "m").problems == []
     assert not (vgslam.out / ".pieces").exists()
+    assert not (vgslam.out / "camera.json").exists(), "nothing has determined it better than it was given"
     assert "pieces" not in yaml.safe_load((vgslam.out / "config.yaml").read_text())
+
+
+def test_the_camera_that_the_whole_has_determined_is_saved(vgslam, recording, engine, monkeypatch) -> None:
+    asked = []
+
+    def better(camera, source, refined, estimate):
+        asked.append((camera, refined, estimate))
+        return replace(camera, fx=70.0)
+
+    monkeypatch.setattr(pieces_command, "recorded_camera", better)
+    assert vgslam.run(recording, "--pieces", 2, *MADE_UP)[0] == 0
+    assert asked == [(CAMERA, None, None)]
+    assert json.loads((vgslam.out / "camera.json").read_text())["fx"] == 70.0
 
 
 def test_the_depth_of_all_pieces_is_saved_once_under_the_numbers_of_the_whole(

@@ -1,5 +1,7 @@
 """Tasks on a Ray cluster of this machine, begun for the time."""
 
+import signal
+
 import pytest
 
 from vgslam.errors import ConfigError
@@ -9,12 +11,13 @@ from vgslam.fleet.task import Ending, TaskLimits
 
 @pytest.mark.slow
 def test_ray_does_the_same_and_names_what_it_cannot(task, folder) -> None:
-    limits = TaskLimits(cpus=0.5, memory_bytes=100 * 2**20)
+    limits, at_sigterm = TaskLimits(cpus=0.5, memory_bytes=100 * 2**20), signal.getsignal(signal.SIGTERM)
     tasks = [task(name, says, limits) for name, says in zip("abcd", ["done", "die", "die once", "eat"], strict=True)]
     results = {r.key: r for r in RayEngine(None, 1).run(tasks)}
     found = [results[t.key] for t in tasks]
     assert [r.ending for r in found] == [Ending.DONE, Ending.FAILED, Ending.DONE, Ending.FAILED]
     assert [r.attempts for r in found] == [1, 2, 2, 1]
+    assert signal.getsignal(signal.SIGTERM) == at_sigterm, "Ray's would end the program, whatever it is doing"
     assert "more memory" in found[3].error
     too_much = task("e", "done", TaskLimits(memory_bytes=2**50))
     with pytest.raises(ConfigError, match="no machine of the cluster"):

@@ -1,15 +1,21 @@
 """A place is not found by landmarks of guessed depth, unless nothing else is known there."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from vgslam.frontend.features import FeatureConfig
+from vgslam.frontend.tracker import TrackResult
 from vgslam.geometry.camera import Camera
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
+from vgslam.reloc.guessed_depth import is_guessed
 from vgslam.reloc.localization import Evidence, Localization
+from vgslam.reloc.locate import Recovered
 from vgslam.reloc.places import Places
-from vgslam.reloc.relocalizer import Relocalizer, is_guessed
+from vgslam.reloc.relocalizer import Relocalizer
+from vgslam.system import SlamSystem
 from vgslam.types import Ids, Keyframe
 
 CAMERA = Camera.from_fov(32, 24, 60.0)
@@ -39,7 +45,7 @@ def test_twenty_known_depths_are_enough(n_known: int, expected: bool) -> None:
     m = made(200)
     m.landmarks.is_triangulated[:n_known] = True
     m.landmarks.is_triangulated[150:] = True  # known elsewhere in the component
-    assert is_guessed(m, found(np.arange(100))) == expected
+    assert is_guessed(m, np.arange(100), 0) == expected
 
 
 @pytest.mark.parametrize(("n_known", "expected"), [(6, True), (7, False)])
@@ -47,7 +53,7 @@ def test_few_landmarks_need_as_many_known_ones_as_guessed_ones(n_known: int, exp
     m = made(200)
     m.landmarks.is_triangulated[:n_known] = True
     m.landmarks.is_triangulated[150:] = True
-    assert is_guessed(m, found(np.arange(14))) == expected
+    assert is_guessed(m, np.arange(14), 0) == expected
 
 
 @pytest.mark.parametrize(("rel_sigma", "expected"), [(0.29, False), (0.3, True)])
@@ -55,7 +61,7 @@ def test_a_depth_that_a_network_gave_is_known(rel_sigma: float, expected: bool) 
     m = made(200)
     m.landmarks.rel_sigma[:40] = rel_sigma
     m.landmarks.is_triangulated[150:] = True
-    assert is_guessed(m, found(np.arange(100))) == expected
+    assert is_guessed(m, np.arange(100), 0) == expected
 
 
 @pytest.mark.parametrize(("n_elsewhere", "expected"), [(19, False), (20, True)])
@@ -64,7 +70,7 @@ def test_a_camera_that_only_turned_is_found_by_its_rotation(n_elsewhere: int, ex
     m = made(200, components=(0, 1))
     m.landmarks.is_triangulated[200:] = True
     m.landmarks.is_triangulated[100 : 100 + n_elsewhere] = True
-    assert is_guessed(m, found(np.arange(100))) == expected
+    assert is_guessed(m, np.arange(100), 0) == expected
 
 
 def test_the_relocalizer_does_not_accept_guesses_however_good_the_evidence() -> None:
@@ -74,3 +80,36 @@ def test_the_relocalizer_does_not_accept_guesses_however_good_the_evidence() -> 
     assert not relocalizer.accepts(found(np.arange(100)))
     m.landmarks.is_triangulated[:60] = True
     assert relocalizer.accepts(found(np.arange(100)))
+
+
+@pytest.mark.parametrize(("agreements", "expected"), [
+    ([], False), ([0.69, 0.69, 1.0], False), ([0.71, 0.71, 0.0], True),
+])  # fmt: skip
+def test_guesses_confirm_a_pose_only_with_the_epipolar_geometry(
+    agreements: list[float], expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Landmarks of guessed depth fit almost any pose: that they are found says nothing of the one asked about."""
+    m = made(200)
+    m.landmarks.is_triangulated[150:] = True
+    relocalizer = Relocalizer(m, Places(m), FeatureConfig())
+    monkeypatch.setattr(relocalizer, "_agreements", lambda *_: agreements)
+    seen = Recovered(np.eye(4), np.eye(6), np.arange(100), np.zeros((100, 2), np.float32), 0, 1.0)
+    view: Any = None
+    assert relocalizer.confirms(view, CAMERA, seen, 0) == expected
+    m.landmarks.is_triangulated[:20] = True
+    assert relocalizer.confirms(view, CAMERA, seen, 0)
+
+
+def test_a_weak_pose_is_believed_only_if_the_map_confirms_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    slam = SlamSystem(CAMERA, slam_map=made(200))
+    seen = Recovered(np.eye(4), np.eye(6), np.arange(100), np.zeros((100, 2), np.float32), 0, 1.0)
+    monkeypatch.setattr(slam.nearby, "look_again", lambda *_: seen)
+    view: Any = None
+    nothing = np.zeros(0, np.int64), np.zeros((0, 2), np.float32)
+    weak = TrackResult(False, np.eye(4), np.eye(6), *nothing, n_inliers=0, ratio=0.0, survived=1.0)
+    monkeypatch.setattr(slam.relocalizer, "confirms", lambda *_: False)
+    assert slam._confirmed(view, weak) is None
+    monkeypatch.setattr(slam.relocalizer, "confirms", lambda *_: True)
+    believed = slam._confirmed(view, weak)
+    assert believed is not None
+    assert believed.n_inliers == 100

@@ -68,6 +68,19 @@ def test_the_way_back_ends_where_it_began(walked: Slam) -> None:
     assert se3.angle_deg(first[:3, :3].T @ last[:3, :3]) < 0.3
 
 
+def test_a_camera_that_was_lost_is_tied_to_what_it_saw_just_before() -> None:
+    """It turns into the void beside the room and back: the first it sees again is a narrow strip, whose few landmarks
+    hardly tell a turn from a move. What was seen before the loss is an earlier visit, however few keyframes ago."""
+    planes = room()
+    there = [render(planes, CAMERA, pose((0, 2.0 * i, 0), (0.06 * i, 0, 0.02 * i)))[0] for i in range(15, N)]
+    m = run(there + there[::-1], LoopConfig()).map
+    assert Status.LOST in {frame.status for frame in m.frames}
+    first, last = m.pose_of(m.frames[0]), m.pose_of(m.frames[-1])
+    assert first is not None
+    assert last is not None
+    assert se3.angle_deg(first[:3, :3].T @ last[:3, :3]) < 0.5
+
+
 def test_a_place_that_was_visited_often_gets_no_more_keyframes() -> None:
     planes = room()
     there = [render(planes, CAMERA, walk_pose(i - 15))[0] for i in range(N)]

@@ -6,6 +6,7 @@ import time
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -44,7 +45,7 @@ from vgslam.refine.adjust import RefineConfig, Watch
 from vgslam.results.environment import peak_memory_mib
 from vgslam.results.report import RunReport
 from vgslam.results.run_folder import RunWriter, camera_json
-from vgslam.session.choose_camera import describe_camera
+from vgslam.session.choose_camera import describe_camera, main_camera, recorded_camera
 from vgslam.session.late_steps import LateSteps
 from vgslam.session.open_system import FOV_REL_SIGMA, UNKNOWN_K1_SIGMA
 from vgslam.session.outcome import Outcome, Stop, find_world
@@ -221,6 +222,7 @@ class PiecesRun:
         args, m, report, steps = self.args, whole.slam_map, results.report, results.steps
         results.fill(whole, about)
         find_world(m, request, report)
+        steps.extra("the camera", partial(self._write_camera, results.writer, whole))
         evaluation = results.write(m, self.source.truth, self.source.name)
         if args.map is not None:
             with steps.keeping("saving the map"), MapFolder(args.map) as folder:
@@ -239,6 +241,13 @@ class PiecesRun:
             raise TrackingError(f"{args.path}: none of {report.n_frames} frames could be tracked")
         failure = InputError.exit_code if report.world_failure else 0
         return Outcome(report, results.writer.path, evaluation, stop, failure if stop is None else stop.exit_code)
+
+    def _write_camera(self, writer: RunWriter, whole: Whole) -> None:
+        """Write the camera of the source's images, if the whole has determined it better than it was given."""
+        camera = main_camera(whole.slam_map)
+        found = None if camera is None else recorded_camera(camera, self.source, whole.refined, None)
+        if found is not None:
+            writer.write_camera(found)
 
 
 def _camera_of(path: Path) -> Camera | None:

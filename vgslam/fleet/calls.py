@@ -7,6 +7,7 @@ from multiprocessing import get_context
 from typing import Any, Protocol, TypeVar
 
 from vgslam.errors import VgslamError
+from vgslam.orphans import end_with_parent
 
 T = TypeVar("T")
 
@@ -29,7 +30,7 @@ class LocalCalls:
     def each(self, do: Callable[..., T], given: Sequence[tuple[Any, ...]]) -> Generator[tuple[int, T | VgslamError]]:
         """As in `Calls`. Where a process dies, what it was to do is tried once more, in one of its own."""
         left = list(range(len(given)))
-        with ProcessPoolExecutor(self.n_jobs, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(self.n_jobs, get_context("spawn"), end_with_parent) as pool:
             futures = {pool.submit(do, *given[i]): i for i in left}
             for done in as_completed(futures):
                 error = done.exception()
@@ -37,7 +38,7 @@ class LocalCalls:
                     left.remove(futures[done])
                     yield futures[done], done.result() if error is None else in_one_line(error)
         for i in left:
-            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            with ProcessPoolExecutor(1, get_context("spawn"), end_with_parent) as pool:
                 error = (future := pool.submit(do, *given[i])).exception()
                 yield i, future.result() if error is None else in_one_line(error)
 

@@ -2,6 +2,8 @@
 
 import os
 import re
+import signal
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
@@ -72,11 +74,14 @@ class RayEngine:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         own = {"num_cpus": self._n_jobs, "include_dashboard": False} if self._address is None else {}
+        at_sigterm = signal.getsignal(signal.SIGTERM)
         try:
             self.ray.init(address=self._address or NEW, log_to_driver=False, logging_level="error", **own)
         except Exception as error:
             where, why = self._address or "this machine", first_line(error)[:200]
             raise InputError(f"no Ray cluster answers at {where} ({why})") from error
+        if at_sigterm is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, at_sigterm)  # Ray has taken it for good, to end the program with code 15
         try:
             self._check(limits)
             yield

@@ -20,6 +20,8 @@ NEAR_PX = 4.0
 AGAINST = 0.3
 """A pose with which a smaller share of the matches agrees is contradicted: by a right one most do, and by a wrong one
 as many as lie in a band of the image by chance."""
+FOR = 0.7
+"""A pose with which a larger share of the matches agrees is confirmed: most do by a right one, though not all."""
 
 
 THIN, N_BEFORE, MIN_BEFORE = 0.4, 8, 3
@@ -64,3 +66,8 @@ def epipolar_agreement(matched: Matched, T_view_keyframe: Array) -> float:
 def speaks_against(agreements: list[float]) -> bool:
     """Whether the agreement with several keyframes contradicts a pose: it is small with most of them."""
     return len(agreements) > 0 and float(np.median(agreements)) < AGAINST
+
+
+def speaks_for(agreements: list[float]) -> bool:
+    """Whether the agreement with several keyframes confirms a pose: it is large with most of them."""
+    return len(agreements) > 0 and float(np.median(agreements)) > FOR

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from vgslam.frontend.features import FeatureConfig, Gray
 from vgslam.frontend.image_mask import ImageMask
@@ -18,15 +17,16 @@ from vgslam.geometry import se3
 from vgslam.geometry.camera import Camera
 from vgslam.map.slam_map import SlamMap
 from vgslam.reloc.asked_proposer import AskedProposer
-from vgslam.reloc.epipolar_check import MIN_MATCHES, Matched, Support, epipolar_agreement, speaks_against
+from vgslam.reloc.epipolar_check import MIN_MATCHES, Matched, Support, epipolar_agreement, speaks_against, speaks_for
+from vgslam.reloc.guessed_depth import is_guessed
 from vgslam.reloc.hypotheses import Agreement, Hypothesis
 from vgslam.reloc.localization import Localization
-from vgslam.reloc.locate import Locator, Target, epipolar_inliers, epipolar_matches
+from vgslam.reloc.locate import Locator, Recovered, Target, epipolar_inliers, epipolar_matches
 from vgslam.reloc.nearby import N_CONFIRMING
 from vgslam.reloc.places import Places
 from vgslam.reloc.proposal import PoseProposer, References
 from vgslam.reloc.relocalizer_config import RelocalizerConfig
-from vgslam.types import Array, Ids
+from vgslam.types import Array
 
 PNP = "pnp"
 N_CONTRADICTING = 4
@@ -77,7 +77,7 @@ class Relocalizer:
         """Whether an answer may be used."""
         if answer is None or answer.is_ambiguous or answer.trust < self.config.min_trust:
             return False
-        return not is_guessed(self.map, answer)
+        return not is_guessed(self.map, answer.ids, answer.component_id)
 
     def locate(self, view: View, camera: Camera, n_recent: int = 0) -> Localization | None:
         """The best answer for a view, accepted or not; None if no hypothesis stands. n_recent: last keyframes that are
@@ -109,8 +109,19 @@ class Relocalizer:
         """Whether a pose disagrees with the epipolar geometry of the view's matches with the component's newest
         keyframes. Asked only where the pose has few inliers compared with those before (`support`), else False; False
         too where too few features match to tell."""
-        if not self.support.is_thin(n_inliers):
-            return False
+        is_thin = self.support.is_thin(n_inliers)
+        return is_thin and speaks_against(self._agreements(view, camera, T_world_cam, component_id))
+
+    def confirms(self, view: View, camera: Camera, found: Recovered, component_id: int) -> bool:
+        """Whether the landmarks of a component that were found in a view say that its pose is right. Those of guessed
+        depth fit almost any pose; where there are few others, the epipolar geometry, which needs no depth, has to."""
+        if not is_guessed(self.map, found.ids, component_id):
+            return True
+        return speaks_for(self._agreements(view, camera, found.T_world_cam, component_id))
+
+    def _agreements(self, view: View, camera: Camera, T_world_cam: Array, component_id: int) -> list[float]:
+        """The agreement of a pose with the view's matches with the component's newest keyframes, as far as there are
+        enough of these."""
         features, agreements = self._described(view.gray), []
         for keyframe in [k for k in self.map.keyframes[-N_CONTRADICTING:] if k.component_id == component_id]:
             px_k, px = epipolar_matches(self._features_of(keyframe.id), features, self.config.matcher)
@@ -118,7 +129,7 @@ class Relocalizer:
                 matched = Matched(px_k, px, keyframe.camera, camera)
                 T_view_k = se3.inverse(T_world_cam) @ keyframe.S_world_keyframe.pose
                 agreements.append(epipolar_agreement(matched, T_view_k))
-        return speaks_against(agreements)
+        return agreements
 
     def by_method(self, view: View, camera: Camera, method: str) -> Localization | None:
         """The answer of one method alone: `pnp`, or one of the proposer's. None if it has none."""
@@ -178,32 +189,6 @@ class Relocalizer:
                 self._features.pop(next(iter(self._features)))
             self._features[k] = self._described(self.places.gray(k))
         return self._features[k]
-
-
-KNOWN_REL_SIGMA = 0.3
-"""Relative deviation below which a depth is known though it was not triangulated: a network's, or a dense one."""
-LEAST_KNOWN = 20
-"""Landmarks of known depth, as many as make a frame sure that is followed (`StateConfig.sure_inliers`), which are
-enough however many guessed ones there are."""
-MOSTLY_KNOWN = 0.5
-"""Share of known ones that is enough however few they are."""
-
-
-def is_guessed(slam_map: SlamMap, found: Localization) -> bool:
-    """Whether an answer rests on guessed depths, in a component where depths are known. False where hardly any are: a
-    camera that only turned is found by its rotation. Corners that nothing has measured have the depth of their
-    neighbours, and fit almost any motion: turning and moving sideways differ only where depths are known. A keyframe
-    that was itself just found shows hardly anything else."""
-    known = _are_known(slam_map, found.ids)
-    if known.sum() >= LEAST_KNOWN or known.sum() >= MOSTLY_KNOWN * len(known):
-        return False
-    component = np.array([k.component_id for k in slam_map.keyframes], np.int64)
-    there = np.flatnonzero(component[slam_map.landmarks.host] == found.component_id)
-    return bool(_are_known(slam_map, there).sum() >= LEAST_KNOWN)
-
-
-def _are_known(m: SlamMap, ids: Ids) -> npt.NDArray[np.bool_]:
-    return np.asarray(m.landmarks.is_triangulated[ids] | (m.landmarks.rel_sigma[ids] < KNOWN_REL_SIGMA))
 
 
 GAP = 2

@@ -18,6 +18,7 @@ import torch
 
 from vgslam.errors import ConfigError
 from vgslam.geometry import se3
+from vgslam.orphans import end_with_parent
 from vgslam_train.data.cell_flow import cell_flow
 from vgslam_train.worlds.scenes import generate
 from vgslam_train.worlds.sequences import Shot, film, random_camera
@@ -179,7 +180,7 @@ def generate_clips(
             render_shard(str(folder), config, k)
             rendered(done)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
         jobs = [pool.submit(render_shard, str(folder), config, k) for k in missing]
         for done, job in enumerate(as_completed(jobs), start=1):
             job.result()

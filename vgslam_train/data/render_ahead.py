@@ -7,6 +7,7 @@ from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 from types import TracebackType
 
+from vgslam.orphans import end_with_parent
 from vgslam_train.data.clips import ClipConfig, ClipSet, claim_folder, render_shard
 
 START_METHOD = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
@@ -36,7 +37,7 @@ class RenderAhead:
     def __init__(self, folder: Path, config: ClipConfig, n_clips: int, workers: int, device: str) -> None:
         self.folder, self.config, self._device = folder, config, device
         self._missing = claim_folder(folder, config, n_clips)
-        self._pool = ProcessPoolExecutor(max(workers, 1), mp_context=get_context(START_METHOD))
+        self._pool = ProcessPoolExecutor(max(workers, 1), get_context(START_METHOD), end_with_parent)
         self._jobs: list[Future[int]] = []
         self._ends: list[float] = []
         self._began = 0.0
