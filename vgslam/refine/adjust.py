@@ -12,11 +12,12 @@ from vgslam.config import ABOVE_ZERO
 from vgslam.frontend.features import FeatureConfig
 from vgslam.geometry.camera import Camera
 from vgslam.refine.calibration import Determined, determined, noise_px
-from vgslam.refine.ceres import FocalPrior, FreeCalibration, SolverOptions, solve
+from vgslam.refine.ceres import FocalPrior, FreeCalibration, SolverOptions
 from vgslam.refine.points import PointTests, cleaned, weakly_seen, with_missing_points
 from vgslam.refine.problem import Mask, Problem
 from vgslam.refine.remeasure import remeasured
 from vgslam.refine.shared_landmarks import GrayOf, with_shared_landmarks
+from vgslam.refine.thinned import solve_thinned
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,7 @@ def adjust(
     if for_calibration and not may_determine(p, config):
         return None
     watch.check()
-    p = _tidied(solve(p, _options(config, ROUGH, watch), held=weak), weak, config)
+    p = _tidied(solve_thinned(p, _options(config, ROUGH, watch), held=weak), weak, config)
     watch.check()
     if gray_of is not None and config.shares_landmarks and not watch.is_over:
         p = with_shared_landmarks(p, weak, gray_of, FeatureConfig())
@@ -233,7 +234,7 @@ def _rounds(p: Problem, weak: Mask, config: RefineConfig, watch: Watch, free: Fr
     wide = WIDE_FACTOR if free.prior is not None and config.focal_rel_sigma > WIDE_REL_SIGMA else 1.0
     for tolerance in (ROUGH, FINE):
         if not watch.is_over:
-            p = _tidied(solve(p, _options(config, tolerance * wide, watch), free, held=weak), weak, config)
+            p = _tidied(solve_thinned(p, _options(config, tolerance * wide, watch), free, held=weak), weak, config)
             watch.check()
     return p
 

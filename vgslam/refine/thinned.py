@@ -1,0 +1,187 @@
+"""A long map adjusted by a part of its landmarks: those that hold its keyframes best. The others follow.
+
+What the solver needs grows with the observations, one to two KiB and some microseconds a step for each, while a keyframe
+is where it belongs long before the last of hundreds of landmarks is asked. So landmarks that many keyframes see come
+first, and of these as many as each part of each keyframe's image needs, each pair of keyframes that follow one another,
+and each keyframe that has come back to a place of before. The adjusted poses then say where the other landmarks are.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vgslam.geometry import se3
+from vgslam.geometry.camera import MIN_DEPTH
+from vgslam.refine.ceres import FreeCalibration, SolverOptions, solve
+from vgslam.refine.problem import AT_ONCE, Mask, Problem
+from vgslam.types import Array, Ids
+
+MOST_OBSERVATIONS = 100_000
+"""Observations up to which all are adjusted together: those of a thousand frames of a room."""
+CELLS = 4
+"""An image has this many parts to a side, which have landmarks of their own."""
+A_CELL = (6, 5, 4, 3, 2)
+"""Landmarks of each part: as many as keep within MOST_OBSERVATIONS; the last in any case."""
+A_LINK = 30
+"""Landmarks that a keyframe shares with the one before it, and with the one before that, where there are so many."""
+A_RETURN, RETURN_GAP = 30, 15
+"""Landmarks that a keyframe shares with an earlier visit, where there are so many: keyframes at least so far before it,
+between which and it none shows them."""
+STEPS, DAMPING, LESS, MORE = 5, 1e-4, 0.1, 10.0
+"""Steps to where a landmark is, their damping at first as a share of the diagonal, and what it is multiplied by after
+one that made the error less or more."""
+
+
+def solve_thinned(
+    problem: Problem, options: SolverOptions, free: FreeCalibration | None = None, held: Mask | None = None,
+    most: int = MOST_OBSERVATIONS,
+) -> Problem:  # fmt: skip
+    """As `ceres.solve`; of more than `most` active observations, those of the landmarks that hold the keyframes are
+    adjusted, and the other landmarks put where the poses then say."""
+    if int(problem.is_active().sum()) <= most:
+        return solve(problem, options, free, held)
+    chosen = holding(problem, most)
+    solved = solve(replace(problem, has_point=problem.has_point & chosen), options, free, held)
+    return followed(problem, replace(solved, has_point=problem.has_point), problem.has_point & ~chosen, options.loss_px)
+
+
+def holding(problem: Problem, most: int) -> Mask:
+    """(L,): which landmarks hold the keyframes, in about `most` observations: more where keyframes are so many that
+    each would be left with less than the last of A_CELL for a part of its image."""
+    seen = _Seen.of(problem)
+    needed = np.concatenate([
+        *(seen.first(seen.linked(step), seen.cam, A_LINK) for step in (1, 2)),
+        seen.first(seen.returned(), seen.cam, A_RETURN),
+    ])  # fmt: skip
+    everywhere = np.arange(len(seen.cam))
+    chosen = np.zeros(len(problem.points), bool)
+    for n in A_CELL:
+        chosen[:] = False
+        chosen[needed] = True
+        chosen[seen.first(everywhere, seen.cell, n)] = True
+        if int(chosen[seen.point].sum()) <= most:
+            break
+    return chosen
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The active observations of a problem, those of a landmark together, in the order of the keyframes."""
+
+    point: Ids  # (m,)
+    cam: Ids  # (m,)
+    cell: Ids  # (m,): number of the part of the keyframe's image
+    rank: Ids  # (m,): place of the landmark among all, those that most keyframes see first
+    n_cams: int
+
+    @staticmethod
+    def of(p: Problem) -> "_Seen":
+        rows = np.flatnonzero(p.is_active())
+        rows = rows[np.lexsort((p.cam[rows], p.point[rows]))]
+        point, cam = p.point[rows], p.cam[rows]
+        views = np.bincount(point, minlength=len(p.points))
+        rank = np.empty(len(views), np.int64)
+        rank[np.argsort(-views, kind="stable")] = np.arange(len(views))
+        at = np.clip((p.pixels[rows] * CELLS / [p.camera.width, p.camera.height]).astype(np.int64), 0, CELLS - 1)
+        cell = (cam * CELLS + at[:, 1]) * CELLS + at[:, 0]
+        return _Seen(point, cam, cell, rank[point], len(p.keyframe_ids))
+
+    def first(self, rows: Ids, key: Ids, n: int) -> Ids:
+        """The landmarks of observations `rows` (r,), the n that come first of each number among key (m,) of these."""
+        rows = rows[np.lexsort((self.rank[rows], key[rows]))]
+        _, begin, count = np.unique(key[rows], return_index=True, return_counts=True)
+        place = np.arange(len(rows)) - np.repeat(begin, count)
+        return self.point[rows[place < n]]
+
+    def linked(self, step: int) -> Ids:
+        """The observations of landmarks that the keyframe `step` before sees too."""
+        key = self.point * (self.n_cams + step) + self.cam
+        return np.flatnonzero(np.isin(key - step, key))
+
+    def returned(self) -> Ids:
+        """The observations of landmarks that an earlier visit saw."""
+        gap = np.diff(self.cam, prepend=self.cam[:1])
+        is_first = np.diff(self.point, prepend=-1) != 0
+        n_gaps = np.cumsum((gap >= RETURN_GAP) & ~is_first)
+        before = n_gaps[np.maximum.accumulate(np.where(is_first, np.arange(len(gap)), 0))]
+        return np.flatnonzero(n_gaps > before)
+
+
+def followed(before: Problem, after: Problem, left: Mask, loss_px: float) -> Problem:
+    """The problem `after` with the landmarks `left` (L,), which were not adjusted with its poses, where their
+    observations then agree best (soft L1)."""
+    points, is_active = after.points.copy(), after.is_active()
+    moved = _Moved(before, after, left)
+    for rows in _together(after, np.flatnonzero(is_active & left[after.point])):
+        ids, begin = np.unique(after.point[rows], return_index=True)
+        start = moved.points(ids, after.cam[rows[begin]])
+        points[ids] = _best(after, rows, begin, start, loss_px)
+    return replace(after, points=points)
+
+
+class _Moved:
+    """How keyframes have taken what they see along: their motion, and how much longer depths have become."""
+
+    def __init__(self, before: Problem, after: Problem, left: Mask) -> None:
+        self._before, self._after = before, after
+        told = np.flatnonzero(after.is_active() & ~left[after.point])
+        told = told[np.argsort(after.cam[told], kind="stable")]
+        ratio = after.local_points_of(told)[:, 2] / np.maximum(before.local_points_of(told)[:, 2], MIN_DEPTH)
+        cams, begin = np.unique(after.cam[told], return_index=True)
+        self._ratio = np.ones(len(after.keyframe_ids))
+        for c, part in zip(cams.tolist(), np.split(ratio, begin[1:]), strict=True):
+            self._ratio[c] = np.median(part)
+
+    def points(self, ids: Ids, cam: Ids) -> Array:
+        """(n,3): where landmarks (n,) are if each stays where a keyframe (n,) has it."""
+        T, back = self._before.T_cam_world[cam], se3.inverse(self._after.T_cam_world[cam])
+        local = np.matmul(T[:, :3, :3], self._before.points[ids][:, :, None])[:, :, 0] + T[:, :3, 3]
+        local *= np.maximum(self._ratio[cam], MIN_DEPTH)[:, None]
+        return np.matmul(back[:, :3, :3], local[:, :, None])[:, :, 0] + back[:, :3, 3]
+
+
+def _together(p: Problem, rows: Ids) -> Iterator[Ids]:
+    """Observations `rows` in parts of about AT_ONCE, those of a landmark together, in the order of the keyframes."""
+    rows = rows[np.lexsort((p.cam[rows], p.point[rows]))]
+    begin = np.flatnonzero(np.diff(p.point[rows], prepend=-1))
+    at = np.searchsorted(begin, np.arange(AT_ONCE, len(rows), AT_ONCE))
+    yield from (part for part in np.split(rows, begin[at[at < len(begin)]]) if len(part))
+
+
+def _best(p: Problem, rows: Ids, begin: Ids, points: Array, loss_px: float) -> Array:
+    """(n,3): points, whose observations are `rows` from begin (n,) on, moved to the least error (Levenberg-Marquardt,
+    each by itself)."""
+    owner = np.repeat(np.arange(len(begin)), np.diff(begin, append=len(rows)))
+    cost, H, g = _normal(p, rows, begin, points[owner], loss_px)
+    damping = np.full(len(points), DAMPING)
+    for _ in range(STEPS):
+        A = H + (damping[:, None] * np.einsum("nii->ni", H) + 1e-12)[:, :, None] * np.eye(3)
+        trial = points - np.linalg.solve(A, g[:, :, None])[:, :, 0]
+        found = _normal(p, rows, begin, trial[owner], loss_px)
+        better = found[0] < cost
+        points = np.where(better[:, None], trial, points)
+        cost, H, g = (np.where(better.reshape(-1, *[1] * (x.ndim - 1)), y, x) for x, y in zip((cost, H, g), found))
+        damping *= np.where(better, LESS, MORE)
+    return points
+
+
+def _normal(p: Problem, rows: Ids, begin: Ids, X: Array, loss_px: float) -> tuple[Array, Array, Array]:
+    """Cost (n,), matrix (n,3,3) and gradient (n,3) of the points that observations `rows` from begin (n,) on see, X
+    (m,3) being that of each; infinite cost behind a camera."""
+    T = p.T_cam_world[p.cam[rows]]
+    R = T[:, :3, :3]
+    Xc = np.matmul(R, X[:, :, None])[:, :, 0] + T[:, :3, 3]
+    z = np.maximum(Xc[:, 2], MIN_DEPTH)
+    xy = Xc[:, :2] / z[:, None]
+    f = np.array([p.camera.fx, p.camera.fy])
+    bend = 1.0 + p.k1 * (xy**2).sum(1)
+    error = xy * bend[:, None] * f + [p.camera.cx, p.camera.cy] - p.pixels[rows]
+    D = bend[:, None, None] * np.eye(2) + 2.0 * p.k1 * xy[:, :, None] * xy[:, None, :]
+    toward = (R[:, :2] - xy[:, :, None] * R[:, 2:3]) / z[:, None, None]
+    J = f[:, None] * np.matmul(D, toward)
+    root = np.sqrt(1.0 + (error**2).sum(1) / loss_px**2)
+    cost = np.where(Xc[:, 2] > MIN_DEPTH, 2.0 * loss_px**2 * (root - 1.0), np.inf)
+    weighted = np.swapaxes(J, 1, 2) / root[:, None, None]
+    H, g = np.matmul(weighted, J), np.matmul(weighted, error[:, :, None])[:, :, 0]
+    return tuple(np.add.reduceat(x, begin, axis=0) for x in (cost, H, g))  # type: ignore[return-value]
