@@ -11,6 +11,7 @@ from bench.loop_simulation import Simulation, simulate
 from vgslam.errors import GraphError
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
+from vgslam.graph import incremental
 from vgslam.graph.incremental import IncrementalGraph
 from vgslam.graph.pose_graph import optimize
 from vgslam.graph.robust import solve_robust
@@ -54,7 +55,11 @@ def drive() -> Simulation:
     return simulate(np.repeat(laps(), 4, axis=0), seed=1)
 
 
-def test_the_incremental_graph_keeps_only_true_loops_and_ends_at_the_batch_optimum(drive: Simulation) -> None:
+@pytest.mark.parametrize("at_once", [range(0), range(300, 600), range(500, 5000), range(2, 5000)], ids=str)
+def test_the_incremental_graph_keeps_only_true_loops_and_ends_at_the_batch_optimum(
+    drive: Simulation, at_once: range, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incremental, "AT_ONCE", at_once)
     graph = IncrementalGraph()
     reported = feed(drive, graph)
     active = {(e.id_a, e.id_b) for e in active_edges(graph) if e.kind is EdgeKind.LOOP}
@@ -64,6 +69,20 @@ def test_the_incremental_graph_keeps_only_true_loops_and_ends_at_the_batch_optim
     batch, _ = optimize(drive.nodes, active_edges(graph), {0}, 100)
     assert gap(graph.nodes, batch) < 0.02
     assert gap(reported, graph.nodes) == 0.0
+
+
+def test_a_graph_that_only_grows_is_not_solved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(incremental, "AT_ONCE", range(2, 5000))
+    monkeypatch.setattr(incremental, "MOST_WAITING", 3)
+    monkeypatch.setattr(incremental, "optimize", lambda *_: pytest.fail("solved"))
+    graph = IncrementalGraph()
+    graph.add_keyframe(0, Sim3.identity(), 0)
+    step = Sim3(np.eye(3), np.array([0.0, 0.0, 1.0]), 1.0)
+    for k in range(1, 20):
+        graph.add_keyframe(k, Sim3.identity(), 0)
+        graph.add_edge(Edge(k - 1, k, step, SIGMAS, EdgeKind.ODOMETRY))
+        graph.update()
+    assert [float(graph.nodes[k].t[2]) for k in range(20)] == list(range(20))
 
 
 def test_a_full_solve_is_the_optimum_of_what_it_leaves_active_and_reports_the_rest(drive: Simulation) -> None:

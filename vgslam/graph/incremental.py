@@ -10,7 +10,7 @@ from vgslam.geometry.sim3 import Sim3
 from vgslam.graph.loop_consistency import Measured, agree_in_pairs, agrees_with_odometry, chi2_3sigma
 from vgslam.graph.odometry_path import OdometryPath, odometry_path
 from vgslam.graph.piece_ties import choose_ties, first_contradicted, fit_together
-from vgslam.graph.pose_graph import check_measurement, factor_graph, fresh_isam, space_of
+from vgslam.graph.pose_graph import check_measurement, factor_graph, fresh_isam, optimize, space_of
 from vgslam.graph.robust import FAR_SIGMA, RobustSolution, SwitchedOff, edge_errors_sigma, solve_robust
 from vgslam.graph.tie_tree import Hanging, Placed, outward
 from vgslam.types import Edge, EdgeKind
@@ -20,6 +20,10 @@ BLOCK = 16  # keyframes among which one is read back to learn whether a loop mov
 WITNESSES = 16  # active loops that a new one is compared with
 AGREEING_SHARE = 0.5  # of these that must agree with it, if they can judge: the majority
 MOST_WAITING = 50  # keyframes that wait, so that a look at them all stays cheap
+AT_ONCE, SOLVER_STEPS = range(500, 5000), 100
+"""Keyframes of a graph that is solved as a whole for each loop that moves it, and steps of that at most. ISAM2 takes
+90 to 130 KB a keyframe, a whole solve 15, and no more time up to there (1,657 keyframes that drift has bent: .25 s and
+26 MiB, ISAM2 .6 s and 214 MiB)."""
 
 
 class IncrementalGraph:
@@ -49,6 +53,7 @@ class IncrementalGraph:
         self._removed: list[int] = []
         self._loop_span: set[int] = set()
         self._must_rebuild = False
+        self._has_isam = True  # False after a solve without it: then it knows nothing
         self._n_placed = 0
         self._isam = fresh_isam()
 
@@ -130,18 +135,13 @@ class IncrementalGraph:
         loops = [k for k in self._new_edges if k[2] is not EdgeKind.ODOMETRY] + self._revived
         has_loops, spans = bool(loops or self._removed), set(self._loop_span)
         try:
-            fresh = self._step()
-            for _ in range(2 if has_loops else 0):
-                self._isam.update()
-            changed = self._moved(fresh, spans if has_loops else set())
+            changed = self._solved(spans if has_loops else set(), again=2 if has_loops else 0)
             bad = self._contradicted(loops)
             if bad:
                 for key, error in bad:
                     self._take_out(key)
                     self.switched_off[key] = SwitchedOff(self.edges[key], error)
-                self._step()
-                self._isam.update()
-                changed |= self._moved(set(), spans)
+                changed |= self._solved(spans, again=1, is_read=False)
         except (RuntimeError, ValueError, np.linalg.LinAlgError) as error:
             raise GraphError(f"pose graph optimisation diverged ({str(error).splitlines()[0]})") from error
         self._loop_span.clear()
@@ -169,11 +169,15 @@ class IncrementalGraph:
 
     def _only_grows(self) -> bool:
         """Whether all that waits is keyframes on one odometry edge each: these satisfy it exactly and move nothing."""
+        return self._hangs() and len(self._new_edges) <= MOST_WAITING
+
+    def _hangs(self) -> bool:
+        """As `_only_grows`, however many they are."""
         if self._must_rebuild or self._removed or any(k[2] is not EdgeKind.ODOMETRY for k in self._new_edges):
             return False
         hung = [max(k[:2]) for k in self._new_edges]
         free = {n for n in self._new_nodes if self.members[self.component[n]][0] != n}
-        return len(hung) == len(free) <= MOST_WAITING and set(hung) == free
+        return len(hung) == len(free) and set(hung) == free
 
     def _grow(self) -> dict[int, Sim3]:
         """Place the keyframes that came since the last call; ISAM2 gets them with the next edge that closes a cycle."""
@@ -293,11 +297,42 @@ class IncrementalGraph:
         self._loops = [k for k in self._new_edges if k[2] is not EdgeKind.ODOMETRY]
         self._slot.clear()
         self._removed.clear()
-        self._must_rebuild = False
+        self._must_rebuild, self._has_isam = False, True
         self._add_all()
 
+    def _solved(self, spans: set[int], again: int, is_read: bool = True) -> dict[int, Sim3]:
+        """Optimise with what has changed; the keyframes that moved, of those that were touched (is_read) and of the
+        components `spans`. again: rounds of ISAM2 after the first."""
+        if len(self.nodes) in AT_ONCE:
+            return self._solved_at_once()
+        fresh = self._step()
+        for _ in range(again):
+            self._isam.update()
+        return self._moved(fresh if is_read else set(), spans)
+
+    def _solved_at_once(self) -> dict[int, Sim3]:
+        """Optimise all edges in use, without ISAM2, where these say more than where new keyframes are; the keyframes
+        that moved."""
+        self._check_tied()
+        if self._hangs():
+            changed = self._grow()
+            self._isam, self._has_isam = fresh_isam(), False
+            self._new_nodes, self._new_edges, self._n_placed = {}, [], 0
+            return changed
+        used = [k for k in self.edges if k not in self.switched_off]
+        anchors = {members[0] for members in self.members.values()}
+        solved, _ = optimize(self.nodes, [self.edges[k] for k in used], anchors, SOLVER_STEPS, self.is_metric)
+        self._isam, self._has_isam, self._must_rebuild = fresh_isam(), False, False
+        self._loops = [k for k in used if k[2] is not EdgeKind.ODOMETRY]
+        self._slot = dict.fromkeys(self._loops, 0)
+        self._new_nodes, self._new_edges, self._removed, self._n_placed = {}, [], [], 0
+        changed = {}
+        for n, S in solved.items():
+            self._take(n, S, changed)
+        return changed
+
     def _step(self) -> set[int]:
-        if self._must_rebuild:
+        if self._must_rebuild or not self._has_isam:
             self._rebuild()
             return set(self.nodes)
         return self._add_all()
@@ -340,7 +375,11 @@ class IncrementalGraph:
     def _read(self, n: int, changed: dict[int, Sim3]) -> bool:
         if n in changed:
             return True
-        new, old = self._space.read_incremental(self._isam, n), self.nodes[n]
+        return self._take(n, self._space.read_incremental(self._isam, n), changed)
+
+    def _take(self, n: int, new: Sim3, changed: dict[int, Sim3]) -> bool:
+        """Keep where a keyframe is now, if it moved."""
+        old = self.nodes[n]
         shift = np.abs(new.t - old.t).max() / old.s
         if max(shift, np.abs(new.R - old.R).max(), abs(new.s / old.s - 1)) <= self.threshold:
             return False
