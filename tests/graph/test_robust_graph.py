@@ -1,5 +1,6 @@
 """Robust and incremental pose graphs: GTSAM's optimum, false loops that stay out, components that join."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import gtsam
@@ -69,6 +70,28 @@ def test_the_incremental_graph_keeps_only_true_loops_and_ends_at_the_batch_optim
     batch, _ = optimize(drive.nodes, active_edges(graph), {0}, 100)
     assert gap(graph.nodes, batch) < 0.02
     assert gap(reported, graph.nodes) == 0.0
+
+
+@pytest.mark.parametrize("false_share", [0.0, 0.1, 0.6])
+def test_loops_that_come_together_are_judged_as_one_after_the_other(drive: Simulation, false_share: float) -> None:
+    rng = np.random.default_rng(3)
+    loops = [
+        replace(e, S_a_b=Sim3(e.S_a_b.R, e.S_a_b.t + rng.normal(0, 3.0, 3), e.S_a_b.s))
+        if rng.random() < false_share else e for e in drive.loops
+    ]  # fmt: skip
+    one, all_at_once = IncrementalGraph(), IncrementalGraph()
+    for graph in (one, all_at_once):
+        for n, S in drive.nodes.items():
+            graph.add_keyframe(n, S, 0)
+    for e in drive.odometry + loops:
+        one.add_edge(e)
+    all_at_once.add_edges(drive.odometry + loops)
+    assert bool(one.switched_off) == bool(drive.false_loops or false_share)
+    assert list(one.switched_off) == list(all_at_once.switched_off)
+    assert list(one.edges) == list(all_at_once.edges)
+    assert active_edges(one) == active_edges(all_at_once)
+    assert one._new_edges == all_at_once._new_edges
+    assert one._loops == all_at_once._loops
 
 
 def test_a_graph_that_only_grows_is_not_solved(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,9 @@
 Kaess et al., "iSAM2: Incremental smoothing and mapping using the Bayes tree", IJRR 2012.
 """
 
+from collections.abc import Sequence
+from itertools import takewhile
+
 import numpy as np
 
 from vgslam.errors import GraphError
@@ -18,6 +21,7 @@ from vgslam.types import Edge, EdgeKind
 Key = tuple[int, int, EdgeKind]
 BLOCK = 16  # keyframes among which one is read back to learn whether a loop moved them
 WITNESSES = 16  # active loops that a new one is compared with
+FEWEST_COMPARED, MOST_COMPARED = 4, 128  # loops whose comparisons are made together
 AGREEING_SHARE = 0.5  # of these that must agree with it, if they can judge: the majority
 MOST_WAITING = 50  # keyframes that wait, so that a look at them all stays cheap
 AT_ONCE, SOLVER_STEPS = range(500, 5000), 100
@@ -85,11 +89,29 @@ class IncrementalGraph:
             if self.is_tie(edge):
                 self._doubted.append(_key(edge))
             return False
-        self._new_edges.append(_key(edge))
-        if edge.kind is not EdgeKind.ODOMETRY:
-            self._loops.append(_key(edge))
-            self._loop_span.add(self.component[edge.id_a])
+        self._take_into_use(edge)
         return True
+
+    def add_edges(self, edges: Sequence[Edge]) -> None:
+        """As `add_edge` for each in turn: loops within a piece of odometry are compared with those before them many at
+        a time, as if all before were in use, and what comes after one that is not is compared anew."""
+        at, n = 0, FEWEST_COMPARED
+        while at < len(edges):
+            some = list(takewhile(self._is_comparable, edges[at : at + n]))
+            if len(some) < 2 or any(n not in self._path for k in self._loops[-WITNESSES:] for n in k[:2]):
+                self.add_edge(edges[at])
+                at += 1
+                continue
+            plausible = self._are_plausible(some)
+            n_plausible = len(some) if plausible.all() else int(np.argmin(plausible))
+            for e in some[:n_plausible]:
+                self._register(e)
+                self._take_into_use(e)
+            if n_plausible < len(some):
+                self.add_edge(some[n_plausible])
+                n_plausible += 1
+            n = max(FEWEST_COMPARED, n // 2) if n_plausible < len(some) else min(MOST_COMPARED, 2 * n)
+            at += n_plausible
 
     def remove_edge(self, id_a: int, id_b: int, kind: EdgeKind) -> None:
         """Forget an edge. Raises GraphError when there is none, or for odometry (a keyframe could come loose)."""
@@ -221,6 +243,31 @@ class IncrementalGraph:
         if known.any() or self._path.joins(edge):
             return not known.any() or bool(agree[known].mean() >= AGREEING_SHARE)
         return fit_together(self._path, self._ties_in_use(), edge, self.is_metric)
+
+    def _is_comparable(self, edge: Edge) -> bool:
+        """Whether it is a loop within a piece of odometry."""
+        a, b, path = edge.id_a, edge.id_b, self._path
+        if edge.kind is EdgeKind.ODOMETRY or not (a in path and b in path and path.joins(edge)):
+            return False
+        return self.component[a] == self.component[b]
+
+    def _are_plausible(self, loops: list[Edge]) -> np.ndarray:
+        """(n,): `_is_plausible` of each of the loops (n,), all within a piece of odometry, if those before it are in
+        use."""
+        before = [self.edges[k] for k in self._loops[-WITNESSES:]]
+        first = np.arange(len(before), len(before) + len(loops))
+        pairs = np.array([[i, j] for i in first.tolist() for j in range(max(0, i - WITNESSES), i)], np.int64)
+        agree, known = agree_in_pairs(self._path, Measured.of([*before, *loops]), pairs.reshape(-1, 2), self.is_metric)
+        owner = pairs[:, 0] - len(before)
+        n_known, n_agree = (np.bincount(owner, x, len(loops)) for x in (known, known & agree))
+        is_odometry = agrees_with_odometry(self._path, loops, self.is_metric)
+        return np.asarray(is_odometry & (n_agree >= AGREEING_SHARE * n_known))
+
+    def _take_into_use(self, edge: Edge) -> None:
+        self._new_edges.append(_key(edge))
+        if edge.kind is not EdgeKind.ODOMETRY:
+            self._loops.append(_key(edge))
+            self._loop_span.add(self.component[edge.id_a])
 
     def _switch_off(self, edge: Edge) -> None:
         error = float(edge_errors_sigma(self.nodes, [edge], self.is_metric)[0])

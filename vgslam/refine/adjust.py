@@ -11,13 +11,15 @@ import numpy as np
 from vgslam.config import ABOVE_ZERO
 from vgslam.frontend.features import FeatureConfig
 from vgslam.geometry.camera import Camera
+from vgslam.heap import give_memory_back
 from vgslam.refine.calibration import Determined, determined, noise_px
 from vgslam.refine.ceres import FocalPrior, FreeCalibration, SolverOptions
+from vgslam.refine.pieces import solve_pieces
 from vgslam.refine.points import PointTests, cleaned, weakly_seen, with_missing_points
 from vgslam.refine.problem import Mask, Problem
 from vgslam.refine.remeasure import remeasured
 from vgslam.refine.shared_landmarks import GrayOf, with_shared_landmarks
-from vgslam.refine.thinned import solve_thinned
+from vgslam.refine.thinned import is_long, measured_again, solve_thinned
 
 
 @dataclass(frozen=True)
@@ -205,7 +207,8 @@ def adjust(
         watch.check()
     took_s = time.process_time() - began_s
     if gray_of is not None and config.remeasures and watch.left_s > AS_LONG_AGAIN * took_s:
-        p = remeasured(p, gray_of)
+        p = remeasured(p, gray_of, measured_again(p) if is_long(p) else None)
+        give_memory_back()
         watch.check()
     free, calibration = choose_calibration(p, config, not for_calibration)
     if for_calibration and not calibration.is_any_free:
@@ -236,6 +239,8 @@ def _rounds(p: Problem, weak: Mask, config: RefineConfig, watch: Watch, free: Fr
         if not watch.is_over:
             p = _tidied(solve_thinned(p, _options(config, tolerance * wide, watch), free, held=weak), weak, config)
             watch.check()
+    if is_long(p) and not watch.is_over:
+        p = _tidied(solve_pieces(p, _options(config, ROUGH, watch), held=weak), weak, config)
     return p
 
 

@@ -20,7 +20,7 @@ from vgslam.refine.turning import turning
 from vgslam.reloc.places import Places
 from vgslam.types import Ids
 
-PICTURES_BYTES = 64 * 2**20
+PICTURES_BYTES = 16 * 2**20
 """Memory of pictures while the map is adjusted: the solver needs as much as the pictures of a hundred keyframes, and
 hardly a picture is looked at meanwhile."""
 LEAST_KEYFRAMES = 3

@@ -1,9 +1,11 @@
-"""A long map adjusted by a part of its landmarks: those that hold its keyframes best. The others follow.
+"""A long map adjusted by a part of its observations: those that hold its keyframes best. The other landmarks follow.
 
-What the solver needs grows with the observations, one to two KiB and some microseconds a step for each, while a keyframe
-is where it belongs long before the last of hundreds of landmarks is asked. So landmarks that many keyframes see come
-first, and of these as many as each part of each keyframe's image needs, each pair of keyframes that follow one another,
-and each keyframe that has come back to a place of before. The adjusted poses then say where the other landmarks are.
+What the solver needs grows with the observations, a KiB or more and some microseconds a step for each, and with how far
+apart keyframes are that see the same: a landmark that a hundred of them see ties each to all others. A keyframe is where
+it belongs long before the last of its hundreds of landmarks is asked. So landmarks come first that many keyframes see,
+and of these as many as each part of each keyframe's image needs, each pair of keyframes that follow one another, and
+each keyframe that has come back to a place of before; what very many see is asked in some of them. The adjusted poses
+then say where the other landmarks are.
 """
 
 from collections.abc import Iterator
@@ -13,42 +15,56 @@ import numpy as np
 
 from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH
+from vgslam.heap import give_memory_back
 from vgslam.refine.ceres import FreeCalibration, SolverOptions, solve
 from vgslam.refine.problem import AT_ONCE, Mask, Problem
 from vgslam.types import Array, Ids
 
 MOST_OBSERVATIONS = 100_000
 """Observations up to which all are adjusted together: those of a thousand frames of a room."""
+MANY, EVERY = 16, 8
+"""A landmark that more than the first number of keyframes see is asked in those whose number is a multiple of the
+second, and in the first of each visit."""
 CELLS = 4
 """An image has this many parts to a side, which have landmarks of their own."""
-A_CELL = (6, 5, 4, 3, 2)
+A_CELL = (4, 3, 2, 1)
 """Landmarks of each part: as many as keep within MOST_OBSERVATIONS; the last in any case."""
-A_LINK = 30
+A_LINK = 15
 """Landmarks that a keyframe shares with the one before it, and with the one before that, where there are so many."""
-A_RETURN, RETURN_GAP = 30, 15
+A_RETURN, RETURN_GAP = 20, 15
 """Landmarks that a keyframe shares with an earlier visit, where there are so many: keyframes at least so far before it,
 between which and it none shows them."""
+A_CELL_AGAIN, FEW = 6, 3
+"""Landmarks of each part of an image that are measured again, and keyframes that see a landmark up to which it is not."""
 STEPS, DAMPING, LESS, MORE = 5, 1e-4, 0.1, 10.0
 """Steps to where a landmark is, their damping at first as a share of the diagonal, and what it is multiplied by after
 one that made the error less or more."""
+
+
+def is_long(problem: Problem) -> bool:
+    """Whether a problem has more observations than are adjusted together."""
+    return int(problem.is_active().sum()) > MOST_OBSERVATIONS
 
 
 def solve_thinned(
     problem: Problem, options: SolverOptions, free: FreeCalibration | None = None, held: Mask | None = None,
     most: int = MOST_OBSERVATIONS,
 ) -> Problem:  # fmt: skip
-    """As `ceres.solve`; of more than `most` active observations, those of the landmarks that hold the keyframes are
-    adjusted, and the other landmarks put where the poses then say."""
+    """As `ceres.solve`; of more than `most` active observations, those that hold the keyframes are adjusted, and the
+    other landmarks put where the poses then say."""
     if int(problem.is_active().sum()) <= most:
         return solve(problem, options, free, held)
     chosen = holding(problem, most)
-    solved = solve(replace(problem, has_point=problem.has_point & chosen), options, free, held)
-    return followed(problem, replace(solved, has_point=problem.has_point), problem.has_point & ~chosen, options.loss_px)
+    asked = np.bincount(problem.point[chosen], minlength=len(problem.points)) >= 2
+    solved = solve(replace(problem, in_use=chosen), options, free, held)
+    done = followed(problem, replace(solved, in_use=problem.in_use), problem.has_point & ~asked, options.loss_px)
+    give_memory_back()
+    return done
 
 
 def holding(problem: Problem, most: int) -> Mask:
-    """(L,): which landmarks hold the keyframes, in about `most` observations: more where keyframes are so many that
-    each would be left with less than the last of A_CELL for a part of its image."""
+    """(M,): which observations hold the keyframes, about `most`: more where keyframes are so many that each would be
+    left with less than the last of A_CELL for a part of its image."""
     seen = _Seen.of(problem)
     needed = np.concatenate([
         *(seen.first(seen.linked(step), seen.cam, A_LINK) for step in (1, 2)),
@@ -62,13 +78,26 @@ def holding(problem: Problem, most: int) -> Mask:
         chosen[seen.first(everywhere, seen.cell, n)] = True
         if int(chosen[seen.point].sum()) <= most:
             break
-    return chosen
+    rows = np.zeros(len(problem.cam), bool)
+    rows[seen.row[chosen[seen.point]]] = True
+    return rows
+
+
+def measured_again(problem: Problem) -> Mask:
+    """(L,): the landmarks of a long problem of which it matters most where exactly they are seen: the first in each
+    part of each image, without those that so few keyframes see that they cannot have drifted."""
+    seen = _Seen.of(problem, many=len(problem.keyframe_ids))
+    views = np.bincount(seen.point, minlength=len(problem.points))
+    chosen = np.zeros(len(problem.points), bool)
+    chosen[seen.first(np.arange(len(seen.cam)), seen.cell, A_CELL_AGAIN)] = True
+    return chosen & (views > FEW)
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """The active observations of a problem, those of a landmark together, in the order of the keyframes."""
+    """The active observations that may be asked, those of a landmark together, in the order of the keyframes."""
 
+    row: Ids  # (m,)
     point: Ids  # (m,)
     cam: Ids  # (m,)
     cell: Ids  # (m,): number of the part of the keyframe's image
@@ -76,16 +105,17 @@ class _Seen:
     n_cams: int
 
     @staticmethod
-    def of(p: Problem) -> "_Seen":
-        rows = np.flatnonzero(p.is_active())
-        rows = rows[np.lexsort((p.cam[rows], p.point[rows]))]
-        point, cam = p.point[rows], p.cam[rows]
-        views = np.bincount(point, minlength=len(p.points))
+    def of(p: Problem, many: int = MANY) -> "_Seen":
+        row = np.flatnonzero(p.is_active())
+        row = row[np.lexsort((p.cam[row], p.point[row]))]
+        views = np.bincount(p.point[row], minlength=len(p.points))
         rank = np.empty(len(views), np.int64)
         rank[np.argsort(-views, kind="stable")] = np.arange(len(views))
-        at = np.clip((p.pixels[rows] * CELLS / [p.camera.width, p.camera.height]).astype(np.int64), 0, CELLS - 1)
-        cell = (cam * CELLS + at[:, 1]) * CELLS + at[:, 0]
-        return _Seen(point, cam, cell, rank[point], len(p.keyframe_ids))
+        begins = (np.diff(p.cam[row], prepend=-RETURN_GAP) >= RETURN_GAP) | (np.diff(p.point[row], prepend=-1) != 0)
+        row = row[(views[p.point[row]] <= many) | (p.cam[row] % EVERY == 0) | begins]
+        point, cam = p.point[row], p.cam[row]
+        at = np.clip((p.pixels[row] * CELLS / [p.camera.width, p.camera.height]).astype(np.int64), 0, CELLS - 1)
+        return _Seen(row, point, cam, (cam * CELLS + at[:, 1]) * CELLS + at[:, 0], rank[point], len(p.keyframe_ids))
 
     def first(self, rows: Ids, key: Ids, n: int) -> Ids:
         """The landmarks of observations `rows` (r,), the n that come first of each number among key (m,) of these."""
