@@ -287,6 +287,7 @@ def without_keyframes(problem: Problem, weak: Mask) -> Problem:
 
 def _tidied(problem: Problem, weak: Mask, config: RefineConfig) -> Problem:
     tidy = with_missing_points(cleaned(problem, config.tests), config.tests, GATE_PX)
+    give_memory_back()
     return without_keyframes(tidy, weak)
 
 

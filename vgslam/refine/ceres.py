@@ -158,9 +158,9 @@ class _Model:
         order = np.argsort(cam, kind="stable")
         rows = self.active[order]
         begin = np.searchsorted(cam[order], np.arange(len(p.keyframe_ids) + 1))
-        scaled = p.pixels * [1.0, self.aspect] + COLMAP_PIXEL
+        scaled = p.pixels[rows] * [1.0, self.aspect] + COLMAP_PIXEL
         for c in range(len(p.keyframe_ids)):
-            image = pycolmap.Image(f"{c}", scaled[rows[begin[c] : begin[c + 1]]], 1, c + 1)
+            image = pycolmap.Image(f"{c}", scaled[begin[c] : begin[c + 1]], 1, c + 1)
             r.add_image_with_trivial_frame(image, _rigid(pycolmap, p.T_cam_world[c]))
         index = np.arange(len(rows)) - begin[cam[order]]
         self._add_points(pycolmap, r, rows, index)

@@ -25,16 +25,16 @@ MOST_OBSERVATIONS = 100_000
 MANY, EVERY = 16, 8
 """A landmark that more than the first number of keyframes see is asked in those whose number is a multiple of the
 second, and in the first of each visit."""
-CELLS = 4
+CELLS = 3
 """An image has this many parts to a side, which have landmarks of their own."""
-A_CELL = (4, 3, 2, 1)
+A_CELL = (8, 6, 4, 3, 2, 1)
 """Landmarks of each part: as many as keep within MOST_OBSERVATIONS; the last in any case."""
 A_LINK = 15
 """Landmarks that a keyframe shares with the one before it, and with the one before that, where there are so many."""
 A_RETURN, RETURN_GAP = 20, 15
 """Landmarks that a keyframe shares with an earlier visit, where there are so many: keyframes at least so far before it,
 between which and it none shows them."""
-A_CELL_AGAIN, FEW = 6, 3
+A_CELL_AGAIN, FEW = 10, 3
 """Landmarks of each part of an image that are measured again, and keyframes that see a landmark up to which it is not."""
 STEPS, DAMPING, LESS, MORE = 5, 1e-4, 0.1, 10.0
 """Steps to where a landmark is, their damping at first as a share of the diagonal, and what it is multiplied by after
@@ -56,8 +56,14 @@ def solve_thinned(
         return solve(problem, options, free, held)
     chosen = holding(problem, most)
     asked = np.bincount(problem.point[chosen], minlength=len(problem.points)) >= 2
-    solved = solve(replace(problem, in_use=chosen), options, free, held)
-    done = followed(problem, replace(solved, in_use=problem.in_use), problem.has_point & ~asked, options.loss_px)
+    rows = np.flatnonzero(chosen)
+    part = replace(
+        problem, cam=problem.cam[rows], point=problem.point[rows], pixels=problem.pixels[rows],
+        in_use=np.ones(len(rows), bool),
+    )  # fmt: skip
+    found = solve(part, options, free, held)
+    solved = replace(problem, camera=found.camera, k1=found.k1, T_cam_world=found.T_cam_world, points=found.points)
+    done = followed(problem, solved, problem.has_point & ~asked, options.loss_px)
     give_memory_back()
     return done
 
@@ -65,28 +71,26 @@ def solve_thinned(
 def holding(problem: Problem, most: int) -> Mask:
     """(M,): which observations hold the keyframes, about `most`: more where keyframes are so many that each would be
     left with less than the last of A_CELL for a part of its image."""
-    seen = _Seen.of(problem)
-    needed = np.concatenate([
-        *(seen.first(seen.linked(step), seen.cam, A_LINK) for step in (1, 2)),
-        seen.first(seen.returned(), seen.cam, A_RETURN),
-    ])  # fmt: skip
-    everywhere = np.arange(len(seen.cam))
-    chosen = np.zeros(len(problem.points), bool)
+    seen, every = _Seen.of(problem, MANY), _Seen.of(problem, len(problem.keyframe_ids))
+    returned, everywhere = seen.first(seen.returned(), seen.cam, A_RETURN), np.arange(len(seen.cam))
+    chosen = np.zeros(len(problem.cam), bool)
     for n in A_CELL:
+        landmarks = np.zeros(len(problem.points), bool)
+        landmarks[returned] = True
+        landmarks[seen.first(everywhere, seen.cell, n)] = True
         chosen[:] = False
-        chosen[needed] = True
-        chosen[seen.first(everywhere, seen.cell, n)] = True
-        if int(chosen[seen.point].sum()) <= most:
+        chosen[seen.row[landmarks[seen.point]]] = True
+        for step in (1, 2):
+            every.link(chosen, step)
+        if int(chosen.sum()) <= most:
             break
-    rows = np.zeros(len(problem.cam), bool)
-    rows[seen.row[chosen[seen.point]]] = True
-    return rows
+    return chosen
 
 
 def measured_again(problem: Problem) -> Mask:
     """(L,): the landmarks of a long problem of which it matters most where exactly they are seen: the first in each
     part of each image, without those that so few keyframes see that they cannot have drifted."""
-    seen = _Seen.of(problem, many=len(problem.keyframe_ids))
+    seen = _Seen.of(problem, len(problem.keyframe_ids))
     views = np.bincount(seen.point, minlength=len(problem.points))
     chosen = np.zeros(len(problem.points), bool)
     chosen[seen.first(np.arange(len(seen.cam)), seen.cell, A_CELL_AGAIN)] = True
@@ -105,7 +109,8 @@ class _Seen:
     n_cams: int
 
     @staticmethod
-    def of(p: Problem, many: int = MANY) -> "_Seen":
+    def of(p: Problem, many: int) -> "_Seen":
+        """many: landmarks that more keyframes see are asked in some of them."""
         row = np.flatnonzero(p.is_active())
         row = row[np.lexsort((p.cam[row], p.point[row]))]
         views = np.bincount(p.point[row], minlength=len(p.points))
@@ -124,10 +129,19 @@ class _Seen:
         place = np.arange(len(rows)) - np.repeat(begin, count)
         return self.point[rows[place < n]]
 
-    def linked(self, step: int) -> Ids:
-        """The observations of landmarks that the keyframe `step` before sees too."""
+    def link(self, chosen: Mask, step: int) -> None:
+        """Adds to the observations chosen (M,) what ties each keyframe to the one `step` before."""
         key = self.point * (self.n_cams + step) + self.cam
-        return np.flatnonzero(np.isin(key - step, key))
+        here = np.flatnonzero(np.isin(key - step, key))
+        there = np.searchsorted(key, key[here] - step)
+        is_tie = chosen[self.row[here]] & chosen[self.row[there]]
+        lacking = A_LINK - np.bincount(self.cam[here[is_tie]], minlength=self.n_cams)
+        here, there = here[~is_tie], there[~is_tie]
+        order = np.lexsort((self.rank[here], self.cam[here]))
+        here, there = here[order], there[order]
+        _, begin, count = np.unique(self.cam[here], return_index=True, return_counts=True)
+        more = np.arange(len(here)) - np.repeat(begin, count) < lacking[self.cam[here]]
+        chosen[self.row[here[more]]] = chosen[self.row[there[more]]] = True
 
     def returned(self) -> Ids:
         """The observations of landmarks that an earlier visit saw."""
