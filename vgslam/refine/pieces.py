@@ -40,5 +40,5 @@ def _adjusted(p: Problem, begin: int, end: int, options: SolverOptions, held: Ma
     )  # fmt: skip
     solved = solve(piece, options, FreeCalibration(), held[first:last] | (numbers < begin) | (numbers >= end))
     T, points = p.T_cam_world.copy(), p.points.copy()
-    T[first:last], points[at] = solved.T_cam_world, solved.points
+    T[begin:end], points[at] = solved.T_cam_world[begin - first : end - first], solved.points
     return replace(p, T_cam_world=T, points=points)
