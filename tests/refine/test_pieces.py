@@ -60,6 +60,9 @@ def test_a_piece_is_held_by_what_is_around_it(bent: Problem, monkeypatch: pytest
         (list(range(14)), list(range(10))), (list(range(6, 24)), [10, 11, *range(13, 20)]),
         (list(range(16, 34)), list(range(20, 30))), (list(range(26, 40)), list(range(30, 40))),
     ]  # fmt: skip
+    asked.clear()
+    solve_pieces(bent, OPTIONS, first=-5)
+    assert [free for _, free in asked] == [[*range(5)], *([*range(k, k + 10)] for k in (5, 15, 25)), [*range(35, 40)]]
 
 
 def test_one_piece_is_the_whole(bent: Problem, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from refine_world import Errors, straight_drive, world
 
-from vgslam.geometry import se3
 from vgslam.geometry.robust_similarity import umeyama
 from vgslam.refine import pieces, thinned
 from vgslam.refine.adjust import RefineConfig, Watch, adjust

@@ -14,12 +14,12 @@ from vgslam.geometry.camera import Camera
 from vgslam.heap import give_memory_back
 from vgslam.refine.calibration import Determined, determined, noise_px
 from vgslam.refine.ceres import FocalPrior, FreeCalibration, SolverOptions
-from vgslam.refine.pieces import solve_pieces
+from vgslam.refine.pieces import PIECE, solve_pieces
 from vgslam.refine.points import PointTests, cleaned, weakly_seen, with_missing_points
 from vgslam.refine.problem import Mask, Problem
 from vgslam.refine.remeasure import remeasured
 from vgslam.refine.shared_landmarks import GrayOf, with_shared_landmarks
-from vgslam.refine.thinned import is_long, measured_again, solve_thinned
+from vgslam.refine.thinned import is_long, solve_thinned
 
 
 @dataclass(frozen=True)
@@ -192,6 +192,7 @@ def adjust(
     """
     began_s = time.process_time()
     before = with_missing_points(problem, config.tests, FIRST_GATE_PX)
+    del problem  # what it has more than what follows takes room
     weak = weakly_seen(before, LEAST_OBSERVATIONS)
     p = without_keyframes(before, weak)
     if int(p.has_point.sum()) < LEAST_POINTS or (~weak).sum() < 2:
@@ -207,7 +208,7 @@ def adjust(
         watch.check()
     took_s = time.process_time() - began_s
     if gray_of is not None and config.remeasures and watch.left_s > AS_LONG_AGAIN * took_s:
-        p = remeasured(p, gray_of, measured_again(p) if is_long(p) else None)
+        p = remeasured(p, gray_of)
         give_memory_back()
         watch.check()
     free, calibration = choose_calibration(p, config, not for_calibration)
@@ -239,8 +240,11 @@ def _rounds(p: Problem, weak: Mask, config: RefineConfig, watch: Watch, free: Fr
         if not watch.is_over:
             p = _tidied(solve_thinned(p, _options(config, tolerance * wide, watch), free, held=weak), weak, config)
             watch.check()
-    if is_long(p) and not watch.is_over:
-        p = _tidied(solve_pieces(p, _options(config, ROUGH, watch), held=weak), weak, config)
+    for n, tolerance in enumerate((ROUGH, FINE) if is_long(p) else ()):
+        if not watch.is_over:
+            options = _options(config, tolerance, watch)
+            p = _tidied(solve_pieces(p, options, held=weak, first=-n * PIECE // 2), weak, config)
+            watch.check()
     return p
 
 

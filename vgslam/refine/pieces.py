@@ -6,19 +6,19 @@ import numpy as np
 
 from vgslam.refine.ceres import FreeCalibration, SolverOptions, solve
 from vgslam.refine.problem import Mask, Problem
-from vgslam.types import Ids
 
 PIECE, AROUND = 100, 25
 """Keyframes that are adjusted together, and on either side of them those that stay, which hold them."""
 
 
-def solve_pieces(problem: Problem, options: SolverOptions, held: Mask | None = None) -> Problem:
+def solve_pieces(problem: Problem, options: SolverOptions, held: Mask | None = None, first: int = 0) -> Problem:
     """The problem with every keyframe adjusted among its neighbours, in the order of time, by all observations of
-    these; the calibration stays. held (C,): keyframes that stay too. For what has been adjusted by a part."""
+    these; the calibration stays. held (C,): keyframes that stay too. first: where the first piece begins, 0 or less, so
+    that those of another round lie across its ends. For what has been adjusted by a part."""
     n = len(problem.keyframe_ids)
     stays = np.zeros(n, bool) if held is None else held
-    for begin in range(0, n, PIECE):
-        problem = _adjusted(problem, begin, min(begin + PIECE, n), options, stays)
+    for begin in range(first, n, PIECE):
+        problem = _adjusted(problem, max(begin, 0), min(begin + PIECE, n), options, stays)
     return problem
 
 

@@ -10,7 +10,7 @@ from vgslam.map.slam_map import SlamMap
 from vgslam.types import Array, Ids
 
 Mask = np.ndarray
-AT_ONCE = 50_000
+AT_ONCE = 20_000
 """Observations that are worked on together: of a long map all at once would take hundreds of MB."""
 
 

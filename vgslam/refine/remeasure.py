@@ -50,12 +50,11 @@ LEAST_INVERSE_Z = 1e-9
 """Least inverse depth beside a landmark."""
 
 
-def remeasured(p: Problem, gray_of: GrayOf, which: Mask | None = None) -> Problem:
+def remeasured(p: Problem, gray_of: GrayOf) -> Problem:
     """The problem with pixels measured again, and observations that were not found out of use. gray_of: the image of a
-    keyframe, by its id. which (L,): the landmarks that are; None: all."""
+    keyframe, by its id."""
     reference = references(p)
-    wanted = p.is_active() if which is None else p.is_active() & which[p.point]
-    todo = np.flatnonzero(wanted & (reference[p.point] != np.arange(len(p.cam))))
+    todo = np.flatnonzero(p.is_active() & (reference[p.point] != np.arange(len(p.cam))))
     if not len(todo):
         return p
     todo = todo[np.argsort(p.cam[todo], kind="stable")]

@@ -1,11 +1,11 @@
 """A long map adjusted by a part of its observations: those that hold its keyframes best. The other landmarks follow.
 
-What the solver needs grows with the observations, a KiB or more and some microseconds a step for each, and with how far
-apart keyframes are that see the same: a landmark that a hundred of them see ties each to all others. A keyframe is where
-it belongs long before the last of its hundreds of landmarks is asked. So landmarks come first that many keyframes see,
-and of these as many as each part of each keyframe's image needs, each pair of keyframes that follow one another, and
-each keyframe that has come back to a place of before; what very many see is asked in some of them. The adjusted poses
-then say where the other landmarks are.
+What the solver needs grows with the observations, a KiB or more and some microseconds a step for each, and with how
+far apart keyframes are that see the same: a landmark that a hundred of them see ties each to all others. A keyframe is
+where it belongs long before the last of its hundreds of landmarks is asked. So landmarks come first that many keyframes
+see, and of these as many as each part of each keyframe's image needs, each pair of keyframes that follow one another,
+and each keyframe that has come back to a place of before; what very many see is asked in some of them. The adjusted
+poses then say where the other landmarks are.
 """
 
 from collections.abc import Iterator
@@ -29,13 +29,11 @@ CELLS = 3
 """An image has this many parts to a side, which have landmarks of their own."""
 A_CELL = (8, 6, 4, 3, 2, 1)
 """Landmarks of each part: as many as keep within MOST_OBSERVATIONS; the last in any case."""
-A_LINK = 15
+A_LINK = 12
 """Landmarks that a keyframe shares with the one before it, and with the one before that, where there are so many."""
-A_RETURN, RETURN_GAP = 20, 15
+A_RETURN, RETURN_GAP = 10, 15
 """Landmarks that a keyframe shares with an earlier visit, where there are so many: keyframes at least so far before it,
 between which and it none shows them."""
-A_CELL_AGAIN, FEW = 10, 3
-"""Landmarks of each part of an image that are measured again, and keyframes that see a landmark up to which it is not."""
 STEPS, DAMPING, LESS, MORE = 5, 1e-4, 0.1, 10.0
 """Steps to where a landmark is, their damping at first as a share of the diagonal, and what it is multiplied by after
 one that made the error less or more."""
@@ -71,85 +69,90 @@ def solve_thinned(
 def holding(problem: Problem, most: int) -> Mask:
     """(M,): which observations hold the keyframes, about `most`: more where keyframes are so many that each would be
     left with less than the last of A_CELL for a part of its image."""
-    seen, every = _Seen.of(problem, MANY), _Seen.of(problem, len(problem.keyframe_ids))
-    returned, everywhere = seen.first(seen.returned(), seen.cam, A_RETURN), np.arange(len(seen.cam))
-    chosen = np.zeros(len(problem.cam), bool)
+    seen = _Seen.of(problem)
+    some = np.flatnonzero(seen.is_asked)
+    returned, cell = seen.first(some[seen.has_returned()[some]], seen.cam, A_RETURN), seen.cells(problem)
+    chosen = np.zeros(len(seen.cam), bool)
     for n in A_CELL:
         landmarks = np.zeros(len(problem.points), bool)
         landmarks[returned] = True
-        landmarks[seen.first(everywhere, seen.cell, n)] = True
-        chosen[:] = False
-        chosen[seen.row[landmarks[seen.point]]] = True
+        landmarks[seen.first(some, cell, n)] = True
+        chosen = seen.is_asked & landmarks[seen.point]
         for step in (1, 2):
-            every.link(chosen, step)
+            seen.link(chosen, step)
         if int(chosen.sum()) <= most:
             break
-    return chosen
-
-
-def measured_again(problem: Problem) -> Mask:
-    """(L,): the landmarks of a long problem of which it matters most where exactly they are seen: the first in each
-    part of each image, without those that so few keyframes see that they cannot have drifted."""
-    seen = _Seen.of(problem, len(problem.keyframe_ids))
-    views = np.bincount(seen.point, minlength=len(problem.points))
-    chosen = np.zeros(len(problem.points), bool)
-    chosen[seen.first(np.arange(len(seen.cam)), seen.cell, A_CELL_AGAIN)] = True
-    return chosen & (views > FEW)
+    rows = np.zeros(len(problem.cam), bool)
+    rows[seen.row[chosen]] = True
+    return rows
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """The active observations that may be asked, those of a landmark together, in the order of the keyframes."""
+    """The active observations, those of a landmark together, in the order of the keyframes."""
 
     row: Ids  # (m,)
     point: Ids  # (m,)
     cam: Ids  # (m,)
-    cell: Ids  # (m,): number of the part of the keyframe's image
+    views: Ids  # (m,): how many keyframes see the landmark
     rank: Ids  # (m,): place of the landmark among all, those that most keyframes see first
+    is_asked: Mask  # (m,): False for some of what more than MANY keyframes see
     n_cams: int
 
     @staticmethod
-    def of(p: Problem, many: int) -> "_Seen":
-        """many: landmarks that more keyframes see are asked in some of them."""
+    def of(p: Problem) -> "_Seen":
         row = np.flatnonzero(p.is_active())
         row = row[np.lexsort((p.cam[row], p.point[row]))]
-        views = np.bincount(p.point[row], minlength=len(p.points))
-        rank = np.empty(len(views), np.int64)
+        point, cam = p.point[row].astype(np.int32), p.cam[row].astype(np.int32)
+        views = np.bincount(point, minlength=len(p.points))
+        rank = np.empty(len(views), np.int32)
         rank[np.argsort(-views, kind="stable")] = np.arange(len(views))
-        begins = (np.diff(p.cam[row], prepend=-RETURN_GAP) >= RETURN_GAP) | (np.diff(p.point[row], prepend=-1) != 0)
-        row = row[(views[p.point[row]] <= many) | (p.cam[row] % EVERY == 0) | begins]
-        point, cam = p.point[row], p.cam[row]
-        at = np.clip((p.pixels[row] * CELLS / [p.camera.width, p.camera.height]).astype(np.int64), 0, CELLS - 1)
-        return _Seen(row, point, cam, (cam * CELLS + at[:, 1]) * CELLS + at[:, 0], rank[point], len(p.keyframe_ids))
+        own = views[point].astype(np.int32)
+        is_asked = (own <= MANY) | (cam % EVERY == 0) | (np.diff(point, prepend=-1) != 0)
+        is_asked |= np.diff(cam, prepend=0) >= RETURN_GAP
+        return _Seen(row, point, cam, own, rank[point], is_asked, len(p.keyframe_ids))
+
+    def cells(self, p: Problem) -> Ids:
+        """(m,): numbers of the parts of the images."""
+        at = np.clip((p.pixels[self.row] * CELLS / [p.camera.width, p.camera.height]).astype(np.int32), 0, CELLS - 1)
+        return np.asarray((self.cam * CELLS + at[:, 1]) * CELLS + at[:, 0])
 
     def first(self, rows: Ids, key: Ids, n: int) -> Ids:
         """The landmarks of observations `rows` (r,), the n that come first of each number among key (m,) of these."""
         rows = rows[np.lexsort((self.rank[rows], key[rows]))]
-        _, begin, count = np.unique(key[rows], return_index=True, return_counts=True)
-        place = np.arange(len(rows)) - np.repeat(begin, count)
-        return self.point[rows[place < n]]
+        return np.asarray(self.point[rows[_place(key[rows]) < n]])
 
     def link(self, chosen: Mask, step: int) -> None:
-        """Adds to the observations chosen (M,) what ties each keyframe to the one `step` before."""
-        key = self.point * (self.n_cams + step) + self.cam
-        here = np.flatnonzero(np.isin(key - step, key))
-        there = np.searchsorted(key, key[here] - step)
-        is_tie = chosen[self.row[here]] & chosen[self.row[there]]
+        """Adds to the observations chosen (m,) what ties each keyframe to the one `step` before: landmarks that not so
+        many see, with all their observations, or else two of one."""
+        key = self.point.astype(np.int64) * (self.n_cams + step) + self.cam
+        there = np.searchsorted(key, key - step)
+        here = np.flatnonzero(key[there] == key - step)
+        there = there[here]
+        is_tie = chosen[here] & chosen[there]
         lacking = A_LINK - np.bincount(self.cam[here[is_tie]], minlength=self.n_cams)
         here, there = here[~is_tie], there[~is_tie]
-        order = np.lexsort((self.rank[here], self.cam[here]))
+        order = np.lexsort((self.rank[here], self.views[here] > MANY, self.cam[here]))
         here, there = here[order], there[order]
-        _, begin, count = np.unique(self.cam[here], return_index=True, return_counts=True)
-        more = np.arange(len(here)) - np.repeat(begin, count) < lacking[self.cam[here]]
-        chosen[self.row[here[more]]] = chosen[self.row[there[more]]] = True
+        more = _place(self.cam[here]) < lacking[self.cam[here]]
+        here, there = here[more], there[more]
+        chosen[here] = chosen[there] = True
+        whole = np.zeros(int(self.point.max(initial=0)) + 1, bool)
+        whole[self.point[here[self.views[here] <= MANY]]] = True
+        chosen |= whole[self.point]
 
-    def returned(self) -> Ids:
-        """The observations of landmarks that an earlier visit saw."""
-        gap = np.diff(self.cam, prepend=self.cam[:1])
+    def has_returned(self) -> Mask:
+        """(m,): whether an earlier visit saw the landmark."""
         is_first = np.diff(self.point, prepend=-1) != 0
-        n_gaps = np.cumsum((gap >= RETURN_GAP) & ~is_first)
-        before = n_gaps[np.maximum.accumulate(np.where(is_first, np.arange(len(gap)), 0))]
-        return np.flatnonzero(n_gaps > before)
+        n_gaps = np.cumsum((np.diff(self.cam, prepend=0) >= RETURN_GAP) & ~is_first)
+        before = n_gaps[np.maximum.accumulate(np.where(is_first, np.arange(len(is_first)), 0))]
+        return np.asarray(n_gaps > before)
+
+
+def _place(key: Ids) -> Ids:
+    """(n,): how many before have the same key (n,), which ascends."""
+    _, begin, count = np.unique(key, return_index=True, return_counts=True)
+    return np.asarray(np.arange(len(key)) - np.repeat(begin, count))
 
 
 def followed(before: Problem, after: Problem, left: Mask, loss_px: float) -> Problem:
