@@ -12,7 +12,7 @@ from bench.loop_simulation import Simulation, simulate
 from vgslam.errors import GraphError
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
-from vgslam.graph import incremental
+from vgslam.graph import solved_graph
 from vgslam.graph.incremental import IncrementalGraph
 from vgslam.graph.pose_graph import optimize
 from vgslam.graph.robust import solve_robust
@@ -60,7 +60,7 @@ def drive() -> Simulation:
 def test_the_incremental_graph_keeps_only_true_loops_and_ends_at_the_batch_optimum(
     drive: Simulation, at_once: range, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(incremental, "AT_ONCE", at_once)
+    monkeypatch.setattr(solved_graph, "AT_ONCE", at_once)
     graph = IncrementalGraph()
     reported = feed(drive, graph)
     active = {(e.id_a, e.id_b) for e in active_edges(graph) if e.kind is EdgeKind.LOOP}
@@ -95,9 +95,9 @@ def test_loops_that_come_together_are_judged_as_one_after_the_other(drive: Simul
 
 
 def test_a_graph_that_only_grows_is_not_solved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(incremental, "AT_ONCE", range(2, 5000))
-    monkeypatch.setattr(incremental, "MOST_WAITING", 3)
-    monkeypatch.setattr(incremental, "optimize", lambda *_: pytest.fail("solved"))
+    monkeypatch.setattr(solved_graph, "AT_ONCE", range(2, 5000))
+    monkeypatch.setattr(solved_graph, "MOST_WAITING", 3)
+    monkeypatch.setattr(solved_graph, "optimize", lambda *_: pytest.fail("solved"))
     graph = IncrementalGraph()
     graph.add_keyframe(0, Sim3.identity(), 0)
     step = Sim3(np.eye(3), np.array([0.0, 0.0, 1.0]), 1.0)

@@ -200,7 +200,7 @@ def adjust(
     if for_calibration and not may_determine(p, config):
         return None
     watch.check()
-    p = _tidied(solve_thinned(p, _options(config, ROUGH, watch), held=weak), weak, config)
+    p = _tidied(_solved(p, weak, _options(config, ROUGH, watch)), weak, config)
     watch.check()
     if gray_of is not None and config.shares_landmarks and not watch.is_over:
         p = with_shared_landmarks(p, weak, gray_of, FeatureConfig())
@@ -238,14 +238,19 @@ def _rounds(p: Problem, weak: Mask, config: RefineConfig, watch: Watch, free: Fr
     wide = WIDE_FACTOR if free.prior is not None and config.focal_rel_sigma > WIDE_REL_SIGMA else 1.0
     for tolerance in (ROUGH, FINE):
         if not watch.is_over:
-            p = _tidied(solve_thinned(p, _options(config, tolerance * wide, watch), free, held=weak), weak, config)
-            watch.check()
-    for n, tolerance in enumerate((ROUGH, FINE) if is_long(p) else ()):
-        if not watch.is_over:
-            options = _options(config, tolerance, watch)
-            p = _tidied(solve_pieces(p, options, held=weak, first=-n * PIECE // 2), weak, config)
+            options = _options(config, tolerance * wide, watch)
+            if tolerance == FINE and is_long(p):  # the pieces of before end in the middle of these
+                p = _tidied(solve_pieces(p, options, weak, -PIECE // 2), weak, config)
+            else:
+                p = _tidied(_solved(p, weak, options, free), weak, config)
             watch.check()
     return p
+
+
+def _solved(p: Problem, weak: Mask, options: SolverOptions, free: FreeCalibration | None = None) -> Problem:
+    """All adjusted together; a long problem by a part of its observations, and then each piece by all that it has."""
+    found = solve_thinned(p, options, free, held=weak)
+    return solve_pieces(found, options, weak) if is_long(p) else found
 
 
 def given_focal_px(config: RefineConfig, camera: Camera) -> float:

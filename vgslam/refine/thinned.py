@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH
@@ -19,6 +20,9 @@ from vgslam.heap import give_memory_back
 from vgslam.refine.ceres import FreeCalibration, SolverOptions, solve
 from vgslam.refine.problem import AT_ONCE, Mask, Problem
 from vgslam.types import Array, Ids
+
+Numbers = npt.NDArray[np.int32]
+"""As Ids, in half the memory."""
 
 MOST_OBSERVATIONS = 100_000
 """Observations up to which all are adjusted together: those of a thousand frames of a room."""
@@ -92,10 +96,10 @@ class _Seen:
     """The active observations, those of a landmark together, in the order of the keyframes."""
 
     row: Ids  # (m,)
-    point: Ids  # (m,)
-    cam: Ids  # (m,)
-    views: Ids  # (m,): how many keyframes see the landmark
-    rank: Ids  # (m,): place of the landmark among all, those that most keyframes see first
+    point: Numbers  # (m,)
+    cam: Numbers  # (m,)
+    views: Numbers  # (m,): how many keyframes see the landmark
+    rank: Numbers  # (m,): place of the landmark among all, those that most keyframes see first
     is_asked: Mask  # (m,): False for some of what more than MANY keyframes see
     n_cams: int
 
@@ -112,12 +116,12 @@ class _Seen:
         is_asked |= np.diff(cam, prepend=0) >= RETURN_GAP
         return _Seen(row, point, cam, own, rank[point], is_asked, len(p.keyframe_ids))
 
-    def cells(self, p: Problem) -> Ids:
+    def cells(self, p: Problem) -> Numbers:
         """(m,): numbers of the parts of the images."""
         at = np.clip((p.pixels[self.row] * CELLS / [p.camera.width, p.camera.height]).astype(np.int32), 0, CELLS - 1)
         return np.asarray((self.cam * CELLS + at[:, 1]) * CELLS + at[:, 0])
 
-    def first(self, rows: Ids, key: Ids, n: int) -> Ids:
+    def first(self, rows: Ids, key: Numbers, n: int) -> Ids:
         """The landmarks of observations `rows` (r,), the n that come first of each number among key (m,) of these."""
         rows = rows[np.lexsort((self.rank[rows], key[rows]))]
         return np.asarray(self.point[rows[_place(key[rows]) < n]])
@@ -149,7 +153,7 @@ class _Seen:
         return np.asarray(n_gaps > before)
 
 
-def _place(key: Ids) -> Ids:
+def _place(key: Numbers) -> Ids:
     """(n,): how many before have the same key (n,), which ascends."""
     _, begin, count = np.unique(key, return_index=True, return_counts=True)
     return np.asarray(np.arange(len(key)) - np.repeat(begin, count))
