@@ -1,5 +1,6 @@
 """Robust and incremental pose graphs: GTSAM's optimum, false loops that stay out, components that join."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import gtsam
@@ -11,6 +12,7 @@ from bench.loop_simulation import Simulation, simulate
 from vgslam.errors import GraphError
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
+from vgslam.graph import solved_graph
 from vgslam.graph.incremental import IncrementalGraph
 from vgslam.graph.pose_graph import optimize
 from vgslam.graph.robust import solve_robust
@@ -54,7 +56,11 @@ def drive() -> Simulation:
     return simulate(np.repeat(laps(), 4, axis=0), seed=1)
 
 
-def test_the_incremental_graph_keeps_only_true_loops_and_ends_at_the_batch_optimum(drive: Simulation) -> None:
+@pytest.mark.parametrize("at_once", [range(0), range(300, 600), range(500, 5000), range(2, 5000)], ids=str)
+def test_the_incremental_graph_keeps_only_true_loops_and_ends_at_the_batch_optimum(
+    drive: Simulation, at_once: range, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(solved_graph, "AT_ONCE", at_once)
     graph = IncrementalGraph()
     reported = feed(drive, graph)
     active = {(e.id_a, e.id_b) for e in active_edges(graph) if e.kind is EdgeKind.LOOP}
@@ -64,6 +70,42 @@ def test_the_incremental_graph_keeps_only_true_loops_and_ends_at_the_batch_optim
     batch, _ = optimize(drive.nodes, active_edges(graph), {0}, 100)
     assert gap(graph.nodes, batch) < 0.02
     assert gap(reported, graph.nodes) == 0.0
+
+
+@pytest.mark.parametrize("false_share", [0.0, 0.1, 0.6])
+def test_loops_that_come_together_are_judged_as_one_after_the_other(drive: Simulation, false_share: float) -> None:
+    rng = np.random.default_rng(3)
+    loops = [
+        replace(e, S_a_b=Sim3(e.S_a_b.R, e.S_a_b.t + rng.normal(0, 3.0, 3), e.S_a_b.s))
+        if rng.random() < false_share else e for e in drive.loops
+    ]  # fmt: skip
+    one, all_at_once = IncrementalGraph(), IncrementalGraph()
+    for graph in (one, all_at_once):
+        for n, S in drive.nodes.items():
+            graph.add_keyframe(n, S, 0)
+    for e in drive.odometry + loops:
+        one.add_edge(e)
+    all_at_once.add_edges(drive.odometry + loops)
+    assert bool(one.switched_off) == bool(drive.false_loops or false_share)
+    assert list(one.switched_off) == list(all_at_once.switched_off)
+    assert list(one.edges) == list(all_at_once.edges)
+    assert active_edges(one) == active_edges(all_at_once)
+    assert one._new_edges == all_at_once._new_edges
+    assert one._loops == all_at_once._loops
+
+
+def test_a_graph_that_only_grows_is_not_solved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(solved_graph, "AT_ONCE", range(2, 5000))
+    monkeypatch.setattr(solved_graph, "MOST_WAITING", 3)
+    monkeypatch.setattr(solved_graph, "optimize", lambda *_: pytest.fail("solved"))
+    graph = IncrementalGraph()
+    graph.add_keyframe(0, Sim3.identity(), 0)
+    step = Sim3(np.eye(3), np.array([0.0, 0.0, 1.0]), 1.0)
+    for k in range(1, 20):
+        graph.add_keyframe(k, Sim3.identity(), 0)
+        graph.add_edge(Edge(k - 1, k, step, SIGMAS, EdgeKind.ODOMETRY))
+        graph.update()
+    assert [float(graph.nodes[k].t[2]) for k in range(20)] == list(range(20))
 
 
 def test_a_full_solve_is_the_optimum_of_what_it_leaves_active_and_reports_the_rest(drive: Simulation) -> None:

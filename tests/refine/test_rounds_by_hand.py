@@ -67,7 +67,7 @@ class Solver:
 @pytest.fixture
 def solver(monkeypatch: pytest.MonkeyPatch) -> Solver:
     found = Solver()
-    monkeypatch.setattr(module, "solve", found)
+    monkeypatch.setattr(module, "solve_thinned", found)
     monkeypatch.setattr(module, "_other_error", lambda *_: 1.0)  # what another calibration would leave is asked aside
     return found
 

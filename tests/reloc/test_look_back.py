@@ -170,3 +170,13 @@ def test_the_frame_of_a_keyframe_is_where_the_keyframe_is(walked: Slam) -> None:
     assert len(own) >= len(m.keyframes) - 2, "all but those a component began with"
     for f in own:
         np.testing.assert_allclose(m.pose_of(f), by_frame[f.frame_id].S_world_keyframe.pose, atol=1e-12)
+
+
+@pytest.mark.parametrize("step", [0.1, 1.0, 3.0])
+def test_many_are_asked_at_once_whether_the_camera_is_back(step: float) -> None:
+    m = straight(30, step)
+    ids = np.random.default_rng(0).permutation(30)[:20]
+    for z in (0.0, 0.1, 3.5 * step, 13.0 * step, 2.5 * step, 29.0 * step):  # some at exactly DETOUR times the distance
+        centre = np.array([0.0, 0.0, z])
+        assert m.are_revisits(ids, centre).tolist() == [m.is_revisit(k, centre) for k in ids.tolist()]
+    assert m.are_revisits(ids[:0], centre).tolist() == []

@@ -253,7 +253,8 @@ class Mapper:
         m, c = self.map, self.config
         centre, component = m.centres(np.array([k]))[0], m.keyframes[k].component_id
         old = [j for j in hosts[hosts < k - 2 * c.window].tolist() if m.keyframes[j].component_id == component]
-        revisits, mine = [j for j in old if m.is_revisit(j, centre)], m.observed[k].ids
+        candidates, mine = np.array(old, np.int64), m.observed[k].ids
+        revisits = candidates[m.are_revisits(candidates, centre)].tolist()
         shared = {j: int(np.isin(m.observed[j].ids, mine, kind="table").sum()) for j in revisits}
         best = sorted((j for j in shared if shared[j] >= MIN_SHARED), key=lambda j: -shared[j])
         return best[: c.n_old]

@@ -3,6 +3,9 @@
 Kaess et al., "iSAM2: Incremental smoothing and mapping using the Bayes tree", IJRR 2012.
 """
 
+from collections.abc import Sequence
+from itertools import takewhile
+
 import numpy as np
 
 from vgslam.errors import GraphError
@@ -10,47 +13,31 @@ from vgslam.geometry.sim3 import Sim3
 from vgslam.graph.loop_consistency import Measured, agree_in_pairs, agrees_with_odometry, chi2_3sigma
 from vgslam.graph.odometry_path import OdometryPath, odometry_path
 from vgslam.graph.piece_ties import choose_ties, first_contradicted, fit_together
-from vgslam.graph.pose_graph import check_measurement, factor_graph, fresh_isam, space_of
+from vgslam.graph.pose_graph import check_measurement
 from vgslam.graph.robust import FAR_SIGMA, RobustSolution, SwitchedOff, edge_errors_sigma, solve_robust
+from vgslam.graph.solved_graph import Key, SolvedGraph
 from vgslam.graph.tie_tree import Hanging, Placed, outward
 from vgslam.types import Edge, EdgeKind
 
-Key = tuple[int, int, EdgeKind]
-BLOCK = 16  # keyframes among which one is read back to learn whether a loop moved them
 WITNESSES = 16  # active loops that a new one is compared with
+FEWEST_COMPARED, MOST_COMPARED = 4, 128  # loops whose comparisons are made together
 AGREEING_SHARE = 0.5  # of these that must agree with it, if they can judge: the majority
-MOST_WAITING = 50  # keyframes that wait, so that a look at them all stays cheap
 
 
-class IncrementalGraph:
+class IncrementalGraph(SolvedGraph):
     """Keyframes and edges of all components; every component's first keyframe is held. add_keyframe, add_edge, then
     update() once per keyframe."""
 
     def __init__(self, is_metric: bool = False, threshold: float = 1e-3) -> None:
         """is_metric: a graph over SE(3), all scales 1. threshold: movement of a keyframe (rad, log-scale, and position
         over its scale) below which update() does not report it."""
-        self.is_metric, self.threshold = is_metric, threshold
-        self.nodes: dict[int, Sim3] = {}
-        self.component: dict[int, int] = {}
-        self.members: dict[int, list[int]] = {}
-        self.edges: dict[Key, Edge] = {}
-        self.switched_off: dict[Key, SwitchedOff] = {}
-        self._space = space_of(is_metric)
+        super().__init__(is_metric, threshold)
         self._path = OdometryPath()
-        self._has_loose_odometry = False  # an odometry edge between two pieces, which the path does not know
         self._born: dict[int, int] = {}
+        self._has_loose_odometry = False  # an odometry edge between two pieces, which the path does not know
         self._doubted: list[Key] = []
         self._revived: list[Key] = []
         self._placed: list[Placed] = []
-        self._loops: list[Key] = []
-        self._slot: dict[Key, int] = {}
-        self._new_nodes: dict[int, Sim3] = {}
-        self._new_edges: list[Key] = []
-        self._removed: list[int] = []
-        self._loop_span: set[int] = set()
-        self._must_rebuild = False
-        self._n_placed = 0
-        self._isam = fresh_isam()
 
     def add_keyframe(self, keyframe_id: int, S_world_keyframe: Sim3, component: int) -> None:
         """A node at its first estimate; the first of a component is held there. Raises GraphError for an id that is
@@ -80,11 +67,29 @@ class IncrementalGraph:
             if self.is_tie(edge):
                 self._doubted.append(_key(edge))
             return False
-        self._new_edges.append(_key(edge))
-        if edge.kind is not EdgeKind.ODOMETRY:
-            self._loops.append(_key(edge))
-            self._loop_span.add(self.component[edge.id_a])
+        self._take_into_use(edge)
         return True
+
+    def add_edges(self, edges: Sequence[Edge]) -> None:
+        """As `add_edge` for each in turn: loops within a piece of odometry are compared with those before them many at
+        a time, as if all before were in use, and what comes after one that is not is compared anew."""
+        at, n = 0, FEWEST_COMPARED
+        while at < len(edges):
+            some = list(takewhile(self._is_comparable, edges[at : at + n]))
+            if len(some) < 2 or any(n not in self._path for k in self._loops[-WITNESSES:] for n in k[:2]):
+                self.add_edge(edges[at])
+                at += 1
+                continue
+            plausible = self._are_plausible(some)
+            n_plausible = len(some) if plausible.all() else int(np.argmin(plausible))
+            for e in some[:n_plausible]:
+                self._register(e)
+                self._take_into_use(e)
+            if n_plausible < len(some):
+                self.add_edge(some[n_plausible])
+                n_plausible += 1
+            n = max(FEWEST_COMPARED, n // 2) if n_plausible < len(some) else min(MOST_COMPARED, 2 * n)
+            at += n_plausible
 
     def remove_edge(self, id_a: int, id_b: int, kind: EdgeKind) -> None:
         """Forget an edge. Raises GraphError when there is none, or for odometry (a keyframe could come loose)."""
@@ -130,18 +135,13 @@ class IncrementalGraph:
         loops = [k for k in self._new_edges if k[2] is not EdgeKind.ODOMETRY] + self._revived
         has_loops, spans = bool(loops or self._removed), set(self._loop_span)
         try:
-            fresh = self._step()
-            for _ in range(2 if has_loops else 0):
-                self._isam.update()
-            changed = self._moved(fresh, spans if has_loops else set())
+            changed = self._solved(spans if has_loops else set(), again=2 if has_loops else 0)
             bad = self._contradicted(loops)
             if bad:
                 for key, error in bad:
                     self._take_out(key)
                     self.switched_off[key] = SwitchedOff(self.edges[key], error)
-                self._step()
-                self._isam.update()
-                changed |= self._moved(set(), spans)
+                changed |= self._solved(spans, again=1, is_read=False)
         except (RuntimeError, ValueError, np.linalg.LinAlgError) as error:
             raise GraphError(f"pose graph optimisation diverged ({str(error).splitlines()[0]})") from error
         self._loop_span.clear()
@@ -166,28 +166,6 @@ class IncrementalGraph:
         self._doubted.clear()
         self._rebuild()
         return solutions
-
-    def _only_grows(self) -> bool:
-        """Whether all that waits is keyframes on one odometry edge each: these satisfy it exactly and move nothing."""
-        if self._must_rebuild or self._removed or any(k[2] is not EdgeKind.ODOMETRY for k in self._new_edges):
-            return False
-        hung = [max(k[:2]) for k in self._new_edges]
-        free = {n for n in self._new_nodes if self.members[self.component[n]][0] != n}
-        return len(hung) == len(free) <= MOST_WAITING and set(hung) == free
-
-    def _grow(self) -> dict[int, Sim3]:
-        """Place the keyframes that came since the last call; ISAM2 gets them with the next edge that closes a cycle."""
-        changed: dict[int, Sim3] = {}
-        for key in self._new_edges[self._n_placed :]:
-            e = self.edges[key]
-            n, S = max(e.id_a, e.id_b), self.nodes[min(e.id_a, e.id_b)] @ (
-                e.S_a_b if e.id_a < e.id_b else e.S_a_b.inverse()
-            )
-            if np.abs(S.matrix() - self.nodes[n].matrix()).max() > self.threshold:
-                changed[n] = S
-            self.nodes[n] = self._new_nodes[n] = S
-        self._n_placed = len(self._new_edges)
-        return changed
 
     def _register(self, edge: Edge) -> None:
         for n in (edge.id_a, edge.id_b):
@@ -217,6 +195,31 @@ class IncrementalGraph:
         if known.any() or self._path.joins(edge):
             return not known.any() or bool(agree[known].mean() >= AGREEING_SHARE)
         return fit_together(self._path, self._ties_in_use(), edge, self.is_metric)
+
+    def _is_comparable(self, edge: Edge) -> bool:
+        """Whether it is a loop within a piece of odometry."""
+        a, b, path = edge.id_a, edge.id_b, self._path
+        if edge.kind is EdgeKind.ODOMETRY or not (a in path and b in path and path.joins(edge)):
+            return False
+        return self.component[a] == self.component[b]
+
+    def _are_plausible(self, loops: list[Edge]) -> np.ndarray:
+        """(n,): `_is_plausible` of each of the loops (n,), all within a piece of odometry, if those before it are in
+        use."""
+        before = [self.edges[k] for k in self._loops[-WITNESSES:]]
+        first = np.arange(len(before), len(before) + len(loops))
+        pairs = np.array([[i, j] for i in first.tolist() for j in range(max(0, i - WITNESSES), i)], np.int64)
+        agree, known = agree_in_pairs(self._path, Measured.of([*before, *loops]), pairs.reshape(-1, 2), self.is_metric)
+        owner = pairs[:, 0] - len(before)
+        n_known, n_agree = (np.bincount(owner, x, len(loops)) for x in (known, known & agree))
+        is_odometry = agrees_with_odometry(self._path, loops, self.is_metric)
+        return np.asarray(is_odometry & (n_agree >= AGREEING_SHARE * n_known))
+
+    def _take_into_use(self, edge: Edge) -> None:
+        self._new_edges.append(_key(edge))
+        if edge.kind is not EdgeKind.ODOMETRY:
+            self._loops.append(_key(edge))
+            self._loop_span.add(self.component[edge.id_a])
 
     def _switch_off(self, edge: Edge) -> None:
         error = float(edge_errors_sigma(self.nodes, [edge], self.is_metric)[0])
@@ -284,68 +287,6 @@ class IncrementalGraph:
         """The edges whose ends the odometry knows."""
         loops = [self.edges[k] for k in self._loops]
         return [e for e in loops if e.id_a in self._path and e.id_b in self._path and not self._path.joins(e)]
-
-    def _rebuild(self) -> None:
-        """A new ISAM2 over all nodes, where they are now, and all edges in use."""
-        self._isam = fresh_isam()
-        self._new_nodes = dict(self.nodes)
-        self._new_edges = [k for k in self.edges if k not in self.switched_off]
-        self._loops = [k for k in self._new_edges if k[2] is not EdgeKind.ODOMETRY]
-        self._slot.clear()
-        self._removed.clear()
-        self._must_rebuild = False
-        self._add_all()
-
-    def _step(self) -> set[int]:
-        if self._must_rebuild:
-            self._rebuild()
-            return set(self.nodes)
-        return self._add_all()
-
-    def _add_all(self) -> set[int]:
-        """Hand new nodes and edges to ISAM2; returns the keyframes it touched."""
-        self._check_tied()
-        anchors = {n for n in self._new_nodes if self.members[self.component[n]][0] == n}
-        edges = [self.edges[k] for k in self._new_edges]
-        graph, values = factor_graph(self._new_nodes, edges, anchors, self._space)
-        result = self._isam.update(graph, values, self._removed)
-        slots = list(result.getNewFactorsIndices())[len(anchors) :]
-        self._slot.update((k, s) for k, s in zip(self._new_edges, slots, strict=True) if k[2] is not EdgeKind.ODOMETRY)
-        touched = set(self._new_nodes) | {int(k) for k in result.getMarkedKeys()}
-        self._new_nodes, self._new_edges, self._removed, self._n_placed = {}, [], [], 0
-        return touched
-
-    def _check_tied(self) -> None:
-        tied = {n for k in self._new_edges for n in k[:2]}
-        for n in self._new_nodes:
-            if n not in tied and self.members[self.component[n]][0] != n:
-                raise GraphError(f"pose graph is disconnected: keyframe {n} has no edge")
-
-    def _moved(self, touched: set[int], spans: set[int]) -> dict[int, Sim3]:
-        """Read back the touched keyframes and, after a loop, every BLOCK-th and the last of its component, with all
-        between two of which one moved."""
-        changed: dict[int, Sim3] = {}
-        for n in touched:
-            self._read(n, changed)
-        for c in spans & set(self.members):
-            members = self.members[c]
-            at = [*range(0, len(members) - 1, BLOCK), len(members) - 1]
-            has_moved = [self._read(members[i], changed) for i in at]
-            for i in range(len(at) - 1):
-                if has_moved[i] or has_moved[i + 1]:
-                    for n in members[at[i] + 1 : at[i + 1]]:
-                        self._read(n, changed)
-        return changed
-
-    def _read(self, n: int, changed: dict[int, Sim3]) -> bool:
-        if n in changed:
-            return True
-        new, old = self._space.read_incremental(self._isam, n), self.nodes[n]
-        shift = np.abs(new.t - old.t).max() / old.s
-        if max(shift, np.abs(new.R - old.R).max(), abs(new.s / old.s - 1)) <= self.threshold:
-            return False
-        self.nodes[n] = changed[n] = new
-        return True
 
     def _contradicted(self, loops: list[Key]) -> list[tuple[Key, float]]:
         near = [k for k in dict.fromkeys(self._loops[-WITNESSES:] + loops) if k in self._slot] if loops else []

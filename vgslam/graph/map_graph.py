@@ -45,8 +45,7 @@ class MapGraph:
         try:
             for keyframe in m.keyframes[first:]:
                 graph.add_keyframe(keyframe.id, keyframe.S_world_keyframe, keyframe.component_id)
-            for e in sorted(new, key=lambda e: e.kind is not EdgeKind.ODOMETRY):
-                graph.add_edge(e)
+            graph.add_edges(sorted(new, key=lambda e: e.kind is not EdgeKind.ODOMETRY))
         except GraphError:
             self._graph = IncrementalGraph(self.is_metric)
             raise

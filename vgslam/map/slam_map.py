@@ -50,8 +50,9 @@ class GrowingArray:
         self._n = need
 
 
-DETOUR = 4.0
-"""A path this many times as long as the distance between its ends has come back."""
+DETOUR, ROUNDING = 4.0, 1e-9
+"""A path this many times as long as the distance between its ends has come back; and the share of it that is within
+rounding."""
 
 
 class Landmarks:
@@ -286,6 +287,19 @@ class SlamMap:
         centres = self.centres(np.arange(keyframe_id, len(self.keyframes)))
         way = float(np.linalg.norm(np.diff(centres, axis=0), axis=1).sum())
         return way > DETOUR * float(np.linalg.norm(centres[0] - centre))
+
+    def are_revisits(self, keyframe_ids: Ids, centre: Array) -> npt.NDArray[np.bool_]:
+        """(n,): `is_revisit` of keyframes (n,), in one go along the path."""
+        if not len(keyframe_ids):
+            return np.zeros(0, bool)
+        centres = self.centres(np.arange(int(keyframe_ids.min()), len(self.keyframes)))
+        at = keyframe_ids - keyframe_ids.min()
+        way = np.append(np.cumsum(np.linalg.norm(np.diff(centres, axis=0), axis=1)[::-1])[::-1], 0.0)[at]
+        least = DETOUR * np.linalg.norm(centres[at] - centre, axis=1)
+        found = way > least
+        for i in np.flatnonzero(np.abs(way - least) <= ROUNDING * least).tolist():  # sums in another order
+            found[i] = self.is_revisit(int(keyframe_ids[i]), centre)
+        return np.asarray(found)
 
     def relative_to(self, keyframe_id: int, T_world_cam: Array) -> Array:
         """T_keyframe_cam (4,4) in the keyframe's units."""

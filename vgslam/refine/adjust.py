@@ -11,12 +11,15 @@ import numpy as np
 from vgslam.config import ABOVE_ZERO
 from vgslam.frontend.features import FeatureConfig
 from vgslam.geometry.camera import Camera
+from vgslam.heap import give_memory_back
 from vgslam.refine.calibration import Determined, determined, noise_px
-from vgslam.refine.ceres import FocalPrior, FreeCalibration, SolverOptions, solve
+from vgslam.refine.ceres import FocalPrior, FreeCalibration, SolverOptions
+from vgslam.refine.pieces import PIECE, solve_pieces
 from vgslam.refine.points import PointTests, cleaned, weakly_seen, with_missing_points
 from vgslam.refine.problem import Mask, Problem
 from vgslam.refine.remeasure import remeasured
 from vgslam.refine.shared_landmarks import GrayOf, with_shared_landmarks
+from vgslam.refine.thinned import is_long, solve_thinned
 
 
 @dataclass(frozen=True)
@@ -189,6 +192,7 @@ def adjust(
     """
     began_s = time.process_time()
     before = with_missing_points(problem, config.tests, FIRST_GATE_PX)
+    del problem  # what it has more than what follows takes room
     weak = weakly_seen(before, LEAST_OBSERVATIONS)
     p = without_keyframes(before, weak)
     if int(p.has_point.sum()) < LEAST_POINTS or (~weak).sum() < 2:
@@ -196,7 +200,7 @@ def adjust(
     if for_calibration and not may_determine(p, config):
         return None
     watch.check()
-    p = _tidied(solve(p, _options(config, ROUGH, watch), held=weak), weak, config)
+    p = _tidied(_solved(p, weak, _options(config, ROUGH, watch)), weak, config)
     watch.check()
     if gray_of is not None and config.shares_landmarks and not watch.is_over:
         p = with_shared_landmarks(p, weak, gray_of, FeatureConfig())
@@ -205,6 +209,7 @@ def adjust(
     took_s = time.process_time() - began_s
     if gray_of is not None and config.remeasures and watch.left_s > AS_LONG_AGAIN * took_s:
         p = remeasured(p, gray_of)
+        give_memory_back()
         watch.check()
     free, calibration = choose_calibration(p, config, not for_calibration)
     if for_calibration and not calibration.is_any_free:
@@ -233,9 +238,19 @@ def _rounds(p: Problem, weak: Mask, config: RefineConfig, watch: Watch, free: Fr
     wide = WIDE_FACTOR if free.prior is not None and config.focal_rel_sigma > WIDE_REL_SIGMA else 1.0
     for tolerance in (ROUGH, FINE):
         if not watch.is_over:
-            p = _tidied(solve(p, _options(config, tolerance * wide, watch), free, held=weak), weak, config)
+            options = _options(config, tolerance * wide, watch)
+            if tolerance == FINE and is_long(p):  # the pieces of before end in the middle of these
+                p = _tidied(solve_pieces(p, options, weak, -PIECE // 2), weak, config)
+            else:
+                p = _tidied(_solved(p, weak, options, free), weak, config)
             watch.check()
     return p
+
+
+def _solved(p: Problem, weak: Mask, options: SolverOptions, free: FreeCalibration | None = None) -> Problem:
+    """All adjusted together; a long problem by a part of its observations, and then each piece by all that it has."""
+    found = solve_thinned(p, options, free, held=weak)
+    return solve_pieces(found, options, weak) if is_long(p) else found
 
 
 def given_focal_px(config: RefineConfig, camera: Camera) -> float:
@@ -281,6 +296,7 @@ def without_keyframes(problem: Problem, weak: Mask) -> Problem:
 
 def _tidied(problem: Problem, weak: Mask, config: RefineConfig) -> Problem:
     tidy = with_missing_points(cleaned(problem, config.tests), config.tests, GATE_PX)
+    give_memory_back()
     return without_keyframes(tidy, weak)
 
 

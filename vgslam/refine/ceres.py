@@ -21,6 +21,8 @@ from vgslam.types import Array, Ids
 
 N_PRIOR = 200
 """Observations that make up a prior: so many that each residual stays small, where the robust loss is a square."""
+POINTS_AT_ONCE = 2_000
+"""Points that are handed over together: an observation takes more memory as an object of Python than with Ceres."""
 COLMAP_PIXEL = 0.5
 """COLMAP's pixel (0.5, 0.5) is the centre of the top-left pixel."""
 
@@ -156,9 +158,9 @@ class _Model:
         order = np.argsort(cam, kind="stable")
         rows = self.active[order]
         begin = np.searchsorted(cam[order], np.arange(len(p.keyframe_ids) + 1))
-        scaled = p.pixels * [1.0, self.aspect] + COLMAP_PIXEL
+        scaled = p.pixels[rows] * [1.0, self.aspect] + COLMAP_PIXEL
         for c in range(len(p.keyframe_ids)):
-            image = pycolmap.Image(f"{c}", scaled[rows[begin[c] : begin[c + 1]]], 1, c + 1)
+            image = pycolmap.Image(f"{c}", scaled[begin[c] : begin[c + 1]], 1, c + 1)
             r.add_image_with_trivial_frame(image, _rigid(pycolmap, p.T_cam_world[c]))
         index = np.arange(len(rows)) - begin[cam[order]]
         self._add_points(pycolmap, r, rows, index)
@@ -171,14 +173,18 @@ class _Model:
         p = self.problem
         order = np.argsort(p.point[rows], kind="stable")
         point = p.point[rows[order]]
-        image, index = (p.cam[rows[order]] + 1).tolist(), index[order].tolist()
+        image, index = p.cam[rows[order]] + 1, index[order]
         ids, begin = np.unique(point, return_index=True)
-        ends = [*begin[1:].tolist(), len(point)]
-        elements = list(map(pycolmap.TrackElement, image, index))
-        for i, b, e in zip(ids.tolist(), begin.tolist(), ends, strict=True):
-            seen = pycolmap.Point3D()  # as keywords, which pycolmap reads as a dict, these take three times as long
-            seen.xyz, seen.track = p.points[i], pycolmap.Track(elements[b:e])
-            r.add_point3D_with_id(i + 1, seen)
+        ends = np.append(begin[1:], len(point))
+        for first in range(0, len(ids), POINTS_AT_ONCE):
+            some = slice(first, first + POINTS_AT_ONCE)
+            start, end = int(begin[some][0]), int(ends[some][-1])
+            elements = list(map(pycolmap.TrackElement, image[start:end].tolist(), index[start:end].tolist()))
+            own = zip(ids[some].tolist(), (begin[some] - start).tolist(), (ends[some] - start).tolist(), strict=True)
+            for i, b, e in own:
+                seen = pycolmap.Point3D()  # as keywords, which pycolmap reads as a dict, these take three times as long
+                seen.xyz, seen.track = p.points[i], pycolmap.Track(elements[b:e])
+                r.add_point3D_with_id(i + 1, seen)
         self.used = ids
 
     def _add_prior(self, pycolmap: Any, r: Any, prior: FocalPrior) -> None:

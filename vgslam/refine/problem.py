@@ -10,6 +10,8 @@ from vgslam.map.slam_map import SlamMap
 from vgslam.types import Array, Ids
 
 Mask = np.ndarray
+AT_ONCE = 20_000
+"""Observations that are worked on together: of a long map all at once would take hundreds of MB."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,13 @@ class Problem:
 
     def errors_px(self) -> Array:
         """(M,): reprojection error of every observation; inf behind a camera or where there is no point."""
-        Xc = self.local_points()
-        ahead = (Xc[:, 2] > MIN_DEPTH) & self.has_point[self.point]
         error = np.full(len(self.cam), np.inf)
-        error[ahead] = np.linalg.norm(project(self.camera, self.k1, Xc[ahead]) - self.pixels[ahead], axis=1)
+        for begin in range(0, len(error), AT_ONCE):
+            rows = np.arange(begin, min(begin + AT_ONCE, len(error)))
+            Xc = self.local_points_of(rows)
+            ahead = (Xc[:, 2] > MIN_DEPTH) & self.has_point[self.point[rows]]
+            seen = self.pixels[rows[ahead]]
+            error[rows[ahead]] = np.linalg.norm(project(self.camera, self.k1, Xc[ahead]) - seen, axis=1)
         return error
 
     def local_points(self) -> Array:
@@ -53,8 +58,13 @@ class Problem:
 
     def local_points_of(self, rows: Ids) -> Array:
         """(n,3): the points of the observations `rows` (n,), in the frames of their cameras."""
-        T = self.T_cam_world[self.cam[rows]]
-        return np.matmul(T[:, :3, :3], self.points[self.point[rows]][:, :, None])[:, :, 0] + T[:, :3, 3]
+        local = np.empty((len(rows), 3))
+        for begin in range(0, len(rows), AT_ONCE):
+            part = rows[begin : begin + AT_ONCE]
+            T = self.T_cam_world[self.cam[part]]
+            turned = np.matmul(T[:, :3, :3], self.points[self.point[part]][:, :, None])[:, :, 0]
+            local[begin : begin + AT_ONCE] = turned + T[:, :3, 3]
+        return local
 
     def T_world_cam(self) -> Array:
         """(C,4,4): poses of the cameras."""

@@ -20,7 +20,7 @@ from vgslam.refine.turning import turning
 from vgslam.reloc.places import Places
 from vgslam.types import Ids
 
-PICTURES_BYTES = 64 * 2**20
+PICTURES_BYTES = 8 * 2**20
 """Memory of pictures while the map is adjusted: the solver needs as much as the pictures of a hundred keyframes, and
 hardly a picture is looked at meanwhile."""
 LEAST_KEYFRAMES = 3
@@ -111,9 +111,9 @@ def solved(
     """Keyframes `members` of one component adjusted, or None, as `adjust` does; the map stays as it is. Raises
     InterruptedRefinementError."""
     watch.check()
-    problem = gather(m, members)
-    watch.say(f"adjusting {len(members)} keyframes and {len(problem.points)} landmarks together (Ctrl-C skips this)")
-    done = adjust(problem, config, watch, gray_of, for_calibration)
+    problem = [gather(m, members)]  # handed over, as what is adjusted takes room enough
+    watch.say(f"adjusting {len(members)} keyframes and {len(problem[0].points)} landmarks together (Ctrl-C skips this)")
+    done = adjust(problem.pop(), config, watch, gray_of, for_calibration)
     return None if done is None else (done, aligned(done))
 
 

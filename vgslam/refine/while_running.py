@@ -71,8 +71,10 @@ class CalibrationWhileRunning:
 
     def _is_due(self) -> bool:
         component = self.map.keyframes[-1].component_id
-        n = len(self._members(component))
         n_done = self._done.get(component, 0)
+        if n_done == len(AT_KEYFRAMES):
+            return False
+        n = len(self._members(component))
         due = sum(n >= at for at in AT_KEYFRAMES)
         self._done[component] = max(due, n_done)
         return due > n_done

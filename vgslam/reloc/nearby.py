@@ -67,7 +67,7 @@ class NearbyLandmarks:
         m, near = self.map, self._facing(T_world_cam, component_id, before)
         T = m.T_world_keyframes(near)
         near = near[T[:, :3, 2] @ T_world_cam[:3, 2] >= MIN_FACING]
-        near = near[[m.is_revisit(k, T_world_cam[:3, 3]) for k in near.tolist()]]
+        near = near[m.are_revisits(near, T_world_cam[:3, 3])]
         if not len(near):
             return near
         apart = np.linalg.norm(m.centres(near) - T_world_cam[:3, 3], axis=1)

@@ -1,5 +1,7 @@
 """Which keyframes can show one place: those near each other, or that the drift of the path between may have parted."""
 
+from itertools import filterfalse, pairwise
+
 import numpy as np
 import numpy.typing as npt
 
@@ -39,6 +41,10 @@ def out_of_reach(m: SlamMap, js: Ids, k: int, depth: float, max_correction: floa
     if not len(far):
         return found
     drift = most_drift(m, js[far], k, max_correction)
+    beyond = apart[far] > REACH * depth + drift  # the others are within reach, however far they see themselves
+    far, drift = far[beyond], drift[beyond]
+    if not len(far):
+        return found
     reach = REACH * np.maximum(median_depths(m, js[far]), depth)
     found[far] = (apart[far] > reach + drift) & are_unbroken(m, js[far], k)
     return found
@@ -59,7 +65,7 @@ def are_unbroken(m: SlamMap, js: Ids, k: int) -> npt.NDArray[np.bool_]:
     """(n,): whether odometry leads from keyframe k to each of js (n,); places that loops alone tie may be wrong by
     anything."""
     first, last = min(k, int(js.min())), max(k, int(js.max()))
-    breaks = [i for i in range(first, last) if (i, i + 1) not in m.edges]
+    breaks = [i for i, _ in filterfalse(m.edges.__contains__, pairwise(range(first, last + 1)))]
     return np.asarray(np.searchsorted(breaks, js) == np.searchsorted(breaks, k))
 
 
