@@ -23,6 +23,9 @@ IN_FRONT_SHARE = 0.9
 """Least share of the inliers in front of both cameras: noise puts a few far ones behind, a wrong pose many."""
 CONFIDENCE = 0.9999
 """Probability of a good sample at which MAGSAC stops: a start is made once, and all that follows stands on it."""
+FAR = 1e6
+"""Depth, in lengths of the motion, up to which points are asked on which side of the cameras they are: OpenCV's 50 would
+leave out nearly all that a small motion sees."""
 LEAST_SCALE_PX, SCALE_OF_MEDIAN = 0.5, 1.5
 """Cauchy scale of the rotation: this multiple of the median residual (about its deviation), at least half a pixel."""
 
@@ -145,6 +148,26 @@ def denies_rotation(
         return False
     residual = _off_rotation(camera, R_a_b, pixels_a[seen], camera.rays(pixels_b[seen]))
     return bool((residual < config.min_parallax_px).mean() < ROTATION_SHARE)
+
+
+def epipolar_motion(
+    camera: Camera, pixels_a: Array, pixels_b: Array, config: TwoViewConfig | None = None, seed: int = 0
+) -> tuple[Array, Array] | None:
+    """T_b_a (4,4) with |t| = 1 of the essential matrix that most matches (N,2), (N,2) agree with, and their depths (N,)
+    in view a in units of that length, 0 where there is none; None where no matrix is found. It is not asked whether the
+    matches determine it."""
+    config = config or TwoViewConfig()
+    E, mask = _epipolar(camera, pixels_a, pixels_b, config, seed)
+    if mask.sum() < MIN_MATCHES:
+        return None
+    _, R, t, _, _ = cv2.recoverPose(E, pixels_b, pixels_a, camera.K, distanceThresh=FAR, mask=mask.copy())
+    T_a_b, n = se3.from_rt(R, t[:, 0]), len(pixels_a)
+    pair = triangulate(
+        camera, np.stack([np.eye(4), T_a_b]), np.repeat([0, 1], n), np.tile(np.arange(n), 2),
+        np.concatenate([pixels_a, pixels_b]),
+    )  # fmt: skip
+    depth = np.where(pair.is_valid & (mask[:, 0] > 0), pair.points[:, 2], 0.0)
+    return se3.inverse(T_a_b), depth
 
 
 def _epipolar(
