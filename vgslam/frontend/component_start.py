@@ -21,8 +21,10 @@ _GUESS_REL_SIGMA = 0.5
 """
 _STEPS, _FAR_STEPS = 12, 15
 """Steps to the pose of a frame between the first two keyframes, and to that of the second, which is farther off."""
-_MIN_RATIO = 0.6
-"""Least share of a frame's landmarks that must agree with its pose: these frames have no neighbours to check with."""
+_MIN_RATIO, _MIN_BEFORE = 0.6, 30
+"""Least share of a frame's landmarks that must agree with its pose, and least number of them before the first view:
+these frames have no neighbours to check with, and the map no keyframe that shows what they see. As
+`StateConfig.strict_inliers`."""
 
 
 class ComponentStart:
@@ -123,7 +125,7 @@ class ComponentStart:
         state = TrackState(self.start.first, self.ids, self.start.corners, m.keyframes[k].S_world_keyframe.pose)
         for view in reversed(self.start.earlier):
             result = self.tracker.track(state, view)
-            if result.is_lost:
+            if result.is_lost or result.n_inliers < _MIN_BEFORE or result.ratio < _MIN_RATIO:
                 break
             self.seen.append((view.frame_id, result.ids, result.pixels))
             out.append(PoseEstimate(
