@@ -13,7 +13,6 @@ from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
 from vgslam.multiview.pnp import PosePoints, refine_pose
-from vgslam.multiview.two_view import rotation_between
 from vgslam.types import Array, Ids, Keyframe, MadeBy, PoseEstimate, Status
 
 _GUESS_REL_SIGMA = 0.5
@@ -62,10 +61,9 @@ class ComponentStart:
             points = self.tracker.pose_points(self.ids[last.index], last.pixels)
             first_s, last_s = self.start.first.timestamp_s, self.start.last.timestamp_s
             still = stays(m, self.ids[last.index], np.zeros(3), last_s - first_s)
-            turned = self._turned(last)
-            fit = refine_pose(self.tracker.camera, turned, points, 1.0, iterations=_FAR_STEPS, prior=still)
-            before, starts = self.start.corners[last.index].astype(np.float64), [fit.T_cam_world, turned]
-            other = better_pose(self.tracker.camera, np.eye(4), before, points, starts, still)
+            camera, before = self.tracker.camera, self.start.corners[last.index].astype(np.float64)
+            fit = refine_pose(camera, np.eye(4), points, 1.0, iterations=_FAR_STEPS, prior=still)
+            other = better_pose(camera, np.eye(4), before, points, fit.T_cam_world, still)
             return se3.inverse(fit.T_cam_world if other is None else other.T_cam_world)
         found = self.ids[prediction.landmark_ids]
         m.set_landmarks_world(found, prediction.landmarks)
@@ -74,13 +72,6 @@ class ComponentStart:
         if prediction.made_by is MadeBy.TRACKS and prediction.confidence[0].any():
             self.mapper.take_depth(self.k, prediction, 0, 1.0)
         return prediction.T_window_cam[-1]
-
-    def _turned(self, sighting: Sighting) -> Array:
-        """T_cam_world (4,4) of a view that sees the first one's corners, if the camera did nothing but turn. A pose is
-        refined from there: from far away, guessed depths let it move to where they explain the turn."""
-        corners = self.start.corners[sighting.index].astype(np.float64)
-        R_first_cam, _ = rotation_between(self.tracker.camera, corners, sighting.pixels.astype(np.float64))
-        return se3.from_rt(R_first_cam.T, np.zeros(3))
 
     def _between(self, component_id: int) -> list[PoseEstimate]:
         """Frames between the first two keyframes, against the landmarks that these gave."""

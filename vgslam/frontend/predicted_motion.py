@@ -23,20 +23,29 @@ MIN_SEEN = 30
 """Fewest landmarks, in the image by all motions, that are compared."""
 
 
-def shown(previous: Thumbnail, current: Thumbnail, pixels: Pixels, moved: Sequence[Pixels], width: int) -> int:
+def shown(
+    previous: Thumbnail, current: Thumbnail, pixels: Pixels, moved: Sequence[Pixels], width: int, apart_px: float
+) -> int:
     """Index of the motion that a view shows: the first, unless another fits clearly better. pixels (N,2): landmarks in
     the previous view; moved (N,2) each: where they are in the current one by each of the motions; width: of the
-    views, in px."""
+    views, in px. Motions that are less than apart_px (median) from the first are not tried: flow finds back from it."""
+    others = [i for i in range(1, len(moved)) if _median_px(moved[i] - moved[0]) >= apart_px]
+    if not others:
+        return 0
     share = previous.image.shape[1] / width
     high = np.array(previous.image.shape[::-1]) - 1.0
-    at = [(p + 0.5) * share - 0.5 for p in moved]
-    inside = np.logical_and.reduce([((p >= 0) & (p <= high)).all(1) for p in at])
+    at = {i: (moved[i] + 0.5) * share - 0.5 for i in (0, *others)}
+    inside = np.logical_and.reduce([((p >= 0) & (p <= high)).all(1) for p in at.values()])
     if inside.sum() < MIN_SEEN:
         return 0
     before = _sampled(previous, (pixels[inside] + 0.5) * share - 0.5)
-    errors = [float(np.abs(_sampled(current, p[inside]) - before).mean()) for p in at]
-    best = int(np.argmin(errors))
-    return best if errors[best] < CLEARLY * errors[0] else 0
+    error = {i: float(np.abs(_sampled(current, p[inside]) - before).mean()) for i, p in at.items()}
+    best = min(error, key=lambda i: error[i])
+    return best if error[best] < CLEARLY * error[0] else 0
+
+
+def _median_px(move: Pixels) -> float:
+    return float(np.median(np.linalg.norm(move, axis=1))) if len(move) else 0.0
 
 
 def _sampled(thumbnail: Thumbnail, pixels: Array) -> Array:

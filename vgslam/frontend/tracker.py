@@ -145,9 +145,7 @@ class Tracker:
         """The landmarks that are followed: the map, or a snapshot of a part of it while others change the map."""
         self.mask = mask or ImageMask(camera.width, camera.height)
         """Where the image carries no features."""
-        self.moving = MovingPoints(
-            config.features, NEIGHBOURHOOD * camera.width, camera.width, camera.height
-        )
+        self.moving = MovingPoints(config.features, NEIGHBOURHOOD * camera.width, camera.width, camera.height)
         """Corners on things that move on their own, in the newest view."""
         self._rotation: RotationGuess | None = None
         self._preparation = Preparation()
@@ -237,21 +235,20 @@ class Tracker:
             fit = self._fit(points, pixels, ok, fit.T_cam_world, still)
         moving = np.zeros(len(points), bool)
         if fit is not None and still is not None:
-            fit = self._turned_or_moved(state, points.seen_at(pixels), ok, (fit, predicted), still)
+            fit = self._turned_or_moved(state, points.seen_at(pixels), ok, fit, still)
         if fit is not None:
             fit, moving = self._without_moving(state, view, points.seen_at(pixels), ok, fit)
         result = self._judge(state, points, pixels, ok & ~moving, fit)
         return result if still is None else self._with_rotation_only(result)
 
     def _turned_or_moved(
-        self, state: TrackState, points: PosePoints, ok: np.ndarray, found: tuple[PoseFit, Array], still: CentrePrior
+        self, state: TrackState, points: PosePoints, ok: np.ndarray, fit: PoseFit, still: CentrePrior
     ) -> PoseFit:
-        """The pose of a view that lacks depth, or another one that explains it clearly better. found: that pose, and
-        the one that was predicted."""
-        fit, predicted = found
-        starts, T_before = [fit.T_cam_world, predicted], se3.inverse(state.T_world_cam)
+        """The pose of a view that lacks depth, or another one that explains it clearly better."""
         before = state.pixels[ok].astype(np.float64)
-        other = better_pose(self.camera, T_before, before, points.select(ok), starts, still)
+        other = better_pose(
+            self.camera, se3.inverse(state.T_world_cam), before, points.select(ok), fit.T_cam_world, still
+        )
         if other is None:
             return fit
         own = other.as_pose(self.config.gate)
@@ -294,8 +291,8 @@ class Tracker:
         both = se3.from_rt(R_cam_world, -R_cam_world @ se3.inverse(moved)[:3, 3])
         predicted = [both, moved, turned]
         at = [self._displaced(points, T_cam_world, T, state.pixels) for T in predicted]
-        previous, current = state.view.thumbnail, view.thumbnail
-        return predicted[shown(previous, current, state.pixels, at, self.camera.width)]
+        previous, current, apart_px = state.view.thumbnail, view.thumbnail, float(self.config.features.lk_window_px)
+        return predicted[shown(previous, current, state.pixels, at, self.camera.width, apart_px)]
 
     def _displaced(
         self, points: PosePoints, T_from: Array, T_to: Array, pixels: Pixels, is_sure: bool = False

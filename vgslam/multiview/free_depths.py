@@ -52,7 +52,7 @@ class FreeFit:
         """The same as `refine_pose` would say it; gate: largest deviation of an inlier."""
         inliers = self.deviation < gate
         error = float(np.median(self.error_px[inliers])) if inliers.any() else np.inf
-        return PoseFit(self.T_cam_world, inliers, np.linalg.pinv(self.information), error)
+        return PoseFit(self.T_cam_world, inliers, np.asarray(np.linalg.pinv(self.information), np.float64), error)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def refine_with_depths(
         H, g, better = *problem.normal_equations(at), None
         for _ in range(MOST_TRIES):
             damped = H + np.diag(damping * np.diag(H) + 1e-9)
-            step = np.linalg.solve(damped, -g)
+            step = np.asarray(np.linalg.solve(damped, -g), np.float64)
             after = problem.moved(at, step)
             if after.cost < at.cost:
                 better = after
