@@ -27,8 +27,8 @@ DEPTH_STEPS = 6
 """Steps to the depths that a pose wants."""
 BEHIND_SIGMAS = 1e3
 """A landmark behind the camera costs as much as one that is this many deviations off."""
-LEAST_DAMPING, MOST_TRIES = 1e-7, 6
-"""Least damping of a step, and how often it is made ten times as large until a step helps."""
+FIRST_DAMPING, LEAST_DAMPING, MOST_TRIES = 1e-4, 1e-7, 8
+"""Damping of the first step, the least, and how often it is made ten times as large until a step helps."""
 STILL_BETTER = 1e-3
 """The steps end when one lowers the cost by less than this share."""
 
@@ -75,7 +75,7 @@ def refine_with_depths(
     """Pose T_cam_world near T_start and depths that cost least; with 0 iterations the depths alone. sigma_px: deviation
     of a tracked pixel; prior: on the camera's centre."""
     problem = _Problem(camera, points, sigma_px, prior)
-    at, damping = problem.with_depths(T_start), LEAST_DAMPING
+    at, damping = problem.with_depths(T_start), FIRST_DAMPING
     for _ in range(iterations):
         H, g, better = *problem.normal_equations(at), None
         for _ in range(MOST_TRIES):
