@@ -104,8 +104,8 @@ def test_where_nothing_says_how_far_the_prior_does() -> None:
     held = refine_with_depths(CAMERA, se3.inverse(MOVED), points, 0.5, 20, CentrePrior(np.zeros(3), 1e-3))
     lengths = [float(np.linalg.norm(se3.inverse(f.T_cam_world)[:3, 3])) for f in (free, held)]
     assert lengths[1] < 0.7 * lengths[0]
-    np.testing.assert_allclose(held.information, held.information.T, rtol=1e-6, atol=1e-6)
-    assert np.linalg.eigvalsh(held.information).max() < 1e9, "the prior is an assumption, and no knowledge"
+    known = refine_with_depths(CAMERA, held.T_cam_world, points, 0.5, 0)
+    np.testing.assert_allclose(np.diag(held.information), np.diag(known.information), rtol=0.2)
 
 
 def test_what_is_behind_the_camera_has_no_say() -> None:

@@ -15,7 +15,6 @@ from vgslam.frontend.guessed import stays, with_unknown_position
 from vgslam.frontend.image_mask import ImageMask
 from vgslam.frontend.local_map import TrackedMap
 from vgslam.frontend.moving_points import MovingPoints
-from vgslam.frontend.predicted_motion import shown
 from vgslam.frontend.prepared import Preparation
 from vgslam.frontend.rotation_guess import RotationGuess, Thumbnail
 from vgslam.frontend.second_motion import OLD_KEYFRAMES, Followed, static_fit
@@ -145,7 +144,9 @@ class Tracker:
         """The landmarks that are followed: the map, or a snapshot of a part of it while others change the map."""
         self.mask = mask or ImageMask(camera.width, camera.height)
         """Where the image carries no features."""
-        self.moving = MovingPoints(config.features, NEIGHBOURHOOD * camera.width, camera.width, camera.height)
+        self.moving = MovingPoints(
+            config.features, NEIGHBOURHOOD * camera.width, camera.width, camera.height
+        )
         """Corners on things that move on their own, in the newest view."""
         self._rotation: RotationGuess | None = None
         self._preparation = Preparation()
@@ -220,8 +221,8 @@ class Tracker:
         """Pose of `view` from the features of `state` that are found in it. motion: T_view_previous (4,4) in world
         units, where it is known from elsewhere; patches are then turned by it before they are looked for."""
         T_cam_world = se3.inverse(state.T_world_cam)
+        predicted = self._predicted(state, view) if motion is None else motion @ T_cam_world
         points = self.pose_points(state.ids, state.pixels)
-        predicted = self._predicted(state, view, points) if motion is None else motion @ T_cam_world
         guess = self._displaced(points, T_cam_world, predicted, state.pixels, is_sure=motion is not None)
         before, at = state.view.gray, state.pixels
         if motion is not None:
@@ -277,22 +278,19 @@ class Tracker:
         self.moving.judge(self.camera, motion, state.ids[seen], points.pixels[seen].astype(np.float32))
         return replace(found.fit, inliers=inliers), moving
 
-    def _predicted(self, state: TrackState, view: View, points: PosePoints) -> Array:
-        """T_cam_world of `view`, from the last velocity and the rotation that the thumbnails show: by both, or by one
-        of them where the view shows clearly that the other is wrong."""
+    def _predicted(self, state: TrackState, view: View) -> Array:
+        """T_cam_world of `view`, from the last velocity and the rotation that the thumbnails show."""
         R = self.rotation(state.view, view, state.motion)
         T_cam_world = se3.inverse(state.T_world_cam)
-        R_cam_world = R @ T_cam_world[:3, :3]
-        turned = se3.from_rt(R_cam_world, -R_cam_world @ state.T_world_cam[:3, 3])
-        if state.motion is None:
-            return turned
-        moved = state.motion @ T_cam_world
-        # keep the speed, turn as the thumbnail says: centre of the predicted camera stays
-        both = se3.from_rt(R_cam_world, -R_cam_world @ se3.inverse(moved)[:3, 3])
-        predicted = [both, moved, turned]
-        at = [self._displaced(points, T_cam_world, T, state.pixels) for T in predicted]
-        previous, current, apart_px = state.view.thumbnail, view.thumbnail, float(self.config.features.lk_window_px)
-        return predicted[shown(previous, current, state.pixels, at, self.camera.width, apart_px)]
+        predicted = (state.motion if state.motion is not None else np.eye(4)) @ T_cam_world
+        predicted = se3.from_rt(R @ T_cam_world[:3, :3], predicted[:3, 3])
+        if state.motion is not None:
+            # keep the speed, turn as the thumbnail says: centre of the predicted camera stays
+            centre = se3.inverse(state.motion @ T_cam_world)[:3, 3]
+            predicted[:3, 3] = -predicted[:3, :3] @ centre
+        else:
+            predicted[:3, 3] = -predicted[:3, :3] @ state.T_world_cam[:3, 3]
+        return predicted
 
     def _displaced(
         self, points: PosePoints, T_from: Array, T_to: Array, pixels: Pixels, is_sure: bool = False

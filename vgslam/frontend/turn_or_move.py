@@ -21,9 +21,9 @@ from vgslam.types import Array
 LEAST_APART_PX = 3.0
 """The rotations of the two poses differ by at least so many px in the middle of the image: what is less, the adjustment
 of the next keyframes mends."""
-LEAST_MOTION = 0.02
+LEAST_MOTION = 0.03
 """The camera moved at least so far, as a share of the median depth, from the view before: a rolling shutter bends the
-images of a camera that turns as a motion of up to .015 would (measured on the turning sequence of TUM)."""
+images of a camera that turns as a motion of up to .027 would (measured on the turning sequence of TUM)."""
 GUESSED_FROM, GUESS_REL_SIGMA = 0.4, 1.0
 """A landmark with at least this relative deviation of depth is guessed; here the guess counts this little: neighbours
 are guessed alike, and wrong alike."""
