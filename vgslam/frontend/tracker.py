@@ -245,7 +245,10 @@ class Tracker:
     def _turned_or_moved(
         self, state: TrackState, points: PosePoints, ok: np.ndarray, fit: PoseFit, still: CentrePrior
     ) -> PoseFit:
-        """The pose of a view that lacks depth, or another one that explains it clearly better."""
+        """The pose of a view that lacks depth, or another one that explains it clearly better. Without a few known depths
+        nothing says how far the camera went, and that it stayed is as good an answer."""
+        if self.map.landmarks.is_triangulated[state.ids[ok]].sum() < MIN_TO_FIT:
+            return fit
         before = state.pixels[ok].astype(np.float64)
         other = better_pose(
             self.camera, se3.inverse(state.T_world_cam), before, points.select(ok), fit.T_cam_world, still
