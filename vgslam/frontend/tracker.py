@@ -245,8 +245,8 @@ class Tracker:
     def _turned_or_moved(
         self, state: TrackState, points: PosePoints, ok: np.ndarray, fit: PoseFit, still: CentrePrior
     ) -> PoseFit:
-        """The pose of a view that lacks depth, or another one that explains it clearly better. Without a few known depths
-        nothing says how far the camera went, and that it stayed is as good an answer."""
+        """The pose of a view that lacks depth, or another one that explains it clearly better. Without a few known
+        depths nothing says how far the camera went, and that it stayed is as good an answer."""
         if self.map.landmarks.is_triangulated[state.ids[ok]].sum() < MIN_TO_FIT:
             return fit
         before = state.pixels[ok].astype(np.float64)
