@@ -98,7 +98,7 @@ def test_one_that_is_far_off_counts_for_little_and_is_no_inlier() -> None:
 
 
 def test_where_nothing_says_how_far_the_prior_does() -> None:
-    """Of guessed depths alone, the length of the motion is a guess as well."""
+    """The length of the motion is a guess as well where all depths are."""
     points = seen(MOVED, *wall_and_thing(), 1.0)
     free = refine_with_depths(CAMERA, se3.inverse(MOVED), points, 0.5, 20)
     held = refine_with_depths(CAMERA, se3.inverse(MOVED), points, 0.5, 20, CentrePrior(np.zeros(3), 1e-3))

@@ -179,6 +179,8 @@ def epipolar_motion(
     camera: Camera, pixels_a: Array, pixels_b: Array, config: TwoViewConfig | None = None, seed: int = 0
 ) -> EpipolarMotion | None:
     """The essential matrix that most matches (N,2), (N,2) agree with; None where there is none."""
+    if len(pixels_a) < MIN_MATCHES:
+        return None
     E, mask = _epipolar(camera, pixels_a, pixels_b, config or TwoViewConfig(), seed)
     return EpipolarMotion(camera, E, mask, pixels_a, pixels_b) if mask.sum() >= MIN_MATCHES else None
 
