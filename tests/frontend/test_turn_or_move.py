@@ -65,9 +65,7 @@ def test_known_depths_say_how_far_the_camera_went() -> None:
 def test_the_view_before_may_be_anywhere() -> None:
     pixels, points = seen(MOVED)
     T = pose((10, -50, 70), (3, -2, 5))  # the whole world is moved by it
-    elsewhere = replace(
-        points, landmarks=se3.transform(T, points.landmarks), direction=points.direction @ T[:3, :3].T
-    )
+    elsewhere = replace(points, landmarks=se3.transform(T, points.landmarks), direction=points.direction @ T[:3, :3].T)
     found = better_pose(CAMERA, se3.inverse(T), pixels, elsewhere, usual(points) @ se3.inverse(T))
     assert found is not None
     assert turn_error_deg(found.T_cam_world, T @ MOVED) < 0.5
