@@ -20,6 +20,9 @@ _GUESS_REL_SIGMA = 0.5
 """
 _STEPS, _FAR_STEPS = 12, 15
 """Steps to the pose of a frame between the first two keyframes, and to that of the second, which is farther off."""
+_LEAST_APART_PX = 8.0
+"""How far another rotation of the last view is from the first one found, in px, to be taken: nothing is known at a start
+that could tell small differences from those that a rolling shutter makes over many frames."""
 _MIN_RATIO, _MIN_BEFORE = 0.6, 30
 """Least share of a frame's landmarks that must agree with its pose, and least number of them before the first view:
 these frames have no neighbours to check with, and the map no keyframe that shows what they see. As
@@ -63,7 +66,7 @@ class ComponentStart:
             still = stays(m, self.ids[last.index], np.zeros(3), last_s - first_s)
             camera, before = self.tracker.camera, self.start.corners[last.index].astype(np.float64)
             fit = refine_pose(camera, np.eye(4), points, 1.0, iterations=_FAR_STEPS, prior=still)
-            other = better_pose(camera, np.eye(4), before, points, fit.T_cam_world, still)
+            other = better_pose(camera, np.eye(4), before, points, fit.T_cam_world, still, _LEAST_APART_PX)
             return se3.inverse(fit.T_cam_world if other is None else other.T_cam_world)
         found = self.ids[prediction.landmark_ids]
         m.set_landmarks_world(found, prediction.landmarks)

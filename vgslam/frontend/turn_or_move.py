@@ -38,10 +38,11 @@ MIN_POINTS = 30
 
 def better_pose(
     camera: Camera, T_before: Array, pixels_before: Array, points: PosePoints, T_cam_world: Array,
-    prior: CentrePrior | None = None,
+    prior: CentrePrior | None = None, least_apart_px: float = LEAST_APART_PX,
 ) -> FreeFit | None:  # fmt: skip
     """A pose that explains `points` clearly better than T_cam_world does, and is far from it; None if there is none.
-    T_before: T_cam_world of the view before, which saw them at pixels_before (N,2). prior: on the camera's centre."""
+    T_before: T_cam_world of the view before, which saw them at pixels_before (N,2). prior: on the camera's centre.
+    least_apart_px: how far the rotations of both differ at least, in px in the middle of the image."""
     if len(points) < MIN_POINTS:
         return None
     is_guess = points.rel_sigma >= GUESSED_FROM
@@ -52,7 +53,7 @@ def better_pose(
     fits = [refine_with_depths(camera, T, points, SIGMA_PX, prior=prior) for T in starts]
     best = min(fits, key=lambda f: f.cost)
     is_better = best.cost < now.cost - max(CLEARLY, AND_SHARE * now.cost)
-    is_far = _apart_px(camera, best.T_cam_world[:3, :3], T_cam_world[:3, :3]) >= LEAST_APART_PX
+    is_far = _apart_px(camera, best.T_cam_world[:3, :3], T_cam_world[:3, :3]) >= least_apart_px
     return best if is_better and is_far and _is_moved(T_before, points, best.T_cam_world) else None
 
 
