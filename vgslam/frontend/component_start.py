@@ -21,8 +21,8 @@ _GUESS_REL_SIGMA = 0.5
 _STEPS, _FAR_STEPS = 12, 15
 """Steps to the pose of a frame between the first two keyframes, and to that of the second, which is farther off."""
 _LEAST_APART_PX = 8.0
-"""How far another rotation of the last view is from the first one found, in px, to be taken: nothing is known at a start
-that could tell small differences from those that a rolling shutter makes over many frames."""
+"""How far another rotation of the last view is from the first one found, in px, to be taken: nothing is known at a
+start that could tell small differences from those that a rolling shutter makes over many frames."""
 _MIN_RATIO, _MIN_BEFORE = 0.6, 30
 """Least share of a frame's landmarks that must agree with its pose, and least number of them before the first view:
 these frames have no neighbours to check with, and the map no keyframe that shows what they see. As
