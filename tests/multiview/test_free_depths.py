@@ -101,7 +101,7 @@ def test_where_nothing_says_how_far_the_prior_does() -> None:
     """The length of the motion is a guess as well where all depths are."""
     points = seen(MOVED, *wall_and_thing(), 1.0)
     free = refine_with_depths(CAMERA, se3.inverse(MOVED), points, 0.5, 20)
-    held = refine_with_depths(CAMERA, se3.inverse(MOVED), points, 0.5, 20, CentrePrior(np.zeros(3), 1e-3))
+    held = refine_with_depths(CAMERA, se3.inverse(MOVED), points, 0.5, 20, CentrePrior(np.zeros(3), 1e-5))
     lengths = [float(np.linalg.norm(se3.inverse(f.T_cam_world)[:3, 3])) for f in (free, held)]
     assert lengths[1] < 0.7 * lengths[0]
     known = refine_with_depths(CAMERA, held.T_cam_world, points, 0.5, 0)
