@@ -8,6 +8,7 @@ from synthetic import CAMERA, pose, pose_error, render, room, smooth_texture
 
 from vgslam.frontend.tracker import TrackResult, TrackState
 from vgslam.geometry import se3
+from vgslam.multiview.free_depths import FreeFit
 from vgslam.types import Image
 
 
@@ -113,6 +114,35 @@ def test_guessed_depths_do_not_vote(known_map) -> None:
     assert result.ratio > 0.9
     assert kept < 0.8  # the guessed ones are mostly dropped
     assert pose_error(result.T_world_cam, pose((0, 0, 0), (0.3, 0, 0)))[1] < 0.05
+
+
+@pytest.mark.parametrize(("n_known", "is_asked"), [(7, False), (12, True), (1000, False)])
+def test_a_view_that_lacks_depth_is_asked_whether_it_turned_or_moved(
+    known_map, monkeypatch: pytest.MonkeyPatch, n_known: int, is_asked: bool
+) -> None:
+    """One with depths needs not be asked, and one without any cannot be; another pose that is found is taken."""
+    state = state_at(known_map)
+    marks, asked = known_map.map.landmarks, list[int]()
+    guessed = np.arange(len(marks)) >= n_known
+    marks.is_triangulated[guessed], marks.rel_sigma[guessed] = False, 0.5
+    truth = known_map.walk.T_world_cam[1]
+    elsewhere = se3.inverse(truth @ pose((0, 0.1, 0)))
+
+    def found(camera, T_before, pixels_before, points, T_cam_world, prior) -> FreeFit:
+        asked.append(len(points))
+        assert pose_error(se3.inverse(T_cam_world), truth)[0] < 0.5
+        assert prior is not None
+        np.testing.assert_allclose(T_before, se3.inverse(state.T_world_cam))
+        assert len(pixels_before) == len(points)
+        deviation = np.where(np.arange(len(points)) < 40, 0.0, 9.0)
+        return FreeFit(elsewhere, 0.0, deviation, np.zeros(len(points)), np.eye(6))
+
+    monkeypatch.setattr("vgslam.frontend.tracker.better_pose", found)
+    result = track(known_map, state, known_map.walk.images[1])
+    assert bool(asked) is is_asked
+    assert (len(result.ids) == 40) is is_asked, "those that agree with the pose that was found"
+    if is_asked:
+        np.testing.assert_allclose(result.T_world_cam, se3.inverse(elsewhere), atol=1e-9)
 
 
 @pytest.mark.parametrize(("n", "is_lost"), [(6, True), (12, True), (40, False)])

@@ -9,6 +9,7 @@ from vgslam.multiview.two_view import (
     TwoViewConfig,
     TwoViewVerdict,
     denies_rotation,
+    epipolar_motion,
     is_nearly_rotation,
     rotation_between,
     two_view,
@@ -218,3 +219,28 @@ def test_rays_in_a_plane_do_not_make_a_mirror_of_a_rotation(seed: int) -> None:
     assert np.linalg.det(R) == pytest.approx(1.0)
     assert np.abs(R - turn).max() < 1e-6
     assert residual.max() < 1e-6
+
+
+@pytest.mark.parametrize(("centre", "far"), [((0.3, 0.05, 0.1), 8.0), ((0.1, 0.0, -0.1), 60.0)])
+def test_a_motion_that_nobody_vouches_for_has_depths_in_its_own_length(
+    centre: tuple[float, float, float], far: float
+) -> None:
+    """The second shows points up to 400 lengths away, where OpenCV would take 50 for infinity."""
+    truth = pose((2, 15, -1), centre)
+    a, b = matches(truth, noise_px=0.005, near=far / 2, far=far)
+    found = epipolar_motion(CAMERA, a, b)
+    assert found is not None
+    assert min(se3.angle_deg(R @ truth[:3, :3]) for R in found.rotations()) < 0.2
+    T_b_a, depth = found.motion()
+    assert np.linalg.norm(T_b_a[:3, 3]) == pytest.approx(1.0)
+    assert se3.angle_deg(T_b_a[:3, :3] @ truth[:3, :3]) < 0.2
+    direction = -T_b_a[:3, :3].T @ T_b_a[:3, 3]
+    assert direction_error_deg(direction, truth[:3, 3]) < 15.0
+    z = depth[depth > 0] * np.linalg.norm(truth[:3, 3])
+    assert len(z) > 0.9 * len(a)
+    assert 0.4 * far < np.median(z) < 1.1 * far
+
+
+def test_without_matches_there_is_no_motion() -> None:
+    a, b = matches(pose((0, 0, 0), (0.3, 0, 0)))
+    assert epipolar_motion(CAMERA, a[:4], b[:4]) is None

@@ -8,6 +8,7 @@ from vgslam.frontend.guessed import stays, with_unknown_position
 from vgslam.frontend.initializer import Start
 from vgslam.frontend.mapper import Mapper
 from vgslam.frontend.tracker import Tracker, TrackState
+from vgslam.frontend.turn_or_move import better_pose
 from vgslam.geometry import se3
 from vgslam.geometry.sim3 import Sim3
 from vgslam.map.slam_map import SlamMap
@@ -19,8 +20,13 @@ _GUESS_REL_SIGMA = 0.5
 """
 _STEPS, _FAR_STEPS = 12, 15
 """Steps to the pose of a frame between the first two keyframes, and to that of the second, which is farther off."""
-_MIN_RATIO = 0.6
-"""Least share of a frame's landmarks that must agree with its pose: these frames have no neighbours to check with."""
+_LEAST_APART_PX = 8.0
+"""How far another rotation of the last view is from the first one found, in px, to be taken: nothing is known at a
+start that could tell small differences from those that a rolling shutter makes over many frames."""
+_MIN_RATIO, _MIN_BEFORE = 0.6, 30
+"""Least share of a frame's landmarks that must agree with its pose, and least number of them before the first view:
+these frames have no neighbours to check with, and the map no keyframe that shows what they see. As
+`StateConfig.strict_inliers`."""
 
 
 class ComponentStart:
@@ -58,8 +64,10 @@ class ComponentStart:
             points = self.tracker.pose_points(self.ids[last.index], last.pixels)
             first_s, last_s = self.start.first.timestamp_s, self.start.last.timestamp_s
             still = stays(m, self.ids[last.index], np.zeros(3), last_s - first_s)
-            fit = refine_pose(self.tracker.camera, np.eye(4), points, 1.0, iterations=_FAR_STEPS, prior=still)
-            return se3.inverse(fit.T_cam_world)
+            camera, before = self.tracker.camera, self.start.corners[last.index].astype(np.float64)
+            fit = refine_pose(camera, np.eye(4), points, 1.0, iterations=_FAR_STEPS, prior=still)
+            other = better_pose(camera, np.eye(4), before, points, fit.T_cam_world, still, _LEAST_APART_PX)
+            return se3.inverse(fit.T_cam_world if other is None else other.T_cam_world)
         found = self.ids[prediction.landmark_ids]
         m.set_landmarks_world(found, prediction.landmarks)
         m.landmarks.is_triangulated[found] = prediction.made_by is MadeBy.TRACKS
@@ -111,7 +119,7 @@ class ComponentStart:
         state = TrackState(self.start.first, self.ids, self.start.corners, m.keyframes[k].S_world_keyframe.pose)
         for view in reversed(self.start.earlier):
             result = self.tracker.track(state, view)
-            if result.is_lost:
+            if result.is_lost or result.n_inliers < _MIN_BEFORE or result.ratio < _MIN_RATIO:
                 break
             self.seen.append((view.frame_id, result.ids, result.pixels))
             out.append(PoseEstimate(

@@ -18,6 +18,7 @@ from vgslam.frontend.moving_points import MovingPoints
 from vgslam.frontend.prepared import Preparation
 from vgslam.frontend.rotation_guess import RotationGuess, Thumbnail
 from vgslam.frontend.second_motion import OLD_KEYFRAMES, Followed, static_fit
+from vgslam.frontend.turn_or_move import better_pose
 from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH, MIN_RAY_Z, Camera
 from vgslam.geometry.radial import Straightener
@@ -234,10 +235,30 @@ class Tracker:
             pixels, ok = self._second_pass(state, view, points, pixels, ok, fit)
             fit = self._fit(points, pixels, ok, fit.T_cam_world, still)
         moving = np.zeros(len(points), bool)
+        if fit is not None and still is not None:
+            fit = self._turned_or_moved(state, points.seen_at(pixels), ok, fit, still)
         if fit is not None:
             fit, moving = self._without_moving(state, view, points.seen_at(pixels), ok, fit)
         result = self._judge(state, points, pixels, ok & ~moving, fit)
         return result if still is None else self._with_rotation_only(result)
+
+    def _turned_or_moved(
+        self, state: TrackState, points: PosePoints, ok: np.ndarray, fit: PoseFit, still: CentrePrior
+    ) -> PoseFit:
+        """The pose of a view that lacks depth, or another one that explains it clearly better. Without a few known
+        depths nothing says how far the camera went, and that it stayed is as good an answer."""
+        if self.map.landmarks.is_triangulated[state.ids[ok]].sum() < MIN_TO_FIT:
+            return fit
+        before = state.pixels[ok].astype(np.float64)
+        other = better_pose(
+            self.camera, se3.inverse(state.T_world_cam), before, points.select(ok), fit.T_cam_world, still
+        )
+        if other is None:
+            return fit
+        own = other.as_pose(self.config.gate)
+        inliers = np.zeros(len(points), bool)
+        inliers[np.flatnonzero(ok)[own.inliers]] = True
+        return replace(own, inliers=inliers)
 
     def _without_moving(
         self, state: TrackState, view: View, points: PosePoints, ok: np.ndarray, fit: PoseFit

@@ -23,6 +23,9 @@ IN_FRONT_SHARE = 0.9
 """Least share of the inliers in front of both cameras: noise puts a few far ones behind, a wrong pose many."""
 CONFIDENCE = 0.9999
 """Probability of a good sample at which MAGSAC stops: a start is made once, and all that follows stands on it."""
+FAR = 1e6
+"""Depth, in lengths of the motion, up to which points are asked on which side of the cameras they are: OpenCV's 50
+would leave out nearly all that a small motion sees."""
 LEAST_SCALE_PX, SCALE_OF_MEDIAN = 0.5, 1.5
 """Cauchy scale of the rotation: this multiple of the median residual (about its deviation), at least half a pixel."""
 
@@ -145,6 +148,41 @@ def denies_rotation(
         return False
     residual = _off_rotation(camera, R_a_b, pixels_a[seen], camera.rays(pixels_b[seen]))
     return bool((residual < config.min_parallax_px).mean() < ROTATION_SHARE)
+
+
+@dataclass(frozen=True)
+class EpipolarMotion:
+    """What matches (N,2), (N,2) say of the motion between two views without being asked whether they determine it."""
+
+    camera: Camera
+    E: Array  # (3,3)
+    mask: np.ndarray  # (N,1) uint8: which matches agree with it
+    pixels_a: Array  # (N,2)
+    pixels_b: Array  # (N,2)
+
+    def rotations(self) -> list[Array]:
+        """The two R_b_a (3,3) that the essential matrix leaves open, one of them right."""
+        R, other, _ = cv2.decomposeEssentialMat(self.E)
+        return [np.asarray(R).T, np.asarray(other).T]
+
+    def motion(self) -> tuple[Array, Array]:
+        """T_b_a (4,4) with |t| = 1, and the depths (N,) in view a in units of that length, 0 where there is none."""
+        a, b, n = self.pixels_a, self.pixels_b, len(self.pixels_a)
+        _, R, t, _, _ = cv2.recoverPose(self.E, b, a, self.camera.K, distanceThresh=FAR, mask=self.mask.copy())
+        T = np.stack([np.eye(4), se3.from_rt(R, t[:, 0])])
+        pair = triangulate(self.camera, T, np.repeat([0, 1], n), np.tile(np.arange(n), 2), np.concatenate([a, b]))
+        depth = np.where(pair.is_valid & (self.mask[:, 0] > 0), pair.points[:, 2], 0.0)
+        return se3.inverse(T[1]), depth
+
+
+def epipolar_motion(
+    camera: Camera, pixels_a: Array, pixels_b: Array, config: TwoViewConfig | None = None, seed: int = 0
+) -> EpipolarMotion | None:
+    """The essential matrix that most matches (N,2), (N,2) agree with; None where there is none."""
+    if len(pixels_a) < MIN_MATCHES:
+        return None
+    E, mask = _epipolar(camera, pixels_a, pixels_b, config or TwoViewConfig(), seed)
+    return EpipolarMotion(camera, E, mask, pixels_a, pixels_b) if mask.sum() >= MIN_MATCHES else None
 
 
 def _epipolar(
