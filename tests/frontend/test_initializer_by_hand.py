@@ -6,10 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 from hand_map import CAMERA
+from synthetic import pose
 
 from vgslam.frontend.initializer import STILL_PX, Initializer, InitializerConfig
 from vgslam.frontend.sfm import WindowSfm
 from vgslam.frontend.tracker import Tracker, TrackerConfig
+from vgslam.geometry import se3
+from vgslam.geometry.camera import Camera
 from vgslam.map.slam_map import SlamMap
 
 
@@ -103,3 +106,17 @@ def test_matches_make_a_start_if_there_are_enough(lacking: int, becomes: Any, mo
     monkeypatch.setattr(made, "_advised", lambda tracks, is_leaving: None)
     monkeypatch.setattr(made, "_begin", lambda v: None)
     assert made._out_of_view(Tracks(100, 60)) == becomes  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("step", "is_denied"), [(0.0, False), (0.05, False), (0.8, True)])
+def test_where_views_do_not_match_a_turn_has_to_explain_what_was_followed(step: float, is_denied: bool) -> None:
+    """These few corners moved least: a step of a tenth of their depth looks nearly like a turn."""
+    rng = np.random.default_rng(1)
+    camera = Camera.from_fov(640, 480, 65.0)
+    a = rng.uniform((250, 150), (390, 330), (41, 2))
+    X = camera.rays(a) * rng.uniform(7.0, 9.0, (41, 1))
+    b = camera.project(se3.transform(pose((1, 12, 0), (step, 0, 0)), X))
+    made = Initializer(Tracker(camera, SlamMap(), TrackerConfig()), WindowSfm(), InitializerConfig())
+    followed: Any = SimpleNamespace(pairs=(a, b))
+    assert made._is_rotation(followed)
+    assert made._is_denied(followed, None) == is_denied

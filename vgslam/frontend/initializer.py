@@ -11,7 +11,13 @@ from vgslam.frontend.matching import MatcherConfig, describe, match
 from vgslam.frontend.network_start import MIN_TRACKS, AskTimes, verified_start
 from vgslam.frontend.sfm import WindowSfm
 from vgslam.frontend.tracker import Tracker, View
-from vgslam.multiview.two_view import TwoViewConfig, denies_rotation, is_nearly_rotation, rotation_between
+from vgslam.multiview.two_view import (
+    TwoViewConfig,
+    denies_rotation,
+    is_nearly_rotation,
+    is_rotation_alone,
+    rotation_between,
+)
 from vgslam.types import WindowPrediction
 
 MIN_FOLLOWED = 40
@@ -132,7 +138,7 @@ class Initializer:
         for nothing: a hood is followed for ever, and looks like a camera that stands still."""
         matched, tracks = self._matched(tracks), tracks.of_moved(STILL_PX)
         is_turn = self._is_rotation(tracks)
-        is_denied = is_turn and matched is not None and self._is_denied(tracks, matched)
+        is_denied = is_turn and self._is_denied(tracks, matched)
         if matched is not None and len(matched.last.index) >= self._config.two_view.min_inliers:
             prediction = (self._sfm_of_moved if is_denied else self._sfm).predict(matched.window(self._tracker.camera))
             if prediction is not None:
@@ -185,9 +191,12 @@ class Initializer:
     def _is_rotation(self, tracks: CornerTracks) -> bool:
         return is_nearly_rotation(self._tracker.camera, *tracks.pairs, self._config.two_view)
 
-    def _is_denied(self, followed: CornerTracks, matched: CornerTracks) -> bool:
-        """Whether the corners that were matched by descriptors deny the rotation of those that were followed."""
+    def _is_denied(self, followed: CornerTracks, matched: CornerTracks | None) -> bool:
+        """Whether the corners that were matched by descriptors deny the rotation of those that were followed. Where the
+        two views do not match, those that were followed are what moved least: they need to have turned alone."""
         camera = self._tracker.camera
+        if matched is None:
+            return not is_rotation_alone(camera, *followed.pairs, self._config.two_view)
         R_a_b, _ = rotation_between(camera, *followed.pairs)
         return denies_rotation(camera, R_a_b, *matched.pairs, self._config.two_view)
 

@@ -131,9 +131,19 @@ def is_nearly_rotation(camera: Camera, pixels_a: Array, pixels_b: Array, config:
     _, residual = rotation_between(camera, pixels_a, pixels_b)
     if np.median(residual) >= config.min_parallax_px:
         return False
-    if (residual < ROTATION_WIDTH * config.threshold_px).mean() > ROTATION_SHARE:
+    if _is_explained(residual, config):
         return True
     return _epipolar(camera, pixels_a, pixels_b, config, seed)[1].mean() >= config.min_inlier_ratio
+
+
+def is_rotation_alone(camera: Camera, pixels_a: Array, pixels_b: Array, config: TwoViewConfig) -> bool:
+    """Whether a rotation explains matches (N,2), (N,2), and nothing else is needed."""
+    return _is_explained(rotation_between(camera, pixels_a, pixels_b)[1], config)
+
+
+def _is_explained(residual: Array, config: TwoViewConfig) -> bool:
+    """Whether a rotation that leaves `residual` (N,) in px explains most matches."""
+    return bool((residual < ROTATION_WIDTH * config.threshold_px).mean() > ROTATION_SHARE)
 
 
 def denies_rotation(
