@@ -33,6 +33,9 @@ class Tracks:
 
     def follow(self, *_: object) -> None: ...
 
+    def window(self, camera: object) -> str:
+        return "window"
+
     def has_moved(self, px: float) -> Any:
         assert px == STILL_PX
         return self._moved
@@ -67,6 +70,8 @@ def test_a_start_is_made_of_what_has_moved_if_that_is_more_than_half(
         (True, False, True, False, ("all that moved", None)),
         (True, True, True, True, ("filled in", "of moved")),  # matches deny it: how little they moved does not matter
         (True, True, True, False, None),  # and do not say what it is: begun again
+        (True, True, False, True, ("all that moved", "of moved")),  # what was followed denies it, and says what it is
+        (True, True, False, False, None),
         (False, False, True, True, ("filled in", "usual")),
         (False, False, True, False, None),
         (False, False, False, False, None),

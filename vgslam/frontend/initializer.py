@@ -143,6 +143,8 @@ class Initializer:
             prediction = (self._sfm_of_moved if is_denied else self._sfm).predict(matched.window(self._tracker.camera))
             if prediction is not None:
                 return self._start(self._filled_in(matched), prediction)
+        elif is_denied and (prediction := self._sfm_of_moved.predict(tracks.window(self._tracker.camera))) is not None:
+            return self._start(tracks, prediction)
         if is_turn and not is_denied:
             return self._start(tracks, None)
         prediction = self._advised(matched or tracks, is_leaving=True)
