@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Any, TypeVar
 
 from vgslam.byte_size import format_size
@@ -14,6 +15,7 @@ from vgslam.fleet.calls import in_one_line
 from vgslam.fleet.task import Ending, Task, TaskLimits, TaskResult
 from vgslam.fleet.work import do_task
 from vgslam.guards.wording import first_line
+from vgslam.session.stop_signals import Terminated
 
 T = TypeVar("T")
 IN_FLIGHT = 1000  # tasks that are handed to the cluster at a time: waiting for one costs time in proportion
@@ -80,11 +82,10 @@ class RayEngine:
         except Exception as error:
             where, why = self._address or "this machine", first_line(error)[:200]
             raise InputError(f"no Ray cluster answers at {where} ({why})") from error
-        if at_sigterm is not None and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, at_sigterm)  # Ray has taken it for good, to end the program with code 15
         try:
-            self._check(limits)
-            yield
+            with _sigterm_given_back(at_sigterm):
+                self._check(limits)
+                yield
         finally:
             self.ray.shutdown()
 
@@ -97,6 +98,31 @@ class RayEngine:
                 f"no machine of the cluster has {limits.cpus:g} CPUs and {format_size(limits.memory_bytes)} for a "
                 f"recording (most: {format_size(most)}); give less with --cpus and --memory (--piece-memory for pieces)"
             )
+
+
+@contextmanager
+def _sigterm_given_back(handler: Any) -> Iterator[None]:
+    """SIGTERM with the handler that it had before Ray took it for good, to end the program with code 15. Where that
+    raises while Ray waits, Ray makes a plain KeyboardInterrupt of it: within the block, Terminated again."""
+    if handler is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    has_come = False
+
+    def come(number: int, frame: FrameType | None) -> None:
+        nonlocal has_come
+        has_come = True
+        handler(number, frame)
+
+    signal.signal(signal.SIGTERM, come if callable(handler) else handler)
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if has_come and not isinstance(stop, Terminated):
+            raise Terminated from stop
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 class RayCalls:
