@@ -13,6 +13,7 @@ from vgslam.frontend.matching import ImageFeatures, MatcherConfig
 from vgslam.frontend.sfm import WindowSfm
 from vgslam.frontend.tracker import Tracker, TrackerConfig, View
 from vgslam.geometry import se3
+from vgslam.geometry.camera import Camera
 from vgslam.map.slam_map import SlamMap
 from vgslam.types import Array, Image
 
@@ -190,6 +191,15 @@ def test_black_images_neither_start_nor_break(walk) -> None:
     _, start = feed([black] * 3 + walk.images)
     assert start is not None
     assert start.first.frame_id == 3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_sensor_s_noise_in_the_dark_is_no_turn(seed: int) -> None:
+    noise = np.random.default_rng(seed).normal(2.0, 1.5, (12, 480, 640, 3)).clip(0, 255).astype(np.uint8)
+    camera = Camera.from_fov(640, 480, 65.0)
+    made = Initializer(Tracker(camera, SlamMap(), TrackerConfig()), WindowSfm(), InitializerConfig())
+    for i, image in enumerate(noise):
+        assert made.step(made._tracker.view(i, i / 10, image)) is None
 
 
 def test_a_camera_that_stands_still_does_not_fill_the_memory(walk) -> None:

@@ -23,6 +23,8 @@ from vgslam.types import WindowPrediction
 MIN_FOLLOWED = 40
 """Least corners of the first view that must still be followed, however few there were: with fewer no pair could reach
 `TwoViewConfig.min_inliers`."""
+CHANCE_SHARE = 0.15
+"""In black images with a sensor's noise a tenth of the corners is "followed", to where the noise is alike."""
 STILL_PX = 0.5
 """A corner that is seen closer than this to where it was has not moved: what is burnt in is followed that well through
 compressed films."""
@@ -195,10 +197,12 @@ class Initializer:
 
     def _is_denied(self, followed: CornerTracks, matched: CornerTracks | None) -> bool:
         """Whether the corners that were matched by descriptors deny the rotation of those that were followed. Where the
-        two views do not match, those that were followed are what moved least: they need to have turned alone."""
+        two views do not match, those that were followed are what moved least: they need to have turned alone, and to be
+        more than the few that are found again in noise."""
         camera = self._tracker.camera
         if matched is None:
-            return not is_rotation_alone(camera, *followed.pairs, self._config.two_view)
+            is_chance = len(followed.last.index) < CHANCE_SHARE * len(followed.corners)
+            return is_chance or not is_rotation_alone(camera, *followed.pairs, self._config.two_view)
         R_a_b, _ = rotation_between(camera, *followed.pairs)
         return denies_rotation(camera, R_a_b, *matched.pairs, self._config.two_view)
 
