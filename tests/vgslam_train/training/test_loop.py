@@ -145,10 +145,12 @@ def test_average_follows_the_weights() -> None:
     assert float(average["weight"]) == pytest.approx(0.95)
 
 
-@pytest.mark.parametrize("name", ["vggt-s-cpu.yaml", "vggt-m-gpu.yaml", "vggt-s2-cpu.yaml", "vggt-s2-pairs-cpu.yaml"])
-def test_shipped_recipes_are_read(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "fewer"), [
+    ("vggt-s-cpu.yaml", 1000), ("vggt-m-gpu.yaml", 1000), ("vggt-s2-cpu.yaml", 1000), ("vggt-s2-pairs-cpu.yaml", 999),
+])  # fmt: skip
+def test_shipped_recipes_are_read(name: str, fewer: int, tmp_path: Path) -> None:
     recipe = read_yaml(Path(__file__).parents[3] / "configs" / name, Recipe())
-    assert recipe.n_steps >= 1000
+    assert recipe.n_steps > fewer
     assert recipe.network.matching is not None
     copy = tmp_path / "copy.yaml"
     copy.write_text(to_yaml(recipe))
