@@ -14,7 +14,7 @@ import numpy as np
 
 from vgslam.geometry import se3
 from vgslam.geometry.camera import MIN_DEPTH, Camera
-from vgslam.multiview.pnp import CentrePrior, PoseFit, PosePoints
+from vgslam.multiview.pnp import CentrePrior, PoseFit, PosePoints, fill_pose_jacobian
 from vgslam.types import Array
 
 CAUCHY_SIGMAS = 2.0
@@ -110,13 +110,11 @@ class _Problem:
         x, y, z = R @ (self.host + ray) + T[:3, 3:]
         behind = z < MIN_DEPTH
         z = np.where(behind, 1.0, z)
-        u, v, a, b = x / z, y / z, fx / z, fy / z
+        J = np.empty((6, 2, len(z)))
+        u, v, a, b = fill_pose_jacobian(J, self.camera, x, y, z)
         dx, dy, dz = R @ (ray * self.rel_sigma)
         e = np.stack([a * (dx - u * dz), b * (dy - v * dz)])
         r = np.stack([fx * u + (self.camera.cx - self.u), fy * v + (self.camera.cy - self.v)])
-        J = np.zeros((6, 2, len(z)))
-        J[0, 0], J[1, 0], J[2, 0], J[3, 0], J[5, 0] = -u * (a * y), fx + u * (a * x), -a * y, a, -a * u
-        J[0, 1], J[1, 1], J[2, 1], J[4, 1], J[5, 1] = -fy - v * (b * y), v * (b * x), b * x, b, -b * v
         d2 = (r[0] * r[0] + r[1] * r[1]) / self.s2 + slide * slide
         d2[behind] = BEHIND_SIGMAS**2
         return _At(T, slide, r, e, J, d2, self._cost(T, d2))

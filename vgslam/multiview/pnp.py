@@ -88,6 +88,20 @@ class CentrePrior:
         return H, g
 
 
+def fill_pose_jacobian(
+    J: Array, camera: Camera, x: Array, y: Array, z: Array
+) -> tuple[Array, Array, Array, Array]:
+    """Derivatives of the pixels of points x, y, z (N,), in the camera's frame, by a step xi in exp(xi) T_cam_world:
+    those of the column into J[:, 0] (6,N), those of the row into J[:, 1]. Returns x / z, y / z, fx / z and fy / z."""
+    fx, fy = camera.fx, camera.fy
+    u, v, a, b = x / z, y / z, fx / z, fy / z
+    J[0, 0], J[1, 0], J[2, 0] = -u * (a * y), fx + u * (a * x), -a * y
+    J[3, 0], J[4, 0], J[5, 0] = a, 0.0, -a * u
+    J[0, 1], J[1, 1], J[2, 1] = -fy - v * (b * y), v * (b * x), b * x
+    J[3, 1], J[4, 1], J[5, 1] = 0.0, b, -b * v
+    return u, v, a, b
+
+
 class _Rows:
     """The points with a row of numbers for each coordinate: sums over thousands of small matrices cost several times
     those over a few long rows."""
@@ -108,16 +122,11 @@ class _Rows:
         x, y, z = R @ self.landmarks + T[:3, 3:]
         behind = z < MIN_DEPTH
         z = np.where(behind, 1.0, z)
-        u, v = x / z, y / z
-        a, b = fx / z, fy / z
+        u, v, a, b = fill_pose_jacobian(M, self.camera, x, y, z)
         dx, dy, dz = R @ self.along
         eu, ev = (a * (dx - u * dz)).clip(-MAX_E_PX, MAX_E_PX), (b * (dy - v * dz)).clip(-MAX_E_PX, MAX_E_PX)
         r[0], r[1] = fx * u + (self.camera.cx - self.u), fy * v + (self.camera.cy - self.v)
         r[2] = eu * r[0] + ev * r[1]
-        M[0, 0], M[1, 0], M[2, 0] = -u * (a * y), fx + u * (a * x), -a * y
-        M[3, 0], M[4, 0], M[5, 0] = a, 0.0, -a * u
-        M[0, 1], M[1, 1], M[2, 1] = -fy - v * (b * y), v * (b * x), b * x
-        M[3, 1], M[4, 1], M[5, 1] = 0.0, b, -b * v
         np.add(eu * M[:, 0], ev * M[:, 1], out=M[:, 2])
         share = 1.0 / (self.s2 + eu * eu + ev * ev)
         d2 = (r[0] * r[0] + r[1] * r[1] - r[2] * r[2] * share) / self.s2
